@@ -1,0 +1,42 @@
+# `make test` and `make demo` set up what they need in .venv, without root.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup test lint types demo bench golden clean
+
+help:  ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## Make .venv with the project and everything its tests need
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[sandbox]" --group dev
+	@touch $(READY)
+
+test: $(READY)  ## Run all tests that this machine can run
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+lint: $(READY)  ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## Check types
+	$(BIN)/mypy
+
+demo: $(READY)  ## Show the main job on this machine, without an AWS account
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
+
+bench: $(READY)  ## Measure against other tools, side by side
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m benchmarks
+
+golden: $(READY)  ## Rewrite the golden files; read the diff before you commit it
+	$(BIN)/python -m pytest -q --update-golden
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Measurements against other tools, run side by side; none of them is a test."""

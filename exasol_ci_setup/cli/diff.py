@@ -1,0 +1,82 @@
+"""`diff`: a rendered template against the deployed one, line by line."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from exasol_ci_setup.cli.constructs import construct_of, construct_options, looked_up
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, SourceCredentials
+from exasol_ci_setup.errors import DifferencesFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.base import Construct
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_exit_code_option = click.option("--exit-code", is_flag=True, help="Exit with 5 if there are differences.")
+
+
+@click.group("diff")
+def diff() -> None:
+    """Compare the template of a stack with what is deployed. Nothing is changed, and no change set is made."""
+
+
+def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
+    from exasol_ci_setup import templates
+    from exasol_ci_setup.cli import report
+    from exasol_ci_setup.stacks import plan, state
+
+    construct, own = construct_of(kind, values)
+    account = session.account
+    template = templates.render(looked_up(construct, account))
+    cfn = account.client("cloudformation")
+    stack = state.find(cfn, construct.stack_name)
+    deployed = "" if stack is None or state.is_absent(stack) else plan.deployed_body(cfn, stack.name)
+    lines = list(
+        difflib.unified_diff(
+            deployed.splitlines(keepends=True),
+            template.body.splitlines(keepends=True),
+            f"{construct.stack_name} (deployed)" if deployed else "/dev/null",
+            f"{construct.stack_name} (new)",
+        )
+    )
+    report.diff(session.output, construct.stack_name, lines)
+    if not lines:
+        session.output.say(f"stack {construct.stack_name} has this template: no differences")
+    report.result(session.output, "different" if lines else "same", construct.stack_name, changed=False)
+    if lines and own["exit_code"]:
+        raise DifferencesFound(f"the template of stack {construct.stack_name} differs from the deployed one")
+
+
+@diff.command("ci-build")
+@common_options
+@_exit_code_option
+@construct_options(CiBuild)
+def ci_build(session: Session, **values: Any) -> None:
+    """Compare the template of a CI stack."""
+    _diff(session, CiBuild, values)
+
+
+@diff.command("release-build")
+@common_options
+@_exit_code_option
+@construct_options(ReleaseBuild)
+def release_build(session: Session, **values: Any) -> None:
+    """Compare the template of a release stack."""
+    _diff(session, ReleaseBuild, values)
+
+
+@diff.command("source-credentials")
+@common_options
+@_exit_code_option
+@construct_options(SourceCredentials)
+def source_credentials(session: Session, **values: Any) -> None:
+    """Compare the template of the source-credentials stack."""
+    _diff(session, SourceCredentials, values)

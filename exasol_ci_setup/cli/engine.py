@@ -1,0 +1,165 @@
+"""The way from a construct to a stack as the user sees it: plan, question, events, outputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from exasol_ci_setup import lint, review, templates
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.cli import report
+from exasol_ci_setup.cli.constructs import looked_up
+from exasol_ci_setup.cli.live import EventView
+from exasol_ci_setup.errors import Declined, InputError, TemplateRejected
+from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
+from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.upload import template_source
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.cli.output import Output
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.stacks.model import Plan, Stack
+    from exasol_ci_setup.templates import Template
+
+
+def run_deploy(
+    session: Session,
+    construct: Construct,
+    *,
+    yes: bool,
+    plan_only: bool,
+    allow_broadening: bool,
+    tags: tuple[tuple[str, str], ...],
+    role_arn: str | None,
+    notification_arns: tuple[str, ...],
+    termination_protection: bool | None,
+    timeout: float | None,
+    on_failure: Any,
+    wait: bool,
+    recreate_failed: bool,
+    force: bool,
+    template_bucket: str | None,
+    no_lint: bool,
+) -> None:
+    """Deploy `construct` and show it: plan, question, events, outputs."""
+    output = session.output
+    linting = None if no_lint else lint.Background()
+    account = session.account
+    construct = looked_up(construct, account)
+    template = templates.render(construct)
+    if linting is not None:
+        linting.start(template, account.region)
+    request = Request(
+        name=construct.stack_name,
+        template=template,
+        tags={**dict(tags), **construct.tags},
+        role_arn=role_arn or "",
+        notification_arns=notification_arns or None,
+        termination_protection=termination_protection,
+        on_failure=on_failure,
+        template_bucket=template_bucket,
+        force=force,
+    )
+
+    def check() -> None:
+        validate(account, template, bucket=template_bucket)
+        if linting is not None:
+            report_findings(output, template, linting.findings())
+
+    result = deploy(
+        account,
+        request,
+        approve=_Approval(output, yes=yes, plan_only=plan_only, allow_broadening=allow_broadening),
+        approve_recreation=lambda stack: _approve_recreation(output, stack, yes=yes, plan_only=plan_only),
+        view=lambda title: _view(session, request.name, title),
+        clock=session.clock,
+        options=Options(wait=wait, recreate_failed=recreate_failed, timeout=timeout),
+        check=check,
+    )
+    if result.outcome is Outcome.PLANNED:
+        output.say("this was only the plan: nothing was changed")
+    elif result.outcome is Outcome.UNCHANGED:
+        output.say(f"stack {request.name} is as it should be: nothing to do")
+    else:
+        output.say(f"stack {request.name} is deployed")
+    if result.stack is not None and result.outcome is not Outcome.PLANNED:
+        report.outputs(output, result.stack)
+    report.result(output, result.outcome.value, request.name, changed=result.outcome is Outcome.DEPLOYED)
+
+
+def _view(session: Session, stack_name: str, title: str) -> EventView:
+    session.output.say(title)
+    return EventView(session.output, stack_name, clock=session.clock.now)
+
+
+def validate(account: Account, template: Template, *, bucket: str | None = None) -> None:
+    """Let CloudFormation check the template. Raises TemplateRejected with its words."""
+    cfn = account.client("cloudformation")
+    with boundary():
+        try:
+            cfn.validate_template(**template_source(account, template, bucket=bucket))
+        except ClientError as error:
+            if error_code(error) != "ValidationError":
+                raise
+            said = error.response.get("Error", {}).get("Message", "")
+            raise TemplateRejected(f"AWS refused the template {template.name}: {said}") from error
+
+
+def report_findings(output: Output, template: Template, findings: list[lint.Finding]) -> None:
+    """Show the linter's findings. Raises TemplateRejected if one is an error."""
+    for finding in findings:
+        report.finding(output, finding, template)
+    lint.reject_errors(template, findings)
+
+
+class _Approval:
+    """Shows a plan, and answers whether it shall be carried out."""
+
+    def __init__(self, output: Output, *, yes: bool, plan_only: bool, allow_broadening: bool) -> None:
+        self._output = output
+        self._yes = yes
+        self._plan_only = plan_only
+        self._allow_broadening = allow_broadening
+
+    def __call__(self, plan: Plan) -> bool:
+        report.plan(self._output, plan, as_data=self._plan_only)
+        if self._plan_only:
+            return False
+        asking = self._output.can_ask
+        broadens = review.needs_approval(plan.broadenings, plan.kind)
+        if self._yes:
+            if broadens and not asking and not self._allow_broadening:
+                raise Declined(
+                    f"not deployed: the change to stack {plan.stack_name} gives more access than there was, which --yes does not approve "
+                    "where nobody can be asked",
+                    hint="look at the plan, then add --allow-broadening; nothing was changed",
+                    stack_name=plan.stack_name,
+                )
+            return True
+        require_terminal(self._output)
+        question = "This gives more access than there was. Go on?" if broadens else "Go on?"
+        if not self._output.confirm(question):
+            raise Declined(
+                f"not deployed: the plan for stack {plan.stack_name} was declined; nothing was changed",
+                stack_name=plan.stack_name,
+            )
+        return True
+
+
+def require_terminal(output: Output) -> None:
+    """Raise InputError if there is nobody to ask."""
+    if not output.can_ask:
+        raise InputError(
+            "cannot ask whether to go on: there is no terminal", hint="--yes approves the change, --plan only shows it"
+        )
+
+
+def _approve_recreation(output: Output, stack: Stack, *, yes: bool, plan_only: bool) -> bool:
+    output.say(f"stack {stack.name} is in {stack.status}: it has to be deleted before it can be created anew")
+    if plan_only:
+        return False
+    if yes:
+        return True
+    require_terminal(output)
+    return output.confirm(f"Delete stack {stack.name}?")

@@ -1,0 +1,218 @@
+"""The view of an operation under way: a table that is updated in place in a terminal, plain lines or records elsewhere."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.cli import show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from types import TracebackType
+
+    from rich.live import Live
+    from rich.table import Table
+    from typing_extensions import Self
+
+    from exasol_ci_setup.cli.output import Output
+    from exasol_ci_setup.stacks.model import Event
+
+_QUIET: Final = 30.0  # seconds without a line after which a CI system, or a person, starts to wonder
+_SYMBOLS: Final = {"green": "✓", "red": "✗", "yellow": "…"}
+
+
+@dataclass(slots=True)
+class _Row:
+    """A resource as its events tell it so far."""
+
+    logical_id: str
+    type: str
+    stack_id: str
+    physical_id: str
+    status: str
+    since: datetime
+    until: datetime
+    reason: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        return self.status.endswith("_IN_PROGRESS")
+
+    def update(self, event: Event) -> None:
+        if not self.is_running and event.status.endswith("_IN_PROGRESS"):
+            self.since = event.at
+        self.status, self.until = event.status, event.at
+        self.physical_id = event.physical_id or self.physical_id
+        if event.status.endswith("_FAILED") and not self.reason:
+            # The first failure is kept: what a rollback says later hides why there is one.
+            self.reason = event.reason
+
+
+class EventView:
+    """Shows the events of one stack and those nested in it, while it is open as a context manager.
+
+    In a terminal it is a table on stderr, one row a resource, with the time each has taken; without one a line for each event,
+    and at least one every 30 s; in JSON format records on stdout. `clock` returns seconds that only grow.
+    """
+
+    def __init__(self, output: Output, stack_name: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._output = output
+        self._stack_name = stack_name
+        self._clock = clock
+        self._rows: dict[tuple[str, str], _Row] = {}
+        self._status = ""
+        self._noted = ""
+        self._first_at: datetime | None = None
+        self._last_at: datetime | None = None
+        self._last_at_seen = self._started = self._last_line = self._last_tick = clock()
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        self._started = self._last_line = self._last_tick = self._clock()
+        if self._output.format == "text" and self._output.live:
+            self._live = self._new_live()
+            self._live.start()
+            self._output.divert(self._above)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            # The last picture stays, so it may be longer than the screen.
+            self._live.vertical_overflow = "visible"
+            live, self._live = self._live, None
+            self._output.divert(None)
+            live.stop()
+
+    def event(self, event: Event) -> None:
+        """Show one event."""
+        self._remember(event)
+        self._output.record(event)
+        if self._output.format == "text" and self._live is None:
+            self._output.say(show.event(event, root=self._stack_name))
+        self._last_line = self._clock()
+
+    def note(self, message: str) -> None:
+        """Say something that is not an event, once for as long as it stays the same."""
+        if message != self._noted:
+            self._noted = message
+            self._output.say(show.clean(message))
+            self._last_line = self._clock()
+
+    def tick(self, now: float | None = None) -> None:
+        """Say that time goes by, `now` being the clock's seconds; to be called at each poll.
+
+        The next call is taken to come as long after this one as this came after the last, so that no silence lasts longer
+        than 30 s.
+        """
+        now = self._clock() if now is None else now
+        step, self._last_tick = now - self._last_tick, now
+        if self._live is None and now + step - self._last_line > _QUIET:
+            running = ", ".join(row.logical_id for row in self._rows.values() if row.is_running)
+            line = f"still {self._status or 'waiting'} after {show.duration(self._elapsed())}"
+            self._output.say(show.clean(f"{line}: {running}" if running else line))
+            self._last_line = now
+
+    def _remember(self, event: Event) -> None:
+        self._first_at = self._first_at or event.at
+        if self._last_at is None or event.at >= self._last_at:
+            self._last_at, self._last_at_seen = event.at, self._clock()
+        if event.is_stack:
+            if event.stack_name == self._stack_name:
+                self._status = event.status
+            return
+        key = (event.stack_id, event.logical_id)
+        if key not in self._rows:
+            self._rows[key] = _Row(
+                event.logical_id, event.type, event.stack_id, event.physical_id, event.status, event.at, event.at
+            )
+        self._rows[key].update(event)
+
+    def _elapsed(self, row: _Row | None = None) -> float:
+        """Return the seconds that a resource, or the whole, has taken: AWS's times up to the last event, then our clock."""
+        since = row.since if row else self._first_at
+        if row and not row.is_running:
+            return (row.until - row.since).total_seconds()
+        if since is None or self._last_at is None:
+            return self._clock() - self._started
+        return (self._last_at - since).total_seconds() + self._clock() - self._last_at_seen
+
+    def _above(self, line: str) -> None:
+        """Print a line that is not of the table, so that it stands above it."""
+        from rich.text import Text
+
+        if self._live is not None:
+            self._live.console.print(Text.from_ansi(line), soft_wrap=True)
+
+    def _new_live(self) -> Live:
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(stderr=True, no_color=not self._output.colour, highlight=False)
+        # Neither stream is captured: stdout is data, and `Output` hands over what it writes to stderr.
+        return Live(
+            get_renderable=self._table,
+            console=console,
+            refresh_per_second=4,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def _table(self) -> Table:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        for name in ("resource", "type", "status", "time", "reason"):
+            table.add_column(
+                name, overflow="fold", no_wrap=name != "reason", justify="right" if name == "time" else "left"
+            )
+        colour = show.status_colour(self._status)
+        total = f"{self._symbol(colour)} {show.clean(self._status)}" if self._status else "waiting for AWS"
+        table.add_row(
+            Text(show.clean(self._stack_name), style="bold"),
+            "",
+            Text(total, style=colour if self._status else "dim"),
+            show.duration(self._elapsed()),
+            "",
+        )
+        for row, depth in self._fitting(list(self._ordered())):
+            colour = show.status_colour(row.status)
+            table.add_row(
+                Text("  " * (depth + 1) + show.clean(row.logical_id)),
+                Text(show.clean(row.type), style="dim"),
+                Text(f"{self._symbol(colour)} {show.clean(row.status)}", style=colour),
+                Text(show.duration(self._elapsed(row)), style="" if row.is_running else "dim"),
+                Text(show.clean(row.reason), style="red"),
+            )
+        return table
+
+    def _symbol(self, colour: str) -> str:
+        return _SYMBOLS.get(colour, "·") if self._output.unicode else {"green": "+", "red": "!"}.get(colour, " ")
+
+    def _fitting(self, rows: list[tuple[_Row, int]]) -> list[tuple[_Row, int]]:
+        """Leave out what is done when the screen is too short for all, while the view is open."""
+        if self._live is None or len(rows) < self._live.console.height - 1:
+            return rows
+        return [(row, depth) for row, depth in rows if not row.status.endswith("_COMPLETE")]
+
+    def _ordered(self) -> Iterator[tuple[_Row, int]]:
+        """Yield the resources with their depth, those of a nested stack below the resource that it is."""
+        # A snapshot: the table is drawn from a thread of its own, while events come in.
+        rows = list(self._rows.values())
+        owned = {row.stack_id for row in rows} & {row.physical_id for row in rows}
+
+        def below(stack_id: str, depth: int) -> Iterator[tuple[_Row, int]]:
+            for row in rows:
+                if row.stack_id == stack_id:
+                    yield row, depth
+                    if row.physical_id != stack_id:
+                        yield from below(row.physical_id, depth + 1)
+
+        for stack_id in dict.fromkeys(row.stack_id for row in rows):
+            if stack_id not in owned:
+                yield from below(stack_id, 0)

@@ -1,0 +1,129 @@
+"""The program itself: its commands, loaded when they are called, and the one way in which errors become text and exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from exasol_ci_setup.cli.session import Session, sandbox_option
+from exasol_ci_setup.errors import Interrupted, SetupError
+from exasol_ci_setup.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+PROGRAM: Final = "exasol-ci-setup"
+
+# Name, module below `cli`, and the first line of the help, so that `--help` imports none of them.
+COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
+    "Deploy": (
+        ("health", "health", "Check this machine and the AWS account for what the other commands need"),
+        ("deploy-source-credentials", "deploy", "Deploy the stack with CodeBuild's access to GitHub"),
+        ("deploy-ci-build", "deploy", "Deploy the stack that builds each push to a repository"),
+        ("deploy-release-build", "deploy", "Deploy the stack that builds a repository's releases"),
+    ),
+    "Check": (
+        ("validate-source-credentials", "validate", "Check the template of the source-credentials stack"),
+        ("validate-ci-build", "validate", "Check the template of a CI stack"),
+        ("validate-release-build", "validate", "Check the template of a release stack"),
+        ("diff", "diff", "Compare a template with what is deployed"),
+    ),
+    "Stacks": (
+        ("list", "stacks", "List the stacks that this tool made"),
+        ("status", "stacks", "Show the state of stacks"),
+        ("outputs", "stacks", "Print a stack's outputs"),
+        ("watch", "stacks", "Follow the operation under way on a stack"),
+        ("delete", "stacks", "Delete a stack that this tool made"),
+    ),
+    "Try it here": (("sandbox", "sandbox", "An AWS endpoint on this machine, for a first run and for tests"),),
+}
+_PLACES: Final = {name: module for section in COMMANDS.values() for name, module, _ in section}
+
+_BROKEN_PIPE = 141
+
+
+class Program(click.Group):
+    """The group of all commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order of the help."""
+        return list(_PLACES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the module of a command and return it, or None if there is no such command."""
+        place = _PLACES.get(cmd_name)
+        if place is None:
+            return None
+        command: click.Command = getattr(
+            import_module(f"exasol_ci_setup.cli.{place}"),
+            cmd_name.replace("-", "_") + ("_" if cmd_name == "list" else ""),
+        )
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the commands in their sections, without importing them."""
+        for section, rows in COMMANDS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name, text) for name, _, text in rows], col_max=30)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the program and exit. The one place where errors become text and exit codes."""
+        session = extra.setdefault("obj", Session())
+        try:
+            code = super().main(args, prog_name or PROGRAM, complete_var, standalone_mode=False, **extra)
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except (KeyboardInterrupt, click.Abort):
+            session.output.error(Interrupted("interrupted"))
+            code = Interrupted.exit_code
+        except SetupError as error:
+            session.output.error(error)
+            code = error.exit_code
+        except BrokenPipeError:
+            # Whoever read us has gone, as `head` does. Nothing more can be said, not even at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = _BROKEN_PIPE
+        if not standalone_mode:
+            return code
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Every command explains itself: exasol-ci-setup COMMAND --help. First steps without an AWS account: "
+    "exasol-ci-setup --sandbox health",
+)
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+@sandbox_option
+def cli() -> None:
+    """Take a repository's containers from source to a running service on AWS, as CloudFormation you can read before it runs."""
+
+
+def main() -> NoReturn:
+    """Run the program, as the console script does."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # A CI system ends a job by SIGTERM; what is left on AWS is tidied up, or told, as for Ctrl-C.
+    signal.signal(signal.SIGTERM, stop)
+    cli.main()
+    raise AssertionError  # pragma: no cover - `main` exits
+
+
+__all__ = ["COMMANDS", "PROGRAM", "cli", "main"]

@@ -1,0 +1,105 @@
+"""The options of every deployment."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
+_TAG_KEY: Final = 128
+_TAG_VALUE: Final = 256
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg] # generic only in newer releases of click
+    """A time with its unit, such as 90s, 30m or 2h; converted to seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds."""
+        found = re.fullmatch(r"([0-9]{1,6})([smh])", str(value).strip())
+        if not found or int(found[1]) == 0:
+            self.fail(f"{value!r} is not a time: write a number with its unit, such as 90s, 30m or 2h", param, ctx)
+        return float(int(found[1]) * _SECONDS[found[2]])
+
+
+class Tag(click.ParamType):  # type: ignore[type-arg] # as above
+    """KEY=VALUE as AWS takes it: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Tag.html."""
+
+    name = "tag"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Return key and value."""
+        key, equals, text = str(value).partition("=")
+        if not equals or not key:
+            self.fail(f"{value!r} is not a tag: write KEY=VALUE", param, ctx)
+        if len(key) > _TAG_KEY or len(text) > _TAG_VALUE:
+            self.fail(f"a tag's key has at most {_TAG_KEY} characters and its value {_TAG_VALUE}", param, ctx)
+        if key.lower().startswith("aws:"):
+            self.fail(f"{key!r} is reserved: AWS keeps the prefix aws: to itself", param, ctx)
+        if key.startswith("exasol-ci-setup:"):
+            self.fail(f"{key!r} is reserved: this tool knows its stacks by tags with that prefix", param, ctx)
+        return key, text
+
+
+_OPTIONS: Final = (
+    click.option("--yes", "-y", is_flag=True, help="Do not ask before the change is made."),
+    click.option("--plan", "plan_only", is_flag=True, help="Show what would change, and change nothing."),
+    click.option(
+        "--allow-broadening",
+        is_flag=True,
+        help="With --yes and without a terminal: also approve a change that gives more access than there was.",
+    ),
+    click.option(
+        "--tag", "tags", type=Tag(), multiple=True, metavar="KEY=VALUE", help="Tag of the stack; may be repeated."
+    ),
+    click.option("--role-arn", metavar="ARN", help="Role that CloudFormation acts in."),
+    click.option(
+        "--notification-arn",
+        "notification_arns",
+        multiple=True,
+        metavar="ARN",
+        help="SNS topic that hears of the stack's events; may be repeated.",
+    ),
+    click.option(
+        "--termination-protection/--no-termination-protection",
+        default=None,
+        help="Protect the stack against deletion.  [default: as it is]",
+    ),
+    click.option(
+        "--timeout",
+        type=Duration(),
+        metavar="TIME",
+        help="Give up after this time (90s, 30m, 2h): an update is cancelled, a creation ended as --on-failure says.",
+    ),
+    click.option(
+        "--on-failure",
+        type=click.Choice(["rollback", "delete", "keep"]),
+        default="rollback",
+        show_default=True,
+        help="What becomes of a creation that fails.",
+    ),
+    click.option("--wait", is_flag=True, help="If another operation on the stack is under way, let it end first."),
+    click.option(
+        "--recreate-failed", is_flag=True, help="Delete a stack that no update can mend, after asking, and go on."
+    ),
+    click.option("--force", is_flag=True, help="Ask AWS for a plan even if nothing seems to differ."),
+    click.option(
+        "--template-bucket", metavar="NAME", help="Bucket for templates over 51,200 bytes.  [default: one is made]"
+    ),
+    click.option("--no-lint", is_flag=True, help="Skip cfn-lint."),
+)
+
+
+def engine_options(command: F) -> F:
+    """Add the options of a deployment to a command."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command

@@ -1,0 +1,120 @@
+"""The single place that writes: data to stdout, everything else to stderr, and JSON lines if they are asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Literal, TextIO
+
+import click
+
+from exasol_ci_setup.cli import records, show
+from exasol_ci_setup.errors import DeployFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exasol_ci_setup.errors import SetupError
+
+
+class Output:
+    """Writes in one of two formats.
+
+    ``text``: data to stdout, the rest to stderr. ``json``: stdout carries JSON objects only, one a line; what `say` and
+    `warn` write still goes to stderr. Colour needs a terminal and none of ``NO_COLOR``, ``TERM=dumb`` and ``CI``.
+    """
+
+    def __init__(self, format: Literal["text", "json"] = "text") -> None:  # noqa: A002  the option's name
+        self.format = format
+        self._elsewhere: Callable[[str], None] | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether stderr is a terminal in which lines may be updated in place."""
+        return _is_terminal(sys.stderr) and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+
+    @property
+    def colour(self) -> bool:
+        """Whether stderr is written in colour."""
+        return self.live and _is_colour_wanted()
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is someone to answer a question."""
+        return _is_terminal(sys.stdin) and _is_terminal(sys.stderr) and not os.environ.get("CI")
+
+    @property
+    def unicode(self) -> bool:
+        """Whether stdout and stderr can show arrows and the like."""
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                "→±…✓✗".encode(stream.encoding or "ascii")
+        except (UnicodeError, LookupError):
+            return False
+        return True
+
+    def data(self, text: str) -> None:
+        """Write to stdout what the user asked for; in JSON format nothing, as its record goes there."""
+        if self.format == "text":
+            click.echo(_encodable(text, sys.stdout), color=_is_terminal(sys.stdout) and _is_colour_wanted())
+
+    def say(self, *lines: str) -> None:
+        """Write lines, styled or not, to stderr."""
+        for line in lines:
+            if self._elsewhere is not None:
+                self._elsewhere(line if self.colour else click.unstyle(line))
+            else:
+                click.echo(_encodable(line, sys.stderr), err=True, color=self.colour)
+
+    def divert(self, write: Callable[[str], None] | None) -> None:
+        """Let `write` have each line for stderr, while a view owns the terminal; None ends that."""
+        self._elsewhere = write
+
+    def warn(self, text: str) -> None:
+        """Write a warning to stderr."""
+        self.say(f"{click.style('warning:', fg='yellow')} {_multi_line(text)}")
+
+    def record(self, thing: object) -> None:
+        """Write the record of `thing` (see `records.record`) as one line to stdout in JSON format, else nothing."""
+        if self.format == "json":
+            line = json.dumps(records.record(thing), allow_nan=False)
+            click.echo(line, color=False)
+            sys.stdout.flush()
+
+    def error(self, error: SetupError) -> None:
+        """Write what went wrong and what to do: to stderr as text, and in JSON format to stdout as a record."""
+        self.say(f"{click.style('error:', fg='red', bold=True)} {_multi_line(error.message)}")
+        if error.hint:
+            self.say("", f"{click.style('hint:', fg='cyan')} {_multi_line(error.hint)}")
+        if isinstance(error, DeployFailed):
+            # The last thing said is what the user came for.
+            self.say("", *show.diagnosis(error.diagnosis))
+        self.record(error)
+
+    def confirm(self, question: str) -> bool:
+        """Ask on stderr and return the answer; no is the default, and what an end of input means."""
+        click.echo(f"{_multi_line(question)} [y/N]: ", err=True, nl=False)
+        # Not click.confirm, which makes no difference between Ctrl-C and the end of the input.
+        answer = sys.stdin.readline()
+        if not answer:
+            self.say("")
+        return answer.strip().lower() in {"y", "yes"}
+
+
+def _is_colour_wanted() -> bool:
+    return not (os.environ.get("NO_COLOR") or os.environ.get("CI") or os.environ.get("TERM") == "dumb")
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    """Return `text` with escapes for what the stream's encoding lacks: no letter is worth a traceback."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return not stream.closed and stream.isatty()
+
+
+def _multi_line(text: str) -> str:
+    return "\n".join(show.clean(line) for line in text.split("\n"))

@@ -1,0 +1,126 @@
+"""What commands show of their results: as text on stdout if it is what was asked for, else on stderr, and as records."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from exasol_ci_setup.cli import records, show
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exasol_ci_setup.cli.output import Output
+    from exasol_ci_setup.lint import Finding
+    from exasol_ci_setup.stacks.delete import Resource
+    from exasol_ci_setup.stacks.model import Plan, Stack
+    from exasol_ci_setup.templates import Template
+
+_DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def plan(output: Output, plan: Plan, *, as_data: bool) -> None:
+    """Show what would change; `as_data` if that is all the user asked for."""
+    lines = show.plan(plan, unicode=output.unicode)
+    if as_data:
+        output.data("\n".join(lines))
+    elif output.format == "text":
+        output.say(*lines)
+    output.record(plan)
+
+
+def finding(output: Output, finding: Finding, template: Template) -> None:
+    """Show one remark of the linter."""
+    if output.format == "text":
+        output.say(show.finding(finding, name=template.name))
+    output.record(finding)
+
+
+def template(output: Output, template: Template) -> None:
+    """Print a template."""
+    output.data(template.body.rstrip("\n"))
+    output.record({"type": "template", "name": template.name, "body": template.body})
+
+
+def stacks(output: Output, stacks: Sequence[Stack]) -> None:
+    """List stacks, a line each."""
+    if stacks:
+        output.data("\n".join(show.stacks(stacks)))
+    for stack in stacks:
+        output.record(stack)
+
+
+def details(output: Output, stacks: Sequence[Stack]) -> None:
+    """Tell all that is known of stacks."""
+    if stacks:
+        output.data("\n".join(line for stack in stacks for line in show.status(stack)))
+    for stack in stacks:
+        output.record(stack)
+
+
+def outputs(output: Output, stack: Stack, *, style: str = "text") -> None:
+    """Print a stack's outputs as ``text``, ``json``, ``yaml`` or ``env``.
+
+    Raises InputError if an output's name cannot be the name of a variable in a shell.
+    """
+    values = dict(stack.outputs)
+    if style == "json":
+        output.data(json.dumps(values, indent=2, ensure_ascii=False))
+    elif style == "yaml":
+        import yaml
+
+        output.data(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip("\n"))
+    elif style == "env":
+        strange = [name for name in values if not name.isidentifier() or not name.isascii()]
+        if strange:
+            raise InputError(f"output {strange[0]!r} is no name for a variable in a shell", hint="use another --format")
+        if values:
+            output.data("\n".join(f"{name}={shlex.quote(value)}" for name, value in values.items()))
+    elif values:
+        output.data("\n".join(show.pairs(values)))
+    output.record(records.outputs(stack.name, values))
+
+
+def deletion(output: Output, stack: Stack, found: Sequence[Resource], *, empty: bool, as_data: bool) -> None:
+    """Show what deleting a stack takes away."""
+    lines = [click.style(f"Plan for stack {show.clean(stack.name)} (delete)", bold=True)]
+    for resource in found:
+        remark = ""
+        if resource.type == "AWS::S3::Bucket":
+            remark = (
+                "  (with every object in it)" if empty else "  (only if it is empty; --empty deletes its objects too)"
+            )
+        line = f"- {show.clean(resource.logical_id)}  {show.clean(resource.type)}  {show.clean(resource.physical_id)}"
+        lines.append(click.style(line.rstrip(), fg="red") + remark)
+    lines += ["", click.style(f"{len(found)} to remove", bold=True)]
+    if as_data:
+        output.data("\n".join(lines))
+    elif output.format == "text":
+        output.say(*lines)
+    output.record(
+        {"type": "plan", "stack_name": stack.name, "stack_id": stack.id, "kind": "DELETE", "changes": list(found)}
+    )
+
+
+def diff(output: Output, stack_name: str, lines: Sequence[str]) -> None:
+    """Print a unified diff."""
+    if lines:
+        # The lines end in the template's own line breaks.
+        output.data(
+            "\n".join(
+                click.style(
+                    show.clean(line.rstrip("\n")), fg=_DIFF_COLOURS.get(line[:1]), bold=line[:3] in {"---", "+++"}
+                )
+                for line in lines
+            )
+        )
+    output.record({"type": "diff", "stack_name": stack_name, "diff": "".join(lines)})
+
+
+def result(output: Output, status: str, stack_name: str, *, changed: bool) -> None:
+    """Write the record that ends a command."""
+    output.record(records.result(status, stack_name=stack_name, changed=changed))

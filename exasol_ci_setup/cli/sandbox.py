@@ -1,0 +1,98 @@
+"""The group `sandbox`: an AWS endpoint on this machine, started, shown, emptied and stopped."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+
+import click
+
+from exasol_ci_setup import sandbox as room
+from exasol_ci_setup.errors import InputError, SandboxError
+
+_START_HINT = "exasol-ci-setup sandbox start"
+
+
+@click.group()
+def sandbox() -> None:
+    """Run an AWS endpoint on this machine, for a first run and for tests.
+
+    It listens on this machine only, keeps its state between runs, and needs no AWS account. Every command uses it with --sandbox,
+    and any AWS client with: eval "$(exasol-ci-setup sandbox env)"
+    """
+
+
+@sandbox.command()
+@click.option(
+    "--delay",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 3600),
+    help="Time that each resource operation takes, to watch a deployment or to interrupt it. [default: 0, or "
+    "EXASOL_CI_SETUP_SANDBOX_DELAY]",
+)
+def start(delay: float | None) -> None:
+    """Start the sandbox in the background, unless it runs."""
+    if running := room.find():
+        unchanged = "" if delay is None else "; to change its delay, stop it first"
+        click.echo(f"the sandbox runs already at {running.url} (process {running.pid}){unchanged}", err=True)
+        return
+    endpoint = room.ensure(delay=delay)
+    click.echo(f"the sandbox runs at {endpoint.url} (process {endpoint.pid})", err=True)
+    click.echo('use it with --sandbox, or from any AWS client: eval "$(exasol-ci-setup sandbox env)"', err=True)
+
+
+@sandbox.command()
+def stop() -> None:
+    """Stop the sandbox; its state is kept for the next start."""
+    stopped = room.stop()
+    click.echo("the sandbox has been stopped" if stopped else "the sandbox does not run", err=True)
+
+
+@sandbox.command()
+@click.pass_context
+def status(context: click.Context) -> None:
+    """Tell whether the sandbox runs, and where; exit code 1 if it does not."""
+    endpoint = room.find()
+    if endpoint is None:
+        click.echo("the sandbox does not run", err=True)
+        context.exit(1)
+    for name, value in (
+        ("url", endpoint.url),
+        ("process", endpoint.pid),
+        ("account", endpoint.account),
+        ("region", endpoint.region),
+        ("state", endpoint.state_dir),
+        ("log", endpoint.log_file),
+    ):
+        click.echo(f"{name:<8} {value}")
+
+
+@sandbox.command()
+@click.option("--format", "style", type=click.Choice(["sh", "json"]), default="sh", show_default=True)
+def env(style: str) -> None:
+    """Print what makes any AWS client use the sandbox; for a shell: eval "$(exasol-ci-setup sandbox env)"."""
+    endpoint = room.find()
+    if endpoint is None:
+        raise SandboxError("the sandbox does not run", hint=_START_HINT)
+    variables = room.environment(endpoint)
+    if style == "json":
+        click.echo(json.dumps(variables))
+        return
+    click.echo(f"unset {' '.join(room.misleading_variables())}")
+    for name, value in variables.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@sandbox.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def reset(yes: bool) -> None:
+    """Empty the sandbox: its stacks and everything else in it are gone, the dummy secrets are there again."""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InputError("the sandbox is not emptied without being asked", hint="add --yes")
+        if not click.confirm("Forget everything in the sandbox?", err=True):
+            click.echo("the sandbox is as it was", err=True)
+            return
+    room.reset()
+    click.echo("the sandbox is empty", err=True)

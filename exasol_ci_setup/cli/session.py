@@ -1,0 +1,145 @@
+"""What all commands share: the options for AWS, the output, and the account they lead to."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from exasol_ci_setup.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.cli.output import Output
+
+_LEVELS = {"normal": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
+
+
+@dataclass
+class Session:
+    """The options given to this run, and what follows from them."""
+
+    profile: str | None = None
+    region: str | None = None
+    output_format: str = "text"
+    sandbox: bool = False
+    clock: Clock = field(default_factory=SystemClock)
+
+    @cached_property
+    def output(self) -> Output:
+        """Where everything is written."""
+        from exasol_ci_setup.cli.output import Output
+
+        return Output("json" if self.output_format == "json" else "text")
+
+    @cached_property
+    def account(self) -> Account:
+        """The AWS account to use; with `--sandbox` the one on this machine, which is started if it does not run.
+
+        Raises the errors of `aws.connect`, and SandboxError.
+        """
+        from exasol_ci_setup import aws
+
+        if not self.sandbox:
+            return aws.connect(self.profile, self.region)
+        from exasol_ci_setup import sandbox
+
+        endpoint = sandbox.find()
+        if endpoint is None:
+            self.output.say("starting the sandbox: an AWS endpoint on this machine")
+            endpoint = sandbox.ensure()
+        keys = sandbox.environment(endpoint)
+        return aws.connect(
+            region=self.region or endpoint.region,
+            endpoint_url=endpoint.url,
+            access_key=(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"]),
+        )
+
+
+def _into_session(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def store(ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+        # The same option may stand before the command and after it; what was not given there leaves the other alone.
+        if value is not None and value is not False:
+            setattr(ctx.find_object(Session), name, value)
+        return value
+
+    return store
+
+
+def _set_log_level(_ctx: click.Context, _param: click.Parameter, value: str) -> None:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S", force=True)
+    # Only our own loggers: botocore's write requests with their signatures and bodies.
+    logging.getLogger("exasol_ci_setup").setLevel(_LEVELS[value])
+
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+sandbox_option = click.option(
+    "--sandbox",
+    is_flag=True,
+    envvar="EXASOL_CI_SETUP_SANDBOX",
+    expose_value=False,
+    is_eager=True,
+    callback=_into_session("sandbox"),
+    help="Use an AWS endpoint on this machine, started if need be, in place of AWS.  [env var: EXASOL_CI_SETUP_SANDBOX]",
+)
+
+output_option = click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    expose_value=False,
+    is_eager=True,
+    callback=_into_session("output_format"),
+    help="json: one JSON object a line on stdout.  [default: text]",
+)
+
+log_level_option = click.option(
+    "--log-level",
+    type=click.Choice(list(_LEVELS)),
+    default="normal",
+    show_default=True,
+    expose_value=False,
+    callback=_set_log_level,
+    help="How much to log to stderr.",
+)
+
+
+def common_options(command: F) -> F:
+    """Add the options of every command that talks to AWS, and hand the command its Session as first argument."""
+    for option in (
+        sandbox_option,
+        output_option,
+        log_level_option,
+        click.option(
+            "--region",
+            metavar="NAME",
+            expose_value=False,
+            callback=_into_session("region"),
+            help="AWS region.  [default: the profile's, or AWS_REGION]",
+        ),
+        click.option(
+            "--aws-profile",
+            metavar="NAME",
+            expose_value=False,
+            callback=_into_session("profile"),
+            help="Profile of the AWS configuration.  [default: AWS's own chain of credentials]",
+        ),
+    ):
+        command = option(command)
+    return pass_session(command)
+
+
+def pass_session(command: F) -> F:
+    """Hand a command its Session as first argument."""
+
+    @functools.wraps(command)
+    def with_session(*args: Any, **kwargs: Any) -> Any:
+        return command(click.get_current_context().find_object(Session), *args, **kwargs)
+
+    return with_session  # type: ignore[return-value] # the same function, one argument less

@@ -1,0 +1,278 @@
+"""How plans, events, diagnoses, stacks and findings read: pure functions from data to styled lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from exasol_ci_setup.cli.records import plain
+from exasol_ci_setup.stacks.model import ABSENT
+from exasol_ci_setup.stacks.properties import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from exasol_ci_setup.lint import Finding
+    from exasol_ci_setup.stacks.model import Broadening, Change, Diagnosis, Event, Plan, PropertyChange, Setting, Stack
+
+_WIDTH: Final = 64  # of one value on a line
+_WIDTH_ALONE: Final = 110  # of a value without another side
+_CONTEXT: Final = 16  # of what is equal, before the first difference
+_NAME_WIDTH: Final = 40
+
+_SYMBOLS: Final = {"Add": "+", "Modify": "~", "Remove": "-", "Import": "=", "SyncWithActual": "~"}
+_COLOURS: Final = {"+": "green", "~": "yellow", "-": "red", "±": "magenta", "=": "cyan", "?": "magenta"}
+_REMARKS: Final = {
+    "Import": "taken over into the stack",
+    "Dynamic": "decided while the change runs",
+    "SyncWithActual": "brought in line with what is there",
+}
+_POLICIES: Final = {
+    "Retain": "the resource is kept",
+    "Snapshot": "the resource is deleted after a snapshot",
+    "ReplaceAndDelete": "the old one is deleted",
+    "ReplaceAndRetain": "the old one is kept",
+    "ReplaceAndSnapshot": "the old one is deleted after a snapshot",
+}
+_RECREATES: Final = {"Always": "forces replacement", "Conditionally": "may force replacement"}
+# They turn text round or hide it, so a terminal would show something else than what is there.
+_INVISIBLE: Final = frozenset(
+    map(chr, (0xAD, 0x61C, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF))
+)
+
+
+def clean(text: str) -> str:
+    """Return `text` on one line and without anything that a terminal would obey: such characters become escapes."""
+    return "".join(letter if _is_harmless(letter) else _escape(letter) for letter in text)
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as a person says it: ``8 s``, ``1 min 30 s``, ``2 h 5 min``."""
+    whole = max(0, int(seconds))
+    if whole < 60:  # noqa: PLR2004
+        return f"{whole} s"
+    if whole < 3600:  # noqa: PLR2004
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
+    """Return a plan as lines: what happens to each resource, settings, what gives more access, notes, and a summary.
+
+    With `unicode` false, only ASCII is used for arrows and symbols.
+    """
+    lines = [click.style(f"Plan for stack {clean(plan.stack_name)} ({_plan_word(plan)})", bold=True)]
+    width = min(_NAME_WIDTH, max((len(clean(change.logical_id)) for change in plan.changes), default=0))
+    lines += [""] if plan.changes else []
+    lines += [line for change in plan.changes for line in _change(change, width)]
+    if plan.settings:
+        lines += ["", "Settings:", *(_setting(item) for item in plan.settings)]
+    if plan.broadenings:
+        new = plan.kind == "CREATE"
+        lines += ["", click.style("Access that is granted:" if new else "Access that widens:", bold=True)]
+        lines += [_broadening(item, needs_approval=item.public or not new) for item in plan.broadenings]
+    if plan.notes:
+        lines += ["", "Notes:", *(f"  {clean(note)}" for note in plan.notes)]
+    lines += ["", click.style(_summary(plan), bold=True)]
+    return lines if unicode else [_ascii(line) for line in lines]
+
+
+def event(event: Event, *, root: str = "") -> str:
+    """Return an event as one line, its time in UTC; for an event of another stack than `root`, that stack's name is told."""
+    name = clean(event.logical_id)
+    if root and event.stack_name != root:
+        name = f"{clean(event.stack_name)}/{name}"
+    status = click.style(f"{clean(event.status):<20}", fg=status_colour(event.status))
+    line = f"{event.at:%H:%M:%S}  {status}  {name:<20}  {clean(event.type)}"
+    return f"{line}  {clean(event.reason)}" if event.reason else line
+
+
+def diagnosis(diagnosis: Diagnosis) -> list[str]:
+    """Return why an operation failed as a block of lines that is printed last; AWS's reason is its end."""
+    failed = " ".join(clean(part) for part in (diagnosis.logical_id, diagnosis.type) if part)
+    lines = [click.style(f"Why stack {clean(diagnosis.stack_name)} ended in {clean(diagnosis.status)}:", bold=True)]
+    if failed:
+        lines.append(f"  first failure  {click.style(failed, fg='red')}")
+    if diagnosis.resource_status:
+        lines.append(f"  status         {clean(diagnosis.resource_status)}")
+    if diagnosis.physical_id:
+        lines.append(f"  physical id    {clean(diagnosis.physical_id)}")
+    lines += [f"  way out        {clean(hint)}" for hint in diagnosis.hints]
+    lines.append(f"  reason         {clean(diagnosis.reason) or 'AWS gave none'}")
+    return lines
+
+
+def finding(finding: Finding, *, name: str = "") -> str:
+    """Return a linter's finding as one line; `name` says which template it is about."""
+    colour = "red" if str(finding.level).lower() == "error" else "yellow"
+    level = click.style(f"{clean(str(finding.level))} {clean(str(finding.rule))}", fg=colour)
+    place = " ".join(part for part in (clean(str(name)), level, f"line {finding.line}" if finding.line else "") if part)
+    return f"{place}: {clean(str(finding.message))}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return aligned columns under a header; the last column is as wide as it needs to be."""
+    cells = [[clean(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return [click.style(lines[0], bold=True), *lines[1:]]
+
+
+def stacks(stacks: Iterable[Stack]) -> list[str]:
+    """Return a list of stacks as a table."""
+    rows = [
+        (
+            item.name,
+            item.status,
+            f"{item.updated or item.created:%Y-%m-%d %H:%M}" if item.updated or item.created else "",
+            item.description,
+        )
+        for item in stacks
+    ]
+    return table(("STACK", "STATUS", "CHANGED (UTC)", "DESCRIPTION"), rows)
+
+
+def status(stack: Stack) -> list[str]:
+    """Return all that is known of one stack as lines."""
+    colour = status_colour(stack.status)
+    lines = [click.style(clean(stack.name), bold=True), f"  status       {click.style(clean(stack.status), fg=colour)}"]
+    told = {
+        "reason": stack.reason,
+        "description": stack.description,
+        "created": f"{stack.created:%Y-%m-%d %H:%M:%S} UTC" if stack.created else "",
+        "updated": f"{stack.updated:%Y-%m-%d %H:%M:%S} UTC" if stack.updated else "",
+        "protected": "yes" if stack.termination_protection else "no",
+        "role": stack.role_arn,
+    }
+    lines += [f"  {name:<12} {clean(value)}" for name, value in told.items() if value]
+    for title, values in (("parameters", stack.parameters), ("outputs", stack.outputs), ("tags", stack.tags)):
+        if values:
+            lines += [f"  {title}", *(f"    {line}" for line in pairs(values))]
+    return lines
+
+
+def pairs(values: Mapping[str, str]) -> list[str]:
+    """Return names and values, aligned, such as a stack's outputs."""
+    width = max((len(clean(name)) for name in values), default=0)
+    return [f"{clean(name):<{width}}  {clean(value)}".rstrip() for name, value in values.items()]
+
+
+def status_colour(status: str) -> str:
+    """Return the colour for a status of CloudFormation: red for failures and rollbacks, green for what is done."""
+    if "FAILED" in status or "ROLLBACK" in status:
+        return "red"
+    if status.endswith("_COMPLETE"):
+        return "green"
+    return "yellow" if status.endswith("_IN_PROGRESS") else "bright_black"
+
+
+def _is_harmless(letter: str) -> bool:
+    return (letter.isprintable() or letter in {"\u00a0", "\u3000"}) and letter not in _INVISIBLE
+
+
+def _escape(letter: str) -> str:
+    # JSON's escapes are the ones that people know; it leaves some of these characters alone.
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    code = ord(letter)
+    return short.get(letter) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")  # noqa: PLR2004
+
+
+def _ascii(line: str) -> str:
+    return line.replace("→", "->").replace("±", "+-").replace("…", "...").encode("ascii", "backslashreplace").decode()
+
+
+def _plan_word(plan: Plan) -> str:
+    if not plan:
+        return "nothing to do"
+    return {"CREATE": "new", "UPDATE": "update"}.get(plan.kind, clean(plan.kind.lower()))
+
+
+def _symbol(change: Change) -> str:
+    if change.action == "Modify" and change.replacement in {"True", "Conditional"}:
+        return "±"
+    return _SYMBOLS.get(change.action, "?")
+
+
+def _change(change: Change, width: int) -> list[str]:
+    symbol = _symbol(change)
+    remarks = [_REMARKS.get(change.action, "" if change.action in _SYMBOLS else clean(change.action))]
+    if change.action == "Modify":
+        remarks.append({"True": "replacement", "Conditional": "replacement possible"}.get(change.replacement, ""))
+    remarks.append(_POLICIES.get(change.policy_action, ""))
+    remark = ", ".join(word for word in remarks if word)
+    line = f"{symbol} {clean(change.logical_id):<{width}}  {clean(change.type)}" + (f"  ({remark})" if remark else "")
+    lines = [click.style(line, fg=_COLOURS[symbol])]
+    if change.action != "Add":
+        lines += [f"    {_property(item)}" for item in change.properties]
+        if not change.properties:
+            lines += [f"    because of {clean(cause)}" for cause in change.causes]
+    return lines
+
+
+def _property(item: PropertyChange) -> str:
+    word = _RECREATES.get(item.recreates)
+    remark = "  " + click.style(f"({word})", fg="red") if word else ""
+    if item.before is ABSENT and item.after is ABSENT:
+        return clean(item.path) + remark
+    return f"{clean(item.path)}: {_before_after(item.before, item.after)}{remark}"
+
+
+def _setting(item: Setting) -> str:
+    if item.before is ABSENT:
+        return click.style(f"  + {clean(item.name)}: {_short(_value(item.after), width=_WIDTH_ALONE)}", fg="green")
+    if item.after is ABSENT:
+        return click.style(f"  - {clean(item.name)}: {_short(_value(item.before), width=_WIDTH_ALONE)}", fg="red")
+    return f"{click.style(f'  ~ {clean(item.name)}', fg='yellow')}: {_before_after(item.before, item.after)}"
+
+
+def _broadening(item: Broadening, *, needs_approval: bool) -> str:
+    line = f"  {'!' if needs_approval else '+'} {clean(item.message)}"
+    if item.public:
+        return click.style(f"{line} (public)", fg="red", bold=True)
+    return click.style(line, fg="yellow") if needs_approval else line
+
+
+def _before_after(before: Any, after: Any) -> str:
+    """Return both values, or of long ones the part in which they differ."""
+    old, new = _value(before), _value(after)
+    if before is ABSENT or after is ABSENT:
+        return f"{click.style(_short(old, width=_WIDTH_ALONE), fg='red')} → {click.style(_short(new, width=_WIDTH_ALONE), fg='green')}"
+    start = 0
+    if max(len(old), len(new)) > _WIDTH:
+        same = next(
+            (at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), min(len(old), len(new))
+        )
+        start = max(0, same - _CONTEXT)
+    return f"{click.style(_short(old, start), fg='red')} → {click.style(_short(new, start), fg='green')}"
+
+
+def _value(value: Any) -> str:
+    """Return a value as compact text: strings in quotes, references as ``${Bucket.Arn}``, the rest as JSON."""
+    if value is ABSENT:
+        return "(none)"
+    text = readable(value)
+    if isinstance(value, str) or (text.startswith(("{", "[")) and isinstance(value, Mapping | list)):
+        text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+    return clean(text)
+
+
+def _short(text: str, start: int = 0, width: int = _WIDTH) -> str:
+    end = start + width
+    return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")
+
+
+def _summary(plan: Plan) -> str:
+    counts = dict.fromkeys(("to add", "to change", "to remove", "to replace", "may be replaced", "to import"), 0)
+    for change in plan.changes:
+        word = {"Add": "to add", "Remove": "to remove", "Import": "to import"}.get(change.action, "to change")
+        if change.action == "Modify":
+            word = {"True": "to replace", "Conditional": "may be replaced"}.get(change.replacement, word)
+        counts[word] += 1
+    always = ("to add", "to change", "to remove")
+    told = [f"{count} {word}" for word, count in counts.items() if count or word in always]
+    if plan.settings:
+        told.append(f"{len(plan.settings)} setting{'s' if len(plan.settings) > 1 else ''}")
+    return ", ".join(told)

@@ -1,0 +1,159 @@
+"""`list`, `status`, `outputs`, `watch` and `delete`: the stacks that this tool made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.errors import Declined, DeployFailed, InputError
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.cli.output import Output
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.stacks.delete import Resource
+    from exasol_ci_setup.stacks.model import Stack
+
+
+@click.command("list")
+@common_options
+def list_(session: Session) -> None:
+    """List the stacks that this tool made, in the region, with their state."""
+    from exasol_ci_setup.cli import report
+    from exasol_ci_setup.stacks import state
+
+    found = list(state.own(session.account.client("cloudformation")))
+    report.stacks(session.output, found)
+    if not found:
+        session.output.say(f"this tool has made no stack in {session.account.region}")
+
+
+@click.command("status")
+@common_options
+@click.argument("names", metavar="[STACK]...", nargs=-1)
+def status(session: Session, names: tuple[str, ...]) -> None:
+    """Show the state of STACKs, or of all that this tool made."""
+    from exasol_ci_setup.cli import report
+    from exasol_ci_setup.stacks import state
+
+    cfn = session.account.client("cloudformation")
+    found = [state.get(cfn, name) for name in names] if names else list(state.own(cfn))
+    (report.details if names else report.stacks)(session.output, found)
+    if not found:
+        session.output.say(f"this tool has made no stack in {session.account.region}")
+
+
+@click.command("outputs")
+@common_options
+@click.argument("name", metavar="STACK")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "yaml", "env"]),
+    default="text",
+    show_default=True,
+    help="env: lines that a shell can source.",
+)
+def outputs(session: Session, name: str, style: str) -> None:
+    """Print a stack's outputs."""
+    from exasol_ci_setup.cli import report
+    from exasol_ci_setup.stacks import state
+
+    stack = state.get(session.account.client("cloudformation"), name)
+    report.outputs(session.output, stack, style=style)
+
+
+@click.command("watch")
+@common_options
+@click.argument("name", metavar="STACK")
+def watch(session: Session, name: str) -> None:
+    """Follow the operation under way on STACK to its end; if none is, show the last one.
+
+    The exit code is the operation's: 0 if it succeeded, 1 if it failed or was rolled back.
+    """
+    from exasol_ci_setup.cli import report
+    from exasol_ci_setup.cli.live import EventView
+    from exasol_ci_setup.stacks import diagnose, state
+    from exasol_ci_setup.stacks.events import Following
+
+    cfn = session.account.client("cloudformation")
+    stack = state.get(cfn, name)
+    with EventView(session.output, stack.name, clock=session.clock.now) as view:
+        following = Following(cfn, stack.id, after=None, view=view, clock=session.clock)
+        ended = following.run()
+    if ended is None:  # pragma: no cover - without a deadline it returns a stack
+        return
+    if not state.has_succeeded(ended) and ended.status != "DELETE_COMPLETE":
+        raise DeployFailed(
+            f"stack {ended.name} ended in {ended.status}",
+            stack_name=ended.name,
+            diagnosis=diagnose.diagnose(
+                following.events,
+                stack_name=ended.name,
+                status=ended.status,
+                reason=ended.reason,
+                nested=diagnose.nested_events(cfn),
+            ),
+        )
+    session.output.say(f"stack {ended.name} is in {ended.status}")
+    report.result(session.output, "watched", ended.name, changed=False)
+
+
+@click.command("delete")
+@common_options
+@click.argument("name", metavar="STACK")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would go, and delete nothing.")
+@click.option("--empty", is_flag=True, help="Delete the objects in the stack's buckets too, with all their versions.")
+@click.option(
+    "--retain",
+    multiple=True,
+    metavar="LOGICAL_ID",
+    help="Leave this resource standing, if the deletion failed because of it; may be repeated.",
+)
+@click.option("--role-arn", metavar="ARN", help="Role that CloudFormation acts in.")
+def delete(session: Session, name: str, **values: Any) -> None:
+    """Delete STACK, which this tool made. Deleting what is not there is done already."""
+    from exasol_ci_setup.cli import report
+    from exasol_ci_setup.cli.live import EventView
+    from exasol_ci_setup.stacks import delete as deletion
+    from exasol_ci_setup.stacks import state
+
+    output = session.output
+    cfn = session.account.client("cloudformation")
+    stack = state.find(cfn, name)
+    if stack is None or stack.status == "DELETE_COMPLETE":
+        output.say(f"there is no stack {name}: nothing to do")
+        report.result(output, "unchanged", name, changed=False)
+        return
+    deletion.require_deletable(stack)
+    found = deletion.resources(cfn, stack)
+    report.deletion(output, stack, found, empty=values["empty"], as_data=values["plan_only"])
+    if values["plan_only"]:
+        output.say("this was only the plan: nothing was deleted")
+        report.result(output, "planned", stack.name, changed=False)
+        return
+    if not values["yes"]:
+        _ask(output, stack, deletion.buckets(found) if values["empty"] else [])
+    if values["empty"]:
+        s3 = session.account.client("s3")
+        for bucket in deletion.buckets(found):
+            count = deletion.empty_bucket(s3, bucket.physical_id)
+            output.say(f"emptied bucket {bucket.physical_id}: {count} object version{'' if count == 1 else 's'}")
+    with EventView(output, stack.name, clock=session.clock.now) as view:
+        deletion.delete(
+            cfn, stack, view=view, clock=session.clock, role_arn=values["role_arn"] or "", retain=values["retain"]
+        )
+    output.say(f"stack {stack.name} is deleted")
+    report.result(output, "deleted", stack.name, changed=True)
+
+
+def _ask(output: Output, stack: Stack, emptied: list[Resource]) -> None:
+    if not output.can_ask:
+        raise InputError(
+            "cannot ask whether to go on: there is no terminal", hint="--yes approves it, --plan only shows it"
+        )
+    with_objects = " and every object in its buckets" if emptied else ""
+    if not output.confirm(f"Delete stack {stack.name}{with_objects}?"):
+        raise Declined(f"not deleted: stack {stack.name} is as it was", stack_name=stack.name)

@@ -1,0 +1,92 @@
+"""`validate-ci-build`, `validate-release-build` and `validate-source-credentials`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from exasol_ci_setup.cli.constructs import construct_of, construct_options
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, SourceCredentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.base import Construct
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+# cfn-lint needs a region to know which types there are; without any at hand, the one with the most.
+_LINTED_REGION: Final = "us-east-1"
+
+
+def _options(command: F) -> F:
+    for option in (
+        click.option("--print-template", is_flag=True, help="Write the template to stdout."),
+        click.option("--offline", is_flag=True, help="Render and lint only: no credentials, no network."),
+    ):
+        command = option(command)
+    return command
+
+
+def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
+    from exasol_ci_setup import lint, templates
+    from exasol_ci_setup.cli import report
+
+    construct, own = construct_of(kind, values)
+    output = session.output
+    if own["offline"]:
+        template = templates.render(construct)
+        region = (
+            session.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _LINTED_REGION
+        )
+        findings = lint.lint(template, region)
+    else:
+        from exasol_ci_setup.cli.constructs import looked_up
+        from exasol_ci_setup.cli.engine import validate
+
+        linting = lint.Background()
+        account = session.account
+        template = templates.render(looked_up(construct, account))
+        linting.start(template, account.region)
+        validate(account, template)
+        findings = linting.findings()
+    if own["print_template"]:
+        report.template(output, template)
+    for finding in findings:
+        report.finding(output, finding, template)
+    lint.reject_errors(template, findings)
+    output.say(
+        f"the template of stack {construct.stack_name} is valid" + (" (AWS was not asked)" if own["offline"] else "")
+    )
+    report.result(output, "valid", construct.stack_name, changed=False)
+
+
+@click.command("validate-ci-build")
+@common_options
+@_options
+@construct_options(CiBuild)
+def validate_ci_build(session: Session, **values: Any) -> None:
+    """Check the template of a CI stack with cfn-lint and CloudFormation."""
+    _validate(session, CiBuild, values)
+
+
+@click.command("validate-release-build")
+@common_options
+@_options
+@construct_options(ReleaseBuild)
+def validate_release_build(session: Session, **values: Any) -> None:
+    """Check the template of a release stack with cfn-lint and CloudFormation."""
+    _validate(session, ReleaseBuild, values)
+
+
+@click.command("validate-source-credentials")
+@common_options
+@_options
+@construct_options(SourceCredentials)
+def validate_source_credentials(session: Session, **values: Any) -> None:
+    """Check the template of the source-credentials stack with cfn-lint and CloudFormation."""
+    _validate(session, SourceCredentials, values)

@@ -1,0 +1,9 @@
+"""What can be deployed: one validated, immutable parameter model for each kind of stack."""
+
+from __future__ import annotations
+
+from exasol_ci_setup.constructs.base import Construct, build
+from exasol_ci_setup.constructs.ci import CiBuild, ReleaseBuild
+from exasol_ci_setup.constructs.source import SourceCredentials
+
+__all__ = ["CiBuild", "Construct", "ReleaseBuild", "SourceCredentials", "build"]

@@ -1,0 +1,201 @@
+"""The CodeBuild projects of one repository: the one that tests each push, and the one that builds releases."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import AfterValidator
+
+from exasol_ci_setup.constructs.base import TAG_PREFIX, Construct, SecretArn, SecretName, between, matching, refusal
+
+DEFAULT_BRANCH_FILTER: Final = (
+    "^refs/heads/(((main|master|develop)$)"
+    "|((rebuild|feature|bug|enhancement|refactoring|ci|security|doc|documentation)/.*))"
+)
+"""Pushes to the main branches and to the prefixes of work branches start a build."""
+
+DEFAULT_IMAGE: Final = "aws/codebuild/standard:8.0"
+"""The newest Ubuntu image (24.04) that AWS maintains and lists in CodeBuild's console:
+https://github.com/aws/aws-codebuild-docker-images."""
+
+DEFAULT_BATCH_LIMIT: Final = 100
+"""The most builds in one batch, which CodeBuild enforces as the project's ``BatchRestrictions.MaximumBuildsAllowed``: a batch
+with more fails. AWS's page of quotas (https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html) has no number for it;
+100 is what the projects in AWS's own examples are restricted to
+(https://docs.aws.amazon.com/cli/latest/reference/codebuild/start-build-batch.html)."""
+
+ComputeType = Literal[
+    "BUILD_GENERAL1_SMALL",
+    "BUILD_GENERAL1_MEDIUM",
+    "BUILD_GENERAL1_LARGE",
+    "BUILD_GENERAL1_XLARGE",
+    "BUILD_GENERAL1_2XLARGE",
+]
+"""What a privileged Linux container can have; the Lambda compute types cannot run Docker:
+https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-compute-types.html."""
+
+RetentionInDays = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
+]
+"""What CloudWatch Logs takes:
+https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html."""
+
+Cache = Literal["none", "docker", "source", "s3"]
+"""What a build keeps for the next: nothing, Docker layers or Git data on the build host, or files in the artifacts bucket."""
+
+_REPOSITORY_RULE: Final = (
+    "use the https URL of a repository on github.com, without user, query or fragment,"
+    " such as https://github.com/exasol/script-languages-release"
+)
+_RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
+_RESERVED_SUFFIXES: Final = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+
+
+def _is_free_of_reserved_names(bucket: str) -> str:
+    if bucket.startswith(_RESERVED_PREFIXES) or bucket.endswith(_RESERVED_SUFFIXES):
+        raise refusal(f"S3 keeps {', '.join((*_RESERVED_PREFIXES, *_RESERVED_SUFFIXES))} to itself")
+    return bucket
+
+
+BucketName = Annotated[
+    str,
+    matching(
+        r"(?![0-9.]+\Z)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+        "use 3 to 63 lowercase letters, digits, dots and hyphens, the first and last a letter or digit,"
+        " without two dots in a row and not in the form of an IP address",
+    ),
+    AfterValidator(_is_free_of_reserved_names),
+]
+"""Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html."""
+
+ProjectName = Annotated[
+    str,
+    matching(
+        # The longest name made of it is the stack ${PROJECT}Release, of which CloudFormation takes 128 characters.
+        # CodeBuild's own rule, [A-Za-z0-9][A-Za-z0-9-_]{1,149}, is then kept too.
+        r"[a-zA-Z][-a-zA-Z0-9]{0,120}",
+        "use letters, digits and hyphens, the first a letter, at most 121 characters,"
+        " since stacks and CodeBuild projects are named after it",
+    ),
+]
+
+RepositoryUrl = Annotated[
+    str,
+    matching(
+        r"https://github\.com/[A-Za-z0-9][A-Za-z0-9_-]{0,38}/(?!\.{1,2}(?:\.git)?\Z)(?!\.git\Z)[A-Za-z0-9._-]{1,100}",
+        _REPOSITORY_RULE,
+    ),
+]
+
+Image = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,511}", "use the name of a Docker image, such as aws/codebuild/standard:8.0"
+    ),
+]
+
+BranchFilter = Annotated[
+    str, matching(r".+", "use a regular expression for the full name of the branch, such as ^refs/heads/main$")
+]
+
+ConnectionArn = Annotated[
+    str,
+    matching(
+        r"arn:aws[a-z-]*:(codeconnections|codestar-connections):[a-z0-9-]+:[0-9]{12}:connection/[A-Za-z0-9-]+",
+        "use the ARN of a connection,"
+        " such as arn:aws:codeconnections:eu-central-1:123456789012:connection/aEXAMPLE-8aad-4d5d-8878-dfcab0bc441f",
+    ),
+]
+
+Minutes = Annotated[int, between(5, 2160, "minutes")]
+"""CodeBuild's rule: https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html."""
+
+
+class _Build(Construct):
+    """A CodeBuild project that runs batches, with its bucket, roles and log group. Times are in minutes or days."""
+
+    suffix: ClassVar[str]
+    stack_suffix: ClassVar[str]
+
+    project: ProjectName
+    project_url: RepositoryUrl
+    bucket_name: BucketName | None = None
+    image: Image = DEFAULT_IMAGE
+    compute_type: ComputeType = "BUILD_GENERAL1_SMALL"
+    timeout_in_minutes: Minutes = 240
+    batch_timeout_in_minutes: Minutes = 240
+    log_retention_in_days: RetentionInDays
+    artifact_retention_in_days: Annotated[int, between(1, 36_500, "days")]
+    docker_secret: SecretName = "Dockerhub"  # noqa: S105 - the name of a secret, not a secret
+    docker_secret_arn: SecretArn | None = None
+    auto_retry_limit: Annotated[int, between(0, 10, "retries")] = 0
+    cache: Cache = "none"
+    connection_arn: ConnectionArn | None = None
+    # AWS documents no upper bound and has the last word; this one catches a typing error.
+    batch_limit: Annotated[int, between(1, 1000, "builds in one batch")] = DEFAULT_BATCH_LIMIT
+
+    @property
+    def stack_name(self) -> str:
+        """The name of the stack, after the project unless another was asked for."""
+        return self.stack if self.stack is not None else f"{self.project}{self.stack_suffix}"
+
+    @property
+    def codebuild_name(self) -> str:
+        """The name of the CodeBuild project."""
+        return f"{self.project}{self.suffix}"
+
+    @property
+    def log_group_name(self) -> str:
+        """The name of the log group: the one that CodeBuild would make itself, and then never expire."""
+        return f"/aws/codebuild/{self.codebuild_name}"
+
+    @property
+    def known_docker_secret_arn(self) -> str | None:
+        """The full ARN of the Docker secret, or None if only its name is known."""
+        if self.docker_secret_arn is None and self.docker_secret.startswith("arn:"):
+            return self.docker_secret
+        return self.docker_secret_arn
+
+    @property
+    def connection_actions(self) -> tuple[str, ...]:
+        """What a build must be allowed to do with its connection.
+
+        A connection whose ARN has the older service name is checked under either name. Source:
+        https://docs.aws.amazon.com/codebuild/latest/userguide/connections-github-app.html.
+        """
+        older = self.connection_arn is not None and ":codestar-connections:" in self.connection_arn
+        services = ("codeconnections", "codestar-connections") if older else ("codeconnections",)
+        return tuple(f"{service}:{verb}" for service in services for verb in ("GetConnection", "GetConnectionToken"))
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags by which this tool knows the stack as its own, and as the project's."""
+        return {**super().tags, f"{TAG_PREFIX}project": self.project}
+
+
+class CiBuild(_Build):
+    """Builds and tests the repository on each push to a branch that `branch_filter` matches."""
+
+    template: ClassVar[str] = "ci_build.yaml.j2"
+    suffix: ClassVar[str] = "CodeBuild"
+    stack_suffix: ClassVar[str] = ""
+
+    branch_filter: BranchFilter = DEFAULT_BRANCH_FILTER
+    log_retention_in_days: RetentionInDays = 14
+    artifact_retention_in_days: Annotated[int, between(1, 36_500, "days")] = 30
+
+
+class ReleaseBuild(_Build):
+    """Builds the repository's release artifacts when `start-release-build` asks for it; nothing else starts it."""
+
+    template: ClassVar[str] = "release_build.yaml.j2"
+    suffix: ClassVar[str] = "ReleaseCodeBuild"
+    stack_suffix: ClassVar[str] = "Release"
+
+    log_retention_in_days: RetentionInDays = 180
+    artifact_retention_in_days: Annotated[int, between(1, 36_500, "days")] = 180
+
+    @property
+    def secrets_prefix(self) -> str:
+        """What the names of the secrets start with that a release build may read, besides the Docker one."""
+        return f"exasol-ci-setup/{self.project}/"

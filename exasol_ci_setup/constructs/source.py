@@ -1,0 +1,36 @@
+"""The GitHub credentials that CodeBuild uses for all repositories of an account and region."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from exasol_ci_setup.constructs.base import Construct, SecretName, matching
+
+SecretKey = Annotated[
+    str,
+    matching(
+        # In a dynamic reference a colon starts the next part and a brace ends it all.
+        r"[^:{}\s\"'\\$]{1,255}",
+        "use a key of the secret's JSON without blanks, colons, braces, quotes, backslashes or dollar signs",
+    ),
+]
+"""Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-secretsmanager.html."""
+
+
+class SourceCredentials(Construct):
+    """CodeBuild's access to GitHub, with user and token from one secret of Secrets Manager.
+
+    AWS holds one such credential for each kind of server in an account and region, so this stack is deployed once for all
+    projects. Its template refers to the secret; the values never stand in it.
+    """
+
+    template: ClassVar[str] = "source_credentials.yaml.j2"
+
+    secret_name: SecretName
+    secret_user_key: SecretKey
+    secret_token_key: SecretKey
+
+    @property
+    def stack_name(self) -> str:
+        """The name of the stack: SLCSourceCredentials unless another was asked for."""
+        return self.stack if self.stack is not None else "SLCSourceCredentials"

@@ -1,0 +1,109 @@
+"""Runs cfn-lint over a template in this process, for the one region it is meant for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Literal
+
+from exasol_ci_setup.errors import TemplateRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exasol_ci_setup.templates import Template
+
+Level = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One remark of the linter.
+
+    `rule` is cfn-lint's id (``E3002``), `path` the place in the template, dotted (``Resources.CodeBuild.Properties``, empty for
+    the whole), `line` the line in its text, counted from 1.
+    """
+
+    rule: str
+    level: Level
+    message: str
+    path: str
+    line: int
+
+
+_LEVELS: dict[str, Level] = {"E": "error", "F": "error", "W": "warning", "I": "info"}
+
+
+def lint(template: Template, region: str) -> list[Finding]:
+    """cfn-lint's findings in `template` for `region`, sorted by line; a text that is no template has one, E0000.
+
+    The first call loads cfn-lint's rules and schemas, which takes a second or two.
+    """
+    from cfnlint.api import lint as run_cfn_lint
+    from cfnlint.config import ManualArgs
+
+    matches = run_cfn_lint(template.body, config=ManualArgs(regions=[region]))
+    return sorted(
+        (
+            Finding(
+                rule=match.rule.id,
+                level=_LEVELS.get(match.rule.id[:1], "error"),
+                message=match.message,
+                path=".".join(str(part) for part in getattr(match, "path", None) or ()),
+                line=match.linenumber,
+            )
+            for match in matches
+        ),
+        key=lambda finding: (finding.line, finding.rule, finding.path, finding.message),
+    )
+
+
+def reject_errors(template: Template, findings: Sequence[Finding]) -> None:
+    """Raise TemplateRejected, which holds all `findings`, if one of them is an error."""
+    errors = [finding for finding in findings if finding.level == "error"]
+    if not errors:
+        return
+    first = errors[0]
+    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+    raise TemplateRejected(
+        f"{template.name} has errors: line {first.line}: {first.message} ({first.rule}){more}", findings=findings
+    )
+
+
+class Background:
+    """A run of the linter in a thread of its own, which loads cfn-lint while AWS is being asked.
+
+    The thread does not keep the process from ending: a deployment that finds nothing to do does not wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._given = Event()
+        self._done = Event()
+        self._work: tuple[Template, str] | None = None
+        self._findings: list[Finding] = []
+        self._error: BaseException | None = None
+        Thread(target=self._run, name="lint", daemon=True).start()
+
+    def start(self, template: Template, region: str) -> None:
+        """Lint `template` for `region` as soon as cfn-lint is loaded."""
+        self._work = (template, region)
+        self._given.set()
+
+    def findings(self) -> list[Finding]:
+        """Wait for the findings and return them, as `lint` does. Raises what the linter raised."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._findings
+
+    def _run(self) -> None:
+        try:
+            import cfnlint.api  # noqa: F401 - the import is the slow part
+
+            self._given.wait()
+            if self._work is not None:
+                self._findings = lint(*self._work)
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            self._error = error
+        finally:
+            self._done.set()

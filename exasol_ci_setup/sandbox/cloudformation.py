@@ -1,0 +1,277 @@
+"""Brings the actions of ministack's CloudFormation closer to AWS: what is refused, and what is found when a change set is created."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.sandbox import deployment, strict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Parameters = dict[str, list[str]]
+    Reply = tuple[int, dict[str, str], bytes]
+    Action = Callable[[Parameters], Reply]
+
+# `createOnlyProperties` of the resource schemas that cfn-lint 1.57 bundles. Written down here, for the types that the shipped templates
+# use, because the import of cfn-lint takes longer than the start of the sandbox.
+_REPLACING_PROPERTIES: Final = {
+    "AWS::CodeBuild::Project": ("Name",),
+    "AWS::CodeBuild::SourceCredential": ("ServerType",),
+    "AWS::IAM::Policy": (),
+    "AWS::IAM::Role": ("Path", "RoleName"),
+    "AWS::Logs::LogGroup": ("LogGroupName",),
+    "AWS::S3::Bucket": ("BucketName", "BucketNamePrefix", "BucketNamespace"),
+    "AWS::S3::BucketPolicy": ("Bucket",),
+}
+_UPDATABLE: Final = frozenset(
+    f"{operation}_COMPLETE" for operation in ("CREATE", "UPDATE", "UPDATE_ROLLBACK", "IMPORT", "IMPORT_ROLLBACK")
+)
+# States that a deployment with rollback disabled leaves, from which AWS lets an update go on.
+_RESUMABLE: Final = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
+_VALIDATIONS: Final = {
+    "NAME_CONFLICT_VALIDATION": "AWS::EarlyValidation::ResourceExistenceCheck",
+    "PROPERTY_VALIDATION": "AWS::EarlyValidation::PropertyValidation",
+}
+
+
+def extend() -> None:
+    """Put everything of this module into ministack's CloudFormation, which must have been loaded in this process."""
+    from ministack.services.cloudformation import changesets, engine, handlers, provisioners
+
+    handlers._capabilities_enforced = lambda: True  # noqa: SLF001
+    provisioners._REPLACING_PROPERTIES.update(_REPLACING_PROPERTIES)  # noqa: SLF001
+    provisioners.s3_bucket_name_conflict = _bucket_name_conflict
+    engine._validate_template_statics = _with_references_checked(engine._validate_template_statics)  # noqa: SLF001
+    resolve = _with_names_checked(engine._resolve_parameters)  # noqa: SLF001
+    handlers._resolve_parameters = changesets._resolve_parameters = resolve  # noqa: SLF001
+    _extend_actions(handlers._ACTION_HANDLERS)  # noqa: SLF001
+
+
+def _with_references_checked(inner: Callable[[Any], None]) -> Callable[[Any], None]:
+    def validate(template: Any) -> None:
+        if problem := strict.template_problem(template):
+            raise ValueError(problem)
+        inner(template)
+
+    return validate
+
+
+def _with_names_checked(inner: Callable[..., Any]) -> Callable[..., Any]:
+    def resolve(template: Any, given: Any, previous: Any = None) -> Any:
+        if problem := strict.parameter_problem(template, given, previous or {}):
+            raise ValueError(problem)
+        return inner(template, given, previous)
+
+    return resolve
+
+
+def _bucket_name_conflict(name: str) -> str | None:
+    """Tell of a name in the caller's own account: that another account has it is found when the bucket is created."""
+    from ministack.services import s3
+
+    taken = name in s3._buckets  # noqa: SLF001
+    return f"Resource of type 'AWS::S3::Bucket' with identifier '{name}' already exists." if taken else None
+
+
+# Actions: each is a function of the request's parameters, which are lists of text as in a parsed query string.
+
+
+def _extend_actions(actions: dict[str, Action]) -> None:
+    actions["CreateChangeSet"] = _creating_change_sets(actions["CreateChangeSet"])
+    actions["ExecuteChangeSet"] = _executing_change_sets(actions["ExecuteChangeSet"])
+    actions["CreateStack"] = _creating_stacks(actions["CreateStack"])
+    actions["UpdateStack"] = _updating_stacks(actions["UpdateStack"])
+    actions["DescribeEvents"] = _describing_events(actions["DescribeEvents"])
+    for name in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"):
+        actions[name] = _with_either_url_style(actions[name])
+
+
+def _value(parameters: Parameters, name: str, default: str = "") -> str:
+    return str((parameters.get(name) or [default])[0])
+
+
+def _refusal(code: str, message: str) -> Reply:
+    from ministack.services.cloudformation import helpers
+
+    reply: Reply = helpers._error(code, message)  # noqa: SLF001
+    return reply
+
+
+def _stack(name: str) -> dict[str, Any] | None:
+    """Return the stack of that name or id, unless it was deleted."""
+    from ministack.services.cloudformation import handlers
+
+    stack: dict[str, Any] | None = handlers._resolve_stack(name)  # noqa: SLF001
+    return None if stack is None or stack["StackStatus"] == "DELETE_COMPLETE" else stack
+
+
+def _not_updatable(stack: dict[str, Any]) -> Reply:
+    return _refusal(
+        "ValidationError", f"Stack:{stack['StackId']} is in {stack['StackStatus']} state and can not be updated."
+    )
+
+
+def _with_either_url_style(inner: Action) -> Action:
+    def act(parameters: Parameters) -> Reply:
+        if url := _value(parameters, "TemplateURL"):
+            parameters = {**parameters, "TemplateURL": [strict.path_style(url)]}
+        return inner(parameters)
+
+    return act
+
+
+def _creating_stacks(inner: Action) -> Action:
+    def act(parameters: Parameters) -> Reply:
+        name = _value(parameters, "StackName")
+        if _stack(name) is not None:
+            return _refusal("AlreadyExistsException", f"Stack [{name}] already exists")
+        return inner(parameters)
+
+    return act
+
+
+def _updating_stacks(inner: Action) -> Action:
+    def act(parameters: Parameters) -> Reply:
+        stack = _stack(_value(parameters, "StackName"))
+        if stack is not None and stack["StackStatus"] not in _UPDATABLE | _RESUMABLE:
+            return _not_updatable(stack)
+        return inner(parameters)
+
+    return act
+
+
+def _creating_change_sets(inner: Action) -> Action:
+    def act(parameters: Parameters) -> Reply:
+        name, change_set_name = _value(parameters, "StackName"), _value(parameters, "ChangeSetName")
+        kind = _value(parameters, "ChangeSetType", "UPDATE")
+        stack = _stack(name)
+        shell = stack if stack is not None and stack["StackStatus"] == "REVIEW_IN_PROGRESS" else None
+        if stack is not None and kind == "CREATE" and shell is None:
+            return _refusal(
+                "ValidationError",
+                f"Stack [{name}] already exists and cannot be created again with the changeSet [{change_set_name}].",
+            )
+        if stack is not None and kind == "UPDATE" and stack["StackStatus"] not in _UPDATABLE | _RESUMABLE:
+            return _not_updatable(stack)
+        reply = inner(parameters)
+        if kind == "CREATE" and shell is not None:
+            reply = _back_in_shell(shell, reply)
+        if reply[0] == 200 and kind in {"CREATE", "UPDATE"}:  # noqa: PLR2004
+            _validate_early(change_set_name, shell["StackName"] if shell else name)
+        return reply
+
+    return act
+
+
+def _back_in_shell(shell: dict[str, Any], reply: Reply) -> Reply:
+    """Put a change set for a stack under review into that stack, where ministack began a second one in its place."""
+    from ministack.services.cloudformation import _change_sets, _stack_events, _stacks
+
+    begun = _stacks.get(shell["StackName"])
+    _stacks[shell["StackName"]] = shell
+    if begun is None or begun is shell:
+        return reply
+    _stack_events.pop(begun["StackId"], None)
+    for change_set in _change_sets.values():
+        if change_set["StackId"] == begun["StackId"]:
+            change_set["StackId"] = shell["StackId"]
+    shell["Tags"] = begun["Tags"]
+    status, headers, body = reply
+    return status, headers, body.replace(begun["StackId"].encode(), shell["StackId"].encode())
+
+
+def _validate_early(change_set_name: str, stack_name: str) -> None:
+    """Fail a change set whose validation finds an error, as AWS does at its creation; the errors are in DescribeEvents.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/validate-stack-deployments.html
+    """
+    from ministack.services.cloudformation import changesets, engine, stacks
+
+    stack = _stack(stack_name)
+    _, change_set = changesets._find_change_set(change_set_name, stack["StackName"] if stack else stack_name)  # noqa: SLF001
+    if stack is None or change_set is None or change_set["Status"] != "CREATE_COMPLETE":
+        return
+    if change_set["_disable_validation"]:
+        return
+    # Found once: what changes between now and the execution fails the resource, not the validation.
+    change_set["_disable_validation"] = True
+    template, values = change_set["_template"], change_set["_resolved_params"]
+    conditions = engine._evaluate_conditions(template, values)  # noqa: SLF001
+    resources = template.get("Resources", {})
+    owned = {record["PhysicalResourceId"] for record in stack.get("_resources", {}).values()}
+    found = stacks._validation_errors(  # noqa: SLF001
+        *(resources, engine._topological_sort(resources, conditions), values, conditions),  # noqa: SLF001
+        *(template.get("Mappings", {}), stack["StackName"], stack["StackId"], frozenset(owned)),
+    )
+    errors = [error for error in found if error[0] not in change_set["_import_existing"]]
+    if not errors:
+        return
+    operation = str(uuid.uuid4())
+    names = ", ".join(dict.fromkeys(_VALIDATIONS[error[2]] for error in errors))
+    change_set.update(
+        Status="FAILED",
+        ExecutionStatus="UNAVAILABLE",
+        StatusReason=(
+            f"The following hook(s)/validation failed: [{names}]. To troubleshoot Early Validation errors, use the "
+            "DescribeEvents API for detailed failure information."
+        ),
+        Changes=[],
+        _operation=operation,
+    )
+    stack.setdefault("_operation_events", []).extend(
+        {
+            "EventId": str(uuid.uuid4()),
+            "StackId": stack["StackId"],
+            "OperationId": operation,
+            "OperationType": "CREATE_CHANGESET",
+            "OperationStatus": "FAILED",
+            "EventType": "VALIDATION_ERROR",
+            "Timestamp": datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "LogicalResourceId": logical_id,
+            "ResourceType": resource_type,
+            "ValidationFailureMode": "FAIL",
+            "ValidationName": validation,
+            "ValidationStatus": "FAILED",
+            "ValidationStatusReason": reason,
+            "ValidationPath": path,
+        }
+        for logical_id, resource_type, validation, path, reason in errors
+    )
+
+
+def _describing_events(inner: Action) -> Action:
+    def act(parameters: Parameters) -> Reply:
+        from ministack.services.cloudformation import changesets
+
+        name = _value(parameters, "ChangeSetName")
+        if not name:
+            return inner(parameters)
+        _, change_set = changesets._find_change_set(name, _value(parameters, "StackName"))  # noqa: SLF001
+        if change_set is None:
+            return _refusal("ChangeSetNotFound", f"ChangeSet [{name}] does not exist")
+        # ministack keeps events with the stack; those of a change set are the ones of the operation that created it.
+        operation = change_set.get("_operation", "none")
+        return inner({**parameters, "StackName": [change_set["StackId"]], "OperationId": [operation]})
+
+    return act
+
+
+def _executing_change_sets(inner: Action) -> Action:
+    def act(parameters: Parameters) -> Reply:
+        from ministack.services.cloudformation import changesets
+
+        _, change_set = changesets._find_change_set(  # noqa: SLF001
+            _value(parameters, "ChangeSetName"), _value(parameters, "StackName")
+        )
+        stack = _stack(change_set["StackName"]) if change_set else None
+        if stack is not None and deployment.is_running(stack):
+            return _not_updatable(stack)
+        reply = inner(parameters)
+        if stack is not None and change_set is not None and reply[0] == 200:  # noqa: PLR2004
+            stack["Description"] = change_set["_template"].get("Description", "")
+        return reply
+
+    return act

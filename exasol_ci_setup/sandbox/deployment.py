@@ -1,0 +1,258 @@
+"""Makes stack operations in ministack look like AWS's: resources that take time, and the events that AWS has for them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+DELAYS: dict[str, float] = {}
+"""Seconds that each resource operation takes, by account; under "" for all other accounts."""
+
+_STACK: Final = "AWS::CloudFormation::Stack"
+# Types whose name may be taken by something outside the stack: their property with the name, and where ministack keeps them.
+_NAMED: Final = {
+    "AWS::IAM::Role": ("RoleName", "iam", "_roles"),
+    "AWS::Logs::LogGroup": ("LogGroupName", "cloudwatch_logs", "_log_groups"),
+}
+
+# Logical id and status of the resource that the update under way, in this task, has just left as it is.
+_unchanged: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("unchanged_resource", default=("", ""))
+
+
+def is_running(stack: dict[str, Any]) -> bool:
+    """Whether a stack is being worked on."""
+    status = stack["StackStatus"]
+    return bool(status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS")
+
+
+def an_operation_runs() -> bool:
+    """Whether a stack is being worked on, in any account."""
+    return any(is_running(stack) for stack in _store("_stacks").values())
+
+
+def end_interrupted_operations() -> None:
+    """Mark as failed what was under way when the process ended: nothing would ever finish it."""
+    for (account, region, name), stack in _store("_stacks").items():
+        if not is_running(stack):
+            continue
+        from ministack.core.responses import request_scope
+        from ministack.services.cloudformation import stacks
+
+        stack["StackStatus"] = stack["StackStatus"].replace("_IN_PROGRESS", "_FAILED")
+        stack["StackStatusReason"] = reason = "The sandbox was ended during this operation"
+        with request_scope(account, region):
+            stacks._add_event(stack["StackId"], name, name, _STACK, stack["StackStatus"], reason, stack["StackId"])  # noqa: SLF001
+    for change_set in _store("_change_sets").values():
+        if change_set["ExecutionStatus"] == "EXECUTE_IN_PROGRESS":
+            change_set["ExecutionStatus"] = "EXECUTE_FAILED"
+
+
+def _store(name: str) -> dict[Any, dict[str, Any]]:
+    """Return one of ministack's stores with the keys of all accounts and regions; empty if CloudFormation was not used yet."""
+    module = sys.modules.get("ministack.services.cloudformation")
+    entries: dict[Any, dict[str, Any]] = dict(getattr(module, name)._data) if module else {}  # noqa: SLF001
+    return entries
+
+
+def extend() -> None:
+    """Put everything of this module into ministack's CloudFormation."""
+    from ministack.services.cloudformation import provisioners, stacks
+
+    events = _Events(stacks)
+    work = _Work(stacks, events)
+    stacks._add_event = events.add  # noqa: SLF001
+    stacks._runs_on_worker_thread = work.is_awaited  # noqa: SLF001
+    stacks.run_reentrant = work.run
+    stacks._update_keeping_seed = work.update  # noqa: SLF001
+    stacks._delete_resource = work.delete  # noqa: SLF001
+    for resource_type, (name_property, service, store) in _NAMED.items():
+        handlers = provisioners._RESOURCE_HANDLERS[resource_type]  # noqa: SLF001
+        handlers["create"] = _refusing_taken_names(handlers["create"], name_property, service, store)
+    buckets = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]  # noqa: SLF001
+    buckets["delete"] = _refusing_full_buckets(buckets["delete"])
+
+
+def _refusing_taken_names(
+    create: Callable[..., Any], name_property: str, service: str, store: str
+) -> Callable[..., Any]:
+    """Refuse a taken name: ministack would take over what is there, and delete it with the stack."""
+
+    def refuse_or_create(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
+        from importlib import import_module
+
+        name = properties.get(name_property)
+        if name in getattr(import_module(f"ministack.services.{service}"), store):
+            raise ValueError(f"{name} already exists")
+        return create(logical_id, properties, stack_name)
+
+    return refuse_or_create
+
+
+def _refusing_full_buckets(delete: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
+    """Delete a bucket as the S3 API does, which refuses one with objects in it."""
+
+    def refuse_or_delete(name: str, properties: Any) -> None:
+        from ministack.services import s3
+
+        status, _, _ = s3._delete_bucket(name)  # noqa: SLF001
+        if status == 409:  # noqa: PLR2004
+            raise ValueError(
+                f"The bucket you tried to delete is not empty (Service: S3, Status Code: 409, Request ID: {uuid.uuid4()})"
+            )
+        delete(name, properties)
+
+    return refuse_or_delete
+
+
+class _Events:
+    """The events of stacks, with those that ministack leaves out and without those that AWS does not have."""
+
+    def __init__(self, stacks: Any) -> None:
+        from ministack.services import cloudformation
+
+        self._add: Callable[..., None] = stacks._add_event  # noqa: SLF001
+        self._service = cloudformation
+
+    def add(
+        self,
+        stack_id: str,
+        stack_name: str,
+        logical_id: str,
+        resource_type: str,
+        status: str,
+        reason: str = "",
+        physical_id: str = "",
+        detailed_status: str = "",
+    ) -> None:
+        """Record an event; the signature is ministack's."""
+        of_stack = physical_id == stack_id
+        if not of_stack and status.startswith("UPDATE_") and self._is_new(stack_name, logical_id):
+            status = status.replace("UPDATE_", "CREATE_")
+        if of_stack and status == "UPDATE_COMPLETE":
+            self.begin_cleanup(stack_name)
+        elif of_stack and status == "ROLLBACK_IN_PROGRESS" and (failed := self._failed(stack_id)):
+            reason = f"The following resource(s) failed to create: [{', '.join(failed)}]. Rollback requested by user."
+        elif of_stack and status == "ROLLBACK_COMPLETE":
+            reason = ""
+        elif not of_stack and status == "CREATE_COMPLETE":
+            self._add(
+                stack_id,
+                stack_name,
+                logical_id,
+                resource_type,
+                "CREATE_IN_PROGRESS",
+                "Resource creation Initiated",
+                physical_id,
+            )
+        elif status == "UPDATE_COMPLETE" and logical_id == _unchanged.get()[0]:
+            # AWS has no events for a resource that an update leaves as it is; the first of them was recorded before that was known.
+            self._forget_last_of(stack_id, logical_id)
+            self._service._stacks[stack_name]["_resources"][logical_id]["ResourceStatus"] = _unchanged.get()[1]  # noqa: SLF001
+            _unchanged.set(("", ""))
+            return
+        self._add(stack_id, stack_name, logical_id, resource_type, status, reason, physical_id, detailed_status)
+
+    def status(self, stack_name: str, logical_id: str) -> str:
+        """Return the status of a resource of a stack."""
+        return str(self._service._stacks[stack_name]["_resources"][logical_id]["ResourceStatus"])  # noqa: SLF001
+
+    def _is_new(self, stack_name: str, logical_id: str) -> bool:
+        """Tell whether a resource, in an update, is one that it adds; ministack has the same statuses for these and the others."""
+        stack = self._service._stacks[stack_name]  # noqa: SLF001
+        record = stack["_resources"].get(logical_id)
+        if record is None:
+            return True
+        if self._last_status(stack["StackId"], logical_id) != "CREATE_IN_PROGRESS":
+            return False
+        record["ResourceStatus"] = "CREATE_COMPLETE"
+        return True
+
+    def begin_cleanup(self, stack_name: str) -> None:
+        """Record that an update is done but for the deletion of what is not needed any more, unless that was recorded."""
+        stack = self._service._stacks[stack_name]  # noqa: SLF001
+        status = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+        of_stack = (
+            event for event in reversed(self._of(stack["StackId"])) if event["PhysicalResourceId"] == stack["StackId"]
+        )
+        if next(of_stack)["ResourceStatus"] != status:
+            if stack["StackStatus"] == "UPDATE_IN_PROGRESS":
+                stack["StackStatus"] = status
+            self._add(stack["StackId"], stack_name, stack_name, _STACK, status, "", stack["StackId"])
+
+    def in_deletion(self, stack_name: str, logical_id: str) -> bool:
+        """Whether the start of the deletion of a resource has been recorded last of it."""
+        stack_id = self._service._stacks[stack_name]["StackId"]  # noqa: SLF001
+        return self._last_status(stack_id, logical_id) == "DELETE_IN_PROGRESS"
+
+    def _last_status(self, stack_id: str, logical_id: str) -> str:
+        statuses = (e["ResourceStatus"] for e in reversed(self._of(stack_id)) if e["LogicalResourceId"] == logical_id)
+        return str(next(statuses, ""))
+
+    def _of(self, stack_id: str) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = self._service._stack_events[stack_id]  # noqa: SLF001
+        return events
+
+    def _failed(self, stack_id: str) -> list[str]:
+        return [
+            event["LogicalResourceId"] for event in self._of(stack_id) if event["ResourceStatus"] == "CREATE_FAILED"
+        ]
+
+    def _forget_last_of(self, stack_id: str, logical_id: str) -> None:
+        events = self._of(stack_id)
+        events.remove(next(event for event in reversed(events) if event["LogicalResourceId"] == logical_id))
+
+
+class _Work:
+    """The operations on resources, of which ministack does one after the other in a task of the event loop."""
+
+    def __init__(self, stacks: Any, events: _Events) -> None:
+        from ministack.core import responses
+
+        self._account: Callable[[], str] = responses.get_account_id
+        self._events = events
+        self._blocks: Callable[[str], bool] = stacks._runs_on_worker_thread  # noqa: SLF001
+        self._run_in_thread: Callable[..., Awaitable[Any]] = stacks.run_reentrant
+        self._update: Callable[..., Any] = stacks._update_keeping_seed  # noqa: SLF001
+        self._delete: Callable[..., Any] = stacks._delete_resource  # noqa: SLF001
+
+    def _delay(self) -> float:
+        return DELAYS.get(self._account(), DELAYS.get("", 0.0))
+
+    def is_awaited(self, resource_type: str) -> bool:
+        """Whether an operation goes through `run`: ministack's own reason is that it blocks, ours that it takes time."""
+        return bool(self._delay()) or self._blocks(resource_type)
+
+    async def run(self, operation: Callable[..., Any], resource_type: str, *arguments: Any) -> Any:
+        """Do an operation after the delay, in a thread if it blocks."""
+        # An update has the physical id and the properties before and after for its arguments.
+        if operation != self.update or arguments[1] != arguments[2]:
+            await asyncio.sleep(self._delay())
+        if self._blocks(resource_type):
+            return await self._run_in_thread(operation, resource_type, *arguments)
+        return operation(resource_type, *arguments)
+
+    def update(
+        self, resource_type: str, physical_id: str, old: Any, new: Any, stack: str, logical_id: str, attributes: Any
+    ) -> Any:
+        """Update a resource, and remember if there was nothing to update."""
+        _unchanged.set((logical_id, self._events.status(stack, logical_id)) if old == new else ("", ""))
+        return self._update(resource_type, physical_id, old, new, stack, logical_id, attributes)
+
+    def delete(self, resource_type: str, physical_id: str, properties: Any, stack: str, logical_id: str) -> None:
+        """Delete a resource, with events also where an update does it."""
+        if self._events.in_deletion(stack, logical_id):
+            self._delete(resource_type, physical_id, properties, stack, logical_id)
+            return
+        from ministack.services.cloudformation import _stacks
+
+        event = (_stacks[stack]["StackId"], stack, logical_id, resource_type)
+        self._events.begin_cleanup(stack)
+        self._events.add(*event, "DELETE_IN_PROGRESS", "", physical_id)
+        self._delete(resource_type, physical_id, properties, stack, logical_id)
+        self._events.add(*event, "DELETE_COMPLETE", "", physical_id)

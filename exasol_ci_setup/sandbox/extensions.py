@@ -1,0 +1,92 @@
+"""Puts this package's additions into ministack, which is left as it is on disk, at the moment it loads each service."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.sandbox import cloudformation, codebuild, deployment, seeds
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Reply = tuple[int, dict[str, str], bytes]
+    Handler = Callable[..., Awaitable[Reply]]
+
+_NAME: Final = "exasol_ci_setup"
+
+
+class OwnState:
+    """What the extensions remember, in the form in which ministack saves, restores and resets its services."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything to save, by name."""
+        return dict(_stores())
+
+    def load_persisted_state(self, data: dict[str, Any]) -> None:
+        """Take over what was saved."""
+        for name, store in _stores().items():
+            store.update(data.get(name, {}))
+
+    def reset(self) -> None:
+        """Forget everything."""
+        for store in _stores().values():
+            store.clear()
+
+
+@functools.cache
+def _stores() -> dict[str, Any]:
+    from ministack.core.responses import AccountRegionScopedDict
+
+    return {"seeded": AccountRegionScopedDict(), "source_credentials": AccountRegionScopedDict()}
+
+
+@functools.cache
+def extended() -> Any:
+    """Return ministack's application module with everything of ours in it; the same one at each call."""
+    import ministack.app as ministack
+
+    ministack._get_module = _loading(ministack._get_module)  # noqa: SLF001
+    for service in ("cloudformation", "secretsmanager"):
+        ministack.SERVICE_HANDLERS[service] = _seeding(ministack.SERVICE_HANDLERS[service])
+    ministack.SERVICE_REGISTRY["exasol-ci-setup"] = {"module": _NAME}
+    ministack._state_map[_NAME] = _NAME  # noqa: SLF001
+    ministack._loaded_modules[_NAME] = OwnState()  # noqa: SLF001
+    return ministack
+
+
+def _loading(inner: Callable[[str], Any]) -> Callable[[str], Any]:
+    extend: dict[str, Callable[[], None]] = {"cloudformation": _extend_cloudformation, "codebuild": _extend_codebuild}
+
+    def get_module(name: str) -> Any:
+        module = inner(name)
+        if name in extend:
+            extend[name]()
+        return module
+
+    return get_module
+
+
+@functools.cache
+def _extend_codebuild() -> None:
+    codebuild.extend(_stores()["source_credentials"])
+
+
+@functools.cache
+def _extend_cloudformation() -> None:
+    _extend_codebuild()
+    cloudformation.extend()
+    deployment.extend()
+    codebuild.extend_cloudformation(_stores()["source_credentials"])
+
+
+def _seeding(inner: Handler) -> Handler:
+    async def handle(*request: Any) -> Reply:
+        seeded = _stores()["seeded"]
+        # Remembered, so that a secret that somebody deleted stays deleted.
+        if "secrets" not in seeded:
+            seeds.seed(extended()._get_module("secretsmanager"))  # noqa: SLF001
+            seeded["secrets"] = True
+        return await inner(*request)
+
+    return handle

@@ -1,0 +1,159 @@
+"""Delete a stack: what will go, what stands in the way, and the end of it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.errors import AwsUnavailable, DeleteFailed, Interrupted, StackError
+from exasol_ci_setup.stacks import diagnose, state
+from exasol_ci_setup.stacks.events import Following, latest_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_s3 import S3Client
+
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.stacks.events import View
+    from exasol_ci_setup.stacks.model import Stack
+
+# The most keys that one DeleteObjects takes: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+_BATCH: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource of a stack: `status` is CloudFormation's, `physical_id` empty while it does not exist."""
+
+    logical_id: str
+    physical_id: str
+    type: str
+    status: str
+
+
+def resources(cfn: CloudFormationClient, stack: Stack) -> list[Resource]:
+    """Return the resources that deleting `stack` removes, in the order AWS lists them."""
+    with boundary():
+        return [
+            Resource(
+                summary["LogicalResourceId"],
+                summary.get("PhysicalResourceId", ""),
+                summary["ResourceType"],
+                summary["ResourceStatus"],
+            )
+            for page in cfn.get_paginator("list_stack_resources").paginate(StackName=stack.id)
+            for summary in page["StackResourceSummaries"]
+            if summary["ResourceStatus"] != "DELETE_COMPLETE"
+        ]
+
+
+def require_deletable(stack: Stack) -> None:
+    """Raise StackError unless `stack` may be deleted: not protected, and made by this tool."""
+    if not state.is_own(stack):
+        raise StackError(
+            f"stack {stack.name} was not made by this tool: it carries none of its tags",
+            hint=f"if it shall go: `aws cloudformation delete-stack --stack-name {stack.name}`",
+            stack_name=stack.name,
+        )
+    if stack.termination_protection:
+        raise StackError(
+            f"stack {stack.name} is protected against deletion",
+            hint="take the protection off first: run its deploy command with --no-termination-protection",
+            stack_name=stack.name,
+        )
+
+
+def delete(
+    cfn: CloudFormationClient,
+    stack: Stack,
+    *,
+    view: View,
+    clock: Clock,
+    role_arn: str = "",
+    retain: Sequence[str] = (),
+) -> None:
+    """Delete `stack` and return when it is gone.
+
+    `retain` are logical ids that are left standing; AWS takes them only for a stack in DELETE_FAILED.
+    Raises DeleteFailed, whose diagnosis names what could not go, and Interrupted.
+    """
+    arguments: dict[str, Any] = {"StackName": stack.id, "ClientRequestToken": uuid.uuid4().hex}
+    if role_arn:
+        arguments["RoleARN"] = role_arn
+    if retain:
+        arguments["RetainResources"] = list(retain)
+    after = None if state.is_busy(stack) else latest_id(cfn, stack.id)
+    with boundary():
+        try:
+            cfn.delete_stack(**arguments)
+        except ClientError as error:
+            if error_code(error) == "ValidationError":
+                said = error.response.get("Error", {}).get("Message", "")
+                raise StackError(f"AWS refused to delete stack {stack.name}: {said}", stack_name=stack.name) from error
+            raise
+    following = Following(cfn, stack.id, after=after, view=view, clock=clock)
+    try:
+        ended = following.run()
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped looking on: AWS goes on deleting stack {stack.name}",
+            hint=f"`exasol-ci-setup watch {stack.name}` looks on again",
+        ) from None
+    except AwsUnavailable as error:
+        error.hint = f"AWS goes on deleting stack {stack.name} whatever happens here\n{error.hint}".rstrip()
+        raise
+    if ended is not None and ended.status != "DELETE_COMPLETE":
+        found = diagnose.diagnose(following.events, stack_name=stack.name, status=ended.status, reason=ended.reason)
+        raise DeleteFailed(
+            f"stack {stack.name} could not be deleted; it is in {ended.status}",
+            hint=found.hints[0]
+            if found.hints
+            else f"`exasol-ci-setup delete {stack.name} --retain LOGICAL_ID` leaves a resource standing",
+            stack_name=stack.name,
+            diagnosis=found,
+        )
+
+
+def buckets(found: Iterable[Resource]) -> list[Resource]:
+    """Return those of the resources that are S3 buckets, which AWS deletes only when they are empty."""
+    return [resource for resource in found if resource.type == "AWS::S3::Bucket" and resource.physical_id]
+
+
+def empty_bucket(s3: S3Client, bucket: str) -> int:
+    """Delete every object of `bucket` with all versions and delete markers, and return how many there were.
+
+    Raises StackError naming the first object that S3 did not delete.
+    """
+    gone = 0
+    with boundary():
+        try:
+            for batch in _batches(s3, bucket):
+                answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+                for failed in answer.get("Errors", []):
+                    raise StackError(
+                        f"bucket {bucket} could not be emptied: {failed.get('Key')}: {failed.get('Message')}",
+                        hint="an object lock or a bucket policy may hold it",
+                    )
+                gone += len(batch)
+        except ClientError as error:
+            if error_code(error) == "NoSuchBucket":
+                return gone
+            raise
+    return gone
+
+
+def _batches(s3: S3Client, bucket: str) -> Iterator[list[Any]]:
+    batch: list[dict[str, str]] = []
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        for entry in listed:
+            batch.append({"Key": entry["Key"], "VersionId": entry["VersionId"]})
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+    if batch:
+        yield batch

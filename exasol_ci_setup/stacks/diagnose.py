@@ -1,0 +1,120 @@
+"""Why an operation failed: the first resource that did, and AWS's words for it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.aws import ClientError
+from exasol_ci_setup.stacks import events as stack_events
+from exasol_ci_setup.stacks.model import Diagnosis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from exasol_ci_setup.stacks.model import Event
+
+# What CloudFormation writes on resources that it stopped because another one had failed.
+_CANCELLED: Final = re.compile(r"(resource )?(creation|update|deletion|operation|import)? ?cancell?ed", re.IGNORECASE)
+_NESTED: Final = "AWS::CloudFormation::Stack"
+
+# A reason that is known to have a way out. The first that matches is told.
+_HINTS: Final = (
+    (
+        re.compile(r"not authorized to perform:? ?(?P<action>[\w-]+:\w+)|AccessDenied", re.IGNORECASE),
+        "the credentials, or the role given by --role-arn, may not do this: add the permission to them",
+    ),
+    (
+        re.compile(r"already exists|BucketAlreadyOwnedByYou|BucketAlreadyExists|AlreadyExistsException", re.IGNORECASE),
+        "something outside this stack has that name: choose another one, or delete what has it",
+    ),
+    (
+        re.compile(r"limit ?exceeded|quota|maximum (number|limit)|too many", re.IGNORECASE),
+        "a quota of the account is used up: remove what is not needed, or ask for more under Service Quotas",
+    ),
+    (
+        re.compile(r"Could not find access token for server type|source credential", re.IGNORECASE),
+        "CodeBuild has no access to GitHub yet: run `exasol-ci-setup deploy-source-credentials` once in this account and region",
+    ),
+    (
+        re.compile(r"bucket you tried to delete is not empty|BucketNotEmpty", re.IGNORECASE),
+        "the bucket still holds objects: run the delete again with --empty",
+    ),
+    (
+        re.compile(r"secretsmanager|Secrets Manager|secret", re.IGNORECASE),
+        "look whether the secret exists in this region and has the key: `exasol-ci-setup health` checks it",
+    ),
+)
+
+
+def root_cause(events: Sequence[Event]) -> Event | None:
+    """Return the event of the first resource that failed of its own, or None if none did.
+
+    `events` are those of one operation, the oldest first. Cancellations and the stack's own events do not count. Should
+    all failures be cancellations, the first of them is returned.
+    """
+    failures = [event for event in events if event.status.endswith("_FAILED") and not event.is_stack]
+    own = [event for event in failures if not _CANCELLED.match(event.reason.strip())]
+    return next(iter(own or failures), None)
+
+
+def diagnose(
+    events: Sequence[Event],
+    *,
+    stack_name: str,
+    status: str,
+    reason: str = "",
+    nested: Callable[[str], Sequence[Event]] | None = None,
+) -> Diagnosis:
+    """Explain an operation that ended in `status` by its events, the oldest first.
+
+    `nested` returns the events of the last operation on a nested stack, given its ARN; the search goes down as long as the
+    first failure is a stack. Without any failed resource the stack's own `reason` is the explanation.
+    """
+    cause = root_cause(events)
+    while cause is not None and nested is not None and cause.type == _NESTED and cause.physical_id:
+        deeper = root_cause(nested(cause.physical_id))
+        if deeper is None:
+            break
+        cause = deeper
+    if cause is None:
+        told = reason or next(
+            (event.reason for event in events if event.is_stack and event.status.endswith("_FAILED")), ""
+        )
+        return Diagnosis(stack_name=stack_name, status=status, reason=told, hints=_hints(told))
+    return Diagnosis(
+        stack_name=cause.stack_name,
+        status=status,
+        logical_id=cause.logical_id,
+        physical_id=cause.physical_id,
+        type=cause.type,
+        resource_status=cause.status,
+        reason=cause.reason,
+        hints=_hints(cause.reason),
+    )
+
+
+def nested_events(cfn: CloudFormationClient) -> Callable[[str], Sequence[Event]]:
+    """Return a function that reads the last operation's events of a nested stack; one that cannot be read has none."""
+
+    def read(stack_id: str) -> Sequence[Event]:
+        try:
+            return stack_events.of_last_operation(cfn, stack_id)
+        except Exception as error:
+            if isinstance(error.__cause__, ClientError):
+                # An explanation that is less deep is better than another failure on top of the first.
+                return ()
+            raise
+
+    return read
+
+
+def _hints(reason: str) -> tuple[str, ...]:
+    for pattern, hint in _HINTS:
+        found = pattern.search(reason)
+        if found:
+            action = found.groupdict().get("action")
+            return (f"{action} was denied: {hint}" if action else hint,)
+    return ()

@@ -1,0 +1,189 @@
+"""Follow an operation on a stack: its events as they come, until the stack's own last one."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from exasol_ci_setup.aws import boundary, is_passing
+from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup.stacks import state
+from exasol_ci_setup.stacks.model import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from typing_extensions import Self
+
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.stacks.model import Stack
+
+# The first looks come quickly, for what ends at once. Then one page of events every 1.8 s, and every tenth time a look at the
+# stack itself: the end is seen within two seconds, at 0.56 + 0.06 calls a second, however long the operation takes.
+_FIRST_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+_PAUSE: Final = 1.8
+_LOOKS_PER_CHECK: Final = 10
+# Polls that fail for a passing reason are tried again for this long, in seconds.
+_PATIENCE: Final = 600.0
+
+# The status with which the stack's own event opens an operation.
+_OPENING = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"})
+
+
+class View(Protocol):
+    """What shows an operation while it goes on; a context manager around it."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Leave the terminal as it was found."""
+
+    def event(self, event: Event) -> None:
+        """Show one event."""
+
+    def tick(self, now: float) -> None:
+        """Let time pass: `now` is in seconds of the clock that is followed by."""
+
+    def note(self, message: str) -> None:
+        """Say something that is not an event, such as that AWS did not answer."""
+
+
+def latest_id(cfn: CloudFormationClient, stack: str) -> str:
+    """Return the id of the newest event of `stack`, or an empty string: where a new operation's events will begin."""
+    with boundary():
+        events = cfn.describe_stack_events(StackName=stack).get("StackEvents", [])
+    return events[0]["EventId"] if events else ""
+
+
+def of_last_operation(cfn: CloudFormationClient, stack: str) -> list[Event]:
+    """Return the events of the operation that began last on `stack`, the oldest first."""
+    found: deque[Event] = deque()
+    with boundary():
+        for event in _newest_first(cfn, stack):
+            found.appendleft(event)
+            if event.is_stack and event.status in _OPENING:
+                break
+    return list(found)
+
+
+class Following:
+    """The events of the operation under way on one stack, shown as they come.
+
+    `after` is the id of the last event before the operation, an empty string if there was none, or None if the operation
+    was found under way: then its events are shown from its beginning. `events` holds what was shown, the oldest first.
+    """
+
+    def __init__(
+        self, cfn: CloudFormationClient, stack_id: str, *, after: str | None, view: View, clock: Clock
+    ) -> None:
+        self.events: list[Event] = []
+        self.status = ""
+        self._cfn = cfn
+        self.stack_id = stack_id
+        self._after = after
+        self._view = view
+        self._clock = clock
+        self._looks = 0
+        self._failing_since: float | None = None
+
+    def run(self, deadline: float | None = None) -> Stack | None:
+        """Show events until the operation has ended, and return the stack as it ended.
+
+        Returns None when the clock reaches `deadline` (in its seconds) first. May be called again after that, or after an
+        exception such as KeyboardInterrupt: nothing is shown twice. A poll that fails for a passing reason is repeated;
+        only when none works for ten minutes, or for another reason, is its error raised.
+        """
+        while True:
+            ended = self._look()
+            if ended is not None:
+                return ended
+            now = self._clock.now()
+            self._view.tick(now)
+            if deadline is not None and now >= deadline:
+                return None
+            pause = (
+                _FIRST_PAUSES[self._looks] if self._looks < len(_FIRST_PAUSES) and not self._failing_since else _PAUSE
+            )
+            self._clock.sleep(pause if deadline is None else min(pause, max(deadline - now, 0.0)))
+
+    def say(self, message: str) -> None:
+        """Show a remark among the events."""
+        self._view.note(message)
+
+    def _look(self) -> Stack | None:
+        try:
+            fresh = self._show_fresh()
+            self._looks += 1
+            if not (_may_have_ended(fresh) or self._looks % _LOOKS_PER_CHECK == 0 or self._is_first_of_found()):
+                ended = None
+            else:
+                stack = state.get(self._cfn, self.stack_id)
+                ended = None if state.is_busy(stack) else stack
+                if ended is not None and self.status != ended.status:
+                    # The stack's last event came between the page of events and the status.
+                    self._show_fresh()
+        except SetupError as error:
+            if not is_passing(error.__cause__ or error):
+                raise
+            now = self._clock.now()
+            self._failing_since = now if self._failing_since is None else self._failing_since
+            if now - self._failing_since > _PATIENCE:
+                raise
+            self._view.note(f"AWS could not be asked just now, trying again ({error})")
+            return None
+        self._failing_since = None
+        return ended
+
+    def _is_first_of_found(self) -> bool:
+        """Tell the first look at an operation that was found under way: it may have ended before its first event is read."""
+        return self._after is None and self._looks == 1
+
+    def _show_fresh(self) -> list[Event]:
+        last = self.events[-1].id if self.events else self._after
+        fresh: deque[Event] = deque()
+        with boundary():
+            for event in _newest_first(self._cfn, self.stack_id):
+                if event.id == last:
+                    break
+                fresh.appendleft(event)
+                if last is None and event.is_stack and event.status in _OPENING:
+                    break
+        for event in fresh:
+            self.events.append(event)
+            if event.is_stack:
+                self.status = event.status
+            # That a shell was made for the change set is not part of the operation.
+            if event.status != "REVIEW_IN_PROGRESS":
+                self._view.event(event)
+        return list(fresh)
+
+
+def _may_have_ended(fresh: list[Event]) -> bool:
+    """Return whether the newest event can be the stack's last one; the stack itself has the last word."""
+    return any(event.is_stack and not event.status.endswith("_IN_PROGRESS") for event in fresh)
+
+
+def _newest_first(cfn: CloudFormationClient, stack: str) -> Iterator[Event]:
+    for page in cfn.get_paginator("describe_stack_events").paginate(StackName=stack):
+        for described in page["StackEvents"]:
+            yield _event(described)
+
+
+def _event(described: Mapping[str, Any]) -> Event:
+    return Event(
+        id=described["EventId"],
+        stack_id=described["StackId"],
+        stack_name=described["StackName"],
+        logical_id=described.get("LogicalResourceId", ""),
+        physical_id=described.get("PhysicalResourceId", ""),
+        type=described.get("ResourceType", ""),
+        status=described.get("ResourceStatus", ""),
+        reason=described.get("ResourceStatusReason", ""),
+        at=described["Timestamp"],
+        token=described.get("ClientRequestToken", ""),
+    )

@@ -1,0 +1,180 @@
+"""The data that planner, executor and display hand to each other: frozen, without behaviour that needs AWS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from exasol_ci_setup.templates import Template
+
+
+class Absent(Enum):
+    """The value of a property that is not there, which is not the same as null."""
+
+    ABSENT = "absent"
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = Absent.ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a stack shall be.
+
+    `termination_protection` and `notification_arns` are left as they are when None. `on_failure` says what becomes of a creation that
+    fails: rolled back and kept as ROLLBACK_COMPLETE, deleted, or kept as it is (an update is rolled back, unless ``keep``).
+    `force` asks AWS even if nothing seems to differ.
+    """
+
+    name: str
+    template: Template
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    role_arn: str = ""
+    notification_arns: tuple[str, ...] | None = None
+    termination_protection: bool | None = None
+    on_failure: Literal["rollback", "delete", "keep"] = "rollback"
+    template_bucket: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyChange:
+    """One property of a resource before and after.
+
+    `path` is dotted below `Properties` (``Source.Location``, ``Policies.0.PolicyName``); another attribute of the resource
+    starts with its own name (``DeletionPolicy``). `before` and `after` are parsed template values, `ABSENT` where the
+    property is not there, and ``"****"`` where a NoEcho parameter is in it. `recreates` is CloudFormation's
+    ``RequiresRecreation``: ``Never``, ``Conditionally``, ``Always``, or empty if AWS did not say.
+    """
+
+    path: str
+    before: Any = ABSENT
+    after: Any = ABSENT
+    recreates: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What will happen to one resource.
+
+    `action` is CloudFormation's: ``Add``, ``Modify``, ``Remove``, ``Import``, ``Dynamic``, ``SyncWithActual``, or one that is
+    newer than this code. `replacement` is ``True``, ``False``, ``Conditional`` or empty; `policy_action` says what becomes of
+    the old physical resource (``Delete``, ``Retain``, ``ReplaceAndDelete``, …). `causes` names what a change without
+    a property of its own comes from (another resource, a parameter, stack tags).
+    """
+
+    action: str
+    logical_id: str
+    type: str
+    physical_id: str = ""
+    replacement: str = ""
+    policy_action: str = ""
+    properties: tuple[PropertyChange, ...] = ()
+    causes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Broadening:
+    """One way in which a change gives more access than there was.
+
+    `kind` is one of ``iam-allow``, ``iam-trust``, ``resource-policy``, ``ingress``, ``public-bucket``. `public` is true if the whole
+    world, or every action on every resource, is let in: such a thing needs approval in a new stack too.
+    """
+
+    kind: str
+    logical_id: str
+    message: str
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A difference outside the template (tags, termination protection, outputs, …); ABSENT where there is none."""
+
+    name: str
+    before: Any = ABSENT
+    after: Any = ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a deployment would do. Falsy when there is nothing to do.
+
+    `kind` is ``CREATE`` or ``UPDATE``. `change_set_id` is the change set's ARN, empty if none was needed (only settings differ,
+    or nothing). `notes` are remarks of AWS, such as early-validation findings and degraded answers.
+    """
+
+    stack_name: str
+    kind: str
+    stack_id: str = ""
+    change_set_id: str = ""
+    changes: tuple[Change, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    broadenings: tuple[Broadening, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.change_set_id or self.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One stack event. `at` is in UTC; `token` is the ClientRequestToken of the operation it belongs to, if any."""
+
+    id: str
+    stack_id: str
+    stack_name: str
+    logical_id: str
+    physical_id: str
+    type: str
+    status: str
+    reason: str
+    at: datetime
+    token: str = ""
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether the event is about the stack itself and not one of its resources."""
+        return self.type == "AWS::CloudFormation::Stack" and self.physical_id == self.stack_id
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Why an operation failed: the first resource that did, and AWS's words."""
+
+    stack_name: str
+    status: str
+    logical_id: str = ""
+    physical_id: str = ""
+    type: str = ""
+    resource_status: str = ""
+    reason: str = ""
+    hints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack as DescribeStacks tells it; `outputs` leaves out nothing, values are strings."""
+
+    name: str
+    id: str
+    status: str
+    reason: str = ""
+    description: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    termination_protection: bool = False
+    role_arn: str = ""
+    notification_arns: tuple[str, ...] = ()
+    created: datetime | None = None
+    updated: datetime | None = None

@@ -1,0 +1,132 @@
+"""What a stack is now, and whether an operation may start on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.errors import StackError, StackNotFound, StackStuck
+from exasol_ci_setup.stacks.model import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+TAG_PREFIX: Final = "exasol-ci-setup:"
+
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html#cfn-console-view-stack-data-resources
+_STUCK_FOR_GOOD = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", "CREATE_FAILED"})
+_SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
+
+
+def find(cfn: CloudFormationClient, name: str) -> Stack | None:
+    """Return the stack called `name` (or with that ARN), or None if there is none. Raises the errors of the AWS boundary."""
+    with boundary():
+        try:
+            answer = cfn.describe_stacks(StackName=name)
+        except ClientError as error:
+            # DescribeStacks has no error code of its own for this.
+            if error_code(error) == "ValidationError" and "does not exist" in str(error):
+                return None
+            raise
+    return from_description(answer["Stacks"][0]) if answer["Stacks"] else None
+
+
+def get(cfn: CloudFormationClient, name: str) -> Stack:
+    """Return the stack called `name`. Raises StackNotFound."""
+    stack = find(cfn, name)
+    if stack is None:
+        region = cfn.meta.region_name
+        raise StackNotFound(
+            f"stack {name!r} does not exist in {region}",
+            hint="`exasol-ci-setup list` shows the stacks there are; is it another --region or --aws-profile?",
+            stack_name=name,
+        )
+    return stack
+
+
+def own(cfn: CloudFormationClient) -> Iterator[Stack]:
+    """Yield the stacks that this tool made, known by their tags, in the order AWS gives them."""
+    with boundary():
+        for page in cfn.get_paginator("describe_stacks").paginate():
+            for description in page["Stacks"]:
+                stack = from_description(description)
+                if is_own(stack):
+                    yield stack
+
+
+def is_own(stack: Stack) -> bool:
+    """Return whether this tool made the stack."""
+    return any(key.startswith(TAG_PREFIX) for key in stack.tags)
+
+
+def from_description(description: Mapping[str, Any]) -> Stack:
+    """Make a Stack of one entry of DescribeStacks."""
+    return Stack(
+        name=description["StackName"],
+        id=description.get("StackId", ""),
+        status=description["StackStatus"],
+        reason=description.get("StackStatusReason", ""),
+        description=description.get("Description", ""),
+        parameters={p["ParameterKey"]: p.get("ParameterValue", "") for p in description.get("Parameters", [])},
+        tags={t["Key"]: t["Value"] for t in description.get("Tags", [])},
+        outputs={o["OutputKey"]: o["OutputValue"] for o in description.get("Outputs", [])},
+        termination_protection=bool(description.get("EnableTerminationProtection")),
+        role_arn=description.get("RoleARN", ""),
+        notification_arns=tuple(description.get("NotificationARNs", [])),
+        created=description.get("CreationTime"),
+        updated=description.get("LastUpdatedTime"),
+    )
+
+
+def is_absent(stack: Stack | None) -> bool:
+    """Return whether a deployment would create the stack: it is not there, gone, or an empty shell for a change set."""
+    return stack is None or stack.status in {"REVIEW_IN_PROGRESS", "DELETE_COMPLETE"}
+
+
+def is_busy(stack: Stack) -> bool:
+    """Return whether an operation is under way."""
+    return stack.status.endswith("_IN_PROGRESS") and stack.status != "REVIEW_IN_PROGRESS"
+
+
+def is_stuck(stack: Stack) -> bool:
+    """Return whether nothing but deleting the stack gets it out of its state."""
+    return stack.status in _STUCK_FOR_GOOD
+
+
+def has_succeeded(stack: Stack) -> bool:
+    """Return whether the stack's last operation did what it was asked to. A rollback that completes did not."""
+    return stack.status in _SUCCEEDED
+
+
+def require_updatable(stack: Stack) -> None:
+    """Raise StackStuck, whose hint is the way out, unless an update may start on the stack."""
+    if is_stuck(stack):
+        way_out = (
+            "run the same command with --recreate-failed, which deletes it first and asks before it does"
+            if is_own(stack)
+            else f"it carries no tag of this tool: look at what is in it, then `aws cloudformation delete-stack --stack-name {stack.name}`"
+        )
+        raise StackStuck(
+            f"stack {stack.name} is in {stack.status}, which no update leaves" + _because(stack),
+            hint=way_out,
+            stack_name=stack.name,
+        )
+    if stack.status == "UPDATE_ROLLBACK_FAILED":
+        raise StackStuck(
+            f"stack {stack.name} is in UPDATE_ROLLBACK_FAILED, because a rollback could not finish" + _because(stack),
+            hint=f"mend what stands in the way, then `aws cloudformation continue-update-rollback --stack-name {stack.name}`",
+            stack_name=stack.name,
+        )
+    if not stack.status.endswith("_COMPLETE") and stack.status != "UPDATE_FAILED":
+        # Better than to guess about a state that AWS added after this was written.
+        raise StackError(
+            f"stack {stack.name} is in {stack.status}, which this version does not know",
+            hint="look at it in the AWS console",
+            stack_name=stack.name,
+        )
+
+
+def _because(stack: Stack) -> str:
+    return f": {stack.reason}" if stack.reason else ""

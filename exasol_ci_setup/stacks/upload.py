@@ -1,0 +1,120 @@
+"""Templates that are too large to send go into a bucket: the caller's, or one of the tool's that is made on need."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.aws import Account, ClientError, boundary, error_code
+from exasol_ci_setup.errors import AwsUnavailable, TemplateRejected
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from exasol_ci_setup.templates import Template
+
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+LARGEST_BODY: Final = 51_200
+"""Bytes of a template that a request can carry."""
+LARGEST_TEMPLATE: Final = 1_000_000
+"""Bytes of a template that CloudFormation reads from a bucket (1 MB)."""
+
+_DAYS_KEPT: Final = 30
+
+
+def template_source(account: Account, template: Template, *, bucket: str | None = None) -> dict[str, str]:
+    """Return the arguments that hand `template` to a CloudFormation call: its body, or the URL it was uploaded to.
+
+    A body that a request can carry goes with the request. `bucket` is the bucket for larger ones; without it one is
+    used that belongs to this tool, and made if it is not there: private, encrypted, versioned, its objects expiring.
+
+    Raises TemplateRejected for a template over CloudFormation's limit, AwsUnavailable if the bucket is not ours.
+    """
+    body = template.body.encode()
+    if len(body) > LARGEST_TEMPLATE:
+        raise TemplateRejected(
+            f"the template {template.name} is too large: {len(body):,} bytes, CloudFormation reads {LARGEST_TEMPLATE:,}",
+            hint="split it into several stacks",
+        )
+    if len(body) <= LARGEST_BODY:
+        return {"TemplateBody": template.body}
+    s3 = account.client("s3")
+    with boundary():
+        owner = account.client("sts").get_caller_identity()["Account"]
+        name = bucket or f"exasol-ci-setup-templates-{owner}-{account.region}"
+        if bucket is None:
+            _ensure_bucket(s3, name, owner, account.region)
+        key = f"templates/{hashlib.sha256(body).hexdigest()}.yaml"
+        try:
+            s3.put_object(Bucket=name, Key=key, Body=body, ExpectedBucketOwner=owner, ContentType="application/yaml")
+        except ClientError as error:
+            if error_code(error) == "NoSuchBucket":
+                raise AwsUnavailable(
+                    f"the bucket {name} for large templates does not exist", hint="give another --template-bucket"
+                ) from error
+            raise
+    if account.endpoint_url:
+        return {"TemplateURL": f"{account.endpoint_url.rstrip('/')}/{name}/{key}"}
+    return {"TemplateURL": f"https://{name}.s3.{account.region}.{_domain(account.region)}/{key}"}
+
+
+def _domain(region: str) -> str:
+    return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+
+
+def _ensure_bucket(s3: S3Client, name: str, owner: str, region: str) -> None:
+    try:
+        s3.head_bucket(Bucket=name, ExpectedBucketOwner=owner)
+    except ClientError as error:
+        if error_code(error) in {"403", "AccessDenied", "Forbidden"}:
+            raise AwsUnavailable(
+                f"the bucket {name} for large templates belongs to somebody else, or may not be used",
+                hint="give a bucket of yours by --template-bucket",
+            ) from error
+        if error_code(error) not in {"404", "NoSuchBucket", "NotFound"}:
+            raise
+        if region == "us-east-1":
+            # The one region that must not be named: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
+            s3.create_bucket(Bucket=name)
+        else:
+            s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})  # type: ignore[typeddict-item]
+    # Set each time: a process that was killed after the creation must not leave a bucket that is less than this.
+    s3.put_public_access_block(
+        Bucket=name,
+        ExpectedBucketOwner=owner,
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        },
+    )
+    s3.put_bucket_encryption(
+        Bucket=name,
+        ExpectedBucketOwner=owner,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        },
+    )
+    s3.put_bucket_versioning(Bucket=name, ExpectedBucketOwner=owner, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=name,
+        ExpectedBucketOwner=owner,
+        LifecycleConfiguration={
+            "Rules": [
+                {
+                    "ID": "expire",
+                    "Status": "Enabled",
+                    "Filter": {"Prefix": ""},
+                    "Expiration": {"Days": _DAYS_KEPT},
+                    "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+                }
+            ]
+        },
+    )
+    s3.put_bucket_tagging(
+        Bucket=name,
+        ExpectedBucketOwner=owner,
+        Tagging={"TagSet": [{"Key": "exasol-ci-setup:purpose", "Value": "large templates"}]},
+    )

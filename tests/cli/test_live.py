@@ -1,0 +1,258 @@
+"""The view of an operation under way: records, plain lines and, in a terminal, a table in place."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from itertools import pairwise
+
+import pytest
+
+from exasol_ci_setup.cli.live import EventView
+from exasol_ci_setup.cli.output import Output
+from exasol_ci_setup.stacks.model import Event
+
+START = datetime(2025, 1, 1, 21, 3, tzinfo=timezone.utc)
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self):
+        self.seconds = 1000.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def event(
+    logical_id="CodeBuild", status="CREATE_IN_PROGRESS", *, after=0, reason="", stack="Slc", physical="", kind="T"
+):
+    at = START + timedelta(seconds=after)
+    return Event(f"{logical_id}{status}{after}", f"arn:{stack}", stack, logical_id, physical, kind, status, reason, at)
+
+
+def stack_event(status="CREATE_IN_PROGRESS", *, after=0):
+    return event("Slc", status, after=after, physical="arn:Slc", kind="AWS::CloudFormation::Stack")
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def test_without_a_terminal_each_event_is_a_line_on_stderr(capsys, clock):
+    with EventView(Output(), "Slc", clock=clock) as view:
+        view.event(stack_event())
+        view.event(event(status="CREATE_FAILED", after=5, reason="no \x1b[31mpermission"))
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert [line.split() for line in streams.err.splitlines()] == [
+        ["21:03:00", "CREATE_IN_PROGRESS", "Slc", "AWS::CloudFormation::Stack"],
+        ["21:03:05", "CREATE_FAILED", "CodeBuild", "T", "no", "\\x1b[31mpermission"],
+    ]
+
+
+def test_a_silence_is_broken_with_what_is_still_under_way(capsys, clock):
+    with EventView(Output(), "Slc", clock=clock) as view:
+        for logical_id in ("CodeBuild", "CodeBuildRole", "Bucket"):
+            view.event(event(logical_id))
+        view.event(event("Bucket", "CREATE_COMPLETE"))
+        view.event(stack_event())
+        capsys.readouterr()
+        for _ in range(90):
+            clock.seconds += 1
+            view.tick(clock.seconds)
+    assert capsys.readouterr().err.splitlines() == [
+        "still CREATE_IN_PROGRESS after 30 s: CodeBuild, CodeBuildRole",
+        "still CREATE_IN_PROGRESS after 1 min 0 s: CodeBuild, CodeBuildRole",
+        "still CREATE_IN_PROGRESS after 1 min 30 s: CodeBuild, CodeBuildRole",
+    ]
+
+
+@pytest.mark.parametrize("step", [1, 7, 11, 15, 29])
+def test_no_silence_is_longer_than_thirty_seconds_however_rarely_aws_is_asked(capsys, clock, step):
+    said = [clock.seconds]
+    with EventView(Output(), "Slc", clock=clock) as view:
+        for _ in range(150):
+            clock.seconds += step
+            view.tick()
+            if capsys.readouterr().err:
+                said.append(clock.seconds)
+    assert len(said) > 3
+    assert max(later - earlier for earlier, later in pairwise(said)) <= 30
+
+
+def test_an_event_puts_the_next_word_off(capsys, clock):
+    with EventView(Output(), "Slc", clock=clock) as view:
+        for _ in range(3):
+            clock.seconds += 14
+            view.tick()
+            view.event(event())
+    assert "still" not in capsys.readouterr().err
+
+
+def test_a_note_is_said_once_and_puts_the_next_word_off(capsys, clock):
+    with EventView(Output(), "Slc", clock=clock) as view:
+        for message in ("AWS did not answer", "AWS did not answer", "it answers again \x1b[31m"):
+            view.note(message)
+            clock.seconds += 14
+            view.tick()
+    assert capsys.readouterr().err.splitlines() == [
+        "AWS did not answer",
+        "still waiting after 28 s",
+        "it answers again \\x1b[31m",
+    ]
+
+
+def test_before_the_first_event_it_waits(capsys, clock):
+    with EventView(Output(), "Slc", clock=clock) as view:
+        clock.seconds += 40
+        view.tick()
+    assert capsys.readouterr().err == "still waiting after 40 s\n"
+
+
+def test_the_time_of_an_operation_that_was_found_under_way_counts_from_its_start(capsys, clock):
+    with EventView(Output(), "Slc", clock=clock) as view:
+        view.event(stack_event())
+        view.event(event(after=300))
+        capsys.readouterr()
+        clock.seconds += 30
+        view.tick()
+    assert capsys.readouterr().err == "still CREATE_IN_PROGRESS after 5 min 30 s: CodeBuild\n"
+
+
+def test_in_json_format_events_are_records_on_stdout_and_only_those(capsys, clock):
+    with EventView(Output("json"), "Slc", clock=clock) as view:
+        view.event(event())
+        clock.seconds += 60
+        view.tick()
+    streams = capsys.readouterr()
+    (line,) = streams.out.splitlines()
+    assert json.loads(line)["logical_id"] == "CodeBuild"
+    assert streams.err.startswith("still waiting after 1 min")
+
+
+def test_without_a_terminal_rich_is_not_even_imported():
+    code = (
+        "import sys; from exasol_ci_setup.cli.output import Output; from exasol_ci_setup.cli.live import EventView\n"
+        "with EventView(Output(), 'Slc') as view: view.tick()\n"
+        "print('rich' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+SCRIPT = """
+import sys
+from datetime import datetime, timedelta, timezone
+from exasol_ci_setup.cli.live import EventView
+from exasol_ci_setup.cli.output import Output
+from exasol_ci_setup.stacks.model import Event
+
+now = 0.0
+def event(name, status, after=0, reason="", stack="Slc", physical="", kind="AWS::X::Y"):
+    at = datetime(2025, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=after)
+    return Event("1", "arn:" + stack, stack, name, physical, kind, status, reason, at)
+
+out = Output()
+with EventView(out, "Slc", clock=lambda: now) as view:
+    view.event(event("Slc", "CREATE_IN_PROGRESS", physical="arn:Slc", kind="AWS::CloudFormation::Stack"))
+    view.event(event("Nested", "CREATE_IN_PROGRESS", physical="arn:Inner", kind="AWS::CloudFormation::Stack"))
+    view.event(event("Last", "CREATE_IN_PROGRESS"))
+    view.event(event("Queue", "CREATE_IN_PROGRESS", stack="Inner"))
+    view.event(event("Queue", "CREATE_FAILED", 9, "red \\x1b[41m tape", stack="Inner"))
+    view.event(event("Queue", "DELETE_IN_PROGRESS", 10, stack="Inner"))
+    view.event(event("Done", "CREATE_COMPLETE", 10))
+    out.warn("between")
+    now = 40.0
+    if "fail" in sys.argv:
+        raise KeyboardInterrupt
+print("DATA")
+"""
+
+
+def in_terminal(*arguments, **environment):
+    """Run the script with a terminal as stderr, 100 columns wide; return what it wrote there, stdout, and the exit code."""
+    ours, theirs = pty.openpty()
+    settings = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30", "PYTHONIOENCODING": "utf-8", **environment}
+    kept = {key: value for key, value in os.environ.items() if key not in {"CI", "NO_COLOR", "TERM"}}
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, *arguments],
+            stderr=theirs,
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            env={**kept, **settings},
+        )
+        os.close(theirs)
+        written = b""
+        while True:
+            try:
+                chunk = os.read(ours, 65536)
+            except OSError:  # Linux tells the end of a terminal so
+                break
+            if not chunk:
+                break
+            written += chunk
+        out, _ = process.communicate()
+    finally:
+        os.close(ours)
+    return written.decode(), out.decode(), process.returncode
+
+
+def last_picture(written):
+    """Return the lines that stand in the end, without style: all after the last line that was erased."""
+    after = written.rpartition("\x1b[2K")[2]
+    return [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line).strip("\r") for line in after.split("\n")]
+
+
+def test_in_a_terminal_each_resource_has_one_row_and_a_nested_stacks_stand_below_it():
+    written, out, code = in_terminal()
+    rows = [line.split() for line in last_picture(written) if line.strip()]
+    assert rows == [
+        ["Slc", "…", "CREATE_IN_PROGRESS", "50", "s"],
+        ["Nested", "AWS::CloudFormation::Stack", "…", "CREATE_IN_PROGRESS", "50", "s"],
+        ["Queue", "AWS::X::Y", "…", "DELETE_IN_PROGRESS", "40", "s", "red", "\\x1b[41m", "tape"],
+        ["Last", "AWS::X::Y", "…", "CREATE_IN_PROGRESS", "50", "s"],
+        ["Done", "AWS::X::Y", "✓", "CREATE_COMPLETE", "0", "s"],
+    ]
+    assert (out, code) == ("DATA\n", 0)
+    assert "\x1b[41m" not in written
+
+
+def test_in_the_end_the_whole_table_stands_there_even_if_the_screen_is_short():
+    written, _, _ = in_terminal(LINES="4")
+    names = [line.split()[0] for line in last_picture(written) if line.strip()]
+    assert names == ["Slc", "Nested", "Queue", "Last", "Done"]
+
+
+def test_a_warning_stands_above_the_table():
+    written, _, _ = in_terminal()
+    assert written.count("between") == 1
+    assert written.index("between") < written.rindex("Queue")
+
+
+@pytest.mark.parametrize("arguments", [(), ("fail",)])
+def test_the_cursor_is_back_in_the_end_even_after_an_exception(arguments):
+    written, _, code = in_terminal(*arguments)
+    assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
+    assert (code == 0) is (not arguments)
+
+
+def test_no_color_keeps_the_table_and_drops_the_colours():
+    written, _, _ = in_terminal(NO_COLOR="1")
+    assert "\x1b[?25l" in written
+    assert not re.search(r"\x1b\[(?:[0-9;]*;)?3[0-7]m", written)
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"CI": "true"}])
+def test_a_terminal_that_cannot_or_shall_not_be_redrawn_gets_plain_lines(environment):
+    written, _, _ = in_terminal(**environment)
+    assert "\x1b" not in written
+    assert len(written.splitlines()) == 8

@@ -1,0 +1,325 @@
+"""How plans, events, diagnoses and tables read, and that nothing in them can command the terminal."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exasol_ci_setup.cli import show
+from exasol_ci_setup.lint import Finding
+from exasol_ci_setup.stacks.model import (
+    ABSENT,
+    Broadening,
+    Change,
+    Diagnosis,
+    Event,
+    Plan,
+    PropertyChange,
+    Setting,
+    Stack,
+)
+
+AT = datetime(2025, 3, 1, 21, 3, 4, tzinfo=timezone.utc)
+
+
+# The only sequences that this module's own colours make; the hostile ones below are not among them.
+OWN_STYLE = re.compile(r"\x1b\[(?:0|1|2|3[1-7]|90)m")
+
+
+def unstyled(line):
+    return OWN_STYLE.sub("", line)
+
+
+def plain(lines):
+    return [unstyled(line) for line in lines]
+
+
+def planned(*changes, kind="UPDATE", **more):
+    return plain(show.plan(Plan("Slc", kind, change_set_id="arn", changes=changes, **more)))
+
+
+def modified(*properties, **more):
+    return planned(Change("Modify", "CodeBuild", "AWS::CodeBuild::Project", properties=properties, **more))
+
+
+def test_a_new_stack_lists_its_resources_in_columns_and_counts_them():
+    assert planned(
+        Change("Add", "ArtifactsBucket", "AWS::S3::Bucket"), Change("Add", "Role", "AWS::IAM::Role"), kind="CREATE"
+    ) == [
+        "Plan for stack Slc (new)",
+        "",
+        "+ ArtifactsBucket  AWS::S3::Bucket",
+        "+ Role             AWS::IAM::Role",
+        "",
+        "2 to add, 0 to change, 0 to remove",
+    ]
+
+
+def test_a_changed_property_shows_what_it_was_and_what_it_becomes():
+    assert modified(PropertyChange("Source.Location", "https://a", "https://b"))[2:4] == [
+        "~ CodeBuild  AWS::CodeBuild::Project",
+        '    Source.Location: "https://a" → "https://b"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (PropertyChange("A", ABSENT, 1), "A: (none) → 1"),
+        (PropertyChange("A", None, ABSENT), "A: null → (none)"),
+        (PropertyChange("A", {"b": [1, True]}, "x"), 'A: {"b":[1,true]} → "x"'),
+        (PropertyChange("A", "x\ny", {"Fn::GetAtt": ["B", "Arn"]}), 'A: "x\\ny" → ${B.Arn}'),
+        (PropertyChange("A"), "A"),
+        (PropertyChange("A", 1, 2, "Always"), "A: 1 → 2  (forces replacement)"),
+        (PropertyChange("A", 1, 2, "Conditionally"), "A: 1 → 2  (may force replacement)"),
+        (PropertyChange("A", 1, 2, "Never"), "A: 1 → 2"),
+    ],
+)
+def test_values_read_as_compact_text_with_what_follows_from_the_change(change, expected):
+    assert modified(change)[3] == f"    {expected}"
+
+
+def test_of_two_long_values_the_part_that_differs_is_shown():
+    line = modified(PropertyChange("A", "x" * 300 + "old" + "y" * 300, "x" * 300 + "new" + "y" * 300))[3]
+    assert "xxxold" in line
+    assert "xxxnew" in line
+    assert len(line) < 200
+    assert line.count("…") == 4
+
+
+def test_a_long_value_that_is_a_beginning_of_the_other_still_shows_where_they_part():
+    line = modified(PropertyChange("A", ["x" * 300], ["x" * 300, "more"]))[3]
+    assert "more" in line
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (Change("Remove", "R", "T", policy_action="Delete"), "- R  T"),
+        (Change("Remove", "R", "T", policy_action="Retain"), "- R  T  (the resource is kept)"),
+        (Change("Modify", "R", "T", replacement="True"), "± R  T  (replacement)"),
+        (
+            Change("Modify", "R", "T", replacement="True", policy_action="ReplaceAndDelete"),
+            "± R  T  (replacement, the old one is deleted)",
+        ),
+        (Change("Modify", "R", "T", replacement="Conditional"), "± R  T  (replacement possible)"),
+        (Change("Import", "R", "T"), "= R  T  (taken over into the stack)"),
+        (Change("Dynamic", "R", "T"), "? R  T  (decided while the change runs)"),
+        (Change("SyncWithActual", "R", "T"), "~ R  T  (brought in line with what is there)"),
+        (Change("Brandnew", "R", "T"), "? R  T  (Brandnew)"),
+    ],
+)
+def test_every_action_has_its_sign_and_its_remark(change, expected):
+    assert planned(change)[2] == expected
+
+
+def test_a_change_without_a_property_tells_its_causes():
+    assert modified(causes=("parameter Url",))[3] == "    because of parameter Url"
+
+
+def test_replacements_and_imports_are_counted_apart_from_changes():
+    changes = (
+        Change("Modify", "A", "T", replacement="True"),
+        Change("Modify", "B", "T", replacement="Conditional"),
+        Change("Modify", "C", "T", replacement="False"),
+        Change("Import", "D", "T"),
+        Change("Remove", "E", "T"),
+    )
+    assert planned(*changes)[-1] == ("0 to add, 1 to change, 1 to remove, 1 to replace, 1 may be replaced, 1 to import")
+
+
+def test_settings_have_a_block_of_their_own():
+    settings = (Setting("tags.a", ABSENT, "1"), Setting("tags.b", "2", ABSENT), Setting("tags.c", "3", "4"))
+    assert planned(settings=settings) == [
+        "Plan for stack Slc (update)",
+        "",
+        "Settings:",
+        '  + tags.a: "1"',
+        '  - tags.b: "2"',
+        '  ~ tags.c: "3" → "4"',
+        "",
+        "0 to add, 0 to change, 0 to remove, 3 settings",
+    ]
+
+
+def test_access_that_widens_is_called_out():
+    broadenings = (Broadening("iam-trust", "R", "role R can be assumed by everyone", public=True),)
+    assert planned(broadenings=broadenings)[2:4] == [
+        "Access that widens:",
+        "  ! role R can be assumed by everyone (public)",
+    ]
+
+
+def test_in_a_new_stack_only_what_is_public_is_marked():
+    broadenings = (
+        Broadening("iam-allow", "R", "role R may do everything on every resource", public=True),
+        Broadening("iam-allow", "R", "role R may a:b on c"),
+    )
+    assert planned(kind="CREATE", broadenings=broadenings)[2:5] == [
+        "Access that is granted:",
+        "  ! role R may do everything on every resource (public)",
+        "  + role R may a:b on c",
+    ]
+
+
+def test_notes_of_aws_are_shown():
+    assert "  validation: WARN x" in planned(notes=("validation: WARN x",))
+
+
+def test_a_plan_with_nothing_to_do_says_so():
+    assert plain(show.plan(Plan("Slc", "UPDATE")))[0] == "Plan for stack Slc (nothing to do)"
+
+
+def test_without_unicode_a_plan_is_plain_ascii():
+    change = Change("Modify", "R", "T", replacement="True", properties=(PropertyChange("A", "ä", "x" * 300),))
+    text = "\n".join(show.plan(Plan("Slc", "UPDATE", "", "arn", (change,)), unicode=False))
+    assert text.isascii()
+    assert "+- R" in text
+    assert " -> " in unstyled(text)
+
+
+def event(status="CREATE_COMPLETE", reason="", stack="Slc"):
+    return Event("1", f"arn:{stack}", stack, "CodeBuild", "", "AWS::CodeBuild::Project", status, reason, AT)
+
+
+def test_an_event_is_one_line_with_its_time_first():
+    assert unstyled(show.event(event(reason="because"))) == (
+        "21:03:04  CREATE_COMPLETE       CodeBuild             AWS::CodeBuild::Project  because"
+    )
+
+
+def test_an_event_of_a_nested_stack_names_that_stack():
+    line = unstyled(show.event(event(stack="Slc-Nested-1"), root="Slc"))
+    assert "Slc-Nested-1/CodeBuild" in line
+
+
+def test_a_diagnosis_ends_with_the_reason_and_what_to_do():
+    block = plain(
+        show.diagnosis(
+            Diagnosis(
+                "Slc",
+                "ROLLBACK_COMPLETE",
+                "Bucket",
+                "name",
+                "AWS::S3::Bucket",
+                "CREATE_FAILED",
+                "it is taken",
+                ("rename it",),
+            )
+        )
+    )
+    assert block == [
+        "Stack Slc ended in ROLLBACK_COMPLETE",
+        "  first failure: Bucket AWS::S3::Bucket",
+        "  status:        CREATE_FAILED",
+        "  physical id:   name",
+        "  reason:        it is taken",
+        "  hint:          rename it",
+    ]
+
+
+def test_a_finding_names_template_rule_and_line():
+    finding = Finding("W3005", "warning", "Obsolete DependsOn", "Resources.A", 12)
+    assert unstyled(show.finding(finding, name="ci_build")) == "ci_build warning W3005 line 12: Obsolete DependsOn"
+
+
+def test_stacks_stand_in_columns():
+    stacks = [Stack("Slc", "arn", "CREATE_COMPLETE", created=AT), Stack("Longer", "arn", "X", description="what it is")]
+    assert plain(show.stacks(stacks)) == [
+        "STACK   STATUS           CHANGED (UTC)     DESCRIPTION",
+        "Slc     CREATE_COMPLETE  2025-03-01 21:03",
+        "Longer  X                                  what it is",
+    ]
+
+
+def test_no_stacks_is_just_the_header():
+    assert plain(show.stacks([])) == ["STACK  STATUS  CHANGED (UTC)  DESCRIPTION"]
+
+
+def test_the_status_of_a_stack_tells_what_is_known_and_leaves_out_what_is_not():
+    lines = plain(show.status(Stack("Slc", "arn", "CREATE_COMPLETE", outputs={"Name": "x"}, created=AT)))
+    assert lines == [
+        "Slc",
+        "  status       CREATE_COMPLETE",
+        "  created      2025-03-01 21:03:04 UTC",
+        "  protected    no",
+        "  outputs",
+        "    Name  x",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0, "0 s"), (59.9, "59 s"), (90, "1 min 30 s"), (7500, "2 h 5 min"), (-3, "0 s")]
+)
+def test_a_time_span_reads_as_a_person_says_it(seconds, expected):
+    assert show.duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\x1b[31mb", "a\\x1b[31mb"),
+        ("a\r\n\tb", "a\\r\\n\\tb"),
+        ("a\x9bb\x7f", "a\\x9bb\\x7f"),
+        ("a\u202eb\u200b", "a\\u202eb\\u200b"),
+        ("\ud800", "\\ud800"),
+        ("grün → ok", "grün → ok"),
+    ],
+)
+def test_what_a_terminal_would_obey_becomes_visible(text, expected):
+    assert show.clean(text) == expected
+
+
+HOSTILE = st.text(max_size=20) | st.sampled_from(["\x1b[45m", "\x1b]0;t\x07", "\r", "\n", "\x9b1A", "\u202e", "\x08"])
+VALUES = st.recursive(
+    HOSTILE | st.integers() | st.none() | st.floats() | st.just(ABSENT),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(HOSTILE, inner, max_size=3),
+    max_leaves=6,
+)
+PLANS = st.builds(
+    Plan,
+    HOSTILE,
+    st.sampled_from(["CREATE", "UPDATE"]) | HOSTILE,
+    HOSTILE,
+    HOSTILE,
+    changes=st.lists(
+        st.builds(
+            Change,
+            HOSTILE | st.sampled_from(["Add", "Modify", "Remove"]),
+            HOSTILE,
+            HOSTILE,
+            replacement=HOSTILE,
+            properties=st.lists(st.builds(PropertyChange, HOSTILE, VALUES, VALUES, HOSTILE), max_size=2).map(tuple),
+            causes=st.lists(HOSTILE, max_size=2).map(tuple),
+        ),
+        max_size=3,
+    ).map(tuple),
+    settings=st.lists(st.builds(Setting, HOSTILE, VALUES, VALUES), max_size=2).map(tuple),
+    broadenings=st.lists(st.builds(Broadening, HOSTILE, HOSTILE, HOSTILE), max_size=2).map(tuple),
+    notes=st.lists(HOSTILE, max_size=2).map(tuple),
+)
+EVENTS = st.builds(Event, *[HOSTILE] * 8, at=st.datetimes())
+TABLES = st.dictionaries(HOSTILE, HOSTILE, max_size=3)
+STACKS = st.builds(Stack, *[HOSTILE] * 5, parameters=TABLES, tags=TABLES, outputs=TABLES, role_arn=HOSTILE)
+DIAGNOSES = st.builds(Diagnosis, *[HOSTILE] * 7, hints=st.lists(HOSTILE, max_size=2).map(tuple))
+
+
+@given(PLANS, EVENTS, STACKS, DIAGNOSES, st.booleans())
+def test_nothing_that_is_shown_can_command_the_terminal(plan, event, stack, diagnosis, unicode):
+    finding = Finding(plan.kind, "error", plan.stack_name, plan.kind, 1)
+    lines = [
+        *show.plan(plan, unicode=unicode),
+        *show.diagnosis(diagnosis),
+        *show.stacks([stack]),
+        *show.status(stack),
+        *show.pairs(stack.tags),
+        show.event(event, root="Slc"),
+        show.finding(finding),
+    ]
+    for line in lines:
+        shown = unstyled(line)
+        assert shown == show.clean(shown)

@@ -1,0 +1,88 @@
+"""What every test can use: no way out to a real AWS, an AWS account in the sandbox, and comparison with the golden files."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exasol_ci_setup import aws
+from tests.answers import Answers, VirtualClock, keep_away_from_aws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.sandbox.server import Server
+
+GOLDEN = Path(__file__).parent / "golden"
+_NUMBERS = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files instead of comparing")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """A function that compares a text with the golden file of that name, or rewrites the file if asked to."""
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert path.is_file(), f"{path} is missing: run pytest --update-golden and read what it wrote"
+        assert text == path.read_text(encoding="utf-8"), f"{path} differs: run pytest --update-golden and read the diff"
+
+    return compare
+
+
+@pytest.fixture(autouse=True)
+def _no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    keep_away_from_aws(monkeypatch, tmp_path_factory.getbasetemp())
+    # How something is shown must not depend on where the tests run; a test of that sets them itself.
+    for name in ("CI", "NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> Answers:
+    """An AWS account whose every call the test answers."""
+    return Answers(monkeypatch, clock=clock)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A sandbox in a thread of this process."""
+    from exasol_ci_setup.sandbox.server import serve_in_thread
+
+    with serve_in_thread() as running:
+        yield running
+
+
+@pytest.fixture
+def account_id() -> str:
+    """The id of an account that no other test of this process uses."""
+    return f"1{os.getpid() % 100_000:05d}{next(_NUMBERS):06d}"
+
+
+@pytest.fixture
+def live(server: Server, account_id: str) -> Account:
+    """An account of its own in the sandbox, with the secrets that the templates expect."""
+    return aws.connect(region="eu-central-1", endpoint_url=server.url, access_key=(account_id, "test"))
+
+
+@pytest.fixture
+def somebody_else(server: Server, account_id: str) -> Account:
+    """Another account in the same sandbox."""
+    number = f"9{account_id[1:]}"
+    return aws.connect(region="eu-central-1", endpoint_url=server.url, access_key=(number, "test"))

@@ -1,0 +1,62 @@
+"""The linter's findings as data."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup.errors import TemplateRejected
+from exasol_ci_setup.lint import Finding, lint, reject_errors
+from exasol_ci_setup.templates import Template
+
+REGION = "eu-central-1"
+
+
+def test_an_error_tells_rule_place_and_line():
+    body = "Resources:\n  Bucket:\n    Type: AWS::S3::Bucket\n    Properties:\n      BucketNam: a\n"
+    (finding,) = lint(Template("bucket.yaml", body), REGION)
+    assert (finding.rule, finding.level, finding.line) == ("E3002", "error", 5)
+    assert finding.path == "Resources.Bucket.Properties.BucketNam"
+    assert "BucketNam" in finding.message
+
+
+def test_findings_stand_in_the_order_of_the_lines():
+    body = "Parameters:\n  Unused:\n    Type: String\nResources:\n  Bucket:\n    Type: AWS::S3::Bucket\n    Properties: {A: 1, B: 2}\n"
+    findings = lint(Template("bucket.yaml", body), REGION)
+    assert [(finding.rule, finding.level) for finding in findings] == [
+        ("W2001", "warning"),
+        ("E3002", "error"),
+        ("E3002", "error"),
+    ]
+    assert [finding.line for finding in findings] == sorted(finding.line for finding in findings)
+
+
+def test_a_type_that_the_region_does_not_have_is_an_error_there_only():
+    body = "Resources:\n  App:\n    Type: AWS::AppRunner::Service\n    Properties:\n      SourceConfiguration: {}\n"
+    template = Template("app.yaml", body)
+    assert "E3006" not in {finding.rule for finding in lint(template, "eu-central-1")}
+    assert "E3006" in {finding.rule for finding in lint(template, "cn-north-1")}
+
+
+@pytest.mark.parametrize(
+    "body", ["", "a: [", "- a", "text", "{", "a: 1\na: 2", "a: !Foo b", "\x00", "a: \ud800", "Resources: 1"]
+)
+def test_a_text_that_is_no_template_has_an_error_and_no_crash(body: str):
+    findings = lint(Template("odd.yaml", body), REGION)
+    assert findings
+    assert all(finding.level == "error" for finding in findings)
+
+
+def finding(level: str, line: int = 1) -> Finding:
+    return Finding(rule="X1", level=level, message="it is wrong", path="", line=line)  # type: ignore[arg-type]
+
+
+def test_an_error_rejects_the_template_with_the_first_one_named():
+    findings = [finding("warning"), finding("error", 3), finding("error", 4)]
+    with pytest.raises(TemplateRejected) as caught:
+        reject_errors(Template("bucket.yaml", ""), findings)
+    assert caught.value.message == "bucket.yaml has errors: line 3: it is wrong (X1), and 1 more"
+    assert caught.value.findings == tuple(findings)
+
+
+def test_warnings_reject_nothing():
+    reject_errors(Template("bucket.yaml", ""), [finding("warning"), finding("info")])

@@ -1,0 +1,84 @@
+"""A sandbox for the session in a thread, an account for each test, and a directory of its own for tests with a real process."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+import pytest
+from botocore.config import Config
+
+from exasol_ci_setup import sandbox
+from exasol_ci_setup.sandbox.daemon import DELAY_VARIABLE, DIRECTORY_VARIABLE
+from exasol_ci_setup.sandbox.server import serve_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from exasol_ci_setup.sandbox.server import Server
+
+_accounts = itertools.count(500_000_000_001)
+
+
+class Account:
+    """One account in the sandbox; nothing that another test makes is in it."""
+
+    def __init__(self, server: Server, number: str) -> None:
+        self.server = server
+        self.number = number
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def client(self, service: str, region: str = "eu-central-1") -> Any:
+        if (service, region) not in self._clients:
+            self._clients[service, region] = botocore.session.get_session().create_client(
+                service,
+                endpoint_url=self.server.url,
+                region_name=region,
+                aws_access_key_id=self.number,
+                aws_secret_access_key="any",
+                config=Config(retries={"total_max_attempts": 1}),
+            )
+        return self._clients[service, region]
+
+    def slow_down(self, seconds: float) -> None:
+        self.server.delays[self.number] = seconds
+
+    def close(self) -> None:
+        self.server.delays.pop(self.number, None)
+        for client in self._clients.values():
+            client.close()
+
+
+@pytest.fixture(scope="session")
+def sandbox_server() -> Iterator[Server]:
+    """The sandbox of this test session, in a thread of this process."""
+    with serve_in_thread() as server:
+        yield server
+
+
+@pytest.fixture
+def account(sandbox_server: Server) -> Iterator[Account]:
+    """An account that only this test uses."""
+    account = Account(sandbox_server, str(next(_accounts)))
+    yield account
+    account.close()
+
+
+@pytest.fixture
+def other_account(sandbox_server: Server) -> Iterator[Account]:
+    """A second account that only this test uses."""
+    account = Account(sandbox_server, str(next(_accounts)))
+    yield account
+    account.close()
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The state directory of a sandbox process that this test may start; it is stopped afterwards."""
+    directory = tmp_path / "sandbox"
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(directory))
+    monkeypatch.delenv(DELAY_VARIABLE, raising=False)
+    yield directory
+    sandbox.stop()

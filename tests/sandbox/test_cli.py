@@ -1,0 +1,99 @@
+"""The group of commands `sandbox`: data on stdout, sentences on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner  # noqa: TID251  (click's own way to test a command)
+
+from exasol_ci_setup import sandbox
+from exasol_ci_setup.cli.sandbox import sandbox as group
+from exasol_ci_setup.errors import InputError, SandboxError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result  # noqa: TID251
+
+pytestmark = pytest.mark.live
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(group, arguments)
+
+
+def test_each_command_explains_itself() -> None:
+    for command in ("start", "stop", "status", "env", "reset"):
+        shown = run(command, "--help")
+        assert shown.exit_code == 0
+        assert shown.output.startswith(f"Usage: sandbox {command}")
+
+
+def test_it_is_started_shown_and_stopped(state_dir: Path) -> None:
+    started = run("start")
+    endpoint = sandbox.find()
+    assert endpoint is not None
+    assert (started.exit_code, started.stdout) == (0, "")
+    assert f"the sandbox runs at {endpoint.url}" in started.stderr
+    again = run("start", "--delay", "1")
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert "runs already" in again.stderr
+    assert "stop it first" in again.stderr
+    status = run("status")
+    assert status.exit_code == 0
+    assert dict(line.split(maxsplit=1) for line in status.stdout.splitlines()) == {
+        "url": endpoint.url,
+        "process": str(endpoint.pid),
+        "account": endpoint.account,
+        "region": "eu-central-1",
+        "state": str(state_dir),
+        "log": str(state_dir / "sandbox.log"),
+    }
+    assert run("stop").stderr == "the sandbox has been stopped\n"
+    status = run("status")
+    assert (status.exit_code, status.stdout, status.stderr) == (1, "", "the sandbox does not run\n")
+    stopped = run("stop")
+    assert (stopped.exit_code, stopped.stderr) == (0, "the sandbox does not run\n")
+
+
+def test_what_env_prints_leads_any_client_of_a_shell_to_the_sandbox(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = sandbox.ensure()
+    assert endpoint.state_dir == state_dir
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://elsewhere.example.org")
+    script = run("env").stdout + "env"
+    shown = subprocess.run(
+        ["sh", "-ec", script], env=dict(os.environ), check=True, capture_output=True, text=True
+    ).stdout
+    variables = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    assert {name: variables[name] for name in sandbox.environment(endpoint)} == sandbox.environment(endpoint)
+    assert "AWS_PROFILE" not in variables
+    assert "AWS_ENDPOINT_URL_S3" not in variables
+    assert json.loads(run("env", "--format", "json").stdout) == sandbox.environment(endpoint)
+
+
+def test_env_starts_nothing(state_dir: Path) -> None:
+    shown = run("env")
+    assert isinstance(shown.exception, SandboxError)
+    assert shown.exception.hint == "exasol-ci-setup sandbox start"
+    assert shown.stdout == ""
+    assert not state_dir.exists()
+
+
+def test_a_reset_is_not_done_without_being_asked_for(state_dir: Path) -> None:
+    assert isinstance(run("reset").exception, InputError)
+    confirmed = run("reset", "--yes")
+    assert (confirmed.exit_code, confirmed.stdout, confirmed.stderr) == (0, "", "the sandbox is empty\n")
+    assert not state_dir.exists()
+
+
+@pytest.mark.parametrize("delay", ["-1", "soon", "3601"])
+def test_a_delay_that_is_none_is_bad_usage(delay: str, state_dir: Path) -> None:
+    assert run("start", "--delay", delay).exit_code == 2
+    assert not state_dir.exists()

@@ -1,0 +1,305 @@
+"""The sandbox as a process of its own: started once, found, stopped with its state kept, reset, on the loopback interface only."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+
+from exasol_ci_setup import sandbox
+from exasol_ci_setup.errors import InputError, SandboxError
+from exasol_ci_setup.sandbox import daemon
+from tests.sandbox.stacks import CREDENTIALS, buckets, deploy, plan
+
+pytestmark = pytest.mark.live
+
+ENSURE = "from exasol_ci_setup import sandbox; print(sandbox.ensure().pid)"
+
+
+def client(service: str) -> Any:
+    endpoint = sandbox.ensure()
+    return botocore.session.get_session().create_client(
+        service,
+        endpoint_url=endpoint.url,
+        region_name=endpoint.region,
+        aws_access_key_id=endpoint.account,
+        aws_secret_access_key="any",
+    )
+
+
+def answers(endpoint: sandbox.Endpoint) -> bool:
+    """Whether anybody listens at the address; a process id would say so of a process that has ended and was not waited for."""
+    address = ("127.0.0.1", int(endpoint.url.rpartition(":")[2]))
+    with socket.socket() as connection:
+        return connection.connect_ex(address) == 0
+
+
+def listening_addresses(process: int) -> list[str]:
+    """The addresses on which a process listens, as /proc has them."""
+    inodes = {
+        str(link.readlink()).removeprefix("socket:[").removesuffix("]")
+        for link in Path(f"/proc/{process}/fd").iterdir()
+        if link.is_symlink()
+    }
+    found = []
+    for table in ("tcp", "tcp6"):
+        for row in Path(f"/proc/{process}/net/{table}").read_text(encoding="ascii").splitlines()[1:]:
+            fields = row.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                found.append(fields[1].partition(":")[0])
+    return found
+
+
+def test_nothing_runs_and_nothing_is_made_until_it_is_started(state_dir: Path) -> None:
+    assert sandbox.find() is None
+    assert sandbox.stop() is False
+    sandbox.reset()
+    assert not state_dir.exists()
+
+
+def test_a_started_sandbox_is_found_and_not_started_again(state_dir: Path) -> None:
+    endpoint = sandbox.ensure()
+    assert sandbox.ensure() == sandbox.find() == endpoint
+    assert endpoint.state_dir == state_dir
+    assert endpoint.pid != os.getpid()
+    assert answers(endpoint)
+    assert sandbox.stop() is True
+    assert not answers(endpoint)
+    assert sandbox.find() is None
+    assert not (state_dir / daemon.ENDPOINT_FILE).exists()
+
+
+def test_commands_that_start_it_at_the_same_time_start_one(state_dir: Path) -> None:
+    def ensure(_number: int) -> str:
+        return subprocess.run([sys.executable, "-c", ENSURE], check=True, capture_output=True, text=True).stdout
+
+    with ThreadPoolExecutor(4) as pool:
+        processes = set(pool.map(ensure, range(4)))
+    endpoint = sandbox.find()
+    assert endpoint is not None
+    assert processes == {f"{endpoint.pid}\n"}
+    assert endpoint.state_dir == state_dir
+
+
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="reads /proc")
+def test_it_listens_on_the_loopback_interface_only(state_dir: Path) -> None:
+    assert state_dir.name == "sandbox"
+    assert listening_addresses(sandbox.ensure().pid) == ["0100007F"]
+
+
+def test_its_directory_and_what_is_in_it_belong_to_the_user_alone(state_dir: Path) -> None:
+    deploy(client("cloudformation"), "Stack", buckets("A"))
+    sandbox.stop()
+    assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
+    services = list((state_dir / daemon.SERVICES_DIR).iterdir())
+    assert services
+    assert {stat.S_IMODE(file.stat().st_mode) for file in services} == {0o600}
+
+
+def test_state_survives_stop_and_start_on_the_same_port(state_dir: Path) -> None:
+    first = sandbox.ensure()
+    deploy(client("cloudformation"), "Credentials", CREDENTIALS)
+    deploy(client("cloudformation"), "Stack", buckets(A="a-bucket-that-stays"))
+    client("s3").put_object(Bucket="a-bucket-that-stays", Key="k", Body=b"content")
+    client("secretsmanager").delete_secret(SecretId="Dockerhub", ForceDeleteWithoutRecovery=True)
+    sandbox.stop()
+    second = sandbox.ensure()
+    assert (second.url, second.state_dir) == (first.url, state_dir)
+    assert second.pid != first.pid
+    stacks = client("cloudformation").describe_stacks()["Stacks"]
+    assert {stack["StackName"]: stack["StackStatus"] for stack in stacks} == {
+        "Credentials": "CREATE_COMPLETE",
+        "Stack": "CREATE_COMPLETE",
+    }
+    assert client("s3").get_object(Bucket="a-bucket-that-stays", Key="k")["Body"].read() == b"content"
+    assert len(client("codebuild").list_source_credentials()["sourceCredentialsInfos"]) == 1
+    assert [s["Name"] for s in client("secretsmanager").list_secrets()["SecretList"]] == ["github"]
+
+
+def test_after_a_kill_what_was_done_is_there_and_what_was_under_way_has_failed(state_dir: Path) -> None:
+    first = sandbox.ensure()
+    cloudformation = client("cloudformation")
+    deploy(cloudformation, "Done", buckets("A"))
+    saved = state_dir / daemon.SERVICES_DIR / "cloudformation.json"
+    while not (saved.exists() and '"CREATE_COMPLETE"' in saved.read_text(encoding="utf-8")):
+        time.sleep(0.02)
+    sandbox.stop()
+    sandbox.ensure(delay=60)
+    change_set = plan(cloudformation, "UnderWay", buckets("B"))
+    cloudformation.execute_change_set(ChangeSetName=change_set["ChangeSetId"])
+    while '"CREATE_IN_PROGRESS", "StackStatusReason"' not in saved.read_text(encoding="utf-8"):
+        time.sleep(0.02)
+    running = sandbox.find()
+    assert running is not None
+    os.kill(running.pid, signal.SIGKILL)
+    while sandbox.find() is not None:
+        time.sleep(0.01)
+    third = sandbox.ensure()
+    assert len({first.pid, running.pid, third.pid}) == 3
+    states = {
+        stack["StackName"]: stack["StackStatus"] for stack in client("cloudformation").describe_stacks()["Stacks"]
+    }
+    assert states == {"Done": "CREATE_COMPLETE", "UnderWay": "CREATE_FAILED"}
+
+
+def test_a_reset_empties_the_running_sandbox_and_the_disk(state_dir: Path) -> None:
+    deploy(client("cloudformation"), "Stack", buckets(A="a-bucket-that-goes"))
+    process = sandbox.ensure().pid
+    sandbox.reset()
+    assert sandbox.ensure().pid == process
+    assert client("cloudformation").describe_stacks()["Stacks"] == []
+    assert client("s3").list_buckets()["Buckets"] == []
+    assert len(client("secretsmanager").list_secrets()["SecretList"]) == 2
+    sandbox.stop()
+    sandbox.ensure()
+    assert client("cloudformation").describe_stacks()["Stacks"] == []
+    assert state_dir.exists()
+
+
+def test_a_reset_while_it_does_not_run_empties_the_disk(state_dir: Path) -> None:
+    deploy(client("cloudformation"), "Stack", buckets("A"))
+    sandbox.stop()
+    sandbox.reset()
+    assert not (state_dir / daemon.SERVICES_DIR).exists()
+    assert client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_a_record_of_another_server_is_not_taken_for_the_sandbox(state_dir: Path) -> None:
+    endpoint = sandbox.ensure()
+    record = state_dir / daemon.ENDPOINT_FILE
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"instance": "another"}), encoding="utf-8")
+    assert sandbox.find() is None
+    record.write_text("{", encoding="utf-8")
+    assert sandbox.find() is None
+    # The lock says that it runs, so that it can still be stopped.
+    assert sandbox.stop() is True
+    assert not answers(endpoint)
+
+
+def test_a_record_that_a_killed_sandbox_left_is_no_obstacle(state_dir: Path) -> None:
+    first = sandbox.ensure()
+    os.kill(first.pid, signal.SIGKILL)
+    while sandbox.find() is not None:
+        time.sleep(0.01)
+    assert (state_dir / daemon.ENDPOINT_FILE).exists()
+    assert sandbox.stop() is False
+    assert sandbox.ensure().pid != first.pid
+
+
+def test_another_port_is_taken_when_the_last_one_is_in_use(state_dir: Path) -> None:
+    first = sandbox.ensure()
+    sandbox.stop()
+    port = int(first.url.rpartition(":")[2])
+    with socket.socket() as occupied:
+        occupied.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        occupied.bind(("127.0.0.1", port))
+        occupied.listen()
+        assert sandbox.ensure().url != first.url
+    assert (state_dir / daemon.PORT_FILE).read_text() != str(port)
+
+
+def test_what_is_set_for_other_uses_does_not_change_the_process(state_dir: Path) -> None:
+    foreign = {
+        "MINISTACK_HOST": "elsewhere",
+        "AWS_PROFILE": "nosuch",
+        "PERSIST_STATE": "0",
+        "http_proxy": "http://127.0.0.1:1",
+    }
+    subprocess.run([sys.executable, "-c", ENSURE], env={**os.environ, **foreign}, check=True, capture_output=True)
+    deploy(client("cloudformation"), "Stack", buckets("A"))
+    sandbox.stop()
+    assert (state_dir / daemon.SERVICES_DIR / "cloudformation.json").exists()
+
+
+def test_an_environment_with_a_proxy_leads_around_it(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = daemon.Endpoint("http://127.0.0.1:1", 1, "eu-central-1", "111122223333", state_dir, state_dir / "log")
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert "no_proxy" not in sandbox.environment(endpoint)
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    variables = sandbox.environment(endpoint)
+    assert variables["no_proxy"] == variables["NO_PROXY"] == "example.org,127.0.0.1"
+
+
+def test_a_page_in_a_browser_cannot_reset_it(state_dir: Path) -> None:
+    import http.client
+
+    deploy(client("cloudformation"), "Stack", buckets("A"))
+    connection = http.client.HTTPConnection(sandbox.ensure().url.removeprefix("http://"))
+    for path in (daemon.RESET_PATH, "/_ministack/reset"):
+        connection.request("POST", path, headers={"Origin": "https://example.org"})
+        response = connection.getresponse()
+        response.read()
+        assert response.status == 403
+    connection.close()
+    assert len(client("cloudformation").describe_stacks()["Stacks"]) == 1
+    assert state_dir.exists()
+
+
+def test_a_start_that_fails_says_why_and_names_the_log(state_dir: Path) -> None:
+    state_dir.mkdir()
+    (state_dir / daemon.RUNNING_LOCK).mkdir()
+    with pytest.raises(SandboxError, match="Is a directory") as caught:
+        daemon._start(state_dir, 0)
+    assert str(state_dir / daemon.LOG_FILE) in caught.value.hint
+    shutil.rmtree(state_dir)
+
+
+def test_a_missing_extra_is_named_with_the_way_to_install_it(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The import system's own mark for a module that is known not to be there.
+    monkeypatch.setitem(sys.modules, "ministack", None)
+    state_dir.mkdir()
+    with pytest.raises(SandboxError) as caught:
+        daemon._start(state_dir, 0)
+    assert caught.value.hint == "pip install 'exasol-ci-setup[sandbox]'"
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "3601"])
+def test_a_delay_that_is_none_is_refused(text: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(daemon.DELAY_VARIABLE, text)
+    with pytest.raises(InputError, match=daemon.DELAY_VARIABLE):
+        sandbox.ensure()
+    assert not state_dir.exists()
+
+
+def test_the_directory_follows_the_xdg_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(daemon.DIRECTORY_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", "/some/state")
+    assert daemon.state_directory() == Path("/some/state/exasol-ci-setup/sandbox")
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    assert daemon.state_directory() == Path.home() / ".local/state/exasol-ci-setup/sandbox"
+
+
+def test_importing_the_room_imports_nothing_of_the_extra() -> None:
+    code = "import sys, exasol_ci_setup.sandbox; print([m for m in ('ministack', 'hypercorn', 'boto3') if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert shown == "[]\n"
+
+
+@pytest.mark.skipif(shutil.which("aws") is None, reason="needs the AWS CLI")
+def test_the_aws_cli_sees_the_stacks(state_dir: Path) -> None:
+    deploy(client("cloudformation"), "Stack", buckets("A"))
+    unset = sandbox.misleading_variables()
+    shown = subprocess.run(
+        ["aws", "cloudformation", "describe-stacks", "--query", "Stacks[].StackName", "--output", "json"],
+        env={name: value for name, value in os.environ.items() if name not in unset}
+        | sandbox.environment(sandbox.ensure()),
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert json.loads(shown) == ["Stack"]
+    assert state_dir.exists()

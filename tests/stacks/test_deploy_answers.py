@@ -1,0 +1,609 @@
+"""The engine against an AWS that misbehaves as AWS does: answered inside botocore."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from exasol_ci_setup.errors import (
+    AccessDenied,
+    CredentialsInvalid,
+    DeployFailed,
+    Interrupted,
+    StackStuck,
+    Throttled,
+    Unreachable,
+)
+from exasol_ci_setup.stacks import state
+from exasol_ci_setup.stacks.deploy import Outcome, deploy
+from exasol_ci_setup.stacks.events import Following
+from exasol_ci_setup.stacks.model import ABSENT, Plan, Request
+from exasol_ci_setup.templates import Template
+from tests.answers import AwsError, ConnectionReset
+from tests.stacks.views import Shown
+
+ID = "arn:aws:cloudformation:eu-central-1:123456789012:stack/Slc/11111111-2222-3333-4444-555555555555"
+SET = (
+    "arn:aws:cloudformation:eu-central-1:123456789012:changeSet/exasol-ci-setup-x/66666666-7777-8888-9999-000000000000"
+)
+BEGIN = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
+NOT_THERE = AwsError("ValidationError", "Stack with id Slc does not exist")
+OLD = 'Resources: {T: {Type: "AWS::SNS::Topic", Properties: {DisplayName: old}}}'
+NEW = 'Resources: {T: {Type: "AWS::SNS::Topic", Properties: {DisplayName: new}}}'
+
+
+class Aws:
+    """A stack that an update changes: its events come one a poll, and the stack's state follows them."""
+
+    def __init__(self, answers, *, events, new=False):
+        self.answers = answers
+        self.script = list(events)
+        self.told = [] if new else [self.event("CREATE_COMPLETE", "Slc")]
+        self.executed = False
+        self.new = new
+        self.final = ""
+        self.next_number = itertools.count(1)
+        answers.on("cloudformation", "DescribeStacks", self.stacks)
+        answers.on("cloudformation", "DescribeStackEvents", self.events)
+        answers.on("cloudformation", "GetTemplate", {"TemplateBody": OLD})
+        answers.on("cloudformation", "CreateChangeSet", {"Id": SET, "StackId": ID})
+        answers.on("cloudformation", "DescribeChangeSet", self.change_set())
+        answers.on("cloudformation", "DescribeEvents", {"OperationEvents": []})
+        answers.on("cloudformation", "ExecuteChangeSet", self.execute)
+        answers.on("cloudformation", "DeleteChangeSet", {})
+        answers.on("cloudformation", "DeleteStack", {})
+        answers.on("cloudformation", "ListChangeSets", {"Summaries": []})
+
+    def change_set(self, **more):
+        detail = {
+            "Target": {"Attribute": "Properties", "Name": "DisplayName", "RequiresRecreation": "Never"},
+            "Evaluation": "Static",
+            "ChangeSource": "DirectModification",
+        }
+        change = {"Action": "Modify", "LogicalResourceId": "T", "ResourceType": "AWS::SNS::Topic"}
+        return {
+            "ChangeSetId": SET,
+            "ChangeSetName": "exasol-ci-setup-x",
+            "StackId": ID,
+            "Status": "CREATE_COMPLETE",
+            "Changes": [
+                {"Type": "Resource", "ResourceChange": {**change, "Replacement": "False", "Details": [detail]}}
+            ],
+            **more,
+        }
+
+    def event(self, status, name, reason="", kind="AWS::SNS::Topic"):
+        number = getattr(self, "count", 0)
+        self.count = number + 1
+        whole = name == "Slc"
+        return {
+            "StackId": ID,
+            "StackName": "Slc",
+            "EventId": f"event-{number}",
+            "LogicalResourceId": name,
+            "PhysicalResourceId": ID if whole else name,
+            "ResourceType": "AWS::CloudFormation::Stack" if whole else kind,
+            "ResourceStatus": status,
+            "ResourceStatusReason": reason,
+            # Events of one moment have one time: only ids tell them apart.
+            "Timestamp": BEGIN + timedelta(seconds=number // 3),
+        }
+
+    @property
+    def status(self):
+        if self.new and not self.executed:
+            return "REVIEW_IN_PROGRESS"
+        whole = [event["ResourceStatus"] for event in self.told if event["LogicalResourceId"] == "Slc"]
+        return whole[-1] if whole else "CREATE_IN_PROGRESS"
+
+    def stacks(self, _params):
+        if self.new and not self.executed:
+            return NOT_THERE
+        return {"Stacks": [{"StackName": "Slc", "StackId": ID, "CreationTime": BEGIN, "StackStatus": self.status}]}
+
+    def execute(self, _params):
+        self.executed = True
+        return {}
+
+    def events(self, _params):
+        if self.executed and self.script:
+            for status, name, *reason in self.script.pop(0):
+                self.told.append(self.event(status, name, *reason))
+        return {"StackEvents": list(reversed(self.told))}
+
+
+UPDATE = [
+    [("UPDATE_IN_PROGRESS", "Slc")],
+    [("UPDATE_IN_PROGRESS", "T"), ("UPDATE_COMPLETE", "T")],
+    [("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "Slc")],
+    [],
+    [("UPDATE_COMPLETE", "Slc")],
+]
+
+
+def run(answers, clock, *, shown=None, body=NEW, approve=lambda _plan: True, **values):
+    view = shown if shown is not None else Shown()
+    return deploy(
+        answers.account,
+        Request(name="Slc", template=Template("t.yaml", body), **values),
+        approve=approve,
+        approve_recreation=lambda _stack: True,
+        view=lambda _title: view,
+        clock=clock,
+    )
+
+
+def operations(answers):
+    return [call.operation for call in answers.calls]
+
+
+def test_an_update_is_followed_to_its_own_last_event(answers, clock):
+    Aws(answers, events=UPDATE)
+    shown = Shown()
+
+    result = run(answers, clock, shown=shown)
+
+    assert result.outcome is Outcome.DEPLOYED
+    assert result.stack.status == "UPDATE_COMPLETE"
+    assert shown.lines == [
+        "UPDATE_IN_PROGRESS Slc",
+        "UPDATE_IN_PROGRESS T",
+        "UPDATE_COMPLETE T",
+        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS Slc",
+        "UPDATE_COMPLETE Slc",
+    ]
+
+
+def test_throttling_on_every_second_call_does_not_stop_a_deployment(answers, clock):
+    Aws(answers, events=UPDATE)
+    number = itertools.count()
+    answers.disturb = lambda _call: AwsError("Throttling", "Rate exceeded") if next(number) % 2 == 0 else None
+
+    result = run(answers, clock)
+
+    assert result.stack.status == "UPDATE_COMPLETE"
+
+
+def test_an_expired_token_in_the_middle_ends_with_the_stacks_last_known_state(answers, clock):
+    Aws(answers, events=UPDATE)
+    polls = itertools.count()
+
+    def expire(call):
+        if call.operation == "DescribeStackEvents" and next(polls) >= 3:
+            return AwsError("ExpiredToken", "The security token included in the request is expired", status=403)
+        return None
+
+    answers.disturb = expire
+
+    with pytest.raises(CredentialsInvalid) as expired:
+        run(answers, clock)
+
+    assert expired.value.exit_code == 4
+    assert "UPDATE_IN_PROGRESS" in expired.value.hint
+    assert "watch Slc" in expired.value.hint
+
+
+def test_a_connection_reset_while_polling_is_got_over(answers, clock):
+    Aws(answers, events=UPDATE)
+    polls = itertools.count()
+
+    def reset(call):
+        # More often in a row than botocore itself tries.
+        if call.operation == "DescribeStackEvents" and 2 <= next(polls) < 25:
+            return ConnectionReset()
+        return None
+
+    answers.disturb = reset
+    shown = Shown()
+
+    result = run(answers, clock, shown=shown)
+
+    assert result.stack.status == "UPDATE_COMPLETE"
+    assert any("could not be asked" in note for note in shown.notes)
+    assert len(shown.ids) == len(set(shown.ids)) == 5
+
+
+def test_a_poll_that_never_works_again_ends_after_ten_minutes(answers, clock):
+    Aws(answers, events=UPDATE)
+    polls = itertools.count()
+
+    def cut(call):
+        return ConnectionReset() if call.operation == "DescribeStackEvents" and next(polls) >= 2 else None
+
+    answers.disturb = cut
+
+    with pytest.raises(Unreachable) as unreachable:
+        run(answers, clock)
+
+    assert 600 <= clock.elapsed < 900
+    assert "AWS goes on with it" in unreachable.value.hint
+
+
+def test_the_first_failure_is_the_cause_and_a_rollback_is_no_success(answers, clock):
+    Aws(
+        answers,
+        events=[
+            [("UPDATE_IN_PROGRESS", "Slc"), ("UPDATE_FAILED", "B", "Resource update cancelled")],
+            [
+                ("UPDATE_FAILED", "A", "Access denied: User is not authorized to perform: sns:SetTopicAttributes"),
+                ("UPDATE_ROLLBACK_IN_PROGRESS", "Slc", "The following resource(s) failed to update: [A, B]."),
+            ],
+            [("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "Slc"), ("UPDATE_ROLLBACK_COMPLETE", "Slc")],
+        ],
+    )
+
+    with pytest.raises(DeployFailed, match="UPDATE_ROLLBACK_COMPLETE") as failed:
+        run(answers, clock)
+
+    assert failed.value.exit_code == 1
+    assert failed.value.diagnosis.logical_id == "A"
+    assert any("sns:SetTopicAttributes was denied" in hint for hint in failed.value.diagnosis.hints)
+
+
+def test_the_cause_in_a_nested_stack_is_found(answers, clock):
+    aws = Aws(answers, events=[])
+    nested = ID.replace("Slc", "Slc-Inner")
+    inner = [
+        {**aws.event("CREATE_IN_PROGRESS", "Slc"), "StackId": nested, "PhysicalResourceId": nested},
+        {**aws.event("CREATE_FAILED", "Deep", "Bucket already exists"), "StackId": nested, "StackName": "Slc-Inner"},
+    ]
+    outer = [
+        [
+            ("UPDATE_IN_PROGRESS", "Slc"),
+            ("CREATE_FAILED", "Inner", "Embedded stack failed", "AWS::CloudFormation::Stack"),
+            ("UPDATE_ROLLBACK_COMPLETE", "Slc"),
+        ]
+    ]
+    aws.script = outer
+
+    def events(params):
+        if params["StackName"] == nested:
+            return {"StackEvents": list(reversed(inner))}
+        page = aws.events(params)
+        for event in page["StackEvents"]:
+            if event["LogicalResourceId"] == "Inner":
+                event["PhysicalResourceId"] = nested
+        return page
+
+    answers.on("cloudformation", "DescribeStackEvents", events)
+
+    with pytest.raises(DeployFailed) as failed:
+        run(answers, clock)
+
+    assert (failed.value.diagnosis.stack_name, failed.value.diagnosis.logical_id) == ("Slc-Inner", "Deep")
+
+
+def test_the_end_is_seen_within_two_seconds_at_less_than_two_thirds_of_a_call_a_second(answers, clock):
+    """AWS takes ten minutes here, with an event every seven seconds."""
+    aws = Aws(answers, events=[])
+    answers.on("cloudformation", "DescribeStackEvents", lambda _params: {"StackEvents": list(reversed(aws.told))})
+    ended_at = 600.0
+    aws.told.append(aws.event("UPDATE_IN_PROGRESS", "Slc"))
+    for at in range(7, 600, 7):
+        clock.at(at, lambda: aws.told.append(aws.event("UPDATE_IN_PROGRESS", "T")))
+    clock.at(ended_at, lambda: aws.told.append(aws.event("UPDATE_COMPLETE", "Slc")))
+    following = Following(answers.account.client("cloudformation"), ID, after="event-0", view=Shown(), clock=clock)
+
+    stack = following.run()
+
+    assert stack.status == "UPDATE_COMPLETE"
+    assert ended_at <= clock.elapsed <= ended_at + 2
+    assert len(answers.calls) / ended_at < 0.65
+
+
+def test_events_are_read_page_by_page_back_to_the_last_known_one(answers, clock):
+    aws = Aws(answers, events=[])
+    aws.told += [aws.event("UPDATE_IN_PROGRESS", "Slc")]
+    aws.told += [aws.event("UPDATE_COMPLETE", f"T{number}") for number in range(250)]
+    aws.told += [aws.event("UPDATE_COMPLETE", "Slc")]
+
+    def pages(params):
+        newest_first = list(reversed(aws.told))
+        start = int(params.get("NextToken", 0))
+        more = {"NextToken": str(start + 100)} if start + 100 < len(newest_first) else {}
+        return {"StackEvents": newest_first[start : start + 100], **more}
+
+    answers.on("cloudformation", "DescribeStackEvents", pages)
+    shown = Shown()
+
+    Following(answers.account.client("cloudformation"), ID, after="event-0", view=shown, clock=clock).run()
+
+    assert len(shown.events) == 252
+    assert shown.lines[0] == "UPDATE_IN_PROGRESS Slc"
+
+
+def test_a_plan_reads_every_page_and_what_property_values_left_out(answers, clock):
+    aws = Aws(answers, events=UPDATE)
+    change = {"Action": "Add", "ResourceType": "AWS::SNS::Topic"}
+
+    def describe(params):
+        if params.get("NextToken"):
+            return aws.change_set(
+                Changes=[{"Type": "Resource", "ResourceChange": {**change, "LogicalResourceId": "OnPageTwo"}}]
+            )
+        if params.get("IncludePropertyValues"):
+            warning = "[WARN] --include-property-values option can return incomplete ChangeSet data because: [X] failed"
+            return aws.change_set(NextToken="2", StatusReason=warning)
+        return aws.change_set(
+            Changes=[{"Type": "Resource", "ResourceChange": {**change, "LogicalResourceId": "LeftOut"}}]
+        )
+
+    answers.on("cloudformation", "DescribeChangeSet", describe)
+    plans: list[Plan] = []
+
+    run(answers, clock, approve=plans.append)
+
+    assert {change.logical_id for change in plans[0].changes} == {"T", "OnPageTwo", "LeftOut"}
+    assert not plans[0].notes
+
+
+def test_actions_newer_than_this_code_are_kept(answers, clock):
+    aws = Aws(answers, events=UPDATE)
+    changes = [
+        {
+            "Type": "Resource",
+            "ResourceChange": {"Action": action, "LogicalResourceId": action, "ResourceType": "AWS::SNS::Topic"},
+        }
+        for action in ("Import", "Dynamic", "SyncWithActual")
+    ]
+    answers.on("cloudformation", "DescribeChangeSet", aws.change_set(Changes=changes))
+    plans: list[Plan] = []
+
+    run(answers, clock, approve=plans.append)
+
+    assert [change.action for change in plans[0].changes] == ["Import", "Dynamic", "SyncWithActual"]
+
+
+def test_values_before_and_after_come_from_the_templates(answers, clock):
+    Aws(answers, events=UPDATE)
+    plans: list[Plan] = []
+
+    run(answers, clock, approve=plans.append)
+
+    (found,) = plans[0].changes[0].properties
+    assert (found.path, found.before, found.after, found.recreates) == ("DisplayName", "old", "new", "Never")
+
+
+def test_a_change_set_is_waited_for(answers, clock):
+    aws = Aws(answers, events=UPDATE)
+    pending = aws.change_set(Status="CREATE_IN_PROGRESS", Changes=[])
+    answers.on("cloudformation", "DescribeChangeSet", [pending] * 8 + [aws.change_set()], repeat_last=True)
+
+    assert run(answers, clock).outcome is Outcome.DEPLOYED
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The submitted information didn't contain changes. Submit different information to create a change set.",
+        "No updates are to be performed.",
+    ],
+)
+def test_a_change_set_without_changes_is_deleted_and_there_is_nothing_to_do(answers, clock, words):
+    aws = Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "DescribeChangeSet", aws.change_set(Status="FAILED", StatusReason=words, Changes=[]))
+
+    result = run(answers, clock, approve=lambda _plan: pytest.fail("there is nothing to approve"))
+
+    assert result.outcome is Outcome.UNCHANGED
+    assert operations(answers)[-1] == "DeleteChangeSet"
+
+
+def test_findings_of_the_early_validation_are_notes_of_the_plan(answers, clock):
+    Aws(answers, events=UPDATE)
+    answers.on(
+        "cloudformation",
+        "DescribeEvents",
+        {
+            "OperationEvents": [
+                {
+                    "EventType": "VALIDATION_ERROR",
+                    "LogicalResourceId": "B",
+                    "ResourceType": "AWS::S3::Bucket",
+                    "ValidationName": "BUCKET_EMPTINESS_VALIDATION",
+                    "ValidationFailureMode": "WARN",
+                    "ValidationStatusReason": "The bucket is not empty",
+                }
+            ]
+        },
+    )
+    plans: list[Plan] = []
+
+    run(answers, clock, approve=plans.append)
+
+    assert plans[0].notes == ("B (AWS::S3::Bucket): The bucket is not empty [BUCKET_EMPTINESS_VALIDATION]",)
+    assert [call.params for call in answers.calls if call.operation == "DescribeEvents"] == [{"ChangeSetName": SET}]
+
+
+@pytest.mark.parametrize(
+    ("error", "notes"),
+    [
+        (AwsError("AccessDenied", "not authorized", status=403), 1),
+        (AwsError("InvalidAction", "Unknown action: DescribeEvents"), 0),
+    ],
+)
+def test_without_describe_events_a_plan_is_made_all_the_same(answers, clock, error, notes):
+    Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "DescribeEvents", error)
+    plans: list[Plan] = []
+
+    run(answers, clock, approve=plans.append)
+
+    assert len(plans[0].notes) == notes
+
+
+def test_a_lost_answer_to_the_creation_of_a_change_set_is_got_over(answers, clock):
+    aws = Aws(answers, events=UPDATE)
+
+    def exists(params):
+        return AwsError("AlreadyExistsException", f"ChangeSet {params['ChangeSetName']} already exists")
+
+    answers.on("cloudformation", "CreateChangeSet", exists)
+    answers.on("cloudformation", "DescribeChangeSet", lambda _params: aws.change_set())
+
+    assert run(answers, clock).outcome is Outcome.DEPLOYED
+
+
+def test_a_lost_answer_to_the_execution_is_got_over(answers, clock):
+    aws = Aws(answers, events=UPDATE)
+
+    def execute(params):
+        aws.execute(params)
+        aws.told.append(aws.event("UPDATE_IN_PROGRESS", "Slc"))
+        aws.script = UPDATE[1:]
+        return AwsError("InvalidChangeSetStatus", "ChangeSet is in EXECUTE_IN_PROGRESS status")
+
+    answers.on("cloudformation", "ExecuteChangeSet", execute)
+
+    assert run(answers, clock).outcome is Outcome.DEPLOYED
+
+
+def test_a_denied_execution_takes_the_change_set_back(answers, clock):
+    Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "ExecuteChangeSet", AwsError("AccessDenied", "User: x is not authorized", status=403))
+
+    with pytest.raises(AccessDenied, match="does not allow ExecuteChangeSet"):
+        run(answers, clock)
+
+    assert operations(answers)[-1] == "DeleteChangeSet"
+
+
+def test_throttled_to_the_end_is_told_as_such(answers, clock):
+    answers.on("cloudformation", "DescribeStacks", AwsError("Throttling", "Rate exceeded"))
+
+    with pytest.raises(Throttled, match="10 times") as throttled:
+        run(answers, clock)
+
+    assert throttled.value.exit_code == 4
+    assert len(answers.calls) == 10
+
+
+def test_ctrl_c_twice_stops_looking_on_at_once(answers, clock):
+    aws = Aws(answers, events=[[("UPDATE_IN_PROGRESS", "Slc")], [("UPDATE_IN_PROGRESS", "T")]])
+    answers.on("cloudformation", "CancelUpdateStack", {})
+
+    def press():
+        raise KeyboardInterrupt
+
+    clock.at(0.1, press)
+    clock.at(5.0, press)
+
+    with pytest.raises(Interrupted, match="AWS goes on with stack Slc") as interrupted:
+        run(answers, clock)
+
+    assert interrupted.value.exit_code == 130
+    assert "CancelUpdateStack" in operations(answers)
+    assert aws.executed
+
+
+def test_the_request_is_what_was_asked_for(answers, clock):
+    Aws(answers, events=UPDATE)
+
+    run(
+        answers,
+        clock,
+        tags={"a": "b"},
+        role_arn="arn:aws:iam::123456789012:role/deployer-of-stacks",
+        notification_arns=("arn:aws:sns:eu-central-1:123456789012:topic",),
+        parameters={"P": "1"},
+        body=NEW.replace("Resources:", "Parameters: {P: {Type: String}}\nResources:"),
+    )
+
+    (created,) = [call.params for call in answers.calls if call.operation == "CreateChangeSet"]
+    assert created["Tags"] == [{"Key": "a", "Value": "b"}]
+    assert created["RoleARN"].endswith("deployer-of-stacks")
+    assert created["NotificationARNs"] == ["arn:aws:sns:eu-central-1:123456789012:topic"]
+    assert created["Parameters"] == [{"ParameterKey": "P", "ParameterValue": "1"}]
+    (executed,) = [call.params for call in answers.calls if call.operation == "ExecuteChangeSet"]
+    assert executed["ChangeSetName"] == SET
+    assert executed["ClientRequestToken"]
+
+
+def test_names_of_change_sets_are_never_used_twice(answers, clock):
+    for _ in range(2):
+        Aws(answers, events=UPDATE)
+        run(answers, clock)
+
+    names = [call.params["ChangeSetName"] for call in answers.calls if call.operation == "CreateChangeSet"]
+    assert len(set(names)) == 2
+
+
+def test_capabilities_are_those_that_the_template_needs(answers, clock):
+    Aws(answers, events=UPDATE)
+    role = 'Resources: {R: {Type: "AWS::IAM::Role", Properties: {AssumeRolePolicyDocument: {}}}}'
+
+    run(answers, clock, body=role)
+
+    (created,) = [call.params for call in answers.calls if call.operation == "CreateChangeSet"]
+    assert created["Capabilities"] == ["CAPABILITY_IAM"]
+
+
+@pytest.mark.parametrize(
+    ("status", "way_out"),
+    [
+        ("ROLLBACK_COMPLETE", "delete-stack"),
+        ("ROLLBACK_FAILED", "delete-stack"),
+        ("DELETE_FAILED", "delete-stack"),
+        ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+    ],
+)
+def test_a_state_that_no_update_leaves_is_told_with_its_way_out(answers, clock, status, way_out):
+    answers.on(
+        "cloudformation",
+        "DescribeStacks",
+        {"Stacks": [{"StackName": "Slc", "StackId": ID, "CreationTime": BEGIN, "StackStatus": status}]},
+    )
+
+    with pytest.raises(StackStuck, match=status) as stuck:
+        run(answers, clock)
+
+    assert way_out in stuck.value.hint
+
+
+def test_an_ssm_parameter_forces_a_change_set(answers, clock):
+    Aws(answers, events=UPDATE)
+    body = (
+        'Parameters: {P: {Type: "AWS::SSM::Parameter::Value<String>", Default: /x}}\n'
+        'Resources: {T: {Type: "AWS::SNS::Topic", Properties: {DisplayName: {Ref: P}}}}'
+    )
+    answers.on("cloudformation", "GetTemplate", {"TemplateBody": body})
+
+    run(answers, clock, body=body)
+
+    assert "CreateChangeSet" in operations(answers)
+
+
+def test_a_hidden_parameter_is_masked_in_the_plan(answers, clock):
+    Aws(answers, events=UPDATE)
+    head = "Parameters: {P: {Type: String, NoEcho: true}}\n"
+    resource = 'Resources: {T: {Type: "AWS::SNS::Topic", Properties: {DisplayName: {"Fn::Sub": "%s-${P}"}}}}'
+    answers.on("cloudformation", "GetTemplate", {"TemplateBody": head + resource % "old"})
+    plans: list[Plan] = []
+
+    run(answers, clock, body=head + resource % "new", parameters={"P": "hunter2"}, approve=plans.append)
+
+    assert "hunter2" not in repr(plans[0])
+    assert ABSENT not in {plans[0].changes[0].properties[0].before, plans[0].changes[0].properties[0].after}
+
+
+def test_own_stacks_are_found_over_all_pages(answers):
+    def stack(name, tags):
+        return {
+            "StackName": name,
+            "CreationTime": BEGIN,
+            "StackStatus": "CREATE_COMPLETE",
+            "Tags": [{"Key": key, "Value": "x"} for key in tags],
+        }
+
+    answers.on(
+        "cloudformation",
+        "DescribeStacks",
+        [
+            {"Stacks": [stack("Mine", ["exasol-ci-setup:construct"]), stack("Theirs", ["team"])], "NextToken": "2"},
+            {"Stacks": [stack("MineToo", ["exasol-ci-setup:construct"])]},
+        ],
+    )
+
+    assert [found.name for found in state.own(answers.account.client("cloudformation"))] == ["Mine", "MineToo"]

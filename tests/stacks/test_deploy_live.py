@@ -1,0 +1,544 @@
+"""The engine against the sandbox: what becomes of real stacks."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.constructs import CiBuild, SourceCredentials, build
+from exasol_ci_setup.errors import (
+    DeployFailed,
+    Interrupted,
+    StackBusy,
+    StackError,
+    StackStuck,
+    TemplateRejected,
+    TimedOut,
+)
+from exasol_ci_setup.stacks import delete, state
+from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
+from exasol_ci_setup.stacks.model import Plan, PropertyChange, Request, Setting
+from exasol_ci_setup.templates import Template
+from tests.stacks.views import Shown
+
+pytestmark = pytest.mark.live
+
+URL = "https://github.com/exasol/script-languages-release"
+
+
+def request(kind=CiBuild, *, tags=None, **values) -> Request:
+    if kind is CiBuild:
+        values = {"project": "Slc", "project_url": URL, **values}
+    construct = build(kind, **values)
+    return Request(
+        name=construct.stack_name, template=templates.render(construct), tags={**(tags or {}), **construct.tags}
+    )
+
+
+CREDENTIALS = request(SourceCredentials, secret_name="github", secret_user_key="user", secret_token_key="token")
+
+
+def plain(name: str, resources: str, **options) -> Request:
+    """A stack of this tool's from a few lines of YAML."""
+    body = f"Resources:\n{resources}"
+    return Request(
+        name=name, template=Template("plain.yaml", body), tags={"exasol-ci-setup:construct": "Plain"}, **options
+    )
+
+
+def run(
+    account,
+    wanted,
+    *,
+    approve=lambda _plan: True,
+    recreate=lambda _stack: True,
+    shown=None,
+    check=lambda: None,
+    **options,
+):
+    view = shown if shown is not None else Shown()
+    return deploy(
+        account,
+        wanted,
+        approve=approve,
+        approve_recreation=recreate,
+        view=lambda _title: view,
+        clock=SystemClock(),
+        options=Options(**options),
+        check=check,
+    )
+
+
+def remembering(plans):
+    """Approve every plan, and keep it."""
+
+    def approve(plan):
+        plans.append(plan)
+        return True
+
+    return approve
+
+
+def everything(account) -> tuple[object, ...]:
+    """All that an account's CloudFormation shows of its stacks, without the request's own metadata."""
+    cfn = account.client("cloudformation")
+    stacks = cfn.describe_stacks()["Stacks"]
+    living = [s for s in cfn.list_stacks()["StackSummaries"] if s["StackStatus"] != "DELETE_COMPLETE"]
+    sets = [cfn.list_change_sets(StackName=stack["StackName"])["Summaries"] for stack in stacks]
+    return stacks, living, sets, [cfn.get_template(StackName=stack["StackName"])["TemplateBody"] for stack in stacks]
+
+
+@pytest.fixture
+def ready(live):
+    """An account with the source credentials and the CI stack."""
+    run(live, CREDENTIALS)
+    run(live, request())
+    return live
+
+
+def test_a_new_stack_is_made_with_its_project_webhook_and_bucket_policy(live):
+    run(live, CREDENTIALS)
+    shown = Shown()
+
+    result = run(live, request(), shown=shown)
+
+    assert result.outcome is Outcome.DEPLOYED
+    assert result.stack.status == "CREATE_COMPLETE"
+    assert result.stack.outputs["ProjectName"] == "SlcCodeBuild"
+    project = live.client("codebuild").batch_get_projects(names=["SlcCodeBuild"])["projects"][0]
+    assert project["source"]["location"] == URL
+    filters = {f["type"]: f["pattern"] for f in project["webhook"]["filterGroups"][0]}
+    assert filters["EVENT"] == "PUSH"
+    assert re.match(filters["HEAD_REF"], "refs/heads/feature/x")
+    policy = live.client("s3").get_bucket_policy(Bucket=result.stack.outputs["ArtifactsBucketName"])["Policy"]
+    assert "aws:SecureTransport" in policy
+    assert shown.lines[0] == "CREATE_IN_PROGRESS Slc"
+    assert shown.lines[-1] == "CREATE_COMPLETE Slc"
+    assert "CREATE_COMPLETE CodeBuild" in shown.lines
+
+
+def test_a_new_stacks_plan_names_every_resource_and_what_it_may_do(live):
+    plans: list[Plan] = []
+
+    run(live, request(), approve=plans.append)
+
+    (plan,) = plans
+    assert plan.kind == "CREATE"
+    assert {change.action for change in plan.changes} == {"Add"}
+    assert {change.logical_id for change in plan.changes} >= {"CodeBuild", "ArtifactsBucket", "ArtifactsBucketPolicy"}
+    assert any("secretsmanager:GetSecretValue" in broadening.message for broadening in plan.broadenings)
+
+
+def test_the_same_again_changes_nothing_and_leaves_no_change_set(ready):
+    before = everything(ready)
+
+    result = run(ready, request(), approve=lambda _plan: pytest.fail("there is nothing to approve"))
+
+    assert result.outcome is Outcome.UNCHANGED
+    assert result.stack.outputs["ProjectName"] == "SlcCodeBuild"
+    assert everything(ready) == before
+
+
+def test_asking_aws_by_force_finds_nothing_either_and_leaves_no_change_set(ready):
+    before = everything(ready)
+
+    result = run(
+        ready, dataclasses.replace(request(), force=True), approve=lambda _plan: pytest.fail("nothing to approve")
+    )
+
+    assert result.outcome is Outcome.UNCHANGED
+    assert everything(ready) == before
+
+
+def test_a_plan_shows_the_property_before_and_after_and_leaves_nothing(ready):
+    before = everything(ready)
+    plans: list[Plan] = []
+
+    result = run(ready, request(project_url="https://github.com/exasol/other"), approve=plans.append)
+
+    assert result.outcome is Outcome.PLANNED
+    (change,) = [change for change in plans[0].changes if change.logical_id == "CodeBuild"]
+    assert change.action == "Modify"
+    located = {p.path: (p.before, p.after) for p in change.properties}
+    assert located["Source.Location"] == (URL, "https://github.com/exasol/other")
+    assert everything(ready) == before
+
+
+@pytest.mark.parametrize("answer", [False, KeyboardInterrupt, RuntimeError])
+def test_a_plan_for_a_new_stack_that_is_not_approved_leaves_nothing(live, answer):
+    before = everything(live)
+
+    def approve(_plan):
+        if answer is False:
+            return False
+        raise answer
+
+    if answer is False:
+        assert run(live, request(), approve=approve).outcome is Outcome.PLANNED
+    else:
+        with pytest.raises(answer):
+            run(live, request(), approve=approve)
+
+    assert everything(live) == before
+    assert state.is_absent(state.find(live.client("cloudformation"), "Slc"))
+
+
+def test_a_shell_with_somebody_elses_change_set_is_left_alone(live):
+    cfn = live.client("cloudformation")
+    body = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n"
+
+    def approve(_plan):
+        cfn.create_change_set(StackName="Shared", ChangeSetName="theirs", ChangeSetType="CREATE", TemplateBody=body)
+        return False
+
+    run(live, plain("Shared", "  Topic:\n    Type: AWS::SNS::Topic\n"), approve=approve)
+
+    assert [each["ChangeSetName"] for each in cfn.list_change_sets(StackName="Shared")["Summaries"]] == ["theirs"]
+    assert cfn.describe_stacks(StackName="Shared")["Stacks"][0]["StackStatus"] == "REVIEW_IN_PROGRESS"
+
+
+def test_an_update_is_carried_out(ready):
+    result = run(ready, request(project_url="https://github.com/exasol/other"))
+
+    assert result.stack.status == "UPDATE_COMPLETE"
+    project = ready.client("codebuild").batch_get_projects(names=["SlcCodeBuild"])["projects"][0]
+    assert project["source"]["location"] == "https://github.com/exasol/other"
+
+
+def test_only_the_events_of_the_operation_are_shown(ready):
+    shown = Shown()
+
+    run(ready, request(project_url="https://github.com/exasol/other"), shown=shown)
+
+    assert shown.lines[0] == "UPDATE_IN_PROGRESS Slc"
+    assert not [line for line in shown.lines if line.startswith("CREATE")]
+    assert len(shown.lines) == len(set(shown.ids))
+
+
+def test_a_changed_tag_is_a_setting_of_the_plan_and_reaches_the_stack(ready):
+    plans: list[Plan] = []
+
+    result = run(ready, request(tags={"team": "lang"}), approve=remembering(plans))
+
+    assert Setting("tags.team", after="lang") in plans[0].settings
+    assert result.stack.tags["team"] == "lang"
+
+
+def test_termination_protection_converges_when_nothing_else_changes(ready):
+    plans: list[Plan] = []
+    protected = dataclasses.replace(request(), termination_protection=True)
+
+    result = run(ready, protected, approve=remembering(plans))
+
+    assert plans[0].settings == (Setting("termination-protection", before=False, after=True),)
+    assert not plans[0].change_set_id
+    assert result.stack.termination_protection
+    assert run(ready, protected).outcome is Outcome.UNCHANGED
+    with pytest.raises(StackError, match="protected against deletion"):
+        delete.require_deletable(result.stack)
+
+
+def test_a_bucket_name_taken_in_the_own_account_is_found_before_anything_is_made(live):
+    live.client("s3").create_bucket(
+        Bucket="taken-by-myself", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    before = everything(live)
+
+    with pytest.raises(
+        TemplateRejected, match=r"ArtifactsBucket \(AWS::S3::Bucket\): .*taken-by-myself.* already exists"
+    ):
+        run(live, request(bucket_name="taken-by-myself"))
+
+    assert everything(live) == before
+
+
+def test_a_taken_bucket_name_ends_with_the_bucket_and_awss_reason(live, somebody_else):
+    somebody_else.client("s3").create_bucket(
+        Bucket="taken-by-another", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    run(live, CREDENTIALS)
+
+    with pytest.raises(DeployFailed) as failed:
+        run(live, request(bucket_name="taken-by-another"))
+
+    diagnosis = failed.value.diagnosis
+    assert diagnosis.logical_id == "ArtifactsBucket"
+    assert "already" in diagnosis.reason
+    assert diagnosis.status == "ROLLBACK_COMPLETE"
+    assert "--recreate-failed" in failed.value.hint
+    with pytest.raises(StackStuck, match="ROLLBACK_COMPLETE") as stuck:
+        run(live, request())
+    assert "--recreate-failed" in stuck.value.hint
+
+    result = run(live, request(), recreate_failed=True)
+
+    assert result.stack.status == "CREATE_COMPLETE"
+
+
+def test_recreating_asks_first_and_leaves_the_stack_if_declined(live):
+    with pytest.raises(DeployFailed):
+        run(live, request())  # without source credentials
+
+    with pytest.raises(StackStuck):
+        run(live, request(), recreate_failed=True, recreate=lambda _stack: False)
+
+    assert state.get(live.client("cloudformation"), "Slc").status == "ROLLBACK_COMPLETE"
+
+
+def test_a_stuck_stack_of_somebody_else_is_not_recreated(live):
+    cfn = live.client("cloudformation")
+    body = templates.render(build(CiBuild, project="Slc", project_url=URL)).body
+    cfn.create_stack(StackName="Slc", TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
+    stack = wait_for(live, "Slc", "ROLLBACK_COMPLETE")
+    assert not state.is_own(stack)
+
+    with pytest.raises(StackStuck, match="ROLLBACK_COMPLETE"):
+        run(live, request(), recreate_failed=True, recreate=lambda _stack: pytest.fail("not ours"))
+
+    assert state.get(cfn, "Slc").id == stack.id
+
+
+def wait_for(account, name, status):
+    import time
+
+    cfn = account.client("cloudformation")
+    for _ in range(500):
+        stack = state.find(cfn, name)
+        if stack is not None and stack.status == status:
+            return stack
+        time.sleep(0.01)
+    pytest.fail(f"{name} did not become {status}")
+
+
+def test_on_failure_delete_leaves_no_stack(live):
+    with pytest.raises(DeployFailed) as failed:
+        run(live, dataclasses.replace(request(), on_failure="delete"))
+
+    assert "Could not find access token" in failed.value.diagnosis.reason
+    assert state.is_absent(state.find(live.client("cloudformation"), "Slc"))
+
+
+def test_a_failed_update_names_its_cause_and_is_rolled_back(ready, somebody_else):
+    somebody_else.client("s3").create_bucket(
+        Bucket="taken-for-update", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+
+    with pytest.raises(DeployFailed) as failed:
+        run(ready, request(bucket_name="taken-for-update"))
+
+    assert failed.value.diagnosis.status == "UPDATE_ROLLBACK_COMPLETE"
+    assert "put everything back" in failed.value.hint
+    assert state.get(ready.client("cloudformation"), "Slc").status == "UPDATE_ROLLBACK_COMPLETE"
+
+
+def test_after_a_rolled_back_update_the_good_template_is_asked_for_again(ready, somebody_else):
+    somebody_else.client("s3").create_bucket(
+        Bucket="taken-once-more", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    with pytest.raises(DeployFailed):
+        run(ready, request(bucket_name="taken-once-more"))
+
+    result = run(ready, request(project_url="https://github.com/exasol/other"))
+
+    assert result.stack.status == "UPDATE_COMPLETE"
+
+
+def test_a_template_that_aws_refuses_leaves_nothing(live):
+    before = everything(live)
+
+    with pytest.raises(TemplateRejected, match="Nowhere"):
+        run(live, plain("Bad", "  Topic:\n    Type: AWS::SNS::Topic\n    Properties:\n      TopicName: !Ref Nowhere\n"))
+
+    assert everything(live) == before
+
+
+def test_a_check_that_fails_stops_before_anything_is_made(live):
+    before = everything(live)
+
+    def check():
+        raise TemplateRejected("no")
+
+    with pytest.raises(TemplateRejected):
+        run(live, request(), check=check)
+
+    assert everything(live) == before
+
+
+def test_a_large_template_goes_through_a_private_bucket(live, account_id):
+    topics = "".join(
+        f"  Topic{n}:\n    Type: AWS::SNS::Topic\n    Properties:\n      DisplayName: {'x' * 500}{n}\n"
+        for n in range(100)
+    )
+    wanted = plain("Large", topics)
+    assert len(wanted.template.body) > 51_200
+
+    result = run(live, wanted)
+
+    assert result.stack.status == "CREATE_COMPLETE"
+    s3 = live.client("s3")
+    bucket = f"exasol-ci-setup-templates-{account_id}-eu-central-1"
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+    assert s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"][0]["Expiration"]["Days"] == 30
+    assert run(live, wanted).outcome is Outcome.UNCHANGED
+
+
+def test_a_template_over_the_limit_is_refused_with_both_numbers(live):
+    with pytest.raises(TemplateRejected, match=r"1,\d{3},\d{3} bytes, CloudFormation reads 1,000,000"):
+        run(live, plain("Huge", "  T:\n    Type: AWS::SNS::Topic\n#" + "x" * 1_000_000))
+
+
+SLOW = "  First:\n    Type: AWS::SNS::Topic\n  Second:\n    Type: AWS::SNS::Topic\n    DependsOn: First\n"
+
+
+def slow(display: str = "", **options) -> Request:
+    extra = f"    Properties:\n      DisplayName: {display}\n" if display else ""
+    return plain("Slow", SLOW.replace("    DependsOn", extra + "    DependsOn"), **options)
+
+
+class PressingCtrlC(Shown):
+    """Presses Ctrl-C at the first event of the resource called First."""
+
+    times = 1
+
+    def event(self, event):
+        super().event(event)
+        if event.logical_id == "First" and len(self.pressed) < self.times:
+            self.pressed.append(event.id)
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_during_a_creation_says_that_aws_goes_on(live, server, account_id):
+    server.delays[account_id] = 0.3
+
+    with pytest.raises(Interrupted, match="AWS goes on with stack Slow") as interrupted:
+        run(live, slow(), shown=PressingCtrlC())
+
+    assert "watch Slow" in interrupted.value.hint
+    wait_for(live, "Slow", "CREATE_COMPLETE")
+
+
+def test_ctrl_c_during_an_update_cancels_it(live, server, account_id):
+    run(live, slow())
+    server.delays[account_id] = 0.3
+    shown = PressingCtrlC()
+
+    with pytest.raises(Interrupted, match="UPDATE_ROLLBACK_COMPLETE"):
+        run(
+            live,
+            plain("Slow", SLOW.replace("Topic\n", "Topic\n    Properties:\n      DisplayName: new\n")),
+            shown=shown,
+        )
+
+    assert any("cancel" in note for note in shown.notes)
+    assert len(shown.ids) == len(set(shown.ids))
+
+
+def test_a_creation_that_takes_too_long_is_ended(live, server, account_id):
+    server.delays[account_id] = 0.4
+
+    with pytest.raises(TimedOut, match="was not created within"):
+        run(live, slow(), timeout=0.2)
+
+    assert state.is_absent(state.find(live.client("cloudformation"), "Slow"))
+
+
+def test_a_creation_that_takes_too_long_may_go_on(live, server, account_id):
+    server.delays[account_id] = 0.3
+
+    with pytest.raises(TimedOut, match="AWS goes on with it"):
+        run(live, slow(on_failure="keep"), timeout=0.2)
+
+    wait_for(live, "Slow", "CREATE_COMPLETE")
+
+
+def test_an_update_that_takes_too_long_is_cancelled(live, server, account_id):
+    run(live, slow())
+    server.delays[account_id] = 0.4
+
+    with pytest.raises(TimedOut, match="UPDATE_ROLLBACK_COMPLETE"):
+        run(
+            live,
+            plain("Slow", SLOW.replace("Topic\n", "Topic\n    Properties:\n      DisplayName: new\n")),
+            timeout=0.2,
+        )
+
+
+def test_another_operation_under_way_is_told_or_waited_for(live, server, account_id):
+    server.delays[account_id] = 0.3
+    with pytest.raises(Interrupted):
+        run(live, slow(), shown=PressingCtrlC())
+
+    with pytest.raises(StackBusy, match="CREATE_IN_PROGRESS") as busy:
+        run(live, slow("new"))
+    assert "--wait" in busy.value.hint
+
+    result = run(live, slow("new"), wait=True)
+
+    assert result.stack.status == "UPDATE_COMPLETE"
+
+
+def test_the_same_request_attaches_to_the_operation_under_way(live, server, account_id):
+    server.delays[account_id] = 0.3
+    with pytest.raises(Interrupted):
+        run(live, slow(), shown=PressingCtrlC())
+    before = state.get(live.client("cloudformation"), "Slow")
+    shown = Shown()
+
+    result = run(live, slow(), shown=shown, approve=lambda _plan: pytest.fail("nothing new to approve"))
+
+    assert result.outcome is Outcome.DEPLOYED
+    assert result.stack.id == before.id
+    assert result.stack.status == "CREATE_COMPLETE"
+    assert shown.lines[0] == "CREATE_IN_PROGRESS Slow"
+    assert shown.lines[-1] == "CREATE_COMPLETE Slow"
+
+
+def test_a_replaced_resource_is_named_as_such(ready):
+    plans: list[Plan] = []
+
+    run(ready, request(bucket_name="another-name-for-it"), approve=plans.append)
+
+    (change,) = [change for change in plans[0].changes if change.logical_id == "ArtifactsBucket"]
+    assert change.replacement == "True"
+    assert PropertyChange("BucketName", after="another-name-for-it", recreates="Always") in change.properties
+
+
+def test_a_change_that_widens_access_is_listed(ready):
+    plans: list[Plan] = []
+    arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:Other-a1B2c3"
+
+    run(ready, request(docker_secret=arn), approve=plans.append)
+
+    assert [b.message for b in plans[0].broadenings if arn in b.message]
+
+
+def test_a_deleted_stack_is_gone_with_its_resources(ready):
+    cfn = ready.client("cloudformation")
+    stack = state.get(cfn, "Slc")
+    shown = Shown()
+
+    delete.delete(cfn, stack, view=shown, clock=SystemClock())
+
+    assert state.is_absent(state.find(cfn, "Slc"))
+    assert shown.lines[-1] == "DELETE_COMPLETE Slc"
+    assert not ready.client("codebuild").batch_get_projects(names=["SlcCodeBuild"])["projects"]
+
+
+def test_every_version_in_a_bucket_is_deleted_in_batches(live):
+    s3 = live.client("s3")
+    s3.create_bucket(Bucket="many-versions", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    s3.put_bucket_versioning(Bucket="many-versions", VersioningConfiguration={"Status": "Enabled"})
+    for number in range(3):
+        s3.put_object(Bucket="many-versions", Key=f"key{number}", Body=b"1")
+        s3.put_object(Bucket="many-versions", Key=f"key{number}", Body=b"2")
+    s3.delete_object(Bucket="many-versions", Key="key0")
+
+    assert delete.empty_bucket(s3, "many-versions") == 7
+
+    assert "Versions" not in s3.list_object_versions(Bucket="many-versions")
+    assert delete.empty_bucket(s3, "no-such-bucket-here") == 0

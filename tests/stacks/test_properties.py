@@ -1,0 +1,351 @@
+"""What parameters decide in a template, how two templates differ, and how that joins what AWS says."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exasol_ci_setup.stacks.model import ABSENT, Change, PropertyChange, Setting
+from exasol_ci_setup.stacks.properties import canonical, merge, property_changes, readable, resolve, setting_changes
+
+
+def template(properties, **sections):
+    return {**sections, "Resources": {"Thing": {"Type": "AWS::X::Y", "Properties": properties}}}
+
+
+def folded(value, parameters=None, **sections):
+    return resolve(template({"It": value}, **sections), parameters or {})["Resources"]["Thing"]["Properties"].get(
+        "It", ABSENT
+    )
+
+
+def changes(before, after, *, old=None, new=None, **sections):
+    found = property_changes(template(before, **sections), old or {}, template(after, **sections), new or {})
+    return found.get("Thing", ())
+
+
+PARAMETERS = {
+    "Given": {"Type": "String"},
+    "Defaulted": {"Type": "Number", "Default": 7},
+    "Secret": {"Type": "String", "NoEcho": True},
+    "SecretText": {"Type": "String", "NoEcho": "true"},
+    "Many": {"Type": "CommaDelimitedList"},
+    "Subnets": {"Type": "List<AWS::EC2::Subnet::Id>"},
+    "Stored": {"Type": "AWS::SSM::Parameter::Value<String>"},
+    "Unknown": {"Type": "String"},
+}
+VALUES = {
+    "Given": "g",
+    "Secret": "hush",
+    "SecretText": "hush",
+    "Many": "a, b",
+    "Subnets": "s-1,s-2",
+    "Stored": "/image",
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"Ref": "Given"}, "g"),
+        ({"Ref": "Defaulted"}, 7),
+        ({"Ref": "Secret"}, "****"),
+        ({"Ref": "SecretText"}, "****"),
+        ({"Ref": "Many"}, ["a", "b"]),
+        ({"Ref": "Subnets"}, ["s-1", "s-2"]),
+        ({"Ref": "Stored"}, "{{resolve:ssm:/image}}"),
+        ({"Ref": "Unknown"}, {"Ref": "Unknown"}),
+        ({"Ref": "OtherResource"}, {"Ref": "OtherResource"}),
+        ({"Ref": "AWS::Region"}, {"Ref": "AWS::Region"}),
+        ({"Ref": "AWS::NoValue"}, ABSENT),
+        ([1, {"Ref": "AWS::NoValue"}, 2], [1, 2]),
+        ({"Fn::Join": ["-", ["a", {"Ref": "Given"}, 1]]}, "a-g-1"),
+        ({"Fn::Join": [",", {"Ref": "Many"}]}, "a,b"),
+        ({"Fn::Join": ["-", ["a", {"Ref": "Other"}]]}, {"Fn::Join": ["-", ["a", {"Ref": "Other"}]]}),
+        ({"Fn::Select": [1, {"Ref": "Many"}]}, "b"),
+        ({"Fn::Select": ["9", {"Ref": "Many"}]}, {"Fn::Select": ["9", ["a", "b"]]}),
+        ({"Fn::Split": ["/", "a/b"]}, ["a", "b"]),
+        ({"Fn::Sub": "x-${Given}-${Defaulted}"}, "x-g-7"),
+        ({"Fn::Sub": "${Given}-${Bucket.Arn}"}, {"Fn::Sub": "g-${Bucket.Arn}"}),
+        ({"Fn::Sub": "${!literal}"}, "${literal}"),
+        ({"Fn::Sub": "${!literal}${Bucket}"}, {"Fn::Sub": "${!literal}${Bucket}"}),
+        ({"Fn::Sub": ["${A}/${B}", {"A": {"Ref": "Given"}, "B": "b"}]}, "g/b"),
+        (
+            {"Fn::Sub": ["${A}/${B}", {"A": {"Ref": "Given"}, "B": {"Ref": "Other"}}]},
+            {"Fn::Sub": ["g/${B}", {"B": {"Ref": "Other"}}]},
+        ),
+        ({"Fn::FindInMap": ["Sizes", {"Ref": "Given"}, "cpu"]}, 256),
+        ({"Fn::FindInMap": ["Sizes", "none", "cpu"]}, {"Fn::FindInMap": ["Sizes", "none", "cpu"]}),
+        ({"Fn::If": ["Yes", "then", "else"]}, "then"),
+        ({"Fn::If": ["No", "then", {"Ref": "AWS::NoValue"}]}, ABSENT),
+        ({"Fn::If": ["Open", {"Ref": "Given"}, "else"]}, {"Fn::If": ["Open", "g", "else"]}),
+        (
+            {"Fn::If": ["Open", {"Ref": "AWS::NoValue"}, "else"]},
+            {"Fn::If": ["Open", {"Ref": "AWS::NoValue"}, "else"]},
+        ),
+        ({"Fn::If": ["Missing", 1, 2]}, {"Fn::If": ["Missing", 1, 2]}),
+        ({"Condition": {"StringEquals": {"aws:x": {"Ref": "Given"}}}}, {"Condition": {"StringEquals": {"aws:x": "g"}}}),
+    ],
+)
+def test_what_the_parameters_decide_is_put_in_and_the_rest_stays(value, expected):
+    conditions = {
+        "Yes": {"Fn::Equals": [{"Ref": "Given"}, "g"]},
+        "No": {"Fn::Not": [{"Condition": "Yes"}]},
+        "Open": {"Fn::Equals": [{"Ref": "AWS::Region"}, "eu-west-1"]},
+    }
+    sections = {"Parameters": PARAMETERS, "Conditions": conditions, "Mappings": {"Sizes": {"g": {"cpu": 256}}}}
+    assert folded(value, VALUES, **sections) == expected
+
+
+def test_a_value_that_looks_like_a_variable_is_not_one_in_what_is_left_of_a_substitution():
+    parameters = {"P": {"Type": "String"}}
+    assert folded({"Fn::Sub": "${P}${Bucket}"}, {"P": "${Trap}"}, Parameters=parameters) == {
+        "Fn::Sub": "${!Trap}${Bucket}"
+    }
+
+
+@pytest.mark.parametrize(
+    ("condition", "kept"),
+    [
+        ({"Fn::And": [{"Fn::Equals": ["a", "a"]}, {"Fn::Equals": ["a", "b"]}]}, False),
+        ({"Fn::And": [{"Fn::Equals": ["a", "a"]}, {"Fn::Equals": [{"Ref": "AWS::Region"}, "b"]}]}, True),
+        ({"Fn::Or": [{"Fn::Equals": [{"Ref": "AWS::Region"}, "b"]}, {"Fn::Equals": ["a", "b"]}]}, True),
+        ({"Fn::Or": [{"Fn::Equals": ["a", "c"]}, {"Fn::Equals": ["a", "b"]}]}, False),
+        ({"Fn::Equals": [True, "true"]}, True),
+        ({"Fn::Equals": [{"Ref": "Secret"}, ""]}, True),
+        ({"Condition": "C"}, True),
+        ("nonsense", True),
+    ],
+)
+def test_only_a_condition_that_is_surely_false_takes_a_resource_away(condition, kept):
+    parameters = {"Secret": {"Type": "String", "NoEcho": True}}
+    body = {"Parameters": parameters, "Conditions": {"C": condition}, "Resources": {"R": {"Condition": "C"}}}
+    assert ("R" in resolve(body, {})["Resources"]) is kept
+
+
+def test_the_template_given_is_left_alone():
+    body = template({"A": [{"Ref": "P"}, {"Ref": "AWS::NoValue"}]}, Parameters={"P": {"Default": "x"}})
+    before = copy.deepcopy(body)
+    resolve(body, {})
+    assert body == before
+
+
+def test_a_changed_property_is_named_by_its_dotted_path():
+    assert changes({"Source": {"Location": "a", "Type": "T"}}, {"Source": {"Location": "b", "Type": "T"}}) == (
+        PropertyChange("Source.Location", "a", "b"),
+    )
+
+
+def test_a_property_that_comes_or_goes_is_absent_on_the_other_side():
+    assert changes({"Old": 1}, {"New": {"A": 1}}) == (
+        PropertyChange("Old", 1, ABSENT),
+        PropertyChange("New", ABSENT, {"A": 1}),
+    )
+
+
+def test_null_is_not_absent():
+    assert changes({}, {"New": None}) == (PropertyChange("New", ABSENT, None),)
+
+
+def test_a_number_equals_the_text_that_cloudformation_takes_it_for():
+    assert changes({"Days": 14, "On": True}, {"Days": "14", "On": "true"}) == ()
+
+
+def test_a_changed_parameter_changes_the_properties_that_use_it():
+    parameters = {"P": {"Type": "String"}}
+    assert changes(
+        {"Url": {"Ref": "P"}}, {"Url": {"Ref": "P"}}, old={"P": "a"}, new={"P": "b"}, Parameters=parameters
+    ) == (PropertyChange("Url", "a", "b"),)
+
+
+def test_a_secret_parameter_never_shows():
+    parameters = {"P": {"Type": "String", "NoEcho": True}}
+    found = changes({"T": "x"}, {"T": {"Fn::Sub": "k=${P}"}}, new={"P": "hush"}, Parameters=parameters)
+    assert found == (PropertyChange("T", "x", "k=****"),)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([1, 2, 3], [0, 1, 2, 3], [("L.0", ABSENT, 0)]),
+        ([1, 2, 3], [1, 3], [("L.1", 2, ABSENT)]),
+        ([1, {"K": "a"}, 3], [1, {"K": "b"}, 3], [("L.1.K", "a", "b")]),
+        ([1], [2, 3], [("L.0", 1, 2), ("L.1", ABSENT, 3)]),
+        ([1, 2, 9, 3], [1, 7, 8, 2, 3], [("L.1", 2, 7), ("L.2", 9, 8), ("L.3", 3, 2), ("L.4", ABSENT, 3)]),
+    ],
+)
+def test_elements_of_a_list_that_are_equal_do_not_differ_for_having_moved(before, after, expected):
+    assert [(item.path, item.before, item.after) for item in changes({"L": before}, {"L": after})] == expected
+
+
+def test_an_intrinsic_function_is_compared_as_a_whole():
+    assert changes({"A": {"Ref": "X"}}, {"A": {"Fn::GetAtt": ["X", "Arn"]}}) == (
+        PropertyChange("A", {"Ref": "X"}, {"Fn::GetAtt": ["X", "Arn"]}),
+    )
+
+
+def test_other_attributes_go_by_their_own_name():
+    before = {"Resources": {"R": {"Type": "T", "DeletionPolicy": "Retain", "DependsOn": "A", "Metadata": {"x": 1}}}}
+    after = {"Resources": {"R": {"Type": "T", "DependsOn": ["A"], "Metadata": {"x": 2}}}}
+    assert property_changes(before, {}, after, {})["R"] == (
+        PropertyChange("DeletionPolicy", "Retain", ABSENT),
+        PropertyChange("Metadata.x", 1, 2),
+    )
+
+
+def test_a_resource_whose_condition_became_false_is_no_changed_resource():
+    body = {
+        "Parameters": {"P": {"Type": "String"}},
+        "Conditions": {"C": {"Fn::Equals": [{"Ref": "P"}, "on"]}},
+        "Resources": {"R": {"Condition": "C", "Properties": {"A": {"Ref": "P"}}}},
+    }
+    assert property_changes(body, {"P": "on"}, body, {"P": "off"}) == {}
+
+
+def modify(*properties, logical_id="R"):
+    return Change("Modify", logical_id, "T", properties=properties)
+
+
+DIFFERENCES = {"R": (PropertyChange("Source.Location", "a", "b"), PropertyChange("Tags.0.Value", "x", "y"))}
+
+
+@pytest.mark.parametrize("path", ["/Properties/Source/Location", "Source.Location", "Source", "Properties.Source"])
+def test_values_come_from_the_templates_whichever_way_aws_writes_the_path(path):
+    (change,) = merge((modify(PropertyChange(path, recreates="Always")),), DIFFERENCES)
+    assert change.properties[0] == PropertyChange("Source.Location", "a", "b", "Always")
+
+
+def test_values_of_aws_stay():
+    (change,) = merge((modify(PropertyChange("/Properties/Source/Location", "A", "B", "Never")),), DIFFERENCES)
+    assert change.properties[0] == PropertyChange("Source.Location", "A", "B", "Never")
+
+
+def test_what_only_the_templates_know_of_a_listed_resource_is_added():
+    (change,) = merge((modify(PropertyChange("Source")),), DIFFERENCES)
+    assert change.properties[1] == PropertyChange("Tags.0.Value", "x", "y")
+
+
+def test_a_part_of_what_came_as_a_whole_is_looked_up_in_it():
+    differences = {"R": (PropertyChange("Source", ABSENT, {"Urls": ["u"]}),)}
+    (change,) = merge((modify(PropertyChange("/Properties/Source/Urls/0")),), differences)
+    assert change.properties == (PropertyChange("Source.Urls.0", ABSENT, "u"),)
+
+
+def test_a_property_that_aws_names_for_two_causes_appears_once_with_the_graver_consequence():
+    named = (PropertyChange("Source", recreates="Never"), PropertyChange("Source", recreates="Conditionally"))
+    (change,) = merge((modify(*named),), {"R": DIFFERENCES["R"][:1]})
+    assert change.properties == (PropertyChange("Source.Location", "a", "b", "Conditionally"),)
+
+
+def test_what_aws_names_stays_even_if_the_templates_know_nothing_of_it():
+    (change,) = merge((modify(PropertyChange("/Properties/A~1B"), logical_id="Q"),), DIFFERENCES)
+    assert change.properties == (PropertyChange("A/B"),)
+
+
+def test_a_resource_that_aws_does_not_list_is_not_invented():
+    assert merge((), DIFFERENCES) == ()
+
+
+def test_settings_tell_tags_outputs_parameters_and_protection():
+    before = {"Outputs": {"Name": {"Value": "a"}, "Gone": {"Value": "g"}}, "Parameters": {"P": {"Default": 1}}}
+    after = {
+        "Outputs": {"Name": {"Value": {"Ref": "P"}, "Export": {"Name": "e"}}},
+        "Parameters": {"P": {"Default": 1}, "S": {"NoEcho": True}},
+    }
+    assert setting_changes(
+        before=before,
+        after=after,
+        after_parameters={"P": "2", "S": "hush"},
+        tags_before={"a": "1", "b": "2"},
+        tags_after={"b": "3", "c": "4"},
+        protected_before=False,
+        protected_after=True,
+    ) == (
+        Setting("parameters.P", 1, "2"),
+        Setting("parameters.S", ABSENT, "****"),
+        Setting("outputs.Name", "a", "2"),
+        Setting("outputs.Gone", "g", ABSENT),
+        Setting("outputs.Name.Export.Name", ABSENT, "e"),
+        Setting("tags.a", "1", ABSENT),
+        Setting("tags.b", "2", "3"),
+        Setting("tags.c", ABSENT, "4"),
+        Setting("termination-protection", before=False, after=True),
+    )
+
+
+def test_what_is_not_asked_for_is_no_setting_that_changes():
+    assert setting_changes(tags_before={"a": "1"}, protected_before=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("text", "text"),
+        (True, "true"),
+        (None, "null"),
+        ({"Ref": "Bucket"}, "${Bucket}"),
+        ({"Fn::GetAtt": ["Bucket", "Arn"]}, "${Bucket.Arn}"),
+        ({"Fn::GetAtt": "Bucket.Arn"}, "${Bucket.Arn}"),
+        ({"Fn::Sub": "${Bucket.Arn}/*"}, "${Bucket.Arn}/*"),
+        ({"Fn::Sub": ["${A}/*", {"A": {"Ref": "B"}}]}, "${B}/*"),
+        ({"Fn::Join": ["", [{"Fn::GetAtt": ["Bucket", "Arn"]}, "/*"]]}, "${Bucket.Arn}/*"),
+        ({"Fn::ImportValue": "x"}, '{"Fn::ImportValue":"x"}'),
+        ([1], '["1"]'),
+    ],
+)
+def test_intrinsic_functions_read_as_a_person_would_write_them(value, expected):
+    assert readable(value) == expected
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+NAMES = st.sampled_from(
+    [
+        *("Ref", "Fn::Sub", "Fn::If", "Fn::Join", "Fn::FindInMap", "Fn::Select", "Fn::Split", "Fn::Equals", "Fn::Not"),
+        *("Fn::And", "Fn::Or", "Condition", "Properties", "DependsOn", "Type", "NoEcho", "Default", "P", "C"),
+    ]
+)
+TEXTS = st.sampled_from(["P", "C", "${P}", "${!P}", "${", "AWS::NoValue", "a,b", "CommaDelimitedList", "0", "true"])
+VALUES_OF_ANY_SHAPE = st.recursive(
+    SCALARS | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | st.text(max_size=4), inner, max_size=3),
+    max_leaves=25,
+)
+SECTIONS = st.sampled_from(["Resources", "Parameters", "Conditions", "Mappings", "Outputs", "Metadata"])
+ODD_TEMPLATES = st.dictionaries(
+    SECTIONS, st.dictionaries(st.sampled_from(["P", "C", "R"]), VALUES_OF_ANY_SHAPE, max_size=3) | VALUES_OF_ANY_SHAPE
+)
+GIVEN = st.dictionaries(st.sampled_from(["P", "C", "AWS::Region"]), st.text(max_size=4))
+
+
+@given(ODD_TEMPLATES, GIVEN, ODD_TEMPLATES, GIVEN)
+def test_no_template_is_so_odd_that_comparing_it_raises(before, old, after, new):
+    differences = property_changes(before, old, after, new)
+    named = [PropertyChange(item.path, recreates="Never") for found in differences.values() for item in found]
+    merge((modify(*named),), differences)
+    setting_changes(before=before, before_parameters=old, after=after, after_parameters=new)
+
+
+@given(ODD_TEMPLATES, GIVEN)
+def test_a_template_does_not_differ_from_itself(body, values):
+    assert property_changes(body, values, body, values) == {}
+    assert setting_changes(before=body, before_parameters=values, after=body, after_parameters=values) == ()
+
+
+@given(st.lists(st.integers(0, 4), max_size=7), st.lists(st.integers(0, 4), max_size=7))
+def test_a_list_and_its_changes_name_each_index_once(before, after):
+    found = changes({"L": before}, {"L": after})
+    paths = [item.path for item in found]
+    assert len(set(paths)) == len(paths)
+    assert bool(found) is (before != after)
+    for item in found:
+        index = int(item.path.removeprefix("L."))
+        assert item.after is ABSENT or after[index] == item.after
+
+
+@given(VALUES_OF_ANY_SHAPE)
+def test_every_value_can_be_read_and_has_one_canonical_form(value):
+    readable(value)
+    assert canonical(value) == canonical(copy.deepcopy(value))

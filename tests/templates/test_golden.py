@@ -1,0 +1,319 @@
+"""The templates as a person reads them, and the promises that they keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exasol_ci_setup.constructs import CiBuild, Construct, ReleaseBuild, SourceCredentials, build
+from exasol_ci_setup.lint import lint
+from exasol_ci_setup.templates import capabilities, parse, render, template_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+URL = "https://github.com/exasol/script-languages-release"
+CI = build(CiBuild, project="Slc", project_url=URL)
+RELEASE = build(ReleaseBuild, project="Slc", project_url=URL)
+SOURCE = build(SourceCredentials, secret_name="github", secret_user_key="user", secret_token_key="token")
+MANY_OPTIONS = build(
+    CiBuild,
+    project="Slc",
+    project_url=f"{URL}.git",
+    stack_name="SlcCIBuild",
+    bucket_name="slc-artifacts",
+    branch_filter=r"^refs/heads/(main|release/\d+\.\d+)$",
+    image="public.ecr.aws/docker/library/docker@sha256:" + "0" * 64,
+    compute_type="BUILD_GENERAL1_2XLARGE",
+    timeout_in_minutes=60,
+    batch_timeout_in_minutes=480,
+    log_retention_in_days=3653,
+    artifact_retention_in_days=1,
+    docker_secret_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:Dockerhub-a1B2c3",
+    auto_retry_limit=2,
+    cache="s3",
+    connection_arn="arn:aws:codestar-connections:eu-central-1:123456789012:connection/aEXAMPLE-8aad-4d5d",
+    batch_limit=20,
+)
+GOLDEN = {
+    "ci_build.yaml": CI,
+    "ci_build_many_options.yaml": MANY_OPTIONS,
+    "release_build.yaml": RELEASE,
+    "source_credentials.yaml": SOURCE,
+}
+BUILDS = [pytest.param(construct, id=name) for name, construct in GOLDEN.items() if construct is not SOURCE]
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_template_reads_as_agreed(name: str, golden: Callable[[str, str], None]):
+    golden(name, render(GOLDEN[name]).body)
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"])
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_linter_finds_nothing_at_all(name: str, region: str):
+    assert lint(render(GOLDEN[name]), region) == []
+
+
+@pytest.mark.parametrize("cache", ["none", "docker", "source", "s3"])
+def test_the_linter_finds_nothing_with_any_cache(cache: str):
+    assert lint(render(build(ReleaseBuild, project="Slc", project_url=URL, cache=cache)), "eu-central-1") == []
+
+
+def resources(construct: Construct) -> dict[str, Any]:
+    found: dict[str, Any] = parse(render(construct).body)["Resources"]
+    return found
+
+
+def statements(construct: Construct) -> Iterator[dict[str, Any]]:
+    """Every statement of the policies that the roles have."""
+    for resource in resources(construct).values():
+        for policy in resource["Properties"].get("Policies", ()):
+            yield from policy["PolicyDocument"]["Statement"]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def granted(construct: Construct) -> dict[str, Any]:
+    """Which resource each action is allowed on."""
+    return {
+        action: statement["Resource"] for statement in statements(construct) for action in listed(statement["Action"])
+    }
+
+
+def arn(rest: str, **names: str) -> dict[str, Any]:
+    return {"Fn::Sub": ["arn:${AWS::Partition}:" + rest, names]}
+
+
+PROJECT_ARN = "codebuild:${AWS::Region}:${AWS::AccountId}:project/${Project}"
+
+
+@pytest.mark.parametrize("construct", BUILDS)
+def test_logical_ids_are_fixed(construct: Construct):
+    assert set(resources(construct)) == {
+        "ArtifactsBucket",
+        "ArtifactsBucketPolicy",
+        "BatchBuildRole",
+        "CodeBuild",
+        "CodeBuildLogGroup",
+        "CodeBuildRole",
+    }
+
+
+def test_the_credentials_stack_holds_one_credential_by_reference():
+    (credential,) = resources(SOURCE).items()
+    assert credential == (
+        "SourceCredential",
+        {
+            "Type": "AWS::CodeBuild::SourceCredential",
+            "Properties": {
+                "ServerType": "GITHUB",
+                "AuthType": "PERSONAL_ACCESS_TOKEN",
+                "Username": "{{resolve:secretsmanager:github:SecretString:user}}",
+                "Token": "{{resolve:secretsmanager:github:SecretString:token}}",
+            },
+        },
+    )
+
+
+@pytest.mark.parametrize("construct", BUILDS)
+def test_no_role_has_an_action_or_a_resource_by_wildcard(construct: Construct):
+    for statement in statements(construct):
+        assert statement["Effect"] == "Allow"
+        assert "*" not in "".join(listed(statement["Action"]))
+        for resource in listed(statement["Resource"]):
+            text = resource["Fn::Sub"] if isinstance(resource, dict) and "Fn::Sub" in resource else ""
+            pattern = text[0] if isinstance(text, list) else text
+            # What is left of the wildcards is below a bucket or a secret's prefix of this project.
+            for scope in ("${ArtifactsBucket.Arn}/*", "secret:${Prefix}*"):
+                pattern = pattern.removesuffix(scope)
+            assert "*" not in pattern
+            assert resource != "*"
+
+
+@pytest.mark.parametrize("construct", [CI, RELEASE])
+def test_a_build_may_do_what_it_needs_and_no_more(construct: CiBuild | ReleaseBuild):
+    bucket = {"Fn::GetAtt": ["ArtifactsBucket", "Arn"]}
+    objects = {"Fn::Sub": "${ArtifactsBucket.Arn}/*"}
+    project = arn(PROJECT_ARN, Project=construct.codebuild_name)
+    allowed = granted(construct)
+    secret = allowed.pop("secretsmanager:GetSecretValue")
+    assert allowed == {
+        "logs:CreateLogStream": {"Fn::GetAtt": ["CodeBuildLogGroup", "Arn"]},
+        "logs:PutLogEvents": {"Fn::GetAtt": ["CodeBuildLogGroup", "Arn"]},
+        "s3:GetBucketAcl": bucket,
+        "s3:GetBucketLocation": bucket,
+        "s3:GetObject": objects,
+        "s3:GetObjectVersion": objects,
+        "s3:PutObject": objects,
+        "codebuild:StartBuild": project,
+        "codebuild:StopBuild": project,
+        "codebuild:RetryBuild": project,
+    }
+    if isinstance(construct, CiBuild):
+        assert secret == arn(
+            "secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${Secret}-??????", Secret="Dockerhub"
+        )
+    else:
+        assert secret == arn(
+            "secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${Prefix}*", Prefix="exasol-ci-setup/Slc/"
+        )
+
+
+def test_the_docker_secret_is_named_by_its_arn_where_that_is_known():
+    assert granted(MANY_OPTIONS)["secretsmanager:GetSecretValue"] == MANY_OPTIONS.docker_secret_arn
+
+
+def test_a_connection_is_the_only_one_that_a_build_may_use():
+    uses = {action: where for action, where in granted(MANY_OPTIONS).items() if "connections:" in action}
+    assert set(uses) == set(MANY_OPTIONS.connection_actions)
+    assert set(uses.values()) == {MANY_OPTIONS.connection_arn}
+    assert resources(MANY_OPTIONS)["CodeBuild"]["Properties"]["Source"]["Auth"] == {
+        "Type": "CODECONNECTIONS",
+        "Resource": MANY_OPTIONS.connection_arn,
+    }
+
+
+def test_a_single_build_may_retry_itself_only_where_retries_were_asked_for():
+    def of_a_build(construct: Construct) -> list[str]:
+        (policy,) = resources(construct)["CodeBuildRole"]["Properties"]["Policies"]
+        return [action for entry in policy["PolicyDocument"]["Statement"] for action in listed(entry["Action"])]
+
+    assert "codebuild:RetryBuild" in of_a_build(MANY_OPTIONS)
+    assert "codebuild:RetryBuild" not in of_a_build(CI)
+    assert resources(MANY_OPTIONS)["CodeBuild"]["Properties"]["AutoRetryLimit"] == 2
+
+
+@pytest.mark.parametrize("construct", BUILDS)
+def test_only_codebuild_for_this_account_may_take_the_roles(construct: CiBuild):
+    found = resources(construct)
+    conditions = {}
+    for role in ("CodeBuildRole", "BatchBuildRole"):
+        (statement,) = found[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Principal"] == {"Service": "codebuild.amazonaws.com"}
+        conditions[role] = statement["Condition"]["StringEquals"]
+        assert conditions[role]["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}
+    assert conditions["CodeBuildRole"]["aws:SourceArn"] == arn(PROJECT_ARN, Project=construct.codebuild_name)
+
+
+@pytest.mark.parametrize("construct", BUILDS)
+def test_the_bucket_is_closed_encrypted_and_emptied_in_time(construct: CiBuild):
+    bucket = resources(construct)["ArtifactsBucket"]["Properties"]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption["BucketKeyEnabled"] is True
+    assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert rule["ExpirationInDays"] == construct.artifact_retention_in_days
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+
+
+@pytest.mark.parametrize("construct", BUILDS)
+def test_the_bucket_is_reached_over_tls_only(construct: Construct):
+    policy = resources(construct)["ArtifactsBucketPolicy"]["Properties"]
+    assert policy["Bucket"] == {"Ref": "ArtifactsBucket"}
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert statement["Resource"] == [
+        {"Fn::GetAtt": ["ArtifactsBucket", "Arn"]},
+        {"Fn::Sub": "${ArtifactsBucket.Arn}/*"},
+    ]
+
+
+def test_a_push_to_a_matching_branch_starts_a_batch():
+    project = resources(CI)["CodeBuild"]["Properties"]
+    assert project["Triggers"] == {
+        "Webhook": True,
+        "BuildType": "BUILD_BATCH",
+        "FilterGroups": [[{"Type": "EVENT", "Pattern": "PUSH"}, {"Type": "HEAD_REF", "Pattern": CI.branch_filter}]],
+    }
+    assert project["Name"] == "SlcCodeBuild"
+    assert project["Source"]["BuildSpec"] == "aws-code-build/ci/buildspec.yaml"
+
+
+def test_nothing_but_a_command_starts_a_release():
+    project = resources(RELEASE)["CodeBuild"]["Properties"]
+    assert "Triggers" not in project
+    assert project["Name"] == "SlcReleaseCodeBuild"
+    assert project["Source"]["BuildSpec"] == "aws-code-build/release/buildspec.yaml"
+
+
+@pytest.mark.parametrize("construct", BUILDS)
+def test_the_log_group_exists_before_the_project_and_expires(construct: CiBuild):
+    found = resources(construct)
+    assert found["CodeBuildLogGroup"]["Properties"] == {
+        "LogGroupName": construct.log_group_name,
+        "RetentionInDays": construct.log_retention_in_days,
+    }
+    assert found["CodeBuild"]["Properties"]["LogsConfig"] == {
+        "CloudWatchLogs": {"Status": "ENABLED", "GroupName": {"Ref": "CodeBuildLogGroup"}},
+        "S3Logs": {"Status": "ENABLED", "Location": {"Fn::Sub": "${ArtifactsBucket}/logs"}},
+    }
+
+
+@pytest.mark.parametrize("construct", BUILDS)
+def test_a_batch_is_limited_and_reported_build_by_build(construct: CiBuild):
+    assert resources(construct)["CodeBuild"]["Properties"]["BuildBatchConfig"] == {
+        "ServiceRole": {"Fn::GetAtt": ["BatchBuildRole", "Arn"]},
+        "BatchReportMode": "REPORT_INDIVIDUAL_BUILDS",
+        "TimeoutInMins": construct.batch_timeout_in_minutes,
+        "Restrictions": {"MaximumBuildsAllowed": construct.batch_limit},
+    }
+
+
+@pytest.mark.parametrize(
+    ("cache", "expected"),
+    [
+        ("none", {"Type": "NO_CACHE"}),
+        ("docker", {"Type": "LOCAL", "Modes": ["LOCAL_DOCKER_LAYER_CACHE"]}),
+        ("source", {"Type": "LOCAL", "Modes": ["LOCAL_SOURCE_CACHE"]}),
+        ("s3", {"Type": "S3", "Location": {"Fn::Sub": "${ArtifactsBucket}/cache"}}),
+    ],
+)
+def test_a_cache_is_kept_where_it_was_asked_for(cache: str, expected: object):
+    construct = build(CiBuild, project="Slc", project_url=URL, cache=cache)
+    assert resources(construct)["CodeBuild"]["Properties"]["Cache"] == expected
+    assert ("s3:ListBucket" in granted(construct)) is (cache == "s3")
+
+
+@pytest.mark.parametrize("construct", BUILDS)
+def test_the_stack_tells_the_names_of_what_it_made(construct: Construct):
+    outputs = parse(render(construct).body)["Outputs"]
+    assert {name: output["Value"] for name, output in outputs.items()} == {
+        "ProjectName": {"Ref": "CodeBuild"},
+        "ArtifactsBucketName": {"Ref": "ArtifactsBucket"},
+        "LogGroupName": {"Ref": "CodeBuildLogGroup"},
+    }
+
+
+def test_builds_need_the_capability_for_iam_and_credentials_none():
+    assert capabilities(parse(render(CI).body)) == ("CAPABILITY_IAM",)
+    assert capabilities(parse(render(RELEASE).body)) == ("CAPABILITY_IAM",)
+    assert capabilities(parse(render(SOURCE).body)) == ()
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_template_reads_well(name: str):
+    body = render(GOLDEN[name]).body
+    assert body.isascii()
+    assert body.endswith("\n")
+    assert not body.endswith("\n\n")
+    assert "\n\n\n" not in body
+    assert not any(line != line.rstrip() for line in body.splitlines())
+    assert "made by exasol-ci-setup deploy-" in body.splitlines()[1]
+
+
+def test_templates_stand_where_a_person_looks_for_them():
+    assert template_directory() == Path(__file__).parents[2] / "templates"
+    assert {path.name for path in (template_directory() / "cloudformation").iterdir()} >= {
+        CiBuild.template,
+        ReleaseBuild.template,
+        SourceCredentials.template,
+    }

@@ -1,0 +1,117 @@
+"""Templates are read as CloudFormation reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exasol_ci_setup.errors import TemplateRejected
+from exasol_ci_setup.templates import capabilities, parse
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("!Ref a", {"Ref": "a"}),
+        ("!Condition a", {"Condition": "a"}),
+        ("!GetAtt a.b", {"Fn::GetAtt": ["a", "b"]}),
+        ("!GetAtt a.Outputs.b", {"Fn::GetAtt": ["a", "Outputs.b"]}),
+        ("!GetAtt [a, b]", {"Fn::GetAtt": ["a", "b"]}),
+        ("!Sub '${a}'", {"Fn::Sub": "${a}"}),
+        ("!Sub ['${a}', {a: !Ref b}]", {"Fn::Sub": ["${a}", {"a": {"Ref": "b"}}]}),
+        ("!Join ['', [a, !GetAtt b.c]]", {"Fn::Join": ["", ["a", {"Fn::GetAtt": ["b", "c"]}]]}),
+        ("!Select [0, !GetAZs '']", {"Fn::Select": [0, {"Fn::GetAZs": ""}]}),
+        ("!Split [',', a]", {"Fn::Split": [",", "a"]}),
+        ("!If [a, b, !Ref AWS::NoValue]", {"Fn::If": ["a", "b", {"Ref": "AWS::NoValue"}]}),
+        ("!And [!Condition a, !Equals [b, c]]", {"Fn::And": [{"Condition": "a"}, {"Fn::Equals": ["b", "c"]}]}),
+        ("!Or [!Not [a], b]", {"Fn::Or": [{"Fn::Not": ["a"]}, "b"]}),
+        ("!FindInMap [a, !Ref b, c]", {"Fn::FindInMap": ["a", {"Ref": "b"}, "c"]}),
+        ("!ImportValue a", {"Fn::ImportValue": "a"}),
+        ("!Base64 a", {"Fn::Base64": "a"}),
+        ("!Cidr [a, 6, 5]", {"Fn::Cidr": ["a", 6, 5]}),
+        ("!Length [a]", {"Fn::Length": ["a"]}),
+        ("!ToJsonString {a: 1}", {"Fn::ToJsonString": {"a": 1}}),
+        ("!Transform {Name: AWS::Include}", {"Fn::Transform": {"Name": "AWS::Include"}}),
+    ],
+)
+def test_a_short_tag_means_its_long_form(short: str, long: object):
+    assert parse(f"key: {short}") == {"key": long}
+
+
+def test_a_date_stays_text():
+    assert parse("Version: 2012-10-17") == {"Version": "2012-10-17"}
+
+
+@given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())))
+def test_json_is_a_template_too(data):
+    assert parse(json.dumps(data)) == data
+    assert parse(json.dumps(data, ensure_ascii=False, indent=2)) == data
+
+
+def test_yaml_in_braces_is_a_template_too():
+    assert parse("{a: !Ref b}") == {"a": {"Ref": "b"}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a: 1\nb: 2\na: 3\n",
+        '{"a": 1,\n"a": 1}',
+        "Resources:\n  a: {b: 1,\n  b: 2}",
+        "x:\n  k: !Transform {a: 1,\n a: 2}",
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_its_line(body: str):
+    with pytest.raises(TemplateRejected, match=r"in line [23]: the key '[ab]' stands twice"):
+        parse(body)
+
+
+def test_text_that_is_no_yaml_is_refused_with_its_line():
+    with pytest.raises(TemplateRejected, match="the template cannot be read in line 2: "):
+        parse("a: 1\nb: ]\n")
+
+
+@pytest.mark.parametrize("body", ["", "- a", "text", "a: 1\n---\nb: 2", "? [a]\n: b", "a: \x00", "a: &x [*x]"])
+def test_text_that_is_no_template_is_refused(body: str):
+    with pytest.raises(TemplateRejected, match="the template cannot be read"):
+        parse(body)
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(body: str):
+    with contextlib.suppress(TemplateRejected):
+        assert isinstance(parse(body), dict)
+
+
+def template(**resources: object) -> dict[str, object]:
+    return {"Resources": resources}
+
+
+ROLE = {"Type": "AWS::IAM::Role"}
+
+
+@pytest.mark.parametrize(
+    ("parsed", "expected"),
+    [
+        ({}, ()),
+        (template(A={"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "a"}}), ()),
+        (template(A=ROLE), ("CAPABILITY_IAM",)),
+        (template(A={"Type": "AWS::IAM::Policy", "Properties": {"PolicyName": "a"}}), ("CAPABILITY_IAM",)),
+        (template(A={**ROLE, "Properties": {"RoleName": "a"}}), ("CAPABILITY_NAMED_IAM",)),
+        (
+            template(A=ROLE, B={"Type": "AWS::IAM::User", "Properties": {"UserName": {"Ref": "x"}}}),
+            ("CAPABILITY_NAMED_IAM",),
+        ),
+        (template(A={"Type": "AWS::CloudFormation::Stack"}), ("CAPABILITY_AUTO_EXPAND", "CAPABILITY_NAMED_IAM")),
+        ({"Transform": "AWS::Serverless-2016-10-31"}, ("CAPABILITY_AUTO_EXPAND", "CAPABILITY_NAMED_IAM")),
+        (template(A={"Properties": [{"Fn::Transform": {}}]}), ("CAPABILITY_AUTO_EXPAND", "CAPABILITY_NAMED_IAM")),
+        (template(A="odd", B={"Type": ["odd"]}, C={**ROLE, "Properties": "odd"}), ("CAPABILITY_IAM",)),
+        ({"Resources": []}, ()),
+    ],
+)
+def test_capabilities_are_those_that_aws_documents(parsed, expected):
+    assert capabilities(parsed) == expected

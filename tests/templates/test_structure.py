@@ -1,0 +1,115 @@
+"""Nothing that a user types can change the structure of a template."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from exasol_ci_setup.constructs import CiBuild, Construct, ReleaseBuild, SourceCredentials, build
+from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.templates import parse, render
+
+BUILD: dict[str, Any] = {
+    "stack_name": "Stack",
+    "project": "Slc",
+    "project_url": "https://github.com/exasol/script-languages-release",
+    "bucket_name": "artifacts",
+    "image": "aws/codebuild/standard:8.0",
+    "compute_type": "BUILD_GENERAL1_SMALL",
+    "docker_secret": "Dockerhub",
+    "cache": "source",
+    "connection_arn": "arn:aws:codeconnections:eu-central-1:123456789012:connection/a",
+    "log_retention_in_days": 14,
+    "artifact_retention_in_days": 30,
+}
+WITH_ARN = {**BUILD, "docker_secret_arn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:Dockerhub-a1B2c3"}
+SECRET = {"stack_name": "Stack", "secret_name": "github", "secret_user_key": "user", "secret_token_key": "token"}
+SAMPLES: list[tuple[type[Construct], dict[str, Any]]] = [
+    (CiBuild, {**BUILD, "branch_filter": "^refs/heads/main$"}),
+    (CiBuild, {**WITH_ARN, "branch_filter": "^refs/heads/main$"}),
+    (ReleaseBuild, BUILD),
+    (ReleaseBuild, WITH_ARN),
+    (SourceCredentials, SECRET),
+]
+FIELDS = [
+    pytest.param(cls, values, field, id=f"{cls.__name__}{number}-{field}")
+    for number, (cls, values) in enumerate(SAMPLES)
+    for field, value in values.items()
+    if isinstance(value, str)
+]
+
+# Each means something to YAML, Jinja, CloudFormation, IAM or JSON.
+FRAGMENTS = [
+    "'", '"', ":", ": ", "\n", "\r\n", "\n  Evil: 1\n", "{{ 7*7 }}", "{{", "}}", "{% raw %}", "{#", "!Sub", "!Ref x", "${AWS::Region}",
+    "${", "#", " # x", "&anchor", "*alias", "|", ">", "- ", "---", "...", "%TAG", "[", "]", "{", "}", ",", "\t", "\\", "\\u0041",
+    "null", "true", "1e3", "2012-10-17", "<<", "*", "?", "??????", "{{resolve:", "ssm:x}}", "\x00", "\x7f", "\x85", "\u2028", "\ufeff",
+    "\U0001f600", "é", "\ud800",
+]  # fmt: skip
+TEXT = st.text(st.characters(exclude_categories=[])) | st.lists(st.sampled_from(FRAGMENTS)).map("".join)
+
+MARK = "Marked"
+
+
+def leaves(value: object, path: tuple[object, ...] = ()) -> list[tuple[tuple[object, ...], type, object]]:
+    """The structure of a parsed template: where each scalar stands, its type and itself."""
+    if isinstance(value, dict):
+        inner = [leaf for key, item in value.items() for leaf in leaves(item, (*path, key))]
+        return [(path, dict, len(value)), *inner]
+    if isinstance(value, list):
+        inner = [leaf for index, item in enumerate(value) for leaf in leaves(item, (*path, index))]
+        return [(path, list, len(value)), *inner]
+    return [(path, type(value), value)]
+
+
+def assert_only_the_text_differs(construct: Construct, marked: Construct, text: str) -> None:
+    expected = [
+        (path, kind, value.replace(MARK, text) if isinstance(value, str) else value)
+        for path, kind, value in leaves(parse(render(marked).body))
+    ]
+    assert leaves(parse(render(construct).body)) == expected
+
+
+@pytest.mark.parametrize(("cls", "values", "field"), FIELDS)
+@given(text=TEXT)
+@example(text='"\n  Evil:\n    Type: AWS::IAM::User\n')
+@example(text="x\n# {{ construct }} {% if 1 %} ${AWS::AccountId} !GetAtt a.b &a *a | > '")
+@example(text="{{resolve:secretsmanager:other:SecretString:key}}")
+@settings(deadline=None, max_examples=30)
+def test_text_that_passed_no_check_is_refused_or_stays_one_scalar(
+    cls: type[Construct], values: dict[str, Any], field: str, text: str
+):
+    # These choose between two forms of the template, which is not what is tested here.
+    assume(field != "docker_secret" or not text.startswith("arn:"))
+    assume(":codestar-connections:" not in text)
+    # `cache` chooses a form and is not written itself.
+    marked = cls.model_construct(**{**values, field: MARK if field != "cache" else values[field]})
+    construct = cls.model_construct(**{**values, field: text})
+    if field == "cache":
+        assume(text not in {"none", "s3", "docker"})
+    try:
+        assert_only_the_text_differs(construct, marked, text)
+    except InputError:
+        is_reference = cls is SourceCredentials
+        assert is_reference or "{{resolve:" in text or any("\ud800" <= character <= "\udfff" for character in text)
+
+
+@pytest.mark.parametrize(("cls", "values", "field"), FIELDS)
+@given(text=TEXT | st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True))
+@settings(deadline=None, max_examples=15)
+def test_text_that_passes_the_checks_stays_one_scalar(
+    cls: type[Construct], values: dict[str, Any], field: str, text: str
+):
+    try:
+        construct = build(cls, **{**values, field: text})
+    except InputError:
+        return
+    assume(field != "cache")
+    assert_only_the_text_differs(construct, cls.model_construct(**{**values, field: MARK}), text)
+
+
+def test_a_template_is_the_same_each_time():
+    construct = build(CiBuild, **SAMPLES[1][1])
+    assert render(construct) == render(construct)

@@ -1,0 +1,257 @@
+"""What the scripted AWS account promises to the tests that stand on it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ParamValidationError
+
+from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.errors import CredentialsInvalid, Unreachable
+from tests.answers import Answers, AwsError, Call, ConnectionReset, VirtualClock, keep_away_from_aws
+
+NOW = datetime(2026, 5, 4, 3, 2, 1, 500000, tzinfo=timezone.utc)
+STACK = {
+    "StackName": "Slc",
+    "CreationTime": NOW,
+    "StackStatus": "CREATE_COMPLETE",
+    "EnableTerminationProtection": True,
+    "Outputs": [{"OutputKey": "Name", "OutputValue": "a <b> & 'c' ü 😀"}],
+    "Tags": [],
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_aws(monkeypatch, tmp_path):
+    keep_away_from_aws(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    return Answers(monkeypatch)
+
+
+def test_a_reply_comes_through_the_wire_as_it_was_given(answers):
+    answers.on("cloudformation", "DescribeStacks", {"Stacks": [STACK]})
+
+    found = answers.account.client("cloudformation").describe_stacks(StackName="Slc")
+
+    assert found["Stacks"] == [STACK]
+    assert answers.calls == [Call("cloudformation", "DescribeStacks", {"StackName": "Slc"})]
+
+
+def test_json_replies_keep_times_maps_and_lists(answers):
+    project = {"name": "SlcCodeBuild", "created": NOW, "tags": [{"key": "a", "value": "b"}], "timeoutInMinutes": 5}
+    answers.on("codebuild", "BatchGetProjects", {"projects": [project]})
+
+    found = answers.account.client("codebuild").batch_get_projects(names=["SlcCodeBuild"])["projects"][0]
+
+    assert {**found, "created": found["created"].astimezone(timezone.utc)} == project
+
+
+def test_s3_replies_carry_headers_lists_and_bodies(answers):
+    s3 = answers.account.client("s3")
+    answers.on("s3", "HeadBucket", {"BucketRegion": "eu-central-1"})
+    answers.on("s3", "GetObject", {"Body": b"text", "ETag": '"1"', "LastModified": NOW.replace(microsecond=0)})
+    answers.on(
+        "s3",
+        "ListObjectVersions",
+        {"Name": "bucket", "IsTruncated": False, "Versions": [{"Key": "a", "VersionId": "1"}, {"Key": "b"}]},
+    )
+    answers.on("s3", "PutObject", {"ETag": '"2"'})
+    answers.on("s3", "GetBucketLocation", AwsError("NoSuchBucket", "gone", status=404))
+
+    assert s3.head_bucket(Bucket="bucket")["BucketRegion"] == "eu-central-1"
+    got = s3.get_object(Bucket="bucket", Key="a")
+    assert (got["Body"].read(), got["LastModified"]) == (b"text", NOW.replace(microsecond=0))
+    versions = s3.list_object_versions(Bucket="bucket")["Versions"]
+    assert [version["Key"] for version in versions] == ["a", "b"]
+    assert s3.put_object(Bucket="bucket", Key="a", Body=b"x")["ETag"] == '"2"'
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        s3.get_bucket_location(Bucket="bucket")
+
+
+def test_botocore_itself_checks_parameters(answers):
+    answers.on("cloudformation", "DescribeStacks", {"Stacks": []})
+
+    with pytest.raises(ParamValidationError, match="Unknown parameter"):
+        answers.account.client("cloudformation").describe_stacks(Stack="Slc")
+
+    assert answers.calls == []
+
+
+def test_paginators_read_to_the_last_page(answers):
+    def page(params):
+        return {"Stacks": [{**STACK, "StackName": "second"}]} if "NextToken" in params else first
+
+    first = {"Stacks": [STACK], "NextToken": "more"}
+    answers.on("cloudformation", "DescribeStacks", page)
+
+    pages = answers.account.client("cloudformation").get_paginator("describe_stacks").paginate()
+
+    assert [stack["StackName"] for page in pages for stack in page["Stacks"]] == ["Slc", "second"]
+    assert answers.of("DescribeStacks") == [{}, {"NextToken": "more"}]
+
+
+def test_a_call_throttled_twice_goes_through_after_botocore_s_own_pauses(monkeypatch):
+    clock = VirtualClock()
+    answers = Answers(monkeypatch, clock=clock)
+    throttled = AwsError("Throttling", "Rate exceeded")
+    answers.on("cloudformation", "DescribeStacks", [throttled, throttled, {"Stacks": [STACK]}])
+
+    found = answers.account.client("cloudformation").describe_stacks()
+
+    assert found["ResponseMetadata"]["RetryAttempts"] == 2
+    assert len(answers.retry_pauses) == 2
+    assert clock.sleeps == answers.retry_pauses
+    assert answers.names() == ["DescribeStacks"] * 3
+
+
+def test_an_error_that_is_not_passing_is_raised_at_once_with_its_type(answers):
+    answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "no such secret"))
+    client = answers.account.client("secretsmanager")
+
+    with pytest.raises(client.exceptions.ResourceNotFoundException, match="no such secret"):
+        client.describe_secret(SecretId="x")
+
+    assert len(answers.calls) == 1
+
+
+def test_our_own_boundary_sees_an_expired_token(answers):
+    answers.on("sts", "GetCallerIdentity", AwsError("ExpiredToken", "The security token has expired", status=403))
+
+    with pytest.raises(CredentialsInvalid, match="expired"), boundary():
+        answers.account.client("sts").get_caller_identity()
+
+
+def test_a_connection_reset_is_retried_and_then_surfaces(answers):
+    answers.on("cloudformation", "DescribeStacks", ConnectionReset)
+
+    with pytest.raises(ConnectionClosedError) as caught:
+        answers.account.client("cloudformation").describe_stacks()
+
+    assert len(answers.calls) == 10
+    with pytest.raises(Unreachable), boundary():
+        raise caught.value
+
+
+def test_one_connection_reset_is_healed_by_a_retry(answers):
+    answers.on("cloudformation", "DescribeStacks", [ConnectionReset(), {"Stacks": []}])
+
+    assert answers.account.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_an_exception_of_botocore_is_raised_as_it_is(answers):
+    answers.on("sts", "GetCallerIdentity", EndpointConnectionError(endpoint_url="https://sts.example"))
+
+    with pytest.raises(EndpointConnectionError, match=r"sts\.example"):
+        answers.account.client("sts").get_caller_identity()
+
+
+def test_every_second_request_can_be_disturbed_without_using_up_the_replies(answers):
+    answers.disturb = lambda _call: AwsError("Throttling", "Rate exceeded") if len(answers.calls) % 2 else None
+    answers.on("cloudformation", "DescribeStacks", [{"Stacks": []}, {"Stacks": [STACK]}])
+    client = answers.account.client("cloudformation")
+
+    assert [len(client.describe_stacks()["Stacks"]) for _ in range(2)] == [0, 1]
+    assert len(answers.calls) == 4
+
+
+@pytest.mark.parametrize(
+    ("reply", "complaint"),
+    [
+        ({"Stack": []}, "Stack"),
+        ({"Stacks": [{"StackName": "Slc"}]}, "CreationTime"),
+        ({"Stacks": "Slc"}, "list"),
+    ],
+)
+def test_a_reply_that_aws_could_not_give_is_refused(answers, reply, complaint):
+    with pytest.raises(pytest.fail.Exception, match=rf"cloudformation DescribeStacks is none.*(?s:.*){complaint}"):
+        answers.on("cloudformation", "DescribeStacks", reply)
+
+
+def test_a_computed_reply_is_checked_too(answers):
+    answers.on("cloudformation", "DescribeStacks", lambda _params: {"Unknown": 1})
+
+    with pytest.raises(pytest.fail.Exception, match="Unknown"):
+        answers.account.client("cloudformation").describe_stacks()
+
+
+def test_an_operation_without_output_has_an_empty_reply(answers):
+    answers.on("cloudformation", "CancelUpdateStack", {})
+    answers.account.client("cloudformation").cancel_update_stack(StackName="Slc")
+
+    with pytest.raises(pytest.fail.Exception, match="must be empty"):
+        answers.on("cloudformation", "CancelUpdateStack", {"StackId": "x"})
+
+
+def test_a_call_without_an_answer_fails_naming_service_operation_and_parameters(answers):
+    with pytest.raises(pytest.fail.Exception, match=r"secretsmanager GetSecretValue with {'SecretId': 'x'}"):
+        answers.account.client("secretsmanager").get_secret_value(SecretId="x")
+
+
+def test_a_used_up_list_fails_unless_its_last_reply_repeats(answers):
+    client = answers.account.client("cloudformation")
+    answers.on("cloudformation", "DescribeStacks", [{"Stacks": []}, {"Stacks": [STACK]}], repeat_last=True)
+    assert [len(client.describe_stacks()["Stacks"]) for _ in range(4)] == [0, 1, 1, 1]
+
+    answers.on("cloudformation", "DescribeStacks", [{"Stacks": []}])
+    client.describe_stacks()
+    with pytest.raises(pytest.fail.Exception, match="all 1 answers to cloudformation DescribeStacks are used up"):
+        client.describe_stacks()
+
+
+@pytest.mark.parametrize(("service", "operation"), [("cloudformation", "DescribeStack"), ("cloudform", "X")])
+def test_a_misspelt_operation_is_refused_when_it_is_told(answers, service, operation):
+    with pytest.raises(pytest.fail.Exception, match=operation if service == "cloudformation" else service):
+        answers.on(service, operation, {})
+
+
+def test_parallel_calls_are_told_apart(answers):
+    answers.on("cloudformation", "DescribeStacks", lambda params: {"Stacks": [{**STACK, **params}]})
+    client = answers.account.client("cloudformation")
+    names = [f"stack-{number}" for number in range(40)]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda name: client.describe_stacks(StackName=name)["Stacks"][0]["StackName"], names))
+
+    assert found == names
+
+
+def test_answers_carry_the_time_of_a_skewed_clock(answers):
+    answers.skew = timedelta(hours=2)
+    answers.on("sts", "GetCallerIdentity", {"Account": "123456789012"})
+
+    headers = answers.account.client("sts").get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
+
+    ahead = parsedate_to_datetime(headers["date"]) - datetime.now(timezone.utc)
+    assert timedelta(minutes=119) < ahead < timedelta(minutes=121)
+
+
+def test_the_clock_runs_what_is_planned_at_its_time():
+    clock = VirtualClock()
+    seen: list[float] = []
+    clock.at(5, lambda: seen.append(clock.elapsed))
+    clock.at(2, lambda: seen.append(clock.elapsed))
+    clock.at(30, lambda: seen.append(clock.elapsed))
+
+    clock.sleep(10)
+
+    assert seen == [2, 5]
+    assert (clock.elapsed, clock.now(), clock.sleeps) == (10, 1010, [10])
+
+
+def test_the_clock_stands_where_a_callback_interrupted_the_sleep():
+    clock = VirtualClock()
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    clock.at(3, interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        clock.sleep(10)
+    assert clock.elapsed == 3

@@ -1,0 +1,506 @@
+"""What counts as more access, what does not, and how it is told."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exasol_ci_setup.review import needs_approval, review
+from exasol_ci_setup.stacks.model import Broadening
+
+
+def template(**resources):
+    return {
+        "Resources": {name: {"Type": kind, "Properties": properties} for name, (kind, properties) in resources.items()}
+    }
+
+
+def allow(action, resource="*", **more):
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+def deny(action, resource="*", **more):
+    return {"Effect": "Deny", "Action": action, "Resource": resource, **more}
+
+
+def role(*statements, **properties):
+    policies = [{"PolicyName": "p", "PolicyDocument": {"Statement": list(statements)}}]
+    return template(R=("AWS::IAM::Role", {"Policies": policies, **properties}))
+
+
+def trust(*statements):
+    return template(R=("AWS::IAM::Role", {"AssumeRolePolicyDocument": {"Statement": list(statements)}}))
+
+
+def trusting(principal, **more):
+    return trust({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal, **more})
+
+
+def bucket_policy(*statements):
+    policy = {"Bucket": {"Ref": "B"}, "PolicyDocument": {"Statement": list(statements)}}
+    return template(B=("AWS::S3::Bucket", {}), P=("AWS::S3::BucketPolicy", policy))
+
+
+def messages(before, after, **more):
+    return [item.message for item in review(before, after, **more)]
+
+
+def test_an_action_that_was_not_allowed_is_told_with_its_role_and_resource():
+    arn = "arn:aws:secretsmanager:eu-west-1:1:secret:x"
+    after = role(allow("s3:GetObject", "a"), allow("secretsmanager:GetSecretValue", arn))
+    assert review(role(allow("s3:GetObject", "a")), after) == (
+        Broadening("iam-allow", "R", f"role R may secretsmanager:GetSecretValue on {arn}"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (allow("s3:*", "*"), allow("s3:GetObject", "arn:b")),
+        (allow("s3:Get*"), allow(["S3:getObject", "s3:GetBucket*"])),
+        (allow("s3:GetObject", ["a*", "b"]), allow("s3:GetObject", ["ab", "b", "a?c"])),
+        (allow(["a:b", "c:d"]), allow(["c:d", "a:b"])),
+        (allow("*:*"), allow("a:b")),
+        (allow("a:b"), allow("a:b", Condition={"Bool": {"aws:SecureTransport": True}})),
+        (
+            allow("a:b", Condition={"StringEquals": {"aws:SourceAccount": ["1", "2"]}}),
+            allow("a:b", Condition={"stringequals": {"AWS:sourceaccount": "2"}}),
+        ),
+        (
+            allow("a:b", Condition={"StringNotEquals": {"k": "1"}}),
+            allow("a:b", Condition={"StringNotEquals": {"k": ["1", "2"]}}),
+        ),
+        (allow("*"), {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}),
+        ({"Effect": "Allow", "NotAction": ["iam:*"], "Resource": "*"}, allow("s3:GetObject")),
+        (
+            {"Effect": "Allow", "NotAction": ["iam:*"], "Resource": "*"},
+            {"Effect": "Allow", "NotAction": ["IAM:*", "sts:*"], "Resource": "*"},
+        ),
+        (
+            allow("a:b", {"Fn::Sub": "${B.Arn}/*"}),
+            allow("a:b", {"Fn::Join": ["", [{"Fn::GetAtt": ["B", "Arn"]}, "/x"]]}),
+        ),
+        (allow("a:b", {"Fn::ImportValue": "x"}), allow("a:b", {"Fn::ImportValue": "x"})),
+        (allow("a:b"), deny("a:b")),
+    ],
+)
+def test_what_was_allowed_already_is_not_told_again(before, after):
+    assert messages(role(before), role(after)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (allow("s3:GetObject"), allow("s3:Get*")),
+        (allow("s3:GetObjec?"), allow("s3:GetObjec*")),
+        (allow("a:b", "x"), allow("a:b", "X")),
+        (allow("a:b", "x/*"), allow("a:b", "*")),
+        (allow("a:b", Condition={"Bool": {"aws:SecureTransport": True}}), allow("a:b")),
+        (
+            allow("a:b", Condition={"StringEquals": {"k": "1"}}),
+            allow("a:b", Condition={"StringEquals": {"k": ["1", "2"]}}),
+        ),
+        (
+            allow("a:b", Condition={"StringNotEquals": {"k": ["1", "2"]}}),
+            allow("a:b", Condition={"StringNotEquals": {"k": "1"}}),
+        ),
+        (
+            allow("a:b", Condition={"StringEquals": {"k": "1"}}),
+            allow("a:b", Condition={"StringEqualsIfExists": {"k": "1"}}),
+        ),
+        ({"Effect": "Allow", "NotAction": ["iam:*"], "Resource": "*"}, allow("iam:PassRole")),
+        ({"Effect": "Allow", "NotAction": ["iam:*"], "Resource": "*"}, allow("*")),
+        (
+            {"Effect": "Allow", "NotAction": ["iam:*", "sts:*"], "Resource": "*"},
+            {"Effect": "Allow", "NotAction": ["iam:*"], "Resource": "*"},
+        ),
+        (allow("a:b"), {"Effect": "Allow", "NotAction": "a:c", "Resource": "*"}),
+        ({"Effect": "Allow", "Action": "a:b", "NotResource": ["x"]}, allow("a:b", "x")),
+        (allow("a:b", {"Fn::ImportValue": "*"}), allow("a:b", {"Fn::ImportValue": "x"})),
+        (deny("a:b"), allow("a:b", "*")),
+    ],
+)
+def test_what_reaches_further_than_before_is_told(before, after):
+    assert messages(role(before), role(after)) != []
+
+
+def test_a_statement_that_only_another_role_had_is_new_access():
+    before = template(Q=("AWS::IAM::Role", {"Policies": [{"PolicyDocument": {"Statement": allow("a:b", "c")}}]}))
+    assert messages(before, role(allow("a:b", "c"))) == ["role R may a:b on c"]
+
+
+def test_moving_a_statement_from_the_role_to_a_policy_on_it_gives_nothing():
+    policy = {"Roles": [{"Ref": "R"}], "PolicyDocument": {"Statement": [allow("a:b", "c")]}}
+    after = template(R=("AWS::IAM::Role", {}), P=("AWS::IAM::Policy", policy))
+    assert messages(role(allow("a:b", "c")), after) == []
+
+
+def test_a_policy_put_on_a_second_role_is_told():
+    def policy(*roles):
+        document = {"Statement": [allow("a:b", "c")]}
+        return template(P=("AWS::IAM::Policy", {"Roles": list(roles), "PolicyDocument": document}))
+
+    assert messages(policy("one"), policy("one", "two")) == ["role two may a:b on c"]
+
+
+def test_a_managed_policy_tells_what_it_holds_and_whom_it_is_put_on():
+    policy = {"Roles": [{"Ref": "R"}], "PolicyDocument": {"Statement": [allow("a:b", "c")]}}
+    after = template(R=("AWS::IAM::Role", {}), P=("AWS::IAM::ManagedPolicy", policy))
+    assert messages(template(R=("AWS::IAM::Role", {})), after) == [
+        "managed policy P may a:b on c",
+        "role R gets the managed policy ${P}",
+    ]
+
+
+def test_everything_on_everything_is_public():
+    assert review(role(), role(allow("*"))) == (
+        Broadening("iam-allow", "R", "role R may do everything on every resource", public=True),
+    )
+
+
+def test_everything_but_something_is_public_too():
+    (found,) = review(role(), role({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}))
+    assert found.public
+    assert found.message == "role R may everything but iam:* on every resource"
+
+
+def test_an_attached_managed_policy_is_told_and_the_administrators_is_public():
+    found = review(
+        role(ManagedPolicyArns=["arn:aws:iam::aws:policy/ReadOnlyAccess"]),
+        role(
+            ManagedPolicyArns=[
+                "arn:aws:iam::aws:policy/ReadOnlyAccess",
+                "arn:aws:iam::aws:policy/AdministratorAccess",
+                "arn:aws:iam::1:policy/Own",
+            ]
+        ),
+    )
+    assert [(item.message, item.public) for item in found] == [
+        ("role R gets the managed policy arn:aws:iam::aws:policy/AdministratorAccess", True),
+        ("role R gets the managed policy arn:aws:iam::1:policy/Own", False),
+    ]
+
+
+@pytest.mark.parametrize("after", [{}, {"PermissionsBoundary": "arn:other"}])
+def test_a_permissions_boundary_that_goes_or_changes_is_told(after):
+    (message,) = messages(role(PermissionsBoundary="arn:limit"), role(**after))
+    assert message.startswith("role R is no longer bounded by arn:limit")
+
+
+def test_a_denial_that_goes_is_told():
+    assert messages(role(deny("iam:*"), allow("*")), role(allow("*"))) == [
+        "role R is no longer denied iam:* on every resource"
+    ]
+
+
+def test_a_denial_that_is_narrowed_is_told():
+    before, after = role(deny(["a:b", "a:c"])), role(deny("a:b"), deny("a:c", Condition={"Bool": {"k": True}}))
+    assert messages(before, after) == ["role R is no longer denied a:c on every resource"]
+
+
+def test_a_denial_that_is_widened_gives_nothing():
+    before = role(deny("a:b", "x", Condition={"Bool": {"k": True}}))
+    assert messages(before, role(deny("a:*"))) == []
+
+
+def test_a_denial_that_goes_with_its_role_gives_nothing():
+    assert messages(role(deny("a:b")), template(Other=("AWS::S3::Bucket", {}))) == []
+
+
+def test_a_new_trust_names_who_may_assume_the_role():
+    service = trusting({"Service": "codebuild.amazonaws.com"})
+    both = trusting({"Service": ["codebuild.amazonaws.com", "ec2.amazonaws.com"]})
+    assert review(service, both) == (
+        Broadening("iam-trust", "R", "role R can be assumed by service ec2.amazonaws.com"),
+    )
+
+
+def test_an_account_and_its_root_are_the_same_principal():
+    before = trusting({"AWS": "123456789012"})
+    assert messages(before, trusting({"AWS": "arn:aws:iam::123456789012:root"})) == []
+
+
+@pytest.mark.parametrize("principal", ["*", {"AWS": "*"}, {"AWS": ["*"]}])
+def test_a_trust_in_everyone_is_public(principal):
+    assert review(trust(), trusting(principal)) == (
+        Broadening("iam-trust", "R", "role R can be assumed by everyone", public=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "public"),
+    [
+        ({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}, False),
+        ({"StringLike": {"aws:PrincipalArn": "*"}}, True),
+        ({"Bool": {"aws:SecureTransport": True}}, True),
+        ({"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}, True),
+        ({"StringNotEquals": {"aws:PrincipalOrgID": "o-1"}}, True),
+    ],
+)
+def test_everyone_under_a_condition_that_names_callers_is_not_public(condition, public):
+    (found,) = review(trust(), trusting("*", Condition=condition))
+    assert found.public is public
+
+
+def test_a_trust_in_everyone_does_not_hide_what_the_role_may_do_itself():
+    before = trusting("*")
+    after = copy.deepcopy(before)
+    after["Resources"]["R"]["Properties"]["Policies"] = [{"PolicyDocument": {"Statement": allow("sts:AssumeRole")}}]
+    assert messages(before, after) == ["role R may sts:AssumeRole on every resource"]
+
+
+TLS_ONLY = deny("s3:*", "arn:b", Principal="*", Condition={"Bool": {"aws:SecureTransport": False}})
+
+
+def test_a_bucket_policy_that_lets_everyone_read_is_public():
+    after = bucket_policy(allow("s3:GetObject", {"Fn::Sub": "${B.Arn}/*"}, Principal="*"))
+    assert review(bucket_policy(), after) == (
+        Broadening("resource-policy", "P", "bucket B lets everyone s3:GetObject on ${B.Arn}/*", public=True),
+    )
+
+
+def test_a_resource_policy_that_loses_its_denial_is_told():
+    expected = ["bucket B no longer denies everyone s3:* on arn:b when Bool aws:SecureTransport false"]
+    assert messages(bucket_policy(TLS_ONLY), bucket_policy()) == expected
+    assert messages(bucket_policy(TLS_ONLY), template(B=("AWS::S3::Bucket", {}))) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties", "word"),
+    [
+        ("AWS::SQS::QueuePolicy", {"Queues": [{"Ref": "Q"}], "PolicyDocument": 0}, "queue Q"),
+        ("AWS::SNS::TopicPolicy", {"Topics": [{"Ref": "Q"}], "PolicyDocument": 0}, "topic Q"),
+        ("AWS::SecretsManager::ResourcePolicy", {"SecretId": "s", "ResourcePolicy": 0}, "secret s"),
+        ("AWS::KMS::Key", {"KeyPolicy": 0}, "key P"),
+        ("AWS::ECR::Repository", {"RepositoryPolicyText": 0}, "image repository P"),
+        ("AWS::EFS::FileSystem", {"FileSystemPolicy": 0}, "file system P"),
+    ],
+)
+def test_each_kind_of_resource_policy_is_read(kind, properties, word):
+    document = {"Statement": allow("x:y", "*", Principal={"AWS": "arn:aws:iam::1:role/r"})}
+    after = template(P=(kind, {key: document if value == 0 else value for key, value in properties.items()}))
+    assert messages(None, after) == [f"{word} lets arn:aws:iam::1:role/r x:y on every resource"]
+
+
+def test_a_policy_that_is_written_as_json_text_is_read_as_well():
+    text = '{"Statement":{"Effect":"Allow","Principal":"*","Action":"logs:*","Resource":"a"}}'
+    (found,) = review(None, template(P=("AWS::Logs::ResourcePolicy", {"PolicyDocument": text})))
+    assert found.public
+
+
+def test_a_function_that_everyone_may_call_is_public():
+    call = {"FunctionName": {"Ref": "F"}, "Action": "lambda:InvokeFunction", "Principal": "*"}
+    (found,) = review(None, template(P=("AWS::Lambda::Permission", call)))
+    assert found == Broadening(
+        "resource-policy", "P", "function F lets everyone lambda:InvokeFunction on every resource", public=True
+    )
+
+
+def ingress(*rules):
+    return template(G=("AWS::EC2::SecurityGroup", {"SecurityGroupIngress": list(rules)}))
+
+
+def rule(source, first=443, last=443, protocol="tcp", key="CidrIp"):
+    return {key: source, "IpProtocol": protocol, "FromPort": first, "ToPort": last}
+
+
+def test_a_security_group_that_opens_to_the_world_is_public():
+    after = ingress(rule("0.0.0.0/0"), rule("::/0", 80, 90, key="CidrIpv6"), rule("10.0.0.0/8"))
+    assert [(item.message, item.public) for item in review(ingress(), after)] == [
+        ("security group G lets 0.0.0.0/0 in on tcp 443", True),
+        ("security group G lets ::/0 in on tcp 80-90", True),
+        ("security group G lets 10.0.0.0/8 in on tcp 443", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (rule("10.0.0.0/8"), rule("10.1.0.0/16"), False),
+        (rule("10.1.0.0/16"), rule("10.0.0.0/8"), True),
+        (rule("10.0.0.0/8", 1, 100), rule("10.0.0.0/8", 22, 22), False),
+        (rule("10.0.0.0/8", 22, 22), rule("10.0.0.0/8", 22, 23), True),
+        (rule("10.0.0.0/8", protocol="-1"), rule("10.0.0.0/8", 1, 2, "udp"), False),
+        (rule("10.0.0.0/8"), rule("10.0.0.0/8", protocol="udp"), True),
+        (rule("10.0.0.0/8"), rule({"Ref": "Other"}, key="SourceSecurityGroupId"), True),
+        (rule("10.0.0.0/8"), rule("::/0", key="CidrIpv6"), True),
+    ],
+)
+def test_a_rule_is_told_if_it_lets_in_more_sources_or_ports(before, after, told):
+    assert bool(messages(ingress(before), ingress(after))) is told
+
+
+def test_a_source_that_may_turn_out_to_be_the_world_is_public():
+    (found,) = review(ingress(), ingress(rule({"Fn::If": ["Unknown", "0.0.0.0/0", "10.0.0.0/8"]})))
+    assert found.public
+
+
+def test_a_rule_that_moves_into_a_resource_of_its_own_gives_nothing():
+    own = {"GroupId": {"Fn::GetAtt": ["G", "GroupId"]}, **rule("0.0.0.0/0")}
+    after = template(G=("AWS::EC2::SecurityGroup", {}), I=("AWS::EC2::SecurityGroupIngress", own))
+    assert messages(ingress(rule("0.0.0.0/0")), after) == []
+
+
+ALL_BLOCKED = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
+
+
+def bucket(**properties):
+    return template(B=("AWS::S3::Bucket", properties))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (bucket(PublicAccessBlockConfiguration=ALL_BLOCKED), bucket(), True),
+        (
+            bucket(PublicAccessBlockConfiguration=ALL_BLOCKED),
+            bucket(PublicAccessBlockConfiguration={**ALL_BLOCKED, "BlockPublicAcls": "false"}),
+            True,
+        ),
+        (bucket(), bucket(PublicAccessBlockConfiguration=ALL_BLOCKED), False),
+        (bucket(), bucket(), False),
+        (None, bucket(), False),
+        (None, bucket(PublicAccessBlockConfiguration={**ALL_BLOCKED, "BlockPublicPolicy": False}), True),
+        (bucket(), bucket(AccessControl="PublicRead"), True),
+        (bucket(AccessControl="PublicRead"), bucket(AccessControl="PublicReadWrite"), True),
+        (bucket(AccessControl="PublicRead"), bucket(AccessControl="Private"), False),
+        (bucket(), bucket(AccessControl="LogDeliveryWrite"), False),
+    ],
+)
+def test_a_bucket_that_loses_a_protection_is_public(before, after, told):
+    found = review(before, after)
+    assert [(item.kind, item.public) for item in found] == ([("public-bucket", True)] if told else [])
+
+
+def test_all_that_a_new_stack_grants_is_listed_and_needs_no_approval_unless_it_is_public():
+    found = review(None, role(allow("s3:GetObject", "a"), deny("x:y")))
+    assert [item.message for item in found] == ["role R may s3:GetObject on a"]
+    assert not needs_approval(found, "CREATE")
+    assert needs_approval(found, "UPDATE")
+    assert needs_approval(review(None, role(allow("*"))), "CREATE")
+    assert not needs_approval((), "UPDATE")
+
+
+def test_resources_that_get_the_same_actions_share_a_line():
+    after = role(allow(["a:c", "a:b"], ["y", "x"]))
+    assert messages(None, after) == ["role R may a:b, a:c on x, y"]
+
+
+def test_only_what_is_new_of_a_statement_is_told():
+    assert messages(role(allow("a:b", "x")), role(allow(["a:b", "a:c"], ["x", "y"]))) == [
+        "role R may a:b, a:c on y",
+        "role R may a:c on x",
+    ]
+
+
+def test_a_parameter_that_widens_a_resource_is_told():
+    body = {**role(allow("a:b", {"Ref": "P"})), "Parameters": {"P": {"Type": "String"}}}
+    assert messages(body, body, before_parameters={"P": "x"}, after_parameters={"P": "*"}) == [
+        "role R may a:b on every resource"
+    ]
+
+
+def test_a_policy_that_cannot_be_understood_is_told_unless_it_was_there():
+    unknown = template(R=("AWS::IAM::Role", {"Policies": [{"PolicyDocument": {"Fn::Transform": "x"}}]}))
+    assert messages(unknown, unknown) == []
+    assert messages(role(), unknown) == [
+        'role R gets a policy that is not known before it is deployed: {"Fn::Transform":"x"}'
+    ]
+
+
+def test_the_public_comes_first_and_the_order_is_always_the_same():
+    after = role(allow("b:b", "x"), allow("a:a", "x"), allow("*"))
+    found = review(None, after)
+    assert [item.public for item in found] == [True, False, False]
+    after["Resources"]["R"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"].reverse()
+    assert review(None, after) == found
+
+
+PATTERNS = st.text("ab*?", max_size=5)
+SETS = PATTERNS | st.lists(PATTERNS, max_size=3) | st.fixed_dictionaries({"Ref": PATTERNS})
+CONDITIONS = st.dictionaries(
+    st.sampled_from(["StringEquals", "StringNotEquals", "Bool", "StringLike"]),
+    st.dictionaries(st.sampled_from(["aws:SourceAccount", "k"]), SETS, max_size=2) | SETS,
+    max_size=2,
+)
+STATEMENTS = st.fixed_dictionaries(
+    {"Effect": st.sampled_from(["Allow", "Deny", "allow", "?"])},
+    optional={
+        **dict.fromkeys(("Action", "NotAction", "Resource", "NotResource"), SETS),
+        **dict.fromkeys(
+            ("Principal", "NotPrincipal"), SETS | st.dictionaries(st.sampled_from(["AWS", "Service"]), SETS)
+        ),
+        "Condition": CONDITIONS | SETS,
+    },
+)
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+DOCUMENTS = st.fixed_dictionaries({"Statement": st.lists(STATEMENTS | ODD, max_size=3) | STATEMENTS}) | ODD
+RULES = st.fixed_dictionaries(
+    {},
+    optional={
+        "CidrIp": st.sampled_from(["0.0.0.0/0", "10.0.0.0/8", "x"]),
+        "IpProtocol": st.sampled_from(["-1", "tcp", 6]),
+        "FromPort": st.integers(-1, 9) | ODD,
+        "ToPort": st.integers(-1, 9),
+        "SourceSecurityGroupId": SETS,
+    },
+)
+PROPERTIES = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(
+            ("PolicyDocument", "KeyPolicy", "ResourcePolicy", "AssumeRolePolicyDocument", "RepositoryPolicyText"),
+            DOCUMENTS,
+        ),
+        "Policies": st.lists(st.fixed_dictionaries({"PolicyDocument": DOCUMENTS}) | ODD, max_size=2) | ODD,
+        **dict.fromkeys(
+            ("Roles", "Bucket", "Queues", "ManagedPolicyArns", "PermissionsBoundary", "Groups"), SETS | ODD
+        ),
+        "SecurityGroupIngress": st.lists(RULES | ODD, max_size=3) | ODD,
+        "PublicAccessBlockConfiguration": st.dictionaries(st.sampled_from(list(ALL_BLOCKED)), ODD) | ODD,
+        "AccessControl": st.sampled_from(["PublicRead", "Private"]) | ODD,
+    },
+)
+KINDS = st.sampled_from(
+    [
+        *(
+            "AWS::IAM::Role",
+            "AWS::IAM::Policy",
+            "AWS::IAM::ManagedPolicy",
+            "AWS::IAM::RolePolicy",
+            "AWS::S3::BucketPolicy",
+        ),
+        *("AWS::SQS::QueuePolicy", "AWS::KMS::Key", "AWS::SecretsManager::ResourcePolicy", "AWS::Lambda::Permission"),
+        *("AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupIngress", "AWS::S3::Bucket", "AWS::ECR::Repository"),
+    ]
+)
+RESOURCES = st.dictionaries(
+    st.sampled_from(["A", "B", "C"]), st.fixed_dictionaries({"Type": KINDS, "Properties": PROPERTIES | ODD}) | ODD
+)
+TEMPLATES = st.fixed_dictionaries({"Resources": RESOURCES | ODD})
+
+
+@given(TEMPLATES)
+def test_a_template_gives_no_more_access_than_itself(body):
+    assert review(body, body) == ()
+
+
+@given(TEMPLATES, TEMPLATES)
+def test_no_template_is_so_odd_that_reviewing_it_raises(before, after):
+    assert set(review(before, after)) == set(review(copy.deepcopy(before), after))
+
+
+@given(st.lists(PATTERNS, min_size=1, max_size=3), PATTERNS, st.text("ab", max_size=5))
+def test_a_pattern_that_counts_as_covered_matches_nothing_that_was_not_matched(before, after, text):
+    def matches(pattern):
+        return not messages(role(allow("x:y", pattern)), role(allow("x:y", text)))
+
+    if not messages(role(allow("x:y", before)), role(allow("x:y", after))) and matches(after):
+        assert any(matches(pattern) for pattern in before)
