@@ -32,7 +32,6 @@ demo: $(READY)  ## Show the main job on this machine, without an AWS account
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
 bench: $(READY)  ## Measure against other tools, side by side
-	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks
 
 golden: $(READY)  ## Rewrite the golden files; read the diff before you commit it

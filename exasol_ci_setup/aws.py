@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import boto3
+import botocore.session
 from botocore import exceptions as botocore_errors
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -93,7 +95,7 @@ _SIGN_IN = (
 class Account:
     """An AWS account in one region, as one set of credentials sees it. Hands out boto3 clients, each made once.
 
-    `endpoint_url` replaces AWS's endpoint of every service (the sandbox); None means what the AWS configuration says.
+    `endpoint_url` replaces AWS's endpoint of every service by one on this machine (the sandbox); None means what the AWS configuration says.
     """
 
     session: boto3.Session
@@ -128,8 +130,9 @@ class Account:
             user_agent_extra=f"exasol-ci-setup/{__version__}",
             connect_timeout=10,
             read_timeout=60,
-            # A custom endpoint has no DNS for bucket.host names.
+            # An endpoint on this machine has no DNS for bucket.host names, and no proxy leads to it.
             s3={"addressing_style": "path"} if self.endpoint_url else {},
+            proxies={} if self.endpoint_url else None,
         )
 
 
@@ -147,6 +150,8 @@ def connect(
 
     Raises ProfileNotFound, which names the profiles there are, and RegionMissing.
     """
+    # AWS's other tools read AWS_REGION, botocore does not: https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html.
+    region = region or os.environ.get("AWS_REGION") or None
     key_id, secret = access_key or (None, None)
     with boundary():
         session = boto3.Session(
@@ -165,7 +170,8 @@ def connect(
 
 def profiles() -> list[str]:
     """Return the names of the profiles in the AWS configuration, sorted."""
-    return sorted(boto3.Session().available_profiles)
+    # Not a session of boto3's: that would look up the profile that AWS_PROFILE names, which may not exist.
+    return sorted(botocore.session.Session().available_profiles)
 
 
 def error_code(error: BaseException) -> str:

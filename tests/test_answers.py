@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConn
 
 from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.errors import CredentialsInvalid, Unreachable
-from tests.answers import Answers, AwsError, Call, ConnectionReset, VirtualClock, keep_away_from_aws
+from tests.answers import AwsError, Call, ConnectionReset, VirtualClock
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 500000, tzinfo=timezone.utc)
 STACK = {
@@ -22,16 +22,6 @@ STACK = {
     "Outputs": [{"OutputKey": "Name", "OutputValue": "a <b> & 'c' ü 😀"}],
     "Tags": [],
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_aws(monkeypatch, tmp_path):
-    keep_away_from_aws(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def answers(monkeypatch):
-    return Answers(monkeypatch)
 
 
 def test_a_reply_comes_through_the_wire_as_it_was_given(answers):
@@ -96,9 +86,7 @@ def test_paginators_read_to_the_last_page(answers):
     assert answers.of("DescribeStacks") == [{}, {"NextToken": "more"}]
 
 
-def test_a_call_throttled_twice_goes_through_after_botocore_s_own_pauses(monkeypatch):
-    clock = VirtualClock()
-    answers = Answers(monkeypatch, clock=clock)
+def test_a_call_throttled_twice_goes_through_after_botocore_s_own_pauses(answers, clock):
     throttled = AwsError("Throttling", "Rate exceeded")
     answers.on("cloudformation", "DescribeStacks", [throttled, throttled, {"Stacks": [STACK]}])
 
@@ -171,6 +159,12 @@ def test_every_second_request_can_be_disturbed_without_using_up_the_replies(answ
 def test_a_reply_that_aws_could_not_give_is_refused(answers, reply, complaint):
     with pytest.raises(pytest.fail.Exception, match=rf"cloudformation DescribeStacks is none.*(?s:.*){complaint}"):
         answers.on("cloudformation", "DescribeStacks", reply)
+
+
+def test_an_empty_list_may_be_given_where_the_model_wants_more_as_aws_gives_it(answers):
+    answers.on("codebuild", "ListProjects", {"projects": []})
+
+    assert answers.account.client("codebuild").list_projects()["projects"] == []
 
 
 def test_a_computed_reply_is_checked_too(answers):

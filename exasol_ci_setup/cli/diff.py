@@ -25,7 +25,10 @@ _exit_code_option = click.option("--exit-code", is_flag=True, help="Exit with 5 
 
 @click.group("diff")
 def diff() -> None:
-    """Compare the template of a stack with what is deployed. Nothing is changed, and no change set is made."""
+    """Compare a template with what is deployed.
+
+    Line by line; nothing is changed, and no change set is made.
+    """
 
 
 def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("watch", "stacks", "Follow the operation under way on a stack"),
         ("delete", "stacks", "Delete a stack that this tool made"),
     ),
-    "Try it here": (("sandbox", "sandbox", "An AWS endpoint on this machine, for a first run and for tests"),),
+    "Try it here": (("sandbox", "sandbox", "Run an AWS endpoint on this machine, for a first run and for tests"),),
 }
 _PLACES: Final = {name: module for section in COMMANDS.values() for name, module, _ in section}
 

@@ -69,7 +69,9 @@ def status(context: click.Context) -> None:
 
 
 @sandbox.command()
-@click.option("--format", "style", type=click.Choice(["sh", "json"]), default="sh", show_default=True)
+@click.option(
+    "--format", "style", help="How it is written.", type=click.Choice(["sh", "json"]), default="sh", show_default=True
+)
 def env(style: str) -> None:
     """Print what makes any AWS client use the sandbox; for a shell: eval "$(exasol-ci-setup sandbox env)"."""
     endpoint = room.find()

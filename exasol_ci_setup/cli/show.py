@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from exasol_ci_setup.cli.records import plain
+from exasol_ci_setup.stacks.intrinsics import readable
 from exasol_ci_setup.stacks.model import ABSENT
-from exasol_ci_setup.stacks.properties import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,8 +68,9 @@ def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
     width = min(_NAME_WIDTH, max((len(clean(change.logical_id)) for change in plan.changes), default=0))
     lines += [""] if plan.changes else []
     lines += [line for change in plan.changes for line in _change(change, width)]
-    if plan.settings:
-        lines += ["", "Settings:", *(_setting(item) for item in plan.settings)]
+    settings = _shown_settings(plan)
+    if settings:
+        lines += ["", "Settings:", *(_setting(item) for item in settings)]
     if plan.broadenings:
         new = plan.kind == "CREATE"
         lines += ["", click.style("Access that is granted:" if new else "Access that widens:", bold=True)]
@@ -220,6 +221,12 @@ def _property(item: PropertyChange) -> str:
     return f"{clean(item.path)}: {_before_after(item.before, item.after)}{remark}"
 
 
+def _shown_settings(plan: Plan) -> list[Setting]:
+    """Of a new stack every parameter and output is new, which tells nothing."""
+    noise = ("parameters.", "outputs.") if plan.kind == "CREATE" else ()
+    return [item for item in plan.settings if not item.name.startswith(noise)]
+
+
 def _setting(item: Setting) -> str:
     if item.before is ABSENT:
         return click.style(f"  + {clean(item.name)}: {_short(_value(item.after), width=_WIDTH_ALONE)}", fg="green")
@@ -273,6 +280,7 @@ def _summary(plan: Plan) -> str:
         counts[word] += 1
     always = ("to add", "to change", "to remove")
     told = [f"{count} {word}" for word, count in counts.items() if count or word in always]
-    if plan.settings:
-        told.append(f"{len(plan.settings)} setting{'s' if len(plan.settings) > 1 else ''}")
+    settings = len(_shown_settings(plan))
+    if settings:
+        told.append(f"{settings} setting{'s' if settings > 1 else ''}")
     return ", ".join(told)

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @click.command("list")
 @common_options
 def list_(session: Session) -> None:
-    """List the stacks that this tool made, in the region, with their state."""
+    """List the stacks that this tool made.
+
+    Those in the region, with their state and the time of their last change.
+    """
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.stacks import state
 
@@ -33,7 +36,10 @@ def list_(session: Session) -> None:
 @common_options
 @click.argument("names", metavar="[STACK]...", nargs=-1)
 def status(session: Session, names: tuple[str, ...]) -> None:
-    """Show the state of STACKs, or of all that this tool made."""
+    """Show the state of stacks.
+
+    Of each STACK all that is known; without any a line for each that this tool made.
+    """
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.stacks import state
 
@@ -53,7 +59,7 @@ def status(session: Session, names: tuple[str, ...]) -> None:
     type=click.Choice(["text", "json", "yaml", "env"]),
     default="text",
     show_default=True,
-    help="env: lines that a shell can source.",
+    help="How they are written; env: lines that a shell can source.",
 )
 def outputs(session: Session, name: str, style: str) -> None:
     """Print a stack's outputs."""
@@ -68,7 +74,9 @@ def outputs(session: Session, name: str, style: str) -> None:
 @common_options
 @click.argument("name", metavar="STACK")
 def watch(session: Session, name: str) -> None:
-    """Follow the operation under way on STACK to its end; if none is, show the last one.
+    """Follow the operation under way on a stack.
+
+    If none is under way on STACK, the last one is shown.
 
     The exit code is the operation's: 0 if it succeeded, 1 if it failed or was rolled back.
     """
@@ -114,7 +122,10 @@ def watch(session: Session, name: str) -> None:
 )
 @click.option("--role-arn", metavar="ARN", help="Role that CloudFormation acts in.")
 def delete(session: Session, name: str, **values: Any) -> None:
-    """Delete STACK, which this tool made. Deleting what is not there is done already."""
+    """Delete a stack that this tool made.
+
+    A STACK that is not there is deleted already: exit code 0. Objects in its buckets go only with --empty.
+    """
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.cli.live import EventView
     from exasol_ci_setup.stacks import delete as deletion

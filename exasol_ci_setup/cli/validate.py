@@ -70,7 +70,10 @@ def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -
 @_options
 @construct_options(CiBuild)
 def validate_ci_build(session: Session, **values: Any) -> None:
-    """Check the template of a CI stack with cfn-lint and CloudFormation."""
+    """Check the template of a CI stack.
+
+    cfn-lint and CloudFormation look at it; nothing is made or changed.
+    """
     _validate(session, CiBuild, values)
 
 
@@ -79,7 +82,10 @@ def validate_ci_build(session: Session, **values: Any) -> None:
 @_options
 @construct_options(ReleaseBuild)
 def validate_release_build(session: Session, **values: Any) -> None:
-    """Check the template of a release stack with cfn-lint and CloudFormation."""
+    """Check the template of a release stack.
+
+    cfn-lint and CloudFormation look at it; nothing is made or changed.
+    """
     _validate(session, ReleaseBuild, values)
 
 
@@ -88,5 +94,8 @@ def validate_release_build(session: Session, **values: Any) -> None:
 @_options
 @construct_options(SourceCredentials)
 def validate_source_credentials(session: Session, **values: Any) -> None:
-    """Check the template of the source-credentials stack with cfn-lint and CloudFormation."""
+    """Check the template of the source-credentials stack.
+
+    cfn-lint and CloudFormation look at it; nothing is made or changed.
+    """
     _validate(session, SourceCredentials, values)

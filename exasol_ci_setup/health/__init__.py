@@ -7,7 +7,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup import aws
-from exasol_ci_setup.errors import SetupError
 from exasol_ci_setup.health import account as on_aws
 from exasol_ci_setup.health import machine, shipped
 from exasol_ci_setup.health.check import SUBJECTS, Check, Status
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.errors import SetupError
 
 __all__ = ["SUBJECTS", "Check", "Status", "checks"]
 
@@ -37,8 +37,8 @@ def checks(
     opened: Account | SetupError
     try:
         opened = connect()
-    except SetupError as error:
-        opened = error
+    except Exception as error:  # noqa: BLE001 - the checks of this machine are made all the same
+        opened = on_aws.as_ours(error)
     # As many as there are checks that wait for someone else.
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="health") as pool:
         command_line = pool.submit(machine.aws_command_line)

@@ -9,6 +9,7 @@ import shlex
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import aws
@@ -73,12 +74,13 @@ def checks(
     """Start to ask AWS in `pool`, and return the checks in order. `opened` is the account, or why there is none."""
     credentials = _find_credentials(opened, profile)
     if isinstance(opened, SetupError):
-        return iter((*_unopened(opened, profile, credentials, sandbox=sandbox), *_unasked(opened)))
+        return chain(_unopened(opened, profile, credentials, sandbox=sandbox), _unasked(opened))
     first = (_profile(None, profile, sandbox=sandbox), _region(opened))
     if isinstance(credentials, SetupError):
         lost = CREDENTIALS.problem(credentials.message, credentials.hint)
-        return iter((*first, lost, *_unasked(credentials)))
-    return iter((*first, *_asked(opened, credentials, pool, _Place(opened.region, profile, docker_secret), now)))
+        return chain(first, (lost,), _unasked(credentials))
+    asked = _asked(opened, credentials, pool, _Place(opened.region, profile, docker_secret), now)
+    return chain(first, asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def _find_credentials(opened: Account | SetupError, profile: str | None) -> Any:
         with aws.boundary():
             found = opened.session.get_credentials()
     except Exception as error:  # noqa: BLE001 - a provider of credentials may raise anything
-        return _as_ours(error)
+        return as_ours(error)
     return found or CredentialsInvalid(
         "no AWS credentials were found",
         hint="give --aws-profile, or run `aws configure` or `aws sso login`; --sandbox needs none",
@@ -169,7 +171,9 @@ def _asked(
         except SetupError as error:
             unusable = _Answer(error=error)
             return lambda: unusable
-        client.meta.events.register_first("needs-retry", _give_up_connecting, unique_id="health")
+        # Where botocore has registered its own retries, and before them: the first to answer decides.
+        retries = f"needs-retry.{client.meta.service_model.service_id.hyphenize()}"
+        client.meta.events.register_first(retries, _give_up_connecting, unique_id="health")
         return pool.submit(_ask, lambda: getattr(client, operation)(**params), now).result
 
     identity = start("sts", "get_caller_identity")
@@ -204,13 +208,15 @@ def _ask(call: Callable[[], Mapping[str, Any]], now: Callable[[], datetime]) -> 
         with aws.boundary():
             reply = call()
     except Exception as caught:  # noqa: BLE001 - one check that cannot be made must not end the others
-        error = _as_ours(caught)
+        error = as_ours(caught)
     # A refusal tells the time too: a clock that is off is one of its reasons.
-    said = reply if reply is not None else getattr(error.__cause__ if error else None, "response", {})
+    cause = error.__cause__ if error else None
+    said = cause.response if isinstance(cause, aws.ClientError) else reply or {}
     return _Answer(reply, error, _ahead(said, now()))
 
 
-def _as_ours(error: Exception) -> SetupError:
+def as_ours(error: Exception) -> SetupError:
+    """Return an exception that may be anyone's as one of ours, so that a check can tell of it."""
     if isinstance(error, SetupError):
         return error
     logging.getLogger(__name__).debug("a check failed", exc_info=error)
@@ -238,7 +244,7 @@ def _identity(answer: _Answer, credentials: Any, now: datetime) -> Check:
     reply = answer.reply or {}
     message = f"{reply.get('Arn', 'an unknown identity')} in account {reply.get('Account', '')}"
     source = getattr(credentials, "method", "")
-    if source:
+    if source and source != "explicit":
         message += f", from {source}"
     # botocore keeps it to itself; credentials that stay valid have none.
     expiry: datetime | None = getattr(credentials, "_expiry_time", None)
@@ -287,7 +293,7 @@ def _filled_keys(account: Account, name: str) -> frozenset[str] | SetupError | N
         with aws.boundary():
             text = account.client("secretsmanager").get_secret_value(SecretId=name).get("SecretString", "")
     except Exception as error:  # noqa: BLE001 - one check that cannot be made must not end the others
-        return _as_ours(error)
+        return as_ours(error)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -84,6 +84,7 @@ def _extend_actions(actions: dict[str, Action]) -> None:
     actions["ExecuteChangeSet"] = _executing_change_sets(actions["ExecuteChangeSet"])
     actions["CreateStack"] = _creating_stacks(actions["CreateStack"])
     actions["UpdateStack"] = _updating_stacks(actions["UpdateStack"])
+    actions["ListChangeSets"] = _listing_active_change_sets(actions["ListChangeSets"])
     actions["DescribeEvents"] = _describing_events(actions["DescribeEvents"])
     for name in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"):
         actions[name] = _with_either_url_style(actions[name])
@@ -273,5 +274,27 @@ def _executing_change_sets(inner: Action) -> Action:
         if stack is not None and change_set is not None and reply[0] == 200:  # noqa: PLR2004
             stack["Description"] = change_set["_template"].get("Description", "")
         return reply
+
+    return act
+
+
+def _listing_active_change_sets(inner: Action) -> Action:
+    """List what may still be executed; an executed change set can be described, but not listed.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListChangeSets.html
+    """
+
+    def act(parameters: Parameters) -> Reply:
+        from ministack.services.cloudformation import _change_sets
+
+        executed = {key: each for key, each in _change_sets.items() if each["ExecutionStatus"].startswith("EXECUTE_")}
+        # Handlers run one at a time and without a pause, so nobody sees the gap.
+        for key in executed:
+            del _change_sets[key]
+        try:
+            return inner(parameters)
+        finally:
+            for key, each in executed.items():
+                _change_sets[key] = each
 
     return act

@@ -1,4 +1,4 @@
-"""What ministack's CodeBuild lacks: every setting of a project, webhooks, source credentials, and the CloudFormation types of these.
+"""What ministack's CodeBuild lacks: every setting of a project, webhooks and source credentials.
 
 The CodeBuild API reference and botocore's service model are the sources of shapes and defaults; messages are AWS's where they are
 known from reports, and say the same in other words where they are not.
@@ -24,12 +24,9 @@ _PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-_]{1,149}")
 # Those of AWS::CodeBuild::Project; see the reference of AWS::CodeBuild::SourceCredential for the other.
 _SERVER_TYPES: Final = ("GITHUB", "BITBUCKET", "GITHUB_ENTERPRISE", "GITLAB", "GITLAB_SELF_MANAGED")
 _AUTH_TYPES: Final = ("OAUTH", "BASIC_AUTH", "PERSONAL_ACCESS_TOKEN", "CODECONNECTIONS", "SECRETS_MANAGER")
-# Properties of AWS::CodeBuild::Project that no member of CreateProject has the name of.
-_OTHER_PROPERTIES: Final = ("Triggers", "Visibility", "ResourceAccessRole")
-_REQUIRED_PROPERTIES: Final = ("Artifacts", "Environment", "ServiceRole", "Source")
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """What the API answers with an error: its code and message."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -45,7 +42,7 @@ class _Refused(Exception):
         )
 
 
-class _Service:
+class Service:
     """The operations, on ministack's own store of projects and on ours of source credentials."""
 
     def __init__(self, credentials: Any) -> None:
@@ -69,13 +66,13 @@ class _Service:
         """CreateProject."""
         name = str(request.get("name", ""))
         if not _PROJECT_NAME.fullmatch(name):
-            raise _Refused(
+            raise Refused(
                 "InvalidInputException",
                 f"Project name {name!r} is not valid: it starts with a letter or digit, and 2 to 150 letters, digits, "
                 "hyphens and underscores make it up",
             )
         if name in self.projects:
-            raise _Refused("ResourceAlreadyExistsException", f"Project already exists: {self.arn(f'project/{name}')}")
+            raise Refused("ResourceAlreadyExistsException", f"Project already exists: {self.arn(f'project/{name}')}")
         now = time.time()
         self.projects[name] = project = {
             **self._completed(request),
@@ -104,7 +101,7 @@ class _Service:
         """CreateWebhook."""
         project = self._project(str(request.get("projectName", "")))
         if project.get("webhook"):
-            raise _Refused("ResourceAlreadyExistsException", f"Webhook already exists for project {project['arn']}")
+            raise Refused("ResourceAlreadyExistsException", f"Webhook already exists for project {project['arn']}")
         self.require_access(project.get("source", {}))
         location = str(project.get("source", {}).get("location", "")).removesuffix(".git")
         repository = "/".join(location.split("/")[-2:])
@@ -141,11 +138,11 @@ class _Service:
             ("authType", auth_type, _AUTH_TYPES),
         ):
             if value not in known:
-                raise _Refused("InvalidInputException", f"Invalid {what}: {value!r} is none of {', '.join(known)}")
+                raise Refused("InvalidInputException", f"Invalid {what}: {value!r} is none of {', '.join(known)}")
         if not request.get("token"):
-            raise _Refused("InvalidInputException", "Invalid token: it must not be empty")
+            raise Refused("InvalidInputException", "Invalid token: it must not be empty")
         if server_type in self._credentials and not request.get("shouldOverwrite", True):
-            raise _Refused(
+            raise Refused(
                 "ResourceAlreadyExistsException", f"Access token with server type {server_type} already exists"
             )
         information = {
@@ -169,28 +166,28 @@ class _Service:
             if information["arn"] == arn:
                 del self._credentials[server_type]
                 return {"arn": arn}
-        raise _Refused("ResourceNotFoundException", f"Source credentials not found: {arn}")
+        raise Refused("ResourceNotFoundException", f"Source credentials not found: {arn}")
 
     def require_access(self, source: Mapping[str, Any]) -> None:
-        """Raise `_Refused` unless CodeBuild could create a webhook where `source` is."""
+        """Raise `Refused` unless CodeBuild could create a webhook where `source` is."""
         server_type = str(source.get("type", ""))
         if server_type not in _SERVER_TYPES:
-            raise _Refused("InvalidInputException", f"Webhooks are not supported for source type {server_type}")
+            raise Refused("InvalidInputException", f"Webhooks are not supported for source type {server_type}")
         if source.get("auth", {}).get("type") != "CODECONNECTIONS" and server_type not in self._credentials:
-            raise _Refused(
+            raise Refused(
                 "ResourceNotFoundException", f"Could not find access token for server type {server_type.lower()}"
             )
 
     def _project(self, name: str) -> Values:
         project: Values | None = self.projects.get(name)
         if project is None:
-            raise _Refused("ResourceNotFoundException", f"Project cannot be found: {self.arn(f'project/{name}')}")
+            raise Refused("ResourceNotFoundException", f"Project cannot be found: {self.arn(f'project/{name}')}")
         return project
 
     def _webhook(self, name: str) -> Values:
         project = self._project(name)
         if not project.get("webhook"):
-            raise _Refused("ResourceNotFoundException", f"Project {project['arn']} has no webhook")
+            raise Refused("ResourceNotFoundException", f"Project {project['arn']} has no webhook")
         webhook: Values = project["webhook"]
         return webhook
 
@@ -238,7 +235,7 @@ def extend(credentials: Any) -> None:
     from ministack.core import responses
     from ministack.services import codebuild as inner
 
-    service = _Service(credentials)
+    service = Service(credentials)
     operations: dict[str, Callable[[Values], Values]] = {
         "CreateProject": service.create_project,
         "UpdateProject": service.update_project,
@@ -259,154 +256,9 @@ def extend(credentials: Any) -> None:
             return await handle_inner(method, path, headers, body, query_params)
         try:
             reply: Reply = responses.json_response(operation(json.loads(body or b"{}")))
-        except _Refused as refusal:
+        except Refused as refusal:
             reply = responses.error_response_json(refusal.code, refusal.message)
         return reply
 
     inner.handle_request = handle_request
     inner._project_shape = shown  # noqa: SLF001
-
-
-def extend_cloudformation(credentials: Any) -> None:
-    """Give CloudFormation the types AWS::CodeBuild::Project, with all it has, and AWS::CodeBuild::SourceCredential."""
-    from ministack.services.cloudformation import provisioners
-
-    service = _Service(credentials)
-    projects, sources = _ProjectType(service, provisioners), _SourceCredentialType(service)
-    provisioners._RESOURCE_HANDLERS["AWS::CodeBuild::Project"] = {  # noqa: SLF001
-        "create": projects.create,
-        "update": projects.update,
-        "delete": projects.delete,
-    }
-    provisioners._RESOURCE_HANDLERS["AWS::CodeBuild::SourceCredential"] = {  # noqa: SLF001
-        "create": sources.create,
-        "update": sources.update,
-        "delete": sources.delete,
-    }
-
-
-class _ProjectType:
-    """AWS::CodeBuild::Project. Ref is the name, GetAtt knows Arn."""
-
-    def __init__(self, service: _Service, provisioners: Any) -> None:
-        from ministack.core import responses
-
-        self._service = service
-        self._generated_name = provisioners._physical_name  # noqa: SLF001
-        self._model = responses._service_model("codebuild")  # noqa: SLF001
-
-    def create(self, logical_id: str, properties: Values, stack_name: str) -> tuple[str, Values]:
-        name = properties.get("Name") or self._generated_name(stack_name, logical_id, max_len=150)
-        settings, webhook = self._api_settings(properties)
-        try:
-            self._service.create_project({**settings, "name": name})
-        except _Refused as refusal:
-            raise refusal.of_call("CreateProject") from refusal
-        try:
-            self._set_webhook(name, webhook)
-        except ValueError:
-            del self._service.projects[name]
-            raise
-        return name, self._attributes(name)
-
-    def update(self, name: str, _old: Values, new: Values, _stack_name: str) -> tuple[str, Values]:
-        settings, webhook = self._api_settings(new)
-        try:
-            self._service.replace_settings(name, settings)
-        except _Refused as refusal:
-            raise refusal.of_call("UpdateProject") from refusal
-        self._set_webhook(name, webhook)
-        return name, self._attributes(name)
-
-    def delete(self, name: str, _properties: Values) -> None:
-        self._service.projects.pop(name, None)
-
-    def _attributes(self, name: str) -> Values:
-        return {"Arn": self._service.arn(f"project/{name}")}
-
-    def _set_webhook(self, name: str, wanted: Values | None) -> None:
-        project = self._service.projects[name]
-        if wanted is None:
-            project.pop("webhook", None)
-        elif "webhook" in project:
-            project["webhook"] = {
-                key: project["webhook"][key] for key in ("url", "payloadUrl", "manualCreation", "status")
-            }
-            self._service.update_webhook({**wanted, "projectName": name})
-        else:
-            try:
-                self._service.create_webhook({**wanted, "projectName": name})
-            except _Refused as refusal:
-                raise refusal.of_call("CreateWebhook") from refusal
-
-    def _api_settings(self, properties: Values) -> tuple[Values, Values | None]:
-        """Return a template's properties as CreateProject takes them, and the request for a webhook if there is to be one."""
-        for name in _REQUIRED_PROPERTIES:
-            if name not in properties:
-                raise ValueError(f"Property {name} cannot be empty.")
-        plain = {name: value for name, value in properties.items() if name not in _OTHER_PROPERTIES}
-        settings = api_spelling(plain, self._model.operation_model("CreateProject").input_shape)
-        for ours, theirs in (("Visibility", "projectVisibility"), ("ResourceAccessRole", "resourceAccessRole")):
-            if ours in properties:
-                settings[theirs] = properties[ours]
-        triggers = dict(properties.get("Triggers", {}))
-        if str(triggers.pop("Webhook", False)).lower() != "true":
-            return settings, None
-        return settings, api_spelling(triggers, self._model.operation_model("CreateWebhook").input_shape)
-
-
-def api_spelling(value: Any, shape: Any) -> Any:
-    """Spell a property value as the API does: member names by `shape`, and booleans and numbers that YAML gave as text.
-
-    Raises ValueError, in CloudFormation's words, for a property that the API does not have.
-    """
-    if shape.type_name == "structure" and isinstance(value, dict):
-        # The two spellings differ in case alone (`BuildSpec` is `buildspec`, `S3Logs` is `s3Logs`).
-        members = {name.lower(): name for name in shape.members}
-        unknown = [name for name in value if name.lower() not in members]
-        if unknown:
-            raise ValueError(f"Encountered unsupported property {unknown[0]}")
-        return {
-            members[name.lower()]: api_spelling(item, shape.members[members[name.lower()]])
-            for name, item in value.items()
-        }
-    if shape.type_name == "list" and isinstance(value, list):
-        return [api_spelling(item, shape.member) for item in value]
-    if shape.type_name == "boolean":
-        return str(value).lower() == "true"
-    if shape.type_name in {"integer", "long"}:
-        return int(value)
-    return str(value) if isinstance(value, (int, float)) else value
-
-
-class _SourceCredentialType:
-    """AWS::CodeBuild::SourceCredential. Ref is the ARN; there is one for each server type, account and region."""
-
-    def __init__(self, service: _Service) -> None:
-        self._service = service
-
-    def create(self, _logical_id: str, properties: Values, _stack_name: str) -> tuple[str, Values]:
-        return self._import(properties, overwrite=False)
-
-    def update(self, _arn: str, _old: Values, new: Values, _stack_name: str) -> tuple[str, Values]:
-        return self._import(new, overwrite=True)
-
-    def delete(self, arn: str, _properties: Values) -> None:
-        try:
-            self._service.delete_source_credentials({"arn": arn})
-        except _Refused:
-            return  # somebody deleted it, which CloudFormation takes for done
-
-    def _import(self, properties: Values, *, overwrite: bool) -> tuple[str, Values]:
-        request = {
-            "serverType": properties.get("ServerType"),
-            "authType": properties.get("AuthType"),
-            "token": properties.get("Token"),
-            "username": properties.get("Username"),
-            "shouldOverwrite": overwrite,
-        }
-        try:
-            arn: str = self._service.import_source_credentials(request)["arn"]
-        except _Refused as refusal:
-            raise refusal.of_call("ImportSourceCredentials") from refusal
-        return arn, {"Arn": arn}

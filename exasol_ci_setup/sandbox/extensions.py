@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import cloudformation, codebuild, deployment, seeds
+from exasol_ci_setup.sandbox import cloudformation, codebuild, codebuild_types, deployment, seeds
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -77,7 +77,7 @@ def _extend_cloudformation() -> None:
     _extend_codebuild()
     cloudformation.extend()
     deployment.extend()
-    codebuild.extend_cloudformation(_stores()["source_credentials"])
+    codebuild_types.extend(_stores()["source_credentials"])
 
 
 def _seeding(inner: Handler) -> Handler:

@@ -30,6 +30,10 @@ class Saver:
                 self._persistence.save_state(name, state)
                 self._saved[name] = fingerprint
 
+    def forget(self) -> None:
+        """Take what the services hold now for saved: after a reset, which also removes the files."""
+        self._saved = {name: self._fingerprint(state) for name, state in self._states()}
+
     def _get_module(self, name: str) -> Any:
         module = self._load(name)
         if name not in self._loaded:

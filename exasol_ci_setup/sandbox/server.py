@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
 
 _SAVE_SECONDS = 0.5
+_WARM_UP_SECONDS = 0.1
 _LOCK_SECONDS = 10.0
 
 
@@ -95,6 +96,8 @@ class Application:
         elif scope["path"] == RESET_PATH and scope["method"] == "POST":
             _cancel_operations()
             self.ministack._reset_all_state()  # noqa: SLF001  (its HTTP form runs in a thread, beside running requests)
+            if self._saver is not None:
+                self._saver.forget()
             await _answer(send, 200, {})
         else:
             await self.ministack.app(scope, receive, send)
@@ -108,6 +111,8 @@ class Application:
             self.ministack._load_persisted_state()  # noqa: SLF001
             deployment.end_interrupted_operations()
             saving = asyncio.create_task(self._save_changes(self._saver))
+            # It takes a quarter of a second to import, which whoever waits for the start had better use for something else.
+            asyncio.get_running_loop().call_later(_WARM_UP_SECONDS, self.ministack._get_module, "cloudformation")  # noqa: SLF001
         await send({"type": "lifespan.startup.complete"})
         self._on_ready()
         await receive()

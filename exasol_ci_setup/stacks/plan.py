@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup import review, templates
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.errors import TemplateRejected
-from exasol_ci_setup.stacks import properties, state, validation
+from exasol_ci_setup.stacks import intrinsics, properties, state, validation
 from exasol_ci_setup.stacks.model import ABSENT, Change, Plan, PropertyChange, Setting
 from exasol_ci_setup.stacks.upload import template_source
 
@@ -38,7 +38,6 @@ _INCOMPLETE: Final = "can return incomplete ChangeSet data"
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _LONGEST_PAUSE: Final = 2.0
 _ON_FAILURE: Final = {"rollback": "ROLLBACK", "delete": "DELETE", "keep": "DO_NOTHING"}
-_HIDDEN: Final = "****"
 
 
 def make(
@@ -155,7 +154,7 @@ def is_same(request: Request, current: Stack, before: Mapping[str, Any]) -> bool
     return (
         before == templates.parse(request.template.body)
         and _deployed_tags(current) == dict(request.tags)
-        and all(current.parameters.get(key) in {value, _HIDDEN} for key, value in request.parameters.items())
+        and all(current.parameters.get(key) in {value, intrinsics.MASK} for key, value in request.parameters.items())
     )
 
 

@@ -1,40 +1,19 @@
-"""What a template says once its parameters are known, and how two such templates differ, property by property."""
+"""How two templates differ once their parameters are known, property by property, and how that joins what AWS says."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.stacks.intrinsics import as_mapping, canonical, is_function, parameter_values, resolve
 from exasol_ci_setup.stacks.model import ABSENT, Change, PropertyChange, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MASK: Final = "****"
-
-_VARIABLE: Final = re.compile(r"\$\{(!?)\s*([^}]*?)\s*\}")
 _RECREATES: Final = ("", "Never", "Conditionally", "Always")
-_NO_VALUE: Final = {"Ref": "AWS::NoValue"}
-
-
-def resolve(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Return a copy of `template` in which everything that the `parameters` decide is decided.
-
-    References to parameters become their values (the default where none is given, ``"****"`` for NoEcho, a dynamic reference
-    for those that name an SSM parameter, a list for list types); conditions, ``Fn::If``, ``Fn::FindInMap``,
-    ``Fn::Join``, ``Fn::Select``, ``Fn::Split`` and ``Fn::Sub`` are folded where all they need is known; ``AWS::NoValue``
-    and whatever stands under a condition that is false are left out. Pseudo parameters count where `parameters` names them
-    (``AWS::Region``). The rest stays as it is; nothing is raised for a template that is odd.
-    """
-    template = _mapping(template)
-    resolver = _Resolver(template, parameters)
-    return {
-        key: resolver.section(value) if key in {"Resources", "Outputs"} else value for key, value in template.items()
-    }
 
 
 def property_changes(
@@ -47,13 +26,13 @@ def property_changes(
 
     Numbers and booleans equal the strings that CloudFormation takes them for (``14`` and ``"14"``).
     """
-    old = _mapping(resolve(before, before_parameters).get("Resources"))
-    new = _mapping(resolve(after, after_parameters).get("Resources"))
+    old = as_mapping(resolve(before, before_parameters).get("Resources"))
+    new = as_mapping(resolve(after, after_parameters).get("Resources"))
     changes: dict[str, tuple[PropertyChange, ...]] = {}
     for logical_id, resource in new.items():
         if logical_id not in old:
             continue
-        found = tuple(_resource_differences(_mapping(old[logical_id]), _mapping(resource)))
+        found = tuple(_resource_differences(as_mapping(old[logical_id]), as_mapping(resource)))
         if found:
             changes[logical_id] = found
     return changes
@@ -103,228 +82,24 @@ def setting_changes(
     return tuple(settings)
 
 
-def canonical(value: Any) -> str:
-    """Return JSON that is the same for all values that CloudFormation takes for the same."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
-
-
-def readable(value: Any) -> str:
-    """Return a template's value as a person would write it: text as it is, ``${Bucket.Arn}`` for references, else JSON.
-
-    Whatever is not text afterwards starts with ``{`` or ``[``.
-    """
-    if isinstance(value, Mapping) and len(value) == 1:
-        ((name, argument),) = value.items()
-        written = _written(name, argument)
-        if written is not None:
-            return written
-    if isinstance(value, Mapping | list | tuple):
-        return canonical(value)
-    return _scalar(value)
-
-
-def _written(name: Any, argument: Any) -> str | None:
-    """Return an intrinsic function in the notation of ``Fn::Sub``, or None if it cannot be told in that."""
-    match name, argument:
-        case "Ref", str():
-            return f"${{{argument}}}"
-        case "Fn::GetAtt", str():
-            return f"${{{argument}}}"
-        case "Fn::GetAtt", [str() as logical_id, str() as attribute]:
-            return f"${{{logical_id}.{attribute}}}"
-        case "Fn::Sub", str():
-            return argument
-        case "Fn::Sub", [str() as text, Mapping() as variables]:
-            known = {str(key): readable(item) for key, item in variables.items()}
-            return _VARIABLE.sub(lambda found: known.get(found[2], found[0]) if not found[1] else found[0], text)
-        case "Fn::Join", [str() as delimiter, list() as parts]:
-            return delimiter.join(readable(part) for part in parts)
-    return None
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "null" if value is None else str(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if value is None else _scalar(value)
-
-
 def _same(one: Any, other: Any) -> bool:
     return canonical(one) == canonical(other)
 
 
-def _is_function(value: Any) -> bool:
-    if not isinstance(value, Mapping) or len(value) != 1:
-        return False
-    name = str(next(iter(value)))
-    return name == "Ref" or name.startswith("Fn::")
-
-
-class _Resolver:
-    """Folds the parts of one template; conditions are evaluated once, when they are first asked for."""
-
-    def __init__(self, template: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
-        self._mappings = _mapping(template.get("Mappings"))
-        self._conditions = _mapping(template.get("Conditions"))
-        self._values = _parameter_values(template, parameters)
-        self._decided: dict[str, bool | None] = {}
-
-    def section(self, section: Any) -> Any:
-        """Resources or outputs, without those whose condition is false."""
-        if not isinstance(section, Mapping):
-            return section
-        return {
-            key: self.fold(item)
-            for key, item in section.items()
-            if self._condition(_mapping(item).get("Condition")) is not False
-        }
-
-    def fold(self, value: Any) -> Any:
-        """Return `value` with all that is known put in."""
-        if isinstance(value, list | tuple):
-            items = [self.fold(item) for item in value]
-            return [item for item in items if item != _NO_VALUE]
-        if not isinstance(value, Mapping):
-            return value
-        if _is_function(value):
-            ((name, argument),) = value.items()
-            return self._function(name, argument)
-        folded = {key: self.fold(item) for key, item in value.items()}
-        return {key: item for key, item in folded.items() if item != _NO_VALUE}
-
-    def _function(self, name: str, argument: Any) -> Any:
-        if name == "Ref":
-            known = isinstance(argument, str) and argument in self._values
-            return self._values[argument] if known else {name: argument}
-        if name == "Fn::If":
-            return self._if(argument)
-        if name == "Fn::Sub":
-            return self._sub(argument)
-        folded = self.fold(argument)
-        match name, folded:
-            case "Fn::Join", [str() as delimiter, list() as parts] if all(_is_literal(part) for part in parts):
-                return delimiter.join(_scalar(part) for part in parts)
-            case "Fn::FindInMap", [str() as table, top, second] if _is_literal(top) and _is_literal(second):
-                row = _mapping(_mapping(self._mappings.get(table)).get(_scalar(top)))
-                return self.fold(row[_scalar(second)]) if _scalar(second) in row else {name: folded}
-            case "Fn::Select", [index, list() as items] if _scalar(index).isdecimal():
-                return items[int(_scalar(index))] if int(_scalar(index)) < len(items) else {name: folded}
-            case "Fn::Split", [str() as delimiter, str() as text] if delimiter:
-                return text.split(delimiter)
-        return {name: folded}
-
-    def _if(self, argument: Any) -> Any:
-        if not isinstance(argument, list) or len(argument) != 3:  # noqa: PLR2004  condition, then, else
-            return {"Fn::If": self.fold(argument)}
-        condition, then, otherwise = argument
-        decided = self._condition(condition)
-        if decided is None:
-            # A branch of AWS::NoValue must not vanish here, else the branches would change places.
-            return {"Fn::If": [condition, self.fold(then), self.fold(otherwise)]}
-        return self.fold(then if decided else otherwise)
-
-    def _sub(self, argument: Any) -> Any:
-        match argument:
-            case str() as text:
-                variables: dict[str, Any] = {}
-            case [str() as text, Mapping() as given]:
-                variables = {str(key): self.fold(item) for key, item in given.items()}
-            case _:
-                return {"Fn::Sub": self.fold(argument)}
-        known = {**self._values, **variables}
-        known = {name: item for name, item in known.items() if _is_literal(item)}
-        names = {found[2] for found in _VARIABLE.finditer(text) if not found[1]}
-        if names <= known.keys():
-            return _VARIABLE.sub(lambda found: f"${{{found[2]}}}" if found[1] else _scalar(known[found[2]]), text)
-
-        def put(found: re.Match[str]) -> str:
-            if found[1] or found[2] not in known:
-                return found[0]
-            # The text stays an argument of Fn::Sub, so what comes in from outside must not be read as a variable.
-            return _scalar(known[found[2]]).replace("${", "${!")
-
-        left = {name: item for name, item in variables.items() if name in names - known.keys()}
-        rest = _VARIABLE.sub(put, text)
-        return {"Fn::Sub": [rest, left]} if left else {"Fn::Sub": rest}
-
-    def _condition(self, name: Any) -> bool | None:
-        """Whether the named condition holds; None if that is not known, or there is no such condition."""
-        if not isinstance(name, str) or name not in self._conditions:
-            return None
-        if name not in self._decided:
-            # Undecided while it is being evaluated, so that conditions which name each other come to an end.
-            self._decided[name] = None
-            self._decided[name] = self._holds(self._conditions[name])
-        return self._decided[name]
-
-    def _holds(self, expression: Any) -> bool | None:
-        match expression:
-            case {"Condition": name}:
-                return self._condition(name)
-            case {"Fn::Not": [one]}:
-                inner = self._holds(one)
-                return None if inner is None else not inner
-            case {"Fn::And": list() as parts}:
-                held = [self._holds(part) for part in parts]
-                return False if False in held else (None if None in held else True)
-            case {"Fn::Or": list() as parts}:
-                held = [self._holds(part) for part in parts]
-                return True if True in held else (None if None in held else False)
-            case {"Fn::Equals": [one, other]}:
-                one, other = self.fold(one), self.fold(other)
-                # A masked value is not known here, only to AWS.
-                known = _is_literal(one) and _is_literal(other) and MASK not in {_scalar(one), _scalar(other)}
-                return _scalar(one) == _scalar(other) if known else None
-        return None
-
-
-def _is_literal(value: Any) -> bool:
-    return isinstance(value, str | int | float)
-
-
-def _parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {key: value for key, value in given.items() if key.startswith("AWS::")}
-    for name, declared in _mapping(template.get("Parameters")).items():
-        declaration = _mapping(declared)
-        kind = str(declaration.get("Type", ""))
-        if _scalar(declaration.get("NoEcho")).lower() == "true":
-            values[name] = MASK
-        elif name in given or "Default" in declaration:
-            value = given.get(name, declaration.get("Default"))
-            if kind.startswith("AWS::SSM::Parameter::Value"):
-                values[name] = f"{{{{resolve:ssm:{_scalar(value)}}}}}"
-            elif isinstance(value, str) and (kind == "CommaDelimitedList" or kind.startswith("List<")):
-                values[name] = [item.strip() for item in value.split(",")] if value else []
-            else:
-                values[name] = value
-    return values
-
-
 def _shown_parameters(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    values = _parameter_values(template, given)
+    values = parameter_values(template, given)
     return {name: value for name, value in values.items() if not name.startswith("AWS::")}
 
 
 def _outputs(template: Mapping[str, Any]) -> dict[str, Any]:
     """Return the outputs' values by name, and whatever else an output has by dotted name."""
     outputs: dict[str, Any] = {}
-    for name, output in _mapping(template.get("Outputs")).items():
-        for key, value in _mapping(output).items():
+    for name, output in as_mapping(template.get("Outputs")).items():
+        for key, value in as_mapping(output).items():
             if key == "Value":
                 outputs[name] = value
             elif key == "Export":
-                outputs[f"{name}.Export.Name"] = _mapping(value).get("Name", value)
+                outputs[f"{name}.Export.Name"] = as_mapping(value).get("Name", value)
             elif key != "Condition":
                 outputs[f"{name}.{key}"] = value
     return outputs
@@ -338,7 +113,7 @@ def _settings(prefix: str, before: Mapping[str, Any], after: Mapping[str, Any]) 
 
 
 def _resource_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[PropertyChange]:
-    yield from _differences(_mapping(before.get("Properties")), _mapping(after.get("Properties")), "")
+    yield from _differences(as_mapping(before.get("Properties")), as_mapping(after.get("Properties")), "")
     for name in dict.fromkeys((*before, *after)):
         if name == "Properties":
             continue
@@ -361,7 +136,7 @@ def _differences(before: Any, after: Any, path: str) -> Iterator[PropertyChange]
             yield PropertyChange(path, before, after)
     elif _same(before, after):
         return
-    elif isinstance(before, Mapping) and isinstance(after, Mapping) and not _is_function(before) | _is_function(after):
+    elif isinstance(before, Mapping) and isinstance(after, Mapping) and not is_function(before) | is_function(after):
         for key in dict.fromkeys((*before, *after)):
             yield from _differences(before.get(key, ABSENT), after.get(key, ABSENT), _below(path, key))
     elif isinstance(before, list) and isinstance(after, list):

@@ -159,11 +159,18 @@ def test_in_text_format_data_goes_to_stdout_and_there_are_no_records(capsys):
     assert capsys.readouterr().out == "Name  x\n"
 
 
-def test_an_error_of_a_deployment_shows_the_diagnosis_and_then_the_hint(capsys):
+def test_an_error_of_a_deployment_shows_the_hint_and_has_awss_reason_as_the_last_word(capsys):
     Output().error(DeployFailed("Slc failed", hint="look", diagnosis=DIAGNOSIS))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "error: Slc failed"
-    assert lines.index("  reason:        taken") < lines.index("hint: look")
+    assert lines == [
+        "error: Slc failed",
+        "",
+        "hint: look",
+        "",
+        "Why stack Slc ended in ROLLBACK_COMPLETE:",
+        "  first failure  Bucket",
+        "  reason         taken",
+    ]
 
 
 def test_an_error_with_several_lines_keeps_them_and_nothing_that_a_terminal_would_obey(capsys):

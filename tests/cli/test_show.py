@@ -146,6 +146,42 @@ def test_settings_have_a_block_of_their_own():
     ]
 
 
+NEW_SETTINGS = (
+    Setting("parameters.Url", ABSENT, "https://a"),
+    Setting("outputs.ProjectName", ABSENT, "x"),
+    Setting("tags.outputs.a", ABSENT, "1"),
+    Setting("termination-protection", before=False, after=True),
+)
+
+
+def test_of_a_new_stack_neither_parameters_nor_outputs_are_listed_or_counted():
+    assert planned(kind="CREATE", settings=NEW_SETTINGS)[2:] == [
+        "Settings:",
+        '  + tags.outputs.a: "1"',
+        "  ~ termination-protection: false → true",
+        "",
+        "0 to add, 0 to change, 0 to remove, 2 settings",
+    ]
+
+
+def test_a_new_stack_with_parameters_and_outputs_only_has_no_block_of_settings():
+    assert planned(kind="CREATE", settings=NEW_SETTINGS[:2]) == [
+        "Plan for stack Slc (new)",
+        "",
+        "0 to add, 0 to change, 0 to remove",
+    ]
+
+
+def test_an_update_lists_new_parameters_and_outputs():
+    assert planned(settings=NEW_SETTINGS[:2])[2:] == [
+        "Settings:",
+        '  + parameters.Url: "https://a"',
+        '  + outputs.ProjectName: "x"',
+        "",
+        "0 to add, 0 to change, 0 to remove, 2 settings",
+    ]
+
+
 def test_access_that_widens_is_called_out():
     broadenings = (Broadening("iam-trust", "R", "role R can be assumed by everyone", public=True),)
     assert planned(broadenings=broadenings)[2:4] == [
@@ -197,7 +233,7 @@ def test_an_event_of_a_nested_stack_names_that_stack():
     assert "Slc-Nested-1/CodeBuild" in line
 
 
-def test_a_diagnosis_ends_with_the_reason_and_what_to_do():
+def test_a_diagnosis_tells_what_failed_and_the_way_out_and_ends_with_awss_reason():
     block = plain(
         show.diagnosis(
             Diagnosis(
@@ -213,13 +249,17 @@ def test_a_diagnosis_ends_with_the_reason_and_what_to_do():
         )
     )
     assert block == [
-        "Stack Slc ended in ROLLBACK_COMPLETE",
-        "  first failure: Bucket AWS::S3::Bucket",
-        "  status:        CREATE_FAILED",
-        "  physical id:   name",
-        "  reason:        it is taken",
-        "  hint:          rename it",
+        "Why stack Slc ended in ROLLBACK_COMPLETE:",
+        "  first failure  Bucket AWS::S3::Bucket",
+        "  status         CREATE_FAILED",
+        "  physical id    name",
+        "  way out        rename it",
+        "  reason         it is taken",
     ]
+
+
+def test_a_diagnosis_without_a_reason_says_that_aws_gave_none():
+    assert plain(show.diagnosis(Diagnosis("Slc", "ROLLBACK_COMPLETE")))[-1] == "  reason         AWS gave none"
 
 
 def test_a_finding_names_template_rule_and_line():

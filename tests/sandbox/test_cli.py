@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner  # noqa: TID251  (click's own way to test a command)
+from click.testing import CliRunner
 
 from exasol_ci_setup import sandbox
 from exasol_ci_setup.cli.sandbox import sandbox as group
@@ -17,7 +17,7 @@ from exasol_ci_setup.errors import InputError, SandboxError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from click.testing import Result  # noqa: TID251
+    from click.testing import Result
 
 pytestmark = pytest.mark.live
 

@@ -8,7 +8,7 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
-from exasol_ci_setup.sandbox.codebuild import api_spelling
+from exasol_ci_setup.sandbox.codebuild_types import api_spelling
 from tests.sandbox.stacks import CREDENTIALS, buckets, deploy, events, project
 
 if TYPE_CHECKING:

@@ -191,7 +191,7 @@ def test_a_record_of_another_server_is_not_taken_for_the_sandbox(state_dir: Path
 def test_a_record_that_a_killed_sandbox_left_is_no_obstacle(state_dir: Path) -> None:
     first = sandbox.ensure()
     os.kill(first.pid, signal.SIGKILL)
-    while sandbox.find() is not None:
+    while daemon._runs(state_dir):
         time.sleep(0.01)
     assert (state_dir / daemon.ENDPOINT_FILE).exists()
     assert sandbox.stop() is False

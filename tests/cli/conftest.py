@@ -1,0 +1,63 @@
+"""The program as a test runs it: in this process, with an account in the sandbox or with none."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from exasol_ci_setup.cli.main import PROGRAM, cli
+from exasol_ci_setup.cli.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from exasol_ci_setup.aws import Account
+
+
+@dataclass
+class Ran:
+    """What a run of the program left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The JSON objects on stdout; fails if there is anything else."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+@pytest.fixture
+def program() -> Iterator[Callable[..., Ran]]:
+    """Run the program with these arguments; `account` takes the place of the one that the options would lead to."""
+
+    def run(*arguments: str, account: Account | None = None) -> Ran:
+        session = Session()
+        if account is not None:
+            # A cached property: what is there already is not looked for.
+            session.__dict__["account"] = account
+        result = CliRunner().invoke(cli, arguments, prog_name=PROGRAM, obj=session)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ran(result.exit_code, result.stdout, result.stderr)
+
+    yield run
+    # Its handler writes to the stream of a run that is over.
+    logging.getLogger().handlers.clear()
+    logging.getLogger("exasol_ci_setup").setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def here(program: Callable[..., Ran], live: Account) -> Callable[..., Ran]:
+    """Run the program on an account of its own in the sandbox."""
+
+    def run(*arguments: str) -> Ran:
+        return program(*arguments, account=live)
+
+    return run

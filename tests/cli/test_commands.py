@@ -1,0 +1,136 @@
+"""What holds for every command: its help, its options, its place in the documentation."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from exasol_ci_setup.cli.constructs import NAMES, OPTIONS
+from exasol_ci_setup.cli.main import COMMANDS, PROGRAM, cli
+
+ROOT = Path(__file__).parents[2]
+ROWS = {name: text for section in COMMANDS.values() for name, _, text in section}
+
+
+def all_commands() -> dict[str, click.Command]:
+    """Every command with the words that call it, those in groups too."""
+    context = click.Context(cli)
+    found: dict[str, click.Command] = {}
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found |= {f"{name} {inner}": each for inner, each in command.commands.items()}
+        found[name] = command
+    return found
+
+
+ALL = all_commands()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_command_explains_itself(name, program):
+    ran = program(*name.split(), "--help")
+
+    assert ran.code == 0
+    assert ran.stdout.startswith(f"Usage: {PROGRAM} {name}")
+    assert not ran.stderr
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_option_has_help(name):
+    command = ALL[name]
+
+    assert command.help
+    assert [p.name for p in command.params if isinstance(p, click.Option) and not p.help] == []
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_overview_says_what_the_commands_own_help_says(name):
+    assert ALL[name].help.splitlines()[0].rstrip(".") == ROWS[name]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_command_is_in_the_documentation(name):
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+    assert any(re.search(rf"{PROGRAM}[^\n`]* {name}\b", page.read_text(encoding="utf-8")) for page in pages)
+
+
+@pytest.mark.parametrize("kind", OPTIONS, ids=NAMES.get)
+def test_a_constructs_options_are_the_fields_of_its_model(kind):
+    @click.command()
+    def command(**_values):
+        pass
+
+    for option in OPTIONS[kind]:
+        option(command)
+    given = {parameter.name for parameter in command.params} | {
+        p.name for p in getattr(command, "__click_params__", [])
+    }
+
+    # Its ARN is looked up, and the stack's name is an alias.
+    assert given == {*kind.model_fields, "stack_name"} - {"docker_secret_arn", "stack"}
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if not name.startswith("sandbox") and name != "diff"])
+def test_every_command_that_talks_to_aws_takes_the_options_for_it(name):
+    options = {option for parameter in ALL[name].params for option in parameter.opts}
+
+    assert options >= {"--aws-profile", "--region", "--log-level", "--output", "--sandbox"}
+
+
+def test_an_unknown_command_is_bad_usage(program):
+    ran = program("deploy-everything")
+
+    assert ran.code == 2
+    assert "No such command 'deploy-everything'" in ran.stderr
+    assert not ran.stdout
+
+
+def test_the_version_is_the_packages(program):
+    from exasol_ci_setup import __version__
+
+    assert program("--version").stdout == f"{PROGRAM} {__version__}\n"
+
+
+def test_the_changelogs_top_version_is_the_packages():
+    from exasol_ci_setup import __version__
+
+    found = re.search(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert found
+    assert found[1] == __version__
+
+
+def test_help_imports_nothing_heavy():
+    check = (
+        "import sys\n"
+        "from exasol_ci_setup.cli.main import cli\n"
+        "cli.main(['--help'], standalone_mode=False)\n"
+        "heavy = {'boto3', 'botocore', 'cfnlint', 'pydantic', 'jinja2', 'yaml', 'rich', 'ministack', 'hypercorn'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+
+    assert ran.stderr == "[]\n"
+
+
+def test_an_offline_validation_does_not_import_boto3():
+    check = (
+        "import sys\n"
+        "from exasol_ci_setup.cli.main import cli\n"
+        "cli.main(['validate-ci-build', '--offline', '--project', 'P', '--project-url', 'https://github.com/a/b'],"
+        " standalone_mode=False)\n"
+        "print('boto3' in sys.modules)\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "False\n"

@@ -1,0 +1,304 @@
+"""`deploy-*` and `validate-*` as a user types them."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from exasol_ci_setup import templates
+
+URL = "https://github.com/exasol/script-languages-release"
+OTHER = "https://github.com/exasol/other"
+CI = ("deploy-ci-build", "--project", "Slc", "--project-url")
+CREDENTIALS = (
+    "deploy-source-credentials",
+    *("--secret-name", "github", "--secret-user-key", "user", "--secret-token-key", "token"),
+)
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def ready(here):
+    """The program, on an account with source credentials and a CI stack."""
+    assert here(*CREDENTIALS, "--yes", "--no-lint").code == 0
+    assert here(*CI, URL, "--yes", "--no-lint").code == 0
+    return here
+
+
+def test_the_source_credentials_are_deployed_under_their_own_name(here, live):
+    ran = here(*CREDENTIALS, "--yes")
+
+    assert ran.code == 0
+    assert ran.stdout.startswith("SourceCredentialArn  arn:aws:codebuild:")
+    assert live.client("cloudformation").describe_stacks(StackName="SLCSourceCredentials")["Stacks"]
+
+
+def test_a_ci_stack_is_deployed_with_its_plan_events_and_outputs(here):
+    here(*CREDENTIALS, "--yes", "--no-lint")
+
+    ran = here(*CI, URL, "--yes")
+
+    assert ran.code == 0
+    assert re.search(r"^ProjectName +SlcCodeBuild$", ran.stdout, re.MULTILINE)
+    assert "+ CodeBuild" in ran.stderr
+    assert re.search(r"CREATE_COMPLETE +Slc +AWS::CloudFormation::Stack", ran.stderr)
+    assert "stack Slc is deployed" in ran.stderr
+    assert "\x1b" not in ran.stdout + ran.stderr
+
+
+def test_the_same_again_says_that_there_is_nothing_to_do(ready, live):
+    ran = ready(*CI, URL, "--yes", "--no-lint")
+
+    assert ran.code == 0
+    assert "nothing to do" in ran.stderr
+    assert "SlcCodeBuild" in ran.stdout
+    assert live.client("cloudformation").list_change_sets(StackName="Slc")["Summaries"] == []
+
+
+def test_a_plan_goes_to_stdout_and_changes_nothing(ready, live):
+    ran = ready(*CI, OTHER, "--plan", "--no-lint")
+
+    assert ran.code == 0
+    assert f'Source.Location: "{URL}" → "{OTHER}"' in ran.stdout
+    assert "nothing was changed" in ran.stderr
+    project = live.client("codebuild").batch_get_projects(names=["SlcCodeBuild"])["projects"][0]
+    assert project["source"]["location"] == URL
+
+
+def test_json_is_one_object_a_line_and_nothing_else(ready):
+    ran = ready(*CI, OTHER, "--yes", "--output", "json")
+
+    assert ran.code == 0
+    assert {record["schema"] for record in ran.records} == {"exasol-ci-setup/1"}
+    kinds = [record["type"] for record in ran.records]
+    assert kinds[0] == "plan"
+    assert kinds[-2:] == ["outputs", "result"]
+    assert set(kinds[1:-2]) == {"event"}
+    (change,) = [change for change in ran.records[0]["changes"] if change["logical_id"] == "CodeBuild"]
+    assert {"path": "Source.Location", "before": URL, "after": OTHER}.items() <= next(
+        found.items() for found in change["properties"] if found["path"] == "Source.Location"
+    )
+    assert ran.records[-1] == {
+        "type": "result",
+        "schema": "exasol-ci-setup/1",
+        "status": "deployed",
+        "stack_name": "Slc",
+        "changed": True,
+    }
+
+
+def test_a_failure_in_json_is_the_last_object_with_its_exit_code(here):
+    ran = here(*CI, URL, "--yes", "--no-lint", "--output", "json")  # without source credentials
+
+    assert ran.code == 1
+    assert ran.records[-1]["type"] == "error"
+    assert ran.records[-1]["exit_code"] == 1
+    assert ran.records[-1]["diagnosis"]["logical_id"] == "CodeBuild"
+
+
+def test_a_failed_creation_ends_with_the_resource_and_awss_reason(here, somebody_else):
+    somebody_else.client("s3").create_bucket(
+        Bucket="a-bucket-of-others", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    here(*CREDENTIALS, "--yes", "--no-lint")
+
+    ran = here(*CI, URL, "--yes", "--no-lint", "--bucket-name", "a-bucket-of-others")
+
+    assert ran.code == 1
+    last = ran.stderr.rstrip().splitlines()[-5:]
+    assert "first failure  ArtifactsBucket AWS::S3::Bucket" in "\n".join(last)
+    assert last[-1].startswith("  reason")
+    assert "already" in last[-1]
+
+    again = here(*CI, URL, "--yes", "--no-lint")
+
+    assert again.code == 1
+    assert "ROLLBACK_COMPLETE" in again.stderr
+    assert "--recreate-failed" in again.stderr
+
+    taken = here(*CI, URL, "--yes", "--no-lint", "--recreate-failed")
+
+    assert taken.code == 0
+    assert "SlcCodeBuild" in taken.stdout
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_done(here, live):
+    ran = here(*CREDENTIALS, "--no-lint")
+
+    assert ran.code == 2
+    assert "there is no terminal" in ran.stderr
+    assert "--yes" in ran.stderr
+    assert live.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_yes_does_not_approve_more_access_where_nobody_can_be_asked(ready):
+    wider = (*CI, URL, "--yes", "--no-lint", "--docker-secret", "github")
+
+    ran = ready(*wider)
+
+    assert ran.code == 1
+    assert "more access than there was" in ran.stderr
+    assert "Access that widens" in ran.stderr
+    assert ready(*CI, URL, "--plan", "--no-lint").stderr.count("nothing to do") == 1
+
+    assert ready(*wider, "--allow-broadening").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        (("--project", "a b: c", "--project-url", URL), "letters, digits and hyphens"),
+        (("--project", "Slc", "--project-url", "no url"), "https URL of a repository"),
+        (("--project", "Slc", "--project-url", "https://user:pw@github.com/a/b"), "https URL of a repository"),
+        (("--project", "Slc", "--project-url", URL, "--timeout", "30"), "write a number with its unit"),
+        (("--project", "Slc", "--project-url", URL, "--tag", "x"), "write KEY=VALUE"),
+        (("--project", "Slc", "--project-url", URL, "--tag", "aws:x=y"), "reserved"),
+        (("--project", "Slc", "--project-url", URL, "--docker-secret", "nosuch"), "does not exist in eu-central-1"),
+        (("--project", "Slc"), "Missing option '--project-url'"),
+    ],
+)
+def test_bad_input_is_refused_with_its_rule(here, arguments, rule):
+    ran = here("deploy-ci-build", *arguments)
+
+    assert ran.code == 2
+    assert rule in ran.stderr
+    assert "pw@" not in ran.stderr
+    assert not ran.stdout
+
+
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_an_unknown_profile_is_named_with_those_that_exist(program, tmp_path, monkeypatch, by):
+    config = tmp_path / "config"
+    config.write_text("[profile build]\nregion = eu-central-1\n[profile play]\nregion = eu-central-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+
+    if by == "environment":
+        monkeypatch.setenv("AWS_PROFILE", "nosuch")
+
+    ran = program(*CI, URL, *(("--aws-profile", "nosuch") if by == "option" else ()))
+
+    assert ran.code == 4
+    assert "'nosuch' does not exist" in ran.stderr
+    assert "build, play" in ran.stderr
+
+
+def test_a_missing_region_and_missing_credentials_are_told_apart(program):
+    nowhere = program(*CI, URL)
+    nobody = program(*CI, URL, "--region", "eu-central-1")
+
+    assert (nowhere.code, nobody.code) == (4, 4)
+    assert "no AWS region is set" in nowhere.stderr
+    assert "no AWS credentials were found" in nobody.stderr
+
+
+@pytest.mark.parametrize("kind", ["ci-build", "release-build"])
+def test_a_template_is_valid_without_aws(program, kind):
+    ran = program(f"validate-{kind}", "--offline", "--project", "Slc", "--project-url", URL)
+
+    assert ran.code == 0
+    assert "valid" in ran.stderr
+    assert not ran.stdout
+
+
+def test_a_template_can_be_read_before_it_runs(program):
+    ran = program("validate-ci-build", "--offline", "--print-template", "--project", "Slc", "--project-url", URL)
+
+    parsed = templates.parse(ran.stdout)
+    assert parsed["Resources"]["CodeBuild"]["Properties"]["Source"]["Location"] == URL
+
+
+def test_a_template_is_shown_to_cloudformation(here):
+    ran = here("validate-release-build", "--project", "Slc", "--project-url", URL, "--output", "json")
+
+    assert ran.code == 0
+    assert ran.records[-1]["status"] == "valid"
+
+
+def test_the_source_credentials_template_is_valid(here):
+    ran = here("validate-source-credentials", *CREDENTIALS[1:])
+
+    assert ran.code == 0
+
+
+def test_a_stack_may_have_another_name(here):
+    here(*CREDENTIALS, "--yes", "--no-lint")
+
+    ran = here(*CI, URL, "--yes", "--no-lint", "--stack-name", "SlcCIBuild")
+
+    assert ran.code == 0
+    assert "stack SlcCIBuild is deployed" in ran.stderr
+
+
+def test_no_secret_is_written_anywhere(here):
+    ran = here(*CREDENTIALS, "--yes", "--log-level", "debug", "--output", "json")
+
+    assert ran.code == 0
+    for secret in ("dummy-token", "dummy-access-token"):
+        assert secret not in ran.stdout + ran.stderr
+
+
+def in_a_terminal(arguments, answer, environment):
+    """Run the program with a terminal on all three streams, answer its question, and return its exit code and output."""
+    main, child = pty.openpty()
+    # Only the terminal that is a session's own turns Ctrl-C into a signal.
+    begin = (
+        "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from exasol_ci_setup.cli.main import main; main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", begin, *arguments],
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        env={**os.environ, **environment, "TERM": "xterm", "COLUMNS": "120"},
+        start_new_session=True,
+    )
+    os.close(child)
+    said = b""
+    answered = False
+    while True:
+        try:
+            chunk = os.read(main, 4096)
+        except OSError:  # what Linux says when the other side is closed
+            break
+        if not chunk:
+            break
+        said += chunk
+        if not answered and b"[y/N]" in said:
+            os.write(main, answer)
+            answered = True
+    os.close(main)
+    return process.wait(), said.decode()
+
+
+@pytest.fixture
+def environment(server, account_id):
+    return {
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": account_id,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "eu-central-1",
+    }
+
+
+def test_in_a_terminal_the_plan_is_asked_about_and_followed_in_colour(environment):
+    code, said = in_a_terminal([*CREDENTIALS, "--no-lint"], b"y\n", environment)
+
+    assert code == 0, said
+    assert "Go on? [y/N]" in said
+    assert "\x1b[" in said
+    assert "CREATE_COMPLETE" in said
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 1), (b"\n", 1), (b"\x03", 130), (b"\x04", 1)])
+def test_a_declined_plan_leaves_nothing(environment, live, answer, code):
+    ended, said = in_a_terminal([*CREDENTIALS, "--no-lint"], answer, environment)
+
+    assert ended == code
+    assert "[y/N]" in said
+    assert live.client("cloudformation").describe_stacks()["Stacks"] == []

@@ -1,0 +1,189 @@
+"""`health` as a person and a program read it, and what it never shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exasol_ci_setup.health import SUBJECTS
+from tests.answers import ACCOUNT_ID, AwsError
+
+ROOT = Path(__file__).parents[2]
+ARN = f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT_ID}:secret:Dockerhub-abcdef"
+USER, TOKEN = "the-user-of-docker", "the-token-of-docker"
+CODES = [subject.code for subject in SUBJECTS]
+
+
+@pytest.fixture
+def account(answers, monkeypatch, tmp_path):
+    """An account in order but for CodeBuild's access to GitHub, on a machine without Docker."""
+    answers.on(
+        "sts", "GetCallerIdentity", {"Account": ACCOUNT_ID, "Arn": f"arn:aws:iam::{ACCOUNT_ID}:user/jo", "UserId": "A"}
+    )
+    answers.on("cloudformation", "DescribeStacks", AwsError("ValidationError", "Stack does not exist"))
+    answers.on("codebuild", "ListProjects", {"projects": []})
+    answers.on("codebuild", "ListSourceCredentials", {"sourceCredentialsInfos": []})
+    answers.on("secretsmanager", "DescribeSecret", {"ARN": ARN, "Name": "Dockerhub"})
+    answers.on(
+        "secretsmanager",
+        "GetSecretValue",
+        {"ARN": ARN, "SecretString": json.dumps({"User": USER, "AccessToken": TOKEN})},
+    )
+    (tmp_path / "aws").write_text("#!/bin/sh\necho aws-cli/2.30.1 Python/3.13\n", encoding="utf-8")
+    (tmp_path / "aws").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    return answers.account
+
+
+def same_everywhere(text, tmp_path):
+    """What is this machine's own, replaced."""
+    text = re.sub(r"exasol-ci-setup \S+, Python \S+ on \w+ \w+", "VERSIONS", text)
+    return text.replace(str(tmp_path), "PATH")
+
+
+def test_the_checks_read_as_an_aligned_list_with_what_to_do(program, account, tmp_path):
+    ran = program("health", account=account)
+
+    assert ran.code == 0
+    assert (
+        same_everywhere(ran.stdout, tmp_path)
+        == f"""\
+ok       E-CI-01  platform and Python  VERSIONS
+ok       E-CI-02  AWS CLI              aws-cli/2.30.1 at PATH/aws
+ok       E-CI-03  AWS profile          none was asked for: AWS's default chain of credentials is used
+ok       E-CI-04  AWS region           eu-central-1
+ok       E-CI-05  AWS credentials      arn:aws:iam::{ACCOUNT_ID}:user/jo in account {ACCOUNT_ID}
+ok       E-CI-06  clock                within a minute of AWS
+ok       E-CI-07  CloudFormation       answers in eu-central-1 and allows cloudformation:DescribeStacks
+ok       E-CI-08  CodeBuild            answers in eu-central-1 and allows codebuild:ListProjects
+ok       E-CI-09  Secrets Manager      answers in eu-central-1 and allows secretsmanager:DescribeSecret
+ok       E-CI-10  Docker secret        secret 'Dockerhub' has the keys User and AccessToken
+warning  E-CI-11  source credentials   CodeBuild has no access to GitHub in eu-central-1: \
+deploy-ci-build fails unless it is given --connection-arn
+                  fix: run `exasol-ci-setup deploy-source-credentials --secret-name NAME --secret-user-key KEY \
+--secret-token-key KEY`, or pass --connection-arn to deploy-ci-build
+ok       E-CI-12  templates            ci_build.yaml, release_build.yaml, source_credentials.yaml: no finding in eu-central-1
+warning  E-CI-13  Docker engine        unix:///nowhere/docker.sock does not answer: no such file or directory
+                  fix: install and start Docker, or set DOCKER_HOST; only needed to run containers on this machine
+"""
+    )
+    assert ran.stderr == "\n0 problems, 2 warnings, 11 ok\n"
+
+
+def test_the_machine_form_has_one_record_a_check_and_a_result(program, account):
+    ran = program("health", "--output", "json", account=account)
+
+    assert ran.code == 0
+    *checks, result = ran.records
+    assert [check["code"] for check in checks] == CODES
+    assert {check["type"] for check in checks} == {"problem"}
+    assert checks[3] == {
+        "type": "problem",
+        "schema": "exasol-ci-setup/1",
+        "code": "E-CI-04",
+        "name": "AWS region",
+        "status": "ok",
+        "message": "eu-central-1",
+        "fix": "",
+    }
+    assert result == {
+        "type": "result",
+        "schema": "exasol-ci-setup/1",
+        "status": "healthy",
+        "problems": 0,
+        "warnings": 2,
+        "ok": 11,
+    }
+
+
+def test_a_problem_makes_the_exit_code_1_and_the_summary_counts_it(program, account, answers):
+    answers.on("codebuild", "ListProjects", AwsError("AccessDeniedException", "no\x1b[31m way"))
+
+    ran = program("health", account=account)
+
+    assert ran.code == 1
+    assert "problem  E-CI-08  CodeBuild            AWS does not allow ListProjects: no\\x1b[31m way\n" in ran.stdout
+    assert ran.stderr == "\n1 problem, 2 warnings, 10 ok\n"
+
+
+def test_the_docker_secret_may_have_another_name(program, account, answers):
+    program("health", "--docker-secret", "mine", account=account)
+
+    assert answers.of("DescribeSecret") == answers.of("GetSecretValue") == [{"SecretId": "mine"}]
+
+
+@pytest.mark.parametrize(
+    ("reply", "style"),
+    [
+        ({"ARN": ARN, "SecretString": json.dumps({"User": USER, "AccessToken": TOKEN})}, "json"),
+        ({"ARN": ARN, "SecretString": json.dumps({"User": USER, TOKEN: ""})}, "text"),
+        ({"ARN": ARN, "SecretString": f'{{"User": "{USER}", "AccessToken": {TOKEN}}}'}, "text"),
+    ],
+)
+def test_nothing_of_the_secrets_value_is_ever_shown_or_logged(program, account, answers, caplog, reply, style):
+    answers.on("secretsmanager", "GetSecretValue", reply)
+
+    ran = program("health", "--log-level", "debug", "--output", style, account=account)
+
+    assert answers.of("GetSecretValue")
+    everything = ran.stdout + ran.stderr + caplog.text
+    assert "E-CI-10" in everything
+    assert USER not in everything
+    assert TOKEN not in everything
+
+
+def test_an_unknown_profile_is_one_of_the_problems_and_does_not_end_the_list(program):
+    ran = program("health", "--aws-profile", "nosuch", "--region", "eu-central-1")
+
+    assert ran.code == 1
+    assert re.findall(r"E-CI-\d+", ran.stdout) == CODES
+    assert "problem  E-CI-03  AWS profile          AWS profile 'nosuch' does not exist" in ran.stdout
+
+
+def test_an_unknown_profile_of_the_environment_is_a_problem_too(program, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "nosuch")
+
+    ran = program("health", "--output", "json")
+
+    assert ran.code == 1
+    assert [check["code"] for check in ran.records[:-1]] == CODES
+    assert ran.records[2]["status"] == "problem"
+    assert "nosuch" in ran.records[2]["message"]
+
+
+@pytest.mark.live
+def test_in_the_sandbox_there_is_no_problem(program, live):
+    ran = program("health", "--output", "json", account=live)
+
+    assert ran.code == 0
+    assert {check["status"] for check in ran.records[2:10]} == {"ok"}
+
+
+def test_without_any_aws_set_up_every_check_is_listed_with_a_fix_for_each_problem(tmp_path):
+    environment = {"HOME": str(tmp_path), "PATH": os.defpath, "PYTHONPATH": str(ROOT)}
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "exasol_ci_setup", "health"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert ran.returncode == 1, ran.stderr
+    assert re.findall(r"E-CI-\d+", ran.stdout) == CODES
+    lines = ran.stdout.splitlines()
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith(("warning", "problem")):
+            assert following.strip().startswith("fix: ")
+    assert "no AWS region is set" in ran.stdout
+    assert re.fullmatch(r"\n\d+ problems, \d+ warnings?, \d+ ok\n", ran.stderr)

@@ -1,0 +1,155 @@
+"""`list`, `status`, `outputs`, `watch`, `diff` and `delete` as a user types them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+URL = "https://github.com/exasol/script-languages-release"
+RELEASE = ("deploy-release-build", "--project", "Slc", "--project-url", URL, "--yes", "--no-lint")
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def ready(here):
+    """The program, on an account with a release stack."""
+    assert here(*RELEASE).code == 0
+    return here
+
+
+def test_only_the_stacks_of_this_tool_are_listed(ready, live):
+    live.client("cloudformation").create_stack(
+        StackName="Theirs", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
+    )
+
+    ran = ready("list")
+
+    assert ran.code == 0
+    assert "SlcRelease" in ran.stdout
+    assert "Theirs" not in ran.stdout
+
+
+def test_an_empty_list_says_so_and_prints_nothing(here):
+    ran = here("list")
+
+    assert ran.code == 0
+    assert not ran.stdout
+    assert "no stack in eu-central-1" in ran.stderr
+
+
+def test_the_status_of_a_stack_tells_all_of_it(ready):
+    ran = ready("status", "SlcRelease")
+
+    assert "CREATE_COMPLETE" in ran.stdout
+    assert "SlcReleaseCodeBuild" in ran.stdout
+    assert ready("status", "--output", "json").records[0]["status"] == "CREATE_COMPLETE"
+
+
+@pytest.mark.parametrize("command", [("status",), ("outputs",), ("watch",)])
+def test_a_stack_that_is_not_there_is_an_error(here, command):
+    ran = here(*command, "Nowhere")
+
+    assert ran.code == 1
+    assert "'Nowhere' does not exist in eu-central-1" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("style", "read"),
+    [
+        ("json", json.loads),
+        ("yaml", yaml.safe_load),
+        ("env", lambda text: dict(line.split("=", 1) for line in text.splitlines())),
+        ("text", lambda text: dict(line.split() for line in text.splitlines())),
+    ],
+)
+def test_outputs_are_printed_in_every_format(ready, style, read):
+    ran = ready("outputs", "SlcRelease", "--format", style)
+
+    assert ran.code == 0
+    assert read(ran.stdout)["ProjectName"] == "SlcReleaseCodeBuild"
+
+
+def test_watching_shows_the_last_operation_with_its_exit_code(ready, here):
+    ran = ready("watch", "SlcRelease")
+
+    assert ran.code == 0
+    assert "CREATE_COMPLETE" in ran.stderr
+
+    failed = here("deploy-ci-build", "--project", "Bad", "--project-url", URL, "--yes", "--no-lint")
+    again = here("watch", "Bad")
+
+    assert (failed.code, again.code) == (1, 1)
+    assert failed.stderr.splitlines()[-1] == again.stderr.splitlines()[-1]
+
+
+def test_a_diff_compares_line_by_line(ready):
+    same = ("diff", "release-build", "--project", "Slc", "--project-url")
+
+    nothing = ready(*same, URL, "--exit-code")
+    something = ready(*same, "https://github.com/exasol/other", "--exit-code")
+
+    assert (nothing.code, nothing.stdout) == (0, "")
+    assert something.code == 5
+    assert f'-        Location: "{URL}"' in something.stdout
+    assert '+        Location: "https://github.com/exasol/other"' in something.stdout
+    assert ready(*same, "https://github.com/exasol/other").code == 0
+
+
+def test_a_diff_of_a_new_stack_is_all_of_it(here):
+    ran = here("diff", "release-build", "--project", "Slc", "--project-url", URL)
+
+    assert ran.code == 0
+    assert all(line.startswith(("+", "---", "@@")) for line in ran.stdout.splitlines())
+
+
+def test_a_deletion_is_planned_asked_about_and_done(ready, live):
+    plan = ready("delete", "SlcRelease", "--plan")
+    unasked = ready("delete", "SlcRelease")
+    done = ready("delete", "SlcRelease", "--yes")
+    again = ready("delete", "SlcRelease", "--yes")
+
+    assert (plan.code, unasked.code, done.code, again.code) == (0, 2, 0, 0)
+    assert "- ArtifactsBucket  AWS::S3::Bucket" in plan.stdout
+    assert "nothing to do" in again.stderr
+    assert live.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_a_filled_bucket_is_emptied_only_when_asked(ready, live):
+    bucket = ready("outputs", "SlcRelease", "--output", "json").records[0]["outputs"]["ArtifactsBucketName"]
+    live.client("s3").put_object(Bucket=bucket, Key="artifact", Body=b"1")
+
+    refused = ready("delete", "SlcRelease", "--yes")
+
+    assert refused.code == 1
+    assert "--empty" in refused.stderr
+    assert refused.stderr.splitlines()[-1].startswith("  reason")
+
+    done = ready("delete", "SlcRelease", "--yes", "--empty")
+
+    assert done.code == 0
+    assert "emptied bucket" in done.stderr
+
+
+def test_a_stack_of_somebody_else_is_not_deleted(here, live):
+    live.client("cloudformation").create_stack(
+        StackName="Theirs", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
+    )
+
+    ran = here("delete", "Theirs", "--yes")
+
+    assert ran.code == 1
+    assert "was not made by this tool" in ran.stderr
+
+
+def test_a_protected_stack_is_not_deleted(ready):
+    assert ready(*RELEASE, "--termination-protection").code == 0
+
+    ran = ready("delete", "SlcRelease", "--yes")
+
+    assert ran.code == 1
+    assert "--no-termination-protection" in ran.stderr
+    assert ready(*RELEASE, "--no-termination-protection").code == 0
+    assert ready("delete", "SlcRelease", "--yes").code == 0

@@ -1,0 +1,205 @@
+"""The installed program in processes of its own, as in a shell: signals, streams, and the sandbox in the background."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+URL = "https://github.com/exasol/script-languages-release"
+CREDENTIALS = (
+    "deploy-source-credentials",
+    *("--secret-name", "github", "--secret-user-key", "user", "--secret-token-key", "token", "--yes", "--no-lint"),
+)
+RELEASE = ("deploy-release-build", "--project", "Slc", "--project-url", URL, "--yes", "--no-lint")
+
+pytestmark = pytest.mark.live
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "exasol_ci_setup", *arguments]
+
+
+class Shell:
+    """Runs the program with a sandbox of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("EXASOL_CI_SETUP")},
+            "EXASOL_CI_SETUP_SANDBOX_DIR": str(folder / "sandbox"),
+            "HOME": str(folder),
+        }
+        self.folder = folder
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*arguments),
+            env={**self.environment, **environment},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command(*arguments),
+            env=self.environment,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+@pytest.fixture
+def shell(tmp_path):
+    shell = Shell(tmp_path)
+    yield shell
+    shell.run("sandbox", "stop")
+
+
+def until(process: subprocess.Popen[str], words: str) -> str:
+    """Read what the process writes to stderr until `words` come."""
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if words in line:
+            return said
+    pytest.fail(f"{words!r} never came:\n{said}")
+
+
+def test_the_first_command_starts_the_sandbox_and_the_next_finds_its_state(shell):
+    first = shell.run("--sandbox", *CREDENTIALS)
+    second = shell.run("list", EXASOL_CI_SETUP_SANDBOX="1")
+
+    assert first.returncode == 0, first.stderr
+    assert "starting the sandbox" in first.stderr
+    assert "SLCSourceCredentials" in second.stdout
+    assert "starting the sandbox" not in second.stderr
+
+
+def test_killed_in_the_middle_the_same_command_follows_the_operation_to_its_end(shell):
+    shell.run("sandbox", "start", "--delay", "0.7")
+    process = shell.begin("--sandbox", *RELEASE)
+    until(process, "CREATE_COMPLETE")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    (stack,) = json.loads(f"[{shell.run('--sandbox', 'status', '--output', 'json').stdout}]")
+    assert stack["status"] == "CREATE_IN_PROGRESS"
+
+    again = shell.run("--sandbox", *RELEASE)
+
+    assert again.returncode == 0, again.stderr
+    assert "following the operation under way" in again.stderr
+    assert "CREATE_COMPLETE       SlcRelease" in again.stderr
+    assert "SlcReleaseCodeBuild" in again.stdout
+    (after,) = json.loads(f"[{shell.run('--sandbox', 'status', '--output', 'json').stdout}]")
+    assert after["id"] == stack["id"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_a_creation_ends_with_130_and_how_to_look_on(shell, number):
+    shell.run("sandbox", "start", "--delay", "0.7")
+    process = shell.begin("--sandbox", *RELEASE)
+    until(process, "CREATE_COMPLETE")
+
+    process.send_signal(number)
+    _, said = process.communicate()
+
+    assert process.returncode == 130
+    assert "AWS goes on with stack SlcRelease" in said
+    assert "watch SlcRelease" in said
+    assert "Traceback" not in said
+
+    watched = shell.run("--sandbox", "watch", "SlcRelease")
+
+    assert watched.returncode == 0
+    assert "SlcRelease is in CREATE_COMPLETE" in watched.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error_worth_a_traceback(shell):
+    shell.run("--sandbox", *RELEASE)
+
+    printing = command("validate-ci-build", "--offline", "--print-template", "--project", "P", "--project-url", URL)
+    piped = subprocess.run(
+        ["sh", "-c", f"{shlex.join(printing)} | head -1"],
+        env=shell.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "Traceback" not in piped.stderr
+    assert piped.stdout.count("\n") == 1
+
+
+def test_the_aws_cli_sees_the_same_stacks(shell):
+    aws = shutil.which("aws", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if aws is None:
+        pytest.skip("the AWS CLI is not installed")
+    shell.run("--sandbox", *CREDENTIALS)
+    environment = json.loads(shell.run("sandbox", "env", "--format", "json").stdout)
+
+    ran = subprocess.run(
+        [aws, "cloudformation", "describe-stacks", "--output", "json"],
+        env={**shell.environment, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    (stack,) = json.loads(ran.stdout)["Stacks"]
+    assert (stack["StackName"], stack["StackStatus"]) == ("SLCSourceCredentials", "CREATE_COMPLETE")
+
+
+def test_offline_validation_needs_no_aws_variable_and_no_home(tmp_path):
+    ran = subprocess.run(
+        command("validate-ci-build", "--offline", "--project", "Slc", "--project-url", URL),
+        env={"PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert not ran.stdout
+
+
+def test_the_built_wheel_brings_its_templates(tmp_path):
+    root = Path(__file__).parents[1]
+    built = subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, root],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path / "site", wheel],
+        check=True,
+    )
+
+    ran = subprocess.run(
+        command("validate-release-build", "--offline", "--print-template", "--project", "Slc", "--project-url", URL),
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert (tmp_path / "site" / "exasol_ci_setup" / "_templates" / "cloudformation").is_dir()
+    assert 'Location: "https://github.com/exasol/script-languages-release"' in ran.stdout
