@@ -1,0 +1,86 @@
+"""The commands in the README and in the documentation run, and say what stands below them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROGRAM = "exasol-ci-setup"
+
+pytestmark = pytest.mark.live
+
+
+@dataclass
+class Example:
+    """A command, and lines that must occur in what it writes, in this order."""
+
+    command: str
+    line: int
+    expected: list[str] = field(default_factory=list)
+
+
+def examples(page: Path) -> list[Example]:
+    found: list[Example] = []
+    inside = False
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith("```"):
+            inside = line == "```console"
+        elif inside and line.startswith("$ "):
+            found.append(Example(line.removeprefix("$ "), number))
+        elif inside and line not in {"", "…"}:
+            found[-1].expected.append(line)
+    return found
+
+
+WITH_EXAMPLES = [page for page in PAGES if examples(page)]
+
+
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
+def test_the_commands_on_a_page_do_what_it_says(page, tmp_path):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    environment = {
+        **os.environ,
+        "EXASOL_CI_SETUP_SANDBOX_DIR": str(tmp_path / "sandbox"),
+        "HOME": str(tmp_path),
+    }
+
+    def run(words: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "exasol_ci_setup", *words],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    try:
+        for example in examples(page):
+            words = shlex.split(example.command)
+            assert words[0] == PROGRAM, f"{page.name}:{example.line}"
+            ran = run(words[1:])
+            assert ran.returncode == 0, f"{page.name}:{example.line}: {example.command}\n{ran.stdout}"
+            lines = iter(ran.stdout.splitlines())
+            for expected in example.expected:
+                assert expected in lines, f"{page.name}:{example.line}: {expected!r} is not said in\n{ran.stdout}"
+    finally:
+        run(["sandbox", "stop"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
