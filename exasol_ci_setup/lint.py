@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Literal
 
-from exasol_ci_setup.errors import TemplateRejected
+from exasol_ci_setup.errors import InputError, TemplateRejected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,11 +37,19 @@ _LEVELS: dict[str, Level] = {"E": "error", "F": "error", "W": "warning", "I": "i
 def lint(template: Template, region: str) -> list[Finding]:
     """cfn-lint's findings in `template` for `region`, sorted by line; a text that is no template has one, E0000.
 
-    The first call loads cfn-lint's rules and schemas, which takes a second or two.
+    The first call loads cfn-lint's rules and schemas, which takes a second or two. Raises InputError for a region that it
+    has no schemas of.
     """
     from cfnlint.api import lint as run_cfn_lint
     from cfnlint.config import ManualArgs
 
+    from cfnlint.helpers import REGIONS
+
+    if region not in REGIONS:
+        raise InputError(
+            f"{region!r} is no region that cfn-lint knows",
+            hint="a region reads like eu-central-1; for one that is newer than the installed cfn-lint, skip it with --no-lint",
+        )
     matches = run_cfn_lint(template.body, config=ManualArgs(regions=[region]))
     return sorted(
         (

@@ -63,7 +63,6 @@ def run_deploy(
     )
 
     def check() -> None:
-        validate(account, template, bucket=template_bucket)
         if linting is not None:
             report_findings(output, template, linting.findings())
 

@@ -30,10 +30,10 @@ def refusal(rule: str) -> PydanticCustomError:
 
 def matching(pattern: str, rule: str) -> AfterValidator:
     """Make a validator that accepts text which `pattern` matches as a whole; `rule` says in plain words what that is."""
-    compiled = re.compile(pattern)
 
     def check(value: str) -> str:
-        if not compiled.fullmatch(value):
+        # Compiled when a value comes, and kept by `re`: a run needs few of the patterns that there are.
+        if not re.fullmatch(pattern, value):
             raise refusal(rule)
         return value
 
@@ -87,7 +87,8 @@ class Construct(BaseModel):
     raises pydantic's ValidationError; `build` raises an `InputError` in the words of the command line instead.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Of all constructs a run uses one, so a model's validators are built when it is.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     template: ClassVar[str]
 

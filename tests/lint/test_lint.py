@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from exasol_ci_setup.errors import TemplateRejected
-from exasol_ci_setup.lint import Finding, lint, reject_errors
+from exasol_ci_setup.errors import InputError, TemplateRejected
+from exasol_ci_setup.lint import Background, Finding, lint, reject_errors
 from exasol_ci_setup.templates import Template
 
 REGION = "eu-central-1"
@@ -60,3 +63,32 @@ def test_an_error_rejects_the_template_with_the_first_one_named():
 
 def test_warnings_reject_nothing():
     reject_errors(Template("bucket.yaml", ""), [finding("warning"), finding("info")])
+
+
+def test_linting_beside_other_work_finds_the_same():
+    template = Template("t.yaml", "Resources: {T: {Type: 'AWS::SNS::Topik'}}")
+    linting = Background()
+
+    linting.start(template, "eu-central-1")
+
+    assert linting.findings() == lint(template, "eu-central-1") != []
+
+
+def test_what_the_linter_raises_beside_other_work_is_raised_where_it_is_waited_for():
+    linting = Background()
+
+    linting.start(Template("t.yaml", "Resources: {}"), "nowhere-1")
+
+    with pytest.raises(InputError, match="nowhere-1"):
+        linting.findings()
+
+
+def test_a_process_that_has_nothing_to_lint_after_all_ends_without_waiting():
+    ended = subprocess.run(
+        [sys.executable, "-c", "from exasol_ci_setup.lint import Background; Background(); print('done')"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert (ended.stdout, ended.stderr) == ("done\n", "")
