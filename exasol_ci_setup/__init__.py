@@ -1,5 +1,72 @@
-"""From a repository's containers to a running service on AWS: the public library."""
+"""From a repository's containers to a running service on AWS: the public library.
+
+::
+
+    from exasol_ci_setup import CiBuild, render
+
+    template = render(CiBuild(project="Slc", project_url="https://github.com/exasol/script-languages-release"))
+    print(template.body)
+
+Names are imported from their modules when they are used, so that the import of the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from exasol_ci_setup.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from exasol_ci_setup.aws import Account, connect
+    from exasol_ci_setup.constructs import CiBuild, Construct, ReleaseBuild, SourceCredentials
+    from exasol_ci_setup.errors import SetupError
+    from exasol_ci_setup.lint import Finding
+    from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, deploy
+    from exasol_ci_setup.stacks.model import Plan, Request
+    from exasol_ci_setup.templates import Template, render
+
+_PLACES = {
+    "Account": "aws",
+    "CiBuild": "constructs",
+    "Construct": "constructs",
+    "Finding": "lint",
+    "Options": "stacks.deploy",
+    "Outcome": "stacks.deploy",
+    "Plan": "stacks.model",
+    "ReleaseBuild": "constructs",
+    "Request": "stacks.model",
+    "Result": "stacks.deploy",
+    "SetupError": "errors",
+    "SourceCredentials": "constructs",
+    "Template": "templates",
+    "connect": "aws",
+    "deploy": "stacks.deploy",
+    "render": "templates",
+}
+
+__all__ = [
+    "Account",
+    "CiBuild",
+    "Construct",
+    "Finding",
+    "Options",
+    "Outcome",
+    "Plan",
+    "ReleaseBuild",
+    "Request",
+    "Result",
+    "SetupError",
+    "SourceCredentials",
+    "Template",
+    "__version__",
+    "connect",
+    "deploy",
+    "render",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -42,7 +42,6 @@ def lint(template: Template, region: str) -> list[Finding]:
     """
     from cfnlint.api import lint as run_cfn_lint
     from cfnlint.config import ManualArgs
-
     from cfnlint.helpers import REGIONS
 
     if region not in REGIONS:

@@ -1,0 +1,59 @@
+"""The public names of the library."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import exasol_ci_setup
+
+PUBLIC = [
+    *("Account", "CiBuild", "Construct", "Finding", "Options", "Outcome", "Plan", "ReleaseBuild", "Request", "Result"),
+    *("SetupError", "SourceCredentials", "Template", "connect", "deploy", "render"),
+]
+
+
+def test_the_public_names_are_these_and_lead_somewhere():
+    assert sorted(exasol_ci_setup.__all__) == sorted(["__version__", *PUBLIC])
+    for name in PUBLIC:
+        assert getattr(exasol_ci_setup, name).__name__ == name
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse(Path(exasol_ci_setup.__file__).read_text(encoding="utf-8"))
+    (checking,) = [node for node in tree.body if isinstance(node, ast.If)]
+
+    seen = [alias.name for node in checking.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+
+    assert sorted(seen) == PUBLIC
+
+
+def test_another_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = exasol_ci_setup.nothing
+
+
+def test_importing_the_package_imports_nothing_else():
+    check = (
+        "import sys, exasol_ci_setup; print([m for m in ('boto3', 'pydantic', 'click', 'jinja2') if m in sys.modules])"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "[]\n"
+
+
+def test_the_example_in_the_docstring_runs():
+    code = exasol_ci_setup.__doc__.split("::\n", 1)[1].split("\n\nNames", 1)[0]
+    ran = subprocess.run(
+        [sys.executable, "-c", "\n".join(line.removeprefix("    ") for line in code.splitlines())],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert 'Name: "SlcCodeBuild"' in ran.stdout
