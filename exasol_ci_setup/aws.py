@@ -7,13 +7,14 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import boto3
 import botocore.session
 from botocore import exceptions as botocore_errors
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from exasol_ci_setup.errors import (
     AccessDenied,
@@ -29,10 +30,11 @@ from exasol_ci_setup.errors import (
 from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_codebuild import CodeBuildClient
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sts import STSClient
@@ -48,7 +50,6 @@ _THROTTLING = frozenset(
     {
         "BandwidthLimitExceeded",
         "EC2ThrottledException",
-        "LimitExceededException",
         "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
@@ -83,6 +84,16 @@ _CONNECTION = (
     botocore_errors.HTTPClientError,
     botocore_errors.EndpointConnectionError,
     botocore_errors.IncompleteReadError,
+    ResponseParserError,
+)
+_CONFIGURATION = (
+    botocore_errors.ConfigParseError,
+    botocore_errors.ConfigNotFound,
+    botocore_errors.InvalidConfigError,
+    botocore_errors.InfiniteLoopConfigError,
+)
+_QUOTA = frozenset(
+    {"AccountLimitExceededException", "LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException"}
 )
 _HTTP_SERVER_ERROR = 500
 
@@ -107,6 +118,8 @@ class Account:
     def client(self, service: Literal["cloudformation"]) -> CloudFormationClient: ...
     @overload
     def client(self, service: Literal["codebuild"]) -> CodeBuildClient: ...
+    @overload
+    def client(self, service: Literal["logs"]) -> CloudWatchLogsClient: ...
     @overload
     def client(self, service: Literal["s3"]) -> S3Client: ...
     @overload
@@ -152,11 +165,12 @@ def connect(
     """
     # AWS's other tools read AWS_REGION, botocore does not: https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html.
     region = region or os.environ.get("AWS_REGION") or None
-    key_id, secret = access_key or (None, None)
     with boundary():
-        session = boto3.Session(
-            aws_access_key_id=key_id, aws_secret_access_key=secret, profile_name=profile, region_name=region
-        )
+        if access_key is None:
+            session = boto3.Session(profile_name=profile, region_name=region)
+        else:
+            session = boto3.Session(*access_key, region_name=region, botocore_session=_without_configuration())
+        session.events.register("before-parse", _require_aws)
         found = region or session.region_name
     if not found:
         of = f" for profile {profile!r}" if profile else ""
@@ -166,6 +180,22 @@ def connect(
             + (f" --profile {profile}" if profile else ""),
         )
     return Account(session=session, region=found, endpoint_url=endpoint_url)
+
+
+def _without_configuration() -> botocore.session.Session:
+    """Return a session that neither the user's AWS files nor AWS_PROFILE have a say in."""
+    nowhere = (None, None, os.devnull, None)
+    return botocore.session.Session(
+        {"profile": (None, None, None, None), "config_file": nowhere, "credentials_file": nowhere}
+    )
+
+
+def _require_aws(response_dict: dict[str, Any], **_: object) -> None:
+    """Refuse what is not AWS's answer: the page of a proxy, or of a network that wants a log-in first."""
+    kind = response_dict["headers"].get("content-type", "")
+    if kind.partition(";")[0].strip().lower() in {"text/html", "application/xhtml+xml"}:
+        status = response_dict["status_code"]
+        raise botocore_errors.HTTPClientError(error=f"a web page came in place of an answer (HTTP status {status})")
 
 
 def profiles() -> list[str]:
@@ -189,56 +219,50 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, _CONNECTION)
 
 
-def translate(error: BaseException) -> SetupError | None:
-    """Turn an error of boto3 into ours, or None if it is not one of boto3's."""
-    if isinstance(error, ClientError):
-        return _translate_answer(error)
-    if isinstance(error, botocore_errors.ProfileNotFound):
-        known = profiles()
-        name = str(error.kwargs.get("profile", ""))
-        return ProfileNotFound(
-            f"AWS profile {name!r} does not exist",
-            hint=f"the profiles are: {', '.join(known)}"
-            if known
-            else "there are no AWS profiles yet: run `aws configure --profile NAME`, or leave --aws-profile out",
-        )
-    if isinstance(error, botocore_errors.NoRegionError):
-        return RegionMissing("no AWS region is set", hint="give --region, or set AWS_REGION")
-    if isinstance(error, botocore_errors.NoCredentialsError | botocore_errors.PartialCredentialsError):
-        return CredentialsInvalid(
-            "no AWS credentials were found",
-            hint="give --aws-profile, or run `aws configure` or `aws sso login`; --sandbox needs none",
-        )
-    if isinstance(error, _CREDENTIAL_PROVIDERS):
-        return CredentialsInvalid(f"the AWS credentials could not be loaded: {_one_line(error)}", hint=_SIGN_IN)
-    if isinstance(error, _CONNECTION):
-        return Unreachable(
-            f"AWS did not answer: {_one_line(error)}",
-            hint="check the network, a proxy, the region's name, and AWS_ENDPOINT_URL",
-        )
-    if isinstance(error, botocore_errors.InvalidRegionError):
-        return InputError(_one_line(error), hint="a region reads like eu-central-1")
-    if isinstance(error, BotoCoreError):
-        return AwsUnavailable(_one_line(error))
-    return None
-
-
 _CREDENTIAL_PROVIDERS = (
     botocore_errors.CredentialRetrievalError,
-    botocore_errors.ConfigParseError,
-    botocore_errors.ConfigNotFound,
-    botocore_errors.InvalidConfigError,
     botocore_errors.SSOError,
     botocore_errors.TokenRetrievalError,
     botocore_errors.RefreshWithMFAUnsupportedError,
     botocore_errors.UnknownCredentialError,
-    botocore_errors.InfiniteLoopConfigError,
 )
+
+
+def translate(error: BaseException) -> SetupError | None:
+    """Turn an error of boto3 into ours, or None if it is not one of boto3's."""
+    for kinds, translation in _TRANSLATIONS:
+        if isinstance(error, kinds):
+            return translation(error)
+    return None
+
+
+def _unknown_profile(error: Any) -> SetupError:
+    known = profiles()
+    return ProfileNotFound(
+        f"AWS profile {error.kwargs.get('profile', '')!r} does not exist",
+        hint=f"the profiles are: {', '.join(known)}"
+        if known
+        else "there are no AWS profiles yet: run `aws configure --profile NAME`, or leave --aws-profile out",
+    )
+
+
+def _unreachable(error: BaseException) -> SetupError:
+    return Unreachable(
+        f"AWS did not answer: {_one_line(error)}",
+        hint="check the network, a proxy, the region's name, and AWS_ENDPOINT_URL",
+    )
+
+
+_NO_REGION_HINT = "give --region, or set AWS_REGION"
+_NO_CREDENTIALS_HINT = "give --aws-profile, or run `aws configure` or `aws sso login`; --sandbox needs none"
 
 
 def _translate_answer(error: ClientError) -> SetupError:
     code = error_code(error)
-    said = _one_line(error.response.get("Error", {}).get("Message", "") or code)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "unknown")
+    said = _one_line(
+        error.response.get("Error", {}).get("Message", "") or code or f"HTTP status {status}, without a word"
+    )
     operation = error.operation_name
     if code in _CREDENTIALS:
         return CredentialsInvalid(f"AWS does not accept the credentials: {said}", hint=_SIGN_IN)
@@ -247,12 +271,51 @@ def _translate_answer(error: ClientError) -> SetupError:
             f"AWS does not allow {operation}: {said}",
             hint="ask the account's administrator for the permission, or use another --aws-profile",
         )
+    if code in _QUOTA:
+        return AwsUnavailable(
+            f"{operation} failed, a quota is used up: {said}",
+            hint="remove what is not needed any more, or ask for more under Service Quotas",
+        )
     if code in _THROTTLING:
         return Throttled(
             f"AWS refused {operation} for too many requests, {_ATTEMPTS} times: {said}",
             hint="wait a minute and run the same command again",
         )
     return AwsUnavailable(f"{operation} failed: {said} ({code})")
+
+
+_Errors: TypeAlias = "type[BaseException] | tuple[type[BaseException], ...]"
+# The first that fits is taken: special cases stand before the classes that they belong to.
+_TRANSLATIONS: tuple[tuple[_Errors, Callable[[Any], SetupError]], ...] = (
+    (ClientError, _translate_answer),
+    (botocore_errors.ProfileNotFound, _unknown_profile),
+    (botocore_errors.NoRegionError, lambda _: RegionMissing("no AWS region is set", hint=_NO_REGION_HINT)),
+    (
+        (botocore_errors.NoCredentialsError, botocore_errors.PartialCredentialsError),
+        lambda _: CredentialsInvalid("no AWS credentials were found", hint=_NO_CREDENTIALS_HINT),
+    ),
+    (
+        _CONFIGURATION,
+        lambda error: CredentialsInvalid(
+            f"the AWS configuration cannot be used: {_one_line(error)}",
+            hint="correct ~/.aws/config or ~/.aws/credentials",
+        ),
+    ),
+    (
+        _CREDENTIAL_PROVIDERS,
+        lambda error: CredentialsInvalid(f"the AWS credentials could not be loaded: {_one_line(error)}", hint=_SIGN_IN),
+    ),
+    (_CONNECTION, _unreachable),
+    (
+        botocore_errors.InvalidRegionError,
+        lambda error: InputError(_one_line(error), hint="a region reads like eu-central-1"),
+    ),
+    (
+        botocore_errors.ParamValidationError,
+        lambda error: InputError(_one_line(error).removeprefix("Parameter validation failed: ")),
+    ),
+    (BotoCoreError, lambda error: AwsUnavailable(_one_line(error))),
+)
 
 
 def _one_line(text: object) -> str:
@@ -264,7 +327,7 @@ def boundary() -> Iterator[None]:
     """Let errors of boto3 out as ours. What is already ours, or nobody's, passes."""
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
         translated = translate(error)
         if translated is None:  # pragma: no cover - translate knows both classes
             raise

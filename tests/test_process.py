@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -142,6 +144,69 @@ def test_a_reader_that_goes_away_is_no_error_worth_a_traceback(shell):
 
     assert "Traceback" not in piped.stderr
     assert piped.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(("redirection", "code"), [("<&-", 2), (">&-", 0), ("2>&-", 0), (">/dev/full", 1)])
+def test_a_closed_or_full_stream_is_no_traceback(shell, redirection, code):
+    shell.run("--sandbox", *RELEASE)
+    asking = [each for each in RELEASE if each != "--yes"] if redirection == "<&-" else ["status"]
+    words = shlex.join(command("--sandbox", *asking, *(["--tag", "a=b"] if redirection == "<&-" else [])))
+
+    ran = subprocess.run(
+        ["sh", "-c", f"{words} {redirection}"], env=shell.environment, capture_output=True, text=True, check=False
+    )
+
+    assert ran.returncode == code, ran.stderr
+    assert "Traceback" not in ran.stderr
+    if redirection == ">/dev/full":
+        assert "could be written to stdout" in ran.stderr
+
+
+def test_a_reader_that_goes_away_does_not_end_a_deployment(shell):
+    deploying = shlex.join(command("--sandbox", *RELEASE, "--output", "json"))
+
+    subprocess.run(["sh", "-c", f"{deploying} | head -1"], env=shell.environment, capture_output=True, check=True)
+
+    assert "CREATE_COMPLETE" in shell.run("--sandbox", "status").stdout
+
+
+def test_the_sandbox_does_not_depend_on_the_users_aws_configuration(shell):
+    (shell.folder / "broken").write_text("this is no configuration [")
+
+    ran = shell.run("--sandbox", "list", AWS_PROFILE="nosuch", AWS_CONFIG_FILE=str(shell.folder / "broken"))
+
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("page", [b"<html>log in first</html>", b"not xml"])
+@pytest.mark.parametrize("status", [200, 403, 502])
+def test_an_endpoint_that_is_not_aws_is_told_as_such(shell, page, status):
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html" if b"html" in page else "text/plain")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as portal:
+        Thread(target=portal.serve_forever, daemon=True).start()
+        ran = shell.run(
+            "list",
+            AWS_ENDPOINT_URL=f"http://127.0.0.1:{portal.server_port}",
+            AWS_ACCESS_KEY_ID="x",
+            AWS_SECRET_ACCESS_KEY="x",
+            AWS_REGION="eu-central-1",
+            AWS_MAX_ATTEMPTS="1",
+        )
+        portal.shutdown()
+
+    assert ran.returncode == 4, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "hint:" in ran.stderr
 
 
 def test_the_aws_cli_sees_the_same_stacks(shell):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup import lint, review, templates
 from exasol_ci_setup.aws import ClientError, boundary, error_code
-from exasol_ci_setup.cli import report
+from exasol_ci_setup.cli import report, show
 from exasol_ci_setup.cli.constructs import looked_up
 from exasol_ci_setup.cli.live import EventView
 from exasol_ci_setup.errors import Declined, InputError, TemplateRejected
@@ -36,6 +36,7 @@ def run_deploy(
     termination_protection: bool | None,
     timeout: float | None,
     on_failure: Any,
+    adopt: bool,
     wait: bool,
     recreate_failed: bool,
     force: bool,
@@ -73,8 +74,9 @@ def run_deploy(
         approve_recreation=lambda stack: _approve_recreation(output, stack, yes=yes, plan_only=plan_only),
         view=lambda title: _view(session, request.name, title),
         clock=session.clock,
-        options=Options(wait=wait, recreate_failed=recreate_failed, timeout=timeout),
+        options=Options(adopt=adopt, wait=wait, recreate_failed=recreate_failed, timeout=timeout),
         check=check,
+        notice=output.say,
     )
     if result.outcome is Outcome.PLANNED:
         output.say("this was only the plan: nothing was changed")
@@ -137,6 +139,9 @@ class _Approval:
                 )
             return True
         require_terminal(self._output)
+        if self._output.format == "json":
+            # The record on stdout is for a program; the person who is asked has to see it too.
+            self._output.say(*show.plan(plan, unicode=self._output.unicode))
         question = "This gives more access than there was. Go on?" if broadens else "Go on?"
         if not self._output.confirm(question):
             raise Declined(
@@ -155,10 +160,12 @@ def require_terminal(output: Output) -> None:
 
 
 def _approve_recreation(output: Output, stack: Stack, *, yes: bool, plan_only: bool) -> bool:
-    output.say(f"stack {stack.name} is in {stack.status}: it has to be deleted before it can be created anew")
     if plan_only:
+        output.say(f"stack {stack.name} is in {stack.status}: it would be deleted and created anew")
         return False
-    if yes:
-        return True
-    require_terminal(output)
-    return output.confirm(f"Delete stack {stack.name}?")
+    output.say(f"stack {stack.name} is in {stack.status}: it has to be deleted before it can be created anew")
+    if not yes:
+        require_terminal(output)
+        if not output.confirm(f"Delete stack {stack.name}?"):
+            raise Declined(f"not deployed: stack {stack.name} is as it was", stack_name=stack.name)
+    return True

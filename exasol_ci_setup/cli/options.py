@@ -38,8 +38,8 @@ class Tag(click.ParamType):  # type: ignore[type-arg] # as above
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         """Return key and value."""
         key, equals, text = str(value).partition("=")
-        if not equals or not key:
-            self.fail(f"{value!r} is not a tag: write KEY=VALUE", param, ctx)
+        if not equals or not key or not text:
+            self.fail(f"{value!r} is not a tag: write KEY=VALUE, neither of them empty", param, ctx)
         if len(key) > _TAG_KEY or len(text) > _TAG_VALUE:
             self.fail(f"a tag's key has at most {_TAG_KEY} characters and its value {_TAG_VALUE}", param, ctx)
         if key.lower().startswith("aws:"):
@@ -48,6 +48,39 @@ class Tag(click.ParamType):  # type: ignore[type-arg] # as above
             self.fail(f"{key!r} is reserved: this tool knows its stacks by tags with that prefix", param, ctx)
         return key, text
 
+
+class Pattern(click.ParamType):  # type: ignore[type-arg] # as above
+    """Text that a regular expression matches as a whole; `rule` says in plain words what that is."""
+
+    def __init__(self, name: str, pattern: str, rule: str) -> None:
+        self.name = name
+        self._pattern = pattern
+        self._rule = rule
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text."""
+        if not re.fullmatch(self._pattern, str(value)):
+            self.fail(f"{value!r} is not acceptable: {self._rule}", param, ctx)
+        return str(value)
+
+
+STACK: Final = Pattern(
+    "stack",
+    r"[a-zA-Z][-a-zA-Z0-9]{0,127}|arn:aws[a-z-]*:cloudformation:[a-z0-9-]+:[0-9]{12}:stack/[-a-zA-Z0-9]+/[-a-f0-9]+",
+    "use a stack's name (letters, digits and hyphens, the first a letter) or its ARN",
+)
+"""A stack as an argument: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html."""
+
+ROLE: Final = Pattern(
+    "role",
+    r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}",
+    "use the ARN of a role, such as arn:aws:iam::123456789012:role/deployer",
+)
+_TOPIC: Final = Pattern(
+    "topic",
+    r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]{1,256}(\.fifo)?",
+    "use the ARN of an SNS topic, such as arn:aws:sns:eu-central-1:123456789012:deployments",
+)
 
 _OPTIONS: Final = (
     click.option("--yes", "-y", is_flag=True, help="Do not ask before the change is made."),
@@ -60,10 +93,11 @@ _OPTIONS: Final = (
     click.option(
         "--tag", "tags", type=Tag(), multiple=True, metavar="KEY=VALUE", help="Tag of the stack; may be repeated."
     ),
-    click.option("--role-arn", metavar="ARN", help="Role that CloudFormation acts in."),
+    click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation acts in."),
     click.option(
         "--notification-arn",
         "notification_arns",
+        type=_TOPIC,
         multiple=True,
         metavar="ARN",
         help="SNS topic that hears of the stack's events; may be repeated.",
@@ -85,6 +119,9 @@ _OPTIONS: Final = (
         default="rollback",
         show_default=True,
         help="What becomes of a creation that fails.",
+    ),
+    click.option(
+        "--adopt", is_flag=True, help="Take over a stack that this tool did not make; look at the plan first."
     ),
     click.option("--wait", is_flag=True, help="If another operation on the stack is under way, let it end first."),
     click.option(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
@@ -27,6 +29,7 @@ class Output:
 
     def __init__(self, format: Literal["text", "json"] = "text") -> None:  # noqa: A002  the option's name
         self.format = format
+        self.lost: OSError | None = None
         self._elsewhere: Callable[[str], None] | None = None
 
     @property
@@ -57,7 +60,7 @@ class Output:
     def data(self, text: str) -> None:
         """Write to stdout what the user asked for; in JSON format nothing, as its record goes there."""
         if self.format == "text":
-            click.echo(_encodable(text, sys.stdout), color=_is_terminal(sys.stdout) and _is_colour_wanted())
+            self._to_stdout(_encodable(text, sys.stdout), colour=_is_terminal(sys.stdout) and _is_colour_wanted())
 
     def say(self, *lines: str) -> None:
         """Write lines, styled or not, to stderr."""
@@ -65,11 +68,17 @@ class Output:
             if self._elsewhere is not None:
                 self._elsewhere(line if self.colour else click.unstyle(line))
             else:
-                click.echo(_encodable(line, sys.stderr), err=True, color=self.colour)
+                with suppress(OSError):  # nobody reads it any more, which is no reason to leave off in the middle
+                    click.echo(_encodable(line, sys.stderr), err=True, color=self.colour)
 
     def divert(self, write: Callable[[str], None] | None) -> None:
         """Let `write` have each line for stderr, while a view owns the terminal; None ends that."""
         self._elsewhere = write
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something that was asked for could not be written. A reader that went away, as `head` does, wanted no more."""
+        return self.lost is not None and self.lost.errno != errno.EPIPE
 
     def warn(self, text: str) -> None:
         """Write a warning to stderr."""
@@ -78,9 +87,19 @@ class Output:
     def record(self, thing: object) -> None:
         """Write the record of `thing` (see `records.record`) as one line to stdout in JSON format, else nothing."""
         if self.format == "json":
-            line = json.dumps(records.record(thing), allow_nan=False)
-            click.echo(line, color=False)
+            self._to_stdout(json.dumps(records.record(thing), allow_nan=False), colour=False)
+
+    def _to_stdout(self, text: str, *, colour: bool) -> None:
+        """Write to stdout. If that fails, the work goes on without it: AWS would go on too, and someone should see the end."""
+        if self.lost is not None:
+            return
+        try:
+            click.echo(text, color=colour)
             sys.stdout.flush()
+        except OSError as error:
+            self.lost = error
+            # What is still in the buffer would fail once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def error(self, error: SetupError) -> None:
         """Write what went wrong and what to do: to stderr as text, and in JSON format to stdout as a record."""

@@ -10,14 +10,15 @@ import click
 
 from exasol_ci_setup.cli import records, show
 from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.stacks.model import Change, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.lint import Finding
     from exasol_ci_setup.stacks.delete import Resource
-    from exasol_ci_setup.stacks.model import Plan, Stack
+    from exasol_ci_setup.stacks.model import Stack
     from exasol_ci_setup.templates import Template
 
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -85,25 +86,30 @@ def outputs(output: Output, stack: Stack, *, style: str = "text") -> None:
     output.record(records.outputs(stack.name, values))
 
 
-def deletion(output: Output, stack: Stack, found: Sequence[Resource], *, empty: bool, as_data: bool) -> None:
-    """Show what deleting a stack takes away."""
+def deletion(
+    output: Output, stack: Stack, found: Sequence[Resource], *, retained: Collection[str], empty: bool, as_data: bool
+) -> None:
+    """Show what deleting a stack takes away, and which resources stay."""
     lines = [click.style(f"Plan for stack {show.clean(stack.name)} (delete)", bold=True)]
+    going = [resource for resource in found if resource.logical_id not in retained]
     for resource in found:
+        line = f"{show.clean(resource.logical_id)}  {show.clean(resource.type)}  {show.clean(resource.physical_id)}".rstrip()
+        if resource not in going:
+            lines.append(f"  {line}  (stays)")
+            continue
         remark = ""
         if resource.type == "AWS::S3::Bucket":
             remark = (
                 "  (with every object in it)" if empty else "  (only if it is empty; --empty deletes its objects too)"
             )
-        line = f"- {show.clean(resource.logical_id)}  {show.clean(resource.type)}  {show.clean(resource.physical_id)}"
-        lines.append(click.style(line.rstrip(), fg="red") + remark)
-    lines += ["", click.style(f"{len(found)} to remove", bold=True)]
+        lines.append(click.style(f"- {line}", fg="red") + remark)
+    lines += ["", click.style(f"{len(going)} to remove", bold=True)]
     if as_data:
         output.data("\n".join(lines))
     elif output.format == "text":
         output.say(*lines)
-    output.record(
-        {"type": "plan", "stack_name": stack.name, "stack_id": stack.id, "kind": "DELETE", "changes": list(found)}
-    )
+    changes = [Change("Remove", each.logical_id, each.type, physical_id=each.physical_id) for each in going]
+    output.record(Plan(stack.name, "DELETE", stack_id=stack.id, changes=tuple(changes)))
 
 
 def diff(output: Output, stack_name: str, lines: Sequence[str]) -> None:

@@ -121,7 +121,7 @@ def common_options(command: F) -> F:
             metavar="NAME",
             expose_value=False,
             callback=_into_session("region"),
-            help="AWS region.  [default: the profile's, or AWS_REGION]",
+            help="AWS region.  [default: AWS_REGION, or the profile's]",
         ),
         click.option(
             "--aws-profile",

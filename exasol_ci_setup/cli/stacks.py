@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from exasol_ci_setup.cli.options import ROLE, STACK
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import Declined, DeployFailed, InputError
+from exasol_ci_setup.errors import Declined, DeployFailed, InputError, StackError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
@@ -34,7 +35,7 @@ def list_(session: Session) -> None:
 
 @click.command("status")
 @common_options
-@click.argument("names", metavar="[STACK]...", nargs=-1)
+@click.argument("names", type=STACK, metavar="[STACK]...", nargs=-1)
 def status(session: Session, names: tuple[str, ...]) -> None:
     """Show the state of stacks.
 
@@ -52,7 +53,7 @@ def status(session: Session, names: tuple[str, ...]) -> None:
 
 @click.command("outputs")
 @common_options
-@click.argument("name", metavar="STACK")
+@click.argument("name", type=STACK, metavar="STACK")
 @click.option(
     "--format",
     "style",
@@ -72,7 +73,7 @@ def outputs(session: Session, name: str, style: str) -> None:
 
 @click.command("watch")
 @common_options
-@click.argument("name", metavar="STACK")
+@click.argument("name", type=STACK, metavar="STACK")
 def watch(session: Session, name: str) -> None:
     """Follow the operation under way on a stack.
 
@@ -87,6 +88,12 @@ def watch(session: Session, name: str) -> None:
 
     cfn = session.account.client("cloudformation")
     stack = state.get(cfn, name)
+    if stack.status == "REVIEW_IN_PROGRESS":
+        raise StackError(
+            f"stack {stack.name} was never deployed: it is an empty shell that a plan was made in",
+            hint="deploy it, or delete the shell: `aws cloudformation delete-stack`",
+            stack_name=stack.name,
+        )
     with EventView(session.output, stack.name, clock=session.clock.now) as view:
         following = Following(cfn, stack.id, after=None, view=view, clock=session.clock)
         ended = following.run()
@@ -110,7 +117,7 @@ def watch(session: Session, name: str) -> None:
 
 @click.command("delete")
 @common_options
-@click.argument("name", metavar="STACK")
+@click.argument("name", type=STACK, metavar="STACK")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would go, and delete nothing.")
 @click.option("--empty", is_flag=True, help="Delete the objects in the stack's buckets too, with all their versions.")
@@ -120,7 +127,7 @@ def watch(session: Session, name: str) -> None:
     metavar="LOGICAL_ID",
     help="Leave this resource standing, if the deletion failed because of it; may be repeated.",
 )
-@click.option("--role-arn", metavar="ARN", help="Role that CloudFormation acts in.")
+@click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation acts in.")
 def delete(session: Session, name: str, **values: Any) -> None:
     """Delete a stack that this tool made.
 
@@ -140,18 +147,20 @@ def delete(session: Session, name: str, **values: Any) -> None:
         return
     deletion.require_deletable(stack)
     found = deletion.resources(cfn, stack)
-    report.deletion(output, stack, found, empty=values["empty"], as_data=values["plan_only"])
+    retained = deletion.retained(cfn, stack, found, values["retain"])
+    emptied = (
+        [bucket for bucket in deletion.buckets(found) if bucket.logical_id not in retained] if values["empty"] else []
+    )
+    report.deletion(output, stack, found, retained=retained, empty=values["empty"], as_data=values["plan_only"])
     if values["plan_only"]:
         output.say("this was only the plan: nothing was deleted")
         report.result(output, "planned", stack.name, changed=False)
         return
     if not values["yes"]:
-        _ask(output, stack, deletion.buckets(found) if values["empty"] else [])
-    if values["empty"]:
-        s3 = session.account.client("s3")
-        for bucket in deletion.buckets(found):
-            count = deletion.empty_bucket(s3, bucket.physical_id)
-            output.say(f"emptied bucket {bucket.physical_id}: {count} object version{'' if count == 1 else 's'}")
+        _ask(output, stack, emptied)
+    for bucket in emptied:
+        count = deletion.empty_bucket(session.account.client("s3"), bucket.physical_id)
+        output.say(f"emptied bucket {bucket.physical_id}: {count} object version{'' if count == 1 else 's'}")
     with EventView(output, stack.name, clock=session.clock.now) as view:
         deletion.delete(
             cfn, stack, view=view, clock=session.clock, role_arn=values["role_arn"] or "", retain=values["retain"]

@@ -43,8 +43,10 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRete
 Cache = Literal["none", "docker", "source", "s3"]
 """What a build keeps for the next: nothing, Docker layers or Git data on the build host, or files in the artifacts bucket."""
 
+_CONNECTION_VERBS: Final = ("GetConnection", "GetConnectionToken", "UseConnection")
+
 _REPOSITORY_RULE: Final = (
-    "use the https URL of a repository on github.com, without user, query or fragment,"
+    "use the https URL of a repository on github.com, without user, query, fragment or a slash at its end,"
     " such as https://github.com/exasol/script-languages-release"
 )
 _RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
@@ -82,7 +84,7 @@ ProjectName = Annotated[
 RepositoryUrl = Annotated[
     str,
     matching(
-        r"https://github\.com/[A-Za-z0-9][A-Za-z0-9_-]{0,38}/(?!\.{1,2}(?:\.git)?\Z)(?!\.git\Z)[A-Za-z0-9._-]{1,100}",
+        r"https://github\.com/[A-Za-z0-9](?:[A-Za-z0-9_-]{0,37}[A-Za-z0-9_])?/(?!\.{1,2}(?:\.git)?\Z)(?!\.git\Z)[A-Za-z0-9._-]{1,100}",
         _REPOSITORY_RULE,
     ),
 ]
@@ -165,7 +167,7 @@ class _Build(Construct):
         """
         older = self.connection_arn is not None and ":codestar-connections:" in self.connection_arn
         services = ("codeconnections", "codestar-connections") if older else ("codeconnections",)
-        return tuple(f"{service}:{verb}" for service in services for verb in ("GetConnection", "GetConnectionToken"))
+        return tuple(f"{service}:{verb}" for service in services for verb in _CONNECTION_VERBS)
 
     @property
     def tags(self) -> dict[str, str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import ClientError, boundary, error_code
-from exasol_ci_setup.errors import AwsUnavailable, DeleteFailed, Interrupted, StackError
-from exasol_ci_setup.stacks import diagnose, state
+from exasol_ci_setup.errors import AwsUnavailable, DeleteFailed, InputError, Interrupted, StackError
+from exasol_ci_setup.stacks import diagnose, plan, state
 from exasol_ci_setup.stacks.events import Following, latest_id
 
 if TYPE_CHECKING:
@@ -49,6 +49,28 @@ def resources(cfn: CloudFormationClient, stack: Stack) -> list[Resource]:
             for summary in page["StackResourceSummaries"]
             if summary["ResourceStatus"] != "DELETE_COMPLETE"
         ]
+
+
+def retained(cfn: CloudFormationClient, stack: Stack, found: Sequence[Resource], asked: Sequence[str]) -> set[str]:
+    """Return the logical ids of those resources that stay: the ones asked for, and those whose DeletionPolicy says so.
+
+    Raises InputError for an id that is none of the stack's, and while AWS does not take any: it takes them only after a
+    deletion has failed (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html).
+    """
+    known = {resource.logical_id for resource in found}
+    for name in asked:
+        if name not in known:
+            raise InputError(
+                f"stack {stack.name} has no resource {name!r}", hint=f"its resources are: {', '.join(sorted(known))}"
+            )
+    if asked and stack.status != "DELETE_FAILED":
+        raise InputError(
+            f"--retain is for a stack that could not be deleted; {stack.name} is in {stack.status}",
+            hint="delete it without --retain first, or set a DeletionPolicy",
+        )
+    declared = plan.deployed_template(cfn, stack.id).get("Resources") or {}
+    kept = {"Retain", "RetainExceptOnCreate"}
+    return {*asked, *(name for name in known if declared.get(name, {}).get("DeletionPolicy") in kept)}
 
 
 def require_deletable(stack: Stack) -> None:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.errors import (
     AwsUnavailable,
     DeployFailed,
     Interrupted,
+    SetupError,
     StackBusy,
+    StackError,
     TimedOut,
 )
-from exasol_ci_setup.stacks import diagnose, state
+from exasol_ci_setup.stacks import changeset, diagnose, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import Following, latest_id
+from exasol_ci_setup.stacks.model import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
     from exasol_ci_setup.stacks.events import View
-    from exasol_ci_setup.stacks.model import Plan, Request, Stack
+    from exasol_ci_setup.stacks.model import Request, Stack
 
 
 class Outcome(str, Enum):
@@ -52,20 +55,15 @@ class Result:
 class Options:
     """How a deployment goes about it, apart from what it makes.
 
-    `wait`: let another operation under way end first. `recreate_failed`: ask `approve_recreation` whether to delete a stack in a state
-    that no update leaves, and go on. `timeout` is in seconds, None for no limit.
+    `adopt`: take over a stack that this tool did not make. `wait`: let another operation under way end first.
+    `recreate_failed`: ask `approve_recreation` whether to delete a stack in a state that no update leaves, and go on.
+    `timeout` is in seconds, None for no limit.
     """
 
+    adopt: bool = False
     wait: bool = False
     recreate_failed: bool = False
     timeout: float | None = None
-
-
-_TIMED_OUT_CREATION: Final = {
-    "rollback": "its creation was ended, and what had been made is deleted",
-    "delete": "its creation was ended, and what had been made is deleted",
-    "keep": "AWS goes on with it",
-}
 
 
 def deploy(
@@ -78,11 +76,13 @@ def deploy(
     clock: Clock,
     options: Options = Options(),
     check: Callable[[], None] = lambda: None,
+    notice: Callable[[str], None] = lambda _message: None,
 ) -> Result:
     """Carry out `request` and return when AWS has done it.
 
     `approve` is given the plan and says whether to go on; when it says no, or raises, nothing is left on AWS. `view` makes
-    what shows the events, given a title. `check` is called before anything is made on AWS, and raises to stop that. An operation under way that does just what is asked for, such as that of
+    what shows the events, given a title. `check` is called before anything is made on AWS, and raises to stop that. `notice` is told
+    what there is to say while AWS makes the plan. An operation under way that does just what is asked for, such as that of
     a process that was killed, is followed to its end instead of being started again.
 
     Raises StackBusy, StackStuck, TemplateRejected, DeployFailed (with its diagnosis), TimedOut, Interrupted, and the
@@ -94,26 +94,33 @@ def deploy(
     if current is not None and state.is_busy(current):
         joined = _join(cfn, request, current, view, clock, options)
         current = state.find(cfn, request.name)
-    if current is not None and state.is_stuck(current) and options.recreate_failed and state.is_own(current):
+    if current is not None and not state.is_absent(current) and not state.is_own(current) and not options.adopt:
+        raise StackError(
+            f"stack {current.name} is there already, and this tool did not make it",
+            hint="look at what would become of it with --adopt --plan, or give another --stack-name",
+            stack_name=current.name,
+        )
+    if current is not None and options.recreate_failed and _is_failed(current):
         if not approve_recreation(current):
-            state.require_updatable(current)
+            return Result(Outcome.PLANNED, Plan(request.name, "CREATE"), current)
         with view(f"deleting {current.name}") as shown:
             delete(cfn, current, view=shown, clock=clock)
         current = None
     if current is not None and not state.is_absent(current):
         state.require_updatable(current)
-    plan = planning.make(account, request, current, clock, check=check)
+    plan = planning.make(account, request, current, clock, check=check, notice=notice)
     if not plan:
         return Result(Outcome.DEPLOYED if joined else Outcome.UNCHANGED, plan, current)
-    try:
+    with changeset.taken_back_on_failure(cfn, plan, clock):
         approved = approve(plan)
-    except BaseException:
-        planning.discard(cfn, plan)
-        raise
     if not approved:
-        planning.discard(cfn, plan)
+        changeset.discard(cfn, plan, clock)
         return Result(Outcome.PLANNED, plan, current)
     return Result(Outcome.DEPLOYED, plan, _carry_out(cfn, request, plan, view, clock, options))
+
+
+def _is_failed(stack: Stack) -> bool:
+    return state.is_own(stack) and (state.is_stuck(stack) or stack.status == "CREATE_FAILED")
 
 
 def _join(
@@ -136,13 +143,30 @@ def _join(
             hint=f"wait for it with --wait, or look on with `exasol-ci-setup watch {current.name}`",
             stack_name=current.name,
         )
-    creating = current.status == "CREATE_IN_PROGRESS"
     with view(f"{current.name}: following the operation under way") as shown:
         following = Following(cfn, current.id, after=None, view=shown, clock=clock)
-        stack = _follow(cfn, request, following, clock, options, creating=creating)
-    if ours:
-        _require_success(cfn, stack, following)
-    return ours
+        if not ours:
+            _wait_for(following, current, clock, options)
+            return False
+        stack = _follow(cfn, request, following, clock, options, creating=current.status == "CREATE_IN_PROGRESS")
+    _require_success(cfn, stack, following)
+    return True
+
+
+def _wait_for(following: Following, current: Stack, clock: Clock, options: Options) -> None:
+    """Look on until somebody else's operation has ended. It is not ours to cancel."""
+    try:
+        ended = following.run(None if options.timeout is None else clock.now() + options.timeout)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped waiting: AWS goes on with stack {current.name} ({following.status or current.status}), and nothing was asked of it"
+        ) from None
+    if ended is None:
+        raise TimedOut(
+            f"stack {current.name} is still busy with another operation ({following.status or current.status}); nothing was asked of it",
+            hint="allow more --timeout",
+            stack_name=current.name,
+        )
 
 
 def _carry_out(
@@ -154,14 +178,12 @@ def _carry_out(
     options: Options,
 ) -> Stack:
     if plan.change_set_id:
-        try:
-            # A new stack has no events but that of its shell.
-            after = "" if plan.kind == "CREATE" else latest_id(cfn, plan.stack_id)
-            _execute(cfn, plan)
-        except BaseException:
-            # If it did start after all, there is no change set any more that could be taken back.
-            planning.discard(cfn, plan)
-            raise
+        # A new stack has no events but that of its shell.
+        after = ""
+        if plan.kind != "CREATE":
+            with changeset.taken_back_on_failure(cfn, plan, clock):
+                after = latest_id(cfn, plan.stack_id)
+        _execute(cfn, plan, clock)
         verb = "creating" if plan.kind == "CREATE" else "updating"
         with view(f"{verb} {plan.stack_name}") as shown:
             following = Following(cfn, plan.stack_id, after=after, view=shown, clock=clock)
@@ -174,21 +196,42 @@ def _carry_out(
     return state.get(cfn, plan.stack_id or plan.stack_name)
 
 
-def _execute(cfn: CloudFormationClient, plan: Plan) -> None:
-    with boundary():
-        try:
+def _execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
+    """Execute the change set. Whatever comes between, either it has started, or it is taken back."""
+    try:
+        with boundary():
             cfn.execute_change_set(ChangeSetName=plan.change_set_id, ClientRequestToken=uuid.uuid4().hex)
-        except ClientError as error:
-            if error_code(error) == "InvalidChangeSetStatus" and state.is_busy(state.get(cfn, plan.stack_id)):
+    except BaseException as error:
+        if _may_have_started(cfn, plan):
+            if error_code(error.__cause__ or error) == "InvalidChangeSetStatus":
                 # The answer to the first try was lost on its way, the call was not.
                 return
-            if error_code(error) in {"InvalidChangeSetStatus", "ChangeSetNotFound"}:
-                raise StackBusy(
-                    f"the plan for stack {plan.stack_name} is out of date: somebody changed the stack meanwhile",
-                    hint="run the same command again for a new plan",
-                    stack_name=plan.stack_name,
-                ) from error
+            goes_on = f"AWS goes on with stack {plan.stack_name}; `exasol-ci-setup watch {plan.stack_name}` looks on"
+            if isinstance(error, SetupError):
+                error.hint = f"{goes_on}\n{error.hint}".strip()
+                raise
+            raise Interrupted("interrupted just when the change had been given to AWS", hint=goes_on) from None
+        with changeset.taken_back_on_failure(cfn, plan, clock):
+            if _is_refusal(error):
+                raise changeset.out_of_date(plan) from error
             raise
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Return whether AWS refused to execute a change set because another operation came first."""
+    cause = error.__cause__ or error
+    code = error_code(cause)
+    return code in {"InvalidChangeSetStatus", "ChangeSetNotFound", "ChangeSetNotFoundException"} or (
+        code == "ValidationError" and "_IN_PROGRESS state" in str(cause)
+    )
+
+
+def _may_have_started(cfn: CloudFormationClient, plan: Plan) -> bool:
+    try:
+        return changeset.has_started(cfn, plan)
+    except SetupError:
+        # It cannot be asked. To say that it may go on is safe, to delete what may be running is not.
+        return True
 
 
 def _follow(
@@ -206,19 +249,13 @@ def _follow(
     try:
         stack = following.run(deadline)
     except KeyboardInterrupt:
-        if creating or not _cancel(cfn, name):
+        stack = None if creating else _cancel_on_interrupt(cfn, following, name)
+        if stack is not None:
             raise Interrupted(
-                f"stopped looking on: AWS goes on with stack {name} ({following.status or 'just begun'})",
-                hint=f"`exasol-ci-setup watch {name}` looks on again; `exasol-ci-setup delete {name}` undoes a creation"
-                if creating
-                else f"`exasol-ci-setup watch {name}` looks on again",
+                f"the update of stack {name} was interrupted; it ended in {stack.status}",
+                hint="run the same command again to apply the change",
             ) from None
-        following.say("asked AWS to cancel the update; Ctrl-C again stops looking on")
-        stack = _finish(following, name)
-        raise Interrupted(
-            f"the update of stack {name} was interrupted; it ended in {stack.status}",
-            hint="run the same command again to apply the change",
-        ) from None
+        raise _interrupted(following, name, creating=creating) from None
     except AwsUnavailable as error:
         error.hint = (
             f"stack {name} was last seen in {following.status or 'an operation just begun'}, and AWS goes on with it whatever happens "
@@ -227,38 +264,80 @@ def _follow(
         raise
     if stack is not None:
         return stack
-    minutes = f"{(options.timeout or 0) / 60:g} min"
-    if creating:
-        if request.on_failure != "keep":
-            with boundary():
-                cfn.delete_stack(StackName=following.stack_id)
-            _finish(following, name)
+    return _end_in_time(cfn, request, following, options, creating=creating)
+
+
+def _end_in_time(
+    cfn: CloudFormationClient, request: Request, following: Following, options: Options, *, creating: bool
+) -> Stack:
+    """End an operation whose time is up. Return the stack if it was done at the last moment, else raise TimedOut."""
+    name = request.name
+    limit = f"{(options.timeout or 0) / 60:g} min"
+    if creating and request.on_failure == "keep":
         raise TimedOut(
-            f"stack {name} was not created within {minutes}; {_TIMED_OUT_CREATION[request.on_failure]}",
-            hint=f"`exasol-ci-setup watch {name}` looks on" if request.on_failure == "keep" else "allow more --timeout",
+            f"stack {name} was not created within {limit}; AWS goes on with it",
+            hint=f"`exasol-ci-setup watch {name}` looks on",
+            stack_name=name,
+        )
+    stack = state.get(cfn, following.stack_id)
+    if not state.is_busy(stack):
+        return stack
+    if creating:
+        with boundary():
+            cfn.delete_stack(StackName=following.stack_id)
+        stack = _finish(following, name)
+        became = (
+            "and what had been made is deleted" if stack.status == "DELETE_COMPLETE" else f"it is in {stack.status}"
+        )
+        raise TimedOut(
+            f"stack {name} was not created within {limit}; its creation was ended, {became}",
+            hint="allow more --timeout",
             stack_name=name,
         )
     cancelled = _cancel(cfn, name)
     stack = _finish(following, name)
     if not cancelled and state.has_succeeded(stack):
-        # It ended between the last look and the attempt to cancel it.
         return stack
     raise TimedOut(
-        f"stack {name} was not updated within {minutes}; the update was cancelled and ended in {stack.status}",
+        f"stack {name} was not updated within {limit}; "
+        + (f"the update was cancelled and ended in {stack.status}" if cancelled else f"it ended in {stack.status}"),
         hint="allow more --timeout",
         stack_name=name,
     )
 
 
 def _finish(following: Following, name: str) -> Stack:
+    """Follow to the end, without a limit of time."""
+    while True:
+        try:
+            stack = following.run()
+        except KeyboardInterrupt:
+            raise _interrupted(following, name) from None
+        if stack is not None:
+            return stack
+
+
+def _interrupted(following: Following, name: str, *, creating: bool = False) -> Interrupted:
+    hint = f"`exasol-ci-setup watch {name}` looks on again"
+    if creating:
+        hint += f"; `exasol-ci-setup delete {name}` undoes a creation"
+    return Interrupted(
+        f"stopped looking on: AWS goes on with stack {name} ({following.status or 'just begun'})", hint=hint
+    )
+
+
+def _cancel_on_interrupt(cfn: CloudFormationClient, following: Following, name: str) -> Stack | None:
+    """Ask AWS to cancel the update and return the stack as it ended; None if it could not be cancelled."""
     try:
-        stack: Any = following.run()
+        if not _cancel(cfn, name):
+            return None
+    except SetupError as error:
+        following.say(f"the update could not be cancelled: {error}")
+        return None
     except KeyboardInterrupt:
-        raise Interrupted(
-            f"stopped looking on: AWS goes on with stack {name} ({following.status})",
-            hint=f"`exasol-ci-setup watch {name}` looks on again",
-        ) from None
-    return stack  # type: ignore[no-any-return] # without a deadline it returns a stack
+        return None
+    following.say("asked AWS to cancel the update; Ctrl-C again stops looking on")
+    return _finish(following, name)
 
 
 def _cancel(cfn: CloudFormationClient, name: str) -> bool:

@@ -27,6 +27,14 @@ _HINTS: Final = (
         "the credentials, or the role given by --role-arn, may not do this: add the permission to them",
     ),
     (
+        re.compile(r"Could not find access token for server type", re.IGNORECASE),
+        "CodeBuild has no access to GitHub yet: run `exasol-ci-setup deploy-source-credentials` once in this account and region",
+    ),
+    (
+        re.compile(r"server type", re.IGNORECASE),
+        "AWS holds one credential for each kind of server: see `aws codebuild list-source-credentials` and `delete-source-credentials`",
+    ),
+    (
         re.compile(r"already exists|BucketAlreadyOwnedByYou|BucketAlreadyExists|AlreadyExistsException", re.IGNORECASE),
         "something outside this stack has that name: choose another one, or delete what has it",
     ),
@@ -35,16 +43,12 @@ _HINTS: Final = (
         "a quota of the account is used up: remove what is not needed, or ask for more under Service Quotas",
     ),
     (
-        re.compile(r"Could not find access token for server type|source credential", re.IGNORECASE),
-        "CodeBuild has no access to GitHub yet: run `exasol-ci-setup deploy-source-credentials` once in this account and region",
-    ),
-    (
         re.compile(r"bucket you tried to delete is not empty|BucketNotEmpty", re.IGNORECASE),
         "the bucket still holds objects: run the delete again with --empty",
     ),
     (
         re.compile(r"secretsmanager|Secrets Manager|secret", re.IGNORECASE),
-        "look whether the secret exists in this region and has the key: `exasol-ci-setup health` checks it",
+        "look whether the secret exists in this region and holds the key",
     ),
 )
 

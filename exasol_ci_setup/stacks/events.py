@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from exasol_ci_setup.aws import boundary, is_passing
-from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup.errors import SetupError, StackError
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.model import Event
 
@@ -27,6 +27,8 @@ _PAUSE: Final = 1.8
 _LOOKS_PER_CHECK: Final = 10
 # Polls that fail for a passing reason are tried again for this long, in seconds.
 _PATIENCE: Final = 600.0
+# An operation that AWS took but does not begin within so many seconds is given up.
+_LONGEST_START: Final = 300.0
 
 # The status with which the stack's own event opens an operation.
 _OPENING = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"})
@@ -89,6 +91,7 @@ class Following:
         self._view = view
         self._clock = clock
         self._looks = 0
+        self._since = clock.now()
         self._failing_since: float | None = None
 
     def run(self, deadline: float | None = None) -> Stack | None:
@@ -106,9 +109,8 @@ class Following:
             self._view.tick(now)
             if deadline is not None and now >= deadline:
                 return None
-            pause = (
-                _FIRST_PAUSES[self._looks] if self._looks < len(_FIRST_PAUSES) and not self._failing_since else _PAUSE
-            )
+            quick = 0 < self._looks <= len(_FIRST_PAUSES) and self._failing_since is None
+            pause = _FIRST_PAUSES[self._looks - 1] if quick else _PAUSE
             self._clock.sleep(pause if deadline is None else min(pause, max(deadline - now, 0.0)))
 
     def say(self, message: str) -> None:
@@ -123,7 +125,7 @@ class Following:
                 ended = None
             else:
                 stack = state.get(self._cfn, self.stack_id)
-                ended = None if state.is_busy(stack) else stack
+                ended = None if state.is_busy(stack) or not self._has_begun(stack) else stack
                 if ended is not None and self.status != ended.status:
                     # The stack's last event came between the page of events and the status.
                     self._show_fresh()
@@ -138,6 +140,21 @@ class Following:
             return None
         self._failing_since = None
         return ended
+
+    def _has_begun(self, stack: Stack) -> bool:
+        """Return whether a stack that is not busy is so because the operation has ended, and not because it is still to begin.
+
+        Raises StackError if it does not begin within five minutes.
+        """
+        if self._after is None or any(event.is_stack and event.status in _OPENING for event in self.events):
+            return True
+        if self._clock.now() - self._since > _LONGEST_START:
+            raise StackError(
+                f"AWS took the operation on stack {stack.name} and did not begin it; the stack is in {stack.status}",
+                hint=f"`exasol-ci-setup watch {stack.name}` shows whether it has begun since",
+                stack_name=stack.name,
+            )
+        return False
 
     def _is_first_of_found(self) -> bool:
         """Tell the first look at an operation that was found under way: it may have ended before its first event is read."""

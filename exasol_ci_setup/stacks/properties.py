@@ -41,7 +41,7 @@ def property_changes(
 def merge(changes: Sequence[Change], differences: Mapping[str, Sequence[PropertyChange]]) -> tuple[Change, ...]:
     """Return `changes` with values from the templates' `differences` where AWS gave none.
 
-    Values that AWS gave stay, and so does what it says of recreation. A path of AWS's may be a JSON pointer
+    Values come from the templates, and from AWS where these say nothing; what AWS says of recreation stays. A path of AWS's may be a JSON pointer
     (``/Properties/Source/Location``), a dotted path, or a property's bare name, which then stands for all below it.
     A resource that AWS's change set does not list is not added: AWS knows better.
     """
@@ -190,10 +190,11 @@ def _merged(named: Sequence[PropertyChange], found: Sequence[PropertyChange]) ->
         inside = [item for item in found if _is_within(item.path, path)]
         around = [item for item in found if item.path != path and _is_within(path, item.path)]
         used.update(item.path for item in (*inside, *around))
-        if given.before is not ABSENT or given.after is not ABSENT:
-            filled = [replace(given, path=path)]
-        elif inside:
+        # The templates say what a person wrote; what AWS gives may be a mark that it is known only afterwards.
+        if inside:
             filled = [replace(item, recreates=given.recreates) for item in inside]
+        elif given.before is not ABSENT or given.after is not ABSENT:
+            filled = [replace(given, path=path)]
         else:
             filled = [_part(path, given.recreates, around)]
         for item in filled:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 TAG_PREFIX: Final = "exasol-ci-setup:"
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html#cfn-console-view-stack-data-resources
-_STUCK_FOR_GOOD = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", "CREATE_FAILED"})
+_STUCK_FOR_GOOD = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"})
+# Failed and left as it was (--on-failure keep): AWS takes an update for it, https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
+_UNFINISHED = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
 _SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 
 
@@ -30,7 +32,9 @@ def find(cfn: CloudFormationClient, name: str) -> Stack | None:
             if error_code(error) == "ValidationError" and "does not exist" in str(error):
                 return None
             raise
-    return from_description(answer["Stacks"][0]) if answer["Stacks"] else None
+    # Without a name AWS would describe all stacks: only what was asked for is an answer.
+    found = [from_description(each) for each in answer["Stacks"] if name in {each["StackName"], each.get("StackId")}]
+    return found[0] if found else None
 
 
 def get(cfn: CloudFormationClient, name: str) -> Stack:
@@ -91,8 +95,13 @@ def is_busy(stack: Stack) -> bool:
 
 
 def is_stuck(stack: Stack) -> bool:
-    """Return whether nothing but deleting the stack gets it out of its state."""
+    """Return whether the stack can only be deleted."""
     return stack.status in _STUCK_FOR_GOOD
+
+
+def is_unfinished(stack: Stack) -> bool:
+    """Return whether the last operation failed and was left as it was, which a new update may go on from."""
+    return stack.status in _UNFINISHED
 
 
 def has_succeeded(stack: Stack) -> bool:
@@ -119,7 +128,7 @@ def require_updatable(stack: Stack) -> None:
             hint=f"mend what stands in the way, then `aws cloudformation continue-update-rollback --stack-name {stack.name}`",
             stack_name=stack.name,
         )
-    if not stack.status.endswith("_COMPLETE") and stack.status != "UPDATE_FAILED":
+    if not stack.status.endswith("_COMPLETE") and not is_unfinished(stack):
         # Better than to guess about a state that AWS added after this was written.
         raise StackError(
             f"stack {stack.name} is in {stack.status}, which this version does not know",

@@ -22,7 +22,8 @@ _LOG = logging.getLogger(__name__)
 def remarks(cfn: CloudFormationClient, change_set_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what the validation of a change set found: errors, for which AWS failed it, and warnings, each one line.
 
-    An endpoint that does not know DescribeEvents has found nothing; that it may not be called is a warning.
+    That the findings may not be read, or cannot be, is a warning: the plan is good without them. An endpoint that does not know
+    DescribeEvents has found nothing.
     """
     errors: list[str] = []
     warnings: list[str] = []
@@ -37,9 +38,10 @@ def remarks(cfn: CloudFormationClient, change_set_id: str) -> tuple[tuple[str, .
             "AWS validated the change, but its findings may not be read: the permission cloudformation:DescribeEvents is missing"
         )
     except AwsUnavailable as error:
-        if not _is_unknown(error.__cause__):
-            raise
-        _LOG.info("this endpoint has no DescribeEvents, so findings of its validation are not shown")
+        if _is_unknown(error.__cause__):
+            _LOG.info("this endpoint has no DescribeEvents, so findings of its validation are not shown")
+        else:
+            warnings.append(f"AWS validated the change, but its findings could not be read: {error}")
     return tuple(dict.fromkeys(errors)), tuple(dict.fromkeys(warnings))
 
 

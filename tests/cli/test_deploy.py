@@ -159,6 +159,10 @@ def test_yes_does_not_approve_more_access_where_nobody_can_be_asked(ready):
         (("--project", "Slc", "--project-url", URL, "--timeout", "30"), "write a number with its unit"),
         (("--project", "Slc", "--project-url", URL, "--tag", "x"), "write KEY=VALUE"),
         (("--project", "Slc", "--project-url", URL, "--tag", "aws:x=y"), "reserved"),
+        (("--project", "Slc", "--project-url", URL, "--tag", "x="), "neither of them empty"),
+        (("--project", "Slc", "--project-url", URL, "--role-arn", "x"), "the ARN of a role"),
+        (("--project", "Slc", "--project-url", URL, "--notification-arn", "x"), "the ARN of an SNS topic"),
+        (("--project", "Slc", "--project-url", URL + "/"), "slash at its end"),
         (("--project", "Slc", "--project-url", URL, "--docker-secret", "nosuch"), "does not exist in eu-central-1"),
         (("--project", "Slc"), "Missing option '--project-url'"),
     ],
@@ -276,6 +280,27 @@ def in_a_terminal(arguments, answer, environment):
     return process.wait(), said.decode()
 
 
+def test_a_failed_stack_is_not_deleted_by_a_plan(here, live):
+    here(*CI, URL, "--yes", "--no-lint")  # without source credentials
+
+    ran = here(*CI, URL, "--plan", "--no-lint", "--recreate-failed")
+
+    assert ran.code == 0
+    assert "would be deleted and created anew" in ran.stderr
+    assert (
+        live.client("cloudformation").describe_stacks(StackName="Slc")["Stacks"][0]["StackStatus"]
+        == "ROLLBACK_COMPLETE"
+    )
+
+
+@pytest.mark.parametrize("arguments", [("list", "--nope"), ("deploy-ci-build",), ("status", "a b")])
+def test_bad_usage_in_json_is_an_error_record(program, arguments):
+    ran = program(*arguments, "--output", "json")
+
+    assert ran.code == 2
+    assert (ran.records[-1]["type"], ran.records[-1]["exit_code"]) == ("error", 2)
+
+
 @pytest.fixture
 def environment(server, account_id):
     return {
@@ -302,3 +327,10 @@ def test_a_declined_plan_leaves_nothing(environment, live, answer, code):
     assert ended == code
     assert "[y/N]" in said
     assert live.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_a_question_in_a_terminal_shows_the_plan_even_if_records_are_wanted(environment):
+    code, said = in_a_terminal([*CREDENTIALS, "--no-lint", "--output", "json"], b"n\n", environment)
+
+    assert code == 1
+    assert "+ SourceCredential" in said.split("[y/N]")[0]

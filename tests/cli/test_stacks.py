@@ -153,3 +153,60 @@ def test_a_protected_stack_is_not_deleted(ready):
     assert "--no-termination-protection" in ran.stderr
     assert ready(*RELEASE, "--no-termination-protection").code == 0
     assert ready("delete", "SlcRelease", "--yes").code == 0
+
+
+def test_a_bucket_that_stays_keeps_its_objects(ready, live):
+    bucket = ready("outputs", "SlcRelease", "--output", "json").records[0]["outputs"]["ArtifactsBucketName"]
+    live.client("s3").put_object(Bucket=bucket, Key="artifact", Body=b"1")
+
+    early = ready("delete", "SlcRelease", "--yes", "--empty", "--retain", "ArtifactsBucket")
+
+    assert early.code == 2
+    assert "could not be deleted" in early.stderr
+    assert live.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+
+    assert ready("delete", "SlcRelease", "--yes").code == 1
+    plan = ready("delete", "SlcRelease", "--empty", "--retain", "ArtifactsBucket", "--plan")
+    done = ready("delete", "SlcRelease", "--yes", "--empty", "--retain", "ArtifactsBucket")
+
+    assert "(stays)" in plan.stdout
+    assert done.code == 0
+    assert live.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+
+
+def test_an_unknown_resource_cannot_stay(ready):
+    ran = ready("delete", "SlcRelease", "--yes", "--retain", "Nothing")
+
+    assert ran.code == 2
+    assert "ArtifactsBucket" in ran.stderr
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-x", "1Slc", "x" * 129])
+@pytest.mark.parametrize("command", ["status", "outputs", "watch", "delete"])
+def test_what_is_no_name_of_a_stack_is_bad_input(ready, command, name):
+    ran = ready(command, *(["--yes"] if command == "delete" else []), "--", name)
+
+    assert ran.code == 2
+    assert "letters, digits and hyphens" in ran.stderr
+    assert ready("status", "SlcRelease").code == 0
+
+
+def test_a_deletion_in_json_is_a_plan_of_removals(ready):
+    ran = ready("delete", "SlcRelease", "--plan", "--output", "json")
+
+    assert ran.records[0]["kind"] == "DELETE"
+    assert {change["action"] for change in ran.records[0]["changes"]} == {"Remove"}
+
+
+def test_a_shell_that_was_never_deployed_is_told_as_such(here, live):
+    live.client("cloudformation").create_change_set(
+        StackName="Shell",
+        ChangeSetName="somebody",
+        ChangeSetType="CREATE",
+        TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}',
+    )
+
+    ran = here("watch", "Shell")
+
+    assert ran.code == 1
+    assert "was never deployed" in ran.stderr

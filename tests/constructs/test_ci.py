@@ -181,10 +181,10 @@ def test_only_a_full_arn_is_a_secrets_arn(arn: str):
 def test_a_connection_is_used_under_the_names_that_its_arn_has():
     new = ci(connection_arn="arn:aws:codeconnections:eu-central-1:123456789012:connection/1-a")
     old = ci(connection_arn="arn:aws:codestar-connections:eu-central-1:123456789012:connection/1-a")
-    assert new.connection_actions == ("codeconnections:GetConnection", "codeconnections:GetConnectionToken")
+    verbs = ("GetConnection", "GetConnectionToken", "UseConnection")
+    assert new.connection_actions == tuple(f"codeconnections:{verb}" for verb in verbs)
     assert set(old.connection_actions) - set(new.connection_actions) == {
-        "codestar-connections:GetConnection",
-        "codestar-connections:GetConnectionToken",
+        f"codestar-connections:{verb}" for verb in verbs
     }
 
 

@@ -12,12 +12,15 @@ from exasol_ci_setup.errors import (
     CredentialsInvalid,
     DeployFailed,
     Interrupted,
+    StackBusy,
+    StackError,
     StackStuck,
     Throttled,
+    TimedOut,
     Unreachable,
 )
 from exasol_ci_setup.stacks import state
-from exasol_ci_setup.stacks.deploy import Outcome, deploy
+from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.events import Following
 from exasol_ci_setup.stacks.model import ABSENT, Plan, Request
 from exasol_ci_setup.templates import Template
@@ -32,6 +35,15 @@ BEGIN = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
 NOT_THERE = AwsError("ValidationError", "Stack with id Slc does not exist")
 OLD = 'Resources: {T: {Type: "AWS::SNS::Topic", Properties: {DisplayName: old}}}'
 NEW = 'Resources: {T: {Type: "AWS::SNS::Topic", Properties: {DisplayName: new}}}'
+
+
+OWN = {"Key": "exasol-ci-setup:construct", "Value": "Test"}
+
+
+def stack_in(status, *, tags=(OWN,)):
+    """What DescribeStacks answers."""
+    described = {"StackName": "Slc", "StackId": ID, "CreationTime": BEGIN, "StackStatus": status, "Tags": list(tags)}
+    return {"Stacks": [described]}
 
 
 class Aws:
@@ -101,10 +113,11 @@ class Aws:
     def stacks(self, _params):
         if self.new and not self.executed:
             return NOT_THERE
-        return {"Stacks": [{"StackName": "Slc", "StackId": ID, "CreationTime": BEGIN, "StackStatus": self.status}]}
+        return stack_in(self.status)
 
     def execute(self, _params):
         self.executed = True
+        self.answers.on("cloudformation", "DescribeChangeSet", self.change_set(ExecutionStatus="EXECUTE_IN_PROGRESS"))
         return {}
 
     def events(self, _params):
@@ -123,7 +136,17 @@ UPDATE = [
 ]
 
 
-def run(answers, clock, *, shown=None, body=NEW, approve=lambda _plan: True, **values):
+def run(
+    answers,
+    clock,
+    *,
+    shown=None,
+    body=NEW,
+    approve=lambda _plan: True,
+    options=None,
+    notice=lambda _message: None,
+    **values,
+):
     view = shown if shown is not None else Shown()
     return deploy(
         answers.account,
@@ -132,7 +155,13 @@ def run(answers, clock, *, shown=None, body=NEW, approve=lambda _plan: True, **v
         approve_recreation=lambda _stack: True,
         view=lambda _title: view,
         clock=clock,
+        options=options or Options(),
+        notice=notice,
     )
+
+
+def press():
+    raise KeyboardInterrupt
 
 
 def operations(answers):
@@ -484,9 +513,6 @@ def test_ctrl_c_twice_stops_looking_on_at_once(answers, clock):
     aws = Aws(answers, events=[[("UPDATE_IN_PROGRESS", "Slc")], [("UPDATE_IN_PROGRESS", "T")]])
     answers.on("cloudformation", "CancelUpdateStack", {})
 
-    def press():
-        raise KeyboardInterrupt
-
     clock.at(0.1, press)
     clock.at(5.0, press)
 
@@ -543,18 +569,14 @@ def test_capabilities_are_those_that_the_template_needs(answers, clock):
 @pytest.mark.parametrize(
     ("status", "way_out"),
     [
-        ("ROLLBACK_COMPLETE", "delete-stack"),
-        ("ROLLBACK_FAILED", "delete-stack"),
-        ("DELETE_FAILED", "delete-stack"),
+        ("ROLLBACK_COMPLETE", "--recreate-failed"),
+        ("ROLLBACK_FAILED", "--recreate-failed"),
+        ("DELETE_FAILED", "--recreate-failed"),
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
     ],
 )
 def test_a_state_that_no_update_leaves_is_told_with_its_way_out(answers, clock, status, way_out):
-    answers.on(
-        "cloudformation",
-        "DescribeStacks",
-        {"Stacks": [{"StackName": "Slc", "StackId": ID, "CreationTime": BEGIN, "StackStatus": status}]},
-    )
+    answers.on("cloudformation", "DescribeStacks", stack_in(status))
 
     with pytest.raises(StackStuck, match=status) as stuck:
         run(answers, clock)
@@ -607,3 +629,195 @@ def test_own_stacks_are_found_over_all_pages(answers):
     )
 
     assert [found.name for found in state.own(answers.account.client("cloudformation"))] == ["Mine", "MineToo"]
+
+
+def test_a_stack_of_somebody_else_is_not_taken_over_unasked(answers, clock):
+    answers.on("cloudformation", "DescribeStacks", stack_in("CREATE_COMPLETE", tags=()))
+
+    with pytest.raises(StackError, match="this tool did not make it") as refused:
+        run(answers, clock)
+
+    assert "--adopt" in refused.value.hint
+    assert operations(answers) == ["DescribeStacks"]
+
+
+def test_somebody_elses_operation_is_waited_for_and_never_cancelled_or_deleted(answers, clock):
+    Aws(answers, events=[])
+    answers.on("cloudformation", "DescribeStacks", stack_in("CREATE_IN_PROGRESS"))
+
+    with pytest.raises(TimedOut, match="another operation"):
+        run(answers, clock, options=Options(wait=True, timeout=60))
+
+    assert not {"DeleteStack", "CancelUpdateStack"} & set(operations(answers))
+
+
+def test_ctrl_c_while_waiting_for_somebody_else_only_stops_waiting(answers, clock):
+    Aws(answers, events=[])
+    answers.on("cloudformation", "DescribeStacks", stack_in("UPDATE_IN_PROGRESS"))
+    clock.at(3, press)
+
+    with pytest.raises(Interrupted, match="stopped waiting"):
+        run(answers, clock, options=Options(wait=True))
+
+    assert "CancelUpdateStack" not in operations(answers)
+
+
+def test_an_operation_that_begins_late_is_not_taken_for_one_that_has_ended(answers, clock):
+    aws = Aws(answers, events=[[]] * 40 + UPDATE)
+    shown = Shown()
+
+    result = run(answers, clock, shown=shown)
+
+    assert result.stack.status == "UPDATE_COMPLETE"
+    assert shown.lines[-1] == "UPDATE_COMPLETE Slc"
+    assert aws.executed
+
+
+def test_an_operation_that_never_begins_is_told_as_such(answers, clock):
+    Aws(answers, events=[])
+
+    with pytest.raises(StackError, match="did not begin it"):
+        run(answers, clock)
+
+    assert 300 <= clock.elapsed < 330
+
+
+def test_somebody_elses_update_is_not_taken_for_ours(answers, clock):
+    aws = Aws(answers, events=UPDATE)
+
+    def execute(_params):
+        aws.told.append(aws.event("UPDATE_IN_PROGRESS", "Slc"))
+        return AwsError("InvalidChangeSetStatus", "ChangeSet is in OBSOLETE status")
+
+    answers.on("cloudformation", "ExecuteChangeSet", execute)
+
+    with pytest.raises(StackBusy, match="out of date"):
+        run(answers, clock)
+
+
+@pytest.mark.parametrize("operation", ["CreateChangeSet", "ExecuteChangeSet"])
+def test_a_stack_that_becomes_busy_meanwhile_is_told_as_busy(answers, clock, operation):
+    Aws(answers, events=UPDATE)
+    words = f"Stack:{ID} is in UPDATE_IN_PROGRESS state and can not be updated."
+    answers.on("cloudformation", operation, AwsError("ValidationError", words))
+
+    with pytest.raises(StackBusy):
+        run(answers, clock)
+
+
+def test_a_change_set_that_another_operation_swept_away_means_busy(answers, clock):
+    Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "DescribeChangeSet", AwsError("ChangeSetNotFound", "does not exist", status=404))
+
+    with pytest.raises(StackBusy, match="out of date"):
+        run(answers, clock)
+
+
+def test_ctrl_c_while_the_change_set_is_being_made_waits_until_it_can_be_taken_back(answers, clock):
+    aws = Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "DescribeChangeSet", aws.change_set(Status="CREATE_IN_PROGRESS", Changes=[]))
+    refusal = AwsError("InvalidChangeSetStatus", "Cannot delete ChangeSet in status CREATE_IN_PROGRESS")
+    answers.on("cloudformation", "DeleteChangeSet", [refusal, refusal, {}])
+    clock.at(1, press)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(answers, clock)
+
+    assert operations(answers)[-3:] == ["DeleteChangeSet"] * 3
+
+
+def test_a_change_set_that_cannot_be_taken_back_does_not_hide_what_happened(answers, clock):
+    Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "DeleteChangeSet", AwsError("AccessDenied", "no", status=403))
+
+    def interrupt(_plan):
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as interrupted:
+        run(answers, clock, approve=interrupt)
+
+    assert SET in interrupted.value.hint
+
+
+def test_ctrl_c_inside_the_creation_of_a_change_set_takes_it_back_by_name(answers, clock):
+    Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "CreateChangeSet", KeyboardInterrupt())
+
+    with pytest.raises(KeyboardInterrupt):
+        run(answers, clock)
+
+    (deleted,) = [call.params for call in answers.calls if call.operation == "DeleteChangeSet"]
+    (created,) = [call.params for call in answers.calls if call.operation == "CreateChangeSet"]
+    assert deleted == {"StackName": "Slc", "ChangeSetName": created["ChangeSetName"]}
+
+
+def test_ctrl_c_inside_the_execution_says_that_aws_goes_on(answers, clock):
+    aws = Aws(answers, events=UPDATE)
+
+    def execute(params):
+        aws.execute(params)
+        return KeyboardInterrupt()
+
+    answers.on("cloudformation", "ExecuteChangeSet", execute)
+
+    with pytest.raises(Interrupted) as interrupted:
+        run(answers, clock)
+
+    assert "watch Slc" in interrupted.value.hint
+    assert "DeleteChangeSet" not in operations(answers)
+
+
+def test_a_creation_that_is_done_at_the_last_moment_is_not_deleted(answers, clock):
+    Aws(answers, new=True, events=[[("CREATE_IN_PROGRESS", "Slc")], *[[]] * 5, [("CREATE_COMPLETE", "Slc")]])
+    states = iter(["CREATE_IN_PROGRESS"])
+    aws_says = lambda _params: stack_in(next(states, "CREATE_COMPLETE"))  # noqa: E731
+
+    def execute(_params):
+        answers.on("cloudformation", "DescribeStacks", aws_says)
+        return {}
+
+    answers.on("cloudformation", "DescribeStackEvents", {"StackEvents": []})
+    answers.on("cloudformation", "ExecuteChangeSet", execute)
+
+    result = run(answers, clock, options=Options(timeout=30))
+
+    assert result.stack.status == "CREATE_COMPLETE"
+    assert "DeleteStack" not in operations(answers)
+
+
+def test_protection_that_may_not_be_set_does_not_hide_that_the_stack_is_deployed(answers, clock):
+    Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "UpdateTerminationProtection", AwsError("AccessDenied", "no", status=403))
+
+    with pytest.raises(AccessDenied) as denied:
+        run(answers, clock, termination_protection=True)
+
+    assert "itself is deployed" in denied.value.hint
+
+
+def test_a_failed_creation_that_was_kept_takes_an_update_without_rollback(answers, clock):
+    Aws(answers, events=UPDATE)
+    states = iter(["CREATE_FAILED"])
+    answers.on("cloudformation", "DescribeStacks", lambda _params: stack_in(next(states, "UPDATE_COMPLETE")))
+
+    run(answers, clock)
+
+    (created,) = [call.params for call in answers.calls if call.operation == "CreateChangeSet"]
+    assert (created["ChangeSetType"], created["OnStackFailure"]) == ("UPDATE", "DO_NOTHING")
+
+
+def test_a_slow_plan_is_told_about(answers, clock):
+    aws = Aws(answers, events=UPDATE)
+    making = aws.change_set(Status="CREATE_IN_PROGRESS", Changes=[])
+    answers.on("cloudformation", "DescribeChangeSet", [making] * 40 + [aws.change_set()], repeat_last=True)
+    notices: list[str] = []
+
+    run(answers, clock, notice=notices.append)
+
+    assert len(notices) >= 2
+
+
+def test_no_stack_is_found_without_a_name(answers):
+    answers.on("cloudformation", "DescribeStacks", stack_in("CREATE_COMPLETE"))
+
+    assert state.find(answers.account.client("cloudformation"), "Other") is None

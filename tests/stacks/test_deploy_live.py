@@ -283,9 +283,9 @@ def test_recreating_asks_first_and_leaves_the_stack_if_declined(live):
     with pytest.raises(DeployFailed):
         run(live, request())  # without source credentials
 
-    with pytest.raises(StackStuck):
-        run(live, request(), recreate_failed=True, recreate=lambda _stack: False)
+    result = run(live, request(), recreate_failed=True, recreate=lambda _stack: False)
 
+    assert result.outcome is Outcome.PLANNED
     assert state.get(live.client("cloudformation"), "Slc").status == "ROLLBACK_COMPLETE"
 
 
@@ -296,8 +296,9 @@ def test_a_stuck_stack_of_somebody_else_is_not_recreated(live):
     stack = wait_for(live, "Slc", "ROLLBACK_COMPLETE")
     assert not state.is_own(stack)
 
-    with pytest.raises(StackStuck, match="ROLLBACK_COMPLETE"):
-        run(live, request(), recreate_failed=True, recreate=lambda _stack: pytest.fail("not ours"))
+    for adopt, error in ((False, StackError), (True, StackStuck)):
+        with pytest.raises(error):
+            run(live, request(), recreate_failed=True, adopt=adopt, recreate=lambda _stack: pytest.fail("not ours"))
 
     assert state.get(cfn, "Slc").id == stack.id
 
@@ -542,3 +543,16 @@ def test_every_version_in_a_bucket_is_deleted_in_batches(live):
 
     assert "Versions" not in s3.list_object_versions(Bucket="many-versions")
     assert delete.empty_bucket(s3, "no-such-bucket-here") == 0
+
+
+def test_a_stack_of_somebody_else_is_taken_over_only_when_asked(live):
+    cfn = live.client("cloudformation")
+    cfn.create_stack(StackName="Theirs", TemplateBody="Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n")
+    wait_for(live, "Theirs", "CREATE_COMPLETE")
+    wanted = plain("Theirs", "  Topic:\n    Type: AWS::SNS::Topic\n    Properties:\n      DisplayName: ours\n")
+
+    with pytest.raises(StackError, match="this tool did not make it"):
+        run(live, wanted)
+    result = run(live, wanted, adopt=True)
+
+    assert state.is_own(result.stack)

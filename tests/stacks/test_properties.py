@@ -101,9 +101,14 @@ def test_values_come_from_the_templates_whichever_way_aws_writes_the_path(path):
     assert change.properties[0] == PropertyChange("Source.Location", "a", "b", "Always")
 
 
-def test_values_of_aws_stay():
+def test_the_templates_say_what_a_value_is_and_aws_what_it_does():
     (change,) = merge((modify(PropertyChange("/Properties/Source/Location", "A", "B", "Never")),), DIFFERENCES)
-    assert change.properties[0] == PropertyChange("Source.Location", "A", "B", "Never")
+    assert change.properties[0] == PropertyChange("Source.Location", "a", "b", "Never")
+
+
+def test_values_of_aws_stand_where_the_templates_have_none():
+    (change,) = merge((modify(PropertyChange("/Properties/Other", "A", "B", "Never")),), DIFFERENCES)
+    assert change.properties[0] == PropertyChange("Other", "A", "B", "Never")
 
 
 def test_what_only_the_templates_know_of_a_listed_resource_is_added():

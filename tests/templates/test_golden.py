@@ -85,7 +85,7 @@ def granted(construct: Construct) -> dict[str, Any]:
     }
 
 
-def arn(rest: str, **names: str) -> dict[str, Any]:
+def arn(rest: str, **names: object) -> dict[str, Any]:
     return {"Fn::Sub": ["arn:${AWS::Partition}:" + rest, names]}
 
 
@@ -139,12 +139,20 @@ def test_no_role_has_an_action_or_a_resource_by_wildcard(construct: Construct):
 def test_a_build_may_do_what_it_needs_and_no_more(construct: CiBuild | ReleaseBuild):
     bucket = {"Fn::GetAtt": ["ArtifactsBucket", "Arn"]}
     objects = {"Fn::Sub": "${ArtifactsBucket.Arn}/*"}
+    log_group = [
+        arn(
+            "logs:${AWS::Region}:${AWS::AccountId}:log-group:${Group}",
+            Group={"Ref": "CodeBuildLogGroup"},
+        ),
+        {"Fn::GetAtt": ["CodeBuildLogGroup", "Arn"]},
+    ]
     project = arn(PROJECT_ARN, Project=construct.codebuild_name)
     allowed = granted(construct)
     secret = allowed.pop("secretsmanager:GetSecretValue")
     assert allowed == {
-        "logs:CreateLogStream": {"Fn::GetAtt": ["CodeBuildLogGroup", "Arn"]},
-        "logs:PutLogEvents": {"Fn::GetAtt": ["CodeBuildLogGroup", "Arn"]},
+        "logs:CreateLogGroup": log_group,
+        "logs:CreateLogStream": log_group,
+        "logs:PutLogEvents": log_group,
         "s3:GetBucketAcl": bucket,
         "s3:GetBucketLocation": bucket,
         "s3:GetObject": objects,

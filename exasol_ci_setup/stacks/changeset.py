@@ -1,0 +1,290 @@
+"""The life of a change set: made, waited for, read, and taken back if it is not executed."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.errors import Interrupted, SetupError, StackBusy, TemplateRejected
+from exasol_ci_setup.stacks import state
+from exasol_ci_setup.stacks.model import ABSENT, Change, Plan, PropertyChange
+from exasol_ci_setup.stacks.upload import template_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.stacks.model import Request
+
+_LOG = logging.getLogger(__name__)
+
+PREFIX: Final = "exasol-ci-setup-"
+# The remark on a reply that leaves out changes because their property values could not be found.
+_INCOMPLETE: Final = "can return incomplete ChangeSet data"
+_PAUSES: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+_LONGEST_PAUSE: Final = 2.0
+_QUIET: Final = 25.0
+# For so many seconds AWS may go on making a change set that is to be taken back; until then it refuses to delete it.
+_PATIENCE: Final = 120.0
+# A change set of ours that is older was left by a process that was killed: a plan is not looked at for a day.
+_FORGOTTEN: Final = timedelta(days=1)
+_ON_FAILURE: Final = {"rollback": "ROLLBACK", "delete": "DELETE", "keep": "DO_NOTHING"}
+_BEING_MADE: Final = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
+
+
+def create(
+    account: Account, request: Request, wanted: Mapping[str, Any], clock: Clock, *, new: bool, unfinished: bool
+) -> Plan:
+    """Let AWS make a change set, and return a plan that names it and nothing yet of what it holds.
+
+    `wanted` is the parsed template. `unfinished` says that the stack's last operation failed and was left as it was, which AWS
+    lets go on only without a rollback. Names are used once, so that parallel runs do not collide.
+
+    Raises TemplateRejected with AWS's words, and StackBusy. When it raises, nothing is left.
+    """
+    cfn = account.client("cloudformation")
+    name = f"{PREFIX}{uuid.uuid4().hex}"
+    arguments: dict[str, Any] = {
+        "StackName": request.name,
+        "ChangeSetName": name,
+        "ChangeSetType": "CREATE" if new else "UPDATE",
+        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in request.parameters.items()],
+        "Tags": [{"Key": key, "Value": value} for key, value in request.tags.items()],
+        "Capabilities": list(templates.capabilities(wanted)),
+        "Description": "Planned by exasol-ci-setup",
+        **template_source(account, request.template, bucket=request.template_bucket),
+    }
+    if request.role_arn:
+        arguments["RoleARN"] = request.role_arn
+    if request.notification_arns is not None:
+        arguments["NotificationARNs"] = list(request.notification_arns)
+    on_failure = "keep" if unfinished else request.on_failure
+    if new or on_failure == "keep":
+        # DELETE is for new stacks only: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+        arguments["OnStackFailure"] = _ON_FAILURE[on_failure]
+    kind = "CREATE" if new else "UPDATE"
+    with (
+        taken_back_on_failure(cfn, Plan(request.name, kind, stack_id=request.name, change_set_id=name), clock),
+        boundary(),
+    ):
+        try:
+            answer: Any = cfn.create_change_set(**arguments)
+        except ClientError as error:
+            if error_code(error) == "AlreadyExistsException" and name in str(error):
+                # Names are used once, so it is ours: the answer to the first try was lost on its way.
+                found = cfn.describe_change_set(StackName=request.name, ChangeSetName=name)
+                answer = {"Id": found["ChangeSetId"], "StackId": found["StackId"]}
+            else:
+                _refuse(error, request)
+                raise
+    return Plan(request.name, kind, stack_id=answer["StackId"], change_set_id=answer["Id"])
+
+
+def _refuse(error: ClientError, request: Request) -> None:
+    """Raise StackBusy or TemplateRejected, if AWS's answer to CreateChangeSet says that."""
+    said = error.response.get("Error", {}).get("Message", "")
+    code = error_code(error)
+    if code == "ValidationError" and "_IN_PROGRESS state" in said:
+        raise StackBusy(
+            f"stack {request.name} is busy: {said}", hint="wait for it with --wait", stack_name=request.name
+        ) from error
+    if code in {"ValidationError", "InsufficientCapabilitiesException"}:
+        raise TemplateRejected(
+            f"AWS refused the template of stack {request.name}: {said}",
+            hint="correct the template or its options; nothing was changed",
+        ) from error
+
+
+def wait(cfn: CloudFormationClient, plan: Plan, clock: Clock, notice: Callable[[str], None]) -> Mapping[str, Any]:
+    """Return the change set's first page when AWS has finished it, created or failed.
+
+    `notice` is told that it takes long. Raises StackBusy if somebody else's operation swept the change set away.
+    """
+    began = told = clock.now()
+    looks = 0
+    while True:
+        with boundary():
+            try:
+                described = cfn.describe_change_set(ChangeSetName=plan.change_set_id, IncludePropertyValues=True)
+            except ClientError as error:
+                if error_code(error) in {"ChangeSetNotFound", "ChangeSetNotFoundException"}:
+                    raise out_of_date(plan) from error
+                raise
+        if described["Status"] not in _BEING_MADE:
+            return described
+        if clock.now() - told > _QUIET:
+            told = clock.now()
+            notice(f"AWS has been working on the plan for {told - began:.0f} s")
+        clock.sleep(_PAUSES[looks] if looks < len(_PAUSES) else _LONGEST_PAUSE)
+        looks += 1
+
+
+def out_of_date(plan: Plan) -> StackBusy:
+    """Return the error that the change set is not valid any more, because the stack was changed meanwhile."""
+    return StackBusy(
+        f"the plan for stack {plan.stack_name} is out of date: somebody changed the stack meanwhile",
+        hint="run the same command again for a new plan",
+        stack_name=plan.stack_name,
+    )
+
+
+def has_started(cfn: CloudFormationClient, plan: Plan) -> bool:
+    """Return whether the change set is being executed, or has been."""
+    with boundary():
+        try:
+            described = cfn.describe_change_set(**_reference(plan))
+        except ClientError as error:
+            if error_code(error) in {"ChangeSetNotFound", "ChangeSetNotFoundException", "ValidationError"}:
+                return False
+            raise
+    return described.get("ExecutionStatus", "").startswith("EXECUTE_")
+
+
+def discard(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
+    """Take back what a plan left on AWS: the change set, and the empty shell of a stack that was made for it.
+
+    A shell stays as long as it holds somebody else's change set. AWS does not delete a change set while it is being made, so
+    that is waited for. Never raises for what is already gone.
+    """
+    if not plan.change_set_id:
+        return
+    deadline = clock.now() + _PATIENCE
+    with boundary():
+        while True:
+            try:
+                cfn.delete_change_set(**_reference(plan))
+                break
+            except ClientError as error:
+                if error_code(error) == "InvalidChangeSetStatus" and clock.now() < deadline:
+                    clock.sleep(_LONGEST_PAUSE)
+                elif error_code(error) in {"ChangeSetNotFound", "ChangeSetNotFoundException", "ValidationError"}:
+                    # Gone already, with its stack or by another hand.
+                    break
+                else:
+                    raise
+    if plan.kind == "CREATE":
+        _discard_shell(cfn, plan)
+
+
+def _discard_shell(cfn: CloudFormationClient, plan: Plan) -> None:
+    with boundary():
+        stack = state.find(cfn, plan.stack_id)
+        if stack is None or stack.status != "REVIEW_IN_PROGRESS":
+            return
+        oldest = datetime.now(timezone.utc) - _FORGOTTEN
+        for other in cfn.list_change_sets(StackName=plan.stack_name).get("Summaries", []):
+            ours = plan.change_set_id in {other.get("ChangeSetId"), other.get("ChangeSetName")}
+            forgotten = other.get("ChangeSetName", "").startswith(PREFIX) and other.get("CreationTime", oldest) < oldest
+            if not ours and not forgotten:
+                return
+        cfn.delete_stack(StackName=stack.id)
+
+
+@contextmanager
+def taken_back_on_failure(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> Iterator[None]:
+    """Discard the plan if the block raises. That it could not be discarded is added to what is told, and replaces nothing."""
+    try:
+        yield
+    except BaseException as error:
+        try:
+            discard(cfn, plan, clock)
+        except SetupError as second:
+            left = f"change set {plan.change_set_id} of stack {plan.stack_name} could not be taken back: {second}"
+            _LOG.debug("%s", left, exc_info=second)
+            if isinstance(error, SetupError):
+                error.hint = f"{error.hint}\n{left}".strip()
+                raise
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted(
+                    "interrupted", hint=f"{left}\n`aws cloudformation delete-change-set` with its name removes it"
+                ) from error
+        raise
+
+
+def _reference(plan: Plan) -> dict[str, Any]:
+    """Return the arguments that name a change set: its ARN, or its name and stack as long as that is all that is known."""
+    if plan.change_set_id.startswith("arn:"):
+        return {"ChangeSetName": plan.change_set_id}
+    return {"ChangeSetName": plan.change_set_id, "StackName": plan.stack_name}
+
+
+def changes(
+    cfn: CloudFormationClient, plan: Plan, first: Mapping[str, Any]
+) -> tuple[tuple[Change, ...], tuple[str, ...]]:
+    """Return all changes of a change set whose `first` page is at hand, and AWS's remarks on it."""
+    notes: list[str] = []
+    found = {change.logical_id: change for change in _pages(cfn, plan.change_set_id, first, with_values=True)}
+    reason = first.get("StatusReason", "")
+    if _INCOMPLETE in reason:
+        with boundary():
+            again = cfn.describe_change_set(ChangeSetName=plan.change_set_id)
+        for change in _pages(cfn, plan.change_set_id, again, with_values=False):
+            found.setdefault(change.logical_id, change)
+        _LOG.debug("described again without property values: %s", reason)
+    elif reason:
+        notes.append(reason)
+    return tuple(found.values()), tuple(notes)
+
+
+def _pages(
+    cfn: CloudFormationClient, change_set_id: str, first: Mapping[str, Any], *, with_values: bool
+) -> Iterator[Change]:
+    page = first
+    while True:
+        for described in page.get("Changes", []):
+            if "ResourceChange" in described:
+                yield _change(described["ResourceChange"])
+        token = page.get("NextToken")
+        if not token:
+            return
+        with boundary():
+            page = cfn.describe_change_set(
+                ChangeSetName=change_set_id, NextToken=token, IncludePropertyValues=with_values
+            )
+
+
+def _change(described: Mapping[str, Any]) -> Change:
+    changed: dict[str, PropertyChange] = {}
+    causes: list[str] = []
+    for detail in described.get("Details", []):
+        target = detail.get("Target", {})
+        path = _path(target)
+        cause = detail.get("CausingEntity") or ("stack tags" if target.get("Attribute") == "Tags" else "")
+        if cause and cause not in causes:
+            causes.append(cause)
+        if path not in changed:
+            changed[path] = PropertyChange(
+                path,
+                target.get("BeforeValue", ABSENT),
+                target.get("AfterValue", ABSENT),
+                target.get("RequiresRecreation", ""),
+            )
+    return Change(
+        action=described.get("Action", ""),
+        logical_id=described.get("LogicalResourceId", ""),
+        type=described.get("ResourceType", ""),
+        physical_id=described.get("PhysicalResourceId", ""),
+        replacement=described.get("Replacement", ""),
+        policy_action=described.get("PolicyAction", ""),
+        properties=tuple(changed.values()),
+        causes=tuple(causes),
+    )
+
+
+def _path(target: Mapping[str, Any]) -> str:
+    """Return the dotted path of a change's target, with list indexes, or the attribute's own name."""
+    attribute = target.get("Attribute", "")
+    steps = [step for step in str(target.get("Path", "")).split("/") if step]
+    if attribute != "Properties":
+        return attribute or ".".join(steps)
+    if steps[:1] == ["Properties"]:
+        steps = steps[1:]
+    return ".".join(steps) or target.get("Name", "")
