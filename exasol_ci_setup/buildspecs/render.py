@@ -1,0 +1,131 @@
+"""Makes the two buildspec files of a repository from its flavors."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Final, Literal
+
+import jinja2
+from pydantic import TypeAdapter, ValidationError
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.buildspecs.flavors import build_groups
+from exasol_ci_setup.constructs.base import SecretName
+from exasol_ci_setup.constructs.ci import DEFAULT_BATCH_LIMIT
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+BATCH_FILE: Final = "buildspec.yaml"
+"""The file that a CodeBuild project of this tool's stacks starts from: the builds of a batch."""
+
+BUILD_FILE: Final = "build_buildspec.yaml"
+"""The file that each build of the batch runs."""
+
+DEFAULT_PYTHON_VERSION: Final = "3.10"
+DEFAULT_DOCKER_SECRET: Final = "Dockerhub"  # noqa: S105 - the name of a secret, not a secret
+
+_PYTHON_VERSION: Final = re.compile(r"[0-9]+(\.([0-9]+|x)){0,2}|latest")
+# A block's text is taken by YAML as it stands, but for line breaks of other kinds and what it does not print.
+_PLAIN_LINES: Final = re.compile(r"(?! )[\x20-\x7e]+(\n[\x20-\x7e]*)*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the buildspecs of one repository look like.
+
+    `output_path` and `config_file` are POSIX paths relative to the repository's root. `build_command` is shell code that builds
+    the flavor ``$FLAVOR``; None means the public package exasol_script_languages_container_ci. `install_commands` take the place
+    of the set-up of Poetry. `batch_limit` is the most builds of a batch; what the stack was deployed with.
+
+    Raises InputError for an empty command, a number below 1, and what cannot be a secret's name or a version of Python.
+    """
+
+    kind: Literal["ci", "release"]
+    output_path: str
+    config_file: str | None = None
+    flavors_per_build: int = 1
+    batch_limit: int = DEFAULT_BATCH_LIMIT
+    build_command: str | None = None
+    install_commands: tuple[str, ...] = ()
+    docker_secret: str = DEFAULT_DOCKER_SECRET
+    python_version: str = DEFAULT_PYTHON_VERSION
+
+    def __post_init__(self) -> None:
+        for option, number in (("flavors-per-build", self.flavors_per_build), ("batch-limit", self.batch_limit)):
+            if number < 1:
+                raise InputError(f"--{option} {number} is not acceptable: use 1 or more")
+        for option, commands in (("build", (self.build_command,)), ("install", self.install_commands)):
+            if any(command is not None and not command.strip() for command in commands):
+                raise InputError(f"--{option}-command is empty")
+        if not _PYTHON_VERSION.fullmatch(self.python_version):
+            raise InputError(
+                f"--python-version {self.python_version!a} is not acceptable: use a version such as 3.10, 3.x or latest"
+            )
+        try:
+            TypeAdapter(SecretName).validate_python(self.docker_secret)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]["msg"]
+            raise InputError(f"--docker-secret {self.docker_secret!a} is not acceptable: {problem}") from None
+
+
+def render(flavors: Iterable[str], options: Options) -> dict[str, str]:
+    """Return the text of each file by its name; the same on every machine.
+
+    Raises InputError as `flavors.build_groups` does, and for text that no YAML file can hold.
+    """
+    groups = build_groups(flavors, flavors_per_build=options.flavors_per_build, batch_limit=options.batch_limit)
+    environment = _environment()
+    values = {"options": options, "grouped": options.flavors_per_build > 1}
+    build_script = options.build_command
+    if build_script is None:
+        build_script = environment.get_template(f"run_{options.kind}.sh.j2").render(values)
+    if values["grouped"]:
+        # In a function on lines of its own, whatever the command ends in: a comment, or a here-document.
+        loop = environment.get_template("each_flavor.sh.j2").render(values)
+        build_script = f"build_flavor() (\n{build_script.rstrip()}\n)\n{loop}"
+    # With the dot it is what the files of the predecessor have, so that adopting them shows no difference there.
+    build_file = f"./{options.output_path}/{BUILD_FILE}".replace("/./", "/")
+    return {
+        BATCH_FILE: environment.get_template("batch.yaml.j2").render(values, groups=groups, build_file=build_file),
+        BUILD_FILE: environment.get_template("build.yaml.j2").render(values, build_script=build_script),
+    }
+
+
+class _Block(str):
+    """YAML that `_block` made."""
+
+    __slots__ = ()
+
+
+def _block(text: str, indentation: int) -> str:
+    """`text` as a literal block below a list's item, since a person can read that; quoted if no block can hold it."""
+    text = text.rstrip("\n")
+    if not _PLAIN_LINES.fullmatch(text):
+        return text
+    if "\n" not in text:
+        return text
+    margin = " " * indentation
+    return _Block("|-\n" + "\n".join(margin + line if line else "" for line in text.split("\n")))
+
+
+def _finalize(value: object) -> str:
+    return str(value) if type(value) is _Block else templates.finalize(value)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates.template_directory() / "buildspec"),
+        autoescape=False,  # noqa: S701 - the output is YAML, and `finalize` escapes every value for it
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["block"] = _block
+    return environment

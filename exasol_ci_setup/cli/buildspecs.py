@@ -1,0 +1,207 @@
+"""`generate-buildspec` and `generate-release-buildspec`: a repository's buildspec files, made or checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from exasol_ci_setup.buildspecs import GeneratedFile
+    from exasol_ci_setup.cli.session import Session
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def _options(output_path: str) -> Callable[[F], F]:
+    def add(command: F) -> F:
+        for option in (
+            output_option,
+            log_level_option,
+            click.option(
+                "--python-version",
+                metavar="VERSION",
+                help="Python of the builds, as CodeBuild's image has it.  [default: 3.10]",
+            ),
+            click.option(
+                "--docker-secret",
+                metavar="NAME",
+                help="Secret with which builds log in to Docker: the one of the stack.  [default: Dockerhub]",
+            ),
+            click.option(
+                "--install-command",
+                "install_commands",
+                metavar="TEXT",
+                multiple=True,
+                help="Shell command that prepares a build, in place of Poetry's set-up; may be repeated.",
+            ),
+            click.option(
+                "--build-command",
+                metavar="TEXT",
+                help="Shell command that builds the flavor $FLAVOR.  [default: the one of exasol_script_languages_container_ci]",
+            ),
+            click.option(
+                "--batch-limit",
+                type=click.IntRange(min=1),
+                metavar="NUMBER",
+                help="Most builds in one batch: the one of the stack.  [default: 100]",
+            ),
+            click.option(
+                "--flavors-per-build",
+                type=click.IntRange(min=1),
+                metavar="NUMBER",
+                help="Most flavors that one build builds, one after the other.  [default: 1]",
+            ),
+            click.option(
+                "--check",
+                is_flag=True,
+                help="Write nothing; print how files differ from what they should be, and exit with 5 if they do.",
+            ),
+            click.option(
+                "--config-file",
+                type=click.Path(path_type=Path),
+                metavar="PATH",
+                help="JSON file with the repository's build configuration, which builds read too.",
+            ),
+            click.option(
+                "--output-path",
+                type=click.Path(path_type=Path),
+                metavar="PATH",
+                default=output_path,
+                show_default=True,
+                help="Directory of the files; made if need be.",
+            ),
+            click.option(
+                "--flavor-root-path",
+                "flavor_root_paths",
+                type=click.Path(path_type=Path),
+                metavar="PATH",
+                multiple=True,
+                required=True,
+                help="Directory in which each flavor has a directory of its own; may be repeated.",
+            ),
+        ):
+            command = option(command)
+        return pass_session(command)
+
+    return add
+
+
+def _generate(
+    session: Session,
+    kind: Literal["ci", "release"],
+    *,
+    flavor_root_paths: Sequence[Path],
+    output_path: Path,
+    config_file: Path | None,
+    check: bool,
+    **given: Any,
+) -> None:
+    from exasol_ci_setup import buildspecs
+    from exasol_ci_setup.cli import records
+    from exasol_ci_setup.errors import DifferencesFound
+
+    output = session.output
+    options = buildspecs.Options(
+        kind=kind,
+        output_path=buildspecs.from_root(output_path, "the output path"),
+        config_file=None if config_file is None else buildspecs.from_root(config_file, "the config file"),
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    _look_at_config(session, config_file, kind, has_own_command=options.build_command is not None)
+    flavors = buildspecs.find_flavors(flavor_root_paths)
+    files = buildspecs.compare(Path(options.output_path), buildspecs.render(flavors, options))
+    stale = [file for file in files if file.stale]
+    for file in files:
+        if check:
+            _show_difference(session, file)
+        else:
+            if file.stale:
+                buildspecs.write(file)
+            output.say(f"{'wrote' if file.stale else 'unchanged:'} {file.path}")
+            output.record({"type": "file", "path": file.path, "status": "written" if file.stale else "unchanged"})
+    builds = -(-len(flavors) // options.flavors_per_build)
+    status = ("different" if stale else "same") if check else ("done" if stale else "nothing-to-do")
+    output.say(f"{_count(len(flavors), 'flavor')} in {_count(builds, 'build')}")
+    output.record(records.result(status, changed=bool(stale) and not check, flavors=len(flavors), builds=builds))
+    if check and stale:
+        command = "generate-buildspec" if kind == "ci" else "generate-release-buildspec"
+        raise DifferencesFound(
+            f"{' and '.join(str(file.path) for file in stale)} {'is' if len(stale) == 1 else 'are'} not up to date",
+            hint=f"run exasol-ci-setup {command} with the same options but --check, and commit what it writes",
+        )
+
+
+def _look_at_config(
+    session: Session, path: Path | None, kind: Literal["ci", "release"], *, has_own_command: bool
+) -> None:
+    if path is None:
+        if not has_own_command:
+            session.output.warn(
+                f"no --config-file: run-{kind} of exasol_script_languages_container_ci asks for one in each build"
+            )
+        return
+    from exasol_ci_setup import config
+
+    absent = config.load(path).absent
+    if absent and not has_own_command:
+        session.output.warn(
+            f"{path} has no {', '.join(absent)}: run-{kind} of exasol_script_languages_container_ci asks for it in each build"
+        )
+
+
+def _show_difference(session: Session, file: GeneratedFile) -> None:
+    output = session.output
+    difference = file.diff()
+    if file.stale:
+        output.data(difference.rstrip("\n"))
+    else:
+        output.say(f"up to date: {file.path}")
+    output.record(
+        {"type": "diff", "path": file.path, "status": "stale" if file.stale else "up-to-date", "diff": difference}
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+@click.command("generate-buildspec")
+@_options("./aws-code-build/ci")
+def generate_buildspec(session: Session, **values: Any) -> None:
+    """Generate the buildspec files that build each push.
+
+    Writes buildspec.yaml, a batch with one build for each flavor, and build_buildspec.yaml, which each of the builds runs. Run
+    it in the repository's root: paths in the files are relative to it.
+    """
+    _generate(session, "ci", **values)
+
+
+@click.command("generate-release-buildspec")
+@_options("./aws-code-build/release")
+def generate_release_buildspec(session: Session, **values: Any) -> None:
+    """Generate the buildspec files that build releases.
+
+    Writes buildspec.yaml, a batch with one build for each flavor, and build_buildspec.yaml, which each of the builds runs. Run
+    it in the repository's root: paths in the files are relative to it.
+    """
+    _generate(session, "release", **values)
+
+
+@click.command("generate-buildspecs")
+@_options("./aws-code-build/ci")
+def generate_buildspecs(session: Session, **values: Any) -> None:
+    """Do the same as generate-buildspec."""
+    _generate(session, "ci", **values)
+
+
+@click.command("generate-release-buildspecs")
+@_options("./aws-code-build/release")
+def generate_release_buildspecs(session: Session, **values: Any) -> None:
+    """Do the same as generate-release-buildspec."""
+    _generate(session, "release", **values)

@@ -1,0 +1,132 @@
+"""The JSON file with the build configuration: what is in it, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exasol_ci_setup.config import Build, Config, Ignore, Release, load
+from exasol_ci_setup.errors import InputError
+
+WHOLE = {
+    "build": {"ignore": {"paths": ["doc", "README.md"]}, "base_branch": "master"},
+    "release": {"timeout_in_minutes": 90},
+}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "doc").mkdir()
+    (tmp_path / "README.md").touch()
+    return tmp_path
+
+
+def write(data: Any) -> Path:
+    path = Path("config.json")
+    path.write_text(data if isinstance(data, str) else json.dumps(data), encoding="utf-8")
+    return path
+
+
+@pytest.mark.usefixtures("here")
+def test_a_whole_file_is_read():
+    assert load(write(WHOLE)) == Config(
+        build=Build(ignore=Ignore(("doc", "README.md")), base_branch="master"), release=Release(timeout_in_minutes=90)
+    )
+
+
+@pytest.mark.usefixtures("here")
+def test_keys_that_are_absent_are_told():
+    assert load(write({})).absent == ("build.ignore.paths", "build.base_branch", "release.timeout_in_minutes")
+    partial = load(write({"build": {"ignore": {"paths": []}}, "release": {"timeout_in_minutes": 1}}))
+    assert partial.absent == ("build.base_branch",)
+    assert partial.release.timeout_in_minutes == 1
+
+
+@pytest.mark.usefixtures("here")
+def test_a_byte_order_mark_is_no_mistake():
+    assert load(write("\ufeff" + json.dumps(WHOLE))) == load(write(WHOLE))
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ('{"build":\n  {,}}', "line 2, column 4"),
+        ("", "line 1, column 1"),
+        ('{"build": {}, "build": {}}', "the key 'build' stands twice"),
+        ([], r"use an object, not \[\]"),
+        ({"build_ignore": {}}, "build_ignore: there is no such key, only build, release"),
+        ({"build": {"ignore": {"path": []}}}, r"build\.ignore\.path: there is no such key; did you mean paths\?"),
+        (
+            {"release": {"timeout_in_seconds": 1}},
+            r"release\.timeout_in_seconds: there is no such key; did you mean timeout_in_minutes",
+        ),
+        ({"a\nb": 1}, r"'a\\nb': there is no such key"),
+        ({"build": None}, "build: use an object, not null"),
+        ({"build": {"base_branch": 1}}, r"build\.base_branch: use text, not 1"),
+        ({"build": {"base_branch": ""}}, r"build\.base_branch: it is empty"),
+        ({"build": {"ignore": {"paths": "doc"}}}, r'build\.ignore\.paths: use a list, not "doc"'),
+        ({"build": {"ignore": {"paths": ["doc", 1]}}}, r"build\.ignore\.paths\[1\]: use text, not 1"),
+        (
+            {"build": {"ignore": {"paths": ["doc", "nowhere"]}}},
+            r"build\.ignore\.paths\[1\]: 'nowhere' does not exist in ",
+        ),
+        ({"build": {"ignore": {"paths": ["./doc"]}}}, "would not match any file as Git names it; write 'doc'"),
+        ({"build": {"ignore": {"paths": ["/etc"]}}}, "'/etc' would not match"),
+        ({"build": {"ignore": {"paths": ["../x"]}}}, "would not match"),
+        ({"build": {"ignore": {"paths": [""]}}}, "would not match"),
+        ({"build": {"ignore": {"paths": ["."]}}}, "'.' would not match .* such as 'doc'"),
+        ({"build": {"ignore": {"paths": ["a\u0000b"]}}}, "does not exist"),
+        ({"release": {"timeout_in_minutes": "60"}}, r'release\.timeout_in_minutes: use a whole number, not "60"'),
+        ({"release": {"timeout_in_minutes": 1.5}}, "use a whole number, not 1.5"),
+        ({"release": {"timeout_in_minutes": True}}, "use a whole number, not true"),
+        ({"release": {"timeout_in_minutes": 0}}, "use 1 or more, not 0"),
+        ("[" * 100_000, "cannot be read"),
+    ],
+)
+def test_a_mistake_is_told_with_the_file_and_the_place(data: Any, told: str):
+    with pytest.raises(InputError, match=told) as refused:
+        load(write(data))
+
+    assert "config.json" in refused.value.message
+    assert "\n" not in refused.value.message
+
+
+@pytest.mark.usefixtures("here")
+def test_a_directory_is_ignored_with_or_without_a_slash_at_its_end():
+    assert load(write({"build": {"ignore": {"paths": ["doc/"]}}})).build.ignore.paths == ("doc/",)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_file_that_cannot_be_read_is_told():
+    with pytest.raises(InputError, match=r"nowhere\.json does not exist"):
+        load(Path("nowhere.json"))
+    with pytest.raises(InputError, match=r"doc cannot be read: Is a directory"):
+        load(Path("doc"))
+    Path("latin1.json").write_bytes(b'{"\xe4": 1}')
+    with pytest.raises(InputError, match=r"latin1\.json cannot be read: it is not UTF-8"):
+        load(Path("latin1.json"))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["build", "release", "ignore", "paths"]), inner)
+    ),
+)
+
+
+@given(data=JSON)
+def test_any_json_is_read_or_refused_as_input(data: Any, tmp_path_factory: pytest.TempPathFactory):
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    try:
+        load(path)
+    except InputError as error:
+        assert "any.json" in error.message  # noqa: PT017 - either way is right

@@ -1,0 +1,166 @@
+"""Generated files are compared with those on disk and replaced in one step."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exasol_ci_setup.buildspecs import compare, from_root, write
+from exasol_ci_setup.errors import InputError
+
+
+def test_a_missing_file_is_stale_and_made_with_its_directory(tmp_path: Path):
+    (file,) = compare(tmp_path / "a/b", {"x.yaml": "1\n"})
+    assert file.stale
+
+    write(file)
+
+    assert (tmp_path / "a/b/x.yaml").read_text() == "1\n"
+    assert not compare(tmp_path / "a/b", {"x.yaml": "1\n"})[0].stale
+    assert [path.name for path in (tmp_path / "a/b").iterdir()] == ["x.yaml"]
+
+
+def test_a_new_files_mode_is_what_the_umask_leaves(tmp_path: Path):
+    before = os.umask(0o027)
+    try:
+        write(compare(tmp_path, {"x": "1"})[0])
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o640
+
+
+def test_a_replaced_file_keeps_its_mode_and_is_another_file(tmp_path: Path):
+    path = tmp_path / "x"
+    path.write_text("old")
+    path.chmod(0o604)
+    with path.open() as held:
+        write(compare(tmp_path, {"x": "new"})[0])
+
+        assert held.read() == "old", "a reader sees the old file or the new one, never a part"
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+
+
+def test_a_link_stays_a_link(tmp_path: Path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "x").symlink_to("real")
+
+    write(compare(tmp_path, {"x": "new"})[0])
+
+    assert (tmp_path / "x").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+@pytest.mark.parametrize("found", [b"1\r\n", b"1", b"", b"\xff", b"1\n\n"])
+def test_every_other_content_is_stale_and_has_a_difference_to_show(found: bytes, tmp_path: Path):
+    (tmp_path / "x").write_bytes(found)
+
+    (file,) = compare(tmp_path, {"x": "1\n"})
+
+    assert file.stale
+    assert file.diff()
+
+
+def test_the_difference_can_be_applied(tmp_path: Path):
+    path = tmp_path / "x"
+    path.write_text("a\nb\nc")
+    (file,) = compare(tmp_path, {"x": "a\nB\nc\n"})
+
+    assert file.diff().splitlines() == [
+        f"--- {path} (on disk)",
+        f"+++ {path} (generated)",
+        "@@ -1,3 +1,3 @@",
+        " a",
+        "-b",
+        "-c",
+        "\\ No newline at end of file",
+        "+B",
+        "+c",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("a/b", "a/b"), ("./a/b/", "a/b"), ("a/../b", "b"), (".", "."), ("../here/a", "a")]
+)
+def test_a_path_is_told_from_the_repositorys_root(
+    given: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    here = tmp_path / "here"
+    here.mkdir()
+    (tmp_path / "alias").symlink_to(here)
+    monkeypatch.chdir(here)
+
+    assert from_root(Path(given), "it") == expected
+    assert from_root(here / given, "it") == expected
+    assert from_root(tmp_path / "alias" / given, "it") == expected
+
+
+def test_a_path_outside_of_the_repository_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InputError, match=r"the output path \.\./out lies outside of"):
+        from_root(Path("../out"), "the output path")
+
+
+def test_a_file_in_the_place_of_the_directory_is_told(tmp_path: Path):
+    (tmp_path / "out").touch()
+
+    with pytest.raises(InputError, match="out is not a directory"):
+        compare(tmp_path / "out", {"x": "1"})
+
+
+def test_a_directory_in_the_place_of_the_file_is_told(tmp_path: Path):
+    (tmp_path / "x").mkdir()
+
+    with pytest.raises(InputError, match="x cannot be read: Is a directory"):
+        compare(tmp_path, {"x": "1"})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no user may make files in Linux's /proc, not even root")
+def test_what_cannot_be_written_is_told_in_one_line_with_a_hint(tmp_path: Path):
+    (tmp_path / "x").symlink_to("/proc/none/x")
+    (file,) = compare(tmp_path, {"x": "1"})
+
+    with pytest.raises(InputError, match=f"{tmp_path}/x cannot be written: ") as refused:
+        write(file)
+
+    assert "\n" not in refused.value.message
+    assert "--output-path" in refused.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_without_permission_is_told(tmp_path: Path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(InputError, match="cannot be written: Permission denied"):
+            write(compare(tmp_path, {"x": "1"})[0])
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_nothing_is_left_behind_by_a_write_that_fails(tmp_path: Path):
+    code = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from exasol_ci_setup.buildspecs import compare, write\n"
+        "from exasol_ci_setup.errors import InputError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        "try:\n"
+        "    write(compare(Path(sys.argv[1]), {'x': 'new' * 1000})[0])\n"
+        "except InputError as error:\n"
+        "    print(error)\n"
+    )
+    (tmp_path / "x").write_text("old")
+
+    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+
+    assert "cannot be written: File too large" in ran.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x").read_text() == "old"

@@ -1,0 +1,148 @@
+"""Flavors are found on disk and spread over the builds of one batch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from exasol_ci_setup.buildspecs import BATCH_FILE, Options, build_groups, find_flavors, identifier, render
+from exasol_ci_setup.constructs.ci import DEFAULT_BATCH_LIMIT
+from exasol_ci_setup.errors import InputError
+
+NAMES = st.lists(
+    st.text(st.characters(exclude_categories=[])) | st.from_regex(r"[A-Za-z0-9._\- ]{1,130}", fullmatch=True)
+)
+
+
+def make(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).mkdir(parents=True)
+    return root
+
+
+def test_every_directory_below_a_root_is_a_flavor(tmp_path: Path):
+    make(tmp_path, "b", "a", ".git")
+    (tmp_path / "README.md").touch()
+    (tmp_path / "linked").symlink_to(tmp_path / "a")
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+
+    assert find_flavors([tmp_path]) == ("a", "b", "linked")
+
+
+def test_a_flavor_in_several_roots_is_one_flavor(tmp_path: Path):
+    one, other = make(tmp_path / "one", "a", "c"), make(tmp_path / "other", "b", "c")
+
+    assert find_flavors([one, other]) == find_flavors([other, one, one]) == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("nowhere", "does not exist"),
+        ("file", "is not a directory"),
+        ("empty", "no flavor in"),
+        ("a" * 300, "cannot be read"),
+    ],
+)
+def test_a_root_without_flavors_is_refused_by_its_path(path: str, problem: str, tmp_path: Path):
+    make(tmp_path, "flavors/a", "empty/.hidden")
+    (tmp_path / "file").touch()
+
+    with pytest.raises(InputError, match=problem) as refused:
+        find_flavors([tmp_path / "flavors", tmp_path / path])
+
+    assert str(tmp_path / path) in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("flavor", "expected"),
+    [
+        ("standard-EXASOL-all-python-3.10", "build_standard_EXASOL_all_python_310"),
+        ("standard-EXASOL-all", "build_standard_EXASOL_all"),
+        ("a_b-c.d", "build_a_b_cd"),
+        ("x" * 121, "build_" + "x" * 121),
+    ],
+)
+def test_the_identifier_is_the_name_without_dots_and_hyphens(flavor: str, expected: str):
+    assert identifier(flavor) == expected
+
+
+@pytest.mark.parametrize("flavor", ["", "a b", "-a", "_a", "a/b", "ä", "a$b", "a'b", "a\n", "a;b", "\ud800"])
+def test_a_name_that_cannot_be_an_identifier_is_refused_with_the_rule(flavor: str):
+    with pytest.raises(InputError, match="not acceptable") as refused:
+        identifier(flavor)
+
+    assert ascii(flavor) in refused.value.message
+    assert "use letters, digits" in refused.value.hint
+
+
+def test_an_identifier_that_is_too_long_is_refused_with_the_limit():
+    with pytest.raises(InputError, match="128 characters, of which CodeBuild takes at most 127"):
+        identifier("x" * 122)
+
+
+def test_two_flavors_with_one_identifier_are_both_named():
+    with pytest.raises(InputError, match=r"python-3\.1\.0 and python-31\.0 would both be build_python_310"):
+        build_groups(["python-3.1.0", "java", "python-31.0"])
+
+
+def test_as_many_builds_as_the_batch_may_have_are_fine():
+    assert len(build_groups(map(str, range(DEFAULT_BATCH_LIMIT)))) == DEFAULT_BATCH_LIMIT
+
+
+@pytest.mark.parametrize(("flavors", "limit"), [(101, 100), (1000, 100), (1001, 100), (7, 2)])
+def test_too_many_flavors_are_refused_with_a_way_out_that_works(flavors: int, limit: int):
+    names = [f"flavor-{number}" for number in range(flavors)]
+
+    with pytest.raises(InputError, match=rf"{flavors} flavors .* at most {limit} builds") as refused:
+        build_groups(names, batch_limit=limit)
+
+    found = re.search(r"--flavors-per-build (\d+)", refused.value.hint)
+    assert found
+    assert len(build_groups(names, batch_limit=limit, flavors_per_build=int(found[1]))) <= limit
+    with pytest.raises(InputError, match="builds of at most" if int(found[1]) > 2 else "too many"):
+        build_groups(names, batch_limit=limit, flavors_per_build=int(found[1]) - 1)
+
+
+@given(count=st.integers(1, 300), flavors_per_build=st.integers(2, 40))
+def test_groups_hold_every_flavor_once_in_order_and_are_as_equal_as_can_be(count: int, flavors_per_build: int):
+    names = sorted(f"flavor-{number}" for number in range(count))
+
+    groups = build_groups(names, flavors_per_build=flavors_per_build, batch_limit=count)
+
+    assert [name for group in groups for name in group.flavors] == names
+    sizes = [len(group.flavors) for group in groups]
+    assert max(sizes) <= flavors_per_build
+    assert max(sizes) - min(sizes) <= 1
+    identifiers = [group.identifier for group in groups]
+    assert identifiers == sorted(set(identifiers))
+
+
+def test_more_flavors_than_one_variable_can_name_are_refused():
+    with pytest.raises(InputError, match="at most 4096 characters"):
+        build_groups([f"{'x' * 100}-{number}" for number in range(50)], flavors_per_build=50)
+
+
+@given(names=NAMES, flavors_per_build=st.integers(1, 3))
+@example(names=["a.b", "ab"], flavors_per_build=1)
+@example(names=["3.10", "null", "1e3", "0x10"], flavors_per_build=1)
+def test_any_names_are_refused_or_read_back_as_they_were(names: list[str], flavors_per_build: int):
+    options = Options(kind="ci", output_path="out", flavors_per_build=flavors_per_build)
+    try:
+        text = render(names, options)[BATCH_FILE]
+    except InputError:
+        return
+    graph = yaml.safe_load(text)["batch"]["build-graph"] or []
+    variables = [build["env"]["variables"] for build in graph]
+    found = [
+        name for each in variables for name in (each["FLAVORS"].split(" ") if "FLAVORS" in each else [each["FLAVOR"]])
+    ]
+    assert found == sorted(set(names))
+    identifiers = [build["identifier"] for build in graph]
+    assert len(set(identifiers)) == len(identifiers)
+    assert all(re.fullmatch(r"[A-Za-z0-9_]{1,127}", each) for each in identifiers)

@@ -1,0 +1,319 @@
+"""`generate-buildspec` and `generate-release-buildspec`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from exasol_ci_setup.buildspecs import DEFAULT_DOCKER_SECRET, DEFAULT_PYTHON_VERSION
+from exasol_ci_setup.constructs.ci import DEFAULT_BATCH_LIMIT
+from tests.buildspecs.real import FLAVORS
+
+ROOT = Path(__file__).parents[2]
+CI = ("generate-buildspec", "--flavor-root-path", "flavors")
+COMMANDS = ["generate-buildspec", "generate-buildspecs", "generate-release-buildspec", "generate-release-buildspecs"]
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with the flavors of the public one, which is the working directory."""
+    for flavor in FLAVORS:
+        (tmp_path / "flavors" / flavor).mkdir(parents=True)
+    (tmp_path / "doc").mkdir()
+    (tmp_path / "build_config.json").write_text(
+        '{"build": {"ignore": {"paths": ["doc"]}, "base_branch": "master"}, "release": {"timeout_in_minutes": 60}}'
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def tree(directory: str = "aws-code-build") -> dict[str, str]:
+    return {str(path): path.read_text() for path in sorted(Path(directory).rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_files_are_written_and_then_left_alone(command: str, program):
+    kind = "release" if "release" in command else "ci"
+    arguments = (command, "--flavor-root-path", "flavors", "--config-file", "build_config.json")
+
+    first = program(*arguments)
+    written = tree()
+    times = {path: Path(path).stat().st_mtime_ns for path in written}
+    second = program(*arguments)
+
+    assert (first.code, second.code) == (0, 0)
+    assert list(written) == [f"aws-code-build/{kind}/build_buildspec.yaml", f"aws-code-build/{kind}/buildspec.yaml"]
+    assert first.stderr.splitlines() == [
+        f"wrote aws-code-build/{kind}/buildspec.yaml",
+        f"wrote aws-code-build/{kind}/build_buildspec.yaml",
+        "7 flavors in 7 builds",
+    ]
+    assert first.stdout == second.stdout == ""
+    assert "unchanged: " in second.stderr
+    assert {path: Path(path).stat().st_mtime_ns for path in tree()} == times
+
+
+def test_a_fresh_result_passes_the_check(program):
+    program(*CI)
+
+    ran = program(*CI, "--check")
+
+    assert (ran.code, ran.stdout) == (0, "")
+
+
+def test_the_check_finds_a_new_flavor_and_writes_nothing(program):
+    program(*CI)
+    before = tree()
+    Path("flavors/new-1.0").mkdir()
+
+    ran = program(*CI, "--check")
+
+    assert ran.code == 5
+    assert ran.stdout.startswith("--- aws-code-build/ci/buildspec.yaml (on disk)\n+++ aws-code-build/ci/buildspec.yaml")
+    assert '\n+    - identifier: "build_new_10"\n' in ran.stdout
+    assert "error: aws-code-build/ci/buildspec.yaml is not up to date" in ran.stderr
+    assert tree() == before
+
+
+def test_the_check_finds_a_missing_file_and_makes_no_directory(program):
+    ran = program(*CI, "--check")
+
+    assert ran.code == 5
+    assert ran.stdout.count("--- /dev/null\n") == 2
+    assert "buildspec.yaml and aws-code-build/ci/build_buildspec.yaml are not up to date" in ran.stderr
+    assert not Path("aws-code-build").exists()
+
+
+def test_the_check_passes_whatever_the_machine_calls_the_paths(repository: Path, program):
+    program(*CI, "--config-file", "build_config.json")
+
+    ran = program(
+        *("generate-buildspecs", "--check", "--flavor-root-path", str(repository / "flavors")),
+        *(
+            "--config-file",
+            str(repository / "build_config.json"),
+            "--output-path",
+            str(repository / "aws-code-build/ci"),
+        ),
+    )
+
+    assert ran.code == 0, ran.stdout + ran.stderr
+
+
+def test_json_tells_each_file_and_the_result(program):
+    written = program(*CI, "--output", "json")
+    Path("flavors/new").mkdir()
+    checked = program(*CI, "--output", "json", "--check")
+
+    assert [(each["type"], each.get("path"), each.get("status")) for each in written.records] == [
+        ("file", "aws-code-build/ci/buildspec.yaml", "written"),
+        ("file", "aws-code-build/ci/build_buildspec.yaml", "written"),
+        ("result", None, "done"),
+    ]
+    assert written.records[-1]["flavors"] == written.records[-1]["builds"] == 7
+    stale, fresh, result, error = checked.records
+    assert (stale["status"], fresh["status"], result["status"], result["changed"]) == (
+        "stale",
+        "up-to-date",
+        "different",
+        False,
+    )
+    assert "+          FLAVOR: " in stale["diff"]
+    assert (error["type"], error["exit_code"]) == ("error", 5)
+
+
+def test_the_buildspec_of_the_builds_is_named_from_the_repositorys_root(program):
+    program(*CI, "--output-path", "./ci//here/../specs")
+
+    batch = yaml.safe_load(Path("ci/specs/buildspec.yaml").read_text())
+
+    assert {build["buildspec"] for build in batch["batch"]["build-graph"]} == {"./ci/specs/build_buildspec.yaml"}
+    assert Path("ci/specs/build_buildspec.yaml").is_file()
+
+
+def test_options_reach_the_files(program):
+    ran = program(
+        *(*CI, "--config-file", "./build_config.json", "--docker-secret", "registry", "--python-version", "3.12"),
+        *("--install-command", "make tools", "--build-command", "make one\nmake two", "--flavors-per-build", "4"),
+    )
+
+    assert (ran.code, ran.stderr.splitlines()[-1]) == (0, "7 flavors in 2 builds")
+    build = yaml.safe_load(Path("aws-code-build/ci/build_buildspec.yaml").read_text())
+    assert build["env"]["variables"]["CONFIG_FILE"] == "build_config.json"
+    assert build["env"]["secrets-manager"]["DOCKER_USER"] == "registry:User"
+    assert build["phases"]["install"] == {
+        "runtime-versions": {"python": "3.12"},
+        "commands": ["git submodule update --init --recursive", "make tools"],
+    }
+    assert "\nmake one\nmake two\n" in build["phases"]["build"]["commands"][0]
+
+
+def test_the_help_tells_the_real_defaults(program):
+    told = " ".join(program("generate-buildspec", "--help").stdout.split())
+
+    for default in (DEFAULT_BATCH_LIMIT, DEFAULT_DOCKER_SECRET, DEFAULT_PYTHON_VERSION, "./aws-code-build/ci"):
+        assert f"[default: {default}]" in told
+
+
+def test_without_a_config_file_the_default_command_is_warned_of(program):
+    assert "warning: no --config-file: run-ci" in program(*CI).stderr
+    assert "warning" not in program(*CI, "--build-command", "make").stderr
+    assert "warning" not in program(*CI, "--config-file", "build_config.json").stderr
+    Path("build_config.json").write_text('{"build": {"ignore": {"paths": []}, "base_branch": "main"}}')
+    assert "has no release.timeout_in_minutes" in program(*CI, "--config-file", "build_config.json").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--flavor-root-path", "nowhere"], "nowhere does not exist"),
+        (["--flavor-root-path", "build_config.json"], "build_config.json is not a directory"),
+        (["--flavor-root-path", "doc"], "there is no flavor in doc"),
+        (["--output-path", "../out"], "the output path ../out lies outside of"),
+        (["--output-path", "build_config.json/x"], "build_config.json"),
+        (["--output-path", "build_config.json"], "build_config.json is not a directory"),
+        (["--output-path", "a" * 300], "File name too long"),
+        (["--config-file", "../config.json"], "the config file ../config.json lies outside of"),
+        (["--config-file", "none.json"], "the config file none.json does not exist"),
+        (["--config-file", "flavors"], "the config file flavors cannot be read"),
+        (["--flavors-per-build", "0"], "--flavors-per-build"),
+        (["--batch-limit", "3"], "7 flavors are too many for one batch: it may have at most 3 builds"),
+        (["--batch-limit", "3"], "--flavors-per-build 3"),
+        (["--docker-secret", "a b"], "--docker-secret 'a b' is not acceptable"),
+        (["--build-command", ""], "--build-command is empty"),
+    ],
+)
+def test_bad_input_is_told_in_the_users_words_and_nothing_is_written(arguments: list[str], told: str, program):
+    before = tree(".")
+
+    ran = program(*CI, *arguments)
+
+    assert (ran.code, ran.stdout) == (2, "")
+    assert told in ran.stderr
+    assert tree(".") == before
+
+
+def test_the_log_tells_which_flavors_were_found_where(program):
+    ran = program(*CI, "--log-level", "info")
+
+    assert f"flavors in flavors: {', '.join(repr(flavor) for flavor in sorted(FLAVORS))}" in ran.stderr
+
+
+def test_a_root_is_required(program):
+    ran = program("generate-buildspec")
+
+    assert ran.code == 2
+    assert "--flavor-root-path" in ran.stderr
+
+
+def test_two_flavors_with_one_identifier_are_both_named(program):
+    Path("flavors/python-3.1.0").mkdir()
+    Path("flavors/python-31.0").mkdir()
+
+    ran = program(*CI)
+
+    assert ran.code == 2
+    assert "python-3.1.0 and python-31.0 would both be build_python_310" in ran.stderr
+
+
+def test_a_name_that_no_variable_can_hold_is_refused(program):
+    Path("flavors/a b").mkdir()
+
+    ran = program(*CI)
+
+    assert ran.code == 2
+    assert "'a b'" in ran.stderr
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="file names are Unicode there")
+def test_a_name_that_is_no_text_is_refused(program):
+    Path("flavors", os.fsdecode(b"\xff")).mkdir()
+
+    ran = program(*CI)
+
+    assert ran.code == 2
+    assert r"'\udcff'" in ran.stderr
+
+
+def test_a_thousand_flavors_need_groups(program):
+    for number in range(1000):
+        Path("many", f"flavor-{number}").mkdir(parents=True)
+    many = ("generate-buildspec", "--flavor-root-path", "many")
+
+    refused = program(*many)
+    grouped = program(*many, "--flavors-per-build", "10")
+
+    assert refused.code == 2
+    assert "1000 flavors are too many for one batch: it may have at most 100 builds" in refused.stderr
+    assert "--flavors-per-build 10" in refused.stderr
+    assert grouped.code == 0
+    batch = yaml.safe_load(Path("aws-code-build/ci/buildspec.yaml").read_text())["batch"]["build-graph"]
+    assert len(batch) == 100
+    assert {len(build["env"]["variables"]["FLAVORS"].split()) for build in batch} == {10}
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_the_pre_commit_hooks_run_as_they_are_defined(number: int, program):
+    hook = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))[number]
+    name, *arguments = shlex.split(hook["entry"]) + hook["args"]
+    assert (name, hook["pass_filenames"], hook["always_run"]) == ("exasol-ci-setup", False, True)
+
+    before = program(*arguments)
+    program(*(each for each in arguments if each != "--check"))
+    after = program(*arguments)
+
+    assert (before.code, after.code) == (5, 0)
+
+
+def test_the_first_example_of_the_documentation_does_what_it_says(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, program
+):
+    monkeypatch.chdir(tmp_path_factory.mktemp("example"))
+    page = (ROOT / "docs/buildspecs.md").read_text(encoding="utf-8")
+    _, *examples = page.split("```sh\n")[1].split("```")[0].split("$ ")
+    for example in examples:
+        command, *expected = example.splitlines()
+        name, *arguments = shlex.split(command)
+        if name == "mkdir":
+            for path in arguments[1:]:
+                Path(path).mkdir(parents=True)
+        else:
+            assert name == "exasol-ci-setup"
+            ran = program(*arguments)
+            assert ran.code == 0
+            assert expected
+            assert set(expected) <= set(ran.stderr.splitlines())
+    entry = page.split("```yaml\n")[1].split("```")[0]
+    assert entry in Path("aws-code-build/ci/buildspec.yaml").read_text()
+
+
+def test_the_commands_import_neither_aws_nor_the_linter():
+    check = (
+        "import sys\n"
+        "from exasol_ci_setup.cli.main import cli\n"
+        "from exasol_ci_setup.cli.buildspecs import generate_buildspec\n"
+        "from exasol_ci_setup.cli.session import Session\n"
+        "generate_buildspec.main(['--flavor-root-path', 'flavors'], standalone_mode=False, obj=Session())\n"
+        "print(sorted({'boto3', 'botocore', 'cfnlint', 'rich', 'ministack'} & set(sys.modules)))\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+
+    assert json.loads(ran.stdout) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_take_no_options_for_aws(command: str, program):
+    told = click.unstyle(program(command, "--help").stdout)
+
+    assert "--log-level" in told
+    assert "--output " in told
+    assert "--aws-profile" not in told
