@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from pathlib import Path
 
 import click
 
@@ -12,6 +13,16 @@ from exasol_ci_setup import sandbox as room
 from exasol_ci_setup.errors import InputError, SandboxError
 
 _START_HINT = "exasol-ci-setup sandbox start"
+
+
+def _source(entry: str) -> tuple[str, Path]:
+    url, separator, path = entry.rpartition("=")
+    if not (separator and url and path):
+        raise InputError(
+            f"--source {entry} is not of the form URL=PATH",
+            hint="such as --source https://github.com/exasol/script-languages-release=.",
+        )
+    return url, Path(path)
 
 
 @click.group()
@@ -31,13 +42,33 @@ def sandbox() -> None:
     help="Time that each resource operation takes, to watch a deployment or to interrupt it. [default: 0, or "
     "EXASOL_CI_SETUP_SANDBOX_DELAY]",
 )
-def start(delay: float | None) -> None:
+@click.option(
+    "--build-seconds",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 3600),
+    help="Time that each build takes. [default: 0.5, or EXASOL_CI_SETUP_SANDBOX_BUILD_SECONDS]",
+)
+@click.option(
+    "--source",
+    "sources",
+    metavar="URL=PATH",
+    multiple=True,
+    help="Directory that stands for a repository, whose buildspecs builds then have; may be repeated. "
+    "[default: EXASOL_CI_SETUP_SANDBOX_SOURCES]",
+)
+def start(delay: float | None, build_seconds: float | None, sources: tuple[str, ...]) -> None:
     """Start the sandbox in the background, unless it runs."""
+    directories = dict(_source(entry) for entry in sources)
     if running := room.find():
-        unchanged = "" if delay is None else "; to change its delay, stop it first"
+        given = [
+            name
+            for name, value in (("delay", delay), ("build seconds", build_seconds), ("sources", sources or None))
+            if value is not None
+        ]
+        unchanged = f"; to change its {' and '.join(given)}, stop it first" if given else ""
         click.echo(f"the sandbox runs already at {running.url} (process {running.pid}){unchanged}", err=True)
         return
-    endpoint = room.ensure(delay=delay)
+    endpoint = room.ensure(delay=delay, build_seconds=build_seconds, sources=directories)
     click.echo(f"the sandbox runs at {endpoint.url} (process {endpoint.pid})", err=True)
     click.echo('use it with --sandbox, or from any AWS client: eval "$(exasol-ci-setup sandbox env)"', err=True)
 

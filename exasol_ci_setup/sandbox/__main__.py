@@ -6,13 +6,17 @@ import argparse
 import os
 from pathlib import Path
 
+from exasol_ci_setup.sandbox.settings import Settings
+
 
 def main() -> None:
     """Serve the sandbox of one state directory; `daemon.ensure` is what calls this, through ``python -m``."""
     parser = argparse.ArgumentParser(prog="python -m exasol_ci_setup.sandbox")
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--port", type=int, action="append", default=[], help="tried in this order, then any free one")
-    parser.add_argument("--delay", type=float, default=0.0, help="seconds that each resource operation takes")
+    parser.add_argument(
+        "--settings", type=Settings.from_json, default=Settings(), help="what it is started with, as JSON"
+    )
     parser.add_argument(
         "--ready-fd", type=int, required=True, help="closed after a line is written when requests are served"
     )
@@ -25,7 +29,7 @@ def main() -> None:
     serve_forever(
         state_dir=arguments.state_dir,
         ports=arguments.port,
-        delay=arguments.delay,
+        settings=arguments.settings,
         ready_fd=arguments.ready_fd,
     )
 

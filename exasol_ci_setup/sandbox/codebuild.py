@@ -1,4 +1,4 @@
-"""What ministack's CodeBuild lacks: every setting of a project, webhooks and source credentials.
+"""What ministack's CodeBuild lacks for projects: every setting, webhooks and source credentials.
 
 The CodeBuild API reference and botocore's service model are the sources of shapes and defaults; messages are AWS's where they are
 known from reports, and say the same in other words where they are not.
@@ -85,21 +85,21 @@ class Service:
 
     def update_project(self, request: Values) -> Values:
         """UpdateProject: what the request does not name stays as it is."""
-        project = self._project(str(request.get("name", "")))
+        project = self.project(str(request.get("name", "")))
         project.update(self._completed({**project, **request}))
         project["lastModified"] = time.time()
         return {"project": shown(project)}
 
     def replace_settings(self, name: str, settings: Values) -> None:
         """Give a project exactly `settings`, as a stack update does: what is not named has its default again."""
-        project = self._project(name)
+        project = self.project(name)
         kept: Values = {key: project[key] for key in ("name", "arn", "created", "webhook") if key in project}
         project.clear()
         project.update({**self._completed(settings), **kept, "lastModified": time.time()})
 
     def create_webhook(self, request: Values) -> Values:
         """CreateWebhook."""
-        project = self._project(str(request.get("projectName", "")))
+        project = self.project(str(request.get("projectName", "")))
         if project.get("webhook"):
             raise Refused("ResourceAlreadyExistsException", f"Webhook already exists for project {project['arn']}")
         self.require_access(project.get("source", {}))
@@ -127,7 +127,7 @@ class Service:
     def delete_webhook(self, request: Values) -> Values:
         """DeleteWebhook."""
         self._webhook(str(request.get("projectName", "")))
-        del self._project(str(request["projectName"]))["webhook"]
+        del self.project(str(request["projectName"]))["webhook"]
         return {}
 
     def import_source_credentials(self, request: Values) -> Values:
@@ -178,14 +178,15 @@ class Service:
                 "ResourceNotFoundException", f"Could not find access token for server type {server_type.lower()}"
             )
 
-    def _project(self, name: str) -> Values:
+    def project(self, name: str) -> Values:
+        """Return a project, or raise `Refused` if there is none of that name."""
         project: Values | None = self.projects.get(name)
         if project is None:
             raise Refused("ResourceNotFoundException", f"Project cannot be found: {self.arn(f'project/{name}')}")
         return project
 
     def _webhook(self, name: str) -> Values:
-        project = self._project(name)
+        project = self.project(name)
         if not project.get("webhook"):
             raise Refused("ResourceNotFoundException", f"Project {project['arn']} has no webhook")
         webhook: Values = project["webhook"]
@@ -230,12 +231,11 @@ def _webhook_settings(request: Values) -> Values:
     return {"filterGroups": [], **{name: request[name] for name in names if name in request}}
 
 
-def extend(credentials: Any) -> None:
-    """Put the operations into ministack's service module; `credentials` is the store for source credentials."""
+def extend(service: Service, more: Mapping[str, Callable[[Values], Values]]) -> None:
+    """Put the operations of `service`, and `more` by name, into ministack's service module."""
     from ministack.core import responses
     from ministack.services import codebuild as inner
 
-    service = Service(credentials)
     operations: dict[str, Callable[[Values], Values]] = {
         "CreateProject": service.create_project,
         "UpdateProject": service.update_project,
@@ -245,6 +245,7 @@ def extend(credentials: Any) -> None:
         "ImportSourceCredentials": service.import_source_credentials,
         "ListSourceCredentials": service.list_source_credentials,
         "DeleteSourceCredentials": service.delete_source_credentials,
+        **more,
     }
     handle_inner: Callable[..., Awaitable[Reply]] = inner.handle_request
 

@@ -22,16 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.errors import InputError, SandboxError
+from exasol_ci_setup.errors import SandboxError
+from exasol_ci_setup.sandbox import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 REGION: Final = "eu-central-1"
 ACCOUNT: Final = "111122223333"
 IDENTITY_PATH: Final = "/_exasol_ci_setup/identity"
 RESET_PATH: Final = "/_exasol_ci_setup/reset"
-DELAY_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_DELAY"
 DIRECTORY_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_DIR"
 
 # Names inside the state directory.
@@ -120,23 +120,25 @@ def find() -> Endpoint | None:
     return endpoint if _identity(endpoint.url).get("instance") == endpoint.instance else None
 
 
-def ensure(*, delay: float | None = None) -> Endpoint:
+def ensure(
+    *, delay: float | None = None, build_seconds: float | None = None, sources: Mapping[str, Path] | None = None
+) -> Endpoint:
     """Return the running sandbox, started in the background if there is none.
 
-    `delay` is in seconds for each resource operation and counts only for a sandbox that is started by this call; None leaves it
-    to ``$EXASOL_CI_SETUP_SANDBOX_DELAY``. Any number of processes may call this at once: one of them starts it.
+    `delay` is in seconds for each resource operation, `build_seconds` for each build, `sources` has the directories that stand for
+    repositories, by URL. They count only for a sandbox that is started by this call; None leaves them to the variables of the
+    environment that `settings` names. Any number of processes may call this at once: one of them starts it.
 
-    Raises SandboxError if the extra is not installed, or if it does not start, and InputError for a delay in the environment that is
-    none.
+    Raises SandboxError if the extra is not installed, or if it does not start, and InputError for a setting that is none.
     """
     if running := find():
         return running
-    seconds = _delay_from_environment() if delay is None else delay
+    wanted = settings.chosen(delay=delay, build_seconds=build_seconds, sources=sources)
     directory = _prepared(state_directory())
     with _locked(directory / START_LOCK):
         if running := find():
             return running
-        _start(directory, seconds)
+        _start(directory, wanted)
         if running := find():
             return running
     raise SandboxError("the sandbox was started but does not answer", hint=f"see its log: {directory / LOG_FILE}")
@@ -263,18 +265,7 @@ def _identity(url: str) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _delay_from_environment() -> float:
-    text = os.environ.get(DELAY_VARIABLE, "")
-    try:
-        seconds = float(text or 0)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= 3600:  # noqa: PLR2004  (nobody watches a resource for longer)
-        raise InputError(f"{DELAY_VARIABLE} is {text!r}", hint="give seconds from 0 to 3600, such as 0.5")
-    return seconds
-
-
-def _start(directory: Path, delay: float) -> None:
+def _start(directory: Path, wanted: settings.Settings) -> None:
     if importlib.util.find_spec("ministack") is None:
         raise SandboxError(
             "the sandbox is not installed: it is an extra", hint="pip install 'exasol-ci-setup[sandbox]'"
@@ -290,7 +281,7 @@ def _start(directory: Path, delay: float) -> None:
             subprocess.run(  # noqa: S603  (this interpreter, our own module)
                 [
                     *(sys.executable, "-m", "exasol_ci_setup.sandbox"),
-                    *("--state-dir", str(directory), "--delay", str(delay), "--ready-fd", str(writing)),
+                    *("--state-dir", str(directory), "--settings", wanted.as_json(), "--ready-fd", str(writing)),
                     *(argument for port in _ports(directory) for argument in ("--port", str(port))),
                 ],
                 stdin=subprocess.DEVNULL,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import cloudformation, codebuild, codebuild_types, deployment, seeds
+from exasol_ci_setup.sandbox import batches, builds, cloudformation, codebuild, codebuild_types, deployment, seeds
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,7 +39,8 @@ class OwnState:
 def _stores() -> dict[str, Any]:
     from ministack.core.responses import AccountRegionScopedDict
 
-    return {"seeded": AccountRegionScopedDict(), "source_credentials": AccountRegionScopedDict()}
+    names = ("seeded", "source_credentials", "build_batches")
+    return {name: AccountRegionScopedDict() for name in names}
 
 
 @functools.cache
@@ -69,7 +71,10 @@ def _loading(inner: Callable[[str], Any]) -> Callable[[str], Any]:
 
 @functools.cache
 def _extend_codebuild() -> None:
-    codebuild.extend(_stores()["source_credentials"])
+    service = codebuild.Service(_stores()["source_credentials"])
+    single = builds.Builds(service, extended()._get_module)  # noqa: SLF001
+    of_batches = batches.Batches(service, single, _stores()["build_batches"])
+    codebuild.extend(service, {**single.operations(), **of_batches.operations()})
 
 
 @functools.cache
@@ -78,6 +83,21 @@ def _extend_cloudformation() -> None:
     cloudformation.extend()
     deployment.extend()
     codebuild_types.extend(_stores()["source_credentials"])
+
+
+def end_interrupted_builds() -> None:
+    """End what was being built when the process ended: nothing would ever finish it."""
+    why = ("FAULT", "INTERNAL_SERVICE_ERROR", "The sandbox was ended during this build")
+    module = sys.modules.get("ministack.services.codebuild")
+    for build in module._builds._data.values() if module else ():  # noqa: SLF001
+        if not build.get("buildComplete", True):
+            builds.finish(build, *why)
+    for batch in _stores()["build_batches"]._data.values():  # noqa: SLF001
+        if not batch["complete"]:
+            batches.finish(batch, *why)
+            for group in batch["buildGroups"]:
+                if group["_status"] in {"PENDING", "IN_PROGRESS"}:
+                    group["_status"] = "STOPPED"
 
 
 def _seeding(inner: Handler) -> Handler:

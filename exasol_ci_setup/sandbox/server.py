@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.errors import SandboxError
-from exasol_ci_setup.sandbox import deployment
+from exasol_ci_setup.sandbox import builds, deployment, switches
 from exasol_ci_setup.sandbox.daemon import (
     ACCOUNT,
     ENDPOINT_FILE,
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
     from pathlib import Path
 
+    from exasol_ci_setup.sandbox.settings import Settings
+
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
@@ -50,12 +52,16 @@ _LOCK_SECONDS = 10.0
 class Server:
     """A sandbox that runs in this process.
 
-    `delays` maps an account to the seconds that each resource operation takes in it; the key "" is for all others. It may be
-    changed at any time.
+    `delays` maps an account to the seconds that each resource operation takes in it, `build_seconds` to those that a build takes,
+    `failures` to ``IDENTIFIER[:PHASE]`` of the builds that fail, and `sources` to the directories that stand for repositories,
+    by URL. The key "" is for all other accounts. All may be changed at any time.
     """
 
     url: str
     delays: dict[str, float] = field(default_factory=dict)
+    build_seconds: dict[str, float] = field(default_factory=dict)
+    sources: dict[str, dict[str, Path]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
     region: str = REGION
     account: str = ACCOUNT
 
@@ -71,6 +77,7 @@ class Application:
         from exasol_ci_setup.sandbox import extensions  # ministack must see its settings first
 
         self.ministack = extensions.extended()
+        self._end_interrupted_builds = extensions.end_interrupted_builds
         self._instance = instance
         self._saver = Saver(self.ministack) if persistent else None
         self._on_ready = on_ready
@@ -110,6 +117,7 @@ class Application:
         if self._saver is not None:
             self.ministack._load_persisted_state()  # noqa: SLF001
             deployment.end_interrupted_operations()
+            self._end_interrupted_builds()
             saving = asyncio.create_task(self._save_changes(self._saver))
             # It takes a quarter of a second to import, which whoever waits for the start had better use for something else.
             asyncio.get_running_loop().call_later(_WARM_UP_SECONDS, self.ministack._get_module, "cloudformation")  # noqa: SLF001
@@ -126,7 +134,7 @@ class Application:
         while True:
             await asyncio.sleep(_SAVE_SECONDS)
             if self._changed:
-                self._changed = deployment.an_operation_runs()
+                self._changed = deployment.an_operation_runs() or builds.any_runs()
                 saver.save()
 
 
@@ -138,11 +146,12 @@ async def _answer(send: Send, status: int, body: dict[str, Any]) -> None:
 
 
 def _cancel_operations() -> None:
-    """Cancel the stack operations that run: each would go on creating resources in the emptied services."""
+    """Cancel the stack operations and builds that run: each would go on creating resources in the emptied services."""
     for task in asyncio.all_tasks():
         code = getattr(task.get_coro(), "cr_code", None)
         if code is not None and "/services/cloudformation/" in code.co_filename.replace(os.sep, "/"):
             task.cancel()
+    builds.cancel_all()
 
 
 async def _serve(application: Application, listening: socket.socket, shutdown: asyncio.Event) -> None:
@@ -196,8 +205,8 @@ def _hold_running_lock(state_dir: Path) -> int:
     return descriptor
 
 
-def serve_forever(*, state_dir: Path, ports: Sequence[int], delay: float, ready_fd: int) -> None:
-    """Serve until SIGTERM or SIGINT, keeping everything below `state_dir`. `delay` is in seconds for each resource operation.
+def serve_forever(*, state_dir: Path, ports: Sequence[int], settings: Settings, ready_fd: int) -> None:
+    """Serve until SIGTERM or SIGINT, keeping everything below `state_dir`.
 
     A line is written to `ready_fd` when requests are answered and the endpoint is recorded.
     """
@@ -243,7 +252,8 @@ def serve_forever(*, state_dir: Path, ports: Sequence[int], delay: float, ready_
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, shutdown.set)
         application = Application(endpoint.instance, persistent=True, on_ready=ready)
-        deployment.DELAYS[""] = delay
+        deployment.DELAYS[""] = settings.delay
+        settings.apply()
         await _serve(application, listening, shutdown)
 
     try:
@@ -288,10 +298,17 @@ def serve_in_thread() -> Iterator[Server]:
     thread = threading.Thread(target=run, name="sandbox", daemon=True)
     thread.start()
     try:
-        yield Server(url=url, delays=deployment.DELAYS)
+        yield Server(
+            url=url,
+            delays=deployment.DELAYS,
+            build_seconds=switches.BUILD_SECONDS,
+            sources=switches.SOURCES,
+            failures=switches.FAILURES,
+        )
     finally:
         loop.call_soon_threadsafe(_cancel_operations)
         loop.call_soon_threadsafe(shutdown.set)
         thread.join()
         loop.close()
-        deployment.DELAYS.clear()
+        for setting in (deployment.DELAYS, switches.BUILD_SECONDS, switches.SOURCES, switches.FAILURES):
+            setting.clear()

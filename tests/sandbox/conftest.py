@@ -10,8 +10,14 @@ import pytest
 from botocore.config import Config
 
 from exasol_ci_setup import sandbox
-from exasol_ci_setup.sandbox.daemon import DELAY_VARIABLE, DIRECTORY_VARIABLE
+from exasol_ci_setup.sandbox.daemon import DIRECTORY_VARIABLE
 from exasol_ci_setup.sandbox.server import serve_in_thread
+from exasol_ci_setup.sandbox.settings import (
+    BUILD_SECONDS_VARIABLE,
+    DELAY_VARIABLE,
+    FAIL_VARIABLE,
+    SOURCES_VARIABLE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +52,9 @@ class Account:
         self.server.delays[self.number] = seconds
 
     def close(self) -> None:
-        self.server.delays.pop(self.number, None)
+        server = self.server
+        for setting in (server.delays, server.build_seconds, server.sources, server.failures):
+            setting.pop(self.number, None)
         for client in self._clients.values():
             client.close()
 
@@ -79,6 +87,7 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """The state directory of a sandbox process that this test may start; it is stopped afterwards."""
     directory = tmp_path / "sandbox"
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(directory))
-    monkeypatch.delenv(DELAY_VARIABLE, raising=False)
+    for variable in (BUILD_SECONDS_VARIABLE, DELAY_VARIABLE, FAIL_VARIABLE, SOURCES_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
     yield directory
     sandbox.stop()

@@ -13,6 +13,10 @@ from click.testing import CliRunner
 from exasol_ci_setup import sandbox
 from exasol_ci_setup.cli.sandbox import sandbox as group
 from exasol_ci_setup.errors import InputError, SandboxError
+from exasol_ci_setup.sandbox.server import Server
+from tests.sandbox.codebuild import create_project, statuses
+from tests.sandbox.codebuild import run as run_batch
+from tests.sandbox.conftest import Account
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,4 +100,25 @@ def test_a_reset_is_not_done_without_being_asked_for(state_dir: Path) -> None:
 @pytest.mark.parametrize("delay", ["-1", "soon", "3601"])
 def test_a_delay_that_is_none_is_bad_usage(delay: str, state_dir: Path) -> None:
     assert run("start", "--delay", delay).exit_code == 2
+    assert not state_dir.exists()
+
+
+def test_builds_take_the_given_time_and_have_the_given_source(state_dir: Path, tmp_path: Path) -> None:
+    spec = tmp_path / "buildspec.yml"
+    spec.write_text("version: 0.2\nbatch: {build-list: [{identifier: mine}]}\nphases: {build: {commands: [make]}}\n")
+    assert run("start", "--build-seconds", "0", "--source", f"https://github.com/a/b={tmp_path}").exit_code == 0
+    endpoint = sandbox.find()
+    assert endpoint is not None
+    assert endpoint.state_dir == state_dir
+    account = Account(Server(endpoint.url), endpoint.account)
+    create_project(account, source={"type": "GITHUB", "location": "https://github.com/a/b"})
+    assert statuses(run_batch(account)) == {"mine": "SUCCEEDED"}
+    account.close()
+    again = run("start", "--build-seconds", "1", "--source", f"https://github.com/a/b={tmp_path}")
+    assert "to change its build seconds and sources, stop it first" in again.stderr
+
+
+@pytest.mark.parametrize("source", ["nothing", "=here", "https://github.com/a/b="])
+def test_a_source_that_is_none_is_bad_usage(source: str, state_dir: Path) -> None:
+    assert isinstance(run("start", "--source", source).exception, InputError)
     assert not state_dir.exists()

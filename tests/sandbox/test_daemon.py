@@ -21,6 +21,12 @@ import pytest
 from exasol_ci_setup import sandbox
 from exasol_ci_setup.errors import InputError, SandboxError
 from exasol_ci_setup.sandbox import daemon
+from exasol_ci_setup.sandbox.server import Server
+from exasol_ci_setup.sandbox.settings import DELAY_VARIABLE, FAIL_VARIABLE, Settings
+from tests.sandbox.codebuild import batch, create_project, statuses
+from tests.sandbox.codebuild import run as run_batch
+from tests.sandbox.codebuild import start as start_batch
+from tests.sandbox.conftest import Account
 from tests.sandbox.stacks import CREDENTIALS, buckets, deploy, plan
 
 pytestmark = pytest.mark.live
@@ -154,6 +160,45 @@ def test_after_a_kill_what_was_done_is_there_and_what_was_under_way_has_failed(s
     assert states == {"Done": "CREATE_COMPLETE", "UnderWay": "CREATE_FAILED"}
 
 
+def test_builds_that_have_ended_survive_a_stop_and_those_under_way_end_in_a_fault(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FAIL_VARIABLE, "build_two:INSTALL")
+    account = Account(Server(sandbox.ensure(build_seconds=0).url), sandbox.ensure().account)
+    create_project(account)
+    before = run_batch(account)
+    assert statuses(before) == {"build_one": "SUCCEEDED", "build_two": "FAILED", "build_three": "SUCCEEDED"}
+    sandbox.stop()
+    assert sandbox.ensure(build_seconds=60).url == account.server.url
+    under_way = start_batch(account)
+    alone = account.client("codebuild").start_build(projectName="Slc")["build"]["id"]
+    assert not batch(account, under_way)["complete"]
+    sandbox.stop()
+    assert sandbox.ensure().state_dir == state_dir
+    assert batch(account, before["id"]) == before
+    ended = batch(account, under_way)
+    assert (ended["buildBatchStatus"], ended["complete"], ended["currentPhase"]) == ("FAULT", True, "FAILED")
+    assert {group["currentBuildSummary"]["buildStatus"] for group in ended["buildGroups"]} == {"FAULT"}
+    build = account.client("codebuild").batch_get_builds(ids=[alone])["builds"][0]
+    assert (build["buildStatus"], build["currentPhase"]) == ("FAULT", "COMPLETED")
+    assert build["phases"][-2]["contexts"][0]["message"] == "The sandbox was ended during this build"
+    account.close()
+
+
+def test_a_reset_ends_builds_under_way(state_dir: Path) -> None:
+    account = Account(Server(sandbox.ensure(build_seconds=0.5).url), sandbox.ensure().account)
+    create_project(account)
+    batch_id = start_batch(account)
+    sandbox.reset()
+    time.sleep(1)
+    codebuild = account.client("codebuild")
+    assert codebuild.batch_get_build_batches(ids=[batch_id])["buildBatchesNotFound"] == [batch_id]
+    assert codebuild.list_builds()["ids"] == []
+    assert account.client("logs").describe_log_groups()["logGroups"] == []
+    assert state_dir.exists()
+    account.close()
+
+
 def test_a_reset_empties_the_running_sandbox_and_the_disk(state_dir: Path) -> None:
     deploy(client("cloudformation"), "Stack", buckets(A="a-bucket-that-goes"))
     process = sandbox.ensure().pid
@@ -253,7 +298,7 @@ def test_a_start_that_fails_says_why_and_names_the_log(state_dir: Path) -> None:
     state_dir.mkdir()
     (state_dir / daemon.RUNNING_LOCK).mkdir()
     with pytest.raises(SandboxError, match="Is a directory") as caught:
-        daemon._start(state_dir, 0)
+        daemon._start(state_dir, Settings())
     assert str(state_dir / daemon.LOG_FILE) in caught.value.hint
     shutil.rmtree(state_dir)
 
@@ -263,14 +308,14 @@ def test_a_missing_extra_is_named_with_the_way_to_install_it(state_dir: Path, mo
     monkeypatch.setitem(sys.modules, "ministack", None)
     state_dir.mkdir()
     with pytest.raises(SandboxError) as caught:
-        daemon._start(state_dir, 0)
+        daemon._start(state_dir, Settings())
     assert caught.value.hint == "pip install 'exasol-ci-setup[sandbox]'"
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "3601"])
 def test_a_delay_that_is_none_is_refused(text: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(daemon.DELAY_VARIABLE, text)
-    with pytest.raises(InputError, match=daemon.DELAY_VARIABLE):
+    monkeypatch.setenv(DELAY_VARIABLE, text)
+    with pytest.raises(InputError, match=DELAY_VARIABLE):
         sandbox.ensure()
     assert not state_dir.exists()
 

@@ -1,0 +1,335 @@
+"""Batches of builds: read from the real buildspec, run by its graph, stopped, retried, listed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.sandbox import build_records, builds, buildspecs
+from exasol_ci_setup.sandbox.codebuild import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exasol_ci_setup.sandbox.builds import Builds
+    from exasol_ci_setup.sandbox.codebuild import Service, Values
+
+_DOWNLOAD: Final = "DOWNLOAD_SOURCE"
+# A token makes a request idempotent for five minutes: API_StartBuildBatch.
+_TOKEN_SECONDS: Final = 300
+# What the projects in the AWS CLI's reference have; API_ProjectBuildBatchConfig has no number for one that does not say.
+_TIMEOUT_MINUTES: Final = 480
+
+
+def finish(batch: Values, status: str, code: str = "", message: str = "") -> None:
+    """End a batch: its phase under way with `status`, and the batch with it."""
+    build_records.leave(batch, status, code, message)
+    # There are three phases that a batch can end in, and more statuses.
+    build_records.enter(batch, status if status in {"SUCCEEDED", "STOPPED"} else "FAILED")
+    batch |= {"buildBatchStatus": status, "complete": True, "endTime": time.time()}
+
+
+class Batches:
+    """The operations on batches; `records` holds them by id, for each account and region."""
+
+    def __init__(self, service: Service, single: Builds, records: Any) -> None:
+        self._service = service
+        self._builds = single
+        self._records = records
+
+    def operations(self) -> dict[str, Callable[[Values], Values]]:
+        """Return the API's operations on batches, by name."""
+        return {
+            "StartBuildBatch": self.start_build_batch,
+            "BatchGetBuildBatches": self.batch_get_build_batches,
+            "ListBuildBatches": self.list_build_batches,
+            "ListBuildBatchesForProject": self.list_build_batches_for_project,
+            "StopBuildBatch": self.stop_build_batch,
+            "RetryBuildBatch": self.retry_build_batch,
+            "DeleteBuildBatch": self.delete_build_batch,
+        }
+
+    def start_build_batch(self, request: Values) -> Values:
+        """StartBuildBatch."""
+        project = self._service.project(str(request.get("projectName", "")))
+        token = str(request.get("idempotencyToken", ""))
+        for batch in self._records.values() if token else ():
+            if batch["_token"] == token and time.time() - batch["startTime"] < _TOKEN_SECONDS:
+                if batch["_request"] != request:
+                    raise Refused("InvalidInputException", f"Parameter mismatch: {token} came with another request")
+                return {"buildBatch": self._shown(batch)}
+        settings = build_records.settings(project, request)
+        config = settings.get("buildBatchConfig")
+        if not config or not config.get("serviceRole"):
+            raise Refused(
+                "InvalidInputException", f"Project {project['name']} has no service role for batch builds configured"
+            )
+        name, uid = project["name"], str(uuid.uuid4())
+        batch = {
+            **build_records.common(settings, builds.INITIATOR),
+            "id": f"{name}:{uid}",
+            "arn": self._service.arn(f"build-batch/{name}:{uid}"),
+            "buildBatchNumber": build_records.next_number(self._records.values(), name, "buildBatchNumber"),
+            "buildBatchStatus": "IN_PROGRESS",
+            "buildBatchConfig": config,
+            "buildTimeoutInMinutes": settings.get("timeoutInMinutes", 60),
+            "logConfig": settings.get("logsConfig", {}),
+            "complete": False,
+            "debugSessionEnabled": False,
+            "buildGroups": [],
+            "_settings": settings,
+            "_token": token,
+            "_request": request,
+            "_tries": 0,
+        }
+        self._records[batch["id"]] = batch
+        build_records.enter(batch, "SUBMITTED")
+        self._start(batch, failed_only=False)
+        return {"buildBatch": self._shown(batch)}
+
+    def batch_get_build_batches(self, request: Values) -> Values:
+        """BatchGetBuildBatches, which takes ids and ARNs."""
+        found = {name: self._records.get(build_records.bare_id(name)) for name in request.get("ids", [])}
+        return {
+            "buildBatches": [self._shown(batch) for batch in found.values() if batch],
+            "buildBatchesNotFound": [name for name, batch in found.items() if not batch],
+        }
+
+    def list_build_batches(self, request: Values) -> Values:
+        """ListBuildBatches."""
+        return self._listed(self._records.values(), request)
+
+    def list_build_batches_for_project(self, request: Values) -> Values:
+        """ListBuildBatchesForProject."""
+        project = self._service.project(str(request.get("projectName", "")))["name"]
+        return self._listed([batch for batch in self._records.values() if batch["projectName"] == project], request)
+
+    def stop_build_batch(self, request: Values) -> Values:
+        """StopBuildBatch. A batch that has ended stays as it is."""
+        batch = self._batch(request)
+        if not batch["complete"]:
+            finish(batch, "STOPPED")
+            self._stop_builds(batch)
+            if task := builds.running(batch["arn"]):
+                task.cancel()
+        return {"buildBatch": self._shown(batch)}
+
+    def retry_build_batch(self, request: Values) -> Values:
+        """RetryBuildBatch: the same batch goes on, as the example in the AWS CLI's reference shows."""
+        batch = self._batch(request)
+        if not batch["complete"] or batch["buildBatchStatus"] == "SUCCEEDED":
+            raise Refused(
+                "InvalidInputException",
+                f"Batch {batch['id']} is {batch['buildBatchStatus']}: only batch builds that have failed can be retried",
+            )
+        failed_only = request.get("retryType", "RETRY_ALL_BUILDS") == "RETRY_FAILED_BUILDS"
+        build_records.leave(batch, "RETRY")
+        build_records.enter(batch, "SUBMITTED")
+        batch |= {"buildBatchStatus": "IN_PROGRESS", "complete": False, "_tries": batch["_tries"] + 1}
+        del batch["endTime"]
+        self._start(batch, failed_only=failed_only)
+        return {"buildBatch": self._shown(batch)}
+
+    def delete_build_batch(self, request: Values) -> Values:
+        """DeleteBuildBatch, with its builds."""
+        batch = self._records.get(build_records.bare_id(str(request.get("id", ""))))
+        if batch is None:
+            return {"statusCode": "BATCH_NOT_FOUND", "buildsDeleted": [], "buildsNotDeleted": []}
+        if not batch["complete"]:
+            raise Refused("InvalidInputException", f"Batch {batch['id']} is in progress, so it cannot be deleted")
+        of_batch = [
+            build["id"] for build in self._builds.records.values() if build.get("buildBatchArn") == batch["arn"]
+        ]
+        del self._records[batch["id"]]
+        return {"statusCode": "BATCH_DELETED", **self._builds.batch_delete_builds({"ids": of_batch})}
+
+    def _batch(self, request: Values) -> Values:
+        name = str(request.get("id", ""))
+        batch: Values | None = self._records.get(build_records.bare_id(name))
+        if batch is None:
+            raise Refused("ResourceNotFoundException", f"Build batch cannot be found: {name}")
+        return batch
+
+    def _listed(self, batches: Any, request: Values) -> Values:
+        status = request.get("filter", {}).get("status")
+        return builds.page([batch for batch in batches if status in {None, batch["buildBatchStatus"]}], request)
+
+    def _shown(self, batch: Values) -> Values:
+        groups = [
+            {**build_records.public(group), "currentBuildSummary": self._summary(batch, group)}
+            for group in batch["buildGroups"]
+        ]
+        return {**build_records.public(batch), "buildGroups": groups}
+
+    def _summary(self, batch: Values, group: Values) -> Values:
+        """Return what a batch shows of the current build of a group; AWS names its artifacts when the build has ended."""
+        status = self._status(group)
+        name = f"{batch['projectName']}:{group['_uid']}"
+        summary = {"arn": self._service.arn(f"build/{name}"), "requestedOn": group["_requested"], "buildStatus": status}
+        build = self._builds.records.get(name)
+        if build is None or not build["buildComplete"]:
+            return summary
+        location = build["artifacts"]["location"]
+        artifact = {"type": "S3", "location": location} if location else {"type": "NO_ARTIFACTS"}
+        return {
+            **summary,
+            "primaryArtifact": {**artifact, "identifier": group["identifier"]},
+            "secondaryArtifacts": [],
+        }
+
+    def _status(self, group: Values) -> str:
+        build = self._builds.records.get(group["_build"]) if group["_build"] else None
+        return str(build["buildStatus"] if build else group["_status"])
+
+    def _start(self, batch: Values, *, failed_only: bool) -> None:
+        builds.launch(batch["arn"], self._run(batch, failed_only=failed_only))
+
+    def _stop_builds(self, batch: Values) -> None:
+        for group in batch["buildGroups"]:
+            if build := self._builds.records.get(group["_build"]):
+                self._builds.stop(build)
+            elif group["_status"] == "PENDING":
+                group["_status"] = "STOPPED"
+
+    async def _run(self, batch: Values, *, failed_only: bool) -> None:
+        minutes = batch["buildBatchConfig"].get("timeoutInMins") or _TIMEOUT_MINUTES
+        try:
+            await asyncio.wait_for(self._phases(batch, failed_only=failed_only), minutes * 60)
+        except asyncio.TimeoutError:
+            finish(batch, "TIMED_OUT", "BATCH_TIMED_OUT", "The batch has timed out. ")
+            self._stop_builds(batch)
+        except Exception:
+            finish(batch, "FAULT", "INTERNAL_SERVICE_ERROR", "The sandbox failed; its log says why")
+            raise
+
+    async def _phases(self, batch: Values, *, failed_only: bool) -> None:
+        build_records.leave(batch, "SUCCEEDED")
+        if not failed_only or not batch.get("_plan"):
+            build_records.enter(batch, "DOWNLOAD_BATCHSPEC")
+            if not await self._download(batch):
+                return
+            build_records.leave(batch, "SUCCEEDED")
+        else:
+            for group in batch["buildGroups"]:
+                if self._status(group) != "SUCCEEDED":
+                    self._renew(batch, group)
+        build_records.enter(batch, "IN_PROGRESS")
+        await self._work(batch)
+        if batch["complete"]:
+            return
+        failed = [
+            group["identifier"]
+            for group in batch["buildGroups"]
+            if self._status(group) != "SUCCEEDED" and not group["ignoreFailure"]
+        ]
+        if failed:
+            finish(batch, "FAILED")
+            return
+        build_records.leave(batch, "SUCCEEDED")
+        build_records.enter(batch, "COMBINE_ARTIFACTS")
+        finish(batch, "SUCCEEDED")
+
+    async def _download(self, batch: Values) -> bool:
+        """Read the batch's buildspec with a build of its own, as CodeBuild does. False if the batch has ended with that."""
+        priors = {group["identifier"]: self._prior(batch, group) for group in batch["buildGroups"]}
+        download = _group(buildspecs.Task(_DOWNLOAD))
+        del download["dependsOn"]
+        download["priorBuildSummaryList"] = priors.get(_DOWNLOAD)
+        batch["buildGroups"] = [download]
+        batch.pop("_plan", None)
+        build = await self._build(batch, download)
+        if batch["complete"]:
+            return False
+        if build["buildStatus"] != "SUCCEEDED":
+            problem = next(phase["contexts"][0] for phase in build["phases"] if phase.get("phaseStatus") == "FAILED")
+            finish(batch, "FAILED", problem["statusCode"], problem["message"])
+            return False
+        batch["resolvedSourceVersion"] = build["resolvedSourceVersion"]
+        settings = batch["_settings"]
+        try:
+            plan = buildspecs.batch(self._builds.source_text(settings, settings["source"].get("buildspec", "")))
+        except buildspecs.BuildspecError as error:
+            finish(batch, "FAILED", error.code, error.message)
+            return False
+        restrictions = batch["buildBatchConfig"].get("restrictions", {})
+        if broken := buildspecs.restriction_broken(plan, restrictions, settings["environment"].get("computeType", "")):
+            finish(batch, "FAILED", "CLIENT_ERROR", broken)
+            return False
+        batch["_plan"] = {"fast_fail": plan.fast_fail}
+        for task in plan.tasks:
+            group = _group(task)
+            group["priorBuildSummaryList"] = priors.get(task.identifier)
+            batch["buildGroups"].append(group)
+        return True
+
+    async def _work(self, batch: Values) -> None:
+        """Build each group as soon as those that it depends on are built."""
+        groups = {group["identifier"]: group for group in batch["buildGroups"]}
+        under_way: dict[asyncio.Task[Values], Values] = {}
+        while not batch["complete"]:
+            # One that is stopped stops those that depend on it, wherever they are in the list.
+            while any(self._advance(batch, group, groups, under_way) for group in groups.values()):
+                pass
+            if not under_way:
+                return
+            done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                group = under_way.pop(task)
+                failed = self._status(group) != "SUCCEEDED" and not group["ignoreFailure"]
+                if failed and batch["_plan"]["fast_fail"] and not batch["complete"]:
+                    self._stop_builds(batch)
+
+    def _advance(
+        self, batch: Values, group: Values, groups: dict[str, Values], under_way: dict[asyncio.Task[Values], Values]
+    ) -> bool:
+        """Begin a group that has waited long enough, or stop one that waits in vain; True for the latter."""
+        if group["_status"] != "PENDING":
+            return False
+        needed = [groups[name] for name in group.get("dependsOn", [])]
+        states = [(self._status(other), other["ignoreFailure"]) for other in needed]
+        if any(status not in {"SUCCEEDED", "PENDING", "IN_PROGRESS"} and not ignored for status, ignored in states):
+            group["_status"] = "STOPPED"
+            return True
+        if all(status not in {"PENDING", "IN_PROGRESS"} for status, _ in states):
+            group["_status"] = "IN_PROGRESS"
+            under_way[asyncio.get_running_loop().create_task(self._build(batch, group))] = group
+        return False
+
+    async def _build(self, batch: Values, group: Values) -> Values:
+        """Build a group, and return the build when it has ended."""
+        settings = batch["_settings"]
+        build = self._builds.create(
+            {**settings, "environment": build_records.with_environment(settings["environment"], group["_environment"])},
+            identifier=group["identifier"],
+            buildspec=group["_buildspec"] or settings["source"].get("buildspec", ""),
+            tries=batch["_tries"],
+            uid=group["_uid"],
+            batch_arn=batch["arn"],
+        )
+        group["_build"] = build["id"]
+        await asyncio.wait([self._builds.start(build)])
+        group["_status"] = build["buildStatus"]
+        return build
+
+    def _renew(self, batch: Values, group: Values) -> None:
+        group["priorBuildSummaryList"] = self._prior(batch, group)
+        group |= {"_build": None, "_status": "PENDING", "_uid": str(uuid.uuid4()), "_requested": time.time()}
+
+    def _prior(self, batch: Values, group: Values) -> list[Values]:
+        return [self._summary(batch, group), *(group.get("priorBuildSummaryList") or [])]
+
+
+def _group(task: buildspecs.Task) -> Values:
+    return {
+        "identifier": task.identifier,
+        "dependsOn": list(task.depends_on),
+        "ignoreFailure": task.ignore_failure,
+        "_environment": task.environment,
+        "_buildspec": task.buildspec,
+        "_build": None,
+        "_status": "PENDING",
+        "_uid": str(uuid.uuid4()),
+        "_requested": time.time(),
+    }

@@ -1,0 +1,155 @@
+"""What a build or a batch is made of: the project's settings with a request's overrides, and phases that begin and end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    Values = dict[str, Any]
+
+# Members of StartBuild and StartBuildBatch that replace a member of the project as it is, and of which.
+_OVERRIDES: Final = {
+    "secondarySourcesOverride": "secondarySources",
+    "secondarySourcesVersionOverride": "secondarySourceVersions",
+    "artifactsOverride": "artifacts",
+    "secondaryArtifactsOverride": "secondaryArtifacts",
+    "cacheOverride": "cache",
+    "serviceRoleOverride": "serviceRole",
+    "timeoutInMinutesOverride": "timeoutInMinutes",
+    "buildTimeoutInMinutesOverride": "timeoutInMinutes",
+    "queuedTimeoutInMinutesOverride": "queuedTimeoutInMinutes",
+    "encryptionKeyOverride": "encryptionKey",
+    "logsConfigOverride": "logsConfig",
+}
+_SOURCE_OVERRIDES: Final = {
+    "sourceTypeOverride": "type",
+    "sourceLocationOverride": "location",
+    "sourceAuthOverride": "auth",
+    "gitCloneDepthOverride": "gitCloneDepth",
+    "gitSubmodulesConfigOverride": "gitSubmodulesConfig",
+    "buildspecOverride": "buildspec",
+    "insecureSslOverride": "insecureSsl",
+    "reportBuildStatusOverride": "reportBuildStatus",
+    "reportBuildBatchStatusOverride": "reportBuildStatus",
+}
+_ENVIRONMENT_OVERRIDES: Final = {
+    "environmentTypeOverride": "type",
+    "imageOverride": "image",
+    "computeTypeOverride": "computeType",
+    "certificateOverride": "certificate",
+    "privilegedModeOverride": "privilegedMode",
+    "registryCredentialOverride": "registryCredential",
+    "imagePullCredentialsTypeOverride": "imagePullCredentialsType",
+}
+_COPIED: Final = (
+    "secondarySources",
+    "secondarySourceVersions",
+    "secondaryArtifacts",
+    "cache",
+    "serviceRole",
+    "queuedTimeoutInMinutes",
+    "vpcConfig",
+    "encryptionKey",
+    "fileSystemLocations",
+)
+
+
+def settings(project: Mapping[str, Any], request: Mapping[str, Any]) -> Values:
+    """Return the project's members with what `request`, of StartBuild or StartBuildBatch, has in their place."""
+    found: Values = dict(project)
+    found.update({ours: request[theirs] for theirs, ours in _OVERRIDES.items() if theirs in request})
+    found["source"] = {**project["source"], **_chosen(request, _SOURCE_OVERRIDES)}
+    found["environment"] = with_environment(
+        project["environment"],
+        {
+            **_chosen(request, _ENVIRONMENT_OVERRIDES),
+            "environmentVariables": request.get("environmentVariablesOverride", []),
+        },
+    )
+    found["sourceVersion"] = request.get("sourceVersion") or project.get("sourceVersion", "")
+    if "buildBatchConfigOverride" in request:
+        found["buildBatchConfig"] = {**project.get("buildBatchConfig", {}), **request["buildBatchConfigOverride"]}
+    return found
+
+
+def with_environment(environment: Mapping[str, Any], override: Mapping[str, Any]) -> Values:
+    """Return `environment` with the members of `override` in place of its own; of variables, those of the same name.
+
+    Values of the types SECRETS_MANAGER and PARAMETER_STORE stay the references that they are.
+    """
+    variables = {
+        variable["name"]: {"type": "PLAINTEXT", **variable}
+        for layer in (environment, override)
+        for variable in layer.get("environmentVariables", [])
+    }
+    return {**environment, **override, "environmentVariables": list(variables.values())}
+
+
+def common(project: Mapping[str, Any], initiator: str) -> Values:
+    """Return what a build and a batch both show of `project`, which is the result of `settings`."""
+    return {
+        "startTime": time.time(),
+        "sourceVersion": project["sourceVersion"] or None,
+        "projectName": project["name"],
+        "phases": [],
+        "source": project["source"],
+        "artifacts": artifacts(project["artifacts"]),
+        "environment": project["environment"],
+        "initiator": initiator,
+        **{name: project[name] for name in _COPIED if project.get(name) is not None},
+        "secondaryArtifacts": [artifacts(entry) for entry in project.get("secondaryArtifacts", [])],
+    }
+
+
+def artifacts(configured: Mapping[str, Any]) -> Values:
+    """Return where a project's artifacts would go, as a build shows it; nothing is put there."""
+    kept = ("overrideArtifactName", "encryptionDisabled", "artifactIdentifier", "bucketOwnerAccess")
+    shown = {name: configured[name] for name in kept if name in configured}
+    if configured.get("type") != "S3":
+        return {"location": "", **shown}
+    path = "/".join(filter(None, [configured["location"], configured.get("path"), configured.get("name")]))
+    return {"location": f"arn:aws:s3:::{path}", **shown}
+
+
+def enter(record: Values, phase: str) -> None:
+    """Begin a phase of a build or a batch. While it lasts it has no status, as on AWS."""
+    record["phases"].append({"phaseType": phase, "startTime": time.time()})
+    record["currentPhase"] = phase
+
+
+def leave(record: Values, status: str, code: str = "", message: str = "") -> None:
+    """End the phase that is under way, if one is."""
+    phase = record["phases"][-1] if record["phases"] else None
+    if phase is None or "endTime" in phase:
+        return
+    now = time.time()
+    phase.update(
+        {
+            "phaseStatus": status,
+            "endTime": now,
+            "durationInSeconds": int(now - phase["startTime"]),
+            "contexts": [{"statusCode": code, "message": message}],
+        }
+    )
+
+
+def public(record: Mapping[str, Any]) -> Values:
+    """Return a record without what is not a part of the API."""
+    return {name: value for name, value in record.items() if not name.startswith("_") and value is not None}
+
+
+def bare_id(identifier: str) -> str:
+    """Return the id of a build or batch that is named by its id or its ARN."""
+    return identifier.rpartition("/")[2] if identifier.startswith("arn:") else identifier
+
+
+def next_number(records: Iterable[Mapping[str, Any]], project: str, name: str) -> int:
+    """Return the number of a project's next record, of those that have it under `name`."""
+    return 1 + max((record[name] for record in records if record["projectName"] == project), default=0)
+
+
+def _chosen(request: Mapping[str, Any], names: Mapping[str, str]) -> Values:
+    return {ours: request[theirs] for theirs, ours in names.items() if theirs in request}

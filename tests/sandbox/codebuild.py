@@ -1,0 +1,169 @@
+"""A CodeBuild project and the way of its builds, for the tests of this directory."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+import botocore.validate
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.sandbox.conftest import Account
+
+URL = "https://github.com/exasol/some-repository"
+ROLE = "arn:aws:iam::111122223333:role/build"
+TWO = """\
+version: 0.2
+batch:
+  build-graph:
+    - identifier: first
+      env: {variables: {FLAVOR: one}, compute-type: BUILD_GENERAL1_MEDIUM, privileged-mode: true}
+    - identifier: second
+      depend-on: [first]
+phases:
+  install: {commands: [echo installed]}
+  build: {commands: [echo one, "./build $FLAVOR"]}
+"""
+
+
+def create_project(account: Account, **settings: Any) -> None:
+    """Create the project Slc, which may run batches, by API."""
+    account.client("codebuild").create_project(
+        **{
+            "name": "Slc",
+            "serviceRole": ROLE,
+            "source": {"type": "GITHUB", "location": URL, "buildspec": "ci/buildspec.yaml"},
+            "artifacts": {"type": "NO_ARTIFACTS"},
+            "environment": {
+                "type": "LINUX_CONTAINER",
+                "image": "aws/codebuild/standard:8.0",
+                "computeType": "BUILD_GENERAL1_SMALL",
+            },
+            "buildBatchConfig": {"serviceRole": ROLE},
+            **settings,
+        }
+    )
+
+
+def has_source(account: Account, directory: Path, files: dict[str, str]) -> None:
+    """Let `directory`, with `files` in it, stand for the project's repository."""
+    for name, text in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text, encoding="utf-8")
+    account.server.sources[account.number] = {f"{URL}.git": directory}
+
+
+def graph(*tasks: dict[str, Any], **batch: Any) -> str:
+    """The text of a buildspec with a build graph of `tasks`, which echo."""
+    phases = {"build": {"commands": ["echo built"]}}
+    return yaml.safe_dump({"version": 0.2, "batch": {"build-graph": list(tasks), **batch}, "phases": phases})
+
+
+def start(account: Account, **request: Any) -> str:
+    """Start a batch and return its id."""
+    started = account.client("codebuild").start_build_batch(**{"projectName": "Slc", **request})
+    return str(started["buildBatch"]["id"])
+
+
+def batch(account: Account, batch_id: str) -> dict[str, Any]:
+    """What BatchGetBuildBatches shows of a batch."""
+    found: list[dict[str, Any]] = account.client("codebuild").batch_get_build_batches(ids=[batch_id])["buildBatches"]
+    (only,) = found
+    return only
+
+
+def build(account: Account, build_id: str) -> dict[str, Any]:
+    """What BatchGetBuilds shows of a build."""
+    found: list[dict[str, Any]] = account.client("codebuild").batch_get_builds(ids=[build_id])["builds"]
+    (only,) = found
+    return only
+
+
+def until(show: Callable[[], dict[str, Any]], condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Show something until it fulfils `condition`, and return it."""
+    for _ in range(1000):
+        shown = show()
+        if condition(shown):
+            return shown
+        time.sleep(0.01)
+    raise AssertionError(f"still {json.dumps(shown, default=str)}")
+
+
+def ended(account: Account, batch_id: str) -> dict[str, Any]:
+    """A batch when it has ended."""
+    return until(lambda: batch(account, batch_id), lambda shown: bool(shown["complete"]))
+
+
+def run(account: Account, **request: Any) -> dict[str, Any]:
+    """Start a batch and return it when it has ended."""
+    return ended(account, start(account, **request))
+
+
+def statuses(shown: dict[str, Any]) -> dict[str, str]:
+    """The status of each group of a batch but the one that reads the buildspec."""
+    return {
+        group["identifier"]: group["currentBuildSummary"]["buildStatus"]
+        for group in shown["buildGroups"]
+        if group["identifier"] != "DOWNLOAD_SOURCE"
+    }
+
+
+def build_of(account: Account, shown: dict[str, Any], identifier: str) -> dict[str, Any]:
+    """The build of a group of a batch."""
+    (group,) = (group for group in shown["buildGroups"] if group["identifier"] == identifier)
+    return build(account, group["currentBuildSummary"]["arn"])
+
+
+def phases(shown: dict[str, Any]) -> list[tuple[str, str]]:
+    """Type and status of each phase of a build or batch; a phase under way and the last one have none."""
+    return [(phase["phaseType"], phase.get("phaseStatus", "")) for phase in shown["phases"]]
+
+
+def log(account: Account, shown: dict[str, Any]) -> list[str]:
+    """The messages in a build's log stream, without the agent's times."""
+    events = account.client("logs").get_log_events(
+        logGroupName=shown["logs"]["groupName"], logStreamName=shown["logs"]["streamName"], startFromHead=True
+    )["events"]
+    lines = [event["message"].rstrip("\n") for event in events]
+    return [line.split(" ", 3)[3] if line.startswith("[Container]") else line for line in lines]
+
+
+def raw(account: Account, operation: str, **request: Any) -> dict[str, Any]:
+    """The answer as it was sent, found to have the members and types of the API and no others."""
+    connection = http.client.HTTPConnection(account.server.url.removeprefix("http://"))
+    connection.request(
+        "POST",
+        "/",
+        body=json.dumps(request),
+        headers={
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": f"CodeBuild_20161006.{operation}",
+            "Authorization": "AWS4-HMAC-SHA256 "
+            f"Credential={account.number}/20260101/{account.server.region}/codebuild/aws4_request, "
+            "SignedHeaders=host, Signature=none",
+        },
+    )
+    response = connection.getresponse()
+    answer: dict[str, Any] = json.loads(response.read())
+    connection.close()
+    assert response.status == 200, answer
+    model = botocore.session.get_session().get_service_model("codebuild")
+    shape = model.operation_model(operation).output_shape
+    assert shape is not None
+    # The model wants an id in each list of ids, but an answer may have none, as those in the AWS CLI's reference.
+    report = botocore.validate.ParamValidator().validate(_without_empty_lists(answer), shape)
+    assert not report.has_errors(), report.generate_report()
+    return answer
+
+
+def _without_empty_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_empty_lists(item) for name, item in value.items() if item != []}
+    return [_without_empty_lists(item) for item in value] if isinstance(value, list) else value
