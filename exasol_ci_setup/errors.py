@@ -20,7 +20,10 @@
     │   ├── DeleteFailed          1
     │   └── Declined              1  the user, or the lack of a terminal, said no
     ├── DifferencesFound          5  `--exit-code` of `diff`
+    ├── BuildFailed               6  a build failed, was stopped, or timed out on AWS
     ├── TimedOut                  7
+    ├── EngineError               1  the container of a build on this machine failed
+    │   └── EngineUnavailable     1  no Docker engine, or none that answers
     ├── Interrupted             130  Ctrl-C
     └── SandboxError              1
 
@@ -35,6 +38,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from exasol_ci_setup.builds.explain import Failure
     from exasol_ci_setup.lint import Finding
     from exasol_ci_setup.stacks.model import Diagnosis
 
@@ -172,11 +176,35 @@ class DifferencesFound(SetupError):
     code = "differences-found"
 
 
+class BuildFailed(SetupError):
+    """A batch of builds ended in something else than success; `failures` says which builds failed and why, the cause first."""
+
+    exit_code = 6
+    code = "build-failed"
+
+    def __init__(self, message: str, *, hint: str = "", batch_id: str = "", failures: Sequence[Failure] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.batch_id = batch_id
+        self.failures = tuple(failures)
+
+
 class TimedOut(StackError):
     """The operation took longer than the user allowed."""
 
     exit_code = 7
     code = "timed-out"
+
+
+class EngineError(SetupError):
+    """The Docker engine on this machine did not do what it should."""
+
+    code = "engine-failed"
+
+
+class EngineUnavailable(EngineError):
+    """There is no Docker engine on this machine, or it cannot be used."""
+
+    code = "engine-unavailable"
 
 
 class Interrupted(SetupError):

@@ -1,4 +1,4 @@
-"""Where a secret is, never what is in it."""
+"""Where a secret is, never what is in it; and secrets that this tool stores for the time of a build."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from exasol_ci_setup.aws import boundary, error_code
 from exasol_ci_setup.errors import AccessDenied, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 
@@ -31,3 +33,45 @@ def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str) -
             f"secret {name!r} does not exist in {region}",
             hint=f"create it with the keys {keys} in Secrets Manager, or name another one with {option}",
         ) from error
+
+
+def exists(client: SecretsManagerClient, name: str) -> bool:
+    """Return whether there is a secret called `name` that is not being deleted. Raises the errors of the AWS boundary."""
+    try:
+        with boundary():
+            return "DeletedDate" not in client.describe_secret(SecretId=name)
+    except Exception as error:
+        if error_code(error.__cause__ or error) != "ResourceNotFoundException":
+            raise
+        return False
+
+
+def create(client: SecretsManagerClient, name: str, value: str, *, description: str, tags: Mapping[str, str]) -> None:
+    """Create a secret. `value` is in the request and nowhere else: in no log and in no error.
+
+    Raises AccessDenied, whose hint names the permission, and the other errors of the AWS boundary.
+    """
+    try:
+        with boundary():
+            client.create_secret(
+                Name=name,
+                SecretString=value,
+                Description=description,
+                Tags=[{"Key": key, "Value": text} for key, text in tags.items()],
+            )
+    except AccessDenied as error:
+        error.hint = (
+            f"ask for secretsmanager:CreateSecret, TagResource and DeleteSecret on {name.rpartition('/')[0]}/*, "
+            "or name a secret that holds the token with --github-token-secret"
+        )
+        raise
+
+
+def delete(client: SecretsManagerClient, name: str) -> None:
+    """Delete a secret for good, without the days in which it could be restored. One that is not there is deleted already."""
+    try:
+        with boundary():
+            client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    except Exception as error:
+        if error_code(error.__cause__ or error) != "ResourceNotFoundException":
+            raise

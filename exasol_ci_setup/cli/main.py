@@ -8,12 +8,14 @@ import os
 import signal
 import sys
 from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from exasol_ci_setup.cli.session import Session, sandbox_option
-from exasol_ci_setup.errors import Interrupted, SetupError
+from exasol_ci_setup.errors import InputError, Interrupted, SetupError
 from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
@@ -36,6 +38,19 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("validate-release-build", "validate", "Check the template of a release stack"),
         ("diff", "diff", "Compare a template with what is deployed"),
     ),
+    "Buildspecs": (
+        ("generate-buildspec", "buildspecs", "Generate the buildspec files that build each push"),
+        ("generate-release-buildspec", "buildspecs", "Generate the buildspec files that build releases"),
+    ),
+    "Builds": (
+        ("start-ci-build", "builds", "Start a CI build of a branch and follow it"),
+        ("start-release-build", "release", "Start a release build and follow it"),
+        ("start-test-release-build", "release", "Start a release build for a draft release, and follow it"),
+        ("builds", "builds", "List batches of builds, the newest first"),
+        ("logs", "builds", "Print the logs of a build or a batch"),
+        ("stop", "builds", "Stop a batch with all its builds"),
+        ("retry", "builds", "Build a batch that did not succeed again"),
+    ),
     "Stacks": (
         ("list", "stacks", "List the stacks that this tool made"),
         ("status", "stacks", "Show the state of stacks"),
@@ -45,9 +60,9 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     ),
     "Try it here": (("sandbox", "sandbox", "Run an AWS endpoint on this machine, for a first run and for tests"),),
 }
+# Spellings that work and that the overview leaves out.
+ALIASES: Final = {"generate-buildspecs": "buildspecs", "generate-release-buildspecs": "buildspecs"}
 _PLACES: Final = {name: module for section in COMMANDS.values() for name, module, _ in section}
-
-_BROKEN_PIPE = 141
 
 
 class Program(click.Group):
@@ -59,7 +74,7 @@ class Program(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """Import the module of a command and return it, or None if there is no such command."""
-        place = _PLACES.get(cmd_name)
+        place = _PLACES.get(cmd_name) or ALIASES.get(cmd_name)
         if place is None:
             return None
         command: click.Command = getattr(
@@ -84,10 +99,15 @@ class Program(click.Group):
     ) -> Any:
         """Run the program and exit. The one place where errors become text and exit codes."""
         session = extra.setdefault("obj", Session())
+        arguments = sys.argv[1:] if args is None else args
+        if "--output=json" in arguments or ("--output", "json") in pairwise(arguments):
+            # Known before the options are read, for an error in them.
+            session.output_format = "json"
         try:
             code = super().main(args, prog_name or PROGRAM, complete_var, standalone_mode=False, **extra)
         except click.ClickException as error:
             error.show()
+            session.output.record(InputError(error.format_message()))
             code = error.exit_code
         except (KeyboardInterrupt, click.Abort):
             session.output.error(Interrupted("interrupted"))
@@ -95,10 +115,9 @@ class Program(click.Group):
         except SetupError as error:
             session.output.error(error)
             code = error.exit_code
-        except BrokenPipeError:
-            # Whoever read us has gone, as `head` does. Nothing more can be said, not even at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = _BROKEN_PIPE
+        if session.output.has_failed:
+            session.output.error(SetupError(f"not everything could be written to stdout: {session.output.lost}"))
+            code = code or SetupError.exit_code
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)
@@ -126,8 +145,13 @@ def main() -> NoReturn:
     # them at exit, takes a fifth of the time. What a long wait leaves behind is still collected.
     gc.set_threshold(400_000)
     atexit.register(gc.freeze)
-    # A CI system ends a job by SIGTERM; what is left on AWS is tidied up, or told, as for Ctrl-C.
-    signal.signal(signal.SIGTERM, stop)
+    # A CI system ends a job by SIGTERM, a closed terminal by SIGHUP; what is left on AWS is tidied up, or told, as for Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    # A stream that was closed by the caller is not there at all.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for as long as the process lives
     cli.main()
     raise AssertionError  # pragma: no cover - `main` exits
 

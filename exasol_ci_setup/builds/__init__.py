@@ -1,0 +1,1 @@
+"""Builds and batches of builds on CodeBuild: start, follow, read their logs, and say why one failed."""

@@ -1,0 +1,108 @@
+"""Why a batch failed: the builds that did, their phase, CodeBuild's words, and the end of the first one's log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.builds.logs import last_lines
+from exasol_ci_setup.builds.model import console_url
+from exasol_ci_setup.errors import BuildFailed, SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.builds.model import Batch, Build, Phase
+
+_LINES: Final = 20
+_WORDS: Final = {
+    "FAILED": "failed",
+    "FAULT": "failed by a fault of AWS's",
+    "TIMED_OUT": "timed out",
+    "STOPPED": "was stopped",
+}
+_LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One build that failed, or with an empty `group` the batch itself. `log` holds the last lines of the first failure only."""
+
+    group: str
+    build_id: str
+    status: str
+    phase: str = ""
+    message: str = ""
+    log: tuple[str, ...] = ()
+    log_url: str = ""
+
+    def __str__(self) -> str:
+        where = f" in phase {self.phase}" if self.phase else ""
+        why = f": {self.message}" if self.message else ""
+        return f"{self.group or 'the batch'} {_WORDS.get(self.status, f'ended in {self.status}')}{where}{why}"
+
+
+def require_success(account: Account, batch: Batch) -> None:
+    """Raise BuildFailed, with its failures, unless the batch has succeeded."""
+    if batch.status == "SUCCEEDED":
+        return
+    failures = explain(account, batch)
+    first = failures[0]
+    others = [failure.group for failure in failures[1:]]
+    more = f" (and {len(others)} more: {', '.join(others)})" if others else ""
+    hints = []
+    if first.group:
+        hints.append(f"`exasol-ci-setup logs {batch.id} --group {first.group}` shows its whole log")
+    # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_RetryBuildBatch.html: only failed batches can be retried.
+    hints.append(f"`exasol-ci-setup retry {batch.id} --failed-only` builds again what did not succeed")
+    console = console_url(account.client("codebuild"), batch)
+    if console:
+        hints += [url for url in (console, first.log_url) if url]
+    raise BuildFailed(
+        f"batch {batch.id} ended in {batch.status}: {first}{more}",
+        hint="\n".join(hints),
+        batch_id=batch.id,
+        failures=failures,
+    )
+
+
+def explain(account: Account, batch: Batch) -> tuple[Failure, ...]:
+    """Return why a batch did not succeed, the cause first; never empty."""
+    failed = failed_builds(batch)
+    if not failed:
+        phase = _broken(batch.phases)
+        return (Failure("", "", batch.status, phase.name if phase else batch.phase, phase.message if phase else ""),)
+    try:
+        log = last_lines(account.client("logs"), failed[0], _LINES)
+    except SetupError as error:
+        log = (f"(its log could not be read: {error})",)
+    return tuple(_failure(build, log if build is failed[0] else ()) for build in failed)
+
+
+def failed_builds(batch: Batch) -> list[Build]:
+    """Return the builds that made the batch fail, the one that failed first before the others.
+
+    Those that were only stopped come last: with fast-fail CodeBuild stops them because of the first.
+    """
+    failed = [build for build in batch.builds if build.has_failed and not build.ignore_failure]
+    return sorted(failed, key=lambda build: (build.status == "STOPPED", build.ended or _LAST))
+
+
+def _failure(build: Build, log: tuple[str, ...]) -> Failure:
+    phase = _broken(build.phases)
+    return Failure(
+        group=build.group or build.id,
+        build_id=build.id,
+        status=build.status,
+        phase=phase.name if phase else build.phase,
+        message=phase.message if phase else "",
+        log=log,
+        log_url=build.log_url,
+    )
+
+
+def _broken(phases: Sequence[Phase]) -> Phase | None:
+    """Return the first phase that went wrong, or None."""
+    return next((phase for phase in phases if phase.status in _WORDS and phase.name not in _WORDS), None)

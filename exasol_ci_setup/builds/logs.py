@@ -1,0 +1,97 @@
+"""The log lines of builds, from CloudWatch Logs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from mypy_boto3_logs import CloudWatchLogsClient
+
+    from exasol_ci_setup.builds.model import Build
+
+# GetLogEvents may return empty pages before the last one; AWS says only that they come, not how many.
+_EMPTY_PAGES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line that a build wrote, without its line break. `group` is the build's in its batch; `at` is in UTC."""
+
+    group: str
+    build_id: str
+    at: datetime
+    message: str
+
+
+class Tails:
+    """The log lines of many builds, each handed out once and in order."""
+
+    def __init__(self, logs: CloudWatchLogsClient) -> None:
+        self._logs = logs
+        self._tokens: dict[str, str] = {}
+        self._done: set[str] = set()
+
+    def fresh(self, builds: Iterable[Build]) -> Iterator[LogLine]:
+        """Yield the lines that have come since the last call. Raises the errors of the AWS boundary."""
+        for build in builds:
+            if not build.log_stream or build.id in self._done:
+                continue
+            # What a build writes last may reach CloudWatch after its end, so it is read once more then.
+            ended = build.has_ended
+            yield from self._of(build)
+            if ended:
+                self._done.add(build.id)
+
+    def _of(self, build: Build) -> Iterator[LogLine]:
+        while True:
+            token = self._tokens.get(build.id)
+            answer = _page(self._logs, build, startFromHead=True, **({"nextToken": token} if token else {}))
+            if answer is None:
+                return
+            yield from _lines(build, answer)
+            following = answer.get("nextForwardToken")
+            if not following or following == token:
+                return
+            self._tokens[build.id] = following
+
+
+def last_lines(logs: CloudWatchLogsClient, build: Build, count: int) -> tuple[str, ...]:
+    """Return the last `count` lines of a build's log; none if it has no log. Raises the errors of the AWS boundary."""
+    if not build.log_stream:
+        return ()
+    lines: list[str] = []
+    token: str | None = None
+    for _ in range(_EMPTY_PAGES):
+        answer = _page(logs, build, startFromHead=False, limit=count, **({"nextToken": token} if token else {}))
+        if answer is None:
+            break
+        lines = [line.message for line in _lines(build, answer)] + lines
+        following = answer.get("nextBackwardToken")
+        if len(lines) >= count or not following or following == token:
+            break
+        token = following
+    return tuple(lines[-count:])
+
+
+def _page(logs: CloudWatchLogsClient, build: Build, **more: Any) -> Mapping[str, Any] | None:
+    """Return a page of a build's log, or None if nothing was written to it yet."""
+    with boundary():
+        try:
+            return logs.get_log_events(logGroupName=build.log_group, logStreamName=build.log_stream, **more)
+        except ClientError as error:
+            if error_code(error) == "ResourceNotFoundException":
+                return None
+            raise
+
+
+def _lines(build: Build, answer: Mapping[str, Any]) -> Iterator[LogLine]:
+    for event in answer.get("events", []):
+        at = datetime.fromtimestamp(event.get("timestamp", 0) / 1000, timezone.utc)
+        for message in event.get("message", "").rstrip("\r\n").split("\n"):
+            yield LogLine(build.group, build.id, at, message.rstrip("\r"))

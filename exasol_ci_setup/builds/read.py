@@ -1,0 +1,151 @@
+"""What CodeBuild knows of batches and builds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.builds.model import Batch, Build, batch_of, build_of, id_of, time_of
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mypy_boto3_codebuild import CodeBuildClient
+
+# https://docs.aws.amazon.com/codebuild/latest/APIReference/API_BatchGetBuilds.html, and the same of batches.
+_IDS_PER_CALL: Final = 100
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,149}:[A-Za-z0-9-]{1,64}")
+
+
+class Reader:
+    """Reads one batch with all its builds; a build that has ended is asked for only once."""
+
+    def __init__(self, codebuild: CodeBuildClient, batch_id: str) -> None:
+        self.codebuild = codebuild
+        self.batch_id = batch_id
+        self._ended: dict[str, Build] = {}
+
+    def look(self) -> Batch:
+        """Return the batch as it is now. Raises InputError if there is none of that id."""
+        batch = get_batch(self.codebuild, self.batch_id)
+        wanted = {build.id: build for build in batch.builds if build.id and build.id not in self._ended}
+        found = dict(self._ended)
+        for answer in _describe(self.codebuild, list(wanted)):
+            build = build_of(answer, wanted[answer["id"]])
+            found[build.id] = build
+            # The batch may know of the end before or after the build itself does.
+            if build.has_ended and wanted[build.id].has_ended:
+                self._ended[build.id] = build
+        return replace(batch, builds=tuple(_newer(found.get(build.id), build) for build in batch.builds))
+
+
+def get_batch(codebuild: CodeBuildClient, batch_id: str) -> Batch:
+    """Return the batch of that id, its builds as far as the batch tells of them. Raises InputError if there is none."""
+    batch = find_batch(codebuild, batch_id)
+    if batch is None:
+        raise _unknown(codebuild, batch_id)
+    return batch
+
+
+def find_batch(codebuild: CodeBuildClient, batch_id: str) -> Batch | None:
+    """Return the batch of that id, or None if there is none."""
+    with boundary():
+        answer = codebuild.batch_get_build_batches(ids=[batch_id])
+    found = answer.get("buildBatches", [])
+    return batch_of(found[0], as_of=time_of(answer)) if found else None
+
+
+def find(codebuild: CodeBuildClient, name: str) -> Batch | Build:
+    """Return the batch or the build that `name`, an id or an ARN, is of; a batch comes with all that is known of its builds.
+
+    Raises InputError if `name` is neither, or if there is no such batch or build.
+    """
+    wanted = parse_id(name)
+    if find_batch(codebuild, wanted) is not None:
+        return Reader(codebuild, wanted).look()
+    found = _describe(codebuild, [wanted])
+    if not found:
+        raise _unknown(codebuild, wanted)
+    return build_of(found[0])
+
+
+def require_batch(codebuild: CodeBuildClient, name: str) -> Batch:
+    """Return the batch that `name` is of. Raises InputError, which names its batch if `name` is a build's."""
+    found = find(codebuild, name)
+    if isinstance(found, Build):
+        raise InputError(
+            f"{found.id} is a single build, not a batch",
+            hint=f"its batch is {found.batch_id}" if found.batch_id else "it belongs to no batch",
+        )
+    return found
+
+
+def parse_id(name: str) -> str:
+    """Return the id of a build or batch that is given by id or ARN. Raises InputError."""
+    found = id_of(name.strip())
+    if not _ID.fullmatch(found):
+        raise InputError(
+            f"{name!r} is not the id of a build",
+            hint="an id reads PROJECT:UUID; `exasol-ci-setup builds` lists those there are",
+        )
+    return found
+
+
+def recent(codebuild: CodeBuildClient, projects: Sequence[str] | None, *, limit: int) -> list[Batch]:
+    """Return the newest batches, at most `limit`, the newest first: those of `projects`, or if None of the whole account."""
+    newest = []
+    for project in projects if projects is not None else [None]:
+        with boundary():
+            newest += _get_batches(codebuild, list(islice(_ids(codebuild, project), limit)))
+    newest.sort(key=lambda batch: batch.started.timestamp() if batch.started else 0.0, reverse=True)
+    return newest[:limit]
+
+
+def _ids(codebuild: CodeBuildClient, project: str | None) -> Iterable[str]:
+    if project is None:
+        for page in codebuild.get_paginator("list_build_batches").paginate(sortOrder="DESCENDING"):
+            yield from page.get("ids", [])
+        return
+    of_project = codebuild.get_paginator("list_build_batches_for_project")
+    try:
+        for found in of_project.paginate(projectName=project, sortOrder="DESCENDING"):
+            yield from found.get("ids", [])
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFoundException":
+            raise
+
+
+def _get_batches(codebuild: CodeBuildClient, ids: Sequence[str]) -> list[Batch]:
+    found: list[Batch] = []
+    for start in range(0, len(ids), _IDS_PER_CALL):
+        answer = codebuild.batch_get_build_batches(ids=ids[start : start + _IDS_PER_CALL])
+        found += [batch_of(entry, as_of=time_of(answer)) for entry in answer.get("buildBatches", [])]
+    return found
+
+
+def _describe(codebuild: CodeBuildClient, ids: Sequence[str]) -> list[Any]:
+    found: list[Any] = []
+    for start in range(0, len(ids), _IDS_PER_CALL):
+        with boundary():
+            found += codebuild.batch_get_builds(ids=ids[start : start + _IDS_PER_CALL]).get("builds", [])
+    return found
+
+
+def _newer(details: Build | None, summary: Build) -> Build:
+    """Return what is known best of a build: its details, unless only the batch knows yet that it has ended."""
+    if details is None:
+        return summary
+    if summary.has_ended and not details.has_ended:
+        return replace(details, status=summary.status)
+    return details
+
+
+def _unknown(codebuild: CodeBuildClient, wanted: str) -> InputError:
+    return InputError(
+        f"there is no build {wanted} in {codebuild.meta.region_name}",
+        hint="`exasol-ci-setup builds` lists those there are; is it another --region or --aws-profile?",
+    )

@@ -1,0 +1,262 @@
+"""`start-ci-build`, `builds`, `logs`, `stop` and `retry`: batches of builds on CodeBuild."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.starting import DEFAULT_TIMEOUT, follow_options, project_options
+from exasol_ci_setup.errors import InputError, StackNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exasol_ci_setup.builds.model import Batch, Build
+    from exasol_ci_setup.builds.token import Stored
+    from exasol_ci_setup.cli.session import Session
+
+
+@click.command("start-ci-build")
+@common_options
+@project_options("the project's name")
+@follow_options
+def start_ci_build(
+    session: Session,
+    project: str,
+    branch: str,
+    stack_name: str | None,
+    timeout_in_seconds: int | None,
+    no_wait: bool,
+    show_log: bool,
+) -> None:
+    """Start a CI build of a branch and follow it.
+
+    The same as a push to the branch starts. The exit code is 0 if the batch succeeded, 6 if it did not, and 7 if it had not
+    ended in time.
+    """
+    from exasol_ci_setup.builds import start
+    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.constructs import CiBuild
+
+    starting.check_options(branch, no_wait=no_wait, show_log=show_log)
+    construct = starting.construct(CiBuild, project, stack_name)
+    codebuild_project = starting.codebuild_project(session, construct)
+    batch = start.start(session.account.client("codebuild"), codebuild_project, branch, {"CUSTOM_BRANCH": branch})
+    timeout = float(timeout_in_seconds or DEFAULT_TIMEOUT)
+    ended = starting.see_through(session, batch, timeout=timeout, no_wait=no_wait, show_log=show_log)
+    if ended is not None:
+        starting.conclude(session, ended)
+
+
+@click.command("builds")
+@common_options
+@click.option("--project", metavar="NAME", help="Only those of this project's CI and release stacks.")
+@click.option("--stack-name", metavar="NAME", help="Only those of this stack.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, metavar="N", help="How many at most."
+)
+def builds(session: Session, project: str | None, stack_name: str | None, limit: int) -> None:
+    """List batches of builds, the newest first."""
+    from exasol_ci_setup.builds import read
+    from exasol_ci_setup.cli import build_view
+
+    projects = _projects(session, project, stack_name)
+    found = read.recent(session.account.client("codebuild"), projects, limit=limit)
+    if found:
+        session.output.data("\n".join(build_view.batches(found)))
+    for batch in found:
+        session.output.record(batch)
+    if not found:
+        where = f"of {', '.join(projects)}" if projects else "at all"
+        session.output.say(f"there are no batches {where} in {session.account.region}")
+
+
+@click.command("logs")
+@common_options
+@click.argument("name", metavar="BUILD")
+@click.option("--group", metavar="IDENTIFIER", help="Only the build with this identifier in the batch.")
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Look on until the batch ends; the exit code is then the batch's.",
+)
+def logs(session: Session, name: str, group: str | None, follow: bool) -> None:
+    """Print the logs of a build or a batch.
+
+    BUILD is the id or ARN of a batch, or of one build in it. With --follow new lines are printed as they come until the
+    batch has ended; the exit code is then 0 if it succeeded and 6 if it did not.
+    """
+    from exasol_ci_setup.builds import read
+    from exasol_ci_setup.builds.logs import Tails
+    from exasol_ci_setup.builds.model import Build
+    from exasol_ci_setup.cli.build_view import BuildView
+
+    found = read.find(session.account.client("codebuild"), name)
+    if isinstance(found, Build):
+        if found.batch_id and follow:
+            raise InputError(
+                f"{found.id} is a build of a batch, and a batch is what can be followed",
+                hint=f"`exasol-ci-setup logs {found.batch_id} --follow`",
+            )
+        if follow or group:
+            raise InputError("--follow and --group are for a batch", hint="leave them out: this is a single build")
+        wanted: list[Build] = [found]
+    else:
+        wanted = _of_group(found, group)
+        if follow:
+            _follow_logs(session, found, group or "")
+            return
+    view = BuildView(session.output, clock=session.clock.now, log_only=True)
+    tails = Tails(session.account.client("logs"))
+    written = False
+    for line in tails.fresh(wanted):
+        written = True
+        view.log(line)
+    if not written:
+        session.output.say("nothing was logged yet" if any(not b.has_ended for b in wanted) else "nothing was logged")
+
+
+@click.command("stop")
+@common_options
+@click.argument("name", metavar="BUILD")
+@click.option("--no-wait", is_flag=True, help="Do not wait until it has stopped.")
+def stop(session: Session, name: str, no_wait: bool) -> None:
+    """Stop a batch with all its builds.
+
+    BUILD is the id or ARN of the batch. A batch that has ended is left as it is: exit code 0.
+    """
+    from exasol_ci_setup.builds import read, start, token
+    from exasol_ci_setup.cli import records, starting
+
+    output = session.output
+    codebuild = session.account.client("codebuild")
+    batch = read.require_batch(codebuild, name)
+    changed = not batch.has_ended
+    if changed:
+        start.stop(codebuild, batch.id)
+        output.say(f"asked AWS to stop batch {batch.id}")
+        if not no_wait:
+            batch = starting.follow(session, batch, timeout=DEFAULT_TIMEOUT, show_log=False)
+    if batch.has_ended:
+        output.say(f"batch {batch.id} ended in {batch.status}" + ("" if changed else " already: nothing to do"))
+        if batch.token_secret:
+            token.remove_after(session.account.client("secretsmanager"), batch, say=output.warn)
+    output.record(records.result("stopped" if changed else "unchanged", batch_id=batch.id, changed=changed))
+
+
+@click.command("retry")
+@common_options
+@click.argument("name", metavar="BUILD")
+@click.option("--failed-only", is_flag=True, help="Build again only what did not succeed.")
+@follow_options
+def retry(
+    session: Session,
+    name: str,
+    failed_only: bool,
+    timeout_in_seconds: int | None,
+    no_wait: bool,
+    show_log: bool,
+) -> None:
+    """Build a batch that did not succeed again.
+
+    BUILD is the id or ARN of the batch. A release build needs the environment variable GITHUB_TOKEN once more, since the token was
+    removed when the batch ended. The exit code is 0 if the batch succeeded, 6 if it did not, and 7 if it had not ended in time.
+    """
+    from exasol_ci_setup.builds import read, start
+    from exasol_ci_setup.cli import starting
+
+    starting.check_options("-", no_wait=no_wait, show_log=show_log)
+    batch = read.require_batch(session.account.client("codebuild"), name)
+    if not batch.has_ended:
+        raise InputError(
+            f"batch {batch.id} has not ended: it is in {batch.status}",
+            hint=f"`exasol-ci-setup logs {batch.id} --follow` looks on",
+        )
+    codebuild = session.account.client("codebuild")
+    timeout = float(timeout_in_seconds or DEFAULT_TIMEOUT)
+    with _token_again(session, batch) as secret:
+        again = start.retry(codebuild, batch.id, failed_only=failed_only)
+        secret.batch_id = again.id
+        ended = starting.see_through(session, again, timeout=timeout, no_wait=no_wait, show_log=show_log)
+        if ended is not None:
+            secret.batch_id = ""
+    if ended is not None:
+        starting.conclude(session, ended)
+
+
+@contextmanager
+def _token_again(session: Session, batch: Batch) -> Iterator[Stored]:
+    """Yield the secret that a batch reads the GitHub token from, made anew if this tool had made it, and removed."""
+    from exasol_ci_setup import github
+    from exasol_ci_setup.builds.token import Stored, is_own, stored
+
+    if not is_own(batch.token_secret):
+        yield Stored(batch.token_secret)
+        return
+    token = github.token_from_environment()
+    client = session.account.client("secretsmanager")
+    with stored(client, "", token, say=session.output.warn, name=batch.token_secret) as secret:
+        yield secret
+
+
+def _follow_logs(session: Session, batch: Batch, group: str) -> None:
+    from exasol_ci_setup.builds import token
+    from exasol_ci_setup.builds.follow import Following, to_the_end
+    from exasol_ci_setup.builds.logs import Tails
+    from exasol_ci_setup.builds.read import Reader
+    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.cli.build_view import BuildView
+
+    account = session.account
+    with BuildView(session.output, clock=session.clock.now, log_only=True) as view:
+        following = Following(
+            Reader(account.client("codebuild"), batch.id),
+            view=view,
+            clock=session.clock,
+            tails=Tails(account.client("logs")),
+            group=group,
+        )
+        ended = to_the_end(following, batch.id, clock=session.clock, timeout=None)
+    if ended.token_secret:
+        token.remove_after(account.client("secretsmanager"), ended, say=session.output.warn)
+    starting.conclude(session, ended)
+
+
+def _of_group(batch: Batch, group: str | None) -> list[Build]:
+    if group is None:
+        return list(batch.builds)
+    found = [build for build in batch.builds if build.group == group]
+    if not found:
+        names = ", ".join(build.group for build in batch.builds)
+        raise InputError(
+            f"there is no build {group!r} in batch {batch.id}", hint=f"its builds are: {names or 'none yet'}"
+        )
+    return found
+
+
+def _projects(session: Session, project: str | None, stack_name: str | None) -> list[str] | None:
+    """Return the CodeBuild projects that are asked for, or None for all. Raises StackNotFound if there is no such stack."""
+    from exasol_ci_setup.builds import start
+    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
+    from exasol_ci_setup.stacks import state
+
+    if project is not None and stack_name is not None:
+        raise InputError("--project and --stack-name cannot be together", hint="leave one of them out")
+    cfn = session.account.client("cloudformation")
+    if stack_name is not None:
+        return [start.find_project(cfn, stack_name, hint="`exasol-ci-setup list` shows the stacks there are")]
+    if project is None:
+        return None
+    stacks = [starting.construct(kind, project, None).stack_name for kind in (CiBuild, ReleaseBuild)]
+    found = [start.find_project(cfn, stack) for stack in stacks if not state.is_absent(state.find(cfn, stack))]
+    if not found:
+        raise StackNotFound(
+            f"project {project!r} has neither a CI nor a release stack in {session.account.region}",
+            hint="`exasol-ci-setup list` shows the stacks there are, --stack-name takes one of another name",
+            stack_name=project,
+        )
+    return found

@@ -1,0 +1,231 @@
+"""`start-release-build` and `start-test-release-build`: builds whose results are uploaded to a release on GitHub."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.starting import follow_options, project_options
+from exasol_ci_setup.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs import ReleaseBuild
+    from exasol_ci_setup.github import Api
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def _release_options(command: F) -> F:
+    for option in (
+        click.option(
+            "--github-token-secret",
+            metavar="SECRET[:KEY]",
+            help="Secret that builds read the GitHub token from.  [default: one is made of the environment variable GITHUB_TOKEN, "
+            "for the time of the batch]",
+        ),
+        click.option(
+            "--config-file",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="JSON configuration of the repository; release.timeout_in_minutes stands in for --timeout-in-seconds.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("start-release-build")
+@common_options
+@project_options("the project's name + Release")
+@click.option(
+    "--upload-url",
+    metavar="URL",
+    required=True,
+    help="Where the release's assets go: https://uploads.github.com/repos/OWNER/REPO/releases/ID/assets{?name,label}",
+)
+@click.option(
+    "--dry-run/--no-dry-run", default=False, show_default=True, help="Build, but do not push or upload the results."
+)
+@follow_options
+@_release_options
+def start_release_build(
+    session: Session, project: str, branch: str, stack_name: str | None, upload_url: str, dry_run: bool, **values: Any
+) -> None:
+    """Start a release build and follow it.
+
+    Its results are uploaded to the release on GitHub that --upload-url is of, with the token in the environment variable
+    GITHUB_TOKEN. The token reaches the builds through Secrets Manager, and is removed there when the batch has ended.
+
+    The exit code is 0 if the batch succeeded, 6 if it did not, and 7 if it had not ended in time.
+    """
+    from exasol_ci_setup import github
+    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.constructs import ReleaseBuild
+
+    starting.check_options(branch, no_wait=values["no_wait"], show_log=values["show_log"])
+    construct = starting.construct(ReleaseBuild, project, stack_name)
+    release = github.parse_upload_url(upload_url, api_url=github.api_url_from_environment())
+    timeout = _timeout(values)
+    codebuild_project = starting.codebuild_project(session, construct)
+    _run(
+        session,
+        construct,
+        codebuild_project,
+        branch,
+        release_id=release.release_id,
+        dry_run=dry_run,
+        timeout=timeout,
+        values=values,
+    )
+
+
+@click.command("start-test-release-build")
+@common_options
+@project_options("the project's name + Release")
+@click.option(
+    "--repo-name",
+    metavar="OWNER/REPO",
+    required=True,
+    help="The repository that gets the draft, such as exasol/script-languages.",
+)
+@click.option("--release-title", metavar="TITLE", required=True, help="Title of the draft.")
+@click.option("--keep-draft", is_flag=True, help="Keep the draft even if the build could not be started.")
+@follow_options
+@_release_options
+def start_test_release_build(
+    session: Session,
+    project: str,
+    branch: str,
+    stack_name: str | None,
+    repo_name: str,
+    release_title: str,
+    **values: Any,
+) -> None:
+    """Start a release build for a draft release, and follow it.
+
+    A draft that only the repository's own people see is created on GitHub with the token in the environment variable
+    GITHUB_TOKEN, and the build runs as a dry run for it. The draft is removed again if the build cannot be started; after the
+    build it stays to be looked at, until you delete it.
+
+    The exit code is 0 if the batch succeeded, 6 if it did not, and 7 if it had not ended in time.
+    """
+    from exasol_ci_setup import github
+    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.constructs import ReleaseBuild
+    from exasol_ci_setup.errors import InputError
+
+    starting.check_options(branch, no_wait=values["no_wait"], show_log=values["show_log"])
+    github.require_repository(repo_name)
+    if not release_title.strip():
+        raise InputError("--release-title must not be empty")
+    construct = starting.construct(ReleaseBuild, project, stack_name)
+    api = github.Api(github.api_url_from_environment(), github.token_from_environment())
+    timeout = _timeout(values)
+    codebuild_project = starting.codebuild_project(session, construct)
+    with _Draft(session, api, repo_name, keep=values["keep_draft"]).made(branch, release_title) as draft:
+        _run(
+            session,
+            construct,
+            codebuild_project,
+            branch,
+            release_id=draft.release_id,
+            dry_run=True,
+            timeout=timeout,
+            values=values,
+            on_start=draft.use,
+        )
+
+
+def _run(
+    session: Session,
+    construct: ReleaseBuild,
+    codebuild_project: str,
+    branch: str,
+    *,
+    release_id: int,
+    dry_run: bool,
+    timeout: float,
+    values: dict[str, Any],
+    on_start: Callable[[], None] = lambda: None,
+) -> None:
+    from exasol_ci_setup.builds import start
+    from exasol_ci_setup.cli import starting
+
+    with starting.token_for(session, construct, values["github_token_secret"]) as secret:
+        batch = start.start(
+            session.account.client("codebuild"),
+            codebuild_project,
+            branch,
+            {"RELEASE_ID": str(release_id), "DRY_RUN": "--dry-run" if dry_run else "--no-dry-run"},
+            token_reference=secret.name,
+        )
+        on_start()
+        secret.batch_id = batch.id
+        ended = starting.see_through(
+            session, batch, timeout=timeout, no_wait=values["no_wait"], show_log=values["show_log"]
+        )
+        if ended is not None:
+            secret.batch_id = ""
+    if ended is not None:
+        starting.conclude(session, ended)
+
+
+def _timeout(values: dict[str, Any]) -> float:
+    """Return the time-out in seconds; the configuration file gives it in minutes."""
+    from exasol_ci_setup import config
+    from exasol_ci_setup.cli import starting
+
+    seconds: int | None = values["timeout_in_seconds"]
+    # Read even if the option decides, so that a mistake in it is told.
+    minutes = config.load(values["config_file"]).release.timeout_in_minutes if values["config_file"] else None
+    if seconds is not None:
+        return float(seconds)
+    return minutes * 60.0 if minutes is not None else float(starting.DEFAULT_TIMEOUT)
+
+
+class _Draft:
+    """A draft release, removed at the end unless a build was started for it, or it is to be kept anyway."""
+
+    def __init__(self, session: Session, api: Api, repository: str, *, keep: bool) -> None:
+        self.release_id = 0
+        self._session = session
+        self._api = api
+        self._repository = repository
+        self._keep = keep
+
+    def use(self) -> None:
+        """Note that a build was started for it."""
+        self._keep = True
+
+    @contextmanager
+    def made(self, branch: str, title: str) -> Iterator[_Draft]:
+        """Create it, and see to it at the end. Raises the errors of `github.Api`."""
+        output = self._session.output
+        release = self._api.create_test_release(
+            self._repository, branch=branch.removeprefix("refs/heads/"), title=title
+        )
+        self.release_id = release.id
+        output.say(f"created the draft release {title!r} of {self._repository}: {release.url or release.id}")
+        output.record({"type": "release", "id": release.id, "url": release.url, "repository": self._repository})
+        try:
+            yield self
+        finally:
+            if not self._keep:
+                self._remove()
+
+    def _remove(self) -> None:
+        output = self._session.output
+        try:
+            self._api.delete_release(self._repository, self.release_id)
+        except SetupError as error:
+            # Not raised: it must not take the place of why the build was not started.
+            output.warn(f"the draft release {self.release_id} of {self._repository} is left: {error}")
+        else:
+            output.say("removed the draft release again: no build was started for it")

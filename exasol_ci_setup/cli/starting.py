@@ -1,0 +1,182 @@
+"""What starting and following a batch takes: options, the stack's project, the token, the view, and the end."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from exasol_ci_setup.errors import BuildFailed, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from exasol_ci_setup.builds.model import Batch
+    from exasol_ci_setup.builds.token import Stored
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
+
+F = TypeVar("F", bound="Callable[..., Any]")
+B = TypeVar("B", bound="CiBuild | ReleaseBuild")
+
+DEFAULT_TIMEOUT: Final = 3 * 60 * 60
+"""Seconds that a batch is followed for, unless something else is asked for."""
+
+_FOLLOW_OPTIONS: Final = (
+    click.option(
+        "--timeout-in-seconds",
+        type=click.IntRange(min=1),
+        metavar="SECONDS",
+        help="Look on for so long at most; the batch goes on then.  [default: 10800, which is 3 hours]",
+    ),
+    click.option("--no-wait", is_flag=True, help="Only start it, and print its id."),
+    click.option("--follow", "show_log", is_flag=True, help="Show what the builds write to their logs, as it comes."),
+)
+
+
+def follow_options(command: F) -> F:
+    """Add the options of a command that follows a batch."""
+    for option in reversed(_FOLLOW_OPTIONS):
+        command = option(command)
+    return command
+
+
+def project_options(default_stack: str) -> Callable[[F], F]:
+    """Add the options that say what is built: the project, its stack and the branch."""
+
+    def add(command: F) -> F:
+        for option in (
+            click.option(
+                "--stack-name", metavar="NAME", help=f"Name of the stack with the project.  [default: {default_stack}]"
+            ),
+            click.option(
+                "--branch",
+                metavar="BRANCH",
+                required=True,
+                help="What is built: a branch such as refs/heads/master, a tag or a commit.",
+            ),
+            click.option("--project", metavar="NAME", required=True, help="The name that the stack was deployed with."),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+def construct(kind: type[B], project: str, stack_name: str | None) -> B:
+    """Return the construct of a deployed stack as far as its names go. Raises InputError for a name that cannot be."""
+    from exasol_ci_setup.constructs.base import build
+
+    # The repository makes no difference to names.
+    return build(kind, project=project, stack_name=stack_name, project_url="https://github.com/owner/repository")
+
+
+def codebuild_project(session: Session, construct: CiBuild | ReleaseBuild) -> str:
+    """Return the name of the CodeBuild project in the construct's stack. Raises StackNotFound and StackError."""
+    from exasol_ci_setup.builds import start
+    from exasol_ci_setup.cli.constructs import NAMES
+
+    return start.find_project(
+        session.account.client("cloudformation"),
+        construct.stack_name,
+        hint=f"deploy it with `exasol-ci-setup deploy-{NAMES[type(construct)]} --project {construct.project} --project-url URL`, "
+        "or name another stack with --stack-name",
+    )
+
+
+def check_options(branch: str, *, no_wait: bool, show_log: bool) -> None:
+    """Raise InputError for options that cannot be together, or a branch that is none."""
+    if no_wait and show_log:
+        raise InputError("--no-wait and --follow cannot be together", hint="leave one of them out")
+    if not branch.strip() or not branch.isprintable():
+        raise InputError(f"--branch {branch!r} is not acceptable: it must not be empty or hold control characters")
+
+
+def see_through(session: Session, batch: Batch, *, timeout: float, no_wait: bool, show_log: bool) -> Batch | None:
+    """Tell that a batch has begun, its id being data, and return it when it has ended; with `no_wait` return None at once.
+
+    Raises as `follow`.
+    """
+    from exasol_ci_setup.builds.follow import interruptible
+    from exasol_ci_setup.builds.model import console_url
+    from exasol_ci_setup.cli import records
+
+    output = session.output
+    with interruptible(batch.id):
+        output.say(f"started a batch of {batch.project} on {batch.branch or 'its default branch'}")
+        output.data(batch.id)
+        output.record(batch)
+        url = console_url(session.account.client("codebuild"), batch)
+        if url:
+            output.say(url)
+        if not no_wait:
+            return follow(session, batch, timeout=timeout, show_log=show_log)
+    output.say(f"`exasol-ci-setup logs {batch.id} --follow` looks on, `exasol-ci-setup stop {batch.id}` stops it")
+    output.record(records.result("started", batch_id=batch.id, changed=True))
+    return None
+
+
+def follow(session: Session, batch: Batch, *, timeout: float, show_log: bool) -> Batch:
+    """Show a batch until its end, and return it. Raises TimedOut, Interrupted and the errors of the AWS boundary."""
+    from exasol_ci_setup.builds.follow import Following, to_the_end
+    from exasol_ci_setup.builds.logs import Tails
+    from exasol_ci_setup.builds.read import Reader
+    from exasol_ci_setup.cli.build_view import BuildView
+
+    account = session.account
+    with BuildView(session.output, clock=session.clock.now) as view:
+        following = Following(
+            Reader(account.client("codebuild"), batch.id),
+            view=view,
+            clock=session.clock,
+            tails=Tails(account.client("logs")) if show_log else None,
+        )
+        return to_the_end(following, batch.id, clock=session.clock, timeout=timeout)
+
+
+def conclude(session: Session, batch: Batch) -> None:
+    """Tell how a batch ended. Raises BuildFailed, after its log's end was shown, unless it has succeeded."""
+    from exasol_ci_setup.builds import explain
+    from exasol_ci_setup.cli import build_view, records, show
+
+    output = session.output
+    try:
+        explain.require_success(session.account, batch)
+    except BuildFailed as error:
+        if output.format == "text":
+            output.say(*build_view.failures(error.failures))
+        raise
+    for build in batch.builds:
+        if build.has_failed:
+            output.warn(f"{build.group} ended in {build.status}, which its build specification lets pass")
+    took = show.duration((batch.ended - batch.started).total_seconds()) if batch.started and batch.ended else ""
+    output.say(f"batch {batch.id} has succeeded" + (f" in {took}" if took else ""))
+    output.record(records.result("succeeded", batch_id=batch.id, changed=True))
+
+
+@contextmanager
+def token_for(session: Session, construct: ReleaseBuild, named: str | None) -> Iterator[Stored]:
+    """Yield a secret with the GitHub token: the one that is `named`, or one stored for the time of the batch.
+
+    It has a `name`, the reference for CodeBuild, and a `batch_id`, to be set while a batch needs it. Raises InputError.
+    """
+    from exasol_ci_setup import github, secretsmanager
+    from exasol_ci_setup.builds.token import Stored, stored
+
+    client = session.account.client("secretsmanager")
+    if named is None:
+        token = github.token_from_environment()
+        with stored(client, construct.secrets_prefix, token, say=session.output.warn) as secret:
+            yield secret
+        return
+    if not named.startswith("arn:"):
+        secretsmanager.arn_of(
+            client, named.partition(":")[0], option="--github-token-secret", keys="that hold the GitHub token"
+        )
+    if f":secret:{construct.secrets_prefix}" not in named and not named.startswith(construct.secrets_prefix):
+        session.output.warn(
+            f"the role of the release stack may read secrets below {construct.secrets_prefix} and the Docker one only; "
+            f"the builds fail unless it was also allowed to read {named}"
+        )
+    yield Stored(named)

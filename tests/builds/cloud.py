@@ -1,0 +1,184 @@
+"""A batch on CodeBuild whose builds begin, write and end at set times of a virtual clock, answered inside botocore."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from tests.answers import AwsError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from tests.answers import Answers, VirtualClock
+
+BEGIN = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
+ID = "SlcCodeBuild:11111111-2222-3333-4444-555555555555"
+ARN = f"arn:aws:codebuild:eu-central-1:123456789012:build-batch/{ID}"
+STACK = "arn:aws:cloudformation:eu-central-1:123456789012:stack/Slc/11111111-2222-3333-4444-555555555555"
+RESOURCE = {
+    "LogicalResourceId": "CodeBuild",
+    "ResourceType": "AWS::CodeBuild::Project",
+    "PhysicalResourceId": "SlcCodeBuild",
+    "ResourceStatus": "CREATE_COMPLETE",
+    "LastUpdatedTimestamp": BEGIN,
+}
+
+
+@dataclass
+class Job:
+    """A build of the batch: times are in seconds after the batch's beginning; it writes a log line every ten seconds."""
+
+    group: str
+    begins: float = 2
+    ends: float = 60
+    status: str = "SUCCEEDED"
+    message: str = ""
+    ignore_failure: bool = False
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """Its id, made of the group's name."""
+        return f"SlcCodeBuild:{self.group}"
+
+
+class Cloud:
+    """Answers the calls about one batch. `status` is how it ends, at `ends` seconds; None: it goes on for ever."""
+
+    def __init__(
+        self,
+        answers: Answers,
+        clock: VirtualClock,
+        *jobs: Job,
+        status: str = "SUCCEEDED",
+        ends: float | None = 62,
+        variables: list[dict[str, str]] | None = None,
+        phases: list[dict[str, Any]] | None = None,
+    ) -> None:
+        self.answers, self.clock, self.jobs = answers, clock, jobs
+        self.status, self.ends, self.variables, self.phases = status, ends, variables or [], phases or []
+        answers.on("cloudformation", "ListStackResources", {"StackResourceSummaries": [RESOURCE]})
+        answers.on("codebuild", "StartBuildBatch", self.start)
+        answers.on("codebuild", "BatchGetBuildBatches", self.batches)
+        answers.on("codebuild", "BatchGetBuilds", self.builds)
+        answers.on("logs", "GetLogEvents", self.log)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the batch has ended by now."""
+        return self.ends is not None and self.clock.elapsed >= self.ends
+
+    def start(self, params: Any) -> Any:
+        """StartBuildBatch."""
+        self.variables = params["environmentVariablesOverride"]
+        return {"buildBatch": self.batch()}
+
+    def batches(self, _params: Any) -> Any:
+        """BatchGetBuildBatches."""
+        # AWS's time, which an answer carries, is that of the virtual clock.
+        self.answers.skew = BEGIN + timedelta(seconds=self.clock.elapsed) - datetime.now(timezone.utc)
+        return {"buildBatches": [self.batch()]}
+
+    def batch(self) -> dict[str, Any]:
+        """Return the batch as it is by now."""
+        environment = {"type": "LINUX_CONTAINER", "image": "x", "computeType": "BUILD_GENERAL1_SMALL"}
+        return {
+            "id": ID,
+            "arn": ARN,
+            "projectName": "SlcCodeBuild",
+            "buildBatchStatus": self.status if self.has_ended else "IN_PROGRESS",
+            "currentPhase": "IN_PROGRESS",
+            "phases": self.phases if self.has_ended else [],
+            "sourceVersion": "master",
+            "startTime": BEGIN,
+            **({"endTime": BEGIN + timedelta(seconds=self.ends or 0)} if self.has_ended else {}),
+            "environment": {**environment, "environmentVariables": self.variables},
+            "buildGroups": [self.group(job) for job in self.jobs],
+        }
+
+    def group(self, job: Job) -> dict[str, Any]:
+        """Return the group of a build."""
+        if self.clock.elapsed < job.begins:
+            return {"identifier": job.group, "ignoreFailure": job.ignore_failure}
+        summary = {"arn": ARN.replace(f"-batch/{ID}", f"/{job.id}"), "buildStatus": self.status_of(job)}
+        return {"identifier": job.group, "ignoreFailure": job.ignore_failure, "currentBuildSummary": summary}
+
+    def status_of(self, job: Job) -> str:
+        """Return the status of a build by now."""
+        return job.status if self.clock.elapsed >= job.ends else "IN_PROGRESS"
+
+    def builds(self, params: Any) -> Any:
+        """BatchGetBuilds."""
+        return {"builds": [self.build(job) for job in self.jobs if job.id in params["ids"]]}
+
+    def build(self, job: Job) -> dict[str, Any]:
+        """Return a build as it is by now."""
+        ended = self.clock.elapsed >= job.ends
+        phases: list[dict[str, Any]] = [
+            {"phaseType": "INSTALL", "phaseStatus": "SUCCEEDED", "contexts": [{"statusCode": "", "message": ""}]},
+            {"phaseType": "BUILD", **({"phaseStatus": job.status} if ended else {})},
+        ]
+        if ended and job.message:
+            phases[1]["contexts"] = [{"statusCode": "COMMAND_EXECUTION_ERROR", "message": job.message}]
+        return {
+            "id": job.id,
+            "arn": f"arn:aws:codebuild:eu-central-1:123456789012:build/{job.id}",
+            "buildStatus": self.status_of(job),
+            "currentPhase": "COMPLETED" if ended else "BUILD",
+            "phases": phases,
+            "startTime": BEGIN + timedelta(seconds=job.begins),
+            **({"endTime": BEGIN + timedelta(seconds=job.ends)} if ended else {}),
+            "logs": {"groupName": "/aws/codebuild/SlcCodeBuild", "streamName": job.group, "deepLink": "https://log"},
+            "buildBatchArn": ARN,
+        }
+
+    def written(self, job: Job) -> list[str]:
+        """Return the lines that a build has written by now."""
+        until = min(self.clock.elapsed, job.ends)
+        return job.lines[: max(0, int((until - job.begins) // 10))] if until < job.ends else job.lines
+
+    def log(self, params: Any) -> Any:
+        """GetLogEvents: two lines a page forwards, and all that is asked for backwards."""
+        job = next(job for job in self.jobs if job.group == params["logStreamName"])
+        lines = self.written(job)
+        if not lines:
+            return AwsError("ResourceNotFoundException", "The specified log stream does not exist.")
+        if not params["startFromHead"]:
+            found = [] if "nextToken" in params else lines[-params["limit"] :]
+            return {"events": self.events(found), "nextBackwardToken": "b"}
+        at = int(params.get("nextToken", "f/0")[2:])
+        page = lines[at : at + 2]
+        return {"events": self.events(page), "nextForwardToken": f"f/{at + len(page)}"}
+
+    def events(self, lines: list[str]) -> list[dict[str, Any]]:
+        """Return lines as CloudWatch does."""
+        return [{"timestamp": int(BEGIN.timestamp() * 1000), "message": f"{line}\n"} for line in lines]
+
+
+class Shown:
+    """A view that remembers what it was shown."""
+
+    def __init__(self) -> None:
+        self.batches: list[Any] = []
+        self.lines: list[str] = []
+        self.notes: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, batch: Any) -> None:
+        self.batches.append(batch)
+
+    def log(self, line: Any) -> None:
+        self.lines.append(f"{line.group}: {line.message}")
+
+    def tick(self, now: float) -> None:
+        pass
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)

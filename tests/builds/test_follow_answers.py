@@ -1,0 +1,296 @@
+"""Following a batch against a CodeBuild that misbehaves as AWS does: answered inside botocore, in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup.builds import explain
+from exasol_ci_setup.builds.follow import Following, to_the_end
+from exasol_ci_setup.builds.logs import Tails
+from exasol_ci_setup.builds.read import Reader
+from exasol_ci_setup.errors import AccessDenied, BuildFailed, CredentialsInvalid, Interrupted, TimedOut
+from tests.answers import AwsError, ConnectionReset
+from tests.builds.cloud import ID, Cloud, Job, Shown
+
+
+@pytest.fixture
+def shown():
+    return Shown()
+
+
+@pytest.fixture
+def follow(answers, clock, shown):
+    """Follow the batch to its end; with `log` its log lines too."""
+
+    def run(timeout=None, *, log=False):
+        tails = Tails(answers.account.client("logs")) if log else None
+        reader = Reader(answers.account.client("codebuild"), ID)
+        return to_the_end(Following(reader, view=shown, clock=clock, tails=tails), ID, clock=clock, timeout=timeout)
+
+    return run
+
+
+def test_a_batch_is_followed_to_its_end_build_by_build(answers, clock, shown, follow):
+    Cloud(answers, clock, Job("one", ends=30), Job("two", begins=32, ends=60))
+
+    batch = follow()
+
+    assert batch.status == "SUCCEEDED"
+    seen = [[build.status for build in each.builds] for each in shown.batches]
+    assert seen[:2] == [["PENDING", "PENDING"], ["IN_PROGRESS", "PENDING"]]
+    assert ["SUCCEEDED", "IN_PROGRESS"] in seen
+    assert seen[-1] == ["SUCCEEDED", "SUCCEEDED"]
+    assert [phase.name for phase in batch.builds[0].phases] == ["INSTALL", "BUILD"]
+
+
+def test_the_first_looks_are_quick_and_the_later_ones_grow_to_fifteen_seconds(answers, clock, follow):
+    Cloud(answers, clock, Job("one", begins=1, ends=3000), ends=3000)
+
+    follow()
+
+    assert clock.sleeps[0] < 0.1
+    assert sum(clock.sleeps[:6]) < 2
+    assert clock.sleeps[6] == 2
+    assert max(clock.sleeps) == 15
+    assert clock.sleeps[-1] == 15
+
+
+def test_a_change_makes_the_looks_frequent_again(answers, clock, follow):
+    Cloud(answers, clock, Job("one", ends=500), Job("two", ends=1000), ends=1000)
+
+    follow()
+
+    assert clock.sleeps.count(2.0) >= 2
+
+
+def test_a_build_that_has_ended_is_not_asked_for_again(answers, clock, follow):
+    Cloud(answers, clock, Job("one", begins=1, ends=5), Job("two", begins=1, ends=300), ends=300)
+
+    follow()
+
+    late = [params["ids"] for params in answers.of("BatchGetBuilds")][-1]
+    assert late == ["SlcCodeBuild:two"]
+
+
+def test_more_builds_than_one_call_takes_are_asked_for_in_several(answers, clock, follow):
+    Cloud(answers, clock, *(Job(f"build_{number}", begins=0, ends=1) for number in range(230)), ends=1)
+
+    batch = follow()
+
+    assert len(batch.builds) == 230
+    assert all(build.phases for build in batch.builds)
+    assert max(len(params["ids"]) for params in answers.of("BatchGetBuilds")) == 100
+
+
+def test_throttling_on_most_calls_does_not_end_it(answers, clock, follow):
+    Cloud(answers, clock, Job("one", ends=100), ends=100)
+    calls = iter(range(10_000))
+    answers.disturb = lambda _call: AwsError("ThrottlingException", "Rate exceeded") if next(calls) % 3 else None
+
+    assert follow().status == "SUCCEEDED"
+
+
+def test_an_endpoint_that_does_not_answer_for_an_hour_does_not_end_it(answers, clock, shown, follow):
+    Cloud(answers, clock, Job("one", ends=7200), ends=7200)
+    answers.disturb = lambda _call: ConnectionReset() if 100 < clock.elapsed < 3700 else None
+
+    assert follow().status == "SUCCEEDED"
+    assert "trying again" in shown.notes[0]
+
+
+def test_expired_credentials_end_it_and_the_hint_says_that_the_batch_goes_on(answers, clock, follow):
+    Cloud(answers, clock, Job("one"), ends=None)
+    answers.disturb = lambda _call: AwsError("ExpiredTokenException", "expired") if clock.elapsed > 20 else None
+
+    with pytest.raises(CredentialsInvalid) as caught:
+        follow()
+
+    assert f"AWS goes on with batch {ID}, last seen in IN_PROGRESS" in caught.value.hint
+    assert f"exasol-ci-setup stop {ID}" in caught.value.hint
+
+
+def test_the_timeout_ends_it_with_a_word_on_how_to_stop_the_batch(answers, clock, follow):
+    Cloud(answers, clock, Job("one", ends=1000), ends=1000)
+
+    with pytest.raises(TimedOut) as caught:
+        follow(timeout=60)
+
+    assert clock.elapsed == 60
+    assert caught.value.exit_code == 7
+    assert "goes on" in caught.value.message
+    assert f"exasol-ci-setup stop {ID}" in caught.value.hint
+
+
+def test_an_end_at_the_very_deadline_is_still_seen(answers, clock, follow):
+    Cloud(answers, clock, Job("one", ends=59), ends=60)
+
+    assert follow(timeout=60).status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("timeout", [0, 0.001])
+def test_even_without_any_time_it_is_looked_at(answers, clock, follow, timeout):
+    Cloud(answers, clock, Job("one", begins=0, ends=0), ends=0)
+
+    assert follow(timeout=timeout).status == "SUCCEEDED"
+
+
+def test_a_look_that_takes_longer_than_the_timeout_is_followed_by_another(answers, clock, follow):
+    cloud = Cloud(answers, clock, Job("one", begins=0, ends=100), ends=100)
+
+    def slow(params):
+        answer = cloud.batches(params)
+        clock.sleep(200)
+        return answer
+
+    answers.on("codebuild", "BatchGetBuildBatches", slow)
+
+    assert follow(timeout=60).status == "SUCCEEDED"
+
+
+def test_ctrl_c_says_how_to_stop_the_batch_that_goes_on(answers, clock, follow):
+    Cloud(answers, clock, Job("one"), ends=None)
+
+    def press():
+        raise KeyboardInterrupt
+
+    clock.at(33, press)
+
+    with pytest.raises(Interrupted) as caught:
+        follow()
+
+    assert caught.value.exit_code == 130
+    assert f"goes on with batch {ID}" in caught.value.message
+    assert f"`exasol-ci-setup stop {ID}` stops it" in caught.value.hint
+
+
+def test_log_lines_come_once_and_in_order(answers, clock, shown, follow):
+    lines = [f"line {number}" for number in range(7)]
+    Cloud(answers, clock, Job("one", ends=100, lines=lines), Job("silent", ends=100), ends=100)
+
+    follow(log=True)
+
+    assert shown.lines == [f"one: {line}" for line in lines]
+
+
+def test_throttling_while_logs_are_read_loses_and_doubles_no_line(answers, clock, shown, follow):
+    lines = [f"line {number}" for number in range(9)]
+    Cloud(answers, clock, Job("one", ends=100, lines=lines), ends=100)
+    calls = iter(range(10_000))
+    answers.disturb = lambda call: (
+        AwsError("ThrottlingException", "Rate exceeded") if call.service == "logs" and next(calls) % 12 else None
+    )
+
+    follow(log=True)
+
+    assert shown.lines == [f"one: {line}" for line in lines]
+
+
+def test_who_may_not_read_logs_still_sees_the_builds(answers, clock, shown, follow):
+    Cloud(answers, clock, Job("one", lines=["secret"]))
+    answers.on("logs", "GetLogEvents", AwsError("AccessDeniedException", "not authorized"))
+
+    assert follow(log=True).status == "SUCCEEDED"
+    assert [note for note in shown.notes if "logs cannot be shown" in note] == shown.notes
+    assert len(answers.of("GetLogEvents")) == 1
+
+
+def test_a_failed_batch_names_the_first_build_that_failed_its_phase_and_last_lines(answers, clock, follow):
+    lines = [f"line {number}" for number in range(50)]
+    reason = "Error while executing command: make. Reason: exit status 2"
+    Cloud(
+        answers,
+        clock,
+        Job("good", ends=10),
+        Job("stopped", ends=31, status="STOPPED"),
+        Job("later", ends=40, status="FAILED"),
+        Job("first", ends=30, status="FAILED", message=reason, lines=lines),
+        status="FAILED",
+    )
+
+    batch = follow()
+    with pytest.raises(BuildFailed) as caught:
+        explain.require_success(answers.account, batch)
+
+    error = caught.value
+    assert error.exit_code == 6
+    assert error.message == (
+        f"batch {ID} ended in FAILED: first failed in phase BUILD: COMMAND_EXECUTION_ERROR: {reason} (and 2 more: later, stopped)"
+    )
+    assert error.failures[0].log == tuple(lines[-20:])
+    assert error.failures[1].log == ()
+    assert f"logs {ID} --group first" in error.hint
+    assert (
+        "https://eu-central-1.console.aws.amazon.com/codesuite/codebuild/123456789012/projects/SlcCodeBuild/batch/"
+        in error.hint
+    )
+    assert "https://log" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("FAULT", "failed by a fault of AWS's"), ("TIMED_OUT", "timed out"), ("STOPPED", "was stopped")],
+)
+def test_every_end_but_success_is_a_failed_build(answers, clock, follow, status, words):
+    Cloud(answers, clock, Job("one", status=status), status=status)
+
+    with pytest.raises(BuildFailed, match=words):
+        explain.require_success(answers.account, follow())
+
+
+def test_a_build_whose_failure_is_ignored_does_not_fail_the_batch(answers, clock, follow):
+    Cloud(answers, clock, Job("one", status="FAILED", ignore_failure=True), Job("two"))
+
+    batch = follow()
+    explain.require_success(answers.account, batch)
+
+    assert explain.failed_builds(batch) == []
+
+
+def test_a_build_whose_failure_is_ignored_is_not_the_cause(answers, clock, follow):
+    Cloud(
+        answers,
+        clock,
+        Job("ignored", ends=10, status="FAILED", ignore_failure=True),
+        Job("cause", ends=20, status="FAILED"),
+        status="FAILED",
+    )
+
+    with pytest.raises(BuildFailed) as caught:
+        explain.require_success(answers.account, follow())
+
+    assert [failure.group for failure in caught.value.failures] == ["cause"]
+
+
+def test_a_batch_that_fails_before_any_build_says_why(answers, clock, follow):
+    contexts = [{"statusCode": "YAML_FILE_ERROR", "message": "Unknown key"}]
+    Cloud(
+        answers,
+        clock,
+        status="FAILED",
+        phases=[
+            {"phaseType": "SUBMITTED", "phaseStatus": "SUCCEEDED"},
+            {"phaseType": "DOWNLOAD_BATCHSPEC", "phaseStatus": "FAILED", "contexts": contexts},
+            {"phaseType": "FAILED", "phaseStatus": "SUCCEEDED"},
+        ],
+    )
+
+    with pytest.raises(BuildFailed, match="the batch failed in phase DOWNLOAD_BATCHSPEC: YAML_FILE_ERROR: Unknown key"):
+        explain.require_success(answers.account, follow())
+
+
+def test_a_failure_whose_log_may_not_be_read_is_explained_without_it(answers, clock, follow):
+    Cloud(answers, clock, Job("one", status="FAILED", message="boom", lines=["x"]), status="FAILED")
+    answers.on("logs", "GetLogEvents", AwsError("AccessDeniedException", "not authorized"))
+
+    with pytest.raises(BuildFailed, match="boom") as caught:
+        explain.require_success(answers.account, follow())
+
+    assert "could not be read" in caught.value.failures[0].log[0]
+
+
+def test_no_permission_to_look_ends_it(answers, clock, follow):
+    Cloud(answers, clock)
+    answers.on("codebuild", "BatchGetBuildBatches", AwsError("AccessDeniedException", "not authorized"))
+
+    with pytest.raises(AccessDenied):
+        follow()

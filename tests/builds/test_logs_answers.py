@@ -1,0 +1,88 @@
+"""Log lines of builds, page by page: answered inside botocore."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup.builds.logs import Tails, last_lines
+from exasol_ci_setup.builds.model import Build
+from tests.answers import AwsError
+
+
+@pytest.fixture
+def logs(answers):
+    return answers.account.client("logs")
+
+
+def build(status="IN_PROGRESS", stream="s"):
+    return Build("one", "P:u", status, log_group="/g", log_stream=stream)
+
+
+def page(*messages, **tokens):
+    return {"events": [{"timestamp": 0, "message": message} for message in messages], **tokens}
+
+
+def test_pages_are_read_until_the_token_stays_the_same(answers, logs):
+    pages = [
+        page("a\n", "b\n", nextForwardToken="1"),
+        page(nextForwardToken="2"),
+        page("c\n", nextForwardToken="3"),
+        page(nextForwardToken="3"),
+    ]
+    answers.on("logs", "GetLogEvents", pages)
+
+    assert [line.message for line in Tails(logs).fresh([build()])] == ["a", "b", "c"]
+    assert answers.of("GetLogEvents")[0]["startFromHead"] is True
+    assert [params.get("nextToken") for params in answers.of("GetLogEvents")] == [None, "1", "2", "3"]
+
+
+def test_the_next_time_goes_on_where_the_last_one_ended(answers, logs):
+    answers.on(
+        "logs",
+        "GetLogEvents",
+        [page("a", nextForwardToken="1"), page(nextForwardToken="1"), page("b", nextForwardToken="1")],
+    )
+    tails = Tails(logs)
+
+    assert [line.message for line in tails.fresh([build()])] == ["a"]
+    assert [line.message for line in tails.fresh([build()])] == ["b"]
+
+
+def test_a_build_that_has_ended_is_read_once_more_and_then_no_more(answers, logs):
+    answers.on("logs", "GetLogEvents", page("a", nextForwardToken="1"))
+    answers.on("logs", "GetLogEvents", [page("a", nextForwardToken="1"), page(nextForwardToken="1")])
+    tails = Tails(logs)
+
+    assert len(list(tails.fresh([build("SUCCEEDED")]))) == 1
+    assert list(tails.fresh([build("SUCCEEDED")])) == []
+    assert len(answers.of("GetLogEvents")) == 2
+
+
+def test_a_build_without_a_stream_is_not_asked_for(answers, logs):
+    assert list(Tails(logs).fresh([build(stream="")])) == []
+    assert last_lines(logs, build(stream=""), 20) == ()
+    assert answers.calls == []
+
+
+def test_a_stream_that_is_not_there_yet_has_no_lines(answers, logs):
+    answers.on("logs", "GetLogEvents", AwsError("ResourceNotFoundException", "no such stream"))
+
+    assert list(Tails(logs).fresh([build()])) == []
+    assert last_lines(logs, build(), 20) == ()
+
+
+def test_a_message_of_several_lines_is_several_lines(answers, logs):
+    answers.on("logs", "GetLogEvents", [page("a\r\nb\n\nc\n", nextForwardToken="1"), page(nextForwardToken="1")])
+
+    assert [line.message for line in Tails(logs).fresh([build()])] == ["a", "b", "", "c"]
+
+
+def test_the_last_lines_are_found_behind_empty_pages(answers, logs):
+    pages = [
+        page(nextBackwardToken="1"),
+        page("c", "d", nextBackwardToken="2"),
+        page("a", "b", nextBackwardToken="3"),
+    ]
+    answers.on("logs", "GetLogEvents", pages)
+
+    assert last_lines(logs, build(), 3) == ("b", "c", "d")

@@ -1,0 +1,79 @@
+"""What is made of CodeBuild's answers, without AWS."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from exasol_ci_setup.builds.model import Batch, batch_of, build_of, console_url, id_of
+
+
+def client(url):
+    return SimpleNamespace(meta=SimpleNamespace(endpoint_url=url))
+
+
+@pytest.mark.parametrize(
+    ("arn", "expected"),
+    [
+        ("arn:aws:codebuild:eu-central-1:123456789012:build/Slc:1-2", "Slc:1-2"),
+        ("arn:aws-us-gov:codebuild:us-gov-west-1:123456789012:build-batch/Slc:1-2", "Slc:1-2"),
+        ("Slc:1-2", "Slc:1-2"),
+        ("", ""),
+    ],
+)
+def test_an_id_is_taken_out_of_an_arn(arn, expected):
+    assert id_of(arn) == expected
+
+
+@pytest.mark.parametrize(
+    ("partition", "host", "expected"),
+    [
+        ("aws", "codebuild.eu-central-1.amazonaws.com", "eu-central-1.console.aws.amazon.com"),
+        ("aws-cn", "codebuild.cn-north-1.amazonaws.com.cn", "eu-central-1.console.amazonaws.cn"),
+        ("aws-us-gov", "codebuild.us-gov-west-1.amazonaws.com", "eu-central-1.console.amazonaws-us-gov.com"),
+    ],
+)
+def test_the_console_is_that_of_the_partition(partition, host, expected):
+    batch = Batch("P:u", "P", "FAILED", arn=f"arn:{partition}:codebuild:eu-central-1:123456789012:build-batch/P:u")
+
+    url = console_url(client(f"https://{host}"), batch)
+
+    assert url == f"https://{expected}/codesuite/codebuild/123456789012/projects/P/batch/P%3Au?region=eu-central-1"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:4566", "https://amazonaws.com.example.org", "https://xamazonaws.com"]
+)
+def test_another_endpoint_than_aws_has_no_console(url):
+    batch = Batch("P:u", "P", "FAILED", arn="arn:aws:codebuild:eu-central-1:123456789012:build-batch/P:u")
+
+    assert console_url(client(url), batch) == ""
+
+
+def test_a_token_that_stands_in_the_variable_itself_is_not_taken_for_the_name_of_a_secret():
+    variables = [{"name": "GITHUB_TOKEN", "value": "ghp_plain", "type": "PLAINTEXT"}]
+
+    batch = batch_of({"id": "P:u", "environment": {"environmentVariables": variables}})
+
+    assert batch.token_secret == ""
+    assert "ghp_plain" not in repr(batch)
+
+
+def test_a_group_without_a_build_is_pending():
+    batch = batch_of({"id": "P:u", "buildGroups": [{"identifier": "one"}]})
+
+    assert (batch.builds[0].status, batch.builds[0].has_ended) == ("PENDING", False)
+
+
+def test_blank_contexts_of_a_phase_say_nothing_and_several_are_joined():
+    contexts = [{"statusCode": "", "message": " "}, {"statusCode": "A", "message": "b"}, {"message": "c"}]
+
+    build = build_of({"id": "P:u", "phases": [{"phaseType": "BUILD", "contexts": contexts}]})
+
+    assert build.phases[0].message == "A: b; c"
+
+
+def test_an_almost_empty_answer_is_enough():
+    assert batch_of({}).id == ""
+    assert build_of({}).id == ""

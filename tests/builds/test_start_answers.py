@@ -1,0 +1,194 @@
+"""Finding the project of a stack, and what is sent to start, stop and retry a batch: answered inside botocore."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup.builds import read, start
+from exasol_ci_setup.errors import AccessDenied, InputError, SetupError, StackError, StackNotFound
+from tests.answers import AwsError, ConnectionReset
+from tests.builds.cloud import BEGIN, ID, RESOURCE, Cloud, Job
+
+
+@pytest.fixture
+def cfn(answers):
+    return answers.account.client("cloudformation")
+
+
+@pytest.fixture
+def codebuild(answers):
+    return answers.account.client("codebuild")
+
+
+def resource(number, kind="AWS::IAM::Role", **more):
+    return {
+        "LogicalResourceId": f"R{number}",
+        "ResourceType": kind,
+        "PhysicalResourceId": f"p{number}",
+        "ResourceStatus": "CREATE_COMPLETE",
+        "LastUpdatedTimestamp": BEGIN,
+        **more,
+    }
+
+
+def test_the_project_is_found_on_the_last_page_of_a_stacks_resources(answers, cfn):
+    pages = [
+        {"StackResourceSummaries": [resource(number) for number in range(100)], "NextToken": "n"},
+        {"StackResourceSummaries": [resource(100), RESOURCE]},
+    ]
+    answers.on("cloudformation", "ListStackResources", pages)
+
+    assert start.find_project(cfn, "Slc") == "SlcCodeBuild"
+
+
+def test_a_stack_without_a_project_is_an_error_that_names_it(answers, cfn):
+    gone = resource(1, "AWS::CodeBuild::Project", ResourceStatus="DELETE_COMPLETE")
+    answers.on("cloudformation", "ListStackResources", {"StackResourceSummaries": [resource(0), gone]})
+
+    with pytest.raises(StackError, match="no CodeBuild project in stack Slc"):
+        start.find_project(cfn, "Slc")
+
+
+def test_several_projects_in_a_stack_are_an_error_that_names_them(answers, cfn):
+    several = [resource(number, "AWS::CodeBuild::Project") for number in (1, 2)]
+    answers.on("cloudformation", "ListStackResources", {"StackResourceSummaries": several})
+
+    with pytest.raises(StackError, match="p1, p2"):
+        start.find_project(cfn, "Slc")
+
+
+def test_a_stack_that_is_not_there_is_an_error_with_the_way_to_it(answers, cfn):
+    answers.on("cloudformation", "ListStackResources", AwsError("ValidationError", "Stack with id Slc does not exist"))
+
+    with pytest.raises(StackNotFound) as caught:
+        start.find_project(cfn, "Slc", hint="deploy it")
+
+    assert caught.value.hint == "deploy it"
+    assert "eu-central-1" in caught.value.message
+
+
+def test_the_start_hands_over_branch_variables_and_the_reference_to_the_token(answers, clock, codebuild):
+    Cloud(answers, clock)
+
+    batch = start.start(codebuild, "SlcCodeBuild", "refs/heads/x", {"RELEASE_ID": "7"}, token_reference="a/b")
+
+    (sent,) = answers.of("StartBuildBatch")
+    assert sent["sourceVersion"] == "refs/heads/x"
+    assert sent["environmentVariablesOverride"] == [
+        {"name": "RELEASE_ID", "value": "7", "type": "PLAINTEXT"},
+        {"name": "GITHUB_TOKEN", "value": "a/b", "type": "SECRETS_MANAGER"},
+    ]
+    assert (batch.id, batch.token_secret) == (ID, "a/b")
+
+
+def test_a_start_that_is_repeated_for_a_broken_connection_starts_one_batch(answers, clock, codebuild):
+    cloud = Cloud(answers, clock)
+    answers.on("codebuild", "StartBuildBatch", [ConnectionReset(), ConnectionReset(), cloud.start])
+
+    start.start(codebuild, "SlcCodeBuild", "x", {})
+
+    tokens = {params["idempotencyToken"] for params in answers.of("StartBuildBatch")}
+    assert len(answers.of("StartBuildBatch")) == 3
+    assert len(tokens) == 1
+
+
+def test_two_starts_are_two_batches(answers, clock, codebuild):
+    Cloud(answers, clock)
+
+    for _ in range(2):
+        start.start(codebuild, "SlcCodeBuild", "x", {})
+
+    assert len({params["idempotencyToken"] for params in answers.of("StartBuildBatch")}) == 2
+
+
+@pytest.mark.parametrize("code", ["InvalidInputException", "AccountLimitExceededException"])
+def test_what_codebuild_refuses_is_told_in_its_words(answers, codebuild, code):
+    answers.on("codebuild", "StartBuildBatch", AwsError(code, "Project has no batch configuration"))
+
+    with pytest.raises(SetupError, match="was not started: Project has no batch configuration") as caught:
+        start.start(codebuild, "SlcCodeBuild", "x", {})
+
+    assert caught.value.exit_code == 1
+
+
+def test_a_start_that_is_not_allowed_is_access_denied(answers, codebuild):
+    answers.on("codebuild", "StartBuildBatch", AwsError("AccessDeniedException", "not authorized"))
+
+    with pytest.raises(AccessDenied):
+        start.start(codebuild, "SlcCodeBuild", "x", {})
+
+
+@pytest.mark.parametrize(("failed_only", "kind"), [(True, "RETRY_FAILED_BUILDS"), (False, "RETRY_ALL_BUILDS")])
+def test_a_retry_says_what_is_built_again(answers, clock, codebuild, failed_only, kind):
+    cloud = Cloud(answers, clock)
+    answers.on("codebuild", "RetryBuildBatch", lambda _params: {"buildBatch": cloud.batch()})
+
+    start.retry(codebuild, ID, failed_only=failed_only)
+
+    (sent,) = answers.of("RetryBuildBatch")
+    assert (sent["id"], sent["retryType"]) == (ID, kind)
+
+
+@pytest.mark.parametrize("name", [ID, f"arn:aws:codebuild:eu-central-1:123456789012:build-batch/{ID}", f" {ID} "])
+def test_a_batch_is_known_by_id_and_by_arn(answers, clock, codebuild, name):
+    Cloud(answers, clock, Job("one", begins=0))
+
+    found = read.require_batch(codebuild, name)
+
+    assert found.id == ID
+    assert found.builds[0].log_stream == "one"
+
+
+@pytest.mark.parametrize("name", ["", "Slc", "Slc:", "a b:1", "Slc:1\n2", "--x:1", "arn:aws:s3:::bucket"])
+def test_what_is_no_id_is_refused_without_asking_aws(codebuild, name):
+    with pytest.raises(InputError, match="is not the id of a build"):
+        read.find(codebuild, name)
+
+
+def test_where_a_batch_is_wanted_a_builds_own_batch_is_named(answers, clock, codebuild):
+    Cloud(answers, clock, Job("one", begins=0))
+    answers.on("codebuild", "BatchGetBuildBatches", {"buildBatches": [], "buildBatchesNotFound": ["SlcCodeBuild:one"]})
+
+    with pytest.raises(InputError) as caught:
+        read.require_batch(codebuild, "SlcCodeBuild:one")
+
+    assert ID in caught.value.hint
+
+
+def test_the_newest_batches_of_several_projects_are_merged(answers, codebuild):
+    ids = {"A": ["A:1", "A:3"], "B": ["B:2"]}
+    answers.on("codebuild", "ListBuildBatchesForProject", lambda params: {"ids": ids[params["projectName"]]})
+
+    def described(params):
+        return {
+            "buildBatches": [
+                {"id": name, "startTime": BEGIN.replace(minute=int(name[-1])), "buildBatchStatus": "SUCCEEDED"}
+                for name in params["ids"]
+            ]
+        }
+
+    answers.on("codebuild", "BatchGetBuildBatches", described)
+
+    assert [batch.id for batch in read.recent(codebuild, ["A", "B"], limit=2)] == ["A:3", "B:2"]
+
+
+def test_the_batches_of_an_account_are_read_page_by_page_up_to_the_limit(answers, codebuild):
+    pages = [
+        {"ids": [f"A:{number}" for number in range(100)], "nextToken": "n"},
+        {"ids": [f"A:{number}" for number in range(100, 200)], "nextToken": "m"},
+    ]
+    answers.on("codebuild", "ListBuildBatches", pages)
+    answers.on(
+        "codebuild",
+        "BatchGetBuildBatches",
+        lambda params: {"buildBatches": [{"id": name, "buildBatchStatus": "FAILED"} for name in params["ids"]]},
+    )
+
+    assert len(read.recent(codebuild, None, limit=150)) == 150
+    assert [len(params["ids"]) for params in answers.of("BatchGetBuildBatches")] == [100, 50]
+
+
+def test_no_batches_at_all_are_an_empty_list(answers, codebuild):
+    answers.on("codebuild", "ListBuildBatches", {"ids": []})
+
+    assert read.recent(codebuild, None, limit=20) == []

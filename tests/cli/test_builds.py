@@ -1,0 +1,361 @@
+"""`start-ci-build`, `builds`, `logs`, `stop` and `retry` as a user types them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from exasol_ci_setup.cli.main import PROGRAM, cli
+from exasol_ci_setup.cli.session import Session
+from exasol_ci_setup.sandbox import switches
+from tests.answers import AwsError
+from tests.builds.cloud import ID, Cloud, Job
+from tests.cli.conftest import Ran
+
+URL = "https://github.com/exasol/script-languages-release"
+START = ("start-ci-build", "--project", "Slc", "--branch", "refs/heads/master")
+CREDENTIALS = (
+    "deploy-source-credentials",
+    *("--secret-name", "github", "--secret-user-key", "user", "--secret-token-key", "token"),
+)
+
+
+@pytest.fixture
+def run(answers, clock):
+    """Run the program on an account whose calls the test answers, in virtual time."""
+
+    def run(*arguments):
+        session = Session(clock=clock)
+        session.__dict__["account"] = answers.account
+        result = CliRunner().invoke(cli, arguments, prog_name=PROGRAM, obj=session)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ran(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+def test_the_id_is_the_data_and_the_builds_are_shown_on_stderr(answers, clock, run):
+    Cloud(answers, clock, Job("build_one"), Job("build_two", begins=20))
+
+    ran = run(*START)
+
+    assert ran.code == 0
+    assert ran.stdout == f"{ID}\n"
+    assert re.search(r"IN_PROGRESS +build_one +BUILD$", ran.stderr, re.MULTILINE)
+    assert re.search(r"PENDING +build_two$", ran.stderr, re.MULTILINE)
+    assert re.search(r"SUCCEEDED +build_two$", ran.stderr, re.MULTILINE)
+    assert f"batch {ID} has succeeded in 1 min 2 s" in ran.stderr
+    assert "https://eu-central-1.console.aws.amazon.com/codesuite/codebuild/" in ran.stderr
+    assert "\x1b" not in ran.stderr
+
+
+def test_the_branch_is_the_source_version_and_custom_branch(answers, clock, run):
+    Cloud(answers, clock)
+
+    run(*START)
+
+    (sent,) = answers.of("StartBuildBatch")
+    assert sent["projectName"] == "SlcCodeBuild"
+    assert sent["sourceVersion"] == "refs/heads/master"
+    assert sent["environmentVariablesOverride"] == [
+        {"name": "CUSTOM_BRANCH", "value": "refs/heads/master", "type": "PLAINTEXT"}
+    ]
+
+
+@pytest.mark.parametrize(("more", "stack"), [((), "Slc"), (("--stack-name", "SlcCIBuild"), "SlcCIBuild")])
+def test_the_project_is_looked_for_in_the_stack(answers, clock, run, more, stack):
+    Cloud(answers, clock)
+
+    assert run(*START, *more).code == 0
+
+    assert answers.of("ListStackResources")[0]["StackName"] == stack
+
+
+def test_a_stack_that_is_not_there_is_told_with_the_command_that_deploys_it(answers, run):
+    answers.on("cloudformation", "ListStackResources", AwsError("ValidationError", "Stack with id Slc does not exist"))
+
+    ran = run(*START)
+
+    assert ran.code == 1
+    assert "stack 'Slc' does not exist in eu-central-1" in ran.stderr
+    assert "exasol-ci-setup deploy-ci-build --project Slc --project-url URL" in ran.stderr
+
+
+def test_a_failed_batch_is_6_and_ends_with_build_phase_reason_and_the_last_lines_before(answers, clock, run):
+    lines = [f"line {number}" for number in range(30)]
+    Cloud(answers, clock, Job("build_one", status="FAILED", message="exit status 2", lines=lines), status="FAILED")
+
+    ran = run(*START)
+
+    assert ran.code == 6
+    assert "  | line 9\n" not in ran.stderr
+    assert "  | line 10\n" in ran.stderr
+    assert ran.stderr.index("  | line 29\n") < ran.stderr.index("error:")
+    assert "build_one failed in phase BUILD: COMMAND_EXECUTION_ERROR: exit status 2" in ran.stderr
+    assert f"exasol-ci-setup retry {ID} --failed-only" in ran.stderr
+
+
+def test_in_json_every_line_on_stdout_is_a_record_and_the_failure_is_in_the_last(answers, clock, run):
+    job = Job("build_one", status="FAILED", message="exit status 2", lines=["the end"])
+    Cloud(answers, clock, job, status="FAILED")
+
+    ran = run(*START, "--output", "json")
+
+    kinds = [record["type"] for record in ran.records]
+    assert ran.code == 6
+    assert (kinds[0], kinds[-1]) == ("batch", "error")
+    assert set(kinds[1:-1]) == {"build"}
+    assert [record["status"] for record in ran.records if record["type"] == "build"] == [
+        "PENDING",
+        "IN_PROGRESS",
+        "FAILED",
+    ]
+    (failure,) = ran.records[-1]["failures"]
+    assert (failure["group"], failure["phase"], failure["log"]) == ("build_one", "BUILD", ["the end"])
+    assert ran.records[-1]["exit_code"] == 6
+
+
+def test_a_failure_that_the_specification_lets_pass_is_a_warning(answers, clock, run):
+    Cloud(answers, clock, Job("build_one", status="FAILED", ignore_failure=True))
+
+    ran = run(*START)
+
+    assert ran.code == 0
+    assert "warning: build_one ended in FAILED" in ran.stderr
+
+
+def test_with_follow_log_lines_come_with_the_build_that_wrote_them(answers, clock, run):
+    Cloud(answers, clock, Job("build_one", lines=["\x1b[31mred\x1b[0m \x1b]0;title\x07", "10%\r20%", "a\tb"]))
+
+    ran = run(*START, "--follow")
+
+    assert "build_one | red \\x1b]0;title\\x07\n" in ran.stderr
+    assert "build_one | 20%\n" in ran.stderr
+    assert "build_one | a       b\n" in ran.stderr
+    assert ran.stdout == f"{ID}\n"
+
+
+def test_log_lines_are_records_in_json(answers, clock, run):
+    Cloud(answers, clock, Job("build_one", lines=["x"]))
+
+    ran = run(*START, "--follow", "--output", "json")
+
+    (line,) = [record for record in ran.records if record["type"] == "log-line"]
+    assert (line["group"], line["message"]) == ("build_one", "x")
+
+
+def test_no_wait_prints_the_id_and_looks_no_further(answers, clock, run):
+    Cloud(answers, clock, ends=None)
+
+    ran = run(*START, "--no-wait")
+
+    assert (ran.code, ran.stdout) == (0, f"{ID}\n")
+    assert f"exasol-ci-setup logs {ID} --follow" in ran.stderr
+    assert "BatchGetBuildBatches" not in answers.names()
+
+
+def test_the_timeout_is_7_and_says_how_to_stop_what_goes_on(answers, clock, run):
+    Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
+
+    ran = run(*START, "--timeout-in-seconds", "5")
+
+    assert ran.code == 7
+    assert clock.elapsed == 5
+    assert f"exasol-ci-setup stop {ID}" in ran.stderr
+
+
+def test_without_a_timeout_it_is_three_hours_and_no_silence_is_longer_than_thirty_seconds(answers, clock, run):
+    Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
+
+    ran = run(*START)
+
+    assert ran.code == 7
+    assert clock.elapsed == 3 * 60 * 60
+    assert ran.stderr.count("still IN_PROGRESS") >= 3 * 60 * 2 - 10
+    assert re.search(r"still IN_PROGRESS after 2 h \d+ min: build_one \(BUILD\)", ran.stderr)
+
+
+def test_ctrl_c_is_130_and_says_how_to_stop_what_goes_on(answers, clock, run):
+    Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
+
+    def press():
+        raise KeyboardInterrupt
+
+    clock.at(30, press)
+
+    ran = run(*START)
+
+    assert ran.code == 130
+    assert f"`exasol-ci-setup stop {ID}` stops it" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*START, "--no-wait", "--follow"),
+        ("start-ci-build", "--project", "a b: c", "--branch", "x"),
+        ("start-ci-build", "--project", "Slc", "--branch", ""),
+        ("start-ci-build", "--project", "Slc", "--branch", "a\nb"),
+        ("start-ci-build", "--project", "Slc"),
+        (*START, "--timeout-in-seconds", "0"),
+        (*START, "--timeout-in-seconds", "soon"),
+        ("builds", "--project", "Slc", "--stack-name", "Slc"),
+        ("logs", "nosuch"),
+        ("stop", "Slc"),
+        ("retry", "Slc:"),
+    ],
+)
+def test_bad_input_is_2_before_aws_is_asked_anything(answers, run, arguments):
+    assert run(*arguments).code == 2
+    assert answers.calls == []
+
+
+def test_a_batch_that_goes_on_is_not_retried(answers, clock, run):
+    Cloud(answers, clock, ends=None)
+
+    ran = run("retry", ID)
+
+    assert ran.code == 2
+    assert "has not ended: it is in IN_PROGRESS" in ran.stderr
+
+
+def test_what_aws_refuses_to_retry_is_told_in_its_words(answers, clock, run):
+    Cloud(answers, clock, ends=0)
+    answers.on("codebuild", "RetryBuildBatch", AwsError("InvalidInputException", "Only failed batches"))
+
+    ran = run("retry", ID)
+
+    assert ran.code == 1
+    assert f"batch {ID} was not started again: Only failed batches" in ran.stderr
+
+
+def test_stopping_what_has_ended_does_nothing(answers, clock, run):
+    Cloud(answers, clock, ends=0)
+
+    ran = run("stop", ID)
+
+    assert ran.code == 0
+    assert "nothing to do" in ran.stderr
+    assert "StopBuildBatch" not in answers.names()
+
+
+def test_stop_waits_until_the_batch_has_stopped(answers, clock, run):
+    cloud = Cloud(answers, clock, Job("build_one", ends=9, status="STOPPED"), ends=None)
+
+    def stop(_params):
+        cloud.ends, cloud.status = clock.elapsed + 10, "STOPPED"
+        return {"buildBatch": cloud.batch()}
+
+    answers.on("codebuild", "StopBuildBatch", stop)
+
+    ran = run("stop", ID)
+
+    assert ran.code == 0
+    assert f"batch {ID} ended in STOPPED" in ran.stderr
+    assert clock.elapsed >= 10
+
+
+@pytest.fixture
+def ready(here, account_id):
+    """The program, on an account in the sandbox with a CI stack, where builds take no time."""
+    assert here(*CREDENTIALS, "--yes", "--no-lint").code == 0
+    assert here("deploy-ci-build", "--project", "Slc", "--project-url", URL, "--yes", "--no-lint").code == 0
+    switches.BUILD_SECONDS[account_id] = 0.05
+    yield here
+    del switches.BUILD_SECONDS[account_id]
+
+
+@pytest.mark.live
+def test_a_batch_in_the_sandbox_succeeds_and_is_listed_with_its_logs(ready):
+    ran = ready(*START)
+
+    assert ran.code == 0
+    listed = ready("builds", "--project", "Slc").stdout.splitlines()
+    assert [line.split()[:2] for line in listed] == [["BATCH", "STATUS"], [ran.stdout.strip(), "SUCCEEDED"]]
+    assert ready("builds").stdout.splitlines() == listed
+    logged = ready("logs", ran.stdout.strip(), "--group", "build_one")
+    assert logged.code == 0
+    assert all(line.startswith("build_one | ") for line in logged.stdout.splitlines())
+    assert "Entering phase BUILD" in logged.stdout
+
+
+@pytest.mark.live
+def test_a_batch_that_fails_in_the_sandbox_is_explained_and_retried(ready):
+    ran = ready("start-ci-build", "--project", "Slc", "--branch", "refs/heads/sandbox-fail-once/build_two")
+    batch = ran.stdout.strip()
+
+    assert ran.code == 6
+    assert "build_two failed in phase BUILD: COMMAND_EXECUTION_ERROR" in ran.stderr
+    assert "sandbox: this command fails because of" in ran.stderr
+    again = ready("retry", batch, "--failed-only")
+    assert again.code == 0
+    assert again.stdout.strip() == batch
+
+
+@pytest.mark.live
+def test_a_batch_in_the_sandbox_is_stopped_and_its_end_followed(ready, account_id):
+    switches.BUILD_SECONDS[account_id] = 60
+    batch = ready(*START, "--no-wait").stdout.strip()
+
+    assert ready("stop", batch).code == 0
+
+    followed = ready("logs", batch, "--follow")
+    assert followed.code == 6
+    assert "STOPPED" in followed.stderr
+
+
+@pytest.mark.live
+def test_the_logs_of_one_build_are_known_by_its_own_id(ready, live):
+    batch = ready(*START).stdout.strip()
+    groups = live.client("codebuild").batch_get_build_batches(ids=[batch])["buildBatches"][0]["buildGroups"]
+    arn = groups[-1]["currentBuildSummary"]["arn"]
+
+    ran = ready("logs", arn)
+
+    assert ran.code == 0
+    assert ran.stdout.startswith("[Container]")
+    assert ready("logs", arn, "--follow").code == 2
+    assert ready("logs", batch, "--group", "nosuch").code == 2
+
+
+@pytest.mark.live
+def test_a_project_without_batches_has_none_and_one_without_stacks_is_an_error(ready):
+    ran = ready("builds", "--project", "Slc")
+
+    assert (ran.code, ran.stdout) == (0, "")
+    assert "there are no batches of SlcCodeBuild" in ran.stderr
+    assert ready("builds", "--project", "Nope").code == 1
+
+
+@pytest.mark.live
+def test_sigint_ends_the_process_with_the_way_to_stop_the_batch(ready, server, account_id):
+    switches.BUILD_SECONDS[account_id] = 60
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": account_id,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "eu-central-1",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "exasol_ci_setup", *START],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    batch = process.stdout.readline().strip()
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert f"`exasol-ci-setup stop {batch}` stops it" in stderr
+    assert ready("stop", batch).code == 0

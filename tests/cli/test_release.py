@@ -1,0 +1,379 @@
+"""`start-release-build` and `start-test-release-build` as a user types them, and where the GitHub token goes."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from click.testing import CliRunner
+
+from exasol_ci_setup.cli.main import PROGRAM, cli
+from exasol_ci_setup.cli.session import Session
+from tests.answers import AwsError
+from tests.builds.cloud import ID, Cloud, Job
+from tests.cli.conftest import Ran
+from tests.hub import running
+
+TOKEN = "ghp_0123456789secret"
+UPLOAD = "https://uploads.github.com/repos/exasol/script.languages/releases/4711/assets{?name,label}"
+RELEASE = ("start-release-build", "--project", "Slc", "--branch", "refs/heads/master", "--upload-url", UPLOAD)
+TEST = (
+    *("start-test-release-build", "--project", "Slc", "--repo-name", "exasol/s.l"),
+    *("--branch", "refs/heads/feature/x", "--release-title", "My test"),
+)
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x-abcdef"
+
+
+@pytest.fixture(autouse=True)
+def _token(monkeypatch):
+    monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
+    monkeypatch.delenv("GITHUB_API_URL", raising=False)
+
+
+@pytest.fixture
+def run(answers, clock):
+    """Run the program on an account whose calls the test answers, in virtual time."""
+    answers.on("secretsmanager", "CreateSecret", {"ARN": ARN})
+    answers.on("secretsmanager", "DeleteSecret", {"ARN": ARN})
+
+    def run(*arguments):
+        session = Session(clock=clock)
+        session.__dict__["account"] = answers.account
+        result = CliRunner().invoke(cli, arguments, prog_name=PROGRAM, obj=session)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ran(result.exit_code, result.stdout, result.stderr)
+
+    yield run
+    logging.getLogger().handlers.clear()
+    logging.getLogger("exasol_ci_setup").setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A GitHub in which a release can be created and deleted."""
+    with running() as server:
+        server.replies["POST /repos/exasol/s.l/releases"] = (201, {}, {"id": 77, "html_url": "https://github.com/x"})
+        server.replies["DELETE /repos/exasol/s.l/releases/77"] = (204, {}, None)
+        monkeypatch.setenv("GITHUB_API_URL", server.url)
+        yield server
+
+
+def sent(answers):
+    """The environment of the batch that was started, by name."""
+    (call,) = answers.of("StartBuildBatch")
+    return {item["name"]: (item["type"], item["value"]) for item in call["environmentVariablesOverride"]}
+
+
+@pytest.mark.parametrize(
+    ("more", "dry_run"), [((), "--no-dry-run"), (("--no-dry-run",), "--no-dry-run"), (("--dry-run",), "--dry-run")]
+)
+def test_a_release_build_gets_the_release_the_dry_run_and_where_the_token_is(answers, clock, run, more, dry_run):
+    Cloud(answers, clock, Job("build_one"))
+
+    ran = run(*RELEASE, *more)
+
+    (secret,) = answers.of("CreateSecret")
+    assert ran.code == 0
+    assert answers.of("ListStackResources")[0]["StackName"] == "SlcRelease"
+    assert sent(answers) == {
+        "RELEASE_ID": ("PLAINTEXT", "4711"),
+        "DRY_RUN": ("PLAINTEXT", dry_run),
+        "GITHUB_TOKEN": ("SECRETS_MANAGER", secret["Name"]),
+    }
+    assert secret["Name"].startswith("exasol-ci-setup/Slc/")
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
+def test_the_token_is_in_one_request_and_nowhere_else(answers, clock, run, caplog, status, output):
+    Cloud(answers, clock, Job("build_one", status=status, lines=["x"]), status=status)
+
+    ran = run(*RELEASE, "--log-level", "debug", "--output", output, "--follow")
+
+    assert ran.code == (0 if status == "SUCCEEDED" else 6)
+    assert TOKEN not in ran.stdout + ran.stderr + caplog.text
+    assert [call.operation for call in answers.calls if TOKEN in repr(call)] == ["CreateSecret"]
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED", "STOPPED"])
+def test_the_secret_is_removed_when_the_batch_has_ended_however_it_did(answers, clock, run, status):
+    Cloud(answers, clock, Job("build_one", status=status), status=status)
+
+    run(*RELEASE)
+
+    (made,) = answers.of("CreateSecret")
+    assert answers.of("DeleteSecret") == [{"SecretId": made["Name"], "ForceDeleteWithoutRecovery": True}]
+    names = answers.names()
+    assert names.index("CreateSecret") < names.index("StartBuildBatch") < names.index("DeleteSecret")
+    assert clock.elapsed >= 62
+
+
+@pytest.mark.parametrize("error", [AwsError("InvalidInputException", "no"), AwsError("AccessDeniedException", "no")])
+def test_the_secret_is_removed_when_the_batch_was_not_started(answers, clock, run, error):
+    Cloud(answers, clock)
+    answers.on("codebuild", "StartBuildBatch", error)
+
+    ran = run(*RELEASE)
+
+    assert ran.code in {1, 4}
+    assert answers.names()[-1] == "DeleteSecret"
+    assert TOKEN not in ran.stderr
+
+
+def test_ctrl_c_during_the_start_removes_the_secret_and_says_that_a_batch_may_have_begun(answers, clock, run):
+    Cloud(answers, clock)
+    answers.on("codebuild", "StartBuildBatch", KeyboardInterrupt())
+
+    ran = run(*RELEASE)
+
+    assert ran.code == 130
+    assert "it may have begun" in ran.stderr
+    assert answers.names()[-1] == "DeleteSecret"
+
+
+@pytest.mark.parametrize("way", ["no-wait", "timeout", "ctrl-c"])
+def test_the_secret_stays_for_a_batch_that_goes_on_and_that_is_said(answers, clock, run, way):
+    Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
+
+    def press():
+        raise KeyboardInterrupt
+
+    if way == "ctrl-c":
+        clock.at(30, press)
+    ran = run(*RELEASE, *{"no-wait": ["--no-wait"], "timeout": ["--timeout-in-seconds", "9"], "ctrl-c": []}[way])
+
+    (made,) = answers.of("CreateSecret")
+    assert ran.code == {"no-wait": 0, "timeout": 7, "ctrl-c": 130}[way]
+    assert "DeleteSecret" not in answers.names()
+    assert f"the secret {made['Name']} stays" in ran.stderr
+    assert f"exasol-ci-setup logs {ID} --follow" in ran.stderr
+
+
+@pytest.mark.parametrize("command", [("logs", ID, "--follow"), ("stop", ID)])
+def test_who_sees_the_end_of_such_a_batch_removes_its_secret(answers, clock, run, command):
+    name = f"exasol-ci-setup/Slc/github-token-{'a' * 16}"
+    variables = [{"name": "GITHUB_TOKEN", "value": name, "type": "SECRETS_MANAGER"}]
+    Cloud(answers, clock, Job("build_one"), ends=30 if command[0] == "logs" else 0, variables=variables)
+
+    assert run(*command).code == 0
+
+    assert [params["SecretId"] for params in answers.of("DeleteSecret")] == [name]
+
+
+def test_a_retry_stores_the_token_under_the_old_name_and_removes_it_again(answers, clock, run):
+    name = f"exasol-ci-setup/Slc/github-token-{'a' * 16}"
+    variables = [{"name": "GITHUB_TOKEN", "value": name, "type": "SECRETS_MANAGER"}]
+    cloud = Cloud(answers, clock, Job("build_one"), status="FAILED", ends=0, variables=variables)
+    answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "gone"))
+
+    def retry(_params):
+        cloud.status, cloud.ends = "SUCCEEDED", clock.elapsed + 50
+        return {"buildBatch": cloud.batch()}
+
+    answers.on("codebuild", "RetryBuildBatch", retry)
+
+    ran = run("retry", ID, "--failed-only")
+
+    assert ran.code == 0
+    assert [params["Name"] for params in answers.of("CreateSecret")] == [name]
+    assert [params["SecretId"] for params in answers.of("DeleteSecret")] == [name]
+    assert answers.names().index("CreateSecret") < answers.names().index("RetryBuildBatch")
+
+
+def test_a_named_secret_is_used_as_it_is(answers, clock, run, monkeypatch):
+    monkeypatch.delenv("GITHUB_TOKEN")
+    Cloud(answers, clock)
+    answers.on("secretsmanager", "DescribeSecret", {"ARN": ARN})
+
+    ran = run(*RELEASE, "--github-token-secret", "exasol-ci-setup/Slc/mine:token")
+
+    assert ran.code == 0
+    assert sent(answers)["GITHUB_TOKEN"] == ("SECRETS_MANAGER", "exasol-ci-setup/Slc/mine:token")
+    assert answers.of("DescribeSecret") == [{"SecretId": "exasol-ci-setup/Slc/mine"}]
+    assert not {"CreateSecret", "DeleteSecret"} & set(answers.names())
+    assert "warning" not in ran.stderr
+
+
+def test_a_named_secret_that_the_role_may_not_read_is_warned_of(answers, clock, run):
+    Cloud(answers, clock)
+    answers.on("secretsmanager", "DescribeSecret", {"ARN": ARN})
+
+    assert "may read secrets below exasol-ci-setup/Slc/" in run(*RELEASE, "--github-token-secret", "mine").stderr
+
+
+def test_a_named_secret_that_is_not_there_is_bad_input(answers, clock, run):
+    Cloud(answers, clock)
+    answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "gone"))
+
+    ran = run(*RELEASE, "--github-token-secret", "mine")
+
+    assert ran.code == 2
+    assert "--github-token-secret" in ran.stderr
+    assert "StartBuildBatch" not in answers.names()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "option", "seconds"),
+    [(1, (), 60), (90, (), 5400), (1, ("--timeout-in-seconds", "7"), 7), (None, (), 10800)],
+)
+def test_the_config_files_timeout_is_in_minutes_and_the_options_in_seconds(
+    answers, clock, run, tmp_path, minutes, option, seconds
+):
+    Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"release": {"timeout_in_minutes": minutes} if minutes else {}}))
+
+    ran = run(*RELEASE, "--config-file", str(config), *option)
+
+    assert ran.code == 7
+    assert clock.elapsed == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ['{"release": {"timeout_in_minutes": "1"}}', '{"releases": {}}', "{", '{"release": []}']
+)
+def test_a_config_file_that_is_not_acceptable_is_2_with_its_path(answers, run, tmp_path, text):
+    config = tmp_path / "config.json"
+    config.write_text(text)
+
+    ran = run(*RELEASE, "--config-file", str(config), "--timeout-in-seconds", "5")
+
+    assert ran.code == 2
+    assert str(config) in ran.stderr
+    assert answers.calls == []
+
+
+@pytest.mark.parametrize("url", ["https://github.com/exasol/x", UPLOAD.replace("uploads", "api"), f"{UPLOAD}x"])
+def test_an_upload_url_of_another_shape_is_2_and_shown(answers, run, url):
+    ran = run(*RELEASE[:-1], url)
+
+    assert ran.code == 2
+    assert url in ran.stderr
+    assert answers.calls == []
+
+
+@pytest.mark.parametrize("command", [RELEASE, TEST])
+def test_without_a_token_it_is_2_and_nothing_is_made(answers, clock, run, monkeypatch, command):
+    Cloud(answers, clock)
+    monkeypatch.delenv("GITHUB_TOKEN")
+
+    ran = run(*command)
+
+    assert ran.code == 2
+    assert "GITHUB_TOKEN" in ran.stderr
+    assert not {"StartBuildBatch", "CreateSecret"} & set(answers.names())
+
+
+def test_a_test_release_is_a_draft_for_which_a_dry_run_is_built(answers, clock, run, hub):
+    Cloud(answers, clock, Job("build_one"))
+
+    ran = run(*TEST)
+
+    ((method, path, headers, body),) = hub.asked
+    assert ran.code == 0
+    assert (method, path) == ("POST", "/repos/exasol/s.l/releases")
+    assert headers["Authorization"] == f"Bearer {TOKEN}"
+    assert (body["draft"], body["prerelease"], body["name"]) == (True, True, "My test")
+    assert body["target_commitish"] == "feature/x"
+    assert sent(answers)["RELEASE_ID"] == ("PLAINTEXT", "77")
+    assert sent(answers)["DRY_RUN"] == ("PLAINTEXT", "--dry-run")
+    assert answers.of("StartBuildBatch")[0]["sourceVersion"] == "refs/heads/feature/x"
+    assert "https://github.com/x" in ran.stderr
+    assert TOKEN not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(("more", "methods"), [((), ["POST", "DELETE"]), (("--keep-draft",), ["POST"])])
+@pytest.mark.parametrize("operation", ["StartBuildBatch", "CreateSecret"])
+def test_the_draft_is_removed_when_no_build_could_be_started(answers, clock, run, hub, more, methods, operation):
+    Cloud(answers, clock)
+    service = "codebuild" if operation == "StartBuildBatch" else "secretsmanager"
+    answers.on(service, operation, AwsError("AccessDeniedException", "not authorized"))
+
+    ran = run(*TEST, *more)
+
+    assert ran.code == 4
+    assert [method for method, *_ in hub.asked] == methods
+    assert f"AWS does not allow {operation}" in ran.stderr
+
+
+def test_ctrl_c_during_the_start_removes_the_draft(answers, clock, run, hub):
+    Cloud(answers, clock)
+    answers.on("codebuild", "StartBuildBatch", KeyboardInterrupt())
+
+    assert run(*TEST).code == 130
+    assert [method for method, *_ in hub.asked] == ["POST", "DELETE"]
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
+def test_the_draft_stays_after_a_build_that_was_started(answers, clock, run, hub, status):
+    Cloud(answers, clock, Job("build_one", status=status), status=status)
+
+    run(*TEST)
+
+    assert [method for method, *_ in hub.asked] == ["POST"]
+
+
+def test_a_draft_that_cannot_be_removed_is_told_and_hides_not_why_there_is_no_build(answers, clock, run, hub):
+    Cloud(answers, clock)
+    answers.on("codebuild", "StartBuildBatch", AwsError("InvalidInputException", "no batches here"))
+    hub.replies["DELETE /repos/exasol/s.l/releases/77"] = (403, {}, {"message": "Forbidden"})
+
+    ran = run(*TEST)
+
+    assert ran.code == 1
+    assert "the draft release 77 of exasol/s.l is left" in ran.stderr
+    assert "error: the batch of SlcCodeBuild was not started: no batches here" in ran.stderr
+
+
+def test_no_draft_is_made_when_the_stack_is_not_there(answers, run, hub):
+    answers.on("cloudformation", "ListStackResources", AwsError("ValidationError", "Stack with id X does not exist"))
+
+    ran = run(*TEST)
+
+    assert ran.code == 1
+    assert "deploy-release-build --project Slc" in ran.stderr
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, 1), (403, 1), (404, 2), (422, 2), (500, 1)])
+def test_what_github_refuses_ends_it_before_anything_is_made_on_aws(answers, clock, run, hub, status, code):
+    Cloud(answers, clock)
+    hub.replies["POST /repos/exasol/s.l/releases"] = (status, {}, {"message": "Sorry"})
+
+    ran = run(*TEST)
+
+    assert ran.code == code
+    assert f"Sorry (HTTP {status})" in ran.stderr
+    assert answers.names() == ["ListStackResources"]
+    assert TOKEN not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--repo-name", "exasol"), ("--release-title", " "), ("--project", "a b"), ("--branch", "")]
+)
+def test_bad_input_for_a_test_release_is_2_before_anything_is_asked(answers, run, hub, option, value):
+    arguments = list(TEST)
+    arguments[arguments.index(option) + 1] = value
+
+    assert run(*arguments).code == 2
+    assert answers.calls == []
+    assert hub.asked == []
+
+
+@pytest.mark.live
+def test_a_release_build_in_the_sandbox_leaves_no_secret_behind(here, live):
+    credentials = ("--secret-name", "github", "--secret-user-key", "user", "--secret-token-key", "token")
+    url = "https://github.com/exasol/script-languages-release"
+    assert here("deploy-source-credentials", *credentials, "--yes", "--no-lint").code == 0
+    assert here("deploy-release-build", "--project", "Slc", "--project-url", url, "--yes", "--no-lint").code == 0
+
+    ran = here(*RELEASE)
+
+    names = [secret["Name"] for secret in live.client("secretsmanager").list_secrets()["SecretList"]]
+    assert ran.code == 0
+    assert sorted(names) == ["Dockerhub", "github"]
+    batch = live.client("codebuild").batch_get_build_batches(ids=[ran.stdout.strip()])["buildBatches"][0]
+    assert TOKEN not in repr(batch)
+    assert TOKEN not in ran.stdout + ran.stderr

@@ -1,0 +1,57 @@
+"""A small GitHub of our own on this machine, which answers as it is told and remembers what it was asked."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class Hub(ThreadingHTTPServer):
+    """A GitHub API that answers with what `replies` holds for a method and path, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked: list[tuple[str, str, dict[str, str], Any]] = []
+        self.replies: dict[str, tuple[int, dict[str, str], Any]] = {}
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def _answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.asked.append((self.command, self.path, dict(self.headers), json.loads(body) if body else None))
+        missing: tuple[int, dict[str, str], Any] = (404, {}, {"message": "Not Found"})
+        status, headers, answer = self.server.replies.get(f"{self.command} {self.path}", missing)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        text = b"" if answer is None else answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_DELETE = _answer  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def running():
+    with Hub() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()

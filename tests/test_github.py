@@ -1,0 +1,248 @@
+"""Upload URLs, the token, and draft releases against a small GitHub of our own on this machine."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from exasol_ci_setup import github
+from exasol_ci_setup.errors import InputError, SetupError
+from exasol_ci_setup.github import Api, Token, UploadUrl
+from tests.hub import running
+
+TOKEN = "ghp_0123456789secret"
+
+
+@pytest.fixture
+def hub():
+    with running() as server:
+        server.replies["POST /repos/exasol/s.l/releases"] = (201, {}, {"id": 77, "html_url": "https://github.com/x"})
+        server.replies["DELETE /repos/exasol/s.l/releases/77"] = (204, {}, None)
+        yield server
+
+
+@pytest.fixture
+def api(hub):
+    return Api(hub.url, Token(TOKEN))
+
+
+@pytest.mark.parametrize("suffix", ["", "{?name,label}"])
+@pytest.mark.parametrize("repository", ["script-languages-release", "a.b", "_", "x" * 100])
+def test_an_upload_url_gives_owner_repository_and_release(repository, suffix):
+    url = f"https://uploads.github.com/repos/exasol/{repository}/releases/123/assets{suffix}"
+
+    assert github.parse_upload_url(url) == UploadUrl("exasol", repository, 123)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "https://uploads.github.com/repos/exasol/x/releases/1/assets?name=a",
+        "https://uploads.github.com/repos/exasol/x/releases/1/assets/",
+        "https://uploads.github.com/repos/exasol/x/releases/1/assets\n",
+        "https://uploads.github.com/repos/exasol/x/releases/abc/assets",
+        "https://uploads.github.com/repos/exasol/x/releases/0/assets",
+        "https://uploads.github.com/repos/exasol/x/releases//assets",
+        "https://uploads.github.com/repos/exasol/x/y/releases/1/assets",
+        "https://uploads.github.com/repos/exasol/../releases/1/assets",
+        "https://uploads.github.com/repos/exasol/./releases/1/assets",
+        "https://uploads.github.com/repos/exa.sol/x/releases/1/assets",
+        "http://uploads.github.com/repos/exasol/x/releases/1/assets",
+        "https://api.github.com/repos/exasol/x/releases/1/assets",
+        "https://uploads.github.com.example.org/repos/exasol/x/releases/1/assets",
+        "https://uploadsXgithub.com/repos/exasol/x/releases/1/assets",
+        "https://github.com/exasol/x/releases/tag/1",
+        " https://uploads.github.com/repos/exasol/x/releases/1/assets",
+    ],
+)
+def test_an_upload_url_of_another_shape_is_refused_and_shown(url):
+    with pytest.raises(InputError) as caught:
+        github.parse_upload_url(url)
+
+    assert caught.value.exit_code == 2
+    assert repr(url) in caught.value.message
+    assert "https://uploads.github.com/repos/OWNER/REPO/releases/ID/assets" in caught.value.hint
+
+
+@given(st.text())
+@example("https://uploads.github.com/repos/a/b/releases/1/assets")
+def test_any_text_is_an_upload_url_that_reads_back_the_same_or_is_refused(text):
+    try:
+        found = github.parse_upload_url(text)
+    except InputError:
+        return
+    base = f"https://uploads.github.com/repos/{found.owner}/{found.repository}/releases/{found.release_id}/assets"
+    assert text in {base, base + "{?name,label}"}
+
+
+@pytest.mark.parametrize(
+    ("api_url", "base"),
+    [
+        ("https://github.example.org/api/v3", "https://github.example.org/api/uploads"),
+        ("https://api.octocorp.ghe.com", "https://uploads.octocorp.ghe.com"),
+    ],
+)
+def test_an_enterprise_upload_url_is_taken_with_its_own_api_only(api_url, base):
+    url = f"{base}/repos/exasol/x/releases/9/assets{{?name,label}}"
+
+    assert github.parse_upload_url(url, api_url=api_url).release_id == 9
+    with pytest.raises(InputError):
+        github.parse_upload_url(url)
+
+
+@pytest.mark.parametrize(
+    "name", ["exasol", "exasol/", "/x", "exasol/..", "exasol/x/y", "https://github.com/exasol/x", "e x/y"]
+)
+def test_a_name_that_is_not_of_a_repository_is_refused(name):
+    with pytest.raises(InputError, match="--repo-name"):
+        github.require_repository(name)
+
+
+def test_the_token_comes_from_the_environment_without_the_line_break_of_a_file():
+    assert github.token_from_environment({"GITHUB_TOKEN": f"{TOKEN}\n"}).value == TOKEN
+
+
+@pytest.mark.parametrize("environment", [{}, {"GITHUB_TOKEN": ""}, {"GITHUB_TOKEN": " \n"}])
+def test_no_token_is_bad_input_with_the_variables_name(environment):
+    with pytest.raises(InputError, match="GITHUB_TOKEN"):
+        github.token_from_environment(environment)
+
+
+@pytest.mark.parametrize("value", ["ghp_a b", "ghp_a\r\nX-Evil: 1", "ghp_ä", "x" * 5000])
+def test_what_can_be_no_token_is_refused_without_showing_it(value):
+    with pytest.raises(InputError) as caught:
+        github.token_from_environment({"GITHUB_TOKEN": value})
+
+    assert value not in str(caught.value) + caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://github.example.org",
+        "ftp://x",
+        "api.github.com",
+        "https://",
+        "https://u:p@x",
+        "https://x?a=b",
+        "https://[x",
+    ],
+)
+def test_an_api_address_that_is_none_or_not_safe_for_the_token_is_refused(url):
+    with pytest.raises(InputError, match="GITHUB_API_URL"):
+        github.api_url_from_environment({"GITHUB_API_URL": url})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", "https://api.github.com"),
+        ("https://x/api/v3/", "https://x/api/v3"),
+        ("http://127.0.0.1:99", "http://127.0.0.1:99"),
+        ("http://[::1]:99", "http://[::1]:99"),
+    ],
+)
+def test_the_api_address_comes_from_the_environment(given, expected):
+    assert github.api_url_from_environment({"GITHUB_API_URL": given}) == expected
+
+
+def test_a_test_release_is_a_draft_and_a_prerelease_on_the_branch(hub, api):
+    release = api.create_test_release("exasol/s.l", branch="feature/x", title="My title")
+
+    ((method, path, headers, body),) = hub.asked
+    assert (release.id, release.url) == (77, "https://github.com/x")
+    assert (method, path) == ("POST", "/repos/exasol/s.l/releases")
+    assert headers["Authorization"] == f"Bearer {TOKEN}"
+    assert headers["Accept"] == "application/vnd.github+json"
+    assert headers["User-Agent"].startswith("exasol-ci-setup/")
+    assert body["tag_name"].startswith("test-release-")
+    del body["tag_name"], body["body"]
+    assert body == {"target_commitish": "feature/x", "name": "My title", "draft": True, "prerelease": True}
+
+
+def test_a_release_is_deleted(hub, api):
+    api.delete_release("exasol/s.l", 77)
+
+    assert [(method, path) for method, path, _, _ in hub.asked] == [("DELETE", "/repos/exasol/s.l/releases/77")]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "hint"),
+    [
+        (401, SetupError, "still valid"),
+        (403, SetupError, "must be allowed to write"),
+        (404, InputError, "name right"),
+        (422, InputError, "such a branch"),
+        (429, SetupError, "how often"),
+        (503, SetupError, "githubstatus"),
+        (418, SetupError, ""),
+    ],
+)
+def test_what_github_refuses_is_told_in_its_words_with_a_hint(hub, api, status, kind, hint):
+    answer = {"message": "Sorry", "errors": [{"field": "target_commitish", "code": "invalid"}, "and more"]}
+    hub.replies["POST /repos/exasol/s.l/releases"] = (status, {}, answer)
+
+    with pytest.raises(SetupError) as caught:
+        api.create_test_release("exasol/s.l", branch="x", title="y")
+
+    assert type(caught.value) is kind
+    assert f"Sorry: target_commitish invalid, and more (HTTP {status})" in caught.value.message
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[1]", b'"text"', b'{"errors": 5}'])
+def test_an_answer_that_makes_no_sense_is_an_error_and_no_traceback(hub, api, body):
+    for status in (201, 502):
+        hub.replies["POST /repos/exasol/s.l/releases"] = (status, {}, body)
+        with pytest.raises(SetupError, match="GitHub did not create a release"):
+            api.create_test_release("exasol/s.l", branch="x", title="y")
+
+
+def test_a_github_that_is_not_there_is_told_with_its_host():
+    with running() as hub:
+        url = hub.url
+
+    with pytest.raises(SetupError, match=r"could not be reached at 127\.0\.0\.1"):
+        Api(url, Token(TOKEN)).delete_release("exasol/s.l", 77)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_moved_repository_is_followed_with_method_and_body(hub, api, status):
+    hub.replies["POST /repos/old/name/releases"] = (status, {"Location": "/repositories/5/releases"}, None)
+    hub.replies["POST /repositories/5/releases"] = (201, {}, {"id": 5})
+
+    assert api.create_test_release("old/name", branch="x", title="y").id == 5
+    assert [body["name"] for _, _, _, body in hub.asked] == ["y", "y"]
+
+
+def test_a_redirect_to_another_host_is_not_followed_and_the_token_not_sent_there(hub, api):
+    with running() as elsewhere:
+        target = {"Location": f"{elsewhere.url}/repos/exasol/s.l/releases"}
+        hub.replies["POST /repos/exasol/s.l/releases"] = (307, target, None)
+
+        with pytest.raises(SetupError, match="redirects to another host"):
+            api.create_test_release("exasol/s.l", branch="x", title="y")
+
+        assert elsewhere.asked == []
+
+
+def test_a_circle_of_redirects_ends(hub, api):
+    hub.replies["POST /repos/a/b/releases"] = (307, {"Location": "/repos/a/b/releases"}, None)
+
+    with pytest.raises(SetupError, match="redirects more than"):
+        api.create_test_release("a/b", branch="x", title="y")
+
+
+def test_the_token_is_in_no_log_and_no_error(hub, api, caplog):
+    caplog.set_level(logging.DEBUG)
+    hub.replies["POST /repos/exasol/s.l/releases"] = (401, {}, {"message": "Bad credentials"})
+
+    with pytest.raises(SetupError) as caught:
+        api.create_test_release("exasol/s.l", branch="x", title="y")
+
+    assert TOKEN not in caplog.text
+    assert TOKEN not in f"{caught.value!r} {vars(caught.value)} {api!r} {caught.value.__cause__!r}"
