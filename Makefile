@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup test lint types demo bench golden clean
+.PHONY: help setup test test-engine lint types demo bench golden diagrams clean
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY)  ## Make .venv with the project and everything its tests need
 
@@ -20,6 +20,9 @@ $(READY): pyproject.toml
 
 test: $(READY)  ## Run all tests that this machine can run
 	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+test-engine: $(READY)  ## Run the tests that need a Docker engine, with one of their own (as root)
+	EXASOL_CI_SETUP_REQUIRE=engine .ci/engine $(BIN)/python -m pytest tests/engine $(PYTEST_ARGS)
 
 lint: $(READY)  ## Check style and format
 	$(BIN)/ruff check .
@@ -36,6 +39,10 @@ bench: $(READY)  ## Measure against other tools, side by side
 
 golden: $(READY)  ## Rewrite the golden files; read the diff before you commit it
 	$(BIN)/python -m pytest -q --update-golden
+
+diagrams: $(READY)  ## Draw release-flow.png and docs/diagrams/*.png again
+	$(BIN)/python -m pip install --quiet "pillow>=11"
+	$(BIN)/python docs/diagrams/draw.py
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import buildspecs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -103,6 +105,8 @@ def main() -> None:
             deployments(folder, env, rounds)
         finally:
             subprocess.run([*OURS, "sandbox", "stop"], env=env, check=True, capture_output=True)
+    print()
+    buildspecs.main()
     own = resource.getrusage(resource.RUSAGE_SELF)
     print(f"\n(the measuring process itself used {own.ru_utime + own.ru_stime:.1f} s)")
 

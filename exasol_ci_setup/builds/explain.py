@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from exasol_ci_setup.builds.model import Batch, Build, Phase
 
 _LINES: Final = 20
+# More are read, because what comes after the failure (post_build, the upload of artifacts) writes lines of its own.
+_LINES_READ: Final = 200
+_LONGEST_MESSAGE: Final = 300
 _WORDS: Final = {
     "FAILED": "failed",
     "FAULT": "failed by a fault of AWS's",
+    "CLIENT_ERROR": "failed by a mistake in its settings",
     "TIMED_OUT": "timed out",
     "STOPPED": "was stopped",
 }
@@ -40,7 +44,12 @@ class Failure:
 
     def __str__(self) -> str:
         where = f" in phase {self.phase}" if self.phase else ""
-        why = f": {self.message}" if self.message else ""
+        # A command of several lines is one line here; the record and the log have it as it is.
+        message = " ".join(self.message.replace("\\\n", " ").split())
+        if len(message) > _LONGEST_MESSAGE:
+            half = _LONGEST_MESSAGE // 2
+            message = f"{message[:half]} … {message[-half:]}"
+        why = f": {message}" if message else ""
         return f"{self.group or 'the batch'} {_WORDS.get(self.status, f'ended in {self.status}')}{where}{why}"
 
 
@@ -75,7 +84,7 @@ def explain(account: Account, batch: Batch) -> tuple[Failure, ...]:
         phase = _broken(batch.phases)
         return (Failure("", "", batch.status, phase.name if phase else batch.phase, phase.message if phase else ""),)
     try:
-        log = last_lines(account.client("logs"), failed[0], _LINES)
+        log = _up_to_the_failure(last_lines(account.client("logs"), failed[0], _LINES_READ))
     except SetupError as error:
         log = (f"(its log could not be read: {error})",)
     return tuple(_failure(build, log if build is failed[0] else ()) for build in failed)
@@ -103,6 +112,14 @@ def _failure(build: Build, log: tuple[str, ...]) -> Failure:
     )
 
 
+def _up_to_the_failure(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return the last lines up to where CodeBuild says that a phase failed, and its remark on that."""
+    failures = [number for number, line in enumerate(lines) if "Phase complete: " in line and "State: FAILED" in line]
+    end = failures[0] + 2 if failures else len(lines)
+    return tuple(lines[max(0, end - _LINES) : end])
+
+
 def _broken(phases: Sequence[Phase]) -> Phase | None:
-    """Return the first phase that went wrong, or None."""
-    return next((phase for phase in phases if phase.status in _WORDS and phase.name not in _WORDS), None)
+    """Return the first phase of the last attempt that went wrong, or None. A retry begins with SUBMITTED once more."""
+    begins = max((number for number, phase in enumerate(phases) if phase.name == "SUBMITTED"), default=0)
+    return next((phase for phase in phases[begins:] if phase.status in _WORDS and phase.name not in _WORDS), None)

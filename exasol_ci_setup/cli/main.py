@@ -41,6 +41,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     "Buildspecs": (
         ("generate-buildspec", "buildspecs", "Generate the buildspec files that build each push"),
         ("generate-release-buildspec", "buildspecs", "Generate the buildspec files that build releases"),
+        ("run-buildspec", "run_buildspec", "Run a build on this machine, in a container, as CodeBuild would"),
     ),
     "Builds": (
         ("start-ci-build", "builds", "Start a CI build of a branch and follow it"),

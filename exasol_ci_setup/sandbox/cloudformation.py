@@ -84,6 +84,7 @@ def _extend_actions(actions: dict[str, Action]) -> None:
     actions["ExecuteChangeSet"] = _executing_change_sets(actions["ExecuteChangeSet"])
     actions["CreateStack"] = _creating_stacks(actions["CreateStack"])
     actions["UpdateStack"] = _updating_stacks(actions["UpdateStack"])
+    actions["DeleteStack"] = _deleting_stacks(actions["DeleteStack"])
     actions["ListChangeSets"] = _listing_active_change_sets(actions["ListChangeSets"])
     actions["DescribeEvents"] = _describing_events(actions["DescribeEvents"])
     for name in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"):
@@ -296,5 +297,21 @@ def _listing_active_change_sets(inner: Action) -> Action:
         finally:
             for key, each in executed.items():
                 _change_sets[key] = each
+
+    return act
+
+
+def _deleting_stacks(inner: Action) -> Action:
+    """Delete a stack that is still being created too: what is under way stops, and what has been made goes."""
+
+    def act(parameters: Parameters) -> Reply:
+        stack = _stack(_value(parameters, "StackName"))
+        creating = stack is not None and stack["StackStatus"] == "CREATE_IN_PROGRESS"
+        under_way = deployment.operations_on(stack["StackId"]) if stack is not None and creating else []
+        reply = inner(parameters)
+        if reply[0] == 200:  # noqa: PLR2004
+            for task in under_way:
+                task.cancel()
+        return reply
 
     return act

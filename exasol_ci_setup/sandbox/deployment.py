@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import sys
 import uuid
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +35,19 @@ def is_running(stack: dict[str, Any]) -> bool:
 def an_operation_runs() -> bool:
     """Whether a stack is being worked on, in any account."""
     return any(is_running(stack) for stack in _store("_stacks").values())
+
+
+def operations_on(stack_id: str) -> list[asyncio.Task[Any]]:
+    """Return the tasks that work on a stack; one that is cancelled stops between two resources."""
+    found = []
+    for task in asyncio.all_tasks():
+        frame = getattr(task.get_coro(), "cr_frame", None)
+        if frame is None or "/services/cloudformation/" not in frame.f_code.co_filename.replace(os.sep, "/"):
+            continue
+        # The operation knows its stack by its id, or as the record that the change set is executed on.
+        if stack_id in {frame.f_locals.get("stack_id"), (frame.f_locals.get("stack") or {}).get("StackId")}:
+            found.append(task)
+    return found
 
 
 def end_interrupted_operations() -> None:

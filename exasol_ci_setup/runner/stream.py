@@ -1,0 +1,69 @@
+"""What comes out of the container, taken apart as it comes: the build's output, secrets hidden, and the agent's exit statuses."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+HIDDEN: Final = b"***"
+_SHORTEST_SECRET: Final = 4  # characters; hiding shorter ones, such as "x", would make the output unreadable
+_LONGEST_STATUS: Final = 4  # digits and the line break of an exit status
+
+
+class Splitter:
+    """Splits a stream of bytes, in whatever pieces it comes, into output and exit statuses.
+
+    `marker` begins the agent's lines; it must not occur in the output. Output is handed on at once, even if its line is not
+    finished yet; only what may be the beginning of a marker or of a secret is held back.
+    """
+
+    def __init__(self, marker: str, secrets: Iterable[str] = ()) -> None:
+        self._marker = marker.encode()
+        hidden = sorted(
+            (secret.encode(errors="surrogateescape") for secret in secrets if len(secret) >= _SHORTEST_SECRET),
+            key=lambda each: (-len(each), each),
+        )
+        self._needles = [self._marker, *hidden]
+        choices = [re.escape(self._marker) + rb"(?P<status>\d{1,3})\n", *map(re.escape, hidden)]
+        self._pattern = re.compile(b"|".join(choices))
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes | int]:
+        """Yield the output and the exit statuses that `data` completes."""
+        self._rest += data
+        yield from self._split(keep=True)
+
+    def end(self) -> Iterator[bytes | int]:
+        """Yield what was held back, as nothing more comes."""
+        yield from self._split(keep=False)
+
+    def _split(self, *, keep: bool) -> Iterator[bytes | int]:
+        text, at = self._rest, 0
+        end = len(text) - (self._unclear(text) if keep else 0)
+        for found in self._pattern.finditer(text):
+            if found.start() >= end:
+                break
+            if found.start() > at:
+                yield text[at : found.start()]
+            at = found.end()
+            status = found["status"]
+            yield HIDDEN if status is None else int(status)
+        end = max(at, end)
+        self._rest = text[end:]
+        if end > at:
+            yield text[at:end]
+
+    def _unclear(self, text: bytes) -> int:
+        """Return how many bytes at the end may be the beginning of something."""
+        begun = text.rfind(self._marker)
+        if begun >= 0 and 0 <= len(text) - begun - len(self._marker) < _LONGEST_STATUS and b"\n" not in text[begun:]:
+            return len(text) - begun
+        longest = max(len(needle) for needle in self._needles) - 1
+        for size in range(min(longest, len(text)), 0, -1):
+            tail = text[-size:]
+            if any(len(needle) > size and needle.startswith(tail) for needle in self._needles):
+                return size
+        return 0

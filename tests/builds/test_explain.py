@@ -1,0 +1,78 @@
+"""Which build is named as the cause, in which words, and with which end of its log."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup.builds.explain import Failure, explain
+from exasol_ci_setup.builds.read import Reader
+from tests.builds.cloud import BEGIN, ID, Cloud, Job
+
+
+def explained(answers, clock, *jobs, **batch):
+    Cloud(answers, clock, *jobs, status="FAILED", **batch)
+    clock.sleep(100)
+    return explain(answers.account, Reader(answers.account.client("codebuild"), ID).look())
+
+
+def test_the_end_of_a_log_is_where_the_phase_failed_and_not_what_came_after_it(answers, clock):
+    lines = [f"building {number}" for number in range(30)]
+    failed = ["[Container] Phase complete: BUILD State: FAILED", "[Container] Phase context status code: X Message: no"]
+    after = [f"[Container] cleaning {number}" for number in range(50)]
+
+    (failure,) = explained(answers, clock, Job("one", status="FAILED", lines=[*lines, *failed, *after]))
+
+    assert failure.log == tuple([*lines, *failed][-20:])
+
+
+def test_a_log_without_such_a_line_is_shown_to_its_end(answers, clock):
+    (failure,) = explained(answers, clock, Job("one", status="TIMED_OUT", lines=[str(number) for number in range(50)]))
+
+    assert failure.log[-1] == "49"
+    assert len(failure.log) == 20
+
+
+def test_a_command_of_several_lines_is_told_on_one():
+    failure = Failure(
+        "one",
+        "p:1",
+        "FAILED",
+        "BUILD",
+        "Error while executing command: make \\\n  --all \\\n  x. Reason: exit status 2",
+    )
+
+    assert (
+        str(failure) == "one failed in phase BUILD: Error while executing command: make --all x. Reason: exit status 2"
+    )
+
+
+def test_a_very_long_message_keeps_its_beginning_and_its_end():
+    told = str(Failure("one", "p:1", "FAILED", "BUILD", f"begins {'x' * 1000} ends"))
+
+    assert "begins" in told
+    assert told.endswith("ends")
+    assert len(told) < 400
+
+
+def test_of_a_batch_that_was_retried_the_last_attempt_is_explained(answers, clock):
+    def phase(name, status, message):
+        return {"phaseType": name, "phaseStatus": status, "startTime": BEGIN, "contexts": [{"message": message}]}
+
+    phases = [
+        phase("SUBMITTED", "SUCCEEDED", ""),
+        phase("DOWNLOAD_BATCHSPEC", "FAILED", "the first time"),
+        phase("SUBMITTED", "SUCCEEDED", ""),
+        phase("DOWNLOAD_BATCHSPEC", "FAILED", "the second time"),
+    ]
+
+    (failure,) = explained(answers, clock, phases=phases)
+
+    assert (failure.phase, failure.message) == ("DOWNLOAD_BATCHSPEC", "the second time")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("CLIENT_ERROR", "failed by a mistake in its settings"), ("NEW_STATUS", "ended in NEW_STATUS")],
+)
+def test_every_status_has_words(status, words):
+    assert words in str(Failure("", "", status))

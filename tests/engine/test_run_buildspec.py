@@ -1,0 +1,318 @@
+"""`run-buildspec` with a real engine, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.engine.conftest import listed
+
+pytestmark = pytest.mark.engine
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=30)
+
+
+class Repository:
+    """A directory with a buildspec, and runs of the program in it."""
+
+    def __init__(self, folder: Path, image: str) -> None:
+        self.folder, self.image = folder, image
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "exasol_ci_setup", *arguments]
+
+    def program(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def build(self, spec: object, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        text = spec if isinstance(spec, str) else yaml.safe_dump(spec, allow_unicode=True)
+        (self.folder / "build.yaml").write_text(text, encoding="utf-8")
+        return self.program("run-buildspec", "build.yaml", "--image", self.image, *arguments, **environment)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, image: str, containers: list[str]):
+    yield Repository(tmp_path, image)
+    assert listed() == containers, "a container was left behind"
+
+
+def spec(*commands: str, **more: object) -> dict[str, object]:
+    return {"version": "0.2", "phases": {"build": {"commands": list(commands)}}, **more}
+
+
+@pytest.fixture
+def generated(repository: Repository) -> Callable[..., Repository]:
+    """A repository with two flavors and generated buildspecs, whose build command is this one."""
+
+    def generate(build_command: str, *options: str) -> Repository:
+        for name in ("python-3.10", "r-4"):
+            (repository.folder / "flavors" / name).mkdir(parents=True)
+            (repository.folder / "flavors" / name / "flavor").write_text(name, encoding="utf-8")
+        ran = repository.program(
+            "generate-buildspec",
+            *("--flavor-root-path", "flavors", "--install-command", "true", "--build-command", build_command, *options),
+        )
+        assert ran.returncode == 0, ran.stderr
+        return repository
+
+    return generate
+
+
+STUB = 'mkdir -p .build_output/jobs/logs; echo "built $FLAVOR" | tee .build_output/jobs/logs/log; exit $STATUS'
+LOGIN = {"DOCKER_USER": "me", "DOCKER_PASSWORD": "sesame-open"}
+
+
+def test_a_generated_build_runs_and_its_artifacts_are_collected(generated):
+    repository = generated(STUB)
+
+    ran = repository.program(
+        "run-buildspec", "--flavor", "python-3.10", "--image", repository.image, "--env", "STATUS=0", **LOGIN
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert "built python-3.10" in ran.stdout
+    assert "docker login --username me --password-stdin" in ran.stdout
+    (folder,) = (repository.folder / ".run-buildspec" / "build_python_310").iterdir()
+    assert folder.name.startswith("build_output_2")
+    assert (folder / "jobs" / "logs" / "log").read_text() == "built python-3.10\n"
+    assert not (repository.folder / ".build_output").exists(), "the build worked on the source itself"
+    assert "sesame-open" not in ran.stdout + ran.stderr
+
+
+def test_a_generated_build_that_fails_ends_with_6_naming_phase_and_status_and_keeps_its_artifacts(generated):
+    repository = generated(STUB)
+
+    ran = repository.program(
+        "run-buildspec",
+        "--flavor",
+        "r-4",
+        "--image",
+        repository.image,
+        "--env",
+        "STATUS=9",
+        "--output",
+        "json",
+        **LOGIN,
+    )
+
+    assert ran.returncode == 6
+    records = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [(each["phase"], each["status"]) for each in records if each["type"] == "phase"] == [
+        ("install", "SUCCEEDED"),
+        ("pre_build", "SUCCEEDED"),
+        ("build", "FAILED"),
+    ]
+    assert "built r-4" in [each["message"] for each in records if each["type"] == "log"]
+    (artifacts,) = [each for each in records if each["type"] == "artifacts"]
+    assert "jobs/logs/log" in artifacts["files"]
+    assert records[-1]["code"] == "build-failed"
+    assert "build build_r_4 failed in phase build" in records[-1]["message"]
+    assert "exit status 9" in records[-1]["message"]
+
+
+def test_of_a_build_of_several_flavors_the_one_that_was_asked_for_runs(generated):
+    repository = generated('echo "built $FLAVOR"', "--flavors-per-build", "2")
+
+    ran = repository.program("run-buildspec", "--flavor", "r-4", "--image", repository.image, **LOGIN)
+
+    assert "built r-4" in ran.stdout
+    assert "built python-3.10" not in ran.stdout
+
+
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=20))
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_commands_and_values_reach_the_shell_unchanged(repository, pairs):
+    quoted = ["'" + text.replace("'", "'\\''") + "'" for _, text in pairs]
+    commands = [f"printf '%s\\0%s\\0' \"$V{number}\" {text}" for number, text in enumerate(quoted)]
+    # YAML has letters of its own for line breaks, which a file cannot hold unchanged; JSON's escapes are YAML, too.
+    text = json.dumps(spec(*commands, env={"variables": {f"V{n}": value for n, (value, _) in enumerate(pairs)}}))
+
+    ran = repository.build(text)
+
+    assert ran.returncode == 0, ran.stderr
+    # After each command that did not end its line, one is ended.
+    assert ran.stdout == "".join(f"{value}\0{text}\0\n" for value, text in pairs)
+
+
+def test_variables_and_directory_are_carried_from_phase_to_phase(repository):
+    ran = repository.build(
+        {
+            "version": "0.2",
+            "env": {"shell": "bash", "exported-variables": ["OUT", "TOKEN"], "secrets-manager": {"TOKEN": "t"}},
+            "phases": {
+                "install": {"commands": ["cd /tmp", "list=(a b)"]},
+                "pre_build": {"commands": ['OUT="$PWD ${BASH_VERSION:+bash}"']},
+                "build": {"commands": ['echo "out: $OUT, token: $TOKEN"', 'cd "$CODEBUILD_SRC_DIR" && ls']},
+            },
+        },
+        TOKEN="sesame-open",
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == "out: /tmp bash, token: ***\nbuild.yaml\n"
+    assert "exported OUT=/tmp bash" in ran.stderr
+    assert "exported TOKEN=***" in ran.stderr
+
+
+def test_after_a_failed_build_post_build_runs_and_knows(repository):
+    ran = repository.build(
+        {
+            "version": "0.2",
+            "phases": {
+                "build": {"commands": ["false", "echo never"], "finally": ["echo finally"]},
+                "post_build": {"commands": ['echo "succeeding: $CODEBUILD_BUILD_SUCCEEDING"']},
+            },
+        }
+    )
+
+    assert ran.returncode == 6
+    assert ran.stdout == "finally\nsucceeding: 0\n"
+
+
+def test_what_runs_in_the_background_does_not_keep_the_build_from_ending(repository):
+    ran = repository.build(spec("sleep 1000 &", "(while sleep 0.1; do echo tick; done) &", "echo done"))
+
+    assert ran.returncode == 0, ran.stderr
+    assert "done\n" in ran.stdout
+
+
+def test_artifacts_that_are_not_there_fail_the_build(repository):
+    ran = repository.build(spec("true", artifacts={"files": ["none/*"]}))
+
+    assert ran.returncode == 6
+    assert "its artifacts cannot be kept: there is no /codebuild/output/src/src/none" in ran.stderr
+
+
+def test_links_become_files_secondary_artifacts_get_folders_and_an_earlier_run_is_replaced(repository):
+    build = spec(
+        "mkdir -p out/bin; echo run > out/bin/tool; chmod +x out/bin/tool; ln -s tool out/bin/link",
+        "ln -s /etc/passwd out/escape; echo log > a.log",
+        artifacts={
+            "files": ["**/*"],
+            "base-directory": "$WHERE",
+            "secondary-artifacts": {"logs": {"files": ["*.log"], "name": "../../logs-$(echo 1)"}},
+        },
+        env={"variables": {"WHERE": "out"}},
+    )
+    folder = repository.folder / "kept"
+    repository.build(build, "--artifacts-dir", "kept")
+    (folder / "build" / "artifacts" / "old").write_text("old")
+
+    ran = repository.build(build, "--artifacts-dir", "kept")
+
+    assert ran.returncode == 0, ran.stderr
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == [
+        ".gitignore",
+        "build/artifacts/bin/link",
+        "build/artifacts/bin/tool",
+        "build/logs-1/a.log",
+    ]
+    assert not (folder / "build/artifacts/bin/link").is_symlink()
+    assert (folder / "build/artifacts/bin/tool").stat().st_mode & 0o111
+
+
+def test_the_build_gets_a_copy_with_everything_that_is_not_committed(repository):
+    (repository.folder / ".hidden").write_text("h")
+    (repository.folder / "link").symlink_to(".hidden")
+    (repository.folder / "tool").write_text("#!/bin/sh\necho tool\n")
+    (repository.folder / "tool").chmod(0o755)
+
+    ran = repository.build(spec("ls -A", "./tool", "cat link", "rm -rf .hidden; echo new > made"))
+
+    assert ran.stdout == ".hidden\nbuild.yaml\nlink\ntool\ntool\nh\n"
+    assert (repository.folder / ".hidden").exists()
+    assert not (repository.folder / "made").exists()
+
+
+def test_where_a_privileged_container_is_not_permitted_it_runs_without_and_says_so(repository):
+    ran = repository.build(spec("echo ran"), "--privileged")
+
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == "ran\n"
+
+
+def test_an_image_that_cannot_be_had_is_an_error(repository):
+    ran = repository.build(spec("true"), "--image", "localhost:1/none:none")
+
+    assert ran.returncode == 1
+    assert "image localhost:1/none:none cannot be had" in ran.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_takes_its_container_along(repository, number):
+    (repository.folder / "build.yaml").write_text(yaml.safe_dump(spec("echo begun", "sleep 1000")))
+    process = subprocess.Popen(
+        repository.command("run-buildspec", "build.yaml", "--image", repository.image),
+        cwd=repository.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+
+    process.send_signal(number)
+    _, said = process.communicate()
+
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
+
+
+def test_a_container_that_is_stopped_from_outside_is_an_error_not_a_failed_build(repository):
+    (repository.folder / "build.yaml").write_text(yaml.safe_dump(spec("echo begun", "sleep 1000")))
+    process = subprocess.Popen(
+        repository.command("run-buildspec", "build.yaml", "--image", repository.image),
+        cwd=repository.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+
+    subprocess.run(["docker", "kill", *listed()], check=True, capture_output=True)
+    _, said = process.communicate()
+
+    assert process.returncode == 1
+    assert "the container ended before the build did" in said
+
+
+def test_when_the_program_is_killed_the_container_goes_after_the_command_under_way(repository):
+    (repository.folder / "build.yaml").write_text(yaml.safe_dump(spec("echo begun; sleep 1", "sleep 1000")))
+    process = subprocess.Popen(
+        repository.command("run-buildspec", "build.yaml", "--image", repository.image),
+        cwd=repository.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+
+    process.kill()
+    process.communicate()
+
+    deadline = time.monotonic() + 30
+    while listed() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not listed()
