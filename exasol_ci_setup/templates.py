@@ -16,7 +16,7 @@ import yaml
 from exasol_ci_setup.errors import InputError, TemplateRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from exasol_ci_setup.constructs.base import Construct
 
@@ -52,7 +52,7 @@ def render(construct: Construct) -> Template:
     Raises InputError if a value cannot stand in a template: it holds a lone surrogate, or a dynamic reference of its own.
     A mistake in the template itself, such as an unknown name, raises jinja2's or Python's own error.
     """
-    body = _environment().get_template(construct.template).render(construct=construct)
+    body = _cloudformation().get_template(construct.template).render(construct=construct)
     return Template(name=construct.template.removesuffix(".j2"), body=body)
 
 
@@ -119,18 +119,27 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(template_directory() / "cloudformation"),
+def environment(folder: str, finalizer: Callable[[object], str] = finalize) -> jinja2.Environment:
+    """Return the Jinja environment for the templates in `folder`, such as ``cloudformation``.
+
+    Undefined names are errors, and every interpolated value goes through `finalizer`.
+    """
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template_directory() / folder),
         autoescape=False,  # noqa: S701 - the output is YAML, and `finalize` escapes every value for it
         undefined=jinja2.StrictUndefined,
-        finalize=finalize,
+        finalize=finalizer,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals["secret_reference"] = secret_reference
-    return environment
+
+
+@cache
+def _cloudformation() -> jinja2.Environment:
+    cloudformation = environment("cloudformation")
+    cloudformation.globals["secret_reference"] = secret_reference
+    return cloudformation
 
 
 class _TemplateLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final, Literal
 
-import jinja2
 from pydantic import TypeAdapter, ValidationError
 
 from exasol_ci_setup import templates
@@ -18,6 +17,8 @@ from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import jinja2
 
 BATCH_FILE: Final = "buildspec.yaml"
 """The file that a CodeBuild project of this tool's stacks starts from: the builds of a batch."""
@@ -118,14 +119,6 @@ def _finalize(value: object) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates.template_directory() / "buildspec"),
-        autoescape=False,  # noqa: S701 - the output is YAML, and `finalize` escapes every value for it
-        undefined=jinja2.StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates.environment("buildspec", _finalize)
     environment.filters["block"] = _block
     return environment

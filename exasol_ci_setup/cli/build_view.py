@@ -9,29 +9,26 @@ import click
 
 from exasol_ci_setup.builds.model import IN_PROGRESS, PENDING
 from exasol_ci_setup.cli import show
+from exasol_ci_setup.cli.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
-    from types import TracebackType
 
-    from rich.live import Live
     from rich.table import Table
     from rich.text import Text
-    from typing_extensions import Self
 
     from exasol_ci_setup.builds.explain import Failure
     from exasol_ci_setup.builds.logs import LogLine
     from exasol_ci_setup.builds.model import Batch, Build
     from exasol_ci_setup.cli.output import Output
 
-_QUIET: Final = 30.0  # seconds without a line after which a CI system, or a person, starts to wonder
 _COLOURS: Final = {"SUCCEEDED": "green", IN_PROGRESS: "yellow", PENDING: "bright_black"}
 _SYMBOLS: Final = {"green": ("✓", "+"), "red": ("✗", "!"), "yellow": ("…", " ")}
 _MOST_NAMES: Final = 5
 
 
-class BuildView:
+class BuildView(View):
     """Shows a batch while it is open as a context manager.
 
     In a terminal it is a table on stderr, one row a build, with its phase and the time it has taken; without one a line for each
@@ -40,31 +37,10 @@ class BuildView:
     """
 
     def __init__(self, output: Output, *, clock: Callable[[], float] = time.monotonic, log_only: bool = False) -> None:
-        self._output = output
-        self._clock = clock
+        super().__init__(output, clock=clock, in_place=not log_only)
         self._log_only = log_only
         self._batch: Batch | None = None
-        self._batch_seen = self._started = self._last_line = self._last_tick = clock()
-        self._noted = ""
-        self._live: Live | None = None
-
-    def __enter__(self) -> Self:
-        self._started = self._last_line = self._last_tick = self._clock()
-        if self._output.format == "text" and self._output.live and not self._log_only:
-            self._live = self._new_live()
-            self._live.start()
-            self._output.divert(self._above)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            # The last picture stays, so it may be longer than the screen.
-            self._live.vertical_overflow = "visible"
-            live, self._live = self._live, None
-            self._output.divert(None)
-            live.stop()
+        self._batch_seen = clock()
 
     def show(self, batch: Batch) -> None:
         """Show the batch as it is now."""
@@ -87,33 +63,12 @@ class BuildView:
         elif self._output.format == "text":
             self._output.say(log_line(line))
 
-    def note(self, message: str) -> None:
-        """Say something else, once for as long as it stays the same."""
-        if message != self._noted:
-            self._noted = message
-            self._say(show.clean(message))
-
-    def tick(self, now: float | None = None) -> None:
-        """Say that time goes by, `now` being the clock's seconds; to be called at each poll.
-
-        The next call is taken to come as long after this one as this came after the last, so that no silence lasts longer
-        than 30 s.
-        """
-        now = self._clock() if now is None else now
-        step, self._last_tick = now - self._last_tick, now
-        if self._live is None and now + step - self._last_line > _QUIET:
-            running = [build for build in self._batch.builds if build.status == IN_PROGRESS] if self._batch else []
-            names = [
-                f"{build.group} ({build.phase})" if build.phase else build.group for build in running[:_MOST_NAMES]
-            ]
-            more = [f"{len(running) - _MOST_NAMES} more"] if len(running) > _MOST_NAMES else []
-            line = f"still {self._batch.status if self._batch else 'waiting'} after {show.duration(self._elapsed())}"
-            self._say(show.clean(f"{line}: {', '.join(names + more)}" if running else line))
-            self._last_line = now
-
-    def _say(self, line: str) -> None:
-        self._output.say(line)
-        self._last_line = self._clock()
+    def _progress(self) -> str:
+        running = [build for build in self._batch.builds if build.status == IN_PROGRESS] if self._batch else []
+        names = [f"{build.group} ({build.phase})" if build.phase else build.group for build in running[:_MOST_NAMES]]
+        more = [f"{len(running) - _MOST_NAMES} more"] if len(running) > _MOST_NAMES else []
+        line = f"still {self._batch.status if self._batch else 'waiting'} after {show.duration(self._elapsed())}"
+        return f"{line}: {', '.join(names + more)}" if running else line
 
     def _line(self, build: Build) -> str:
         status = click.style(f"{show.clean(build.status):<11}", fg=colour(build.status))
@@ -135,28 +90,7 @@ class BuildView:
         known = (as_of - thing.started).total_seconds() if as_of else 0.0
         return max(known, 0.0) + self._clock() - self._batch_seen
 
-    def _above(self, line: str) -> None:
-        """Print a line that is not of the table, so that it stands above it."""
-        from rich.text import Text
-
-        if self._live is not None:
-            self._live.console.print(Text.from_ansi(line), soft_wrap=True)
-
-    def _new_live(self) -> Live:
-        from rich.console import Console
-        from rich.live import Live
-
-        console = Console(stderr=True, no_color=not self._output.colour, highlight=False)
-        # Neither stream is captured: stdout is data, and `Output` hands over what it writes to stderr.
-        return Live(
-            get_renderable=self._table,
-            console=console,
-            refresh_per_second=4,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-
-    def _table(self) -> Table:
+    def _draw(self) -> Table:
         from rich.table import Table
         from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""The view of an operation under way: a table that is updated in place in a terminal, plain lines or records elsewhere."""
+"""The view of an operation on a stack: a table that is updated in place in a terminal, plain lines or records elsewhere."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.cli import show
+from exasol_ci_setup.cli.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
-    from types import TracebackType
 
-    from rich.live import Live
     from rich.table import Table
-    from typing_extensions import Self
 
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.stacks.model import Event
 
-_QUIET: Final = 30.0  # seconds without a line after which a CI system, or a person, starts to wonder
 _SYMBOLS: Final = {"green": "✓", "red": "✗", "yellow": "…"}
 
 
@@ -51,7 +48,7 @@ class _Row:
             self.reason = event.reason
 
 
-class EventView:
+class EventView(View):
     """Shows the events of one stack and those nested in it, while it is open as a context manager.
 
     In a terminal it is a table on stderr, one row a resource, with the time each has taken; without one a line for each event,
@@ -59,34 +56,13 @@ class EventView:
     """
 
     def __init__(self, output: Output, stack_name: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._output = output
+        super().__init__(output, clock=clock)
         self._stack_name = stack_name
-        self._clock = clock
         self._rows: dict[tuple[str, str], _Row] = {}
         self._status = ""
-        self._noted = ""
         self._first_at: datetime | None = None
         self._last_at: datetime | None = None
-        self._last_at_seen = self._started = self._last_line = self._last_tick = clock()
-        self._live: Live | None = None
-
-    def __enter__(self) -> Self:
-        self._started = self._last_line = self._last_tick = self._clock()
-        if self._output.format == "text" and self._output.live:
-            self._live = self._new_live()
-            self._live.start()
-            self._output.divert(self._above)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            # The last picture stays, so it may be longer than the screen.
-            self._live.vertical_overflow = "visible"
-            live, self._live = self._live, None
-            self._output.divert(None)
-            live.stop()
+        self._last_at_seen = clock()
 
     def event(self, event: Event) -> None:
         """Show one event."""
@@ -96,26 +72,10 @@ class EventView:
             self._output.say(show.event(event, root=self._stack_name))
         self._last_line = self._clock()
 
-    def note(self, message: str) -> None:
-        """Say something that is not an event, once for as long as it stays the same."""
-        if message != self._noted:
-            self._noted = message
-            self._output.say(show.clean(message))
-            self._last_line = self._clock()
-
-    def tick(self, now: float | None = None) -> None:
-        """Say that time goes by, `now` being the clock's seconds; to be called at each poll.
-
-        The next call is taken to come as long after this one as this came after the last, so that no silence lasts longer
-        than 30 s.
-        """
-        now = self._clock() if now is None else now
-        step, self._last_tick = now - self._last_tick, now
-        if self._live is None and now + step - self._last_line > _QUIET:
-            running = ", ".join(row.logical_id for row in self._rows.values() if row.is_running)
-            line = f"still {self._status or 'waiting'} after {show.duration(self._elapsed())}"
-            self._output.say(show.clean(f"{line}: {running}" if running else line))
-            self._last_line = now
+    def _progress(self) -> str:
+        running = ", ".join(row.logical_id for row in self._rows.values() if row.is_running)
+        line = f"still {self._status or 'waiting'} after {show.duration(self._elapsed())}"
+        return f"{line}: {running}" if running else line
 
     def _remember(self, event: Event) -> None:
         self._first_at = self._first_at or event.at
@@ -141,28 +101,7 @@ class EventView:
             return self._clock() - self._started
         return (self._last_at - since).total_seconds() + self._clock() - self._last_at_seen
 
-    def _above(self, line: str) -> None:
-        """Print a line that is not of the table, so that it stands above it."""
-        from rich.text import Text
-
-        if self._live is not None:
-            self._live.console.print(Text.from_ansi(line), soft_wrap=True)
-
-    def _new_live(self) -> Live:
-        from rich.console import Console
-        from rich.live import Live
-
-        console = Console(stderr=True, no_color=not self._output.colour, highlight=False)
-        # Neither stream is captured: stdout is data, and `Output` hands over what it writes to stderr.
-        return Live(
-            get_renderable=self._table,
-            console=console,
-            refresh_per_second=4,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-
-    def _table(self) -> Table:
+    def _draw(self) -> Table:
         from rich.table import Table
         from rich.text import Text
 

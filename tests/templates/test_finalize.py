@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.templates import _environment, finalize, secret_reference
+from exasol_ci_setup.templates import environment, finalize, secret_reference
 
 LOADERS = [yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)]
 WORDS = ["", " ", "null", "true", "1.0", "2012-10-17", "!Sub x", "${AWS::Region}", "{{ x }}", "{% x", "a: b", "- x"]
@@ -64,12 +64,12 @@ def test_the_representation_of_an_object_never_leaks_into_a_template(value):
 
 def test_an_unknown_name_is_an_error_and_not_empty_text():
     with pytest.raises(jinja2.UndefinedError, match="nothing"):
-        _environment().from_string("a: {{ nothing }}").render()
+        environment("cloudformation").from_string("a: {{ nothing }}").render()
 
 
 def test_an_unknown_name_in_a_condition_is_an_error_too():
     with pytest.raises(jinja2.UndefinedError, match="nothing"):
-        _environment().from_string("{% if nothing %}a{% endif %}").render()
+        environment("cloudformation").from_string("{% if nothing %}a{% endif %}").render()
 
 
 def test_only_a_secret_reference_passes_as_a_reference():
