@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -87,7 +88,7 @@ def event(event: Event, *, root: str = "") -> str:
     if root and event.stack_name != root:
         name = f"{clean(event.stack_name)}/{name}"
     status = click.style(f"{clean(event.status):<20}", fg=status_colour(event.status))
-    line = f"{event.at:%H:%M:%S}  {status}  {name:<20}  {clean(event.type)}"
+    line = f"{utc(event.at):%H:%M:%S}  {status}  {name:<20}  {clean(event.type)}"
     return f"{line}  {clean(event.reason)}" if event.reason else line
 
 
@@ -128,7 +129,7 @@ def stacks(stacks: Iterable[Stack]) -> list[str]:
         (
             item.name,
             item.status,
-            f"{item.updated or item.created:%Y-%m-%d %H:%M}" if item.updated or item.created else "",
+            _moment(item.updated or item.created, seconds=False),
             item.description,
         )
         for item in stacks
@@ -143,8 +144,8 @@ def status(stack: Stack) -> list[str]:
     told = {
         "reason": stack.reason,
         "description": stack.description,
-        "created": f"{stack.created:%Y-%m-%d %H:%M:%S} UTC" if stack.created else "",
-        "updated": f"{stack.updated:%Y-%m-%d %H:%M:%S} UTC" if stack.updated else "",
+        "created": _moment(stack.created),
+        "updated": _moment(stack.updated),
         "protected": "yes" if stack.termination_protection else "no",
         "role": stack.role_arn,
     }
@@ -168,6 +169,17 @@ def status_colour(status: str) -> str:
     if status.endswith("_COMPLETE"):
         return "green"
     return "yellow" if status.endswith("_IN_PROGRESS") else "bright_black"
+
+
+def utc(moment: datetime) -> datetime:
+    """Return a time in UTC, whatever zone botocore gave it."""
+    return moment.astimezone(timezone.utc)
+
+
+def _moment(moment: datetime | None, *, seconds: bool = True) -> str:
+    if moment is None:
+        return ""
+    return f"{utc(moment):%Y-%m-%d %H:%M:%S} UTC" if seconds else f"{utc(moment):%Y-%m-%d %H:%M}"
 
 
 def _is_harmless(letter: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -363,3 +363,12 @@ def test_nothing_that_is_shown_can_command_the_terminal(plan, event, stack, diag
     for line in lines:
         shown = unstyled(line)
         assert shown == show.clean(shown)
+
+
+def test_times_are_told_in_utc_whatever_zone_they_came_in():
+    tokyo = timezone(timedelta(hours=9))
+    moment = datetime(2026, 11, 21, 8, 15, tzinfo=tokyo)
+    stack = Stack("Slc", "id", "CREATE_COMPLETE", created=moment)
+
+    assert "2026-11-20 23:15" in show.stacks([stack])[1]
+    assert any("2026-11-20 23:15:00 UTC" in line for line in show.status(stack))
