@@ -44,7 +44,7 @@ def platform_and_python(
     if python < _OLDEST_PYTHON:
         return PLATFORM.problem(message, f"use Python {'.'.join(map(str, _OLDEST_PYTHON))} or newer")
     if system not in _SYSTEMS:
-        return PLATFORM.warning(message, "this tool is tested on Linux and macOS only; on Windows, use WSL")
+        return PLATFORM.warning(message, "this tool is made for Linux and macOS; on Windows, use WSL")
     return PLATFORM.ok(message)
 
 
