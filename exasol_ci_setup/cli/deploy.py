@@ -24,9 +24,9 @@ def _deploy(session: Session, kind: type[Construct], values: dict[str, Any]) -> 
 
 
 @click.command("deploy-ci-build")
-@common_options
-@engine_options
 @construct_options(CiBuild)
+@engine_options
+@common_options
 def deploy_ci_build(session: Session, **values: Any) -> None:
     """Deploy the stack that builds each push to a repository.
 
@@ -37,9 +37,9 @@ def deploy_ci_build(session: Session, **values: Any) -> None:
 
 
 @click.command("deploy-release-build")
-@common_options
-@engine_options
 @construct_options(ReleaseBuild)
+@engine_options
+@common_options
 def deploy_release_build(session: Session, **values: Any) -> None:
     """Deploy the stack that builds a repository's releases.
 
@@ -49,9 +49,9 @@ def deploy_release_build(session: Session, **values: Any) -> None:
 
 
 @click.command("deploy-source-credentials")
-@common_options
-@engine_options
 @construct_options(SourceCredentials)
+@engine_options
+@common_options
 def deploy_source_credentials(session: Session, **values: Any) -> None:
     """Deploy the stack with CodeBuild's access to GitHub.
 

@@ -59,27 +59,27 @@ def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
 
 
 @diff.command("ci-build")
-@common_options
-@_exit_code_option
 @construct_options(CiBuild)
+@_exit_code_option
+@common_options
 def ci_build(session: Session, **values: Any) -> None:
     """Compare the template of a CI stack."""
     _diff(session, CiBuild, values)
 
 
 @diff.command("release-build")
-@common_options
-@_exit_code_option
 @construct_options(ReleaseBuild)
+@_exit_code_option
+@common_options
 def release_build(session: Session, **values: Any) -> None:
     """Compare the template of a release stack."""
     _diff(session, ReleaseBuild, values)
 
 
 @diff.command("source-credentials")
-@common_options
-@_exit_code_option
 @construct_options(SourceCredentials)
+@_exit_code_option
+@common_options
 def source_credentials(session: Session, **values: Any) -> None:
     """Compare the template of the source-credentials stack."""
     _diff(session, SourceCredentials, values)

@@ -18,7 +18,6 @@ _COLOURS: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
 @click.command("health")
-@common_options
 @click.option(
     "--docker-secret",
     metavar="NAME",
@@ -26,6 +25,7 @@ _COLOURS: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
     show_default=True,
     help="Secret with the keys User and AccessToken, with which builds log in to Docker.",
 )
+@common_options
 def health(session: Session, docker_secret: str) -> None:
     """Check this machine and the AWS account for what the other commands need.
 

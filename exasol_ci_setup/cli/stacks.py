@@ -34,8 +34,8 @@ def list_(session: Session) -> None:
 
 
 @click.command("status")
-@common_options
 @click.argument("names", type=STACK, metavar="[STACK]...", nargs=-1)
+@common_options
 def status(session: Session, names: tuple[str, ...]) -> None:
     """Show the state of stacks.
 
@@ -52,7 +52,6 @@ def status(session: Session, names: tuple[str, ...]) -> None:
 
 
 @click.command("outputs")
-@common_options
 @click.argument("name", type=STACK, metavar="STACK")
 @click.option(
     "--format",
@@ -62,6 +61,7 @@ def status(session: Session, names: tuple[str, ...]) -> None:
     show_default=True,
     help="How they are written; env: lines that a shell can source.",
 )
+@common_options
 def outputs(session: Session, name: str, style: str) -> None:
     """Print a stack's outputs."""
     from exasol_ci_setup.cli import report
@@ -72,8 +72,8 @@ def outputs(session: Session, name: str, style: str) -> None:
 
 
 @click.command("watch")
-@common_options
 @click.argument("name", type=STACK, metavar="STACK")
+@common_options
 def watch(session: Session, name: str) -> None:
     """Follow the operation under way on a stack.
 
@@ -116,7 +116,6 @@ def watch(session: Session, name: str) -> None:
 
 
 @click.command("delete")
-@common_options
 @click.argument("name", type=STACK, metavar="STACK")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would go, and delete nothing.")
@@ -128,6 +127,7 @@ def watch(session: Session, name: str) -> None:
     help="Leave this resource standing, if the deletion failed because of it; may be repeated.",
 )
 @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation acts in.")
+@common_options
 def delete(session: Session, name: str, **values: Any) -> None:
     """Delete a stack that this tool made.
 

@@ -66,9 +66,9 @@ def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -
 
 
 @click.command("validate-ci-build")
-@common_options
-@_options
 @construct_options(CiBuild)
+@_options
+@common_options
 def validate_ci_build(session: Session, **values: Any) -> None:
     """Check the template of a CI stack.
 
@@ -78,9 +78,9 @@ def validate_ci_build(session: Session, **values: Any) -> None:
 
 
 @click.command("validate-release-build")
-@common_options
-@_options
 @construct_options(ReleaseBuild)
+@_options
+@common_options
 def validate_release_build(session: Session, **values: Any) -> None:
     """Check the template of a release stack.
 
@@ -90,9 +90,9 @@ def validate_release_build(session: Session, **values: Any) -> None:
 
 
 @click.command("validate-source-credentials")
-@common_options
-@_options
 @construct_options(SourceCredentials)
+@_options
+@common_options
 def validate_source_credentials(session: Session, **values: Any) -> None:
     """Check the template of the source-credentials stack.
 
