@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.errors import (
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from exasol_ci_setup.clock import Clock
     from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Request, Stack
+
+
+_MINUTE: Final = 60
 
 
 class Outcome(str, Enum):
@@ -272,7 +275,14 @@ def _end_in_time(
 ) -> Stack:
     """End an operation whose time is up. Return the stack if it was done at the last moment, else raise TimedOut."""
     name = request.name
-    limit = f"{(options.timeout or 0) / 60:g} min"
+    seconds = options.timeout or 0
+    limit = f"{seconds / 60:g} min" if seconds >= _MINUTE else f"{seconds:g} s"
+    if not following.has_begun:
+        raise TimedOut(
+            f"AWS did not begin with stack {name} within {limit}; it may still do so",
+            hint=f"`exasol-ci-setup watch {name}` looks on",
+            stack_name=name,
+        )
     if creating and request.on_failure == "keep":
         raise TimedOut(
             f"stack {name} was not created within {limit}; AWS goes on with it",

@@ -125,7 +125,7 @@ class Following:
                 ended = None
             else:
                 stack = state.get(self._cfn, self.stack_id)
-                ended = None if state.is_busy(stack) or not self._has_begun(stack) else stack
+                ended = None if state.is_busy(stack) or not self._require_beginning(stack) else stack
                 if ended is not None and self.status != ended.status:
                     # The stack's last event came between the page of events and the status.
                     self._show_fresh()
@@ -141,12 +141,17 @@ class Following:
         self._failing_since = None
         return ended
 
-    def _has_begun(self, stack: Stack) -> bool:
+    @property
+    def has_begun(self) -> bool:
+        """Whether AWS has begun with the operation, as far as its events tell."""
+        return self._after is None or any(event.is_stack and event.status in _OPENING for event in self.events)
+
+    def _require_beginning(self, stack: Stack) -> bool:
         """Return whether a stack that is not busy is so because the operation has ended, and not because it is still to begin.
 
         Raises StackError if it does not begin within five minutes.
         """
-        if self._after is None or any(event.is_stack and event.status in _OPENING for event in self.events):
+        if self.has_begun:
             return True
         if self._clock.now() - self._since > _LONGEST_START:
             raise StackError(

@@ -768,21 +768,29 @@ def test_ctrl_c_inside_the_execution_says_that_aws_goes_on(answers, clock):
 
 
 def test_a_creation_that_is_done_at_the_last_moment_is_not_deleted(answers, clock):
-    Aws(answers, new=True, events=[[("CREATE_IN_PROGRESS", "Slc")], *[[]] * 5, [("CREATE_COMPLETE", "Slc")]])
-    states = iter(["CREATE_IN_PROGRESS"])
-    aws_says = lambda _params: stack_in(next(states, "CREATE_COMPLETE"))  # noqa: E731
+    aws = Aws(answers, new=True, events=[[("CREATE_IN_PROGRESS", "Slc")]])
 
-    def execute(_params):
-        answers.on("cloudformation", "DescribeStacks", aws_says)
-        return {}
+    # The events are late, so that the stack is seen to be done only when its time is up.
+    def execute(params):
+        answers.on("cloudformation", "DescribeStacks", stack_in("CREATE_COMPLETE"))
+        return aws.execute(params)
 
-    answers.on("cloudformation", "DescribeStackEvents", {"StackEvents": []})
     answers.on("cloudformation", "ExecuteChangeSet", execute)
 
-    result = run(answers, clock, options=Options(timeout=30))
+    result = run(answers, clock, options=Options(timeout=2))
 
     assert result.stack.status == "CREATE_COMPLETE"
     assert "DeleteStack" not in operations(answers)
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_an_operation_that_has_not_begun_in_time_is_left_alone(answers, clock, new):
+    Aws(answers, events=[], new=new)
+
+    with pytest.raises(TimedOut, match="did not begin"):
+        run(answers, clock, options=Options(timeout=5))
+
+    assert not {"DeleteStack", "CancelUpdateStack"} & set(operations(answers))
 
 
 def test_protection_that_may_not_be_set_does_not_hide_that_the_stack_is_deployed(answers, clock):
