@@ -114,6 +114,7 @@ class Program(click.Group):
             session.output.error(Interrupted("interrupted"))
             code = Interrupted.exit_code
         except SetupError as error:
+            error.hint = session.completed(error.hint)
             session.output.error(error)
             code = error.exit_code
         if session.output.has_failed:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
+import re
+import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -18,6 +21,11 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.cli.output import Output
 
+SANDBOX_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX"
+# A command of this program in backquotes, of those that talk to AWS and do not have these options yet.
+_COMMAND: Final = re.compile(
+    r"`(exasol-ci-setup (?!sandbox\b|generate-|run-buildspec\b)(?![^`]*--(?:sandbox|region|aws-profile)\b)[^`]+)`"
+)
 _LEVELS = {"normal": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 
 
@@ -37,6 +45,20 @@ class Session:
         from exasol_ci_setup.cli.output import Output
 
         return Output("json" if self.output_format == "json" else "text")
+
+    def completed(self, text: str) -> str:
+        """Return `text` with the options for AWS that this run was given added to the commands in it.
+
+        A hint such as "`exasol-ci-setup watch Slc` looks on" has to lead to where the stack is.
+        """
+        given = [
+            *(["--aws-profile", self.profile] if self.profile else []),
+            *(["--region", self.region] if self.region else []),
+            *(["--sandbox"] if self.sandbox and not os.environ.get(SANDBOX_VARIABLE) else []),
+        ]
+        if not given:
+            return text
+        return _COMMAND.sub(lambda found: f"`{found[1]} {shlex.join(given)}`", text)
 
     @cached_property
     def account(self) -> Account:
@@ -83,7 +105,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 sandbox_option = click.option(
     "--sandbox",
     is_flag=True,
-    envvar="EXASOL_CI_SETUP_SANDBOX",
+    envvar=SANDBOX_VARIABLE,
     expose_value=False,
     is_eager=True,
     callback=_into_session("sandbox"),

@@ -1,0 +1,48 @@
+"""What follows from the options that all commands share."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup.cli.session import Session
+
+
+@pytest.mark.parametrize(
+    ("session", "told"),
+    [
+        (Session(), "`exasol-ci-setup watch Slc` looks on"),
+        (Session(sandbox=True), "`exasol-ci-setup watch Slc --sandbox` looks on"),
+        (
+            Session(profile="my profile", region="eu-west-1"),
+            "`exasol-ci-setup watch Slc --aws-profile 'my profile' --region eu-west-1` looks on",
+        ),
+    ],
+)
+def test_a_command_in_a_hint_gets_the_options_that_lead_to_the_same_account(session, told):
+    assert session.completed("`exasol-ci-setup watch Slc` looks on") == told
+
+
+def test_what_the_environment_says_need_not_be_typed(monkeypatch):
+    monkeypatch.setenv("EXASOL_CI_SETUP_SANDBOX", "1")
+
+    assert Session(sandbox=True).completed("`exasol-ci-setup watch Slc`") == "`exasol-ci-setup watch Slc`"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`aws cloudformation delete-stack`",
+        "`exasol-ci-setup sandbox start`",
+        "`exasol-ci-setup generate-buildspec`",
+        "`exasol-ci-setup watch Slc --region eu-central-1`",
+        "give --region",
+    ],
+)
+def test_other_commands_stay_as_they_are(text):
+    assert Session(sandbox=True, region="eu-west-1").completed(text) == text
+
+
+def test_a_hint_leads_to_where_the_stack_is(here):
+    ran = here("status", "Nowhere", "--region", "eu-central-1")
+
+    assert "`exasol-ci-setup list --region eu-central-1`" in ran.stderr
