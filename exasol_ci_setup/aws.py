@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Account", "BotoCoreError", "ClientError", "boundary", "connect", "error_code", "is_passing", "translate"]
 
+_LOG = logging.getLogger(__name__)
+
 # Ten attempts of botocore's "standard" mode: exponential backoff with jitter up to 20 s, which outlasts the minute that
 # CloudFormation's throttling takes to let go (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).
 _ATTEMPTS = 10
@@ -170,6 +172,7 @@ def connect(
             session = boto3.Session(profile_name=profile, region_name=region)
         else:
             session = boto3.Session(*access_key, region_name=region, botocore_session=_without_configuration())
+        session.events.register("before-call", _log_call)
         session.events.register("before-parse", _require_aws)
         found = region or session.region_name
     if not found:
@@ -188,6 +191,11 @@ def _without_configuration() -> botocore.session.Session:
     return botocore.session.Session(
         {"profile": (None, None, None, None), "config_file": nowhere, "credentials_file": nowhere}
     )
+
+
+def _log_call(model: Any, **_: object) -> None:
+    """Log which operation is called, and nothing of what is in the request."""
+    _LOG.debug("%s %s", model.service_model.service_name, model.name)
 
 
 def _require_aws(response_dict: dict[str, Any], **_: object) -> None:
@@ -331,5 +339,5 @@ def boundary() -> Iterator[None]:
         translated = translate(error)
         if translated is None:  # pragma: no cover - translate knows both classes
             raise
-        logging.getLogger(__name__).debug("translated from %s", type(error).__name__, exc_info=error)
+        _LOG.debug("translated from %s", type(error).__name__, exc_info=error)
         raise translated from error

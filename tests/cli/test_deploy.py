@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -239,12 +240,15 @@ def test_a_stack_may_have_another_name(here):
     assert "stack SlcCIBuild is deployed" in ran.stderr
 
 
-def test_no_secret_is_written_anywhere(here):
+def test_no_secret_is_written_anywhere(here, live):
     ran = here(*CREDENTIALS, "--yes", "--log-level", "debug", "--output", "json")
 
     assert ran.code == 0
-    for secret in ("dummy-token", "dummy-access-token"):
+    values = json.loads(live.client("secretsmanager").get_secret_value(SecretId="github")["SecretString"])
+    assert set(values) == {"user", "token"}
+    for secret in values.values():
         assert secret not in ran.stdout + ran.stderr
+    assert "cloudformation CreateChangeSet" in ran.stderr
 
 
 def in_a_terminal(arguments, answer, environment):
