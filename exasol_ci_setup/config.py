@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -15,6 +16,8 @@ _SHAPE: Final[dict[str, Any]] = {
     "build": {"ignore": {"paths": list}, "base_branch": str},
     "release": {"timeout_in_minutes": int},
 }
+# Thirty-one days: far longer than any build may take, and no overflow when it becomes a time-out in seconds.
+_LONGEST_TIMEOUT: Final = 31 * 24 * 60
 _TYPES: Final = {dict: "an object", list: "a list", str: "text", int: "a whole number"}
 
 
@@ -49,23 +52,25 @@ class Config:
     absent: tuple[str, ...] = ()
 
 
-def load(path: Path) -> Config:
+def load(path: Path, *, check_paths: bool = True) -> Config:
     """Read the file at `path`, in which every key may be left out.
 
-    Ignored paths are looked for from the working directory, which is the repository's root. Raises InputError naming the file,
-    and the line or the key: it cannot be read, is no JSON, has an unknown key or a key twice, a value of the wrong type, or an
-    ignored path that does not exist or that no changed file could ever match.
+    Ignored paths are looked for from the working directory, which is the repository's root; without `check_paths` they are taken
+    as they are. Raises InputError naming the file, and the line or the key: it cannot be read, is no JSON, has an unknown key or
+    a key twice, a value of the wrong type or a time that is too short or too long, or an ignored path that does not exist or that
+    no changed file could ever match.
     """
     data = _parsed(path)
     _check(path, "", data, _SHAPE)
     build, release = data.get("build", {}), data.get("release", {})
     paths = tuple(build.get("ignore", {}).get("paths", ()))
-    for number, each in enumerate(paths):
+    for number, each in enumerate(paths if check_paths else ()):
         _check_ignored(path, f"build.ignore.paths[{number}]", each)
     if build.get("base_branch") == "":
         raise _refused(path, "build.base_branch", "it is empty")
-    if release.get("timeout_in_minutes", 1) < 1:
-        raise _refused(path, "release.timeout_in_minutes", f"use 1 or more, not {release['timeout_in_minutes']}")
+    if not 1 <= (minutes := release.get("timeout_in_minutes", 1)) <= _LONGEST_TIMEOUT:
+        rule = "use 1 or more" if minutes < 1 else f"use at most {_LONGEST_TIMEOUT}, which is 31 days"
+        raise _refused(path, "release.timeout_in_minutes", f"{rule}, not {str(minutes)[:20]}")
     return Config(
         build=Build(ignore=Ignore(paths), base_branch=build.get("base_branch")),
         release=Release(release.get("timeout_in_minutes")),
@@ -75,6 +80,9 @@ def load(path: Path) -> Config:
 
 def _parsed(path: Path) -> Any:
     try:
+        if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
+            # Reading a pipe that nobody writes to would never end.
+            raise InputError(f"the config file {path} cannot be read: it is not a regular file")
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(

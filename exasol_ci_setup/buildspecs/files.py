@@ -47,9 +47,16 @@ class GeneratedFile:
 def from_root(path: Path, what: str) -> str:
     """Return `path` as a POSIX path relative to the working directory, which is the repository's root.
 
-    Raises InputError if it lies outside; `what` is what the message calls it.
+    Raises InputError if it lies outside, or has a backslash in it; `what` is what the message calls it.
     """
-    root = Path.cwd()
+    if "\\" in str(path):
+        raise InputError(f"{what} {path} has a backslash in it", hint="write / between directories")
+    try:
+        root = Path.cwd()
+    except OSError as error:
+        raise InputError(
+            f"the working directory cannot be read: {error.strerror}", hint="run the command in the repository's root"
+        ) from None
     # The second way is for a path that reaches the working directory by another name, through a symbolic link.
     for candidate, base in ((Path(os.path.abspath(path)), root), (path.resolve(), root.resolve())):  # noqa: PTH100 - links stay as they are
         with contextlib.suppress(ValueError):
@@ -102,6 +109,9 @@ def _fill(path: Path, content: bytes, mode: int | None) -> None:
 
 def _found(path: Path) -> bytes | None:
     try:
+        if stat.S_ISFIFO(path.stat().st_mode):
+            # Reading it would wait for somebody to write.
+            raise InputError(f"{path} cannot be read: it is a pipe", hint="give another --output-path")
         return path.read_bytes()
     except FileNotFoundError:
         return None

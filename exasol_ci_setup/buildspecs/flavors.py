@@ -26,6 +26,7 @@ _LONGEST_IDENTIFIER: Final = 127
 
 # Likewise: "EnvironmentVariable should be at most 4096 characters" (https://github.com/wolfeidau/buildkite-serverless-agent/issues/35).
 _LONGEST_VARIABLE: Final = 4096
+_VARIABLE_RULE: Final = f"CodeBuild takes at most {_LONGEST_VARIABLE} characters in the variable that names them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +85,44 @@ def build_groups(
     identifiers = [identifier(name) for name in names]
     count = -(-len(names) // flavors_per_build)
     if count > batch_limit:
-        raise _too_many(len(names), count, flavors_per_build, batch_limit)
+        raise _too_many(names, count, flavors_per_build, batch_limit)
     if flavors_per_build == 1:
         _check_unique(names, identifiers)
         return tuple(BuildGroup(each, (name,)) for each, name in zip(identifiers, names, strict=True))
     width = len(str(count))
-    groups: list[BuildGroup] = []
-    for number in range(count):
-        # A slice of the sorted names: as a rule, flavors that share most of their layers come to lie in one build.
-        own = tuple(names[number * len(names) // count : (number + 1) * len(names) // count])
-        if len(" ".join(own)) > _LONGEST_VARIABLE:
-            raise InputError(
-                f"{len(own)} flavors are too many for one build: CodeBuild takes at most {_LONGEST_VARIABLE} characters in the"
-                " variable that names them",
-                hint="give a lower --flavors-per-build",
-            )
-        groups.append(BuildGroup(f"build_group_{number + 1:0{width}}", own))
-    return tuple(groups)
+    shares = _shares(names, count)
+    if not _fit(shares):
+        raise InputError(
+            f"{max(map(len, shares))} flavors are too many for one build: {_VARIABLE_RULE}",
+            hint=_way_out(names, batch_limit, flavors_per_build - 1),
+        )
+    return tuple(BuildGroup(f"build_group_{number:0{width}}", own) for number, own in enumerate(shares, start=1))
+
+
+def _shares(names: Sequence[str], count: int) -> list[tuple[str, ...]]:
+    # Slices of the sorted names: as a rule, flavors that share most of their layers come to lie in one build.
+    return [tuple(names[number * len(names) // count : (number + 1) * len(names) // count]) for number in range(count)]
+
+
+def _fit(shares: Iterable[Sequence[str]]) -> bool:
+    return all(len(" ".join(own)) <= _LONGEST_VARIABLE for own in shares)
+
+
+def _way_out(names: Sequence[str], limit: int, most: int) -> str:
+    """Return which options would be accepted, with at most `most` flavors in one build."""
+    for each in range(most, 0, -1):
+        count = -(-len(names) // each)
+        if each == 1 or _fit(_shares(names, count)):
+            if count <= limit:
+                return f"build fewer flavors in each build: --flavors-per-build {each}"
+            return f"deploy the stack with --batch-limit {count} or more, and give the same one here, with --flavors-per-build {each}"
+    return ""
 
 
 def _directories(root: Path) -> list[str]:
     try:
         with os.scandir(root) as entries:
-            return [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+            return [entry.name for entry in entries if not entry.name.startswith(".") and _is_directory(entry)]
     except FileNotFoundError:
         problem = "does not exist"
     except NotADirectoryError:
@@ -114,6 +130,17 @@ def _directories(root: Path) -> list[str]:
     except (OSError, ValueError) as error:
         problem = f"cannot be read: {getattr(error, 'strerror', None) or error}"
     raise InputError(f"the flavor root path {root} {problem}")
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        # Such as a link that leads to itself, of which nobody can say whether it is a flavor.
+        raise InputError(
+            f"the flavor root path {os.path.dirname(entry.path)} has an entry {entry.name!a} that cannot be read: {error.strerror}",  # noqa: PTH120 - as it was given
+            hint="remove it",
+        ) from None
 
 
 def _check_unique(names: Sequence[str], identifiers: Sequence[str]) -> None:
@@ -132,11 +159,15 @@ def _check_unique(names: Sequence[str], identifiers: Sequence[str]) -> None:
         )
 
 
-def _too_many(flavors: int, builds: int, flavors_per_build: int, limit: int) -> InputError:
+def _too_many(names: Sequence[str], builds: int, flavors_per_build: int, limit: int) -> InputError:
+    flavors = len(names)
+    needed = -(-flavors // limit)
     grouped = f" in {builds} builds of at most {flavors_per_build}" if flavors_per_build > 1 else ""
     return InputError(
         f"{flavors} flavors{grouped} are too many for one batch: it may have at most {limit} builds"
         " (BatchRestrictions.MaximumBuildsAllowed of the CodeBuild project)",
-        hint=f"build several flavors one after the other in each build: --flavors-per-build {-(-flavors // limit)}\n"
-        "or, if the stack was deployed with a higher --batch-limit, give the same one here",
+        hint=f"build several flavors one after the other in each build: --flavors-per-build {needed}\n"
+        "or, if the stack was deployed with a higher --batch-limit, give the same one here"
+        if _fit(_shares(names, -(-flavors // needed)))
+        else f"in groups they are still too many: {_VARIABLE_RULE}\n{_way_out(names, limit, needed - 1)}",
     )

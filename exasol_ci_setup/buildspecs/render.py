@@ -29,7 +29,8 @@ BUILD_FILE: Final = "build_buildspec.yaml"
 DEFAULT_PYTHON_VERSION: Final = "3.10"
 DEFAULT_DOCKER_SECRET: Final = "Dockerhub"  # noqa: S105 - the name of a secret, not a secret
 
-_PYTHON_VERSION: Final = re.compile(r"[0-9]+(\.([0-9]+|x)){0,2}|latest")
+_PYTHON_VERSION: Final = re.compile(r"[0-9]+(\.([0-9]+|x)){0,2}|latest|none")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # A block's text is taken by YAML as it stands, but for line breaks of other kinds and what it does not print.
 _PLAIN_LINES: Final = re.compile(r"(?! )[\x20-\x7e]+(\n[\x20-\x7e]*)*")
 
@@ -40,9 +41,11 @@ class Options:
 
     `output_path` and `config_file` are POSIX paths relative to the repository's root. `build_command` is shell code that builds
     the flavor ``$FLAVOR``; None means the public package exasol_script_languages_container_ci. `install_commands` take the place
-    of the set-up of Poetry. `batch_limit` is the most builds of a batch; what the stack was deployed with.
+    of the set-up of Poetry. `batch_limit` is the most builds of a batch; what the stack was deployed with. The `python_version`
+    ``none`` leaves the choice to the image, which AWS asks for if it is not one of its own.
 
-    Raises InputError for an empty command, a number below 1, and what cannot be a secret's name or a version of Python.
+    Raises InputError for an empty command or path, text that is not Unicode, a number below 1, and what cannot be a secret's name
+    or a version of Python.
     """
 
     kind: Literal["ci", "release"]
@@ -59,12 +62,20 @@ class Options:
         for option, number in (("flavors-per-build", self.flavors_per_build), ("batch-limit", self.batch_limit)):
             if number < 1:
                 raise InputError(f"--{option} {number} is not acceptable: use 1 or more")
-        for option, commands in (("build", (self.build_command,)), ("install", self.install_commands)):
-            if any(command is not None and not command.strip() for command in commands):
-                raise InputError(f"--{option}-command is empty")
+        texts = [
+            ("output-path", self.output_path),
+            ("config-file", self.config_file),
+            ("build-command", self.build_command),
+            *(("install-command", command) for command in self.install_commands),
+        ]
+        for option, text in texts:
+            if text is not None and not text.strip():
+                raise InputError(f"--{option} is empty")
+            if text is not None and _SURROGATE.search(text):
+                raise InputError(f"--{option} {text!a} is not acceptable: it is not valid UTF-8")
         if not _PYTHON_VERSION.fullmatch(self.python_version):
             raise InputError(
-                f"--python-version {self.python_version!a} is not acceptable: use a version such as 3.10, 3.x or latest"
+                f"--python-version {self.python_version!a} is not acceptable: use a version such as 3.10, 3.x or latest, or none"
             )
         try:
             TypeAdapter(SecretName).validate_python(self.docker_secret)
@@ -103,8 +114,9 @@ class _Block(str):
 
 
 def _block(text: str, indentation: int) -> str:
-    """`text` as a literal block below a list's item, since a person can read that; quoted if no block can hold it."""
-    text = text.rstrip("\n")
+    """Return `text` as a literal block below a list's item, since a person can read that; quoted if no block can hold it."""
+    # A carriage return would be a part of the last word on its line.
+    text = text.replace("\r\n", "\n").rstrip("\n")
     if not _PLAIN_LINES.fullmatch(text):
         return text
     if "\n" not in text:

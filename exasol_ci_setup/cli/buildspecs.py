@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
+class _GivenPath(click.Path):
+    """A path; no text at all, which Python takes for the working directory, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return `value` as a path."""
+        if value == "":
+            self.fail("it is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def _options(output_path: str) -> Callable[[F], F]:
     def add(command: F) -> F:
         for option in (
@@ -26,7 +36,7 @@ def _options(output_path: str) -> Callable[[F], F]:
             click.option(
                 "--python-version",
                 metavar="VERSION",
-                help="Python of the builds, as CodeBuild's image has it.  [default: 3.10]",
+                help="Python of the builds, as CodeBuild's image has it; none for an image of your own.  [default: 3.10]",
             ),
             click.option(
                 "--docker-secret",
@@ -64,13 +74,13 @@ def _options(output_path: str) -> Callable[[F], F]:
             ),
             click.option(
                 "--config-file",
-                type=click.Path(path_type=Path),
+                type=_GivenPath(path_type=Path),
                 metavar="PATH",
                 help="JSON file with the repository's build configuration, which builds read too.",
             ),
             click.option(
                 "--output-path",
-                type=click.Path(path_type=Path),
+                type=_GivenPath(path_type=Path),
                 metavar="PATH",
                 default=output_path,
                 show_default=True,
@@ -79,7 +89,7 @@ def _options(output_path: str) -> Callable[[F], F]:
             click.option(
                 "--flavor-root-path",
                 "flavor_root_paths",
-                type=click.Path(path_type=Path),
+                type=_GivenPath(path_type=Path),
                 metavar="PATH",
                 multiple=True,
                 required=True,

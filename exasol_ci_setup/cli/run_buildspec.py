@@ -214,11 +214,11 @@ class _View:
 
 def _tell(output: Output, outcome: Outcome, build: BatchBuild | None) -> None:
     """Tell what the build left behind, and raise BuildFailed if it failed."""
-    from exasol_ci_setup.cli import records
+    from exasol_ci_setup.cli import records, show
     from exasol_ci_setup.errors import BuildFailed
 
     for name, value in outcome.exported.items():
-        output.say(f"exported {name}={value}")
+        output.say(f"exported {name}={show.clean(value)}")
     for kept in outcome.kept:
         if not kept.problem:
             _tell_kept(output, kept)
@@ -240,8 +240,10 @@ def _tell(output: Output, outcome: Outcome, build: BatchBuild | None) -> None:
 
 
 def _tell_kept(output: Output, kept: Kept) -> None:
+    from exasol_ci_setup.cli import show
+
     count = f"{len(kept.files)} file{'' if len(kept.files) == 1 else 's'}"
-    output.say(f"artifacts: {count} in {kept.folder}")
+    output.say(f"artifacts: {count} in {show.clean(str(kept.folder))}")
     output.record({"type": "artifacts", "identifier": kept.identifier, "folder": kept.folder, "files": kept.files})
 
 

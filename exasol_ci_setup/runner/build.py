@@ -9,13 +9,13 @@ import shutil
 import tarfile
 import tempfile
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import IO, TYPE_CHECKING, Final, Protocol
 
 from exasol_ci_setup.errors import EngineError, InputError, SetupError
 from exasol_ci_setup.runner import artifacts, phases, script
 from exasol_ci_setup.runner.engine import NotPermitted
 from exasol_ci_setup.runner.phases import Observer
-from exasol_ci_setup.runner.stream import Splitter
+from exasol_ci_setup.runner.stream import Splitter, hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,11 +82,15 @@ class ArtifactsFolder:
     def __init__(self, root: Path, build: str) -> None:
         """Name the folder; nothing is made yet. Raises InputError if `root` is in use for something else."""
         self.root, self.path = root, root / build
-        if root.exists() and not (root.is_dir() and (not any(root.iterdir()) or self._mark.is_file())):
+        hint = "name another folder with --artifacts-dir"
+        try:
+            usable = not root.exists() or (root.is_dir() and (not any(root.iterdir()) or self._mark.is_file()))
+        except (OSError, ValueError) as error:
             raise InputError(
-                f"{root} is not empty and was not made by run-buildspec",
-                hint="name another folder with --artifacts-dir",
-            )
+                f"{root} cannot be used for artifacts: {getattr(error, 'strerror', None) or error}", hint=hint
+            ) from None
+        if not usable:
+            raise InputError(f"{root} is not empty and was not made by run-buildspec", hint=hint)
 
     @property
     def _mark(self) -> Path:
@@ -97,11 +101,13 @@ class ArtifactsFolder:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._mark.write_text(_OURS, encoding="utf-8")
-            if self.path.exists():
+            if self.path.is_symlink() or self.path.is_file():
+                self.path.unlink()
+            elif self.path.exists():
                 shutil.rmtree(self.path)
             self.path.mkdir()
         except OSError as error:
-            raise SetupError(f"{self.path} cannot be made: {error.strerror}") from None
+            raise SetupError(f"{self.path} cannot be made: {error.strerror or error}") from None
 
 
 def run(engine: Engine, job: Job, watcher: Watcher) -> Outcome:
@@ -132,15 +138,20 @@ def _run(engine: Engine, job: Job, watcher: Watcher) -> Outcome:
             orders = _Orders(conversation, Splitter(marker, job.secrets), watcher)
             results = phases.run(job.spec, lambda command, fine: orders.give(f"script-{command.number}", fine), watcher)
             orders.give(script.EVALUATION, all(result.failure is None for result in results))
-            answers = _answers(container)
+            try:
+                answers = _answers(container, len(_expressions(job.spec)) + len(job.spec.exported))
+            except EngineError:
+                if all(result.failure is None for result in results):
+                    raise
+                # How the build failed says more.
+                return Outcome(results)
             spec = _evaluated(job.spec, answers)
             kept = tuple(_keep(container, each, job.folder.path) for each in spec.artifacts)
     exported = dict(zip(spec.exported, answers[len(answers) - len(spec.exported) :], strict=True))
-    hidden = {secret for secret in job.secrets if secret}
     return Outcome(
         results,
         {
-            name: "***" if value in hidden or name in spec.secrets else value
+            name: "***" if name in spec.secrets else hidden(value, job.secrets)
             for name, value in exported.items()
             if not name.startswith(_OWN_VARIABLES)
         },
@@ -238,7 +249,7 @@ def _evaluated(spec: Buildspec, answers: list[str]) -> Buildspec:
     return replace(spec, artifacts=tuple(expanded(each) for each in spec.artifacts))
 
 
-def _answers(container: Container) -> list[str]:
+def _answers(container: Container, count: int) -> list[str]:
     with tempfile.TemporaryFile() as file:
         found = container.get(script.ANSWERS, file)
         file.seek(0)
@@ -246,7 +257,9 @@ def _answers(container: Container) -> list[str]:
             with tarfile.open(fileobj=file) as archive:
                 for member in archive:
                     if (content := archive.extractfile(member)) is not None:
-                        return content.read().decode(errors="replace").split(script.SEPARATOR)[:-1]
+                        answers = content.read().decode(errors="replace").split(script.SEPARATOR)[:-1]
+                        if len(answers) == count:
+                            return answers
     raise EngineError(
         "the build left no trace of its variables behind",
         hint="is a path or name of the artifacts no valid text for a shell, or did a command remove /codebuild/output/tmp?",
@@ -257,7 +270,7 @@ def _keep(container: Container, artifact: Artifact, folder: Path) -> Kept:
     """Copy one set of artifacts out of the container."""
     target = folder / (_harmless(artifact.name) or artifact.identifier or "artifacts")
     root = artifacts.root(artifact)
-    with tempfile.TemporaryFile(dir=folder) as file:
+    with _temporary(folder) as file:
         if not container.get(root, file):
             return Kept(artifact.identifier, target, problem=f"there is no {root}")
         file.seek(0)
@@ -275,6 +288,13 @@ def _keep(container: Container, artifact: Artifact, folder: Path) -> Kept:
     return Kept(artifact.identifier, target, files)
 
 
+def _temporary(folder: Path) -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile(dir=folder)
+    except OSError as error:
+        raise SetupError(f"artifacts cannot be written: {folder}: {error.strerror}") from None
+
+
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, name: str) -> bool:
     """Write a file of an archive to `target`/`name`; a link becomes what it leads to. Return whether there was anything to write."""
     # The archive holds what a build made; no name of it may lead out of the folder.
@@ -283,7 +303,7 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, na
         return False
     try:
         content = archive.extractfile(member)
-    except KeyError:  # a link that leads out of the archive
+    except (KeyError, RecursionError):  # a link that leads out of the archive, or to itself
         return False
     if content is None:
         return False

@@ -110,6 +110,12 @@ class Document:
             raise InputError(f"{path} is no valid YAML: it has half a letter, as \\ud800 is") from None
         except RecursionError:
             raise InputError(f"{path} is no valid YAML: it is nested too deeply") from None
+        except (ValueError, OverflowError):  # PyYAML's own slip
+            raise InputError(f"{path} is no valid YAML: it has an escaped letter beyond \\U0010FFFF") from None
+        if _has_nul(data):
+            raise InputError(
+                f"{path} is no buildspec: it holds the letter NUL, which no variable, path or command of a shell can hold"
+            )
         if not isinstance(data, Mapping):
             raise InputError(
                 f"{path} is no buildspec: {_kind(data)} where a mapping with `version` and `phases` belongs"
@@ -339,6 +345,14 @@ def _joined(data: Any) -> Any:
     if isinstance(data, Mapping):
         return {_joined(key): _joined(value) for key, value in data.items()}
     return data
+
+
+def _has_nul(data: Any) -> bool:
+    if isinstance(data, str):
+        return "\0" in data
+    if isinstance(data, Mapping):
+        return any(_has_nul(each) for pair in data.items() for each in pair)
+    return isinstance(data, list) and any(map(_has_nul, data))
 
 
 def _kind(value: object) -> str:

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import threading
 from typing import IO, TYPE_CHECKING, Final
 
@@ -41,6 +42,10 @@ class Engine:
         except subprocess.TimeoutExpired:
             raise EngineUnavailable(
                 f"the Docker engine did not answer within {_PATIENCE:g} s", hint="try: docker version"
+            ) from None
+        except OSError as error:
+            raise EngineUnavailable(
+                f"{program} cannot be run: {error.strerror}", hint="install Docker: https://docs.docker.com/get-docker/"
             ) from None
         if asked.returncode or not asked.stdout.strip():
             raise EngineUnavailable(
@@ -83,15 +88,15 @@ class Engine:
         # The name is ours, so that it can be removed although an interruption kept us from learning its id.
         name = f"exasol-ci-setup-{secrets.token_hex(6)}"
         try:
-            made = self._run(
-                *("create", "--rm", "--interactive", "--name", name, "--user", "0", "--workdir", "/"),
+            status, said = _uninterrupted(
+                *(self._program, "create", "--rm", "--interactive", "--name", name, "--user", "0", "--workdir", "/"),
                 *("--entrypoint", "/bin/sh", *options, "--", image, *arguments),
             )
-            if made.returncode:
-                raise EngineError(f"no container can be made of {image}: {_reason(made.stderr)}")
+            if status:
+                raise EngineError(f"no container can be made of {image}: {_reason(said)}")
             yield Container(self._program, name)
         finally:
-            self._run("rm", "--force", "--volumes", name)
+            _uninterrupted(self._program, "rm", "--force", "--volumes", name)
 
     def _run(self, *arguments: str, patience: float | None = None) -> subprocess.CompletedProcess[bytes]:
         return _run(self._program, *arguments, patience=patience)
@@ -227,6 +232,32 @@ def _run(program: str, *arguments: str, patience: float | None = None) -> subpro
         check=False,
         start_new_session=True,
     )
+
+
+def _uninterrupted(*command: str) -> tuple[int, bytes]:
+    """Run a command and return its exit status and what it said on stderr; an interruption is raised when it has ended.
+
+    Whoever is asked to make a container makes it, although the one who asked is gone; it could then be made after it was removed.
+    """
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(  # noqa: S603 - docker, with arguments of ours
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True
+        )
+        interruption: KeyboardInterrupt | None = None
+        patience: float | None = None
+        while True:
+            try:
+                status = process.wait(patience)
+                break
+            except KeyboardInterrupt as raised:
+                interruption, patience = raised, _PATIENCE
+            except subprocess.TimeoutExpired:
+                # An engine that hangs must not keep us from ending.
+                process.kill()
+        if interruption is not None:
+            raise interruption
+        said.seek(0)
+        return status, said.read()
 
 
 def _reason(said: bytes) -> str:

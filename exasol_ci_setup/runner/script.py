@@ -44,7 +44,7 @@ def agent(shell: str, marker: str) -> str:
 while read -r script succeeding; do
     (
         IFS= read -r directory <{WORK}/directory
-        cd -- "$directory" || exit 1
+        [ "$script" = {EVALUATION} ] || cd -- "$directory" || exit 1
         exec {shell} {WORK}/"$script" "$succeeding"
     ) </dev/null 2>&1
     printf '%s%d\\n' {quoted(marker)} "$?"

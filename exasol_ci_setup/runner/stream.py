@@ -13,6 +13,16 @@ _SHORTEST_SECRET: Final = 4  # characters; hiding shorter ones, such as "x", wou
 _LONGEST_STATUS: Final = 4  # digits and the line break of an exit status
 
 
+def hidden(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` with every secret in it hidden; short ones only where they are all of it."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if text == secret and secret:
+            return HIDDEN.decode()
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, HIDDEN.decode())
+    return text
+
+
 class Splitter:
     """Splits a stream of bytes, in whatever pieces it comes, into output and exit statuses.
 

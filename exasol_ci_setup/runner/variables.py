@@ -34,7 +34,8 @@ def given(assignments: Iterable[str], files: Iterable[Path], own: Mapping[str, s
     found: dict[str, str] = {}
     for path in files:
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            # Not splitlines: a value may hold what Unicode takes for a line break.
+            lines = [line.removesuffix("\r") for line in path.read_text(encoding="utf-8-sig").split("\n")]
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(
                 f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"

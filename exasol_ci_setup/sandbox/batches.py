@@ -243,7 +243,12 @@ class Batches:
         if batch["complete"]:
             return False
         if build["buildStatus"] != "SUCCEEDED":
-            problem = next(phase["contexts"][0] for phase in build["phases"] if phase.get("phaseStatus") == "FAILED")
+            # One that was stopped has no phase that failed.
+            contexts = [phase["contexts"][0] for phase in build["phases"] if phase.get("contexts")]
+            problem = next((each for each in contexts if each["statusCode"]), None) or {
+                "statusCode": "CLIENT_ERROR",
+                "message": f"The build {_DOWNLOAD} is {build['buildStatus']}",
+            }
             finish(batch, "FAILED", problem["statusCode"], problem["message"])
             return False
         batch["resolvedSourceVersion"] = build["resolvedSourceVersion"]
@@ -257,6 +262,11 @@ class Batches:
         if broken := buildspecs.restriction_broken(plan, restrictions, settings["environment"].get("computeType", "")):
             finish(batch, "FAILED", "CLIENT_ERROR", broken)
             return False
+        for unmatched in self._builds.unmatched_switches(build, [task.identifier for task in plan.tasks]):
+            self._builds.open_log(build).agent(f"sandbox: {unmatched.message}")
+            if unmatched.mistaken:
+                finish(batch, "FAILED", "CLIENT_ERROR", unmatched.message)
+                return False
         batch["_plan"] = {"fast_fail": plan.fast_fail}
         for task in plan.tasks:
             group = _group(task)

@@ -12,7 +12,7 @@ from exasol_ci_setup.sandbox import build_logs, build_records, buildspecs, switc
 from exasol_ci_setup.sandbox.codebuild import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from exasol_ci_setup.sandbox.codebuild import Service, Values
 
@@ -258,6 +258,10 @@ class Builds:
             build_records.leave(build, "FAILED" if problem else "SUCCEEDED", *(problem or ("", "")))
             failed = failed or bool(problem)
         finish(build, "FAILED" if failed else "SUCCEEDED")
+
+    def unmatched_switches(self, build: Values, identifiers: Sequence[str]) -> tuple[switches.Unmatched, ...]:
+        """Return the switches that name a build which is none of a batch's `identifiers`."""
+        return switches.unmatched(self._responses.get_account_id(), build["sourceVersion"] or "", identifiers)
 
     def open_log(self, build: Values) -> build_logs.BuildLog:
         """Return a build's log, whose names the build shows from now on."""

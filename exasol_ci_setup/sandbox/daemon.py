@@ -11,6 +11,7 @@ import http.client
 import importlib.util
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -53,6 +54,10 @@ _MISLEADING: Final = (
     "AWS_USE_DUALSTACK_ENDPOINT",
 )
 
+# Where programs, libraries and temporary files are, the language, and Python's own settings.
+_NEEDED_VARIABLE: Final = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TZ|LANG|LC_[A-Z]+|LD_LIBRARY_PATH|DYLD_[A-Z_]+|VIRTUAL_ENV|XDG_[A-Z_]+|PYTHON[A-Z0-9]*"
+)
 _FIRST_PORT = 4566  # what every emulator of AWS listens on, so the one that people have in their scripts
 _START_SECONDS = 20.0
 _STOP_SECONDS = 15.0
@@ -316,11 +321,12 @@ def _ports(directory: Path) -> tuple[int, ...]:
 
 
 def _process_environment() -> dict[str, str]:
-    """Return this environment, without what would change ministack, and with this package where the new process finds it."""
+    """Return what the new process needs of this environment, with this package where it finds it.
+
+    Nothing else: many variables would change ministack, and a token should not live on in a process that runs until it is stopped.
+    """
     package_root = Path(__file__).parents[2]
-    values = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MINISTACK", "LOCALSTACK", "AWS_"))
-    }
+    values = {name: value for name, value in os.environ.items() if _NEEDED_VARIABLE.fullmatch(name)}
     if package_root.name not in {"site-packages", "dist-packages"}:
         # The new process has the state directory for its working directory, so the one of this process does not count.
         inherited = [str(Path(entry).absolute()) for entry in values.get("PYTHONPATH", "").split(os.pathsep) if entry]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 BUILD_SECONDS: dict[str, float] = {}
@@ -27,6 +27,21 @@ FAILING_PHASES: Final = ("DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD", "PO
 _BRANCH: Final = re.compile(
     rf"(?:^|/)sandbox-fail(?P<once>-once)?(?:/(?P<identifier>[A-Za-z0-9_-]+))?(?:/(?P<phase>{'|'.join(FAILING_PHASES)}))?$"
 )
+
+
+_READING: Final = "DOWNLOAD_SOURCE"
+"""The build of a batch that reads its buildspec."""
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What a switch says: which build is to fail, or all of them, in which phase, or the usual one."""
+
+    identifier: str
+    phase: str
+    switch: str
+    of_branch: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,19 +74,37 @@ def repository(url: str) -> str:
 def failure(account: str, identifier: str, source_version: str, *, first_try: bool) -> Failure | None:
     """Return how the build `identifier` is to fail, or None.
 
-    The branch counts before what is set for the account. A branch without an identifier fails every build of a batch but the one
+    The branch counts before what is set for the account. A switch without an identifier fails every build of a batch but the one
     that reads the batch's buildspec.
     """
-    if match := _BRANCH.search(source_version):
-        wanted = match["identifier"]
-        meant = identifier == wanted if wanted else identifier != "DOWNLOAD_SOURCE"
-        if meant and (first_try or not match["once"]):
-            return Failure(match["phase"] or _default_phase(identifier), f"the branch {source_version}")
-    setting = FAILURES.get(account, FAILURES.get("", ""))
-    wanted, _, phase = setting.partition(":")
-    if wanted and wanted == identifier:
-        return Failure(phase or _default_phase(identifier), f"the setting {setting}")
+    for order in _orders(account, source_version):
+        meant = identifier == order.identifier if order.identifier else identifier != _READING
+        if meant and (first_try or not order.once):
+            return Failure(order.phase or _default_phase(identifier), order.switch)
     return None
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """That a switch names a build that a batch does not have; a mistake if it is the batch's own branch that does."""
+
+    message: str
+    mistaken: bool
+
+
+def unmatched(account: str, source_version: str, identifiers: Iterable[str]) -> tuple[Unmatched, ...]:
+    """Return the switches that name a build which is none of `identifiers`, those of a batch."""
+    known = {_READING, *identifiers}
+    builds = ", ".join(sorted(known - {_READING}))
+    return tuple(
+        Unmatched(
+            f"{order.switch} is to fail {order.identifier}, but the builds of this batch are {builds}",
+            # A setting is for all projects, of which others may have that build.
+            mistaken=order.of_branch,
+        )
+        for order in _orders(account, source_version)
+        if order.identifier and order.identifier not in known
+    )
 
 
 def parsed_sources(text: str) -> Mapping[str, str]:
@@ -94,5 +127,21 @@ def is_failure(text: str) -> bool:
     return not text or bool(identifier and (phase in FAILING_PHASES if separator else True))
 
 
+def _orders(account: str, source_version: str) -> Iterator[_Order]:
+    if match := _BRANCH.search(source_version):
+        order = _order(match["identifier"] or "", match["phase"] or "", f"the branch {source_version}")
+        yield replace(order, of_branch=True, once=bool(match["once"]))
+    if setting := FAILURES.get(account, FAILURES.get("", "")):
+        identifier, _, phase = setting.partition(":")
+        yield _order(identifier, phase, f"the setting {setting}")
+
+
+def _order(identifier: str, phase: str, switch: str) -> _Order:
+    if identifier in FAILING_PHASES and identifier != _READING and not phase:
+        # A phase alone.
+        return _Order("", identifier, switch)
+    return _Order(identifier, phase, switch)
+
+
 def _default_phase(identifier: str) -> str:
-    return "DOWNLOAD_SOURCE" if identifier == "DOWNLOAD_SOURCE" else "BUILD"
+    return _READING if identifier == _READING else "BUILD"

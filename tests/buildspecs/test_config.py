@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,20 @@ def test_a_whole_file_is_read():
     assert load(write(WHOLE)) == Config(
         build=Build(ignore=Ignore(("doc", "README.md")), base_branch="master"), release=Release(timeout_in_minutes=90)
     )
+
+
+@pytest.mark.usefixtures("here")
+def test_the_longest_timeout_is_read():
+    assert load(write({"release": {"timeout_in_minutes": 44_640}})).release.timeout_in_minutes == 44_640
+
+
+@pytest.mark.usefixtures("here")
+def test_who_needs_no_ignored_paths_may_read_the_file_anywhere():
+    elsewhere = {"build": {"ignore": {"paths": ["nowhere", "./doc"]}}, "release": {"timeout_in_minutes": 90}}
+
+    assert load(write(elsewhere), check_paths=False).release.timeout_in_minutes == 90
+    with pytest.raises(InputError, match="nowhere"):
+        load(write(elsewhere))
 
 
 @pytest.mark.usefixtures("here")
@@ -87,6 +102,8 @@ def test_a_byte_order_mark_is_no_mistake():
         ({"release": {"timeout_in_minutes": 1.5}}, "use a whole number, not 1.5"),
         ({"release": {"timeout_in_minutes": True}}, "use a whole number, not true"),
         ({"release": {"timeout_in_minutes": 0}}, "use 1 or more, not 0"),
+        ({"release": {"timeout_in_minutes": 44_641}}, "use at most 44640, which is 31 days, not 44641"),
+        ({"release": {"timeout_in_minutes": 10**400}}, "use at most 44640, .* not 10000000000000000000$"),
         ("[" * 100_000, "cannot be read"),
     ],
 )
@@ -109,6 +126,9 @@ def test_a_file_that_cannot_be_read_is_told():
         load(Path("nowhere.json"))
     with pytest.raises(InputError, match=r"doc cannot be read: Is a directory"):
         load(Path("doc"))
+    os.mkfifo("pipe")
+    with pytest.raises(InputError, match=r"pipe cannot be read: it is not a regular file"):
+        load(Path("pipe"))
     Path("latin1.json").write_bytes(b'{"\xe4": 1}')
     with pytest.raises(InputError, match=r"latin1\.json cannot be read: it is not UTF-8"):
         load(Path("latin1.json"))

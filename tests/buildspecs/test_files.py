@@ -108,6 +108,21 @@ def test_a_path_outside_of_the_repository_is_refused(tmp_path: Path, monkeypatch
         from_root(Path("../out"), "the output path")
 
 
+def test_a_path_with_backslashes_is_refused_instead_of_making_one_directory_of_that_name():
+    with pytest.raises(InputError, match=r"the output path aws-code-build\\ci has a backslash in it"):
+        from_root(Path("aws-code-build\\ci"), "the output path")
+
+
+def test_a_working_directory_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    with pytest.raises(InputError, match="the working directory cannot be read"):
+        from_root(Path("a"), "the output path")
+
+
 def test_a_file_in_the_place_of_the_directory_is_told(tmp_path: Path):
     (tmp_path / "out").touch()
 
@@ -119,6 +134,13 @@ def test_a_directory_in_the_place_of_the_file_is_told(tmp_path: Path):
     (tmp_path / "x").mkdir()
 
     with pytest.raises(InputError, match="x cannot be read: Is a directory"):
+        compare(tmp_path, {"x": "1"})
+
+
+def test_a_pipe_in_the_place_of_the_file_is_told(tmp_path: Path):
+    os.mkfifo(tmp_path / "x")
+
+    with pytest.raises(InputError, match="x cannot be read: it is a pipe"):
         compare(tmp_path, {"x": "1"})
 
 

@@ -34,6 +34,16 @@ def test_every_directory_below_a_root_is_a_flavor(tmp_path: Path):
     assert find_flavors([tmp_path]) == ("a", "b", "linked")
 
 
+def test_a_link_that_leads_to_itself_is_told_by_its_name(tmp_path: Path):
+    make(tmp_path, "a")
+    (tmp_path / "loop").symlink_to("loop")
+
+    with pytest.raises(InputError, match=r"an entry 'loop' that cannot be read: Too many levels") as refused:
+        find_flavors([tmp_path])
+
+    assert str(tmp_path) in refused.value.message
+
+
 def test_a_flavor_in_several_roots_is_one_flavor(tmp_path: Path):
     one, other = make(tmp_path / "one", "a", "c"), make(tmp_path / "other", "b", "c")
 
@@ -107,6 +117,20 @@ def test_too_many_flavors_are_refused_with_a_way_out_that_works(flavors: int, li
     assert len(build_groups(names, batch_limit=limit, flavors_per_build=int(found[1]))) <= limit
     with pytest.raises(InputError, match="builds of at most" if int(found[1]) > 2 else "too many"):
         build_groups(names, batch_limit=limit, flavors_per_build=int(found[1]) - 1)
+
+
+@pytest.mark.parametrize(("flavors_per_build", "limit"), [(1, 2), (100, 2), (60, 10), (1, 3), (40, 3)])
+def test_advice_is_only_what_would_be_accepted(flavors_per_build: int, limit: int):
+    names = [f"{'x' * 100}-{number:03}" for number in range(150)]
+
+    with pytest.raises(InputError, match="too many") as refused:
+        build_groups(names, flavors_per_build=flavors_per_build, batch_limit=limit)
+
+    each = re.search(r"--flavors-per-build (\d+)", refused.value.hint)
+    builds = re.search(r"--batch-limit (\d+)", refused.value.hint)
+    assert each
+    assert build_groups(names, flavors_per_build=int(each[1]), batch_limit=int(builds[1]) if builds else limit)
+    assert (builds is None) == (limit == 10), "a higher limit is advised if there is no other way, and only then"
 
 
 @given(count=st.integers(1, 300), flavors_per_build=st.integers(2, 40))

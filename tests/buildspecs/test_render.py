@@ -107,6 +107,12 @@ def test_a_version_stays_text(version: str):
     assert parsed["phases"]["install"]["runtime-versions"] == {"python": version}
 
 
+def test_without_a_version_the_python_is_the_images_own():
+    parsed = read(FLAVORS, Options(kind="ci", output_path="out", python_version="none"), BUILD_FILE)
+
+    assert parsed["phases"]["install"].keys() == {"commands"}
+
+
 def test_the_docker_secret_is_the_one_of_the_stack():
     parsed = read(FLAVORS, CI, BUILD_FILE)
 
@@ -120,6 +126,12 @@ def test_the_docker_secret_is_the_one_of_the_stack():
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"output_path": ""},
+        {"output_path": "a\udcff"},
+        {"config_file": "a\udcff"},
+        {"build_command": "echo \udcff"},
+        {"install_commands": ("make", "echo \udcff")},
+        {"python_version": "nones"},
         {"docker_secret": "a b"},
         {"docker_secret": "Dockerhub:User"},
         {"python_version": "3.10; rm"},
@@ -131,7 +143,7 @@ def test_the_docker_secret_is_the_one_of_the_stack():
 )
 def test_an_option_that_cannot_work_is_refused_by_its_name(wrong: dict[str, Any]):
     with pytest.raises(InputError) as refused:
-        Options(kind="ci", output_path="out", **wrong)
+        Options(**{"kind": "ci", "output_path": "out", **wrong})
 
     assert next(iter(wrong)).replace("_", "-").rstrip("s") in refused.value.message
 
@@ -150,6 +162,7 @@ def test_any_command_is_read_back_as_it_was(command: str, grouped: bool):
 
     phases = read(FLAVORS, options, BUILD_FILE)["phases"]
 
+    command = command.replace("\r\n", "\n")
     assert phases["install"]["commands"][1].rstrip("\n") == command.rstrip("\n")
     (found,) = phases["build"]["commands"]
     if grouped:
@@ -171,7 +184,9 @@ class Shell:
         path.write_text(f"#!/bin/bash\n{script}\n", encoding="utf-8")
         path.chmod(0o755)
 
-    def run(self, parsed: dict[str, Any], phases: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, parsed: dict[str, Any], phases: list[str], *settings: str, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         commands = [command for phase in phases for command in parsed["phases"][phase]["commands"]]
         script = "".join(f"{command}\nstatus=$?; [ $status -eq 0 ] || exit $status\n" for command in commands)
         secrets = {"DOCKER_USER": "me", "DOCKER_PASSWORD": "s3cret"}
@@ -182,7 +197,7 @@ class Shell:
             **variables,
         }
         return subprocess.run(
-            [shutil.which("bash") or "/bin/bash", "-c", script],
+            [shutil.which("bash") or "/bin/bash", *settings, "-c", script],
             cwd=self.home,
             env=environment,
             capture_output=True,
@@ -261,8 +276,7 @@ def test_a_build_whose_login_fails_still_has_directories_to_collect_artifacts_fr
     assert shell.run(parsed, ["pre_build", "build"]).returncode == 3
 
     base = shell.home / parsed["artifacts"]["base-directory"]
-    for pattern in parsed["artifacts"]["files"]:
-        assert (base / pattern.split("/")[0]).is_dir()
+    assert any(path.is_file() for pattern in parsed["artifacts"]["files"] for path in base.glob(pattern))
 
 
 def test_a_failing_flavor_hides_neither_the_others_nor_their_artifacts_nor_its_own_failure(shell: Shell):
@@ -290,6 +304,47 @@ def test_a_failing_flavor_hides_neither_the_others_nor_their_artifacts_nor_its_o
     for flavor in "abc":
         own = shell.home / ".build_output/flavors" / f"flavor_{flavor}"
         assert (own / "jobs/logs/name").read_text() == (own / "security_scan/name").read_text() == f"{flavor}\n"
+
+
+@pytest.mark.parametrize("settings", [(), ("-e",), ("-eu",), ("-euo", "pipefail")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("set -e\n{}\necho last", 3),
+        ("set -euo pipefail\n{} | cat\necho last", 3),
+        ("set -e\nhelper() {{\n{}\necho last\n}}\nhelper", 3),
+        ("{} && echo last", 3),
+        ("{}", 3),
+        ("true || {}\necho last", 0),
+    ],
+)
+def test_a_failure_in_the_middle_of_a_command_is_the_flavors_whatever_the_shells_settings(
+    command: str, status: int, settings: tuple[str, ...], shell: Shell
+):
+    shell.tool("fails-for-b", '[ "$FLAVOR" != b ] || exit 3')
+    options = Options(kind="ci", output_path="out", flavors_per_build=3, build_command=command.format("fails-for-b"))
+
+    ran = shell.run(read(["a", "b", "c"], options, BUILD_FILE), ["build"], *settings, FLAVORS="a b c")
+
+    told = [line for line in ran.stdout.splitlines() if line != "last" and not line.endswith("started")]
+    assert told == [
+        "flavor a: succeeded",
+        f"flavor b: failed with exit status {status}" if status else "flavor b: succeeded",
+        "flavor c: succeeded",
+        f"failed flavors: {'b' if status else 'none'}",
+    ], ran.stderr
+    assert ran.returncode == (1 if status else 0)
+
+
+@pytest.mark.parametrize("flavors_per_build", [1, 2])
+def test_a_failing_line_before_the_last_counts_with_and_without_groups_alike(flavors_per_build: int, shell: Shell):
+    def status(command: str) -> int:
+        options = Options(kind="ci", output_path="out", flavors_per_build=flavors_per_build, build_command=command)
+        parsed = read(["a", "b"], options, BUILD_FILE)
+        return shell.run(parsed, ["build"], FLAVOR="a", FLAVORS="a b").returncode
+
+    assert status("false\ntrue") == 0
+    assert status("set -e\nfalse\ntrue") == 1
 
 
 def test_a_group_without_a_failure_succeeds(shell: Shell):

@@ -230,6 +230,78 @@ def test_links_become_files_secondary_artifacts_get_folders_and_an_earlier_run_i
     assert (folder / "build/artifacts/bin/tool").stat().st_mode & 0o111
 
 
+def test_odd_links_and_names_in_source_and_artifacts_do_no_harm(repository):
+    (repository.folder / os.fsdecode(b"\xff")).write_text("odd")
+    (repository.folder / "loop").symlink_to("loop")
+    os.mkfifo(repository.folder / "pipe")
+
+    ran = repository.build(spec("ln -s self self; ln -s b a; ln -s a b; echo 1 > file", artifacts={"files": ["**/*"]}))
+
+    assert ran.returncode == 0, ran.stderr
+    found = {path.name for path in (repository.folder / ".run-buildspec/build/artifacts").iterdir()}
+    assert found == {os.fsdecode(b"\xff"), "build.yaml", "file"}
+
+
+def test_what_a_build_has_in_the_place_of_its_folder_is_replaced(repository):
+    build = spec("echo 1 > file", artifacts={"files": ["file"]})
+    repository.build(build)
+    folder = repository.folder / ".run-buildspec" / "build"
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to("elsewhere")
+
+    ran = repository.build(build)
+
+    assert ran.returncode == 0, ran.stderr
+    assert not folder.is_symlink()
+    assert (folder / "artifacts" / "file").read_text() == "1\n"
+
+
+def test_a_secret_inside_of_an_exported_variable_is_hidden(repository):
+    ran = repository.build(
+        spec(
+            'URL="https://me:$TOKEN@host"',
+            env={"exported-variables": ["URL"], "secrets-manager": {"TOKEN": "t"}},
+        ),
+        TOKEN="sesame-open",
+    )
+
+    assert "exported URL=https://me:***@host" in ran.stderr
+    assert "sesame" not in ran.stdout + ran.stderr
+
+
+def test_a_directory_that_is_gone_fails_the_next_command_and_no_build_that_has_none(repository):
+    gone = "mkdir x; cd x; rmdir ../x"
+    artifacts = {"files": ["build.yaml"]}
+
+    last = repository.build(spec(gone, artifacts=artifacts))
+    not_last = repository.build(spec(gone, "echo never", artifacts=artifacts))
+
+    assert last.returncode == 0, last.stderr
+    assert not_last.returncode == 6
+    assert "`echo never` ended with exit status 1" in not_last.stderr
+
+
+def test_a_build_that_removes_our_own_files_and_fails_has_failed(repository):
+    ran = repository.build(spec("rm -rf /codebuild/output/tmp", "false"))
+
+    assert ran.returncode == 6
+    assert "`rm -rf /codebuild/output/tmp` ended with exit status" in ran.stderr
+
+
+def test_control_characters_of_a_build_do_not_reach_the_terminal_in_our_own_words(repository):
+    ran = repository.build(
+        spec(
+            "X=$(printf 'a\\033[2Jb')",
+            env={"exported-variables": ["X"]},
+            artifacts={"files": ["build.yaml"], "name": "$(printf 'c\\033[2Jd')"},
+        )
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert "exported X=a" in ran.stderr
+    assert "\x1b[2J" not in ran.stderr
+
+
 def test_the_build_gets_a_copy_with_everything_that_is_not_committed(repository):
     (repository.folder / ".hidden").write_text("h")
     (repository.folder / "link").symlink_to(".hidden")

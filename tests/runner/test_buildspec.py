@@ -29,6 +29,21 @@ def test_a_rare_letter_may_be_written_as_json_does():
     assert document(r'phases: {build: {commands: ["\ud83d\ude00"]}}').buildspec().phases[0].commands == ("\U0001f600",)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (r'phases: {build: {commands: ["\UFFFFFFFF"]}}', "an escaped letter beyond"),
+        (r'phases: {build: {commands: ["\U00110000"]}}', "an escaped letter beyond"),
+        (r'phases: {build: {commands: ["a\0b"]}}', "holds the letter NUL"),
+        (r'batch: {build-list: [{buildspec: "a\0b"}]}', "holds the letter NUL"),
+        (r'"a\0b": c', "holds the letter NUL"),
+    ],
+)
+def test_letters_that_nothing_can_hold_are_refused(text, told):
+    with pytest.raises(InputError, match=f"^ci/buildspec.yaml .*{told}"):
+        document(text)
+
+
 def test_phases_come_in_codebuilds_order_not_in_the_files():
     spec = document(
         "phases:\n  post_build: {commands: [d]}\n  install: {commands: [a], finally: [b], on-failure: CONTINUE}\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.runner.stream import Splitter
+from exasol_ci_setup.runner.stream import Splitter, hidden
 
 MARKER = "\x1eab12 "
 
@@ -48,6 +48,11 @@ def test_a_line_that_is_not_finished_is_handed_on_at_once():
 
 def test_the_longer_of_two_secrets_is_hidden_whole():
     assert pieces(Splitter(MARKER, ["pass", "password"]), b"a password, a pass") == (b"a ***, a ***", [])
+
+
+def test_secrets_are_hidden_inside_of_a_text_short_ones_where_they_are_all_of_it():
+    assert hidden("https://me:password@host", ["pass", "password", ""]) == "https://me:***@host"
+    assert (hidden("x", ["x"]), hidden("exit", ["x"]), hidden("", [""])) == ("***", "exit", "")
 
 
 def test_a_very_short_secret_is_left_alone_as_it_would_hide_everything():

@@ -40,6 +40,13 @@ def test_variables_are_given_by_value_by_name_and_by_file(tmp_path):
     assert found == {"A": "9", "HOME_TOWN": "N", "C": " spaced 'as it is' ", "OWN": "mine"}
 
 
+def test_a_line_of_a_file_ends_where_a_line_ends_and_nowhere_else(tmp_path):
+    file = tmp_path / "env"
+    file.write_bytes("\ufeffA=1\u20282\x0c3\r\nB=2".encode())
+
+    assert variables.given([], [file], {}) == {"A": "1\u20282\x0c3", "B": "2"}
+
+
 @pytest.mark.parametrize("text", ["=sesame", "a-b=sesame", "1A=sesame", "two words"])
 def test_what_is_no_assignment_is_refused_without_repeating_it(text):
     with pytest.raises(InputError) as caught:

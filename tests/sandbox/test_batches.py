@@ -192,6 +192,26 @@ def test_a_branch_that_names_no_build_fails_them_all_but_not_the_reading_of_the_
     assert phases(shown)[1] == ("DOWNLOAD_BATCHSPEC", "SUCCEEDED")
 
 
+def test_a_branch_that_names_a_build_that_is_not_there_fails_the_batch_and_says_so(account: Account) -> None:
+    create_project(account)
+    shown = run(account, sourceVersion="sandbox-fail/build_twwo")
+    (context,) = next(each for each in shown["phases"] if each["phaseType"] == "DOWNLOAD_BATCHSPEC")["contexts"]
+    assert shown["buildBatchStatus"] == "FAILED"
+    assert context["message"] == (
+        "the branch sandbox-fail/build_twwo is to fail build_twwo, but the builds of this batch are "
+        "build_one, build_three, build_two"
+    )
+
+
+def test_a_setting_that_names_a_build_of_another_project_is_told_in_the_log_only(account: Account) -> None:
+    account.server.failures[account.number] = "build_twwo:INSTALL"
+    create_project(account)
+    shown = run(account)
+    assert shown["buildBatchStatus"] == "SUCCEEDED"
+    told = log(account, build_of(account, shown, "DOWNLOAD_SOURCE"))
+    assert any("the setting build_twwo:INSTALL is to fail build_twwo" in line for line in told)
+
+
 def test_a_failure_stops_what_depends_on_it_and_nothing_else(account: Account) -> None:
     create_project(account)
     spec = graph(
@@ -299,6 +319,20 @@ def test_a_stopped_batch_has_stopped_builds_and_goes_no_further(account: Account
     again = account.client("codebuild").stop_build_batch(id=batch_id)["buildBatch"]
     assert (batch(account, batch_id), again) == (stopped, stopped)
     assert build(account, first["id"]) == first
+
+
+def test_a_batch_whose_reading_of_the_buildspec_is_stopped_fails_and_says_why(account: Account) -> None:
+    account.server.build_seconds[account.number] = 60
+    create_project(account)
+    batch_id = start(account)
+    shown = until(lambda: batch(account, batch_id), lambda found: bool(found["buildGroups"]))
+    (reading,) = shown["buildGroups"]
+    reader = reading["currentBuildSummary"]["arn"].rpartition("/")[2]
+    until(lambda: build(account, reader), lambda found: found["currentPhase"] == "DOWNLOAD_SOURCE")
+    account.client("codebuild").stop_build(id=reader)
+    shown = ended(account, batch_id)
+    assert (shown["buildBatchStatus"], phases(shown)[1]) == ("FAILED", ("DOWNLOAD_BATCHSPEC", "FAILED"))
+    assert shown["phases"][1]["contexts"][0]["message"] == "The build DOWNLOAD_SOURCE is STOPPED"
 
 
 def test_a_failed_batch_is_retried_in_place_with_its_failed_builds_only(account: Account) -> None:

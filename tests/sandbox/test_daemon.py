@@ -268,6 +268,18 @@ def test_what_is_set_for_other_uses_does_not_change_the_process(state_dir: Path)
     assert (state_dir / daemon.SERVICES_DIR / "cloudformation.json").exists()
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
+def test_no_token_lives_on_in_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ("GITHUB_TOKEN", "DOCKER_PASSWORD", "AWS_SECRET_ACCESS_KEY", "SOME_KEY", "PYTHON_TOKEN")
+    for name in secrets:
+        monkeypatch.setenv(name, "s3cret-of-the-user")
+    endpoint = sandbox.ensure()
+    assert endpoint.state_dir.name == "sandbox"
+    held = Path(f"/proc/{endpoint.pid}/environ").read_bytes()
+    assert held
+    assert b"s3cret" not in held
+
+
 def test_an_environment_with_a_proxy_leads_around_it(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = daemon.Endpoint("http://127.0.0.1:1", 1, "eu-central-1", "111122223333", state_dir, state_dir / "log")
     for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):

@@ -29,6 +29,8 @@ def fails(identifier: str, branch: str, *, first_try: bool = True) -> str:
         ("sandbox-fail", "any", "BUILD"),
         ("sandbox-fail", "DOWNLOAD_SOURCE", ""),
         ("sandbox-fail/DOWNLOAD_SOURCE", "DOWNLOAD_SOURCE", "DOWNLOAD_SOURCE"),
+        ("sandbox-fail/INSTALL", "any", "INSTALL"),
+        ("sandbox-fail/INSTALL", "DOWNLOAD_SOURCE", ""),
         ("refs/heads/no-sandbox-fail/build_two", "build_two", ""),
         ("refs/heads/master", "build_two", ""),
         ("", "build_two", ""),
@@ -36,6 +38,12 @@ def fails(identifier: str, branch: str, *, first_try: bool = True) -> str:
 )
 def test_a_branch_says_which_build_fails_and_where(branch: str, identifier: str, phase: str) -> None:
     assert fails(identifier, branch) == phase
+
+
+def test_a_setting_of_a_phase_alone_fails_every_build_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(switches.FAILURES, ACCOUNT, "POST_BUILD")
+    assert fails("any", "master") == "POST_BUILD"
+    assert fails("DOWNLOAD_SOURCE", "master") == ""
 
 
 def test_a_failure_for_once_is_over_at_the_retry() -> None:
