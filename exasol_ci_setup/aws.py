@@ -46,6 +46,8 @@ _LOG = logging.getLogger(__name__)
 # Ten attempts of botocore's "standard" mode: exponential backoff with jitter up to 20 s, which outlasts the minute that
 # CloudFormation's throttling takes to let go (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).
 _ATTEMPTS = 10
+# Three, so that a request or two too many do not matter. With the pauses between them that is less than 30 s.
+_IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=7)
 
 # The error codes that AWS's services use; names as in botocore's retry configuration and the services' API references.
 _THROTTLING = frozenset(
@@ -114,29 +116,34 @@ class Account:
     session: boto3.Session
     region: str
     endpoint_url: str | None = None
-    _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _clients: dict[tuple[str, bool], Any] = field(default_factory=dict, repr=False, compare=False)
 
     @overload
-    def client(self, service: Literal["cloudformation"]) -> CloudFormationClient: ...
+    def client(self, service: Literal["cloudformation"], *, patient: bool = ...) -> CloudFormationClient: ...
     @overload
-    def client(self, service: Literal["codebuild"]) -> CodeBuildClient: ...
+    def client(self, service: Literal["codebuild"], *, patient: bool = ...) -> CodeBuildClient: ...
     @overload
-    def client(self, service: Literal["logs"]) -> CloudWatchLogsClient: ...
+    def client(self, service: Literal["logs"], *, patient: bool = ...) -> CloudWatchLogsClient: ...
     @overload
-    def client(self, service: Literal["s3"]) -> S3Client: ...
+    def client(self, service: Literal["s3"], *, patient: bool = ...) -> S3Client: ...
     @overload
-    def client(self, service: Literal["secretsmanager"]) -> SecretsManagerClient: ...
+    def client(self, service: Literal["secretsmanager"], *, patient: bool = ...) -> SecretsManagerClient: ...
     @overload
-    def client(self, service: Literal["sts"]) -> STSClient: ...
-    def client(self, service: str) -> Any:
-        """Return the client of `service`. Raises the errors of `translate` if the configuration does not serve."""
-        if service not in self._clients:
+    def client(self, service: Literal["sts"], *, patient: bool = ...) -> STSClient: ...
+    def client(self, service: str, *, patient: bool = True) -> Any:
+        """Return the client of `service`. Raises the errors of `translate` if the configuration does not serve.
+
+        One that is not `patient` gives up within 30 s: for a caller that asks again by itself and watches the time.
+        """
+        key = (service, patient)
+        if key not in self._clients:
             with boundary():
                 make: Any = self.session.client
-                self._clients[service] = make(
-                    service, region_name=self.region, endpoint_url=self.endpoint_url, config=self._config
+                config = self._config if patient else self._config.merge(_IMPATIENT)
+                self._clients[key] = make(
+                    service, region_name=self.region, endpoint_url=self.endpoint_url, config=config
                 )
-        return self._clients[service]
+        return self._clients[key]
 
     @cached_property
     def _config(self) -> Config:
@@ -285,8 +292,10 @@ def _translate_answer(error: ClientError) -> SetupError:
             hint="remove what is not needed any more, or ask for more under Service Quotas",
         )
     if code in _THROTTLING:
+        attempts = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) + 1
+        times = f", {attempts} times" if attempts > 1 else ""
         return Throttled(
-            f"AWS refused {operation} for too many requests, {_ATTEMPTS} times: {said}",
+            f"AWS refused {operation} for too many requests{times}: {said}",
             hint="wait a minute and run the same command again",
         )
     return AwsUnavailable(f"{operation} failed: {said} ({code})")

@@ -189,10 +189,14 @@ class BuildFailed(SetupError):
 
 
 class TimedOut(StackError):
-    """The operation took longer than the user allowed."""
+    """The operation took longer than the user allowed; `stack_name` or `batch_id` is what it was on."""
 
     exit_code = 7
     code = "timed-out"
+
+    def __init__(self, message: str, *, hint: str = "", stack_name: str = "", batch_id: str = "") -> None:
+        super().__init__(message, hint=hint, stack_name=stack_name)
+        self.batch_id = batch_id
 
 
 class EngineError(SetupError):
@@ -208,10 +212,14 @@ class EngineUnavailable(EngineError):
 
 
 class Interrupted(SetupError):
-    """The user pressed Ctrl-C."""
+    """The user pressed Ctrl-C; `batch_id` is of the batch that goes on, if one does."""
 
     exit_code = 130
     code = "interrupted"
+
+    def __init__(self, message: str, *, hint: str = "", batch_id: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.batch_id = batch_id
 
 
 class SandboxError(SetupError):

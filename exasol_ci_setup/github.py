@@ -9,16 +9,21 @@ import secrets
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Final
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urljoin, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
-from exasol_ci_setup.errors import InputError, SetupError
+from exasol_ci_setup.clock import Clock, SystemClock
+from exasol_ci_setup.errors import InputError, Interrupted, SetupError
 from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
 
 API_URL: Final = "https://api.github.com"
 TOKEN_VARIABLE: Final = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
@@ -30,7 +35,11 @@ _REPOSITORY: Final = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]{1,100}"
 _PATH: Final = re.compile(
     rf"/repos/({_OWNER})/({_REPOSITORY})/releases/([1-9][0-9]{{0,17}})/assets(\{{\?name,label\}})?"
 )
+# Seconds for each step of a connection, and for an answer as a whole, which may come byte by byte.
 _TIMEOUT: Final = 30.0
+_WHOLE: Final = 60.0
+# Seconds between looks for a release that GitHub was asked for and did not tell of.
+_UNTIL_MADE: Final = (1, 2)
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})
 _MOST_REDIRECTS: Final = 3
 _RIGHTS: Final = (
@@ -108,9 +117,8 @@ def api_url_from_environment(environment: Mapping[str, str] | None = None) -> st
     try:
         parts = urlsplit(url)
         secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-        fits = (
-            secure and parts.hostname and parts.port != 0 and not (parts.query or parts.fragment or "@" in parts.netloc)
-        )
+        plain = re.fullmatch(r"[\x21-\x7e]+", url) and not (parts.query or parts.fragment or "@" in parts.netloc)
+        fits = secure and parts.hostname and parts.port != 0 and plain
     except ValueError:
         fits = False
     if not fits:
@@ -161,30 +169,64 @@ def _upload_bases(api_url: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Api:
-    """GitHub's API at `url`, used with `token`, which is sent to that address and no other."""
+    """GitHub's API at `url`, used with `token`, which is sent to that address and no other.
+
+    An answer that is not there as a whole after `seconds` is given up.
+    """
 
     url: str
     token: Token = field(repr=False)
+    clock: Clock = field(default_factory=SystemClock, repr=False)
+    seconds: float = _WHOLE
 
     def create_test_release(self, repository: str, *, branch: str, title: str) -> Release:
         """Create a draft, marked as a prerelease, called `title` on `branch`; nobody without write access sees a draft.
 
-        Raises InputError if GitHub knows no such repository or refuses the values, and SetupError for the rest.
+        Raises InputError if GitHub knows no such repository or refuses the values, Interrupted on Ctrl-C, and SetupError for
+        the rest. If GitHub did not tell whether it has made the draft, it is removed again, or its tag is in the hint.
         """
+        tag = f"test-release-{secrets.token_hex(8)}"
         body = {
             # GitHub asks for a name, and makes the tag only when the draft is published.
-            "tag_name": f"test-release-{secrets.token_hex(4)}",
+            "tag_name": tag,
             "target_commitish": branch,
             "name": title,
             "body": "Test release, made by exasol-ci-setup",
             "draft": True,
             "prerelease": True,
         }
-        answer = self._call("POST", f"/repos/{quote(repository)}/releases", f"create a release in {repository}", body)
-        release_id = answer.get("id") if isinstance(answer, dict) else None
-        if not isinstance(release_id, int):
-            raise SetupError(f"GitHub did not create a release in {repository}: its answer has no id of one")
-        return Release(release_id, str(answer.get("html_url", "")))
+        try:
+            answer = self._call(
+                "POST", f"/repos/{quote(repository)}/releases", f"create a release in {repository}", body
+            )
+            return _release(answer, repository)
+        except _Doubtful as error:
+            error.hint = "\n".join(filter(None, (self._undo(repository, tag, title), error.hint)))
+            raise
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted while a release in {repository} was being created",
+                hint=self._undo(repository, tag, title),
+            ) from None
+
+    def _undo(self, repository: str, tag: str, title: str) -> str:
+        """Remove the draft with that tag, and return what to say: that it is gone, or where it may be."""
+        path = f"/repos/{quote(repository)}/releases"
+        try:
+            for pause in (*_UNTIL_MADE, None):
+                # Drafts come first, to those who may write.
+                listed = self._call("GET", f"{path}?per_page=100", f"list the releases of {repository}")
+                for release in listed if isinstance(listed, list) else []:
+                    if isinstance(release, dict) and release.get("tag_name") == tag:
+                        self.delete_release(repository, int(release["id"]))
+                        return "the draft that it had made all the same was removed again"
+                if pause:
+                    self.clock.sleep(pause)
+        except (SetupError, KeyboardInterrupt, LookupError, TypeError, ValueError):
+            pass
+        return (
+            f"the draft release {title!r}, with the tag {tag}, may have been made: look at the releases of {repository}"
+        )
 
     def delete_release(self, repository: str, release_id: int) -> None:
         """Delete a release. Raises as `create_test_release`."""
@@ -205,8 +247,14 @@ class Api:
 
         https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects.
         """
-        target = urljoin(url, location)
-        if _origin(target) != _origin(self.url):
+        try:
+            target = urljoin(url, location)
+            same = _origin(target) == _origin(self.url)
+        except ValueError:
+            target, same = "", False
+        if not re.fullmatch(r"[\x21-\x7e]+", target):
+            raise SetupError(f"GitHub did not {what}: it redirects to {location!a}, which is no address")
+        if not same:
             raise SetupError(
                 f"GitHub did not {what}: it redirects to another host, {urlsplit(target).hostname}, where the token is not sent",
                 hint="has the repository moved? Check --repo-name and GITHUB_API_URL",
@@ -227,24 +275,61 @@ class Api:
             },
         )
         try:
-            with _opener(url).open(request, timeout=_TIMEOUT) as response:
-                return response.status, "", response.read()
-        except HTTPError as error:
-            with error:
-                return error.code, error.headers.get("Location", ""), error.read()
-        except (URLError, OSError, HTTPException) as error:
+            return _within(self.seconds, lambda: _open(url, request))
+        except (URLError, OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
-            raise SetupError(
+            raise _Doubtful(
                 f"GitHub did not {what}: it could not be reached at {urlsplit(url).hostname} ({reason})",
                 hint="check the network, a proxy, and GITHUB_API_URL",
             ) from error
 
 
+class _Doubtful(SetupError):
+    """GitHub did not say whether it has done what it was asked for."""
+
+
+def _open(url: str, request: Request) -> tuple[int, str, bytes]:
+    """Return the status, where it redirects to, and the body of the answer."""
+    try:
+        response = _opener(url).open(request, timeout=_TIMEOUT)
+    except HTTPError as error:
+        response = error
+    with response:
+        return response.status, response.headers.get("Location", ""), response.read()
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """Return what `work` does. Raises TimeoutError, and lets go of it, if it takes longer."""
+    ended: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            ended.put((work(), None))
+        except Exception as error:  # noqa: BLE001 - raised again below
+            ended.put((None, error))
+
+    # The library's own time-outs start anew with each byte.
+    Thread(target=run, daemon=True).start()
+    try:
+        result, error = ended.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError(f"no whole answer within {seconds:g} seconds") from None
+    if error is not None:
+        try:
+            raise error
+        finally:
+            # Its traceback holds this frame: a circle, in which connections would stay open.
+            del error
+    return cast("T", result)
+
+
 class _NoRedirects(HTTPRedirectHandler):
     """Leaves redirects to us: the library would send the token wherever they lead."""
 
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow none."""
+    def http_error_302(self, *_: Any, **__: Any) -> None:
+        """Follow none, and do not even look where it leads: the library stumbles over what is no address."""
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def _opener(url: str) -> OpenerDirector:
@@ -268,8 +353,16 @@ def _answer(status: int, text: bytes, what: str) -> Any:
     said = _said(answer) if isinstance(answer, dict) else ""
     kind, hint = _MEANINGS.get(status, (SetupError, ""))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        kind = _Doubtful
         hint = "https://www.githubstatus.com tells of troubles on GitHub's side"
     raise kind(f"GitHub did not {what}: {said or 'it gave no reason'} (HTTP {status})", hint=hint)
+
+
+def _release(answer: Any, repository: str) -> Release:
+    release_id = answer.get("id") if isinstance(answer, dict) else None
+    if not isinstance(release_id, int):
+        raise _Doubtful(f"GitHub did not create a release in {repository}: its answer has no id of one")
+    return Release(release_id, str(answer.get("html_url", "")))
 
 
 def _said(answer: Mapping[str, Any]) -> str:

@@ -67,11 +67,34 @@ def create(client: SecretsManagerClient, name: str, value: str, *, description: 
         raise
 
 
-def delete(client: SecretsManagerClient, name: str) -> None:
-    """Delete a secret for good, without the days in which it could be restored. One that is not there is deleted already."""
+def is_name_taken(error: BaseException) -> bool:
+    """Return whether `create` failed because the name is in use, such as by a secret that is still being deleted.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html: the deletion goes on after the answer.
+    """
+    return error_code(error.__cause__ or error) in {"InvalidRequestException", "ResourceExistsException"}
+
+
+def put(client: SecretsManagerClient, name: str, value: str) -> None:
+    """Give a secret that is there a new value, which is in the request and nowhere else.
+
+    Raises AccessDenied, whose hint names the permission, and the other errors of the AWS boundary.
+    """
+    try:
+        with boundary():
+            client.put_secret_value(SecretId=name, SecretString=value)
+    except AccessDenied as error:
+        error.hint = f"ask for secretsmanager:PutSecretValue on {name.rpartition('/')[0]}/*"
+        raise
+
+
+def delete(client: SecretsManagerClient, name: str) -> bool:
+    """Delete a secret for good, without the days in which it could be restored. Returns whether there was one."""
     try:
         with boundary():
             client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
     except Exception as error:
         if error_code(error.__cause__ or error) != "ResourceNotFoundException":
             raise
+        return False
+    return True

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Reply: TypeAlias = tuple[int, dict[str, str], Any]
 
 
 class Hub(ThreadingHTTPServer):
-    """A GitHub API that answers with what `replies` holds for a method and path, and remembers what it was asked."""
+    """A GitHub API that answers with what `replies` holds for a method and path, and remembers what it was asked.
+
+    A reply may be a function that is called for it. `on_request` is told the method before the answer goes out.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked: list[tuple[str, str, dict[str, str], Any]] = []
-        self.replies: dict[str, tuple[int, dict[str, str], Any]] = {}
+        self.replies: dict[str, Reply | Callable[[], Reply]] = {}
+        self.on_request: Callable[[str], object] = lambda _method: None
 
     @property
     def url(self) -> str:
@@ -29,13 +39,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.asked.append((self.command, self.path, dict(self.headers), json.loads(body) if body else None))
-        missing: tuple[int, dict[str, str], Any] = (404, {}, {"message": "Not Found"})
-        status, headers, answer = self.server.replies.get(f"{self.command} {self.path}", missing)
+        self.server.on_request(self.command)
+        reply = self.server.replies.get(f"{self.command} {self.path}", (404, {}, {"message": "Not Found"}))
+        status, headers, answer = reply() if callable(reply) else reply
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         text = b"" if answer is None else answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        self.send_header("Content-Length", str(len(text)))
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
 
@@ -43,6 +55,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def press_ctrl_c():
+    """Send SIGINT to the main thread, which is where a process gets it from a terminal."""
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 @contextmanager

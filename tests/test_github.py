@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exasol_ci_setup import github
-from exasol_ci_setup.errors import InputError, SetupError
+from exasol_ci_setup.errors import InputError, Interrupted, SetupError
 from exasol_ci_setup.github import Api, Token, UploadUrl
-from tests.hub import running
+from tests.hub import press_ctrl_c, running
 
 TOKEN = "ghp_0123456789secret"
 
@@ -130,6 +131,8 @@ def test_what_can_be_no_token_is_refused_without_showing_it(value):
         "https://u:p@x",
         "https://x?a=b",
         "https://[x",
+        "http://127.0.0.1:1/ä",
+        "https://x/a b",
     ],
 )
 def test_an_api_address_that_is_none_or_not_safe_for_the_token_is_refused(url):
@@ -189,7 +192,8 @@ def test_what_github_refuses_is_told_in_its_words_with_a_hint(hub, api, status, 
     with pytest.raises(SetupError) as caught:
         api.create_test_release("exasol/s.l", branch="x", title="y")
 
-    assert type(caught.value) is kind
+    assert isinstance(caught.value, kind)
+    assert caught.value.exit_code == kind.exit_code
     assert f"Sorry: target_commitish invalid, and more (HTTP {status})" in caught.value.message
     assert hint in caught.value.hint
 
@@ -228,6 +232,97 @@ def test_a_redirect_to_another_host_is_not_followed_and_the_token_not_sent_there
             api.create_test_release("exasol/s.l", branch="x", title="y")
 
         assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize(
+    "location", ["http://127.0.0.1:abc/x", "http://[x", "{hub}/a\u00e4", "{hub}/a b", "//[", "http://127.0.0.1:99999/"]
+)
+def test_a_redirect_to_no_address_is_an_error_and_no_traceback(hub, api, location):
+    hub.replies["POST /repos/a/b/releases"] = (307, {"Location": location.format(hub=hub.url)}, None)
+
+    with pytest.raises(SetupError, match="which is no address"):
+        api.create_test_release("a/b", branch="x", title="y")
+
+
+@pytest.mark.parametrize("status", [201, 502])
+def test_an_answer_that_breaks_off_is_an_error_and_no_traceback(hub, api, status):
+    hub.replies["POST /repos/exasol/s.l/releases"] = (status, {"Content-Length": "1000", "Connection": "close"}, b"{")
+
+    with pytest.raises(SetupError, match="could not be reached"):
+        api.create_test_release("exasol/s.l", branch="x", title="y")
+
+
+def test_an_answer_that_never_comes_to_its_end_is_given_up(hub):
+    go_on = threading.Event()
+    hub.on_request = lambda _method: go_on.wait(60)
+
+    with pytest.raises(SetupError, match="no whole answer within"):
+        Api(hub.url, Token(TOKEN), seconds=0.05).delete_release("exasol/s.l", 77)
+    go_on.set()
+
+
+def made(hub, *tags):
+    """The releases that are there: those with these tags, and one with that of the draft that was asked for."""
+    return lambda: (200, {}, [{"id": 1, "tag_name": tag} for tag in tags] + [{"id": 77, "tag_name": asked(hub)}])
+
+
+def asked(hub):
+    return next(body["tag_name"] for method, _, _, body in hub.asked if method == "POST")
+
+
+LIST = "GET /repos/exasol/s.l/releases?per_page=100"
+
+
+@pytest.mark.parametrize("reply", [(502, {}, None), (201, {}, {"no": "id"}), (201, {"Content-Length": "9"}, b"{")])
+def test_a_draft_that_was_made_without_a_word_is_found_by_its_tag_and_removed(hub, api, reply):
+    hub.replies["POST /repos/exasol/s.l/releases"] = reply
+    hub.replies[LIST] = made(hub, "v1", "v2")
+
+    with pytest.raises(SetupError) as caught:
+        api.create_test_release("exasol/s.l", branch="x", title="y")
+
+    assert [path for method, path, _, _ in hub.asked if method == "DELETE"] == ["/repos/exasol/s.l/releases/77"]
+    assert "removed again" in caught.value.hint
+
+
+@pytest.mark.parametrize("listed", [(200, {}, []), (200, {}, {"odd": 1}), (200, {}, [5, {}]), (500, {}, None)])
+def test_a_draft_of_which_nobody_knows_is_named_with_title_and_tag(hub, clock, listed):
+    hub.replies["POST /repos/exasol/s.l/releases"] = (502, {}, None)
+    hub.replies[LIST] = listed
+
+    with pytest.raises(SetupError) as caught:
+        Api(hub.url, Token(TOKEN), clock).create_test_release("exasol/s.l", branch="x", title="My title")
+
+    assert "'My title'" in caught.value.hint
+    assert asked(hub) in caught.value.hint
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 422])
+def test_what_github_refuses_is_not_looked_for(hub, api, status):
+    hub.replies["POST /repos/exasol/s.l/releases"] = (status, {}, {"message": "no"})
+
+    with pytest.raises(SetupError):
+        api.create_test_release("exasol/s.l", branch="x", title="y")
+
+    assert [method for method, *_ in hub.asked] == ["POST"]
+
+
+def test_ctrl_c_while_a_draft_is_made_removes_it(hub, clock):
+    answered = threading.Event()
+
+    def press(method):
+        if method == "POST":
+            press_ctrl_c()
+            answered.wait(10)
+        answered.set()
+
+    hub.on_request = press
+    hub.replies[LIST] = made(hub)
+
+    with pytest.raises(Interrupted) as caught:
+        Api(hub.url, Token(TOKEN), clock).create_test_release("exasol/s.l", branch="x", title="y")
+
+    assert "removed again" in caught.value.hint
 
 
 def test_a_circle_of_redirects_ends(hub, api):

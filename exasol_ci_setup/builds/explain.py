@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.builds.logs import last_lines
+from exasol_ci_setup.builds.logs import SECONDS_BEHIND, last_lines
 from exasol_ci_setup.builds.model import console_url
 from exasol_ci_setup.errors import BuildFailed, SetupError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.builds.model import Batch, Build, Phase
+    from exasol_ci_setup.clock import Clock
 
 _LINES: Final = 20
 # More are read, because what comes after the failure (post_build, the upload of artifacts) writes lines of its own.
@@ -53,22 +54,24 @@ class Failure:
         return f"{self.group or 'the batch'} {_WORDS.get(self.status, f'ended in {self.status}')}{where}{why}"
 
 
-def require_success(account: Account, batch: Batch) -> None:
+def require_success(account: Account, batch: Batch, clock: Clock) -> None:
     """Raise BuildFailed, with its failures, unless the batch has succeeded."""
     if batch.status == "SUCCEEDED":
         return
-    failures = explain(account, batch)
+    failures = explain(account, batch, clock)
     first = failures[0]
     others = [failure.group for failure in failures[1:]]
     more = f" (and {len(others)} more: {', '.join(others)})" if others else ""
     hints = []
-    if first.group:
-        hints.append(f"`exasol-ci-setup logs {batch.id} --group {first.group}` shows its whole log")
+    named = next((failure for failure in failures if failure.group), None)
+    if named:
+        whose = "its" if named is first else "that build's"
+        hints.append(f"`exasol-ci-setup logs {batch.id} --group {named.group}` shows {whose} whole log")
     # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_RetryBuildBatch.html: only failed batches can be retried.
     hints.append(f"`exasol-ci-setup retry {batch.id} --failed-only` builds again what did not succeed")
     console = console_url(account.client("codebuild"), batch)
     if console:
-        hints += [url for url in (console, first.log_url) if url]
+        hints += [url for url in (console, named.log_url if named else "") if url]
     raise BuildFailed(
         f"batch {batch.id} ended in {batch.status}: {first}{more}",
         hint="\n".join(hints),
@@ -77,17 +80,34 @@ def require_success(account: Account, batch: Batch) -> None:
     )
 
 
-def explain(account: Account, batch: Batch) -> tuple[Failure, ...]:
-    """Return why a batch did not succeed, the cause first; never empty."""
+def explain(account: Account, batch: Batch, clock: Clock) -> tuple[Failure, ...]:
+    """Return why a batch did not succeed, the cause first; never empty. Takes some seconds if it has ended just now."""
     failed = failed_builds(batch)
+    phase = _broken(batch.phases)
+    whole = Failure("", "", batch.status, phase.name if phase else batch.phase, phase.message if phase else "")
     if not failed:
-        phase = _broken(batch.phases)
-        return (Failure("", "", batch.status, phase.name if phase else batch.phase, phase.message if phase else ""),)
+        return (whole,)
     try:
-        log = _up_to_the_failure(last_lines(account.client("logs"), failed[0], _LINES_READ))
+        log = _up_to_the_failure(_end_of_log(account, batch, failed[0], clock))
     except SetupError as error:
         log = (f"(its log could not be read: {error})",)
-    return tuple(_failure(build, log if build is failed[0] else ()) for build in failed)
+    builds = tuple(_failure(build, log if build is failed[0] else ()) for build in failed)
+    # Builds that were only stopped are no cause, if the batch has one of its own, such as its time-out.
+    only_stopped = all(build.status == "STOPPED" for build in failed)
+    return (whole, *builds) if only_stopped and (whole.message or batch.status == "TIMED_OUT") else builds
+
+
+def _end_of_log(account: Account, batch: Batch, build: Build, clock: Clock) -> tuple[str, ...]:
+    """Return the last lines of a build's log, waiting for those about its failure if it has ended just now."""
+    logs = account.client("logs")
+    end = clock.now()
+    if build.status == "FAILED" and build.ended and batch.as_of:
+        end += SECONDS_BEHIND - (batch.as_of - build.ended).total_seconds()
+    while True:
+        lines = last_lines(logs, build, _LINES_READ)
+        if clock.now() >= end or not build.log_stream or any(map(_is_failure, lines)):
+            return lines
+        clock.sleep(min(2.0, end - clock.now()))
 
 
 def failed_builds(batch: Batch) -> list[Build]:
@@ -114,9 +134,13 @@ def _failure(build: Build, log: tuple[str, ...]) -> Failure:
 
 def _up_to_the_failure(lines: Sequence[str]) -> tuple[str, ...]:
     """Return the last lines up to where CodeBuild says that a phase failed, and its remark on that."""
-    failures = [number for number, line in enumerate(lines) if "Phase complete: " in line and "State: FAILED" in line]
+    failures = [number for number, line in enumerate(lines) if _is_failure(line)]
     end = failures[0] + 2 if failures else len(lines)
     return tuple(lines[max(0, end - _LINES) : end])
+
+
+def _is_failure(line: str) -> bool:
+    return "Phase complete: " in line and "State: FAILED" in line
 
 
 def _broken(phases: Sequence[Phase]) -> Phase | None:

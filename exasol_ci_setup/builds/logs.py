@@ -14,9 +14,14 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
     from exasol_ci_setup.builds.model import Build
+    from exasol_ci_setup.clock import Clock
 
 # GetLogEvents may return empty pages before the last one; AWS says only that they come, not how many.
 _EMPTY_PAGES: Final = 5
+# How a build's log ends: https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details.html#view-build-details-phases.
+_LAST_PHASE: Final = "Phase complete: UPLOAD_ARTIFACTS"
+SECONDS_BEHIND: Final = 10.0
+"""How long after the end of a build CloudWatch may still come by lines of its log, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +35,40 @@ class LogLine:
 
 
 class Tails:
-    """The log lines of many builds, each handed out once and in order."""
+    """The log lines of many builds, each handed out once and in order.
 
-    def __init__(self, logs: CloudWatchLogsClient) -> None:
+    CloudWatch has the last lines of a build some seconds after its end. So it is read for 10 s more, unless the line about
+    its last phase has come before.
+    """
+
+    def __init__(self, logs: CloudWatchLogsClient, clock: Clock) -> None:
         self._logs = logs
+        self._clock = clock
         self._tokens: dict[str, str] = {}
+        self._ended: dict[str, float] = {}
         self._done: set[str] = set()
 
     def fresh(self, builds: Iterable[Build]) -> Iterator[LogLine]:
         """Yield the lines that have come since the last call. Raises the errors of the AWS boundary."""
         for build in builds:
-            if not build.log_stream or build.id in self._done:
+            if self._is_done(build):
                 continue
-            # What a build writes last may reach CloudWatch after its end, so it is read once more then.
-            ended = build.has_ended
-            yield from self._of(build)
-            if ended:
+            now = self._clock.now()
+            if build.has_ended:
+                self._ended.setdefault(build.id, now)
+            has_said_last = False
+            for line in self._of(build):
+                has_said_last = has_said_last or _LAST_PHASE in line.message
+                yield line
+            if build.has_ended and (has_said_last or now - self._ended[build.id] >= SECONDS_BEHIND):
                 self._done.add(build.id)
+
+    def is_complete(self, builds: Iterable[Build]) -> bool:
+        """Return whether no more lines of these builds are to be expected."""
+        return all(self._is_done(build) for build in builds)
+
+    def _is_done(self, build: Build) -> bool:
+        return not build.log_stream or build.id in self._done
 
     def _of(self, build: Build) -> Iterator[LogLine]:
         while True:

@@ -145,7 +145,8 @@ def build_of(answer: Mapping[str, Any], group: Build | None = None) -> Build:
         retries=group.retries if group else 0,
         log_group=logs.get("groupName", ""),
         log_stream=logs.get("streamName", ""),
-        log_url=logs.get("deepLink", ""),
+        # Before anything is logged it leads nowhere.
+        log_url=logs.get("deepLink", "") if logs.get("streamName") else "",
         batch_id=id_of(answer.get("buildBatchArn", "")),
     )
 
@@ -156,9 +157,13 @@ def id_of(arn: str) -> str:
 
 
 def time_of(answer: Mapping[str, Any]) -> datetime | None:
-    """Return AWS's time in the Date header of an answer."""
+    """Return AWS's time in the Date header of an answer, or None if a proxy has made it something else."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    return parsedate_to_datetime(date) if date else None
+    try:
+        found = parsedate_to_datetime(date) if date else None
+    except (TypeError, ValueError):
+        return None
+    return found if found and found.tzinfo else None
 
 
 def console_url(codebuild: CodeBuildClient, batch: Batch) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import uuid
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, boundary, error_code, is_passing
+from exasol_ci_setup.builds.follow import interrupted
+from exasol_ci_setup.builds.interrupts import Held
 from exasol_ci_setup.builds.model import TOKEN_VARIABLE, Batch, batch_of
-from exasol_ci_setup.errors import Interrupted, SetupError, StackError, StackNotFound
+from exasol_ci_setup.errors import Interrupted, SetupError, StackError, StackNotFound, Throttled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_codebuild import CodeBuildClient
@@ -67,32 +69,32 @@ def start(
     variables: Mapping[str, str],
     *,
     token_reference: str | None = None,
+    begun: Callable[[str], None] = lambda _: None,
 ) -> Batch:
     """Start a batch of `project` on `branch` (any source version) with these environment variables.
 
     `token_reference` says where in Secrets Manager the builds find the GitHub token: a name or an ARN, and perhaps ``:KEY``.
-    Raises SetupError if CodeBuild refuses, and Interrupted on Ctrl-C, after which nobody knows whether it has begun.
+    `begun` is called with the batch's id as soon as there is one, and with an empty text if AWS does not say whether there is.
+    Raises SetupError if CodeBuild refuses, and Interrupted on Ctrl-C.
     """
     environment: list[EnvironmentVariableTypeDef] = [
         {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in variables.items()
     ]
     if token_reference is not None:
         environment.append({"name": TOKEN_VARIABLE, "value": token_reference, "type": "SECRETS_MANAGER"})
-    try:
+    # So that a call that is repeated starts one batch.
+    key = str(uuid.uuid4())
+
+    def call() -> Mapping[str, Any]:
         with _refusals(f"the batch of {project} was not started"):
-            answer = codebuild.start_build_batch(
+            return codebuild.start_build_batch(
                 projectName=project,
                 sourceVersion=branch,
                 environmentVariablesOverride=environment,
-                # So that a call that botocore repeats starts one batch.
-                idempotencyToken=str(uuid.uuid4()),
+                idempotencyToken=key,
             )
-    except KeyboardInterrupt:
-        raise Interrupted(
-            f"interrupted while a batch of {project} was being started: it may have begun",
-            hint="`exasol-ci-setup builds` shows it then, `exasol-ci-setup stop ID` stops it",
-        ) from None
-    return batch_of(answer["buildBatch"])
+
+    return _certain(call, begun, f"a batch of {project} was being started")
 
 
 def stop(codebuild: CodeBuildClient, batch_id: str) -> Batch:
@@ -102,15 +104,57 @@ def stop(codebuild: CodeBuildClient, batch_id: str) -> Batch:
     return batch_of(answer["buildBatch"])
 
 
-def retry(codebuild: CodeBuildClient, batch_id: str, *, failed_only: bool) -> Batch:
-    """Build a batch again, whole or only what did not succeed. Raises SetupError if CodeBuild refuses."""
-    with _refusals(f"batch {batch_id} was not started again"):
-        answer = codebuild.retry_build_batch(
-            id=batch_id,
-            retryType="RETRY_FAILED_BUILDS" if failed_only else "RETRY_ALL_BUILDS",
-            idempotencyToken=str(uuid.uuid4()),
-        )
-    return batch_of(answer["buildBatch"])
+def retry(
+    codebuild: CodeBuildClient, batch_id: str, *, failed_only: bool, begun: Callable[[str], None] = lambda _: None
+) -> Batch:
+    """Build a batch again, whole or only what did not succeed; `begun` as for `start`. Raises as `start`."""
+    key = str(uuid.uuid4())
+
+    def call() -> Mapping[str, Any]:
+        with _refusals(f"batch {batch_id} was not started again"):
+            return codebuild.retry_build_batch(
+                id=batch_id,
+                retryType="RETRY_FAILED_BUILDS" if failed_only else "RETRY_ALL_BUILDS",
+                idempotencyToken=key,
+            )
+
+    return _certain(call, begun, f"batch {batch_id} was being started again")
+
+
+def _certain(call: Callable[[], Mapping[str, Any]], begun: Callable[[str], None], what: str) -> Batch:
+    """Return the batch that `call` starts; if it breaks off, find out by the same call once more, which starts no other.
+
+    https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuildBatch.html, idempotencyToken.
+    """
+    pressed = False
+    with Held() as held:
+        try:
+            answer = call()
+        except (KeyboardInterrupt, SetupError) as error:
+            if isinstance(error, SetupError) and not _leaves_doubt(error):
+                raise
+            pressed = isinstance(error, KeyboardInterrupt)
+            try:
+                answer = call()
+            except (KeyboardInterrupt, SetupError) as again:
+                if isinstance(again, SetupError) and not _leaves_doubt(again) and not isinstance(again, Throttled):
+                    raise
+                begun("")
+                hint = "`exasol-ci-setup builds` shows it then, `exasol-ci-setup stop ID` stops it"
+                if pressed or isinstance(again, KeyboardInterrupt):
+                    raise Interrupted(f"interrupted while {what}: it may have begun", hint=hint) from again
+                again.hint = f"AWS did not answer while {what}: it may have begun; {hint}\n{again.hint}".rstrip()
+                raise
+        batch = batch_of(answer["buildBatch"])
+        begun(batch.id)
+    if pressed or held.pressed:
+        raise interrupted(batch.id)
+    return batch
+
+
+def _leaves_doubt(error: SetupError) -> bool:
+    """Return whether the call that failed so may have been carried out: no answer came, or one of a fault."""
+    return is_passing(error.__cause__ or error) and not isinstance(error, Throttled)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import secretsmanager
 from exasol_ci_setup.aws import is_passing
+from exasol_ci_setup.builds.interrupts import Held
 from exasol_ci_setup.errors import SetupError
 from exasol_ci_setup.stacks.state import TAG_PREFIX
 
@@ -18,53 +19,81 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from exasol_ci_setup.builds.model import Batch
+    from exasol_ci_setup.clock import Clock
     from exasol_ci_setup.github import Token
 
 _OWN: Final = re.compile(r"exasol-ci-setup/([A-Za-z0-9-]{1,128})/github-token-[0-9a-f]{16}")
+# Seconds between attempts. A secret that is being deleted keeps its name for about a minute.
+_UNTIL_DELETED: Final = (2, 4, 8, 16, 32)
+# A request that was on its way when nobody waited for it any more may still make the secret.
+_UNTIL_MADE: Final = (0.5, 1, 2, 2)
 
 
 class Stored:
-    """A secret that holds the token. While `batch_id` is set, a batch that goes on needs it."""
+    """A secret that holds the token. It stays while `batch_id` is of a batch that goes on, or `in_doubt` says there may be one."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.batch_id = ""
+        self.in_doubt = False
+
+    def begun(self, batch_id: str) -> None:
+        """Note which batch needs it; an empty id means that nobody knows whether there is one."""
+        self.batch_id = batch_id
+        self.in_doubt = not batch_id
 
 
 @contextmanager
 def stored(
-    client: SecretsManagerClient, prefix: str, token: Token, *, say: Callable[[str], None], name: str | None = None
+    client: SecretsManagerClient,
+    prefix: str,
+    token: Token,
+    *,
+    say: Callable[[str], None],
+    clock: Clock,
+    name: str | None = None,
 ) -> Iterator[Stored]:
     """Store `token` in a new secret, whose name starts with `prefix`, and remove it at the end, whatever ends it.
 
     It is not removed when a batch still needs it then, which is said with `say`, as is what stands in the way of removing
-    it. `name` gives the secret that name, or takes the secret of that name as it is. Raises the errors of the AWS boundary.
+    it. With `name` it is the secret of that name, made anew or given this token. Raises the errors of the AWS boundary.
     """
     secret = Stored(name or f"{prefix}github-token-{secrets.token_hex(8)}")
+    made = False
     try:
-        if name is None or not secretsmanager.exists(client, name):
-            secretsmanager.create(
-                client,
-                secret.name,
-                token.value,
-                description="GitHub token for one batch of builds; exasol-ci-setup removes it when the batch has ended",
-                tags={f"{TAG_PREFIX}purpose": "github-token", f"{TAG_PREFIX}project": secret.name.split("/")[1]},
-            )
+        with Held() as held:
+            if name is None:
+                _create(client, secret.name, token)
+            else:
+                _renew(client, name, token, clock)
+            made = True
+        held.deliver()
     except BaseException as error:
-        # Unless AWS has said no, it may have been made.
+        # Unless AWS has said no, it may have been made, or be made yet.
         if not isinstance(error, SetupError) or is_passing(error.__cause__ or error):
-            _remove(client, secret.name, say=say)
+            _remove(client, secret.name, say=say, unsure=None if made else clock)
         raise
     try:
         yield secret
     finally:
         if secret.batch_id:
+            say(stays(secret.name, secret.batch_id))
+        elif secret.in_doubt:
             say(
-                f"the secret {secret.name} stays, since batch {secret.batch_id} reads the GitHub token from it; "
-                f"`exasol-ci-setup logs {secret.batch_id} --follow` waits for the end and removes it, and so does `stop`"
+                f"the secret {secret.name} stays, since a batch that may have begun reads the GitHub token from it; "
+                f"`exasol-ci-setup builds` shows whether there is one, and if not {_by_hand(secret.name)}"
             )
         else:
             _remove(client, secret.name, say=say)
+
+
+def stays(name: str, batch_id: str) -> str:
+    """Return what to say of a secret that a batch which goes on needs."""
+    return (
+        f"the secret {name} stays, since batch {batch_id} reads the GitHub token from it; "
+        f"`exasol-ci-setup logs {batch_id} --follow` waits for the end and removes it, and so does "
+        f"`exasol-ci-setup stop {batch_id}`"
+    )
 
 
 def is_own(name: str) -> bool:
@@ -78,12 +107,57 @@ def remove_after(client: SecretsManagerClient, batch: Batch, *, say: Callable[[s
         _remove(client, batch.token_secret, say=say)
 
 
-def _remove(client: SecretsManagerClient, name: str, *, say: Callable[[str], None]) -> None:
+def _create(client: SecretsManagerClient, name: str, token: Token) -> None:
+    secretsmanager.create(
+        client,
+        name,
+        token.value,
+        description="GitHub token for one batch of builds; exasol-ci-setup removes it when the batch has ended",
+        tags={f"{TAG_PREFIX}purpose": "github-token", f"{TAG_PREFIX}project": name.split("/")[1]},
+    )
+
+
+def _renew(client: SecretsManagerClient, name: str, token: Token, clock: Clock) -> None:
+    for pause in (*_UNTIL_DELETED, None):
+        if secretsmanager.exists(client, name):
+            secretsmanager.put(client, name, token.value)
+            return
+        try:
+            _create(client, name, token)
+        except SetupError as error:
+            if pause is None or not secretsmanager.is_name_taken(error):
+                raise
+            clock.sleep(pause)
+        else:
+            return
+
+
+def _remove(
+    client: SecretsManagerClient, name: str, *, say: Callable[[str], None], unsure: Clock | None = None
+) -> None:
+    """Remove the secret; with a clock as `unsure` it may appear only yet. Neither an error nor Ctrl-C gets out of here.
+
+    They must not take the place of what the command found out; what is left is named instead.
+    """
     try:
-        secretsmanager.delete(client, name)
-    except SetupError as error:
-        # Not raised: it must not take the place of what the command found out.
-        say(
-            f"the secret {name} with the GitHub token could not be removed ({error}); remove it with "
-            f"`aws secretsmanager delete-secret --force-delete-without-recovery --secret-id {name}`"
-        )
+        # One Ctrl-C more is no reason to leave a token behind.
+        with Held():
+            removed = secretsmanager.delete(client, name)
+            for pause in _UNTIL_MADE if unsure else ():
+                if removed or unsure is None:
+                    break
+                unsure.sleep(pause)
+                removed = secretsmanager.delete(client, name)
+    except (SetupError, KeyboardInterrupt) as error:
+        why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+        say(f"the secret {name} with the GitHub token could not be removed ({why}); {_by_hand(name)}")
+    except BaseException:
+        say(f"the secret {name} with the GitHub token may be left; {_by_hand(name)}")
+        raise
+    else:
+        if not removed and unsure:
+            say(f"the secret {name} with the GitHub token may have been made all the same; {_by_hand(name)}")
+
+
+def _by_hand(name: str) -> str:
+    return f"`aws secretsmanager delete-secret --force-delete-without-recovery --secret-id {name}` removes it"

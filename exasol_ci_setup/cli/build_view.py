@@ -172,7 +172,7 @@ def batches(found: Iterable[Batch]) -> list[str]:
         (
             batch.id,
             batch.status,
-            f"{batch.started:%Y-%m-%d %H:%M}" if batch.started else "",
+            f"{show.utc(batch.started):%Y-%m-%d %H:%M}" if batch.started else "",
             show.duration((batch.ended - batch.started).total_seconds()) if batch.started and batch.ended else "",
             f"{sum(build.status == 'SUCCEEDED' for build in batch.builds)}/{len(batch.builds)}" if batch.builds else "",
             batch.branch,

@@ -61,7 +61,7 @@ def start_ci_build(
 def builds(session: Session, project: str | None, stack_name: str | None, limit: int) -> None:
     """List batches of builds, the newest first."""
     from exasol_ci_setup.builds import read
-    from exasol_ci_setup.cli import build_view
+    from exasol_ci_setup.cli import build_view, records
 
     projects = _projects(session, project, stack_name)
     found = read.recent(session.account.client("codebuild"), projects, limit=limit)
@@ -72,6 +72,7 @@ def builds(session: Session, project: str | None, stack_name: str | None, limit:
     if not found:
         where = f"of {', '.join(projects)}" if projects else "at all"
         session.output.say(f"there are no batches {where} in {session.account.region}")
+    session.output.record(records.result("listed", batches=len(found), changed=False))
 
 
 @click.command("logs")
@@ -92,6 +93,7 @@ def logs(session: Session, name: str, group: str | None, follow: bool) -> None:
     from exasol_ci_setup.builds import read
     from exasol_ci_setup.builds.logs import Tails
     from exasol_ci_setup.builds.model import Build
+    from exasol_ci_setup.cli import records
     from exasol_ci_setup.cli.build_view import BuildView
 
     found = read.find(session.account.client("codebuild"), name)
@@ -110,13 +112,14 @@ def logs(session: Session, name: str, group: str | None, follow: bool) -> None:
             _follow_logs(session, found, group or "")
             return
     view = BuildView(session.output, clock=session.clock.now, log_only=True)
-    tails = Tails(session.account.client("logs"))
-    written = False
+    tails = Tails(session.account.client("logs"), session.clock)
+    lines = 0
     for line in tails.fresh(wanted):
-        written = True
+        lines += 1
         view.log(line)
-    if not written:
+    if not lines:
         session.output.say("nothing was logged yet" if any(not b.has_ended for b in wanted) else "nothing was logged")
+    session.output.record(records.result("logged", lines=lines, changed=False))
 
 
 @click.command("stop")
@@ -143,7 +146,9 @@ def stop(session: Session, name: str, no_wait: bool) -> None:
     if batch.has_ended:
         output.say(f"batch {batch.id} ended in {batch.status}" + ("" if changed else " already: nothing to do"))
         if batch.token_secret:
-            token.remove_after(session.account.client("secretsmanager"), batch, say=output.warn)
+            token.remove_after(session.account.client("secretsmanager"), batch, say=starting.warner(session))
+    elif token.is_own(batch.token_secret):
+        starting.warner(session)(token.stays(batch.token_secret, batch.id))
     output.record(records.result("stopped" if changed else "unchanged", batch_id=batch.id, changed=changed))
 
 
@@ -175,12 +180,15 @@ def retry(
             f"batch {batch.id} has not ended: it is in {batch.status}",
             hint=f"`exasol-ci-setup logs {batch.id} --follow` looks on",
         )
+    if batch.status == "SUCCEEDED":
+        # CodeBuild would refuse it too, but only after the token was stored:
+        # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_RetryBuildBatch.html.
+        raise InputError(f"batch {batch.id} has succeeded, and only one that did not can be built again")
     codebuild = session.account.client("codebuild")
     timeout = float(timeout_in_seconds or DEFAULT_TIMEOUT)
     with _token_again(session, batch) as secret:
-        again = start.retry(codebuild, batch.id, failed_only=failed_only)
-        secret.batch_id = again.id
-        ended = starting.see_through(session, again, timeout=timeout, no_wait=no_wait, show_log=show_log)
+        again = start.retry(codebuild, batch.id, failed_only=failed_only, begun=secret.begun)
+        ended = starting.see_through(session, again, timeout=timeout, no_wait=no_wait, show_log=show_log, before=batch)
         if ended is not None:
             secret.batch_id = ""
     if ended is not None:
@@ -190,38 +198,26 @@ def retry(
 @contextmanager
 def _token_again(session: Session, batch: Batch) -> Iterator[Stored]:
     """Yield the secret that a batch reads the GitHub token from, made anew if this tool had made it, and removed."""
-    from exasol_ci_setup import github
     from exasol_ci_setup.builds.token import Stored, is_own, stored
+    from exasol_ci_setup.cli import starting
 
     if not is_own(batch.token_secret):
         yield Stored(batch.token_secret)
         return
-    token = github.token_from_environment()
+    token = starting.token_to_store(session)
     client = session.account.client("secretsmanager")
-    with stored(client, "", token, say=session.output.warn, name=batch.token_secret) as secret:
+    say = starting.warner(session)
+    with stored(client, "", token, say=say, clock=session.clock, name=batch.token_secret) as secret:
         yield secret
 
 
 def _follow_logs(session: Session, batch: Batch, group: str) -> None:
     from exasol_ci_setup.builds import token
-    from exasol_ci_setup.builds.follow import Following, to_the_end
-    from exasol_ci_setup.builds.logs import Tails
-    from exasol_ci_setup.builds.read import Reader
     from exasol_ci_setup.cli import starting
-    from exasol_ci_setup.cli.build_view import BuildView
 
-    account = session.account
-    with BuildView(session.output, clock=session.clock.now, log_only=True) as view:
-        following = Following(
-            Reader(account.client("codebuild"), batch.id),
-            view=view,
-            clock=session.clock,
-            tails=Tails(account.client("logs")),
-            group=group,
-        )
-        ended = to_the_end(following, batch.id, clock=session.clock, timeout=None)
+    ended = starting.follow(session, batch, timeout=None, show_log=True, log_only=True, group=group)
     if ended.token_secret:
-        token.remove_after(account.client("secretsmanager"), ended, say=session.output.warn)
+        token.remove_after(session.account.client("secretsmanager"), ended, say=starting.warner(session))
     starting.conclude(session, ended)
 
 

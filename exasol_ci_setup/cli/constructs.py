@@ -42,9 +42,7 @@ def _build_options(*, stack: str, log_days: int, artifact_days: int) -> tuple[Ca
         click.option(
             "--batch-timeout-in-minutes", type=int, metavar="N", help="Longest time of a batch.  [default: 240]"
         ),
-        click.option(
-            "--batch-limit", type=int, metavar="N", help="Most builds in one batch.  [default: 100]"
-        ),
+        click.option("--batch-limit", type=int, metavar="N", help="Most builds in one batch.  [default: 100]"),
         click.option(
             "--auto-retry-limit", type=int, metavar="N", help="How often AWS repeats a failed build.  [default: 0]"
         ),

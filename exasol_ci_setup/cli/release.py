@@ -126,7 +126,7 @@ def start_test_release_build(
     if not release_title.strip():
         raise InputError("--release-title must not be empty")
     construct = starting.construct(ReleaseBuild, project, stack_name)
-    api = github.Api(github.api_url_from_environment(), github.token_from_environment())
+    api = github.Api(github.api_url_from_environment(), github.token_from_environment(), session.clock)
     timeout = _timeout(values)
     codebuild_project = starting.codebuild_project(session, construct)
     with _Draft(session, api, repo_name, keep=values["keep_draft"]).made(branch, release_title) as draft:
@@ -153,10 +153,14 @@ def _run(
     dry_run: bool,
     timeout: float,
     values: dict[str, Any],
-    on_start: Callable[[], None] = lambda: None,
+    on_start: Callable[[str], None] = lambda _: None,
 ) -> None:
     from exasol_ci_setup.builds import start
     from exasol_ci_setup.cli import starting
+
+    def begun(batch_id: str) -> None:
+        secret.begun(batch_id)
+        on_start(batch_id)
 
     with starting.token_for(session, construct, values["github_token_secret"]) as secret:
         batch = start.start(
@@ -165,9 +169,8 @@ def _run(
             branch,
             {"RELEASE_ID": str(release_id), "DRY_RUN": "--dry-run" if dry_run else "--no-dry-run"},
             token_reference=secret.name,
+            begun=begun,
         )
-        on_start()
-        secret.batch_id = batch.id
         ended = starting.see_through(
             session, batch, timeout=timeout, no_wait=values["no_wait"], show_log=values["show_log"]
         )
@@ -184,7 +187,11 @@ def _timeout(values: dict[str, Any]) -> float:
 
     seconds: int | None = values["timeout_in_seconds"]
     # Read even if the option decides, so that a mistake in it is told.
-    minutes = config.load(values["config_file"]).release.timeout_in_minutes if values["config_file"] else None
+    minutes = (
+        config.load(values["config_file"], check_paths=False).release.timeout_in_minutes
+        if values["config_file"]
+        else None
+    )
     if seconds is not None:
         return float(seconds)
     return minutes * 60.0 if minutes is not None else float(starting.DEFAULT_TIMEOUT)
@@ -200,32 +207,44 @@ class _Draft:
         self._repository = repository
         self._keep = keep
 
-    def use(self) -> None:
-        """Note that a build was started for it."""
+    def use(self, batch_id: str) -> None:
+        """Note that a build was started for it; an empty id means that one may have been."""
+        if not batch_id and not self._keep:
+            self._session.output.warn(
+                f"the draft release {self.release_id} of {self._repository} stays, since a build for it may have begun"
+            )
         self._keep = True
 
     @contextmanager
     def made(self, branch: str, title: str) -> Iterator[_Draft]:
         """Create it, and see to it at the end. Raises the errors of `github.Api`."""
+        from exasol_ci_setup.builds.interrupts import Held
+
         output = self._session.output
-        release = self._api.create_test_release(
-            self._repository, branch=branch.removeprefix("refs/heads/"), title=title
-        )
-        self.release_id = release.id
-        output.say(f"created the draft release {title!r} of {self._repository}: {release.url or release.id}")
-        output.record({"type": "release", "id": release.id, "url": release.url, "repository": self._repository})
         try:
+            with Held() as held:
+                release = self._api.create_test_release(
+                    self._repository, branch=branch.removeprefix("refs/heads/"), title=title
+                )
+                self.release_id = release.id
+                output.say(f"created the draft release {title!r} of {self._repository}: {release.url or release.id}")
+                output.record({"type": "release", "id": release.id, "url": release.url, "repository": self._repository})
+            held.deliver()
             yield self
         finally:
-            if not self._keep:
+            if self.release_id and not self._keep:
                 self._remove()
 
     def _remove(self) -> None:
+        from exasol_ci_setup.builds.interrupts import Held
+
         output = self._session.output
         try:
-            self._api.delete_release(self._repository, self.release_id)
-        except SetupError as error:
+            with Held():
+                self._api.delete_release(self._repository, self.release_id)
+        except (SetupError, KeyboardInterrupt) as error:
             # Not raised: it must not take the place of why the build was not started.
-            output.warn(f"the draft release {self.release_id} of {self._repository} is left: {error}")
+            why = "interrupted" if isinstance(error, KeyboardInterrupt) else error
+            output.warn(f"the draft release {self.release_id} of {self._repository} is left: {why}")
         else:
             output.say("removed the draft release again: no build was started for it")

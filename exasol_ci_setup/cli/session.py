@@ -26,6 +26,7 @@ SANDBOX_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX"
 _COMMAND: Final = re.compile(
     r"`(exasol-ci-setup (?!sandbox\b|generate-|run-buildspec\b)(?![^`]*--(?:sandbox|region|aws-profile)\b)[^`]+)`"
 )
+_AWS_COMMAND: Final = re.compile(r"`(aws (?!configure\b|sso\b)(?![^`]*--(?:endpoint-url|region|profile)\b)[^`]+)`")
 _LEVELS = {"normal": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 
 
@@ -51,14 +52,24 @@ class Session:
 
         A hint such as "`exasol-ci-setup watch Slc` looks on" has to lead to where the stack is.
         """
-        given = [
+        sandbox = self.sandbox and not os.environ.get(SANDBOX_VARIABLE)
+        region = ["--region", self.region] if self.region else []
+        ours = [
+            *(["--sandbox"] if sandbox else []),
+            *region,
             *(["--aws-profile", self.profile] if self.profile else []),
-            *(["--region", self.region] if self.region else []),
-            *(["--sandbox"] if self.sandbox and not os.environ.get(SANDBOX_VARIABLE) else []),
         ]
-        if not given:
-            return text
-        return _COMMAND.sub(lambda found: f"`{found[1]} {shlex.join(given)}`", text)
+        # Only an account that was used has an endpoint to tell; a hint must not start the sandbox.
+        account = self.__dict__.get("account") if self.sandbox else None
+        theirs = [
+            *(["--endpoint-url", account.endpoint_url] if account else []),
+            *region,
+            *(["--profile", self.profile] if self.profile else []),
+        ]
+        for pattern, options in ((_COMMAND, ours), (_AWS_COMMAND, theirs)):
+            if options:
+                text = pattern.sub(rf"`\1 {_literal(shlex.join(options))}`", text)
+        return text
 
     @cached_property
     def account(self) -> Account:
@@ -82,6 +93,11 @@ class Session:
             endpoint_url=endpoint.url,
             access_key=(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"]),
         )
+
+
+def _literal(text: str) -> str:
+    """Return `text` so that a replacement of `re` writes it as it is."""
+    return text.replace("\\", r"\\")
 
 
 def _into_session(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.builds.token import Stored
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
+    from exasol_ci_setup.github import Token
 
 F = TypeVar("F", bound="Callable[..., Any]")
 B = TypeVar("B", bound="CiBuild | ReleaseBuild")
@@ -23,10 +24,11 @@ B = TypeVar("B", bound="CiBuild | ReleaseBuild")
 DEFAULT_TIMEOUT: Final = 3 * 60 * 60
 """Seconds that a batch is followed for, unless something else is asked for."""
 
+_LONGEST_TIMEOUT: Final = 31 * 24 * 60 * 60
 _FOLLOW_OPTIONS: Final = (
     click.option(
         "--timeout-in-seconds",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, _LONGEST_TIMEOUT),
         metavar="SECONDS",
         help="Look on for so long at most; the batch goes on then.  [default: 10800, which is 3 hours]",
     ),
@@ -93,10 +95,12 @@ def check_options(branch: str, *, no_wait: bool, show_log: bool) -> None:
         raise InputError(f"--branch {branch!r} is not acceptable: it must not be empty or hold control characters")
 
 
-def see_through(session: Session, batch: Batch, *, timeout: float, no_wait: bool, show_log: bool) -> Batch | None:
+def see_through(
+    session: Session, batch: Batch, *, timeout: float, no_wait: bool, show_log: bool, before: Batch | None = None
+) -> Batch | None:
     """Tell that a batch has begun, its id being data, and return it when it has ended; with `no_wait` return None at once.
 
-    Raises as `follow`.
+    `before` is what it was before a retry. Raises as `follow`.
     """
     from exasol_ci_setup.builds.follow import interruptible
     from exasol_ci_setup.builds.model import console_url
@@ -111,26 +115,42 @@ def see_through(session: Session, batch: Batch, *, timeout: float, no_wait: bool
         if url:
             output.say(url)
         if not no_wait:
-            return follow(session, batch, timeout=timeout, show_log=show_log)
-    output.say(f"`exasol-ci-setup logs {batch.id} --follow` looks on, `exasol-ci-setup stop {batch.id}` stops it")
+            return follow(session, batch, timeout=timeout, show_log=show_log, since=before or batch)
+    way_on = f"`exasol-ci-setup logs {batch.id} --follow` looks on, `exasol-ci-setup stop {batch.id}` stops it"
+    output.say(session.completed(way_on))
     output.record(records.result("started", batch_id=batch.id, changed=True))
     return None
 
 
-def follow(session: Session, batch: Batch, *, timeout: float, show_log: bool) -> Batch:
-    """Show a batch until its end, and return it. Raises TimedOut, Interrupted and the errors of the AWS boundary."""
+def follow(
+    session: Session,
+    batch: Batch,
+    *,
+    timeout: float | None,
+    show_log: bool,
+    since: Batch | None = None,
+    log_only: bool = False,
+    group: str = "",
+) -> Batch:
+    """Show a batch until its end, and return it; with `log_only` nothing but its log lines, as data, of all builds or a `group`.
+
+    `since` is as for `Following`. Raises TimedOut, Interrupted and the errors of the AWS boundary.
+    """
     from exasol_ci_setup.builds.follow import Following, to_the_end
     from exasol_ci_setup.builds.logs import Tails
     from exasol_ci_setup.builds.read import Reader
     from exasol_ci_setup.cli.build_view import BuildView
 
     account = session.account
-    with BuildView(session.output, clock=session.clock.now) as view:
+    with BuildView(session.output, clock=session.clock.now, log_only=log_only) as view:
         following = Following(
-            Reader(account.client("codebuild"), batch.id),
+            # It asks again by itself, and a call that hangs would hold up the time-out.
+            Reader(account.client("codebuild", patient=False), batch.id),
             view=view,
             clock=session.clock,
-            tails=Tails(account.client("logs")) if show_log else None,
+            tails=Tails(account.client("logs", patient=False), session.clock) if show_log else None,
+            group=group,
+            since=since,
         )
         return to_the_end(following, batch.id, clock=session.clock, timeout=timeout)
 
@@ -142,7 +162,7 @@ def conclude(session: Session, batch: Batch) -> None:
 
     output = session.output
     try:
-        explain.require_success(session.account, batch)
+        explain.require_success(session.account, batch, session.clock)
     except BuildFailed as error:
         if output.format == "text":
             output.say(*build_view.failures(error.failures))
@@ -155,19 +175,39 @@ def conclude(session: Session, batch: Batch) -> None:
     output.record(records.result("succeeded", batch_id=batch.id, changed=True))
 
 
+def token_to_store(session: Session) -> Token:
+    """Return the GitHub token for the builds; the sandbox, which writes what it is given to disk, gets none that is real.
+
+    Raises InputError if there is none in the environment.
+    """
+    from exasol_ci_setup import github
+
+    token = github.token_from_environment()
+    return github.Token("no-token-in-the-sandbox") if session.sandbox else token
+
+
+def warner(session: Session) -> Callable[[str], None]:
+    """Return what writes warnings, with the options for AWS in the commands that they name."""
+    return lambda text: session.output.warn(session.completed(text))
+
+
 @contextmanager
 def token_for(session: Session, construct: ReleaseBuild, named: str | None) -> Iterator[Stored]:
     """Yield a secret with the GitHub token: the one that is `named`, or one stored for the time of the batch.
 
     It has a `name`, the reference for CodeBuild, and a `batch_id`, to be set while a batch needs it. Raises InputError.
     """
-    from exasol_ci_setup import github, secretsmanager
+    from exasol_ci_setup import secretsmanager
     from exasol_ci_setup.builds.token import Stored, stored
 
+    if named is not None and not named.partition(":")[0].strip():
+        raise InputError(
+            f"--github-token-secret {named!r} names no secret", hint="it reads SECRET, SECRET:KEY, or a secret's ARN"
+        )
     client = session.account.client("secretsmanager")
     if named is None:
-        token = github.token_from_environment()
-        with stored(client, construct.secrets_prefix, token, say=session.output.warn) as secret:
+        token = token_to_store(session)
+        with stored(client, construct.secrets_prefix, token, say=warner(session), clock=session.clock) as secret:
             yield secret
         return
     if not named.startswith("arn:"):

@@ -28,7 +28,10 @@ RESOURCE = {
 
 @dataclass
 class Job:
-    """A build of the batch: times are in seconds after the batch's beginning; it writes a log line every ten seconds."""
+    """A build of the batch: times are in seconds after the batch's beginning; it writes a log line every ten seconds.
+
+    The last line of its log can be read only `late` seconds after its end.
+    """
 
     group: str
     begins: float = 2
@@ -37,6 +40,7 @@ class Job:
     message: str = ""
     ignore_failure: bool = False
     lines: list[str] = field(default_factory=list)
+    late: float = 0
 
     @property
     def id(self) -> str:
@@ -136,6 +140,8 @@ class Cloud:
 
     def written(self, job: Job) -> list[str]:
         """Return the lines that a build has written by now."""
+        if job.late and self.clock.elapsed >= job.ends:
+            return job.lines if self.clock.elapsed >= job.ends + job.late else job.lines[:-1]
         until = min(self.clock.elapsed, job.ends)
         return job.lines[: max(0, int((until - job.begins) // 10))] if until < job.ends else job.lines
 

@@ -9,10 +9,10 @@ from exasol_ci_setup.builds.read import Reader
 from tests.builds.cloud import BEGIN, ID, Cloud, Job
 
 
-def explained(answers, clock, *jobs, **batch):
-    Cloud(answers, clock, *jobs, status="FAILED", **batch)
+def explained(answers, clock, *jobs, status="FAILED", **batch):
+    Cloud(answers, clock, *jobs, status=status, **batch)
     clock.sleep(100)
-    return explain(answers.account, Reader(answers.account.client("codebuild"), ID).look())
+    return explain(answers.account, Reader(answers.account.client("codebuild"), ID).look(), clock)
 
 
 def test_the_end_of_a_log_is_where_the_phase_failed_and_not_what_came_after_it(answers, clock):
@@ -76,3 +76,51 @@ def test_of_a_batch_that_was_retried_the_last_attempt_is_explained(answers, cloc
 )
 def test_every_status_has_words(status, words):
     assert words in str(Failure("", "", status))
+
+
+def test_a_log_whose_failure_has_not_come_by_yet_is_waited_for(answers, clock):
+    failed = "[Container] Phase complete: BUILD State: FAILED"
+    job = Job("one", ends=60, status="FAILED", lines=["x", failed], late=7)
+    Cloud(answers, clock, job, status="FAILED", ends=62)
+    clock.sleep(62)
+
+    (failure,) = explain(answers.account, Reader(answers.account.client("codebuild"), ID).look(), clock)
+
+    assert failure.log == ("x", failed)
+    assert clock.elapsed < 75
+
+
+def test_nobody_waits_for_the_log_of_what_ended_long_ago(answers, clock):
+    explained(answers, clock, Job("one", status="FAILED", lines=["no word of it"]))
+
+    assert clock.sleeps == [100]
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "told"),
+    [
+        ("TIMED_OUT", "Build batch timed out", ["", "one"]),
+        ("TIMED_OUT", "", ["", "one"]),
+        ("FAILED", "CLIENT_ERROR: no more builds", ["", "one"]),
+        ("STOPPED", "", ["one"]),
+    ],
+)
+def test_where_builds_were_only_stopped_the_batchs_own_cause_comes_first(answers, clock, status, message, told):
+    phases = [
+        {"phaseType": "SUBMITTED", "phaseStatus": "SUCCEEDED"},
+        {"phaseType": "IN_PROGRESS", "phaseStatus": status, "contexts": [{"message": message}]},
+    ]
+
+    found = explained(answers, clock, Job("one", status="STOPPED", lines=["end"]), status=status, phases=phases)
+
+    assert [failure.group for failure in found] == told
+    assert found[0].message == message
+    assert found[-1].log == ("end",)
+
+
+def test_a_build_that_failed_is_the_cause_whatever_the_batch_says(answers, clock):
+    phases = [{"phaseType": "IN_PROGRESS", "phaseStatus": "FAILED", "contexts": [{"message": "a build failed"}]}]
+
+    found = explained(answers, clock, Job("one", status="FAILED"), Job("two", status="STOPPED"), phases=phases)
+
+    assert [failure.group for failure in found] == ["one", "two"]

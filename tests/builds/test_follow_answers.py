@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from exasol_ci_setup.builds import explain
 from exasol_ci_setup.builds.follow import Following, to_the_end
 from exasol_ci_setup.builds.logs import Tails
+from exasol_ci_setup.builds.model import batch_of
 from exasol_ci_setup.builds.read import Reader
-from exasol_ci_setup.errors import AccessDenied, BuildFailed, CredentialsInvalid, Interrupted, TimedOut
+from exasol_ci_setup.errors import AccessDenied, BuildFailed, CredentialsInvalid, InputError, Interrupted, TimedOut
 from tests.answers import AwsError, ConnectionReset
 from tests.builds.cloud import ID, Cloud, Job, Shown
 
@@ -22,10 +25,11 @@ def shown():
 def follow(answers, clock, shown):
     """Follow the batch to its end; with `log` its log lines too."""
 
-    def run(timeout=None, *, log=False):
-        tails = Tails(answers.account.client("logs")) if log else None
-        reader = Reader(answers.account.client("codebuild"), ID)
-        return to_the_end(Following(reader, view=shown, clock=clock, tails=tails), ID, clock=clock, timeout=timeout)
+    def run(timeout=None, *, log=False, since=None):
+        tails = Tails(answers.account.client("logs", patient=False), clock) if log else None
+        reader = Reader(answers.account.client("codebuild", patient=False), ID)
+        following = Following(reader, view=shown, clock=clock, tails=tails, since=since)
+        return to_the_end(following, ID, clock=clock, timeout=timeout)
 
     return run
 
@@ -209,7 +213,7 @@ def test_a_failed_batch_names_the_first_build_that_failed_its_phase_and_last_lin
 
     batch = follow()
     with pytest.raises(BuildFailed) as caught:
-        explain.require_success(answers.account, batch)
+        explain.require_success(answers.account, batch, clock)
 
     error = caught.value
     assert error.exit_code == 6
@@ -234,14 +238,14 @@ def test_every_end_but_success_is_a_failed_build(answers, clock, follow, status,
     Cloud(answers, clock, Job("one", status=status), status=status)
 
     with pytest.raises(BuildFailed, match=words):
-        explain.require_success(answers.account, follow())
+        explain.require_success(answers.account, follow(), clock)
 
 
 def test_a_build_whose_failure_is_ignored_does_not_fail_the_batch(answers, clock, follow):
     Cloud(answers, clock, Job("one", status="FAILED", ignore_failure=True), Job("two"))
 
     batch = follow()
-    explain.require_success(answers.account, batch)
+    explain.require_success(answers.account, batch, clock)
 
     assert explain.failed_builds(batch) == []
 
@@ -256,7 +260,7 @@ def test_a_build_whose_failure_is_ignored_is_not_the_cause(answers, clock, follo
     )
 
     with pytest.raises(BuildFailed) as caught:
-        explain.require_success(answers.account, follow())
+        explain.require_success(answers.account, follow(), clock)
 
     assert [failure.group for failure in caught.value.failures] == ["cause"]
 
@@ -275,7 +279,7 @@ def test_a_batch_that_fails_before_any_build_says_why(answers, clock, follow):
     )
 
     with pytest.raises(BuildFailed, match="the batch failed in phase DOWNLOAD_BATCHSPEC: YAML_FILE_ERROR: Unknown key"):
-        explain.require_success(answers.account, follow())
+        explain.require_success(answers.account, follow(), clock)
 
 
 def test_a_failure_whose_log_may_not_be_read_is_explained_without_it(answers, clock, follow):
@@ -283,7 +287,7 @@ def test_a_failure_whose_log_may_not_be_read_is_explained_without_it(answers, cl
     answers.on("logs", "GetLogEvents", AwsError("AccessDeniedException", "not authorized"))
 
     with pytest.raises(BuildFailed, match="boom") as caught:
-        explain.require_success(answers.account, follow())
+        explain.require_success(answers.account, follow(), clock)
 
     assert "could not be read" in caught.value.failures[0].log[0]
 
@@ -294,3 +298,108 @@ def test_no_permission_to_look_ends_it(answers, clock, follow):
 
     with pytest.raises(AccessDenied):
         follow()
+
+
+def test_the_end_of_the_attempt_before_is_no_end_of_the_retry(answers, clock, shown, follow):
+    old = Cloud(answers, clock, Job("one", begins=0, ends=0, status="FAILED"), status="FAILED", ends=0)
+    before = Reader(answers.account.client("codebuild"), ID).look()
+    cloud = Cloud(answers, clock, Job("one", begins=30, ends=90), ends=90)
+    # One server of AWS's knows of the retry after 20 s, another one only after 50.
+
+    def ask_one_of_them(params):
+        return (old if clock.elapsed < 20 or 40 < clock.elapsed < 50 else cloud).batches(params)
+
+    answers.on("codebuild", "BatchGetBuildBatches", ask_one_of_them)
+
+    assert follow(since=before).status == "SUCCEEDED"
+    assert clock.elapsed >= 90
+    assert [batch.status for batch in shown.batches if batch.status == "FAILED"] == []
+
+
+def test_a_retry_that_comes_to_nothing_new_in_a_minute_has_ended(answers, clock, follow):
+    Cloud(answers, clock, Job("one", begins=0, ends=0, status="FAILED"), status="FAILED", ends=0)
+    before = Reader(answers.account.client("codebuild"), ID).look()
+
+    assert follow(since=before).status == "FAILED"
+    assert 60 <= clock.elapsed < 80
+
+
+def test_a_batch_that_is_not_known_yet_right_after_its_start_is_waited_for(answers, clock, follow):
+    cloud = Cloud(answers, clock, Job("one"))
+    started = batch_of(cloud.batch())
+    unknown = {"buildBatches": [], "buildBatchesNotFound": [ID]}
+    answers.on(
+        "codebuild", "BatchGetBuildBatches", lambda params: unknown if clock.elapsed < 40 else cloud.batches(params)
+    )
+
+    assert follow(since=started).status == "SUCCEEDED"
+
+
+def test_a_batch_that_is_not_known_after_a_minute_is_an_error(answers, clock, follow):
+    cloud = Cloud(answers, clock, Job("one"))
+    answers.on("codebuild", "BatchGetBuildBatches", {"buildBatches": [], "buildBatchesNotFound": [ID]})
+
+    with pytest.raises(InputError, match="there is no build"):
+        follow(since=batch_of(cloud.batch()))
+
+    assert 60 <= clock.elapsed < 80
+
+
+def test_a_batch_that_somebody_names_and_that_is_not_there_is_an_error_at_once(answers, clock, follow):
+    answers.on("codebuild", "BatchGetBuildBatches", {"buildBatches": [], "buildBatchesNotFound": [ID]})
+
+    with pytest.raises(InputError):
+        follow()
+
+    assert clock.elapsed == 0
+
+
+def test_calls_that_hang_hold_up_neither_the_timeout_nor_the_signs_of_life(answers, clock, shown, follow):
+    Cloud(answers, clock, Job("one", ends=10**6), ends=None)
+    config = answers.account.client("codebuild", patient=False).meta.config
+    ticks = [0.0]
+    shown.tick = lambda _now: ticks.append(clock.elapsed)
+
+    def hang(_call):
+        if clock.elapsed < 20:
+            return None
+        clock.sleep(config.read_timeout)
+        return ConnectionReset()
+
+    answers.disturb = hang
+
+    with pytest.raises(TimedOut) as caught:
+        follow(timeout=300)
+
+    assert clock.elapsed < 330
+    assert max(later - earlier for earlier, later in itertools.pairwise(ticks)) <= 30
+    assert caught.value.batch_id == ID
+
+
+def test_lines_that_reach_the_log_only_after_the_end_are_shown(answers, clock, shown, follow):
+    Cloud(answers, clock, Job("one", begins=0, ends=3, lines=["early", "late"], late=6), ends=3)
+
+    follow(log=True)
+
+    assert shown.lines == ["one: early", "one: late"]
+    assert clock.elapsed < 20
+
+
+def test_a_log_that_says_it_is_complete_is_not_waited_for(answers, clock, shown, follow):
+    last = "[Container] Phase complete: UPLOAD_ARTIFACTS State: SUCCEEDED"
+    Cloud(answers, clock, Job("one", begins=0, ends=0, lines=[last]), ends=0)
+
+    follow(log=True)
+
+    assert shown.lines == [f"one: {last}"]
+    assert clock.elapsed == 0
+
+
+def test_the_log_of_a_batch_that_ended_long_ago_is_not_waited_for(answers, clock, shown, follow):
+    Cloud(answers, clock, Job("one", begins=0, ends=5, status="STOPPED", lines=["x"]), status="STOPPED", ends=5)
+    clock.sleep(1000)
+
+    follow(log=True)
+
+    assert shown.lines == ["one: x"]
+    assert clock.elapsed == 1000

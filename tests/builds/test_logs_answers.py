@@ -22,7 +22,7 @@ def page(*messages, **tokens):
     return {"events": [{"timestamp": 0, "message": message} for message in messages], **tokens}
 
 
-def test_pages_are_read_until_the_token_stays_the_same(answers, logs):
+def test_pages_are_read_until_the_token_stays_the_same(answers, clock, logs):
     pages = [
         page("a\n", "b\n", nextForwardToken="1"),
         page(nextForwardToken="2"),
@@ -31,50 +31,66 @@ def test_pages_are_read_until_the_token_stays_the_same(answers, logs):
     ]
     answers.on("logs", "GetLogEvents", pages)
 
-    assert [line.message for line in Tails(logs).fresh([build()])] == ["a", "b", "c"]
+    assert [line.message for line in Tails(logs, clock).fresh([build()])] == ["a", "b", "c"]
     assert answers.of("GetLogEvents")[0]["startFromHead"] is True
     assert [params.get("nextToken") for params in answers.of("GetLogEvents")] == [None, "1", "2", "3"]
 
 
-def test_the_next_time_goes_on_where_the_last_one_ended(answers, logs):
+def test_the_next_time_goes_on_where_the_last_one_ended(answers, clock, logs):
     answers.on(
         "logs",
         "GetLogEvents",
         [page("a", nextForwardToken="1"), page(nextForwardToken="1"), page("b", nextForwardToken="1")],
     )
-    tails = Tails(logs)
+    tails = Tails(logs, clock)
 
     assert [line.message for line in tails.fresh([build()])] == ["a"]
     assert [line.message for line in tails.fresh([build()])] == ["b"]
 
 
-def test_a_build_that_has_ended_is_read_once_more_and_then_no_more(answers, logs):
-    answers.on("logs", "GetLogEvents", page("a", nextForwardToken="1"))
-    answers.on("logs", "GetLogEvents", [page("a", nextForwardToken="1"), page(nextForwardToken="1")])
-    tails = Tails(logs)
+def test_a_build_that_has_ended_is_read_for_ten_seconds_more_and_then_no_more(answers, clock, logs):
+    late = [page("late", nextForwardToken="2"), page(nextForwardToken="2")]
+    pages = [page("a", nextForwardToken="1"), page(nextForwardToken="1"), *late, page(nextForwardToken="2")]
+    answers.on("logs", "GetLogEvents", pages)
+    tails = Tails(logs, clock)
 
-    assert len(list(tails.fresh([build("SUCCEEDED")]))) == 1
+    seen = []
+    for _ in range(4):
+        seen.append([line.message for line in tails.fresh([build("SUCCEEDED")])])
+        clock.sleep(6)
+
+    assert seen == [["a"], ["late"], [], []]
+    assert tails.is_complete([build("SUCCEEDED")])
+    assert len(answers.of("GetLogEvents")) == len(pages)
+
+
+def test_a_build_whose_last_phase_was_told_is_read_no_more(answers, clock, logs):
+    last = "[Container] Phase complete: UPLOAD_ARTIFACTS State: SUCCEEDED"
+    answers.on("logs", "GetLogEvents", [page(last, nextForwardToken="1"), page(nextForwardToken="1")])
+    tails = Tails(logs, clock)
+
+    assert [line.message for line in tails.fresh([build("SUCCEEDED")])] == [last]
+    assert tails.is_complete([build("SUCCEEDED")])
     assert list(tails.fresh([build("SUCCEEDED")])) == []
-    assert len(answers.of("GetLogEvents")) == 2
 
 
-def test_a_build_without_a_stream_is_not_asked_for(answers, logs):
-    assert list(Tails(logs).fresh([build(stream="")])) == []
+def test_a_build_without_a_stream_is_not_asked_for(answers, clock, logs):
+    assert list(Tails(logs, clock).fresh([build(stream="")])) == []
     assert last_lines(logs, build(stream=""), 20) == ()
     assert answers.calls == []
 
 
-def test_a_stream_that_is_not_there_yet_has_no_lines(answers, logs):
+def test_a_stream_that_is_not_there_yet_has_no_lines(answers, clock, logs):
     answers.on("logs", "GetLogEvents", AwsError("ResourceNotFoundException", "no such stream"))
 
-    assert list(Tails(logs).fresh([build()])) == []
+    assert list(Tails(logs, clock).fresh([build()])) == []
     assert last_lines(logs, build(), 20) == ()
 
 
-def test_a_message_of_several_lines_is_several_lines(answers, logs):
+def test_a_message_of_several_lines_is_several_lines(answers, clock, logs):
     answers.on("logs", "GetLogEvents", [page("a\r\nb\n\nc\n", nextForwardToken="1"), page(nextForwardToken="1")])
 
-    assert [line.message for line in Tails(logs).fresh([build()])] == ["a", "b", "", "c"]
+    assert [line.message for line in Tails(logs, clock).fresh([build()])] == ["a", "b", "", "c"]
 
 
 def test_the_last_lines_are_found_behind_empty_pages(answers, logs):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from types import SimpleNamespace
 
 import pytest
 
-from exasol_ci_setup.builds.model import Batch, batch_of, build_of, console_url, id_of
+from exasol_ci_setup.builds.model import Batch, batch_of, build_of, console_url, id_of, time_of
 
 
 def client(url):
@@ -77,3 +78,27 @@ def test_blank_contexts_of_a_phase_say_nothing_and_several_are_joined():
 def test_an_almost_empty_answer_is_enough():
     assert batch_of({}).id == ""
     assert build_of({}).id == ""
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        ("Mon, 04 May 2026 03:00:00 GMT", datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)),
+        ("Mon, 04 May 2026 03:00:00 GMT, Mon, 04 May 2026 03:00:00 GMT", None),
+        ("Mon, 04 May 2026 03:00:00", None),
+        ("Mon, 04 May 2026 99:00:00 GMT", None),
+        ("soon", None),
+        (None, None),
+    ],
+)
+def test_awss_time_is_one_with_a_zone_or_none(date, expected):
+    found = time_of({"ResponseMetadata": {"HTTPHeaders": {"date": date} if date else {}}})
+
+    assert found == expected
+
+
+def test_a_build_that_has_not_logged_yet_has_no_address_of_its_log():
+    logs = {"groupName": "/g", "deepLink": "https://console/log?group=null"}
+
+    assert build_of({"id": "P:1", "logs": logs}).log_url == ""
+    assert build_of({"id": "P:1", "logs": {**logs, "streamName": "s"}}).log_url == logs["deepLink"]

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+from typing import ClassVar
+
 import pytest
 
 from exasol_ci_setup.builds import read, start
-from exasol_ci_setup.errors import AccessDenied, InputError, SetupError, StackError, StackNotFound
+from exasol_ci_setup.errors import (
+    AccessDenied,
+    AwsUnavailable,
+    InputError,
+    Interrupted,
+    SetupError,
+    StackError,
+    StackNotFound,
+)
 from tests.answers import AwsError, ConnectionReset
 from tests.builds.cloud import BEGIN, ID, RESOURCE, Cloud, Job
 
@@ -116,6 +127,107 @@ def test_a_start_that_is_not_allowed_is_access_denied(answers, codebuild):
 
     with pytest.raises(AccessDenied):
         start.start(codebuild, "SlcCodeBuild", "x", {})
+
+
+@pytest.fixture(params=["StartBuildBatch", "RetryBuildBatch"])
+def begin(request, answers, clock, codebuild):
+    """Start or retry a batch; the fixture's `operation` is what CodeBuild is asked for, `begun` what was noted."""
+    cloud = Cloud(answers, clock)
+    noted: list[str] = []
+
+    class Begin:
+        operation = request.param
+        begun: ClassVar[list[str]] = noted
+        answer = staticmethod(lambda _params: {"buildBatch": cloud.batch()})
+
+        def __call__(self):
+            if self.operation == "StartBuildBatch":
+                return start.start(codebuild, "SlcCodeBuild", "x", {}, begun=self.begun.append)
+            return start.retry(codebuild, ID, failed_only=True, begun=self.begun.append)
+
+        def replies(self, *replies):
+            answers.on("codebuild", self.operation, list(replies), repeat_last=True)
+
+        @property
+        def keys(self):
+            return [params["idempotencyToken"] for params in answers.of(self.operation)]
+
+    return Begin()
+
+
+def test_a_batch_that_has_begun_is_noted_at_once(begin):
+    begin.replies(begin.answer)
+
+    assert begin().id == ID
+    assert begin.begun == [ID]
+
+
+@pytest.mark.parametrize("doubt", [ConnectionReset(), AwsError("InternalFailure", "oops", status=500)])
+def test_a_start_without_an_answer_is_repeated_with_its_key_and_finds_the_batch(begin, doubt):
+    begin.replies(*[doubt] * 10, begin.answer)
+
+    assert begin().id == ID
+    assert len(begin.keys) == 11
+    assert len(set(begin.keys)) == 1
+    assert begin.begun == [ID]
+
+
+def test_a_start_that_is_never_answered_leaves_a_doubt_that_is_told(begin):
+    begin.replies(ConnectionReset())
+
+    with pytest.raises(AwsUnavailable) as caught:
+        begin()
+
+    assert begin.begun == [""]
+    assert "it may have begun" in caught.value.hint
+    assert "`exasol-ci-setup builds`" in caught.value.hint
+
+
+def test_ctrl_c_that_breaks_the_start_off_finds_the_batch_by_the_same_key(begin):
+    begin.replies(KeyboardInterrupt(), begin.answer)
+
+    with pytest.raises(Interrupted) as caught:
+        begin()
+
+    assert caught.value.batch_id == ID
+    assert f"exasol-ci-setup stop {ID}" in caught.value.hint
+    assert len(set(begin.keys)) == 1
+    assert begin.begun == [ID]
+
+
+def test_ctrl_c_waits_for_the_answer_to_the_start_and_names_the_batch(begin):
+    def pressed(params):
+        signal.raise_signal(signal.SIGINT)
+        return begin.answer(params)
+
+    begin.replies(pressed)
+
+    with pytest.raises(Interrupted) as caught:
+        begin()
+
+    assert caught.value.batch_id == ID
+    assert len(begin.keys) == 1
+    assert begin.begun == [ID]
+
+
+@pytest.mark.parametrize("again", [KeyboardInterrupt(), ConnectionReset()])
+def test_ctrl_c_after_which_nothing_is_found_out_says_that_it_may_have_begun(begin, again):
+    begin.replies(KeyboardInterrupt(), again)
+
+    with pytest.raises(Interrupted, match="it may have begun"):
+        begin()
+
+    assert begin.begun == [""]
+
+
+@pytest.mark.parametrize("code", ["InvalidInputException", "AccessDeniedException", "ThrottlingException"])
+def test_what_was_refused_has_not_begun(begin, code):
+    begin.replies(AwsError(code, "no"))
+
+    with pytest.raises(SetupError):
+        begin()
+
+    assert begin.begun == []
 
 
 @pytest.mark.parametrize(("failed_only", "kind"), [(True, "RETRY_FAILED_BUILDS"), (False, "RETRY_ALL_BUILDS")])

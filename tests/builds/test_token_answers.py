@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from exasol_ci_setup.builds import token
 from exasol_ci_setup.builds.model import Batch
-from exasol_ci_setup.errors import AccessDenied
+from exasol_ci_setup.errors import AccessDenied, AwsUnavailable
 from exasol_ci_setup.github import Token
-from tests.answers import AwsError
+from tests.answers import AwsError, ConnectionReset
 
 VALUE = "ghp_0123456789secret"
 PREFIX = "exasol-ci-setup/Slc/"
+NAME = f"{PREFIX}github-token-{'0' * 16}"
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x-abcdef"
 
 
@@ -22,10 +25,10 @@ def client(answers):
     return answers.account.client("secretsmanager")
 
 
-def test_a_secret_is_made_below_the_projects_prefix_and_removed_for_good(answers, client):
+def test_a_secret_is_made_below_the_projects_prefix_and_removed_for_good(answers, clock, client):
     said: list[str] = []
 
-    with token.stored(client, PREFIX, Token(VALUE), say=said.append) as secret:
+    with token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock) as secret:
         assert answers.names() == ["CreateSecret"]
 
     (made,) = answers.of("CreateSecret")
@@ -38,36 +41,36 @@ def test_a_secret_is_made_below_the_projects_prefix_and_removed_for_good(answers
     assert said == []
 
 
-def test_each_run_has_a_secret_of_its_own(answers, client):
+def test_each_run_has_a_secret_of_its_own(answers, clock, client):
     for _ in range(2):
-        with token.stored(client, PREFIX, Token(VALUE), say=print):
+        with token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
             pass
 
     assert len({params["Name"] for params in answers.of("CreateSecret")}) == 2
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
-def test_it_is_removed_whatever_ends_the_work_before_a_batch_has_begun(answers, client, error):
-    with pytest.raises(error), token.stored(client, PREFIX, Token(VALUE), say=print):
+def test_it_is_removed_whatever_ends_the_work_before_a_batch_has_begun(answers, clock, client, error):
+    with pytest.raises(error), token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
         raise error
 
     assert answers.names() == ["CreateSecret", "DeleteSecret"]
 
 
-def test_ctrl_c_while_it_is_made_removes_it_too(answers, client):
+def test_ctrl_c_while_it_is_made_removes_it_too(answers, clock, client):
     answers.on("secretsmanager", "CreateSecret", KeyboardInterrupt())
 
-    with pytest.raises(KeyboardInterrupt), token.stored(client, PREFIX, Token(VALUE), say=print):
+    with pytest.raises(KeyboardInterrupt), token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
         pass
 
     assert answers.names() == ["CreateSecret", "DeleteSecret"]
 
 
-def test_it_stays_while_a_batch_needs_it_and_that_is_said(answers, client):
+def test_it_stays_while_a_batch_needs_it_and_that_is_said(answers, clock, client):
     said: list[str] = []
 
     def work():
-        with token.stored(client, PREFIX, Token(VALUE), say=said.append) as secret:
+        with token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock) as secret:
             secret.batch_id = "P:u"
             raise KeyboardInterrupt
 
@@ -80,11 +83,14 @@ def test_it_stays_while_a_batch_needs_it_and_that_is_said(answers, client):
     assert "exasol-ci-setup logs P:u --follow" in said[0]
 
 
-def test_a_removal_that_fails_is_told_with_the_command_for_it_and_hides_no_other_error(answers, client):
+def test_a_removal_that_fails_is_told_with_the_command_for_it_and_hides_no_other_error(answers, clock, client):
     answers.on("secretsmanager", "DeleteSecret", AwsError("AccessDeniedException", "not authorized"))
     said: list[str] = []
 
-    with pytest.raises(RuntimeError, match="the cause"), token.stored(client, PREFIX, Token(VALUE), say=said.append):
+    with (
+        pytest.raises(RuntimeError, match="the cause"),
+        token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock),
+    ):
         raise RuntimeError("the cause")
 
     assert (
@@ -92,10 +98,10 @@ def test_a_removal_that_fails_is_told_with_the_command_for_it_and_hides_no_other
     )
 
 
-def test_no_permission_to_make_one_names_the_permissions_and_the_way_around(answers, client):
+def test_no_permission_to_make_one_names_the_permissions_and_the_way_around(answers, clock, client):
     answers.on("secretsmanager", "CreateSecret", AwsError("AccessDeniedException", "not authorized"))
 
-    with pytest.raises(AccessDenied) as caught, token.stored(client, PREFIX, Token(VALUE), say=print):
+    with pytest.raises(AccessDenied) as caught, token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
         pass
 
     assert "secretsmanager:CreateSecret" in caught.value.hint
@@ -103,24 +109,130 @@ def test_no_permission_to_make_one_names_the_permissions_and_the_way_around(answ
     assert answers.names() == ["CreateSecret"]
 
 
-def test_a_secret_that_is_there_already_is_used_as_it_is_and_removed(answers, client):
+def test_a_secret_that_is_there_already_gets_the_new_token_and_is_removed(answers, clock, client):
     answers.on("secretsmanager", "DescribeSecret", {"ARN": ARN, "Name": "x"})
-    name = f"{PREFIX}github-token-{'0' * 16}"
+    answers.on("secretsmanager", "PutSecretValue", {"ARN": ARN})
 
-    with token.stored(client, "", Token(VALUE), say=print, name=name):
+    with token.stored(client, "", Token(VALUE), say=print, clock=clock, name=NAME):
         pass
 
-    assert answers.names() == ["DescribeSecret", "DeleteSecret"]
+    assert answers.names() == ["DescribeSecret", "PutSecretValue", "DeleteSecret"]
+    assert answers.of("PutSecretValue")[0]["SecretString"] == VALUE
 
 
-def test_a_secret_that_is_gone_is_made_again_under_its_name(answers, client):
+@pytest.mark.parametrize("code", ["InvalidRequestException", "ResourceExistsException"])
+def test_a_name_whose_old_secret_is_still_being_deleted_is_waited_for(answers, clock, client, code):
     answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "gone"))
-    name = f"{PREFIX}github-token-{'0' * 16}"
+    taken = AwsError(code, "already scheduled for deletion")
+    answers.on("secretsmanager", "CreateSecret", [taken, taken, taken, {"ARN": ARN}])
 
-    with token.stored(client, "", Token(VALUE), say=print, name=name):
+    with token.stored(client, "", Token(VALUE), say=print, clock=clock, name=NAME):
         pass
 
-    assert answers.of("CreateSecret")[0]["Name"] == name
+    assert answers.names().count("CreateSecret") == 4
+    assert answers.names()[-1] == "DeleteSecret"
+
+
+def test_a_name_that_stays_taken_for_a_minute_is_an_error(answers, clock, client):
+    answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "gone"))
+    answers.on("secretsmanager", "CreateSecret", AwsError("InvalidRequestException", "scheduled for deletion"))
+
+    with (
+        pytest.raises(AwsUnavailable, match="scheduled for deletion"),
+        token.stored(client, "", Token(VALUE), say=print, clock=clock, name=NAME),
+    ):
+        pass
+
+    assert 60 <= clock.elapsed < 90
+
+
+def sigint(answer):
+    """A reply during which Ctrl-C is pressed, and that comes all the same."""
+
+    def reply(_params):
+        signal.raise_signal(signal.SIGINT)
+        return answer
+
+    return reply
+
+
+def test_ctrl_c_waits_for_the_secret_that_is_being_made_and_then_removes_it(answers, clock, client):
+    answers.on("secretsmanager", "CreateSecret", sigint({"ARN": ARN}))
+    said: list[str] = []
+
+    with pytest.raises(KeyboardInterrupt), token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock):
+        pytest.fail("it goes on")
+
+    assert answers.names() == ["CreateSecret", "DeleteSecret"]
+    assert said == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ConnectionReset()])
+def test_a_secret_that_is_made_only_after_nobody_waits_for_it_any_more_is_removed(answers, clock, client, error):
+    gone = AwsError("ResourceNotFoundException", "gone")
+    answers.on("secretsmanager", "CreateSecret", error)
+    answers.on("secretsmanager", "DeleteSecret", [gone, gone, {"ARN": ARN}])
+    said: list[str] = []
+
+    with (
+        pytest.raises((KeyboardInterrupt, AwsUnavailable)),
+        token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock),
+    ):
+        pass
+
+    assert answers.names().count("DeleteSecret") == 3
+    assert said == []
+
+
+def test_a_secret_of_which_nobody_knows_whether_it_was_made_is_named(answers, clock, client):
+    answers.on("secretsmanager", "CreateSecret", KeyboardInterrupt())
+    answers.on("secretsmanager", "DeleteSecret", AwsError("ResourceNotFoundException", "gone"))
+    said: list[str] = []
+
+    with pytest.raises(KeyboardInterrupt), token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock):
+        pass
+
+    assert f"--secret-id {answers.of('CreateSecret')[0]['Name']}`" in said[0]
+    assert clock.elapsed < 10
+
+
+def test_ctrl_c_while_it_is_removed_waits_for_that_and_hides_nothing(answers, clock, client):
+    answers.on("secretsmanager", "DeleteSecret", sigint({"ARN": ARN}))
+    said: list[str] = []
+
+    with pytest.raises(RuntimeError), token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock):
+        raise RuntimeError
+
+    assert said == []
+
+
+def test_a_removal_that_is_broken_off_names_the_secret_and_hides_nothing(answers, clock, client):
+    answers.on("secretsmanager", "DeleteSecret", KeyboardInterrupt())
+    said: list[str] = []
+
+    with pytest.raises(RuntimeError), token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock):
+        raise RuntimeError
+
+    assert f"--secret-id {answers.of('CreateSecret')[0]['Name']}`" in said[0]
+
+
+def test_it_stays_while_nobody_knows_whether_a_batch_needs_it_and_that_is_said(answers, clock, client):
+    said: list[str] = []
+
+    with token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock) as secret:
+        secret.begun("")
+
+    assert answers.names() == ["CreateSecret"]
+    assert secret.name in said[0]
+
+
+def test_a_secret_that_is_gone_is_made_again_under_its_name(answers, clock, client):
+    answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "gone"))
+
+    with token.stored(client, "", Token(VALUE), say=print, clock=clock, name=NAME):
+        pass
+
+    assert answers.of("CreateSecret")[0]["Name"] == NAME
 
 
 @pytest.mark.parametrize(

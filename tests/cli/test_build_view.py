@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -106,6 +107,21 @@ def test_one_failure_is_told_by_its_log_and_several_by_their_names_too():
     assert "  | last line" in several
     assert "one failed in phase BUILD: why" in several
     assert "two was stopped" in several
+
+
+def test_the_list_of_batches_gives_times_in_utc_whatever_zone_they_came_in():
+    started = START.astimezone(timezone(timedelta(hours=5, minutes=30)))
+
+    lines = build_view.batches([Batch("P:u", "P", "FAILED", started=started)])
+
+    assert "2026-05-04 03:00" in lines[1]
+
+
+def test_a_batch_without_awss_time_is_shown_by_our_own_clock(capsys, clock):
+    with BuildView(Output(), clock=clock) as view:
+        view.show(replace(batch(("one", "IN_PROGRESS", "BUILD")), as_of=None))
+
+    assert "IN_PROGRESS" in capsys.readouterr().err
 
 
 TERMINAL = """

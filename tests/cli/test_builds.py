@@ -206,6 +206,7 @@ def test_ctrl_c_is_130_and_says_how_to_stop_what_goes_on(answers, clock, run):
         ("start-ci-build", "--project", "Slc"),
         (*START, "--timeout-in-seconds", "0"),
         (*START, "--timeout-in-seconds", "soon"),
+        (*START, "--timeout-in-seconds", "1" * 400),
         ("builds", "--project", "Slc", "--stack-name", "Slc"),
         ("logs", "nosuch"),
         ("stop", "Slc"),
@@ -227,13 +228,95 @@ def test_a_batch_that_goes_on_is_not_retried(answers, clock, run):
 
 
 def test_what_aws_refuses_to_retry_is_told_in_its_words(answers, clock, run):
-    Cloud(answers, clock, ends=0)
+    Cloud(answers, clock, status="FAILED", ends=0)
     answers.on("codebuild", "RetryBuildBatch", AwsError("InvalidInputException", "Only failed batches"))
 
     ran = run("retry", ID)
 
     assert ran.code == 1
     assert f"batch {ID} was not started again: Only failed batches" in ran.stderr
+
+
+def test_a_batch_that_has_succeeded_is_not_retried(answers, clock, run):
+    Cloud(answers, clock, ends=0)
+
+    ran = run("retry", ID)
+
+    assert ran.code == 2
+    assert "has succeeded" in ran.stderr
+    assert "RetryBuildBatch" not in answers.names()
+
+
+def test_a_retry_does_not_end_with_the_end_of_the_attempt_before(answers, clock, run):
+    cloud = Cloud(answers, clock, Job("build_one", begins=0, ends=0, status="FAILED"), status="FAILED", ends=0)
+    old = cloud.batch()
+
+    def retry(_params):
+        cloud.jobs, cloud.status, cloud.ends = (Job("build_one", begins=0, ends=90),), "SUCCEEDED", 90
+        return {"buildBatch": cloud.batch()}
+
+    answers.on("codebuild", "RetryBuildBatch", retry)
+    answers.on(
+        "codebuild",
+        "BatchGetBuildBatches",
+        lambda params: {"buildBatches": [old]} if clock.elapsed < 20 else cloud.batches(params),
+    )
+
+    assert run("retry", ID).code == 0
+
+
+GIVEN = ("--region", "eu-central-1", "--aws-profile", "my profile")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        ((*START, "--timeout-in-seconds", "5"), f"exasol-ci-setup stop {ID}"),
+        ((*START, "--no-wait"), f"exasol-ci-setup logs {ID} --follow"),
+        (("retry", ID), f"exasol-ci-setup logs {ID} --follow"),
+    ],
+)
+def test_the_commands_in_hints_have_the_options_that_were_given(answers, clock, run, arguments, command):
+    Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
+
+    ran = run(*arguments, *GIVEN)
+
+    assert f"`{command} --region eu-central-1 --aws-profile 'my profile'`" in ran.stderr
+
+
+def test_the_commands_in_hints_stay_in_the_sandbox(answers, clock, run):
+    Cloud(answers, clock, Job("build_one", status="FAILED"), status="FAILED")
+
+    ran = run(*START, "--sandbox")
+
+    assert f"`exasol-ci-setup logs {ID} --group build_one --sandbox`" in ran.stderr
+    assert f"`exasol-ci-setup retry {ID} --failed-only --sandbox`" in ran.stderr
+
+
+@pytest.mark.parametrize("way", ["timeout", "ctrl-c"])
+def test_an_error_about_a_batch_that_goes_on_carries_its_id_in_json(answers, clock, run, way):
+    Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
+
+    def press():
+        raise KeyboardInterrupt
+
+    clock.at(20, press if way == "ctrl-c" else lambda: None)
+
+    ran = run(*START, "--output", "json", "--timeout-in-seconds", "60")
+
+    assert ran.records[-1]["type"] == "error"
+    assert ran.records[-1]["batch_id"] == ID
+
+
+def test_a_list_and_a_log_end_with_a_result_in_json(answers, clock, run):
+    cloud = Cloud(answers, clock, Job("build_one", begins=0, ends=0, lines=["x", "y"]), ends=0)
+    answers.on("codebuild", "ListBuildBatches", {"ids": [ID]})
+
+    listed = run("builds", "--output", "json").records
+    logged = run("logs", cloud.batch()["id"], "--output", "json").records
+
+    assert [(record["type"], record.get("batches")) for record in listed[-1:]] == [("result", 1)]
+    assert [(record["type"], record.get("lines")) for record in logged[-1:]] == [("result", 2)]
 
 
 def test_stopping_what_has_ended_does_nothing(answers, clock, run):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 
 import pytest
 from click.testing import CliRunner
 
 from exasol_ci_setup.cli.main import PROGRAM, cli
 from exasol_ci_setup.cli.session import Session
-from tests.answers import AwsError
+from tests.answers import AwsError, ConnectionReset
 from tests.builds.cloud import ID, Cloud, Job
 from tests.cli.conftest import Ran
-from tests.hub import running
+from tests.hub import press_ctrl_c, running
 
 TOKEN = "ghp_0123456789secret"
 UPLOAD = "https://uploads.github.com/repos/exasol/script.languages/releases/4711/assets{?name,label}"
@@ -122,15 +123,108 @@ def test_the_secret_is_removed_when_the_batch_was_not_started(answers, clock, ru
     assert TOKEN not in ran.stderr
 
 
-def test_ctrl_c_during_the_start_removes_the_secret_and_says_that_a_batch_may_have_begun(answers, clock, run):
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ConnectionReset()])
+def test_the_secret_and_the_draft_stay_for_a_batch_that_may_have_begun(answers, clock, run, hub, error):
     Cloud(answers, clock)
-    answers.on("codebuild", "StartBuildBatch", KeyboardInterrupt())
+    answers.on("codebuild", "StartBuildBatch", error)
+
+    ran = run(*TEST)
+
+    (made,) = answers.of("CreateSecret")
+    assert ran.code == (130 if isinstance(error, KeyboardInterrupt) else 4)
+    assert "it may have begun" in ran.stderr
+    assert f"the secret {made['Name']} stays" in ran.stderr
+    assert "the draft release 77 of exasol/s.l stays" in ran.stderr
+    assert "DeleteSecret" not in answers.names()
+    assert [method for method, *_ in hub.asked] == ["POST"]
+
+
+def test_ctrl_c_during_a_start_that_aws_carries_out_names_the_batch_and_keeps_what_it_needs(answers, clock, run, hub):
+    cloud = Cloud(answers, clock, ends=None)
+
+    def start(params):
+        signal.raise_signal(signal.SIGINT)
+        return cloud.start(params)
+
+    answers.on("codebuild", "StartBuildBatch", start)
+
+    ran = run(*TEST)
+
+    assert ran.code == 130
+    assert f"AWS goes on with batch {ID}" in ran.stderr
+    assert f"`exasol-ci-setup stop {ID}` stops it" in ran.stderr
+    assert f"batch {ID} reads the GitHub token from it" in ran.stderr
+    assert "DeleteSecret" not in answers.names()
+    assert [method for method, *_ in hub.asked] == ["POST"]
+    assert "no build was started" not in ran.stderr
+
+
+def test_ctrl_c_while_the_secret_is_removed_leaves_nothing_and_the_result_is_told(answers, clock, run):
+    Cloud(answers, clock, Job("build_one", status="FAILED"), status="FAILED")
+
+    def delete(_params):
+        signal.raise_signal(signal.SIGINT)
+        return {"ARN": ARN}
+
+    answers.on("secretsmanager", "DeleteSecret", delete)
 
     ran = run(*RELEASE)
 
-    assert ran.code == 130
-    assert "it may have begun" in ran.stderr
-    assert answers.names()[-1] == "DeleteSecret"
+    assert ran.code == 6
+    assert "ended in FAILED" in ran.stderr
+    assert "warning" not in ran.stderr
+
+
+def test_a_removal_of_the_secret_that_is_broken_off_names_it_and_the_result_is_told(answers, clock, run):
+    Cloud(answers, clock, Job("build_one", status="FAILED"), status="FAILED")
+    answers.on("secretsmanager", "DeleteSecret", KeyboardInterrupt())
+
+    ran = run(*RELEASE, "--region", "eu-central-1", "--aws-profile", "ci")
+
+    (made,) = answers.of("CreateSecret")
+    assert ran.code == 6
+    assert "ended in FAILED" in ran.stderr
+    assert f"--secret-id {made['Name']} --region eu-central-1 --profile ci`" in ran.stderr
+
+
+def test_the_sandbox_which_writes_everything_to_disk_never_gets_the_token(answers, clock, run):
+    Cloud(answers, clock)
+
+    assert run(*RELEASE, "--sandbox").code == 0
+
+    assert TOKEN not in repr(answers.calls)
+    assert answers.of("CreateSecret")[0]["SecretString"]
+
+
+@pytest.mark.parametrize("name", ["", " ", ":token"])
+def test_a_secret_without_a_name_is_2_and_the_option_named(answers, clock, run, name):
+    Cloud(answers, clock)
+
+    ran = run(*RELEASE, "--github-token-secret", name)
+
+    assert ran.code == 2
+    assert "--github-token-secret" in ran.stderr
+    assert "StartBuildBatch" not in answers.names()
+
+
+def test_of_the_config_file_only_what_is_used_has_to_fit_here(answers, clock, run, tmp_path):
+    Cloud(answers, clock)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"build": {"ignore": {"paths": ["not/here"]}}}))
+
+    assert run(*RELEASE, "--config-file", str(config)).code == 0
+
+
+def test_stop_without_waiting_says_that_the_secret_stays(answers, clock, run):
+    name = f"exasol-ci-setup/Slc/github-token-{'a' * 16}"
+    variables = [{"name": "GITHUB_TOKEN", "value": name, "type": "SECRETS_MANAGER"}]
+    cloud = Cloud(answers, clock, Job("build_one"), ends=None, variables=variables)
+    answers.on("codebuild", "StopBuildBatch", lambda _params: {"buildBatch": cloud.batch()})
+
+    ran = run("stop", ID, "--no-wait")
+
+    assert ran.code == 0
+    assert f"the secret {name} stays" in ran.stderr
 
 
 @pytest.mark.parametrize("way", ["no-wait", "timeout", "ctrl-c"])
@@ -180,6 +274,19 @@ def test_a_retry_stores_the_token_under_the_old_name_and_removes_it_again(answer
     assert [params["Name"] for params in answers.of("CreateSecret")] == [name]
     assert [params["SecretId"] for params in answers.of("DeleteSecret")] == [name]
     assert answers.names().index("CreateSecret") < answers.names().index("RetryBuildBatch")
+
+
+def test_a_retry_gives_a_secret_that_is_still_there_the_token_of_now(answers, clock, run):
+    name = f"exasol-ci-setup/Slc/github-token-{'a' * 16}"
+    variables = [{"name": "GITHUB_TOKEN", "value": name, "type": "SECRETS_MANAGER"}]
+    cloud = Cloud(answers, clock, status="FAILED", ends=0, variables=variables)
+    answers.on("secretsmanager", "DescribeSecret", {"ARN": ARN, "Name": name})
+    answers.on("secretsmanager", "PutSecretValue", {"ARN": ARN})
+    answers.on("codebuild", "RetryBuildBatch", lambda _params: {"buildBatch": cloud.batch()})
+
+    run("retry", ID, "--no-wait")
+
+    assert [params["SecretString"] for params in answers.of("PutSecretValue")] == [TOKEN]
 
 
 def test_a_named_secret_is_used_as_it_is(answers, clock, run, monkeypatch):
@@ -298,12 +405,50 @@ def test_the_draft_is_removed_when_no_build_could_be_started(answers, clock, run
     assert f"AWS does not allow {operation}" in ran.stderr
 
 
-def test_ctrl_c_during_the_start_removes_the_draft(answers, clock, run, hub):
+def test_ctrl_c_while_the_draft_is_made_waits_for_it_and_removes_it(answers, clock, run, hub):
     Cloud(answers, clock)
-    answers.on("codebuild", "StartBuildBatch", KeyboardInterrupt())
+    hub.on_request = lambda method: press_ctrl_c() if method == "POST" else None
+
+    ran = run(*TEST)
+
+    assert ran.code == 130
+    assert [method for method, *_ in hub.asked] == ["POST", "DELETE"]
+    assert "removed the draft release again" in ran.stderr
+
+
+def test_ctrl_c_before_the_start_removes_the_draft(answers, clock, run, hub):
+    Cloud(answers, clock)
+    answers.on("secretsmanager", "CreateSecret", KeyboardInterrupt())
 
     assert run(*TEST).code == 130
     assert [method for method, *_ in hub.asked] == ["POST", "DELETE"]
+
+
+def test_ctrl_c_while_the_draft_is_removed_waits_for_that(answers, clock, run, hub):
+    Cloud(answers, clock)
+    answers.on("codebuild", "StartBuildBatch", AwsError("InvalidInputException", "no batches here"))
+    hub.on_request = lambda method: press_ctrl_c() if method == "DELETE" else None
+
+    ran = run(*TEST)
+
+    assert ran.code == 1
+    assert "removed the draft release again" in ran.stderr
+
+
+def test_a_draft_that_github_made_without_an_answer_is_removed(answers, clock, run, hub):
+    Cloud(answers, clock)
+    hub.replies["POST /repos/exasol/s.l/releases"] = (502, {}, None)
+    hub.replies["GET /repos/exasol/s.l/releases?per_page=100"] = lambda: (
+        200,
+        {},
+        [{"id": 5, "tag_name": "v1"}, {"id": 77, "tag_name": hub.asked[0][3]["tag_name"]}],
+    )
+
+    ran = run(*TEST)
+
+    assert ran.code == 1
+    assert [(method, path) for method, path, *_ in hub.asked][-1] == ("DELETE", "/repos/exasol/s.l/releases/77")
+    assert "was removed again" in ran.stderr
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])

@@ -47,6 +47,10 @@ def repository(tmp_path, monkeypatch):
             ["ci/build.yaml", "--env", "TOKEN=t", "--artifacts-dir", "ci"],
             "ci is not empty and was not made by run-buildspec",
         ),
+        (
+            ["ci/build.yaml", "--env", "TOKEN=t", "--artifacts-dir", "a" * 300],
+            "cannot be used for artifacts: File name too",
+        ),
         (["ci/build.yaml", "--source", "nowhere"], "nowhere"),
     ],
 )
@@ -94,3 +98,14 @@ def test_with_a_docker_that_reaches_no_engine_it_gives_dockers_reason(program, r
     assert "the Docker engine cannot be used: Cannot connect to the Docker daemon at unix:///x" in ran.stderr
     assert "hint: " in ran.stderr
     assert not (repository / ".run-buildspec").exists()
+
+
+def test_a_docker_that_is_no_program_is_told(program, repository, monkeypatch):
+    (repository / "docker").write_text("no program")
+    (repository / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(repository))
+
+    ran = program("run-buildspec", "ci/build.yaml", "--env", "TOKEN=t")
+
+    assert ran.code == 1
+    assert "docker cannot be run: Exec format error" in ran.stderr

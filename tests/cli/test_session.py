@@ -14,12 +14,28 @@ from exasol_ci_setup.cli.session import Session
         (Session(sandbox=True), "`exasol-ci-setup watch Slc --sandbox` looks on"),
         (
             Session(profile="my profile", region="eu-west-1"),
-            "`exasol-ci-setup watch Slc --aws-profile 'my profile' --region eu-west-1` looks on",
+            "`exasol-ci-setup watch Slc --region eu-west-1 --aws-profile 'my profile'` looks on",
         ),
     ],
 )
 def test_a_command_in_a_hint_gets_the_options_that_lead_to_the_same_account(session, told):
     assert session.completed("`exasol-ci-setup watch Slc` looks on") == told
+
+
+def test_a_command_of_the_aws_cli_gets_its_own_spelling_of_them(live):
+    session = Session(profile="p", region="eu-west-1")
+    in_the_sandbox = Session(sandbox=True)
+    in_the_sandbox.__dict__["account"] = live
+
+    assert session.completed("`aws cloudformation x`") == "`aws cloudformation x --region eu-west-1 --profile p`"
+    assert in_the_sandbox.completed("`aws s3 ls`") == f"`aws s3 ls --endpoint-url {live.endpoint_url}`"
+
+
+def test_a_hint_does_not_start_the_sandbox():
+    session = Session(sandbox=True)
+
+    assert session.completed("`aws s3 ls`") == "`aws s3 ls`"
+    assert "account" not in session.__dict__
 
 
 def test_what_the_environment_says_need_not_be_typed(monkeypatch):
@@ -31,7 +47,7 @@ def test_what_the_environment_says_need_not_be_typed(monkeypatch):
 @pytest.mark.parametrize(
     "text",
     [
-        "`aws cloudformation delete-stack`",
+        "`aws configure` or `aws sso login`",
         "`exasol-ci-setup sandbox start`",
         "`exasol-ci-setup generate-buildspec`",
         "`exasol-ci-setup watch Slc --region eu-central-1`",

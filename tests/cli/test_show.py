@@ -342,7 +342,9 @@ PLANS = st.builds(
     broadenings=st.lists(st.builds(Broadening, HOSTILE, HOSTILE, HOSTILE), max_size=2).map(tuple),
     notes=st.lists(HOSTILE, max_size=2).map(tuple),
 )
-EVENTS = st.builds(Event, *[HOSTILE] * 8, at=st.datetimes())
+# Hypothesis wants them without a zone.
+YEARS = (datetime(1900, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001
+EVENTS = st.builds(Event, *[HOSTILE] * 8, at=st.datetimes(*YEARS))
 TABLES = st.dictionaries(HOSTILE, HOSTILE, max_size=3)
 STACKS = st.builds(Stack, *[HOSTILE] * 5, parameters=TABLES, tags=TABLES, outputs=TABLES, role_arn=HOSTILE)
 DIAGNOSES = st.builds(Diagnosis, *[HOSTILE] * 7, hints=st.lists(HOSTILE, max_size=2).map(tuple))

@@ -1,0 +1,78 @@
+"""Ctrl-C that waits: which signal is held back, which breaks in, and that all is as before afterwards."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from exasol_ci_setup.builds.interrupts import Held
+
+
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def number(request):
+    """A signal with the handler that the program gives it."""
+
+    def stop(_number, _frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(request.param, stop)
+    yield request.param
+    signal.signal(request.param, before)
+
+
+def test_the_first_signal_waits_and_the_second_breaks_in(number):
+    with Held() as held:
+        signal.raise_signal(number)
+        assert held.pressed
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+
+
+def test_what_was_held_back_is_delivered_on_demand(number):
+    with Held() as held:
+        signal.raise_signal(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        held.deliver()
+
+
+def test_without_a_signal_nothing_is_delivered():
+    with Held() as held:
+        pass
+
+    held.deliver()
+
+
+def test_afterwards_signals_are_handled_as_before(number):
+    before = signal.getsignal(number)
+
+    with Held():
+        assert signal.getsignal(number) != before
+
+    assert signal.getsignal(number) == before
+
+
+def test_a_signal_that_python_does_not_handle_keeps_its_effect():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Held():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_in_another_thread_nothing_is_held_back():
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def work():
+        with Held():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+    assert seen == [before]
