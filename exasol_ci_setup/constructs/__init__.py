@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from exasol_ci_setup.constructs.base import Construct, build
+from exasol_ci_setup.constructs.base import Construct, ScopedConstruct, build
 from exasol_ci_setup.constructs.ci import CiBuild, ReleaseBuild
+from exasol_ci_setup.constructs.scope import HangarScope, Scope
 from exasol_ci_setup.constructs.source import SourceCredentials
 
-__all__ = ["CiBuild", "Construct", "ReleaseBuild", "SourceCredentials", "build"]
+__all__ = [
+    "CiBuild",
+    "Construct",
+    "HangarScope",
+    "ReleaseBuild",
+    "Scope",
+    "ScopedConstruct",
+    "SourceCredentials",
+    "build",
+]
