@@ -6,13 +6,15 @@ import logging
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import boto3
 import botocore.session
 from botocore import exceptions as botocore_errors
 from botocore.config import Config
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
@@ -30,7 +32,7 @@ from exasol_ci_setup.errors import (
 from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_codebuild import CodeBuildClient
@@ -39,7 +41,17 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sts import STSClient
 
-__all__ = ["Account", "BotoCoreError", "ClientError", "boundary", "connect", "error_code", "is_passing", "translate"]
+__all__ = [
+    "Account",
+    "BotoCoreError",
+    "ClientError",
+    "assume",
+    "boundary",
+    "connect",
+    "error_code",
+    "is_passing",
+    "translate",
+]
 
 # Ten attempts of botocore's "standard" mode: exponential backoff with jitter up to 20 s, which outlasts the minute that
 # CloudFormation's throttling takes to let go (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).
@@ -97,6 +109,10 @@ _QUOTA = frozenset(
 )
 _HTTP_SERVER_ERROR = 500
 
+# Sessions cannot be shared by threads while clients are made of them, clients can:
+# https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
+_MAKING = RLock()
+
 _SIGN_IN = (
     "sign in again (`aws sso login`, or new keys for the profile), then run the same command: it picks up where AWS is"
 )
@@ -107,11 +123,13 @@ class Account:
     """An AWS account in one region, as one set of credentials sees it. Hands out boto3 clients, each made once.
 
     `endpoint_url` replaces AWS's endpoint of every service by one on this machine (the sandbox); None means what the AWS configuration says.
+    `pace` is called before each request is sent, and may take its time.
     """
 
     session: boto3.Session
     region: str
     endpoint_url: str | None = None
+    pace: Callable[..., None] | None = field(default=None, repr=False, compare=False)
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @overload
@@ -128,13 +146,20 @@ class Account:
     def client(self, service: Literal["sts"]) -> STSClient: ...
     def client(self, service: str) -> Any:
         """Return the client of `service`. Raises the errors of `translate` if the configuration does not serve."""
-        if service not in self._clients:
-            with boundary():
-                make: Any = self.session.client
-                self._clients[service] = make(
-                    service, region_name=self.region, endpoint_url=self.endpoint_url, config=self._config
-                )
+        with _MAKING, boundary():
+            if service not in self._clients:
+                client = self._make(service)
+                if self.pace is not None:
+                    client.meta.events.register_first("before-send", self.pace)
+                self._clients[service] = client
         return self._clients[service]
+
+    @property
+    def _make(self) -> Callable[..., Any]:
+        """Make a client, with other credentials if some are given."""
+        return partial(
+            self.session.client, region_name=self.region, endpoint_url=self.endpoint_url, config=self._config
+        )
 
     @cached_property
     def _config(self) -> Config:
@@ -180,6 +205,56 @@ def connect(
             + (f" --profile {profile}" if profile else ""),
         )
     return Account(session=session, region=found, endpoint_url=endpoint_url)
+
+
+def assume(
+    account: Account, role_arns: Sequence[str], *, region: str, pace: Callable[..., None] | None = None
+) -> Account:
+    """Return the account in which the last of `role_arns` is, each assumed with the credentials of the one before it, in `region`.
+
+    Without any it is `account` itself, in that region. No role is assumed before AWS is asked for something, and then again whenever
+    its credentials are about to expire, so a role that may not be assumed is an AccessDenied of the first call.
+    """
+    account = Account(account.session, region, account.endpoint_url, pace)
+    for arn in role_arns:
+        account = Account(_in_role(account, arn), region, account.endpoint_url, pace)
+    return account
+
+
+def _in_role(account: Account, role_arn: str) -> boto3.Session:
+    """Return a session with the role's credentials, and else with what `account` was configured by."""
+    with boundary():
+        source = account.session.get_credentials()
+        if source is None:
+            raise botocore_errors.NoCredentialsError
+        fetcher = AssumeRoleCredentialFetcher(
+            account._make,
+            source,
+            role_arn,
+            extra_args={"RoleSessionName": "exasol-ci-setup"},
+        )
+        profile = account.session.profile_name
+        inner = (
+            _without_configuration()
+            if account.endpoint_url
+            else botocore.session.Session(profile=profile if profile in account.session.available_profiles else None)
+        )
+        inner.register_component(
+            "credential_provider", _Known(DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role"))
+        )
+        session = boto3.Session(region_name=account.region, botocore_session=inner)
+    session.events.register("before-parse", _require_aws)
+    return session
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The credentials of a session, in the place where botocore looks for a chain of providers."""
+
+    credentials: DeferredRefreshableCredentials
+
+    def load_credentials(self) -> DeferredRefreshableCredentials:
+        return self.credentials
 
 
 def _without_configuration() -> botocore.session.Session:
