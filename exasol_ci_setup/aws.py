@@ -14,7 +14,6 @@ import boto3
 import botocore.session
 from botocore import exceptions as botocore_errors
 from botocore.config import Config
-from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
@@ -32,7 +31,7 @@ from exasol_ci_setup.errors import (
 from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_codebuild import CodeBuildClient
@@ -148,15 +147,15 @@ class Account:
         """Return the client of `service`. Raises the errors of `translate` if the configuration does not serve."""
         with _MAKING, boundary():
             if service not in self._clients:
-                client = self._make(service)
+                client = self.make(service)
                 if self.pace is not None:
                     client.meta.events.register_first("before-send", self.pace)
                 self._clients[service] = client
         return self._clients[service]
 
     @property
-    def _make(self) -> Callable[..., Any]:
-        """Make a client, with other credentials if some are given."""
+    def make(self) -> Callable[..., Any]:
+        """What makes a client, given the service's name, with other credentials if they are given too."""
         return partial(
             self.session.client, region_name=self.region, endpoint_url=self.endpoint_url, config=self._config
         )
@@ -194,8 +193,8 @@ def connect(
         if access_key is None:
             session = boto3.Session(profile_name=profile, region_name=region)
         else:
-            session = boto3.Session(*access_key, region_name=region, botocore_session=_without_configuration())
-        session.events.register("before-parse", _require_aws)
+            session = boto3.Session(*access_key, region_name=region, botocore_session=without_configuration())
+        session.events.register("before-parse", require_aws)
         found = region or session.region_name
     if not found:
         of = f" for profile {profile!r}" if profile else ""
@@ -207,57 +206,7 @@ def connect(
     return Account(session=session, region=found, endpoint_url=endpoint_url)
 
 
-def assume(
-    account: Account, role_arns: Sequence[str], *, region: str, pace: Callable[..., None] | None = None
-) -> Account:
-    """Return the account in which the last of `role_arns` is, each assumed with the credentials of the one before it, in `region`.
-
-    Without any it is `account` itself, in that region. No role is assumed before AWS is asked for something, and then again whenever
-    its credentials are about to expire, so a role that may not be assumed is an AccessDenied of the first call.
-    """
-    account = Account(account.session, region, account.endpoint_url, pace)
-    for arn in role_arns:
-        account = Account(_in_role(account, arn), region, account.endpoint_url, pace)
-    return account
-
-
-def _in_role(account: Account, role_arn: str) -> boto3.Session:
-    """Return a session with the role's credentials, and else with what `account` was configured by."""
-    with boundary():
-        source = account.session.get_credentials()
-        if source is None:
-            raise botocore_errors.NoCredentialsError
-        fetcher = AssumeRoleCredentialFetcher(
-            account._make,
-            source,
-            role_arn,
-            extra_args={"RoleSessionName": "exasol-ci-setup"},
-        )
-        profile = account.session.profile_name
-        inner = (
-            _without_configuration()
-            if account.endpoint_url
-            else botocore.session.Session(profile=profile if profile in account.session.available_profiles else None)
-        )
-        inner.register_component(
-            "credential_provider", _Known(DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role"))
-        )
-        session = boto3.Session(region_name=account.region, botocore_session=inner)
-    session.events.register("before-parse", _require_aws)
-    return session
-
-
-@dataclass(frozen=True)
-class _Known:
-    """The credentials of a session, in the place where botocore looks for a chain of providers."""
-
-    credentials: DeferredRefreshableCredentials
-
-    def load_credentials(self) -> DeferredRefreshableCredentials:
-        return self.credentials
-
-
-def _without_configuration() -> botocore.session.Session:
+def without_configuration() -> botocore.session.Session:
     """Return a session that neither the user's AWS files nor AWS_PROFILE have a say in."""
     nowhere = (None, None, os.devnull, None)
     return botocore.session.Session(
@@ -265,7 +214,7 @@ def _without_configuration() -> botocore.session.Session:
     )
 
 
-def _require_aws(response_dict: dict[str, Any], **_: object) -> None:
+def require_aws(response_dict: dict[str, Any], **_: object) -> None:
     """Refuse what is not AWS's answer: the page of a proxy, or of a network that wants a log-in first."""
     kind = response_dict["headers"].get("content-type", "")
     if kind.partition(";")[0].strip().lower() in {"text/html", "application/xhtml+xml"}:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exasol_ci_setup import aws
 from exasol_ci_setup.pace import Bucket, Budgets
+from exasol_ci_setup.roles import assume
 from tests.answers import VirtualClock
 
 
@@ -46,7 +46,7 @@ def test_one_account_and_region_have_one_bucket(clock):
 
 def test_each_request_and_each_retry_takes_one(answers):
     taken = []
-    account = aws.assume(answers.account, (), region="eu-central-1", pace=lambda **_: taken.append(1))
+    account = assume(answers.account, (), region="eu-central-1", pace=lambda **_: taken.append(1))
     answers.on("cloudformation", "DescribeStacks", {"Stacks": []})
 
     account.client("cloudformation").describe_stacks()

@@ -12,6 +12,7 @@ import pytest
 
 from exasol_ci_setup import aws
 from exasol_ci_setup.errors import AccessDenied, CredentialsInvalid
+from exasol_ci_setup.roles import assume
 
 FIRST = "arn:aws:iam::111111111111:role/first"
 SECOND = "arn:aws:iam::222222222222:role/second"
@@ -66,7 +67,7 @@ def sts():
 def test_each_role_is_assumed_with_the_credentials_of_the_one_before_and_none_before_it_is_needed(sts):
     base = aws.connect(region="eu-central-1", endpoint_url=sts.url, access_key=("BASE", "secret"))
 
-    account = aws.assume(base, (FIRST, SECOND), region="eu-west-1")
+    account = assume(base, (FIRST, SECOND), region="eu-west-1")
     assert sts.seen == []
     account.client("sts").get_caller_identity()
     account.client("sts").get_caller_identity()
@@ -80,12 +81,12 @@ def test_a_role_that_may_not_be_assumed_is_access_denied(sts):
     base = aws.connect(region="eu-central-1", endpoint_url=sts.url, access_key=("BASE", "secret"))
 
     with pytest.raises(AccessDenied, match="AWS does not allow AssumeRole: not you"), aws.boundary():
-        aws.assume(base, (FIRST, SECOND), region="eu-west-1").client("sts").get_caller_identity()
+        assume(base, (FIRST, SECOND), region="eu-west-1").client("sts").get_caller_identity()
 
 
 @pytest.mark.live
 def test_the_last_role_is_the_one_that_asks(live):
-    account = aws.assume(live, (FIRST, SECOND), region="eu-west-1")
+    account = assume(live, (FIRST, SECOND), region="eu-west-1")
 
     assert ":assumed-role/second/exasol-ci-setup" in account.client("sts").get_caller_identity()["Arn"]
     assert account.region == "eu-west-1"
@@ -93,7 +94,7 @@ def test_the_last_role_is_the_one_that_asks(live):
 
 @pytest.mark.live
 def test_without_a_role_it_is_the_same_account_in_the_region(live, account_id):
-    elsewhere = aws.assume(live, (), region="eu-west-1")
+    elsewhere = assume(live, (), region="eu-west-1")
 
     assert elsewhere.client("sts").get_caller_identity()["Account"] == account_id
     assert elsewhere.client("cloudformation").meta.region_name == "eu-west-1"
@@ -104,4 +105,4 @@ def test_no_credentials_at_all_is_said(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
     with pytest.raises(CredentialsInvalid, match="no AWS credentials"):
-        aws.assume(aws.connect(region="eu-central-1"), (FIRST,), region="eu-central-1")
+        assume(aws.connect(region="eu-central-1"), (FIRST,), region="eu-central-1")
