@@ -44,7 +44,6 @@ __all__ = [
     "Account",
     "BotoCoreError",
     "ClientError",
-    "assume",
     "boundary",
     "connect",
     "error_code",

@@ -14,8 +14,6 @@ from exasol_ci_setup.aws import Account, boundary, require_aws, without_configur
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from boto3 import Session
-
 
 def assume(
     account: Account, role_arns: Sequence[str], *, region: str, pace: Callable[..., None] | None = None
@@ -28,12 +26,12 @@ def assume(
     """
     account = Account(account.session, region, account.endpoint_url, pace)
     for arn in role_arns:
-        account = Account(_in_role(account, arn), region, account.endpoint_url, pace)
+        account = _in_role(account, arn)
     return account
 
 
-def _in_role(account: Account, role_arn: str) -> Session:
-    """Return a session with the role's credentials, and else with what `account` was configured by."""
+def _in_role(account: Account, role_arn: str) -> Account:
+    """Return the role's account, with the role's credentials, and else with what `account` was configured by."""
     with boundary():
         source = account.session.get_credentials()
         if source is None:
@@ -51,7 +49,7 @@ def _in_role(account: Account, role_arn: str) -> Session:
         inner.register_component("credential_provider", _Known(credentials))
         session = type(account.session)(region_name=account.region, botocore_session=inner)
     session.events.register("before-parse", require_aws)
-    return session
+    return Account(session, account.region, account.endpoint_url, account.pace)
 
 
 @dataclass(frozen=True)
