@@ -22,6 +22,7 @@ ALLOWED = {
     "lint": {"templates"},
     "aws": set(),
     "secretsmanager": {"aws"},
+    "network": {"aws", "constructs"},
     "review": {"policies", "stacks"},
     "stacks": {"aws", "templates", "constructs", "review", "policies"},
     "pace": set(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from pydantic import Field, PrivateAttr, ValidationError
 
-from exasol_ci_setup.constructs.scope import Scope  # noqa: TC001 - pydantic reads it at run time
+from exasol_ci_setup.constructs.scope import Scope
 from exasol_ci_setup.constructs.values import Name, StackName, Value
 from exasol_ci_setup.errors import InputError
 

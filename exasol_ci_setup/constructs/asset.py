@@ -1,0 +1,68 @@
+"""Source code as a content-addressed archive in a bucket, and where the source comes from."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.constructs.values import between, matching
+
+Repository = Annotated[
+    str,
+    matching(
+        r"(https://github\.com/)?[A-Za-z0-9][A-Za-z0-9_-]{0,38}/(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,100}|[A-Za-z0-9._-]{1,100}",
+        "use a repository on github.com, such as exasol/script-languages-release",
+    ),
+]
+
+Branch = Annotated[
+    str,
+    matching(
+        r"(?!/|-)(?!.*(\.\.|//|@\{|/\.|\.lock(/|\Z)))[^\s~^:?*\[\\]{1,255}(?<![/.])",
+        "use the name of a branch, such as main",
+    ),
+]
+"""Source: https://git-scm.com/docs/git-check-ref-format."""
+
+FilePath = Annotated[str, matching(r".+", "use the path of a file or folder")]
+
+
+class GitHubRepo(ScopedConstruct):
+    """A branch of a repository on GitHub, as the source of an asset."""
+
+    has_stack: ClassVar[bool] = False
+
+    repo: Repository
+    branch: Branch
+
+
+class LocalDirectory(ScopedConstruct):
+    """A folder on this machine, without what its ignore file names, as the source of an asset."""
+
+    has_stack: ClassVar[bool] = False
+
+    path: FilePath
+    ignorefile: FilePath = ".gitignore"
+
+
+class Asset(ScopedConstruct):
+    """A private bucket that holds the source as archives, each under the hash of its content.
+
+    `source` may be left out where something else puts the archives there. Archives that were replaced or deleted are kept
+    for `noncurrent_retention_in_days`.
+    """
+
+    template: ClassVar[str] = "asset_bucket.yaml.j2"
+
+    source: GitHubRepo | LocalDirectory | None = None
+    noncurrent_retention_in_days: Annotated[int, between(1, 3650, "days")] = 30
+
+    @property
+    def made_of(self) -> tuple[ScopedConstruct, ...]:
+        """The source, if there is one."""
+        return () if self.source is None else (self.source,)
+
+    @property
+    def bucket_name(self) -> str:
+        """The name of the bucket, which CloudFormation makes up. Raises InputError before the stack is deployed."""
+        return self.output("BucketName")
