@@ -17,7 +17,8 @@ ALLOWED = {
     "clock": set(),
     "version": set(),
     "policies": {"stacks"},
-    "constructs": set(),
+    # Only when a construct is asked to resolve itself.
+    "constructs": {"resolve"},
     "templates": {"constructs"},
     "lint": {"templates"},
     "aws": set(),
@@ -28,7 +29,7 @@ ALLOWED = {
     "pace": set(),
     "program": set(),
     "roles": {"aws"},
-    "resolve": {"aws", "roles", "pace", "stacks", "templates", "constructs", "lint", "review"},
+    "resolve": {"aws", "roles", "pace", "network", "stacks", "templates", "constructs", "lint", "review"},
     "health": {"aws", "constructs", "templates", "lint", "secretsmanager"},
     "config": set(),
     "buildspecs": {"templates", "constructs", "config"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -158,6 +159,20 @@ class ScopedConstruct(Construct):
         scope = next(self.scopes(), None)
         return (scope.vpc_id, scope.subnet_ids) if scope is not None else (None, ())
 
+    async def resolve(self) -> None:
+        """Deploy what this construct depends on, then itself, and keep the outputs of all of them.
+
+        In a program that `exasol-ci-setup` runs, the command decides what becomes of it. Raises the errors of `deploy`.
+        """
+        # A thread of its own: the event loop goes on meanwhile.
+        await asyncio.to_thread(self.deploy)
+
+    def deploy(self) -> None:
+        """Do as `resolve` does, without an event loop."""
+        from exasol_ci_setup.resolve import verbs
+
+        verbs.resolve(self)
+
     def scopes(self) -> Iterator[Scope]:
         """Return the scopes of this construct and of all its parts, its own first; some may be there twice."""
         if self.scope is not None:
@@ -196,7 +211,12 @@ def _explained(problem: ErrorDetails) -> tuple[str, str]:
         return option, "it is required"
     if problem["type"] == "extra_forbidden":
         return option, "there is no such option"
-    return f"{option} {_shown(problem['input'])}", _rule(problem["type"], problem["msg"], problem.get("ctx", {}))
+    rule = _rule(problem["type"], problem["msg"], problem.get("ctx", {}))
+    if not problem["loc"]:
+        return "what is given", rule
+    # Values that stand together, of which one may be a secret, are not repeated.
+    is_plain = isinstance(problem["input"], str | int | float)
+    return f"{option} {_shown(problem['input'])}" if is_plain else option, rule
 
 
 def _rule(kind: str, message: str, context: Mapping[str, Any]) -> str:

@@ -110,7 +110,7 @@ class Plan:
     """What a deployment would do. Falsy when there is nothing to do.
 
     `kind` is ``CREATE`` or ``UPDATE``. `change_set_id` is the change set's ARN, empty if none was needed (only settings differ,
-    or nothing). `notes` are remarks of AWS, such as early-validation findings and degraded answers.
+    or nothing) or if none could be made yet. `notes` are remarks of AWS, such as early-validation findings and degraded answers.
     """
 
     stack_name: str
@@ -123,7 +123,7 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.change_set_id or self.settings)
+        return bool(self.change_set_id or self.settings or self.changes)
 
 
 @dataclass(frozen=True, slots=True)
