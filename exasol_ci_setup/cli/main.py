@@ -38,6 +38,13 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("deploy-security-group", "deploy", "Deploy a security group"),
         ("deploy-instance", "deploy", "Deploy a virtual machine with Ubuntu"),
     ),
+    "Programs": (
+        ("up", "program", "Deploy what a Python program declares"),
+        ("plan", "program", "Show what `up` would change"),
+        ("down", "program", "Delete the stacks that a Python program declares"),
+        ("scopes", "scopes", "Show the scopes of programs and their stacks"),
+        ("resources", "scopes", "Show the AWS resources behind constructs"),
+    ),
     "Check": (
         ("validate-source-credentials", "validate", "Check the template of the source-credentials stack"),
         ("validate-ci-build", "validate", "Check the template of a CI stack"),

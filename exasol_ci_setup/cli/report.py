@@ -102,6 +102,8 @@ def deletion(
             remark = (
                 "  (with every object in it)" if empty else "  (only if it is empty; --empty deletes its objects too)"
             )
+        elif resource.type == "AWS::ECR::Repository":
+            remark = "  (with every image in it)" if empty else "  (only if it is empty)"
         lines.append(click.style(f"- {line}", fg="red") + remark)
     lines += ["", click.style(f"{len(going)} to remove", bold=True)]
     if as_data:

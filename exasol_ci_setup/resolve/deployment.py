@@ -90,10 +90,10 @@ class Deployment:
             found, current = self._plan(construct, account, clock, waits_for)
             if current is None or state.is_absent(current):
                 unknown.add(name)
-                construct.set_outputs(_placeholders(construct))
+                construct.set_outputs(placeholders(construct))
             else:
                 # An output that a new template adds is not there yet.
-                construct.set_outputs({**_placeholders(construct), **current.outputs})
+                construct.set_outputs({**placeholders(construct), **current.outputs})
             planned[name] = Planned(found, current)
             return End.DONE if found else End.UNCHANGED
 
@@ -180,7 +180,7 @@ class Deployment:
         )
 
 
-def _placeholders(construct: ScopedConstruct) -> dict[str, str]:
+def placeholders(construct: ScopedConstruct) -> dict[str, str]:
     """Return text in the place of each output that the construct's stack will have."""
     outputs = templates.parse(templates.render(construct).body).get("Outputs") or {}
     return {name: f"<{name} of {construct.stack_name}>" for name in outputs}
