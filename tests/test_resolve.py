@@ -245,3 +245,49 @@ def test_each_thread_that_waits_hears_of_ctrl_c_once_each_time(clock):
     with pytest.raises(KeyboardInterrupt):
         interruptible.sleep(1)
     assert clock.elapsed == 2
+
+
+def diamond() -> list[ContainerBuilder]:
+    """Twenty constructs: a registry that ten builders push to, and nine assets, of which the last one has two builders."""
+    registry = Registry(scope=SCOPE, name="registry")
+    assets = [Asset(scope=SCOPE, name=f"source-{number}") for number in range(9)]
+    host = BuildkitBuilder(scope=SCOPE, name="host")
+    return [
+        ContainerBuilder(name=f"image-{number}", asset=assets[min(number, 8)], builder=host, registry=registry)
+        for number in range(10)
+    ]
+
+
+@pytest.mark.live
+def test_twenty_constructs_are_each_deployed_once_in_order_and_many_at_a_time(live, server, account_id):
+    server.delays[account_id] = 0.1
+    told = Told()
+
+    ends = deployment(live, told).carry_out(Declared(diamond()))
+
+    server.delays.pop(account_id)
+    assert {end.end for end in ends} == {End.DONE}
+    assert len(ends) == len(told.plans) == len(set(told.plans)) == 20
+    cfn = live.client("cloudformation")
+    times = {}
+    for name in told.plans:
+        events = cfn.describe_stack_events(StackName=name)["StackEvents"]
+        times[name] = (events[-1]["Timestamp"], events[0]["Timestamp"])
+    for number in range(10):
+        begun = times[f"team-image-{number}"][0]
+        assert begun >= times["team-registry"][1]
+        assert begun >= times[f"team-source-{min(number, 8)}"][1]
+    spans = list(times.values())
+    assert max(sum(begun <= at < ended for begun, ended in spans) for at, _ in spans) > 3
+
+
+@pytest.mark.live
+def test_of_twenty_one_fails_and_only_what_needs_it_is_skipped(live):
+    foreign = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
+    live.client("cloudformation").create_stack(StackName="team-source-8", TemplateBody=foreign)
+
+    ends = {end.name: end for end in deployment(live).carry_out(Declared(diamond()))}
+
+    assert [name for name, end in ends.items() if end.end is End.FAILED] == ["team-source-8"]
+    assert sorted(name for name, end in ends.items() if end.end is End.SKIPPED) == ["team-image-8", "team-image-9"]
+    assert sum(end.end is End.DONE for end in ends.values()) == 17

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.program import Program
     from exasol_ci_setup.resolve import Connections, Declared, Deployment
     from exasol_ci_setup.resolve.removal import Standing
+    from exasol_ci_setup.stacks.graph import Ended
+    from exasol_ci_setup.stacks.model import Stack
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -192,12 +194,11 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
     from exasol_ci_setup.resolve import Declared, running_with
 
     output = session.output
-    values = {
-        f"{name}.{key}": value for name, stack in deployment.stacks.items() for key, value in stack.outputs.items()
-    }
+    stacks = {name: deployment.stacks[name] for name in declared.constructs}
+    values = {f"{name}.{key}": value for name, stack in stacks.items() for key, value in stack.outputs.items()}
     if values:
         output.data("\n".join(show.pairs(values)))
-    for name, stack in deployment.stacks.items():
+    for name, stack in stacks.items():
         output.record(outputs(name, stack.outputs))
 
     def give(construct: ScopedConstruct) -> None:
@@ -208,7 +209,7 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
                     f"stack {name} was not declared, or otherwise, when the program ran for the first time",
                     hint="a program has to declare the same each time that it runs",
                 )
-            each.set_outputs(deployment.stacks[name].outputs)
+            each.set_outputs(stacks[name].outputs)
 
     # In JSON stdout is for records alone.
     stdout = contextlib.redirect_stdout(sys.stderr) if output.format == "json" else contextlib.nullcontext()
@@ -240,12 +241,17 @@ def _show_plans(
     as_data: bool,
 ) -> int:
     """Show what would change in each stack, and return in how many of them something would."""
-    from exasol_ci_setup.cli import report
+    from exasol_ci_setup.cli import report, show
 
     planned, ends = deployment.plan(declared)
     changing = [each.plan for each in planned.values() if each.plan]
-    for each in changing:
+    for number, each in enumerate(changing):
+        if number and session.output.format == "text":
+            (session.output.data if as_data else session.output.say)("")
         report.plan(session.output, each, as_data=as_data)
+        if not as_data and session.output.format == "json":
+            # The record on stdout is for a program; the person who is asked has to see it too.
+            session.output.say(*show.plan(each, unicode=session.output.unicode))
     many.conclude(ends)
     _show_removal(session.output, removed, empty=False, as_data=as_data)
     same = len(planned) - len(changing)
@@ -310,10 +316,14 @@ def down(session: Session, file: Path, **values: Any) -> None:
 
 def _remove(
     session: Session, many: Many, there: Mapping[str, Standing], *, empty: bool, wait: bool, concurrency: int
-) -> list[Any]:
+) -> list[Ended]:
     from exasol_ci_setup.resolve.removal import Removal
 
-    removal = Removal(many.view, many.say, many.ended, session.clock, empty=empty, wait=wait, concurrency=concurrency)
+    def ended(end: Ended, stack: Stack | None) -> None:
+        if end.name not in removal.begun:
+            many.ended(end, stack)
+
+    removal = Removal(many.view, many.say, ended, session.clock, empty=empty, wait=wait, concurrency=concurrency)
     if many.shown is None:
         many.shown = {}
     with many.table():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from textwrap import dedent
@@ -171,6 +172,7 @@ def test_down_does_not_wait_if_asked(here, write):
 
     assert ran.code == 0, ran.stderr
     assert "AWS goes on deleting stack team-source" in ran.stderr
+    assert "team-source: done" not in ran.stderr
     # Others had to wait for this one.
     assert "AWS goes on deleting stack team-image" not in ran.stderr
 
@@ -312,6 +314,47 @@ def test_a_scope_or_resource_that_is_not_there_is_named(here, write):
     assert "has no resource 'Nosuch'" in resource.stderr
 
 
+@pytest.fixture
+def environment(server, account_id):
+    return {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": account_id,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ENDPOINT_URL": server.url,
+        "TERM": "xterm",
+        "COLUMNS": "160",
+    }
+
+
+def test_ctrl_c_starts_nothing_new_tells_that_aws_goes_on_and_ends_with_130(
+    server, account_id, live, write, environment
+):
+    server.delays[account_id] = 1.5
+    with subprocess.Popen(
+        [sys.executable, "-m", "exasol_ci_setup", "up", write(BUILDER), "--yes", "--no-lint"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        said = ""
+        assert process.stderr is not None
+        for line in process.stderr:
+            said += line
+            if "CREATE_IN_PROGRESS" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        said += process.communicate()[1]
+    server.delays.pop(account_id)
+
+    assert process.returncode == 130, said
+    assert "AWS goes on with stack team-" in said
+    assert "team-image: skipped" in said
+    assert "team-image" not in stacks(live)
+    assert "Traceback" not in said
+
+
 def answered(arguments: list[str], environment: dict[str, str], answer: str) -> tuple[int, str]:
     """Run the program in a terminal, answer its question, and return its exit code and what it showed."""
     ours, theirs = pty.openpty()
@@ -338,15 +381,7 @@ def answered(arguments: list[str], environment: dict[str, str], answer: str) -> 
     return code, shown.decode()
 
 
-def test_in_a_terminal_it_asks_once_for_all_and_shows_a_table(server, account_id, live, write):
-    environment = {
-        **os.environ,
-        "AWS_ACCESS_KEY_ID": account_id,
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_ENDPOINT_URL": server.url,
-        "TERM": "xterm",
-        "COLUMNS": "160",
-    }
+def test_in_a_terminal_it_asks_once_for_all_and_shows_a_table(live, write, environment):
     program = write(BUILDER)
 
     code, shown = answered(["up", program, "--no-lint"], environment, "n")
