@@ -172,6 +172,8 @@ class Account:
             user_agent_extra=f"exasol-ci-setup/{__version__}",
             connect_timeout=10,
             read_timeout=60,
+            # Many stacks share a client; a connection is opened when it is needed.
+            max_pool_connections=64,
             # An endpoint on this machine has no DNS for bucket.host names, and no proxy leads to it.
             s3={"addressing_style": "path"} if self.endpoint_url else {},
             proxies={} if self.endpoint_url else None,
