@@ -98,6 +98,8 @@ class Many:
 
     def view(self, stack_name: str, title: str, /) -> _StackView:
         """Return what shows the events of one stack."""
+        with self._lock:
+            self._rows.setdefault(stack_name, _Row("", self._session.clock.now()))
         self.say(stack_name, title.replace(f" {stack_name}", ""))
         return _StackView(self, stack_name)
 

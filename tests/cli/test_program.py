@@ -7,9 +7,12 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from textwrap import dedent
 
 import pytest
+
+from exasol_ci_setup.roles import assume
 
 pytestmark = pytest.mark.live
 
@@ -221,6 +224,92 @@ def test_what_is_not_declared_any_more_is_told_and_goes_only_when_asked(here, li
     ran = here("up", write(REGISTRY_ONLY), "--yes", "--prune", "--no-lint")
     assert ran.code == 0, ran.stderr
     assert sorted(stacks(live)) == ["team-registry"]
+
+
+OPEN_TO_ALL = """
+    from exasol_ci_setup import Ingress, Scope, SecurityGroup
+
+    def hangar_run():
+        rule = Ingress(fromPort=22, toPort=22, protocol="tcp", cidrIp=["0.0.0.0/0"])
+        SecurityGroup(scope=Scope(name="team", region="eu-central-1"), name="door", ingresses=[rule], egresses=[]).deploy()
+"""
+
+
+def test_what_lets_in_the_whole_world_needs_more_than_a_yes(here, live, write):
+    program = write(OPEN_TO_ALL)
+
+    refused = here("up", program, "--yes", "--no-lint")
+    assert refused.code == 1
+    assert "--allow-broadening" in refused.stderr
+    assert stacks(live) == {}
+
+    allowed = here("up", program, "--yes", "--no-lint", "--allow-broadening")
+    assert allowed.code == 0, allowed.stderr
+    assert stacks(live) == {"team-door": "CREATE_COMPLETE"}
+
+
+def test_a_stack_that_no_update_can_mend_is_made_anew_only_when_asked(here, live, somebody_else, write):
+    somebody_else.client("s3").create_bucket(
+        Bucket="a-bucket-of-others", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    live.client("cloudformation").create_stack(
+        StackName="team-registry",
+        TemplateBody='{"Resources": {"B": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "a-bucket-of-others"}}}}',
+        Tags=[{"Key": "exasol-ci-setup:scope", "Value": "team"}],
+    )
+    deadline = time.monotonic() + 30
+    while stacks(live)["team-registry"] != "ROLLBACK_COMPLETE" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    program = write(REGISTRY_ONLY)
+
+    stuck = here("up", program, "--yes", "--no-lint")
+    planned = here("up", program, "--plan", "--recreate-failed", "--no-lint")
+    mended = here("up", program, "--yes", "--recreate-failed", "--no-lint")
+
+    assert stuck.code == 1
+    assert "--recreate-failed" in stuck.stderr
+    assert "has to be deleted first" in planned.stdout
+    assert mended.code == 0, mended.stderr
+    assert stacks(live) == {"team-registry": "CREATE_COMPLETE"}
+
+
+def test_scopes_in_two_regions_each_have_their_stacks_where_they_say(here, live, write):
+    program = write("""
+        from exasol_ci_setup import Registry, Scope
+
+        def hangar_run():
+            for region in ("eu-central-1", "us-east-1"):
+                Registry(scope=Scope(name=f"in-{region}", region=region), name="registry").deploy()
+    """)
+
+    ran = here("up", program, "--yes", "--no-lint")
+
+    assert ran.code == 0, ran.stderr
+    for region in ("eu-central-1", "us-east-1"):
+        assert list(stacks(assume(live, (), region=region))) == [f"in-{region}-registry"]
+
+
+def test_a_profile_that_does_not_exist_is_named(here, write):
+    program = write(REGISTRY_ONLY.replace('region="eu-central-1"', 'region="eu-central-1", profile="nosuch"'))
+
+    ran = here("up", program, "--yes")
+
+    assert ran.code == 4
+    assert "AWS profile 'nosuch' does not exist" in ran.stderr
+
+
+def test_a_protected_stack_stops_down_before_anything_goes(here, live, write):
+    program = write(PROGRAM)
+    here("up", program, "--yes", "--no-lint")
+    live.client("cloudformation").update_termination_protection(
+        StackName="team-registry", EnableTerminationProtection=True
+    )
+
+    ran = here("down", program, "--yes")
+
+    assert ran.code == 1
+    assert "team-registry is protected" in ran.stderr
+    assert sorted(stacks(live)) == ["team-registry", "team-source"]
 
 
 def test_a_failure_names_the_stack_and_what_was_skipped_and_the_rest_is_done(here, live, write):
