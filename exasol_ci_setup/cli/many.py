@@ -91,6 +91,11 @@ class Many:
                 )
             return True
 
+    @property
+    def broadens(self) -> bool:
+        """Whether one of the plans that were shown gives more access than there was."""
+        return any(review.needs_approval(plan.broadenings, plan.kind) for plan in (self.shown or {}).values())
+
     def approve_recreation(self, stack: Stack, /) -> bool:
         """Say that a stack will be deleted first; --recreate-failed has approved it."""
         self.say(stack.name, f"it is in {stack.status}, so it is deleted and created anew")

@@ -50,6 +50,7 @@ _DEPLOY_OPTIONS = (
     ),
     click.option("--wait", is_flag=True, help="If another operation on a stack is under way, let it end first."),
     click.option("--no-lint", is_flag=True, help="Skip cfn-lint."),
+    click.option("--no-drift", is_flag=True, help="Do not look for what was changed outside of CloudFormation."),
     _CONCURRENCY,
 )
 
@@ -111,6 +112,7 @@ def _up(
     prune: bool,
     wait: bool,
     no_lint: bool,
+    no_drift: bool,
     concurrency: int,
 ) -> None:
     from exasol_ci_setup import network
@@ -135,6 +137,7 @@ def _up(
         network.find,
         options=Options(wait=wait, recreate_failed=recreate_failed, timeout=timeout),
         concurrency=concurrency,
+        drift=not no_drift,
     )
     left = undeclared(declared, connect)
     if left and not prune:
@@ -148,7 +151,12 @@ def _up(
             many.result("planned" if changes else "unchanged", changed=False)
             return
         if changes:
-            _ask(output, f"Go on with {_stacks(changes)}?", "not deployed: the plan was declined; nothing was changed")
+            wider = "This gives more access than there was. " if many.broadens else ""
+            _ask(
+                output,
+                f"{wider}Go on with {_stacks(changes)}?",
+                "not deployed: the plan was declined; nothing was changed",
+            )
     elif removed:
         _show_removal(output, removed, empty=False, as_data=False)
     with many.table():
@@ -181,7 +189,7 @@ def _rehearsed(file: Path) -> tuple[Program, Declared]:
             each.set_outputs(placeholders(each))
         heard.append(construct)
 
-    with running_with(note), contextlib.redirect_stdout(io.StringIO()):
+    with running_with(note, acting=False), contextlib.redirect_stdout(io.StringIO()):
         program.run()
     return program, Declared(heard)
 

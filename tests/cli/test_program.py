@@ -499,6 +499,14 @@ def answered(arguments: list[str], environment: dict[str, str], answer: str) -> 
     return code, shown.decode()
 
 
+def test_in_a_terminal_the_question_says_that_access_widens(live, write, environment):
+    code, shown = answered(["up", write(OPEN_TO_ALL), "--no-lint"], environment, "y")
+
+    assert code == 0, shown
+    assert "This gives more access than there was. Go on with 1 stack?" in shown
+    assert stacks(live) == {"team-door": "CREATE_COMPLETE"}
+
+
 def test_in_a_terminal_it_asks_once_for_all_and_shows_a_table(live, write, environment):
     program = write(BUILDER)
 
