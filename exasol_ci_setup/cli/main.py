@@ -76,6 +76,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("status", "stacks", "Show the state of stacks"),
         ("outputs", "stacks", "Print a stack's outputs"),
         ("watch", "stacks", "Follow the operation under way on a stack"),
+        ("drift", "drift", "Show what was changed outside of CloudFormation"),
         ("delete", "stacks", "Delete a stack that this tool made"),
     ),
     "Try it here": (("sandbox", "sandbox", "Run an AWS endpoint on this machine, for a first run and for tests"),),

@@ -10,6 +10,7 @@ from exasol_ci_setup.resolve.interrupt import InterruptibleClock
 from exasol_ci_setup.resolve.preview import from_templates
 from exasol_ci_setup.stacks import graph, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
+from exasol_ci_setup.stacks.drift import look
 from exasol_ci_setup.stacks.graph import End
 from exasol_ci_setup.stacks.model import Plan, Request
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.deploy import Result
     from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.graph import Ended
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.stacks.model import Drift, Stack
     from exasol_ci_setup.templates import Template
 
 
@@ -62,7 +63,8 @@ class Deployment:
     """One run over what is declared.
 
     `connect` gives a scope its account, `network` a construct the values of its `network_parameters`. `stacks` holds the stacks that
-    were deployed, or that had nothing to be done, by name.
+    were deployed, or that had nothing to be done, by name. With `drift` stacks that are there are compared with their resources, once
+    in a run, and what something else changed is brought back.
     """
 
     connect: Callable[..., Account]
@@ -72,6 +74,8 @@ class Deployment:
     options: Options = field(default_factory=Options)
     concurrency: int = graph.CONCURRENCY
     stacks: dict[str, Stack] = field(default_factory=dict)
+    drift: bool = True
+    _found: dict[str, Drift | None] = field(default_factory=dict, repr=False)
 
     def plan(self, declared: Declared) -> tuple[dict[str, Planned], list[Ended]]:
         """Return what would change, by stack, and how the planning of each ended. Nothing is changed, and nothing left on AWS.
@@ -175,9 +179,23 @@ class Deployment:
             view=lambda title: self.reporter.view(request.name, title),
             clock=clock,
             options=self.options,
+            drift=lambda stack: self._drift_of(stack, account, clock),
             check=lambda: self.reporter.check(request.template, account.region),
             notice=lambda message: self.reporter.notice(request.name, message),
         )
+
+    def _drift_of(self, stack: Stack, account: Account, clock: Clock) -> Drift | None:
+        """Return how the stack differs from what CloudFormation made, as it was when it was first asked for: that takes AWS a while."""
+        if not self.drift:
+            return None
+        if stack.name not in self._found:
+            self._found[stack.name] = look(
+                account.client("cloudformation"),
+                stack,
+                clock,
+                notice=lambda message: self.reporter.notice(stack.name, message),
+            )
+        return self._found[stack.name]
 
 
 def placeholders(construct: ScopedConstruct) -> dict[str, str]:

@@ -13,6 +13,7 @@ from exasol_ci_setup.sandbox import (
     codebuild,
     codebuild_types,
     deployment,
+    drift,
     ec2_types,
     seeds,
 )
@@ -92,6 +93,7 @@ def _extend_cloudformation() -> None:
     cloudformation.extend()
     deployment.extend()
     ec2_types.extend()
+    drift.extend()
     codebuild_types.extend(_stores()["source_credentials"])
 
 
