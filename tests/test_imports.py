@@ -17,8 +17,8 @@ ALLOWED = {
     "clock": set(),
     "version": set(),
     "policies": {"stacks"},
-    # Only when a construct is asked to resolve itself.
-    "constructs": {"resolve"},
+    # Only when a construct is asked to resolve itself, or to do something once it is deployed.
+    "constructs": {"resolve", "ssh"},
     "templates": {"constructs"},
     "lint": {"templates"},
     "aws": set(),
@@ -30,6 +30,7 @@ ALLOWED = {
     "program": set(),
     "roles": {"aws"},
     "resolve": {"aws", "roles", "pace", "network", "stacks", "templates", "constructs", "lint", "review"},
+    "ssh": {"resolve"},
     "health": {"aws", "constructs", "templates", "lint", "secretsmanager"},
     "config": set(),
     "buildspecs": {"templates", "constructs", "config"},

@@ -17,7 +17,11 @@ from exasol_ci_setup.constructs.values import between, matching, refusal
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from typing_extensions import Self
+
+    from exasol_ci_setup.ssh.run import CommandResult
 
 # The key pairs that EC2 imports: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html.
 _KEY_TYPES: Final = ("ssh-rsa", "ssh-ed25519")
@@ -115,6 +119,43 @@ class Instance(Attached):
     def public_ip(self) -> str:
         """The public address. Raises InputError before the stack is deployed."""
         return self.output("PublicIp")
+
+    def run_command(
+        self,
+        command: str,
+        *,
+        user: str = "ubuntu",
+        port: int = 22,
+        timeout: float | None = None,
+        patience: float = 300.0,
+        jump: str | None = None,
+    ) -> CommandResult:
+        """Run a shell command on the instance over SSH, as `user`, and return what it wrote and its exit status, whatever that is.
+
+        `timeout` is in seconds for the command, `patience` in seconds for the instance to boot; `jump` names machines to go through, as
+        `ssh -J` does: ``[USER@]HOST[:PORT],…``. The instance's key is pinned at the first connection, in a file for the whole scope. Raises
+        InputError before the instance is deployed, an SSHError, or TimedOut.
+        """
+        [result] = self.run_commands([command], user=user, port=port, timeout=timeout, patience=patience, jump=jump)
+        return result
+
+    def run_commands(
+        self,
+        commands: Iterable[str],
+        *,
+        user: str = "ubuntu",
+        port: int = 22,
+        timeout: float | None = None,
+        patience: float = 300.0,
+        jump: str | None = None,
+    ) -> Iterator[CommandResult]:
+        """Run shell commands one after the other over one connection, and yield for each what `run_command` returns.
+
+        Each command starts when its result is asked for; one that fails does not keep the next from running.
+        """
+        from exasol_ci_setup.ssh.instance import run_all
+
+        return run_all(self, commands, user=user, port=port, timeout=timeout, patience=patience, jump=jump)
 
 
 def _is_key(text: str, kind: str) -> bool:

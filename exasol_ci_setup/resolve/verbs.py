@@ -20,18 +20,29 @@ if TYPE_CHECKING:
     from exasol_ci_setup.templates import Template
 
 _RESOLVER: ContextVar[Callable[[ScopedConstruct], None] | None] = ContextVar("resolver", default=None)
+_ACTING: ContextVar[bool] = ContextVar("acting", default=True)
 # One at a time: what two of them have in common is deployed once, and the second finds nothing to do.
 _DEPLOYING = Lock()
 
 
 @contextmanager
-def running_with(resolver: Callable[[ScopedConstruct], None]) -> Iterator[None]:
-    """Let `resolver` do what constructs are resolved by, in this thread and in what it starts, while the context is open."""
-    token = _RESOLVER.set(resolver)
+def running_with(resolver: Callable[[ScopedConstruct], None], *, acting: bool = True) -> Iterator[None]:
+    """Let `resolver` do what constructs are resolved by, in this thread and in what it starts, while the context is open.
+
+    Without `acting` the program is only heard: what constructs do besides being deployed, such as running a command, is left out.
+    """
+    resolving = _RESOLVER.set(resolver)
+    doing = _ACTING.set(acting)
     try:
         yield
     finally:
-        _RESOLVER.reset(token)
+        _ACTING.reset(doing)
+        _RESOLVER.reset(resolving)
+
+
+def is_acting() -> bool:
+    """Return whether what a construct does besides being deployed is to be done, and not only the declaration to be heard."""
+    return _ACTING.get()
 
 
 def resolve(construct: ScopedConstruct) -> None:
