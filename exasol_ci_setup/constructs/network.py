@@ -97,6 +97,14 @@ class SecurityGroup(ScopedConstruct):
     ingresses: Annotated[tuple[Ingress, ...], Field(strict=False)] = ()
     egresses: Annotated[tuple[Egress, ...] | None, Field(strict=False)] = None
 
+    @model_validator(mode="after")
+    def _has_each_rule_once(self) -> Self:
+        for rules in (self.ingresses, self.egresses or ()):
+            each = [(rule.protocol, rule.from_port, rule.to_port, block) for rule in rules for block in rule.cidr_ip]
+            if len(set(each)) < len(each):
+                raise refusal("a rule stands twice, which EC2 refuses")
+        return self
+
     @property
     def given_network(self) -> tuple[str | None, tuple[str, ...]]:
         """The VPC that the group gives, or else what its scope gives."""

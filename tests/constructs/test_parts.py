@@ -17,6 +17,7 @@ from exasol_ci_setup.constructs import (
     LocalDirectory,
     PortMappings,
     Registry,
+    SecurityGroup,
     Service,
     build,
 )
@@ -123,6 +124,15 @@ def test_services_whose_resources_would_have_one_name_are_refused():
 def test_a_rule_that_ec2_would_not_take_is_refused(cls: Any, values: dict[str, Any], said: str):
     rule = {"from_port": 80, "to_port": 443, "protocol": "tcp", "cidr_ip": ("10.0.0.0/8",)}
     assert said in refused(cls, **{**rule, **values})
+
+
+def test_a_rule_twice_is_refused_as_ec2_would():
+    def rule(*blocks: str) -> Ingress:
+        return Ingress(from_port=80, to_port=80, protocol="tcp", cidr_ip=blocks)
+
+    twice = (rule("10.0.0.0/8", "::/0"), rule("10.0.0.0/8"))
+    assert "a rule stands twice" in refused(SecurityGroup, name="group", ingresses=twice)
+    assert SecurityGroup(name="group", ingresses=(rule("10.0.0.0/8"), rule("::/0"))).ingresses
 
 
 @pytest.mark.parametrize("repo", ["your-repo", "exasol/slc", "https://github.com/exasol/slc"])
