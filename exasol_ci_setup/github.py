@@ -1,4 +1,4 @@
-"""GitHub's REST API as far as releases need it: upload URLs, and draft releases for a test."""
+"""GitHub's REST API as far as it is needed here: upload URLs, draft releases for a test, and a branch's files."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 import os
 import re
 import secrets
+import shutil
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urljoin, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
@@ -36,6 +37,9 @@ _MOST_REDIRECTS: Final = 3
 _RIGHTS: Final = (
     "the token must be allowed to write the repository's contents; GitHub also limits how often it may be asked"
 )
+_READING_RIGHTS: Final = (
+    "the token must be allowed to read the repository's contents; GitHub also limits how often it may be asked"
+)
 _MEANINGS: Final[dict[int, tuple[type[SetupError], str]]] = {
     HTTPStatus.UNAUTHORIZED: (SetupError, f"is the token in {TOKEN_VARIABLE} still valid?"),
     HTTPStatus.FORBIDDEN: (SetupError, _RIGHTS),
@@ -45,6 +49,16 @@ _MEANINGS: Final[dict[int, tuple[type[SetupError], str]]] = {
         "is the repository's name right, and may the token see it? GitHub hides what a token may not see",
     ),
     HTTPStatus.UNPROCESSABLE_ENTITY: (InputError, "is there such a branch, and may the token write to the repository?"),
+}
+# As above, for what only reads.
+_READING: Final[dict[int, tuple[type[SetupError], str]]] = {
+    HTTPStatus.UNAUTHORIZED: (SetupError, "is the token still valid?"),
+    HTTPStatus.FORBIDDEN: (SetupError, _READING_RIGHTS),
+    HTTPStatus.TOO_MANY_REQUESTS: (SetupError, _READING_RIGHTS),
+    HTTPStatus.NOT_FOUND: (
+        InputError,
+        "are the names of repository and branch right, and may the token see them? Without one GitHub hides what is private",
+    ),
 }
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -97,6 +111,12 @@ def token_from_environment(environment: Mapping[str, str] | None = None) -> Toke
             f"the environment variable {TOKEN_VARIABLE} holds no token: a token has no blanks or control characters"
         )
     return Token(value)
+
+
+def optional_token_from_environment(environment: Mapping[str, str] | None = None) -> Token | None:
+    """Return the token as `token_from_environment` does, or None if the variable is not set or empty."""
+    values = os.environ if environment is None else environment
+    return token_from_environment(values) if values.get(TOKEN_VARIABLE, "").strip() else None
 
 
 def api_url_from_environment(environment: Mapping[str, str] | None = None) -> str:
@@ -161,10 +181,10 @@ def _upload_bases(api_url: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Api:
-    """GitHub's API at `url`, used with `token`, which is sent to that address and no other."""
+    """GitHub's API at `url`, used with `token`, which is sent to that address and no other; what is public can be read without."""
 
     url: str
-    token: Token = field(repr=False)
+    token: Token | None = field(repr=False)
 
     def create_test_release(self, repository: str, *, branch: str, title: str) -> Release:
         """Create a draft, marked as a prerelease, called `title` on `branch`; nobody without write access sees a draft.
@@ -191,36 +211,71 @@ class Api:
         what = f"delete release {release_id} of {repository}"
         self._call("DELETE", f"/repos/{quote(repository)}/releases/{release_id}", what)
 
-    def _call(self, method: str, path: str, what: str, body: Mapping[str, Any] | None = None) -> Any:
+    def branch_commit(self, repository: str, branch: str) -> str:
+        """Return the commit that a branch is at.
+
+        Raises InputError if GitHub knows no such repository or branch, and SetupError for the rest.
+        """
+        what = f"tell the commit of branch {branch} of {repository}"
+        answer = self._call("GET", f"/repos/{quote(repository)}/git/ref/heads/{quote(branch)}", what, meanings=_READING)
+        target = answer.get("object") if isinstance(answer, dict) else None
+        commit = target.get("sha") if isinstance(target, dict) else None
+        if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40,64}", commit):
+            raise SetupError(f"GitHub did not {what}: its answer has no commit")
+        return commit
+
+    def download(self, repository: str, commit: str, into: IO[bytes]) -> None:
+        """Write the files of a commit into a file, as a gzipped tar with one folder at its top. Raises as `branch_commit`."""
+        what = f"send {repository} at commit {commit}"
+        self._call("GET", f"/repos/{quote(repository)}/tarball/{commit}", what, meanings=_READING, into=into)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        meanings: Mapping[int, tuple[type[SetupError], str]] = _MEANINGS,
+        into: IO[bytes] | None = None,
+    ) -> Any:
         url = self.url + path
         for _ in range(_MOST_REDIRECTS + 1):
-            status, location, text = self._send(method, url, body, what)
+            status, location, text = self._send(method, url, body, what, into)
             if status not in _REDIRECTS:
-                return _answer(status, text, what)
-            url = self._next(url, location, what)
+                return _answer(status, text, what, meanings)
+            url = self._next(url, location, what, elsewhere=into is not None)
         raise SetupError(f"GitHub did not {what}: it redirects more than {_MOST_REDIRECTS} times")
 
-    def _next(self, url: str, location: str, what: str) -> str:
+    def _next(self, url: str, location: str, what: str, *, elsewhere: bool) -> str:
         """Return where a redirect leads, with the same method and body, as GitHub asks for.
 
+        Archives are sent from `elsewhere`, under an address that says itself who may have them.
         https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects.
         """
         target = urljoin(url, location)
-        if _origin(target) != _origin(self.url):
+        if elsewhere:
+            allowed = {"https", "http"} if urlsplit(self.url).hostname in _LOOPBACK else {"https"}
+            if urlsplit(target).scheme not in allowed:
+                raise SetupError(f"GitHub did not {what}: it redirects to an address that is not https")
+        elif _origin(target) != _origin(self.url):
             raise SetupError(
                 f"GitHub did not {what}: it redirects to another host, {urlsplit(target).hostname}, where the token is not sent",
                 hint="has the repository moved? Check --repo-name and GITHUB_API_URL",
             )
         return target
 
-    def _send(self, method: str, url: str, body: Mapping[str, Any] | None, what: str) -> tuple[int, str, bytes]:
+    def _send(
+        self, method: str, url: str, body: Mapping[str, Any] | None, what: str, into: IO[bytes] | None
+    ) -> tuple[int, str, bytes]:
+        token = self.token if _origin(url) == _origin(self.url) else None
         request = Request(  # noqa: S310 - the scheme was checked
             url,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={
                 "Accept": "application/vnd.github+json",
-                "Authorization": f"Bearer {self.token.value}",
+                **({"Authorization": f"Bearer {token.value}"} if token else {}),
                 "User-Agent": f"exasol-ci-setup/{__version__}",
                 "X-GitHub-Api-Version": "2022-11-28",
                 **({} if body is None else {"Content-Type": "application/json"}),
@@ -228,7 +283,10 @@ class Api:
         )
         try:
             with _opener(url).open(request, timeout=_TIMEOUT) as response:
-                return response.status, "", response.read()
+                if into is None:
+                    return response.status, "", response.read()
+                shutil.copyfileobj(response, into)
+                return response.status, "", b""
         except HTTPError as error:
             with error:
                 return error.code, error.headers.get("Location", ""), error.read()
@@ -257,7 +315,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
-def _answer(status: int, text: bytes, what: str) -> Any:
+def _answer(status: int, text: bytes, what: str, meanings: Mapping[int, tuple[type[SetupError], str]]) -> Any:
     """Return what GitHub answered, or raise what it means."""
     try:
         answer = json.loads(text) if text else {}
@@ -266,7 +324,7 @@ def _answer(status: int, text: bytes, what: str) -> Any:
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return answer
     said = _said(answer) if isinstance(answer, dict) else ""
-    kind, hint = _MEANINGS.get(status, (SetupError, ""))
+    kind, hint = meanings.get(status, (SetupError, ""))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         hint = "https://www.githubstatus.com tells of troubles on GitHub's side"
     raise kind(f"GitHub did not {what}: {said or 'it gave no reason'} (HTTP {status})", hint=hint)

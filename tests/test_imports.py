@@ -18,7 +18,8 @@ ALLOWED = {
     "version": set(),
     "policies": {"stacks"},
     # Only when a construct is asked to resolve itself, or to do something once it is deployed.
-    "constructs": {"resolve", "ssh"},
+    "constructs": {"resolve", "ssh", "actions"},
+    "actions": {"aws", "builds", "constructs", "github", "resolve"},
     "templates": {"constructs"},
     "lint": {"templates"},
     "aws": set(),

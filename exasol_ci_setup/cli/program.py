@@ -116,6 +116,7 @@ def _up(
     concurrency: int,
 ) -> None:
     from exasol_ci_setup import network
+    from exasol_ci_setup.cli import show
     from exasol_ci_setup.cli.many import Many
     from exasol_ci_setup.resolve import Deployment
     from exasol_ci_setup.resolve.removal import require_deletable, undeclared
@@ -123,7 +124,8 @@ def _up(
     from exasol_ci_setup.stacks.graph import End
 
     output = session.output
-    program, declared = _rehearsed(file)
+    intended: list[str] = []
+    program, declared = _rehearsed(file, intended.append)
     many = Many(session, allow_broadening=allow_broadening, lint=not no_lint)
     if not declared.constructs:
         output.say(f"{file} resolves no construct: nothing to do")
@@ -146,6 +148,8 @@ def _up(
     require_deletable(removed.values())
     if plan_only or not yes:
         changes = _show_plans(session, deployment, many, declared, removed, as_data=plan_only)
+        for action in intended:
+            output.say(show.clean(action))
         if plan_only:
             output.say("this was only the plan: nothing was changed")
             many.result("planned" if changes else "unchanged", changed=False)
@@ -175,9 +179,14 @@ def _up(
     )
 
 
-def _rehearsed(file: Path) -> tuple[Program, Declared]:
-    """Load the program and run it without acting: what it prints is not shown, outputs are placeholders."""
+def _rehearsed(file: Path, intend: Callable[[str], None]) -> tuple[Program, Declared]:
+    """Load the program and run it without acting: what it prints is not shown, outputs are placeholders.
+
+    `intend` hears of each action that the program would take.
+    """
     from exasol_ci_setup import program as programs
+    from exasol_ci_setup.actions import Stage, taking_place_on
+    from exasol_ci_setup.clock import SystemClock
     from exasol_ci_setup.resolve import Declared, running_with
     from exasol_ci_setup.resolve.deployment import placeholders
 
@@ -189,14 +198,20 @@ def _rehearsed(file: Path) -> tuple[Program, Declared]:
             each.set_outputs(placeholders(each))
         heard.append(construct)
 
-    with running_with(note, acting=False), contextlib.redirect_stdout(io.StringIO()):
+    stage = Stage(_not_connected, SystemClock(), intend)
+    with running_with(note, acting=False), taking_place_on(stage), contextlib.redirect_stdout(io.StringIO()):
         program.run()
     return program, Declared(heard)
+
+
+def _not_connected(scope: Scope) -> Account:
+    raise AssertionError(f"an action asks for the account of scope {scope.name}, and none is to be taken")
 
 
 def _finish(session: Session, program: Program, declared: Declared, deployment: Deployment) -> None:
     """Show the outputs, and run the program once more, with all outputs known."""
     from exasol_ci_setup import templates
+    from exasol_ci_setup.actions import Stage, taking_place_on
     from exasol_ci_setup.cli import show
     from exasol_ci_setup.cli.records import outputs
     from exasol_ci_setup.resolve import Declared, running_with
@@ -221,7 +236,8 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
 
     # In JSON stdout is for records alone.
     stdout = contextlib.redirect_stdout(sys.stderr) if output.format == "json" else contextlib.nullcontext()
-    with running_with(give), stdout:
+    stage = Stage(deployment.connect, session.clock, lambda line: output.say(show.clean(line)))
+    with running_with(give), taking_place_on(stage), stdout:
         program.run()
 
 
@@ -295,7 +311,7 @@ def down(session: Session, file: Path, **values: Any) -> None:
 
     output = session.output
     many = Many(session)
-    _, declared = _rehearsed(file)
+    _, declared = _rehearsed(file, lambda _action: None)
     there = standing(declared, _connections(session))
     if not there:
         output.say(f"there is no stack of what {file} declares: nothing to do")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import PrivateAttr
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.values import between, matching
+
+if TYPE_CHECKING:
+    # What annotates a private attribute is not read by pydantic.
+    from exasol_ci_setup.actions.sync import Synced  # noqa: TC004
 
 Repository = Annotated[
     str,
@@ -57,6 +63,8 @@ class Asset(ScopedConstruct):
     source: GitHubRepo | LocalDirectory | None = None
     noncurrent_retention_in_days: Annotated[int, between(1, 3650, "days")] = 30
 
+    _synced: Synced | None = PrivateAttr(default=None)
+
     @property
     def made_of(self) -> tuple[ScopedConstruct, ...]:
         """The source, if there is one."""
@@ -66,3 +74,17 @@ class Asset(ScopedConstruct):
     def bucket_name(self) -> str:
         """The name of the bucket, which CloudFormation makes up. Raises InputError before the stack is deployed."""
         return self.output("BucketName")
+
+    @property
+    def synced(self) -> Synced | None:
+        """The archive that `sync` saw to last, None before."""
+        return self._synced
+
+    def sync(self, token: str | None = None) -> Synced:
+        """Put the source into the bucket as an archive, unless it is there. Raises the errors of `actions.sync.sync`."""
+        from exasol_ci_setup.actions import sync
+
+        found = sync.sync(self, token)
+        # In a program that only declares, nothing was done.
+        self._synced = found if found.sha256 else None
+        return found

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.ci import DEFAULT_IMAGE, BucketName, ComputeType, Image, Minutes, RetentionInDays
 from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.constructs.values import matching
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exasol_ci_setup.actions.build import Build
 
 RepositoryName = Annotated[
     str,
@@ -75,3 +80,14 @@ class ContainerBuilder(ScopedConstruct):
     def log_group_name(self) -> str:
         """The name of the log group: the one that CodeBuild would make itself, and then never expire."""
         return f"/aws/codebuild/{self.project_name}"
+
+    def build(
+        self,
+        tag: str | None = None,
+        build_context: str = ".",
+        environment_variables: Mapping[str, str] | None = None,
+    ) -> Build:
+        """Build the asset's source and push it, unless the registry holds its image. Raises the errors of `actions.build.build`."""
+        from exasol_ci_setup.actions import build
+
+        return build.build(self, tag, build_context, environment_variables)

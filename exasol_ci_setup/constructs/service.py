@@ -211,3 +211,9 @@ class Cluster(Attached):
     def log_group_prefix(self) -> str:
         """What the names of the services' log groups start with."""
         return f"/ecs/{self.stack_name}/"
+
+    def log(self, service: Service | str, lines: int = 100) -> list[str]:
+        """Return the last log lines of a service, the oldest first. Raises the errors of `actions.logs.log`."""
+        from exasol_ci_setup.actions import logs
+
+        return logs.log(self, service, lines)
