@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CHECKOV := .venv-checkov
 
-.PHONY: help setup test test-engine lint types demo bench golden diagrams clean
+.PHONY: help setup test test-engine lint types policy demo bench golden diagrams clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,7 +16,7 @@ setup: $(READY)  ## Make .venv with the project and everything its tests need
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[sandbox]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[sandbox,ssh]" --group dev
 	@touch $(READY)
 
 test: $(READY)  ## Run all tests that this machine can run
@@ -31,6 +32,15 @@ lint: $(READY)  ## Check style and format
 types: $(READY)  ## Check types
 	$(BIN)/mypy
 
+# In an environment of its own: it wants other versions of boto3 than the sandbox does.
+$(CHECKOV)/.ready: Makefile
+	$(PYTHON) -m venv $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip install --quiet "checkov==3.3.30"
+	@touch $@
+
+policy: $(CHECKOV)/.ready  ## Check the templates against checkov's policies; .ci/checkov.yaml explains the exceptions
+	$(CHECKOV)/bin/checkov --config-file .ci/checkov.yaml
+
 demo: $(READY)  ## Show the main job on this machine, without an AWS account
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
@@ -45,4 +55,4 @@ diagrams: $(READY)  ## Draw release-flow.png and docs/diagrams/*.png again
 	$(BIN)/python docs/diagrams/draw.py
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHECKOV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

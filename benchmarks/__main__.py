@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import buildspecs
+from benchmarks import buildspecs, programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,6 +105,8 @@ def main() -> None:
             deployments(folder, env, rounds)
         finally:
             subprocess.run([*OURS, "sandbox", "stop"], env=env, check=True, capture_output=True)
+    print()
+    programs.main()
     print()
     buildspecs.main()
     own = resource.getrusage(resource.RUSAGE_SELF)

@@ -6,7 +6,8 @@ import logging
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import boto3
@@ -34,12 +35,23 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_codebuild import CodeBuildClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ecr import ECRClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sts import STSClient
 
-__all__ = ["Account", "BotoCoreError", "ClientError", "boundary", "connect", "error_code", "is_passing", "translate"]
+__all__ = [
+    "Account",
+    "BotoCoreError",
+    "ClientError",
+    "boundary",
+    "connect",
+    "error_code",
+    "is_passing",
+    "translate",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -101,6 +113,10 @@ _QUOTA = frozenset(
 )
 _HTTP_SERVER_ERROR = 500
 
+# Sessions cannot be shared by threads while clients are made of them, clients can:
+# https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
+_MAKING = RLock()
+
 _SIGN_IN = (
     "sign in again (`aws sso login`, or new keys for the profile), then run the same command: it picks up where AWS is"
 )
@@ -111,17 +127,23 @@ class Account:
     """An AWS account in one region, as one set of credentials sees it. Hands out boto3 clients, each made once.
 
     `endpoint_url` replaces AWS's endpoint of every service by one on this machine (the sandbox); None means what the AWS configuration says.
+    `pace` is called before each request is sent, and may take its time.
     """
 
     session: boto3.Session
     region: str
     endpoint_url: str | None = None
+    pace: Callable[..., None] | None = field(default=None, repr=False, compare=False)
     _clients: dict[tuple[str, bool], Any] = field(default_factory=dict, repr=False, compare=False)
 
     @overload
     def client(self, service: Literal["cloudformation"], *, patient: bool = ...) -> CloudFormationClient: ...
     @overload
     def client(self, service: Literal["codebuild"], *, patient: bool = ...) -> CodeBuildClient: ...
+    @overload
+    def client(self, service: Literal["ec2"], *, patient: bool = ...) -> EC2Client: ...
+    @overload
+    def client(self, service: Literal["ecr"], *, patient: bool = ...) -> ECRClient: ...
     @overload
     def client(self, service: Literal["logs"], *, patient: bool = ...) -> CloudWatchLogsClient: ...
     @overload
@@ -136,14 +158,21 @@ class Account:
         One that is not `patient` gives up within 30 s: for a caller that asks again by itself and watches the time.
         """
         key = (service, patient)
-        if key not in self._clients:
-            with boundary():
-                make: Any = self.session.client
+        with _MAKING, boundary():
+            if key not in self._clients:
                 config = self._config if patient else self._config.merge(_IMPATIENT)
-                self._clients[key] = make(
-                    service, region_name=self.region, endpoint_url=self.endpoint_url, config=config
-                )
+                client = self.make(service, config=config)
+                if self.pace is not None:
+                    client.meta.events.register_first("before-send", self.pace)
+                self._clients[key] = client
         return self._clients[key]
+
+    @property
+    def make(self) -> Callable[..., Any]:
+        """What makes a client, given the service's name, with other credentials if they are given too."""
+        return partial(
+            self.session.client, region_name=self.region, endpoint_url=self.endpoint_url, config=self._config
+        )
 
     @cached_property
     def _config(self) -> Config:
@@ -152,6 +181,8 @@ class Account:
             user_agent_extra=f"exasol-ci-setup/{__version__}",
             connect_timeout=10,
             read_timeout=60,
+            # Many stacks share a client; a connection is opened when it is needed.
+            max_pool_connections=64,
             # An endpoint on this machine has no DNS for bucket.host names, and no proxy leads to it.
             s3={"addressing_style": "path"} if self.endpoint_url else {},
             proxies={} if self.endpoint_url else None,
@@ -178,9 +209,9 @@ def connect(
         if access_key is None:
             session = boto3.Session(profile_name=profile, region_name=region)
         else:
-            session = boto3.Session(*access_key, region_name=region, botocore_session=_without_configuration())
-        session.events.register("before-call", _log_call)
-        session.events.register("before-parse", _require_aws)
+            session = boto3.Session(*access_key, region_name=region, botocore_session=without_configuration())
+        session.events.register("before-call", log_call)
+        session.events.register("before-parse", require_aws)
         found = region or session.region_name
     if not found:
         of = f" for profile {profile!r}" if profile else ""
@@ -192,7 +223,7 @@ def connect(
     return Account(session=session, region=found, endpoint_url=endpoint_url)
 
 
-def _without_configuration() -> botocore.session.Session:
+def without_configuration() -> botocore.session.Session:
     """Return a session that neither the user's AWS files nor AWS_PROFILE have a say in."""
     nowhere = (None, None, os.devnull, None)
     return botocore.session.Session(
@@ -200,12 +231,12 @@ def _without_configuration() -> botocore.session.Session:
     )
 
 
-def _log_call(model: Any, **_: object) -> None:
+def log_call(model: Any, **_: object) -> None:
     """Log which operation is called, and nothing of what is in the request."""
     _LOG.debug("%s %s", model.service_model.service_name, model.name)
 
 
-def _require_aws(response_dict: dict[str, Any], **_: object) -> None:
+def require_aws(response_dict: dict[str, Any], **_: object) -> None:
     """Refuse what is not AWS's answer: the page of a proxy, or of a network that wants a log-in first."""
     kind = response_dict["headers"].get("content-type", "")
     if kind.partition(";")[0].strip().lower() in {"text/html", "application/xhtml+xml"}:

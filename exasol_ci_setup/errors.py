@@ -24,6 +24,11 @@
     ├── TimedOut                  7
     ├── EngineError               1  the container of a build on this machine failed
     │   └── EngineUnavailable     1  no Docker engine, or none that answers
+    ├── SSHError                  1  a machine could not be used over SSH
+    │   ├── SSHUnreachable        1  nothing answers there
+    │   ├── SSHRefused            1  it does not let this user in with this key
+    │   ├── SSHKeyUnusable        1  the key's file cannot be read or opened
+    │   └── HostKeyChanged        1  another machine answers than before
     ├── Interrupted             130  Ctrl-C
     └── SandboxError              1
 
@@ -209,6 +214,36 @@ class EngineUnavailable(EngineError):
     """There is no Docker engine on this machine, or it cannot be used."""
 
     code = "engine-unavailable"
+
+
+class SSHError(SetupError):
+    """A machine could not be used over SSH."""
+
+    code = "ssh-failed"
+
+
+class SSHUnreachable(SSHError):
+    """Nothing that speaks SSH answers there, or not in time."""
+
+    code = "ssh-unreachable"
+
+
+class SSHRefused(SSHError):
+    """The machine does not let this user in with this key."""
+
+    code = "ssh-refused"
+
+
+class SSHKeyUnusable(SSHError):
+    """The user's key cannot be read, or its passphrase is missing or wrong."""
+
+    code = "ssh-key-unusable"
+
+
+class HostKeyChanged(SSHError):
+    """The machine shows another key than at the first connection."""
+
+    code = "host-key-changed"
 
 
 class Interrupted(SetupError):

@@ -1,4 +1,4 @@
-"""GitHub's REST API as far as releases need it: upload URLs, and draft releases for a test."""
+"""GitHub's REST API as far as it is needed here: upload URLs, draft releases for a test, and a branch's files."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ import secrets
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPException
-from queue import Empty, SimpleQueue
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
-from urllib.error import HTTPError, URLError
+from typing import IO, TYPE_CHECKING, Any, Final
+from urllib.error import URLError
 from urllib.parse import quote, urljoin, urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import Request
 
+from exasol_ci_setup import fetch
 from exasol_ci_setup.clock import Clock, SystemClock
 from exasol_ci_setup.errors import InputError, Interrupted, SetupError
 from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-T = TypeVar("T")
 
 API_URL: Final = "https://api.github.com"
 TOKEN_VARIABLE: Final = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
@@ -36,14 +34,18 @@ _PATH: Final = re.compile(
     rf"/repos/({_OWNER})/({_REPOSITORY})/releases/([1-9][0-9]{{0,17}})/assets(\{{\?name,label\}})?"
 )
 # Seconds for each step of a connection, and for an answer as a whole, which may come byte by byte.
-_TIMEOUT: Final = 30.0
 _WHOLE: Final = 60.0
+# So many times as long as for another answer.
+_ARCHIVE: Final = 10
 # Seconds between looks for a release that GitHub was asked for and did not tell of.
 _UNTIL_MADE: Final = (1, 2)
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})
 _MOST_REDIRECTS: Final = 3
 _RIGHTS: Final = (
     "the token must be allowed to write the repository's contents; GitHub also limits how often it may be asked"
+)
+_READING_RIGHTS: Final = (
+    "the token must be allowed to read the repository's contents; GitHub also limits how often it may be asked"
 )
 _MEANINGS: Final[dict[int, tuple[type[SetupError], str]]] = {
     HTTPStatus.UNAUTHORIZED: (SetupError, f"is the token in {TOKEN_VARIABLE} still valid?"),
@@ -55,7 +57,16 @@ _MEANINGS: Final[dict[int, tuple[type[SetupError], str]]] = {
     ),
     HTTPStatus.UNPROCESSABLE_ENTITY: (InputError, "is there such a branch, and may the token write to the repository?"),
 }
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+# As above, for what only reads.
+_READING: Final[dict[int, tuple[type[SetupError], str]]] = {
+    HTTPStatus.UNAUTHORIZED: (SetupError, "is the token still valid?"),
+    HTTPStatus.FORBIDDEN: (SetupError, _READING_RIGHTS),
+    HTTPStatus.TOO_MANY_REQUESTS: (SetupError, _READING_RIGHTS),
+    HTTPStatus.NOT_FOUND: (
+        InputError,
+        "are the names of repository and branch right, and may the token see them? Without one GitHub hides what is private",
+    ),
+}
 
 
 class Token:
@@ -108,6 +119,12 @@ def token_from_environment(environment: Mapping[str, str] | None = None) -> Toke
     return Token(value)
 
 
+def optional_token_from_environment(environment: Mapping[str, str] | None = None) -> Token | None:
+    """Return the token as `token_from_environment` does, or None if the variable is not set or empty."""
+    values = os.environ if environment is None else environment
+    return token_from_environment(values) if values.get(TOKEN_VARIABLE, "").strip() else None
+
+
 def api_url_from_environment(environment: Mapping[str, str] | None = None) -> str:
     """Return the address of the API: GITHUB_API_URL, which GitHub Enterprise needs, or github.com's.
 
@@ -116,7 +133,7 @@ def api_url_from_environment(environment: Mapping[str, str] | None = None) -> st
     url = (os.environ if environment is None else environment).get("GITHUB_API_URL", "").strip() or API_URL
     try:
         parts = urlsplit(url)
-        secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in fetch.LOOPBACK)
         plain = re.fullmatch(r"[\x21-\x7e]+", url) and not (parts.query or parts.fragment or "@" in parts.netloc)
         fits = secure and parts.hostname and parts.port != 0 and plain
     except ValueError:
@@ -169,13 +186,13 @@ def _upload_bases(api_url: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Api:
-    """GitHub's API at `url`, used with `token`, which is sent to that address and no other.
+    """GitHub's API at `url`, used with `token`, which is sent to that address and no other; what is public can be read without.
 
     An answer that is not there as a whole after `seconds` is given up.
     """
 
     url: str
-    token: Token = field(repr=False)
+    token: Token | None = field(repr=False)
     clock: Clock = field(default_factory=SystemClock, repr=False)
     seconds: float = _WHOLE
 
@@ -233,49 +250,86 @@ class Api:
         what = f"delete release {release_id} of {repository}"
         self._call("DELETE", f"/repos/{quote(repository)}/releases/{release_id}", what)
 
-    def _call(self, method: str, path: str, what: str, body: Mapping[str, Any] | None = None) -> Any:
+    def branch_commit(self, repository: str, branch: str) -> str:
+        """Return the commit that a branch is at.
+
+        Raises InputError if GitHub knows no such repository or branch, and SetupError for the rest.
+        """
+        what = f"tell the commit of branch {branch} of {repository}"
+        answer = self._call("GET", f"/repos/{quote(repository)}/git/ref/heads/{quote(branch)}", what, meanings=_READING)
+        target = answer.get("object") if isinstance(answer, dict) else None
+        commit = target.get("sha") if isinstance(target, dict) else None
+        if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40,64}", commit):
+            raise SetupError(f"GitHub did not {what}: its answer has no commit")
+        return commit
+
+    def download(self, repository: str, commit: str, into: IO[bytes]) -> None:
+        """Write the files of a commit into a file, as a gzipped tar with one folder at its top. Raises as `branch_commit`."""
+        what = f"send {repository} at commit {commit}"
+        self._call("GET", f"/repos/{quote(repository)}/tarball/{commit}", what, meanings=_READING, into=into)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        meanings: Mapping[int, tuple[type[SetupError], str]] = _MEANINGS,
+        into: IO[bytes] | None = None,
+    ) -> Any:
         url = self.url + path
         for _ in range(_MOST_REDIRECTS + 1):
-            status, location, text = self._send(method, url, body, what)
+            status, location, text = self._send(method, url, body, what, into)
             if status not in _REDIRECTS:
-                return _answer(status, text, what)
-            url = self._next(url, location, what)
+                return _answer(status, text, what, meanings)
+            url = self._next(url, location, what, elsewhere=into is not None)
         raise SetupError(f"GitHub did not {what}: it redirects more than {_MOST_REDIRECTS} times")
 
-    def _next(self, url: str, location: str, what: str) -> str:
+    def _next(self, url: str, location: str, what: str, *, elsewhere: bool) -> str:
         """Return where a redirect leads, with the same method and body, as GitHub asks for.
 
+        Archives are sent from `elsewhere`, under an address that says itself who may have them.
         https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects.
         """
         try:
             target = urljoin(url, location)
-            same = _origin(target) == _origin(self.url)
+            same, scheme = fetch.origin(target) == fetch.origin(self.url), urlsplit(target).scheme
         except ValueError:
-            target, same = "", False
+            target, same, scheme = "", False, ""
         if not re.fullmatch(r"[\x21-\x7e]+", target):
             raise SetupError(f"GitHub did not {what}: it redirects to {location!a}, which is no address")
-        if not same:
+        if elsewhere:
+            allowed = {"https", "http"} if urlsplit(self.url).hostname in fetch.LOOPBACK else {"https"}
+            if scheme not in allowed:
+                raise SetupError(f"GitHub did not {what}: it redirects to an address that is not https")
+        elif not same:
             raise SetupError(
                 f"GitHub did not {what}: it redirects to another host, {urlsplit(target).hostname}, where the token is not sent",
                 hint="has the repository moved? Check --repo-name and GITHUB_API_URL",
             )
         return target
 
-    def _send(self, method: str, url: str, body: Mapping[str, Any] | None, what: str) -> tuple[int, str, bytes]:
+    def _send(
+        self, method: str, url: str, body: Mapping[str, Any] | None, what: str, into: IO[bytes] | None
+    ) -> tuple[int, str, bytes]:
+        token = self.token if fetch.origin(url) == fetch.origin(self.url) else None
         request = Request(  # noqa: S310 - the scheme was checked
             url,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={
                 "Accept": "application/vnd.github+json",
-                "Authorization": f"Bearer {self.token.value}",
+                **({"Authorization": f"Bearer {token.value}"} if token else {}),
                 "User-Agent": f"exasol-ci-setup/{__version__}",
                 "X-GitHub-Api-Version": "2022-11-28",
                 **({} if body is None else {"Content-Type": "application/json"}),
             },
         )
         try:
-            return _within(self.seconds, lambda: _open(url, request))
+            # An archive may be large, and is no reason to wait for ever.
+            seconds = self.seconds if into is None else self.seconds * _ARCHIVE
+            return fetch.send(request, seconds, into)
         except (URLError, OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise _Doubtful(
@@ -288,61 +342,7 @@ class _Doubtful(SetupError):
     """GitHub did not say whether it has done what it was asked for."""
 
 
-def _open(url: str, request: Request) -> tuple[int, str, bytes]:
-    """Return the status, where it redirects to, and the body of the answer."""
-    try:
-        response = _opener(url).open(request, timeout=_TIMEOUT)
-    except HTTPError as error:
-        response = error
-    with response:
-        return response.status, response.headers.get("Location", ""), response.read()
-
-
-def _within(seconds: float, work: Callable[[], T]) -> T:
-    """Return what `work` does. Raises TimeoutError, and lets go of it, if it takes longer."""
-    ended: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            ended.put((work(), None))
-        except Exception as error:  # noqa: BLE001 - raised again below
-            ended.put((None, error))
-
-    # The library's own time-outs start anew with each byte.
-    Thread(target=run, daemon=True).start()
-    try:
-        result, error = ended.get(timeout=seconds)
-    except Empty:
-        raise TimeoutError(f"no whole answer within {seconds:g} seconds") from None
-    if error is not None:
-        try:
-            raise error
-        finally:
-            # Its traceback holds this frame: a circle, in which connections would stay open.
-            del error
-    return cast("T", result)
-
-
-class _NoRedirects(HTTPRedirectHandler):
-    """Leaves redirects to us: the library would send the token wherever they lead."""
-
-    def http_error_302(self, *_: Any, **__: Any) -> None:
-        """Follow none, and do not even look where it leads: the library stumbles over what is no address."""
-
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
-
-
-def _opener(url: str) -> OpenerDirector:
-    """Return what opens `url` and follows no redirects; no proxy leads to this machine itself."""
-    return build_opener(_NoRedirects, *([ProxyHandler({})] if urlsplit(url).hostname in _LOOPBACK else []))
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-
-
-def _answer(status: int, text: bytes, what: str) -> Any:
+def _answer(status: int, text: bytes, what: str, meanings: Mapping[int, tuple[type[SetupError], str]]) -> Any:
     """Return what GitHub answered, or raise what it means."""
     try:
         answer = json.loads(text) if text else {}
@@ -351,7 +351,7 @@ def _answer(status: int, text: bytes, what: str) -> Any:
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return answer
     said = _said(answer) if isinstance(answer, dict) else ""
-    kind, hint = _MEANINGS.get(status, (SetupError, ""))
+    kind, hint = meanings.get(status, (SetupError, ""))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind = _Doubtful
         hint = "https://www.githubstatus.com tells of troubles on GitHub's side"

@@ -39,6 +39,12 @@ class _DynamicReference(str):
     __slots__ = ()
 
 
+class _LogicalId(str):
+    """The name of a resource, an output or a parameter, which stands in a template as it is."""
+
+    __slots__ = ()
+
+
 def template_directory() -> Path:
     """Where the templates are: inside an installed package, or at the top level of a checkout of this repository."""
     package = Path(__file__).resolve().parent
@@ -71,6 +77,17 @@ def secret_reference(name: str, key: str) -> str:
     return _DynamicReference(f"{{{{resolve:secretsmanager:{name}:SecretString:{key}}}}}")
 
 
+def logical_id(name: str) -> str:
+    """Make `name` a resource's, an output's or a parameter's name, which a template may have for a key.
+
+    Raises InputError unless it is letters and digits, at most 255 of them, and the first no digit. Source:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resources-section-structure.html.
+    """
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,254}", name):
+        raise InputError(f"{name!a} cannot be the name of a resource: use letters and digits, the first a letter")
+    return _LogicalId(name)
+
+
 def finalize(value: object) -> str:
     """`value` as a scalar that YAML parsers of every version read back as the same value, and as nothing else.
 
@@ -91,6 +108,8 @@ def finalize(value: object) -> str:
         return _quoted(value)
     if type(value) is _DynamicReference:
         return _quoted(value)
+    if type(value) is _LogicalId:
+        return value
     if isinstance(value, jinja2.Undefined):
         # Its conversion to text raises the error that names what is missing.
         return str(value)
@@ -139,6 +158,7 @@ def environment(folder: str, finalizer: Callable[[object], str] = finalize) -> j
 def _cloudformation() -> jinja2.Environment:
     cloudformation = environment("cloudformation")
     cloudformation.globals["secret_reference"] = secret_reference
+    cloudformation.filters["logical_id"] = logical_id
     return cloudformation
 
 

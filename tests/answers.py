@@ -300,6 +300,12 @@ def _serialised(model: OperationModel, reply: Mapping[str, Any]) -> tuple[int, d
             _write_members(ET.SubElement(root, wrapper) if wrapper else root, reply, shape)
         ET.SubElement(ET.SubElement(root, "ResponseMetadata"), "RequestId").text = _REQUEST_ID
         return 200, {}, _document(root)
+    if protocol == "ec2":
+        root = ET.Element(f"{model.name}Response")
+        ET.SubElement(root, "requestId").text = _REQUEST_ID
+        if shape is not None:
+            _write_members(root, reply, shape)
+        return 200, {}, _document(root)
     if protocol == "rest-xml":
         return _rest_xml(model, reply)
     raise NotImplementedError(f"answers in the protocol {protocol} of {model.service_model.service_name}")

@@ -21,21 +21,30 @@ pytestmark = pytest.mark.live
 
 @dataclass
 class Example:
-    """A command, and lines that must occur in what it writes, in this order."""
+    """A command, and lines that must occur in what it writes, in this order; `files` are written before it runs."""
 
     command: str
     line: int
     expected: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def examples(page: Path) -> list[Example]:
     found: list[Example] = []
+    files: dict[str, str] = {}
     inside = False
+    name = ""
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
         if line.startswith("```"):
             inside = line == "```console"
+            # A block that names its file is that file, for the commands below it.
+            name = line.removeprefix("```python").strip() if line.startswith("```python ") else ""
+            if name:
+                files[name] = ""
+        elif name:
+            files[name] += f"{line}\n"
         elif inside and line.startswith("$ "):
-            found.append(Example(line.removeprefix("$ "), number))
+            found.append(Example(line.removeprefix("$ "), number, files=dict(files)))
         elif inside and line not in {"", "…"}:
             found[-1].expected.append(line)
     return found
@@ -70,6 +79,8 @@ def test_the_commands_on_a_page_do_what_it_says(page, tmp_path):
         for example in examples(page):
             words = shlex.split(example.command)
             assert words[0] == PROGRAM, f"{page.name}:{example.line}"
+            for name, text in example.files.items():
+                (folder / name).write_text(text, encoding="utf-8")
             ran = run(words[1:])
             assert ran.returncode == 0, f"{page.name}:{example.line}: {example.command}\n{ran.stdout}"
             lines = iter(ran.stdout.splitlines())

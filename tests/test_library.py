@@ -12,15 +12,47 @@ import pytest
 import exasol_ci_setup
 
 PUBLIC = [
-    *("Account", "CiBuild", "Construct", "Finding", "Options", "Outcome", "Plan", "ReleaseBuild", "Request", "Result"),
-    *("SetupError", "SourceCredentials", "Template", "connect", "deploy", "render"),
+    "Account",
+    "Asset",
+    "BuildkitBuilder",
+    "CiBuild",
+    "Cluster",
+    "Construct",
+    "Container",
+    "ContainerBuilder",
+    "Egress",
+    "Finding",
+    "GitHubRepo",
+    "HangarScope",
+    "Ingress",
+    "Instance",
+    "LocalDirectory",
+    "Options",
+    "Outcome",
+    "Plan",
+    "PortMappings",
+    "Registry",
+    "ReleaseBuild",
+    "Request",
+    "Result",
+    "Scope",
+    "ScopedConstruct",
+    "SecurityGroup",
+    "Service",
+    "SetupError",
+    "SourceCredentials",
+    "Template",
+    "connect",
+    "deploy",
+    "render",
 ]
 
 
 def test_the_public_names_are_these_and_lead_somewhere():
     assert sorted(exasol_ci_setup.__all__) == sorted(["__version__", *PUBLIC])
     for name in PUBLIC:
-        assert getattr(exasol_ci_setup, name).__name__ == name
+        # Programs that were written for another library call it so.
+        assert getattr(exasol_ci_setup, name).__name__ == {"HangarScope": "Scope"}.get(name, name)
 
 
 def test_type_checkers_see_the_same_names():

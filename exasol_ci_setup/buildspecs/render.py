@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from exasol_ci_setup import templates
 from exasol_ci_setup.buildspecs.flavors import build_groups
-from exasol_ci_setup.constructs.base import SecretName
 from exasol_ci_setup.constructs.ci import DEFAULT_BATCH_LIMIT
+from exasol_ci_setup.constructs.values import SecretName
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:

@@ -6,8 +6,22 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 import click
 
-from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, SourceCredentials
-from exasol_ci_setup.constructs.base import Construct, build
+from exasol_ci_setup.cli.parts import EGRESS, INGRESS, SERVICE
+from exasol_ci_setup.constructs import (
+    Asset,
+    BuildkitBuilder,
+    CiBuild,
+    Cluster,
+    Construct,
+    ContainerBuilder,
+    Instance,
+    Registry,
+    ReleaseBuild,
+    ScopedConstruct,
+    SecurityGroup,
+    SourceCredentials,
+    build,
+)
 from exasol_ci_setup.constructs.ci import DEFAULT_IMAGE, Cache, ComputeType
 
 if TYPE_CHECKING:
@@ -20,6 +34,42 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 def _stack_name(default: str) -> Callable[[F], F]:
     return click.option("--stack-name", metavar="NAME", help=f"Name of the stack.  [default: {default}]")
+
+
+def _named(what: str) -> tuple[Callable[[F], F], ...]:
+    return (
+        click.option("--name", metavar="NAME", required=True, help=f"Name of the {what}."),
+        _stack_name("the name"),
+    )
+
+
+def _several(option: str, field: str, *, help: str, **more: Any) -> Callable[[F], F]:  # noqa: A002 - click's own name for it
+    """Make an option that may be repeated, whose value is None if it is not there."""
+    return click.option(
+        option, field, multiple=True, help=help, callback=lambda _context, _option, values: values or None, **more
+    )
+
+
+def _days(field: str, what: str, default: int) -> Callable[[F], F]:
+    return click.option(f"--{field}", type=int, metavar="N", help=f"How long {what} are kept.  [default: {default}]")
+
+
+_VPC: Final = click.option("--vpc-id", metavar="VPC", help="The VPC.  [default: the region's default VPC]")
+_ATTACHED: Final = (
+    _VPC,
+    _several(
+        "--subnet-id",
+        "subnet_ids",
+        metavar="SUBNET",
+        help="A subnet of the VPC; may be repeated.  [default: those of the default VPC]",
+    ),
+    _several(
+        "--security-group",
+        "security_groups",
+        metavar="GROUP",
+        help="Id of a security group to be in; may be repeated.  [default: one of its own alone]",
+    ),
+)
 
 
 def _build_options(*, stack: str, log_days: int, artifact_days: int) -> tuple[Callable[[F], F], ...]:
@@ -103,6 +153,86 @@ OPTIONS: Final[dict[type[Construct], tuple[Callable[[Any], Any], ...]]] = {
         ),
         _stack_name("SLCSourceCredentials"),
     ),
+    Registry: (
+        *_named("repository"),
+        _several(
+            "--mutable-tag",
+            "mutable_tags",
+            metavar="TAG",
+            help="Tag, or pattern with *, that may move to another image; may be repeated.  [default: latest]",
+        ),
+        _days("untagged-retention-in-days", "images without a tag", 14),
+    ),
+    Asset: (*_named("asset"), _days("noncurrent-retention-in-days", "replaced and deleted archives", 30)),
+    ContainerBuilder: (
+        *_named("builder"),
+        click.option(
+            "--bucket-name", "asset", metavar="NAME", required=True, help="The bucket that holds the source archives."
+        ),
+        click.option(
+            "--repository", "registry", metavar="NAME", required=True, help="The ECR repository that images go to."
+        ),
+        click.option("--image", metavar="IMAGE", help=f"Docker image that builds run in.  [default: {DEFAULT_IMAGE}]"),
+        click.option(
+            "--compute-type",
+            type=click.Choice(get_args(ComputeType)),
+            metavar="TYPE",
+            help="Size of the build host.  [default: BUILD_GENERAL1_SMALL]",
+        ),
+        click.option("--timeout-in-minutes", type=int, metavar="N", help="Longest time of one build.  [default: 60]"),
+        _days("log-retention-in-days", "logs", 30),
+    ),
+    Cluster: (
+        *_named("cluster"),
+        _several(
+            "--service",
+            "services",
+            type=SERVICE,
+            required=True,
+            metavar="PAIRS",
+            help="A service, such as name=web,image=public.ecr.aws/nginx/nginx:1.27,port=80; may be repeated. Further: count, cpu, "
+            "memory (MiB), command, env.NAME, secret.NAME (an ARN).",
+        ),
+        *_ATTACHED,
+        click.option(
+            "--public-ip/--no-public-ip",
+            default=None,
+            help="Whether each task has a public address, which it needs in a default VPC.  [default: it has]",
+        ),
+        _days("log-retention-in-days", "logs", 30),
+    ),
+    SecurityGroup: (
+        *_named("security group"),
+        _several(
+            "--ingress",
+            "ingresses",
+            type=INGRESS,
+            metavar="RULE",
+            help="What may come in, as PROTOCOL:PORT:CIDR, such as tcp:443:10.0.0.0/8; may be repeated.  [default: nothing]",
+        ),
+        _several(
+            "--egress",
+            "egresses",
+            type=EGRESS,
+            metavar="RULE",
+            help="What may go out; may be repeated.  [default: everything]",
+        ),
+        _VPC,
+    ),
+    Instance: (
+        *_named("instance"),
+        click.option("--instance-type", metavar="TYPE", required=True, help="Type of the instance, such as t3.micro."),
+        click.option(
+            "--path-to-key",
+            metavar="FILE",
+            required=True,
+            help="SSH key, beside which its public half is as FILE.pub; only that is read.",
+        ),
+        *_ATTACHED,
+        click.option("--ssh", is_flag=True, default=None, help="Let SSH in from --ssh-cidr."),
+        click.option("--ssh-cidr", metavar="CIDR", help="Block of addresses that may connect, such as 203.0.113.7/32."),
+        click.option("--disk-in-gib", type=int, metavar="N", help="Size of the encrypted disk.  [default: 16]"),
+    ),
 }
 """The options of each construct, by the names of its fields. A test holds them against the models."""
 
@@ -110,8 +240,20 @@ NAMES: Final[dict[type[Construct], str]] = {
     CiBuild: "ci-build",
     ReleaseBuild: "release-build",
     SourceCredentials: "source-credentials",
+    Registry: "registry",
+    Asset: "asset",
+    ContainerBuilder: "container-builder",
+    Cluster: "cluster",
+    SecurityGroup: "security-group",
+    Instance: "instance",
 }
 """What a construct is called in the names of commands."""
+
+
+BUILDER_OPTIONS: Final = ("image", "compute_type", "timeout_in_minutes")
+"""Those options of a container builder that are fields of its build environment."""
+
+_BUILDER: Final = "builder"
 
 
 def construct_options(kind: type[Construct]) -> Callable[[F], F]:
@@ -128,10 +270,23 @@ def construct_options(kind: type[Construct]) -> Callable[[F], F]:
 def construct_of(kind: type[Construct], values: dict[str, Any]) -> tuple[Construct, dict[str, Any]]:
     """Return the construct made of those of `values` that are its own, and the other values. Raises InputError."""
     own = {*kind.model_fields, "stack_name"}
+    if kind is ContainerBuilder:
+        # The options of its build environment stand beside its own.
+        builder = {name: values.pop(name) for name in BUILDER_OPTIONS}
+        values["builder"] = build(BuildkitBuilder, name=_BUILDER, **builder)
     return (
         build(kind, **{name: value for name, value in values.items() if name in own}),
         {name: value for name, value in values.items() if name not in own},
     )
+
+
+def parameters(construct: Construct, account: Account) -> dict[str, str]:
+    """Return the values of the template's parameters, for which AWS may have to be asked. Raises InputError."""
+    if not isinstance(construct, ScopedConstruct):
+        return {}
+    from exasol_ci_setup import network
+
+    return construct.parameters(network.find(account, construct))
 
 
 def looked_up(construct: Construct, account: Account) -> Construct:

@@ -1,4 +1,4 @@
-"""`deploy-ci-build`, `deploy-release-build` and `deploy-source-credentials`."""
+"""`deploy-*`: the commands that deploy one stack."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup.cli.constructs import construct_of, construct_options
+from exasol_ci_setup.cli.constructs import NAMES, construct_of, construct_options
 from exasol_ci_setup.cli.options import engine_options
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, SourceCredentials
+from exasol_ci_setup.constructs import (
+    Asset,
+    CiBuild,
+    Cluster,
+    ContainerBuilder,
+    Instance,
+    Registry,
+    ReleaseBuild,
+    SecurityGroup,
+    SourceCredentials,
+)
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
@@ -59,3 +69,61 @@ def deploy_source_credentials(session: Session, **values: Any) -> None:
     secret; its values are read by CloudFormation alone.
     """
     _deploy(session, SourceCredentials, values)
+
+
+def _command(kind: type[Construct], text: str) -> click.Command:
+    @click.command(f"deploy-{NAMES[kind]}", help=text)
+    @common_options
+    @engine_options
+    @construct_options(kind)
+    def command(session: Session, **values: Any) -> None:
+        _deploy(session, kind, values)
+
+    return command
+
+
+deploy_registry = _command(
+    Registry,
+    """Deploy a repository for container images.
+
+    It is one of ECR's, which scans each image as it comes. A tag stays at the image that it was given to, but for those
+    of --mutable-tag.
+    """,
+)
+deploy_asset = _command(
+    Asset,
+    """Deploy a bucket for source archives.
+
+    It is private, encrypted and versioned, and reached over TLS only.
+    """,
+)
+deploy_container_builder = _command(
+    ContainerBuilder,
+    """Deploy a project that builds a container image.
+
+    It is one of CodeBuild's: a build fetches an archive from the bucket, builds it with BuildKit, and pushes the image to the
+    repository. Nothing is built by deploying it.
+    """,
+)
+deploy_cluster = _command(
+    Cluster,
+    """Deploy a cluster with services.
+
+    ECS keeps their containers running on Fargate, each with roles and a log group of its own. A release whose containers do not
+    start is taken back.
+    """,
+)
+deploy_security_group = _command(
+    SecurityGroup,
+    """Deploy a security group.
+
+    Nothing may come in but what --ingress lets in.
+    """,
+)
+deploy_instance = _command(
+    Instance,
+    """Deploy a virtual machine with Ubuntu.
+
+    It is an EC2 instance with a public address and an encrypted disk, and with the public half of your SSH key in it.
+    """,
+)

@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.constructs import construct_of, construct_options, looked_up
+from exasol_ci_setup.cli.constructs import NAMES, construct_of, construct_options, looked_up
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, SourceCredentials
+from exasol_ci_setup.constructs import (
+    Asset,
+    CiBuild,
+    Cluster,
+    ContainerBuilder,
+    Instance,
+    Registry,
+    ReleaseBuild,
+    SecurityGroup,
+    SourceCredentials,
+)
 from exasol_ci_setup.errors import DifferencesFound
 
 if TYPE_CHECKING:
@@ -83,3 +93,20 @@ def release_build(session: Session, **values: Any) -> None:
 def source_credentials(session: Session, **values: Any) -> None:
     """Compare the template of the source-credentials stack."""
     _diff(session, SourceCredentials, values)
+
+
+def _command(kind: type[Construct], text: str) -> None:
+    @diff.command(NAMES[kind], help=text)
+    @common_options
+    @_exit_code_option
+    @construct_options(kind)
+    def command(session: Session, **values: Any) -> None:
+        _diff(session, kind, values)
+
+
+_command(Registry, "Compare the template of a repository for container images.")
+_command(Asset, "Compare the template of a bucket for source archives.")
+_command(ContainerBuilder, "Compare the template of a project that builds a container image.")
+_command(Cluster, "Compare the template of a cluster with services.")
+_command(SecurityGroup, "Compare the template of a security group.")
+_command(Instance, "Compare the template of a virtual machine.")

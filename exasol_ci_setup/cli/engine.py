@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from exasol_ci_setup import lint, review, templates
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.cli import report, show
-from exasol_ci_setup.cli.constructs import looked_up
+from exasol_ci_setup.cli.constructs import looked_up, parameters
 from exasol_ci_setup.cli.live import EventView
 from exasol_ci_setup.errors import Declined, InputError, TemplateRejected
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
@@ -54,6 +54,7 @@ def run_deploy(
     request = Request(
         name=construct.stack_name,
         template=template,
+        parameters=parameters(construct, account),
         tags={**dict(tags), **construct.tags},
         role_arn=role_arn or "",
         notification_arns=notification_arns or None,
@@ -70,9 +71,9 @@ def run_deploy(
     result = deploy(
         account,
         request,
-        approve=_Approval(output, yes=yes, plan_only=plan_only, allow_broadening=allow_broadening),
+        approve=Approval(output, yes=yes, plan_only=plan_only, allow_broadening=allow_broadening),
         approve_recreation=lambda stack: _approve_recreation(output, stack, yes=yes, plan_only=plan_only),
-        view=lambda title: _view(session, request.name, title),
+        view=lambda title: event_view(session, request.name, title),
         clock=session.clock,
         options=Options(adopt=adopt, wait=wait, recreate_failed=recreate_failed, timeout=timeout),
         check=check,
@@ -89,7 +90,8 @@ def run_deploy(
     report.result(output, result.outcome.value, request.name, changed=result.outcome is Outcome.DEPLOYED)
 
 
-def _view(session: Session, stack_name: str, title: str) -> EventView:
+def event_view(session: Session, stack_name: str, title: str) -> EventView:
+    """Say `title`, and return what shows the events of a stack."""
     session.output.say(title)
     return EventView(session.output, stack_name, clock=session.clock.now)
 
@@ -114,7 +116,7 @@ def report_findings(output: Output, template: Template, findings: list[lint.Find
     lint.reject_errors(template, findings)
 
 
-class _Approval:
+class Approval:
     """Shows a plan, and answers whether it shall be carried out."""
 
     def __init__(self, output: Output, *, yes: bool, plan_only: bool, allow_broadening: bool) -> None:
@@ -124,6 +126,7 @@ class _Approval:
         self._allow_broadening = allow_broadening
 
     def __call__(self, plan: Plan) -> bool:
+        """Return False if it was only to be shown. Raises Declined, and InputError if there is nobody to ask."""
         report.plan(self._output, plan, as_data=self._plan_only)
         if self._plan_only:
             return False

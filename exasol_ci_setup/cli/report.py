@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.lint import Finding
     from exasol_ci_setup.stacks.delete import Resource
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.stacks.model import Drift, Stack
     from exasol_ci_setup.templates import Template
 
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -32,6 +32,16 @@ def plan(output: Output, plan: Plan, *, as_data: bool) -> None:
     elif output.format == "text":
         output.say(*lines)
     output.record(plan)
+
+
+def drift(output: Output, drift: Drift, *, as_data: bool) -> None:
+    """Show what something else than CloudFormation has changed; `as_data` if that is all the user asked for."""
+    lines = show.drift(drift, unicode=output.unicode)
+    if as_data:
+        output.data("\n".join(lines))
+    elif output.format == "text":
+        output.say(*lines)
+    output.record(drift)
 
 
 def finding(output: Output, finding: Finding, template: Template) -> None:
@@ -102,6 +112,8 @@ def deletion(
             remark = (
                 "  (with every object in it)" if empty else "  (only if it is empty; --empty deletes its objects too)"
             )
+        elif resource.type == "AWS::ECR::Repository":
+            remark = "  (with every image in it)" if empty else "  (only if it is empty)"
         lines.append(click.style(f"- {line}", fg="red") + remark)
     lines += ["", click.style(f"{len(going)} to remove", bold=True)]
     if as_data:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
@@ -17,12 +18,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from exasol_ci_setup.lint import Finding
-    from exasol_ci_setup.stacks.model import Broadening, Change, Diagnosis, Event, Plan, PropertyChange, Setting, Stack
+    from exasol_ci_setup.stacks.model import (
+        Broadening,
+        Change,
+        Diagnosis,
+        Drift,
+        Event,
+        Plan,
+        PropertyChange,
+        ResourceDrift,
+        Setting,
+        Stack,
+    )
 
 _WIDTH: Final = 64  # of one value on a line
 _WIDTH_ALONE: Final = 110  # of a value without another side
 _CONTEXT: Final = 16  # of what is equal, before the first difference
 _NAME_WIDTH: Final = 40
+_DRIFT_WORDS: Final = {"MODIFIED": "changed", "DELETED": "deleted", "IN_SYNC": "as expected"}
 
 _SYMBOLS: Final = {"Add": "+", "Modify": "~", "Remove": "-", "Import": "=", "SyncWithActual": "~"}
 _COLOURS: Final = {"+": "green", "~": "yellow", "-": "red", "±": "magenta", "=": "cyan", "?": "magenta"}
@@ -69,6 +82,9 @@ def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
     width = min(_NAME_WIDTH, max((len(clean(change.logical_id)) for change in plan.changes), default=0))
     lines += [""] if plan.changes else []
     lines += [line for change in plan.changes for line in _change(change, width)]
+    if plan.drift:
+        lines += ["", "Changed outside of CloudFormation, to be brought back (expected → actual):"]
+        lines += [f"  {line}" for each in plan.drift for line in _resource_drift(each)]
     settings = _shown_settings(plan)
     if settings:
         lines += ["", "Settings:", *(_setting(item) for item in settings)]
@@ -79,6 +95,23 @@ def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
     if plan.notes:
         lines += ["", "Notes:", *(f"  {clean(note)}" for note in plan.notes)]
     lines += ["", click.style(_summary(plan), bold=True)]
+    return lines if unicode else [_ascii(line) for line in lines]
+
+
+def drift(drift: Drift, *, unicode: bool = True) -> list[str]:
+    """Return as lines what of a stack is not as CloudFormation left it, how many resources are, and how many it cannot compare.
+
+    With `unicode` false, only ASCII is used for arrows and symbols.
+    """
+    lines = [click.style(f"Drift of stack {clean(drift.stack_name)} (expected → actual)", bold=True)]
+    lines += [""] if drift else []
+    lines += [line for each in drift.drifted for line in _resource_drift(each)]
+    if drift.notes:
+        lines += ["", "Notes:", *(f"  {clean(note)}" for note in drift.notes)]
+    counts = Counter(_DRIFT_WORDS.get(each.status, "not compared") for each in drift.resources)
+    words = dict.fromkeys(_DRIFT_WORDS.values()) | {"not compared": None}
+    told = [f"{counts[word]} {word}" for word in words if counts[word]]
+    lines += ["", click.style(", ".join(told) or "no resources", bold=True)]
     return lines if unicode else [_ascii(line) for line in lines]
 
 
@@ -223,6 +256,15 @@ def _change(change: Change, width: int) -> list[str]:
         if not change.properties:
             lines += [f"    because of {clean(cause)}" for cause in change.causes]
     return lines
+
+
+def _resource_drift(drift: ResourceDrift) -> list[str]:
+    symbol, remark = ("-", "  (deleted)") if drift.status == "DELETED" else ("~", "")
+    line = click.style(f"{symbol} {clean(drift.logical_id)}  {clean(drift.type)}{remark}", fg=_COLOURS[symbol])
+    return [
+        line,
+        *(f"    {clean(each.path)}: {_before_after(each.expected, each.actual)}" for each in drift.properties),
+    ]
 
 
 def _property(item: PropertyChange) -> str:

@@ -1,4 +1,4 @@
-"""`validate-ci-build`, `validate-release-build` and `validate-source-credentials`."""
+"""`validate-*`: the commands that check one template."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.constructs import construct_of, construct_options
+from exasol_ci_setup.cli.constructs import NAMES, construct_of, construct_options
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, SourceCredentials
+from exasol_ci_setup.constructs import (
+    Asset,
+    CiBuild,
+    Cluster,
+    ContainerBuilder,
+    Instance,
+    Registry,
+    ReleaseBuild,
+    SecurityGroup,
+    SourceCredentials,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,3 +109,26 @@ def validate_source_credentials(session: Session, **values: Any) -> None:
     cfn-lint and CloudFormation look at it; nothing is made or changed.
     """
     _validate(session, SourceCredentials, values)
+
+
+def _command(kind: type[Construct], first: str) -> click.Command:
+    text = f"{first}\n\ncfn-lint and CloudFormation look at it; nothing is made or changed."
+
+    @click.command(f"validate-{NAMES[kind]}", help=text)
+    @common_options
+    @_options
+    @construct_options(kind)
+    def command(session: Session, **values: Any) -> None:
+        _validate(session, kind, values)
+
+    return command
+
+
+validate_registry = _command(Registry, "Check the template of a repository for container images.")
+validate_asset = _command(Asset, "Check the template of a bucket for source archives.")
+validate_container_builder = _command(
+    ContainerBuilder, "Check the template of a project that builds a container image."
+)
+validate_cluster = _command(Cluster, "Check the template of a cluster with services.")
+validate_security_group = _command(SecurityGroup, "Check the template of a security group.")
+validate_instance = _command(Instance, "Check the template of a virtual machine.")

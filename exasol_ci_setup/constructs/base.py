@@ -1,94 +1,34 @@
-"""What all constructs share: the frozen model, the vocabulary of their fields, and errors in the words of the command line."""
+"""What all constructs share: what a stack is called and tagged, what it is made of, and errors in the words of the command line."""
 
 from __future__ import annotations
 
+import asyncio
 import re
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, PrivateAttr, ValidationError
 
+from exasol_ci_setup.constructs.scope import Scope
+from exasol_ci_setup.constructs.values import Name, StackName, Value
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pydantic_core import ErrorDetails
 
 TAG_PREFIX: Final = "exasol-ci-setup:"
 
 _SHOWN_CHARACTERS: Final = 100
-_CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _CREDENTIALS_IN_URL: Final = re.compile(r"//[^/\s]*@")
 
 
-def refusal(rule: str) -> PydanticCustomError:
-    """Make the error that a validator raises: `rule` says in plain words what is accepted."""
-    # The rule travels as context: as the message itself, its braces would be taken for placeholders.
-    return PydanticCustomError("rule", "{rule}", {"rule": rule})
-
-
-def matching(pattern: str, rule: str) -> AfterValidator:
-    """Make a validator that accepts text which `pattern` matches as a whole; `rule` says in plain words what that is."""
-
-    def check(value: str) -> str:
-        # Compiled when a value comes, and kept by `re`: a run needs few of the patterns that there are.
-        if not re.fullmatch(pattern, value):
-            raise refusal(rule)
-        return value
-
-    return AfterValidator(check)
-
-
-def between(least: int, most: int, what: str) -> AfterValidator:
-    """Make a validator for a whole number of `what` from `least` to `most`, both included."""
-
-    def check(value: int) -> int:
-        if not least <= value <= most:
-            raise refusal(f"use {least} to {most} {what}")
-        return value
-
-    return AfterValidator(check)
-
-
-_FULL_ARN: Final = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]{1,512}-[A-Za-z0-9]{6}"
-
-StackName = Annotated[
-    str,
-    matching(
-        r"[a-zA-Z][-a-zA-Z0-9]{0,127}",
-        "use letters, digits and hyphens, the first a letter, at most 128 characters, as CloudFormation asks of a stack",
-    ),
-]
-"""Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html."""
-
-SecretArn = Annotated[
-    str,
-    matching(
-        _FULL_ARN,
-        "use a secret's full ARN, such as arn:aws:secretsmanager:eu-central-1:123456789012:secret:Dockerhub-a1B2c3",
-    ),
-]
-
-SecretName = Annotated[
-    str,
-    matching(
-        rf"[A-Za-z0-9/_+=.@-]{{1,512}}|{_FULL_ARN}",
-        "use a secret's name (letters, digits and /_+=.@-, at most 512 characters) or its full ARN",
-    ),
-]
-"""Source: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html."""
-
-
-class Construct(BaseModel):
+class Construct(Value):
     """One stack as a validated, immutable set of parameters, which `templates.render` turns into its template.
 
     A subclass names the file of its template in `template`, and in `stack_name` how its stack is called. The constructor
     raises pydantic's ValidationError; `build` raises an `InputError` in the words of the command line instead.
     """
-
-    # Of all constructs a run uses one, so a model's validators are built when it is.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     template: ClassVar[str]
 
@@ -104,22 +44,148 @@ class Construct(BaseModel):
         """The tags by which this tool knows a stack as its own."""
         return {f"{TAG_PREFIX}construct": type(self).__name__}
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_plain_text(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            if _CONTROL_CHARACTERS.search(value):
-                raise refusal("control characters are not allowed")
-            if "{{resolve:" in value:
-                raise refusal("'{{resolve:' is not allowed: CloudFormation would replace it by a secret or a parameter")
-        return value
+
+class ScopedConstruct(Construct):
+    """A construct of a program: it belongs to a scope, and may refer to others, whose outputs its stack gets as parameters.
+
+    `scope` may be left out where it follows from what the construct is made of. Two of them are told apart by identity, not by
+    their values. One without a stack (`has_stack`) only describes a part of others.
+    """
+
+    has_stack: ClassVar[bool] = True
+    network_parameters: ClassVar[tuple[str, ...]] = ()
+    """Those of ``VpcId``, ``SubnetIds`` and ``SubnetId`` that the template asks for."""
+
+    scope: Scope | None = None
+    name: Name
+
+    _outputs: dict[str, str] | None = PrivateAttr(default=None)
+
+    @property
+    def made_of(self) -> tuple[ScopedConstruct, ...]:
+        """The constructs that this one names in its fields."""
+        return ()
+
+    @property
+    def dependencies(self) -> tuple[ScopedConstruct, ...]:
+        """The constructs whose stacks must be there before this one's, each once, in the order of its fields."""
+        found: dict[int, ScopedConstruct] = {}
+        for part in self.made_of:
+            for each in (part,) if part.has_stack else part.dependencies:
+                found[id(each)] = each
+        return tuple(found.values())
+
+    @property
+    def inputs(self) -> dict[str, tuple[ScopedConstruct, str]]:
+        """Which output of which construct the template's parameters take."""
+        return {}
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The values of those parameters that take no output of a construct."""
+        return {}
+
+    @property
+    def own_scope(self) -> Scope:
+        """The scope of this construct: its own, or that of what it is made of.
+
+        Raises InputError if there is none, or if there are two different ones.
+        """
+        found = list(dict.fromkeys(self.scopes()))
+        if not found:
+            raise InputError(f"{self.kind} {self.name!r} has no scope", hint="give it one with scope=")
+        if len(found) > 1:
+            names = " and ".join(repr(scope.name) for scope in found[:2])
+            raise InputError(f"{self.kind} {self.name!r} is made of parts of different scopes: {names}")
+        return found[0]
+
+    @property
+    def kind(self) -> str:
+        """What sort of construct this is, such as Registry."""
+        return type(self).__name__
+
+    @property
+    def stack_name(self) -> str:
+        """The name of the stack: the one asked for, or the scope's and the construct's, or without a scope the construct's."""
+        if self.stack is not None:
+            return self.stack
+        return f"{self.own_scope.name}-{self.name}" if self.is_scoped else self.name
+
+    @property
+    def is_scoped(self) -> bool:
+        """Whether the construct, or a part of it, has a scope; one that a command makes has none."""
+        return next(self.scopes(), None) is not None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags by which this tool knows the stack as its own, and as one of its scope."""
+        scope = {f"{TAG_PREFIX}scope": self.own_scope.name} if self.is_scoped else {}
+        return {**super().tags, f"{TAG_PREFIX}name": self.name, **scope}
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """What the stack tells of itself, by CloudFormation's names. Raises InputError before it is deployed."""
+        if self._outputs is None:
+            raise InputError(
+                f"{self.kind} {self.name!r} is not deployed yet, so it has no outputs",
+                hint="resolve() or deploy() it first",
+            )
+        return dict(self._outputs)
+
+    def set_outputs(self, outputs: Mapping[str, str]) -> None:
+        """Keep what the stack tells of itself, once it is deployed."""
+        self._outputs = dict(outputs)
+
+    def output(self, name: str) -> str:
+        """Return one output. Raises InputError before the stack is deployed, or if the stack that is there has no such output."""
+        outputs = self.outputs
+        if name not in outputs:
+            raise InputError(
+                f"stack {self.stack_name} has no output {name}", hint=f"deploy {self.kind} {self.name!r} again"
+            )
+        return outputs[name]
+
+    def parameters(self, network: Mapping[str, str]) -> dict[str, str]:
+        """Return the values of the template's parameters; `network` holds those of `network_parameters`.
+
+        Raises InputError if what this construct depends on is not deployed.
+        """
+        taken = {name: construct.output(output) for name, (construct, output) in self.inputs.items()}
+        return {**{name: network[name] for name in self.network_parameters}, **self.given, **taken}
+
+    @property
+    def given_network(self) -> tuple[str | None, tuple[str, ...]]:
+        """The VPC and the subnets that the scope gives; None and an empty tuple where it does not."""
+        scope = next(self.scopes(), None)
+        return (scope.vpc_id, scope.subnet_ids) if scope is not None else (None, ())
+
+    async def resolve(self) -> None:
+        """Deploy what this construct depends on, then itself, and keep the outputs of all of them.
+
+        In a program that `exasol-ci-setup` runs, the command decides what becomes of it. Raises the errors of `deploy`.
+        """
+        # A thread of its own: the event loop goes on meanwhile.
+        await asyncio.to_thread(self.deploy)
+
+    def deploy(self) -> None:
+        """Do as `resolve` does, without an event loop."""
+        from exasol_ci_setup.resolve import verbs
+
+        verbs.resolve(self)
+
+    def scopes(self) -> Iterator[Scope]:
+        """Return the scopes of this construct and of all its parts, its own first; some may be there twice."""
+        if self.scope is not None:
+            yield self.scope
+        for part in self.made_of:
+            yield from part.scopes()
 
 
-C = TypeVar("C", bound=Construct)
+V = TypeVar("V", bound=Value)
 
 
-def build(cls: type[C], **values: Any) -> C:
-    """Make the construct `cls` of `values`, of which None means "not given".
+def build(cls: type[V], **values: Any) -> V:
+    """Make the construct or part `cls` of `values`, of which None means "not given".
 
     Raises InputError naming every refused value by its command-line option, with the rule that it breaks.
     """
@@ -145,7 +211,12 @@ def _explained(problem: ErrorDetails) -> tuple[str, str]:
         return option, "it is required"
     if problem["type"] == "extra_forbidden":
         return option, "there is no such option"
-    return f"{option} {_shown(problem['input'])}", _rule(problem["type"], problem["msg"], problem.get("ctx", {}))
+    rule = _rule(problem["type"], problem["msg"], problem.get("ctx", {}))
+    if not problem["loc"]:
+        return "what is given", rule
+    # Values that stand together, of which one may be a secret, are not repeated.
+    is_plain = isinstance(problem["input"], str | int | float)
+    return f"{option} {_shown(problem['input'])}" if is_plain else option, rule
 
 
 def _rule(kind: str, message: str, context: Mapping[str, Any]) -> str:

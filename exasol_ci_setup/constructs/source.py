@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from exasol_ci_setup.constructs.base import Construct, SecretName, matching
+from exasol_ci_setup.constructs.base import Construct
+from exasol_ci_setup.constructs.values import SecretName, matching
 
 SecretKey = Annotated[
     str,

@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import deployment, strict
+from exasol_ci_setup.sandbox import deployment, ec2_types, strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _REPLACING_PROPERTIES: Final = {
     "AWS::CodeBuild::Project": ("Name",),
     "AWS::CodeBuild::SourceCredential": ("ServerType",),
+    "AWS::EC2::SecurityGroup": ("GroupDescription", "GroupName", "VpcId"),
+    "AWS::ECS::Cluster": ("ClusterName",),
+    "AWS::ECS::Service": ("Cluster", "Role", "SchedulingStrategy", "ServiceName"),
+    **ec2_types.REPLACING,
     "AWS::IAM::Policy": (),
     "AWS::IAM::Role": ("Path", "RoleName"),
     "AWS::Logs::LogGroup": ("LogGroupName",),

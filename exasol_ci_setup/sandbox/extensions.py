@@ -6,7 +6,17 @@ import functools
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import batches, builds, cloudformation, codebuild, codebuild_types, deployment, seeds
+from exasol_ci_setup.sandbox import (
+    batches,
+    builds,
+    cloudformation,
+    codebuild,
+    codebuild_types,
+    deployment,
+    drift,
+    ec2_types,
+    seeds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -82,6 +92,8 @@ def _extend_cloudformation() -> None:
     _extend_codebuild()
     cloudformation.extend()
     deployment.extend()
+    ec2_types.extend()
+    drift.extend()
     codebuild_types.extend(_stores()["source_credentials"])
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 PREFIX: Final = "exasol-ci-setup-"
+REVERT_DRIFT: Final = "REVERT_DRIFT"
 # The remark on a reply that leaves out changes because their property values could not be found.
 _INCOMPLETE: Final = "can return incomplete ChangeSet data"
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -41,12 +42,21 @@ _BEING_MADE: Final = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
 
 
 def create(
-    account: Account, request: Request, wanted: Mapping[str, Any], clock: Clock, *, new: bool, unfinished: bool
+    account: Account,
+    request: Request,
+    wanted: Mapping[str, Any],
+    clock: Clock,
+    *,
+    new: bool,
+    unfinished: bool,
+    revert_drift: bool = False,
 ) -> Plan:
     """Let AWS make a change set, and return a plan that names it and nothing yet of what it holds.
 
     `wanted` is the parsed template. `unfinished` says that the stack's last operation failed and was left as it was, which AWS
-    lets go on only without a rollback. Names are used once, so that parallel runs do not collide.
+    lets go on only without a rollback. With `revert_drift` the change set also brings resources back that something else changed:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html. Names are used once, so that parallel
+    runs do not collide.
 
     Raises TemplateRejected with AWS's words, and StackBusy. When it raises, nothing is left.
     """
@@ -56,12 +66,17 @@ def create(
         "StackName": request.name,
         "ChangeSetName": name,
         "ChangeSetType": "CREATE" if new else "UPDATE",
-        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in request.parameters.items()],
+        "Parameters": [
+            *({"ParameterKey": key, "ParameterValue": value} for key, value in request.parameters.items()),
+            *({"ParameterKey": key, "UsePreviousValue": True} for key in request.kept_parameters),
+        ],
         "Tags": [{"Key": key, "Value": value} for key, value in request.tags.items()],
         "Capabilities": list(templates.capabilities(wanted)),
         "Description": "Planned by exasol-ci-setup",
         **template_source(account, request.template, bucket=request.template_bucket),
     }
+    if revert_drift:
+        arguments["DeploymentMode"] = REVERT_DRIFT
     if request.role_arn:
         arguments["RoleARN"] = request.role_arn
     if request.notification_arns is not None:
@@ -134,6 +149,12 @@ def out_of_date(plan: Plan) -> StackBusy:
         hint="run the same command again for a new plan",
         stack_name=plan.stack_name,
     )
+
+
+def can_revert_drift(cfn: CloudFormationClient) -> bool:
+    """Return whether the installed botocore knows drift-aware change sets."""
+    shape = cfn.meta.service_model.operation_model("CreateChangeSet").input_shape
+    return shape is not None and "DeploymentMode" in shape.members
 
 
 def has_started(cfn: CloudFormationClient, plan: Plan) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_ecr import ECRClient
     from mypy_boto3_s3 import S3Client
 
     from exasol_ci_setup.clock import Clock
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # The most keys that one DeleteObjects takes: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _BATCH: Final = 1_000
+# The most images that one BatchDeleteImage takes: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchDeleteImage.html
+_IMAGES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +106,8 @@ def delete(
     `retain` are logical ids that are left standing; AWS takes them only for a stack in DELETE_FAILED.
     Raises DeleteFailed, whose diagnosis names what could not go, and Interrupted.
     """
-    arguments: dict[str, Any] = {"StackName": stack.id, "ClientRequestToken": uuid.uuid4().hex}
-    if role_arn:
-        arguments["RoleARN"] = role_arn
-    if retain:
-        arguments["RetainResources"] = list(retain)
     after = None if state.is_busy(stack) else latest_id(cfn, stack.id)
-    with boundary():
-        try:
-            cfn.delete_stack(**arguments)
-        except ClientError as error:
-            if error_code(error) == "ValidationError":
-                said = error.response.get("Error", {}).get("Message", "")
-                raise StackError(f"AWS refused to delete stack {stack.name}: {said}", stack_name=stack.name) from error
-            raise
+    begin(cfn, stack, role_arn=role_arn, retain=retain)
     following = Following(cfn, stack.id, after=after, view=view, clock=clock)
     try:
         ended = following.run()
@@ -140,9 +131,65 @@ def delete(
         )
 
 
+def begin(cfn: CloudFormationClient, stack: Stack, *, role_arn: str = "", retain: Sequence[str] = ()) -> None:
+    """Ask AWS to delete `stack`, and do not wait for it. Raises StackError if AWS refuses."""
+    arguments: dict[str, Any] = {"StackName": stack.id, "ClientRequestToken": uuid.uuid4().hex}
+    if role_arn:
+        arguments["RoleARN"] = role_arn
+    if retain:
+        arguments["RetainResources"] = list(retain)
+    with boundary():
+        try:
+            cfn.delete_stack(**arguments)
+        except ClientError as error:
+            if error_code(error) == "ValidationError":
+                said = error.response.get("Error", {}).get("Message", "")
+                raise StackError(f"AWS refused to delete stack {stack.name}: {said}", stack_name=stack.name) from error
+            raise
+
+
 def buckets(found: Iterable[Resource]) -> list[Resource]:
     """Return those of the resources that are S3 buckets, which AWS deletes only when they are empty."""
     return [resource for resource in found if resource.type == "AWS::S3::Bucket" and resource.physical_id]
+
+
+def repositories(found: Iterable[Resource]) -> list[Resource]:
+    """Return those of the resources that are ECR repositories, which AWS deletes only when they are empty."""
+    return [resource for resource in found if resource.type == "AWS::ECR::Repository" and resource.physical_id]
+
+
+def empty_repository(ecr: ECRClient, name: str) -> int:
+    """Delete every image of the repository `name`, and return how many there were.
+
+    Raises StackError naming the first image that ECR did not delete. Images that others refer to go last: ECR refuses to delete what a
+    manifest list names (https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageFailure.html).
+    """
+    gone = 0
+    with boundary():
+        try:
+            while True:
+                pages = ecr.get_paginator("list_images").paginate(repositoryName=name)
+                digests = {
+                    image["imageDigest"] for page in pages for image in page["imageIds"] if "imageDigest" in image
+                }
+                if not digests:
+                    return gone
+                before = gone
+                failed: str = ""
+                listed = sorted(digests)
+                for start in range(0, len(listed), _IMAGES):
+                    answer = ecr.batch_delete_image(
+                        repositoryName=name,
+                        imageIds=[{"imageDigest": digest} for digest in listed[start : start + _IMAGES]],
+                    )
+                    gone += len({image["imageDigest"] for image in answer.get("imageIds", [])})
+                    failed = failed or next((each.get("failureReason", "") for each in answer.get("failures", [])), "")
+                if gone == before:
+                    raise StackError(f"repository {name} could not be emptied: {failed or 'ECR gave no reason'}")
+        except ClientError as error:
+            if error_code(error) == "RepositoryNotFoundException":
+                return gone
+            raise
 
 
 def empty_bucket(s3: S3Client, bucket: str) -> int:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
     from exasol_ci_setup.stacks.events import View
-    from exasol_ci_setup.stacks.model import Request, Stack
+    from exasol_ci_setup.stacks.model import Drift, Request, Stack
 
 
 _MINUTE: Final = 60
@@ -78,10 +78,13 @@ def deploy(
     view: Callable[[str], View],
     clock: Clock,
     options: Options = Options(),
+    drift: Callable[[Stack], Drift | None] = lambda _stack: None,
     check: Callable[[], None] = lambda: None,
     notice: Callable[[str], None] = lambda _message: None,
 ) -> Result:
     """Carry out `request` and return when AWS has done it.
+
+    `drift` is asked what else than CloudFormation has changed of a stack that is there, which is then brought back.
 
     `approve` is given the plan and says whether to go on; when it says no, or raises, nothing is left on AWS. `view` makes
     what shows the events, given a title. `check` is called before anything is made on AWS, and raises to stop that. `notice` is told
@@ -111,7 +114,8 @@ def deploy(
         current = None
     if current is not None and not state.is_absent(current):
         state.require_updatable(current)
-    plan = planning.make(account, request, current, clock, check=check, notice=notice)
+    found = None if current is None or state.is_absent(current) else drift(current)
+    plan = planning.make(account, request, current, clock, drift=found, check=check, notice=notice)
     if not plan:
         return Result(Outcome.DEPLOYED if joined else Outcome.UNCHANGED, plan, current)
     with changeset.taken_back_on_failure(cfn, plan, clock):

@@ -31,7 +31,7 @@ class Request:
 
     `termination_protection` and `notification_arns` are left as they are when None. `on_failure` says what becomes of a creation that
     fails: rolled back and kept as ROLLBACK_COMPLETE, deleted, or kept as it is (an update is rolled back, unless ``keep``).
-    `force` asks AWS even if nothing seems to differ.
+    `force` asks AWS even if nothing seems to differ. `kept_parameters` have no value here, but the one that the stack has.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Request:
     on_failure: Literal["rollback", "delete", "keep"] = "rollback"
     template_bucket: str | None = None
     force: bool = False
+    kept_parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +107,70 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class PropertyDrift:
+    """One property that is not as CloudFormation left it.
+
+    `path` is dotted below `Properties`. The values are parsed where AWS gives JSON and else text, `ABSENT` where the property is not
+    there, and ``"****"`` where a secret is in it.
+    """
+
+    path: str
+    expected: Any = ABSENT
+    actual: Any = ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceDrift:
+    """How a resource is compared with what CloudFormation made of it.
+
+    `status` is CloudFormation's: ``IN_SYNC``, ``MODIFIED``, ``DELETED``, ``NOT_CHECKED``, ``UNKNOWN``, ``UNSUPPORTED``, or one that is
+    newer than this code. `actual` holds, by name, the whole value of each property in which something differs.
+    """
+
+    logical_id: str
+    type: str
+    physical_id: str
+    status: str
+    properties: tuple[PropertyDrift, ...] = ()
+    reason: str = ""
+    actual: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_drifted(self) -> bool:
+        """Whether the resource was changed or deleted by something else than CloudFormation."""
+        return self.status in {"MODIFIED", "DELETED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How the resources of a stack are compared with what CloudFormation made. Truthy if something differs.
+
+    `status` is CloudFormation's for the stack: ``DRIFTED``, ``IN_SYNC``, ``UNKNOWN``, ``NOT_CHECKED``. `notes` say what could not be
+    looked at.
+    """
+
+    stack_name: str
+    stack_id: str
+    status: str
+    resources: tuple[ResourceDrift, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def drifted(self) -> tuple[ResourceDrift, ...]:
+        """The resources that differ."""
+        return tuple(each for each in self.resources if each.is_drifted)
+
+    def __bool__(self) -> bool:
+        return bool(self.drifted)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a deployment would do. Falsy when there is nothing to do.
 
     `kind` is ``CREATE`` or ``UPDATE``. `change_set_id` is the change set's ARN, empty if none was needed (only settings differ,
-    or nothing). `notes` are remarks of AWS, such as early-validation findings and degraded answers.
+    or nothing) or if none could be made yet. `notes` are remarks of AWS, such as early-validation findings and degraded answers.
+    `drift` are the resources that something else changed, and that are brought back.
     """
 
     stack_name: str
@@ -121,9 +181,10 @@ class Plan:
     settings: tuple[Setting, ...] = ()
     broadenings: tuple[Broadening, ...] = ()
     notes: tuple[str, ...] = ()
+    drift: tuple[ResourceDrift, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.change_set_id or self.settings)
+        return bool(self.change_set_id or self.settings or self.changes)
 
 
 @dataclass(frozen=True, slots=True)

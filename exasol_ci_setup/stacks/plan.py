@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import review, templates
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
-    from exasol_ci_setup.stacks.model import Request, Setting, Stack
+    from exasol_ci_setup.stacks.model import Drift, Request, ResourceDrift, Setting, Stack
 
 # AWS's words for a change set without changes, as they came over the years.
 _NO_CHANGES: Final = (
@@ -27,6 +28,8 @@ _NO_CHANGES: Final = (
     "There are no changes to execute",
 )
 
+CANNOT_REVERT: Final = "CloudFormation does not bring back what was changed outside of it"
+
 
 def make(
     account: Account,
@@ -34,10 +37,13 @@ def make(
     current: Stack | None,
     clock: Clock,
     *,
+    drift: Drift | None = None,
     check: Callable[[], None] = lambda: None,
     notice: Callable[[str], None] = lambda _message: None,
 ) -> Plan:
     """Return what would change if `request` were carried out on `current`, the stack as it is now or None.
+
+    What `drift` says something else has changed is brought back by the same change set, and `before` in the plan is then what is there.
 
     `check` is called when it is certain that AWS must be asked, before anything is made there; it raises to stop that. `notice` is
     told what there is to say while AWS takes its time.
@@ -51,10 +57,14 @@ def make(
     new = state.is_absent(current)
     wanted = templates.parse(request.template.body)
     before: dict[str, Any] | None = None
+    drifted = drift.drifted if drift is not None else ()
+    sent = request
     if not new and current is not None:
+        kept = {name: current.parameters[name] for name in request.kept_parameters if name in current.parameters}
+        request = replace(request, parameters={**kept, **request.parameters})
         before = deployed_template(cfn, current.name)
         settings = _settings(request, current, before, wanted)
-        if not request.force and _is_unchanged(request, current, before, wanted):
+        if not request.force and not drifted and _is_unchanged(request, current, before, wanted):
             return Plan(
                 request.name, "UPDATE", stack_id=current.id, settings=tuple(s for s in settings if _is_own_call(s))
             )
@@ -62,18 +72,21 @@ def make(
         settings = _settings(request, None, None, wanted)
     check()
     unfinished = current is not None and state.is_unfinished(current)
-    plan = changeset.create(account, request, wanted, clock, new=new, unfinished=unfinished)
+    plan, drifted = _created(account, sent, wanted, clock, drifted, notice, new=new, unfinished=unfinished)
     with changeset.taken_back_on_failure(cfn, plan, clock):
         described = changeset.wait(cfn, plan, clock, notice)
         errors, warnings = validation.remarks(cfn, plan.change_set_id)
         if described["Status"] == "FAILED":
             _require_no_changes(request, described.get("StatusReason", ""), errors)
             changeset.discard(cfn, plan, clock)
+            if drifted:
+                notice(f"{CANNOT_REVERT}: {', '.join(each.logical_id for each in drifted)}")
             return Plan(request.name, plan.kind, plan.stack_id, settings=tuple(s for s in settings if _is_own_call(s)))
         changes, notes = changeset.changes(cfn, plan, described)
     given = dict(request.parameters)
     old_parameters = dict(current.parameters) if current is not None and not new else {}
     if before is not None:
+        before = properties.actual_template(before, drifted)
         changes = properties.merge(changes, properties.property_changes(before, old_parameters, wanted, given))
     return Plan(
         request.name,
@@ -84,7 +97,36 @@ def make(
         settings=settings,
         broadenings=review.review(before, wanted, before_parameters=old_parameters, after_parameters=given),
         notes=notes + warnings,
+        drift=drifted,
     )
+
+
+def _created(
+    account: Account,
+    request: Request,
+    wanted: Mapping[str, Any],
+    clock: Clock,
+    drifted: tuple[ResourceDrift, ...],
+    notice: Callable[[str], None],
+    *,
+    new: bool,
+    unfinished: bool,
+) -> tuple[Plan, tuple[ResourceDrift, ...]]:
+    """Return the plan that names a new change set, and what of `drifted` it brings back: all, or nothing on an older endpoint."""
+    cfn = account.client("cloudformation")
+    if drifted and changeset.can_revert_drift(cfn):
+        try:
+            plan = changeset.create(account, request, wanted, clock, new=new, unfinished=unfinished, revert_drift=True)
+        except TemplateRejected as error:
+            if "deploymentmode" not in error.message.lower() and changeset.REVERT_DRIFT not in error.message:
+                raise
+        else:
+            return plan, drifted
+    if drifted:
+        notice(
+            f"{CANNOT_REVERT}, as its change sets do not look at drift: {', '.join(each.logical_id for each in drifted)}"
+        )
+    return changeset.create(account, request, wanted, clock, new=new, unfinished=unfinished), ()
 
 
 def _require_no_changes(request: Request, reason: str, errors: tuple[str, ...]) -> None:

@@ -13,6 +13,8 @@ from exasol_ci_setup.stacks.model import ABSENT, Change, PropertyChange, Setting
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from exasol_ci_setup.stacks.model import ResourceDrift
+
 _RECREATES: Final = ("", "Never", "Conditionally", "Always")
 
 
@@ -49,6 +51,26 @@ def merge(changes: Sequence[Change], differences: Mapping[str, Sequence[Property
         replace(change, properties=_merged(change.properties, differences.get(change.logical_id, ())))
         for change in changes
     )
+
+
+def actual_template(template: Mapping[str, Any], drifted: Sequence[ResourceDrift]) -> dict[str, Any]:
+    """Return the deployed `template` as it would read if it told of the resources as they are."""
+    resources = dict(as_mapping(template.get("Resources")))
+    for each in drifted:
+        if each.logical_id not in resources:
+            continue
+        if each.status == "DELETED":
+            del resources[each.logical_id]
+            continue
+        resource = as_mapping(resources[each.logical_id])
+        properties = dict(as_mapping(resource.get("Properties")))
+        for name in {item.path.partition(".")[0] for item in each.properties}:
+            if name in each.actual:
+                properties[name] = each.actual[name]
+            else:
+                properties.pop(name, None)
+        resources[each.logical_id] = {**resource, "Properties": properties}
+    return {**template, "Resources": resources}
 
 
 def setting_changes(

@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 import pytest
 
-from exasol_ci_setup.cli.constructs import NAMES, OPTIONS
+from exasol_ci_setup.cli.constructs import BUILDER_OPTIONS, NAMES, OPTIONS
 from exasol_ci_setup.cli.main import COMMANDS, PROGRAM, cli
+from exasol_ci_setup.constructs import ContainerBuilder
 
 ROOT = Path(__file__).parents[2]
 ROWS = {name: text for section in COMMANDS.values() for name, _, text in section}
@@ -74,8 +75,11 @@ def test_a_constructs_options_are_the_fields_of_its_model(kind):
         p.name for p in getattr(command, "__click_params__", [])
     }
 
-    # Its ARN is looked up, and the stack's name is an alias.
-    assert given == {*kind.model_fields, "stack_name"} - {"docker_secret_arn", "stack"}
+    # Its ARN is looked up, the stack's name is an alias, a scope is a program's, and sources are archived by programs.
+    fields = {*kind.model_fields, "stack_name"} - {"docker_secret_arn", "stack", "scope", "source"}
+    if kind is ContainerBuilder:
+        fields = fields - {"builder"} | set(BUILDER_OPTIONS)
+    assert given == fields
 
 
 # They work on files, or on this machine.

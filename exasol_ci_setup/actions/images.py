@@ -1,0 +1,107 @@
+"""The images of a registry: which tags there are, and tags for images that are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.constructs.registry import Registry
+from exasol_ci_setup.errors import InputError, SetupError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+    from typing_extensions import Self
+
+    from exasol_ci_setup.actions import Stage
+    from exasol_ci_setup.constructs.builder import ContainerBuilder
+
+# Indexes stand first, so that ECR sends the one that the tag is at, and not one of the images in it:
+# https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchGetImage.html.
+_MANIFESTS: Final = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of one repository. All methods raise the errors of the AWS boundary."""
+
+    ecr: ECRClient
+    repository: str
+
+    @classmethod
+    def of(cls, stage: Stage, builder: ContainerBuilder) -> Self:
+        """Return those that a builder pushes. Raises InputError if its registry is not deployed."""
+        registry = builder.registry
+        name = registry.output("RepositoryName") if isinstance(registry, Registry) else registry
+        return cls(stage.connect(builder.own_scope).client("ecr"), name)
+
+    def has(self, tag: str) -> bool:
+        """Whether an image has this tag."""
+        return self._with(tag) is not None
+
+    def add_tag(self, tag: str, another: str) -> bool:
+        """Give the image with `tag` the tag `another`, and return whether it did not have that.
+
+        Raises InputError if that is another image's for good, and SetupError if the image is gone.
+        """
+        found = self._with(tag)
+        if found is not None and another in found.get("imageTags", []):
+            return False
+        with boundary():
+            images = self.ecr.batch_get_image(
+                repositoryName=self.repository, imageIds=[{"imageTag": tag}], acceptedMediaTypes=list(_MANIFESTS)
+            ).get("images", [])
+            if not images:
+                raise SetupError(f"the registry {self.repository} holds no image {tag} any more", hint="build again")
+            media_type = images[0].get("imageManifestMediaType")
+            try:
+                self.ecr.put_image(
+                    repositoryName=self.repository,
+                    imageManifest=images[0]["imageManifest"],
+                    imageTag=another,
+                    **({"imageManifestMediaType": media_type} if media_type else {}),
+                )
+            except ClientError as error:
+                if error_code(error) == "ImageAlreadyExistsException":
+                    return False
+                if error_code(error) == "ImageTagAlreadyExistsException":
+                    raise self._taken(another) from error
+                raise
+        return True
+
+    def require_movable(self, tag: str) -> None:
+        """Raise InputError if an image has this tag and keeps it, so that a push of another one would fail."""
+        if not tag or self._with(tag) is None:
+            return
+        with boundary():
+            found: Any = self.ecr.describe_repositories(repositoryNames=[self.repository])["repositories"][0]
+        setting = found.get("imageTagMutability", "MUTABLE")
+        patterns = [each["filter"] for each in found.get("imageTagMutabilityExclusionFilters", [])]
+        is_excluded = any(fnmatchcase(tag, pattern) for pattern in patterns)
+        if setting == "IMMUTABLE" or (
+            setting.endswith("_WITH_EXCLUSION") and setting.startswith("IMMUTABLE") != is_excluded
+        ):
+            raise self._taken(tag)
+
+    def _with(self, tag: str) -> Any:
+        with boundary():
+            try:
+                found = self.ecr.describe_images(repositoryName=self.repository, imageIds=[{"imageTag": tag}])
+            except ClientError as error:
+                if error_code(error) == "ImageNotFoundException":
+                    return None
+                raise
+        details = found.get("imageDetails", [])
+        return details[0] if details else None
+
+    def _taken(self, tag: str) -> InputError:
+        return InputError(
+            f"tag {tag} of registry {self.repository} belongs to another image, and does not move",
+            hint="use another tag, an empty one for none, or name it in the registry's mutable_tags",
+        )

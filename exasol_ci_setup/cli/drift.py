@@ -1,0 +1,106 @@
+"""`drift`: what of a stack was changed outside of CloudFormation, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from exasol_ci_setup.cli.options import STACK
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.errors import DifferencesFound, InputError, StackError
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.stacks.model import Drift, Stack
+
+
+@click.command("drift")
+@common_options
+@click.argument("name", type=STACK, metavar="STACK")
+@click.option("--revert", is_flag=True, help="Bring back what was changed, after asking.")
+@click.option("--yes", "-y", is_flag=True, help="With --revert: do not ask.")
+@click.option(
+    "--allow-broadening",
+    is_flag=True,
+    help="With --yes and without a terminal: also bring back what gives more access than there is now.",
+)
+@click.option("--exit-code", is_flag=True, help="Exit with 5 if something was changed and is not brought back.")
+def drift(session: Session, name: str, *, revert: bool, yes: bool, allow_broadening: bool, exit_code: bool) -> None:
+    """Show what was changed outside of CloudFormation.
+
+    AWS compares the resources of STACK with what CloudFormation made of them, property by property. It compares only properties that the
+    template sets, and not all types of resources.
+    """
+    from exasol_ci_setup.cli import report
+    from exasol_ci_setup.stacks import drift as drifts
+    from exasol_ci_setup.stacks import state
+
+    if yes and not revert:
+        raise InputError("--yes approves of --revert, which was not given", hint="without --revert nothing is changed")
+    output = session.output
+    cfn = session.account.client("cloudformation")
+    stack = state.get(cfn, name)
+    if state.is_absent(stack):
+        raise StackError(f"stack {stack.name} was never deployed: there is nothing to compare", stack_name=stack.name)
+    found = drifts.detect(cfn, stack, session.clock, notice=output.say)
+    found = replace(found, resources=(*found.resources, *drifts.unchecked(cfn, stack, found)))
+    if found and revert:
+        # The plan shows it.
+        output.record(found)
+        _revert(session, stack, found, yes=yes, allow_broadening=allow_broadening)
+        return
+    report.drift(output, found, as_data=True)
+    if not found:
+        output.say(f"stack {stack.name}: nothing was changed outside of CloudFormation, as far as AWS can compare")
+    report.result(output, "different" if found else "same", stack.name, changed=False)
+    if found and exit_code:
+        raise DifferencesFound(f"stack {stack.name} was changed outside of CloudFormation")
+
+
+def _revert(session: Session, stack: Stack, found: Drift, *, yes: bool, allow_broadening: bool) -> None:
+    """Deploy the stack once more as it was deployed last. Raises StackError if the drift is still there then."""
+    from exasol_ci_setup.cli import report
+    from exasol_ci_setup.cli.engine import Approval, event_view
+    from exasol_ci_setup.stacks import drift as drifts
+    from exasol_ci_setup.stacks import plan, state
+    from exasol_ci_setup.stacks.deploy import Outcome, deploy
+    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.templates import Template
+
+    output = session.output
+    cfn = session.account.client("cloudformation")
+    if not state.is_own(stack):
+        raise StackError(
+            f"stack {stack.name} was not made by this tool, which therefore changes nothing of it",
+            hint="bring it back with the tool that made it",
+            stack_name=stack.name,
+        )
+    request = Request(
+        stack.name,
+        Template(stack.name, plan.deployed_body(cfn, stack.name)),
+        tags={key: value for key, value in stack.tags.items() if not key.startswith("aws:")},
+        kept_parameters=tuple(stack.parameters),
+    )
+    result = deploy(
+        session.account,
+        request,
+        approve=Approval(output, yes=yes, plan_only=False, allow_broadening=allow_broadening),
+        approve_recreation=lambda _stack: False,
+        view=lambda title: event_view(session, stack.name, title),
+        clock=session.clock,
+        drift=lambda _stack: found,
+        notice=output.say,
+    )
+    left = found
+    if result.outcome is Outcome.DEPLOYED:
+        left = drifts.detect(cfn, state.get(cfn, stack.id), session.clock, notice=output.say)
+    if left:
+        raise StackError(
+            f"not everything was brought back in stack {stack.name}: {', '.join(each.logical_id for each in left.drifted)}",
+            hint="set by hand what `exasol-ci-setup drift` shows as expected, or change the template",
+            stack_name=stack.name,
+        )
+    output.say(f"stack {stack.name} is as CloudFormation left it")
+    report.result(output, "reverted", stack.name, changed=True)

@@ -1,0 +1,285 @@
+"""Many stacks as the user sees them: one question for all, and lines that begin with the stack's name, or a table of stacks in a terminal."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import RLock
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup import lint as linter
+from exasol_ci_setup import review
+from exasol_ci_setup.cli import records, report, show
+from exasol_ci_setup.errors import Declined, DeployFailed
+from exasol_ci_setup.resolve.verbs import require_success
+from exasol_ci_setup.stacks.graph import End
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.table import Table
+    from typing_extensions import Self
+
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.stacks.graph import Ended
+    from exasol_ci_setup.stacks.model import Event, Plan, Stack
+    from exasol_ci_setup.templates import Template
+
+_QUIET: Final = 25.0  # seconds without a line after which one is due, looks being 1.8 s apart
+_WORDS: Final = {
+    End.DONE: ("done", "green"),
+    End.UNCHANGED: ("nothing to do", "green"),
+    End.FAILED: ("failed", "red"),
+    End.SKIPPED: ("skipped", "yellow"),
+}
+
+
+@dataclass(slots=True)
+class _Row:
+    """A stack as its events tell it so far."""
+
+    status: str
+    since: float
+    until: float | None = None
+    finished: int = 0
+    reason: str = ""
+    colour: str = ""
+
+
+class Many:
+    """Decides on plans and shows what becomes of stacks, from several threads at once.
+
+    `shown` are the plans that the user has said yes to; None means that each is shown when it is made and approved by `--yes`.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        allow_broadening: bool = False,
+        lint: bool = True,
+        shown: Mapping[str, Plan] | None = None,
+    ) -> None:
+        self.shown = shown
+        self._session = session
+        self._output = session.output
+        self._allow_broadening = allow_broadening
+        self._lint = lint
+        self._linted: set[tuple[str, str]] = set()
+        self._lock = RLock()
+        # cfn-lint keeps its rules and caches in one place for all.
+        self._lint_lock = RLock()
+        self._rows: dict[str, _Row] = {}
+        self._last_line = session.clock.now()
+        self._live = False
+
+    def approve(self, plan: Plan, /) -> bool:
+        """Show the plan, or compare it with what was approved, and say yes. Raises Declined."""
+        with self._lock:
+            if self.shown is not None:
+                _require_no_more_than(self.shown.get(plan.stack_name), plan)
+                return True
+            report.plan(self._output, plan, as_data=False)
+            self._last_line = self._session.clock.now()
+            broadens = review.needs_approval(plan.broadenings, plan.kind)
+            if broadens and not self._output.can_ask and not self._allow_broadening:
+                raise Declined(
+                    f"not deployed: the change to stack {plan.stack_name} gives more access than there was, which --yes does not "
+                    "approve where nobody can be asked",
+                    hint="look at the plan, then add --allow-broadening; this stack was not changed",
+                    stack_name=plan.stack_name,
+                )
+            return True
+
+    @property
+    def broadens(self) -> bool:
+        """Whether one of the plans that were shown gives more access than there was."""
+        return any(review.needs_approval(plan.broadenings, plan.kind) for plan in (self.shown or {}).values())
+
+    def approve_recreation(self, stack: Stack, /) -> bool:
+        """Say that a stack will be deleted first; --recreate-failed has approved it."""
+        self.say(stack.name, f"it is in {stack.status}, so it is deleted and created anew")
+        return True
+
+    def view(self, stack_name: str, title: str, /) -> _StackView:
+        """Return what shows the events of one stack."""
+        with self._lock:
+            self._rows.setdefault(stack_name, _Row("", self._session.clock.now()))
+        self.say(stack_name, title.replace(f" {stack_name}", ""))
+        return _StackView(self, stack_name)
+
+    def notice(self, stack_name: str, message: str, /) -> None:
+        """Say something about a stack."""
+        self.say(stack_name, message)
+
+    def check(self, template: Template, region: str, /) -> None:
+        """Run the linter, once for each template and region, and show what it finds. Raises TemplateRejected."""
+        if not self._lint:
+            return
+        with self._lint_lock:
+            if (template.body, region) in self._linted:
+                return
+            findings = linter.lint(template, region)
+            self._linted.add((template.body, region))
+        with self._lock:
+            for finding in findings:
+                report.finding(self._output, finding, template)
+        linter.reject_errors(template, findings)
+
+    def ended(self, ended: Ended, _stack: Stack | None = None, /) -> None:
+        """Tell how the work on a stack ended."""
+        word, colour = _WORDS[ended.end]
+        with self._lock:
+            now = self._session.clock.now()
+            row = self._rows.setdefault(ended.name, _Row(word, now))
+            row.status, row.colour, row.until = word, colour, now
+            why = f"skipped, because {', '.join(ended.because)} failed" if ended.because else word
+            if ended.error is not None:
+                why = f"{word}: {ended.error.message}"
+                row.reason = ended.error.message
+            if not self._live:
+                self.say(ended.name, why)
+            self._output.record(ended)
+
+    def say(self, stack_name: str, message: str) -> None:
+        """Write a line that begins with a stack's name."""
+        with self._lock:
+            self._output.say(*(f"{show.clean(stack_name)}: {line}" for line in show.clean(message).split("\n")))
+            self._last_line = self._session.clock.now()
+
+    def event(self, stack_name: str, event: Event) -> None:
+        """Show one event of a stack."""
+        with self._lock:
+            row = self._rows.setdefault(stack_name, _Row("", self._session.clock.now()))
+            if event.is_stack:
+                row.status = event.status
+            elif event.status.endswith("_COMPLETE"):
+                row.finished += 1
+            elif event.status.endswith("_FAILED") and not row.reason:
+                row.reason = event.reason
+            self._output.record(event)
+            if self._output.format == "text" and not self._live:
+                self._output.say(f"{show.clean(stack_name)}: {show.event(event, root=stack_name)}")
+                self._last_line = self._session.clock.now()
+
+    def tick(self, now: float) -> None:
+        """Say what is under way if nothing was said for almost 30 s."""
+        with self._lock:
+            if not self._live and now - self._last_line > _QUIET:
+                running = [name for name, row in self._rows.items() if row.until is None]
+                self._output.say(f"still under way: {', '.join(map(show.clean, running))}")
+                self._last_line = now
+
+    @contextmanager
+    def table(self) -> Iterator[None]:
+        """Show the stacks as a table on stderr while this is open, if that is a terminal."""
+        if self._output.format != "text" or not self._output.live or self.shown is None:
+            # Where plans are still to be shown there are lines.
+            yield
+            return
+        from rich.console import Console
+        from rich.live import Live
+        from rich.text import Text
+
+        console = Console(stderr=True, no_color=not self._output.colour, highlight=False)
+        with Live(
+            get_renderable=self._table,
+            console=console,
+            refresh_per_second=4,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as live:
+            self._output.divert(lambda line: live.console.print(Text.from_ansi(line), soft_wrap=True))
+            self._live = True
+            try:
+                yield
+            finally:
+                self._live = False
+                self._output.divert(None)
+                live.vertical_overflow = "visible"
+
+    def _table(self) -> Table:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        for name in ("stack", "status", "resources", "time", "reason"):
+            table.add_column(name, overflow="fold", no_wrap=name != "reason")
+        with self._lock:
+            rows = list(self._rows.items())
+        for name, row in rows:
+            colour = row.colour or show.status_colour(row.status)
+            now = self._session.clock.now() if row.until is None else row.until
+            table.add_row(
+                Text(show.clean(name)),
+                Text(show.clean(row.status or "waiting for AWS"), style=colour),
+                f"{row.finished} done" if row.finished else "",
+                show.duration(now - row.since),
+                Text(show.clean(row.reason), style="red"),
+            )
+        return table
+
+    def conclude(self, ends: Sequence[Ended]) -> None:
+        """Raise what failed, as `require_success` does; of several failures each one's cause is told before."""
+        failures = [end for end in ends if isinstance(end.error, DeployFailed)]
+        if len([end for end in ends if end.error is not None]) > 1:
+            for end in failures:
+                if isinstance(end.error, DeployFailed):
+                    self._output.say("", *show.diagnosis(end.error.diagnosis))
+        require_success(ends)
+
+    def result(self, status: str, ends: Sequence[Ended] = (), *, changed: bool) -> None:
+        """Write the record that ends the command."""
+        stacks = {end.name: end.end.value for end in ends}
+        self._output.record(records.result(status, stacks=stacks, changed=changed))
+
+
+class _StackView:
+    """The events of one stack among those of many."""
+
+    def __init__(self, many: Many, stack_name: str) -> None:
+        self._many = many
+        self._stack_name = stack_name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def event(self, event: Event) -> None:
+        """Show one event."""
+        self._many.event(self._stack_name, event)
+
+    def tick(self, now: float) -> None:
+        """Let time pass."""
+        self._many.tick(now)
+
+    def note(self, message: str) -> None:
+        """Say something that is not an event."""
+        self._many.say(self._stack_name, message)
+
+
+def _require_no_more_than(shown: Plan | None, plan: Plan) -> None:
+    """Raise Declined if `plan` holds what the user was not shown: a change of another resource, a replacement, or wider access."""
+    known = {(each.action, each.logical_id) for each in shown.changes} if shown else set()
+    replaced = (
+        {each.logical_id for each in shown.changes if each.replacement in {"True", "Conditional"}} if shown else set()
+    )
+    allowed = {each.message for each in shown.broadenings} if shown else set()
+    more = [
+        f"{each.action} of {each.logical_id}" for each in plan.changes if (each.action, each.logical_id) not in known
+    ]
+    more += [
+        f"replacement of {each.logical_id}"
+        for each in plan.changes
+        if each.replacement == "True" and each.logical_id not in replaced
+    ]
+    if review.needs_approval(plan.broadenings, plan.kind):
+        more += [each.message for each in plan.broadenings if each.message not in allowed]
+    if more:
+        raise Declined(
+            f"not deployed: stack {plan.stack_name} turned out to need more than was shown: {more[0]}",
+            hint="run the same command again: what is known by now is in its plan",
+            stack_name=plan.stack_name,
+        )

@@ -1,0 +1,152 @@
+"""Options whose value is a part of a construct: a service, or a rule of a security group."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from exasol_ci_setup.constructs import Container, Egress, Ingress, PortMappings, Service, build
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SERVICE: Final = "write name=NAME,image=IMAGE[,port=PORT][,count=N][,cpu=N][,memory=MIB][,command=WORDS][,env.NAME=VALUE][,secret.NAME=ARN]"
+_RULE: Final = "write PROTOCOL:PORT:CIDR, such as tcp:443:10.0.0.0/8, with PORT-PORT for a range and * for all ports"
+_NUMBERS: Final = ("cpu", "memory", "count")
+_SINGLE: Final = frozenset({"name", "image", "command", *_NUMBERS})
+_ALL_PORTS: Final = {"tcp": (0, 65_535), "udp": (0, 65_535)}
+_EACH_ICMP: Final = (-1, -1)
+
+# What the fields of the models are called in the option's value.
+_WORDS: Final = {
+    "--source": "image",
+    "--tag": "image",
+    "--container-port": "port",
+    "--start-command": "command",
+    "--env-vars": "env",
+    "--protocol": "the protocol",
+    "--from-port": "the port",
+    "--to-port": "the port",
+    "--cidr-ip": "the block of addresses",
+}
+
+
+def _told(error: InputError) -> str:
+    """Return an error of `build` in the words of an option's value."""
+    return re.sub(
+        r"(--[a-z-]+)((?:\.\w+)*)",
+        lambda found: _WORDS.get(found[1], found[1].removeprefix("--")) + (found[2] if "." in found[2] else ""),
+        error.message,
+    )
+
+
+class ServiceType(click.ParamType):  # type: ignore[type-arg] # generic only in newer releases of click
+    """A service as NAME=VALUE pairs with commas between them; a value with a comma in it stands in quotation marks."""
+
+    name = "service"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Service:
+        """Return the service."""
+        try:
+            return self._service(str(value))
+        except InputError as error:
+            self.fail(_told(error), param, ctx)
+        except ValueError as error:
+            self.fail(f"{error}: {_SERVICE}", param, ctx)
+
+    def _service(self, text: str) -> Service:
+        single: dict[str, str] = {}
+        groups: dict[str, dict[str, str]] = {"env": {}, "secret": {}}
+        ports = []
+        for key, value in _pairs(text):
+            kind, dot, name = key.partition(".")
+            if key == "port":
+                ports.append(build(PortMappings, container_port=_number(key, value)))
+                continue
+            if dot and name and kind in groups:
+                place, entry = groups[kind], name
+            elif key in _SINGLE:
+                place, entry = single, key
+            else:
+                raise ValueError(f"there is no {key!r} in a service")
+            if entry in place:
+                raise ValueError(f"{key} stands twice")
+            place[entry] = value
+        if not {"name", "image"} <= single.keys():
+            raise ValueError("a service needs a name and an image")
+        source, tag = _image(single["image"])
+        return build(
+            Service,
+            name=single["name"],
+            container=build(
+                Container, source=source, tag=tag, start_command=single.get("command"), port_mappings=ports
+            ),
+            env_vars=groups["env"],
+            secrets=groups["secret"],
+            **{key: _number(key, single[key]) for key in _NUMBERS if key in single},
+        )
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    words = shlex.shlex(text, posix=True, punctuation_chars=False)
+    words.whitespace = ","
+    words.whitespace_split = True
+    words.commenters = ""
+    pairs = [word.partition("=") for word in words]
+    if not pairs or any(not equals or not value for _, equals, value in pairs):
+        raise ValueError("a pair is not complete")
+    return [(key, value) for key, _, value in pairs]
+
+
+def _image(text: str) -> tuple[str, str]:
+    """Divide the name of an image from its digest or its tag, which is `latest` as in Docker if there is none."""
+    name, at, digest = text.partition("@")
+    if at:
+        return name, digest
+    folder, slash, last = text.rpartition("/")
+    last, colon, tag = last.partition(":")
+    return f"{folder}{slash}{last}", tag if colon else "latest"
+
+
+def _number(key: str, text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError(f"{key} is not a whole number")
+    return int(text)
+
+
+class RuleType(click.ParamType):  # type: ignore[type-arg] # as above
+    """A rule of a security group as PROTOCOL:PORT:CIDR."""
+
+    def __init__(self, name: str, make: Callable[..., Ingress | Egress]) -> None:
+        self.name = name
+        self._make = make
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Ingress | Egress:
+        """Return the rule."""
+        found = re.fullmatch(r"([a-z0-9]+):(\*|[0-9]{1,5}(?:-[0-9]{1,5})?):(.+)", str(value))
+        if not found:
+            self.fail(f"{value!r} is no rule: {_RULE}", param, ctx)
+        protocol = "-1" if found[1] == "all" else found[1]
+        first, _, last = found[2].partition("-")
+        ports = _ALL_PORTS.get(protocol, _EACH_ICMP) if first == "*" else (int(first), int(last or first))
+        try:
+            return self._make(from_port=ports[0], to_port=ports[1], protocol=protocol, cidr_ip=[found[3]])
+        except InputError as error:
+            self.fail(_told(error), param, ctx)
+
+
+def _ingress(**values: Any) -> Ingress:
+    return build(Ingress, **values)
+
+
+def _egress(**values: Any) -> Egress:
+    return build(Egress, **values)
+
+
+SERVICE: Final = ServiceType()
+INGRESS: Final = RuleType("ingress", _ingress)
+EGRESS: Final = RuleType("egress", _egress)

@@ -1,0 +1,369 @@
+"""`up`, `plan` and `down`: a program of constructs as stacks on AWS."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from exasol_ci_setup.cli.options import Duration
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.errors import Declined, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.cli.many import Many
+    from exasol_ci_setup.cli.output import Output
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.constructs.scope import Scope
+    from exasol_ci_setup.program import Program
+    from exasol_ci_setup.resolve import Connections, Declared, Deployment
+    from exasol_ci_setup.resolve.removal import Standing
+    from exasol_ci_setup.stacks.graph import Ended
+    from exasol_ci_setup.stacks.model import Stack
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def _file_argument(command: F) -> F:
+    return click.argument("file", type=click.Path(path_type=Path))(command)
+
+
+_CONCURRENCY = click.option(
+    "--concurrency",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="How many stacks are worked on at once.",
+)
+_DEPLOY_OPTIONS = (
+    click.option(
+        "--prune", is_flag=True, help="Also delete the stacks of the scope that FILE does not declare any more."
+    ),
+    click.option("--wait", is_flag=True, help="If another operation on a stack is under way, let it end first."),
+    click.option("--no-lint", is_flag=True, help="Skip cfn-lint."),
+    click.option("--no-drift", is_flag=True, help="Do not look for what was changed outside of CloudFormation."),
+    _CONCURRENCY,
+)
+
+
+def _deploy_options(command: F) -> F:
+    for option in reversed(_DEPLOY_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command("up")
+@common_options
+@_file_argument
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before the changes are made.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would change, and change nothing.")
+@click.option(
+    "--allow-broadening",
+    is_flag=True,
+    help="With --yes and without a terminal: also approve changes that give more access than there was.",
+)
+@click.option("--recreate-failed", is_flag=True, help="Delete stacks that no update can mend, and go on.")
+@click.option(
+    "--timeout",
+    type=Duration(),
+    metavar="TIME",
+    help="Give up on a stack after this time (90s, 30m, 2h): an update is cancelled, a creation undone.",
+)
+@_deploy_options
+def up(session: Session, file: Path, **values: Any) -> None:
+    """Deploy what a Python program declares.
+
+    FILE has a function hangar_run, which makes constructs and calls resolve() on them. It is run twice: first to hear what it declares, which
+    is then deployed, as much at once as the dependencies allow; then with the outputs of all stacks known.
+    """
+    _up(session, file, **values)
+
+
+@click.command("plan")
+@common_options
+@_file_argument
+@_deploy_options
+def plan(session: Session, file: Path, **values: Any) -> None:
+    """Show what `up` would change.
+
+    FILE is run without acting. Nothing changes on AWS, and nothing is left there.
+    """
+    _up(session, file, yes=False, plan_only=True, allow_broadening=False, recreate_failed=False, timeout=None, **values)
+
+
+def _up(
+    session: Session,
+    file: Path,
+    *,
+    yes: bool,
+    plan_only: bool,
+    allow_broadening: bool,
+    recreate_failed: bool,
+    timeout: float | None,
+    prune: bool,
+    wait: bool,
+    no_lint: bool,
+    no_drift: bool,
+    concurrency: int,
+) -> None:
+    from exasol_ci_setup import network
+    from exasol_ci_setup.cli import show
+    from exasol_ci_setup.cli.many import Many
+    from exasol_ci_setup.resolve import Deployment
+    from exasol_ci_setup.resolve.removal import require_deletable, undeclared
+    from exasol_ci_setup.stacks.deploy import Options
+    from exasol_ci_setup.stacks.graph import End
+
+    output = session.output
+    intended: list[str] = []
+    program, declared = _rehearsed(file, intended.append)
+    many = Many(session, allow_broadening=allow_broadening, lint=not no_lint)
+    if not declared.constructs:
+        output.say(f"{file} resolves no construct: nothing to do")
+        many.result("unchanged", changed=False)
+        return
+    connect = _connections(session)
+    deployment = Deployment(
+        connect,
+        many,
+        session.clock,
+        network.find,
+        options=Options(wait=wait, recreate_failed=recreate_failed, timeout=timeout),
+        concurrency=concurrency,
+        drift=not no_drift,
+    )
+    left = undeclared(declared, connect)
+    if left and not prune:
+        output.say(f"not declared any more: {', '.join(left)}; --prune deletes what is not declared")
+    removed = left if prune else {}
+    require_deletable(removed.values())
+    if plan_only or not yes:
+        changes = _show_plans(session, deployment, many, declared, removed, as_data=plan_only)
+        for action in intended:
+            output.say(show.clean(action))
+        if plan_only:
+            output.say("this was only the plan: nothing was changed")
+            many.result("planned" if changes else "unchanged", changed=False)
+            return
+        if changes:
+            wider = "This gives more access than there was. " if many.broadens else ""
+            _ask(
+                output,
+                f"{wider}Go on with {_stacks(changes)}?",
+                "not deployed: the plan was declined; nothing was changed",
+            )
+    elif removed:
+        _show_removal(output, removed, empty=False, as_data=False)
+    with many.table():
+        ends = deployment.carry_out(declared)
+    many.conclude(ends)
+    if removed:
+        ends = [*ends, *_remove(session, many, removed, empty=False, wait=True, concurrency=concurrency)]
+        many.conclude(ends)
+    _finish(session, program, declared, deployment)
+    if all(end.end is End.UNCHANGED for end in ends):
+        output.say(f"{_stacks(len(ends))} as declared: nothing to do")
+    many.result(
+        "unchanged" if all(end.end is End.UNCHANGED for end in ends) else "deployed",
+        ends,
+        changed=any(end.end is End.DONE for end in ends),
+    )
+
+
+def _rehearsed(file: Path, intend: Callable[[str], None]) -> tuple[Program, Declared]:
+    """Load the program and run it without acting: what it prints is not shown, outputs are placeholders.
+
+    `intend` hears of each action that the program would take.
+    """
+    from exasol_ci_setup import program as programs
+    from exasol_ci_setup.actions import Stage, taking_place_on
+    from exasol_ci_setup.clock import SystemClock
+    from exasol_ci_setup.resolve import Declared, running_with
+    from exasol_ci_setup.resolve.deployment import placeholders
+
+    program = programs.load(file)
+    heard: list[ScopedConstruct] = []
+
+    def note(construct: ScopedConstruct) -> None:
+        for each in Declared([construct]).constructs.values():
+            each.set_outputs(placeholders(each))
+        heard.append(construct)
+
+    stage = Stage(_not_connected, SystemClock(), intend)
+    with running_with(note, acting=False), taking_place_on(stage), contextlib.redirect_stdout(io.StringIO()):
+        program.run()
+    return program, Declared(heard)
+
+
+def _not_connected(scope: Scope) -> Account:
+    raise AssertionError(f"an action asks for the account of scope {scope.name}, and none is to be taken")
+
+
+def _finish(session: Session, program: Program, declared: Declared, deployment: Deployment) -> None:
+    """Show the outputs, and run the program once more, with all outputs known."""
+    from exasol_ci_setup import templates
+    from exasol_ci_setup.actions import Stage, taking_place_on
+    from exasol_ci_setup.cli import show
+    from exasol_ci_setup.cli.records import outputs
+    from exasol_ci_setup.resolve import Declared, running_with
+
+    output = session.output
+    stacks = {name: deployment.stacks[name] for name in declared.constructs}
+    values = {f"{name}.{key}": value for name, stack in stacks.items() for key, value in stack.outputs.items()}
+    if values:
+        output.data("\n".join(show.pairs(values)))
+    for name, stack in stacks.items():
+        output.record(outputs(name, stack.outputs))
+
+    def give(construct: ScopedConstruct) -> None:
+        for name, each in Declared([construct]).constructs.items():
+            before = declared.constructs.get(name)
+            if before is None or templates.render(before) != templates.render(each):
+                raise InputError(
+                    f"stack {name} was not declared, or otherwise, when the program ran for the first time",
+                    hint="a program has to declare the same each time that it runs",
+                )
+            each.set_outputs(stacks[name].outputs)
+
+    # In JSON stdout is for records alone.
+    stdout = contextlib.redirect_stdout(sys.stderr) if output.format == "json" else contextlib.nullcontext()
+    stage = Stage(deployment.connect, session.clock, lambda line: output.say(show.clean(line)))
+    with running_with(give), taking_place_on(stage), stdout:
+        program.run()
+
+
+def _connections(session: Session) -> Connections:
+    from exasol_ci_setup.resolve import Connections
+    from exasol_ci_setup.resolve.connections import from_configuration
+
+    def base(scope: Scope) -> Account:
+        if scope.profile is not None and not session.sandbox:
+            return from_configuration(scope)
+        # Each scope says in which region it is; without any other word this one will do to open a session.
+        session.region = session.region or scope.region
+        return session.account
+
+    return Connections(session.clock, base)
+
+
+def _show_plans(
+    session: Session,
+    deployment: Deployment,
+    many: Many,
+    declared: Declared,
+    removed: Mapping[str, Standing],
+    *,
+    as_data: bool,
+) -> int:
+    """Show what would change in each stack, and return in how many of them something would."""
+    from exasol_ci_setup.cli import report, show
+
+    planned, ends = deployment.plan(declared)
+    changing = [each.plan for each in planned.values() if each.plan]
+    for number, each in enumerate(changing):
+        if number and session.output.format == "text":
+            (session.output.data if as_data else session.output.say)("")
+        report.plan(session.output, each, as_data=as_data)
+        if not as_data and session.output.format == "json":
+            # The record on stdout is for a program; the person who is asked has to see it too.
+            session.output.say(*show.plan(each, unicode=session.output.unicode))
+    many.conclude(ends)
+    _show_removal(session.output, removed, empty=False, as_data=as_data)
+    same = len(planned) - len(changing)
+    if same:
+        session.output.say(f"{_stacks(same)} as declared: nothing to do")
+    many.shown = {name: each.plan for name, each in planned.items()}
+    return len(changing) + len(removed)
+
+
+def _show_removal(output: Output, there: Mapping[str, Standing], *, empty: bool, as_data: bool) -> None:
+    from exasol_ci_setup.cli import report
+
+    for each in there.values():
+        report.deletion(output, each.stack, each.resources, retained=each.retained, empty=empty, as_data=as_data)
+
+
+@click.command("down")
+@common_options
+@_file_argument
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would go, and delete nothing.")
+@click.option("--empty", is_flag=True, help="Delete what is in buckets and repositories too.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for the end of deletions that no other has to wait for.")
+@_CONCURRENCY
+def down(session: Session, file: Path, **values: Any) -> None:
+    """Delete the stacks that a Python program declares.
+
+    FILE is run without acting, to hear what it declares. Those stacks go first that others do not need. Stacks that are not there are
+    deleted already: exit code 0. Objects and images in buckets and repositories go only with --empty.
+    """
+    from exasol_ci_setup.cli.many import Many
+    from exasol_ci_setup.resolve.removal import require_deletable, standing
+
+    output = session.output
+    many = Many(session)
+    _, declared = _rehearsed(file, lambda _action: None)
+    there = standing(declared, _connections(session))
+    if not there:
+        output.say(f"there is no stack of what {file} declares: nothing to do")
+        many.result("unchanged", changed=False)
+        return
+    require_deletable(there.values())
+    _show_removal(output, there, empty=values["empty"], as_data=values["plan_only"])
+    if values["plan_only"]:
+        output.say("this was only the plan: nothing was deleted")
+        many.result("planned", changed=False)
+        return
+    if not values["yes"]:
+        inside = " and what is in their buckets and repositories" if values["empty"] else ""
+        _ask(output, f"Delete {_stacks(len(there))}{inside}?", "not deleted: all stacks are as they were")
+    ends = _remove(
+        session,
+        many,
+        there,
+        empty=values["empty"],
+        wait=not values["no_wait"],
+        concurrency=values["concurrency"],
+    )
+    many.conclude(ends)
+    many.result("deleted", ends, changed=True)
+
+
+def _remove(
+    session: Session, many: Many, there: Mapping[str, Standing], *, empty: bool, wait: bool, concurrency: int
+) -> list[Ended]:
+    from exasol_ci_setup.resolve.removal import Removal
+
+    def ended(end: Ended, stack: Stack | None) -> None:
+        if end.name not in removal.begun:
+            many.ended(end, stack)
+
+    removal = Removal(many.view, many.say, ended, session.clock, empty=empty, wait=wait, concurrency=concurrency)
+    if many.shown is None:
+        many.shown = {}
+    with many.table():
+        ends = removal.carry_out(there)
+    for name in removal.begun:
+        session.output.say(f"AWS goes on deleting stack {name}; `exasol-ci-setup watch {name}` looks on")
+    return ends
+
+
+def _ask(output: Output, question: str, declined: str) -> None:
+    from exasol_ci_setup.cli.engine import require_terminal
+
+    require_terminal(output)
+    if not output.confirm(question):
+        raise Declined(declined)
+
+
+def _stacks(count: int) -> str:
+    return f"{count} stack{'' if count == 1 else 's'}"

@@ -1,0 +1,93 @@
+"""The CodeBuild project that builds a container image from an asset and pushes it to a registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from exasol_ci_setup.constructs.asset import Asset
+from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.constructs.ci import DEFAULT_IMAGE, BucketName, ComputeType, Image, Minutes, RetentionInDays
+from exasol_ci_setup.constructs.registry import Registry
+from exasol_ci_setup.constructs.values import matching
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exasol_ci_setup.actions.build import Build
+
+RepositoryName = Annotated[
+    str,
+    matching(
+        r"(?=.{2,256}\Z)[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*",
+        "use the name of an ECR repository of this account, such as my-scope/my-registry",
+    ),
+]
+"""Source: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html."""
+
+
+class BuildkitBuilder(ScopedConstruct):
+    """Where a container builder builds: a host of CodeBuild's whose Docker engine builds with BuildKit. Times are in minutes."""
+
+    has_stack: ClassVar[bool] = False
+
+    image: Image = DEFAULT_IMAGE
+    compute_type: ComputeType = "BUILD_GENERAL1_SMALL"
+    timeout_in_minutes: Minutes = 60
+
+
+class ContainerBuilder(ScopedConstruct):
+    """A CodeBuild project that fetches an archive from the asset's bucket, builds it, and pushes the image to the registry.
+
+    `asset` and `registry` are constructs, or the names of a bucket and of a repository that are there. Each build is told by
+    its environment what to do: ``ASSET_KEY`` (the archive in the bucket, a gzipped tar), ``CONTENT_HASH`` (a tag of the image's own),
+    ``IMAGE_TAG`` (a further tag, may be empty) and ``BUILD_CONTEXT`` (the folder with the Dockerfile).
+    """
+
+    template: ClassVar[str] = "container_builder.yaml.j2"
+
+    asset: Asset | BucketName
+    builder: BuildkitBuilder
+    registry: Registry | RepositoryName
+    log_retention_in_days: RetentionInDays = 30
+
+    @property
+    def made_of(self) -> tuple[ScopedConstruct, ...]:
+        """Asset, builder and registry, as far as they are constructs."""
+        return tuple(part for part in (self.asset, self.builder, self.registry) if isinstance(part, ScopedConstruct))
+
+    @property
+    def inputs(self) -> dict[str, tuple[ScopedConstruct, str]]:
+        """The bucket and the repository, as far as they are constructs."""
+        found: dict[str, tuple[ScopedConstruct, str]] = {}
+        if isinstance(self.asset, Asset):
+            found["BucketName"] = (self.asset, "BucketName")
+        if isinstance(self.registry, Registry):
+            found["RepositoryName"] = (self.registry, "RepositoryName")
+        return found
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The bucket and the repository, as far as they are given by name."""
+        names = {"BucketName": self.asset, "RepositoryName": self.registry}
+        return {parameter: name for parameter, name in names.items() if isinstance(name, str)}
+
+    @property
+    def project_name(self) -> str:
+        """The name of the CodeBuild project, that of the stack."""
+        return self.stack_name
+
+    @property
+    def log_group_name(self) -> str:
+        """The name of the log group: the one that CodeBuild would make itself, and then never expire."""
+        return f"/aws/codebuild/{self.project_name}"
+
+    def build(
+        self,
+        tag: str | None = None,
+        build_context: str = ".",
+        environment_variables: Mapping[str, str] | None = None,
+    ) -> Build:
+        """Build the asset's source and push it, unless the registry holds its image. Raises the errors of `actions.build.build`."""
+        from exasol_ci_setup.actions import build
+
+        return build.build(self, tag, build_context, environment_variables)

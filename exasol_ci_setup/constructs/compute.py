@@ -1,0 +1,166 @@
+"""Virtual machines: one EC2 instance with Ubuntu, reached over SSH."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+
+from pydantic import model_validator
+
+from exasol_ci_setup.constructs.asset import FilePath
+from exasol_ci_setup.constructs.network import Attached, Cidr
+from exasol_ci_setup.constructs.values import between, matching, refusal
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from typing_extensions import Self
+
+    from exasol_ci_setup.ssh.run import CommandResult
+
+# The key pairs that EC2 imports: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html.
+_KEY_TYPES: Final = ("ssh-rsa", "ssh-ed25519")
+# A family is letters, a generation, and attributes, of which "g" stands for a Graviton processor:
+# https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html.
+_ARM: Final = re.compile(r"a1\.|[a-z]+[0-9]+[a-z]*g[a-z]*(-[a-z0-9-]+)?\.")
+
+InstanceType = Annotated[
+    str, matching(r"[a-z0-9][a-z0-9-]{0,30}\.[a-z0-9-]{1,30}", "use an instance type, such as t3.micro")
+]
+
+
+class Instance(Attached):
+    """An EC2 instance with Ubuntu 24.04 and a public address. `disk_in_gib` is the size of its encrypted disk.
+
+    `path_to_key` is an SSH key's private half, RSA or Ed25519, beside which its public half stands as ``.pub``; only that is
+    read, and EC2 imports it. It is in the first of the subnets. Without `security_groups` the instance gets one of its own that lets nothing in; `ssh` lets SSH in from
+    `ssh_cidr`, through a group of the instance's own too.
+    """
+
+    template: ClassVar[str] = "instance.yaml.j2"
+    network_parameters: ClassVar[tuple[str, ...]] = ("VpcId", "SubnetId")
+
+    instance_type: InstanceType
+    path_to_key: FilePath
+    ssh: bool = False
+    ssh_cidr: Cidr | None = None
+    disk_in_gib: Annotated[int, between(8, 16_384, "GiB")] = 16
+
+    @model_validator(mode="after")
+    def _opens_ssh_on_purpose(self) -> Self:
+        if self.ssh and self.ssh_cidr is None:
+            raise refusal("ssh needs ssh_cidr, the block of addresses that may connect, such as 203.0.113.7/32")
+        if self.ssh_cidr is not None and not self.ssh:
+            raise refusal("ssh_cidr has no effect without ssh")
+        return self
+
+    @property
+    def has_own_group(self) -> bool:
+        """Whether the instance has a security group of its own."""
+        return self.ssh or not self.security_groups
+
+    @property
+    def ssh_cidr_property(self) -> str:
+        """The name of the property that CloudFormation has for the sort of `ssh_cidr`."""
+        return "CidrIpv6" if ":" in (self.ssh_cidr or "") else "CidrIp"
+
+    @property
+    def architecture(self) -> str:
+        """The architecture of the image, by the instance type: ``arm64`` or ``amd64``, as Canonical calls them."""
+        return "arm64" if _ARM.match(self.instance_type) else "amd64"
+
+    @property
+    def ami_parameter(self) -> str:
+        """The public SSM parameter with Canonical's current image.
+
+        Source: https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/.
+        """
+        return f"/aws/service/canonical/ubuntu/server/24.04/stable/current/{self.architecture}/hvm/ebs-gp3/ami-id"
+
+    @property
+    def private_key_file(self) -> Path:
+        """Where the private half of the key is."""
+        path = Path(self.path_to_key).expanduser()
+        return path.with_suffix("") if path.suffix == ".pub" else path
+
+    @property
+    def public_key(self) -> str:
+        """The public half of the key, without its comment, which may hold a person's name.
+
+        Raises InputError if it cannot be read, or is of a type that EC2 does not import.
+        """
+        path = self.private_key_file
+        public = path.with_name(f"{path.name}.pub")
+        try:
+            words = public.read_text(encoding="utf-8").split()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"the public half of the key, {str(public)!r}, cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}",
+                hint=f"ssh-keygen -y -f {path} > {public} makes it from the private half",
+            ) from error
+        if len(words) < len(("type", "key")) or words[0] not in _KEY_TYPES or not _is_key(words[1], words[0]):
+            raise InputError(
+                f"{str(public)!r} holds no public key that EC2 imports: it takes RSA and Ed25519",
+                hint=f"ssh-keygen -t ed25519 -f {path} makes a new pair",
+            )
+        return f"{words[0]} {words[1]}"
+
+    @property
+    def key_name(self) -> str:
+        """The name of the imported key pair, another one for another key, since EC2 keeps the two apart by name."""
+        return f"{self.stack_name}-{hashlib.sha256(self.public_key.encode()).hexdigest()[:12]}"
+
+    @property
+    def public_ip(self) -> str:
+        """The public address. Raises InputError before the stack is deployed."""
+        return self.output("PublicIp")
+
+    def run_command(
+        self,
+        command: str,
+        *,
+        user: str = "ubuntu",
+        port: int = 22,
+        timeout: float | None = None,
+        patience: float = 300.0,
+        jump: str | None = None,
+    ) -> CommandResult:
+        """Run a shell command on the instance over SSH, as `user`, and return what it wrote and its exit status, whatever that is.
+
+        `timeout` is in seconds for the command, `patience` in seconds for the instance to boot; `jump` names machines to go through, as
+        `ssh -J` does: ``[USER@]HOST[:PORT],…``. The instance's key is pinned at the first connection, in a file for the whole scope. Raises
+        InputError before the instance is deployed, an SSHError, or TimedOut.
+        """
+        [result] = self.run_commands([command], user=user, port=port, timeout=timeout, patience=patience, jump=jump)
+        return result
+
+    def run_commands(
+        self,
+        commands: Iterable[str],
+        *,
+        user: str = "ubuntu",
+        port: int = 22,
+        timeout: float | None = None,
+        patience: float = 300.0,
+        jump: str | None = None,
+    ) -> Iterator[CommandResult]:
+        """Run shell commands one after the other over one connection, and yield for each what `run_command` returns.
+
+        Each command starts when its result is asked for; one that fails does not keep the next from running.
+        """
+        from exasol_ci_setup.ssh.instance import run_all
+
+        return run_all(self, commands, user=user, port=port, timeout=timeout, patience=patience, jump=jump)
+
+
+def _is_key(text: str, kind: str) -> bool:
+    try:
+        # It starts with its type, which has its length in four bytes before it: https://www.rfc-editor.org/rfc/rfc4253#section-6.6.
+        return base64.b64decode(text, validate=True).startswith(len(kind).to_bytes(4, "big") + kind.encode())
+    except (binascii.Error, ValueError):
+        return False

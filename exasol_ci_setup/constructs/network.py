@@ -1,0 +1,160 @@
+"""Security groups: which traffic may come in and which may go out."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+
+from pydantic import AfterValidator, Field, model_validator
+
+from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.constructs.values import SubnetId, Value, VpcId, between, matching, refusal
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_WITHOUT_PORTS: Final = frozenset({"-1", "icmp", "icmpv6"})
+_HIGHEST_PROTOCOL: Final = 255
+
+
+def _is_network(cidr: str) -> str:
+    try:
+        ipaddress.ip_network(cidr)
+    except ValueError:
+        raise refusal(
+            "use a block of addresses, such as 10.0.0.0/8 or 2001:db8::/32, with no bits set beyond it"
+        ) from None
+    if "/" not in cidr:
+        raise refusal("use a block of addresses with its length, such as 203.0.113.7/32 for a single one")
+    return cidr
+
+
+Cidr = Annotated[str, AfterValidator(_is_network)]
+
+
+def _is_protocol(name: str) -> str:
+    number = int(name) if name.isascii() and name.isdigit() and len(name) <= len(str(_HIGHEST_PROTOCOL)) else -1
+    if name not in {"tcp", "udp", "icmp", "icmpv6", "-1"} and not 0 <= number <= _HIGHEST_PROTOCOL:
+        raise refusal("use tcp, udp, icmp, icmpv6, a protocol's number, or -1 for all of them")
+    return name
+
+
+Protocol = Annotated[str, AfterValidator(_is_protocol)]
+Port = Annotated[int, between(-1, 65_535, "as the number of a port")]
+
+GroupId = Annotated[str, matching(r"sg-[0-9a-f]{8,17}", "use the id of a security group, such as sg-0123456789abcdef0")]
+
+
+class _Rule(Value):
+    """Traffic of one protocol through a range of ports, from or to some blocks of addresses.
+
+    For ICMP the ports are type and code, -1 for all. Source:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ec2-securitygroup-ingress.html.
+    """
+
+    from_port: Port
+    to_port: Port
+    protocol: Protocol
+    cidr_ip: Annotated[tuple[Cidr, ...], Field(strict=False)]
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.protocol in {"tcp", "udp", "6", "17"} and not 0 <= self.from_port <= self.to_port:
+            raise refusal("the first port of a range must not be above the last, nor below 0")
+        if not self.cidr_ip:
+            raise refusal("a rule needs a block of addresses; leave the rule out where there is none")
+        return self
+
+    @property
+    def has_ports(self) -> bool:
+        """Whether the rule is for some ports, or types and codes, and not for the whole protocol."""
+        return self.protocol != "-1"
+
+    @property
+    def blocks(self) -> tuple[tuple[str, str], ...]:
+        """Each block of addresses with the name of the property that CloudFormation has for its sort."""
+        return tuple(("CidrIpv6" if ":" in block else "CidrIp", block) for block in self.cidr_ip)
+
+
+class Ingress(_Rule):
+    """Traffic that may come in."""
+
+
+class Egress(_Rule):
+    """Traffic that may go out."""
+
+
+class SecurityGroup(ScopedConstruct):
+    """A security group in the scope's VPC.
+
+    `egresses` left out lets all traffic go out, as EC2 does by itself; an empty list lets none.
+    """
+
+    template: ClassVar[str] = "security_group.yaml.j2"
+    network_parameters: ClassVar[tuple[str, ...]] = ("VpcId",)
+
+    vpc_id: VpcId | None = None
+    ingresses: Annotated[tuple[Ingress, ...], Field(strict=False)] = ()
+    egresses: Annotated[tuple[Egress, ...] | None, Field(strict=False)] = None
+
+    @model_validator(mode="after")
+    def _has_each_rule_once(self) -> Self:
+        for rules in (self.ingresses, self.egresses or ()):
+            each = [(rule.protocol, rule.from_port, rule.to_port, block) for rule in rules for block in rule.cidr_ip]
+            if len(set(each)) < len(each):
+                raise refusal("a rule stands twice, which EC2 refuses")
+        return self
+
+    @property
+    def given_network(self) -> tuple[str | None, tuple[str, ...]]:
+        """The VPC that the group gives, or else what its scope gives."""
+        return super().given_network if self.vpc_id is None else (self.vpc_id, ())
+
+    @property
+    def group_id(self) -> str:
+        """The id of the group. Raises InputError before the stack is deployed."""
+        return self.output("GroupId")
+
+
+SecurityGroups = Annotated[tuple[SecurityGroup | GroupId, ...], Field(strict=False)]
+"""Groups of the program, or the ids of groups that are there."""
+
+
+class Attached(ScopedConstruct):
+    """A construct whose machines are in subnets, and whose traffic its security groups let through.
+
+    `vpc_id` and `subnet_ids` go before the scope's.
+    """
+
+    vpc_id: VpcId | None = None
+    subnet_ids: Annotated[tuple[SubnetId, ...], Field(strict=False)] = ()
+    security_groups: SecurityGroups = ()
+
+    @property
+    def made_of(self) -> tuple[ScopedConstruct, ...]:
+        """Those security groups that are constructs."""
+        return tuple(group for group in self.security_groups if isinstance(group, SecurityGroup))
+
+    @property
+    def group_parameters(self) -> tuple[str, ...]:
+        """The template's parameters that take the ids of the security groups, in their order."""
+        return tuple(f"SecurityGroup{number}" for number, _ in enumerate(self.security_groups, 1))
+
+    @property
+    def inputs(self) -> dict[str, tuple[ScopedConstruct, str]]:
+        """The security groups that are constructs."""
+        groups = zip(self.group_parameters, self.security_groups, strict=True)
+        return {parameter: (group, "GroupId") for parameter, group in groups if isinstance(group, SecurityGroup)}
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The security groups that are given by their ids."""
+        groups = zip(self.group_parameters, self.security_groups, strict=True)
+        return {parameter: group for parameter, group in groups if isinstance(group, str)}
+
+    @property
+    def given_network(self) -> tuple[str | None, tuple[str, ...]]:
+        """The VPC and the subnets that the construct gives, or else its scope."""
+        if self.vpc_id is None and not self.subnet_ids:
+            return super().given_network
+        return self.vpc_id, self.subnet_ids

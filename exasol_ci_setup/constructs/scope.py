@@ -1,0 +1,33 @@
+"""Where a program's stacks go: region, credentials and network, under one name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from exasol_ci_setup.constructs.values import Name, RoleArn, SubnetId, Value, VpcId, matching
+
+Region = Annotated[str, matching(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", "use the name of a region, such as eu-central-1")]
+
+
+class Scope(Value):
+    """What the constructs of a program have in common.
+
+    `name` starts the names of all its stacks. The roles in `role_assumptions` are assumed one after the other, beginning with the
+    credentials of `profile` (None: AWS's own chain of credentials). `vpc_id` and `subnet_ids` say where clusters, instances and
+    security groups go; left out, that is the default VPC. `api_key` and `endpoint` are accepted for programs that were written for
+    a hosted service, and have no effect: everything runs from this machine.
+    """
+
+    region: Region
+    name: Name
+    role_assumptions: Annotated[tuple[RoleArn, ...], Field(strict=False)] = ()
+    api_key: str | None = Field(default=None, repr=False)
+    endpoint: str | None = None
+    profile: str | None = None
+    vpc_id: VpcId | None = None
+    subnet_ids: Annotated[tuple[SubnetId, ...], Field(strict=False)] = ()
+
+
+HangarScope = Scope

@@ -1,0 +1,219 @@
+"""Clusters of services: containers that ECS keeps running on Fargate."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.constructs.ci import RetentionInDays
+from exasol_ci_setup.constructs.network import Attached
+from exasol_ci_setup.constructs.registry import Registry
+from exasol_ci_setup.constructs.values import SecretArn, Value, between, matching, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Self
+
+_GIB: Final = 1024
+_ECR: Final = re.compile(
+    r"(?P<account>[0-9]{12})\.dkr[.-]ecr\.(?P<region>[a-z0-9-]+)\.(amazonaws\.com(\.cn)?|on\.aws)/(?P<name>.+)"
+)
+MEMORY: Final[Mapping[int, range | tuple[int, ...]]] = {
+    256: (512, 1024, 2048),
+    512: range(1 * _GIB, 4 * _GIB + 1, _GIB),
+    1024: range(2 * _GIB, 8 * _GIB + 1, _GIB),
+    2048: range(4 * _GIB, 16 * _GIB + 1, _GIB),
+    4096: range(8 * _GIB, 30 * _GIB + 1, _GIB),
+    8192: range(16 * _GIB, 60 * _GIB + 1, 4 * _GIB),
+    16384: range(32 * _GIB, 120 * _GIB + 1, 8 * _GIB),
+}
+"""Which memory in MiB goes with how many units of processor, 1024 of which are one vCPU:
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html."""
+
+Cpu = Literal[256, 512, 1024, 2048, 4096, 8192, 16384]
+
+ImageName = Annotated[
+    str,
+    matching(
+        r"(?=.{1,255}\Z)[A-Za-z0-9]+([._-][A-Za-z0-9]+)*(:[0-9]{1,5}(?=/))?(/[a-z0-9]+(\.|_{1,2}|-+)?[a-z0-9._-]*)*",
+        "use the name of an image without its tag, such as public.ecr.aws/nginx/nginx",
+    ),
+]
+
+ImageTag = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64}",
+        "use the tag of an image, such as latest, or its digest, such as sha256:…",
+    ),
+]
+
+VariableName = Annotated[
+    str, matching(r"[A-Za-z_][A-Za-z0-9_]{0,255}", "use letters, digits and underscores, the first not a digit")
+]
+
+
+def _can_be_split(command: str) -> str:
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        raise refusal("a quotation mark has no counterpart") from None
+    if not words:
+        raise refusal("use a command with its arguments, as in a shell")
+    return command
+
+
+class PortMappings(Value):
+    """A port that the container listens on. On Fargate it is the host's port too, so `host_port` can only be the same."""
+
+    container_port: Annotated[int, between(1, 65_535, "as the number of a port")]
+    host_port: int | None = None
+
+    @model_validator(mode="after")
+    def _are_the_same(self) -> Self:
+        if self.host_port not in {None, self.container_port}:
+            raise refusal(
+                "the port of the host must be the container's, since each task has an address of its own on Fargate"
+            )
+        return self
+
+
+class Container(Value):
+    """An image to run, from a registry of the program or under its full name, and how it is started.
+
+    `start_command` replaces the image's command; it is split into words as a shell does, without a shell.
+    """
+
+    source: Registry | ImageName
+    tag: ImageTag
+    start_command: Annotated[str, AfterValidator(_can_be_split)] | None = None
+    port_mappings: Annotated[tuple[PortMappings, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _has_each_port_once(self) -> Self:
+        ports = [mapping.container_port for mapping in self.port_mappings]
+        if len(set(ports)) < len(ports):
+            raise refusal("a port stands twice")
+        return self
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The words of the start command."""
+        return () if self.start_command is None else tuple(shlex.split(self.start_command))
+
+    @property
+    def ecr_resource(self) -> str | None:
+        """What follows the partition in the ARN of the image's repository, if ECR's own name of it is given.
+
+        Source: https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html.
+        """
+        found = _ECR.fullmatch(self.source) if isinstance(self.source, str) else None
+        return f"ecr:{found['region']}:{found['account']}:repository/{found['name']}" if found else None
+
+    @property
+    def separator(self) -> str:
+        """What stands between the image's name and its tag or digest."""
+        return "@" if self.tag.startswith("sha256:") else ":"
+
+
+class Service(ScopedConstruct):
+    """A container that its cluster runs `count` times. `memory` is in MiB, `cpu` in units of which 1024 are one vCPU.
+
+    `secrets` are the full ARNs of secrets by the names of the environment variables that take their values; only
+    ECS reads these, when it starts a container.
+    """
+
+    has_stack: ClassVar[bool] = False
+    also_known_as: ClassVar[dict[str, str]] = {"environmentVariables": "env_vars"}
+
+    container: Container
+    env_vars: dict[VariableName, str] = Field(default_factory=dict)
+    secrets: dict[VariableName, SecretArn] = Field(default_factory=dict)
+    cpu: Cpu = 256
+    memory: int = 512
+    count: Annotated[int, between(0, 1000, "tasks")] = 1
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        allowed = MEMORY[self.cpu]
+        if self.memory not in allowed:
+            step = "" if len(allowed) == len(MEMORY[256]) else f" in steps of {allowed[1] - allowed[0]}"
+            raise refusal(
+                f"with {self.cpu} units of cpu Fargate takes {allowed[0]} to {allowed[-1]} MiB of memory{step}"
+            )
+        if both := self.env_vars.keys() & self.secrets.keys():
+            raise refusal(f"{min(both)} cannot be a variable and a secret at once")
+        return self
+
+    @property
+    def made_of(self) -> tuple[ScopedConstruct, ...]:
+        """The registry of the container's image, if it is one of the program."""
+        source = self.container.source
+        return (source,) if isinstance(source, Registry) else ()
+
+    @property
+    def logical_id(self) -> str:
+        """What the names of the service's resources in the template start with: its name without hyphens, in camel case."""
+        return "".join(part[:1].upper() + part[1:] for part in re.split(r"[^A-Za-z0-9]+", self.name))
+
+
+class Cluster(Attached):
+    """An ECS cluster and its services, which run on Fargate in a security group that lets nothing in.
+
+    What shall come in is let in by `security_groups`. `public_ip` gives each task a public address, without which it reaches
+    no registry from the subnets of a default VPC.
+    """
+
+    template: ClassVar[str] = "cluster.yaml.j2"
+    network_parameters: ClassVar[tuple[str, ...]] = ("VpcId", "SubnetIds")
+
+    services: Annotated[tuple[Service, ...], Field(strict=False)]
+    public_ip: bool = True
+    log_retention_in_days: RetentionInDays = 30
+
+    @model_validator(mode="after")
+    def _has_different_services(self) -> Self:
+        ids = [service.logical_id for service in self.services]
+        twice = next((service.name for service in self.services if ids.count(service.logical_id) > 1), None)
+        if twice is not None:
+            raise refusal(f"two services are called {twice!r}, or differ only by hyphens and capitals")
+        return self
+
+    @property
+    def made_of(self) -> tuple[ScopedConstruct, ...]:
+        """The services, and those security groups that are constructs."""
+        return (*self.services, *super().made_of)
+
+    @property
+    def registries(self) -> tuple[Registry, ...]:
+        """The registries that images come from, each once."""
+        sources = (service.container.source for service in self.services)
+        return tuple({id(source): source for source in sources if isinstance(source, Registry)}.values())
+
+    def registry_parameter(self, registry: Registry) -> str:
+        """Name the parameter that takes the name of the registry's repository."""
+        return f"RepositoryName{[id(each) for each in self.registries].index(id(registry)) + 1}"
+
+    @property
+    def inputs(self) -> dict[str, tuple[ScopedConstruct, str]]:
+        """The repositories and the security groups, as far as they are constructs."""
+        repositories: dict[str, tuple[ScopedConstruct, str]] = {
+            self.registry_parameter(registry): (registry, "RepositoryName") for registry in self.registries
+        }
+        return {**repositories, **super().inputs}
+
+    @property
+    def log_group_prefix(self) -> str:
+        """What the names of the services' log groups start with."""
+        return f"/ecs/{self.stack_name}/"
+
+    def log(self, service: Service | str, lines: int = 100) -> list[str]:
+        """Return the last log lines of a service, the oldest first. Raises the errors of `actions.logs.log`."""
+        from exasol_ci_setup.actions import logs
+
+        return logs.log(self, service, lines)

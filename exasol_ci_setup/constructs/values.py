@@ -1,0 +1,133 @@
+"""The vocabulary of the fields that constructs have, each rule in plain words, and the frozen model that all values share."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+_CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+_HUMP: Final = re.compile("(?<=[a-z0-9])[A-Z]")
+
+
+def refusal(rule: str) -> PydanticCustomError:
+    """Make the error that a validator raises: `rule` says in plain words what is accepted."""
+    # The rule travels as context: as the message itself, its braces would be taken for placeholders.
+    return PydanticCustomError("rule", "{rule}", {"rule": rule})
+
+
+def matching(pattern: str, rule: str) -> AfterValidator:
+    """Make a validator that accepts text which `pattern` matches as a whole; `rule` says in plain words what that is."""
+
+    def check(value: str) -> str:
+        # Compiled when a value comes, and kept by `re`: a run needs few of the patterns that there are.
+        if not re.fullmatch(pattern, value):
+            raise refusal(rule)
+        return value
+
+    return AfterValidator(check)
+
+
+def between(least: int, most: int, what: str) -> AfterValidator:
+    """Make a validator for a whole number of `what` from `least` to `most`, both included."""
+
+    def check(value: int) -> int:
+        if not least <= value <= most:
+            raise refusal(f"use {least} to {most} {what}")
+        return value
+
+    return AfterValidator(check)
+
+
+_FULL_ARN: Final = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]{1,512}-[A-Za-z0-9]{6}"
+
+StackName = Annotated[
+    str,
+    matching(
+        r"[a-zA-Z][-a-zA-Z0-9]{0,127}",
+        "use letters, digits and hyphens, the first a letter, at most 128 characters, as CloudFormation asks of a stack",
+    ),
+]
+"""Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html."""
+
+SecretArn = Annotated[
+    str,
+    matching(
+        _FULL_ARN,
+        "use a secret's full ARN, such as arn:aws:secretsmanager:eu-central-1:123456789012:secret:Dockerhub-a1B2c3",
+    ),
+]
+
+SecretName = Annotated[
+    str,
+    matching(
+        rf"[A-Za-z0-9/_+=.@-]{{1,512}}|{_FULL_ARN}",
+        "use a secret's name (letters, digits and /_+=.@-, at most 512 characters) or its full ARN",
+    ),
+]
+"""Source: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html."""
+
+Name = Annotated[
+    str,
+    matching(
+        r"(?=.{1,63}\Z)[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*",
+        "use letters, digits and single hyphens between them, the first a letter, at most 63 characters,"
+        " since stacks and repositories are named after it",
+    ),
+]
+"""Two names and a hyphen are a stack's name, and in lower case with a slash the name of a repository:
+https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html."""
+
+
+RoleArn = Annotated[
+    str,
+    matching(
+        r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}",
+        "use the ARN of a role, such as arn:aws:iam::123456789012:role/deployer",
+    ),
+]
+
+VpcId = Annotated[str, matching(r"vpc-[0-9a-f]{8,17}", "use the id of a VPC, such as vpc-0123456789abcdef0")]
+SubnetId = Annotated[
+    str, matching(r"subnet-[0-9a-f]{8,17}", "use the id of a subnet, such as subnet-0123456789abcdef0")
+]
+
+
+class Value(BaseModel):
+    """A frozen set of named values without unknown names; text is checked to be plain.
+
+    Names are accepted in camel case too (``startCommand``), as programs for another tool write them.
+    """
+
+    # Of all models a run uses few, so a model's validators are built when it is used.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+
+    also_known_as: ClassVar[dict[str, str]] = {}
+    """Further spellings, and the fields that they mean."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_snake_case(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        result: dict[Any, Any] = {}
+        for key, value in data.items():
+            name = cls.also_known_as.get(key, key)
+            if isinstance(name, str) and name not in cls.model_fields:
+                snake = _HUMP.sub(lambda found: f"_{found[0]}", name).lower()
+                name = snake if snake in cls.model_fields else name
+            # Where one thing is given twice, the second spelling is refused as an unknown one.
+            result[key if name in data or name in result else name] = value
+        return result
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_plain_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if _CONTROL_CHARACTERS.search(value):
+                raise refusal("control characters are not allowed")
+            if "{{resolve:" in value:
+                raise refusal("'{{resolve:' is not allowed: CloudFormation would replace it by a secret or a parameter")
+        return value

@@ -1,0 +1,61 @@
+"""Which VPC and subnets a stack goes into: those that are given, or the default ones of the account and region."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.constructs.base import ScopedConstruct
+
+_HINT: Final = "give the VPC and its subnets (--vpc-id and --subnet-id, or vpc_id= and subnet_ids= of the scope)"
+
+
+def find(account: Account, construct: ScopedConstruct) -> dict[str, str]:
+    """Return the values for the `network_parameters` of `construct`, which AWS is asked for only where they are not given.
+
+    Raises InputError if neither is there, and the errors of the AWS boundary.
+    """
+    if not construct.network_parameters:
+        return {}
+    vpc_id, subnet_ids = construct.given_network
+    needs_subnets = construct.network_parameters != ("VpcId",)
+    if vpc_id is None:
+        vpc_id = _vpc_of(account, subnet_ids) if subnet_ids else _default_vpc(account)
+        if not subnet_ids and needs_subnets:
+            subnet_ids = _default_subnets(account, vpc_id)
+    elif needs_subnets and not subnet_ids:
+        raise InputError(f"{construct.kind} {construct.name!r} needs subnets of VPC {vpc_id}", hint=_HINT)
+    found = {"VpcId": vpc_id, "SubnetIds": ",".join(subnet_ids), "SubnetId": next(iter(subnet_ids), "")}
+    return {name: found[name] for name in construct.network_parameters}
+
+
+def _vpc_of(account: Account, subnet_ids: tuple[str, ...]) -> str:
+    with boundary():
+        subnets = account.client("ec2").describe_subnets(SubnetIds=list(subnet_ids))["Subnets"]
+    vpcs = sorted({subnet["VpcId"] for subnet in subnets})
+    if len(vpcs) != 1:
+        raise InputError(f"the subnets {', '.join(subnet_ids)} are not of one VPC: {', '.join(vpcs)}", hint=_HINT)
+    return vpcs[0]
+
+
+def _default_vpc(account: Account) -> str:
+    with boundary():
+        vpcs = account.client("ec2").describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    if not vpcs:
+        raise InputError(f"there is no default VPC in {account.region}", hint=_HINT)
+    return vpcs[0]["VpcId"]
+
+
+def _default_subnets(account: Account, vpc_id: str) -> tuple[str, ...]:
+    filters = [{"Name": "vpc-id", "Values": [vpc_id]}, {"Name": "default-for-az", "Values": ["true"]}]
+    with boundary():
+        pages = account.client("ec2").get_paginator("describe_subnets").paginate(Filters=filters)  # type: ignore[arg-type] # a list of such dictionaries
+        subnets = [subnet for page in pages for subnet in page["Subnets"]]
+    if not subnets:
+        raise InputError(f"VPC {vpc_id}, the default one in {account.region}, has no default subnets", hint=_HINT)
+    # In a fixed order, or the next deployment would see another value of the parameter.
+    return tuple(subnet["SubnetId"] for subnet in sorted(subnets, key=lambda each: each["AvailabilityZone"]))

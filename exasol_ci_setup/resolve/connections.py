@@ -1,0 +1,47 @@
+"""The AWS account of each scope: its profile, its roles and its region, opened once and shared by all its stacks."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup import aws
+from exasol_ci_setup.pace import Budgets
+from exasol_ci_setup.roles import assume
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.constructs.scope import Scope
+
+
+def from_configuration(scope: Scope) -> Account:
+    """Open the account that the scope's profile, or AWS's own chain of credentials, leads to. Raises as `aws.connect`."""
+    return aws.connect(scope.profile, scope.region)
+
+
+class Connections:
+    """Gives each scope its account. `base` opens the one that the scope's roles are assumed from.
+
+    All stacks of an account and region share one budget of requests; an endpoint on this machine needs none.
+    """
+
+    def __init__(self, clock: Clock, base: Callable[[Scope], Account] = from_configuration) -> None:
+        self._base = base
+        self._budgets = Budgets(clock)
+        self._accounts: dict[tuple[str | None, tuple[str, ...], str], Account] = {}
+        self._lock = Lock()
+
+    def __call__(self, scope: Scope) -> Account:
+        """Return the account of `scope`. Raises as `aws.connect`, and CredentialsInvalid."""
+        key = (scope.profile, scope.role_assumptions, scope.region)
+        with self._lock:
+            if key not in self._accounts:
+                base = self._base(scope)
+                # The account of a role stands in its ARN; of a profile only AWS knows it.
+                account = scope.role_assumptions[-1].split(":")[4] if scope.role_assumptions else f"={scope.profile}"
+                pace = None if base.endpoint_url else self._budgets.of(account, scope.region).take
+                self._accounts[key] = assume(base, scope.role_assumptions, region=scope.region, pace=pace)
+            return self._accounts[key]

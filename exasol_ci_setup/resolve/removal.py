@@ -1,0 +1,173 @@
+"""Takes down what a program declared: stack after stack, none before those that need it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.resolve.interrupt import InterruptibleClock
+from exasol_ci_setup.stacks import delete as deletion
+from exasol_ci_setup.stacks import graph, state
+from exasol_ci_setup.stacks.graph import End, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.constructs.scope import Scope
+    from exasol_ci_setup.resolve.declared import Declared
+    from exasol_ci_setup.stacks.delete import Resource
+    from exasol_ci_setup.stacks.events import View
+    from exasol_ci_setup.stacks.graph import Ended
+    from exasol_ci_setup.stacks.model import Stack
+
+SCOPE_TAG = f"{state.TAG_PREFIX}scope"
+NAME_TAG = f"{state.TAG_PREFIX}name"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A stack that is there, where it is, and what would go with it; `needs` are the stacks that must be gone before it."""
+
+    account: Account
+    stack: Stack
+    resources: tuple[Resource, ...]
+    retained: frozenset[str]
+    needs: tuple[str, ...] = ()
+
+    @property
+    def going(self) -> list[Resource]:
+        """The resources that deleting the stack removes."""
+        return [resource for resource in self.resources if resource.logical_id not in self.retained]
+
+
+def standing(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, Standing]:
+    """Return those of the declared stacks that are there, those first that go first.
+
+    Raises the errors of the AWS boundary.
+    """
+    found: dict[str, Standing] = {}
+
+    def look(name: str) -> End:
+        account = connect(declared.constructs[name].own_scope)
+        stack = state.find(account.client("cloudformation"), name)
+        if stack is not None and stack.status != "DELETE_COMPLETE":
+            found[name] = _standing(account, stack)
+        return End.DONE
+
+    for end in graph.run([Node(name) for name in declared.constructs], look):
+        if end.error is not None:
+            raise end.error
+    backwards = graph.order(graph.backwards(declared.nodes))
+    # A stack that is gone holds nothing up.
+    return {
+        node.name: replace(found[node.name], needs=tuple(name for name in _through(node, backwards, found)))
+        for node in backwards
+        if node.name in found
+    }
+
+
+def _through(node: Node, nodes: Sequence[Node], there: Mapping[str, object]) -> list[str]:
+    """Return the nearest of what `node` needs that are `there`, through those that are not."""
+    needs = {each.name: each.needs for each in nodes}
+    left, near = list(node.needs), dict[str, None]()
+    while left:
+        name = left.pop()
+        if name in there:
+            near[name] = None
+        else:
+            left.extend(needs[name])
+    return list(near)
+
+
+def undeclared(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, Standing]:
+    """Return the stacks of the declared constructs' scopes that no construct declares, the youngest first.
+
+    Each needs the one before it: what another needs was there before it.
+    """
+    found: dict[str, Standing] = {}
+    for scope in declared.scopes:
+        account = connect(scope)
+        for stack in of_scope(account, scope.name):
+            if stack.name not in declared.constructs and not state.is_absent(stack):
+                found[stack.name] = _standing(account, stack)
+    youngest_first = sorted(
+        found.values(), key=lambda each: each.stack.created.timestamp() if each.stack.created else 0.0, reverse=True
+    )
+    names = [each.stack.name for each in youngest_first]
+    return {
+        name: replace(each, needs=tuple(names[at - 1 : at]) if at else ())
+        for at, (name, each) in enumerate(zip(names, youngest_first, strict=True))
+    }
+
+
+def of_scope(account: Account, name: str) -> list[Stack]:
+    """Return the stacks of the scope of that name, in the order in which AWS lists them."""
+    return [stack for stack in state.own(account.client("cloudformation")) if stack.tags.get(SCOPE_TAG) == name]
+
+
+def _standing(account: Account, stack: Stack) -> Standing:
+    cfn = account.client("cloudformation")
+    resources = deletion.resources(cfn, stack)
+    return Standing(account, stack, tuple(resources), frozenset(deletion.retained(cfn, stack, resources, ())))
+
+
+@dataclass
+class Removal:
+    """One run that deletes stacks. `ended` is told of each end, `say` of what else there is to tell.
+
+    With `empty`, what is in their buckets and repositories goes first; without, a stack with such a thing fails to go. With `wait`
+    false, the end of a deletion is waited for only where another has to wait for it.
+    """
+
+    view: Callable[[str, str], View]
+    say: Callable[[str, str], None]
+    ended: Callable[[Ended, Stack | None], None]
+    clock: Clock
+    empty: bool = False
+    wait: bool = True
+    concurrency: int = graph.CONCURRENCY
+    begun: set[str] = field(default_factory=set)
+    """The stacks whose deletion was begun and not waited for."""
+
+    def carry_out(self, there: Mapping[str, Standing]) -> list[Ended]:
+        """Delete the stacks, each when those that it needs are gone, and return how each deletion ended."""
+        clock = InterruptibleClock(self.clock)
+        waited_for = {name for each in there.values() for name in each.needs}
+
+        def work(name: str) -> End:
+            each = there[name]
+            deletion.require_deletable(each.stack)
+            if self.empty:
+                self._empty(each)
+            cfn = each.account.client("cloudformation")
+            if self.wait or name in waited_for:
+                with self.view(name, f"deleting {name}") as view:
+                    deletion.delete(cfn, each.stack, view=view, clock=clock)
+            else:
+                deletion.begin(cfn, each.stack)
+                self.begun.add(name)
+            return End.DONE
+
+        return graph.run(
+            [Node(name, each.needs) for name, each in there.items()],
+            work,
+            concurrency=self.concurrency,
+            interrupt=clock.interrupt,
+            ended=lambda end: self.ended(end, None),
+        )
+
+    def _empty(self, each: Standing) -> None:
+        for bucket in deletion.buckets(each.going):
+            count = deletion.empty_bucket(each.account.client("s3"), bucket.physical_id)
+            self.say(each.stack.name, f"emptied bucket {bucket.physical_id}: {count} object versions")
+        for repository in deletion.repositories(each.going):
+            count = deletion.empty_repository(each.account.client("ecr"), repository.physical_id)
+            self.say(each.stack.name, f"emptied repository {repository.physical_id}: {count} images")
+
+
+def require_deletable(there: Iterable[Standing]) -> None:
+    """Raise StackError unless all of the stacks may be deleted, before one of them is."""
+    for each in there:
+        deletion.require_deletable(each.stack)

@@ -1,0 +1,136 @@
+"""What `construct.resolve()` does: in a program that a command runs what the command asks for, elsewhere a deployment."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.errors import Interrupted, SetupError, StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from typing_extensions import Self
+
+    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.stacks.graph import Ended
+    from exasol_ci_setup.stacks.model import Event, Plan, Stack
+    from exasol_ci_setup.templates import Template
+
+_RESOLVER: ContextVar[Callable[[ScopedConstruct], None] | None] = ContextVar("resolver", default=None)
+_ACTING: ContextVar[bool] = ContextVar("acting", default=True)
+# One at a time: what two of them have in common is deployed once, and the second finds nothing to do.
+_DEPLOYING = Lock()
+
+
+@contextmanager
+def running_with(resolver: Callable[[ScopedConstruct], None], *, acting: bool = True) -> Iterator[None]:
+    """Let `resolver` do what constructs are resolved by, in this thread and in what it starts, while the context is open.
+
+    Without `acting` the program is only heard: what constructs do besides being deployed, such as running a command, is left out.
+    """
+    resolving = _RESOLVER.set(resolver)
+    doing = _ACTING.set(acting)
+    try:
+        yield
+    finally:
+        _ACTING.reset(doing)
+        _RESOLVER.reset(resolving)
+
+
+def is_acting() -> bool:
+    """Return whether what a construct does besides being deployed is to be done, and not only the declaration to be heard."""
+    return _ACTING.get()
+
+
+def resolve(construct: ScopedConstruct) -> None:
+    """Deploy the construct after all that it depends on, and set their outputs; or what `running_with` was told.
+
+    Every plan is carried out: to look at plans first, use `exasol-ci-setup up`. Raises the errors of `deploy`; if several stacks failed, a
+    StackError that names them.
+    """
+    resolver = _RESOLVER.get()
+    if resolver is not None:
+        resolver(construct)
+    else:
+        with _DEPLOYING:
+            _deploy(construct)
+
+
+def _deploy(construct: ScopedConstruct) -> None:
+    from exasol_ci_setup import network
+    from exasol_ci_setup.clock import SystemClock
+    from exasol_ci_setup.resolve.connections import Connections
+    from exasol_ci_setup.resolve.declared import Declared
+    from exasol_ci_setup.resolve.deployment import Deployment
+
+    clock = SystemClock()
+    deployment = Deployment(Connections(clock), _Silent(), clock, network.find)
+    require_success(deployment.carry_out(Declared([construct])))
+
+
+def require_success(ends: Sequence[Ended]) -> None:
+    """Raise the error of the stack that failed, or if there are several, one that names them and has their common exit code.
+
+    An interruption comes before all others.
+    """
+    errors = {end.name: end.error for end in ends if end.error is not None}
+    if not errors:
+        return
+    for error in errors.values():
+        if isinstance(error, Interrupted):
+            raise error
+    skipped = [end.name for end in ends if end.because]
+    if len(errors) == 1:
+        raise next(iter(errors.values()))
+    summary = StackError(
+        f"{len(errors)} of {len(ends)} stacks failed: {', '.join(errors)}"
+        + (f"; skipped because of that: {', '.join(skipped)}" if skipped else ""),
+        hint="\n".join(f"{name}: {error.message}" for name, error in errors.items()),
+    )
+    codes = {error.exit_code for error in errors.values()}
+    summary.exit_code = codes.pop() if len(codes) == 1 else SetupError.exit_code
+    raise summary
+
+
+class _Silent:
+    """Approves of every plan, as the program that asks for it is the word of its author, and shows nothing."""
+
+    def approve(self, _plan: Plan) -> bool:
+        return True
+
+    def approve_recreation(self, _stack: Stack) -> bool:
+        return False
+
+    def view(self, _stack_name: str, _title: str) -> _Unseen:
+        return _Unseen()
+
+    def notice(self, _stack_name: str, _message: str) -> None:
+        pass
+
+    def check(self, _template: Template, _region: str) -> None:
+        pass
+
+    def ended(self, _ended: Ended, _stack: Stack | None) -> None:
+        pass
+
+
+class _Unseen:
+    """A view of events that nobody looks at."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def event(self, _event: Event) -> None:
+        pass
+
+    def tick(self, _now: float) -> None:
+        pass
+
+    def note(self, _message: str) -> None:
+        pass

@@ -1,0 +1,63 @@
+"""An account as a role sees it, or a chain of roles of which each may assume the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import botocore.session
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.exceptions import NoCredentialsError
+
+from exasol_ci_setup.aws import Account, boundary, require_aws, without_configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def assume(
+    account: Account, role_arns: Sequence[str], *, region: str, pace: Callable[..., None] | None = None
+) -> Account:
+    """Return the account in which the last of `role_arns` is, each assumed with the credentials of the one before it, in `region`.
+
+    Without any it is `account` itself, in that region. `pace` is called before each request. No role is assumed before AWS is
+    asked for something, and then again whenever its credentials are about to expire, so a role that may not be assumed is an
+    AccessDenied of the first call. Raises CredentialsInvalid if there is nothing to begin with.
+    """
+    account = Account(account.session, region, account.endpoint_url, pace)
+    for arn in role_arns:
+        account = _in_role(account, arn)
+    return account
+
+
+def _in_role(account: Account, role_arn: str) -> Account:
+    """Return the role's account, with the role's credentials, and else with what `account` was configured by."""
+    with boundary():
+        source = account.session.get_credentials()
+        if source is None:
+            raise NoCredentialsError
+        fetcher = AssumeRoleCredentialFetcher(
+            account.make, source, role_arn, extra_args={"RoleSessionName": "exasol-ci-setup"}
+        )
+        profile = account.session.profile_name
+        inner = (
+            without_configuration()
+            if account.endpoint_url
+            else botocore.session.Session(profile=profile if profile in account.session.available_profiles else None)
+        )
+        credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+        inner.register_component("credential_provider", _Known(credentials))
+        session = type(account.session)(region_name=account.region, botocore_session=inner)
+    session.events.register("before-parse", require_aws)
+    return Account(session, account.region, account.endpoint_url, account.pace)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The credentials of a session, in the place where botocore looks for a chain of providers."""
+
+    credentials: DeferredRefreshableCredentials
+
+    def load_credentials(self) -> DeferredRefreshableCredentials:
+        """Return them, as botocore asks of such a chain."""
+        return self.credentials

@@ -1,0 +1,1 @@
+"""Commands on other machines over SSH: keys, host keys, connections, and what a command says."""

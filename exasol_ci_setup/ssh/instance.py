@@ -1,0 +1,57 @@
+"""Commands on an instance that is deployed: what `Instance.run_command` and `run_commands` do."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.resolve import verbs
+from exasol_ci_setup.ssh import connect as connections
+from exasol_ci_setup.ssh.connect import Host
+from exasol_ci_setup.ssh.known_hosts import KnownHosts, state_directory
+from exasol_ci_setup.ssh.run import CommandResult, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.constructs.compute import Instance
+
+
+def run_all(
+    instance: Instance,
+    commands: Iterable[str],
+    *,
+    user: str,
+    port: int,
+    timeout: float | None,
+    patience: float,
+    jump: str | None,
+    clock: Clock | None = None,
+) -> Iterator[CommandResult]:
+    """Run the commands one after the other over one connection, and yield what became of each; `timeout` counts for each.
+
+    In a program that is run only to hear what it declares, nothing is done, and all commands end well without a word. Raises InputError
+    if the instance is not deployed, and the errors of `connect` and of `run`.
+    """
+    address = instance.public_ip
+    if not verbs.is_acting():
+        yield from (CommandResult(command=each, stdout="", stderr="", exit_status=0) for each in commands)
+        return
+    if timeout is not None and timeout <= 0:
+        raise InputError(f"a command cannot end within {timeout:g} s", hint="give a timeout above 0, or None for none")
+    # Under its id: the address of an instance may go to another one, and an instance may get another address.
+    target = Host(address, user, port, name=instance.output("InstanceId"))
+    with ExitStack() as stack:
+        transport = connections.connect(
+            [*(connections.jumps(jump, user) if jump else ()), target],
+            key_file=instance.private_key_file,
+            known_hosts=KnownHosts(state_directory() / instance.own_scope.name),
+            clock=clock or SystemClock(),
+            stack=stack,
+            patience=patience,
+        )
+        for command in commands:
+            yield run(transport, command, host=str(target), timeout=timeout)

@@ -1,0 +1,198 @@
+"""Many pieces of work that wait for each other: each runs once, as soon as what it needs is done, and a failure stops only what needs it."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from dataclasses import dataclass
+from enum import Enum
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.errors import InputError, Interrupted, SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+CONCURRENCY: Final = 8
+"""How much is under way at once, unless something else is asked for."""
+
+
+class End(str, Enum):
+    """How a piece of work ended."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A piece of work: its name, which is its own, and the names of those that must be done before it."""
+
+    name: str
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of a node. `error` says why it failed; `because` names the nodes whose failure it was skipped for."""
+
+    name: str
+    end: End
+    error: SetupError | None = None
+    because: tuple[str, ...] = ()
+
+
+def run(
+    nodes: Iterable[Node],
+    work: Callable[[str], End],
+    *,
+    concurrency: int = CONCURRENCY,
+    interrupt: Callable[[], None] = lambda: None,
+    ended: Callable[[Ended], None] = lambda _ended: None,
+) -> list[Ended]:
+    """Do `work` for each node, in threads, and return how each ended, in the order of `order`.
+
+    A node starts as soon as all that it needs is done, while fewer than `concurrency` are under way. When `work` raises a
+    SetupError, what needs that node is skipped, and the rest goes on. `ended` is told of each end, in this thread.
+
+    Ctrl-C: nothing new starts, `interrupt` is called, which may tell the work under way, and that is waited for. What had not started
+    is skipped, with an Interrupted. Ctrl-C once more is raised at once.
+
+    Raises InputError as `order` does. Any other exception of `work` is raised when what was under way has ended.
+    """
+    return _Run(order(nodes), work, concurrency=concurrency, ended=ended).to_the_end(interrupt)
+
+
+class _Run:
+    """One run through a graph: what waits, what is under way, and how the rest ended."""
+
+    def __init__(
+        self, ordered: list[Node], work: Callable[[str], End], *, concurrency: int, ended: Callable[[Ended], None]
+    ) -> None:
+        self._ordered = ordered
+        self._work = work
+        self._concurrency = concurrency
+        self._ended = ended
+        self._waiting = {node.name: node for node in ordered}
+        self._running: set[str] = set()
+        self._ends: dict[str, Ended] = {}
+        self._done: SimpleQueue[tuple[str, End | BaseException]] = SimpleQueue()
+        self._interrupted = False
+        self._crash: BaseException | None = None
+
+    def to_the_end(self, interrupt: Callable[[], None]) -> list[Ended]:
+        while True:
+            try:
+                if not self._interrupted and self._crash is None:
+                    self._start_what_may()
+                if not self._running:
+                    break
+                self._take(*self._done.get())
+            except KeyboardInterrupt:
+                if self._interrupted:
+                    raise
+                self._interrupted = True
+                interrupt()
+        if self._crash is not None:
+            raise self._crash
+        for name in self._waiting:
+            self._close(Ended(name, End.SKIPPED, error=Interrupted(f"{name} had not begun")))
+        return [self._ends[node.name] for node in self._ordered]
+
+    def _start_what_may(self) -> None:
+        """Start what is ready while there is room, and close what never will be."""
+        # In the order of `order`, so that whatever is skipped here is known to be so by those that come after it.
+        for node in list(self._waiting.values()):
+            ends = [self._ends[name] for name in node.needs if name in self._ends]
+            failed = [end for end in ends if end.end in {End.FAILED, End.SKIPPED}]
+            if failed:
+                del self._waiting[node.name]
+                roots = (root for end in failed for root in (end.because or (end.name,)))
+                self._close(Ended(node.name, End.SKIPPED, because=tuple(dict.fromkeys(roots))))
+            elif len(ends) == len(node.needs) and len(self._running) < self._concurrency:
+                del self._waiting[node.name]
+                self._running.add(node.name)
+                _start(self._work, node.name, self._done)
+
+    def _take(self, name: str, outcome: End | BaseException) -> None:
+        """Note how the work on a node ended."""
+        self._running.discard(name)
+        if isinstance(outcome, End):
+            self._close(Ended(name, outcome))
+        elif isinstance(outcome, SetupError):
+            self._close(Ended(name, End.FAILED, error=outcome))
+        elif isinstance(outcome, KeyboardInterrupt):
+            self._close(Ended(name, End.FAILED, error=Interrupted(f"{name} was interrupted")))
+        else:
+            self._crash = self._crash or outcome
+
+    def _close(self, end: Ended) -> None:
+        self._ends[end.name] = end
+        self._ended(end)
+
+
+def _start(work: Callable[[str], End], name: str, done: SimpleQueue[tuple[str, End | BaseException]]) -> None:
+    def body() -> None:
+        outcome: End | BaseException
+        try:
+            outcome = context.run(work, name)
+        except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
+            outcome = error
+        done.put((name, outcome))
+
+    context = copy_context()
+    # A daemon, so that a second Ctrl-C ends the process and does not wait for AWS.
+    Thread(target=body, name=name, daemon=True).start()
+
+
+def order(nodes: Iterable[Node]) -> list[Node]:
+    """Return the nodes so that each comes after all that it needs, else in the order given.
+
+    Raises InputError for two nodes of one name, a need that is no node, and a cycle, which the message spells out.
+    """
+    given = list(nodes)
+    named = _named(given)
+    placed: dict[str, Node] = {}
+    for first in given:
+        # By hand and not by recursion, which would end at Python's limit for a long chain.
+        path: list[str] = []
+        stack: list[tuple[str, bool]] = [(first.name, False)]
+        while stack:
+            name, leaving = stack.pop()
+            if leaving:
+                path.pop()
+                placed[name] = named[name]
+            elif name in path:
+                circle = [*path[path.index(name) :], name]
+                raise InputError(f"a cycle: {' → '.join(circle)}", hint="one of them has to do without the next")
+            elif name not in placed:
+                path.append(name)
+                stack.append((name, True))
+                stack.extend((need, False) for need in reversed(named[name].needs))
+    return list(placed.values())
+
+
+def _named(nodes: Sequence[Node]) -> dict[str, Node]:
+    """Return the nodes by name. Raises InputError for two of one name, and a need that is no node."""
+    named: dict[str, Node] = {}
+    for node in nodes:
+        if node.name in named:
+            raise InputError(f"there are two of the name {node.name!r}", hint="give one of them another name")
+        named[node.name] = node
+    for node in nodes:
+        for name in node.needs:
+            if name not in named:
+                raise InputError(f"{node.name!r} needs {name!r}, which there is not")
+    return named
+
+
+def backwards(nodes: Sequence[Node]) -> list[Node]:
+    """Return the nodes with every need turned round: what needed another is needed by it. For taking down what was put up."""
+    needed_by: dict[str, list[str]] = {node.name: [] for node in nodes}
+    for node in nodes:
+        for name in dict.fromkeys(node.needs):
+            needed_by[name].append(node.name)
+    return [Node(node.name, tuple(needed_by[node.name])) for node in reversed(nodes)]

@@ -1,0 +1,313 @@
+"""Sources, builds and logs against the sandbox."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import pytest
+
+from exasol_ci_setup import network
+from exasol_ci_setup.actions import Stage, taking_place_on
+from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.constructs import (
+    Asset,
+    BuildkitBuilder,
+    Cluster,
+    Container,
+    ContainerBuilder,
+    GitHubRepo,
+    LocalDirectory,
+    Registry,
+    Scope,
+    Service,
+)
+from exasol_ci_setup.errors import BuildFailed, InputError, SetupError
+from exasol_ci_setup.resolve import Connections, Declared, Deployment, running_with
+from exasol_ci_setup.resolve.verbs import _Silent, require_success
+from tests.hub import running
+
+pytestmark = [pytest.mark.live, pytest.mark.usefixtures("said")]
+
+SCOPE = Scope(name="team", region="eu-central-1")
+COMMIT = "c0ffee" * 6 + "beef"
+TOKEN = "ghp_0123456789secret"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "source"
+    path.mkdir()
+    (path / "Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def asset(folder):
+    return Asset(scope=SCOPE, name="source", source=LocalDirectory(scope=SCOPE, name="here", path=str(folder)))
+
+
+@pytest.fixture
+def builder(asset):
+    return ContainerBuilder(
+        name="image",
+        asset=asset,
+        builder=BuildkitBuilder(scope=SCOPE, name="host"),
+        registry=Registry(scope=SCOPE, name="registry"),
+    )
+
+
+@pytest.fixture
+def deploy(live):
+    def all_of(*constructs) -> None:
+        clock = SystemClock()
+        deployment = Deployment(Connections(clock, lambda _scope: live), _Silent(), clock, network.find)
+        require_success(deployment.carry_out(Declared(constructs)))
+
+    return all_of
+
+
+@pytest.fixture
+def said(live):
+    lines: list[str] = []
+    with taking_place_on(Stage(lambda _scope: live, SystemClock(), lines.append)):
+        yield lines
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    with running() as server:
+        monkeypatch.setenv("GITHUB_API_URL", server.url)
+        monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+        yield server
+
+
+def keys(live, asset) -> list[str]:
+    found = live.client("s3").list_objects_v2(Bucket=asset.bucket_name)
+    return [each["Key"] for each in found.get("Contents", [])]
+
+
+def versions(live, asset) -> int:
+    return len(live.client("s3").list_object_versions(Bucket=asset.bucket_name).get("Versions", []))
+
+
+def builds(live) -> list[str]:
+    found: list[str] = live.client("codebuild").list_builds_for_project(projectName="team-image")["ids"]
+    return found
+
+
+def variables(live, build_id: str) -> dict[str, str]:
+    found = live.client("codebuild").batch_get_builds(ids=[build_id])["builds"][0]
+    return {item["name"]: item["value"] for item in found["environment"]["environmentVariables"]}
+
+
+def push(live, tag: str, manifest: str = "{}") -> None:
+    live.client("ecr").put_image(repositoryName="team/registry", imageManifest=manifest, imageTag=tag)
+
+
+def tags(live) -> list[list[str]]:
+    found = live.client("ecr").describe_images(repositoryName="team/registry")["imageDetails"]
+    return [sorted(image["imageTags"]) for image in found]
+
+
+def test_a_folder_is_uploaded_once_and_again_when_a_byte_changes(live, deploy, said, asset, folder):
+    deploy(asset)
+
+    first, second = asset.sync(), asset.sync()
+    (folder / "Dockerfile").write_text("FROM scratcH\n", encoding="utf-8")
+    third = asset.sync()
+
+    assert [first.uploaded, second.uploaded, third.uploaded] == [True, False, True]
+    assert first.key == second.key == f"{first.sha256}.tar.gz"
+    assert sorted(keys(live, asset)) == sorted([first.key, third.key])
+    assert versions(live, asset) == 2
+    assert asset.synced == third
+    assert said == [
+        f"asset source: folder {folder} is {first.sha256[:12]}, uploaded",
+        f"asset source: folder {folder} is {first.sha256[:12]}, there already",
+        f"asset source: folder {folder} is {third.sha256[:12]}, uploaded",
+    ]
+
+
+def test_what_was_uploaded_is_the_folder(live, deploy, asset, folder):
+    (folder / "run").symlink_to("Dockerfile")
+    deploy(asset)
+
+    body = live.client("s3").get_object(Bucket=asset.bucket_name, Key=asset.sync().key)["Body"].read()
+
+    with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as opened:
+        assert opened.getnames() == ["Dockerfile", "run"]
+        assert opened.extractfile("Dockerfile").read() == b"FROM scratch\n"
+
+
+def test_a_branch_on_github_is_uploaded_without_its_top_folder(deploy, said, hub, folder):
+    source = GitHubRepo(scope=SCOPE, name="repo", repo="https://github.com/exasol/thing", branch="feature/x")
+    asset = Asset(scope=SCOPE, name="source", source=source)
+    into = io.BytesIO()
+    with tarfile.open(fileobj=into, mode="w:gz") as made:
+        made.add(folder, arcname="exasol-thing-c0ffee")
+    hub.replies["GET /repos/exasol/thing/git/ref/heads/feature/x"] = (200, {}, {"object": {"sha": COMMIT}})
+    with running() as elsewhere:
+        at = {"Location": f"{elsewhere.url}/archive?token=temporary"}
+        hub.replies[f"GET /repos/exasol/thing/tarball/{COMMIT}"] = (302, at, None)
+        elsewhere.replies["GET /archive?token=temporary"] = (200, {}, into.getvalue())
+        deploy(asset)
+
+        first, second = asset.sync(token=TOKEN), asset.sync()
+
+    local = Asset(scope=SCOPE, name="source", source=LocalDirectory(scope=SCOPE, name="here", path=str(folder)))
+    deploy(local)
+    assert (first.uploaded, second.uploaded, local.sync().uploaded) == (True, False, False)
+    sent = [headers.get("Authorization") for _, _, headers, _ in hub.asked]
+    assert sent == [f"Bearer {TOKEN}"] * 2 + [None] * 2
+    assert all("Authorization" not in headers for _, _, headers, _ in elsewhere.asked)
+    assert said[0] == f"asset source: branch feature/x of exasol/thing is {first.sha256[:12]}, uploaded"
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_branch_that_github_does_not_show_is_named(deploy):
+    source = GitHubRepo(scope=SCOPE, name="repo", repo="exasol/thing", branch="gone")
+    asset = Asset(scope=SCOPE, name="source", source=source)
+    deploy(asset)
+
+    with pytest.raises(InputError, match="branch gone of exasol/thing") as caught:
+        asset.sync()
+    assert "Without one GitHub hides what is private" in caught.value.hint
+
+
+def test_a_repository_without_an_owner_and_an_asset_without_a_source_are_refused(deploy):
+    bare = Asset(scope=SCOPE, name="a", source=GitHubRepo(scope=SCOPE, name="r", repo="thing", branch="main"))
+    empty = Asset(scope=SCOPE, name="b")
+    deploy(bare, empty)
+
+    with pytest.raises(InputError) as caught:
+        bare.sync()
+    assert caught.value.hint == "use repo='OWNER/thing'"
+    with pytest.raises(InputError, match="Asset 'b' has no source"):
+        empty.sync()
+
+
+def test_what_is_not_deployed_cannot_be_synced_built_or_read(asset, builder):
+    cluster = Cluster(
+        name="c", services=(Service(scope=SCOPE, name="s", container=Container(source="nginx", tag="1")),)
+    )
+
+    for act in (asset.sync, builder.build, lambda: cluster.log("s")):
+        with pytest.raises(InputError, match="not deployed yet"):
+            act()
+
+
+def test_a_build_is_told_the_archive_the_hash_and_the_tag(live, deploy, said, builder):
+    deploy(builder)
+
+    build = builder.build(environment_variables={"COLOUR": "blue"}, build_context="./app/")
+
+    told = variables(live, build.id)
+    synced = builder.asset.synced
+    assert build.started
+    assert told["ASSET_KEY"] == synced.key
+    assert told["CONTENT_HASH"] == build.content_hash != synced.sha256
+    assert (told["IMAGE_TAG"], told["COLOUR"], told["BUILD_CONTEXT"]) == ("latest", "blue", "./app/")
+    assert said[-1] == f"builder image: build {build.id} of {build.content_hash[:12]} began"
+    build.stop()
+    assert build.status == "STOPPED"
+    with pytest.raises(BuildFailed, match="image was stopped"):
+        build.wait()
+
+
+def test_a_build_of_what_is_being_built_is_that_build(live, deploy, builder):
+    deploy(builder)
+
+    first, second = builder.build(), builder.build()
+
+    assert second.id == first.id
+    assert (first.started, second.started) == (True, False)
+    assert builds(live) == [first.id]
+    push(live, first.content_hash)
+    assert second.wait() is second
+    assert tags(live) == [sorted([first.content_hash, "latest"])]
+    assert second.status == "SUCCEEDED"
+    assert any("docker build" in line for line in first.logs())
+
+
+def test_nothing_is_built_when_the_registry_holds_the_hash(live, deploy, said, builder, folder):
+    deploy(builder)
+    first = builder.build(tag="v1").wait()
+    push(live, first.content_hash)
+
+    second = builder.build(tag="v2")
+
+    assert (second.id, second.status, second.started, second.logs()) == ("", "SUCCEEDED", False, [])
+    assert second.wait(timeout=0) is second
+    assert tags(live) == [sorted([first.content_hash, "v2"])]
+    assert said[-1].endswith(f"the registry holds {first.content_hash[:12]}, now v2 too, nothing to build")
+    assert builder.build(tag="v2").id == ""
+    assert said[-1].endswith(f"the registry holds {first.content_hash[:12]}, nothing to build")
+
+    (folder / "Dockerfile").write_text("FROM busybox\n", encoding="utf-8")
+    builder.asset.sync()
+    third = builder.build()
+    assert third.started
+    assert len(builds(live)) == 2
+    third.stop()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"tag": "a b"}, "'a b' is not the tag of an image"),
+        ({"build_context": "../x"}, "'../x' is not a folder in the source"),
+        ({"build_context": "/x"}, "'/x' is not a folder in the source"),
+        ({"environment_variables": {"ASSET_KEY": "x"}}, "'ASSET_KEY' cannot be a variable"),
+        ({"environment_variables": {"CODEBUILD_X": "x"}}, "'CODEBUILD_X' cannot be a variable"),
+    ],
+)
+def test_what_a_build_cannot_be_told_is_refused(builder, values, message):
+    with pytest.raises(InputError, match=message):
+        builder.build(**values)
+
+
+def test_a_builder_that_knows_only_a_bucket_has_nothing_to_build():
+    host = BuildkitBuilder(scope=SCOPE, name="host")
+
+    with pytest.raises(InputError, match="only the bucket"):
+        ContainerBuilder(name="image", asset="some-bucket", builder=host, registry="r1").build()
+
+
+def test_a_service_s_last_lines_are_told_in_the_order_of_their_time(live, deploy):
+    service = Service(scope=SCOPE, name="web", container=Container(source="nginx", tag="1"))
+    cluster = Cluster(name="cluster", services=(service,))
+    deploy(cluster)
+    assert cluster.log("web") == []
+    logs = live.client("logs")
+    for stream, times in (("web/web/1", (1, 3, 5)), ("web/web/2", (2, 4))):
+        logs.create_log_stream(logGroupName="/ecs/team-cluster/web", logStreamName=stream)
+        events = [{"timestamp": 1_790_000_000_000 + at, "message": f"line {at}\n"} for at in times]
+        logs.put_log_events(logGroupName="/ecs/team-cluster/web", logStreamName=stream, logEvents=events)
+
+    lines = cluster.log(service, lines=4)
+
+    assert [line.partition(" ")[2] for line in lines] == ["line 2", "line 3", "line 4", "line 5"]
+    assert lines[0].startswith("2026-09-21T")
+    with pytest.raises(InputError, match="has no service 'other'"):
+        cluster.log("other")
+    with pytest.raises(SetupError):
+        cluster.log("web", lines=0)
+
+
+def test_nothing_is_done_where_nothing_shall_be_done(builder):
+    lines: list[str] = []
+
+    def never(_scope):
+        raise AssertionError
+
+    with taking_place_on(Stage(never, SystemClock(), lines.append)), running_with(print, acting=False):
+        synced = builder.asset.sync()
+        build = builder.build(tag="v1").wait()
+        build.stop()
+
+    assert (synced.uploaded, build.id, build.status, build.logs()) == (False, "", "NOT_STARTED", [])
+    assert lines == [
+        f"asset source: would be synced with folder {builder.asset.source.path}",
+        "builder image: would build source as v1, if it is new",
+    ]

@@ -1,0 +1,245 @@
+"""`drift`, and what `plan` and `up` make of drift, as a user types them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from textwrap import dedent
+
+import pytest
+
+pytestmark = pytest.mark.live
+
+PROGRAM = """
+    from exasol_ci_setup import Ingress, Registry, Scope, SecurityGroup
+
+    def hangar_run():
+        scope = Scope(name="team", region="eu-central-1")
+        https = Ingress(from_port=443, to_port=443, protocol="tcp", cidr_ip=["10.0.0.0/8"])
+        SecurityGroup(scope=scope, name="web", ingresses=[https]).deploy()
+        Registry(scope=scope, name="images").deploy()
+"""
+SSH = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+HTTPS = [{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}]
+LINE = 'SecurityGroupIngress.1: (none) → {"CidrIp":"0.0.0.0/0","FromPort":22,"IpProtocol":"tcp","ToPort":22}'
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(dedent(PROGRAM), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def up(here, file):
+    """What is declared, deployed."""
+    ran = here("up", file, "--yes", "--no-lint")
+    assert ran.code == 0, ran.stderr
+    return ran
+
+
+def group_id(live) -> str:
+    described = live.client("cloudformation").describe_stack_resource(
+        StackName="team-web", LogicalResourceId="SecurityGroup"
+    )
+    return str(described["StackResourceDetail"]["PhysicalResourceId"])
+
+
+def open_ssh(live) -> None:
+    live.client("ec2").authorize_security_group_ingress(GroupId=group_id(live), IpPermissions=SSH)
+
+
+def close_https(live) -> None:
+    live.client("ec2").revoke_security_group_ingress(GroupId=group_id(live), IpPermissions=HTTPS)
+
+
+def ports(live) -> set[int]:
+    (group,) = live.client("ec2").describe_security_groups(GroupIds=[group_id(live)])["SecurityGroups"]
+    return {each["FromPort"] for each in group["IpPermissions"]}
+
+
+def change_sets(live) -> list[object]:
+    cfn = live.client("cloudformation")
+    return [
+        each
+        for stack in cfn.describe_stacks()["Stacks"]
+        for each in cfn.list_change_sets(StackName=stack["StackName"])["Summaries"]
+    ]
+
+
+@pytest.mark.usefixtures("up")
+def test_a_group_changed_by_hand_is_shown_by_plan_and_brought_back_by_up(here, live, file):
+    open_ssh(live)
+
+    planned = here("plan", file, "--no-lint")
+    assert planned.code == 0
+    assert "Changed outside of CloudFormation, to be brought back (expected → actual):" in planned.stdout
+    assert LINE in planned.stdout
+    assert ports(live) == {22, 443}
+    assert change_sets(live) == []
+
+    done = here("up", file, "--yes", "--no-lint")
+    assert done.code == 0, done.stderr
+    assert LINE in done.stderr
+    assert ports(live) == {443}
+
+    again = here("up", file, "--yes", "--no-lint")
+    assert "2 stacks as declared: nothing to do" in again.stderr
+
+
+@pytest.mark.usefixtures("up")
+def test_up_without_a_look_at_drift_leaves_it(here, live, file):
+    open_ssh(live)
+
+    ran = here("up", file, "--yes", "--no-lint", "--no-drift")
+
+    assert "2 stacks as declared: nothing to do" in ran.stderr
+    assert ports(live) == {22, 443}
+
+
+@pytest.mark.usefixtures("up")
+def test_what_was_closed_by_hand_is_not_opened_again_without_a_word_of_its_own(here, live, file):
+    close_https(live)
+
+    refused = here("up", file, "--yes", "--no-lint")
+    assert refused.code == 1
+    assert "gives more access than there was" in refused.stderr
+    assert ports(live) == set()
+
+    allowed = here("up", file, "--yes", "--no-lint", "--allow-broadening")
+    assert allowed.code == 0, allowed.stderr
+    assert ports(live) == {443}
+
+
+@pytest.mark.usefixtures("up")
+def test_a_group_that_somebody_deleted_is_made_again(here, live, file):
+    live.client("ec2").delete_security_group(GroupId=group_id(live))
+
+    planned = here("plan", file, "--no-lint")
+    assert "SecurityGroup  AWS::EC2::SecurityGroup  (deleted)" in planned.stdout
+
+    assert here("up", file, "--yes", "--no-lint", "--allow-broadening").code == 0
+    assert ports(live) == {443}
+
+
+@pytest.mark.usefixtures("up")
+def test_drift_shows_what_was_expected_and_what_is_there(here, live):
+    clean = here("drift", "team-web", "--exit-code")
+    assert clean.code == 0
+    assert "1 as expected" in clean.stdout
+    assert "nothing was changed outside of CloudFormation" in clean.stderr
+
+    open_ssh(live)
+    found = here("drift", "team-web")
+    assert found.code == 0
+    assert LINE in found.stdout
+    assert found.stdout.endswith("1 changed\n")
+    assert here("drift", "team-web", "--exit-code").code == 5
+    assert ports(live) == {22, 443}
+
+
+@pytest.mark.usefixtures("up")
+def test_drift_has_records(here, live):
+    open_ssh(live)
+
+    ran = here("drift", "team-web", "--output", "json")
+
+    drift, result = ran.records
+    assert (drift["type"], drift["stack_name"], drift["status"]) == ("drift", "team-web", "DRIFTED")
+    (resource,) = drift["resources"]
+    assert resource["status"] == "MODIFIED"
+    assert resource["resource_type"] == "AWS::EC2::SecurityGroup"
+    assert resource["properties"] == [
+        {
+            "path": "SecurityGroupIngress.1",
+            "actual": {"CidrIp": "0.0.0.0/0", "FromPort": 22, "IpProtocol": "tcp", "ToPort": 22},
+        }
+    ]
+    assert (result["status"], result["changed"]) == ("different", False)
+
+
+@pytest.mark.usefixtures("up")
+def test_revert_brings_back_and_keeps_parameters_and_tags(here, live):
+    open_ssh(live)
+    cfn = live.client("cloudformation")
+    before = cfn.describe_stacks(StackName="team-web")["Stacks"][0]
+
+    ran = here("drift", "team-web", "--revert", "--yes")
+
+    assert ran.code == 0, ran.stderr
+    assert LINE in ran.stderr
+    assert "stack team-web is as CloudFormation left it" in ran.stderr
+    assert ports(live) == {443}
+    after = cfn.describe_stacks(StackName="team-web")["Stacks"][0]
+    assert (after["Parameters"], after["Tags"]) == (before["Parameters"], before["Tags"])
+    assert here("drift", "team-web", "--revert", "--yes").code == 0
+
+
+@pytest.mark.usefixtures("up")
+def test_revert_asks_and_declined_it_leaves_nothing(here, live):
+    open_ssh(live)
+
+    ran = here("drift", "team-web", "--revert")
+
+    assert ran.code == 2
+    assert "there is no terminal" in ran.stderr
+    assert ports(live) == {22, 443}
+    assert change_sets(live) == []
+
+
+@pytest.mark.usefixtures("up")
+def test_revert_does_not_open_what_was_closed_without_a_word_of_its_own(here, live):
+    close_https(live)
+
+    assert here("drift", "team-web", "--revert", "--yes").code == 1
+    assert ports(live) == set()
+    assert here("drift", "team-web", "--revert", "--yes", "--allow-broadening").code == 0
+    assert ports(live) == {443}
+
+
+def test_a_stack_of_somebody_else_is_compared_and_not_changed(here, live):
+    template = "Resources: {Topic: {Type: 'AWS::SNS::Topic', Properties: {TopicName: theirs, DisplayName: old}}}"
+    cfn = live.client("cloudformation")
+    cfn.create_stack(StackName="theirs", TemplateBody=template)
+    cfn.get_waiter("stack_create_complete").wait(StackName="theirs", WaiterConfig={"Delay": 1})
+    sns = live.session.client("sns", region_name=live.region, endpoint_url=live.endpoint_url)
+    (topic,) = sns.list_topics()["Topics"]
+    sns.set_topic_attributes(TopicArn=topic["TopicArn"], AttributeName="DisplayName", AttributeValue="by hand")
+
+    assert 'DisplayName: "old" → "by hand"' in here("drift", "theirs").stdout
+    ran = here("drift", "theirs", "--revert", "--yes")
+
+    assert ran.code == 1
+    assert "not made by this tool" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("drift", "nobody"), 1, "does not exist"),
+        (("drift", "nobody", "--yes"), 2, "--revert"),
+        (("drift", "no_name"), 2, "is not acceptable"),
+    ],
+)
+def test_what_cannot_be_compared_is_told(here, arguments, code, says):
+    ran = here(*arguments)
+
+    assert ran.code == code
+    assert says in ran.stderr
+
+
+@pytest.mark.usefixtures("up")
+def test_drift_as_a_process(server, live, account_id):
+    open_ssh(live)
+    ran = subprocess.run(
+        [sys.executable, "-m", "exasol_ci_setup", "drift", "team-web", "--exit-code", "--region", "eu-central-1"],
+        env={"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": account_id, "AWS_SECRET_ACCESS_KEY": "test"},
+        capture_output=True,
+        check=False,
+        text=True,
+        encoding="utf-8",
+    )
+
+    assert ran.returncode == 5, ran.stderr
+    assert "SecurityGroupIngress.1: (none)" in ran.stdout

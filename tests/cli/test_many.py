@@ -1,0 +1,68 @@
+"""What the user decided on, and what many stacks say of themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup.cli.many import Many
+from exasol_ci_setup.cli.session import Session
+from exasol_ci_setup.errors import Declined
+from exasol_ci_setup.stacks.model import Broadening, Change, Plan
+
+BUCKET = Change("Modify", "Bucket", "AWS::S3::Bucket")
+SHOWN = Plan("team-source", "UPDATE", change_set_id="a", changes=(BUCKET,))
+
+
+def approved(shown: Plan | None, plan: Plan) -> bool:
+    return Many(Session(), shown={} if shown is None else {plan.stack_name: shown}).approve(plan)
+
+
+def test_what_was_shown_is_done():
+    assert approved(SHOWN, SHOWN)
+
+
+def test_less_than_was_shown_is_done():
+    assert approved(SHOWN, Plan("team-source", "UPDATE", change_set_id="b"))
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (Plan("team-source", "UPDATE", changes=(BUCKET, Change("Remove", "Key", "AWS::KMS::Key"))), "Remove of Key"),
+        (
+            Plan("team-source", "UPDATE", changes=(Change("Modify", "Bucket", "AWS::S3::Bucket", replacement="True"),)),
+            "replacement of Bucket",
+        ),
+        (
+            Plan(
+                "team-source",
+                "UPDATE",
+                changes=(BUCKET,),
+                broadenings=(Broadening("iam-allow", "Role", "role Role may do more"),),
+            ),
+            "role Role may do more",
+        ),
+    ],
+    ids=["another-resource", "replacement", "access"],
+)
+def test_more_than_was_shown_is_not_done(plan, said):
+    with pytest.raises(Declined, match=f"turned out to need more than was shown: {said}"):
+        approved(SHOWN, plan)
+
+
+def test_a_stack_that_was_not_shown_is_not_changed():
+    with pytest.raises(Declined, match="Modify of Bucket"):
+        approved(None, SHOWN)
+
+
+def test_while_nothing_happens_it_says_what_is_under_way_at_least_every_30_seconds(capsys, clock):
+    session = Session(clock=clock)
+    many = Many(session)
+    with many.view("team-image", "creating team-image") as view:
+        for _ in range(40):
+            clock.sleep(1.8)
+            view.tick(clock.now())
+
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "team-image: creating"
+    assert lines[1:] == ["still under way: team-image"] * 2

@@ -1,0 +1,524 @@
+"""`up`, `plan`, `down`, `scopes` and `resources` as a user types them."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from textwrap import dedent
+
+import pytest
+
+from exasol_ci_setup.roles import assume
+
+pytestmark = pytest.mark.live
+
+PROGRAM = """
+    import asyncio
+    from exasol_ci_setup import Asset, HangarScope, Registry
+
+    def hangar_run():
+        scope = HangarScope(name="team", region="eu-central-1", roleAssumptions=[])
+        registry = Registry(scope=scope, name="registry")
+        asset = Asset(scope=scope, name="source")
+        asyncio.run(registry.resolve())
+        asyncio.run(asset.resolve())
+        print("push to", registry.uri)
+"""
+REGISTRY_ONLY = """
+    from exasol_ci_setup import Registry, Scope
+
+    def hangar_run():
+        Registry(scope=Scope(name="team", region="eu-central-1"), name="registry").deploy()
+"""
+BUILDER = """
+    from exasol_ci_setup import Asset, BuildkitBuilder, ContainerBuilder, Registry, Scope
+
+    async def hangar_run():
+        scope = Scope(name="team", region="eu-central-1")
+        asset = Asset(scope=scope, name="source")
+        registry = Registry(scope=scope, name="registry")
+        builder = BuildkitBuilder(scope=scope, name="host")
+        await ContainerBuilder(name="image", asset=asset, builder=builder, registry=registry).resolve()
+"""
+SAME_NAME = """
+    from exasol_ci_setup import Asset, Registry, Scope
+
+    def hangar_run():
+        scope = Scope(name="s", region="eu-central-1")
+        Registry(scope=scope, name="a").deploy()
+        Asset(scope=scope, name="a").deploy()
+"""
+TUTORIAL = """
+    import asyncio
+    from exasol_ci_setup import HangarScope, Asset, GitHubRepo, BuildkitBuilder, Registry, ContainerBuilder, Container, Service, Cluster
+
+    def hangar_run():
+        scope = HangarScope(name="my-first-scope", region="us-west-2", roleAssumptions=[])
+        source = GitHubRepo(scope=scope, repo="your-repo", branch="main", name="my-repo")
+        asset = Asset(scope=scope, name="your-name-my-first-bucket", source=source)
+        builder = BuildkitBuilder(scope=scope, name="my-builder")
+        registry = Registry(scope=scope, name="my-registry")
+        containerBuilder = ContainerBuilder(name="my-container-builder", asset=asset, builder=builder, registry=registry)
+        container = Container(source=registry, tag="latest")
+        service = Service(name="my-service", container=container)
+        cluster = Cluster(name="my-cluster", services=[service])
+        asyncio.run(containerBuilder.resolve())
+        asyncio.run(cluster.resolve())
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to(text: str) -> str:
+        path = tmp_path / "program.py"
+        path.write_text(dedent(text), encoding="utf-8")
+        return str(path)
+
+    return to
+
+
+def stacks(live) -> dict[str, str]:
+    described = live.client("cloudformation").describe_stacks()["Stacks"]
+    return {stack["StackName"]: stack["StackStatus"] for stack in described}
+
+
+def change_sets(live) -> list[object]:
+    cfn = live.client("cloudformation")
+    return [each for name in stacks(live) for each in cfn.list_change_sets(StackName=name)["Summaries"]]
+
+
+def test_up_deploys_what_is_declared_and_runs_the_program_with_its_outputs(here, live, write):
+    ran = here("up", write(PROGRAM), "--yes")
+
+    assert ran.code == 0, ran.stderr
+    assert stacks(live) == {"team-registry": "CREATE_COMPLETE", "team-source": "CREATE_COMPLETE"}
+    uri = live.client("cloudformation").describe_stacks(StackName="team-registry")["Stacks"][0]["Outputs"]
+    assert ran.stdout.splitlines()[-1] in {f"push to {each['OutputValue']}" for each in uri}
+    assert ran.stdout.count("push to") == 1
+    assert "team-registry.RepositoryUri" in ran.stdout
+    assert "team-registry: done" in ran.stderr
+    assert any(line.startswith("team-source: ") and "CREATE_COMPLETE" in line for line in ran.stderr.splitlines())
+
+
+def test_up_a_second_time_says_nothing_to_do_and_makes_no_change_set(here, live, write):
+    here("up", write(PROGRAM), "--yes", "--no-lint")
+
+    ran = here("up", write(PROGRAM), "--yes", "--no-lint")
+
+    assert ran.code == 0
+    assert "2 stacks as declared: nothing to do" in ran.stderr
+    assert "Plan for stack" not in ran.stderr
+    assert change_sets(live) == []
+
+
+def test_a_changed_program_changes_its_stack_alone(here, live, write):
+    here("up", write(PROGRAM), "--yes", "--no-lint")
+    changed = write(PROGRAM.replace('name="registry")', 'name="registry", untagged_retention_in_days=3)'))
+
+    planned = here("plan", changed, "--no-lint")
+    ran = here("up", changed, "--yes", "--no-lint")
+
+    assert planned.code == 0
+    assert "Plan for stack team-registry (update)" in planned.stdout
+    assert "team-source" not in planned.stdout
+    assert "nothing was changed" in planned.stderr
+    assert ran.code == 0
+    assert stacks(live) == {"team-registry": "UPDATE_COMPLETE", "team-source": "CREATE_COMPLETE"}
+
+
+@pytest.mark.parametrize("command", [("plan",), ("up", "--plan")])
+def test_a_plan_of_what_is_not_there_shows_it_all_and_leaves_nothing(here, live, write, command):
+    ran = here(*command, write(BUILDER), "--no-lint")
+
+    assert ran.code == 0, ran.stderr
+    assert ran.stdout.count("(new)") == 3
+    assert "it takes outputs of team-" in ran.stdout
+    assert stacks(live) == {}
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_done(here, live, write):
+    ran = here("up", write(PROGRAM), "--no-lint")
+
+    assert ran.code == 2
+    assert "--yes" in ran.stderr
+    assert stacks(live) == {}
+
+
+def test_down_deletes_all_and_the_second_time_there_is_nothing_to_do(here, live, write):
+    program = write(BUILDER)
+    here("up", program, "--yes", "--no-lint")
+    assert len(stacks(live)) == 3
+
+    planned = here("down", program, "--plan")
+    asked = here("down", program)
+    ran = here("down", program, "--yes")
+    again = here("down", program, "--yes")
+
+    assert planned.code == 0
+    assert planned.stdout.index("Plan for stack team-image (delete)") < planned.stdout.index("team-registry (delete)")
+    assert asked.code == 2
+    assert ran.code == 0, ran.stderr
+    assert stacks(live) == {}
+    assert ran.stderr.index("team-image: done") < ran.stderr.index("team-registry: deleting")
+    assert again.code == 0
+    assert "nothing to do" in again.stderr
+
+
+def test_the_tutorial_goes_up_stays_as_it_is_and_comes_down(here, write):
+    program = write(TUTORIAL)
+
+    up, again, down, gone = (here(verb, program, "--yes") for verb in ("up", "up", "down", "down"))
+
+    assert [ran.code for ran in (up, again, down, gone)] == [0, 0, 0, 0], up.stderr + down.stderr
+    assert "my-first-scope-my-cluster: done" in up.stderr
+    assert "4 stacks as declared: nothing to do" in again.stderr
+    assert "my-first-scope-my-registry: done" in down.stderr
+    assert "nothing to do" in gone.stderr
+
+
+def test_down_empties_buckets_and_repositories_only_when_asked(here, live, write):
+    program = write(PROGRAM)
+    here("up", program, "--yes", "--no-lint")
+    outputs = live.client("cloudformation").describe_stacks(StackName="team-source")["Stacks"][0]["Outputs"]
+    bucket = next(each["OutputValue"] for each in outputs if each["OutputKey"] == "BucketName")
+    live.client("s3").put_object(Bucket=bucket, Key="a", Body=b"a")
+    live.client("ecr").put_image(repositoryName="team/registry", imageManifest='{"a": 1}', imageTag="one")
+
+    ran = here("down", program, "--yes", "--empty")
+
+    assert ran.code == 0, ran.stderr
+    assert f"team-source: emptied bucket {bucket}: 1 object version" in ran.stderr
+    assert "team-registry: emptied repository team/registry: 1 image" in ran.stderr
+    assert stacks(live) == {}
+
+
+def test_down_does_not_wait_if_asked(here, write):
+    program = write(BUILDER)
+    here("up", program, "--yes", "--no-lint")
+
+    ran = here("down", program, "--yes", "--no-wait")
+
+    assert ran.code == 0, ran.stderr
+    assert "AWS goes on deleting stack team-source" in ran.stderr
+    assert "team-source: done" not in ran.stderr
+    # Others had to wait for this one.
+    assert "AWS goes on deleting stack team-image" not in ran.stderr
+
+
+def test_what_is_not_declared_any_more_is_told_and_goes_only_when_asked(here, live, write):
+    here("up", write(PROGRAM), "--yes", "--no-lint")
+
+    told = here("up", write(REGISTRY_ONLY), "--yes", "--no-lint")
+    assert told.code == 0
+    assert "not declared any more: team-source; --prune" in told.stderr
+    assert sorted(stacks(live)) == ["team-registry", "team-source"]
+
+    planned = here("plan", write(REGISTRY_ONLY), "--prune", "--no-lint")
+    assert "Plan for stack team-source (delete)" in planned.stdout
+    assert sorted(stacks(live)) == ["team-registry", "team-source"]
+
+    ran = here("up", write(REGISTRY_ONLY), "--yes", "--prune", "--no-lint")
+    assert ran.code == 0, ran.stderr
+    assert sorted(stacks(live)) == ["team-registry"]
+
+
+OPEN_TO_ALL = """
+    from exasol_ci_setup import Ingress, Scope, SecurityGroup
+
+    def hangar_run():
+        rule = Ingress(fromPort=22, toPort=22, protocol="tcp", cidrIp=["0.0.0.0/0"])
+        SecurityGroup(scope=Scope(name="team", region="eu-central-1"), name="door", ingresses=[rule], egresses=[]).deploy()
+"""
+
+
+def test_what_lets_in_the_whole_world_needs_more_than_a_yes(here, live, write):
+    program = write(OPEN_TO_ALL)
+
+    refused = here("up", program, "--yes", "--no-lint")
+    assert refused.code == 1
+    assert "--allow-broadening" in refused.stderr
+    assert stacks(live) == {}
+
+    allowed = here("up", program, "--yes", "--no-lint", "--allow-broadening")
+    assert allowed.code == 0, allowed.stderr
+    assert stacks(live) == {"team-door": "CREATE_COMPLETE"}
+
+
+def test_a_stack_that_no_update_can_mend_is_made_anew_only_when_asked(here, live, somebody_else, write):
+    somebody_else.client("s3").create_bucket(
+        Bucket="a-bucket-of-others", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    live.client("cloudformation").create_stack(
+        StackName="team-registry",
+        TemplateBody='{"Resources": {"B": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "a-bucket-of-others"}}}}',
+        Tags=[{"Key": "exasol-ci-setup:scope", "Value": "team"}],
+    )
+    deadline = time.monotonic() + 30
+    while stacks(live)["team-registry"] != "ROLLBACK_COMPLETE" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    program = write(REGISTRY_ONLY)
+
+    stuck = here("up", program, "--yes", "--no-lint")
+    planned = here("up", program, "--plan", "--recreate-failed", "--no-lint")
+    mended = here("up", program, "--yes", "--recreate-failed", "--no-lint")
+
+    assert stuck.code == 1
+    assert "--recreate-failed" in stuck.stderr
+    assert "has to be deleted first" in planned.stdout
+    assert mended.code == 0, mended.stderr
+    assert stacks(live) == {"team-registry": "CREATE_COMPLETE"}
+
+
+def test_scopes_in_two_regions_each_have_their_stacks_where_they_say(here, live, write):
+    program = write("""
+        from exasol_ci_setup import Registry, Scope
+
+        def hangar_run():
+            for region in ("eu-central-1", "us-east-1"):
+                Registry(scope=Scope(name=f"in-{region}", region=region), name="registry").deploy()
+    """)
+
+    ran = here("up", program, "--yes", "--no-lint")
+
+    assert ran.code == 0, ran.stderr
+    for region in ("eu-central-1", "us-east-1"):
+        assert list(stacks(assume(live, (), region=region))) == [f"in-{region}-registry"]
+
+
+def test_a_profile_that_does_not_exist_is_named(here, write):
+    program = write(REGISTRY_ONLY.replace('region="eu-central-1"', 'region="eu-central-1", profile="nosuch"'))
+
+    ran = here("up", program, "--yes")
+
+    assert ran.code == 4
+    assert "AWS profile 'nosuch' does not exist" in ran.stderr
+
+
+def test_a_protected_stack_stops_down_before_anything_goes(here, live, write):
+    program = write(PROGRAM)
+    here("up", program, "--yes", "--no-lint")
+    live.client("cloudformation").update_termination_protection(
+        StackName="team-registry", EnableTerminationProtection=True
+    )
+
+    ran = here("down", program, "--yes")
+
+    assert ran.code == 1
+    assert "team-registry is protected" in ran.stderr
+    assert sorted(stacks(live)) == ["team-registry", "team-source"]
+
+
+def test_a_failure_names_the_stack_and_what_was_skipped_and_the_rest_is_done(here, live, write):
+    foreign = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
+    live.client("cloudformation").create_stack(StackName="team-registry", TemplateBody=foreign)
+
+    ran = here("up", write(BUILDER), "--yes", "--no-lint")
+
+    assert ran.code == 1
+    assert "team-registry: failed: stack team-registry is there already" in ran.stderr
+    assert "team-image: skipped, because team-registry failed" in ran.stderr
+    assert stacks(live)["team-source"] == "CREATE_COMPLETE"
+    assert "Traceback" not in ran.stderr
+
+
+def test_json_is_one_object_a_line_even_if_the_program_prints(here, write):
+    ran = here("up", write(PROGRAM), "--yes", "--no-lint", "--output", "json")
+
+    assert ran.code == 0
+    kinds = {record["type"] for record in ran.records}
+    assert kinds == {"plan", "event", "ended", "outputs", "result"}
+    assert ran.records[-1]["stacks"] == {"team-registry": "done", "team-source": "done"}
+    assert ran.records[-1]["changed"] is True
+    assert "push to" in ran.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "plan", "down"])
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        (None, 2, "there is no file"),
+        ("x = (", 2, "is not Python"),
+        ("import nosuch", 2, "No module named 'nosuch'"),
+        ("x = 1", 2, "has no function hangar_run"),
+        ("def hangar_run():\n    1 / 0", 1, "program.py:2: ZeroDivisionError: division by zero"),
+        (
+            "from exasol_ci_setup import Registry\ndef hangar_run():\n    Registry(name='a', colour='red')",
+            2,
+            "program.py:3: Registry is not acceptable: colour: there is no such argument",
+        ),
+        (
+            SAME_NAME,
+            2,
+            "Registry and Asset have the name 'a' in scope 's'",
+        ),
+        (
+            "from exasol_ci_setup import Registry\ndef hangar_run():\n    Registry(name='a').deploy()",
+            2,
+            "program.py:3: Registry 'a' has no scope",
+        ),
+    ],
+    ids=["missing", "syntax", "import", "no-function", "exception", "unknown-field", "same-name", "no-scope"],
+)
+def test_whatever_is_wrong_with_the_program_is_one_line(here, live, write, tmp_path, command, text, code, said):
+    path = write(text) if text is not None else str(tmp_path / "nosuch.py")
+
+    ran = here(command, path)
+
+    assert ran.code == code
+    errors = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert said in errors[0]
+    assert "Traceback" not in ran.stderr
+    assert ran.stdout == ""
+    assert stacks(live) == {}
+
+
+def test_a_program_that_resolves_nothing_has_nothing_to_do(here, write):
+    program = write("def hangar_run():\n    pass\n")
+
+    assert here("up", program).code == 0
+    assert "nothing to do" in here("plan", program).stderr
+    assert here("down", program).code == 0
+
+
+def test_a_program_that_declares_something_else_the_second_time_is_refused(here, write):
+    program = write("""
+        from exasol_ci_setup import Registry, Scope
+        names = iter(["first", "second"])
+
+        def hangar_run():
+            Registry(scope=Scope(name="team", region="eu-central-1"), name=next(names)).deploy()
+    """)
+
+    ran = here("up", program, "--yes", "--no-lint")
+
+    assert ran.code == 2
+    assert "stack team-second was not declared" in ran.stderr
+
+
+def test_scopes_and_resources_are_listed_and_shown(here, write):
+    assert "there is no scope" in here("scopes", "list").stderr
+    here("up", write(PROGRAM), "--yes", "--no-lint")
+
+    listed = here("scopes", "list")
+    shown = here("scopes", "show", "team")
+    resources = here("resources", "list", "team", "--output", "json")
+    first = resources.records[0]
+    one = here("resources", "show", first["stack_name"], first["logical_id"])
+
+    assert listed.stdout.splitlines()[1].split() == ["team", "2", "ready"]
+    assert [line.split() for line in shown.stdout.splitlines()[1:]] == [
+        ["team-registry", "Registry", "registry", "CREATE_COMPLETE"],
+        ["team-source", "Asset", "source", "CREATE_COMPLETE"],
+    ]
+    assert "AWS::ECR::Repository" in {record["resource_type"] for record in resources.records}
+    assert first["physical_id"] in one.stdout
+    assert here("resources", "list").stdout.count("team-") >= 2
+
+
+def test_a_scope_or_resource_that_is_not_there_is_named(here, write):
+    here("up", write(REGISTRY_ONLY), "--yes", "--no-lint")
+
+    scope = here("scopes", "show", "nosuch")
+    resource = here("resources", "show", "team-registry", "Nosuch")
+
+    assert scope.code == 1
+    assert "the scopes are: team" in scope.stderr
+    assert resource.code == 2
+    assert "has no resource 'Nosuch'" in resource.stderr
+
+
+@pytest.fixture
+def environment(server, account_id):
+    return {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": account_id,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ENDPOINT_URL": server.url,
+        "TERM": "xterm",
+        "COLUMNS": "160",
+    }
+
+
+def test_ctrl_c_starts_nothing_new_tells_that_aws_goes_on_and_ends_with_130(
+    server, account_id, live, write, environment
+):
+    server.delays[account_id] = 1.5
+    with subprocess.Popen(
+        [sys.executable, "-m", "exasol_ci_setup", "up", write(BUILDER), "--yes", "--no-lint"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        said = ""
+        assert process.stderr is not None
+        for line in process.stderr:
+            said += line
+            if "CREATE_IN_PROGRESS" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        said += process.communicate()[1]
+    server.delays.pop(account_id)
+
+    assert process.returncode == 130, said
+    assert "AWS goes on with stack team-" in said
+    assert "team-image: skipped" in said
+    assert "team-image" not in stacks(live)
+    assert "Traceback" not in said
+
+
+def answered(arguments: list[str], environment: dict[str, str], answer: str) -> tuple[int, str]:
+    """Run the program in a terminal, answer its question, and return its exit code and what it showed."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "exasol_ci_setup", *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+    ) as process:
+        os.close(theirs)
+        os.write(ours, f"{answer}\n".encode())
+        shown = b""
+        while True:
+            try:
+                chunk = os.read(ours, 65536)
+            except OSError:
+                break
+            if not chunk:
+                break
+            shown += chunk
+        code = process.wait(60)
+    os.close(ours)
+    return code, shown.decode()
+
+
+def test_in_a_terminal_the_question_says_that_access_widens(live, write, environment):
+    code, shown = answered(["up", write(OPEN_TO_ALL), "--no-lint"], environment, "y")
+
+    assert code == 0, shown
+    assert "This gives more access than there was. Go on with 1 stack?" in shown
+    assert stacks(live) == {"team-door": "CREATE_COMPLETE"}
+
+
+def test_in_a_terminal_it_asks_once_for_all_and_shows_a_table(live, write, environment):
+    program = write(BUILDER)
+
+    code, shown = answered(["up", program, "--no-lint"], environment, "n")
+    assert code == 1, shown
+    assert shown.count("[y/N]") == 1
+    assert "nothing was changed" in shown
+    assert stacks(live) == {}
+
+    code, shown = answered(["up", program, "--no-lint"], environment, "y")
+    assert code == 0, shown
+    assert shown.count("[y/N]") == 1
+    assert "Go on with 3 stacks?" in shown
+    assert len(stacks(live)) == 3
+    assert "team-image" in shown

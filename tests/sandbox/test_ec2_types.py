@@ -1,0 +1,94 @@
+"""Instances and key pairs in the sandbox, by CloudFormation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.sandbox.stacks import deploy
+
+if TYPE_CHECKING:
+    from tests.sandbox.conftest import Account
+
+pytestmark = pytest.mark.live
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+
+
+def machine(kind: str = "t3.micro", image: str = "ami-12345678", key: str = "key") -> dict[str, Any]:
+    return {
+        "Resources": {
+            "Pair": {"Type": "AWS::EC2::KeyPair", "Properties": {"KeyName": key, "PublicKeyMaterial": KEY}},
+            "Machine": {
+                "Type": "AWS::EC2::Instance",
+                "Properties": {
+                    "ImageId": image,
+                    "InstanceType": kind,
+                    "KeyName": {"Ref": "Pair"},
+                    "Tags": [{"Key": "Name", "Value": "box"}],
+                },
+            },
+        },
+        "Outputs": {"Id": {"Value": {"Ref": "Machine"}}, "Address": {"Value": {"Fn::GetAtt": "Machine.PublicIp"}}},
+    }
+
+
+def running(account: Account) -> list[dict[str, Any]]:
+    reservations = account.client("ec2").describe_instances()["Reservations"]
+    found = [instance for reservation in reservations for instance in reservation["Instances"]]
+    return [instance for instance in found if instance["State"]["Name"] == "running"]
+
+
+def test_an_instance_runs_with_its_key_its_tags_and_a_public_address(account: Account):
+    stack = deploy(account.client("cloudformation"), "Box", machine())
+
+    (instance,) = running(account)
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+    assert outputs == {"Id": instance["InstanceId"], "Address": instance["PublicIpAddress"]}
+    assert (instance["KeyName"], instance["InstanceType"]) == ("key", "t3.micro")
+    assert {"Key": "Name", "Value": "box"} in instance["Tags"]
+
+
+def test_another_type_is_the_same_instance_and_another_image_a_new_one(account: Account):
+    deploy(account.client("cloudformation"), "Box", machine())
+    (first,) = running(account)
+    deploy(account.client("cloudformation"), "Box", machine("t3.small"), "UPDATE")
+    (second,) = running(account)
+    deploy(account.client("cloudformation"), "Box", machine("t3.small", "ami-87654321"), "UPDATE")
+    (third,) = running(account)
+
+    assert second["InstanceId"] == first["InstanceId"]
+    assert second["InstanceType"] == "t3.small"
+    assert third["InstanceId"] != first["InstanceId"]
+    assert third["ImageId"] == "ami-87654321"
+
+
+def test_another_key_is_another_pair_and_a_new_instance(account: Account):
+    deploy(account.client("cloudformation"), "Box", machine())
+    (first,) = running(account)
+    deploy(account.client("cloudformation"), "Box", machine(key="other"), "UPDATE")
+    (second,) = running(account)
+
+    assert second["InstanceId"] != first["InstanceId"]
+    assert [pair["KeyName"] for pair in account.client("ec2").describe_key_pairs()["KeyPairs"]] == ["other"]
+
+
+def test_what_is_deleted_is_gone(account: Account):
+    deploy(account.client("cloudformation"), "Box", machine())
+    cfn = account.client("cloudformation")
+    cfn.delete_stack(StackName="Box")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="Box", WaiterConfig={"Delay": 0, "MaxAttempts": 500})
+
+    assert running(account) == []
+    assert account.client("ec2").describe_key_pairs()["KeyPairs"] == []
+
+
+def test_a_name_that_a_key_has_already_and_a_text_that_is_no_key_are_refused(account: Account):
+    account.client("ec2").import_key_pair(KeyName="key", PublicKeyMaterial=KEY.encode())
+    taken = deploy(account.client("cloudformation"), "Box", machine())
+    assert taken["StackStatus"] == "ROLLBACK_COMPLETE"
+
+    broken = machine(key="fresh")
+    broken["Resources"]["Pair"]["Properties"]["PublicKeyMaterial"] = "my key"
+    assert deploy(account.client("cloudformation"), "Other", broken)["StackStatus"] == "ROLLBACK_COMPLETE"

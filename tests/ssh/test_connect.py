@@ -1,0 +1,180 @@
+"""Ways to machines, as a user writes them, and what needs no machine."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exasol_ci_setup import Instance, Scope
+from exasol_ci_setup.errors import InputError, SSHError, SSHKeyUnusable
+from exasol_ci_setup.resolve import running_with
+from exasol_ci_setup.ssh.connect import Host, jumps
+from exasol_ci_setup.ssh.keys import load
+
+
+def instance(key: Path = Path("/nowhere/key")) -> Instance:
+    return Instance(
+        scope=Scope(name="team", region="eu-central-1"), name="box", instance_type="t3.micro", path_to_key=str(key)
+    )
+
+
+def deployed(key: Path = Path("/nowhere/key")) -> Instance:
+    made = instance(key)
+    made.set_outputs({"InstanceId": "i-0123456789abcdef0", "PublicIp": "127.0.0.1"})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("bastion", [Host("bastion", "me")]),
+        ("you@bastion:2222", [Host("bastion", "you", 2222)]),
+        ("a.example,you@10.0.0.1:22", [Host("a.example", "me"), Host("10.0.0.1", "you")]),
+        ("[2001:db8::1]:2222", [Host("2001:db8::1", "me", 2222)]),
+        ("you@[::1]", [Host("::1", "you")]),
+    ],
+)
+def test_a_jump_host_is_written_as_ssh_takes_it(text, expected):
+    assert jumps(text, "me") == expected
+
+
+@pytest.mark.parametrize("text", ["", ",", "a,,b", "a:0", "a:65536", "a:", "you@", "@a", "a b", "::1", "a@b@c"])
+def test_what_is_no_jump_host_is_refused_with_the_rule(text):
+    with pytest.raises(InputError, match="no jump host") as caught:
+        jumps(text, "me")
+    assert "[USER@]HOST[:PORT]" in caught.value.hint
+
+
+@given(st.text())
+def test_any_text_is_a_list_of_machines_or_refused(text):
+    try:
+        found = jumps(text, "me")
+    except InputError:
+        return
+    assert all(host.address and host.user and 0 < host.port < 65_536 for host in found)
+
+
+def test_a_machine_is_pinned_under_its_name_else_as_openssh_writes_addresses():
+    assert Host("10.0.0.1", "u").pinned_as == "10.0.0.1"
+    assert Host("10.0.0.1", "u", 2222).pinned_as == "[10.0.0.1]:2222"
+    assert Host("10.0.0.1", "u", 2222, "i-1").pinned_as == "i-1"
+
+
+def test_an_instance_that_is_not_deployed_runs_nothing():
+    with pytest.raises(InputError, match="not deployed yet"):
+        instance().run_command("true")
+
+
+def test_in_a_program_that_is_only_heard_no_command_runs():
+    heard = deployed()
+
+    with running_with(lambda _: None, acting=False):
+        one = heard.run_command("rm -rf /")
+        many = list(heard.run_commands(["a", "b"]))
+
+    assert one == {"command": "rm -rf /", "stdout": "", "stderr": "", "exit_status": 0}
+    assert [each["command"] for each in many] == ["a", "b"]
+
+
+def test_in_a_program_that_is_run_after_the_deployment_a_command_does_run():
+    with running_with(lambda _: None), pytest.raises(SSHError):
+        deployed().run_command("true")
+
+
+def test_without_paramiko_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "paramiko", None)
+
+    with pytest.raises(SSHError, match="need Paramiko") as caught:
+        deployed().run_command("true")
+    assert caught.value.hint == "pip install 'exasol-ci-setup[ssh]'"
+
+
+def test_a_key_that_is_not_there_is_named(monkeypatch, tmp_path):
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+
+    with pytest.raises(SSHKeyUnusable, match="cannot be read: No such file") as caught:
+        deployed(tmp_path / "id_rsa").run_command("true")
+    assert str(tmp_path / "id_rsa") in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"ssh-ed25519 AAAA",
+        b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+        b"-----BEGIN RSA PRIVATE KEY-----\n!!\n-----END RSA PRIVATE KEY-----\n",
+        b"-----BEGIN OPENSSH PRIVATE KEY-----\n",
+        b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+    ],
+)
+def test_a_file_that_is_no_private_key_is_refused(tmp_path, content, monkeypatch):
+    monkeypatch.setenv("EXASOL_CI_SETUP_KEY_PASSPHRASE", "some")
+    path = tmp_path / "key"
+    path.write_bytes(content)
+
+    with pytest.raises(SSHKeyUnusable):
+        load(path)
+
+
+@pytest.mark.parametrize("passphrase", [b"", b"some"])
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        *((kind, form) for kind in ("rsa", "p256", "p384", "p521", "ed25519") for form in ("OpenSSH", "PKCS8")),
+        *((kind, "TraditionalOpenSSL") for kind in ("rsa", "p256", "p384", "p521")),
+    ],
+)
+def test_a_key_is_read_whatever_its_type_and_format(tmp_path, monkeypatch, kind, form, passphrase):
+    curves = {"p256": ec.SECP256R1(), "p384": ec.SECP384R1(), "p521": ec.SECP521R1()}
+    made: Any
+    if kind == "rsa":
+        made = rsa.generate_private_key(65537, 2048)
+    else:
+        made = Ed25519PrivateKey.generate() if kind == "ed25519" else ec.generate_private_key(curves[kind])
+    encryption = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    path = tmp_path / "key"
+    path.write_bytes(
+        made.private_bytes(serialization.Encoding.PEM, getattr(serialization.PrivateFormat, form), encryption)
+    )
+    monkeypatch.setenv("EXASOL_CI_SETUP_KEY_PASSPHRASE", passphrase.decode())
+
+    key = load(path)
+
+    public = made.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    assert base64.b64decode(public.split()[1]) == key.asbytes()
+    assert key.can_sign()
+
+
+def test_ecdsa_keys_are_read_one_like_the_other(tmp_path):
+    # Some of them come without padding, which depends on nothing that one sees.
+    path = tmp_path / "key"
+    for _ in range(30):
+        made = ec.generate_private_key(ec.SECP256R1())
+        path.write_bytes(
+            made.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+            )
+        )
+        assert load(path).can_sign()
+
+
+def test_a_key_of_a_curve_that_ssh_does_not_have_is_refused(tmp_path):
+    path = tmp_path / "key"
+    made = ec.generate_private_key(ec.SECP256K1())
+    path.write_bytes(
+        made.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+    with pytest.raises(SSHKeyUnusable, match="no private key of type"):
+        load(path)

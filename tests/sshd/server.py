@@ -1,0 +1,86 @@
+"""One `sshd` for a test: its own keys and settings, on a port of loopback."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+def key_pair(path: Path, kind: str, passphrase: str = "") -> Path:
+    path.parent.mkdir(exist_ok=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "", "-f", path], check=True)
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """`keys` are the private halves of those that are let in; `settings` are of sshd_config."""
+
+    def __init__(self, program: str, directory: Path, keys: Sequence[Path], settings: Mapping[str, str]) -> None:
+        self.port = free_port()
+        self.user = getpass.getuser()
+        self._program = program
+        self._directory = directory
+        self._settings = dict(settings)
+        self._process: subprocess.Popen[bytes] | None = None
+        directory.mkdir()
+        self._host_key = key_pair(directory / "host", self._settings.pop("host_key", "ed25519"))
+        publics = [key.with_name(f"{key.name}.pub").read_text(encoding="utf-8") for key in keys]
+        (directory / "authorized_keys").write_text("".join(publics), encoding="utf-8")
+
+    @property
+    def log(self) -> str:
+        return (self._directory / "log").read_text(encoding="utf-8")
+
+    def new_host_key(self) -> None:
+        """Become another machine."""
+        self.stop()
+        for path in (self._host_key, self._host_key.with_name("host.pub")):
+            path.unlink()
+        key_pair(self._host_key, "ed25519")
+        self.start()
+
+    def start(self) -> None:
+        """Start, and return when it listens."""
+        lines = {
+            "ListenAddress": f"127.0.0.1:{self.port}",
+            "HostKey": str(self._host_key),
+            "AuthorizedKeysFile": str(self._directory / "authorized_keys"),
+            "PidFile": "none",
+            "UsePAM": "no",
+            "StrictModes": "no",
+            "PasswordAuthentication": "no",
+            "PermitRootLogin": "prohibit-password",
+            **self._settings,
+        }
+        config = self._directory / "config"
+        config.write_text("".join(f"{name} {value}\n" for name, value in lines.items()), encoding="utf-8")
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen([self._program, "-D", "-e", "-f", str(config)], stderr=log)
+        for _ in range(200):
+            if self._process.poll() is not None:
+                break
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"sshd did not start: {self.log}")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=10)
+            self._process = None

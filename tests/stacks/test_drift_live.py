@@ -1,0 +1,186 @@
+"""Drift in the sandbox: what is changed through other APIs is seen, shown and brought back."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.errors import DeployFailed
+from exasol_ci_setup.stacks import drift, state
+from exasol_ci_setup.stacks.deploy import Outcome, deploy
+from exasol_ci_setup.stacks.model import ABSENT, PropertyChange, PropertyDrift, Request
+from exasol_ci_setup.templates import Template
+from tests.stacks.views import Shown
+
+pytestmark = pytest.mark.live
+
+GROUP = """
+Resources:
+  Group:
+    Type: AWS::EC2::SecurityGroup
+    Properties:
+      GroupDescription: web
+      SecurityGroupIngress:
+        - {IpProtocol: tcp, FromPort: 443, ToPort: 443, CidrIp: 10.0.0.0/8}
+        - {IpProtocol: tcp, FromPort: 80, ToPort: 80, CidrIp: 10.0.0.0/8, Description: plain}
+      SecurityGroupEgress:
+        - {IpProtocol: "-1", CidrIp: 0.0.0.0/0}
+        - {IpProtocol: "-1", CidrIpv6: "::/0"}
+"""
+SSH = {"CidrIp": "0.0.0.0/0", "FromPort": 22, "IpProtocol": "tcp", "ToPort": 22}
+HTTPS = {"CidrIp": "10.0.0.0/8", "FromPort": 443, "IpProtocol": "tcp", "ToPort": 443}
+
+
+def permission(port, *blocks):
+    ranges = [{"CidrIp": block} for block in blocks]
+    return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": ranges}
+
+
+def run(account, body=GROUP, *, plans=None):
+    cfn = account.client("cloudformation")
+    return deploy(
+        account,
+        Request("Web", Template("web.yaml", body), tags={"exasol-ci-setup:construct": "Test"}),
+        approve=lambda plan: (plans if plans is not None else []).append(plan) or True,
+        approve_recreation=lambda _stack: False,
+        view=lambda _title: Shown(),
+        clock=SystemClock(),
+        drift=lambda stack: drift.detect(cfn, stack, SystemClock()),
+    )
+
+
+def found_in(account):
+    cfn = account.client("cloudformation")
+    return drift.detect(cfn, state.get(cfn, "Web"), SystemClock())
+
+
+def group_id(account):
+    described = account.client("cloudformation").describe_stack_resource(StackName="Web", LogicalResourceId="Group")
+    return described["StackResourceDetail"]["PhysicalResourceId"]
+
+
+def rules(account):
+    (group,) = account.client("ec2").describe_security_groups(GroupIds=[group_id(account)])["SecurityGroups"]
+    return sorted(
+        (each.get("FromPort", -1), block.get("CidrIp", ""))
+        for each in group["IpPermissions"]
+        for block in each["IpRanges"]
+    )
+
+
+def test_a_group_that_nobody_touched_has_not_drifted(live):
+    run(live)
+
+    found = found_in(live)
+
+    assert not found
+    assert [(each.logical_id, each.status) for each in found.resources] == [("Group", "IN_SYNC")]
+
+
+def test_rules_that_are_added_and_taken_away_by_hand_are_seen_and_brought_back(live):
+    run(live)
+    ec2, group = live.client("ec2"), group_id(live)
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission(22, "0.0.0.0/0", "192.0.2.1/32")])
+    ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[permission(443, "10.0.0.0/8")])
+
+    (seen,) = found_in(live).drifted
+
+    assert PropertyDrift("SecurityGroupIngress.0", HTTPS, ABSENT) in seen.properties
+    assert PropertyDrift("SecurityGroupIngress.1", ABSENT, SSH) in seen.properties
+    plans: list[object] = []
+    result = run(live, plans=plans)
+    assert result.outcome is Outcome.DEPLOYED
+    assert PropertyChange("SecurityGroupIngress.1", SSH, ABSENT, "Never") in plans[0].changes[0].properties
+    # To open again what was closed by hand gives more access than there is.
+    assert [each.message for each in plans[0].broadenings] == ["security group Group lets 10.0.0.0/8 in on tcp 443"]
+    assert rules(live) == [(80, "10.0.0.0/8"), (443, "10.0.0.0/8")]
+    assert not found_in(live)
+    assert run(live).outcome is Outcome.UNCHANGED
+
+
+def test_drift_and_a_change_of_the_template_are_one_change_set(live):
+    run(live)
+    live.client("ec2").authorize_security_group_ingress(
+        GroupId=group_id(live), IpPermissions=[permission(22, "0.0.0.0/0")]
+    )
+
+    run(live, GROUP.replace("443", "8443"))
+
+    assert rules(live) == [(80, "10.0.0.0/8"), (8443, "10.0.0.0/8")]
+
+
+def test_a_group_that_is_gone_is_made_again(live):
+    run(live)
+    before = group_id(live)
+    live.client("ec2").delete_security_group(GroupId=before)
+
+    assert [each.status for each in found_in(live).drifted] == ["DELETED"]
+    run(live)
+
+    assert group_id(live) != before
+    assert rules(live) == [(80, "10.0.0.0/8"), (443, "10.0.0.0/8")]
+    assert not found_in(live)
+
+
+def test_a_failed_return_leaves_what_was_changed_as_it_was(live):
+    run(live)
+    live.client("ec2").authorize_security_group_ingress(
+        GroupId=group_id(live), IpPermissions=[permission(22, "0.0.0.0/0")]
+    )
+    taken = "  Taken: {Type: 'AWS::Logs::LogGroup', DependsOn: Group, Properties: {LogGroupName: taken}}\n"
+
+    def take_the_name(_plan):
+        live.client("logs").create_log_group(logGroupName="taken")
+        return True
+
+    cfn = live.client("cloudformation")
+    with pytest.raises(DeployFailed):
+        deploy(
+            live,
+            Request("Web", Template("web.yaml", GROUP + taken), tags={"exasol-ci-setup:construct": "Test"}),
+            approve=take_the_name,
+            approve_recreation=lambda _stack: False,
+            view=lambda _title: Shown(),
+            clock=SystemClock(),
+            drift=lambda stack: drift.detect(cfn, stack, SystemClock()),
+        )
+
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html: the actual state before.
+    assert (22, "0.0.0.0/0") in rules(live)
+
+
+def test_a_deployment_mode_that_there_is_not_and_one_for_a_new_stack_are_refused(live):
+    cfn = live.client("cloudformation")
+    wanted = {"StackName": "Web", "ChangeSetName": "x", "TemplateBody": GROUP}
+
+    with pytest.raises(cfn.exceptions.ClientError, match="enum value set"):
+        cfn.create_change_set(**wanted, DeploymentMode="OTHER")
+    with pytest.raises(cfn.exceptions.ClientError, match="REVERT_DRIFT"):
+        cfn.create_change_set(**wanted, ChangeSetType="CREATE", DeploymentMode="REVERT_DRIFT")
+
+
+def test_a_drift_aware_change_set_that_is_not_executed_changes_nothing(live):
+    run(live)
+    live.client("ec2").authorize_security_group_ingress(
+        GroupId=group_id(live), IpPermissions=[permission(22, "0.0.0.0/0")]
+    )
+    cfn = live.client("cloudformation")
+    cfn.create_change_set(
+        StackName="Web", ChangeSetName="look", TemplateBody=GROUP, ChangeSetType="UPDATE", DeploymentMode="REVERT_DRIFT"
+    )
+    described = cfn.describe_change_set(StackName="Web", ChangeSetName="look")
+
+    assert [each["ResourceChange"]["LogicalResourceId"] for each in described["Changes"]] == ["Group"]
+    cfn.delete_change_set(StackName="Web", ChangeSetName="look")
+    assert (22, "0.0.0.0/0") in rules(live)
+
+
+def test_a_resource_of_a_type_that_is_not_compared_is_told(live):
+    key = "  Key: {Type: 'AWS::KMS::Key', Properties: {KeyPolicy: {Version: '2012-10-17', Statement: []}}}\n"
+    run(live, GROUP + key)
+    cfn = live.client("cloudformation")
+    stack = state.get(cfn, "Web")
+
+    left = drift.unchecked(cfn, stack, found_in(live))
+
+    assert [(each.logical_id, each.status) for each in left] == [("Key", "NOT_CHECKED")]

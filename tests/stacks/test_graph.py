@@ -1,0 +1,237 @@
+"""Work that waits for other work."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exasol_ci_setup.errors import InputError, Interrupted, SetupError
+from exasol_ci_setup.stacks.graph import End, Ended, Node, backwards, order, run
+
+
+class Worker:
+    """Notes what starts and ends, how much is under way at once, and fails for some."""
+
+    def __init__(self, *failing: str, gate: threading.Event | None = None) -> None:
+        self.log: list[tuple[str, str]] = []
+        self.most = 0
+        self._running = 0
+        self._failing = failing
+        self._lock = threading.Lock()
+        self._gate = gate
+
+    def __call__(self, name: str) -> End:
+        with self._lock:
+            self.log.append(("start", name))
+            self._running += 1
+            self.most = max(self.most, self._running)
+        if self._gate is not None:
+            assert self._gate.wait(30)
+        with self._lock:
+            self._running -= 1
+            self.log.append(("end", name))
+        if name in self._failing:
+            raise SetupError(f"{name} did not work")
+        return End.DONE
+
+    @property
+    def started(self) -> list[str]:
+        return [name for what, name in self.log if what == "start"]
+
+
+def diamonds(count: int = 20) -> list[Node]:
+    """One at the top, one at the bottom, and between them layers of three that each need all of the layer above."""
+    layers = [["top"]]
+    left = count - 2
+    while left:
+        size = min(3, left)
+        layers.append([f"{len(layers)}-{at}" for at in range(size)])
+        left -= size
+    layers.append(["bottom"])
+    nodes = [Node("top")]
+    for above, layer in itertools.pairwise(layers):
+        nodes += [Node(name, tuple(above)) for name in layer]
+    return nodes
+
+
+def ends(results: list[Ended]) -> dict[str, str]:
+    return {result.name: result.end.value for result in results}
+
+
+def test_twenty_in_a_diamond_each_run_once_after_all_that_they_need():
+    nodes = diamonds()
+    worker = Worker()
+
+    results = run(reversed(nodes), worker)
+
+    assert len(nodes) == 20
+    assert sorted(worker.started) == sorted(node.name for node in nodes)
+    assert set(ends(results).values()) == {"done"}
+    for node in nodes:
+        for need in node.needs:
+            assert worker.log.index(("end", need)) < worker.log.index(("start", node.name))
+
+
+def test_what_needs_nothing_of_each_other_is_under_way_at_once():
+    together = threading.Barrier(3, timeout=30)
+
+    def meet(_name: str) -> End:
+        together.wait()
+        return End.DONE
+
+    results = run([Node("a"), Node("b"), Node("c")], meet)
+
+    assert set(ends(results).values()) == {"done"}
+
+
+def test_there_are_no_levels_a_node_waits_for_its_own_needs_only():
+    below_the_quick_one = threading.Event()
+
+    def work(name: str) -> End:
+        if name == "slow":
+            assert below_the_quick_one.wait(30)
+        if name == "below-quick":
+            below_the_quick_one.set()
+        return End.DONE
+
+    results = run([Node("slow"), Node("quick"), Node("below-quick", ("quick",))], work)
+
+    assert ends(results) == {"slow": "done", "quick": "done", "below-quick": "done"}
+
+
+def test_no_more_than_asked_for_is_under_way_at_once():
+    worker = Worker()
+
+    run([Node(str(number)) for number in range(30)], worker, concurrency=3)
+
+    assert worker.most <= 3
+
+
+def test_a_failure_skips_what_needs_it_and_nothing_else():
+    nodes = [Node("a"), Node("b"), Node("on-a", ("a",)), Node("on-both", ("on-a", "b")), Node("on-b", ("b",))]
+    told: list[str] = []
+
+    results = run(nodes, Worker("a"), ended=lambda end: told.append(end.name))
+
+    assert ends(results) == {"a": "failed", "b": "done", "on-a": "skipped", "on-both": "skipped", "on-b": "done"}
+    by_name = {result.name: result for result in results}
+    assert str(by_name["a"].error) == "a did not work"
+    assert by_name["on-both"].because == ("a",)
+    assert sorted(told) == sorted(node.name for node in nodes)
+
+
+def test_a_node_with_nothing_to_do_lets_others_go_on():
+    results = run([Node("a"), Node("b", ("a",))], lambda name: End.UNCHANGED if name == "a" else End.DONE)
+
+    assert ends(results) == {"a": "unchanged", "b": "done"}
+
+
+def test_a_mistake_in_the_program_is_raised_as_it_is():
+    def work(_name: str) -> End:
+        raise ZeroDivisionError("oh")
+
+    with pytest.raises(ZeroDivisionError, match="oh"):
+        run([Node("a"), Node("b", ("a",))], work)
+
+
+def test_a_cycle_is_spelled_out_and_nothing_starts():
+    worker = Worker()
+
+    with pytest.raises(InputError, match="a cycle: b → c → d → b"):
+        run([Node("a", ("b",)), Node("b", ("c",)), Node("c", ("d",)), Node("d", ("b",))], worker)
+
+    assert worker.log == []
+
+
+def test_one_that_needs_itself_is_a_cycle():
+    with pytest.raises(InputError, match="a cycle: a → a"):
+        order([Node("a", ("a",))])
+
+
+def test_two_of_one_name_are_refused():
+    with pytest.raises(InputError, match="two of the name 'a'"):
+        order([Node("a"), Node("a")])
+
+
+def test_a_need_that_is_not_there_is_named():
+    with pytest.raises(InputError, match="'a' needs 'b', which there is not"):
+        order([Node("a", ("b",))])
+
+
+def test_a_chain_longer_than_pythons_stack_is_ordered():
+    nodes = [Node(str(number), (str(number + 1),)) for number in range(3000)] + [Node("3000")]
+
+    assert [node.name for node in order(nodes)] == [str(number) for number in range(3000, -1, -1)]
+
+
+def test_backwards_takes_down_what_was_put_up():
+    nodes = order([Node("cluster", ("registry", "vpc")), Node("registry"), Node("vpc")])
+
+    assert [node.name for node in order(backwards(nodes))] == ["cluster", "vpc", "registry"]
+
+
+def test_ctrl_c_starts_nothing_new_and_waits_for_what_is_under_way(monkeypatch):
+    told = threading.Event()
+
+    def work(name: str) -> End:
+        assert told.wait(30)
+        raise Interrupted(f"stopped looking on at {name}")
+
+    # The first wait of the thread that follows the work is where a real Ctrl-C arrives.
+    class Pressed:
+        def __init__(self) -> None:
+            self.queue: list[object] = []
+            self.inner = threading.Semaphore(0)
+            self.pressed = False
+
+        def put(self, thing: object) -> None:
+            self.queue.append(thing)
+            self.inner.release()
+
+        def get(self) -> object:
+            if not self.pressed:
+                self.pressed = True
+                raise KeyboardInterrupt
+            assert self.inner.acquire(timeout=30)
+            return self.queue.pop(0)
+
+    monkeypatch.setattr("exasol_ci_setup.stacks.graph.SimpleQueue", Pressed)
+
+    results = run([Node("a"), Node("b", ("a",)), Node("c")], work, concurrency=1, interrupt=told.set)
+
+    assert ends(results) == {"a": "failed", "b": "skipped", "c": "skipped"}
+    assert all(isinstance(result.error, Interrupted) for result in results)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[Node]:
+    count = draw(st.integers(0, 14))
+    nodes = [
+        Node(str(at), tuple(str(need) for need in draw(st.sets(st.integers(0, at - 1), max_size=4))) if at else ())
+        for at in range(count)
+    ]
+    return draw(st.permutations(nodes))
+
+
+@settings(max_examples=60, deadline=None)
+@given(nodes=graphs(), failing=st.sets(st.integers(0, 13), max_size=3), concurrency=st.integers(1, 5))
+def test_in_any_graph_what_is_skipped_is_what_needs_a_failure_and_the_rest_is_done_once(nodes, failing, concurrency):
+    names = {str(number) for number in failing}
+    worker = Worker(*names)
+
+    results = run(nodes, worker, concurrency=concurrency)
+
+    expected: dict[str, str] = {}
+    for node in order(nodes):
+        stopped = any(expected[need] != "done" for need in node.needs)
+        expected[node.name] = "skipped" if stopped else "failed" if node.name in names else "done"
+    assert ends(results) == expected
+    assert sorted(worker.started) == sorted(name for name, end in expected.items() if end != "skipped")
+    for node in nodes:
+        for need in node.needs:
+            if ("start", node.name) in worker.log:
+                assert worker.log.index(("end", need)) < worker.log.index(("start", node.name))

@@ -1,0 +1,71 @@
+"""Emptying an ECR repository, by answers that the sandbox does not give."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup.errors import AccessDenied, StackError
+from exasol_ci_setup.stacks.delete import Resource, empty_repository, repositories
+from tests.answers import AwsError
+
+
+def images(*digests: str) -> list[dict[str, str]]:
+    return [{"imageDigest": f"sha256:{digest * 64}"} for digest in digests]
+
+
+def test_only_repositories_that_exist_are_emptied():
+    there = Resource("A", "team/a", "AWS::ECR::Repository", "CREATE_COMPLETE")
+    others = [Resource("B", "", "AWS::ECR::Repository", "CREATE_FAILED"), Resource("C", "c", "AWS::S3::Bucket", "X")]
+
+    assert repositories([there, *others]) == [there]
+
+
+def test_an_image_that_another_one_names_goes_in_the_next_round(answers):
+    listed = [{"imageIds": [*images("a", "b"), {**images("a")[0], "imageTag": "one"}]}, {"imageIds": images("b")}]
+    answers.on("ecr", "ListImages", [*listed, {"imageIds": []}])
+    refused = {
+        "imageId": images("b")[0],
+        "failureCode": "ImageReferencedByManifestList",
+        "failureReason": "it is referenced",
+    }
+    answers.on(
+        "ecr",
+        "BatchDeleteImage",
+        [{"imageIds": images("a"), "failures": [refused]}, {"imageIds": images("b"), "failures": []}],
+    )
+
+    assert empty_repository(answers.account.client("ecr"), "team/a") == 2
+    deleted = [call.params["imageIds"] for call in answers.calls if call.operation == "BatchDeleteImage"]
+    assert deleted == [images("a", "b"), images("b")]
+
+
+def test_many_images_go_a_hundred_at_a_time(answers):
+    digests = [{"imageDigest": f"sha256:{number:064x}"} for number in range(150)]
+    answers.on("ecr", "ListImages", [{"imageIds": digests}, {"imageIds": []}])
+    answers.on("ecr", "BatchDeleteImage", lambda params: {"imageIds": params["imageIds"], "failures": []})
+
+    assert empty_repository(answers.account.client("ecr"), "team/a") == 150
+    sizes = [len(call.params["imageIds"]) for call in answers.calls if call.operation == "BatchDeleteImage"]
+    assert sizes == [100, 50]
+
+
+def test_a_repository_that_cannot_be_emptied_says_why(answers):
+    answers.on("ecr", "ListImages", {"imageIds": images("a")})
+    refused = {"imageId": images("a")[0], "failureCode": "KmsError", "failureReason": "the key is gone"}
+    answers.on("ecr", "BatchDeleteImage", {"imageIds": [], "failures": [refused]})
+
+    with pytest.raises(StackError, match="repository team/a could not be emptied: the key is gone"):
+        empty_repository(answers.account.client("ecr"), "team/a")
+
+
+def test_a_repository_that_is_gone_is_empty(answers):
+    answers.on("ecr", "ListImages", AwsError("RepositoryNotFoundException", "no"))
+
+    assert empty_repository(answers.account.client("ecr"), "team/a") == 0
+
+
+def test_any_other_refusal_is_told(answers):
+    answers.on("ecr", "ListImages", AwsError("AccessDeniedException", "no"))
+
+    with pytest.raises(AccessDenied):
+        empty_repository(answers.account.client("ecr"), "team/a")

@@ -1,0 +1,115 @@
+"""One construct of each kind that a program is made of, for the tests of their templates."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.constructs import (
+    Asset,
+    BuildkitBuilder,
+    Cluster,
+    Container,
+    ContainerBuilder,
+    Egress,
+    GitHubRepo,
+    Ingress,
+    Instance,
+    PortMappings,
+    Registry,
+    Scope,
+    ScopedConstruct,
+    SecurityGroup,
+    Service,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:db-a1B2c3"
+ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop/api"
+SCOPE = Scope(region="eu-central-1", name="shop")
+PUBLIC_KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0 " + bytes(range(32))).decode()
+
+REGISTRY = Registry(scope=SCOPE, name="images")
+IMMUTABLE = Registry(scope=SCOPE, name="images", mutable_tags=(), untagged_retention_in_days=3)
+ASSET = Asset(
+    scope=SCOPE, name="source", source=GitHubRepo(scope=SCOPE, name="repo", repo="exasol/shop", branch="main")
+)
+BUILDER = ContainerBuilder(
+    name="build", asset=ASSET, builder=BuildkitBuilder(scope=SCOPE, name="buildkit"), registry=REGISTRY
+)
+GROUP = SecurityGroup(
+    scope=SCOPE,
+    name="office",
+    ingresses=(
+        Ingress(from_port=443, to_port=443, protocol="tcp", cidr_ip=("10.0.0.0/8", "2001:db8::/32")),
+        Ingress(from_port=-1, to_port=-1, protocol="icmp", cidr_ip=("10.0.0.0/8",)),
+    ),
+)
+CLOSED = SecurityGroup(scope=SCOPE, name="closed", egresses=())
+NARROW = SecurityGroup(
+    scope=SCOPE,
+    name="narrow",
+    egresses=(Egress(from_port=0, to_port=0, protocol="-1", cidr_ip=("10.0.0.0/8",)),),
+)
+CLUSTER = Cluster(
+    name="services",
+    services=(Service(name="web", container=Container(source=REGISTRY, tag="latest")),),
+)
+MANY = Cluster(
+    name="services",
+    services=(
+        Service(
+            name="web",
+            container=Container(
+                source=REGISTRY,
+                tag="sha256:" + "0" * 64,
+                start_command="serve --greeting 'hello there'",
+                port_mappings=(PortMappings(container_port=80, host_port=80), PortMappings(container_port=443)),
+            ),
+            env_vars={"MODE": "live", "EMPTY": ""},
+            secrets={"PASSWORD": SECRET},
+            cpu=1024,
+            memory=3072,
+            count=3,
+        ),
+        Service(name="job-runner", container=Container(source=ECR, tag="1.0")),
+        Service(name="proxy", container=Container(source="public.ecr.aws/nginx/nginx", tag="1.27")),
+    ),
+    security_groups=(GROUP, "sg-0123456789abcdef0"),
+    public_ip=False,
+    log_retention_in_days=90,
+)
+
+
+def instances(folder: Path) -> dict[str, Instance]:
+    """Instances whose key is in `folder`, by the names of their golden files."""
+    (folder / "key.pub").write_text(f"{PUBLIC_KEY} somebody@home\n", encoding="utf-8")
+    key = str(folder / "key")
+    return {
+        "instance.yaml": Instance(scope=SCOPE, name="box", instance_type="t3.micro", path_to_key=key),
+        "instance_many_options.yaml": Instance(
+            scope=SCOPE,
+            name="box",
+            instance_type="t4g.large",
+            path_to_key=key,
+            security_groups=(GROUP, "sg-0123456789abcdef0"),
+            ssh=True,
+            ssh_cidr="2001:db8::/32",
+            disk_in_gib=100,
+        ),
+    }
+
+
+GOLDEN: dict[str, ScopedConstruct] = {
+    "registry.yaml": REGISTRY,
+    "registry_immutable.yaml": IMMUTABLE,
+    "asset_bucket.yaml": ASSET,
+    "container_builder.yaml": BUILDER,
+    "security_group.yaml": GROUP,
+    "security_group_closed.yaml": CLOSED,
+    "security_group_narrow.yaml": NARROW,
+    "cluster.yaml": CLUSTER,
+    "cluster_many_options.yaml": MANY,
+}

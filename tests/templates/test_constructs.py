@@ -1,0 +1,378 @@
+"""The templates of the constructs that programs are made of: as a person reads them, and the promises that they keep."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exasol_ci_setup.constructs import (
+    Cluster,
+    Container,
+    Ingress,
+    PortMappings,
+    Registry,
+    Scope,
+    ScopedConstruct,
+    SecurityGroup,
+    Service,
+)
+from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.lint import lint
+from exasol_ci_setup.templates import capabilities, logical_id, parse, render
+from tests.templates import samples
+from tests.templates.test_structure import TEXT, leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+REGIONS = ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"]
+INSTANCES = ["instance.yaml", "instance_many_options.yaml"]
+ALL = [*samples.GOLDEN, *INSTANCES]
+
+
+@pytest.fixture
+def construct(request: pytest.FixtureRequest, tmp_path: Path) -> ScopedConstruct:
+    return {**samples.GOLDEN, **samples.instances(tmp_path)}[request.param]
+
+
+of_each = pytest.mark.parametrize("construct", ALL, indirect=True)
+
+
+@pytest.mark.parametrize(("construct", "name"), [(name, name) for name in ALL], indirect=["construct"], ids=ALL)
+def test_the_template_reads_as_agreed(construct: ScopedConstruct, name: str, golden: Callable[[str, str], None]):
+    golden(name, render(construct).body)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+@of_each
+def test_the_linter_finds_nothing_at_all(construct: ScopedConstruct, region: str):
+    assert lint(render(construct), region) == []
+
+
+@of_each
+def test_a_template_reads_well(construct: ScopedConstruct):
+    body = render(construct).body
+    assert body.isascii()
+    assert body.endswith("\n")
+    assert not body.endswith("\n\n")
+    assert "\n\n\n" not in body
+    assert not any(line != line.rstrip() for line in body.splitlines())
+    assert "made by exasol-ci-setup deploy-" in body.splitlines()[1]
+
+
+@of_each
+def test_each_parameter_is_given_by_the_network_by_name_or_by_another_construct(construct: ScopedConstruct):
+    parameters = parse(render(construct).body).get("Parameters", {})
+    without_default = {name for name, declared in parameters.items() if "Default" not in declared}
+    assert without_default == {*construct.network_parameters, *construct.given, *construct.inputs}
+
+
+@of_each
+def test_what_others_take_of_a_construct_is_an_output_of_its_template(construct: ScopedConstruct):
+    for other, output in construct.inputs.values():
+        assert output in parse(render(other).body)["Outputs"]
+
+
+def resources(construct: ScopedConstruct) -> dict[str, Any]:
+    found: dict[str, Any] = parse(render(construct).body)["Resources"]
+    return found
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for policy in role.get("Properties", {}).get("Policies", ()):
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+@of_each
+def test_no_role_has_an_action_by_wildcard_and_a_resource_only_where_aws_knows_none(construct: ScopedConstruct):
+    for resource in resources(construct).values():
+        for statement in statements(resource):
+            assert statement["Effect"] == "Allow"
+            assert "*" not in "".join(listed(statement["Action"]))
+            if listed(statement["Action"]) != ["ecr:GetAuthorizationToken"]:
+                assert "*" not in json.dumps(statement["Resource"]).replace("${BucketName}/*", "")
+
+
+@of_each
+def test_only_the_service_and_for_this_account_may_take_a_role(construct: ScopedConstruct):
+    for resource in resources(construct).values():
+        if resource["Type"] == "AWS::IAM::Role":
+            (statement,) = resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+            assert list(statement["Principal"]) == ["Service"]
+            assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("registry.yaml", {"Repository"}),
+        ("asset_bucket.yaml", {"Bucket", "BucketPolicy"}),
+        ("container_builder.yaml", {"LogGroup", "Role", "Project"}),
+        ("security_group.yaml", {"SecurityGroup"}),
+        (
+            "cluster.yaml",
+            {
+                *("Cluster", "SecurityGroup", "WebLogGroup", "WebExecutionRole", "WebTaskRole", "WebTaskDefinition"),
+                "WebService",
+            },
+        ),
+    ],
+)
+def test_logical_ids_are_fixed(name: str, expected: set[str]):
+    assert set(resources(samples.GOLDEN[name])) == expected
+
+
+def test_a_registry_scans_and_keeps_tags_at_their_image_but_for_those_that_move():
+    repository = resources(samples.REGISTRY)["Repository"]["Properties"]
+    assert repository["RepositoryName"] == "shop/images"
+    assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
+    assert repository["ImageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
+    assert [
+        each["ImageTagMutabilityExclusionFilterValue"] for each in repository["ImageTagMutabilityExclusionFilters"]
+    ] == ["latest"]
+    strict = resources(samples.IMMUTABLE)["Repository"]["Properties"]
+    assert strict["ImageTagMutability"] == "IMMUTABLE"
+    (rule,) = json.loads(strict["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+    assert rule["selection"]["tagStatus"] == "untagged"
+    assert rule["selection"]["countNumber"] == 3
+
+
+def test_the_bucket_is_closed_versioned_encrypted_and_reached_over_tls_only():
+    found = resources(samples.ASSET)
+    bucket = found["Bucket"]["Properties"]
+    assert list(bucket["PublicAccessBlockConfiguration"].values()) == [True] * 4
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms"}
+    (statement,) = found["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_a_build_may_read_the_bucket_push_to_the_one_repository_and_write_its_log():
+    allowed = {
+        action: statement["Resource"]
+        for statement in statements(resources(samples.BUILDER)["Role"])
+        for action in listed(statement["Action"])
+    }
+    repository = {"Fn::Sub": "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/${RepositoryName}"}
+    log_group = {"Fn::GetAtt": ["LogGroup", "Arn"]}
+    assert allowed == {
+        "logs:CreateLogStream": log_group,
+        "logs:PutLogEvents": log_group,
+        "s3:GetObject": {"Fn::Sub": "arn:${AWS::Partition}:s3:::${BucketName}/*"},
+        "ecr:GetAuthorizationToken": "*",
+        **{
+            f"ecr:{verb}": repository
+            for verb in (
+                *("BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "GetDownloadUrlForLayer"),
+                *("InitiateLayerUpload", "PutImage", "UploadLayerPart"),
+            )
+        },
+    }
+
+
+def test_a_build_is_a_buildspec_whose_variables_the_project_knows():
+    project = resources(samples.BUILDER)["Project"]["Properties"]
+    spec = yaml.safe_load(project["Source"]["BuildSpec"])
+    commands = "\n".join(command for phase in spec["phases"].values() for command in phase["commands"])
+    used = set(re.findall(r"\$\{?([A-Z_]+)", commands)) - {"CODEBUILD_BUILD_SUCCEEDING"}
+    known = {each["Name"] for each in project["Environment"]["EnvironmentVariables"]}
+    assert used == known - {"DOCKER_BUILDKIT"}
+    assert all(isinstance(command, str) for phase in spec["phases"].values() for command in phase["commands"])
+    pushes = [line for line in commands.splitlines() if "docker push" in line]
+    assert pushes[-1].endswith('$REPOSITORY_URI:$CONTENT_HASH"')
+
+
+def test_a_service_starts_with_its_image_secrets_and_log_and_nothing_else():
+    found = resources(samples.MANY)
+    allowed = {
+        action: statement["Resource"]
+        for statement in statements(found["WebExecutionRole"])
+        for action in listed(statement["Action"])
+    }
+    pulled = {
+        "Fn::Sub": [
+            "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/${Name}",
+            {"Name": {"Ref": "RepositoryName1"}},
+        ]
+    }
+    log_group = {"Fn::GetAtt": ["WebLogGroup", "Arn"]}
+    assert allowed == {
+        "logs:CreateLogStream": log_group,
+        "logs:PutLogEvents": log_group,
+        "ecr:GetAuthorizationToken": "*",
+        "ecr:BatchCheckLayerAvailability": pulled,
+        "ecr:BatchGetImage": pulled,
+        "ecr:GetDownloadUrlForLayer": pulled,
+        "secretsmanager:GetSecretValue": [samples.SECRET],
+    }
+    assert "Policies" not in found["WebTaskRole"]["Properties"]
+
+
+def test_an_image_of_ecr_that_is_given_by_name_may_be_pulled_and_one_from_elsewhere_needs_nothing():
+    found = resources(samples.MANY)
+    (pull,) = [each for each in statements(found["JobRunnerExecutionRole"]) if each["Sid"] == "PullImage"]
+    assert pull["Resource"] == {
+        "Fn::Sub": [
+            "arn:${AWS::Partition}:${Repository}",
+            {"Repository": "ecr:eu-central-1:123456789012:repository/shop/api"},
+        ]
+    }
+    assert [each["Sid"] for each in statements(found["ProxyExecutionRole"])] == ["WriteLogs"]
+
+
+def test_a_task_runs_what_was_asked_for():
+    task = resources(samples.MANY)["WebTaskDefinition"]["Properties"]
+    (container,) = task["ContainerDefinitions"]
+    assert (task["Cpu"], task["Memory"]) == ("1024", "3072")
+    assert container["Image"]["Fn::Sub"][1]["Tag"] == "@sha256:" + "0" * 64
+    assert container["Command"] == ["serve", "--greeting", "hello there"]
+    assert [each["ContainerPort"] for each in container["PortMappings"]] == [80, 443]
+    assert container["Environment"] == [{"Name": "MODE", "Value": "live"}, {"Name": "EMPTY", "Value": ""}]
+    assert container["Secrets"] == [{"Name": "PASSWORD", "ValueFrom": samples.SECRET}]
+
+
+def test_a_service_takes_a_release_back_whose_tasks_do_not_start():
+    service = resources(samples.CLUSTER)["WebService"]["Properties"]
+    assert service["DeploymentConfiguration"]["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+    assert service["NetworkConfiguration"]["AwsvpcConfiguration"] == {
+        "AssignPublicIp": "ENABLED",
+        "Subnets": {"Ref": "SubnetIds"},
+        "SecurityGroups": [{"Fn::GetAtt": ["SecurityGroup", "GroupId"]}],
+    }
+
+
+def test_nothing_may_come_in_to_a_cluster_but_through_the_groups_that_are_given():
+    found = resources(samples.MANY)
+    assert "SecurityGroupIngress" not in found["SecurityGroup"]["Properties"]
+    network = found["WebService"]["Properties"]["NetworkConfiguration"]["AwsvpcConfiguration"]
+    assert network["AssignPublicIp"] == "DISABLED"
+    assert network["SecurityGroups"][1:] == [{"Ref": "SecurityGroup1"}, {"Ref": "SecurityGroup2"}]
+
+
+def test_a_rule_for_several_blocks_is_one_for_each_of_its_sort():
+    rules = resources(samples.GROUP)["SecurityGroup"]["Properties"]["SecurityGroupIngress"]
+    assert [(rule.get("CidrIp"), rule.get("CidrIpv6"), rule["FromPort"]) for rule in rules] == [
+        ("10.0.0.0/8", None, 443),
+        (None, "2001:db8::/32", 443),
+        ("10.0.0.0/8", None, -1),
+    ]
+
+
+def test_what_may_go_out_is_everything_or_what_is_listed_or_nothing():
+    def outgoing(construct: SecurityGroup) -> list[str]:
+        rules = resources(construct)["SecurityGroup"]["Properties"]["SecurityGroupEgress"]
+        return [rule.get("CidrIp") or rule["CidrIpv6"] for rule in rules]
+
+    assert outgoing(samples.GROUP) == ["0.0.0.0/0", "::/0"]
+    assert outgoing(samples.NARROW) == ["10.0.0.0/8"]
+    assert outgoing(samples.CLOSED) == ["127.0.0.1/32"]
+
+
+def test_an_instance_without_groups_gets_one_that_lets_nothing_in(tmp_path: Path):
+    found = resources(samples.instances(tmp_path)["instance.yaml"])
+    assert "SecurityGroupIngress" not in found["SecurityGroup"]["Properties"]
+    (interface,) = found["Instance"]["Properties"]["NetworkInterfaces"]
+    assert interface["AssociatePublicIpAddress"] is True
+    assert interface["GroupSet"] == [{"Fn::GetAtt": ["SecurityGroup", "GroupId"]}]
+
+
+def test_ssh_is_let_in_by_a_group_of_the_instances_own_from_the_given_block_alone(tmp_path: Path):
+    found = resources(samples.instances(tmp_path)["instance_many_options.yaml"])
+    (rule,) = found["SecurityGroup"]["Properties"]["SecurityGroupIngress"]
+    assert (rule["CidrIpv6"], rule["FromPort"], rule["ToPort"]) == ("2001:db8::/32", 22, 22)
+    (interface,) = found["Instance"]["Properties"]["NetworkInterfaces"]
+    assert len(interface["GroupSet"]) == 3
+
+
+def test_an_instance_has_an_encrypted_disk_asks_for_session_tokens_and_knows_the_key_without_its_comment(
+    tmp_path: Path,
+):
+    found = resources(samples.instances(tmp_path)["instance.yaml"])
+    machine = found["Instance"]["Properties"]
+    assert machine["MetadataOptions"] == {"HttpTokens": "required"}
+    assert machine["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
+    assert found["KeyPair"]["Properties"]["PublicKeyMaterial"] == samples.PUBLIC_KEY
+
+
+def test_the_capability_for_iam_is_asked_for_only_where_there_are_roles(tmp_path: Path):
+    def of(construct: ScopedConstruct) -> tuple[str, ...]:
+        return capabilities(parse(render(construct).body))
+
+    assert of(samples.BUILDER) == of(samples.MANY) == ("CAPABILITY_IAM",)
+    assert of(samples.REGISTRY) == of(samples.ASSET) == of(samples.GROUP) == ()
+    assert of(samples.instances(tmp_path)["instance.yaml"]) == ()
+
+
+# --- Nothing that a user types can change the structure of a template -------------------------------------------------
+
+MARK = "Marked"
+
+
+def group(text: str) -> SecurityGroup:
+    rule = Ingress.model_construct(from_port=1, to_port=2, protocol=text, cidr_ip=(f"{text}/8",))
+    return SecurityGroup.model_construct(name=text, ingresses=(rule,), egresses=None)
+
+
+def cluster(text: str) -> Cluster:
+    container = Container.model_construct(
+        source=f"nginx{text}", tag=text, port_mappings=(PortMappings(container_port=80),)
+    )
+    service = Service.model_construct(
+        name="web", container=container, env_vars={text: text}, secrets={text: text}, cpu=256, memory=512, count=1
+    )
+    return Cluster.model_construct(
+        name=text, stack=text, services=(service,), security_groups=(), public_ip=True, log_retention_in_days=1
+    )
+
+
+def registry(text: str) -> Registry:
+    scope = Scope.model_construct(name=text, region="eu-central-1")
+    return Registry.model_construct(scope=scope, name=text, mutable_tags=(text,), untagged_retention_in_days=1)
+
+
+def commanded(text: str) -> Cluster:
+    container = Container.model_construct(source="nginx", tag="1", start_command=shlex.quote(text), port_mappings=())
+    service = Service(name="web", container=Container(source="nginx", tag="1"))
+    return Cluster(name="a", services=(service.model_copy(update={"container": container}),))
+
+
+def shape(construct: ScopedConstruct) -> list[tuple[tuple[object, ...], type]]:
+    return [(path, kind) for path, kind, _ in leaves(parse(render(construct).body))]
+
+
+@pytest.mark.parametrize("make", [group, cluster, registry, commanded])
+@given(text=TEXT)
+@settings(deadline=None, max_examples=60)
+def test_text_that_passed_no_check_is_refused_or_stays_one_scalar(make: Callable[[str], ScopedConstruct], text: str):
+    # An address with a colon is the other sort, with the name of its property.
+    text = text.replace(":", "")
+    try:
+        found = shape(make(text))
+    except InputError:
+        assert "{{resolve" in text or any("\ud800" <= character <= "\udfff" for character in text)
+        return
+    assert found == shape(make(MARK))
+
+
+@given(text=st.text())
+def test_a_name_of_a_resource_is_letters_and_digits_or_refused(text: str):
+    try:
+        written = logical_id(text)
+    except InputError:
+        assert not re.fullmatch("[A-Za-z][A-Za-z0-9]*", text) or len(text) > 255
+        return
+    assert re.fullmatch("[A-Za-z][A-Za-z0-9]*", written)

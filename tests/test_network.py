@@ -1,0 +1,81 @@
+"""Which VPC and subnets a stack goes into."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exasol_ci_setup import network
+from exasol_ci_setup.constructs import Cluster, Container, Instance, Registry, Scope, SecurityGroup, Service
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from tests.answers import Answers
+
+VPC, OTHER = "vpc-11111111", "vpc-22222222"
+FIRST, SECOND = "subnet-11111111", "subnet-22222222"
+GROUP = SecurityGroup(name="group")
+CLUSTER = Cluster(name="cluster", services=(Service(name="web", container=Container(source="nginx", tag="1")),))
+INSTANCE = Instance(name="box", instance_type="t3.micro", path_to_key="key")
+
+
+def default_vpc(answers: Answers) -> None:
+    answers.on("ec2", "DescribeVpcs", {"Vpcs": [{"VpcId": VPC}]})
+
+
+def subnets(answers: Answers, *found: tuple[str, str, str]) -> None:
+    listed = [{"SubnetId": subnet, "AvailabilityZone": zone, "VpcId": vpc} for subnet, zone, vpc in found]
+    answers.on("ec2", "DescribeSubnets", {"Subnets": listed})
+
+
+def test_what_is_in_no_vpc_asks_nothing(answers: Answers):
+    assert network.find(answers.account, Registry(name="images")) == {}
+    assert answers.names() == []
+
+
+def test_what_is_given_is_not_asked_for(answers: Answers):
+    scope = Scope(region="eu-central-1", name="a", vpc_id=VPC, subnet_ids=(SECOND, FIRST))
+    found = network.find(answers.account, CLUSTER.model_copy(update={"scope": scope}))
+    assert found == {"VpcId": VPC, "SubnetIds": f"{SECOND},{FIRST}"}
+    assert network.find(answers.account, GROUP.model_copy(update={"vpc_id": OTHER})) == {"VpcId": OTHER}
+    assert answers.names() == []
+
+
+def test_the_default_subnets_come_in_the_order_of_their_zones(answers: Answers):
+    default_vpc(answers)
+    subnets(answers, (SECOND, "eu-central-1b", VPC), (FIRST, "eu-central-1a", VPC))
+    assert network.find(answers.account, CLUSTER) == {"VpcId": VPC, "SubnetIds": f"{FIRST},{SECOND}"}
+    assert network.find(answers.account, INSTANCE) == {"VpcId": VPC, "SubnetId": FIRST}
+    assert network.find(answers.account, GROUP) == {"VpcId": VPC}
+
+
+def test_the_vpc_follows_from_the_subnets(answers: Answers):
+    subnets(answers, (FIRST, "eu-central-1a", OTHER))
+    found = network.find(answers.account, INSTANCE.model_copy(update={"subnet_ids": (FIRST,)}))
+    assert found == {"VpcId": OTHER, "SubnetId": FIRST}
+
+
+def test_subnets_of_two_vpcs_are_refused(answers: Answers):
+    subnets(answers, (FIRST, "eu-central-1a", VPC), (SECOND, "eu-central-1a", OTHER))
+    with pytest.raises(InputError, match=f"are not of one VPC: {VPC}, {OTHER}"):
+        network.find(answers.account, CLUSTER.model_copy(update={"subnet_ids": (FIRST, SECOND)}))
+
+
+def test_a_vpc_without_subnets_is_refused(answers: Answers):
+    with pytest.raises(InputError, match=f"Cluster 'cluster' needs subnets of VPC {VPC}"):
+        network.find(answers.account, CLUSTER.model_copy(update={"vpc_id": VPC}))
+
+
+def test_a_region_without_a_default_vpc_is_told_with_what_to_give(answers: Answers):
+    answers.on("ec2", "DescribeVpcs", {"Vpcs": []})
+    with pytest.raises(InputError, match="there is no default VPC in") as caught:
+        network.find(answers.account, GROUP)
+    assert "--vpc-id" in caught.value.hint
+
+
+def test_a_default_vpc_whose_subnets_were_deleted_is_told(answers: Answers):
+    default_vpc(answers)
+    subnets(answers)
+    with pytest.raises(InputError, match=rf"VPC {VPC}, the default one in .* has no default subnets"):
+        network.find(answers.account, CLUSTER)

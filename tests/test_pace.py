@@ -1,0 +1,55 @@
+"""The budget of requests that stacks of one account and region share."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exasol_ci_setup.pace import Bucket, Budgets
+from exasol_ci_setup.roles import assume
+from tests.answers import VirtualClock
+
+
+def test_a_burst_goes_at_once_and_then_the_rate_rules(clock):
+    bucket = Bucket(clock, rate=10, burst=5)
+    times = []
+    for _ in range(8):
+        bucket.take()
+        times.append(round(clock.elapsed, 3))
+
+    assert times == [0, 0, 0, 0, 0, 0.1, 0.2, 0.3]
+
+
+@settings(max_examples=50)
+@given(pauses=st.lists(st.floats(0, 3), max_size=60), rate=st.floats(0.5, 20), burst=st.integers(1, 10))
+def test_in_any_stretch_of_time_no_more_goes_than_burst_and_rate_allow(pauses, rate, burst):
+    clock = VirtualClock()
+    bucket = Bucket(clock, rate=rate, burst=burst)
+    times = []
+    for pause in pauses:
+        clock.sleep(pause)
+        bucket.take()
+        times.append(clock.now())
+
+    for first, since in enumerate(times):
+        for last in range(first, len(times)):
+            assert last - first + 1 <= burst + rate * (times[last] - since) + 1e-6
+
+
+def test_one_account_and_region_have_one_bucket(clock):
+    budgets = Budgets(clock)
+
+    assert budgets.of("a", "eu-central-1") is budgets.of("a", "eu-central-1")
+    assert budgets.of("a", "eu-central-1") is not budgets.of("a", "eu-west-1")
+    assert budgets.of("a", "eu-central-1") is not budgets.of("b", "eu-central-1")
+
+
+def test_each_request_and_each_retry_takes_one(answers):
+    taken = []
+    account = assume(answers.account, (), region="eu-central-1", pace=lambda **_: taken.append(1))
+    answers.on("cloudformation", "DescribeStacks", {"Stacks": []})
+
+    account.client("cloudformation").describe_stacks()
+    account.client("cloudformation").describe_stacks()
+
+    assert len(taken) == len(answers.calls) == 2

@@ -1,0 +1,165 @@
+"""Programs as users write them, well and badly."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from exasol_ci_setup.errors import InputError, SetupError
+from exasol_ci_setup.program import load
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to(text: str, name: str = "program.py") -> Path:
+        path: Path = tmp_path / name
+        path.write_text(dedent(text), encoding="utf-8")
+        return path
+
+    return to
+
+
+def test_a_plain_function_is_called(write, capsys):
+    load(write("def hangar_run():\n    print('ran')\n")).run()
+
+    assert capsys.readouterr().out == "ran\n"
+
+
+def test_an_async_function_is_run_in_a_loop(write, capsys):
+    program = write("""
+        import asyncio
+
+        async def hangar_run():
+            await asyncio.sleep(0)
+            print("ran")
+    """)
+
+    load(program).run()
+
+    assert capsys.readouterr().out == "ran\n"
+
+
+def test_it_can_import_what_stands_beside_it_and_leaves_nothing_behind(write, tmp_path, capsys):
+    write("WORD = 'beside'\n", "beside_the_program.py")
+    before = list(sys.path)
+
+    load(write("from beside_the_program import WORD\n\ndef hangar_run():\n    print(WORD)\n")).run()
+
+    assert capsys.readouterr().out == "beside\n"
+    assert sys.path == before
+    assert not list(tmp_path.glob("__pycache__/program*"))
+
+
+def test_it_may_hold_dataclasses(write):
+    load(
+        write("""
+            from __future__ import annotations
+            from dataclasses import dataclass, KW_ONLY
+
+            @dataclass
+            class Thing:
+                name: str
+
+            def hangar_run():
+                Thing("a")
+        """)
+    ).run()
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"there is no file .*nothing\.py"):
+        load(tmp_path / "nothing.py")
+
+
+def test_a_folder_is_no_program(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_a_syntax_error_is_told_with_its_line(write):
+    with pytest.raises(InputError, match=r"program\.py:2 is not Python: "):
+        load(write("x = 1\ndef hangar_run(:\n"))
+
+
+def test_a_null_byte_is_not_python(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_bytes(b"x = 1\0")
+
+    with pytest.raises(InputError, match="is not Python"):
+        load(path)
+
+
+def test_an_import_that_fails_is_told_with_its_line(write):
+    with pytest.raises(
+        InputError, match=r"cannot be imported: .*program\.py:2: ModuleNotFoundError: No module named 'nosuch'"
+    ):
+        load(write("import sys\nimport nosuch\n"))
+
+
+def test_a_file_that_ends_itself_is_not_importable(write):
+    with pytest.raises(InputError, match="ends itself when it is imported"):
+        load(write("raise SystemExit(3)\n"))
+
+
+@pytest.mark.parametrize("text", ["x = 1\n", "hangar_run = 3\n"])
+def test_a_file_without_the_function_is_refused(write, text):
+    with pytest.raises(InputError, match=r"program\.py has no function hangar_run"):
+        load(write(text))
+
+
+def test_a_function_that_asks_for_arguments_is_refused(write):
+    with pytest.raises(InputError, match="asks for arguments"):
+        load(write("def hangar_run(scope):\n    pass\n"))
+
+
+def test_arguments_with_defaults_are_none_of_our_business(write):
+    load(write("def hangar_run(*args, name='x', **more):\n    assert (args, name, more) == ((), 'x', {})\n")).run()
+
+
+@pytest.mark.parametrize("word", ["def", "async def"])
+def test_an_exception_inside_is_one_line_that_names_the_users_own(write, word):
+    program = load(write(f"import json\n\n{word} hangar_run():\n    json.loads('{{')\n"))
+
+    with pytest.raises(SetupError) as raised:
+        program.run()
+
+    assert raised.value.exit_code == 1
+    assert str(raised.value).startswith(f"{program.path}:4: JSONDecodeError: ")
+    assert "\n" not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__context__ is None
+
+
+def test_arguments_that_a_construct_refuses_are_bad_input(write):
+    program = load(
+        write("""
+            from exasol_ci_setup import CiBuild
+
+            def hangar_run():
+                CiBuild(project="P", project_url="https://github.com/a/b", colour="red")
+        """)
+    )
+
+    with pytest.raises(
+        InputError, match=r"program\.py:5: CiBuild is not acceptable: colour: there is no such argument"
+    ):
+        program.run()
+
+
+def test_what_the_library_refuses_is_told_with_the_line(write):
+    program = load(
+        write("from exasol_ci_setup.errors import InputError\n\ndef hangar_run():\n    raise InputError('no')\n")
+    )
+
+    with pytest.raises(InputError, match=r"program\.py:4: no"):
+        program.run()
+
+
+def test_a_program_that_ends_itself_well_has_ended_well(write):
+    load(write("import sys\n\ndef hangar_run():\n    sys.exit()\n")).run()
+
+    with pytest.raises(SetupError, match=r"sys\.exit\(4\)"):
+        load(write("import sys\n\ndef hangar_run():\n    sys.exit(4)\n")).run()

@@ -1,0 +1,293 @@
+"""From constructs to stacks: graphs, scopes, plans, deployments and their ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from exasol_ci_setup import network
+from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.constructs import Asset, BuildkitBuilder, ContainerBuilder, Registry, Scope
+from exasol_ci_setup.errors import InputError, Interrupted, SetupError, StackError
+from exasol_ci_setup.resolve import Connections, Declared, Deployment, running_with
+from exasol_ci_setup.resolve.interrupt import InterruptibleClock
+from exasol_ci_setup.resolve.removal import Removal, standing, undeclared
+from exasol_ci_setup.resolve.verbs import _Silent, require_success
+from exasol_ci_setup.stacks.graph import End, Ended
+from tests.answers import VirtualClock
+
+SCOPE = Scope(name="team", region="eu-central-1")
+
+
+def builder(scope: Scope = SCOPE) -> ContainerBuilder:
+    return ContainerBuilder(
+        name="image",
+        asset=Asset(scope=scope, name="source"),
+        builder=BuildkitBuilder(scope=scope, name="host"),
+        registry=Registry(scope=scope, name="registry"),
+    )
+
+
+class Told(_Silent):
+    """Approves, and remembers what was approved."""
+
+    def __init__(self) -> None:
+        self.plans: list[str] = []
+        self.ends: dict[str, str] = {}
+        self.lock = threading.Lock()
+
+    def approve(self, plan) -> bool:
+        with self.lock:
+            self.plans.append(plan.stack_name)
+        return True
+
+    def ended(self, ended, _stack) -> None:
+        self.ends[ended.name] = ended.end.value
+
+
+def deployment(live, reporter=None) -> Deployment:
+    return Deployment(Connections(SystemClock(), lambda _scope: live), reporter or Told(), SystemClock(), network.find)
+
+
+def test_what_a_construct_is_made_of_is_declared_with_it_and_comes_first():
+    declared = Declared([builder()])
+
+    names = list(declared.constructs)
+    assert sorted(names) == ["team-image", "team-registry", "team-source"]
+    assert names[-1] == "team-image"
+    assert declared.scopes == [SCOPE]
+
+
+def test_a_construct_that_is_used_twice_is_declared_once():
+    registry = Registry(scope=SCOPE, name="registry")
+
+    assert list(Declared([registry, registry]).constructs) == ["team-registry"]
+
+
+def test_two_constructs_of_one_name_are_refused():
+    with pytest.raises(InputError, match="Asset and Registry have the name 'same' in scope 'team'"):
+        Declared([Asset(scope=SCOPE, name="same"), Registry(scope=SCOPE, name="same")])
+    with pytest.raises(InputError, match="two constructs Registry have the name 'same'"):
+        Declared([Registry(scope=SCOPE, name="same"), Registry(scope=SCOPE, name="same")])
+
+
+def test_a_construct_without_a_scope_is_refused():
+    with pytest.raises(InputError, match="has no scope"):
+        Declared([Registry(name="registry")])
+
+
+@pytest.mark.live
+def test_a_scope_has_one_account_and_a_role_makes_another(live):
+    connect = Connections(VirtualClock(), lambda _scope: live)
+    other = SCOPE.model_copy(update={"role_assumptions": ("arn:aws:iam::222222222222:role/deployer",)})
+
+    assert connect(SCOPE) is connect(SCOPE.model_copy(update={"name": "other"}))
+    assert connect(other).client("sts").get_caller_identity()["Account"] == "222222222222"
+
+
+def test_accounts_on_aws_share_a_budget_by_account_and_region(answers):
+    connect = Connections(VirtualClock(), lambda _scope: answers.account)
+    first, second = (
+        SCOPE.model_copy(update={"name": role, "role_assumptions": (f"arn:aws:iam::222222222222:role/{role}",)})
+        for role in ("one", "two")
+    )
+
+    assert connect(first).pace == connect(second).pace
+    assert connect(first).pace != connect(SCOPE).pace
+
+
+@pytest.mark.live
+def test_a_graph_is_deployed_and_outputs_are_handed_on_and_the_second_time_there_is_nothing_to_do(live):
+    construct = builder()
+    told = Told()
+
+    ends = deployment(live, told).carry_out(Declared([construct]))
+
+    assert {end.end for end in ends} == {End.DONE}
+    assert sorted(told.plans) == ["team-image", "team-registry", "team-source"]
+    assert construct.registry.uri.endswith("/team/registry")
+    cfn = live.client("cloudformation")
+    parameters = cfn.describe_stacks(StackName="team-image")["Stacks"][0]["Parameters"]
+    assert {"ParameterKey": "BucketName", "ParameterValue": construct.asset.bucket_name} in parameters
+
+    again = deployment(live, told).carry_out(Declared([builder()]))
+
+    assert {end.end for end in again} == {End.UNCHANGED}
+    assert len(told.plans) == 3
+    assert all(cfn.list_change_sets(StackName=end.name)["Summaries"] == [] for end in again)
+
+
+@pytest.mark.live
+def test_a_plan_tells_all_and_leaves_nothing(live):
+    declared = Declared([builder()])
+
+    planned, ends = deployment(live).plan(declared)
+
+    assert [end.error for end in ends] == [None] * 3
+    assert {name: each.plan.kind for name, each in planned.items()} == dict.fromkeys(declared.constructs, "CREATE")
+    assert all(each.plan for each in planned.values())
+    assert "takes outputs of team-" in planned["team-image"].plan.notes[0]
+    assert live.client("cloudformation").list_stacks()["StackSummaries"] == [] or all(
+        stack["StackStatus"] == "DELETE_COMPLETE"
+        for stack in live.client("cloudformation").list_stacks()["StackSummaries"]
+    )
+
+
+@pytest.mark.live
+def test_a_failure_skips_what_depends_on_it_and_the_rest_is_deployed(live):
+    foreign = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
+    live.client("cloudformation").create_stack(StackName="team-registry", TemplateBody=foreign)
+
+    ends = {end.name: end for end in deployment(live).carry_out(Declared([builder()]))}
+
+    assert ends["team-registry"].end is End.FAILED
+    assert "this tool did not make it" in str(ends["team-registry"].error)
+    assert ends["team-image"].end is End.SKIPPED
+    assert ends["team-image"].because == ("team-registry",)
+    assert ends["team-source"].end is End.DONE
+
+
+@pytest.mark.live
+def test_down_goes_the_other_way_and_the_second_time_nothing_stands(live):
+    declared = Declared([builder()])
+    connect = Connections(SystemClock(), lambda _scope: live)
+    deployment(live).carry_out(declared)
+    told = Told()
+
+    there = standing(declared, connect)
+    assert next(iter(there)) == "team-image"
+    assert there["team-registry"].needs == ("team-image",)
+    removal = Removal(told.view, lambda *_: None, told.ended, SystemClock(), empty=True)
+    ends = removal.carry_out(there)
+
+    assert [end.end for end in ends] == [End.DONE] * 3
+    assert standing(declared, connect) == {}
+
+
+@pytest.mark.live
+def test_stacks_of_the_scope_that_are_not_declared_are_found_the_youngest_first(live):
+    deployment(live).carry_out(Declared([Registry(scope=SCOPE, name="old")]))
+    deployment(live).carry_out(Declared([Registry(scope=SCOPE, name="newer")]))
+    elsewhere = Scope(name="elsewhere", region="eu-central-1")
+    deployment(live).carry_out(Declared([Registry(scope=elsewhere, name="other")]))
+
+    found = undeclared(Declared([Registry(scope=SCOPE, name="kept")]), lambda _scope: live)
+
+    assert sorted(found) == ["team-newer", "team-old"]
+    assert sorted(len(each.needs) for each in found.values()) == [0, 1]
+
+
+@pytest.mark.live
+def test_a_construct_resolves_itself_in_a_program_of_ones_own(server, account_id, monkeypatch):
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": account_id,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ENDPOINT_URL": server.url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    registry = Registry(scope=SCOPE, name="registry")
+    with pytest.raises(InputError, match="not deployed yet"):
+        _ = registry.uri
+
+    asyncio.run(registry.resolve())
+    assert registry.uri.startswith(account_id)
+    registry.deploy()
+
+
+def test_in_a_program_that_a_command_runs_the_command_decides():
+    seen: list[object] = []
+    registry = Registry(scope=SCOPE, name="registry")
+
+    with running_with(seen.append):
+        registry.deploy()
+        asyncio.run(registry.resolve())
+
+    assert seen == [registry, registry]
+
+
+def test_one_failure_is_raised_as_it_is():
+    with pytest.raises(StackError, match="only this"):
+        require_success([Ended("a", End.FAILED, error=StackError("only this")), Ended("b", End.DONE)])
+
+
+def test_several_failures_are_named_and_have_the_exit_code_that_they_share():
+    ends = [
+        Ended("a", End.FAILED, error=InputError("one")),
+        Ended("b", End.FAILED, error=InputError("two")),
+        Ended("c", End.SKIPPED, because=("a",)),
+    ]
+    with pytest.raises(SetupError, match="2 of 3 stacks failed: a, b; skipped because of that: c") as raised:
+        require_success(ends)
+    assert raised.value.exit_code == 2
+    with pytest.raises(SetupError) as raised:
+        require_success([*ends, Ended("d", End.FAILED, error=StackError("three"))])
+    assert raised.value.exit_code == 1
+
+
+def test_an_interruption_comes_before_failures():
+    with pytest.raises(Interrupted):
+        require_success(
+            [Ended("a", End.FAILED, error=InputError("one")), Ended("b", End.SKIPPED, error=Interrupted("b"))]
+        )
+
+
+def test_each_thread_that_waits_hears_of_ctrl_c_once_each_time(clock):
+    interruptible = InterruptibleClock(clock)
+    interruptible.sleep(1)
+    interruptible.interrupt()
+
+    with pytest.raises(KeyboardInterrupt):
+        interruptible.sleep(1)
+    interruptible.sleep(1)
+    interruptible.interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        interruptible.sleep(1)
+    assert clock.elapsed == 2
+
+
+def diamond() -> list[ContainerBuilder]:
+    """Twenty constructs: a registry that ten builders push to, and nine assets, of which the last one has two builders."""
+    registry = Registry(scope=SCOPE, name="registry")
+    assets = [Asset(scope=SCOPE, name=f"source-{number}") for number in range(9)]
+    host = BuildkitBuilder(scope=SCOPE, name="host")
+    return [
+        ContainerBuilder(name=f"image-{number}", asset=assets[min(number, 8)], builder=host, registry=registry)
+        for number in range(10)
+    ]
+
+
+@pytest.mark.live
+def test_twenty_constructs_are_each_deployed_once_in_order_and_many_at_a_time(live, server, account_id):
+    server.delays[account_id] = 0.1
+    told = Told()
+
+    ends = deployment(live, told).carry_out(Declared(diamond()))
+
+    server.delays.pop(account_id)
+    assert {end.end for end in ends} == {End.DONE}
+    assert len(ends) == len(told.plans) == len(set(told.plans)) == 20
+    cfn = live.client("cloudformation")
+    times = {}
+    for name in told.plans:
+        events = cfn.describe_stack_events(StackName=name)["StackEvents"]
+        times[name] = (events[-1]["Timestamp"], events[0]["Timestamp"])
+    for number in range(10):
+        begun = times[f"team-image-{number}"][0]
+        assert begun >= times["team-registry"][1]
+        assert begun >= times[f"team-source-{min(number, 8)}"][1]
+    spans = list(times.values())
+    assert max(sum(begun <= at < ended for begun, ended in spans) for at, _ in spans) > 3
+
+
+@pytest.mark.live
+def test_of_twenty_one_fails_and_only_what_needs_it_is_skipped(live):
+    foreign = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
+    live.client("cloudformation").create_stack(StackName="team-source-8", TemplateBody=foreign)
+
+    ends = {end.name: end for end in deployment(live).carry_out(Declared(diamond()))}
+
+    assert [name for name, end in ends.items() if end.end is End.FAILED] == ["team-source-8"]
+    assert sorted(name for name, end in ends.items() if end.end is End.SKIPPED) == ["team-image-8", "team-image-9"]
+    assert sum(end.end is End.DONE for end in ends.values()) == 17

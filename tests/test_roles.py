@@ -1,0 +1,108 @@
+"""Roles that are assumed one after the other."""
+
+from __future__ import annotations
+
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
+from urllib.parse import parse_qs
+
+import pytest
+
+from exasol_ci_setup import aws
+from exasol_ci_setup.errors import AccessDenied, CredentialsInvalid
+from exasol_ci_setup.roles import assume
+
+FIRST = "arn:aws:iam::111111111111:role/first"
+SECOND = "arn:aws:iam::222222222222:role/second"
+_ASSUMED = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
+<AccessKeyId>KEY-OF-{role}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>
+<Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
+_IDENTITY = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
+<Account>1</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"""
+_DENIED = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
+<Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>"""
+
+
+class Sts(BaseHTTPRequestHandler):
+    """Hands out credentials of every role but `denied`, and notes with whose credentials it was asked for which."""
+
+    seen: ClassVar[list[tuple[str, str]]]
+    denied: str
+    url: str
+
+    def do_POST(self) -> None:
+        asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        key = re.search(r"Credential=([^/]+)/", self.headers["Authorization"])
+        arn = asked.get("RoleArn", [asked["Action"][0]])[0]
+        self.seen.append((key[1] if key else "", arn))
+        text = _IDENTITY if arn == "GetCallerIdentity" else _ASSUMED.format(role=arn.rpartition("/")[2])
+        body = (_DENIED if arn == self.denied else text).encode()
+        self.send_response(403 if arn == self.denied else 200)
+        self.send_header("Content-Type", "text/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def sts():
+    class Handler(Sts):
+        seen: ClassVar[list[tuple[str, str]]] = []
+        denied = ""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        Handler.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield Handler
+        server.shutdown()
+        thread.join()
+
+
+def test_each_role_is_assumed_with_the_credentials_of_the_one_before_and_none_before_it_is_needed(sts):
+    base = aws.connect(region="eu-central-1", endpoint_url=sts.url, access_key=("BASE", "secret"))
+
+    account = assume(base, (FIRST, SECOND), region="eu-west-1")
+    assert sts.seen == []
+    account.client("sts").get_caller_identity()
+    account.client("sts").get_caller_identity()
+
+    assert sts.seen[:2] == [("BASE", FIRST), ("KEY-OF-first", SECOND)]
+    assert sts.seen[2:] == [("KEY-OF-second", "GetCallerIdentity")] * 2
+
+
+def test_a_role_that_may_not_be_assumed_is_access_denied(sts):
+    sts.denied = SECOND
+    base = aws.connect(region="eu-central-1", endpoint_url=sts.url, access_key=("BASE", "secret"))
+
+    with pytest.raises(AccessDenied, match="AWS does not allow AssumeRole: not you"), aws.boundary():
+        assume(base, (FIRST, SECOND), region="eu-west-1").client("sts").get_caller_identity()
+
+
+@pytest.mark.live
+def test_the_last_role_is_the_one_that_asks(live):
+    account = assume(live, (FIRST, SECOND), region="eu-west-1")
+
+    assert ":assumed-role/second/exasol-ci-setup" in account.client("sts").get_caller_identity()["Arn"]
+    assert account.region == "eu-west-1"
+
+
+@pytest.mark.live
+def test_without_a_role_it_is_the_same_account_in_the_region(live, account_id):
+    elsewhere = assume(live, (), region="eu-west-1")
+
+    assert elsewhere.client("sts").get_caller_identity()["Account"] == account_id
+    assert elsewhere.client("cloudformation").meta.region_name == "eu-west-1"
+
+
+def test_no_credentials_at_all_is_said(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+    with pytest.raises(CredentialsInvalid, match="no AWS credentials"):
+        assume(aws.connect(region="eu-central-1"), (FIRST,), region="eu-central-1")
