@@ -132,10 +132,12 @@ def test_a_command_that_a_signal_ends_has_the_status_minus_one(key, server):
 
 def test_a_command_that_outlives_its_time_is_given_up(key, server):
     with pytest.raises(TimedOut) as caught:
-        run(key, server, "echo begun; sleep 60", timeout=0.5)
+        run(key, server, "PASSWORD=secret sleep 60", timeout=0.5)
 
     assert caught.value.exit_code == 7
-    assert "took longer than 0.5 s" in caught.value.message
+    assert caught.value.message == (
+        f"the command on {server.user}@127.0.0.1:{server.port} took longer than 0.5 s: 'PASSWORD…'"
+    )
 
 
 def test_a_command_that_closed_its_outputs_is_given_up_too(key, server):
