@@ -43,7 +43,7 @@ def group_id(live) -> str:
     described = live.client("cloudformation").describe_stack_resource(
         StackName="team-web", LogicalResourceId="SecurityGroup"
     )
-    return described["StackResourceDetail"]["PhysicalResourceId"]
+    return str(described["StackResourceDetail"]["PhysicalResourceId"])
 
 
 def open_ssh(live) -> None:
