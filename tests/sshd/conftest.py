@@ -77,7 +77,7 @@ def make_server(sshd: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture
-def server(make_server: Callable[..., Server], key: Path) -> Server:
+def machine(make_server: Callable[..., Server], key: Path) -> Server:
     return make_server(key)
 
 
