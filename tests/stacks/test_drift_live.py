@@ -9,13 +9,14 @@ from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs import Registry, Scope
 from exasol_ci_setup.errors import DeployFailed
 from exasol_ci_setup.resolve import Connections, Declared, Deployment
-from exasol_ci_setup.resolve.verbs import _Silent
+from exasol_ci_setup.resolve.verbs import _Silent, require_success
 from exasol_ci_setup.stacks import drift, state
 from exasol_ci_setup.stacks.deploy import Outcome, deploy
 from exasol_ci_setup.stacks.graph import End
 from exasol_ci_setup.stacks.model import ABSENT, Plan, PropertyChange, PropertyDrift, Request
 from exasol_ci_setup.templates import Template
 from tests.stacks.views import Shown
+from tests.templates import samples
 
 pytestmark = pytest.mark.live
 
@@ -214,3 +215,18 @@ def test_a_run_over_many_stacks_looks_once_at_each_that_is_there(live):
 
     deployment(drift=False).carry_out(declared)
     assert len(looked) == 3
+
+
+def test_no_construct_has_drifted_when_it_has_just_been_deployed(live, tmp_path):
+    constructs = [
+        *(samples.BUILDER, samples.GROUP, samples.CLOSED, samples.NARROW, samples.CLUSTER),
+        samples.instances(tmp_path)["instance.yaml"],
+    ]
+    connect = Connections(SystemClock(), lambda _scope: live)
+    declared = Declared(constructs)
+    require_success(Deployment(connect, _Silent(), SystemClock(), network.find).carry_out(declared))
+
+    cfn = live.client("cloudformation")
+    found = [drift.detect(cfn, state.get(cfn, name), SystemClock()) for name in declared.constructs]
+
+    assert [each for each in found if each] == []
