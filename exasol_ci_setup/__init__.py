@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
+    from exasol_ci_setup.actions.build import Build
+    from exasol_ci_setup.actions.sync import Synced
     from exasol_ci_setup.aws import Account, connect
     from exasol_ci_setup.constructs import (
         Asset,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "Account": "aws",
     "Asset": "constructs",
+    "Build": "actions.build",
     "BuildkitBuilder": "constructs",
     "CiBuild": "constructs",
     "Cluster": "constructs",
@@ -78,6 +81,7 @@ _PLACES = {
     "Service": "constructs",
     "SetupError": "errors",
     "SourceCredentials": "constructs",
+    "Synced": "actions.sync",
     "Template": "templates",
     "connect": "aws",
     "deploy": "stacks.deploy",
@@ -87,6 +91,7 @@ _PLACES = {
 __all__ = [
     "Account",
     "Asset",
+    "Build",
     "BuildkitBuilder",
     "CiBuild",
     "Cluster",
@@ -114,6 +119,7 @@ __all__ = [
     "Service",
     "SetupError",
     "SourceCredentials",
+    "Synced",
     "Template",
     "__version__",
     "connect",

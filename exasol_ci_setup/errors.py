@@ -19,7 +19,7 @@
     │   ├── DeployFailed          1
     │   ├── DeleteFailed          1
     │   └── Declined              1  the user, or the lack of a terminal, said no
-    ├── DifferencesFound          5  `--exit-code` of `diff`
+    ├── DifferencesFound          5  `--exit-code` of `diff` and `drift`
     ├── BuildFailed               6  a build failed, was stopped, or timed out on AWS
     ├── TimedOut                  7
     ├── EngineError               1  the container of a build on this machine failed

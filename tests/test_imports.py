@@ -31,7 +31,7 @@ ALLOWED = {
     "program": set(),
     "roles": {"aws"},
     "resolve": {"aws", "roles", "pace", "network", "stacks", "templates", "constructs", "lint", "review"},
-    "ssh": {"resolve"},
+    "ssh": {"actions"},
     "health": {"aws", "constructs", "templates", "lint", "secretsmanager"},
     "config": set(),
     "buildspecs": {"templates", "constructs", "config"},

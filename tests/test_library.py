@@ -14,6 +14,7 @@ import exasol_ci_setup
 PUBLIC = [
     "Account",
     "Asset",
+    "Build",
     "BuildkitBuilder",
     "CiBuild",
     "Cluster",
@@ -41,6 +42,7 @@ PUBLIC = [
     "Service",
     "SetupError",
     "SourceCredentials",
+    "Synced",
     "Template",
     "connect",
     "deploy",

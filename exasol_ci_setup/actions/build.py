@@ -239,7 +239,7 @@ def _start(codebuild: CodeBuildClient, project: str, variables: Mapping[str, str
             answer = codebuild.start_build(
                 projectName=project,
                 environmentVariablesOverride=[
-                    {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in variables.items()
+                    {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in sorted(variables.items())
                 ],
                 idempotencyToken=token,
             )

@@ -29,17 +29,23 @@ _MANIFESTS: Final = (
 
 @dataclass(frozen=True)
 class Images:
-    """The images of one repository. All methods raise the errors of the AWS boundary."""
+    """The images of one repository. All methods raise the errors of the AWS boundary.
+
+    `movable` are the patterns of the tags that may move to another image; None means that the repository is asked.
+    """
 
     ecr: ECRClient
     repository: str
+    movable: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, stage: Stage, builder: ContainerBuilder) -> Self:
         """Return those that a builder pushes. Raises InputError if its registry is not deployed."""
         registry = builder.registry
-        name = registry.output("RepositoryName") if isinstance(registry, Registry) else registry
-        return cls(stage.connect(builder.own_scope).client("ecr"), name)
+        ecr = stage.connect(builder.own_scope).client("ecr")
+        if isinstance(registry, Registry):
+            return cls(ecr, registry.output("RepositoryName"), registry.mutable_tags)
+        return cls(ecr, registry)
 
     def has(self, tag: str) -> bool:
         """Whether an image has this tag."""
@@ -77,17 +83,20 @@ class Images:
 
     def require_movable(self, tag: str) -> None:
         """Raise InputError if an image has this tag and keeps it, so that a push of another one would fail."""
-        if not tag or self._with(tag) is None:
-            return
+        if tag and self._with(tag) is not None and not self._may_move(tag):
+            raise self._taken(tag)
+
+    def _may_move(self, tag: str) -> bool:
+        if self.movable is not None:
+            return any(fnmatchcase(tag, pattern) for pattern in self.movable)
         with boundary():
             found: Any = self.ecr.describe_repositories(repositoryNames=[self.repository])["repositories"][0]
         setting = found.get("imageTagMutability", "MUTABLE")
         patterns = [each["filter"] for each in found.get("imageTagMutabilityExclusionFilters", [])]
         is_excluded = any(fnmatchcase(tag, pattern) for pattern in patterns)
-        if setting == "IMMUTABLE" or (
-            setting.endswith("_WITH_EXCLUSION") and setting.startswith("IMMUTABLE") != is_excluded
-        ):
-            raise self._taken(tag)
+        if setting.endswith("_WITH_EXCLUSION"):
+            return bool(setting.startswith("MUTABLE") != is_excluded)
+        return bool(setting == "MUTABLE")
 
     def _with(self, tag: str) -> Any:
         with boundary():

@@ -1,17 +1,49 @@
-"""What can be deployed: one validated, immutable parameter model for each kind of stack."""
+"""What can be deployed: one validated, immutable parameter model for each kind of stack.
+
+Names are imported from their modules when they are used: a command needs few of the models, and each takes milliseconds to make.
+"""
 
 from __future__ import annotations
 
-from exasol_ci_setup.constructs.asset import Asset, GitHubRepo, LocalDirectory
-from exasol_ci_setup.constructs.base import Construct, ScopedConstruct, build
-from exasol_ci_setup.constructs.builder import BuildkitBuilder, ContainerBuilder
-from exasol_ci_setup.constructs.ci import CiBuild, ReleaseBuild
-from exasol_ci_setup.constructs.compute import Instance
-from exasol_ci_setup.constructs.network import Egress, Ingress, SecurityGroup
-from exasol_ci_setup.constructs.registry import Registry
-from exasol_ci_setup.constructs.scope import HangarScope, Scope
-from exasol_ci_setup.constructs.service import Cluster, Container, PortMappings, Service
-from exasol_ci_setup.constructs.source import SourceCredentials
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.constructs.asset import Asset, GitHubRepo, LocalDirectory
+    from exasol_ci_setup.constructs.base import Construct, ScopedConstruct, build
+    from exasol_ci_setup.constructs.builder import BuildkitBuilder, ContainerBuilder
+    from exasol_ci_setup.constructs.ci import CiBuild, ReleaseBuild
+    from exasol_ci_setup.constructs.compute import Instance
+    from exasol_ci_setup.constructs.network import Egress, Ingress, SecurityGroup
+    from exasol_ci_setup.constructs.registry import Registry
+    from exasol_ci_setup.constructs.scope import HangarScope, Scope
+    from exasol_ci_setup.constructs.service import Cluster, Container, PortMappings, Service
+    from exasol_ci_setup.constructs.source import SourceCredentials
+
+_PLACES = {
+    "Asset": "asset",
+    "BuildkitBuilder": "builder",
+    "CiBuild": "ci",
+    "Cluster": "service",
+    "Construct": "base",
+    "Container": "service",
+    "ContainerBuilder": "builder",
+    "Egress": "network",
+    "GitHubRepo": "asset",
+    "HangarScope": "scope",
+    "Ingress": "network",
+    "Instance": "compute",
+    "LocalDirectory": "asset",
+    "PortMappings": "service",
+    "Registry": "registry",
+    "ReleaseBuild": "ci",
+    "Scope": "scope",
+    "ScopedConstruct": "base",
+    "SecurityGroup": "network",
+    "Service": "service",
+    "SourceCredentials": "source",
+    "build": "base",
+}
 
 __all__ = [
     "Asset",
@@ -37,3 +69,9 @@ __all__ = [
     "SourceCredentials",
     "build",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

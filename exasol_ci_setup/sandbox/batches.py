@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.sandbox.codebuild import Service, Values
 
 _DOWNLOAD: Final = "DOWNLOAD_SOURCE"
-# A token makes a request idempotent for five minutes: API_StartBuildBatch.
-_TOKEN_SECONDS: Final = 300
 # What the projects in the AWS CLI's reference have; API_ProjectBuildBatchConfig has no number for one that does not say.
 _TIMEOUT_MINUTES: Final = 480
 
@@ -56,7 +54,7 @@ class Batches:
         project = self._service.project(str(request.get("projectName", "")))
         token = str(request.get("idempotencyToken", ""))
         for batch in self._records.values() if token else ():
-            if batch["_token"] == token and time.time() - batch["startTime"] < _TOKEN_SECONDS:
+            if batch["_token"] == token and time.time() - batch["startTime"] < builds.TOKEN_SECONDS:
                 if batch["_request"] != request:
                     raise Refused("InvalidInputException", f"Parameter mismatch: {token} came with another request")
                 return {"buildBatch": self._shown(batch)}

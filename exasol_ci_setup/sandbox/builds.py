@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.sandbox.codebuild import Service, Values
 
 INITIATOR: Final = "sandbox-user"
+# A token makes a request idempotent for five minutes: API_StartBuild, and the same of batches.
+TOKEN_SECONDS: Final = 300
 
 # Phases after those of every build, and the share of a build's time that each takes.
 _SHARES: Final = {
@@ -98,8 +100,15 @@ class Builds:
     def start_build(self, request: Values) -> Values:
         """StartBuild."""
         project = self._service.project(str(request.get("projectName", "")))
+        if token := str(request.get("idempotencyToken", "")):
+            for known in self.records.values():
+                if known.get("_token") == token and time.time() - known["startTime"] < TOKEN_SECONDS:
+                    if known["_request"] != request:
+                        raise Refused("InvalidInputException", f"Parameter mismatch: {token} came with another request")
+                    return {"build": build_records.public(known)}
         settings = build_records.settings(project, request)
         build = self.create(settings, identifier=project["name"], buildspec=settings["source"].get("buildspec", ""))
+        build |= {"_token": token, "_request": request}
         self.start(build)
         return {"build": build_records.public(build)}
 

@@ -58,6 +58,8 @@ class _InstanceType:
             key_name=key,
             sg_ids=interface.get("GroupSet") or properties.get("SecurityGroupIds"),
         )
+        # Of a block for documentation, so that nobody's machine is mistaken for it: https://www.rfc-editor.org/rfc/rfc5737#section-3.
+        made["PublicIpAddress"] = self._ec2._random_ip("203.0.113.")  # noqa: SLF001
         self._tag(made["InstanceId"], properties)
         return made["InstanceId"], self._attributes(made)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup import actions
 from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.resolve import verbs
 from exasol_ci_setup.ssh import connect as connections
 from exasol_ci_setup.ssh.connect import Host
 from exasol_ci_setup.ssh.known_hosts import KnownHosts, state_directory
-from exasol_ci_setup.ssh.run import CommandResult, run
+from exasol_ci_setup.ssh.run import CommandResult, run, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,12 +32,15 @@ def run_all(
 ) -> Iterator[CommandResult]:
     """Run the commands one after the other over one connection, and yield what became of each; `timeout` counts for each.
 
-    In a program that is run only to hear what it declares, nothing is done, and all commands end well without a word. Raises InputError
+    Where actions are only to be said, nothing is done, and all commands end well without a word. Raises InputError
     if the instance is not deployed, and the errors of `connect` and of `run`.
     """
     address = instance.public_ip
-    if not verbs.is_acting():
-        yield from (CommandResult(command=each, stdout="", stderr="", exit_status=0) for each in commands)
+    stage = actions.current()
+    if not stage.acts:
+        for command in commands:
+            stage.say(f"instance {instance.name}: would run {shown(command)}")
+            yield CommandResult(command=command, stdout="", stderr="", exit_status=0)
         return
     if timeout is not None and timeout <= 0:
         raise InputError(f"a command cannot end within {timeout:g} s", hint="give a timeout above 0, or None for none")
@@ -49,7 +51,7 @@ def run_all(
             [*(connections.jumps(jump, user) if jump else ()), target],
             key_file=instance.private_key_file,
             known_hosts=KnownHosts(state_directory() / instance.own_scope.name),
-            clock=clock or SystemClock(),
+            clock=clock or stage.clock,
             stack=stack,
             patience=patience,
         )

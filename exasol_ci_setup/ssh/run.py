@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import time
 from typing import TYPE_CHECKING, Final, TypedDict
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 _PIECE: Final = 1 << 16
 _LONGEST_LOOK: Final = 60.0
 _OPENING: Final = 30.0
+_NAME: Final = re.compile(r"\s*([A-Za-z0-9_./-]{1,40})")
 
 
 class CommandResult(TypedDict):
@@ -28,16 +30,22 @@ class CommandResult(TypedDict):
     exit_status: int
 
 
+def shown(command: str) -> str:
+    """Return what may be told of a command: the name that it begins with, since the rest may hold a secret."""
+    name = _NAME.match(command)
+    return f"'{name[1] if name else ''}…'"
+
+
 def run(transport: Transport, command: str, *, host: str, timeout: float | None) -> CommandResult:
     """Run `command` in the user's shell on the machine, with nothing on its stdin, and return when its outputs are closed.
 
-    Raises TimedOut after `timeout` seconds (None: never), SSHError if the connection breaks.
+    `host` is the machine in the words of errors. Raises TimedOut after `timeout` seconds (None: never), SSHError if the connection breaks.
     """
     from paramiko import SSHException
 
     deadline = None if timeout is None else time.monotonic() + timeout
     late = TimedOut(
-        f"the command on {host} took longer than {timeout:g} s: {_short(command)}" if timeout is not None else "",
+        f"the command on {host} took longer than {timeout:g} s: {shown(command)}" if timeout is not None else "",
         hint="it may go on there: the connection was closed, which ends a program when it next writes",
     )
     try:
@@ -84,14 +92,9 @@ def _left(deadline: float | None) -> float | None:
 
 def _lost(host: str, command: str) -> SSHError:
     return SSHError(
-        f"the connection to {host} broke while a command ran: {_short(command)}",
+        f"the connection to {host} broke while a command ran: {shown(command)}",
         hint="the command may have run to its end, in part, or not at all",
     )
-
-
-def _short(command: str, characters: int = 80) -> str:
-    line = ascii(command)
-    return line if len(line) <= characters else f"{line[:characters]}…"
 
 
 def _text(written: bytes) -> str:

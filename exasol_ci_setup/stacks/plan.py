@@ -83,6 +83,11 @@ def make(
                 notice(f"{CANNOT_REVERT}: {', '.join(each.logical_id for each in drifted)}")
             return Plan(request.name, plan.kind, plan.stack_id, settings=tuple(s for s in settings if _is_own_call(s)))
         changes, notes = changeset.changes(cfn, plan, described)
+    named = {change.logical_id for change in changes}
+    if left := [each.logical_id for each in drifted if each.logical_id not in named]:
+        # AWS leaves alone what its own services change, such as the number of tasks that autoscaling has set.
+        drifted = tuple(each for each in drifted if each.logical_id in named)
+        notes += (f"{CANNOT_REVERT}: {', '.join(left)}",)
     given = dict(request.parameters)
     old_parameters = dict(current.parameters) if current is not None and not new else {}
     if before is not None:

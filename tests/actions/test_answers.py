@@ -161,14 +161,21 @@ def test_a_tag_that_stays_at_another_image_is_refused_before_anything_is_built(c
         return {"imageDetails": [{"imageDigest": "sha256:0", "imageTags": ["v1"]}]}
 
     cloud.on("ecr", "DescribeImages", described)
-    filters = [{"filterType": "WILDCARD", "filter": "latest*"}]
-    settings = {"imageTagMutability": "IMMUTABLE_WITH_EXCLUSION", "imageTagMutabilityExclusionFilters": filters}
-    cloud.on("ecr", "DescribeRepositories", {"repositories": [settings]})
-
     with pytest.raises(InputError, match="tag v1 of registry team/registry belongs to another image") as caught:
         builder.build(tag="v1")
     assert "mutable_tags" in caught.value.hint
     assert "StartBuild" not in cloud.names()
+
+
+def test_a_tag_that_may_move_is_built_anew(cloud, builder):
+    def described(params):
+        if params["imageIds"][0]["imageTag"] != "latest":
+            raise AwsError("ImageNotFoundException")
+        return {"imageDetails": [{"imageDigest": "sha256:0", "imageTags": ["latest"]}]}
+
+    cloud.on("ecr", "DescribeImages", described)
+
+    assert builder.build().started
 
 
 @pytest.mark.parametrize(

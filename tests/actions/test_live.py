@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import io
 import tarfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -228,6 +231,24 @@ def test_a_build_of_what_is_being_built_is_that_build(live, deploy, builder):
     assert tags(live) == [sorted([first.content_hash, "latest"])]
     assert second.status == "SUCCEEDED"
     assert any("docker build" in line for line in first.logs())
+
+
+def test_what_is_wanted_many_times_at_once_is_built_once(live, deploy, builder):
+    deploy(builder)
+    builder.asset.sync()
+    every = threading.Barrier(8)
+    context = [contextvars.copy_context() for _ in range(8)]
+
+    def want(number: int) -> str:
+        every.wait()
+        build_id: str = context[number].run(lambda: builder.build().id)
+        return build_id
+
+    with ThreadPoolExecutor(8) as pool:
+        wanted = set(pool.map(want, range(8)))
+
+    assert wanted == set(builds(live))
+    assert len(wanted) == 1
 
 
 def test_nothing_is_built_when_the_registry_holds_the_hash(live, deploy, said, builder, folder):

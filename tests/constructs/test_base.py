@@ -133,3 +133,13 @@ def test_stacks_are_named_and_tagged_after_their_construct(construct, stack, tag
 )
 def test_another_stack_name_can_be_asked_for(construct):
     assert construct.stack_name == "SlcCIBuild"
+
+
+def test_every_public_name_leads_to_what_has_that_name():
+    import exasol_ci_setup.constructs as room
+
+    assert sorted(room.__all__) == sorted(room._PLACES)
+    for name in room.__all__:
+        assert getattr(room, name).__name__ == ("Scope" if name == "HangarScope" else name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = room.nothing

@@ -52,6 +52,15 @@ def test_a_build_goes_through_all_phases_to_its_end(account: Account) -> None:
     ]
 
 
+def test_the_same_token_starts_one_build_and_another_request_with_it_is_refused(account: Account) -> None:
+    first = start(account, idempotencyToken="token")["id"]
+    assert start(account, idempotencyToken="token")["id"] == first
+    with pytest.raises(ClientError, match=r"InvalidInputException.* Parameter mismatch"):
+        start(account, idempotencyToken="token", sourceVersion="main")
+    assert start(account, idempotencyToken="another")["id"] != first
+    assert ended(account, first)["buildStatus"] == "SUCCEEDED"
+
+
 def test_a_branch_fails_a_single_build_too(account: Account) -> None:
     shown = ended(account, start(account, sourceVersion="sandbox-fail")["id"])
     assert (shown["buildStatus"], dict(phases(shown))["BUILD"]) == ("FAILED", "FAILED")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,6 +47,8 @@ def test_an_instance_runs_with_its_key_its_tags_and_a_public_address(account: Ac
     (instance,) = running(account)
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
     assert outputs == {"Id": instance["InstanceId"], "Address": instance["PublicIpAddress"]}
+    # Nobody has an address of this block.
+    assert ip_address(instance["PublicIpAddress"]) in ip_network("203.0.113.0/24")
     assert (instance["KeyName"], instance["InstanceType"]) == ("key", "t3.micro")
     assert {"Key": "Name", "Value": "box"} in instance["Tags"]
 

@@ -15,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exasol_ci_setup import Instance, Scope
+from exasol_ci_setup.actions import Stage, taking_place_on
+from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.errors import InputError, SSHError, SSHKeyUnusable
 from exasol_ci_setup.resolve import running_with
 from exasol_ci_setup.ssh.connect import Host, jumps
@@ -31,6 +33,10 @@ def deployed(key: Path = Path("/nowhere/key")) -> Instance:
     made = instance(key)
     made.set_outputs({"InstanceId": "i-0123456789abcdef0", "PublicIp": "127.0.0.1"})
     return made
+
+
+def no_account(scope: Scope) -> Any:
+    raise AssertionError(f"no account of {scope.name} is needed")
 
 
 @pytest.mark.parametrize(
@@ -74,15 +80,17 @@ def test_an_instance_that_is_not_deployed_runs_nothing():
         instance().run_command("true")
 
 
-def test_in_a_program_that_is_only_heard_no_command_runs():
+def test_where_actions_are_only_said_no_command_runs():
     heard = deployed()
+    said: list[str] = []
 
-    with running_with(lambda _: None, acting=False):
-        one = heard.run_command("rm -rf /")
-        many = list(heard.run_commands(["a", "b"]))
+    with running_with(lambda _: None, acting=False), taking_place_on(Stage(no_account, SystemClock(), said.append)):
+        one = heard.run_command("TOKEN=secret rm -rf /")
+        many = list(heard.run_commands(["a", "b --password secret"]))
 
-    assert one == {"command": "rm -rf /", "stdout": "", "stderr": "", "exit_status": 0}
-    assert [each["command"] for each in many] == ["a", "b"]
+    assert one == {"command": "TOKEN=secret rm -rf /", "stdout": "", "stderr": "", "exit_status": 0}
+    assert [each["command"] for each in many] == ["a", "b --password secret"]
+    assert said == [f"instance box: would run '{name}…'" for name in ("TOKEN", "a", "b")]
 
 
 def test_in_a_program_that_is_run_after_the_deployment_a_command_does_run():

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 PROGRAM = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 
-
 # Asked for before the variables of this project are taken away for the test.
 REQUIRED = "sshd" in os.environ.get("EXASOL_CI_SETUP_REQUIRE", "").split(",")
 
@@ -78,7 +77,7 @@ def make_server(sshd: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture
-def server(make_server: Callable[..., Server], key: Path) -> Server:
+def machine(make_server: Callable[..., Server], key: Path) -> Server:
     return make_server(key)
 
 

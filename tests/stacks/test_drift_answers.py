@@ -322,3 +322,27 @@ def test_drift_that_the_change_set_has_no_change_for_is_told(sets, clock):
     assert not make(sets, clock, told=told)
     assert told == [f"{plan.CANNOT_REVERT}: T"]
     assert "DeleteChangeSet" in sets.names()
+
+
+def test_what_aws_brings_back_only_in_part_is_told_apart(sets, clock):
+    service = ResourceDrift("Service", "AWS::ECS::Service", "s", "MODIFIED", (PropertyDrift("DesiredCount", "1", "3"),))
+
+    made = make(sets, clock, found=Drift("Slc", ID, "DRIFTED", (*FOUND.resources, service)))
+
+    assert [each.logical_id for each in made.drift] == ["T"]
+    assert made.notes == (f"{plan.CANNOT_REVERT}: Service",)
+
+
+def test_parameters_that_are_kept_are_sent_without_a_value_and_are_no_difference(sets, clock):
+    body = OLD + "\nParameters: {Token: {Type: String, NoEcho: true}, Size: {Type: String}}"
+    sets.on("cloudformation", "GetTemplate", {"TemplateBody": body})
+    current = Stack("Slc", ID, "CREATE_COMPLETE", parameters={"Token": "****", "Size": "3"}, tags=STACK.tags)
+    wanted = Request("Slc", Template("t", body), tags=STACK.tags, kept_parameters=("Token", "Size"))
+
+    made = plan.make(sets.account, wanted, current, clock, drift=FOUND)
+
+    assert sets.of("CreateChangeSet")[0]["Parameters"] == [
+        {"ParameterKey": "Token", "UsePreviousValue": True},
+        {"ParameterKey": "Size", "UsePreviousValue": True},
+    ]
+    assert made.settings == ()

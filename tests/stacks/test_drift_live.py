@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from exasol_ci_setup import network
 from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.constructs import Registry, Scope
 from exasol_ci_setup.errors import DeployFailed
+from exasol_ci_setup.resolve import Connections, Declared, Deployment
+from exasol_ci_setup.resolve.verbs import _Silent, require_success
 from exasol_ci_setup.stacks import drift, state
 from exasol_ci_setup.stacks.deploy import Outcome, deploy
-from exasol_ci_setup.stacks.model import ABSENT, PropertyChange, PropertyDrift, Request
+from exasol_ci_setup.stacks.graph import End
+from exasol_ci_setup.stacks.model import ABSENT, Plan, PropertyChange, PropertyDrift, Request
 from exasol_ci_setup.templates import Template
 from tests.stacks.views import Shown
+from tests.templates import samples
 
 pytestmark = pytest.mark.live
 
@@ -87,7 +93,7 @@ def test_rules_that_are_added_and_taken_away_by_hand_are_seen_and_brought_back(l
 
     assert PropertyDrift("SecurityGroupIngress.0", HTTPS, ABSENT) in seen.properties
     assert PropertyDrift("SecurityGroupIngress.1", ABSENT, SSH) in seen.properties
-    plans: list[object] = []
+    plans: list[Plan] = []
     result = run(live, plans=plans)
     assert result.outcome is Outcome.DEPLOYED
     assert PropertyChange("SecurityGroupIngress.1", SSH, ABSENT, "Never") in plans[0].changes[0].properties
@@ -184,3 +190,43 @@ def test_a_resource_of_a_type_that_is_not_compared_is_told(live):
     left = drift.unchecked(cfn, stack, found_in(live))
 
     assert [(each.logical_id, each.status) for each in left] == [("Key", "NOT_CHECKED")]
+
+
+def test_a_run_over_many_stacks_looks_once_at_each_that_is_there(live):
+    scope = Scope(name="team", region="eu-central-1")
+    declared = Declared([Registry(scope=scope, name=name) for name in ("a", "b", "c")])
+    connect = Connections(SystemClock(), lambda _scope: live)
+    looked: list[str] = []
+    connect(scope).client("cloudformation").meta.events.register(
+        "before-parameter-build.cloudformation.DetectStackDrift", lambda params, **_: looked.append(params["StackName"])
+    )
+
+    def deployment(**more):
+        return Deployment(connect, _Silent(), SystemClock(), network.find, **more)
+
+    deployment().carry_out(declared)
+    assert looked == []
+
+    again = deployment()
+    again.plan(declared)
+    ends = again.carry_out(declared)
+    assert {end.end for end in ends} == {End.UNCHANGED}
+    assert len(looked) == len(set(looked)) == 3
+
+    deployment(drift=False).carry_out(declared)
+    assert len(looked) == 3
+
+
+def test_no_construct_has_drifted_when_it_has_just_been_deployed(live, tmp_path):
+    constructs = [
+        *(samples.BUILDER, samples.GROUP, samples.CLOSED, samples.NARROW, samples.CLUSTER),
+        samples.instances(tmp_path)["instance.yaml"],
+    ]
+    connect = Connections(SystemClock(), lambda _scope: live)
+    declared = Declared(constructs)
+    require_success(Deployment(connect, _Silent(), SystemClock(), network.find).carry_out(declared))
+
+    cfn = live.client("cloudformation")
+    found = [drift.detect(cfn, state.get(cfn, name), SystemClock()) for name in declared.constructs]
+
+    assert [each for each in found if each] == []

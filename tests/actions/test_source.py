@@ -1,0 +1,78 @@
+"""What GitHub may answer when it is asked for the files of a branch."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from exasol_ci_setup.errors import InputError, SetupError
+from exasol_ci_setup.github import Api, Token
+from tests.hub import running
+
+COMMIT = "a" * 40
+TARBALL = f"GET /repos/o/r/tarball/{COMMIT}"
+
+
+@pytest.fixture
+def hub():
+    with running() as server:
+        yield server
+
+
+@pytest.mark.parametrize("token", [None, Token("ghp_secret")])
+def test_a_branch_is_at_the_commit_that_github_tells(hub, token):
+    hub.replies["GET /repos/o/r/git/ref/heads/feature/%C3%A4%23"] = (200, {}, {"object": {"sha": COMMIT}})
+
+    assert Api(hub.url, token).branch_commit("o/r", "feature/ä#") == COMMIT
+    assert hub.asked[0][2].get("Authorization") == (f"Bearer {token.value}" if token else None)
+
+
+@pytest.mark.parametrize("answer", [[], {}, {"object": None}, {"object": {"sha": "../x"}}, [{"ref": "refs/heads/a"}]])
+def test_an_answer_without_a_commit_is_an_error(hub, answer):
+    hub.replies["GET /repos/o/r/git/ref/heads/main"] = (200, {}, answer)
+
+    with pytest.raises(SetupError, match="tell the commit of branch main of o/r: its answer has no commit"):
+        Api(hub.url, None).branch_commit("o/r", "main")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "hint"),
+    [
+        (401, SetupError, "is the token still valid"),
+        (403, SetupError, "must be allowed to read"),
+        (404, InputError, "Without one GitHub hides what is private"),
+        (429, SetupError, "limits how often"),
+        (502, SetupError, "githubstatus.com"),
+    ],
+)
+def test_each_refusal_says_what_to_do(hub, status, kind, hint):
+    hub.replies[TARBALL] = (status, {}, {"message": "no"})
+
+    with pytest.raises(kind, match=rf"send o/r at commit {COMMIT}: no \(HTTP {status}\)") as caught:
+        Api(hub.url, Token("ghp_secret")).download("o/r", COMMIT, io.BytesIO())
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://example.org/x"])
+def test_a_redirect_to_what_is_no_web_address_is_not_followed(hub, target):
+    hub.replies[TARBALL] = (302, {"Location": target}, None)
+
+    with pytest.raises(SetupError, match="redirects to an address that is not https"):
+        Api(hub.url, None).download("o/r", COMMIT, io.BytesIO())
+
+
+def test_redirects_without_an_end_are_given_up(hub):
+    hub.replies[TARBALL] = (302, {"Location": f"{hub.url}/repos/o/r/tarball/{COMMIT}"}, None)
+
+    with pytest.raises(SetupError, match="redirects more than 3 times"):
+        Api(hub.url, None).download("o/r", COMMIT, io.BytesIO())
+
+
+def test_what_is_sent_is_written_as_it_is(hub):
+    hub.replies[TARBALL] = (200, {}, b"\x1f\x8b anything")
+    into = io.BytesIO()
+
+    Api(hub.url, None).download("o/r", COMMIT, into)
+
+    assert into.getvalue() == b"\x1f\x8b anything"
