@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Final, cast
 from exasol_ci_setup.errors import InputError, SetupError
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterator
 
     from pathspec import GitIgnoreSpec
@@ -126,7 +127,7 @@ def _walk(folder: Path, prefix: str, ignorefile: str, rules: list[tuple[str, Git
     for each in found:
         name = prefix + each.name
         is_folder = each.is_dir(follow_symlinks=False)
-        if each.name == ".git" or _is_ignored(f"{name}/" if is_folder else name, rules):
+        if each.name == ".git" or _is_ignored(name, is_folder, rules):
             continue
         path = folder / each.name
         if is_folder:
@@ -161,8 +162,9 @@ def _with_rules_of(path: Path, prefix: str, rules: list[tuple[str, GitIgnoreSpec
     from pathspec import GitIgnoreSpec
 
     try:
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("\ufeff").splitlines()
-        return [(prefix, GitIgnoreSpec.from_lines(lines)), *rules]
+        # Line breaks of Windows are made git's by the reading; other characters that may end lines are parts of names.
+        text = path.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("\ufeff")
+        return [(prefix, GitIgnoreSpec.from_lines(text.split("\n"))), *rules]
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return rules
     except OSError as error:
@@ -171,12 +173,29 @@ def _with_rules_of(path: Path, prefix: str, rules: list[tuple[str, GitIgnoreSpec
         raise InputError(f"{path} has a pattern that git would not take: {error}") from error
 
 
-def _is_ignored(name: str, rules: list[tuple[str, GitIgnoreSpec]]) -> bool:
+def _is_ignored(name: str, is_folder: bool, rules: list[tuple[str, GitIgnoreSpec]]) -> bool:
     for prefix, spec in rules:
-        decision = spec.check_file(name[len(prefix) :]).include
-        if decision is not None:
-            return decision
+        relative = name[len(prefix) :]
+        for pattern in reversed(spec.patterns):
+            # Comments and blank lines have no expression.
+            if pattern.regex is not None and _matches(pattern.regex, relative, is_folder):
+                return bool(pattern.include)
     return False
+
+
+def _matches(regex: re.Pattern[str], name: str, is_folder: bool) -> bool:
+    """Return whether a pattern matches a file or folder itself, and not only a folder that it is in.
+
+    What is in a folder that is left out is not even looked at; and in one that another pattern takes back, git goes by what the
+    patterns say of each name. The library's expressions mark the slash after a folder that they match.
+    """
+    mark = "ps_d"
+    if mark not in regex.groupindex:
+        return regex.search(name) is not None
+    found = regex.search(name)
+    if found is not None and found[mark] is None:
+        return True
+    return is_folder and any(each.end(mark) == len(name) + 1 for each in regex.finditer(f"{name}/"))
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:

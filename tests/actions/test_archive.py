@@ -134,6 +134,13 @@ def test_an_ignore_file_further_down_counts_for_its_folder_and_comes_first(folde
     assert names(folder) == [".gitignore", "secret", "sub/.gitignore", "sub/a.tmp", "sub/out"]
 
 
+def test_an_ignore_file_of_windows_is_read_too(folder):
+    write(folder, {"a.o": "", "b\x0bc": "", "c": ""})
+    (folder / ".gitignore").write_bytes(b"\xef\xbb\xbf*.o\r\n/b\x0bc\r\n")
+
+    assert names(folder) == [".gitignore", "c"]
+
+
 def test_another_ignore_file_takes_the_place_of_git_s(folder):
     write(folder, {".gitignore": "*.a\n", ".dockerignore": "*.b\n", "x.a": "", "x.b": ""})
 
