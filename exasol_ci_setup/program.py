@@ -51,7 +51,9 @@ class Program:
                 raise
             except SetupError:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever a program of the user's raises
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever a program of the user's raises, a cancelled task too
                 failure = _failure(error, self.path)
             else:
                 return
@@ -71,9 +73,15 @@ def load(path: Path) -> Program:
     function = getattr(_module(path), FUNCTION, None)
     if not callable(function):
         raise InputError(f"{path} has no function {FUNCTION}", hint=_EXAMPLE)
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{FUNCTION} in {path} is no function that can be called without arguments", hint=_EXAMPLE
+        ) from None
     if any(
         parameter.default is parameter.empty and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
-        for parameter in inspect.signature(function).parameters.values()
+        for parameter in parameters.values()
     ):
         raise InputError(f"{FUNCTION} in {path} asks for arguments: it is called without any", hint=_EXAMPLE)
     return Program(path, function)
@@ -124,7 +132,7 @@ def _importing_from(path: Path) -> Iterator[None]:
             sys.path.remove(folder)
 
 
-def _failure(error: Exception, path: Path) -> SetupError:
+def _failure(error: BaseException, path: Path) -> SetupError:
     """Return the one line about what a program raised, and keep the whole of it for the log."""
     logging.getLogger(__name__).debug("the program raised %s", type(error).__name__, exc_info=error)
     place = _place(error, path)

@@ -19,7 +19,7 @@ ALLOWED = {
     "policies": {"stacks"},
     # Only when a construct is asked to resolve itself, or to do something once it is deployed.
     "constructs": {"resolve", "ssh", "actions"},
-    "actions": {"aws", "builds", "constructs", "github", "resolve"},
+    "actions": {"aws", "builds", "constructs", "fetch", "github", "resolve"},
     "templates": {"constructs"},
     "lint": {"templates"},
     "aws": set(),

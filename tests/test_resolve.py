@@ -13,7 +13,7 @@ from exasol_ci_setup.constructs import Asset, BuildkitBuilder, ContainerBuilder,
 from exasol_ci_setup.errors import InputError, Interrupted, SetupError, StackError
 from exasol_ci_setup.resolve import Connections, Declared, Deployment, running_with
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
-from exasol_ci_setup.resolve.removal import Removal, standing, undeclared
+from exasol_ci_setup.resolve.removal import Removal, require_deletable, standing, undeclared
 from exasol_ci_setup.resolve.verbs import _Silent, require_success
 from exasol_ci_setup.stacks.graph import End, Ended
 from tests.answers import VirtualClock
@@ -71,6 +71,11 @@ def test_two_constructs_of_one_name_are_refused():
         Declared([Asset(scope=SCOPE, name="same"), Registry(scope=SCOPE, name="same")])
     with pytest.raises(InputError, match="two constructs Registry have the name 'same'"):
         Declared([Registry(scope=SCOPE, name="same"), Registry(scope=SCOPE, name="same")])
+
+
+def test_names_that_differ_only_in_capitals_are_refused_since_a_repository_has_none():
+    with pytest.raises(InputError, match="team-same and team-Same differ only in capitals"):
+        Declared([Registry(scope=SCOPE, name="same"), Registry(scope=SCOPE, name="Same")])
 
 
 def test_a_construct_without_a_scope_is_refused():
@@ -164,6 +169,44 @@ def test_down_goes_the_other_way_and_the_second_time_nothing_stands(live):
 
     assert [end.end for end in ends] == [End.DONE] * 3
     assert standing(declared, connect) == {}
+
+
+@pytest.mark.live
+def test_a_stack_that_has_the_name_by_chance_is_neither_taken_over_nor_deleted(live):
+    theirs = Registry(scope=Scope(name="team-x", region="eu-central-1"), name="img")
+    ours = Registry(scope=SCOPE, name="x-img")
+    other_kind = Asset(scope=theirs.scope, name="img")
+    deployment(live).carry_out(Declared([theirs]))
+
+    for declared in (Declared([ours]), Declared([other_kind])):
+        (ended,) = deployment(live).carry_out(declared)
+        assert "belongs to construct Registry, scope team-x, name img, not to" in str(ended.error)
+
+        there = standing(declared, lambda _scope: live)
+        with pytest.raises(
+            StackError, match="team-x-img belongs to construct Registry, scope team-x, name img, not to"
+        ):
+            require_deletable(there.values())
+        told = Told()
+        removal = Removal(told.view, lambda *_: None, told.ended, SystemClock(), empty=True)
+        (ended,) = removal.carry_out(there)
+        assert ended.end is End.FAILED
+
+    require_deletable(standing(Declared([theirs]), lambda _scope: live).values())
+    (stack,) = live.client("cloudformation").describe_stacks(StackName="team-x-img")["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+
+
+@pytest.mark.live
+def test_the_shell_of_somebody_elses_change_set_does_not_stand(live):
+    live.client("cloudformation").create_change_set(
+        StackName="team-registry",
+        ChangeSetName="theirs",
+        ChangeSetType="CREATE",
+        TemplateBody='{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}',
+    )
+
+    assert standing(Declared([Registry(scope=SCOPE, name="registry")]), lambda _scope: live) == {}
 
 
 @pytest.mark.live

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from exasol_ci_setup.fetch import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,25 +32,36 @@ class Stage:
 
         return verbs.is_acting()
 
+    def may_log_in_to(self, host: str | None, scope: Scope) -> bool:
+        """Whether `host` may be shown a key or token on behalf of a scope; of one in the sandbox only this machine may.
 
-_STAGE: ContextVar[Stage | None] = ContextVar("stage", default=None)
+        Raises as `connect`.
+        """
+        if host in LOOPBACK:
+            return True
+        # Asked of a client, as the AWS configuration may name the endpoint too.
+        endpoint = self.connect(scope).client("ec2").meta.endpoint_url
+        return urlsplit(endpoint).hostname not in LOOPBACK
+
+
+# For the whole process, as a program may act in threads of its own.
+_STAGES: list[Stage] = []
 
 
 @contextmanager
 def taking_place_on(stage: Stage) -> Iterator[None]:
-    """Let actions take place on `stage`, in this thread and in what it starts, while the context is open."""
-    token = _STAGE.set(stage)
+    """Let actions take place on `stage`, in all threads, while the context is open."""
+    _STAGES.append(stage)
     try:
         yield
     finally:
-        _STAGE.reset(token)
+        _STAGES.remove(stage)
 
 
 def current() -> Stage:
     """Return the stage that is set, or else one that acts as the AWS configuration says, and is silent."""
-    stage = _STAGE.get()
-    if stage is not None:
-        return stage
+    if _STAGES:
+        return _STAGES[-1]
     from exasol_ci_setup.clock import SystemClock
     from exasol_ci_setup.resolve.connections import Connections
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from exasol_ci_setup import actions, github
 from exasol_ci_setup.actions import archive
@@ -43,8 +44,8 @@ class Synced:
 def sync(asset: Asset, token: str | None = None) -> Synced:
     """Put the asset's source into its bucket, unless it is there, and return where it is.
 
-    `token` lets GitHub send a private repository; None means the environment variable GITHUB_TOKEN, if that is set. What an
-    archive cannot hold, such as a socket, is left out and named. Raises InputError if the asset has no source, is not deployed, or its
+    `token` lets GitHub send a private repository; None means the environment variable GITHUB_TOKEN, if that is set. In
+    the sandbox none is sent, but to an API on this machine. What an archive cannot hold, such as a socket, is left out and named. Raises InputError if the asset has no source, is not deployed, or its
     source cannot be read, SetupError if GitHub does not send it, and the errors of the AWS boundary.
     """
     stage = actions.current()
@@ -56,7 +57,7 @@ def sync(asset: Asset, token: str | None = None) -> Synced:
         return Synced(f"<archive in {asset.stack_name}>", "", uploaded=False)
     bucket = asset.bucket_name
     with tempfile.TemporaryFile() as packed:
-        with _tree(source, token) as tree:
+        with _tree(stage, asset, source, token) as tree:
             sha256 = archive.pack(tree, packed)
             _name_skipped(stage, asset, tree.skipped)
         packed.seek(0)
@@ -87,18 +88,22 @@ def _repository(source: GitHubRepo) -> str:
 
 
 @contextmanager
-def _tree(source: GitHubRepo | LocalDirectory, token: str | None) -> Iterator[Tree]:
+def _tree(stage: Stage, asset: Asset, source: GitHubRepo | LocalDirectory, token: str | None) -> Iterator[Tree]:
     if isinstance(source, LocalDirectory):
         yield archive.of_folder(Path(source.path), source.ignorefile)
         return
     with tempfile.TemporaryFile() as downloaded:
-        _download(source, token, downloaded)
+        _download(stage, asset, source, token, downloaded)
         with archive.of_download(downloaded) as tree:
             yield tree
 
 
-def _download(source: GitHubRepo, token: str | None, into: IO[bytes]) -> None:
-    api = Api(github.api_url_from_environment(), _token(token))
+def _download(stage: Stage, asset: Asset, source: GitHubRepo, token: str | None, into: IO[bytes]) -> None:
+    url, usable = github.api_url_from_environment(), _token(token)
+    if usable is not None and not stage.may_log_in_to(urlsplit(url).hostname, asset.own_scope):
+        stage.say(f"asset {asset.name}: GitHub is asked without the token, as this is the sandbox")
+        usable = None
+    api = Api(url, usable)
     repository = _repository(source)
     api.download(repository, api.branch_commit(repository, source.branch), into)
 

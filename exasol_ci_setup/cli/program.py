@@ -16,6 +16,7 @@ from exasol_ci_setup.errors import Declined, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.cli.many import Many
@@ -85,7 +86,8 @@ def up(session: Session, file: Path, **values: Any) -> None:
     FILE has a function hangar_run, which makes constructs and calls resolve() on them. It is run twice: first to hear what it declares, which
     is then deployed, as much at once as the dependencies allow; then with the outputs of all stacks known.
     """
-    _up(session, file, **values)
+    with _only_when_run():
+        _up(session, file, **values)
 
 
 @click.command("plan")
@@ -97,7 +99,23 @@ def plan(session: Session, file: Path, **values: Any) -> None:
 
     FILE is run without acting. Nothing changes on AWS, and nothing is left there.
     """
-    _up(session, file, yes=False, plan_only=True, allow_broadening=False, recreate_failed=False, timeout=None, **values)
+    with _only_when_run():
+        _up(
+            session,
+            file,
+            yes=False,
+            plan_only=True,
+            allow_broadening=False,
+            recreate_failed=False,
+            timeout=None,
+            **values,
+        )
+
+
+def _only_when_run() -> AbstractContextManager[None]:
+    from exasol_ci_setup.resolve.verbs import only_when_run
+
+    return only_when_run()
 
 
 def _up(
@@ -190,7 +208,9 @@ def _rehearsed(file: Path, intend: Callable[[str], None]) -> tuple[Program, Decl
     from exasol_ci_setup.resolve import Declared, running_with
     from exasol_ci_setup.resolve.deployment import placeholders
 
-    program = programs.load(file)
+    # What a program does while it is imported would be done once, and not again when it is run.
+    with _only_when_run(), taking_place_on(Stage(_not_connected, SystemClock(), _refuse)):
+        program = programs.load(file)
     heard: list[ScopedConstruct] = []
 
     def note(construct: ScopedConstruct) -> None:
@@ -202,6 +222,10 @@ def _rehearsed(file: Path, intend: Callable[[str], None]) -> tuple[Program, Decl
     with running_with(note, acting=False), taking_place_on(stage), contextlib.redirect_stdout(io.StringIO()):
         program.run()
     return program, Declared(heard)
+
+
+def _refuse(action: str) -> None:
+    raise InputError(f"{action}: but the program is only being imported", hint="move it into hangar_run")
 
 
 def _not_connected(scope: Scope) -> Account:
@@ -306,6 +330,11 @@ def down(session: Session, file: Path, **values: Any) -> None:
     FILE is run without acting, to hear what it declares. Those stacks go first that others do not need. Stacks that are not there are
     deleted already: exit code 0. Objects and images in buckets and repositories go only with --empty.
     """
+    with _only_when_run():
+        _down(session, file, **values)
+
+
+def _down(session: Session, file: Path, **values: Any) -> None:
     from exasol_ci_setup.cli.many import Many
     from exasol_ci_setup.resolve.removal import require_deletable, standing
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Declared:
     """The constructs that have a stack, each once, those first that others depend on.
 
-    `constructs` are by the names of their stacks. Raises InputError for two different constructs of one name, a cycle, and a construct
+    `constructs` are by the names of their stacks. Raises InputError for two different constructs of one name, in capitals or not, a cycle, and a construct
     without a scope or with two.
     """
 
@@ -55,7 +55,13 @@ def _with_dependencies(constructs: Iterable[ScopedConstruct]) -> Iterator[Scoped
 def _require_names_of_their_own(constructs: Iterable[ScopedConstruct]) -> None:
     named: dict[str, ScopedConstruct] = {}
     for construct in constructs:
-        other = named.setdefault(construct.stack_name, construct)
+        # In the names of repositories and buckets AWS knows no capitals.
+        other = named.setdefault(construct.stack_name.lower(), construct)
+        if other is not construct and other.stack_name != construct.stack_name:
+            raise InputError(
+                f"the names of the stacks {other.stack_name} and {construct.stack_name} differ only in capitals",
+                hint="give one of them another name: some names on AWS have no capitals",
+            )
         if other is not construct:
             kinds = (
                 f"{other.kind} and {construct.kind}"

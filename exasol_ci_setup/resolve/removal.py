@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from exasol_ci_setup.errors import StackError
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import graph, state
@@ -28,13 +29,17 @@ NAME_TAG = f"{state.TAG_PREFIX}name"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A stack that is there, where it is, and what would go with it; `needs` are the stacks that must be gone before it."""
+    """A stack that is there, where it is, and what would go with it; `needs` are the stacks that must be gone before it.
+
+    `declared_tags` are those of the construct that has its name, empty if none is declared.
+    """
 
     account: Account
     stack: Stack
     resources: tuple[Resource, ...]
     retained: frozenset[str]
     needs: tuple[str, ...] = ()
+    declared_tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def going(self) -> list[Resource]:
@@ -43,17 +48,20 @@ class Standing:
 
 
 def standing(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, Standing]:
-    """Return those of the declared stacks that are there, those first that go first.
+    """Return the stacks that are there under the declared names, those first that go first.
+
+    The empty shell of a change set is no stack: the change set may be somebody else's.
 
     Raises the errors of the AWS boundary.
     """
     found: dict[str, Standing] = {}
 
     def look(name: str) -> End:
-        account = connect(declared.constructs[name].own_scope)
+        construct = declared.constructs[name]
+        account = connect(construct.own_scope)
         stack = state.find(account.client("cloudformation"), name)
-        if stack is not None and stack.status != "DELETE_COMPLETE":
-            found[name] = _standing(account, stack)
+        if stack is not None and not state.is_absent(stack):
+            found[name] = replace(_standing(account, stack), declared_tags=construct.tags)
         return End.DONE
 
     for end in graph.run([Node(name) for name in declared.constructs], look):
@@ -138,7 +146,7 @@ class Removal:
 
         def work(name: str) -> End:
             each = there[name]
-            deletion.require_deletable(each.stack)
+            _require_deletable(each)
             if self.empty:
                 self._empty(each)
             cfn = each.account.client("cloudformation")
@@ -170,4 +178,16 @@ class Removal:
 def require_deletable(there: Iterable[Standing]) -> None:
     """Raise StackError unless all of the stacks may be deleted, before one of them is."""
     for each in there:
-        deletion.require_deletable(each.stack)
+        _require_deletable(each)
+
+
+def _require_deletable(each: Standing) -> None:
+    deletion.require_deletable(each.stack)
+    # Names of different scopes and constructs, put together, may give the same name of a stack.
+    if state.is_of_another(each.stack, each.declared_tags):
+        raise StackError(
+            f"stack {each.stack.name} belongs to {state.owner(each.stack.tags)}, not to what is declared: "
+            f"{state.owner(each.declared_tags)}",
+            hint=f"give one of them another name; if the stack shall go: `exasol-ci-setup delete {each.stack.name}`",
+            stack_name=each.stack.name,
+        )

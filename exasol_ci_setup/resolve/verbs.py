@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from contextvars import ContextVar
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.errors import Interrupted, SetupError, StackError
+from exasol_ci_setup.errors import InputError, Interrupted, SetupError, StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,30 +19,56 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.model import Event, Plan, Stack
     from exasol_ci_setup.templates import Template
 
-_RESOLVER: ContextVar[Callable[[ScopedConstruct], None] | None] = ContextVar("resolver", default=None)
-_ACTING: ContextVar[bool] = ContextVar("acting", default=True)
+
+@dataclass(frozen=True)
+class _Role:
+    """What part the program plays: who resolves its constructs, and whether it acts."""
+
+    resolver: Callable[[ScopedConstruct], None]
+    acting: bool
+
+
+# For the whole process and not for a thread: a program may resolve its constructs in threads of its own, and what it does
+# there must not be done for real while it is only heard.
+_ROLES: list[_Role] = []
 # One at a time: what two of them have in common is deployed once, and the second finds nothing to do.
 _DEPLOYING = Lock()
 
 
 @contextmanager
 def running_with(resolver: Callable[[ScopedConstruct], None], *, acting: bool = True) -> Iterator[None]:
-    """Let `resolver` do what constructs are resolved by, in this thread and in what it starts, while the context is open.
+    """Let `resolver` do what constructs are resolved by, in all threads, while the context is open.
 
     Without `acting` the program is only heard: what constructs do besides being deployed, such as running a command, is left out.
     """
-    resolving = _RESOLVER.set(resolver)
-    doing = _ACTING.set(acting)
+    role = _Role(resolver, acting)
+    _ROLES.append(role)
     try:
         yield
     finally:
-        _ACTING.reset(doing)
-        _RESOLVER.reset(resolving)
+        _ROLES.remove(role)
+
+
+@contextmanager
+def only_when_run() -> Iterator[None]:
+    """Refuse to resolve anything, and do nothing, where no other role is set: for the time of a command that runs a program.
+
+    A thread that the program leaves behind would else deploy for real between two runs.
+    """
+
+    def refuse(_construct: ScopedConstruct) -> None:
+        raise InputError(
+            "a construct is resolved outside of hangar_run",
+            hint="resolve constructs in hangar_run, and wait there for threads",
+        )
+
+    with running_with(refuse, acting=False):
+        yield
 
 
 def is_acting() -> bool:
     """Return whether what a construct does besides being deployed is to be done, and not only the declaration to be heard."""
-    return _ACTING.get()
+    return _ROLES[-1].acting if _ROLES else True
 
 
 def resolve(construct: ScopedConstruct) -> None:
@@ -51,9 +77,8 @@ def resolve(construct: ScopedConstruct) -> None:
     Every plan is carried out: to look at plans first, use `exasol-ci-setup up`. Raises the errors of `deploy`; if several stacks failed, a
     StackError that names them.
     """
-    resolver = _RESOLVER.get()
-    if resolver is not None:
-        resolver(construct)
+    if _ROLES:
+        _ROLES[-1].resolver(construct)
     else:
         with _DEPLOYING:
             _deploy(construct)

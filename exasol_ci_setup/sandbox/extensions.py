@@ -68,7 +68,11 @@ def extended() -> Any:
 
 
 def _loading(inner: Callable[[str], Any]) -> Callable[[str], Any]:
-    extend: dict[str, Callable[[], None]] = {"cloudformation": _extend_cloudformation, "codebuild": _extend_codebuild}
+    extend: dict[str, Callable[[], None]] = {
+        "cloudformation": _extend_cloudformation,
+        "codebuild": _extend_codebuild,
+        "ecs": _extend_ecs,
+    }
 
     def get_module(name: str) -> Any:
         module = inner(name)
@@ -88,8 +92,17 @@ def _extend_codebuild() -> None:
 
 
 @functools.cache
+def _extend_ecs() -> None:
+    """Let clusters run no containers: no engine is asked for, also where the Docker SDK happens to be installed."""
+    from ministack.services import ecs
+
+    ecs._get_docker = lambda: None  # noqa: SLF001
+
+
+@functools.cache
 def _extend_cloudformation() -> None:
     _extend_codebuild()
+    _extend_ecs()
     cloudformation.extend()
     deployment.extend()
     ec2_types.extend()

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup import actions
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.errors import InputError, SSHError
 from exasol_ci_setup.ssh import connect as connections
 from exasol_ci_setup.ssh.connect import Host
 from exasol_ci_setup.ssh.known_hosts import KnownHosts, state_directory
@@ -33,7 +33,7 @@ def run_all(
     """Run the commands one after the other over one connection, and yield what became of each; `timeout` counts for each.
 
     Where actions are only to be said, nothing is done, and all commands end well without a word. Raises InputError
-    if the instance is not deployed, and the errors of `connect` and of `run`.
+    if the instance is not deployed, SSHError if it is one of the sandbox, and the errors of `connect` and of `run`.
     """
     address = instance.public_ip
     stage = actions.current()
@@ -46,9 +46,15 @@ def run_all(
         raise InputError(f"a command cannot end within {timeout:g} s", hint="give a timeout above 0, or None for none")
     # Under its id: the address of an instance may go to another one, and an instance may get another address.
     target = Host(address, user, port, name=instance.output("InstanceId"))
+    route = [*(connections.jumps(jump, user) if jump else ()), target]
+    if not all(stage.may_log_in_to(host.address, instance.own_scope) for host in route):
+        raise SSHError(
+            f"Instance {instance.name!r} cannot run a command: an instance in the sandbox runs nothing",
+            hint="nothing was connected to; deploy it to AWS to run commands on it",
+        )
     with ExitStack() as stack:
         transport = connections.connect(
-            [*(connections.jumps(jump, user) if jump else ()), target],
+            route,
             key_file=instance.private_key_file,
             known_hosts=KnownHosts(state_directory() / instance.own_scope.name),
             clock=clock or stage.clock,

@@ -14,7 +14,6 @@ from exasol_ci_setup.errors import (
     Interrupted,
     SetupError,
     StackBusy,
-    StackError,
     TimedOut,
 )
 from exasol_ci_setup.stacks import changeset, diagnose, state
@@ -58,7 +57,7 @@ class Result:
 class Options:
     """How a deployment goes about it, apart from what it makes.
 
-    `adopt`: take over a stack that this tool did not make. `wait`: let another operation under way end first.
+    `adopt`: take over a stack that this tool did not make, or made of something else. `wait`: let another operation under way end first.
     `recreate_failed`: ask `approve_recreation` whether to delete a stack in a state that no update leaves, and go on.
     `timeout` is in seconds, None for no limit.
     """
@@ -91,7 +90,7 @@ def deploy(
     what there is to say while AWS makes the plan. An operation under way that does just what is asked for, such as that of
     a process that was killed, is followed to its end instead of being started again.
 
-    Raises StackBusy, StackStuck, TemplateRejected, DeployFailed (with its diagnosis), TimedOut, Interrupted, and the
+    Raises StackError for a stack that is not this tool's or is of something else, StackBusy, StackStuck, TemplateRejected, DeployFailed (with its diagnosis), TimedOut, Interrupted, and the
     errors of the AWS boundary, whose hint tells the stack's last known state if the operation had begun.
     """
     cfn = account.client("cloudformation")
@@ -100,12 +99,8 @@ def deploy(
     if current is not None and state.is_busy(current):
         joined = _join(cfn, request, current, view, clock, options)
         current = state.find(cfn, request.name)
-    if current is not None and not state.is_absent(current) and not state.is_own(current) and not options.adopt:
-        raise StackError(
-            f"stack {current.name} is there already, and this tool did not make it",
-            hint="look at what would become of it with --adopt --plan, or give another --stack-name",
-            stack_name=current.name,
-        )
+    if current is not None and not state.is_absent(current) and not options.adopt:
+        state.require_own(current, request.tags)
     if current is not None and options.recreate_failed and _is_failed(current):
         if not approve_recreation(current):
             return Result(Outcome.PLANNED, Plan(request.name, "CREATE"), current)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
 TAG_PREFIX: Final = "exasol-ci-setup:"
+# What a stack is of: these tags stay the same for as long as it is the same construct's.
+_IDENTITY: Final = ("construct", "project", "scope", "name")
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html#cfn-console-view-stack-data-resources
 _STUCK_FOR_GOOD = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"})
@@ -63,6 +65,37 @@ def own(cfn: CloudFormationClient) -> Iterator[Stack]:
 def is_own(stack: Stack) -> bool:
     """Return whether this tool made the stack."""
     return any(key.startswith(TAG_PREFIX) for key in stack.tags)
+
+
+def is_of_another(stack: Stack, tags: Mapping[str, str]) -> bool:
+    """Return whether `tags` are those of another construct, project or scope than the stack's. Tags that name none say nothing."""
+    wanted = _identity(tags)
+    return bool(wanted) and wanted != _identity(stack.tags)
+
+
+def owner(tags: Mapping[str, str]) -> str:
+    """Return in words what the tags of a stack say that it is of, such as ``construct Registry, scope team, name images``."""
+    return ", ".join(f"{key} {value}" for key, value in _identity(tags).items()) or "nothing that its tags name"
+
+
+def require_own(stack: Stack, tags: Mapping[str, str]) -> None:
+    """Raise StackError unless this tool made the stack, and made it of what `tags` name."""
+    if not is_own(stack):
+        raise StackError(
+            f"stack {stack.name} is there already, and this tool did not make it",
+            hint="look at what would become of it with --adopt --plan, or give another --stack-name",
+            stack_name=stack.name,
+        )
+    if is_of_another(stack, tags):
+        raise StackError(
+            f"stack {stack.name} is there already, and it belongs to {owner(stack.tags)}, not to {owner(tags)}",
+            hint="give another name; where a command has --adopt, look at what would become of the stack with --adopt --plan",
+            stack_name=stack.name,
+        )
+
+
+def _identity(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: tags[f"{TAG_PREFIX}{key}"] for key in _IDENTITY if f"{TAG_PREFIX}{key}" in tags}
 
 
 def from_description(description: Mapping[str, Any]) -> Stack:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import io
+from urllib.error import URLError
+from urllib.request import OpenerDirector, Request
 
 import pytest
 
+from exasol_ci_setup.actions import Stage, taking_place_on
+from exasol_ci_setup.aws import connect
+from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.constructs import Asset, GitHubRepo, Scope
 from exasol_ci_setup.errors import InputError, SetupError
 from exasol_ci_setup.github import Api, Token
 from tests.hub import running
@@ -76,3 +82,31 @@ def test_what_is_sent_is_written_as_it_is(hub):
     Api(hub.url, None).download("o/r", COMMIT, into)
 
     assert into.getvalue() == b"\x1f\x8b anything"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "sent"), [("http://127.0.0.1:1", set()), (None, {"Bearer ghp_secret"})], ids=["sandbox", "aws"]
+)
+@pytest.mark.parametrize("given", [None, "ghp_secret"])
+def test_a_token_does_not_leave_this_machine_from_the_sandbox(monkeypatch, endpoint, sent, given):
+    monkeypatch.setenv("GITHUB_API_URL", "https://github.invalid")
+    monkeypatch.setenv("GITHUB_TOKEN", "ghp_secret")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    asked: list[Request] = []
+
+    def unreachable(_opener: object, request: Request, *_more: object, **_named: object) -> None:
+        asked.append(request)
+        raise URLError("no network in this test")
+
+    monkeypatch.setattr(OpenerDirector, "open", unreachable)
+    account = connect(None, "eu-central-1", endpoint_url=endpoint, access_key=("500000000001", "any"))
+    scope = Scope(name="team", region="eu-central-1")
+    asset = Asset(scope=scope, name="source", source=GitHubRepo(scope=scope, name="it", repo="o/r", branch="main"))
+    asset.set_outputs({"BucketName": "the-bucket"})
+    said: list[str] = []
+
+    with taking_place_on(Stage(lambda _scope: account, SystemClock(), said.append)), pytest.raises(SetupError):
+        asset.sync(token=given)
+    assert asked
+    assert {value for each in asked for name, value in each.header_items() if name == "Authorization"} == sent
+    assert said == ([] if sent else ["asset source: GitHub is asked without the token, as this is the sandbox"])

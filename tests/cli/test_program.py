@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -248,14 +249,18 @@ def test_what_lets_in_the_whole_world_needs_more_than_a_yes(here, live, write):
     assert stacks(live) == {"team-door": "CREATE_COMPLETE"}
 
 
-def test_a_stack_that_no_update_can_mend_is_made_anew_only_when_asked(here, live, somebody_else, write):
+def test_a_stack_that_no_update_can_mend_is_made_anew_only_when_asked(here, live, account_id, somebody_else, write):
+    taken = f"a-bucket-of-others-{account_id}"  # the accounts of the sandbox share the names of buckets
     somebody_else.client("s3").create_bucket(
-        Bucket="a-bucket-of-others", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+        Bucket=taken, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
     live.client("cloudformation").create_stack(
         StackName="team-registry",
-        TemplateBody='{"Resources": {"B": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "a-bucket-of-others"}}}}',
-        Tags=[{"Key": "exasol-ci-setup:scope", "Value": "team"}],
+        TemplateBody=json.dumps({"Resources": {"B": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": taken}}}}),
+        Tags=[
+            {"Key": f"exasol-ci-setup:{key}", "Value": value}
+            for key, value in {"construct": "Registry", "scope": "team", "name": "registry"}.items()
+        ],
     )
     deadline = time.monotonic() + 30
     while stacks(live)["team-registry"] != "ROLLBACK_COMPLETE" and time.monotonic() < deadline:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 import time
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -409,3 +411,19 @@ def test_a_resource_that_an_update_adds_is_created(account: Account, other_accou
     }
     deploy(cloudformation, "Stack", buckets("A", "B", Taken=taken), "UPDATE")
     assert ("Taken", "CREATE_FAILED") in events(cloudformation, "Stack")
+
+
+def test_a_service_asks_for_no_engine_also_where_the_docker_sdk_is_installed(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    sdk = types.ModuleType("docker")
+    vars(sdk)["from_env"] = lambda **options: asked.append(options)
+    monkeypatch.setitem(sys.modules, "docker", sdk)
+    ecs = account.client("ecs")
+    ecs.create_cluster(clusterName="c")
+    ecs.register_task_definition(family="f", containerDefinitions=[{"name": "a", "image": "alpine", "memory": 16}])
+
+    ecs.run_task(cluster="c", taskDefinition="f", count=1)
+
+    assert asked == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup import Instance, Scope
 from exasol_ci_setup.actions import Stage, taking_place_on
+from exasol_ci_setup.aws import connect
 from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.errors import InputError, SSHError, SSHKeyUnusable
 from exasol_ci_setup.resolve import running_with
@@ -91,6 +93,39 @@ def test_where_actions_are_only_said_no_command_runs():
     assert one == {"command": "TOKEN=secret rm -rf /", "stdout": "", "stderr": "", "exit_status": 0}
     assert [each["command"] for each in many] == ["a", "b --password secret"]
     assert said == [f"instance box: would run '{name}…'" for name in ("TOKEN", "a", "b")]
+
+
+def on_sandbox() -> Stage:
+    account = connect(None, "eu-central-1", endpoint_url="http://127.0.0.1:1", access_key=("500000000001", "any"))
+    return Stage(lambda _scope: account, SystemClock(), lambda _message: None)
+
+
+def with_endpoint_of_the_configuration() -> Stage:
+    account = connect(None, "eu-central-1")
+    return Stage(lambda _scope: account, SystemClock(), lambda _message: None)
+
+
+@pytest.mark.parametrize(
+    ("address", "through"), [("203.0.113.7", None), ("203.0.113.7", "127.0.0.1"), ("127.0.0.1", "203.0.113.8")]
+)
+@pytest.mark.parametrize("stage", [on_sandbox, with_endpoint_of_the_configuration])
+def test_an_instance_in_the_sandbox_runs_nothing_and_no_machine_is_connected_to(monkeypatch, stage, address, through):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    opened: list[object] = []
+    monkeypatch.setattr(socket, "create_connection", lambda *given, **_: opened.append(given))
+    made = instance()
+    made.set_outputs({"InstanceId": "i-0123456789abcdef0", "PublicIp": address})
+
+    with taking_place_on(stage()), pytest.raises(SSHError, match="an instance in the sandbox runs nothing"):
+        made.run_command("true", jump=through)
+    assert not opened
+
+
+def test_an_address_of_this_machine_is_connected_to_in_the_sandbox_too(monkeypatch, tmp_path):
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+
+    with taking_place_on(on_sandbox()), pytest.raises(SSHKeyUnusable):
+        deployed(tmp_path / "id_rsa").run_command("true", jump="127.0.0.1")
 
 
 def test_in_a_program_that_is_run_after_the_deployment_a_command_does_run():

@@ -546,6 +546,20 @@ def test_every_version_in_a_bucket_is_deleted_in_batches(live):
     assert delete.empty_bucket(s3, "no-such-bucket-here") == 0
 
 
+def test_a_stack_of_another_construct_is_taken_over_only_when_asked(live):
+    topic = "  Topic:\n    Type: AWS::SNS::Topic\n"
+    run(live, plain("Taken", topic))
+    wanted = dataclasses.replace(
+        plain("Taken", topic), tags={"exasol-ci-setup:construct": "Plain", "exasol-ci-setup:name": "other"}
+    )
+
+    with pytest.raises(StackError, match="belongs to construct Plain, not to construct Plain, name other"):
+        run(live, wanted)
+    result = run(live, wanted, adopt=True)
+
+    assert result.stack.tags["exasol-ci-setup:name"] == "other"
+
+
 def test_a_stack_of_somebody_else_is_taken_over_only_when_asked(live):
     cfn = live.client("cloudformation")
     cfn.create_stack(StackName="Theirs", TemplateBody="Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n")

@@ -193,7 +193,7 @@ def test_a_build_is_a_buildspec_whose_variables_the_project_knows():
     assert used == known - {"DOCKER_BUILDKIT"}
     assert all(isinstance(command, str) for phase in spec["phases"].values() for command in phase["commands"])
     pushes = [line for line in commands.splitlines() if "docker push" in line]
-    assert pushes[-1].endswith('$REPOSITORY_URI:$CONTENT_HASH"')
+    assert [line.split(":")[-1] for line in pushes] == ['$CONTENT_HASH"', '$IMAGE_TAG"']
 
 
 def test_a_service_starts_with_its_image_secrets_and_log_and_nothing_else():

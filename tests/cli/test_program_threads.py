@@ -1,0 +1,81 @@
+"""Programs that resolve in threads, or while they are imported, or end in an odd way: only `up` acts, and only when it is run."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+pytestmark = pytest.mark.live
+
+THREADS = """
+    from concurrent.futures import ThreadPoolExecutor
+    from exasol_ci_setup import Registry, Scope
+
+    def hangar_run():
+        scope = Scope(name="threads", region="eu-central-1")
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda name: Registry(scope=scope, name=name).deploy(), ["one", "two"]))
+"""
+IMPORTED = """
+    from exasol_ci_setup import Registry, Scope
+
+    registry = Registry(scope=Scope(name="imported", region="eu-central-1"), name="one")
+    registry.deploy()
+
+    def hangar_run():
+        registry.deploy()
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str) -> str:
+        path = tmp_path / "program.py"
+        path.write_text(dedent(text), encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def stacks(account) -> list[str]:
+    return [stack["StackName"] for stack in account.client("cloudformation").describe_stacks()["Stacks"]]
+
+
+def test_what_threads_resolve_is_only_heard_by_plan_and_deployed_by_up(here, live, write):
+    file = write(THREADS)
+
+    planned = here("plan", file)
+    down = here("down", file, "--yes")
+
+    assert (planned.code, down.code) == (0, 0)
+    assert "threads-one" in planned.stdout
+    assert stacks(live) == []
+
+    assert here("up", file, "--yes", "--no-lint").code == 0
+    assert sorted(stacks(live)) == ["threads-one", "threads-two"]
+
+
+@pytest.mark.parametrize("command", [("plan",), ("up", "--yes"), ("down", "--yes")])
+def test_what_a_program_resolves_while_it_is_imported_is_refused_with_its_line(here, live, write, command):
+    ran = here(command[0], write(IMPORTED), *command[1:])
+
+    assert ran.code == 2
+    assert "program.py:5: a construct is resolved outside of hangar_run" in ran.stderr
+    assert stacks(live) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import asyncio\ndef hangar_run():\n    raise asyncio.CancelledError\n", "CancelledError"),
+        ("def hangar_run():\n    raise GeneratorExit\n", "GeneratorExit"),
+        ("hangar_run = max\n", "no function that can be called without arguments"),
+    ],
+)
+def test_an_odd_end_of_a_program_is_one_line(here, write, text, told):
+    ran = here("plan", write(text))
+
+    assert ran.code in {1, 2}
+    assert told in ran.stderr
+    assert "Traceback" not in ran.stderr
