@@ -7,6 +7,7 @@ import inspect
 import logging
 import sys
 import traceback
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -37,7 +38,7 @@ class Program:
         Raises SetupError that names the line of the program at which something was raised, InputError if a construct refused its
         arguments there, and what this library raises on purpose as it is.
         """
-        with _importing_from(self.path):
+        with _importing_from(self.path), _awaiting_all(self.path):
             try:
                 returned = self.function()
                 if inspect.isawaitable(returned):
@@ -59,6 +60,23 @@ class Program:
                 return
         # Raised here and not inside `except`, since what would be chained to it shows values that a construct hides.
         raise failure
+
+
+@contextmanager
+def _awaiting_all(path: Path) -> Iterator[None]:
+    """Raise InputError at the end if something was forgotten to be awaited: what looks like a deployment would deploy nothing."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", RuntimeWarning)
+        yield
+    forgotten = [each for each in heard if "was never awaited" in str(each.message)]
+    for each in heard:
+        if each not in forgotten:
+            warnings.showwarning(each.message, each.category, each.filename, each.lineno)
+    if forgotten:
+        place = f"{path}:{forgotten[0].lineno}" if forgotten[0].filename == str(path) else str(path)
+        raise InputError(
+            f"{place}: {forgotten[0].message}", hint="write `await …` or `asyncio.run(…)`, or call deploy()"
+        )
 
 
 async def _wait(returned: Any) -> None:

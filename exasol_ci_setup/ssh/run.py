@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from paramiko import Channel, Transport
 
 _PIECE: Final = 1 << 16
-_LONGEST_LOOK: Final = 60.0
+# Paramiko may miss to tell that one output has more while the other is emptied, as it does both without a lock.
+_LONGEST_LOOK: Final = 0.25
 _OPENING: Final = 30.0
 _NAME: Final = re.compile(r"\s*([A-Za-z0-9_./-]{1,40})")
 

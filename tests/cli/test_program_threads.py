@@ -79,3 +79,20 @@ def test_an_odd_end_of_a_program_is_one_line(here, write, text, told):
     assert ran.code in {1, 2}
     assert told in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("command", ["plan", "up", "down"])
+def test_a_forgotten_await_is_told_with_its_line(here, live, write, command):
+    forgotten = """
+        from exasol_ci_setup import Registry, Scope
+
+        def hangar_run():
+            Registry(scope=Scope(name="s", region="eu-central-1"), name="a").resolve()
+    """
+
+    ran = here(command, write(forgotten), *([] if command == "plan" else ["--yes"]))
+
+    assert ran.code == 2
+    assert "program.py:5: coroutine" in ran.stderr
+    assert "never awaited" in ran.stderr
+    assert stacks(live) == []
