@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.sandbox.server import Server
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and all processes below inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GOLDEN = Path(__file__).parent / "golden"
 _NUMBERS = itertools.count(1)
