@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.lint import Finding
     from exasol_ci_setup.stacks.delete import Resource
-    from exasol_ci_setup.stacks.model import Drift, Stack
+    from exasol_ci_setup.stacks.model import Diagnosis, Drift, Stack
     from exasol_ci_setup.templates import Template
 
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -42,6 +42,12 @@ def drift(output: Output, drift: Drift, *, as_data: bool) -> None:
     elif output.format == "text":
         output.say(*lines)
     output.record(drift)
+
+
+def diagnosis(output: Output, diagnosis: Diagnosis) -> None:
+    """Print why an operation failed."""
+    output.data("\n".join(show.diagnosis(diagnosis)))
+    output.record(diagnosis)
 
 
 def finding(output: Output, finding: Finding, template: Template) -> None:
@@ -113,7 +119,9 @@ def deletion(
                 "  (with every object in it)" if empty else "  (only if it is empty; --empty deletes its objects too)"
             )
         elif resource.type == "AWS::ECR::Repository":
-            remark = "  (with every image in it)" if empty else "  (only if it is empty)"
+            remark = (
+                "  (with every image in it)" if empty else "  (only if it is empty; --empty deletes its images too)"
+            )
         lines.append(click.style(f"- {line}", fg="red") + remark)
     lines += ["", click.style(f"{len(going)} to remove", bold=True)]
     if as_data:

@@ -103,13 +103,7 @@ def watch(session: Session, name: str) -> None:
         raise DeployFailed(
             f"stack {ended.name} ended in {ended.status}",
             stack_name=ended.name,
-            diagnosis=diagnose.diagnose(
-                following.events,
-                stack_name=ended.name,
-                status=ended.status,
-                reason=ended.reason,
-                nested=diagnose.nested_events(cfn),
-            ),
+            diagnosis=diagnose.of_stack(cfn, ended, following.events),
         )
     session.output.say(f"stack {ended.name} is in {ended.status}")
     report.result(session.output, "watched", ended.name, changed=False)
@@ -119,19 +113,29 @@ def watch(session: Session, name: str) -> None:
 @click.argument("name", type=STACK, metavar="STACK")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would go, and delete nothing.")
-@click.option("--empty", is_flag=True, help="Delete the objects in the stack's buckets too, with all their versions.")
+@click.option(
+    "--empty",
+    is_flag=True,
+    help="Empty the stack's buckets, with all versions of their objects, and its repositories first.",
+)
 @click.option(
     "--retain",
     multiple=True,
     metavar="LOGICAL_ID",
     help="Leave this resource standing, if the deletion failed because of it; may be repeated.",
 )
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Delete a stack that could not be deleted, and leave standing whatever AWS cannot delete; that is named.",
+)
 @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation acts in.")
 @common_options
 def delete(session: Session, name: str, **values: Any) -> None:
     """Delete a stack that this tool made.
 
-    A STACK that is not there is deleted already: exit code 0. Objects in its buckets go only with --empty.
+    A STACK that is not there is deleted already: exit code 0. What is in its buckets and repositories goes only with
+    --empty.
     """
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.cli.live import EventView
@@ -148,24 +152,32 @@ def delete(session: Session, name: str, **values: Any) -> None:
     deletion.require_deletable(stack)
     found = deletion.resources(cfn, stack)
     retained = deletion.retained(cfn, stack, found, values["retain"])
-    emptied = (
-        [bucket for bucket in deletion.buckets(found) if bucket.logical_id not in retained] if values["empty"] else []
-    )
+    if values["force"]:
+        deletion.require_forcible(stack)
+    emptied = [each for each in found if each.logical_id not in retained] if values["empty"] else []
     report.deletion(output, stack, found, retained=retained, empty=values["empty"], as_data=values["plan_only"])
     if values["plan_only"]:
         output.say("this was only the plan: nothing was deleted")
         report.result(output, "planned", stack.name, changed=False)
         return
     if not values["yes"]:
-        _ask(output, stack, emptied)
-    for bucket in emptied:
-        count = deletion.empty_bucket(session.account.client("s3"), bucket.physical_id)
-        output.say(f"emptied bucket {bucket.physical_id}: {count} object version{'' if count == 1 else 's'}")
+        _ask(output, stack, [*deletion.buckets(emptied), *deletion.repositories(emptied)])
+    deletion.empty(session.account, emptied, output.say)
     with EventView(output, stack.name, clock=session.clock.now) as view:
-        deletion.delete(
-            cfn, stack, view=view, clock=session.clock, role_arn=values["role_arn"] or "", retain=values["retain"]
+        left = deletion.delete(
+            cfn,
+            stack,
+            view=view,
+            clock=session.clock,
+            role_arn=values["role_arn"] or "",
+            retain=values["retain"],
+            force=values["force"],
         )
     output.say(f"stack {stack.name} is deleted")
+    for event in left:
+        output.say(
+            f"left standing: {event.logical_id} ({event.type} {event.physical_id}): {event.reason or 'AWS gave no reason'}"
+        )
     report.result(output, "deleted", stack.name, changed=True)
 
 
@@ -174,6 +186,6 @@ def _ask(output: Output, stack: Stack, emptied: list[Resource]) -> None:
         raise InputError(
             "cannot ask whether to go on: there is no terminal", hint="--yes approves it, --plan only shows it"
         )
-    with_objects = " and every object in its buckets" if emptied else ""
+    with_objects = f" with all that is in {', '.join(each.physical_id for each in emptied)}" if emptied else ""
     if not output.confirm(f"Delete stack {stack.name}{with_objects}?"):
         raise Declined(f"not deleted: stack {stack.name} is as it was", stack_name=stack.name)

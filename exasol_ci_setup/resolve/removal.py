@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.errors import StackError
@@ -148,7 +149,7 @@ class Removal:
             each = there[name]
             _require_deletable(each)
             if self.empty:
-                self._empty(each)
+                deletion.empty(each.account, each.going, partial(self.say, name))
             cfn = each.account.client("cloudformation")
             if self.wait or name in waited_for:
                 with self.view(name, f"deleting {name}") as view:
@@ -165,14 +166,6 @@ class Removal:
             interrupt=clock.interrupt,
             ended=lambda end: self.ended(end, None),
         )
-
-    def _empty(self, each: Standing) -> None:
-        for bucket in deletion.buckets(each.going):
-            count = deletion.empty_bucket(each.account.client("s3"), bucket.physical_id)
-            self.say(each.stack.name, f"emptied bucket {bucket.physical_id}: {count} object versions")
-        for repository in deletion.repositories(each.going):
-            count = deletion.empty_repository(each.account.client("ecr"), repository.physical_id)
-            self.say(each.stack.name, f"emptied repository {repository.physical_id}: {count} images")
 
 
 def require_deletable(there: Iterable[Standing]) -> None:

@@ -12,15 +12,16 @@ from exasol_ci_setup.stacks import diagnose, plan, state
 from exasol_ci_setup.stacks.events import Following, latest_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_s3 import S3Client
 
+    from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
     from exasol_ci_setup.stacks.events import View
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.stacks.model import Event, Stack
 
 # The most keys that one DeleteObjects takes: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _BATCH: Final = 1_000
@@ -76,6 +77,18 @@ def retained(cfn: CloudFormationClient, stack: Stack, found: Sequence[Resource],
     return {*asked, *(name for name in known if declared.get(name, {}).get("DeletionPolicy") in kept)}
 
 
+def require_forcible(stack: Stack) -> None:
+    """Raise InputError unless AWS takes a forced deletion of `stack`: only after one without force has failed.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html.
+    """
+    if stack.status != "DELETE_FAILED":
+        raise InputError(
+            f"--force is for a stack that could not be deleted; {stack.name} is in {stack.status}",
+            hint="delete it without --force first",
+        )
+
+
 def require_deletable(stack: Stack) -> None:
     """Raise StackError unless `stack` may be deleted: not protected, and made by this tool."""
     if not state.is_own(stack):
@@ -100,14 +113,15 @@ def delete(
     clock: Clock,
     role_arn: str = "",
     retain: Sequence[str] = (),
-) -> None:
-    """Delete `stack` and return when it is gone.
+    force: bool = False,
+) -> list[Event]:
+    """Delete `stack`, and return when it is gone: for each resource that AWS left standing with `force` the last event, which says why.
 
-    `retain` are logical ids that are left standing; AWS takes them only for a stack in DELETE_FAILED.
-    Raises DeleteFailed, whose diagnosis names what could not go, and Interrupted.
+    `retain` are logical ids that are left standing, and with `force` whatever AWS cannot delete is; it takes both only for a stack in
+    DELETE_FAILED. Raises DeleteFailed, whose diagnosis names what could not go, and Interrupted.
     """
     after = None if state.is_busy(stack) else latest_id(cfn, stack.id)
-    begin(cfn, stack, role_arn=role_arn, retain=retain)
+    begin(cfn, stack, role_arn=role_arn, retain=retain, force=force)
     following = Following(cfn, stack.id, after=after, view=view, clock=clock)
     try:
         ended = following.run()
@@ -120,24 +134,35 @@ def delete(
         error.hint = f"AWS goes on deleting stack {stack.name} whatever happens here\n{error.hint}".rstrip()
         raise
     if ended is not None and ended.status != "DELETE_COMPLETE":
-        found = diagnose.diagnose(following.events, stack_name=stack.name, status=ended.status, reason=ended.reason)
+        found = diagnose.of_stack(cfn, ended, following.events)
         raise DeleteFailed(
             f"stack {stack.name} could not be deleted; it is in {ended.status}",
             hint=found.hints[0]
             if found.hints
-            else f"`exasol-ci-setup delete {stack.name} --retain LOGICAL_ID` leaves a resource standing",
+            else f"`exasol-ci-setup delete {stack.name} --retain LOGICAL_ID` leaves a resource standing; --force leaves whatever cannot go",
             stack_name=stack.name,
             diagnosis=found,
         )
+    last = {event.logical_id: event for event in following.events if not event.is_stack}
+    return [event for event in last.values() if event.status in {"DELETE_FAILED", "DELETE_SKIPPED"}] if force else []
 
 
-def begin(cfn: CloudFormationClient, stack: Stack, *, role_arn: str = "", retain: Sequence[str] = ()) -> None:
+def begin(
+    cfn: CloudFormationClient,
+    stack: Stack,
+    *,
+    role_arn: str = "",
+    retain: Sequence[str] = (),
+    force: bool = False,
+) -> None:
     """Ask AWS to delete `stack`, and do not wait for it. Raises StackError if AWS refuses."""
     arguments: dict[str, Any] = {"StackName": stack.id, "ClientRequestToken": uuid.uuid4().hex}
     if role_arn:
         arguments["RoleARN"] = role_arn
     if retain:
         arguments["RetainResources"] = list(retain)
+    if force:
+        arguments["DeletionMode"] = "FORCE_DELETE_STACK"
     with boundary():
         try:
             cfn.delete_stack(**arguments)
@@ -156,6 +181,17 @@ def buckets(found: Iterable[Resource]) -> list[Resource]:
 def repositories(found: Iterable[Resource]) -> list[Resource]:
     """Return those of the resources that are ECR repositories, which AWS deletes only when they are empty."""
     return [resource for resource in found if resource.type == "AWS::ECR::Repository" and resource.physical_id]
+
+
+def empty(account: Account, going: Iterable[Resource], say: Callable[[str], None]) -> None:
+    """Empty the buckets and repositories among the resources that are to go, and tell each. Raises StackError for what stays."""
+    listed = list(going)
+    for bucket in buckets(listed):
+        count = empty_bucket(account.client("s3"), bucket.physical_id)
+        say(f"emptied bucket {bucket.physical_id}: {count} object version{'' if count == 1 else 's'}")
+    for repository in repositories(listed):
+        count = empty_repository(account.client("ecr"), repository.physical_id)
+        say(f"emptied repository {repository.physical_id}: {count} image{'' if count == 1 else 's'}")
 
 
 def empty_repository(ecr: ECRClient, name: str) -> int:

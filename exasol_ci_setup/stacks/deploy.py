@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import boundary, error_code
 from exasol_ci_setup.errors import (
     AwsUnavailable,
     DeployFailed,
@@ -21,6 +21,7 @@ from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import Following, latest_id
 from exasol_ci_setup.stacks.model import Plan
+from exasol_ci_setup.stacks.recovery import ask_to_cancel, way_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -303,7 +304,7 @@ def _end_in_time(
             hint="allow more --timeout",
             stack_name=name,
         )
-    cancelled = _cancel(cfn, name)
+    cancelled = ask_to_cancel(cfn, name)
     stack = _finish(following, name)
     if not cancelled and state.has_succeeded(stack):
         return stack
@@ -338,7 +339,7 @@ def _interrupted(following: Following, name: str, *, creating: bool = False) -> 
 def _cancel_on_interrupt(cfn: CloudFormationClient, following: Following, name: str) -> Stack | None:
     """Ask AWS to cancel the update and return the stack as it ended; None if it could not be cancelled."""
     try:
-        if not _cancel(cfn, name):
+        if not ask_to_cancel(cfn, name):
             return None
     except SetupError as error:
         following.say(f"the update could not be cancelled: {error}")
@@ -349,30 +350,14 @@ def _cancel_on_interrupt(cfn: CloudFormationClient, following: Following, name: 
     return _finish(following, name)
 
 
-def _cancel(cfn: CloudFormationClient, name: str) -> bool:
-    """Ask AWS to cancel the update under way; False if it is past that."""
-    with boundary():
-        try:
-            cfn.cancel_update_stack(StackName=name, ClientRequestToken=uuid.uuid4().hex)
-        except ClientError as error:
-            if error_code(error) == "ValidationError":
-                return False
-            raise
-    return True
-
-
 def _require_success(cfn: CloudFormationClient, stack: Stack, following: Following) -> None:
     if state.has_succeeded(stack):
         return
-    found = diagnose.diagnose(
-        following.events,
-        stack_name=stack.name,
-        status=stack.status,
-        reason=stack.reason,
-        nested=diagnose.nested_events(cfn),
-    )
     raise DeployFailed(
-        f"stack {stack.name} ended in {stack.status}", stack_name=stack.name, hint=_what_next(stack), diagnosis=found
+        f"stack {stack.name} ended in {stack.status}",
+        stack_name=stack.name,
+        hint=_what_next(stack),
+        diagnosis=diagnose.of_stack(cfn, stack, following.events),
     )
 
 
@@ -385,4 +370,4 @@ def _what_next(stack: Stack) -> str:
         return "AWS has put everything back; mend the cause and run the same command again"
     if stack.status == "DELETE_COMPLETE":
         return "AWS has deleted what had been made; mend the cause and run the same command again"
-    return ""
+    return way_out(stack)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.stacks.model import Event
+    from exasol_ci_setup.stacks.model import Event, Stack
 
 # What CloudFormation writes on resources that it stopped because another one had failed.
 _CANCELLED: Final = re.compile(r"(resource )?(creation|update|deletion|operation|import)? ?cancell?ed", re.IGNORECASE)
@@ -98,6 +98,11 @@ def diagnose(
         reason=cause.reason,
         hints=_hints(cause.reason),
     )
+
+
+def of_stack(cfn: CloudFormationClient, stack: Stack, events: Sequence[Event]) -> Diagnosis:
+    """Explain how the operation with these `events`, the oldest first, came to leave `stack` as it is, down to nested stacks."""
+    return diagnose(events, stack_name=stack.name, status=stack.status, reason=stack.reason, nested=nested_events(cfn))
 
 
 def nested_events(cfn: CloudFormationClient) -> Callable[[str], Sequence[Event]]:

@@ -144,7 +144,7 @@ class Following:
     @property
     def has_begun(self) -> bool:
         """Whether AWS has begun with the operation, as far as its events tell."""
-        return self._after is None or any(event.is_stack and event.status in _OPENING for event in self.events)
+        return self._after is None or any(event.is_stack and _is_beginning(event.status) for event in self.events)
 
     def _require_beginning(self, stack: Stack) -> bool:
         """Return whether a stack that is not busy is so because the operation has ended, and not because it is still to begin.
@@ -183,6 +183,11 @@ class Following:
             if event.status != "REVIEW_IN_PROGRESS":
                 self._view.event(event)
         return list(fresh)
+
+
+def _is_beginning(status: str) -> bool:
+    # A rollback that is continued opens with UPDATE_ROLLBACK_IN_PROGRESS, all other operations with a status of `_OPENING`.
+    return status in _OPENING or status == "UPDATE_ROLLBACK_IN_PROGRESS"
 
 
 def _may_have_ended(fresh: list[Event]) -> bool:

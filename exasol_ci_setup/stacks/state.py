@@ -158,7 +158,7 @@ def require_updatable(stack: Stack) -> None:
     if stack.status == "UPDATE_ROLLBACK_FAILED":
         raise StackStuck(
             f"stack {stack.name} is in UPDATE_ROLLBACK_FAILED, because a rollback could not finish" + _because(stack),
-            hint=f"mend what stands in the way, then `aws cloudformation continue-update-rollback --stack-name {stack.name}`",
+            hint=f"mend what stands in the way, then `exasol-ci-setup continue-rollback {stack.name}`",
             stack_name=stack.name,
         )
     if not stack.status.endswith("_COMPLETE") and not is_unfinished(stack):

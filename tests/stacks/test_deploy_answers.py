@@ -572,7 +572,7 @@ def test_capabilities_are_those_that_the_template_needs(answers, clock):
         ("ROLLBACK_COMPLETE", "--recreate-failed"),
         ("ROLLBACK_FAILED", "--recreate-failed"),
         ("DELETE_FAILED", "--recreate-failed"),
-        ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+        ("UPDATE_ROLLBACK_FAILED", "exasol-ci-setup continue-rollback"),
     ],
 )
 def test_a_state_that_no_update_leaves_is_told_with_its_way_out(answers, clock, status, way_out):

@@ -1,0 +1,154 @@
+"""Ways out of an operation that should not go on, and of an update whose rollback could not finish."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.errors import AwsUnavailable, DeployFailed, InputError, Interrupted, StackError
+from exasol_ci_setup.stacks import diagnose, state
+from exasol_ci_setup.stacks.events import Following, latest_id, of_last_operation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.stacks.events import View
+    from exasol_ci_setup.stacks.model import Diagnosis, Stack
+
+
+def ask_to_cancel(cfn: CloudFormationClient, name: str) -> bool:
+    """Ask AWS to cancel the update under way on the stack `name`; return False if it is past that.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CancelUpdateStack.html. Raises the errors of the AWS
+    boundary.
+    """
+    with boundary():
+        try:
+            cfn.cancel_update_stack(StackName=name, ClientRequestToken=uuid.uuid4().hex)
+        except ClientError as error:
+            if error_code(error) == "ValidationError":
+                return False
+            raise
+    return True
+
+
+def cancel(cfn: CloudFormationClient, stack: Stack, *, view: View, clock: Clock) -> Stack:
+    """Cancel the update under way on `stack`, and return the stack when AWS has put back what was changed.
+
+    Raises StackError if there is no update that can be cancelled, or if it was done before it could be; DeployFailed if the rollback could
+    not finish, and Interrupted.
+    """
+    _require_own(stack)
+    if stack.status == "CREATE_IN_PROGRESS":
+        raise StackError(
+            f"the creation of stack {stack.name} cannot be cancelled: AWS cancels updates only",
+            hint=f"`exasol-ci-setup delete {stack.name}` ends it, and removes what has been made",
+            stack_name=stack.name,
+        )
+    if stack.status != "UPDATE_IN_PROGRESS":
+        raise StackError(
+            f"there is no update of stack {stack.name} to cancel: it is in {stack.status}", stack_name=stack.name
+        )
+    if not ask_to_cancel(cfn, stack.name):
+        raise _too_late(state.get(cfn, stack.id))
+    ended = _follow(cfn, stack, Following(cfn, stack.id, after=None, view=view, clock=clock))
+    if state.has_succeeded(ended):
+        raise _too_late(ended)
+    return ended
+
+
+def continue_rollback(
+    cfn: CloudFormationClient,
+    stack: Stack,
+    *,
+    view: View,
+    clock: Clock,
+    skip: Sequence[str] = (),
+    role_arn: str = "",
+) -> Stack:
+    """Let AWS go on with a rollback that could not finish, and return the stack when it has.
+
+    `skip` are the logical ids of resources that are left as they are; AWS takes only those whose rollback failed, and afterwards the stack's
+    template may not be what is there: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html.
+    Raises StackError if the stack waits for no such thing, InputError if AWS does not take what is to be skipped, DeployFailed
+    with its diagnosis if the rollback fails again, and Interrupted.
+    """
+    _require_own(stack)
+    if stack.status != "UPDATE_ROLLBACK_FAILED":
+        raise StackError(
+            f"no rollback of stack {stack.name} waits to be continued: it is in {stack.status}", stack_name=stack.name
+        )
+    arguments: dict[str, Any] = {"StackName": stack.id, "ClientRequestToken": uuid.uuid4().hex}
+    if skip:
+        arguments["ResourcesToSkip"] = list(skip)
+    if role_arn:
+        arguments["RoleARN"] = role_arn
+    after = latest_id(cfn, stack.id)
+    with boundary():
+        try:
+            cfn.continue_update_rollback(**arguments)
+        except ClientError as error:
+            if error_code(error) != "ValidationError":
+                raise
+            said = error.response.get("Error", {}).get("Message", "")
+            raise InputError(
+                f"AWS did not continue the rollback of stack {stack.name}: {said}",
+                hint=f"`exasol-ci-setup diagnose {stack.name}` names what could not be rolled back",
+            ) from error
+    return _follow(cfn, stack, Following(cfn, stack.id, after=after, view=view, clock=clock))
+
+
+def _follow(cfn: CloudFormationClient, stack: Stack, following: Following) -> Stack:
+    try:
+        ended = following.run()
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped looking on: AWS goes on with stack {stack.name} ({following.status or 'just begun'})",
+            hint=f"`exasol-ci-setup watch {stack.name}` looks on again",
+        ) from None
+    except AwsUnavailable as error:
+        error.hint = f"AWS goes on with stack {stack.name} whatever happens here\n{error.hint}".rstrip()
+        raise
+    assert ended is not None, "without a deadline it returns a stack"  # noqa: S101 - for the type checker
+    if ended.status.endswith("_FAILED"):
+        raise DeployFailed(
+            f"stack {ended.name} ended in {ended.status}",
+            hint=way_out(ended),
+            stack_name=ended.name,
+            diagnosis=diagnose.of_stack(cfn, ended, following.events),
+        )
+    return ended
+
+
+def explain(cfn: CloudFormationClient, stack: Stack) -> Diagnosis | None:
+    """Return why the last operation on `stack` failed, or is failing; None if nothing did. Raises the errors of the AWS boundary."""
+    found = diagnose.of_stack(cfn, stack, of_last_operation(cfn, stack.id))
+    # A rollback that was made to finish, by skipping what it failed on, is a failed update all the same.
+    failed = found.logical_id or not (state.has_succeeded(stack) or state.is_busy(stack) or state.is_absent(stack))
+    return found if failed else None
+
+
+def way_out(stack: Stack) -> str:
+    """Return what to do about a stack whose rollback could not finish, empty for any other."""
+    if stack.status != "UPDATE_ROLLBACK_FAILED":
+        return ""
+    return f"mend what stands in the way, then `exasol-ci-setup continue-rollback {stack.name}`; --skip LOGICAL_ID leaves a resource as it is"
+
+
+def _require_own(stack: Stack) -> None:
+    if not state.is_own(stack):
+        raise StackError(
+            f"stack {stack.name} was not made by this tool: it carries none of its tags", stack_name=stack.name
+        )
+
+
+def _too_late(stack: Stack) -> StackError:
+    return StackError(
+        f"too late to cancel the update of stack {stack.name}: it is in {stack.status}",
+        hint="deploy it again as it was before",
+        stack_name=stack.name,
+    )
