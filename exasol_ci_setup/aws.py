@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_codebuild import CodeBuildClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ecr import ECRClient
@@ -138,6 +139,8 @@ class Account:
 
     @overload
     def client(self, service: Literal["cloudformation"], *, patient: bool = ...) -> CloudFormationClient: ...
+    @overload
+    def client(self, service: Literal["cloudwatch"], *, patient: bool = ...) -> CloudWatchClient: ...
     @overload
     def client(self, service: Literal["codebuild"], *, patient: bool = ...) -> CodeBuildClient: ...
     @overload

@@ -10,11 +10,15 @@ from exasol_ci_setup.cli import report, show
 from exasol_ci_setup.cli.constructs import looked_up, parameters
 from exasol_ci_setup.cli.live import EventView
 from exasol_ci_setup.errors import Declined, InputError, TemplateRejected
+from exasol_ci_setup.stacks import alarms
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.settings import policy_of
 from exasol_ci_setup.stacks.upload import template_source
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
@@ -34,6 +38,9 @@ def run_deploy(
     role_arn: str | None,
     notification_arns: tuple[str, ...],
     termination_protection: bool | None,
+    stack_policy: TextIO | None,
+    rollback_alarms: tuple[str, ...],
+    monitoring_minutes: int | None,
     timeout: float | None,
     on_failure: Any,
     adopt: bool,
@@ -45,6 +52,11 @@ def run_deploy(
 ) -> None:
     """Deploy `construct` and show it: plan, question, events, outputs."""
     output = session.output
+    if monitoring_minutes is not None and not rollback_alarms:
+        raise InputError(
+            "--monitoring-minutes says how long alarms count, and there is none", hint="add --rollback-alarm"
+        )
+    policy = None if stack_policy is None else policy_of(stack_policy.read(), name=stack_policy.name)
     linting = None if no_lint else lint.Background()
     account = session.account
     construct = looked_up(construct, account)
@@ -59,6 +71,9 @@ def run_deploy(
         role_arn=role_arn or "",
         notification_arns=notification_arns or None,
         termination_protection=termination_protection,
+        stack_policy=policy,
+        rollback_alarms=alarms.rollback_alarms(account, rollback_alarms) if rollback_alarms else None,
+        monitoring_minutes=monitoring_minutes or 0,
         on_failure=on_failure,
         template_bucket=template_bucket,
         force=force,

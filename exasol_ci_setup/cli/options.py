@@ -82,6 +82,12 @@ _TOPIC: Final = Pattern(
     "use the ARN of an SNS topic, such as arn:aws:sns:eu-central-1:123456789012:deployments",
 )
 
+_ALARM: Final = Pattern(
+    "alarm",
+    r"arn:aws[a-z-]*:cloudwatch:[a-z0-9-]+:[0-9]{12}:alarm:.{1,255}",
+    "use the ARN of a CloudWatch alarm, such as arn:aws:cloudwatch:eu-central-1:123456789012:alarm:errors",
+)
+
 _OPTIONS: Final = (
     click.option("--yes", "-y", is_flag=True, help="Do not ask before the change is made."),
     click.option("--plan", "plan_only", is_flag=True, help="Show what would change, and change nothing."),
@@ -106,6 +112,26 @@ _OPTIONS: Final = (
         "--termination-protection/--no-termination-protection",
         default=None,
         help="Protect the stack against deletion.  [default: as it is]",
+    ),
+    click.option(
+        "--stack-policy",
+        type=click.File(encoding="utf-8"),
+        metavar="FILE",
+        help="JSON policy that says which resources an update may change; - is stdin.  [default: as it is]",
+    ),
+    click.option(
+        "--rollback-alarm",
+        "rollback_alarms",
+        type=_ALARM,
+        multiple=True,
+        metavar="ARN",
+        help="CloudWatch alarm that rolls the deployment back if it goes off; may be repeated, at most 5.  [default: as it is]",
+    ),
+    click.option(
+        "--monitoring-minutes",
+        type=click.IntRange(0, 180),
+        metavar="N",
+        help="How long after the change the alarms still count.  [default: 0]",
     ),
     click.option(
         "--timeout",

@@ -81,6 +81,12 @@ def create(
         arguments["RoleARN"] = request.role_arn
     if request.notification_arns is not None:
         arguments["NotificationARNs"] = list(request.notification_arns)
+    if request.rollback_alarms is not None:
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackConfiguration.html
+        arguments["RollbackConfiguration"] = {
+            "RollbackTriggers": [{"Arn": arn, "Type": kind} for arn, kind in request.rollback_alarms.items()],
+            "MonitoringTimeInMinutes": request.monitoring_minutes,
+        }
     on_failure = "keep" if unfinished else request.on_failure
     if new or on_failure == "keep":
         # DELETE is for new stacks only: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html

@@ -16,7 +16,7 @@ from exasol_ci_setup.errors import (
     StackBusy,
     TimedOut,
 )
-from exasol_ci_setup.stacks import changeset, diagnose, state
+from exasol_ci_setup.stacks import changeset, diagnose, settings, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import Following, latest_id
@@ -192,10 +192,10 @@ def _carry_out(
             following = Following(cfn, plan.stack_id, after=after, view=shown, clock=clock)
             stack = _follow(cfn, request, following, clock, options, creating=plan.kind == "CREATE")
         _require_success(cfn, stack, following)
-        if not planning.apply_settings(cfn, plan):
+        if not settings.apply(cfn, plan):
             return stack
     else:
-        planning.apply_settings(cfn, plan)
+        settings.apply(cfn, plan)
     return state.get(cfn, plan.stack_id or plan.stack_name)
 
 

@@ -31,7 +31,8 @@ class Request:
 
     `termination_protection` and `notification_arns` are left as they are when None. `on_failure` says what becomes of a creation that
     fails: rolled back and kept as ROLLBACK_COMPLETE, deleted, or kept as it is (an update is rolled back, unless ``keep``).
-    `force` asks AWS even if nothing seems to differ. `kept_parameters` have no value here, but the one that the stack has.
+    `stack_policy` is a JSON document, None for the one that it has. `rollback_alarms` are alarms, each type by its ARN, that roll the operation
+    back if they go off during it or in the `monitoring_minutes` after it, None for those that it has. `force` asks AWS even if nothing seems to differ. `kept_parameters` have no value here, but the one that the stack has.
     """
 
     name: str
@@ -45,6 +46,9 @@ class Request:
     template_bucket: str | None = None
     force: bool = False
     kept_parameters: tuple[str, ...] = ()
+    stack_policy: str | None = None
+    rollback_alarms: Mapping[str, str] | None = None
+    monitoring_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,5 +241,7 @@ class Stack:
     termination_protection: bool = False
     role_arn: str = ""
     notification_arns: tuple[str, ...] = ()
+    rollback_alarms: tuple[str, ...] = ()
+    monitoring_minutes: int = 0
     created: datetime | None = None
     updated: datetime | None = None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import review, templates
 from exasol_ci_setup.aws import boundary
-from exasol_ci_setup.errors import SetupError, TemplateRejected
+from exasol_ci_setup.errors import TemplateRejected
 from exasol_ci_setup.stacks import changeset, intrinsics, properties, state, validation
+from exasol_ci_setup.stacks import settings as stack_settings
 from exasol_ci_setup.stacks.model import Plan
 
 if TYPE_CHECKING:
@@ -63,13 +64,16 @@ def make(
         kept = {name: current.parameters[name] for name in request.kept_parameters if name in current.parameters}
         request = replace(request, parameters={**kept, **request.parameters})
         before = deployed_template(cfn, current.name)
-        settings = _settings(request, current, before, wanted)
+        settings = _settings(request, current, before, wanted) + stack_settings.policy_change(cfn, request, current)
         if not request.force and not drifted and _is_unchanged(request, current, before, wanted):
             return Plan(
-                request.name, "UPDATE", stack_id=current.id, settings=tuple(s for s in settings if _is_own_call(s))
+                request.name,
+                "UPDATE",
+                stack_id=current.id,
+                settings=tuple(s for s in settings if stack_settings.is_own_call(s)),
             )
     else:
-        settings = _settings(request, None, None, wanted)
+        settings = _settings(request, None, None, wanted) + stack_settings.policy_change(cfn, request, None)
     check()
     unfinished = current is not None and state.is_unfinished(current)
     plan, drifted = _created(account, sent, wanted, clock, drifted, notice, new=new, unfinished=unfinished)
@@ -81,7 +85,12 @@ def make(
             changeset.discard(cfn, plan, clock)
             if drifted:
                 notice(f"{CANNOT_REVERT}: {', '.join(each.logical_id for each in drifted)}")
-            return Plan(request.name, plan.kind, plan.stack_id, settings=tuple(s for s in settings if _is_own_call(s)))
+            return Plan(
+                request.name,
+                plan.kind,
+                plan.stack_id,
+                settings=tuple(s for s in settings if stack_settings.is_own_call(s)),
+            )
         changes, notes = changeset.changes(cfn, plan, described)
     named = {change.logical_id for change in changes}
     if left := [each.logical_id for each in drifted if each.logical_id not in named]:
@@ -173,6 +182,11 @@ def _is_unchanged(request: Request, current: Stack, before: Mapping[str, Any], w
         return False
     if request.notification_arns is not None and set(request.notification_arns) != set(current.notification_arns):
         return False
+    if request.rollback_alarms is not None and (
+        set(request.rollback_alarms) != set(current.rollback_alarms)
+        or request.monitoring_minutes != current.monitoring_minutes
+    ):
+        return False
     declared = wanted.get("Parameters") or {}
     for name, declaration in declared.items():
         # The value behind an SSM parameter may have changed, and a hidden one cannot be compared.
@@ -205,29 +219,3 @@ def _settings(
         protected_before=current.termination_protection if current is not None else None,
         protected_after=request.termination_protection,
     )
-
-
-def _is_own_call(setting: Setting) -> bool:
-    """Return whether the setting is made by a call of its own, outside of a change set."""
-    return setting.name == "termination-protection"
-
-
-def apply_settings(cfn: CloudFormationClient, plan: Plan) -> bool:
-    """Make those settings of the plan that no change set carries, and return whether there were any.
-
-    Raises the errors of the AWS boundary.
-    """
-    protection = next((setting for setting in plan.settings if _is_own_call(setting)), None)
-    if protection is None:
-        return False
-    try:
-        with boundary():
-            cfn.update_termination_protection(
-                StackName=plan.stack_id or plan.stack_name, EnableTerminationProtection=bool(protection.after)
-            )
-    except SetupError as error:
-        if plan.change_set_id:
-            left = f"stack {plan.stack_name} itself is deployed; only its protection is as it was"
-            error.hint = f"{left}\n{error.hint}".strip()
-        raise
-    return True

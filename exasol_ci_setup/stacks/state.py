@@ -100,6 +100,7 @@ def _identity(tags: Mapping[str, str]) -> dict[str, str]:
 
 def from_description(description: Mapping[str, Any]) -> Stack:
     """Make a Stack of one entry of DescribeStacks."""
+    rollback = description.get("RollbackConfiguration") or {}
     return Stack(
         name=description["StackName"],
         id=description.get("StackId", ""),
@@ -112,6 +113,8 @@ def from_description(description: Mapping[str, Any]) -> Stack:
         termination_protection=bool(description.get("EnableTerminationProtection")),
         role_arn=description.get("RoleARN", ""),
         notification_arns=tuple(description.get("NotificationARNs", [])),
+        rollback_alarms=tuple(each["Arn"] for each in rollback.get("RollbackTriggers", [])),
+        monitoring_minutes=rollback.get("MonitoringTimeInMinutes", 0),
         created=description.get("CreationTime"),
         updated=description.get("LastUpdatedTime"),
     )

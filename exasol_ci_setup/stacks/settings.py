@@ -1,0 +1,87 @@
+"""What a stack has beside its template, tags and parameters, and what no change set carries: its protection and its policy."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.errors import InputError, SetupError
+from exasol_ci_setup.stacks.model import ABSENT, Setting
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from exasol_ci_setup.stacks.model import Plan, Request, Stack
+
+PROTECTION: Final = "termination-protection"
+POLICY: Final = "stack-policy"
+# The longest policy that SetStackPolicy takes as text: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_SetStackPolicy.html
+_LONGEST_POLICY: Final = 16_384
+
+
+def policy_of(text: str, *, name: str) -> str:
+    """Return a stack policy as AWS takes it, in one spelling. `name` is what it was read from, for the error.
+
+    Raises InputError if `text` is not a JSON object with a statement, or too long.
+    """
+    try:
+        parsed = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{name} is not JSON: {error}", hint="a stack policy is a JSON document") from error
+    if not isinstance(parsed, dict) or not isinstance(parsed.get("Statement"), list):
+        raise InputError(f"{name} is no stack policy: it has no list called Statement")
+    body = json.dumps(parsed)
+    if len(body) > _LONGEST_POLICY:
+        raise InputError(f"{name} is too long: a stack policy has at most {_LONGEST_POLICY:,} characters")
+    return body
+
+
+def policy_change(cfn: CloudFormationClient, request: Request, current: Stack | None) -> tuple[Setting, ...]:
+    """Return how the policy of the stack differs from the one asked for; nothing if none is. `current` is None for a new stack."""
+    if request.stack_policy is None:
+        return ()
+    after = json.loads(request.stack_policy)
+    before: Any = ABSENT
+    if current is not None:
+        with boundary():
+            body = cfn.get_stack_policy(StackName=current.id).get("StackPolicyBody")
+        before = json.loads(body) if body else ABSENT
+    return () if before == after else (Setting(POLICY, before, after),)
+
+
+def is_own_call(setting: Setting) -> bool:
+    """Return whether the setting is made by a call of its own, outside of a change set."""
+    return setting.name in {PROTECTION, POLICY}
+
+
+def apply(cfn: CloudFormationClient, plan: Plan) -> bool:
+    """Make those settings of the plan that no change set carries, and return whether there were any.
+
+    Raises InputError if AWS does not take the policy, and the errors of the AWS boundary.
+    """
+    own = [setting for setting in plan.settings if is_own_call(setting)]
+    stack = plan.stack_id or plan.stack_name
+    try:
+        with boundary():
+            for setting in own:
+                if setting.name == PROTECTION:
+                    cfn.update_termination_protection(StackName=stack, EnableTerminationProtection=bool(setting.after))
+                else:
+                    _set_policy(cfn, stack, json.dumps(setting.after))
+    except SetupError as error:
+        if plan.change_set_id:
+            left = f"stack {plan.stack_name} itself is deployed; its protection or its policy is as it was"
+            error.hint = f"{left}\n{error.hint}".strip()
+        raise
+    return bool(own)
+
+
+def _set_policy(cfn: CloudFormationClient, stack: str, body: str) -> None:
+    try:
+        cfn.set_stack_policy(StackName=stack, StackPolicyBody=body)
+    except ClientError as error:
+        if error_code(error) != "ValidationError":
+            raise
+        said = error.response.get("Error", {}).get("Message", "")
+        raise InputError(f"AWS refused the stack policy: {said}") from error

@@ -1,0 +1,137 @@
+"""Stack policies and alarms that roll a deployment back, as a user types them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.stacks.test_deploy_answers import NEW, UPDATE, Aws, run, stack_in
+
+REGISTRY = ("deploy-registry", "--name", "images", "--yes", "--no-lint")
+ALARM = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:errors"
+BOTH = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:errors and delays"
+POLICY = {"Statement": [{"Effect": "Deny", "Action": "Update:Replace", "Principal": "*", "Resource": "*"}]}
+
+
+@pytest.fixture
+def policy(tmp_path):
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(POLICY, indent=4))
+    return str(file)
+
+
+@pytest.mark.live
+def test_a_stack_policy_is_shown_set_and_then_left_alone(here, live, policy):
+    created = here(*REGISTRY, "--stack-policy", policy)
+    again = here(*REGISTRY, "--stack-policy", policy)
+    without = here(*REGISTRY)
+
+    assert (created.code, again.code, without.code) == (0, 0, 0)
+    assert "stack-policy" in created.stderr
+    assert "nothing to do" in again.stderr
+    assert "nothing to do" in without.stderr
+    there = live.client("cloudformation").get_stack_policy(StackName="images")["StackPolicyBody"]
+    assert json.loads(there) == POLICY
+
+
+@pytest.mark.live
+def test_a_stack_policy_alone_is_set_without_a_change_set(here, live, policy):
+    assert here(*REGISTRY).code == 0
+
+    planned = here(*REGISTRY, "--stack-policy", policy, "--plan")
+    ran = here(*REGISTRY, "--stack-policy", policy)
+
+    assert (planned.code, ran.code) == (0, 0)
+    assert "stack-policy" in planned.stdout
+    cfn = live.client("cloudformation")
+    assert json.loads(cfn.get_stack_policy(StackName="images")["StackPolicyBody"]) == POLICY
+    assert cfn.list_change_sets(StackName="images")["Summaries"] == []
+    statuses = [event["ResourceStatus"] for event in cfn.describe_stack_events(StackName="images")["StackEvents"]]
+    assert not [status for status in statuses if "UPDATE" in status]
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("{", "is not JSON"), ("[]", "is no stack policy"), ('{"Statement": [' + '"x",' * 6000 + '"x"]}', "is too long")],
+)
+def test_what_is_no_stack_policy_is_refused_before_anything_is_made(here, live, tmp_path, text, says):
+    file = tmp_path / "policy.json"
+    file.write_text(text)
+
+    ran = here(*REGISTRY, "--stack-policy", str(file))
+
+    assert ran.code == 2
+    assert says in ran.stderr
+    assert live.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_the_alarms_and_their_time_reach_the_change_set(answers, clock):
+    Aws(answers, events=UPDATE)
+
+    run(answers, clock, rollback_alarms={ALARM: "AWS::CloudWatch::Alarm"}, monitoring_minutes=15)
+
+    (created,) = answers.of("CreateChangeSet")
+    assert created["RollbackConfiguration"] == {
+        "RollbackTriggers": [{"Arn": ALARM, "Type": "AWS::CloudWatch::Alarm"}],
+        "MonitoringTimeInMinutes": 15,
+    }
+
+
+@pytest.mark.parametrize(("minutes", "change_sets"), [(15, 0), (20, 1)])
+def test_a_stack_with_the_same_alarms_is_left_alone(answers, clock, minutes, change_sets):
+    Aws(answers, events=UPDATE)
+    stack = stack_in("UPDATE_COMPLETE")
+    stack["Stacks"][0]["RollbackConfiguration"] = {
+        "RollbackTriggers": [{"Arn": ALARM, "Type": "AWS::CloudWatch::Alarm"}],
+        "MonitoringTimeInMinutes": 15,
+    }
+    answers.on("cloudformation", "DescribeStacks", stack)
+    answers.on("cloudformation", "GetTemplate", {"TemplateBody": NEW})
+    tags = {"exasol-ci-setup:construct": "Test"}
+
+    run(
+        answers,
+        clock,
+        tags=tags,
+        rollback_alarms={ALARM: "AWS::CloudWatch::Alarm"},
+        monitoring_minutes=minutes,
+        approve=lambda _plan: False,
+    )
+
+    assert len(answers.of("CreateChangeSet")) == change_sets
+
+
+def test_cloudwatch_says_what_kind_of_alarm_it_is(answers):
+    from exasol_ci_setup.stacks.alarms import rollback_alarms
+
+    answers.on(
+        "cloudwatch",
+        "DescribeAlarms",
+        {"MetricAlarms": [{"AlarmArn": ALARM}], "CompositeAlarms": [{"AlarmArn": BOTH, "AlarmRule": "x"}]},
+    )
+
+    found = rollback_alarms(answers.account, [BOTH, ALARM])
+
+    assert found == {BOTH: "AWS::CloudWatch::CompositeAlarm", ALARM: "AWS::CloudWatch::Alarm"}
+    (asked,) = answers.of("DescribeAlarms")
+    assert asked["AlarmNames"] == ["errors and delays", "errors"]
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--rollback-alarm", ALARM), "there is no alarm"),
+        (("--rollback-alarm", "errors"), "use the ARN of a CloudWatch alarm"),
+        (("--monitoring-minutes", "5"), "add --rollback-alarm"),
+        (tuple(["--rollback-alarm", ALARM] * 6), "at most 5 alarms"),
+    ],
+)
+def test_alarms_that_cannot_be_watched_are_refused_before_anything_is_made(here, live, options, says):
+    ran = here(*REGISTRY, *options)
+
+    assert ran.code == 2
+    assert says in ran.stderr
+    assert live.client("cloudformation").describe_stacks()["Stacks"] == []
