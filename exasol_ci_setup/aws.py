@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mypy_boto3_codebuild import CodeBuildClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_ecs import ECSClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -147,6 +148,8 @@ class Account:
     def client(self, service: Literal["ec2"], *, patient: bool = ...) -> EC2Client: ...
     @overload
     def client(self, service: Literal["ecr"], *, patient: bool = ...) -> ECRClient: ...
+    @overload
+    def client(self, service: Literal["ecs"], *, patient: bool = ...) -> ECSClient: ...
     @overload
     def client(self, service: Literal["logs"], *, patient: bool = ...) -> CloudWatchLogsClient: ...
     @overload

@@ -135,6 +135,7 @@ def diagnosis(diagnosis: Diagnosis) -> list[str]:
         lines.append(f"  status         {clean(diagnosis.resource_status)}")
     if diagnosis.physical_id:
         lines.append(f"  physical id    {clean(diagnosis.physical_id)}")
+    lines += [f"  seen           {clean(detail)}" for detail in diagnosis.details]
     lines += [f"  way out        {clean(hint)}" for hint in diagnosis.hints]
     lines.append(f"  reason         {clean(diagnosis.reason) or 'AWS gave none'}")
     return lines

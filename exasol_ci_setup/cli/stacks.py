@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -85,6 +86,7 @@ def watch(session: Session, name: str) -> None:
     from exasol_ci_setup.cli.live import EventView
     from exasol_ci_setup.stacks import diagnose, state
     from exasol_ci_setup.stacks.events import Following
+    from exasol_ci_setup.stacks.rollout import Rollouts
 
     cfn = session.account.client("cloudformation")
     stack = state.get(cfn, name)
@@ -94,16 +96,18 @@ def watch(session: Session, name: str) -> None:
             hint="deploy it, or delete the shell: `aws cloudformation delete-stack`",
             stack_name=stack.name,
         )
-    with EventView(session.output, stack.name, clock=session.clock.now) as view:
+    events = EventView(session.output, stack.name, clock=session.clock.now)
+    with Rollouts(session.account, events, session.clock) as view:
         following = Following(cfn, stack.id, after=None, view=view, clock=session.clock)
         ended = following.run()
     if ended is None:  # pragma: no cover - without a deadline it returns a stack
         return
     if not state.has_succeeded(ended) and ended.status != "DELETE_COMPLETE":
+        found = diagnose.of_stack(cfn, ended, following.events)
         raise DeployFailed(
             f"stack {ended.name} ended in {ended.status}",
             stack_name=ended.name,
-            diagnosis=diagnose.of_stack(cfn, ended, following.events),
+            diagnosis=replace(found, details=view.why(found.physical_id)),
         )
     session.output.say(f"stack {ended.name} is in {ended.status}")
     report.result(session.output, "watched", ended.name, changed=False)

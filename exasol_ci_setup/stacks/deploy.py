@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,7 @@ from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import Following, latest_id
 from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.stacks.recovery import ask_to_cancel, way_out
+from exasol_ci_setup.stacks.rollout import Rollouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +99,7 @@ def deploy(
     current = state.find(cfn, request.name)
     joined = False
     if current is not None and state.is_busy(current):
-        joined = _join(cfn, request, current, view, clock, options)
+        joined = _join(account, request, current, view, clock, options)
         current = state.find(cfn, request.name)
     if current is not None and not state.is_absent(current) and not options.adopt:
         state.require_own(current, request.tags)
@@ -119,7 +120,7 @@ def deploy(
     if not approved:
         changeset.discard(cfn, plan, clock)
         return Result(Outcome.PLANNED, plan, current)
-    return Result(Outcome.DEPLOYED, plan, _carry_out(cfn, request, plan, view, clock, options))
+    return Result(Outcome.DEPLOYED, plan, _carry_out(account, request, plan, view, clock, options))
 
 
 def _is_failed(stack: Stack) -> bool:
@@ -127,7 +128,7 @@ def _is_failed(stack: Stack) -> bool:
 
 
 def _join(
-    cfn: CloudFormationClient,
+    account: Account,
     request: Request,
     current: Stack,
     view: Callable[[str], View],
@@ -138,6 +139,7 @@ def _join(
 
     Raises StackBusy if it does something else and there was no word of waiting, DeployFailed if it did it in vain.
     """
+    cfn = account.client("cloudformation")
     ours = current.status in {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"}
     ours = ours and planning.is_same(request, current, planning.deployed_template(cfn, current.name))
     if not ours and not options.wait:
@@ -146,13 +148,13 @@ def _join(
             hint=f"wait for it with --wait, or look on with `exasol-ci-setup watch {current.name}`",
             stack_name=current.name,
         )
-    with view(f"{current.name}: following the operation under way") as shown:
+    with Rollouts(account, view(f"{current.name}: following the operation under way"), clock) as shown:
         following = Following(cfn, current.id, after=None, view=shown, clock=clock)
         if not ours:
             _wait_for(following, current, clock, options)
             return False
         stack = _follow(cfn, request, following, clock, options, creating=current.status == "CREATE_IN_PROGRESS")
-    _require_success(cfn, stack, following)
+    _require_success(cfn, stack, following, shown)
     return True
 
 
@@ -173,13 +175,14 @@ def _wait_for(following: Following, current: Stack, clock: Clock, options: Optio
 
 
 def _carry_out(
-    cfn: CloudFormationClient,
+    account: Account,
     request: Request,
     plan: Plan,
     view: Callable[[str], View],
     clock: Clock,
     options: Options,
 ) -> Stack:
+    cfn = account.client("cloudformation")
     if plan.change_set_id:
         # A new stack has no events but that of its shell.
         after = ""
@@ -188,10 +191,10 @@ def _carry_out(
                 after = latest_id(cfn, plan.stack_id)
         _execute(cfn, plan, clock)
         verb = "creating" if plan.kind == "CREATE" else "updating"
-        with view(f"{verb} {plan.stack_name}") as shown:
+        with Rollouts(account, view(f"{verb} {plan.stack_name}"), clock) as shown:
             following = Following(cfn, plan.stack_id, after=after, view=shown, clock=clock)
             stack = _follow(cfn, request, following, clock, options, creating=plan.kind == "CREATE")
-        _require_success(cfn, stack, following)
+        _require_success(cfn, stack, following, shown)
         if not settings.apply(cfn, plan):
             return stack
     else:
@@ -350,14 +353,15 @@ def _cancel_on_interrupt(cfn: CloudFormationClient, following: Following, name: 
     return _finish(following, name)
 
 
-def _require_success(cfn: CloudFormationClient, stack: Stack, following: Following) -> None:
+def _require_success(cfn: CloudFormationClient, stack: Stack, following: Following, rollouts: Rollouts) -> None:
     if state.has_succeeded(stack):
         return
+    found = diagnose.of_stack(cfn, stack, following.events)
     raise DeployFailed(
         f"stack {stack.name} ended in {stack.status}",
         stack_name=stack.name,
         hint=_what_next(stack),
-        diagnosis=diagnose.of_stack(cfn, stack, following.events),
+        diagnosis=replace(found, details=rollouts.why(found.physical_id)),
     )
 
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from exasol_ci_setup.clock import Clock
     from exasol_ci_setup.stacks.model import Stack
 
-# The first looks come quickly, for what ends at once. Then one page of events every 1.8 s, and every tenth time a look at the
-# stack itself: the end is seen within two seconds, at 0.56 + 0.06 calls a second, however long the operation takes.
+# The first looks come quickly, for what ends at once. Then one page of events every 1.9 s, and every fifteenth time a look at the
+# stack itself: the end is seen within two seconds, at 0.53 + 0.04 calls a second, however long the operation takes.
 _FIRST_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
-_PAUSE: Final = 1.8
-_LOOKS_PER_CHECK: Final = 10
+_PAUSE: Final = 1.9
+_LOOKS_PER_CHECK: Final = 15
 # Polls that fail for a passing reason are tried again for this long, in seconds.
 _PATIENCE: Final = 600.0
 # An operation that AWS took but does not begin within so many seconds is given up.

@@ -214,7 +214,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Why an operation failed: the first resource that did, and AWS's words."""
+    """Why an operation failed: the first resource that did, and AWS's words. `details` are what else is known of it, a line each."""
 
     stack_name: str
     status: str
@@ -224,6 +224,7 @@ class Diagnosis:
     resource_status: str = ""
     reason: str = ""
     hints: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

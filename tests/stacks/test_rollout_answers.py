@@ -1,0 +1,182 @@
+"""ECS services while a stack waits for them: followed, and explained when they do not come up."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup.cli import show
+from exasol_ci_setup.errors import DeployFailed
+from tests.answers import AwsError
+from tests.stacks.test_deploy_answers import Aws, run
+from tests.stacks.views import Shown
+
+SERVICE = "arn:aws:ecs:eu-central-1:123456789012:service/shop/web"
+DEFINITION = "arn:aws:ecs:eu-central-1:123456789012:task-definition/shop-web:2"
+BEFORE = "arn:aws:ecs:eu-central-1:123456789012:task-definition/shop-web:1"
+TASK = "arn:aws:ecs:eu-central-1:123456789012:task/shop/0123456789abcdef"
+OLD_TASK = "arn:aws:ecs:eu-central-1:123456789012:task/shop/fedcba9876543210"
+REASON = "ECS Deployment Circuit Breaker was triggered"
+WAITING: list[list[tuple[str, ...]]] = [[]] * 80
+
+SLOW_SUCCESS = [
+    [("UPDATE_IN_PROGRESS", "Slc")],
+    [("UPDATE_IN_PROGRESS", "Web", "", "AWS::ECS::Service")],
+    *WAITING,
+    [("UPDATE_COMPLETE", "Web", "", "AWS::ECS::Service")],
+    [("UPDATE_COMPLETE", "Slc")],
+]
+FAILURE = [
+    [("UPDATE_IN_PROGRESS", "Slc")],
+    [("UPDATE_IN_PROGRESS", "Web", "", "AWS::ECS::Service")],
+    *WAITING,
+    [("UPDATE_FAILED", "Web", REASON, "AWS::ECS::Service"), ("UPDATE_ROLLBACK_IN_PROGRESS", "Slc")],
+    [("UPDATE_ROLLBACK_COMPLETE", "Slc")],
+]
+
+
+class Ecs(Aws):
+    """A stack with a service."""
+
+    def event(self, status, name, reason="", kind="AWS::SNS::Topic"):
+        event = super().event(status, name, reason, kind)
+        return {**event, "PhysicalResourceId": SERVICE} if name == "Web" else event
+
+
+def service(*, running=0, pending=0, failed=0):
+    deployment = {
+        "id": "ecs-svc/1",
+        "status": "PRIMARY",
+        "taskDefinition": DEFINITION,
+        "desiredCount": 2,
+        "runningCount": running,
+        "pendingCount": pending,
+        "failedTasks": failed,
+    }
+    old = {"id": "ecs-svc/0", "status": "ACTIVE", "taskDefinition": BEFORE, "desiredCount": 2, "runningCount": 2}
+    return {"services": [{"serviceArn": SERVICE, "serviceName": "web", "deployments": [deployment, old]}]}
+
+
+def task(arn, definition, **more):
+    return {"taskArn": arn, "taskDefinitionArn": definition, "lastStatus": "STOPPED", **more}
+
+
+@pytest.fixture
+def failing(answers):
+    """A service whose new tasks end by themselves."""
+    Ecs(answers, events=FAILURE)
+    answers.on("ecs", "DescribeServices", service(running=0, failed=3))
+    answers.on("ecs", "ListTasks", {"taskArns": [OLD_TASK, TASK]})
+    container = {"name": "web", "exitCode": 3, "reason": ""}
+    answers.on(
+        "ecs",
+        "DescribeTasks",
+        {
+            "tasks": [
+                task(OLD_TASK, BEFORE, stoppedReason="Scaling activity initiated by (deployment ecs-svc/1)"),
+                task(TASK, DEFINITION, stoppedReason="Essential container in task exited", containers=[container]),
+            ]
+        },
+    )
+    options = {"awslogs-group": "/ecs/shop/web", "awslogs-region": "eu-central-1", "awslogs-stream-prefix": "web"}
+    definition = {
+        "taskDefinitionArn": DEFINITION,
+        "containerDefinitions": [{"name": "web", "logConfiguration": {"logDriver": "awslogs", "options": options}}],
+    }
+    answers.on("ecs", "DescribeTaskDefinition", {"taskDefinition": definition})
+    answers.on("logs", "GetLogEvents", {"events": [{"message": "no module named shop\n"}]})
+    return answers
+
+
+def test_the_tasks_of_a_service_are_counted_while_it_rolls_out(answers, clock):
+    Ecs(answers, events=SLOW_SUCCESS)
+    answers.on(
+        "ecs", "DescribeServices", [service(pending=2), service(pending=2), service(running=2)], repeat_last=True
+    )
+    shown = Shown()
+
+    run(answers, clock, shown=shown)
+
+    assert shown.notes == ["Web: 0 of 2 tasks running, 2 pending", "Web: 2 of 2 tasks running"]
+    asked = answers.of("DescribeServices")
+    assert asked[0] == {"cluster": "shop", "services": [SERVICE]}
+    # 80 looks at the stack, 1.9 s apart, and ECS each 40 s.
+    assert len(asked) == 3
+
+
+def test_a_rollout_that_fails_ends_with_the_reason_of_its_tasks_and_what_they_wrote(failing, clock):
+    shown = Shown()
+
+    with pytest.raises(DeployFailed) as failed:
+        run(failing, clock, shown=shown)
+
+    diagnosis = failed.value.diagnosis
+    assert (diagnosis.logical_id, diagnosis.reason) == ("Web", REASON)
+    assert diagnosis.details == (
+        "a task stopped: Essential container in task exited",
+        "container web exited with code 3",
+        "web wrote: no module named shop",
+    )
+    assert failing.of("GetLogEvents")[0]["logStreamName"] == "web/web/0123456789abcdef"
+    block = show.diagnosis(diagnosis)
+    assert "  seen           container web exited with code 3" in block
+    assert block[-1] == f"  reason         {REASON}"
+
+
+def test_a_task_is_told_once(failing, clock):
+    shown = Shown()
+
+    with pytest.raises(DeployFailed):
+        run(failing, clock, shown=shown)
+
+    assert [note for note in shown.notes if "a task stopped" in note] == [
+        "Web: a task stopped: Essential container in task exited"
+    ]
+
+
+@pytest.mark.parametrize("operation", ["DescribeServices", "ListTasks", "DescribeTasks"])
+def test_ecs_that_may_not_be_asked_hides_nothing_else(failing, clock, operation):
+    failing.on("ecs", operation, AwsError("AccessDeniedException", "not authorized"))
+
+    with pytest.raises(DeployFailed) as failed:
+        run(failing, clock)
+
+    assert failed.value.diagnosis.reason == REASON
+    assert failed.value.diagnosis.details == ()
+
+
+def test_a_container_that_wrote_nothing_is_explained_without_a_log(failing, clock):
+    failing.on("logs", "GetLogEvents", AwsError("ResourceNotFoundException", "The specified log stream does not exist"))
+
+    with pytest.raises(DeployFailed) as failed:
+        run(failing, clock)
+
+    assert failed.value.diagnosis.details[-1] == "container web exited with code 3"
+
+
+def test_a_failure_that_comes_before_the_first_look_is_explained_too(failing, clock):
+    Ecs(failing, events=[step for step in FAILURE if step])
+
+    with pytest.raises(DeployFailed) as failed:
+        run(failing, clock)
+
+    assert "container web exited with code 3" in failed.value.diagnosis.details
+
+
+def test_a_stack_without_services_asks_ecs_nothing(answers, clock):
+    Aws(answers, events=SLOW_SUCCESS[:1] + WAITING + SLOW_SUCCESS[-1:])
+
+    run(answers, clock)
+
+    assert not {"DescribeServices", "ListTasks"} & set(answers.names())
+
+
+def test_following_takes_at_most_six_tenths_of_a_call_a_second(answers, clock):
+    Ecs(answers, events=[*SLOW_SUCCESS[:2], *[[]] * 400, *SLOW_SUCCESS[-2:]])
+    answers.on("ecs", "DescribeServices", service(pending=2))
+    began = clock.elapsed
+
+    run(answers, clock)
+
+    calls = [each for each in answers.names() if each in {"DescribeStackEvents", "DescribeStacks", "DescribeServices"}]
+    assert clock.elapsed - began > 700
+    assert len(calls) / (clock.elapsed - began) <= 0.6
