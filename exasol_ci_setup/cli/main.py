@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    from click.shell_completion import CompletionItem
+
 PROGRAM: Final = "exasol-ci-setup"
 
 # Name, module below `cli`, and the first line of the help, so that `--help` imports none of them.
@@ -82,7 +84,10 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("drift", "drift", "Show what was changed outside of CloudFormation"),
         ("delete", "stacks", "Delete a stack that this tool made"),
     ),
-    "Try it here": (("sandbox", "sandbox", "Run an AWS endpoint on this machine, for a first run and for tests"),),
+    "Try it here": (
+        ("sandbox", "sandbox", "Run an AWS endpoint on this machine, for a first run and for tests"),
+        ("completion", "completion", "Print what makes a shell complete commands and options"),
+    ),
 }
 # Spellings that work and that the overview leaves out.
 ALIASES: Final = {"generate-buildspecs": "buildspecs", "generate-release-buildspecs": "buildspecs"}
@@ -106,6 +111,14 @@ class Program(click.Group):
             cmd_name.replace("-", "_") + ("_" if cmd_name == "list" else ""),
         )
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of commands and options, without importing a command."""
+        from click.shell_completion import CompletionItem
+
+        rows = [(name, text) for section in COMMANDS.values() for name, _, text in section]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(name, help=text) for name, text in rows if name.startswith(incomplete)] + options
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the commands in their sections, without importing them."""

@@ -1,0 +1,77 @@
+"""Completion of commands and options in a shell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from exasol_ci_setup.cli.completion import SHELLS
+from exasol_ci_setup.cli.main import COMMANDS, PROGRAM
+
+
+def completed(*words: str) -> list[str]:
+    """What bash would be offered for the last of these words, by the program as a process."""
+    environment = {
+        **os.environ,
+        "_EXASOL_CI_SETUP_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join([PROGRAM, *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    code = "from exasol_ci_setup.cli.main import main; main()"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert not ran.stderr
+    return [line.partition(",")[2] for line in ran.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_each_shell_is_given_a_script_of_its_own(program, shell):
+    ran = program("completion", shell)
+
+    assert ran.code == 0
+    assert "_EXASOL_CI_SETUP_COMPLETE" in ran.stdout
+    assert f"{shell}_complete" in ran.stdout
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_script_is_one_that_the_shell_takes(program, shell):
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} here")
+    ran = subprocess.run([shell, "-n"], input=program("completion", shell).stdout, text=True, check=False)
+
+    assert ran.returncode == 0
+
+
+def test_another_shell_is_bad_usage(program):
+    assert program("completion", "csh").code == 2
+
+
+def test_the_names_of_commands_are_completed():
+    assert completed("deploy-ci") == ["deploy-ci-build"]
+    assert set(completed("")) >= {name for section in COMMANDS.values() for name, _, _ in section}
+
+
+def test_the_options_of_a_command_and_their_values_are_completed():
+    assert "--project-url" in completed("deploy-ci-build", "--proj")
+    assert completed("deploy-ci-build", "--on-failure", "ke") == ["keep"]
+
+
+def test_the_commands_of_a_group_are_completed():
+    assert completed("sandbox", "sta") == ["start", "status"]
+
+
+def test_completing_a_command_imports_none():
+    code = (
+        "import sys; from exasol_ci_setup.cli.main import cli; import click\n"
+        "found = cli.shell_complete(click.Context(cli), 'deploy')\n"
+        "assert len(found) > 5\n"
+        "print([name for name in sys.modules if name.startswith('exasol_ci_setup.cli.') and name.endswith('deploy')])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.strip() == "[]"
