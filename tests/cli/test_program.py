@@ -14,6 +14,7 @@ from textwrap import dedent
 import pytest
 
 from exasol_ci_setup.roles import assume
+from tests.templates.samples import PUBLIC_KEY
 
 pytestmark = pytest.mark.live
 
@@ -527,3 +528,34 @@ def test_in_a_terminal_it_asks_once_for_all_and_shows_a_table(live, write, envir
     assert "Go on with 3 stacks?" in shown
     assert len(stacks(live)) == 3
     assert "team-image" in shown
+
+
+WITH_KEY = """
+    from exasol_ci_setup import Instance, Scope
+
+    def hangar_run():
+        box = Instance(scope=Scope(name="team", region="eu-central-1"), name="box", instance_type="t3.micro", path_to_key={key!r})
+        box.deploy()
+        print(box.public_ip, box.outputs["InstanceId"], "PublicIp" in box.outputs)
+"""
+
+
+def test_down_needs_no_key_of_an_instance(here, live, write, tmp_path):
+    public = tmp_path / "key.pub"
+    public.write_text(f"{PUBLIC_KEY}\n", encoding="utf-8")
+    program = write(WITH_KEY.format(key=str(tmp_path / "key")))
+    assert here("up", program, "--yes", "--no-lint").code == 0
+    public.unlink()
+
+    up = here("up", program, "--yes", "--no-lint")
+    planned = here("down", program, "--plan")
+    listed = here("scopes", "show", "team", "--region", "eu-central-1")
+    down = here("down", program, "--yes")
+
+    assert up.code == 2
+    assert "the public half of the key" in up.stderr
+    assert planned.code == 0, planned.stderr
+    assert "Plan for stack team-box (delete)" in planned.stdout
+    assert listed.code == 0, listed.stderr
+    assert down.code == 0, down.stderr
+    assert stacks(live) == {}
