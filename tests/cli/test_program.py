@@ -54,23 +54,6 @@ SAME_NAME = """
         Registry(scope=scope, name="a").deploy()
         Asset(scope=scope, name="a").deploy()
 """
-TUTORIAL = """
-    import asyncio
-    from exasol_ci_setup import HangarScope, Asset, GitHubRepo, BuildkitBuilder, Registry, ContainerBuilder, Container, Service, Cluster
-
-    def hangar_run():
-        scope = HangarScope(name="my-first-scope", region="us-west-2", roleAssumptions=[])
-        source = GitHubRepo(scope=scope, repo="your-repo", branch="main", name="my-repo")
-        asset = Asset(scope=scope, name="your-name-my-first-bucket", source=source)
-        builder = BuildkitBuilder(scope=scope, name="my-builder")
-        registry = Registry(scope=scope, name="my-registry")
-        containerBuilder = ContainerBuilder(name="my-container-builder", asset=asset, builder=builder, registry=registry)
-        container = Container(source=registry, tag="latest")
-        service = Service(name="my-service", container=container)
-        cluster = Cluster(name="my-cluster", services=[service])
-        asyncio.run(containerBuilder.resolve())
-        asyncio.run(cluster.resolve())
-"""
 
 
 @pytest.fixture
@@ -168,18 +151,6 @@ def test_down_deletes_all_and_the_second_time_there_is_nothing_to_do(here, live,
     assert ran.stderr.index("team-image: done") < ran.stderr.index("team-registry: deleting")
     assert again.code == 0
     assert "nothing to do" in again.stderr
-
-
-def test_the_tutorial_goes_up_stays_as_it_is_and_comes_down(here, write):
-    program = write(TUTORIAL)
-
-    up, again, down, gone = (here(verb, program, "--yes") for verb in ("up", "up", "down", "down"))
-
-    assert [ran.code for ran in (up, again, down, gone)] == [0, 0, 0, 0], up.stderr + down.stderr
-    assert "my-first-scope-my-cluster: done" in up.stderr
-    assert "4 stacks as declared: nothing to do" in again.stderr
-    assert "my-first-scope-my-registry: done" in down.stderr
-    assert "nothing to do" in gone.stderr
 
 
 def test_down_empties_buckets_and_repositories_only_when_asked(here, live, write):
