@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHECKOV := .venv-checkov
 
-.PHONY: help setup test test-engine lint types policy demo bench golden diagrams clean
+.PHONY: help setup test test-engine lint types policy demo bench golden reference diagrams clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ bench: $(READY)  ## Measure against other tools, side by side
 
 golden: $(READY)  ## Rewrite the golden files; read the diff before you commit it
 	$(BIN)/python -m pytest -q --update-golden
+
+reference: $(READY)  ## Write docs/reference.md again, from the models of the constructs
+	$(BIN)/python -m pytest -q tests/reference --update-golden
 
 diagrams: $(READY)  ## Draw release-flow.png and docs/diagrams/*.png again
 	$(BIN)/python -m pip install --quiet "pillow>=11"
