@@ -205,7 +205,7 @@ def _rehearsed(file: Path, intend: Callable[[str], None], *, names_only: bool = 
     from exasol_ci_setup import program as programs
     from exasol_ci_setup.actions import Stage, taking_place_on
     from exasol_ci_setup.clock import SystemClock
-    from exasol_ci_setup.resolve import Declared, running_with
+    from exasol_ci_setup.resolve import Declared, images, running_with
     from exasol_ci_setup.resolve.deployment import AnyOutput, placeholders
 
     # What a program does while it is imported would be done once, and not again when it is run.
@@ -216,8 +216,7 @@ def _rehearsed(file: Path, intend: Callable[[str], None], *, names_only: bool = 
     def note(construct: ScopedConstruct) -> None:
         for each in Declared([construct]).constructs.values():
             each.set_outputs(AnyOutput(each) if names_only else placeholders(each))
-            for builder in each.builders:
-                builder.set_image_tag(f"<tag of the image of {builder.stack_name}>")
+            images.set_placeholders(each)
         heard.append(construct)
 
     stage = Stage(_not_connected, SystemClock(), intend)
@@ -240,7 +239,7 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
     from exasol_ci_setup.actions import Stage, taking_place_on
     from exasol_ci_setup.cli import show
     from exasol_ci_setup.cli.records import outputs
-    from exasol_ci_setup.resolve import Declared, running_with
+    from exasol_ci_setup.resolve import Declared, images, running_with
 
     output = session.output
     stacks = {name: deployment.stacks[name] for name in declared.constructs}
@@ -259,8 +258,7 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
                     hint="a program has to declare the same each time that it runs",
                 )
             each.set_outputs(stacks[name].outputs)
-            for builder, built in zip(each.builders, before.builders, strict=True):
-                builder.set_image_tag(built.image_tag)
+            images.hand_on(before, each)
 
     # In JSON stdout is for records alone.
     stdout = contextlib.redirect_stdout(sys.stderr) if output.format == "json" else contextlib.nullcontext()

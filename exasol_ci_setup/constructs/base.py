@@ -15,7 +15,7 @@ from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
     # What annotates a private attribute is not read by pydantic.
-    from collections.abc import Iterator, Mapping  # noqa: TC004
+    from collections.abc import Iterator, Mapping, Sequence  # noqa: TC004
 
     from pydantic_core import ErrorDetails
 
@@ -203,7 +203,25 @@ def build(cls: type[V], **values: Any) -> V:
     except ValidationError as error:
         problems = error.errors(include_url=False)
     # Raised here and not inside `except`, since pydantic's own words, which would be chained to it, show the raw input.
-    raise InputError(_message(problems))
+    raise InputError(_message(meant(problems)))
+
+
+def meant(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Return the problems with a model's values as a person sees them.
+
+    Where a value may be text or a construct, pydantic tells for each of the two why it is none, under a name of its own for the text.
+    """
+    texts = {problem["loc"][:-1] for problem in problems if _is_text(problem)}
+    found = []
+    for problem in problems:
+        if problem["type"] == "model_type" and problem["loc"][:-1] in texts:
+            continue
+        found.append({**problem, "loc": problem["loc"][:-1]} if _is_text(problem) else problem)
+    return found
+
+
+def _is_text(problem: ErrorDetails) -> bool:
+    return bool(problem["loc"]) and str(problem["loc"][-1]).startswith("function-after[")
 
 
 def _message(problems: list[ErrorDetails]) -> str:

@@ -23,6 +23,18 @@ _TICK: Final = 2.0
 _SHOWN: Final = 12
 
 
+def set_placeholders(construct: ScopedConstruct) -> None:
+    """Set text in the place of the tag of each image that `construct` runs."""
+    for builder in construct.builders:
+        builder.set_image_tag(f"<tag of the image of {builder.stack_name}>")
+
+
+def hand_on(made: ScopedConstruct, to: ScopedConstruct) -> None:
+    """Set the tags of the images that `to` runs to those of `made`, the same construct as a program declared it before."""
+    for builder, known in zip(to.builders, made.builders, strict=True):
+        builder.set_image_tag(known.image_tag)
+
+
 def hash_sources(construct: ScopedConstruct, stage: Stage) -> None:
     """Set the tag of each image that `construct` runs to the hash of its source as it is now. Nothing is uploaded or built.
 

@@ -256,6 +256,15 @@ def test_a_container_runs_the_image_of_a_builder_or_one_with_a_tag(image_builder
     assert "tag is required" in refused(Container, source=Registry(name="images"))
 
 
+def test_what_may_be_text_or_a_construct_is_refused_in_one_line():
+    rule = "use the name of an image without its tag, such as public.ecr.aws/nginx/nginx"
+
+    assert refused(Container, source="-x", tag="1") == f"--source '-x' is not acceptable: {rule}"
+    assert refused(Container, source=5, tag="1") == "--source 5 is not acceptable: use text"
+    assert "--scope" in refused(Registry, name="a b", scope="nothing")
+    assert "--security-groups.0 'x'" in refused(Cluster, name="a", services=(), security_groups=["x"])
+
+
 def test_a_builder_whose_image_is_run_has_a_source_and_a_registry_of_the_program(image_builder):
     without_source = image_builder.model_copy(update={"asset": Asset(name="source")})
     by_name = {"asset": "some-bucket", "registry": "some/repository"}
