@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 
@@ -23,6 +24,7 @@ from exasol_ci_setup.constructs import (
 from exasol_ci_setup.resolve import Connections, Declared, Deployment
 from exasol_ci_setup.resolve.verbs import _Silent, require_success
 from exasol_ci_setup.sandbox import switches
+from tests.hub import press_ctrl_c
 
 pytestmark = pytest.mark.live
 
@@ -63,6 +65,14 @@ def failing(account_id):
     """A function that lets all builds of this project fail."""
     yield lambda project: switches.FAILURES.update({account_id: project})
     switches.FAILURES.pop(account_id, None)
+
+
+@pytest.fixture
+def slow(account_id):
+    """Lets builds take longer than any test."""
+    switches.BUILD_SECONDS[account_id] = 600.0
+    yield
+    switches.BUILD_SECONDS.pop(account_id)
 
 
 def builds(live) -> int:
@@ -183,6 +193,23 @@ def test_down_needs_neither_source_nor_build(here, live, file, folder):
 
     assert ran.code == 0, ran.stderr
     assert stacks(live) == {}
+
+
+@pytest.mark.usefixtures("slow")
+def test_ctrl_c_while_an_image_is_built_leaves_the_service_as_it_is_and_says_what_goes_on(here, live, file):
+    def press_once_it_is_built() -> None:
+        while not builds(live):
+            pass
+        press_ctrl_c()
+
+    with ThreadPoolExecutor(1) as pool:
+        pressing = pool.submit(press_once_it_is_built)
+        ran = here("up", file, "--yes", "--no-lint")
+        pressing.result()
+
+    assert ran.code == 130
+    assert "AWS goes on with build team-image:" in ran.stderr
+    assert "team-cluster" not in stacks(live)
 
 
 def test_a_registry_without_tags_that_move_gets_the_hash_alone(here, live, file):
