@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHECKOV := .venv-checkov
+SCEPTRE := .venv-sceptre
 
-.PHONY: help setup test test-engine lint types policy demo bench golden diagrams clean
+.PHONY: help setup test test-engine lint types policy demo bench golden reference diagrams clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,15 +45,24 @@ policy: $(CHECKOV)/.ready  ## Check the templates against checkov's policies; .c
 demo: $(READY)  ## Show the main job on this machine, without an AWS account
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
-bench: $(READY)  ## Measure against other tools, side by side
+# In an environment of its own, as checkov is: it wants old versions of jsonschema, networkx and others.
+$(SCEPTRE)/.ready: Makefile
+	$(PYTHON) -m venv $(SCEPTRE)
+	$(SCEPTRE)/bin/python -m pip install --quiet "sceptre==4.7.0"
+	@touch $@
+
+bench: $(READY) $(SCEPTRE)/.ready  ## Measure against other tools, side by side
 	$(BIN)/python -m benchmarks
 
 golden: $(READY)  ## Rewrite the golden files; read the diff before you commit it
 	$(BIN)/python -m pytest -q --update-golden
+
+reference: $(READY)  ## Write docs/reference.md again, from the models of the constructs
+	$(BIN)/python -m pytest -q tests/reference --update-golden
 
 diagrams: $(READY)  ## Draw release-flow.png and docs/diagrams/*.png again
 	$(BIN)/python -m pip install --quiet "pillow>=11"
 	$(BIN)/python docs/diagrams/draw.py
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) $(CHECKOV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHECKOV) $(SCEPTRE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -157,7 +157,9 @@ def _failure(error: BaseException, path: Path) -> SetupError:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
-        problems = error.errors(include_url=False, include_input=False)
+        from exasol_ci_setup.constructs.base import meant
+
+        problems = meant(error.errors(include_url=False, include_input=False))
         said = "; ".join(
             f"{'.'.join(map(str, each['loc'])) or 'it'}: {_rule(each['type'], each['msg'])}" for each in problems
         )

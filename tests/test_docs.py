@@ -38,7 +38,7 @@ def examples(page: Path) -> list[Example]:
         if line.startswith("```"):
             inside = line == "```console"
             # A block that names its file is that file, for the commands below it.
-            name = line.removeprefix("```python").strip() if line.startswith("```python ") else ""
+            name = line.partition(" ")[2]
             if name:
                 files[name] = ""
         elif name:
@@ -80,6 +80,7 @@ def test_the_commands_on_a_page_do_what_it_says(page, tmp_path):
             words = shlex.split(example.command)
             assert words[0] == PROGRAM, f"{page.name}:{example.line}"
             for name, text in example.files.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_text(text, encoding="utf-8")
             ran = run(words[1:])
             assert ran.returncode == 0, f"{page.name}:{example.line}: {example.command}\n{ran.stdout}"

@@ -28,9 +28,11 @@ ALLOWED = {
     "review": {"policies", "stacks"},
     "stacks": {"aws", "templates", "constructs", "review", "policies"},
     "pace": set(),
-    "program": set(),
+    # Only when a construct has refused its arguments.
+    "program": {"constructs"},
     "roles": {"aws"},
-    "resolve": {"aws", "roles", "pace", "network", "stacks", "templates", "constructs", "lint", "review"},
+    # An image that a service runs is a part of what is deployed, so it is made by the deployment.
+    "resolve": {"actions", "aws", "roles", "pace", "network", "stacks", "templates", "constructs", "lint", "review"},
     "ssh": {"actions"},
     "health": {"aws", "constructs", "templates", "lint", "secretsmanager"},
     "config": set(),

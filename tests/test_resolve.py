@@ -11,10 +11,10 @@ from exasol_ci_setup import network
 from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs import Asset, BuildkitBuilder, ContainerBuilder, Registry, Scope
 from exasol_ci_setup.errors import InputError, Interrupted, SetupError, StackError
-from exasol_ci_setup.resolve import Connections, Declared, Deployment, running_with
+from exasol_ci_setup.resolve import Connections, Declared, Deployment, images, running_with
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
 from exasol_ci_setup.resolve.removal import Removal, require_deletable, standing, undeclared
-from exasol_ci_setup.resolve.verbs import _Silent, require_success
+from exasol_ci_setup.resolve.verbs import _Silent, _Unseen, require_success
 from exasol_ci_setup.stacks.graph import End, Ended
 from tests.answers import VirtualClock
 
@@ -28,6 +28,16 @@ def builder(scope: Scope = SCOPE) -> ContainerBuilder:
         builder=BuildkitBuilder(scope=scope, name="host"),
         registry=Registry(scope=scope, name="registry"),
     )
+
+
+class Ticks(_Unseen):
+    """A view that remembers when it was told of the time."""
+
+    def __init__(self) -> None:
+        self.ticks: list[float] = []
+
+    def tick(self, now) -> None:
+        self.ticks.append(now)
 
 
 class Told(_Silent):
@@ -101,6 +111,15 @@ def test_accounts_on_aws_share_a_budget_by_account_and_region(answers):
 
     assert connect(first).pace == connect(second).pace
     assert connect(first).pace != connect(SCOPE).pace
+
+
+def test_what_waits_for_an_image_lets_it_be_told_every_two_seconds():
+    clock, view = VirtualClock(), Ticks()
+    began = clock.now()
+
+    images._Ticking(clock, view).sleep(5)
+
+    assert [now - began for now in view.ticks] == [2, 4, 5]
 
 
 @pytest.mark.live

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_codebuild import CodeBuildClient
 
     from exasol_ci_setup.actions import Stage
+    from exasol_ci_setup.actions.sync import Synced
     from exasol_ci_setup.constructs.builder import ContainerBuilder
 
 DEFAULT_TAG: Final = "latest"
@@ -167,8 +168,24 @@ def build(
             f"builder {builder.name}: would build {asset.name}" + (f" as {tag}" if tag else "") + ", if it is new"
         )
         return Build(stage, builder, f"<hash of {asset.stack_name}>", State("", "", _NOT_ACTING), started=False)
+    builder.output("ProjectName")  # raises before anything is uploaded
+    return ensure(stage, builder, asset.synced or asset.sync(), tag, build_context, variables)
+
+
+def ensure(
+    stage: Stage,
+    builder: ContainerBuilder,
+    synced: Synced,
+    tag: str,
+    build_context: str = ".",
+    variables: Mapping[str, str] | None = None,
+) -> Build:
+    """Do as `build` does with an archive that is in the bucket, on this stage, whether a program is acting or not.
+
+    Raises the errors of `build`.
+    """
+    variables = variables or {}
     project = builder.output("ProjectName")
-    synced = asset.synced or asset.sync()
     content_hash = _content_hash(synced.sha256, str(PurePosixPath(build_context)), variables)
     codebuild = stage.connect(builder.own_scope).client("codebuild")
     # First the builds and then the registry: a build that ends in between has pushed its image by then.

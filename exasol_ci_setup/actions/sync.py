@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,12 +50,16 @@ def sync(asset: Asset, token: str | None = None) -> Synced:
     source cannot be read, SetupError if GitHub does not send it, and the errors of the AWS boundary.
     """
     stage = actions.current()
-    source = asset.source
-    if source is None:
-        raise InputError(f"Asset {asset.name!r} has no source to sync", hint="give it one with source=")
+    source = _source(asset)
     if not stage.acts:
         stage.say(f"asset {asset.name}: would be synced with {_origin(source)}")
         return Synced(f"<archive in {asset.stack_name}>", "", uploaded=False)
+    return put(stage, asset, token)
+
+
+def put(stage: Stage, asset: Asset, token: str | None = None) -> Synced:
+    """Do as `sync` does, on this stage, whether a program is acting or not. Raises the errors of `sync`."""
+    source = _source(asset)
     bucket = asset.bucket_name
     with tempfile.TemporaryFile() as packed:
         with _tree(stage, asset, source, token) as tree:
@@ -70,6 +75,21 @@ def sync(asset: Asset, token: str | None = None) -> Synced:
     how = "uploaded" if is_new else "there already"
     stage.say(f"asset {asset.name}: {_origin(source)} is {sha256[:_SHOWN]}, {how}")
     return Synced(key, sha256, uploaded=is_new)
+
+
+def fingerprint(stage: Stage, asset: Asset) -> str:
+    """Return the hash that `put` would find, and upload nothing. A private repository takes the token in GITHUB_TOKEN.
+
+    Raises the errors of `sync`.
+    """
+    with Path(os.devnull).open("wb") as nowhere, _tree(stage, asset, _source(asset), None) as tree:
+        return archive.pack(tree, nowhere)
+
+
+def _source(asset: Asset) -> GitHubRepo | LocalDirectory:
+    if asset.source is None:
+        raise InputError(f"Asset {asset.name!r} has no source to sync", hint="give it one with source=")
+    return asset.source
 
 
 def _origin(source: GitHubRepo | LocalDirectory) -> str:

@@ -197,16 +197,16 @@ def _up(
     )
 
 
-def _rehearsed(file: Path, intend: Callable[[str], None]) -> tuple[Program, Declared]:
+def _rehearsed(file: Path, intend: Callable[[str], None], *, names_only: bool = False) -> tuple[Program, Declared]:
     """Load the program and run it without acting: what it prints is not shown, outputs are placeholders.
 
-    `intend` hears of each action that the program would take.
+    `intend` hears of each action that the program would take. With `names_only` no template is rendered.
     """
     from exasol_ci_setup import program as programs
     from exasol_ci_setup.actions import Stage, taking_place_on
     from exasol_ci_setup.clock import SystemClock
-    from exasol_ci_setup.resolve import Declared, running_with
-    from exasol_ci_setup.resolve.deployment import placeholders
+    from exasol_ci_setup.resolve import Declared, images, running_with
+    from exasol_ci_setup.resolve.deployment import AnyOutput, placeholders
 
     # What a program does while it is imported would be done once, and not again when it is run.
     with _only_when_run(), taking_place_on(Stage(_not_connected, SystemClock(), _refuse)):
@@ -215,7 +215,8 @@ def _rehearsed(file: Path, intend: Callable[[str], None]) -> tuple[Program, Decl
 
     def note(construct: ScopedConstruct) -> None:
         for each in Declared([construct]).constructs.values():
-            each.set_outputs(placeholders(each))
+            each.set_outputs(AnyOutput(each) if names_only else placeholders(each))
+            images.set_placeholders(each)
         heard.append(construct)
 
     stage = Stage(_not_connected, SystemClock(), intend)
@@ -238,7 +239,7 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
     from exasol_ci_setup.actions import Stage, taking_place_on
     from exasol_ci_setup.cli import show
     from exasol_ci_setup.cli.records import outputs
-    from exasol_ci_setup.resolve import Declared, running_with
+    from exasol_ci_setup.resolve import Declared, images, running_with
 
     output = session.output
     stacks = {name: deployment.stacks[name] for name in declared.constructs}
@@ -257,6 +258,7 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
                     hint="a program has to declare the same each time that it runs",
                 )
             each.set_outputs(stacks[name].outputs)
+            images.hand_on(before, each)
 
     # In JSON stdout is for records alone.
     stdout = contextlib.redirect_stdout(sys.stderr) if output.format == "json" else contextlib.nullcontext()
@@ -340,7 +342,7 @@ def _down(session: Session, file: Path, **values: Any) -> None:
 
     output = session.output
     many = Many(session)
-    _, declared = _rehearsed(file, lambda _action: None)
+    _, declared = _rehearsed(file, lambda _action: None, names_only=True)
     there = standing(declared, _connections(session))
     if not there:
         output.say(f"there is no stack of what {file} declares: nothing to do")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from pydantic import Field, PrivateAttr, ValidationError
@@ -13,9 +14,12 @@ from exasol_ci_setup.constructs.values import Name, StackName, Value
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    # What annotates a private attribute is not read by pydantic.
+    from collections.abc import Iterator, Mapping, Sequence  # noqa: TC004
 
     from pydantic_core import ErrorDetails
+
+    from exasol_ci_setup.constructs.builder import ContainerBuilder
 
 TAG_PREFIX: Final = "exasol-ci-setup:"
 
@@ -59,7 +63,7 @@ class ScopedConstruct(Construct):
     scope: Scope | None = None
     name: Name
 
-    _outputs: dict[str, str] | None = PrivateAttr(default=None)
+    _outputs: Mapping[str, str] | None = PrivateAttr(default=None)
 
     @property
     def made_of(self) -> tuple[ScopedConstruct, ...]:
@@ -84,6 +88,11 @@ class ScopedConstruct(Construct):
     def given(self) -> dict[str, str]:
         """The values of those parameters that take no output of a construct."""
         return {}
+
+    @property
+    def builders(self) -> tuple[ContainerBuilder, ...]:
+        """The container builders whose images must be there before this construct's stack, since it runs them."""
+        return ()
 
     @property
     def own_scope(self) -> Scope:
@@ -130,11 +139,11 @@ class ScopedConstruct(Construct):
                 f"{self.kind} {self.name!r} is not deployed yet, so it has no outputs",
                 hint="resolve() or deploy() it first",
             )
-        return dict(self._outputs)
+        return MappingProxyType(self._outputs)
 
     def set_outputs(self, outputs: Mapping[str, str]) -> None:
         """Keep what the stack tells of itself, once it is deployed."""
-        self._outputs = dict(outputs)
+        self._outputs = outputs
 
     def output(self, name: str) -> str:
         """Return one output. Raises InputError before the stack is deployed, or if the stack that is there has no such output."""
@@ -194,7 +203,25 @@ def build(cls: type[V], **values: Any) -> V:
     except ValidationError as error:
         problems = error.errors(include_url=False)
     # Raised here and not inside `except`, since pydantic's own words, which would be chained to it, show the raw input.
-    raise InputError(_message(problems))
+    raise InputError(_message(meant(problems)))
+
+
+def meant(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Return the problems with a model's values as a person sees them.
+
+    Where a value may be text or a construct, pydantic tells for each of the two why it is none, under a name of its own for the text.
+    """
+    texts = {problem["loc"][:-1] for problem in problems if _is_text(problem)}
+    found = []
+    for problem in problems:
+        if problem["type"] == "model_type" and problem["loc"][:-1] in texts:
+            continue
+        found.append({**problem, "loc": problem["loc"][:-1]} if _is_text(problem) else problem)
+    return found
+
+
+def _is_text(problem: ErrorDetails) -> bool:
+    return bool(problem["loc"]) and str(problem["loc"][-1]).startswith("function-after[")
 
 
 def _message(problems: list[ErrorDetails]) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from pydantic import PrivateAttr
+
 from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.ci import DEFAULT_IMAGE, BucketName, ComputeType, Image, Minutes, RetentionInDays
 from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.constructs.values import matching
+from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +53,8 @@ class ContainerBuilder(ScopedConstruct):
     registry: Registry | RepositoryName
     log_retention_in_days: RetentionInDays = 30
 
+    _image_tag: str | None = PrivateAttr(default=None)
+
     @property
     def made_of(self) -> tuple[ScopedConstruct, ...]:
         """Asset, builder and registry, as far as they are constructs."""
@@ -80,6 +85,23 @@ class ContainerBuilder(ScopedConstruct):
     def log_group_name(self) -> str:
         """The name of the log group: the one that CodeBuild would make itself, and then never expire."""
         return f"/aws/codebuild/{self.project_name}"
+
+    @property
+    def image_tag(self) -> str:
+        """The tag of the image of the asset's source: the hash of its content.
+
+        It is known while a construct that runs the image is planned or deployed. Raises InputError before.
+        """
+        if self._image_tag is None:
+            raise InputError(
+                f"the image of {self.kind} {self.name!r} is not known yet",
+                hint="resolve() or deploy() the cluster that runs it",
+            )
+        return self._image_tag
+
+    def set_image_tag(self, tag: str) -> None:
+        """Keep the tag of the image, once the source was hashed."""
+        self._image_tag = tag
 
     def build(
         self,

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.constructs.builder import ContainerBuilder
 from exasol_ci_setup.constructs.ci import RetentionInDays
 from exasol_ci_setup.constructs.network import Attached
 from exasol_ci_setup.constructs.registry import Registry
@@ -84,13 +86,15 @@ class PortMappings(Value):
 
 
 class Container(Value):
-    """An image to run, from a registry of the program or under its full name, and how it is started.
+    """An image to run, and how it is started.
 
-    `start_command` replaces the image's command; it is split into words as a shell does, without a shell.
+    The image comes from a container builder, which builds it before the cluster is deployed, under the hash of its source for a tag; or from a
+    registry of the program, or from elsewhere under its full name, with the `tag` that it has there. `start_command` replaces the image's command;
+    it is split into words as a shell does, without a shell.
     """
 
-    source: Registry | ImageName
-    tag: ImageTag
+    source: Registry | ContainerBuilder | ImageName
+    tag: ImageTag | None = None
     start_command: Annotated[str, AfterValidator(_can_be_split)] | None = None
     port_mappings: Annotated[tuple[PortMappings, ...], Field(strict=False)] = ()
 
@@ -100,6 +104,31 @@ class Container(Value):
         if len(set(ports)) < len(ports):
             raise refusal("a port stands twice")
         return self
+
+    @model_validator(mode="after")
+    def _names_one_image(self) -> Self:
+        if not isinstance(self.source, ContainerBuilder):
+            if self.tag is None:
+                raise refusal("tag is required: which image of the registry to run, such as latest")
+            return self
+        if self.tag is not None:
+            raise refusal("a container builder's image has the hash of its source for a tag; leave tag out")
+        if not isinstance(self.source.registry, Registry):
+            raise refusal("the container builder needs a Registry of the program")
+        if not isinstance(self.source.asset, Asset) or self.source.asset.source is None:
+            raise refusal("the container builder needs an Asset with a source")
+        return self
+
+    @property
+    def builder(self) -> ContainerBuilder | None:
+        """The container builder that makes the image, if one of the program does."""
+        return self.source if isinstance(self.source, ContainerBuilder) else None
+
+    @property
+    def registry(self) -> Registry | None:
+        """The registry that the image comes from, if it is one of the program."""
+        found = self.source.registry if isinstance(self.source, ContainerBuilder) else self.source
+        return found if isinstance(found, Registry) else None
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -118,7 +147,7 @@ class Container(Value):
     @property
     def separator(self) -> str:
         """What stands between the image's name and its tag or digest."""
-        return "@" if self.tag.startswith("sha256:") else ":"
+        return "@" if self.tag is not None and self.tag.startswith("sha256:") else ":"
 
 
 class Service(ScopedConstruct):
@@ -152,9 +181,8 @@ class Service(ScopedConstruct):
 
     @property
     def made_of(self) -> tuple[ScopedConstruct, ...]:
-        """The registry of the container's image, if it is one of the program."""
-        source = self.container.source
-        return (source,) if isinstance(source, Registry) else ()
+        """The registry and the builder of the container's image, if they are of the program."""
+        return tuple(part for part in (self.container.registry, self.container.builder) if part is not None)
 
     @property
     def logical_id(self) -> str:
@@ -192,12 +220,27 @@ class Cluster(Attached):
     @property
     def registries(self) -> tuple[Registry, ...]:
         """The registries that images come from, each once."""
-        sources = (service.container.source for service in self.services)
-        return tuple({id(source): source for source in sources if isinstance(source, Registry)}.values())
+        found = (service.container.registry for service in self.services)
+        return tuple({id(registry): registry for registry in found if registry is not None}.values())
+
+    @property
+    def builders(self) -> tuple[ContainerBuilder, ...]:
+        """The container builders that make images of the services, each once."""
+        found = (service.container.builder for service in self.services)
+        return tuple({id(builder): builder for builder in found if builder is not None}.values())
 
     def registry_parameter(self, registry: Registry) -> str:
         """Name the parameter that takes the name of the registry's repository."""
         return f"RepositoryName{[id(each) for each in self.registries].index(id(registry)) + 1}"
+
+    def tag_parameter(self, builder: ContainerBuilder) -> str:
+        """Name the parameter that takes the tag of the image that the builder makes."""
+        return f"ImageTag{[id(each) for each in self.builders].index(id(builder)) + 1}"
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The tags of the images that are built, and the security groups that are given by their ids."""
+        return {**{self.tag_parameter(each): each.image_tag for each in self.builders}, **super().given}
 
     @property
     def inputs(self) -> dict[str, tuple[ScopedConstruct, str]]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from exasol_ci_setup import templates
+from exasol_ci_setup.actions import Stage
+from exasol_ci_setup.resolve import images
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
 from exasol_ci_setup.resolve.preview import from_templates
 from exasol_ci_setup.stacks import graph, state
@@ -107,6 +109,7 @@ class Deployment:
     def _plan(
         self, construct: ScopedConstruct, account: Account, clock: Clock, waits_for: str | None
     ) -> tuple[Plan, Stack | None]:
+        images.hash_sources(construct, self._stage(construct, clock))
         request = self._request(construct, account)
         cfn = account.client("cloudformation")
         if waits_for is not None:
@@ -133,6 +136,7 @@ class Deployment:
         def work(name: str) -> End:
             construct = declared.constructs[name]
             account = self.connect(construct.own_scope)
+            images.make(construct, self._stage(construct, clock), lambda title: self.reporter.view(name, title))
             result = self._deploy(
                 self._request(construct, account),
                 account,
@@ -152,6 +156,9 @@ class Deployment:
             interrupt=clock.interrupt,
             ended=lambda end: self.reporter.ended(end, self.stacks.get(end.name)),
         )
+
+    def _stage(self, construct: ScopedConstruct, clock: Clock) -> Stage:
+        return Stage(self.connect, clock, lambda message: self.reporter.notice(construct.stack_name, message))
 
     def _request(self, construct: ScopedConstruct, account: Account) -> Request:
         network = self.network(account, construct) if construct.network_parameters else {}
@@ -199,6 +206,27 @@ class Deployment:
 
 
 def placeholders(construct: ScopedConstruct) -> dict[str, str]:
-    """Return text in the place of each output that the construct's stack will have."""
+    """Return text in the place of each output that the construct's stack will have. Raises as `templates.render`."""
     outputs = templates.parse(templates.render(construct).body).get("Outputs") or {}
-    return {name: f"<{name} of {construct.stack_name}>" for name in outputs}
+    return {name: _placeholder(name, construct) for name in outputs}
+
+
+def _placeholder(name: str, construct: ScopedConstruct) -> str:
+    return f"<{name} of {construct.stack_name}>"
+
+
+class AnyOutput(dict[str, str]):
+    """Text in the place of whatever output of a construct is asked for, without a look at its template.
+
+    A template may need what is not at hand any more, such as the file of a key.
+    """
+
+    def __init__(self, construct: ScopedConstruct) -> None:
+        super().__init__()
+        self._construct = construct
+
+    def __missing__(self, name: str) -> str:
+        return _placeholder(name, self._construct)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from exasol_ci_setup import network
-from exasol_ci_setup.actions import Stage, taking_place_on
+from exasol_ci_setup.actions import Stage, current, sync, taking_place_on
 from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs import (
     Asset,
@@ -158,11 +158,14 @@ def test_a_branch_on_github_is_uploaded_without_its_top_folder(deploy, said, hub
 
         first, second = asset.sync(token=TOKEN), asset.sync()
 
+        # What a plan does.
+        assert sync.fingerprint(current(), asset) == first.sha256
+
     local = Asset(scope=SCOPE, name="source", source=LocalDirectory(scope=SCOPE, name="here", path=str(folder)))
     deploy(local)
     assert (first.uploaded, second.uploaded, local.sync().uploaded) == (True, False, False)
     sent = [headers.get("Authorization") for _, _, headers, _ in hub.asked]
-    assert sent == [f"Bearer {TOKEN}"] * 2 + [None] * 2
+    assert sent == [f"Bearer {TOKEN}"] * 2 + [None] * 4
     assert all("Authorization" not in headers for _, _, headers, _ in elsewhere.asked)
     assert said[0] == f"asset source: branch feature/x of exasol/thing is {first.sha256[:12]}, uploaded"
 

@@ -14,6 +14,7 @@ from textwrap import dedent
 import pytest
 
 from exasol_ci_setup.roles import assume
+from tests.templates.samples import PUBLIC_KEY
 
 pytestmark = pytest.mark.live
 
@@ -52,23 +53,6 @@ SAME_NAME = """
         scope = Scope(name="s", region="eu-central-1")
         Registry(scope=scope, name="a").deploy()
         Asset(scope=scope, name="a").deploy()
-"""
-TUTORIAL = """
-    import asyncio
-    from exasol_ci_setup import HangarScope, Asset, GitHubRepo, BuildkitBuilder, Registry, ContainerBuilder, Container, Service, Cluster
-
-    def hangar_run():
-        scope = HangarScope(name="my-first-scope", region="us-west-2", roleAssumptions=[])
-        source = GitHubRepo(scope=scope, repo="your-repo", branch="main", name="my-repo")
-        asset = Asset(scope=scope, name="your-name-my-first-bucket", source=source)
-        builder = BuildkitBuilder(scope=scope, name="my-builder")
-        registry = Registry(scope=scope, name="my-registry")
-        containerBuilder = ContainerBuilder(name="my-container-builder", asset=asset, builder=builder, registry=registry)
-        container = Container(source=registry, tag="latest")
-        service = Service(name="my-service", container=container)
-        cluster = Cluster(name="my-cluster", services=[service])
-        asyncio.run(containerBuilder.resolve())
-        asyncio.run(cluster.resolve())
 """
 
 
@@ -167,18 +151,6 @@ def test_down_deletes_all_and_the_second_time_there_is_nothing_to_do(here, live,
     assert ran.stderr.index("team-image: done") < ran.stderr.index("team-registry: deleting")
     assert again.code == 0
     assert "nothing to do" in again.stderr
-
-
-def test_the_tutorial_goes_up_stays_as_it_is_and_comes_down(here, write):
-    program = write(TUTORIAL)
-
-    up, again, down, gone = (here(verb, program, "--yes") for verb in ("up", "up", "down", "down"))
-
-    assert [ran.code for ran in (up, again, down, gone)] == [0, 0, 0, 0], up.stderr + down.stderr
-    assert "my-first-scope-my-cluster: done" in up.stderr
-    assert "4 stacks as declared: nothing to do" in again.stderr
-    assert "my-first-scope-my-registry: done" in down.stderr
-    assert "nothing to do" in gone.stderr
 
 
 def test_down_empties_buckets_and_repositories_only_when_asked(here, live, write):
@@ -527,3 +499,34 @@ def test_in_a_terminal_it_asks_once_for_all_and_shows_a_table(live, write, envir
     assert "Go on with 3 stacks?" in shown
     assert len(stacks(live)) == 3
     assert "team-image" in shown
+
+
+WITH_KEY = """
+    from exasol_ci_setup import Instance, Scope
+
+    def hangar_run():
+        box = Instance(scope=Scope(name="team", region="eu-central-1"), name="box", instance_type="t3.micro", path_to_key={key!r})
+        box.deploy()
+        print(box.public_ip, box.outputs["InstanceId"], "PublicIp" in box.outputs)
+"""
+
+
+def test_down_needs_no_key_of_an_instance(here, live, write, tmp_path):
+    public = tmp_path / "key.pub"
+    public.write_text(f"{PUBLIC_KEY}\n", encoding="utf-8")
+    program = write(WITH_KEY.format(key=str(tmp_path / "key")))
+    assert here("up", program, "--yes", "--no-lint").code == 0
+    public.unlink()
+
+    up = here("up", program, "--yes", "--no-lint")
+    planned = here("down", program, "--plan")
+    listed = here("scopes", "show", "team", "--region", "eu-central-1")
+    down = here("down", program, "--yes")
+
+    assert up.code == 2
+    assert "the public half of the key" in up.stderr
+    assert planned.code == 0, planned.stderr
+    assert "Plan for stack team-box (delete)" in planned.stdout
+    assert listed.code == 0, listed.stderr
+    assert down.code == 0, down.stderr
+    assert stacks(live) == {}

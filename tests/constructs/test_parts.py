@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exasol_ci_setup.constructs import (
+    Asset,
+    BuildkitBuilder,
     Cluster,
     Container,
     ContainerBuilder,
@@ -17,6 +19,7 @@ from exasol_ci_setup.constructs import (
     LocalDirectory,
     PortMappings,
     Registry,
+    Scope,
     SecurityGroup,
     Service,
     build,
@@ -244,3 +247,52 @@ def test_ssh_is_opened_to_a_block_that_is_named_and_to_no_other(key: Path):
 )
 def test_the_image_is_of_the_architecture_that_the_type_has(key: Path, kind: str, architecture: str):
     assert instance(key, instance_type=kind).architecture == architecture
+
+
+def test_a_container_runs_the_image_of_a_builder_or_one_with_a_tag(image_builder):
+    assert Container(source=image_builder).registry is image_builder.registry
+    assert "the hash of its source" in refused(Container, source=image_builder, tag="latest")
+    assert "tag is required" in refused(Container, source="nginx")
+    assert "tag is required" in refused(Container, source=Registry(name="images"))
+
+
+def test_what_may_be_text_or_a_construct_is_refused_in_one_line():
+    rule = "use the name of an image without its tag, such as public.ecr.aws/nginx/nginx"
+
+    assert refused(Container, source="-x", tag="1") == f"--source '-x' is not acceptable: {rule}"
+    assert refused(Container, source=5, tag="1") == "--source 5 is not acceptable: use text"
+    assert "--scope" in refused(Registry, name="a b", scope="nothing")
+    assert "--security-groups.0 'x'" in refused(Cluster, name="a", services=(), security_groups=["x"])
+
+
+def test_a_builder_whose_image_is_run_has_a_source_and_a_registry_of_the_program(image_builder):
+    without_source = image_builder.model_copy(update={"asset": Asset(name="source")})
+    by_name = {"asset": "some-bucket", "registry": "some/repository"}
+
+    assert "needs an Asset with a source" in refused(Container, source=without_source)
+    for field, name in by_name.items():
+        assert "the container builder needs" in refused(
+            Container, source=image_builder.model_copy(update={field: name})
+        )
+
+
+def test_a_cluster_depends_on_the_builders_of_its_images_and_takes_their_tags(image_builder):
+    cluster = Cluster(name="c", services=(Service(name="web", container=Container(source=image_builder)),))
+
+    assert cluster.builders == (image_builder,)
+    assert cluster.dependencies == (image_builder.registry, image_builder)
+    with pytest.raises(InputError, match="the image of ContainerBuilder 'image' is not known yet"):
+        _ = cluster.given
+    image_builder.set_image_tag("abc")
+    assert cluster.given == {"ImageTag1": "abc"}
+
+
+@pytest.fixture
+def image_builder():
+    scope = Scope(name="team", region="eu-central-1")
+    return ContainerBuilder(
+        name="image",
+        asset=Asset(scope=scope, name="source", source=LocalDirectory(scope=scope, name="here", path=".")),
+        builder=BuildkitBuilder(scope=scope, name="host"),
+        registry=Registry(scope=scope, name="registry"),
+    )

@@ -57,6 +57,15 @@ CLUSTER = Cluster(
     name="services",
     services=(Service(name="web", container=Container(source=REGISTRY, tag="latest")),),
 )
+BUILT = Cluster(
+    name="services",
+    services=(
+        Service(name="web", container=Container(source=BUILDER)),
+        Service(name="worker", container=Container(source=BUILDER, start_command="work")),
+        Service(name="old", container=Container(source=REGISTRY, tag="1.0")),
+    ),
+)
+BUILDER.set_image_tag("0" * 64)
 MANY = Cluster(
     name="services",
     services=(
@@ -111,5 +120,6 @@ GOLDEN: dict[str, ScopedConstruct] = {
     "security_group_closed.yaml": CLOSED,
     "security_group_narrow.yaml": NARROW,
     "cluster.yaml": CLUSTER,
+    "cluster_built_images.yaml": BUILT,
     "cluster_many_options.yaml": MANY,
 }

@@ -1,0 +1,98 @@
+"""The images that a construct runs: hashed for its plan, and built before its stack, so that no service starts without its image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.constructs.asset import Asset
+from exasol_ci_setup.constructs.registry import Registry
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exasol_ci_setup.actions import Stage
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.constructs.builder import ContainerBuilder
+    from exasol_ci_setup.stacks.events import View
+
+_TICK: Final = 2.0
+_SHOWN: Final = 12
+
+
+def set_placeholders(construct: ScopedConstruct) -> None:
+    """Set text in the place of the tag of each image that `construct` runs."""
+    for builder in construct.builders:
+        builder.set_image_tag(f"<tag of the image of {builder.stack_name}>")
+
+
+def hand_on(made: ScopedConstruct, to: ScopedConstruct) -> None:
+    """Set the tags of the images that `to` runs to those of `made`, the same construct as a program declared it before."""
+    for builder, known in zip(to.builders, made.builders, strict=True):
+        builder.set_image_tag(known.image_tag)
+
+
+def hash_sources(construct: ScopedConstruct, stage: Stage) -> None:
+    """Set the tag of each image that `construct` runs to the hash of its source as it is now. Nothing is uploaded or built.
+
+    Raises the errors of `actions.sync.fingerprint`.
+    """
+    from exasol_ci_setup.actions import sync
+
+    for builder in construct.builders:
+        builder.set_image_tag(sync.fingerprint(stage, _asset(builder)))
+        stage.say(f"runs image {builder.image_tag[:_SHOWN]}, which builder {builder.name} makes before, if it is new")
+
+
+def make(construct: ScopedConstruct, stage: Stage, view: Callable[[str], View]) -> None:
+    """See to it that each image that `construct` runs is in its registry, and set its tag.
+
+    An image gets the tag ``latest`` too where its registry lets that move: the next build takes its layers from there. `view` is opened
+    while this goes on. Raises the errors of `actions.sync.sync` and `actions.build.build`, and BuildFailed.
+    """
+    from exasol_ci_setup.actions import sync
+    from exasol_ci_setup.actions.build import DEFAULT_TAG, ensure
+
+    if not construct.builders:
+        return
+    with view("its images come first") as shown:
+        ticking = replace(stage, clock=_Ticking(stage.clock, shown))
+        for builder in construct.builders:
+            tag = DEFAULT_TAG if _may_move(builder, DEFAULT_TAG) else ""
+            build = ensure(ticking, builder, sync.put(ticking, _asset(builder)), tag)
+            builder.set_image_tag(build.wait().content_hash)
+
+
+def _asset(builder: ContainerBuilder) -> Asset:
+    if not isinstance(builder.asset, Asset):
+        # Containers refuse such a builder, but a model that is copied is not validated again.
+        raise InputError(f"ContainerBuilder {builder.name!r} has no Asset to build")
+    return builder.asset
+
+
+def _may_move(builder: ContainerBuilder, tag: str) -> bool:
+    return isinstance(builder.registry, Registry) and any(
+        fnmatchcase(tag, pattern) for pattern in builder.registry.mutable_tags
+    )
+
+
+class _Ticking:
+    """A clock that lets a view tell now and then what is waited for."""
+
+    def __init__(self, clock: Clock, view: View) -> None:
+        self._clock = clock
+        self._view = view
+
+    def now(self) -> float:
+        """Return the time in seconds from an arbitrary start."""
+        return self._clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Return when `seconds` have passed; the view hears of it every two seconds."""
+        end = self.now() + seconds
+        while (left := end - self.now()) > 0:
+            self._clock.sleep(min(left, _TICK))
+            self._view.tick(self.now())

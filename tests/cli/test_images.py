@@ -1,0 +1,246 @@
+"""Programs whose services run what their container builders make: source, image and service in one `up`."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from exasol_ci_setup import network
+from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.constructs import (
+    Asset,
+    BuildkitBuilder,
+    Cluster,
+    Container,
+    ContainerBuilder,
+    LocalDirectory,
+    Registry,
+    Scope,
+    Service,
+)
+from exasol_ci_setup.resolve import Connections, Declared, Deployment
+from exasol_ci_setup.resolve.verbs import _Silent, require_success
+from exasol_ci_setup.sandbox import switches
+from tests.hub import press_ctrl_c
+
+pytestmark = pytest.mark.live
+
+PROGRAM = """
+    from exasol_ci_setup import Asset, BuildkitBuilder, Cluster, Container, ContainerBuilder, LocalDirectory, Registry, Scope, Service
+
+    def hangar_run():
+        scope = Scope(name="team", region="eu-central-1")
+        image = ContainerBuilder(
+            name="image",
+            asset=Asset(scope=scope, name="source", source=LocalDirectory(scope=scope, name="here", path={path!r})),
+            builder=BuildkitBuilder(scope=scope, name="host"),
+            registry=Registry(scope=scope, name="registry"),
+        )
+        service = Service(name="web", container=Container(source=image), count=0)
+        Cluster(name="cluster", services=[service]).deploy()
+        print("web runs", image.image_tag)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "app"
+    path.mkdir()
+    (path / "Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def file(tmp_path, folder):
+    path = tmp_path / "program.py"
+    path.write_text(dedent(PROGRAM).format(path=str(folder)), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def failing(account_id):
+    """A function that lets all builds of this project fail."""
+    yield lambda project: switches.FAILURES.update({account_id: project})
+    switches.FAILURES.pop(account_id, None)
+
+
+@pytest.fixture
+def slow(account_id):
+    """Lets builds take longer than any test."""
+    switches.BUILD_SECONDS[account_id] = 600.0
+    yield
+    switches.BUILD_SECONDS.pop(account_id)
+
+
+def builds(live) -> int:
+    return len(live.client("codebuild").list_builds()["ids"])
+
+
+def stacks(live) -> dict[str, str]:
+    described = live.client("cloudformation").describe_stacks()["Stacks"]
+    return {stack["StackName"]: stack["StackStatus"] for stack in described}
+
+
+def image_of_the_service(live) -> str:
+    definition = live.client("ecs").describe_task_definition(taskDefinition="team-cluster-web")["taskDefinition"]
+    name: str = definition["containerDefinitions"][0]["image"]
+    return name
+
+
+def push(live, tag: str) -> None:
+    """Do what a build does that the sandbox only pretends."""
+    live.client("ecr").put_image(repositoryName="team/registry", imageManifest=f'{{"a": "{tag}"}}', imageTag=tag)
+
+
+def ran_image(ran) -> str:
+    name: str = ran.stdout.splitlines()[-1].removeprefix("web runs ")
+    return name
+
+
+def test_a_service_runs_the_image_of_its_source_which_is_built_before_it_is_deployed(here, live, file):
+    ran = here("up", file, "--yes", "--no-lint")
+
+    assert ran.code == 0, ran.stderr
+    assert image_of_the_service(live).endswith(f".amazonaws.com/team/registry:{ran_image(ran)}")
+    ended, began = (ran.stderr.index(text) for text in ("builder image: build team-image:", "team-cluster: creating"))
+    assert ran.stderr.index("team-image: done") < ended < began
+    (build,) = live.client("codebuild").batch_get_builds(ids=live.client("codebuild").list_builds()["ids"])["builds"]
+    assert build["buildStatus"] == "SUCCEEDED"
+    told = {each["name"]: each["value"] for each in build["environment"]["environmentVariables"]}
+    assert (told["CONTENT_HASH"], told["IMAGE_TAG"]) == (ran_image(ran), "latest")
+
+
+def test_what_did_not_change_is_neither_built_nor_deployed_again(here, live, file):
+    push_after = here("up", file, "--yes", "--no-lint")
+    push(live, ran_image(push_after))
+
+    ran = here("up", file, "--yes", "--no-lint")
+
+    assert ran.code == 0, ran.stderr
+    assert "there already" in ran.stderr
+    assert "nothing to build" in ran.stderr
+    assert "4 stacks as declared: nothing to do" in ran.stderr
+    assert builds(live) == 1
+    assert set(stacks(live).values()) == {"CREATE_COMPLETE"}
+
+
+def test_a_changed_source_reaches_the_service_and_changes_no_other_stack(here, live, file, folder):
+    first = ran_image(here("up", file, "--yes", "--no-lint"))
+    (folder / "Dockerfile").write_text("FROM busybox\n", encoding="utf-8")
+
+    planned = here("plan", file, "--no-lint")
+    assert builds(live) == 1
+    ran = here("up", file, "--yes", "--no-lint")
+
+    assert planned.code == 0, planned.stderr
+    assert planned.stdout.count("Plan for stack") == 1
+    assert "Plan for stack team-cluster (update)" in planned.stdout
+    assert f'parameters.ImageTag1: "{first[:60]}' in planned.stdout
+    assert ran.code == 0, ran.stderr
+    assert ran_image(ran) != first
+    assert image_of_the_service(live).endswith(ran_image(ran))
+    assert stacks(live) == {
+        "team-cluster": "UPDATE_COMPLETE",
+        "team-image": "CREATE_COMPLETE",
+        "team-registry": "CREATE_COMPLETE",
+        "team-source": "CREATE_COMPLETE",
+    }
+    assert builds(live) == 2
+
+
+def test_a_plan_tells_which_image_runs_and_uploads_and_builds_nothing(here, live, file):
+    ran = here("plan", file, "--no-lint")
+
+    assert ran.code == 0, ran.stderr
+    assert "which builder image makes before, if it is new" in ran.stderr
+    assert (builds(live), live.client("s3").list_buckets()["Buckets"]) == (0, [])
+
+
+def test_a_service_whose_image_cannot_be_built_stays_as_it_is(here, live, file, folder, failing):
+    before = ran_image(here("up", file, "--yes", "--no-lint"))
+    (folder / "Dockerfile").write_text("FROM nosuch\n", encoding="utf-8")
+    failing("team-image")
+
+    ran = here("up", file, "--yes", "--no-lint")
+
+    assert ran.code == 6
+    assert "team-cluster: failed: the image was not built" in ran.stderr
+    assert "web runs" not in ran.stdout
+    assert image_of_the_service(live).endswith(before)
+    assert stacks(live)["team-cluster"] == "CREATE_COMPLETE"
+
+
+def test_a_source_that_is_gone_stops_the_service_alone(here, live, file, folder):
+    (folder / "Dockerfile").unlink()
+    folder.rmdir()
+
+    ran = here("up", file, "--yes", "--no-lint")
+
+    assert ran.code == 2
+    assert f"error: {folder} is not a folder" in ran.stderr
+    assert sorted(stacks(live)) == ["team-image", "team-registry", "team-source"]
+
+
+def test_down_needs_neither_source_nor_build(here, live, file, folder):
+    here("up", file, "--yes", "--no-lint")
+    (folder / "Dockerfile").unlink()
+    folder.rmdir()
+
+    ran = here("down", file, "--yes", "--empty")
+
+    assert ran.code == 0, ran.stderr
+    assert stacks(live) == {}
+
+
+@pytest.mark.usefixtures("slow")
+def test_ctrl_c_while_an_image_is_built_leaves_the_service_as_it_is_and_says_what_goes_on(here, live, file):
+    def press_once_it_is_built() -> None:
+        while not builds(live):
+            pass
+        press_ctrl_c()
+
+    with ThreadPoolExecutor(1) as pool:
+        pressing = pool.submit(press_once_it_is_built)
+        ran = here("up", file, "--yes", "--no-lint")
+        pressing.result()
+
+    assert ran.code == 130
+    assert "AWS goes on with build team-image:" in ran.stderr
+    assert "team-cluster" not in stacks(live)
+
+
+def test_a_registry_without_tags_that_move_gets_the_hash_alone(here, live, file):
+    path = Path(file)
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"registry")', '"registry", mutable_tags=())'), encoding="utf-8"
+    )
+
+    ran = here("up", file, "--yes", "--no-lint")
+
+    assert ran.code == 0, ran.stderr
+    (build,) = live.client("codebuild").batch_get_builds(ids=live.client("codebuild").list_builds()["ids"])["builds"]
+    told = {each["name"]: each["value"] for each in build["environment"]["environmentVariables"]}
+    assert told["IMAGE_TAG"] == ""
+
+
+def test_services_that_run_one_image_have_it_built_once_outside_of_commands_too(live, folder):
+    scope = Scope(name="team", region="eu-central-1")
+    asset = Asset(scope=scope, name="source", source=LocalDirectory(scope=scope, name="here", path=str(folder)))
+    image = ContainerBuilder(
+        name="image",
+        asset=asset,
+        builder=BuildkitBuilder(scope=scope, name="host"),
+        registry=Registry(scope=scope, name="registry"),
+    )
+    container = Container(source=image)
+    services = tuple(Service(name=name, container=container, count=0) for name in ("web", "worker"))
+    clock = SystemClock()
+    deployment = Deployment(Connections(clock, lambda _scope: live), _Silent(), clock, network.find)
+
+    require_success(deployment.carry_out(Declared([Cluster(name="cluster", services=services)])))
+
+    assert builds(live) == 1
+    assert image_of_the_service(live).endswith(image.image_tag)

@@ -1,0 +1,242 @@
+"""Writes docs/reference.md, the reference of the constructs, from their models and templates."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from exasol_ci_setup import constructs, review
+from exasol_ci_setup.actions.build import Build
+from exasol_ci_setup.actions.sync import Synced
+from exasol_ci_setup.cli.constructs import NAMES
+from exasol_ci_setup.constructs import CiBuild, Construct, ReleaseBuild, ScopedConstruct, SourceCredentials
+from exasol_ci_setup.constructs.service import MEMORY, Service
+from exasol_ci_setup.constructs.values import Value
+from exasol_ci_setup.ssh.run import CommandResult
+from exasol_ci_setup.templates import parse, render
+from tests.reference import words
+from tests.templates import samples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
+
+# Those that others are made of come first; modules that are not named here follow.
+_ORDER = ("scope", "asset", "registry", "builder", "service", "network", "compute", "ci", "source")
+_NOT_TOLD = {"Construct", "ScopedConstruct", "build"}
+_RESULTS = (Synced, Build, CommandResult)
+# Names of the fields that the page tells once.
+SHARED = ("name", "scope", "stack")
+
+_HEAD = """\
+# Reference of the constructs
+
+All constructs of [programs](programs.md), their arguments, outputs and actions. Made from the models by `make reference`: change those, not this page.
+
+Arguments are given by keyword. Each may be written in camel case too (`startCommand` for `start_command`); further spellings stand in the column of the
+argument's name. A name that does not exist, or a value that breaks a rule, is refused before anything is done; control characters and `{{resolve:` are
+refused everywhere. Constructs cannot be changed once they are made.
+
+"""
+_SHARED = """\
+## What all have
+
+Every construct of a program takes these, though not each has a stack:
+
+"""
+_VERBS = """\
+What every construct with a stack has besides its own:
+
+| | |
+|---|---|
+| `await resolve()` | deploys what it is made of, and then itself; in a program that `up` runs, the command decides what becomes of it |
+| `deploy()` | the same without `await` |
+| `stack_name` | the name of its stack |
+| `tags` | the tags of the stack |
+| `outputs` | what the stack tells of itself, by the names in the tables of outputs below, once it is deployed |
+"""
+
+
+def public() -> dict[str, list[type[Value]]]:
+    """Return the public constructs and parts, by the module that they are in."""
+    found: dict[str, list[type[Value]]] = {}
+    for name in constructs.__all__:
+        cls = getattr(constructs, name)
+        if name not in _NOT_TOLD and cls.__name__ == name:
+            found.setdefault(cls.__module__.rpartition(".")[2], []).append(cls)
+    return {module: found[module] for module in sorted(found, key=_place)}
+
+
+def _place(module: str) -> tuple[int, str]:
+    return (_ORDER.index(module) if module in _ORDER else len(_ORDER), module)
+
+
+def examples(folder: Path) -> dict[type[Construct], Construct]:
+    """Return one construct of each kind that has a template; `folder` gets a key for those that need one."""
+    url = "https://github.com/exasol/script-languages-release"
+    made: list[Construct] = [
+        *samples.GOLDEN.values(),
+        *samples.instances(folder).values(),
+        CiBuild(project="Slc", project_url=url),
+        ReleaseBuild(project="Slc", project_url=url),
+        SourceCredentials(secret_name="github", secret_user_key="user", secret_token_key="token"),
+    ]
+    found: dict[type[Construct], Construct] = {}
+    for each in made:
+        found.setdefault(type(each), each)
+    return found
+
+
+def page() -> str:
+    """Return the text of the page."""
+    with tempfile.TemporaryDirectory() as folder:
+        known = examples(Path(folder))
+        modules = public()
+        lines = [_HEAD.rstrip("\n"), ""]
+        lines += ["| | |", "|---|---|"]
+        lines += [f"| {', '.join(map(_link, classes))} | {_summary(module)} |" for module, classes in modules.items()]
+        lines += [f"| {', '.join(map(_link, _RESULTS))} | What actions return |", ""]
+        lines += [_SHARED.rstrip("\n"), "", *_arguments(ScopedConstruct, shared=()), *_VERBS.split("\n")]
+        for module, classes in modules.items():
+            lines += [f"## {_summary(module)}", ""]
+            for cls in classes:
+                lines += _section(cls, known)
+    lines += ["## What actions return", ""]
+    for result in _RESULTS:
+        lines += [f"### {result.__name__}", "", *_spaced(words.paragraphs(result)), *_members(result)]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _summary(module: str) -> str:
+    text = import_module(f"exasol_ci_setup.constructs.{module}").__doc__ or ""
+    return text.strip().split("\n")[0].rstrip(".")
+
+
+def _link(thing: type[Any]) -> str:
+    return f"[`{thing.__name__}`](#{thing.__name__.lower()})"
+
+
+def _section(cls: type[Value], known: dict[type[Construct], Construct]) -> Iterator[str]:
+    yield from (f"### {cls.__name__}", "")
+    yield from _spaced(words.paragraphs_of_model(cls))
+    if other := [name for name in constructs.__all__ if name != cls.__name__ and getattr(constructs, name) is cls]:
+        yield from (f"Also called {', '.join(f'`{name}`' for name in other)}.", "")
+    if users := _users(cls):
+        yield from (f"Part of {', '.join(map(_link, users))}.", "")
+    shared = SHARED if issubclass(cls, ScopedConstruct) else ()
+    if shared:
+        yield from ("Takes `name`, `scope` and `stack_name` as [all](#what-all-have) do.", "")
+    yield from _arguments(cls, shared)
+    if rules := words.rules_of_model(cls):
+        yield from ("What is said where arguments do not go together:", "", *(f"- {rule}" for rule in rules), "")
+    if cls is Service:
+        yield from _table(("`cpu`", "`memory` in MiB"), [(str(cpu), _steps(memory)) for cpu, memory in MEMORY.items()])
+    if issubclass(cls, Construct) and hasattr(cls, "template"):
+        yield from _stack(cls, known[cls])
+    yield from _properties(cls)
+    yield from _members(cls)
+
+
+def _users(cls: type[Value]) -> list[type[Value]]:
+    everyone = [each for classes in public().values() for each in classes]
+    # Each construct may have a scope, which the page says once.
+    return [
+        user
+        for user in everyone
+        if user is not cls
+        and any(cls in words.models(field.annotation) for name, field in user.model_fields.items() if name != "scope")
+    ]
+
+
+def _arguments(cls: type[Value], shared: Sequence[str]) -> Iterator[str]:
+    own = [(name, field) for name, field in cls.model_fields.items() if name not in shared]
+    fields = sorted(own, key=lambda item: (not item[1].is_required(), item[0] == "stack"))
+    rows = []
+    for name, field in fields:
+        called = words.argument(name, field)
+        names = [f"`{called}`", *(f"`{other}`" for other in cls.also_known_as if cls.also_known_as[other] == name)]
+        rows.append(
+            (", ".join(names), words.kind(field.annotation), words.default(field), "; ".join(words.rules(field)))
+        )
+    yield from _table(("argument", "type", "default", "accepted"), rows)
+
+
+def _stack(cls: type[Construct], example: Construct) -> Iterator[str]:
+    template = parse(render(example).body)
+    file = f"[{cls.template}](../templates/cloudformation/{cls.template})"
+    command = NAMES.get(cls)
+    by = f"; by command: `deploy-{command}`, `validate-{command}`, `diff {command}`" if command else ""
+    yield from (f"A stack of its own, from {file}{by}.", "")
+    outputs = template.get("Outputs") or {}
+    yield from _table(("output", ""), [(f"`{name}`", each["Description"]) for name, each in outputs.items()])
+    placeholders = {name: f"<{name}>" for name in template.get("Parameters") or {}}
+    granted = [each.message for each in review.review(None, template, after_parameters=placeholders)]
+    if granted:
+        yield "The access that it gives, in an example:"
+        yield from ("", *(f"- `{each}`" for each in granted), "")
+
+
+def _properties(cls: type[Value]) -> Iterator[str]:
+    rows = []
+    for name, found in inspect.getmembers(cls, lambda each: isinstance(each, property)):
+        if hasattr(ScopedConstruct, name) or name.startswith("_"):
+            continue
+        text = " ".join(words.paragraphs(found))
+        # Those that a program cannot know by itself; what the others say follows from the arguments.
+        if re.search(r"\bbefore\b[^.]*\.$", text):
+            rows.append((f"`{name}`", text))
+    yield from _table(("after `resolve()`", ""), rows)
+
+
+def _members(cls: type[Any]) -> Iterator[str]:
+    """Describe the actions of a construct, or what a result has and can do."""
+    if not issubclass(cls, Value):
+        hints = get_type_hints(cls)
+        yield from _table(("attribute", "type"), [(f"`{name}`", words.kind(each)) for name, each in hints.items()])
+        for name, found in inspect.getmembers(cls, lambda each: isinstance(each, property)):
+            if not name.startswith("_"):
+                yield from (f"**`{name}`**", "", *_spaced(words.paragraphs(found)))
+    for name, function in inspect.getmembers(cls, inspect.isfunction):
+        is_shared = hasattr(ScopedConstruct, name) or hasattr(tuple, name) or hasattr(dict, name)
+        # What templates and the deployment ask for is no action.
+        if is_shared or name.startswith(("_", "set_")) or name.endswith("_parameter"):
+            continue
+        yield from (f"**`{name}{_signature(function)}`**", "", *_spaced(words.paragraphs_of_action(function)))
+
+
+def _signature(function: Any) -> str:
+    signature = inspect.signature(function)
+    own = [each for each in signature.parameters.values() if each.name != "self"]
+    shown = signature.replace(parameters=[each.replace(annotation=each.empty) for each in own])
+    return (
+        str(shown)
+        .replace("'", '"')
+        .replace(f'-> "{signature.return_annotation}"', f"→ {signature.return_annotation}")
+        .replace(f"-> {signature.return_annotation}", f"→ {signature.return_annotation}")
+    )
+
+
+def _steps(values: Sequence[int]) -> str:
+    if not isinstance(values, range):
+        return ", ".join(map(str, values))
+    return f"{values[0]} to {values[-1]} in steps of {values.step}"
+
+
+def _spaced(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        yield from (text, "")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    if not rows:
+        return
+    yield f"| {' | '.join(head)} |"
+    yield "|---" * len(head) + "|"
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |"
+    yield ""

@@ -1,0 +1,160 @@
+"""What the models of the constructs say of themselves in plain words: types, rules, defaults, spellings and docstrings."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import types
+from importlib import import_module
+from textwrap import dedent
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import AfterValidator
+
+from exasol_ci_setup.constructs.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pydantic.fields import FieldInfo
+
+_PLAIN = {str: "text", int: "whole number", bool: "`True` or `False`"}
+_UNKNOWN = "…"
+_TOLD_ELSEWHERE = {"Construct", "ScopedConstruct", "Value"}
+
+
+def kind(annotation: Any) -> str:
+    """Return a type in plain words, with links to the models in it."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return kind(arguments[0])
+    if origin is Literal:
+        return kind(type(arguments[0]))
+    if origin in {Union, types.UnionType}:
+        return " or ".join(dict.fromkeys(kind(each) for each in arguments if each is not type(None)))
+    if origin is tuple:
+        return f"list of {kind(arguments[0])}"
+    if origin is dict:
+        return f"{kind(arguments[0])} by name"
+    if isinstance(annotation, type) and issubclass(annotation, Value):
+        return f"[`{annotation.__name__}`](#{annotation.__name__.lower()})"
+    return _PLAIN[annotation]
+
+
+def models(annotation: Any) -> Iterator[type[Value]]:
+    """Yield the models that a type is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, Value):
+        yield annotation
+    for each in get_args(annotation):
+        yield from models(each)
+
+
+def rules(field: FieldInfo) -> list[str]:
+    """Return the sentences that say which values of a field are accepted."""
+    return list(dict.fromkeys((*_rules(field.annotation), *_of_metadata(tuple(field.metadata)))))
+
+
+def _rules(annotation: Any) -> Iterator[str]:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield from _rules(arguments[0])
+        yield from _of_metadata(arguments[1:])
+    elif origin is Literal:
+        yield "one of " + ", ".join(f"`{each}`" if isinstance(each, str) else str(each) for each in arguments)
+    elif origin is dict:
+        for what, each in zip(("names", "values"), arguments, strict=True):
+            yield from (f"{what}: {rule}" for rule in _rules(each))
+    else:
+        for each in arguments:
+            yield from _rules(each)
+
+
+def _of_metadata(metadata: tuple[Any, ...]) -> Iterator[str]:
+    for each in metadata:
+        if isinstance(each, AfterValidator):
+            yield from of_validator(each.func)
+
+
+def of_validator(function: Callable[..., Any]) -> list[str]:
+    """Return the rules that a validator tells when it refuses a value; what it knows only of a value is left out."""
+    closure = inspect.getclosurevars(function).nonlocals
+    tree = ast.parse(dedent(inspect.getsource(function)))
+    refusals = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "refusal"
+    ]
+    refusals.sort(key=lambda node: node.lineno)
+    return [_text(node.args[0], {**function.__globals__, **closure}) for node in refusals]
+
+
+def _text(node: ast.expr, names: dict[str, Any]) -> str:
+    """Return the text that an expression comes to, or as much of it as does not depend on a value."""
+    try:
+        return str(eval(compile(ast.Expression(node), "rule", "eval"), names))  # noqa: S307 - our own source
+    except (NameError, AttributeError):
+        if not isinstance(node, ast.JoinedStr):
+            return _UNKNOWN
+        return "".join(
+            str(part.value) if isinstance(part, ast.Constant) else _text(part.value, names)
+            for part in node.values
+            if isinstance(part, ast.Constant | ast.FormattedValue)
+        )
+
+
+def rules_of_model(cls: type[Value]) -> list[str]:
+    """Return the rules about several fields of a model together."""
+    found = cls.__pydantic_decorators__.model_validators.values()
+    return [rule for each in found if each.info.mode == "after" for rule in of_validator(each.func)]
+
+
+def default(field: FieldInfo) -> str:
+    """Return a field's default as it is written in a program."""
+    if field.is_required():
+        return "**required**"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    return "" if value is None else f"`{_in_program(value)}`"
+
+
+def _in_program(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_in_program, value)) + "]"
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def argument(name: str, field: FieldInfo) -> str:
+    """Return what a field is called as an argument."""
+    return field.alias or name
+
+
+def spellings(cls: type[Value], name: str) -> list[str]:
+    """Return the other spellings of an argument."""
+    head, *tail = name.split("_")
+    camel = head + "".join(map(str.capitalize, tail))
+    return [*([camel] if tail else []), *(other for other, meant in cls.also_known_as.items() if meant == name)]
+
+
+def paragraphs(thing: Any) -> list[str]:
+    """Return the paragraphs of a docstring, each on one line, as Markdown."""
+    text = inspect.getdoc(thing) or ""
+    found = (" ".join(each.split()).replace("``", "`") for each in text.split("\n\n"))
+    # What the modules call a boundary is none for a reader.
+    return [each.replace("errors of the AWS boundary", "errors of AWS: access, credentials, network") for each in found]
+
+
+def paragraphs_of_model(cls: type[Value]) -> list[str]:
+    """Return the paragraphs about a model, and about what it has in common with others through a base that is not public."""
+    bases = [base for base in cls.__mro__[1:] if issubclass(base, Value) and base.__name__ not in _TOLD_ELSEWHERE]
+    return [*paragraphs(cls), *(text for base in bases for text in paragraphs(base))]
+
+
+def paragraphs_of_action(function: Callable[..., Any]) -> list[str]:
+    """Return the paragraphs about a method, with those of the function that it says it raises the errors of."""
+    found = paragraphs(function)
+    referred = re.search(r" ?Raises the errors of `((?:\w+\.)+)(\w+)`\.", found[-1])
+    if referred is None:
+        return found
+    module = import_module(f"exasol_ci_setup.{referred[1].rstrip('.')}")
+    found[-1] = found[-1].replace(referred[0], "")
+    return [*found, *paragraphs(getattr(module, referred[2]))[1:]]
