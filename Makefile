@@ -17,7 +17,7 @@ setup: $(READY)  ## Make .venv with the project and everything its tests need
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[sandbox,ssh]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[pictures,sandbox,ssh]" --group dev
 	@touch $(READY)
 
 test: $(READY)  ## Run all tests that this machine can run
@@ -61,7 +61,6 @@ reference: $(READY)  ## Write docs/reference.md again, from the models of the co
 	$(BIN)/python -m pytest -q tests/reference --update-golden
 
 diagrams: $(READY)  ## Draw release-flow.png and docs/diagrams/*.png again
-	$(BIN)/python -m pip install --quiet "pillow>=11"
 	$(BIN)/python docs/diagrams/draw.py
 
 clean:  ## Remove what the other targets made

@@ -41,6 +41,7 @@ ALLOWED = {
     "github": {"fetch"},
     "builds": {"aws", "stacks", "secretsmanager", "config", "github"},
     "runner": {"buildspecs"},
+    "pictures": {"stacks"},
     "sandbox": set(),
 }
 

@@ -58,6 +58,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("validate-security-group", "validate", "Check the template of a security group"),
         ("validate-instance", "validate", "Check the template of a virtual machine"),
         ("diff", "diff", "Compare a template with what is deployed"),
+        ("graph", "pictures", "Draw the resources of a template or program"),
     ),
     "Buildspecs": (
         ("generate-buildspec", "buildspecs", "Generate the buildspec files that build each push"),
@@ -81,6 +82,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("diagnose", "recovery", "Explain why the last operation on a stack failed"),
         ("cancel", "recovery", "Cancel the update under way on a stack"),
         ("continue-rollback", "recovery", "Go on with a rollback that could not finish"),
+        ("timeline", "pictures", "Show the last operation on a stack as bars in time"),
         ("drift", "drift", "Show what was changed outside of CloudFormation"),
         ("delete", "stacks", "Delete a stack that this tool made"),
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from exasol_ci_setup.cli.options import Duration
+from exasol_ci_setup.cli.rehearsal import only_when_run, rehearsed
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.errors import Declined, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.cli.many import Many
@@ -86,7 +85,7 @@ def up(session: Session, file: Path, **values: Any) -> None:
     FILE has a function hangar_run, which makes constructs and calls resolve() on them. It is run twice: first to hear what it declares, which
     is then deployed, as much at once as the dependencies allow; then with the outputs of all stacks known.
     """
-    with _only_when_run():
+    with only_when_run():
         _up(session, file, **values)
 
 
@@ -99,7 +98,7 @@ def plan(session: Session, file: Path, **values: Any) -> None:
 
     FILE is run without acting. Nothing changes on AWS, and nothing is left there.
     """
-    with _only_when_run():
+    with only_when_run():
         _up(
             session,
             file,
@@ -110,12 +109,6 @@ def plan(session: Session, file: Path, **values: Any) -> None:
             timeout=None,
             **values,
         )
-
-
-def _only_when_run() -> AbstractContextManager[None]:
-    from exasol_ci_setup.resolve.verbs import only_when_run
-
-    return only_when_run()
 
 
 def _up(
@@ -143,7 +136,7 @@ def _up(
 
     output = session.output
     intended: list[str] = []
-    program, declared = _rehearsed(file, intended.append)
+    program, declared = rehearsed(file, intended.append)
     many = Many(session, allow_broadening=allow_broadening, lint=not no_lint)
     if not declared.constructs:
         output.say(f"{file} resolves no construct: nothing to do")
@@ -195,42 +188,6 @@ def _up(
         ends,
         changed=any(end.end is End.DONE for end in ends),
     )
-
-
-def _rehearsed(file: Path, intend: Callable[[str], None], *, names_only: bool = False) -> tuple[Program, Declared]:
-    """Load the program and run it without acting: what it prints is not shown, outputs are placeholders.
-
-    `intend` hears of each action that the program would take. With `names_only` no template is rendered.
-    """
-    from exasol_ci_setup import program as programs
-    from exasol_ci_setup.actions import Stage, taking_place_on
-    from exasol_ci_setup.clock import SystemClock
-    from exasol_ci_setup.resolve import Declared, images, running_with
-    from exasol_ci_setup.resolve.deployment import AnyOutput, placeholders
-
-    # What a program does while it is imported would be done once, and not again when it is run.
-    with _only_when_run(), taking_place_on(Stage(_not_connected, SystemClock(), _refuse)):
-        program = programs.load(file)
-    heard: list[ScopedConstruct] = []
-
-    def note(construct: ScopedConstruct) -> None:
-        for each in Declared([construct]).constructs.values():
-            each.set_outputs(AnyOutput(each) if names_only else placeholders(each))
-            images.set_placeholders(each)
-        heard.append(construct)
-
-    stage = Stage(_not_connected, SystemClock(), intend)
-    with running_with(note, acting=False), taking_place_on(stage), contextlib.redirect_stdout(io.StringIO()):
-        program.run()
-    return program, Declared(heard)
-
-
-def _refuse(action: str) -> None:
-    raise InputError(f"{action}: but the program is only being imported", hint="move it into hangar_run")
-
-
-def _not_connected(scope: Scope) -> Account:
-    raise AssertionError(f"an action asks for the account of scope {scope.name}, and none is to be taken")
 
 
 def _finish(session: Session, program: Program, declared: Declared, deployment: Deployment) -> None:
@@ -332,7 +289,7 @@ def down(session: Session, file: Path, **values: Any) -> None:
     FILE is run without acting, to hear what it declares. Those stacks go first that others do not need. Stacks that are not there are
     deleted already: exit code 0. Objects and images in buckets and repositories go only with --empty.
     """
-    with _only_when_run():
+    with only_when_run():
         _down(session, file, **values)
 
 
@@ -342,7 +299,7 @@ def _down(session: Session, file: Path, **values: Any) -> None:
 
     output = session.output
     many = Many(session)
-    _, declared = _rehearsed(file, lambda _action: None, names_only=True)
+    _, declared = rehearsed(file, lambda _action: None, names_only=True)
     there = standing(declared, _connections(session))
     if not there:
         output.say(f"there is no stack of what {file} declares: nothing to do")

@@ -1,0 +1,162 @@
+"""Pictures of templates: what refers to what, where it goes, and how it is written."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from itertools import combinations, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exasol_ci_setup import CiBuild, render, templates
+from exasol_ci_setup.pictures.canvas import Box, Line, Picture, Text, png, svg
+from exasol_ci_setup.pictures.graph import Part, picture
+from exasol_ci_setup.pictures.layers import arrange
+from exasol_ci_setup.pictures.references import references
+
+NAMES = st.text(min_size=1, max_size=12)
+GRAPHS = st.dictionaries(NAMES, st.lists(NAMES, max_size=4), max_size=12)
+
+
+def boxes(drawn: Picture) -> list[Box]:
+    return [shape for shape in drawn.shapes if isinstance(shape, Box)]
+
+
+def test_every_way_to_refer_to_a_resource_counts_once():
+    template = templates.parse(
+        """
+Resources:
+  A: {Type: "AWS::SNS::Topic"}
+  B: {Type: "AWS::SNS::Topic"}
+  C: {Type: "AWS::SNS::Topic", DependsOn: A}
+  D: {Type: "AWS::SNS::Topic", DependsOn: [A, B]}
+  E: {Type: "AWS::SNS::Topic", Properties: {X: !Ref A, Y: [!GetAtt B.Arn, !Ref A], Z: !Ref "AWS::Region"}}
+  F: {Type: "AWS::SNS::Topic", Properties: {X: !Sub "${A}-${B.Arn}-${!C}-${AWS::Region}"}}
+  G: {Type: "AWS::SNS::Topic", Properties: {X: !Sub ["${A} ${Own}", {Own: !Ref B, A: 1}], Y: !Ref G}}
+"""
+    )
+
+    assert references(template) == {
+        "A": (),
+        "B": (),
+        "C": ("A",),
+        "D": ("A", "B"),
+        "E": ("A", "B"),
+        "F": ("A", "B"),
+        "G": ("B",),
+    }
+
+
+@given(GRAPHS)
+def test_each_thing_stands_right_of_what_it_refers_to_unless_they_go_in_a_circle(edges):
+    found = arrange(edges)
+
+    at = {node: layer for layer, nodes in enumerate(found.layers) for node in nodes}
+    assert {node for node in at if isinstance(node, str)} == set(edges)
+    lines = {(name, each) for name, used in edges.items() for each in used if each in edges and each != name}
+    assert set(found.lines) == lines
+    for (name, used), line in found.lines.items():
+        assert (line[0], line[-1]) == (name, used)
+        # A line touches each layer on its way, one after the other.
+        assert [abs(at[one] - at[other]) for one, other in pairwise(line)] in (
+            [1] * (len(line) - 1),
+            [0],
+        )
+    reachable = {name: {name} for name in edges}
+    for _ in edges:
+        for name, used in edges.items():
+            reachable[name] = reachable[name].union(*(reachable[each] for each in used if each in edges))
+    for name, used in lines:
+        if name not in reachable[used]:
+            assert at[used] < at[name]
+
+
+@given(GRAPHS)
+def test_boxes_never_overlap_and_all_of_it_is_on_the_paper(edges):
+    resources = {
+        name: {"Type": "AWS::SNS::Topic", "DependsOn": [each for each in used if each in edges]}
+        for name, used in edges.items()
+    }
+
+    drawn = picture([Part("t", {"Resources": resources})], title="t")
+
+    for one, other in combinations(boxes(drawn), 2):
+        apart = (
+            one.x + one.width <= other.x
+            or other.x + other.width <= one.x
+            or one.y + one.height <= other.y
+            or other.y + other.height <= one.y
+        )
+        assert apart
+    for box in boxes(drawn):
+        assert 0 <= box.x <= box.x + box.width <= drawn.width
+        assert 0 <= box.y <= box.y + box.height <= drawn.height
+
+
+@given(st.text())
+def test_whatever_a_template_holds_the_svg_is_xml(text):
+    resources = {text: {"Type": text}, "B": {"Type": "x", "DependsOn": text}}
+
+    written = svg(picture([Part(text, {"Resources": resources}), Part("other", {})], title=text))
+
+    if all(character.isprintable() for character in text):
+        shown = {element.text for element in ET.fromstring(written).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314 - our own
+        assert text in shown or not text
+
+
+def test_the_picture_in_the_documentation_is_that_of_the_template(golden):
+    construct = CiBuild(project="Slc", project_url="https://github.com/exasol/script-languages-release")
+
+    drawn = picture([Part("Slc", templates.parse(render(construct).body))], title="The resources of template.yaml")
+
+    golden("../../docs/diagrams/ci-build.svg", svg(drawn))
+
+
+def test_the_picture_of_a_ci_build_shows_each_resource_with_its_type():
+    construct = CiBuild(project="Slc", project_url="https://github.com/exasol/script-languages-release")
+    template = templates.parse(render(construct).body)
+
+    drawn = picture([Part("Slc", template)], title="Slc")
+
+    texts = [shape.text for shape in drawn.shapes if isinstance(shape, Text)]
+    for name, resource in template["Resources"].items():
+        assert name in texts
+        assert resource["Type"].removeprefix("AWS::") in texts
+    arrows = [shape for shape in drawn.shapes if isinstance(shape, Line)]
+    assert len(arrows) == sum(len(each) for each in references(template).values())
+
+
+def test_several_parts_have_frames_and_an_arrow_from_the_one_that_takes_to_the_one_that_gives():
+    topic = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+
+    drawn = picture([Part("gives", topic), Part("takes", topic, ("gives",))], title="both")
+
+    frames = {box.hint: box for box in boxes(drawn) if box.hint in {"gives", "takes"}}
+    (arrow,) = [shape for shape in drawn.shapes if isinstance(shape, Line)]
+    assert frames["gives"].x + frames["gives"].width <= frames["takes"].x
+    assert arrow.points[0][0] == pytest.approx(frames["takes"].x)
+    assert arrow.points[-1][0] == pytest.approx(frames["gives"].x + frames["gives"].width)
+    assert arrow.arrow
+
+
+def test_a_png_is_a_png_of_twice_the_size():
+    image = pytest.importorskip("PIL.Image")
+    from io import BytesIO
+
+    drawn = Picture(
+        100, 50, "t", (Box(10, 10, 20, 20, "#ff0000"), Line(((0, 0), (50, 40)), arrow=True), Text(5, 40, "x"))
+    )
+
+    with image.open(BytesIO(png(drawn))) as opened:
+        assert opened.format == "PNG"
+        assert opened.size == (200, 100)
+        assert opened.getpixel((40, 40)) == (255, 0, 0)
+
+
+def test_numbers_in_an_svg_are_short():
+    written = svg(Picture(100, 50.25, "t", (Box(1 / 3, 10, 20, 20, "#ff0000"),)))
+
+    assert 'x="0.3"' in written
+    assert not re.search(r"\d\.\d{2,}", written)
