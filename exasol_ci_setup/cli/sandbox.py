@@ -84,6 +84,7 @@ def start(delay: float | None, build_seconds: float | None, sources: tuple[str, 
     click.echo(f"the sandbox runs at {endpoint.url} (process {endpoint.pid})", err=True)
     if endpoint.registry:
         click.echo(f"ECR is the registry at {endpoint.registry}", err=True)
+        click.echo(f"Docker engine that builds images: {endpoint.engine}", err=True)
     click.echo('use it with --sandbox, or from any AWS client: eval "$(exasol-ci-setup sandbox env)"', err=True)
 
 
@@ -109,7 +110,7 @@ def status(context: click.Context) -> None:
         ("region", endpoint.region),
         ("state", endpoint.state_dir),
         ("log", endpoint.log_file),
-        *([("registry", endpoint.registry)] if endpoint.registry else []),
+        *([("registry", endpoint.registry), ("engine", endpoint.engine)] if endpoint.registry else []),
     ):
         click.echo(f"{name:<8} {value}")
 

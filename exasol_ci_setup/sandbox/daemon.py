@@ -71,7 +71,8 @@ _LOG_BYTES = 1_000_000
 class Endpoint:
     """A running sandbox. `instance` is drawn at its start, so that no other server on the port is taken for it.
 
-    `registry` is HOST:PORT of the registry that stands for ECR, empty if there is none.
+    `registry` is HOST:PORT of the registry that stands for ECR, empty if there is none; `engine` is then the Docker engine that builds
+    images, or why there is none.
     """
 
     url: str
@@ -82,6 +83,7 @@ class Endpoint:
     log_file: Path
     instance: str = ""
     registry: str = ""
+    engine: str = ""
 
 
 def state_directory() -> Path:
@@ -255,6 +257,7 @@ def _recorded(directory: Path) -> Endpoint | None:
             log_file=directory / LOG_FILE,
             instance=str(values["instance"]),
             registry=str(values.get("registry", "")),
+            engine=str(values.get("engine", "")),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

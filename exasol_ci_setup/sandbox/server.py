@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.errors import SandboxError
-from exasol_ci_setup.sandbox import builds, deployment, registry, switches
+from exasol_ci_setup.sandbox import builds, deployment, docker_client, registry, switches
 from exasol_ci_setup.sandbox.daemon import (
     ACCOUNT,
     ENDPOINT_FILE,
@@ -265,13 +265,16 @@ def serve_forever(*, state_dir: Path, ports: Sequence[int], settings: Settings, 
             log_file=state_dir / LOG_FILE,
             instance=secrets.token_hex(16),
             registry=images.address if images else "",
+            engine=docker_client.Found.from_settings(settings.docker).engine if images else "",
         )
         asyncio.run(run(endpoint))
 
 
 def _record(endpoint: Endpoint, port: str) -> None:
     (endpoint.state_dir / PORT_FILE).write_text(port, encoding="ascii")
-    values = {name: getattr(endpoint, name) for name in ("url", "pid", "region", "account", "instance", "registry")}
+    values = {
+        name: getattr(endpoint, name) for name in ("url", "pid", "region", "account", "instance", "registry", "engine")
+    }
     complete = endpoint.state_dir / f"{ENDPOINT_FILE}.new"
     complete.write_text(json.dumps(values), encoding="utf-8")
     complete.replace(endpoint.state_dir / ENDPOINT_FILE)
@@ -281,8 +284,8 @@ def _record(endpoint: Endpoint, port: str) -> None:
 def serve_in_thread(*, with_registry: bool = False) -> Iterator[Server]:
     """Serve a sandbox in a thread of this process, on a free port, without anything on disk but the images of a registry.
 
-    With a registry, ECR is a real one while the context is open, for whatever else this process serves too; SandboxError if its program is
-    not there. There is one set of services in a process, so a second server would show the same state. Tests isolate themselves by
+    With a registry, ECR is a real one while the context is open, for whatever else this process serves too, and images are built if there is
+    a Docker engine; SandboxError if the registry's program is not there. There is one set of services in a process, so a second server would show the same state. Tests isolate themselves by
     account: an access key of 12 digits is the id of the account that it works in.
     """
     listening = _listening(())
@@ -301,6 +304,7 @@ def serve_in_thread(*, with_registry: bool = False) -> Iterator[Server]:
     def run() -> None:
         asyncio.set_event_loop(loop)
         loop.run_until_complete(_serve(application, listening, shutdown))
+        loop.run_until_complete(builds.all_ended())
         loop.run_until_complete(loop.shutdown_default_executor())
 
     thread = threading.Thread(target=run, name="sandbox", daemon=True)
@@ -331,4 +335,8 @@ def _registry_for_a_while() -> Iterator[registry.Registry]:
         tempfile.TemporaryDirectory(prefix="exasol-ci-setup-registry-") as directory,
         registry.running(Path(directory)) as running,
     ):
-        yield running
+        docker_client.use(docker_client.find())
+        try:
+            yield running
+        finally:
+            docker_client.use(docker_client.Found())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.sandbox import switches
+from exasol_ci_setup.sandbox import docker_client, switches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Settings:
 
     `delay` is in seconds for each resource operation, `build_seconds` for each build; `sources` has the absolute path of the
     directory that stands for a repository, by its URL; `fail` is ``IDENTIFIER[:PHASE]`` of the builds that fail, or empty;
-    `registry` is whether a real registry stands for ECR.
+    `registry` is whether a real registry stands for ECR, and `docker` with what images are built then, as `Found.as_settings` has it.
     """
 
     delay: float = 0.0
@@ -43,6 +43,7 @@ class Settings:
     sources: Mapping[str, str] = field(default_factory=dict)
     fail: str = ""
     registry: bool = False
+    docker: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> str:
         """Return the settings as text for `from_json`."""
@@ -58,6 +59,7 @@ class Settings:
         switches.BUILD_SECONDS[""] = self.build_seconds
         switches.SOURCES[""] = {url: Path(directory) for url, directory in self.sources.items()}
         switches.FAILURES[""] = self.fail
+        docker_client.use(docker_client.Found.from_settings(self.docker))
 
 
 def chosen(
@@ -82,6 +84,7 @@ def chosen(
             f"{FAIL_VARIABLE} is {fail!r}",
             hint=f"give IDENTIFIER or IDENTIFIER:PHASE, with a phase of {', '.join(switches.FAILING_PHASES)}",
         )
+    with_registry = _flag(REGISTRY_VARIABLE) if registry is None else registry
     return Settings(
         delay=_seconds(DELAY_VARIABLE, 0.0) if delay is None else delay,
         build_seconds=(
@@ -89,7 +92,8 @@ def chosen(
         ),
         sources=found,
         fail=fail,
-        registry=_flag(REGISTRY_VARIABLE) if registry is None else registry,
+        registry=with_registry,
+        docker=docker_client.find().as_settings() if with_registry else {},
     )
 
 

@@ -67,7 +67,10 @@ def test_the_sandbox_runs_its_registry_and_ends_it(state_dir: Path, monkeypatch:
     assert started.exit_code == 0, started.output
     endpoint = sandbox.find()
     assert endpoint is not None
-    assert f"ECR is the registry at {endpoint.registry}" in started.stderr
+    assert (
+        f"ECR is the registry at {endpoint.registry}\nDocker engine that builds images: {endpoint.engine}\n"
+        in started.stderr
+    )
     assert f"registry {endpoint.registry}" in run("status").stdout.splitlines()
     assert "to change its registry, stop it first" in run("start", "--registry").stderr
     ecr = client(endpoint.url, endpoint.region, endpoint.account)
