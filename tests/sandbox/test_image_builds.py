@@ -337,6 +337,7 @@ def test_the_first_client_that_can_build_is_used(tmp_path: Path, monkeypatch: py
     kinds: dict[str, dict[str, str]] = {
         "remote": {"host": "tcp://10.0.0.1:2376", "version": "28.0"},
         "silent": {"host": "unix:///silent", "version": "28.0", "server": ""},
+        "boxed": {"host": "unix:///boxed", "version": "28.0", "server": "28.0 Docker Desktop 4.40", "buildx": "0.20"},
         "bare": {"host": "unix:///engine", "version": "28.2.2"},
         "old": {"host": "unix:///engine", "version": "20.10.24"},
         "new": {"host": "unix:///engine", "version": "28.2.2", "buildx": "0.20"},
@@ -351,9 +352,10 @@ def test_the_first_client_that_can_build_is_used(tmp_path: Path, monkeypatch: py
     assert on_path("nowhere") == Found(reason="there is no docker command")
     assert on_path("remote").engine == "none, as the Docker engine at tcp://10.0.0.1:2376 is not on this machine"
     assert on_path("silent").engine == "none, as no Docker engine answers at unix:///silent"
+    assert "is in a virtual machine" in on_path("boxed").reason
     assert "has no buildx" in on_path("bare").reason
     for name in ("old", "new"):
-        found = on_path("remote", "silent", "bare", name)
+        found = on_path("remote", "silent", "boxed", "bare", name)
         assert found.client is not None
         assert (found.client.program, found.engine) == (str(tmp_path / name / "docker"), "unix:///engine")
 
