@@ -177,7 +177,8 @@ def test_the_commands_are_done_with_docker_in_their_order(builder: Builder, reco
         f"push {uri}:{HASH}",
         f"tag {uri}:{HASH} {uri}:1.0",
         f"push {uri}:1.0",
-        f"image rm {uri}:{HASH} {uri}:1.0",
+        f"image rm {uri}:1.0",
+        f"image rm {uri}:{HASH}",
     ]
     assert (record / "secret").read_text(encoding="utf-8") == images.password
     assert not Path(context).exists()
@@ -230,6 +231,19 @@ def test_a_build_that_is_ended_leaves_no_process_and_no_files(builder: Builder, 
     until(lambda: is_alive(process), lambda alive: not alive)
     context = Path(next(call for call in calls(record) if " build " in call).rpartition(" ")[2])
     until(context.exists, lambda there: not there)
+
+
+def test_builds_of_the_same_image_do_not_take_it_from_each_other(builder: Builder, record: Path) -> None:
+    (record / "hangs").touch()
+    first = builder.start()["id"]
+    until(lambda: _read(record / "process"), bool)
+    second = builder.start()["id"]
+    until(lambda: build(builder.account, second), lambda shown: shown["currentPhase"] == "BUILD")
+    assert [call.split()[2] for call in calls(record)] == ["login", "build", "login"]
+    (record / "hangs").unlink()
+    builder.account.client("codebuild").stop_build(id=first)
+    assert builder.ended(second)["buildStatus"] == "SUCCEEDED"
+    assert [call.split()[2] for call in calls(record)][3:7] == ["image", "build", "push", "tag"]
 
 
 def _read(path: Path) -> str:
