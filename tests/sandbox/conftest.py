@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from exasol_ci_setup.sandbox.settings import (
     BUILD_SECONDS_VARIABLE,
     DELAY_VARIABLE,
     FAIL_VARIABLE,
+    REGISTRY_VARIABLE,
     SOURCES_VARIABLE,
 )
 
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
 _accounts = itertools.count(500_000_000_001)
 
 
+@functools.cache
+def _session() -> Any:
+    """One for all clients, as it keeps the services' models, which take longer to read than most tests to run."""
+    return botocore.session.get_session()
+
+
 class Account:
     """One account in the sandbox; nothing that another test makes is in it."""
 
@@ -38,7 +46,7 @@ class Account:
 
     def client(self, service: str, region: str = "eu-central-1") -> Any:
         if (service, region) not in self._clients:
-            self._clients[service, region] = botocore.session.get_session().create_client(
+            self._clients[service, region] = _session().create_client(
                 service,
                 endpoint_url=self.server.url,
                 region_name=region,
@@ -87,7 +95,7 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """The state directory of a sandbox process that this test may start; it is stopped afterwards."""
     directory = tmp_path / "sandbox"
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(directory))
-    for variable in (BUILD_SECONDS_VARIABLE, DELAY_VARIABLE, FAIL_VARIABLE, SOURCES_VARIABLE):
+    for variable in (BUILD_SECONDS_VARIABLE, DELAY_VARIABLE, FAIL_VARIABLE, REGISTRY_VARIABLE, SOURCES_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
     yield directory
     sandbox.stop()
