@@ -39,6 +39,8 @@ ALLOWED = {
     "github": {"fetch"},
     "builds": {"aws", "stacks", "secretsmanager", "config", "github"},
     "runner": {"buildspecs"},
+    "platform": {"aws", "constructs", "network", "stacks", "templates", "secretsmanager", "workflows"},
+    "workflows": {"templates"},
     "sandbox": set(),
 }
 
