@@ -48,6 +48,11 @@ class Output:
         return _is_terminal(sys.stdin) and _is_terminal(sys.stderr) and not os.environ.get("CI")
 
     @property
+    def on_terminal(self) -> bool:
+        """Whether stdout is read by a person, in a terminal."""
+        return _is_terminal(sys.stdout)
+
+    @property
     def unicode(self) -> bool:
         """Whether stdout and stderr can show arrows and the like."""
         try:
