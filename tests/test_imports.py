@@ -40,7 +40,7 @@ ALLOWED = {
     "builds": {"aws", "stacks", "secretsmanager", "config", "github"},
     "runner": {"buildspecs"},
     "platform": {"aws", "constructs", "network", "resolve", "stacks", "templates", "secretsmanager", "workflows"},
-    "workflows": {"templates"},
+    "workflows": {"templates", "constructs", "buildspecs"},
     "sandbox": set(),
 }
 

@@ -60,6 +60,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     "Buildspecs": (
         ("generate-buildspec", "buildspecs", "Generate the buildspec files that build each push"),
         ("generate-release-buildspec", "buildspecs", "Generate the buildspec files that build releases"),
+        ("generate-pipeline", "pipelines", "Generate the GitHub Actions workflow of a space or a CI stack"),
         ("run-buildspec", "run_buildspec", "Run a build on this machine, in a container, as CodeBuild would"),
     ),
     "Builds": (
