@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws import boundary, error_code
 from exasol_ci_setup.errors import AccessDenied, InputError
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
+
+TEAM_PREFIX: Final = "naas/"
+"""What the names of a team's own secrets begin with; none of a release's token does, which is below ``exasol-ci-setup/``."""
 
 
 def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str) -> str:

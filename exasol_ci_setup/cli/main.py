@@ -72,6 +72,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("stop", "builds", "Stop a batch with all its builds"),
         ("retry", "builds", "Build a batch that did not succeed again"),
     ),
+    "Platform": (("secret", "secret", "Keep a team's secrets in AWS Secrets Manager"),),
     "Stacks": (
         ("list", "stacks", "List the stacks that this tool made"),
         ("status", "stacks", "Show the state of stacks"),

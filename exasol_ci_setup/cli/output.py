@@ -67,6 +67,12 @@ class Output:
         if self.format == "text":
             self._to_stdout(_encodable(text, sys.stdout), colour=_is_terminal(sys.stdout) and _is_colour_wanted())
 
+    def raw(self, data: bytes) -> None:
+        """Write bytes to stdout as they are, and for a terminal a line break after them; in JSON format nothing."""
+        if self.format == "text":
+            ending = b"\n" if self.on_terminal and not data.endswith(b"\n") else b""
+            self._write(lambda: sys.stdout.buffer.write(data + ending))
+
     def say(self, *lines: str) -> None:
         """Write lines, styled or not, to stderr."""
         for line in lines:
@@ -95,11 +101,14 @@ class Output:
             self._to_stdout(json.dumps(records.record(thing), allow_nan=False), colour=False)
 
     def _to_stdout(self, text: str, *, colour: bool) -> None:
+        self._write(lambda: click.echo(text, color=colour))
+
+    def _write(self, write: Callable[[], object]) -> None:
         """Write to stdout. If that fails, the work goes on without it: AWS would go on too, and someone should see the end."""
         if self.lost is not None:
             return
         try:
-            click.echo(text, color=colour)
+            write()
             sys.stdout.flush()
         except OSError as error:
             self.lost = error
