@@ -72,7 +72,6 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("stop", "builds", "Stop a batch with all its builds"),
         ("retry", "builds", "Build a batch that did not succeed again"),
     ),
-    "Platform": (("secret", "secret", "Keep a team's secrets in AWS Secrets Manager"),),
     "Stacks": (
         ("list", "stacks", "List the stacks that this tool made"),
         ("status", "stacks", "Show the state of stacks"),
@@ -80,6 +79,11 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("watch", "stacks", "Follow the operation under way on a stack"),
         ("drift", "drift", "Show what was changed outside of CloudFormation"),
         ("delete", "stacks", "Delete a stack that this tool made"),
+    ),
+    "Platform": (
+        ("space", "space", "Run containers under host names, behind a load balancer that they share"),
+        ("registry", "registry", "Keep container images in Amazon ECR"),
+        ("secret", "secret", "Keep a team's secrets in AWS Secrets Manager"),
     ),
     "Try it here": (("sandbox", "sandbox", "Run an AWS endpoint on this machine, for a first run and for tests"),),
 }

@@ -86,7 +86,7 @@ def create(session: Session, name: str, value: str | None, file: Path | None) ->
         made = verbs.create(name, _value(session, value, file), place=place)
     session.output.say(f"secret {made.name} is created")
     session.output.record({"type": "secret", "name": made.name, "arn": made.arn})
-    done(session, "done", changed=True)
+    done(session, "created", changed=True, name=name)
 
 
 @secret.command("bulk-create", cls=_Discreet)
@@ -116,7 +116,7 @@ def bulk_create(session: Session, secrets: str | None, file: Path | None) -> Non
     for each in made:
         session.output.say(f"secret {each.name} is created")
         session.output.record({"type": "secret", "name": each.name, "arn": each.arn})
-    done(session, "done", changed=True, secrets=len(made))
+    done(session, "created", changed=True, secrets=len(made))
 
 
 @secret.command("get")
@@ -146,11 +146,12 @@ def delete(session: Session, name: str, yes: bool) -> None:
     """Delete a secret; AWS keeps it for 30 days, in which the name can be used again."""
     from exasol_ci_setup.platform import secret as verbs
 
-    require_yes(session, f"Delete secret {name}?", yes=yes)
     with acting(session) as place:
+        verbs.require(name, place=place)
+        require_yes(session, f"Delete secret {name}?", yes=yes)
         until = verbs.delete(name, place=place)
     session.output.say(f"secret {name} is deleted; AWS keeps it until {until:%Y-%m-%d}")
-    done(session, "done", changed=True, kept_until=until)
+    done(session, "deleted", changed=True, name=name, kept_until=until)
 
 
 def _value(session: Session, value: str | None, file: Path | None) -> bytes:

@@ -18,7 +18,7 @@ from exasol_ci_setup.stacks.model import Request
 if TYPE_CHECKING:
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
-    from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.constructs.base import Construct, ScopedConstruct
     from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Plan, Stack
     from exasol_ci_setup.templates import Template
@@ -114,6 +114,19 @@ def deploy(place: Place, construct: Construct) -> Stack:
     if result.outcome is deployment.Outcome.PLANNED or result.stack is None:
         raise Declined(f"not deployed: the plan for stack {request.name} was not approved", stack_name=request.name)
     return result.stack
+
+
+def preview(place: Place, construct: ScopedConstruct, *, why: str) -> None:
+    """Report what would become of the stack of `construct` before all that it takes outputs of is there; `why` is a note on the plan."""
+    from exasol_ci_setup.resolve.deployment import placeholders
+    from exasol_ci_setup.resolve.preview import from_templates
+
+    cfn = place.account.client("cloudformation")
+    for each in construct.dependencies:
+        there = state.find(cfn, each.stack_name)
+        each.set_outputs({**placeholders(each), **(there.outputs if there is not None else {})})
+    request = request_of(place, construct)
+    place.report.plan(from_templates(cfn, request, state.find(cfn, request.name), note=why))
 
 
 def delete(place: Place, stack_name: str, *, empty: bool = False) -> None:

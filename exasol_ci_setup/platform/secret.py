@@ -118,15 +118,21 @@ def list(*, place: Place | None = None) -> builtins.list[SecretEntry]:  # noqa: 
     return sorted(found, key=lambda each: each.name)
 
 
+def require(name: str, *, place: Place | None = None) -> SecretsManagerClient:
+    """Return the client of Secrets Manager if there is a secret of that name. Raises SecretNotFound, without reading its value."""
+    _require_name(name)
+    client = here(place).account.client("secretsmanager")
+    if not _is_live(_described(client, name)):
+        raise _absent(client, name)
+    return client
+
+
 def delete(name: str, *, place: Place | None = None) -> datetime:
     """Delete a secret, and return until when AWS keeps it: `create` takes its name again before and after that.
 
     Raises SecretNotFound, and the errors of the AWS boundary.
     """
-    _require_name(name)
-    client = here(place).account.client("secretsmanager")
-    if not _is_live(_described(client, name)):
-        raise _absent(client, name)
+    client = require(name, place=place)
     with boundary():
         # Without a word of the recovery window it is AWS's longest: 30 days.
         return client.delete_secret(SecretId=_full(name))["DeletionDate"]

@@ -154,7 +154,7 @@ def test_delete_asks_unless_told_not_to(here, run):
 
     ran = here("secret", "delete", "--name", "a", "--yes", "--output", "json")
     assert ran.code == 0
-    assert ran.records[-1]["status"] == "done"
+    assert ran.records[-1]["status"] == "deleted"
     assert here("secret", "get", "--name", "a").code == 1
 
 
