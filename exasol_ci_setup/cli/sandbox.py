@@ -56,20 +56,35 @@ def sandbox() -> None:
     help="Directory that stands for a repository, whose buildspecs builds then have; may be repeated. "
     "[default: EXASOL_CI_SETUP_SANDBOX_SOURCES]",
 )
-def start(delay: float | None, build_seconds: float | None, sources: tuple[str, ...]) -> None:
+@click.option(
+    "--registry",
+    is_flag=True,
+    default=None,
+    help="Let a real registry on this machine stand for ECR, and container builders build in its Docker engine; needs the program "
+    "docker-registry. [default: no, or EXASOL_CI_SETUP_SANDBOX_REGISTRY]",
+)
+def start(delay: float | None, build_seconds: float | None, sources: tuple[str, ...], registry: bool | None) -> None:
     """Start the sandbox in the background, unless it runs."""
     directories = dict(_source(entry) for entry in sources)
     if running := room.find():
         given = [
             name
-            for name, value in (("delay", delay), ("build seconds", build_seconds), ("sources", sources or None))
+            for name, value in (
+                ("delay", delay),
+                ("build seconds", build_seconds),
+                ("sources", sources or None),
+                ("registry", registry),
+            )
             if value is not None
         ]
         unchanged = f"; to change its {' and '.join(given)}, stop it first" if given else ""
         click.echo(f"the sandbox runs already at {running.url} (process {running.pid}){unchanged}", err=True)
         return
-    endpoint = room.ensure(delay=delay, build_seconds=build_seconds, sources=directories)
+    endpoint = room.ensure(delay=delay, build_seconds=build_seconds, sources=directories, registry=registry)
     click.echo(f"the sandbox runs at {endpoint.url} (process {endpoint.pid})", err=True)
+    if endpoint.registry:
+        click.echo(f"ECR is the registry at {endpoint.registry}", err=True)
+        click.echo(f"Docker engine that builds images: {endpoint.engine}", err=True)
     click.echo('use it with --sandbox, or from any AWS client: eval "$(exasol-ci-setup sandbox env)"', err=True)
 
 
@@ -95,6 +110,7 @@ def status(context: click.Context) -> None:
         ("region", endpoint.region),
         ("state", endpoint.state_dir),
         ("log", endpoint.log_file),
+        *([("registry", endpoint.registry), ("engine", endpoint.engine)] if endpoint.registry else []),
     ):
         click.echo(f"{name:<8} {value}")
 

@@ -1,15 +1,16 @@
-"""Single builds that move through their phases in time, log their commands, and run nothing."""
+"""The operations on single builds, and the work on them beside the requests."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import build_logs, build_records, buildspecs, switches
+from exasol_ci_setup.sandbox import build_logs, build_records, buildspecs, docker_client, registry, switches
+from exasol_ci_setup.sandbox.build_run import SHARES, Run, source_path
 from exasol_ci_setup.sandbox.codebuild import Refused
+from exasol_ci_setup.sandbox.image_builds import ImageBuild, Place, is_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,20 +20,6 @@ if TYPE_CHECKING:
 INITIATOR: Final = "sandbox-user"
 # A token makes a request idempotent for five minutes: API_StartBuild, and the same of batches.
 TOKEN_SECONDS: Final = 300
-
-# Phases after those of every build, and the share of a build's time that each takes.
-_SHARES: Final = {
-    "PROVISIONING": 0.1,
-    "DOWNLOAD_SOURCE": 0.1,
-    "INSTALL": 0.1,
-    "PRE_BUILD": 0.1,
-    "BUILD": 0.4,
-    "POST_BUILD": 0.1,
-    "UPLOAD_ARTIFACTS": 0.05,
-    "FINALIZING": 0.05,
-}
-# What comes next after a failure: https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html.
-_GOES_ON_AFTER_FAILURE: Final = ("BUILD", "POST_BUILD")
 
 _tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -48,6 +35,12 @@ def launch(key: str, work: Any) -> asyncio.Task[None]:
 def running(key: str) -> asyncio.Task[None] | None:
     """Return the task that works on a build or batch, None if there is none."""
     return _tasks.get(key)
+
+
+async def all_ended() -> None:
+    """Wait until no build or batch is under way in this thread."""
+    loop = asyncio.get_running_loop()
+    await asyncio.gather(*(task for task in _tasks.values() if task.get_loop() is loop), return_exceptions=True)
 
 
 def any_runs() -> bool:
@@ -226,11 +219,11 @@ class Builds:
         file = (directory / path).resolve()
         # Whoever reaches the sandbox's port could read any file of this user in the log of a build.
         if not (file.is_relative_to(directory.resolve()) and file.is_file()):
-            raise buildspecs.BuildspecError(f"stat {_source_path(settings)}/{path}: no such file or directory")
+            raise buildspecs.BuildspecError(f"stat {source_path(settings)}/{path}: no such file or directory")
         try:
             return file.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
-            raise buildspecs.BuildspecError(f"stat {_source_path(settings)}/{path}: {error}") from error
+            raise buildspecs.BuildspecError(f"stat {source_path(settings)}/{path}: {error}") from error
 
     def _build(self, request: Values) -> Values:
         name = str(request.get("id", ""))
@@ -254,18 +247,21 @@ class Builds:
         failure = switches.failure(
             account, build["_identifier"], build["sourceVersion"] or "", first_try=not build["_tries"]
         )
-        run = _Run(self, build, failure)
+        run = Run(self, build, failure)
         build_records.leave(build, "SUCCEEDED")
         failed = False
-        for phase, share in _SHARES.items():
-            if (failed and phase in run.skipped_after_failure) or phase in run.left_out:
-                continue
-            build_records.enter(build, phase)
-            problem = await run.go_through(phase, seconds * share)
-            if build["buildComplete"]:
-                return  # it was stopped when this task was about to go on
-            build_records.leave(build, "FAILED" if problem else "SUCCEEDED", *(problem or ("", "")))
-            failed = failed or bool(problem)
+        try:
+            for phase, share in SHARES.items():
+                if (failed and phase in run.skipped_after_failure) or phase in run.left_out:
+                    continue
+                build_records.enter(build, phase)
+                problem = await run.go_through(phase, seconds * share)
+                if build["buildComplete"]:
+                    return  # it was stopped when this task was about to go on
+                build_records.leave(build, "FAILED" if problem else "SUCCEEDED", *(problem or ("", "")))
+                failed = failed or bool(problem)
+        finally:
+            await run.close()
         finish(build, "FAILED" if failed else "SUCCEEDED")
 
     def unmatched_switches(self, build: Values, identifiers: Sequence[str]) -> tuple[switches.Unmatched, ...]:
@@ -277,110 +273,27 @@ class Builds:
         build["logs"] = build["_logs"]
         return build_logs.BuildLog(self._get_service, build)
 
+    def image_build(
+        self, build: Values, commands: Mapping[str, Sequence[str]], log: build_logs.BuildLog
+    ) -> ImageBuild | None:
+        """Return what makes the image of a build, None if the build is to pretend only.
 
-class _Run:
-    """One build on its way: its commands, where it is to fail, its log."""
-
-    def __init__(self, builds: Builds, build: Values, failure: switches.Failure | None) -> None:
-        self._builds = builds
-        self._build = build
-        self._failure = failure
-        self._commands: dict[str, list[str]] = {}
-        self._log: build_logs.BuildLog | None = None
-        self.left_out: tuple[str, ...] = ()
-        self.skipped_after_failure: tuple[str, ...] = (
-            "INSTALL",
-            "PRE_BUILD",
-            "BUILD",
-            "POST_BUILD",
-            "UPLOAD_ARTIFACTS",
-        )
-        if build["_identifier"] == "DOWNLOAD_SOURCE":
-            self.left_out = self.skipped_after_failure
-
-    @property
-    def log(self) -> build_logs.BuildLog:
-        """The log, which begins when it is first written to."""
-        if self._log is None:
-            self._log = self._builds.open_log(self._build)
-        return self._log
-
-    async def go_through(self, phase: str, seconds: float) -> tuple[str, str] | None:
-        """Spend a phase, and return the code and message of its failure, None if there is none."""
-        if phase == "DOWNLOAD_SOURCE":
-            return await self._download(seconds)
-        if phase in buildspecs.PHASES:
-            return await self._command_phase(phase, seconds)
-        await asyncio.sleep(seconds)
-        if phase == "UPLOAD_ARTIFACTS":
-            self._complete(phase, None)
-        return None
-
-    async def _download(self, seconds: float) -> tuple[str, str] | None:
-        self.log.agent("Waiting for agent ping", "Waiting for DOWNLOAD_SOURCE")
-        await asyncio.sleep(seconds)
-        settings = self._build["_settings"]
-        self.log.agent(
-            "Phase is DOWNLOAD_SOURCE",
-            f"CODEBUILD_SRC_DIR={_source_path(settings)}",
-            "This is the sandbox: commands are shown and not run",
-        )
-        problem = None
-        try:
-            text = self._builds.source_text(settings, self._build["_buildspec"])
-            self._commands = buildspecs.commands(text)
-            if text == buildspecs.STAND_IN:
-                self.log.agent(
-                    f"No directory stands for {settings['source'].get('location', 'the source')} here, so this builds a "
-                    "stand-in; to build the real one: exasol-ci-setup sandbox start --source URL=PATH"
-                )
-        except buildspecs.BuildspecError as error:
-            problem = (error.code, error.message)
-        if self._failure and self._failure.phase == "DOWNLOAD_SOURCE":
-            problem = ("CLIENT_ERROR", f"the sandbox was told to fail here, by {self._failure.switch}")
-        location, version = settings["source"].get("location", ""), self._build["sourceVersion"]
-        commit = hashlib.sha1(f"{location} {version}".encode(), usedforsecurity=False).hexdigest()
-        self._build["resolvedSourceVersion"] = commit
-        self._complete("DOWNLOAD_SOURCE", problem)
-        return problem
-
-    async def _command_phase(self, phase: str, seconds: float) -> tuple[str, str] | None:
-        listed = self._commands.get(phase, [])
-        problem = None
-        fails = self._failure is not None and self._failure.phase == phase
-        if fails and not listed:
-            listed = ["false"]
-        self.log.agent(f"Entering phase {phase}")
-        for number, command in enumerate(listed, 1):
-            self.log.agent(f"Running command {command}")
-            await asyncio.sleep(seconds / len(listed))
-            if self._failure and fails and number == len(listed):
-                self.log.output([f"sandbox: this command fails because of {self._failure.switch}"])
-                self.log.agent(f"Command did not exit successfully {command} exit status 1")
-                problem = (
-                    "COMMAND_EXECUTION_ERROR",
-                    f"Error while executing command: {command}. Reason: exit status 1",
-                )
-        if not listed:
-            await asyncio.sleep(seconds)
-        self._complete(phase, problem)
-        if problem and phase in _GOES_ON_AFTER_FAILURE:
-            # POST_BUILD and the upload of artifacts come also after a BUILD that failed.
-            self.skipped_after_failure = ()
-        return problem
-
-    def _complete(self, phase: str, problem: tuple[str, str] | None) -> None:
-        code, message = problem or ("", "")
-        self.log.agent(
-            f"Phase complete: {phase} State: {'FAILED' if problem else 'SUCCEEDED'}",
-            f"Phase context status code: {code} Message: {message}",
-        )
-
-
-def _source_path(settings: Mapping[str, Any]) -> str:
-    location = str(settings["source"].get("location", ""))
-    number = int(hashlib.sha1(location.encode(), usedforsecurity=False).hexdigest(), 16) % 10**9
-    return f"/codebuild/output/src{number:09d}/src/{location.rpartition('://')[2].removesuffix('.git')}"
+        That a container builder's has nothing to build with, though there is a registry, is written to its log.
+        """
+        running = registry.current()
+        if running is None or not is_one(commands):
+            return None
+        found = docker_client.in_use()
+        if found.client is None:
+            log.agent(f"No image comes of this build: {found.reason}")
+            return None
+        variables = {
+            each["name"]: each["value"]
+            for each in build["environment"]["environmentVariables"]
+            if each["type"] == "PLAINTEXT"
+        }
+        place = Place(self._responses.get_account_id(), self._responses.get_region(), self._get_service)
+        return ImageBuild(found.client, running, place, variables, log.output)
 
 
 def page(records: Any, request: Values) -> Values:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.errors import SandboxError
+from exasol_ci_setup.sandbox import registry as images
 from exasol_ci_setup.sandbox import settings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ START_LOCK: Final = "start.lock"
 RUNNING_LOCK: Final = "running.lock"
 SERVICES_DIR: Final = "services"
 OBJECTS_DIR: Final = "objects"
+REGISTRY_DIR: Final = "registry"
 
 # Each of these leads a client elsewhere, or makes it look for a profile, whatever else is set.
 _MISLEADING: Final = (
@@ -67,7 +69,11 @@ _LOG_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A running sandbox. `instance` is drawn at its start, so that no other server on the port is taken for it."""
+    """A running sandbox. `instance` is drawn at its start, so that no other server on the port is taken for it.
+
+    `registry` is HOST:PORT of the registry that stands for ECR, empty if there is none; `engine` is then the Docker engine that builds
+    images, or why there is none.
+    """
 
     url: str
     pid: int
@@ -76,6 +82,8 @@ class Endpoint:
     state_dir: Path
     log_file: Path
     instance: str = ""
+    registry: str = ""
+    engine: str = ""
 
 
 def state_directory() -> Path:
@@ -126,19 +134,26 @@ def find() -> Endpoint | None:
 
 
 def ensure(
-    *, delay: float | None = None, build_seconds: float | None = None, sources: Mapping[str, Path] | None = None
+    *,
+    delay: float | None = None,
+    build_seconds: float | None = None,
+    sources: Mapping[str, Path] | None = None,
+    registry: bool | None = None,
 ) -> Endpoint:
     """Return the running sandbox, started in the background if there is none.
 
     `delay` is in seconds for each resource operation, `build_seconds` for each build, `sources` has the directories that stand for
-    repositories, by URL. They count only for a sandbox that is started by this call; None leaves them to the variables of the
+    repositories, by URL, and `registry` is whether a real registry stands for ECR. They count only for a sandbox that is started by this call; None leaves them to the variables of the
     environment that `settings` names. Any number of processes may call this at once: one of them starts it.
 
-    Raises SandboxError if the extra is not installed, or if it does not start, and InputError for a setting that is none.
+    Raises SandboxError if the extra or the registry's program is not installed, or if it does not start, and InputError for a setting
+    that is none.
     """
     if running := find():
         return running
-    wanted = settings.chosen(delay=delay, build_seconds=build_seconds, sources=sources)
+    wanted = settings.chosen(delay=delay, build_seconds=build_seconds, sources=sources, registry=registry)
+    if wanted.registry:
+        images.program()
     directory = _prepared(state_directory())
     with _locked(directory / START_LOCK):
         if running := find():
@@ -194,7 +209,7 @@ def reset() -> None:
     with _locked(directory / START_LOCK):
         if _runs(directory):
             raise SandboxError("the sandbox runs but does not answer", hint=f"see its log: {directory / LOG_FILE}")
-        for name in (SERVICES_DIR, OBJECTS_DIR):
+        for name in (SERVICES_DIR, OBJECTS_DIR, f"{REGISTRY_DIR}/{images.DATA_DIR}"):
             shutil.rmtree(directory / name, ignore_errors=True)
 
 
@@ -241,6 +256,8 @@ def _recorded(directory: Path) -> Endpoint | None:
             state_dir=directory,
             log_file=directory / LOG_FILE,
             instance=str(values["instance"]),
+            registry=str(values.get("registry", "")),
+            engine=str(values.get("engine", "")),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

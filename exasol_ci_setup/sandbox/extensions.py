@@ -15,6 +15,7 @@ from exasol_ci_setup.sandbox import (
     deployment,
     drift,
     ec2_types,
+    ecr,
     seeds,
 )
 
@@ -71,6 +72,7 @@ def _loading(inner: Callable[[str], Any]) -> Callable[[str], Any]:
     extend: dict[str, Callable[[], None]] = {
         "cloudformation": _extend_cloudformation,
         "codebuild": _extend_codebuild,
+        "ecr": _extend_ecr,
         "ecs": _extend_ecs,
     }
 
@@ -100,8 +102,14 @@ def _extend_ecs() -> None:
 
 
 @functools.cache
+def _extend_ecr() -> None:
+    ecr.extend()
+
+
+@functools.cache
 def _extend_cloudformation() -> None:
     _extend_codebuild()
+    _extend_ecr()
     _extend_ecs()
     cloudformation.extend()
     deployment.extend()

@@ -10,14 +10,16 @@ import os
 import secrets
 import signal
 import socket
+import tempfile
 import threading
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.errors import SandboxError
-from exasol_ci_setup.sandbox import builds, deployment, switches
+from exasol_ci_setup.sandbox import builds, deployment, docker_client, registry, switches
 from exasol_ci_setup.sandbox.daemon import (
     ACCOUNT,
     ENDPOINT_FILE,
@@ -26,6 +28,7 @@ from exasol_ci_setup.sandbox.daemon import (
     OBJECTS_DIR,
     PORT_FILE,
     REGION,
+    REGISTRY_DIR,
     RESET_PATH,
     RUNNING_LOCK,
     SERVICES_DIR,
@@ -35,7 +38,6 @@ from exasol_ci_setup.sandbox.saving import Saver
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
-    from pathlib import Path
 
     from exasol_ci_setup.sandbox.settings import Settings
 
@@ -54,7 +56,8 @@ class Server:
 
     `delays` maps an account to the seconds that each resource operation takes in it, `build_seconds` to those that a build takes,
     `failures` to ``IDENTIFIER[:PHASE]`` of the builds that fail, and `sources` to the directories that stand for repositories,
-    by URL. The key "" is for all other accounts. All may be changed at any time.
+    by URL. The key "" is for all other accounts. All may be changed at any time. `registry` is HOST:PORT of the registry that stands
+    for ECR, empty if there is none.
     """
 
     url: str
@@ -64,6 +67,7 @@ class Server:
     failures: dict[str, str] = field(default_factory=dict)
     region: str = REGION
     account: str = ACCOUNT
+    registry: str = ""
 
 
 class Application:
@@ -103,6 +107,8 @@ class Application:
         elif scope["path"] == RESET_PATH and scope["method"] == "POST":
             _cancel_operations()
             self.ministack._reset_all_state()  # noqa: SLF001  (its HTTP form runs in a thread, beside running requests)
+            if running := registry.current():
+                running.forget()
             if self._saver is not None:
                 self._saver.forget()
             await _answer(send, 200, {})
@@ -232,22 +238,13 @@ def serve_forever(*, state_dir: Path, ports: Sequence[int], settings: Settings, 
             "DOCKER_HOST": f"unix://{state_dir / 'no-docker.sock'}",
         }
     )
-    endpoint = Endpoint(
-        url=url,
-        pid=os.getpid(),
-        region=REGION,
-        account=ACCOUNT,
-        state_dir=state_dir,
-        log_file=state_dir / LOG_FILE,
-        instance=secrets.token_hex(16),
-    )
 
-    def ready() -> None:
-        _record(endpoint, port)
-        os.write(ready_fd, b"ready\n")
-        os.close(ready_fd)
+    async def run(endpoint: Endpoint) -> None:
+        def ready() -> None:
+            _record(endpoint, port)
+            os.write(ready_fd, b"ready\n")
+            os.close(ready_fd)
 
-    async def run() -> None:
         shutdown = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, shutdown.set)
@@ -256,25 +253,39 @@ def serve_forever(*, state_dir: Path, ports: Sequence[int], settings: Settings, 
         settings.apply()
         await _serve(application, listening, shutdown)
 
-    try:
-        asyncio.run(run())
-    finally:
-        (state_dir / ENDPOINT_FILE).unlink(missing_ok=True)
+    with ExitStack() as stack:
+        images = stack.enter_context(registry.running(state_dir / REGISTRY_DIR)) if settings.registry else None
+        stack.callback((state_dir / ENDPOINT_FILE).unlink, missing_ok=True)
+        endpoint = Endpoint(
+            url=url,
+            pid=os.getpid(),
+            region=REGION,
+            account=ACCOUNT,
+            state_dir=state_dir,
+            log_file=state_dir / LOG_FILE,
+            instance=secrets.token_hex(16),
+            registry=images.address if images else "",
+            engine=docker_client.Found.from_settings(settings.docker).engine if images else "",
+        )
+        asyncio.run(run(endpoint))
 
 
 def _record(endpoint: Endpoint, port: str) -> None:
     (endpoint.state_dir / PORT_FILE).write_text(port, encoding="ascii")
-    values = {name: getattr(endpoint, name) for name in ("url", "pid", "region", "account", "instance")}
+    values = {
+        name: getattr(endpoint, name) for name in ("url", "pid", "region", "account", "instance", "registry", "engine")
+    }
     complete = endpoint.state_dir / f"{ENDPOINT_FILE}.new"
     complete.write_text(json.dumps(values), encoding="utf-8")
     complete.replace(endpoint.state_dir / ENDPOINT_FILE)
 
 
 @contextmanager
-def serve_in_thread() -> Iterator[Server]:
-    """Serve a sandbox in a thread of this process, on a free port, without anything on disk.
+def serve_in_thread(*, with_registry: bool = False) -> Iterator[Server]:
+    """Serve a sandbox in a thread of this process, on a free port, without anything on disk but the images of a registry.
 
-    There is one set of services in a process, so a second server would show the same state. Tests isolate themselves by
+    With a registry, ECR is a real one while the context is open, for whatever else this process serves too, and images are built if there is
+    a Docker engine; SandboxError if the registry's program is not there. There is one set of services in a process, so a second server would show the same state. Tests isolate themselves by
     account: an access key of 12 digits is the id of the account that it works in.
     """
     listening = _listening(())
@@ -293,18 +304,22 @@ def serve_in_thread() -> Iterator[Server]:
     def run() -> None:
         asyncio.set_event_loop(loop)
         loop.run_until_complete(_serve(application, listening, shutdown))
+        loop.run_until_complete(builds.all_ended())
         loop.run_until_complete(loop.shutdown_default_executor())
 
     thread = threading.Thread(target=run, name="sandbox", daemon=True)
     thread.start()
     try:
-        yield Server(
-            url=url,
-            delays=deployment.DELAYS,
-            build_seconds=switches.BUILD_SECONDS,
-            sources=switches.SOURCES,
-            failures=switches.FAILURES,
-        )
+        with ExitStack() as stack:
+            images = stack.enter_context(_registry_for_a_while()) if with_registry else None
+            yield Server(
+                url=url,
+                delays=deployment.DELAYS,
+                build_seconds=switches.BUILD_SECONDS,
+                sources=switches.SOURCES,
+                failures=switches.FAILURES,
+                registry=images.address if images else "",
+            )
     finally:
         loop.call_soon_threadsafe(_cancel_operations)
         loop.call_soon_threadsafe(shutdown.set)
@@ -312,3 +327,16 @@ def serve_in_thread() -> Iterator[Server]:
         loop.close()
         for setting in (deployment.DELAYS, switches.BUILD_SECONDS, switches.SOURCES, switches.FAILURES):
             setting.clear()
+
+
+@contextmanager
+def _registry_for_a_while() -> Iterator[registry.Registry]:
+    with (
+        tempfile.TemporaryDirectory(prefix="exasol-ci-setup-registry-") as directory,
+        registry.running(Path(directory)) as running,
+    ):
+        docker_client.use(docker_client.find())
+        try:
+            yield running
+        finally:
+            docker_client.use(docker_client.Found())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.sandbox import switches
+from exasol_ci_setup.sandbox import docker_client, switches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,9 +18,15 @@ DELAY_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_DELAY"
 BUILD_SECONDS_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_BUILD_SECONDS"
 SOURCES_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_SOURCES"
 FAIL_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_FAIL"
+REGISTRY_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_REGISTRY"
 
 MOST_SECONDS: Final = 3600
 """Nobody watches one operation for longer."""
+
+
+# As Click understands the variables of flags.
+_YES: Final = ("1", "true", "t", "yes", "y", "on")
+_NO: Final = ("0", "false", "f", "no", "n", "off")
 
 
 @dataclass(frozen=True)
@@ -28,13 +34,16 @@ class Settings:
     """What a sandbox is started with.
 
     `delay` is in seconds for each resource operation, `build_seconds` for each build; `sources` has the absolute path of the
-    directory that stands for a repository, by its URL; `fail` is ``IDENTIFIER[:PHASE]`` of the builds that fail, or empty.
+    directory that stands for a repository, by its URL; `fail` is ``IDENTIFIER[:PHASE]`` of the builds that fail, or empty;
+    `registry` is whether a real registry stands for ECR, and `docker` with what images are built then, as `Found.as_settings` has it.
     """
 
     delay: float = 0.0
     build_seconds: float = switches.DEFAULT_BUILD_SECONDS
     sources: Mapping[str, str] = field(default_factory=dict)
     fail: str = ""
+    registry: bool = False
+    docker: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> str:
         """Return the settings as text for `from_json`."""
@@ -50,6 +59,7 @@ class Settings:
         switches.BUILD_SECONDS[""] = self.build_seconds
         switches.SOURCES[""] = {url: Path(directory) for url, directory in self.sources.items()}
         switches.FAILURES[""] = self.fail
+        docker_client.use(docker_client.Found.from_settings(self.docker))
 
 
 def chosen(
@@ -57,6 +67,7 @@ def chosen(
     delay: float | None = None,
     build_seconds: float | None = None,
     sources: Mapping[str, Path] | None = None,
+    registry: bool | None = None,
 ) -> Settings:
     """Return the settings of a sandbox to start; None leaves one to its variable of the environment.
 
@@ -73,6 +84,7 @@ def chosen(
             f"{FAIL_VARIABLE} is {fail!r}",
             hint=f"give IDENTIFIER or IDENTIFIER:PHASE, with a phase of {', '.join(switches.FAILING_PHASES)}",
         )
+    with_registry = _flag(REGISTRY_VARIABLE) if registry is None else registry
     return Settings(
         delay=_seconds(DELAY_VARIABLE, 0.0) if delay is None else delay,
         build_seconds=(
@@ -80,6 +92,8 @@ def chosen(
         ),
         sources=found,
         fail=fail,
+        registry=with_registry,
+        docker=docker_client.find().as_settings() if with_registry else {},
     )
 
 
@@ -92,6 +106,13 @@ def _seconds(variable: str, default: float) -> float:
     if not 0 <= seconds <= MOST_SECONDS:
         raise InputError(f"{variable} is {text!r}", hint=f"give seconds from 0 to {MOST_SECONDS}, such as 0.5")
     return seconds
+
+
+def _flag(variable: str) -> bool:
+    text = os.environ.get(variable, "").lower()
+    if text not in {"", *_YES, *_NO}:
+        raise InputError(f"{variable} is {text!r}", hint="give 1 or 0")
+    return text in _YES
 
 
 def _sources_from_environment() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import botocore.session
 import botocore.validate
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.sandbox.conftest import Account
+
+Shown = TypeVar("Shown")
 
 URL = "https://github.com/exasol/some-repository"
 ROLE = "arn:aws:iam::111122223333:role/build"
@@ -86,7 +88,7 @@ def build(account: Account, build_id: str) -> dict[str, Any]:
     return only
 
 
-def until(show: Callable[[], dict[str, Any]], condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+def until(show: Callable[[], Shown], condition: Callable[[Shown], bool]) -> Shown:
     """Show something until it fulfils `condition`, and return it."""
     for _ in range(1000):
         shown = show()
@@ -135,8 +137,8 @@ def log(account: Account, shown: dict[str, Any]) -> list[str]:
     return [line.split(" ", 3)[3] if line.startswith("[Container]") else line for line in lines]
 
 
-def raw(account: Account, operation: str, **request: Any) -> dict[str, Any]:
-    """The answer as it was sent, found to have the members and types of the API and no others."""
+def send(account: Account, operation: str, **request: Any) -> dict[str, Any]:
+    """The answer as it was sent, to a request that a client might not send."""
     connection = http.client.HTTPConnection(account.server.url.removeprefix("http://"))
     connection.request(
         "POST",
@@ -154,6 +156,12 @@ def raw(account: Account, operation: str, **request: Any) -> dict[str, Any]:
     answer: dict[str, Any] = json.loads(response.read())
     connection.close()
     assert response.status == 200, answer
+    return answer
+
+
+def raw(account: Account, operation: str, **request: Any) -> dict[str, Any]:
+    """The answer as it was sent, found to have the members and types of the API and no others."""
+    answer = send(account, operation, **request)
     model = botocore.session.get_session().get_service_model("codebuild")
     shape = model.operation_model(operation).output_shape
     assert shape is not None

@@ -16,6 +16,7 @@ from exasol_ci_setup.sandbox.settings import (
     BUILD_SECONDS_VARIABLE,
     DELAY_VARIABLE,
     FAIL_VARIABLE,
+    REGISTRY_VARIABLE,
     SOURCES_VARIABLE,
 )
 
@@ -87,7 +88,7 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """The state directory of a sandbox process that this test may start; it is stopped afterwards."""
     directory = tmp_path / "sandbox"
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(directory))
-    for variable in (BUILD_SECONDS_VARIABLE, DELAY_VARIABLE, FAIL_VARIABLE, SOURCES_VARIABLE):
+    for variable in (BUILD_SECONDS_VARIABLE, DELAY_VARIABLE, FAIL_VARIABLE, REGISTRY_VARIABLE, SOURCES_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
     yield directory
     sandbox.stop()

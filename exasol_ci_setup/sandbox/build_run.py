@@ -1,0 +1,162 @@
+"""One build on its way through its phases: in time, with its commands in its log, which run only where they make an image."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.sandbox import build_logs, buildspecs, switches
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exasol_ci_setup.sandbox.builds import Builds
+    from exasol_ci_setup.sandbox.codebuild import Values
+    from exasol_ci_setup.sandbox.image_builds import ImageBuild
+
+# Phases after those of every build, and the share of a build's time that each takes.
+SHARES: Final = {
+    "PROVISIONING": 0.1,
+    "DOWNLOAD_SOURCE": 0.1,
+    "INSTALL": 0.1,
+    "PRE_BUILD": 0.1,
+    "BUILD": 0.4,
+    "POST_BUILD": 0.1,
+    "UPLOAD_ARTIFACTS": 0.05,
+    "FINALIZING": 0.05,
+}
+# What comes next after a failure: https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html.
+_GOES_ON_AFTER_FAILURE: Final = ("BUILD", "POST_BUILD")
+
+
+class Run:
+    """One build on its way: its commands, where it is to fail, its log, and what makes its image if something does."""
+
+    def __init__(self, builds: Builds, build: Values, failure: switches.Failure | None) -> None:
+        self._builds = builds
+        self._build = build
+        self._failure = failure
+        self._commands: dict[str, list[str]] = {}
+        self._log: build_logs.BuildLog | None = None
+        self._image: ImageBuild | None = None
+        self._is_succeeding = True
+        self.left_out: tuple[str, ...] = ()
+        self.skipped_after_failure: tuple[str, ...] = (
+            "INSTALL",
+            "PRE_BUILD",
+            "BUILD",
+            "POST_BUILD",
+            "UPLOAD_ARTIFACTS",
+        )
+        if build["_identifier"] == "DOWNLOAD_SOURCE":
+            self.left_out = self.skipped_after_failure
+
+    @property
+    def log(self) -> build_logs.BuildLog:
+        """The log, which begins when it is first written to."""
+        if self._log is None:
+            self._log = self._builds.open_log(self._build)
+        return self._log
+
+    async def go_through(self, phase: str, seconds: float) -> tuple[str, str] | None:
+        """Spend a phase, and return the code and message of its failure, None if there is none."""
+        problem = None
+        if phase == "DOWNLOAD_SOURCE":
+            problem = await self._download(seconds)
+        elif phase in buildspecs.PHASES:
+            problem = await self._command_phase(phase, seconds)
+        else:
+            await asyncio.sleep(seconds)
+            if phase == "UPLOAD_ARTIFACTS":
+                self._complete(phase, None)
+        self._is_succeeding = self._is_succeeding and problem is None
+        return problem
+
+    async def close(self) -> None:
+        """Remove what the build left on this machine."""
+        if self._image is not None:
+            await self._image.close()
+
+    async def _download(self, seconds: float) -> tuple[str, str] | None:
+        self.log.agent("Waiting for agent ping", "Waiting for DOWNLOAD_SOURCE")
+        await asyncio.sleep(seconds)
+        settings = self._build["_settings"]
+        self.log.agent(
+            "Phase is DOWNLOAD_SOURCE",
+            f"CODEBUILD_SRC_DIR={source_path(settings)}",
+        )
+        problem = None
+        what_happens = "commands are shown and not run"
+        try:
+            text = self._builds.source_text(settings, self._build["_buildspec"])
+            self._commands = buildspecs.commands(text)
+            self._image = self._builds.image_build(self._build, self._commands, self.log)
+            if text == buildspecs.STAND_IN:
+                self.log.agent(
+                    f"No directory stands for {settings['source'].get('location', 'the source')} here, so this builds a "
+                    "stand-in; to build the real one: exasol-ci-setup sandbox start --source URL=PATH"
+                )
+        except buildspecs.BuildspecError as error:
+            problem = (error.code, error.message)
+        if self._image is not None:
+            what_happens = f"it does itself what the commands say, with the Docker engine at {self._image.engine}"
+        self.log.agent(f"This is the sandbox: {what_happens}")
+        if self._failure and self._failure.phase == "DOWNLOAD_SOURCE":
+            problem = ("CLIENT_ERROR", f"the sandbox was told to fail here, by {self._failure.switch}")
+        location, version = settings["source"].get("location", ""), self._build["sourceVersion"]
+        commit = hashlib.sha1(f"{location} {version}".encode(), usedforsecurity=False).hexdigest()
+        self._build["resolvedSourceVersion"] = commit
+        self._complete("DOWNLOAD_SOURCE", problem)
+        return problem
+
+    async def _command_phase(self, phase: str, seconds: float) -> tuple[str, str] | None:
+        listed = self._commands.get(phase, [])
+        problem = None
+        fails = self._failure is not None and self._failure.phase == phase
+        if fails and not listed:
+            listed = ["false"]
+        self.log.agent(f"Entering phase {phase}")
+        for number, command in enumerate(listed, 1):
+            self.log.agent(f"Running command {command}")
+            if self._failure and fails and number == len(listed):
+                await asyncio.sleep(seconds / len(listed))
+                self.log.output([f"sandbox: this command fails because of {self._failure.switch}"])
+                status = 1
+            else:
+                status = await self._command(command, seconds / len(listed))
+            if status:
+                self.log.agent(f"Command did not exit successfully {command} exit status {status}")
+                problem = (
+                    "COMMAND_EXECUTION_ERROR",
+                    f"Error while executing command: {command}. Reason: exit status {status}",
+                )
+                break
+        if not listed:
+            await asyncio.sleep(seconds)
+        self._complete(phase, problem)
+        if problem and phase in _GOES_ON_AFTER_FAILURE:
+            # POST_BUILD and the upload of artifacts come also after a BUILD that failed.
+            self.skipped_after_failure = ()
+        return problem
+
+    async def _command(self, command: str, seconds: float) -> int:
+        """Spend the time of a command, or do what it says, and return its exit status."""
+        if self._image is None:
+            await asyncio.sleep(seconds)
+            return 0
+        return await self._image.run(command, is_succeeding=self._is_succeeding)
+
+    def _complete(self, phase: str, problem: tuple[str, str] | None) -> None:
+        code, message = problem or ("", "")
+        self.log.agent(
+            f"Phase complete: {phase} State: {'FAILED' if problem else 'SUCCEEDED'}",
+            f"Phase context status code: {code} Message: {message}",
+        )
+
+
+def source_path(settings: Mapping[str, Any]) -> str:
+    """Return where the source of a build would be in its container."""
+    location = str(settings["source"].get("location", ""))
+    number = int(hashlib.sha1(location.encode(), usedforsecurity=False).hexdigest(), 16) % 10**9
+    return f"/codebuild/output/src{number:09d}/src/{location.rpartition('://')[2].removesuffix('.git')}"

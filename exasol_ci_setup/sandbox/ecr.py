@@ -1,0 +1,360 @@
+"""ECR on a real registry: its address, its token, and operations on the images that really are in it.
+
+Without a registry ECR is what ministack makes of it. Messages are AWS's where they are known from reports, and say the same in other
+words where they are not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import http.client
+import json
+import re
+import time
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.sandbox import registry
+from exasol_ci_setup.sandbox.images import Image, Repository, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from exasol_ci_setup.sandbox.codebuild import Reply, Values
+
+_TOKEN_SECONDS: Final = 12 * 60 * 60
+"""https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html. The password here is good until the sandbox ends."""
+
+# API_CreateRepository, `repositoryName`. Here it becomes a path.
+_NAME: Final = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_FILTERS: Final = "imageTagMutabilityExclusionFilters"
+_MOST: Final = 1000
+_PAGE: Final = 100
+
+
+class _Refused(Exception):
+    """What the API answers with an error: its code and message."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def extend() -> None:
+    """Put these operations into ministack's service module, where they count while a registry runs."""
+    from ministack.core import responses
+    from ministack.services import ecr as inner
+    from ministack.services.cloudformation import provisioners
+
+    service = Service(inner, responses)
+    handle_inner: Callable[..., Awaitable[Reply]] = inner.handle_request
+    operations = service.operations()
+
+    async def handle_request(
+        method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Values
+    ) -> Reply:
+        operation = operations.get(headers.get("x-amz-target", "").rpartition(".")[2])
+        if operation is None or registry.current() is None:
+            return await handle_inner(method, path, headers, body, query_params)
+        try:
+            # Files are read and the registry is asked, neither of which other requests should wait for.
+            reply: Reply = responses.json_response(await asyncio.to_thread(operation, json.loads(body or b"{}")))
+        except _Refused as refusal:
+            reply = responses.error_response_json(refusal.code, refusal.message)
+        return reply
+
+    inner.handle_request = handle_request
+    _name_repositories(inner, service)
+    _keep_filters(inner, provisioners)
+    delete_inner = inner._delete_repository  # noqa: SLF001
+
+    def delete_repository(data: Values) -> Any:
+        """DeleteRepository, for the API and for CloudFormation."""
+        name = str(data.get("repositoryName", ""))
+        repository = service.in_registry(name)
+        if repository is None or name not in inner._repositories:  # noqa: SLF001
+            return delete_inner(data)
+        if repository.images() and not data.get("force"):
+            return responses.error_response_json(
+                "RepositoryNotEmptyException",
+                f"The repository with name '{name}' in registry with id '{responses.get_account_id()}' cannot be deleted "
+                "because it still contains images",
+            )
+        repository.remove()
+        return delete_inner({**data, "force": True})
+
+    inner._delete_repository = delete_repository  # noqa: SLF001
+
+
+def _name_repositories(inner: Any, service: Service) -> None:
+    """Let repositories, those too that are there already, have the address of the registry that runs."""
+    uri_inner, shape_inner = inner._repo_uri, inner._repo_shape  # noqa: SLF001
+
+    def repo_uri(name: str) -> str:
+        running = service.registry_uri(name)
+        return running or str(uri_inner(name))
+
+    def repo_shape(repository: Values) -> Values:
+        # It may have been created while another registry ran, or none.
+        repository["repositoryUri"] = repo_uri(repository["repositoryName"])
+        kept = {_FILTERS: repository[_FILTERS]} if repository.get(_FILTERS) else {}
+        return {**shape_inner(repository), **kept}
+
+    inner._repo_uri, inner._repo_shape = repo_uri, repo_shape  # noqa: SLF001
+
+
+def _keep_filters(inner: Any, provisioners: Any) -> None:
+    """Keep which tags are excluded from being immutable, which ministack drops."""
+    create_inner, set_inner = inner._create_repository, inner._put_image_tag_mutability  # noqa: SLF001
+
+    def keeping(operation: Callable[[Values], Any]) -> Callable[[Values], Any]:
+        def operate(data: Values) -> Any:
+            reply = operation(data)
+            found = inner._repositories.get(data.get("repositoryName", ""))  # noqa: SLF001
+            if found is not None and reply[0] == http.client.OK:
+                found[_FILTERS] = data.get(_FILTERS, [])
+            return reply
+
+        return operate
+
+    inner._create_repository = keeping(create_inner)  # noqa: SLF001
+    inner._put_image_tag_mutability = keeping(set_inner)  # noqa: SLF001
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::ECR::Repository"]  # noqa: SLF001
+    create, update = handlers["create"], handlers["update"]
+
+    def provisioned(name: str, properties: Values, attributes: Values) -> tuple[str, Values]:
+        found = inner._repositories[name]  # noqa: SLF001
+        found[_FILTERS] = [
+            {
+                "filterType": each.get("ImageTagMutabilityExclusionFilterType", "WILDCARD"),
+                "filter": each.get("ImageTagMutabilityExclusionFilterValue", ""),
+            }
+            for each in properties.get("ImageTagMutabilityExclusionFilters") or ()
+        ]
+        return name, {**attributes, "RepositoryUri": inner._repo_uri(name)}  # noqa: SLF001
+
+    def create_type(logical_id: str, properties: Values, stack_name: str) -> tuple[str, Values]:
+        name, attributes = create(logical_id, properties, stack_name)
+        return provisioned(name, properties, attributes)
+
+    def update_type(physical_id: str, old: Values, new: Values, stack_name: str) -> tuple[str, Values]:
+        name, attributes = update(physical_id, old, new, stack_name)
+        return provisioned(name, new, attributes)
+
+    provisioners._RESOURCE_HANDLERS["AWS::ECR::Repository"] = {  # noqa: SLF001
+        **handlers,
+        "create": create_type,
+        "update": update_type,
+    }
+
+
+def may_move(repository: Mapping[str, Any], tag: str) -> bool:
+    """Whether a tag of a repository may be given to another image, by the repository's settings.
+
+    Source: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html.
+    """
+    setting = str(repository.get("imageTagMutability", "MUTABLE"))
+    excluded = any(fnmatchcase(tag, each["filter"]) for each in repository.get(_FILTERS) or ())
+    if setting.endswith("_WITH_EXCLUSION"):
+        return setting.startswith("MUTABLE") != excluded
+    return setting == "MUTABLE"
+
+
+def taken(tag: str, name: str) -> str:
+    """Return what ECR says of a tag that may not be given to another image."""
+    return f"The image tag '{tag}' already exists in the '{name}' repository and cannot be overwritten because the tag is immutable."
+
+
+class Service:
+    """The operations on images, in the account and region of the request under way."""
+
+    def __init__(self, inner: Any, responses: Any) -> None:
+        self._inner = inner
+        self._responses = responses
+
+    def operations(self) -> dict[str, Callable[[Values], Values]]:
+        """Return the API's operations on images, by name."""
+        return {
+            "GetAuthorizationToken": self.get_authorization_token,
+            "DescribeImages": self.describe_images,
+            "ListImages": self.list_images,
+            "BatchGetImage": self.batch_get_image,
+            "PutImage": self.put_image,
+            "BatchDeleteImage": self.batch_delete_image,
+        }
+
+    def registry_uri(self, name: str) -> str:
+        """Return where a repository is in the registry that runs, nothing if none does."""
+        running = registry.current()
+        return running.uri(*self._place, name) if running else ""
+
+    def in_registry(self, name: str) -> Repository | None:
+        """Return what is in the registry of a repository, None if no registry runs or no repository can have that name."""
+        running = registry.current()
+        return Repository.of(running, *self._place, name) if running and _NAME.fullmatch(name) else None
+
+    def get_authorization_token(self, _request: Values) -> Values:
+        """GetAuthorizationToken."""
+        running = registry.current()
+        if running is None:
+            raise _Refused("ServerException", "The registry has been stopped")
+        token = base64.b64encode(f"{registry.USER}:{running.password}".encode()).decode()
+        data = {
+            "authorizationToken": token,
+            "expiresAt": int(time.time()) + _TOKEN_SECONDS,
+            "proxyEndpoint": running.url,
+        }
+        return {"authorizationData": [data]}
+
+    def describe_images(self, request: Values) -> Values:
+        """DescribeImages. One that is asked for and is not there is an error."""
+        name, repository = self._repository(request)
+        images = repository.images()
+        if asked := request.get("imageIds"):
+            chosen = [self._asked_for(images, each, name) for each in asked]
+            images = [image for image in images if image in chosen]
+        details = [
+            {
+                **self._of(name),
+                "imageDigest": image.digest,
+                **({"imageTags": list(image.tags)} if image.tags else {}),
+                "imageSizeInBytes": repository.size(image),
+                "imagePushedAt": image.pushed_at,
+                "imageManifestMediaType": image.media_type,
+                "artifactMediaType": image.artifact_type,
+            }
+            for image in _filtered(images, request)
+        ]
+        return _paged("imageDetails", details, request)
+
+    def list_images(self, request: Values) -> Values:
+        """ListImages: one entry for each tag, and for each image without one."""
+        _, repository = self._repository(request)
+        ids = [each for image in _filtered(repository.images(), request) for each in _ids(image)]
+        return _paged("imageIds", ids, request)
+
+    def batch_get_image(self, request: Values) -> Values:
+        """BatchGetImage."""
+        name, repository = self._repository(request)
+        images, found, failures = repository.images(), [], []
+        for asked in request.get("imageIds", []):
+            image = _find(images, asked)
+            if image is None:
+                failures.append(_not_found(asked))
+                continue
+            tag = {"imageTag": asked["imageTag"]} if asked.get("imageTag") else {}
+            found.append(
+                {
+                    **self._of(name),
+                    "imageId": {"imageDigest": image.digest, **tag},
+                    "imageManifest": image.manifest.decode(),
+                    "imageManifestMediaType": image.media_type,
+                }
+            )
+        return {"images": found, "failures": failures}
+
+    def put_image(self, request: Values) -> Values:
+        """PutImage, which also gives a further tag to an image that is there."""
+        name, repository = self._repository(request)
+        manifest, tag = str(request.get("imageManifest", "")), str(request.get("imageTag", ""))
+        digest = digest_of(manifest.encode())
+        if request.get("imageDigest") not in {None, digest}:
+            raise _Refused("ImageDigestDoesNotMatchException", f"The digest of the image manifest is {digest}")
+        images = repository.images()
+        same = _find(images, {"imageDigest": digest})
+        if same is not None and (not tag or tag in same.tags):
+            raise _Refused(
+                "ImageAlreadyExistsException",
+                f"Image with digest '{digest}' and tag '{tag}' already exists in the repository with name '{name}' in "
+                f"registry with id '{self._place[0]}'",
+            )
+        if tag and _find(images, {"imageTag": tag}) and not may_move(self._inner._repositories[name], tag):  # noqa: SLF001
+            raise _Refused("ImageTagAlreadyExistsException", taken(tag, name))
+        status, said = repository.put(manifest, str(request.get("imageManifestMediaType") or ""), tag)
+        if status != http.client.CREATED:
+            code = "LayersNotFoundException" if "BLOB_UNKNOWN" in said else "InvalidParameterException"
+            raise _Refused(code, f"The registry does not take the image manifest: {said.strip() or 'no answer'}")
+        shown = {
+            **self._of(name),
+            "imageId": {"imageDigest": digest, **({"imageTag": tag} if tag else {})},
+            "imageManifest": manifest,
+        }
+        return {"image": shown}
+
+    def batch_delete_image(self, request: Values) -> Values:
+        """BatchDeleteImage: by a digest the image, by a tag that tag, and the image with its last."""
+        _, repository = self._repository(request)
+        deleted, failures = [], []
+        for asked in request.get("imageIds", []):
+            image = _find(repository.images(), asked)
+            if image is None:
+                failures.append(_not_found(asked))
+            elif not asked.get("imageDigest") and len(image.tags) > 1:
+                repository.untag(asked["imageTag"])
+                deleted.append({"imageDigest": image.digest, "imageTag": asked["imageTag"]})
+            else:
+                repository.delete(image)
+                deleted += _ids(image)
+        return {"imageIds": deleted, "failures": failures}
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        return self._responses.get_account_id(), self._responses.get_region()
+
+    def _of(self, name: str) -> Values:
+        return {"registryId": self._place[0], "repositoryName": name}
+
+    def _repository(self, request: Values) -> tuple[str, Repository]:
+        name = str(request.get("repositoryName", ""))
+        found = self.in_registry(name)
+        if found is None or name not in self._inner._repositories:  # noqa: SLF001
+            raise _Refused(
+                "RepositoryNotFoundException",
+                f"The repository with name '{name}' does not exist in the registry with id '{self._place[0]}'",
+            )
+        return name, found
+
+    def _asked_for(self, images: list[Image], asked: Values, name: str) -> Image:
+        found = _find(images, asked)
+        if found is None:
+            shown = f"{{imageDigest:'{asked.get('imageDigest', 'null')}', imageTag:'{asked.get('imageTag', 'null')}'}}"
+            raise _Refused(
+                "ImageNotFoundException",
+                f"The image with imageId {shown} does not exist within the repository with name '{name}' in the "
+                f"registry with id '{self._place[0]}'",
+            )
+        return found
+
+
+def _find(images: list[Image], asked: Mapping[str, Any]) -> Image | None:
+    """Return the image that has both digest and tag, as far as they are given."""
+    digest, tag = asked.get("imageDigest"), asked.get("imageTag")
+    for image in images:
+        if (digest or tag) and digest in {None, image.digest} and (not tag or tag in image.tags):
+            return image
+    return None
+
+
+def _ids(image: Image) -> list[Values]:
+    return [{"imageDigest": image.digest, "imageTag": tag} for tag in image.tags] or [{"imageDigest": image.digest}]
+
+
+def _not_found(asked: Values) -> Values:
+    return {"imageId": asked, "failureCode": "ImageNotFound", "failureReason": "Requested image not found"}
+
+
+def _filtered(images: list[Image], request: Values) -> list[Image]:
+    wanted = request.get("filter", {}).get("tagStatus", "ANY")
+    return [image for image in images if wanted == "ANY" or (wanted == "TAGGED") == bool(image.tags)]
+
+
+def _paged(name: str, entries: list[Values], request: Values) -> Values:
+    size = min(int(request.get("maxResults") or _PAGE), _MOST)
+    try:
+        start = int(request.get("nextToken") or 0)
+    except ValueError:
+        raise _Refused("InvalidParameterException", f"Invalid nextToken: {request['nextToken']}") from None
+    following = {"nextToken": str(start + size)} if start + size < len(entries) else {}
+    return {name: entries[start : start + size], **following}

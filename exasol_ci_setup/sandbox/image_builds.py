@@ -1,0 +1,235 @@
+"""Builds of container builders that really happen: what their commands say is done here, with a Docker engine and the registry.
+
+The commands themselves are not run: a shell that does what a request says would be open to everybody who reaches the port. Each of those that
+a container builder's template has is known, and a build with any other command only pretends, as all builds do without an engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.sandbox import docker_run, ecr, registry
+from exasol_ci_setup.sandbox.images import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from exasol_ci_setup.sandbox.docker_client import Client
+
+    Say = Callable[[Iterable[str]], None]
+
+_FAILED: Final = 1
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_HOST_ON_AWS: Final = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+
+# What container_builder.yaml.j2 has as commands, with single spaces.
+_LOGIN: Final = 'aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY_URI%%/*}"'
+_FETCH: Final = 'aws s3 cp --only-show-errors "s3://$ASSET_BUCKET/$ASSET_KEY" source.tar.gz'
+_MAKE_FOLDER: Final = "mkdir source"
+_UNPACK: Final = "tar -xzf source.tar.gz -C source"
+_BUILD: Final = (
+    'docker build --cache-from "$REPOSITORY_URI:${IMAGE_TAG:-$CONTENT_HASH}" --build-arg BUILDKIT_INLINE_CACHE=1 '
+    '--tag "$REPOSITORY_URI:$CONTENT_HASH" "source/$BUILD_CONTEXT"'
+)
+_IS_SUCCEEDING: Final = 'test "$CODEBUILD_BUILD_SUCCEEDING" = 1'
+_PUSH: Final = 'docker push "$REPOSITORY_URI:$CONTENT_HASH"'
+_PUSH_TAG: Final = (
+    'if [ -n "$IMAGE_TAG" ]; then docker tag "$REPOSITORY_URI:$CONTENT_HASH" "$REPOSITORY_URI:$IMAGE_TAG" '
+    'docker push "$REPOSITORY_URI:$IMAGE_TAG" fi'
+)
+
+
+class _Problem(Exception):
+    """Why a command fails, as the program in it would say."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a build takes place: account, region, and how ministack's services are found there."""
+
+    account: str
+    region: str
+    get_service: Callable[[str], Any]
+
+
+class ImageBuild:
+    """One build of a container builder. `variables` are those of its environment; `say` takes what its commands write."""
+
+    def __init__(
+        self, client: Client, running: registry.Registry, place: Place, variables: Mapping[str, str], say: Say
+    ) -> None:
+        self._client = client
+        self._registry = running
+        self._place = place
+        self._variables = variables
+        self._say = say
+        self._folder: Path | None = None
+        self._made: list[str] = []
+        self._steps: dict[str, Callable[[], Awaitable[int]]] = {
+            _LOGIN: self._login,
+            _FETCH: self._fetch,
+            _MAKE_FOLDER: self._nothing,
+            _UNPACK: self._unpack,
+            _BUILD: self._build,
+            _IS_SUCCEEDING: self._nothing,
+            _PUSH: self._push,
+            _PUSH_TAG: self._push_tag,
+        }
+
+    @property
+    def engine(self) -> str:
+        """Where the engine is that it builds with."""
+        return self._client.host
+
+    async def run(self, command: str, *, is_succeeding: bool) -> int:
+        """Do what `command` says, which is one of a container builder's, and return its exit status."""
+        known = _normal(command)
+        if known == _IS_SUCCEEDING and not is_succeeding:
+            return _FAILED
+        try:
+            return await self._steps[known]()
+        except _Problem as problem:
+            self._say([str(problem)])
+            return _FAILED
+
+    async def close(self) -> None:
+        """Remove what is left on this machine: the source, the login, and the image, which the registry holds."""
+        if self._made:
+            await self._docker("image", "rm", *self._made, say=lambda _lines: None)
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    async def _nothing(self) -> int:
+        return 0
+
+    async def _login(self) -> int:
+        self._uri()
+        return await self._docker(
+            *("login", "--username", registry.USER, "--password-stdin", self._registry.address),
+            secret=self._registry.password,
+        )
+
+    async def _fetch(self) -> int:
+        bucket, key = self._of("ASSET_BUCKET"), self._of("ASSET_KEY")
+        content = self._place.get_service("s3")._get_object_data(bucket, key)  # noqa: SLF001
+        if content is None:
+            raise _Problem(f"fatal error: there is no object s3://{bucket}/{key}")
+        await asyncio.to_thread((self._work / "source.tar.gz").write_bytes, content)
+        return 0
+
+    async def _unpack(self) -> int:
+        await asyncio.to_thread(_unpack, self._work / "source.tar.gz", self._source)
+        return 0
+
+    async def _build(self) -> int:
+        uri, tag = self._uri(), self._tag("CONTENT_HASH")
+        context = (self._source / self._of("BUILD_CONTEXT")).resolve()
+        # The name comes with the request, so it must not lead to other files of this user.
+        if not (context.is_relative_to(self._source) and context.is_dir()):
+            raise _Problem(f"unable to prepare context: path source/{self._of('BUILD_CONTEXT')} not found")
+        self._made.append(f"{uri}:{tag}")
+        cached = self._tag("IMAGE_TAG") if self._of("IMAGE_TAG") else tag
+        return await self._docker(
+            *("build", "--cache-from", f"{uri}:{cached}", "--build-arg", "BUILDKIT_INLINE_CACHE=1"),
+            *("--tag", f"{uri}:{tag}", str(context)),
+        )
+
+    async def _push(self) -> int:
+        return await self._pushed(self._tag("CONTENT_HASH"))
+
+    async def _push_tag(self) -> int:
+        if not self._of("IMAGE_TAG"):
+            return 0
+        uri, tag = self._uri(), self._tag("IMAGE_TAG")
+        self._made.append(f"{uri}:{tag}")
+        status = await self._docker("tag", f"{uri}:{self._tag('CONTENT_HASH')}", f"{uri}:{tag}")
+        return status or await self._pushed(tag)
+
+    async def _pushed(self, tag: str) -> int:
+        uri, name = self._uri(), self._repository()
+        repository = self._place.get_service("ecr")._repositories.get(name)  # noqa: SLF001
+        if repository is None:
+            raise _Problem(
+                f"name unknown: The repository with name '{name}' does not exist in the registry with id "
+                f"'{self._place.account}'"
+            )
+        held = Repository.of(self._registry, self._place.account, self._place.region, name)
+        if not ecr.may_move(repository, tag) and any(tag in image.tags for image in held.images()):
+            raise _Problem(f"tag invalid: {ecr.taken(tag, name)}")
+        return await self._docker("push", f"{uri}:{tag}")
+
+    async def _docker(self, *arguments: str, secret: str = "", say: Say | None = None) -> int:
+        return await docker_run.run(
+            self._client, *arguments, configuration=self._configuration, say=say or self._say, secret=secret
+        )
+
+    @property
+    def _work(self) -> Path:
+        if self._folder is None:
+            # Resolved, so that what is below it can be compared.
+            self._folder = Path(tempfile.mkdtemp(prefix="exasol-ci-setup-build-")).resolve()
+        return self._folder
+
+    @property
+    def _source(self) -> Path:
+        return self._work / "source"
+
+    @property
+    def _configuration(self) -> Path:
+        directory = self._work / "docker"
+        if not directory.is_dir():
+            docker_run.configure(self._client, directory)
+        return directory
+
+    def _of(self, variable: str) -> str:
+        return self._variables.get(variable, "")
+
+    def _tag(self, variable: str) -> str:
+        tag = self._of(variable)
+        if not _TAG.fullmatch(tag):
+            raise _Problem(f"invalid reference format: {tag!r} is not the tag of an image")
+        return tag
+
+    def _uri(self) -> str:
+        return self._registry.uri(self._place.account, self._place.region, self._repository())
+
+    def _repository(self) -> str:
+        """Return the name of the repository at REPOSITORY_URI, which has to be in this account and region."""
+        uri = self._of("REPOSITORY_URI")
+        host, _, name = uri.partition("/")
+        on_aws = _HOST_ON_AWS.fullmatch(host)
+        here = (self._place.account, self._place.region)
+        if on_aws and (on_aws["account"], on_aws["region"]) == here:
+            return name
+        prefix = self._registry.uri(*here, "")
+        if uri.startswith(prefix):
+            return uri.removeprefix(prefix)
+        raise _Problem(f"Error response: {uri} is not in the registry of account {here[0]} in {here[1]}")
+
+
+def is_one(commands: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a build with these commands, by phase, is a container builder's: they are known, and one of them builds."""
+    known = {_LOGIN, _FETCH, _MAKE_FOLDER, _UNPACK, _BUILD, _IS_SUCCEEDING, _PUSH, _PUSH_TAG}
+    found = {_normal(command) for listed in commands.values() for command in listed}
+    return _BUILD in found and found <= known
+
+
+def _normal(command: str) -> str:
+    return " ".join(command.split())
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack an archive, and nothing that leads out of the folder. Raises `_Problem` for that, and if it is none."""
+    folder.mkdir()
+    try:
+        with tarfile.open(archive, "r:gz") as packed:
+            packed.extractall(folder, filter="data")
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise _Problem(f"tar: {error}") from error

@@ -1,0 +1,220 @@
+"""Runs the registry for container images that stands for ECR: a program of its own, on the loopback interface, with a password."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.errors import SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PROGRAMS: Final = ("docker-registry", "registry")
+"""The names of the program that serves images: Debian's, and that of https://github.com/distribution/distribution/releases."""
+
+USER: Final = "AWS"
+"""The user of every token of ECR's: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_AuthorizationData.html."""
+
+DATA_DIR: Final = "data"
+"""Where the images are, below the directory that `running` is given."""
+
+_PORT_FILE: Final = "port"
+_START_SECONDS: Final = 10.0
+_END_SECONDS: Final = 5.0
+_ANSWER_SECONDS: Final = 5.0
+_TRIES: Final = 5
+# Ends the registry when this process is gone, however it ended: its standard input is a pipe that only this process holds open.
+_GUARDED: Final = 'exec 3<&0; (read -r _ <&3; kill -TERM "$$") 2>/dev/null & exec "$@" 3<&- </dev/null'
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry that runs: HOST:PORT, the password of the user AWS, and the directory with its images."""
+
+    address: str
+    password: str = field(repr=False)
+    data: Path
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{self.address}"
+
+    def path(self, account: str, region: str, repository: str) -> str:
+        """Return the name that a repository of ECR's has here: what stands in ECR's host name on AWS begins the path."""
+        return f"{account}/{region}/{repository}"
+
+    def uri(self, account: str, region: str, repository: str) -> str:
+        """Return what stands for ``ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY``."""
+        return f"{self.address}/{self.path(account, region, repository)}"
+
+    def forget(self) -> None:
+        """Remove all images. The program keeps nothing of them in memory."""
+        shutil.rmtree(self.data, ignore_errors=True)
+
+
+# One at most: there is one set of services in a process.
+_RUNNING: list[Registry] = []
+
+
+def current() -> Registry | None:
+    """Return the registry that stands for ECR in this process, None if ECR has none."""
+    return _RUNNING[-1] if _RUNNING else None
+
+
+def program() -> str:
+    """Return the path of the program. Raises SandboxError if it is not there."""
+    for name in PROGRAMS:
+        if path := shutil.which(name):
+            return path
+    raise SandboxError(
+        f"there is no registry for images on this machine: neither {' nor '.join(f'`{name}`' for name in PROGRAMS)} is on PATH",
+        hint="apt-get install docker-registry, or put the program of github.com/distribution/distribution/releases on PATH",
+    )
+
+
+@contextmanager
+def running(directory: Path) -> Iterator[Registry]:
+    """Run a registry with all its files in `directory`, and let it stand for ECR in this process while the context is open.
+
+    It ends with this process too, even if that is killed. The port is that of the last time, if it is free. Raises SandboxError if the
+    program is not there or does not start.
+    """
+    path = program()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    registry, process = _started(path, directory)
+    _RUNNING.append(registry)
+    try:
+        yield registry
+    finally:
+        _RUNNING.remove(registry)
+        _end(process)
+
+
+def _started(path: str, directory: Path) -> tuple[Registry, subprocess.Popen[bytes]]:
+    password = secrets.token_urlsafe(32)
+    _write(directory / "htpasswd", f"{USER}:{_bcrypt(password)}\n")
+    for attempt in range(_TRIES):
+        # Somebody else may take the port before the program does.
+        port = _free_port(_last_port(directory) if attempt == 0 else 0)
+        registry = Registry(f"127.0.0.1:{port}", password, directory / DATA_DIR)
+        process = _spawned(path, directory, registry)
+        if _is_ready(registry, process):
+            _write(directory / _PORT_FILE, str(port))
+            return registry, process
+        _end(process)
+    log = directory / "registry.log"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    raise SandboxError(
+        f"the registry for images did not start: {lines[-1] if lines else 'it wrote nothing to its log'}",
+        hint=f"its log: {log}",
+    )
+
+
+def _spawned(path: str, directory: Path, registry: Registry) -> subprocess.Popen[bytes]:
+    # JSON is YAML too.
+    configuration = {
+        "version": 0.1,
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(registry.data)}, "delete": {"enabled": True}},
+        "http": {"addr": registry.address, "secret": secrets.token_hex(16)},
+        "auth": {"htpasswd": {"realm": "sandbox", "path": str(directory / "htpasswd")}},
+    }
+    _write(directory / "config.yml", json.dumps(configuration, indent=1))
+    with (directory / "registry.log").open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 - the program that was looked for, with files of ours
+            ["/bin/sh", "-c", _GUARDED, "registry", path, "serve", str(directory / "config.yml")],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            cwd=directory,
+            # Variables named REGISTRY_… would change its configuration.
+            env={"PATH": "/usr/bin:/bin"},
+            start_new_session=True,
+        )
+
+
+def _is_ready(registry: Registry, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until it answers, to the password that only this one knows; False if it ended or does not answer."""
+    deadline = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        status, _ = ask(registry, "GET", "/v2/")
+        if status == http.client.OK:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def ask(
+    registry: Registry, method: str, path: str, body: bytes | None = None, content_type: str = ""
+) -> tuple[int, bytes]:
+    """Return status and body of one request to a registry, 0 and nothing without an answer. Never through a proxy."""
+    from base64 import b64encode
+
+    headers = {"Authorization": f"Basic {b64encode(f'{USER}:{registry.password}'.encode()).decode()}"}
+    if content_type:
+        headers["Content-Type"] = content_type
+    connection = http.client.HTTPConnection(registry.address, timeout=_ANSWER_SECONDS)
+    try:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _bcrypt(password: str) -> str:
+    import bcrypt
+
+    # Each request is checked against it, and nobody guesses 32 random bytes, so the cheapest will do.
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()
+
+
+def _last_port(directory: Path) -> int:
+    try:
+        return int((directory / _PORT_FILE).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
+
+
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as candidate:
+            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                candidate.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(candidate.getsockname()[1])
+    raise SandboxError("the registry for images found no free port on this machine")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file for this user alone, complete or not at all."""
+    complete = path.with_suffix(".new")
+    complete.touch(mode=0o600)
+    complete.write_text(text, encoding="utf-8")
+    complete.replace(path)

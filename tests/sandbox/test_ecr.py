@@ -1,0 +1,244 @@
+"""ECR on a real registry: who pushes there is seen in ECR, and what ECR is told happens there."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from exasol_ci_setup.sandbox import registry
+from exasol_ci_setup.sandbox.registry import Registry
+from tests.registry import CONFIGURATION, INDEX, LAYER, MANIFEST, Pusher, require_program, tags
+from tests.sandbox.stacks import deploy, wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.sandbox.conftest import Account
+
+pytestmark = pytest.mark.live
+
+IMMUTABLE = {
+    "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
+    "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "latest*"}],
+}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that stands for ECR while the tests of this module run."""
+    require_program()
+    with registry.running(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture
+def ecr(images: Registry, account: Account) -> Any:  # noqa: ARG001 - it runs
+    client = account.client("ecr")
+    client.create_repository(repositoryName="team/app")
+    return client
+
+
+@pytest.fixture
+def pusher(ecr: Any) -> Pusher:
+    return Pusher(ecr)
+
+
+def refused(code: str) -> Any:
+    return pytest.raises(ClientError, match=rf"\({code}\)")
+
+
+def test_the_token_opens_the_registry_and_nothing_else_does(pusher: Pusher, images: Registry) -> None:
+    data = pusher.ecr.get_authorization_token()["authorizationData"][0]
+    user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
+    assert (user, data["proxyEndpoint"]) == ("AWS", images.url)
+    assert pusher.ask("GET", "/v2/").status == 200
+    assert pusher.ask("GET", "/v2/", password="guessed").status == 401
+    assert password not in "".join(file.read_text() for file in images.data.parent.iterdir() if file.is_file())
+    assert password not in repr(images)
+
+
+def test_a_repository_has_the_address_of_the_registry_wherever_it_is_shown(
+    account: Account, images: Registry, ecr: Any
+) -> None:
+    uri = f"{images.address}/{account.number}/eu-central-1/shop/api"
+    template = {
+        "Resources": {"Repository": {"Type": "AWS::ECR::Repository", "Properties": {"RepositoryName": "shop/api"}}},
+        "Outputs": {"Uri": {"Value": {"Fn::GetAtt": ["Repository", "RepositoryUri"]}}},
+    }
+    stack = deploy(account.client("cloudformation"), "Images", template)
+    assert stack["Outputs"][0]["OutputValue"] == uri
+    (described,) = ecr.describe_repositories(repositoryNames=["shop/api"])["repositories"]
+    assert described["repositoryUri"] == uri
+    assert ecr.create_repository(repositoryName="bare")["repository"]["repositoryUri"].startswith(images.address)
+
+
+def test_what_is_pushed_is_seen_at_once(pusher: Pusher, account: Account) -> None:
+    assert tags(pusher.ecr) == {}
+    digest = pusher.push("team/app", "one", "1.0", "latest")
+    (image,) = pusher.ecr.describe_images(repositoryName="team/app", imageIds=[{"imageTag": "1.0"}])["imageDetails"]
+    assert image["imageTags"] == ["1.0", "latest"]
+    assert image["imageDigest"] == digest
+    assert image["registryId"] == account.number
+    assert image["imageSizeInBytes"] == len("one") + len(json.dumps({"of": "one"}))
+    assert (image["imageManifestMediaType"], image["artifactMediaType"]) == (MANIFEST, CONFIGURATION)
+    listed = pusher.ecr.list_images(repositoryName="team/app")["imageIds"]
+    assert listed == [{"imageDigest": digest, "imageTag": tag} for tag in ("1.0", "latest")]
+
+
+def test_a_tag_that_is_pushed_again_moves_and_leaves_an_image_without_one(pusher: Pusher) -> None:
+    first, second = pusher.push("team/app", "one", "latest"), pusher.push("team/app", "two", "latest")
+    assert tags(pusher.ecr) == {first: [], second: ["latest"]}
+    for status, digest in (("TAGGED", second), ("UNTAGGED", first)):
+        found = pusher.ecr.list_images(repositoryName="team/app", filter={"tagStatus": status})["imageIds"]
+        assert [each["imageDigest"] for each in found] == [digest]
+
+
+def test_a_list_of_images_is_an_image_as_large_as_the_largest_in_it(pusher: Pusher) -> None:
+    one, other = pusher.push("team/app", "one"), pusher.push("team/app", "much larger")
+    sizes = {
+        each["imageDigest"]: each["imageSizeInBytes"]
+        for each in pusher.ecr.describe_images(repositoryName="team/app")["imageDetails"]
+    }
+    entries = [{"mediaType": MANIFEST, "size": 1, "digest": each} for each in (one, other)]
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+    pusher.put(pusher.path("team/app"), manifest, INDEX, "all")
+    (found,) = pusher.ecr.describe_images(repositoryName="team/app", imageIds=[{"imageTag": "all"}])["imageDetails"]
+    assert found["imageSizeInBytes"] == sizes[other] > sizes[one]
+    assert found["imageManifestMediaType"] == found["artifactMediaType"] == INDEX
+
+
+def test_an_image_gets_a_further_tag_which_docker_finds(pusher: Pusher) -> None:
+    digest = pusher.push("team/app", "one", "1.0")
+    got = pusher.ecr.batch_get_image(repositoryName="team/app", imageIds=[{"imageTag": "1.0"}, {"imageTag": "nowhere"}])
+    (image,) = got["images"]
+    assert image["imageId"] == {"imageDigest": digest, "imageTag": "1.0"}
+    assert [each["failureCode"] for each in got["failures"]] == ["ImageNotFound"]
+    asked = {
+        "repositoryName": "team/app",
+        "imageManifest": image["imageManifest"],
+        "imageManifestMediaType": image["imageManifestMediaType"],
+    }
+    put = pusher.ecr.put_image(**asked, imageTag="stable")
+    assert put["image"]["imageId"] == {"imageDigest": digest, "imageTag": "stable"}
+    found = pusher.ask("HEAD", f"/v2/{pusher.path('team/app')}/manifests/stable")
+    assert (found.status, found.headers["Docker-Content-Digest"]) == (200, digest)
+    assert tags(pusher.ecr) == {digest: ["1.0", "stable"]}
+    with refused("ImageAlreadyExistsException"):
+        pusher.ecr.put_image(**asked, imageTag="stable")
+
+
+def test_a_manifest_of_layers_that_are_not_there_is_refused(pusher: Pusher) -> None:
+    layer = {"mediaType": LAYER, "size": 1, "digest": f"sha256:{'0' * 64}"}
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": layer, "layers": [layer]}
+    with refused("LayersNotFoundException"):
+        pusher.ecr.put_image(repositoryName="team/app", imageManifest=json.dumps(manifest), imageTag="1.0")
+    with refused("InvalidParameterException"):
+        pusher.ecr.put_image(repositoryName="team/app", imageManifest="no manifest", imageTag="1.0")
+
+
+@pytest.mark.parametrize("by", ["api", "template"])
+def test_a_tag_that_is_immutable_is_not_given_to_another_image(account: Account, pusher: Pusher, by: str) -> None:
+    if by == "api":
+        pusher.ecr.create_repository(repositoryName="kept", **IMMUTABLE)
+    else:
+        properties = {
+            "RepositoryName": "kept",
+            "ImageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
+            "ImageTagMutabilityExclusionFilters": [
+                {
+                    "ImageTagMutabilityExclusionFilterType": "WILDCARD",
+                    "ImageTagMutabilityExclusionFilterValue": "latest*",
+                }
+            ],
+        }
+        template = {"Resources": {"Repository": {"Type": "AWS::ECR::Repository", "Properties": properties}}}
+        deploy(account.client("cloudformation"), "Images", template)
+    (shown,) = pusher.ecr.describe_repositories(repositoryNames=["kept"])["repositories"]
+    assert {name: shown[name] for name in IMMUTABLE} == IMMUTABLE
+    first, second = pusher.push("kept", "one", "1.0", "latest"), pusher.push("kept", "two")
+    (image,) = pusher.ecr.batch_get_image(repositoryName="kept", imageIds=[{"imageDigest": second}])["images"]
+    with refused("ImageTagAlreadyExistsException"):
+        pusher.ecr.put_image(repositoryName="kept", imageManifest=image["imageManifest"], imageTag="1.0")
+    pusher.ecr.put_image(repositoryName="kept", imageManifest=image["imageManifest"], imageTag="latest")
+    assert tags(pusher.ecr, "kept") == {first: ["1.0"], second: ["latest"]}
+
+
+def test_deleting_takes_a_tag_off_and_the_last_takes_the_image_along(pusher: Pusher) -> None:
+    one, other = pusher.push("team/app", "one", "1.0", "latest"), pusher.push("team/app", "two", "2.0", "two")
+
+    def delete(**image: str) -> Any:
+        return pusher.ecr.batch_delete_image(repositoryName="team/app", imageIds=[image])
+
+    assert delete(imageTag="latest")["imageIds"] == [{"imageDigest": one, "imageTag": "latest"}]
+    assert tags(pusher.ecr) == {one: ["1.0"], other: ["2.0", "two"]}
+    delete(imageTag="1.0")
+    assert len(delete(imageDigest=other)["imageIds"]) == 2
+    assert tags(pusher.ecr) == {}
+    assert delete(imageTag="1.0")["failures"][0]["failureCode"] == "ImageNotFound"
+    for reference in ("1.0", "2.0", one, other):
+        assert pusher.ask("HEAD", f"/v2/{pusher.path('team/app')}/manifests/{reference}").status == 404
+    assert pusher.push("team/app", "one", "1.0") == one
+    assert tags(pusher.ecr) == {one: ["1.0"]}
+
+
+def test_a_repository_with_images_is_deleted_by_force_only_and_comes_back_empty(pusher: Pusher) -> None:
+    pusher.ecr.create_repository(repositoryName="team/app/part")
+    pusher.push("team/app", "one", "1.0")
+    part = pusher.push("team/app/part", "two", "1.0")
+    with refused("RepositoryNotEmptyException"):
+        pusher.ecr.delete_repository(repositoryName="team/app")
+    pusher.ecr.delete_repository(repositoryName="team/app", force=True)
+    with refused("RepositoryNotFoundException"):
+        pusher.ecr.describe_images(repositoryName="team/app")
+    pusher.ecr.create_repository(repositoryName="team/app")
+    assert tags(pusher.ecr) == {}
+    assert tags(pusher.ecr, "team/app/part") == {part: ["1.0"]}
+
+
+def test_a_stack_does_not_delete_a_repository_with_images(account: Account, pusher: Pusher) -> None:
+    template = {
+        "Resources": {"Repository": {"Type": "AWS::ECR::Repository", "Properties": {"RepositoryName": "stacked"}}}
+    }
+    cloudformation = account.client("cloudformation")
+    stack = deploy(cloudformation, "Images", template)
+    pusher.push("stacked", "one", "1.0")
+    cloudformation.delete_stack(StackName="Images")
+    assert wait(cloudformation, stack["StackId"])["StackStatus"] == "DELETE_FAILED"
+    assert len(tags(pusher.ecr, "stacked")) == 1
+
+
+def test_accounts_and_regions_do_not_see_each_others_images(
+    account: Account, other_account: Account, pusher: Pusher
+) -> None:
+    pusher.push("team/app", "one", "1.0")
+    for ecr in (other_account.client("ecr"), account.client("ecr", "us-east-1")):
+        ecr.create_repository(repositoryName="team/app")
+        assert tags(ecr) == {}
+        digest = Pusher(ecr).push("team/app", "two", "1.0")
+        assert tags(ecr) == {digest: ["1.0"]}
+
+
+def test_images_are_told_in_pages(pusher: Pusher) -> None:
+    digests = {pusher.push("team/app", str(number), f"v{number}") for number in range(5)}
+    pages = list(
+        pusher.ecr.get_paginator("describe_images").paginate(
+            repositoryName="team/app", PaginationConfig={"PageSize": 2}
+        )
+    )
+    assert [len(page["imageDetails"]) for page in pages] == [2, 2, 1]
+    assert {each["imageDigest"] for page in pages for each in page["imageDetails"]} == digests
+    with refused("InvalidParameterException"):
+        pusher.ecr.list_images(repositoryName="team/app", nextToken="no token")
+
+
+def test_a_name_that_leads_out_of_the_registry_is_no_repository(ecr: Any, images: Registry) -> None:
+    name = "../../../../../../../../kept"
+    ecr.create_repository(repositoryName=name)
+    kept = images.data.parent / "kept" / "_layers"
+    kept.mkdir(parents=True)
+    ecr.delete_repository(repositoryName=name, force=True)
+    assert kept.is_dir()

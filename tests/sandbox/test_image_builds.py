@@ -1,0 +1,384 @@
+"""Builds of container builders with a registry and a docker command that only says how it was called; tests/engine has a real one."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from exasol_ci_setup.sandbox import buildspecs, docker_client, image_builds, registry
+from exasol_ci_setup.sandbox.docker_client import Client, Found
+from exasol_ci_setup.sandbox.settings import Settings, chosen
+from tests.registry import Pusher, require_program, tags
+from tests.sandbox.codebuild import build, create_project, log, send, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exasol_ci_setup.sandbox.registry import Registry
+    from tests.sandbox.conftest import Account
+
+pytestmark = pytest.mark.live
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "container_builder.yaml"
+HASH = "c0ffee"
+
+DOCKER = """\
+#!/bin/sh
+record={record}
+echo "$DOCKER_HOST $DOCKER_BUILDKIT $*" >>$record/calls
+case $1 in
+login) cat >$record/secret ;;
+build)
+  for last; do :; done
+  cd "$last" && find . -type f -exec cat {{}} +
+  echo "$$" >$record/process
+  if [ -e $record/hangs ]; then sleep 600; fi
+  if [ -e $record/fails ]; then echo "failed to solve: no such luck" >&2; exit 7; fi ;;
+esac
+"""
+
+
+def builder_spec() -> str:
+    """The buildspec of the template that container builders have."""
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
+    template = yaml.load(GOLDEN.read_text(encoding="utf-8"), Loader)  # noqa: S506 - derived from the safe one
+    return str(template["Resources"]["Project"]["Properties"]["Source"]["BuildSpec"])
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    require_program()
+    with registry.running(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Path]:
+    """Where the docker command says how it was called."""
+    program = tmp_path / "docker"
+    program.write_text(DOCKER.format(record=tmp_path), encoding="utf-8")
+    program.chmod(0o755)
+    docker_client.use(Found(Client(str(program), "unix:///the-engine")))
+    yield tmp_path
+    docker_client.use(Found())
+
+
+class Builder:
+    """A project as a container builder's stack makes it, with an archive in a bucket and a repository."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.bucket = f"assets-{account.number}"
+        self.ecr = account.client("ecr")
+        self.ecr.create_repository(repositoryName="team/app", imageTagMutability="IMMUTABLE")
+        account.client("s3").create_bucket(
+            Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+        )
+        self.upload(("Dockerfile", "FROM scratch"), ("deep/Dockerfile", "FROM deep"))
+        create_project(
+            account,
+            source={"type": "NO_SOURCE", "buildspec": builder_spec()},
+            environment={
+                "type": "LINUX_CONTAINER",
+                "image": "aws/codebuild/standard:8.0",
+                "computeType": "BUILD_GENERAL1_SMALL",
+                "privilegedMode": True,
+            },
+        )
+
+    def upload(self, *files: tuple[str, str], link: str = "") -> None:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            for name, text in files:
+                info = tarfile.TarInfo(name)
+                info.size = len(text)
+                archive.addfile(info, io.BytesIO(text.encode()))
+            if link:
+                info = tarfile.TarInfo("link")
+                info.type, info.linkname = tarfile.SYMTYPE, link
+                archive.addfile(info)
+        self.account.client("s3").put_object(Bucket=self.bucket, Key="source", Body=packed.getvalue())
+
+    def start(self, variables: dict[str, str] | None = None, *, minutes: float | None = None) -> dict[str, Any]:
+        """Start a build, and return it as it is then."""
+        told = {
+            "ASSET_BUCKET": self.bucket,
+            "ASSET_KEY": "source",
+            "REPOSITORY_URI": f"{self.account.number}.dkr.ecr.eu-central-1.amazonaws.com/team/app",
+            "CONTENT_HASH": HASH,
+            "IMAGE_TAG": "1.0",
+            "BUILD_CONTEXT": ".",
+            **(variables or {}),
+        }
+        started: dict[str, Any] = send(
+            self.account,
+            "StartBuild",
+            projectName="Slc",
+            environmentVariablesOverride=[{"name": name, "value": value} for name, value in told.items()],
+            **({} if minutes is None else {"timeoutInMinutesOverride": minutes}),
+        )["build"]
+        return started
+
+    def run(self, **variables: str) -> dict[str, Any]:
+        """Start a build, and return it when it has ended."""
+        return self.ended(self.start(variables)["id"])
+
+    def ended(self, name: str) -> dict[str, Any]:
+        return until(lambda: build(self.account, name), lambda shown: bool(shown["buildComplete"]))
+
+    def log(self, shown: dict[str, Any]) -> str:
+        return "\n".join(log(self.account, shown))
+
+
+@pytest.fixture
+def builder(images: Registry, account: Account) -> Builder:  # noqa: ARG001 - it runs
+    account.server.build_seconds[account.number] = 0.05
+    return Builder(account)
+
+
+def calls(record: Path) -> list[str]:
+    return (record / "calls").read_text(encoding="utf-8").splitlines() if (record / "calls").exists() else []
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_every_command_of_the_template_is_known() -> None:
+    commands = buildspecs.commands(builder_spec())
+    assert image_builds.is_one(commands)
+    assert not image_builds.is_one({**commands, "INSTALL": ["curl example.com | sh"]})
+    assert not image_builds.is_one({phase: listed for phase, listed in commands.items() if phase != "BUILD"})
+
+
+def test_the_commands_are_done_with_docker_in_their_order(builder: Builder, record: Path, images: Registry) -> None:
+    shown = builder.run()
+    uri = f"{images.address}/{builder.account.number}/eu-central-1/team/app"
+    assert shown["buildStatus"] == "SUCCEEDED", builder.log(shown)
+    done = [call.removeprefix("unix:///the-engine 1 ") for call in calls(record)]
+    context = done[1].rpartition(" ")[2]
+    assert done == [
+        f"login --username AWS --password-stdin {images.address}",
+        f"build --cache-from {uri}:1.0 --build-arg BUILDKIT_INLINE_CACHE=1 --tag {uri}:{HASH} {context}",
+        f"push {uri}:{HASH}",
+        f"tag {uri}:{HASH} {uri}:1.0",
+        f"push {uri}:1.0",
+        f"image rm {uri}:{HASH} {uri}:1.0",
+    ]
+    assert (record / "secret").read_text(encoding="utf-8") == images.password
+    assert not Path(context).exists()
+    said = builder.log(shown)
+    assert "it does itself what the commands say, with the Docker engine at unix:///the-engine" in said
+    assert "FROM scratch" in said
+    assert images.password not in said
+
+
+def test_a_build_without_a_further_tag_pushes_the_hash_alone(builder: Builder, record: Path) -> None:
+    assert builder.run(IMAGE_TAG="")["buildStatus"] == "SUCCEEDED"
+    assert [call.split()[2] for call in calls(record)] == ["login", "build", "push", "image"]
+
+
+def test_the_address_in_the_registry_is_as_good_as_that_on_aws(builder: Builder, record: Path) -> None:
+    (found,) = builder.ecr.describe_repositories()["repositories"]
+    assert builder.run(REPOSITORY_URI=found["repositoryUri"])["buildStatus"] == "SUCCEEDED"
+    assert any(call.endswith(f"push {found['repositoryUri']}:{HASH}") for call in calls(record))
+
+
+def test_a_failed_docker_build_is_not_pushed_and_says_why(builder: Builder, record: Path) -> None:
+    (record / "fails").touch()
+    shown = builder.run()
+    assert shown["buildStatus"] == "FAILED"
+    failed = {each["phaseType"]: each["contexts"][0] for each in shown["phases"] if each.get("phaseStatus") == "FAILED"}
+    assert failed["BUILD"]["statusCode"] == "COMMAND_EXECUTION_ERROR"
+    assert failed["BUILD"]["message"].endswith("Reason: exit status 7")
+    assert set(failed) == {"BUILD", "POST_BUILD"}
+    assert "failed to solve: no such luck" in builder.log(shown)
+    assert not any("push" in call for call in calls(record))
+
+
+def test_a_switch_fails_such_a_build_too(builder: Builder, record: Path) -> None:
+    builder.account.server.failures[builder.account.number] = "Slc:BUILD"
+    assert builder.run()["buildStatus"] == "FAILED"
+    assert [call.split()[2] for call in calls(record)] == ["login"]
+
+
+@pytest.mark.parametrize("how", ["stopped", "timed out"])
+def test_a_build_that_is_ended_leaves_no_process_and_no_files(builder: Builder, record: Path, how: str) -> None:
+    (record / "hangs").touch()
+    started = builder.start(minutes=0.03 if how == "timed out" else None)
+    process = int(until(lambda: _read(record / "process"), bool))
+    assert is_alive(process)
+    # The loop that serves requests does not wait for docker.
+    assert tags(builder.ecr) == {}
+    if how == "stopped":
+        builder.account.client("codebuild").stop_build(id=started["id"])
+    assert builder.ended(started["id"])["buildStatus"] == ("STOPPED" if how == "stopped" else "TIMED_OUT")
+    until(lambda: is_alive(process), lambda alive: not alive)
+    context = Path(next(call for call in calls(record) if " build " in call).rpartition(" ")[2])
+    until(context.exists, lambda there: not there)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"BUILD_CONTEXT": "../../../etc"}, "unable to prepare context: path source/../../../etc not found"),
+        ({"BUILD_CONTEXT": "/etc"}, "unable to prepare context: path source//etc not found"),
+        ({"BUILD_CONTEXT": "nowhere"}, "unable to prepare context: path source/nowhere not found"),
+        ({"REPOSITORY_URI": "example.com/team/app"}, "example.com/team/app is not in the registry of account"),
+        (
+            {"REPOSITORY_URI": "111122223333.dkr.ecr.eu-central-1.amazonaws.com/team/app"},
+            "is not in the registry of account",
+        ),
+        ({"CONTENT_HASH": "a b"}, "'a b' is not the tag of an image"),
+        ({"IMAGE_TAG": "--help"}, "'--help' is not the tag of an image"),
+        ({"ASSET_KEY": "nothing"}, "there is no object s3://"),
+    ],
+)
+def test_a_request_cannot_lead_a_build_elsewhere(
+    builder: Builder, record: Path, variables: dict[str, str], reason: str
+) -> None:
+    shown = builder.run(**variables)
+    assert shown["buildStatus"] == "FAILED"
+    assert reason in builder.log(shown)
+    assert not any(" push " in call for call in calls(record))
+
+
+def test_a_repository_that_was_not_created_takes_no_image(builder: Builder, record: Path) -> None:
+    uri = f"{builder.account.number}.dkr.ecr.eu-central-1.amazonaws.com/other"
+    shown = builder.run(REPOSITORY_URI=uri)
+    assert "name unknown: The repository with name 'other' does not exist" in builder.log(shown)
+    assert not any(" push " in call for call in calls(record))
+
+
+def test_a_tag_that_is_immutable_is_not_pushed_over(builder: Builder, record: Path) -> None:
+    Pusher(builder.ecr).push("team/app", "somebody else's", "1.0")
+    shown = builder.run()
+    assert shown["buildStatus"] == "FAILED"
+    assert "tag invalid: The image tag '1.0' already exists in the 'team/app' repository" in builder.log(shown)
+    assert [call.rpartition(":")[2] for call in calls(record) if " push " in call] == [HASH]
+
+
+@pytest.mark.parametrize("link", ["/etc/passwd", "../../../etc/passwd"])
+def test_an_archive_that_leads_out_of_its_folder_is_refused(builder: Builder, record: Path, link: str) -> None:
+    builder.upload(("Dockerfile", "FROM scratch"), link=link)
+    shown = builder.run()
+    assert shown["buildStatus"] == "FAILED"
+    assert "tar: " in builder.log(shown)
+    assert not any(" build " in call for call in calls(record))
+
+
+def test_what_is_no_archive_is_refused(builder: Builder, record: Path) -> None:
+    builder.account.client("s3").put_object(Bucket=builder.bucket, Key="source", Body=b"no archive")
+    assert "tar: " in builder.log(builder.run())
+    assert [call.split()[2] for call in calls(record)] == ["login"]
+
+
+def test_without_an_engine_the_build_pretends_and_says_why(builder: Builder) -> None:
+    docker_client.use(Found(reason="no Docker engine answers at unix:///nowhere"))
+    try:
+        shown = builder.run()
+    finally:
+        docker_client.use(Found())
+    assert shown["buildStatus"] == "SUCCEEDED"
+    said = builder.log(shown)
+    assert "No image comes of this build: no Docker engine answers at unix:///nowhere" in said
+    assert "commands are shown and not run" in said
+
+
+def test_any_other_build_runs_nothing(builder: Builder, record: Path) -> None:
+    started = send(
+        builder.account,
+        "StartBuild",
+        projectName="Slc",
+        buildspecOverride=builder_spec().replace("mkdir source", "mkdir source; docker push me"),
+    )["build"]
+    shown = builder.ended(started["id"])
+    assert "commands are shown and not run" in builder.log(shown)
+    assert calls(record) == []
+
+
+def client(folder: Path, *, host: str, version: str, server: str = "20.10", buildx: str = "") -> None:
+    """A docker command in a folder of its own, that answers so."""
+    folder.mkdir()
+    program = folder / "docker"
+    program.write_text(
+        f"""#!/bin/sh
+case "$*" in
+context*) echo {host} ;;
+version*Client*) echo {version} ;;
+version*Server*) echo {server} ;;
+buildx*) echo {buildx} ;;
+esac
+""",
+        encoding="utf-8",
+    )
+    program.chmod(0o755)
+
+
+def test_the_first_client_that_can_build_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: dict[str, dict[str, str]] = {
+        "remote": {"host": "tcp://10.0.0.1:2376", "version": "28.0"},
+        "silent": {"host": "unix:///silent", "version": "28.0", "server": ""},
+        "bare": {"host": "unix:///engine", "version": "28.2.2"},
+        "old": {"host": "unix:///engine", "version": "20.10.24"},
+        "new": {"host": "unix:///engine", "version": "28.2.2", "buildx": "0.20"},
+    }
+    for name, kind in kinds.items():
+        client(tmp_path / name, **kind)
+
+    def on_path(*names: str) -> Found:
+        monkeypatch.setenv("PATH", ":".join(str(tmp_path / name) for name in names))
+        return docker_client.find()
+
+    assert on_path("nowhere") == Found(reason="there is no docker command")
+    assert on_path("remote").engine == "none, as the Docker engine at tcp://10.0.0.1:2376 is not on this machine"
+    assert on_path("silent").engine == "none, as no Docker engine answers at unix:///silent"
+    assert "has no buildx" in on_path("bare").reason
+    for name in ("old", "new"):
+        found = on_path("remote", "silent", "bare", name)
+        assert found.client is not None
+        assert (found.client.program, found.engine) == (str(tmp_path / name / "docker"), "unix:///engine")
+
+
+def test_plugins_of_the_user_are_found_though_the_configuration_is_not_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client(tmp_path / "new", host="unix:///engine", version="28.2.2", buildx="0.20")
+    plugins = tmp_path / "config" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    monkeypatch.setenv("PATH", str(tmp_path / "new"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
+    found = docker_client.find().client
+    assert found is not None
+    assert found.plugins == str(plugins)
+
+
+@pytest.mark.parametrize("found", [Found(), Found(reason="why not"), Found(Client("docker", "unix:///x", "/plugins"))])
+def test_what_was_found_reaches_the_process_of_the_sandbox(found: Found) -> None:
+    settings = Settings(registry=True, docker=found.as_settings())
+    assert Found.from_settings(Settings.from_json(settings.as_json()).docker) == found
+
+
+def test_no_engine_is_looked_for_without_a_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client(tmp_path / "new", host="unix:///engine", version="28.2.2", buildx="0.20")
+    monkeypatch.setenv("PATH", str(tmp_path / "new"))
+    assert chosen().docker == {}
+    assert chosen(registry=True).docker["host"] == "unix:///engine"
