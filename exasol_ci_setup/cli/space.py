@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.platform import acting, details, done, listing, plan_option, require_yes, yes_option
+from exasol_ci_setup.cli.platform import (
+    acting,
+    details,
+    done,
+    has_changed,
+    listing,
+    plan_option,
+    require_yes,
+    yes_option,
+)
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.errors import InputError
 
@@ -216,11 +225,14 @@ def update(session: Session, plan_only: bool, **values: Any) -> None:
     from exasol_ci_setup.platform import space as verbs
 
     if all(value is None for key, value in values.items() if key != "name"):
-        raise InputError("nothing to change is given", hint="see `exasol-ci-setup space update --help`")
+        raise InputError("nothing to change is given", hint="give --image, --env, --memory or another option")
     with acting(session, plan_only=plan_only) as place:
         made = verbs.update(**values, place=place)
+        changed = has_changed(place)
+        if not changed:
+            session.output.say(f"space {made.name} is as it should be: nothing to do")
         show_space(session, made)
-        done(session, "updated", changed=True, name=made.name)
+        done(session, "updated" if changed else "unchanged", changed=changed, name=made.name)
 
 
 @space.command()
