@@ -38,6 +38,15 @@ def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str = 
         ) from error
 
 
+def team_arn_of(client: SecretsManagerClient, name: str, *, option: str) -> str:
+    """Return the ARN of the team's secret called `name`, and if there is none, of the secret that has this very name.
+
+    Raises the errors of `arn_of`.
+    """
+    own = f"{TEAM_PREFIX}{name}"
+    return arn_of(client, own if exists(client, own) else name, option=option)
+
+
 def exists(client: SecretsManagerClient, name: str) -> bool:
     """Return whether there is a secret called `name` that is not being deleted. Raises the errors of the AWS boundary."""
     try:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from exasol_ci_setup import templates
-from exasol_ci_setup.buildspecs.files import GeneratedFile, compare, write
+from exasol_ci_setup.buildspecs.files import GeneratedFile, compare, from_root, write
 from exasol_ci_setup.constructs.ci import ProjectName
 from exasol_ci_setup.constructs.scope import Region
+from exasol_ci_setup.constructs.space import SpaceName
 from exasol_ci_setup.constructs.values import Name, RoleArn, matching
 from exasol_ci_setup.errors import InputError
 from exasol_ci_setup.version import __version__
@@ -96,7 +97,7 @@ class SpaceWorkflow(_Workflow):
 
     def __post_init__(self) -> None:
         _Workflow.__post_init__(self)
-        _require("name", Name, self.space)
+        _require("name", SpaceName, self.space)
         if self.registry is not None:
             _require("registry-name", Name, self.registry)
         _require("dockerfile-path", _Path, self.dockerfile_path)
@@ -185,6 +186,7 @@ __all__ = [
     "BuildWorkflow",
     "GeneratedFile",
     "SpaceWorkflow",
+    "from_root",
     "on_disk",
     "render",
     "write",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from exasol_ci_setup.cli.options import ROLE
 from exasol_ci_setup.cli.platform import (
     acting,
     details,
@@ -197,6 +198,42 @@ def create(session: Session, plan_only: bool, **values: Any) -> None:
         made = verbs.create(**values, place=place)
         show_space(session, made)
         done(session, "created", changed=True, name=made.name)
+
+
+@space.command()
+@name_option
+@click.option(
+    "--image", "-i", metavar="IMAGE", help="Image to run, with its tag or digest, in place of one that is built."
+)
+@click.option("--dockerfile-path", metavar="PATH", help="Dockerfile to build with.  [default: Dockerfile]")
+@click.option("--docker-context", metavar="PATH", help="Folder to build.  [default: .]")
+@click.option(
+    "--image-tag", metavar="TAG", help="Tag that the image gets beside the one that is its own.  [default: latest]"
+)
+@click.option(
+    "--registry-name", metavar="NAME", help="Registry that holds the image.  [default: the space's name, -registry]"
+)
+@click.option("--skip-registry", is_flag=True, help="Make no registry and build nothing; needs --image.")
+@click.option(
+    "--generate-ci/--no-generate-ci", default=True, show_default=True, help="Write the pipeline of GitHub Actions."
+)
+@click.option("--role-arn", type=ROLE, metavar="ARN", help="Role of the pipeline.  [default: the secret AWS_ROLE_ARN]")
+@space_options
+@network_options
+@common_options
+def add(session: Session, name: str, port: int | None, **values: Any) -> None:
+    """Build the image of this folder and run it under a host name.
+
+    Makes a registry, logs docker in, builds and pushes the image, creates the space, and writes the pipeline that does so with each
+    push. What is there already is used again: a space is updated to the new image. A failing step ends it with its exit code,
+    and says what was made before.
+    """
+    from exasol_ci_setup.platform import space as verbs
+
+    with acting(session) as place:
+        made = verbs.add(name, container_port=port, **values, place=place)
+        show_space(session, made)
+        done(session, "added", changed=True, name=made.name)
 
 
 @space.command()

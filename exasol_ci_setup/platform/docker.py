@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.errors import DockerFailed, EngineUnavailable, Interrupted
+from exasol_ci_setup.errors import DockerFailed, EngineUnavailable, InputError, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,14 @@ def require() -> str:
     return program
 
 
+def require_tag(tag: str) -> None:
+    """Raise InputError unless an image can have this tag: https://docs.docker.com/reference/cli/docker/image/tag/."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", tag):
+        raise InputError(
+            f"--image-tag {tag!r} is not acceptable: use at most 128 letters, digits and _.-, the first neither a period nor a hyphen"
+        )
+
+
 def login(host: str, username: str, password: str, say: Callable[[str], None]) -> None:
     """Log in to a registry. The password goes through docker's standard input, and is in no argument and no message.
 
@@ -40,6 +49,18 @@ def login(host: str, username: str, password: str, say: Callable[[str], None]) -
 def build(image: str, *, dockerfile: Path, context: Path, say: Callable[[str], None]) -> None:
     """Build an image. Raises DockerFailed with docker's exit code, and EngineUnavailable."""
     _run(["build", "--tag", image, "--file", str(dockerfile), "--", str(context)], f"{image} was not built", say)
+
+
+def image_id(image: str) -> str:
+    """Return the hash that is the id of an image on this machine, in hexadecimal digits. Raises DockerFailed."""
+    said: list[str] = []
+    _run(["image", "inspect", "--format", "{{.Id}}", "--", image], f"{image} cannot be looked at", said.append)
+    return said[-1].rpartition(":")[2]
+
+
+def tag(image: str, another: str) -> None:
+    """Give an image on this machine another name. Raises DockerFailed."""
+    _run(["tag", "--", image, another], f"{image} did not get the name {another}", lambda _line: None)
 
 
 def push(image: str, say: Callable[[str], None]) -> None:

@@ -12,8 +12,9 @@ from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.errors import InputError, SpaceConflictError, SpaceRequestError
 from exasol_ci_setup.platform import domains, load_balancer, sizes
 from exasol_ci_setup.platform import space_stacks as stacks
+from exasol_ci_setup.platform.place import Silent, here
 from exasol_ci_setup.platform.place import delete as delete_stack
-from exasol_ci_setup.platform.place import here
+from exasol_ci_setup.platform.space_add import add
 from exasol_ci_setup.platform.space_stacks import Space
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.platform.place import Place
 
-__all__ = ["Space", "create", "delete", "get", "list", "update"]
+__all__ = ["Space", "add", "create", "delete", "get", "list", "update"]
 
 DEFAULT_CPU: Final = "250m"
 DEFAULT_MEMORY: Final = "512Mi"
@@ -67,14 +68,15 @@ def create(
         )
     if "image" not in given:
         raise SpaceRequestError(f"space {name!r} has no image to run", hint="give one with --image")
-    fields = {
-        "name": name,
-        **given,
-        **_size(place, given.get("cpu", DEFAULT_CPU), given.get("memory", DEFAULT_MEMORY)),
-        **_given(domain=domain, certificate_arn=certificate_arn, hosted_zone_id=hosted_zone_id),
-        **_given(secrets=_arns(place, secrets)),
-    }
-    fields = _with_host(place, fields, look_up=certificate_arn is None, zone=hosted_zone_id)
+    fields = _new_fields(
+        place,
+        name,
+        given,
+        secrets=secrets,
+        domain=domain,
+        certificate_arn=certificate_arn,
+        hosted_zone_id=hosted_zone_id,
+    )
     balancer = load_balancer.wanted(
         load_balancer.find(place),
         certificate_arn=fields.get("certificate_arn"),
@@ -84,6 +86,29 @@ def create(
     made = stacks.told(stacks.deployed(place, balancer, _made(balancer, fields)))
     _say_how_to_reach(place, made, hosted_zone_id)
     return made
+
+
+def require_acceptable(
+    name: str,
+    *,
+    domain: str | None = None,
+    secrets: Mapping[str, str] | None = None,
+    certificate_arn: str | None = None,
+    hosted_zone_id: str | None = None,
+    place: Place,
+    **given: Any,
+) -> None:
+    """Make nothing, and raise what `create` would raise for a space with these values; whether there is one already does not matter."""
+    fields = _new_fields(
+        replace(place, report=Silent()),
+        name,
+        _given(**given),
+        secrets=secrets,
+        domain=domain,
+        certificate_arn=certificate_arn,
+        hosted_zone_id=hosted_zone_id,
+    )
+    _made(constructs.LoadBalancer(), fields)
 
 
 def list(*, place: Place | None = None) -> builtins.list[Space]:  # noqa: A001 - the verb's name
@@ -175,6 +200,27 @@ def delete(name: str, *, place: Place | None = None) -> int:
     return sum(1 for _ in stacks.every(place))
 
 
+def _new_fields(
+    place: Place,
+    name: str,
+    given: Mapping[str, Any],
+    *,
+    secrets: Mapping[str, str] | None,
+    certificate_arn: str | None,
+    hosted_zone_id: str | None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Return the fields of a space that is not there yet."""
+    fields = {
+        "name": name,
+        **given,
+        **_size(place, given.get("cpu", DEFAULT_CPU), given.get("memory", DEFAULT_MEMORY)),
+        **_given(certificate_arn=certificate_arn, hosted_zone_id=hosted_zone_id, **more),
+        **_given(secrets=_arns(place, secrets)),
+    }
+    return _with_host(place, fields, look_up=certificate_arn is None, zone=hosted_zone_id)
+
+
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
@@ -211,7 +257,7 @@ def _arns(place: Place, secrets: Mapping[str, str] | None) -> dict[str, str] | N
         return None
     client = place.account.client("secretsmanager")
     return {
-        variable: secret if secret.startswith("arn:") else secretsmanager.arn_of(client, secret, option="--secret")
+        variable: secret if secret.startswith("arn:") else secretsmanager.team_arn_of(client, secret, option="--secret")
         for variable, secret in secrets.items()
     }
 

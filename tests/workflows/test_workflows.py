@@ -15,7 +15,9 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from exasol_ci_setup import lint
 from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.templates import Template, parse
 from exasol_ci_setup.version import __version__
 from exasol_ci_setup.workflows import ACTIONS, BuildWorkflow, SpaceWorkflow, on_disk, render
 
@@ -314,6 +316,28 @@ def test_a_failing_build_fails_the_step_and_nothing_is_pushed(tmp_path: Path):
 
     assert status == 3
     assert not any(call.startswith("push") for call in calls)
+
+
+def documented_role() -> str:
+    """The template in the documentation."""
+    page = Path(__file__).parents[2] / "docs" / "registry.md"
+    return page.read_text(encoding="utf-8").partition("```yaml role.yaml\n")[2].partition("```")[0]
+
+
+def test_the_role_in_the_documentation_lints_clean():
+    assert lint.lint(Template("role.yaml", documented_role()), "eu-central-1") == []
+
+
+def test_the_role_in_the_documentation_trusts_one_branch_of_one_repository():
+    role = parse(documented_role())["Resources"]["Role"]["Properties"]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+
+    assert trust["Condition"] == {
+        "StringEquals": {
+            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+            "token.actions.githubusercontent.com:sub": {"Fn::Sub": "repo:${Repository}:ref:refs/heads/${Branch}"},
+        }
+    }
 
 
 def test_the_file_is_compared_with_what_is_there(tmp_path: Path):
