@@ -23,7 +23,7 @@ test: $(READY)  ## Run all tests that this machine can run
 	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
 test-engine: $(READY)  ## Run the tests that need a Docker engine, with one of their own (as root)
-	EXASOL_CI_SETUP_REQUIRE=engine .ci/engine $(BIN)/python -m pytest tests/engine $(PYTEST_ARGS)
+	EXASOL_CI_SETUP_REQUIRE=engine,registry .ci/engine $(BIN)/python -m pytest tests/engine $(PYTEST_ARGS)
 
 lint: $(READY)  ## Check style and format
 	$(BIN)/ruff check .

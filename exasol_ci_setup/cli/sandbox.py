@@ -73,7 +73,7 @@ def start(delay: float | None, build_seconds: float | None, sources: tuple[str, 
                 ("delay", delay),
                 ("build seconds", build_seconds),
                 ("sources", sources or None),
-                ("registry", registry),
+                ("registry", None if running.registry else registry),
             )
             if value is not None
         ]

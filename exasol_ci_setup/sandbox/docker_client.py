@@ -16,6 +16,7 @@ _LOOK_SECONDS: Final = 10
 # From 23 on the client leaves BuildKit to a plugin: https://docs.docker.com/engine/release-notes/23.0/.
 _FIRST_WITH_PLUGIN: Final = 23
 _SOCKET: Final = "unix://"
+_DESKTOP: Final = "Docker Desktop"
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,12 @@ def find() -> Found:
         host = _output(program, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
         if not host.startswith(_SOCKET):
             reason = reason or f"the Docker engine at {host or 'an unknown address'} is not on this machine"
-        elif not _output(program, "version", "--format", "{{.Server.Version}}"):
+        elif not (engine := _output(program, "version", "--format", "{{.Server.Version}} {{.Server.Platform.Name}}")):
             reason = reason or f"no Docker engine answers at {host}"
+        elif _DESKTOP in engine:
+            reason = (
+                reason or f"the Docker engine at {host} is in a virtual machine, where it does not reach the registry"
+            )
         elif not _has_buildkit(program):
             reason = reason or f"{program} has no buildx, without which it does not build with BuildKit"
         else:

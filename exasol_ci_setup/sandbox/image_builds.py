@@ -11,6 +11,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -46,6 +47,10 @@ _PUSH_TAG: Final = (
 )
 
 
+# Who works with the name of an image in the engine.
+_NAMES: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
+
+
 class _Problem(Exception):
     """Why a command fails, as the program in it would say."""
 
@@ -71,7 +76,7 @@ class ImageBuild:
         self._variables = variables
         self._say = say
         self._folder: Path | None = None
-        self._made: list[str] = []
+        self._held: list[str] = []
         self._steps: dict[str, Callable[[], Awaitable[int]]] = {
             _LOGIN: self._login,
             _FETCH: self._fetch,
@@ -101,8 +106,8 @@ class ImageBuild:
 
     async def close(self) -> None:
         """Remove what is left on this machine: the source, the login, and the image, which the registry holds."""
-        if self._made:
-            await self._docker("image", "rm", *self._made, say=lambda _lines: None)
+        while self._held:
+            await self._release(self._held[-1])
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
@@ -134,7 +139,7 @@ class ImageBuild:
         # The name comes with the request, so it must not lead to other files of this user.
         if not (context.is_relative_to(self._source) and context.is_dir()):
             raise _Problem(f"unable to prepare context: path source/{self._of('BUILD_CONTEXT')} not found")
-        self._made.append(f"{uri}:{tag}")
+        await self._hold(f"{uri}:{tag}")
         cached = self._tag("IMAGE_TAG") if self._of("IMAGE_TAG") else tag
         return await self._docker(
             *("build", "--cache-from", f"{uri}:{cached}", "--build-arg", "BUILDKIT_INLINE_CACHE=1"),
@@ -148,9 +153,11 @@ class ImageBuild:
         if not self._of("IMAGE_TAG"):
             return 0
         uri, tag = self._uri(), self._tag("IMAGE_TAG")
-        self._made.append(f"{uri}:{tag}")
+        await self._hold(f"{uri}:{tag}")
         status = await self._docker("tag", f"{uri}:{self._tag('CONTENT_HASH')}", f"{uri}:{tag}")
-        return status or await self._pushed(tag)
+        status = status or await self._pushed(tag)
+        await self._release(f"{uri}:{tag}")
+        return status
 
     async def _pushed(self, tag: str) -> int:
         uri, name = self._uri(), self._repository()
@@ -164,6 +171,19 @@ class ImageBuild:
         if not ecr.may_move(repository, tag) and any(tag in image.tags for image in held.images()):
             raise _Problem(f"tag invalid: {ecr.taken(tag, name)}")
         return await self._docker("push", f"{uri}:{tag}")
+
+    async def _hold(self, image: str) -> None:
+        """Have the name of an image in the engine, which on CodeBuild is each build's own, for this build alone."""
+        await _NAMES[image].acquire()
+        self._held.append(image)
+
+    async def _release(self, image: str) -> None:
+        """Remove an image from the engine, if it is there, and leave its name to others."""
+        try:
+            await self._docker("image", "rm", image, say=lambda _lines: None)
+        finally:
+            self._held.remove(image)
+            _NAMES[image].release()
 
     async def _docker(self, *arguments: str, secret: str = "", say: Say | None = None) -> int:
         return await docker_run.run(

@@ -138,8 +138,8 @@ def _spawned(path: str, directory: Path, registry: Registry) -> subprocess.Popen
             stdout=log,
             stderr=log,
             cwd=directory,
-            # Variables named REGISTRY_… would change its configuration.
-            env={"PATH": "/usr/bin:/bin"},
+            # Variables named REGISTRY_… would change its configuration; traces would be sent to a collector that is not there.
+            env={"PATH": "/usr/bin:/bin", "OTEL_TRACES_EXPORTER": "none"},
             start_new_session=True,
         )
 

@@ -93,14 +93,16 @@ class Application:
             await self._lifespan(receive, send)
         elif scope["type"] == "http" and scope["path"].startswith("/_"):
             await self._own(scope, receive, send)
+        elif scope["type"] == "http" and registry.current() is not None and _is_from_a_page(scope):
+            # ministack lets every page ask it anything, and with a registry a request may start a real build.
+            await _answer(send, 403, {"message": "not for browsers"})
         else:
             self._changed = True
             await self.ministack.app(scope, receive, send)
             self._changed = True
 
     async def _own(self, scope: Message, receive: Receive, send: Send) -> None:
-        # A page in a browser may send a request to this port, but never without naming its origin.
-        if any(name == b"origin" for name, _ in scope["headers"]):
+        if _is_from_a_page(scope):
             await _answer(send, 403, {"message": "not for browsers"})
         elif scope["path"] == IDENTITY_PATH:
             await _answer(send, 200, {"instance": self._instance, "pid": os.getpid()})
@@ -142,6 +144,11 @@ class Application:
             if self._changed:
                 self._changed = deployment.an_operation_runs() or builds.any_runs()
                 saver.save()
+
+
+def _is_from_a_page(scope: Message) -> bool:
+    """Whether a page in a browser sent a request: it may to this port, but not without naming its origin."""
+    return any(name == b"origin" for name, _ in scope["headers"])
 
 
 async def _answer(send: Send, status: int, body: dict[str, Any]) -> None:

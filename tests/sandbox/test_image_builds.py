@@ -177,7 +177,8 @@ def test_the_commands_are_done_with_docker_in_their_order(builder: Builder, reco
         f"push {uri}:{HASH}",
         f"tag {uri}:{HASH} {uri}:1.0",
         f"push {uri}:1.0",
-        f"image rm {uri}:{HASH} {uri}:1.0",
+        f"image rm {uri}:1.0",
+        f"image rm {uri}:{HASH}",
     ]
     assert (record / "secret").read_text(encoding="utf-8") == images.password
     assert not Path(context).exists()
@@ -230,6 +231,19 @@ def test_a_build_that_is_ended_leaves_no_process_and_no_files(builder: Builder, 
     until(lambda: is_alive(process), lambda alive: not alive)
     context = Path(next(call for call in calls(record) if " build " in call).rpartition(" ")[2])
     until(context.exists, lambda there: not there)
+
+
+def test_builds_of_the_same_image_do_not_take_it_from_each_other(builder: Builder, record: Path) -> None:
+    (record / "hangs").touch()
+    first = builder.start()["id"]
+    until(lambda: _read(record / "process"), bool)
+    second = builder.start()["id"]
+    until(lambda: build(builder.account, second), lambda shown: shown["currentPhase"] == "BUILD")
+    assert [call.split()[2] for call in calls(record)] == ["login", "build", "login"]
+    (record / "hangs").unlink()
+    builder.account.client("codebuild").stop_build(id=first)
+    assert builder.ended(second)["buildStatus"] == "SUCCEEDED"
+    assert [call.split()[2] for call in calls(record)][3:7] == ["image", "build", "push", "tag"]
 
 
 def _read(path: Path) -> str:
@@ -337,6 +351,7 @@ def test_the_first_client_that_can_build_is_used(tmp_path: Path, monkeypatch: py
     kinds: dict[str, dict[str, str]] = {
         "remote": {"host": "tcp://10.0.0.1:2376", "version": "28.0"},
         "silent": {"host": "unix:///silent", "version": "28.0", "server": ""},
+        "boxed": {"host": "unix:///boxed", "version": "28.0", "server": "28.0 Docker Desktop 4.40", "buildx": "0.20"},
         "bare": {"host": "unix:///engine", "version": "28.2.2"},
         "old": {"host": "unix:///engine", "version": "20.10.24"},
         "new": {"host": "unix:///engine", "version": "28.2.2", "buildx": "0.20"},
@@ -351,9 +366,10 @@ def test_the_first_client_that_can_build_is_used(tmp_path: Path, monkeypatch: py
     assert on_path("nowhere") == Found(reason="there is no docker command")
     assert on_path("remote").engine == "none, as the Docker engine at tcp://10.0.0.1:2376 is not on this machine"
     assert on_path("silent").engine == "none, as no Docker engine answers at unix:///silent"
+    assert "is in a virtual machine" in on_path("boxed").reason
     assert "has no buildx" in on_path("bare").reason
     for name in ("old", "new"):
-        found = on_path("remote", "silent", "bare", name)
+        found = on_path("remote", "silent", "boxed", "bare", name)
         assert found.client is not None
         assert (found.client.program, found.engine) == (str(tmp_path / name / "docker"), "unix:///engine")
 

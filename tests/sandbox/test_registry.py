@@ -72,7 +72,7 @@ def test_the_sandbox_runs_its_registry_and_ends_it(state_dir: Path, monkeypatch:
         in started.stderr
     )
     assert f"registry {endpoint.registry}" in run("status").stdout.splitlines()
-    assert "to change its registry, stop it first" in run("start", "--registry").stderr
+    assert "stop it first" not in run("start", "--registry").stderr
     ecr = client(endpoint.url, endpoint.region, endpoint.account)
     ecr.create_repository(repositoryName="team/app")
     digest = Pusher(ecr).push("team/app", "one", "1.0")
@@ -101,6 +101,14 @@ def test_a_sandbox_that_is_killed_takes_its_registry_along(state_dir: Path) -> N
         if not running_registries(state_dir):
             return
     pytest.fail("the registry runs on")
+
+
+def test_a_sandbox_that_runs_without_a_registry_gets_none(state_dir: Path) -> None:
+    require_program()
+    sandbox.ensure()
+    assert "to change its registry, stop it first" in run("start", "--registry").stderr
+    assert "registry" not in run("status").stdout
+    assert not (state_dir / "registry").exists()
 
 
 def test_images_in_a_sandbox_that_does_not_run_are_forgotten_by_a_reset_too(state_dir: Path) -> None:
