@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +87,37 @@ def test_bad_input_is_told(here, arguments, says):
 
     assert ran.code == 2
     assert says in ran.stderr
+
+
+def test_an_interruption_ends_docker_and_tells_what_was_made(live, server, docker):
+    docker.plan(blocked=["build"], build_says="building for ever")
+    keys = live.session.get_credentials()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "exasol_ci_setup", "space", "add", "--name", "my-space"],
+        env={
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": keys.access_key,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+            "AWS_REGION": live.region,
+            "AWS_ENDPOINT_URL": server.url,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line == "building for ever\n":
+            break
+    else:
+        pytest.fail("it did not come to the build")
+    process.send_signal(signal.SIGTERM)
+    # The end of the output is that of docker too, which has the same.
+    _, err = process.communicate()
+
+    assert process.returncode == 130
+    assert "was not built" in err
+    assert "made before that, and still there: registry my-space-registry" in err
 
 
 def test_without_a_pipeline_no_file_is_written(here):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROGRAM = f"""#!{sys.executable}
-import json, os, sys
+import json, os, signal, sys
 here = os.path.dirname(os.path.abspath(__file__))
 verb = sys.argv[1]
 call = {{"arguments": sys.argv[1:], "environment": list(os.environ.values())}}
@@ -20,6 +20,8 @@ plan = json.load(open(os.path.join(here, "plan.json")))
 print(plan.get(f"{{verb}} says", f"{{verb}} done").replace("INPUT", call["input"]), flush=True)
 if verb in plan.get("killed", []):
     os.kill(os.getpid(), 9)
+if verb in plan.get("blocked", []):
+    signal.pause()
 sys.exit(plan.get(verb, 0))
 """
 

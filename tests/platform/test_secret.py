@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import exasol_ci_setup
@@ -209,6 +209,7 @@ def test_what_is_no_text_is_refused():
         secret_files.parse(b"A=\xff")
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.text()))
 def test_every_json_object_of_texts_is_read_as_it_is(values):
     assert secret_files.parse(json.dumps(values).encode()) == values

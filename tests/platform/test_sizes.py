@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exasol_ci_setup.constructs.service import MEMORY, Cpu
@@ -72,6 +72,7 @@ def test_more_than_fargate_has_is_refused_with_what_it_has(cpu, memory):
     assert "16 vCPU and 122880 MiB" in caught.value.hint
 
 
+@settings(deadline=None)
 @given(cpu=st.integers(1, 16384), memory=st.integers(1, 122880))
 def test_a_pair_is_valid_enough_and_the_smallest(cpu, memory):
     found = sizes.fargate(cpu, memory)

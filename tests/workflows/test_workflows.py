@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from exasol_ci_setup import lint
@@ -212,6 +212,7 @@ def test_the_codebuild_workflow_starts_and_follows_the_build_of_what_was_pushed(
     assert last["env"] == {"PROJECT": "Slc"}
 
 
+@settings(deadline=None)
 @given(
     path=st.text(min_size=1, max_size=40),
     branch=st.text(min_size=1, max_size=40),
