@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.constructs import Registry as Construct
 from exasol_ci_setup.constructs.base import TAG_PREFIX, build
-from exasol_ci_setup.errors import RegistryConflictError, RegistryNotFound
+from exasol_ci_setup.errors import DockerFailed, RegistryConflictError, RegistryNotFound
 from exasol_ci_setup.platform import docker
 from exasol_ci_setup.platform.place import delete as delete_stack
 from exasol_ci_setup.platform.place import deploy, here
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _PREFIX: Final = "registry-"
 """Of the names of stacks, so that a registry and what is named like it do not meet."""
+
+_OF_AWS: Final = re.compile(r"[0-9]{12}\.dkr\.ecr\..+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,12 @@ def docker_login(name: str, *, place: Place | None = None) -> str:
     registry = get(name, place=place)
     docker.require()
     credentials = get_credentials(name, place=place)
-    docker.login(registry.host, credentials.username, credentials.password, place.report.say)
+    try:
+        docker.login(registry.host, credentials.username, credentials.password, place.report.say)
+    except DockerFailed as error:
+        if place.account.endpoint_url is not None and _OF_AWS.fullmatch(registry.host):
+            error.hint = "ECR is there in name only: `exasol-ci-setup sandbox stop`, then `exasol-ci-setup sandbox start --registry`"
+        raise
     return registry.host
 
 

@@ -319,6 +319,34 @@ def test_a_failing_build_fails_the_step_and_nothing_is_pushed(tmp_path: Path):
     assert not any(call.startswith("push") for call in calls)
 
 
+RECORDS = """#!/bin/sh
+echo '{"type": "registry", "name": "'"$4"'", "uri": "host/images"}'
+echo '{"type": "result", "status": "shown"}'
+exit "$STATUS"
+"""
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="there is no jq, which GitHub's machines have")
+@pytest.mark.parametrize(("status", "written"), [("0", "uri=host/images\n"), ("1", "")])
+def test_the_address_of_the_registry_is_handed_on_only_if_it_is_there(tmp_path: Path, status: str, written: str):
+    program = tmp_path / "exasol-ci-setup"
+    program.write_text(RECORDS, encoding="utf-8")
+    program.chmod(0o755)
+    output = tmp_path / "output"
+    output.touch()
+    (step,) = (each for each in steps(WORKFLOWS["space"]) if each.get("id") == "registry")
+    environment = {"SPACE": "a", "REGISTRY": "b", "GITHUB_OUTPUT": str(output), "STATUS": status}
+
+    ran = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+        env={**environment, "PATH": f"{tmp_path}:/usr/bin:/bin"},
+        check=False,
+    )
+
+    assert ran.returncode == int(status)
+    assert output.read_text(encoding="utf-8") == written
+
+
 def documented_role() -> str:
     """The template in the documentation."""
     page = Path(__file__).parents[2] / "docs" / "registry.md"
