@@ -29,6 +29,18 @@ def require() -> str:
     return program
 
 
+def require_engine() -> None:
+    """Raise EngineUnavailable unless there is a `docker` and an engine that answers it."""
+    said: list[str] = []
+    try:
+        _run(["version", "--format", "{{.Server.Version}}"], "the Docker engine cannot be used", said.append)
+    except DockerFailed:
+        raise EngineUnavailable(
+            f"the Docker engine cannot be used: {said[-1] if said else 'no reason given'}",
+            hint="start it, or set DOCKER_HOST; `docker version` shows whether it answers",
+        ) from None
+
+
 def require_tag(tag: str) -> None:
     """Raise InputError unless an image can have this tag: https://docs.docker.com/reference/cli/docker/image/tag/."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", tag):

@@ -78,7 +78,7 @@ def add(
     wanted = {"image": image, "port": container_port, **settings}
     _require_acceptable(place, space_name, wanted)
     if source is not None:
-        docker.require()
+        docker.require_engine()
     made: list[str] = []
     try:
         if source is not None:

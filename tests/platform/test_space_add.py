@@ -76,6 +76,7 @@ def test_registry_login_build_push_space_and_pipeline_come_one_after_the_other(p
 
     uri = registry.get("my-space-registry", place=place).uri
     assert docker.commands == [
+        "version --format {{.Server.Version}}",
         f"login --username AWS --password-stdin {uri.partition('/')[0]}",
         f"build --tag {uri}:latest --file Dockerfile -- .",
         f"image inspect --format {{{{.Id}}}} -- {uri}:latest",
@@ -130,26 +131,21 @@ def test_without_a_pipeline_paths_may_lie_anywhere(place, docker, tmp_path_facto
         place=place,
     )
 
-    assert docker.commands[1].endswith(f"/images:1.0 --file {elsewhere}/Dockerfile.web -- {elsewhere}")
+    assert docker.commands[2].endswith(f"/images:1.0 --file {elsewhere}/Dockerfile.web -- {elsewhere}")
     assert not PIPELINE.exists()
 
 
-@pytest.mark.parametrize(
-    ("failing", "made"),
-    [
-        ("login", "registry my-space-registry;"),
-        ("build", "registry my-space-registry;"),
-        ("push", "registry my-space-registry;"),
-    ],
-)
-def test_a_step_of_docker_that_fails_ends_it_and_what_was_made_is_told(place, docker, failing, made):
+@pytest.mark.parametrize("failing", ["login", "build", "push"])
+def test_a_step_of_docker_that_fails_ends_it_and_what_was_made_is_told(place, docker, failing):
     docker.plan(image_says=f"sha256:{ID}", **{failing: 9})
 
     with pytest.raises(DockerFailed) as caught:
         space.add("my-space", place=place)
 
     assert caught.value.exit_code == 9
-    assert caught.value.hint == f"made before that, and still there: {made} the same command goes on from there"
+    assert caught.value.hint.endswith(
+        "made before that, and still there: registry my-space-registry; the same command goes on from there"
+    )
     assert docker.commands[-1].startswith(failing)
     assert stacks(place.account) == ["registry-my-space-registry"]
     assert not PIPELINE.exists()
@@ -208,6 +204,15 @@ def test_what_cannot_be_is_refused_before_anything_is_made(place, docker, values
 
     assert stacks(place.account) == []
     assert docker.commands == []
+
+
+def test_without_an_engine_that_answers_nothing_is_made(place, docker):
+    docker.plan(version=1, version_says="Cannot connect to the Docker daemon")
+
+    with pytest.raises(EngineUnavailable, match="the Docker engine cannot be used: Cannot connect"):
+        space.add("my-space", place=place)
+
+    assert stacks(place.account) == []
 
 
 def test_without_docker_nothing_is_made(place, monkeypatch, tmp_path):
