@@ -184,9 +184,9 @@ class Space(ScopedConstruct):
         return Container(source=source, tag=tag)
 
     @property
-    def log_group_name(self) -> str:
-        """The name of the log group that the container writes to."""
-        return f"/ecs/{self.stack_name}"
+    def log_group_prefix(self) -> str:
+        """What the name of the log group that the container writes to starts with; its end is the stack's id."""
+        return f"/ecs/{self.stack_name}/"
 
     @property
     def record(self) -> str:

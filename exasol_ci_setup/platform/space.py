@@ -83,7 +83,9 @@ def create(
         vpc_id=vpc_id,
         subnet_ids=subnet_ids,
     )
-    made = stacks.told(stacks.deployed(place, _made(balancer, fields)))
+    wanted = _made(balancer, fields)
+    made = stacks.told(stacks.deployed(place, wanted))
+    stacks.drop_logs(place, wanted.log_group_prefix, but=made.log_group)
     _say_how_to_reach(place, made, hosted_zone_id)
     return made
 
@@ -195,6 +197,7 @@ def delete(name: str, *, place: Place | None = None) -> int:
     place = here(place)
     stack = stacks.require(place, name)
     delete_stack(place, stack.name)
+    stacks.drop_logs(place, f"/ecs/{stack.name}/")
     if "CertificateArn" in stack.outputs:
         stacks.drop_certificate(place, stack.outputs["CertificateArn"])
     return sum(1 for _ in stacks.every(place))

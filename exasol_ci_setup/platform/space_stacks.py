@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.constructs.base import TAG_PREFIX
-from exasol_ci_setup.errors import Declined, DeployFailed, SpaceNotFound
+from exasol_ci_setup.errors import Declined, DeployFailed, SetupError, SpaceNotFound
 from exasol_ci_setup.platform import load_balancer, sizes
 from exasol_ci_setup.platform.place import deploy, preview
 from exasol_ci_setup.stacks import state
@@ -133,10 +135,36 @@ def deployed(place: Place, space: constructs.Space, *, keep_priority: bool = Fal
             return deploy(place, space)
         except DeployFailed as error:
             if not load_balancer.is_priority_taken(error) or not tries_left:
+                _hint_at_logs(place, space, error)
                 raise
             place.report.say(f"another space took place {space.priority} among the rules first: trying the next one")
             keep_priority = False
     raise AssertionError  # pragma: no cover - the last try returns or raises
+
+
+def drop_logs(place: Place, prefix: str, *, but: str = "") -> None:
+    """Delete the log groups of a space that CloudFormation has left, those of creations that failed too, all `but` one."""
+    for group in _log_groups(place, prefix):
+        if group != but:
+            with boundary():
+                place.account.client("logs").delete_log_group(logGroupName=group)
+
+
+def _log_groups(place: Place, prefix: str) -> list[str]:
+    """Return the names of the log groups that begin with `prefix`, the oldest first."""
+    with boundary():
+        pages = place.account.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)
+        found = [group for page in pages for group in page["logGroups"]]
+    return [group["logGroupName"] for group in sorted(found, key=lambda group: group["creationTime"])]
+
+
+def _hint_at_logs(place: Place, space: constructs.Space, error: DeployFailed) -> None:
+    """Add to an error of the service where to read what the container wrote."""
+    if error.diagnosis.type != "AWS::ECS::Service":
+        return
+    with suppress(SetupError):
+        for group in _log_groups(place, space.log_group_prefix)[-1:]:
+            error.hint = f"what the container wrote: `aws logs tail {group}`\n{error.hint}".rstrip()
 
 
 def drop_certificate(place: Place, certificate_arn: str) -> None:

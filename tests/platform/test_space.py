@@ -224,14 +224,37 @@ def test_the_first_spaces_may_be_created_at_the_same_time(live):
     assert sorted(rules(live).values()) == ["1", "2", "3"]
 
 
-def test_a_creation_that_fails_can_be_done_again(live, place):
-    logs = live.client("logs")
-    logs.create_log_group(logGroupName="/ecs/space-web")
-    with pytest.raises(DeployFailed, match="space-web"):
-        naas.space.create("web", image=IMAGE, place=place)
-    logs.delete_log_group(logGroupName="/ecs/space-web")
+def test_a_creation_that_fails_tells_where_the_log_is_and_can_be_done_again(live, place):
+    naas.space.create("other", image=IMAGE, place=place)
+    ecs = live.client("ecs")
+    (cluster,) = ecs.list_clusters()["clusterArns"]
+    ecs.create_service(cluster=cluster, serviceName="web", taskDefinition="space-other", desiredCount=0)
 
-    assert naas.space.create("web", image=IMAGE, place=place).status == "CREATE_COMPLETE"
+    with pytest.raises(DeployFailed, match="space-web") as caught:
+        naas.space.create("web", image=IMAGE, place=place)
+    (group,) = log_groups(live, "web")
+    assert f"what the container wrote: `aws logs tail {group}`" in caught.value.hint
+    assert state.find(live.client("cloudformation"), "space-web") is None
+    ecs.delete_service(cluster=cluster, service="web", force=True)
+
+    made = naas.space.create("web", image=IMAGE, place=place)
+    assert log_groups(live, "web") == [made.log_group]
+    assert made.log_group != group
+
+
+def test_a_deleted_space_leaves_no_log(live, place):
+    naas.space.create("web", image=IMAGE, place=place)
+    naas.space.create("web-2", image=IMAGE, place=place)
+
+    naas.space.delete("web", place=place)
+
+    assert log_groups(live, "web") == []
+    assert len(log_groups(live, "web-2")) == 1
+
+
+def log_groups(account, name):
+    found = account.client("logs").describe_log_groups(logGroupNamePrefix=f"/ecs/space-{name}/")["logGroups"]
+    return [group["logGroupName"] for group in found]
 
 
 def test_all_of_120_spaces_are_listed(live, place):
