@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 _accounts = itertools.count(500_000_000_001)
 
 
+@functools.cache
+def _session() -> Any:
+    """One for all clients, as it keeps the services' models, which take longer to read than most tests to run."""
+    return botocore.session.get_session()
+
+
 class Account:
     """One account in the sandbox; nothing that another test makes is in it."""
 
@@ -39,7 +46,7 @@ class Account:
 
     def client(self, service: str, region: str = "eu-central-1") -> Any:
         if (service, region) not in self._clients:
-            self._clients[service, region] = botocore.session.get_session().create_client(
+            self._clients[service, region] = _session().create_client(
                 service,
                 endpoint_url=self.server.url,
                 region_name=region,
