@@ -8,6 +8,9 @@
     print(template.body)
 
 Names are imported from their modules when they are used, so that the import of the package costs nothing.
+
+The verbs of the platform are in modules of their own: `exasol_ci_setup.space.create(...)`, and likewise `storage`, `asset`, `secret` and
+`registry`.
 """
 
 from __future__ import annotations
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     )
     from exasol_ci_setup.errors import SetupError
     from exasol_ci_setup.lint import Finding
+    from exasol_ci_setup.platform import space
     from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, deploy
     from exasol_ci_setup.stacks.model import Plan, Request
     from exasol_ci_setup.templates import Template, render
@@ -88,6 +92,9 @@ _PLACES = {
     "render": "templates",
 }
 
+# Modules of `platform`, exposed here.
+_NAMESPACES = ("asset", "registry", "secret", "space", "storage")
+
 __all__ = [
     "Account",
     "Asset",
@@ -125,10 +132,13 @@ __all__ = [
     "connect",
     "deploy",
     "render",
+    "space",
 ]
 
 
 def __getattr__(name: str) -> object:
+    if name in _NAMESPACES:
+        return import_module(f"{__name__}.platform.{name}")
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

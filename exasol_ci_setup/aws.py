@@ -33,13 +33,16 @@ from exasol_ci_setup.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mypy_boto3_acm import ACMClient
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_codebuild import CodeBuildClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
     from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_route53 import Route53Client
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sts import STSClient
@@ -156,6 +159,14 @@ class Account:
     def client(self, service: Literal["s3"], *, patient: bool = ...) -> S3Client: ...
     @overload
     def client(self, service: Literal["secretsmanager"], *, patient: bool = ...) -> SecretsManagerClient: ...
+    @overload
+    def client(self, service: Literal["acm"], *, patient: bool = ...) -> ACMClient: ...
+    @overload
+    def client(self, service: Literal["ecs"], *, patient: bool = ...) -> ECSClient: ...
+    @overload
+    def client(self, service: Literal["elbv2"], *, patient: bool = ...) -> ElasticLoadBalancingv2Client: ...
+    @overload
+    def client(self, service: Literal["route53"], *, patient: bool = ...) -> Route53Client: ...
     @overload
     def client(self, service: Literal["sts"], *, patient: bool = ...) -> STSClient: ...
     def client(self, service: str, *, patient: bool = True) -> Any:

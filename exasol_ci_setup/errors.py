@@ -4,6 +4,7 @@
 
     SetupError                    1  the operation failed
     ├── InputError                2  bad usage or bad input
+    │   └── SpaceRequestError     2  a space cannot be what is asked for
     ├── TemplateRejected          3  lint or AWS refused the template
     ├── AwsUnavailable            4  AWS could not be used at all
     │   ├── ProfileNotFound       4
@@ -23,12 +24,21 @@
     ├── BuildFailed               6  a build failed, was stopped, or timed out on AWS
     ├── TimedOut                  7
     ├── EngineError               1  the container of a build on this machine failed
-    │   └── EngineUnavailable     1  no Docker engine, or none that answers
+    │   ├── EngineUnavailable     1  no Docker engine, or none that answers
+    │   └── DockerFailed          -  `docker` ended in an error: with its own exit code
     ├── SSHError                  1  a machine could not be used over SSH
     │   ├── SSHUnreachable        1  nothing answers there
     │   ├── SSHRefused            1  it does not let this user in with this key
     │   ├── SSHKeyUnusable        1  the key's file cannot be read or opened
     │   └── HostKeyChanged        1  another machine answers than before
+    ├── SpaceNotFound             1  there is no space of that name
+    ├── SpaceConflictError        1  there is one already
+    ├── SecretError               1  a secret could not be used
+    │   ├── SecretNotFound        1  there is no secret of that name
+    │   └── SecretConflictError   1  there is one already
+    ├── RegistryError             1  a registry could not be used
+    │   ├── RegistryNotFound      1  there is no registry of that name
+    │   └── RegistryConflictError 1  there is one already, or it still holds images
     ├── Interrupted             130  Ctrl-C
     └── SandboxError              1
 
@@ -216,6 +226,16 @@ class EngineUnavailable(EngineError):
     code = "engine-unavailable"
 
 
+class DockerFailed(EngineError):
+    """The `docker` command ended in an error; `exit_code` is docker's own."""
+
+    code = "docker-failed"
+
+    def __init__(self, message: str, *, exit_code: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+
+
 class SSHError(SetupError):
     """A machine could not be used over SSH."""
 
@@ -244,6 +264,60 @@ class HostKeyChanged(SSHError):
     """The machine shows another key than at the first connection."""
 
     code = "host-key-changed"
+
+
+class SpaceNotFound(SetupError):
+    """There is no space of that name in the account and region."""
+
+    code = "space-not-found"
+
+
+class SpaceConflictError(SetupError):
+    """There is a space of that name already."""
+
+    code = "space-conflict"
+
+
+class SpaceRequestError(InputError):
+    """A space cannot be what is asked for."""
+
+    code = "space-request"
+
+
+class SecretError(SetupError):
+    """A secret could not be used."""
+
+    code = "secret-failed"
+
+
+class SecretNotFound(SecretError):
+    """There is no secret of that name in the account and region."""
+
+    code = "secret-not-found"
+
+
+class SecretConflictError(SecretError):
+    """There is a secret of that name already."""
+
+    code = "secret-conflict"
+
+
+class RegistryError(SetupError):
+    """A registry could not be used."""
+
+    code = "registry-failed"
+
+
+class RegistryNotFound(RegistryError):
+    """There is no registry of that name in the account and region."""
+
+    code = "registry-not-found"
+
+
+class RegistryConflictError(RegistryError):
+    """There is a registry of that name already, or it still holds images."""
+
+    code = "registry-conflict"
 
 
 class Interrupted(SetupError):

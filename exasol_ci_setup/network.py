@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.aws import Account
-    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.constructs.base import Construct
 
 _HINT: Final = "give the VPC and its subnets (--vpc-id and --subnet-id, or vpc_id= and subnet_ids= of the scope)"
 
@@ -31,6 +32,13 @@ def find(account: Account, construct: ScopedConstruct) -> dict[str, str]:
         raise InputError(f"{construct.kind} {construct.name!r} needs subnets of VPC {vpc_id}", hint=_HINT)
     found = {"VpcId": vpc_id, "SubnetIds": ",".join(subnet_ids), "SubnetId": next(iter(subnet_ids), "")}
     return {name: found[name] for name in construct.network_parameters}
+
+
+def parameters(account: Account, construct: Construct) -> dict[str, str]:
+    """Return the values of the parameters of the template of `construct`, for which AWS may have to be asked. Raises the errors of `find`."""
+    if not isinstance(construct, ScopedConstruct):
+        return {}
+    return construct.parameters(find(account, construct))
 
 
 def _vpc_of(account: Account, subnet_ids: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws import boundary, error_code
 from exasol_ci_setup.errors import AccessDenied, InputError
@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+TEAM_PREFIX: Final = "naas/"
+"""What the names of a team's own secrets begin with; none of a release's token does, which is below ``exasol-ci-setup/``."""
 
-def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str) -> str:
+
+def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str = "") -> str:
     """Return the ARN of the secret called `name`, by DescribeSecret, which does not read its value.
 
-    `option` is the command-line option that gave the name and `keys` what the secret must hold, for the hint.
+    `option` is the command-line option that gave the name and `keys` what the secret must hold if that matters, for the hint.
     Raises InputError if there is no such secret, AccessDenied if it may not be looked up.
     """
     region = client.meta.region_name
@@ -31,8 +34,17 @@ def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str) -
             raise
         raise InputError(
             f"secret {name!r} does not exist in {region}",
-            hint=f"create it with the keys {keys} in Secrets Manager, or name another one with {option}",
+            hint=f"create it {f'with the keys {keys} ' if keys else ''}in Secrets Manager, or name another one with {option}",
         ) from error
+
+
+def team_arn_of(client: SecretsManagerClient, name: str, *, option: str) -> str:
+    """Return the ARN of the team's secret called `name`, and if there is none, of the secret that has this very name.
+
+    Raises the errors of `arn_of`.
+    """
+    own = f"{TEAM_PREFIX}{name}"
+    return arn_of(client, own if exists(client, own) else name, option=option)
 
 
 def exists(client: SecretsManagerClient, name: str) -> bool:

@@ -42,6 +42,8 @@ ALLOWED = {
     "builds": {"aws", "stacks", "secretsmanager", "config", "github"},
     "runner": {"buildspecs"},
     "pictures": {"stacks"},
+    "platform": {"aws", "constructs", "network", "resolve", "stacks", "templates", "secretsmanager", "workflows"},
+    "workflows": {"templates", "constructs", "buildspecs"},
     "sandbox": set(),
 }
 

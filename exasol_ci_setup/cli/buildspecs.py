@@ -7,25 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from exasol_ci_setup.cli import generated
+from exasol_ci_setup.cli.generated import GivenPath, check_option
 from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from exasol_ci_setup.buildspecs import GeneratedFile
     from exasol_ci_setup.cli.session import Session
 
 F = TypeVar("F", bound="Callable[..., Any]")
-
-
-class _GivenPath(click.Path):
-    """A path; no text at all, which Python takes for the working directory, is refused."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return `value` as a path."""
-        if value == "":
-            self.fail("it is empty", param, ctx)
-        return super().convert(value, param, ctx)
 
 
 def _options(output_path: str) -> Callable[[F], F]:
@@ -67,20 +58,16 @@ def _options(output_path: str) -> Callable[[F], F]:
                 metavar="NUMBER",
                 help="Most flavors that one build builds, one after the other.  [default: 1]",
             ),
-            click.option(
-                "--check",
-                is_flag=True,
-                help="Write nothing; print how files differ from what they should be, and exit with 5 if they do.",
-            ),
+            check_option,
             click.option(
                 "--config-file",
-                type=_GivenPath(path_type=Path),
+                type=GivenPath(path_type=Path),
                 metavar="PATH",
                 help="JSON file with the repository's build configuration, which builds read too.",
             ),
             click.option(
                 "--output-path",
-                type=_GivenPath(path_type=Path),
+                type=GivenPath(path_type=Path),
                 metavar="PATH",
                 default=output_path,
                 show_default=True,
@@ -89,7 +76,7 @@ def _options(output_path: str) -> Callable[[F], F]:
             click.option(
                 "--flavor-root-path",
                 "flavor_root_paths",
-                type=_GivenPath(path_type=Path),
+                type=GivenPath(path_type=Path),
                 metavar="PATH",
                 multiple=True,
                 required=True,
@@ -114,7 +101,6 @@ def _generate(
 ) -> None:
     from exasol_ci_setup import buildspecs
     from exasol_ci_setup.cli import records
-    from exasol_ci_setup.errors import DifferencesFound
 
     output = session.output
     options = buildspecs.Options(
@@ -126,25 +112,13 @@ def _generate(
     _look_at_config(session, config_file, kind, has_own_command=options.build_command is not None)
     flavors = buildspecs.find_flavors(flavor_root_paths)
     files = buildspecs.compare(Path(options.output_path), buildspecs.render(flavors, options))
-    stale = [file for file in files if file.stale]
-    for file in files:
-        if check:
-            _show_difference(session, file)
-        else:
-            if file.stale:
-                buildspecs.write(file)
-            output.say(f"{'wrote' if file.stale else 'unchanged:'} {file.path}")
-            output.record({"type": "file", "path": file.path, "status": "written" if file.stale else "unchanged"})
+    stale = generated.write_or_show(output, files, check=check)
     builds = -(-len(flavors) // options.flavors_per_build)
-    status = ("different" if stale else "same") if check else ("done" if stale else "nothing-to-do")
     output.say(f"{_count(len(flavors), 'flavor')} in {_count(builds, 'build')}")
+    status = generated.status(stale, check=check)
     output.record(records.result(status, changed=bool(stale) and not check, flavors=len(flavors), builds=builds))
-    if check and stale:
-        command = "generate-buildspec" if kind == "ci" else "generate-release-buildspec"
-        raise DifferencesFound(
-            f"{' and '.join(str(file.path) for file in stale)} {'is' if len(stale) == 1 else 'are'} not up to date",
-            hint=f"run exasol-ci-setup {command} with the same options but --check, and commit what it writes",
-        )
+    if check:
+        generated.require_same(stale, "generate-buildspec" if kind == "ci" else "generate-release-buildspec")
 
 
 def _look_at_config(
@@ -163,18 +137,6 @@ def _look_at_config(
         session.output.warn(
             f"{path} has no {', '.join(absent)}: run-{kind} of exasol_script_languages_container_ci asks for it in each build"
         )
-
-
-def _show_difference(session: Session, file: GeneratedFile) -> None:
-    output = session.output
-    difference = file.diff()
-    if file.stale:
-        output.data(difference.rstrip("\n"))
-    else:
-        output.say(f"up to date: {file.path}")
-    output.record(
-        {"type": "diff", "path": file.path, "status": "stale" if file.stale else "up-to-date", "diff": difference}
-    )
 
 
 def _count(number: int, what: str) -> str:

@@ -17,7 +17,6 @@ from exasol_ci_setup.constructs import (
     Instance,
     Registry,
     ReleaseBuild,
-    ScopedConstruct,
     SecurityGroup,
     SourceCredentials,
     build,
@@ -278,15 +277,6 @@ def construct_of(kind: type[Construct], values: dict[str, Any]) -> tuple[Constru
         build(kind, **{name: value for name, value in values.items() if name in own}),
         {name: value for name, value in values.items() if name not in own},
     )
-
-
-def parameters(construct: Construct, account: Account) -> dict[str, str]:
-    """Return the values of the template's parameters, for which AWS may have to be asked. Raises InputError."""
-    if not isinstance(construct, ScopedConstruct):
-        return {}
-    from exasol_ci_setup import network
-
-    return construct.parameters(network.find(account, construct))
 
 
 def looked_up(construct: Construct, account: Account) -> Construct:

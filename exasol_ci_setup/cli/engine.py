@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup import lint, review, templates
+from exasol_ci_setup import lint, network, review, templates
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.cli import report, show
-from exasol_ci_setup.cli.constructs import looked_up, parameters
+from exasol_ci_setup.cli.constructs import looked_up
 from exasol_ci_setup.cli.live import EventView
 from exasol_ci_setup.errors import Declined, InputError, TemplateRejected
 from exasol_ci_setup.stacks import alarms
@@ -66,7 +66,7 @@ def run_deploy(
     request = Request(
         name=construct.stack_name,
         template=template,
-        parameters=parameters(construct, account),
+        parameters=network.parameters(account, construct),
         tags={**dict(tags), **construct.tags},
         role_arn=role_arn or "",
         notification_arns=notification_arns or None,

@@ -63,6 +63,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     "Buildspecs": (
         ("generate-buildspec", "buildspecs", "Generate the buildspec files that build each push"),
         ("generate-release-buildspec", "buildspecs", "Generate the buildspec files that build releases"),
+        ("generate-pipeline", "pipelines", "Generate the GitHub Actions workflow of a space or a CI stack"),
         ("run-buildspec", "run_buildspec", "Run a build on this machine, in a container, as CodeBuild would"),
     ),
     "Builds": (
@@ -85,6 +86,11 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("timeline", "pictures", "Show the last operation on a stack as bars in time"),
         ("drift", "drift", "Show what was changed outside of CloudFormation"),
         ("delete", "stacks", "Delete a stack that this tool made"),
+    ),
+    "Platform": (
+        ("space", "space", "Run containers under host names, behind a load balancer that they share"),
+        ("registry", "registry", "Keep container images in Amazon ECR"),
+        ("secret", "secret", "Keep a team's secrets in AWS Secrets Manager"),
     ),
     "Try it here": (
         ("sandbox", "sandbox", "Run an AWS endpoint on this machine, for a first run and for tests"),

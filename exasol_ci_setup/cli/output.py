@@ -48,6 +48,11 @@ class Output:
         return _is_terminal(sys.stdin) and _is_terminal(sys.stderr) and not os.environ.get("CI")
 
     @property
+    def on_terminal(self) -> bool:
+        """Whether stdout is read by a person, in a terminal."""
+        return _is_terminal(sys.stdout)
+
+    @property
     def unicode(self) -> bool:
         """Whether stdout and stderr can show arrows and the like."""
         try:
@@ -61,6 +66,12 @@ class Output:
         """Write to stdout what the user asked for; in JSON format nothing, as its record goes there."""
         if self.format == "text":
             self._to_stdout(_encodable(text, sys.stdout), colour=_is_terminal(sys.stdout) and _is_colour_wanted())
+
+    def raw(self, data: bytes) -> None:
+        """Write bytes to stdout as they are, and for a terminal a line break after them; in JSON format nothing."""
+        if self.format == "text":
+            ending = b"\n" if self.on_terminal and not data.endswith(b"\n") else b""
+            self._write(lambda: sys.stdout.buffer.write(data + ending))
 
     def say(self, *lines: str) -> None:
         """Write lines, styled or not, to stderr."""
@@ -90,11 +101,14 @@ class Output:
             self._to_stdout(json.dumps(records.record(thing), allow_nan=False), colour=False)
 
     def _to_stdout(self, text: str, *, colour: bool) -> None:
+        self._write(lambda: click.echo(text, color=colour))
+
+    def _write(self, write: Callable[[], object]) -> None:
         """Write to stdout. If that fails, the work goes on without it: AWS would go on too, and someone should see the end."""
         if self.lost is not None:
             return
         try:
-            click.echo(text, color=colour)
+            write()
             sys.stdout.flush()
         except OSError as error:
             self.lost = error

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.scope import HangarScope, Scope
     from exasol_ci_setup.constructs.service import Cluster, Container, PortMappings, Service
     from exasol_ci_setup.constructs.source import SourceCredentials
+    from exasol_ci_setup.constructs.space import LoadBalancer, Space
 
 _PLACES = {
     "Asset": "asset",
@@ -33,6 +34,7 @@ _PLACES = {
     "HangarScope": "scope",
     "Ingress": "network",
     "Instance": "compute",
+    "LoadBalancer": "space",
     "LocalDirectory": "asset",
     "PortMappings": "service",
     "Registry": "registry",
@@ -42,6 +44,7 @@ _PLACES = {
     "SecurityGroup": "network",
     "Service": "service",
     "SourceCredentials": "source",
+    "Space": "space",
     "build": "base",
 }
 
@@ -58,6 +61,7 @@ __all__ = [
     "HangarScope",
     "Ingress",
     "Instance",
+    "LoadBalancer",
     "LocalDirectory",
     "PortMappings",
     "Registry",
@@ -67,6 +71,7 @@ __all__ = [
     "SecurityGroup",
     "Service",
     "SourceCredentials",
+    "Space",
     "build",
 ]
 

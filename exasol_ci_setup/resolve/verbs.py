@@ -8,15 +8,14 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.errors import InputError, Interrupted, SetupError, StackError
+from exasol_ci_setup.stacks.events import Unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from typing_extensions import Self
-
     from exasol_ci_setup.constructs.base import ScopedConstruct
     from exasol_ci_setup.stacks.graph import Ended
-    from exasol_ci_setup.stacks.model import Event, Plan, Stack
+    from exasol_ci_setup.stacks.model import Plan, Stack
     from exasol_ci_setup.templates import Template
 
 
@@ -129,8 +128,8 @@ class _Silent:
     def approve_recreation(self, _stack: Stack) -> bool:
         return False
 
-    def view(self, _stack_name: str, _title: str) -> _Unseen:
-        return _Unseen()
+    def view(self, _stack_name: str, _title: str) -> Unseen:
+        return Unseen()
 
     def notice(self, _stack_name: str, _message: str) -> None:
         pass
@@ -139,23 +138,4 @@ class _Silent:
         pass
 
     def ended(self, _ended: Ended, _stack: Stack | None) -> None:
-        pass
-
-
-class _Unseen:
-    """A view of events that nobody looks at."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def event(self, _event: Event) -> None:
-        pass
-
-    def tick(self, _now: float) -> None:
-        pass
-
-    def note(self, _message: str) -> None:
         pass

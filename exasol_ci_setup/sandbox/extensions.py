@@ -16,6 +16,7 @@ from exasol_ci_setup.sandbox import (
     drift,
     ec2_types,
     ecr,
+    elb_types,
     seeds,
 )
 
@@ -74,6 +75,7 @@ def _loading(inner: Callable[[str], Any]) -> Callable[[str], Any]:
         "codebuild": _extend_codebuild,
         "ecr": _extend_ecr,
         "ecs": _extend_ecs,
+        "alb": _extend_load_balancing,
     }
 
     def get_module(name: str) -> Any:
@@ -107,6 +109,11 @@ def _extend_ecr() -> None:
 
 
 @functools.cache
+def _extend_load_balancing() -> None:
+    elb_types.extend_calls()
+
+
+@functools.cache
 def _extend_cloudformation() -> None:
     _extend_codebuild()
     _extend_ecr()
@@ -114,6 +121,7 @@ def _extend_cloudformation() -> None:
     cloudformation.extend()
     deployment.extend()
     ec2_types.extend()
+    elb_types.extend()
     drift.extend()
     codebuild_types.extend(_stores()["source_credentials"])
 

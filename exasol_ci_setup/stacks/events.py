@@ -55,6 +55,28 @@ class View(Protocol):
         """Say something that is not an event, such as that AWS did not answer."""
 
 
+class Unseen:
+    """A view that nobody looks at."""
+
+    def __enter__(self) -> Self:
+        """Show nothing."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Show nothing."""
+
+    def event(self, event: Event) -> None:
+        """Show nothing."""
+
+    def tick(self, now: float) -> None:
+        """Show nothing."""
+
+    def note(self, message: str) -> None:
+        """Show nothing."""
+
+
 def latest_id(cfn: CloudFormationClient, stack: str) -> str:
     """Return the id of the newest event of `stack`, or an empty string: where a new operation's events will begin."""
     with boundary():

@@ -1,0 +1,77 @@
+"""What the commands that generate files share: paths, writing, and `--check`, which compares instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from exasol_ci_setup.errors import DifferencesFound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exasol_ci_setup.buildspecs import GeneratedFile
+    from exasol_ci_setup.cli.output import Output
+
+
+class GivenPath(click.Path):
+    """A path; no text at all, which Python takes for the working directory, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return `value` as a path."""
+        if value == "":
+            self.fail("it is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+check_option: Final = click.option(
+    "--check",
+    is_flag=True,
+    help="Write nothing; print how files differ from what they should be, and exit with 5 if they do.",
+)
+
+
+def write_or_show(output: Output, files: Sequence[GeneratedFile], *, check: bool) -> list[GeneratedFile]:
+    """Write those of `files` that are not as they should be, or with `check` print how they differ; return them.
+
+    Raises InputError if one cannot be written.
+    """
+    from exasol_ci_setup import buildspecs
+
+    for file in files:
+        if check:
+            _show_difference(output, file)
+        else:
+            if file.stale:
+                buildspecs.write(file)
+            output.say(f"{'wrote' if file.stale else 'unchanged:'} {file.path}")
+            output.record({"type": "file", "path": file.path, "status": "written" if file.stale else "unchanged"})
+    return [file for file in files if file.stale]
+
+
+def status(stale: Sequence[GeneratedFile], *, check: bool) -> str:
+    """Return the word for the record that ends the command."""
+    if check:
+        return "different" if stale else "same"
+    return "done" if stale else "nothing-to-do"
+
+
+def require_same(stale: Sequence[GeneratedFile], command: str) -> None:
+    """Raise DifferencesFound if there are any; `command` mends them."""
+    if stale:
+        raise DifferencesFound(
+            f"{' and '.join(str(file.path) for file in stale)} {'is' if len(stale) == 1 else 'are'} not up to date",
+            hint=f"run exasol-ci-setup {command} with the same options but --check, and commit what it writes",
+        )
+
+
+def _show_difference(output: Output, file: GeneratedFile) -> None:
+    difference = file.diff()
+    if file.stale:
+        output.data(difference.rstrip("\n"))
+    else:
+        output.say(f"up to date: {file.path}")
+    output.record(
+        {"type": "diff", "path": file.path, "status": "stale" if file.stale else "up-to-date", "diff": difference}
+    )

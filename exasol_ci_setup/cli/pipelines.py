@@ -1,0 +1,115 @@
+"""`generate-pipeline`: the GitHub Actions workflow of a space or of a CI stack, made or checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from exasol_ci_setup.cli import generated
+from exasol_ci_setup.cli.generated import GivenPath, check_option
+from exasol_ci_setup.cli.options import ROLE
+from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.workflows import BuildWorkflow, SpaceWorkflow
+
+_OF_SPACES = ("registry_name", "skip_registry", "dockerfile_path", "docker_context")
+
+
+@click.command("generate-pipeline")
+@pass_session
+@output_option
+@log_level_option
+@click.option(
+    "--target",
+    type=click.Choice(["space", "codebuild"]),
+    default="space",
+    show_default=True,
+    help="space: build the image and let a space run it. codebuild: start the builds of a CI stack and follow them.",
+)
+@click.option("--name", "--space-name", "-n", "name", metavar="NAME", help="Space of the pipeline.")
+@click.option(
+    "--registry-name", metavar="NAME", help="Registry that holds the space's images.  [default: the space's, -registry]"
+)
+@click.option("--skip-registry", is_flag=True, help="Build no image: only look after the space.")
+@click.option(
+    "--dockerfile-path", metavar="PATH", help="Dockerfile, relative to the repository's root.  [default: Dockerfile]"
+)
+@click.option(
+    "--docker-context", metavar="PATH", help="What is built, relative to the repository's root.  [default: .]"
+)
+@click.option("--project", metavar="NAME", help="Project of the CI stack, for --target codebuild.")
+@click.option("--branch", metavar="NAME", help="Branch whose pushes start it, or a pattern of such.  [default: main]")
+@click.option(
+    "--role-arn",
+    type=ROLE,
+    metavar="ARN",
+    help="Role that it acts in, which trusts the repository.  [default: the repository's secret AWS_ROLE_ARN]",
+)
+@click.option("--region", metavar="NAME", help="AWS region.  [default: the repository's secret AWS_REGION]")
+@click.option(
+    "--package",
+    metavar="TEXT",
+    help="What pip installs to have this program, such as git+https://…@COMMIT.  [default: exasol-ci-setup of this version]",
+)
+@click.option(
+    "--output-path",
+    type=GivenPath(path_type=Path),
+    metavar="PATH",
+    default="./.github/workflows",
+    show_default=True,
+    help="Directory of the file; made if need be.",
+)
+@check_option
+def generate_pipeline(session: Session, target: str, output_path: Path, check: bool, **values: Any) -> None:
+    """Generate the GitHub Actions workflow of a space or a CI stack.
+
+    Writes ci-NAME.yaml, whose runs act in a role that GitHub vouches for, so that no keys are stored. Run it in the
+    repository's root.
+    """
+    from exasol_ci_setup import workflows
+    from exasol_ci_setup.cli import records
+
+    workflow = _of_codebuild(values) if target == "codebuild" else _of_space(values)
+    stale = generated.write_or_show(session.output, [workflows.on_disk(workflow, output_path)], check=check)
+    if not check and workflow.role_arn is None:
+        session.output.say(
+            "the role of its runs is the repository's secret AWS_ROLE_ARN (Settings, Secrets and variables, Actions)"
+        )
+    session.output.record(records.result(generated.status(stale, check=check), changed=bool(stale) and not check))
+    if check:
+        generated.require_same(stale, "generate-pipeline")
+
+
+def _of_space(values: dict[str, Any]) -> SpaceWorkflow:
+    from exasol_ci_setup.workflows import SpaceWorkflow
+
+    if values["name"] is None:
+        raise InputError("Missing option '--name'", hint="name the space whose pipeline it is")
+    if values["project"] is not None:
+        raise InputError("--project is for --target codebuild")
+    if values["skip_registry"] and values["registry_name"] is not None:
+        raise InputError("--skip-registry and --registry-name contradict each other")
+    given = {
+        name: value
+        for name, value in values.items()
+        if value is not None and name not in {"name", "project", "registry_name", "skip_registry"}
+    }
+    registry = None if values["skip_registry"] else values["registry_name"] or f"{values['name']}-registry"
+    return SpaceWorkflow(space=values["name"], registry=registry, **given)
+
+
+def _of_codebuild(values: dict[str, Any]) -> BuildWorkflow:
+    from exasol_ci_setup.workflows import BuildWorkflow
+
+    if values["project"] is None:
+        raise InputError("Missing option '--project'", hint="name the project of the CI stack")
+    for name in ("name", *_OF_SPACES):
+        if values[name]:
+            raise InputError(f"--{name.replace('_', '-')} is for --target space")
+    given = {name: values[name] for name in ("project", "branch", "role_arn", "region", "package")}
+    return BuildWorkflow(**{name: value for name, value in given.items() if value is not None})

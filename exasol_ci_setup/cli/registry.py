@@ -1,0 +1,134 @@
+"""The group `registry`: repositories for container images in ECR, and docker's way into them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from exasol_ci_setup.cli.platform import acting, details, done, listing, plan_option, require_yes, yes_option
+from exasol_ci_setup.cli.session import common_options
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.platform.registry import Registry
+
+_name_option: Final = click.option(
+    "--name", "--registry-name", "-n", "name", required=True, metavar="NAME", help="Name of the registry."
+)
+
+
+@click.group()
+def registry() -> None:
+    """Keep container images in Amazon ECR."""
+
+
+@registry.command("list")
+@common_options
+def list_(session: Session) -> None:
+    """List the registries."""
+    from exasol_ci_setup.platform import registry as verbs
+
+    with acting(session) as place:
+        found = verbs.list(place=place)
+        rows = [(each.name, each.status, each.uri) for each in found]
+        listing(session, ("NAME", "STATUS", "URI"), rows, none=f"there are no registries in {place.account.region}")
+        for each in found:
+            session.output.record(each)
+        done(session, "listed", changed=False, registries=len(found))
+
+
+@registry.command()
+@_name_option
+@plan_option
+@common_options
+def create(session: Session, name: str, plan_only: bool) -> None:
+    """Make a registry.
+
+    A tag stays at the image that it was given to, but for latest. Images are scanned as they come, and those without a tag are
+    removed after two weeks.
+    """
+    from exasol_ci_setup.platform import registry as verbs
+
+    with acting(session, plan_only=plan_only) as place:
+        made = verbs.create(name, place=place)
+        _show(session, made)
+        done(session, "created", changed=True, name=name)
+
+
+@registry.command()
+@_name_option
+@common_options
+def get(session: Session, name: str) -> None:
+    """Show a registry."""
+    from exasol_ci_setup.platform import registry as verbs
+
+    with acting(session) as place:
+        _show(session, verbs.get(name, place=place))
+        done(session, "shown", changed=False, name=name)
+
+
+@registry.command()
+@_name_option
+@click.option("--empty", is_flag=True, help="Delete the images in it too.")
+@yes_option
+@common_options
+def delete(session: Session, name: str, empty: bool, yes: bool) -> None:
+    """Delete a registry; one that holds images only with --empty."""
+    from exasol_ci_setup.platform import registry as verbs
+
+    with acting(session) as place:
+        found = verbs.get(name, place=place)
+        images = " with all its images" if empty else ""
+        require_yes(session, f"Delete registry {name}{images} at {found.uri}?", yes=yes)
+        verbs.delete(name, empty=empty, place=place)
+        session.output.say(f"registry {name} is deleted")
+        done(session, "deleted", changed=True, name=name)
+
+
+@registry.command("get-credentials")
+@_name_option
+@common_options
+def get_credentials(session: Session, name: str) -> None:
+    """Print what docker logs in with: a password that is good for 12 hours.
+
+    docker-login needs none of it. The password opens all registries of the account that you may use.
+    """
+    from exasol_ci_setup.platform import registry as verbs
+
+    with acting(session) as place:
+        found = verbs.get_credentials(name, place=place)
+        shown = {
+            "username": found.username,
+            "password": found.password,
+            "endpoint": found.endpoint,
+            "expires": found.expires.isoformat(),
+        }
+        details(session, shown)
+        session.output.record(found)
+
+
+@registry.command("docker-login")
+@_name_option
+@common_options
+def docker_login(session: Session, name: str) -> None:
+    """Log docker on this machine in to a registry."""
+    from exasol_ci_setup.platform import registry as verbs
+
+    with acting(session) as place:
+        host = verbs.docker_login(name, place=place)
+        session.output.say(f"docker is logged in to {host}")
+        done(session, "logged-in", changed=True, name=name, host=host)
+
+
+def _show(session: Session, found: Registry) -> None:
+    shown = {
+        "name": found.name,
+        "status": found.status,
+        "uri": found.uri,
+        "arn": found.arn,
+        "repository": found.repository,
+        "stack": found.stack_name,
+    }
+    details(session, shown)
+    session.output.record(found)

@@ -1,0 +1,190 @@
+"""The group `secret`: values come from standard input, a file or a hidden prompt, and are shown by `get` alone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from exasol_ci_setup.cli.platform import acting, done, listing, require_yes, yes_option
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.cli.session import Session
+
+_STDIN = "-"
+_REASON = "other users see it in the list of processes, and the shell keeps it in its history"
+
+_name_option = click.option("--name", "-n", required=True, metavar="NAME", help="Name of the secret.")
+
+
+class _Discreet(click.Command):
+    """A command that does not repeat what it was given too much of: it may be a secret."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if "unexpected extra argument" not in error.message:
+                raise
+        raise click.UsageError("there are more arguments than it takes; a secret's value is none of them", ctx)
+
+
+def _only_stdin(_ctx: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
+    if given not in {None, _STDIN}:
+        raise InputError(
+            f"--{parameter.name} does not take a secret on the command line: {_REASON}",
+            hint=f"--{parameter.name} - reads it from standard input, --file PATH from a file"
+            + ("; without either you are asked for it" if parameter.name == "value" else ""),
+        )
+    return given
+
+
+@click.group("secret")
+def secret() -> None:
+    """Keep a team's secrets in AWS Secrets Manager."""
+
+
+@secret.command("list")
+@common_options
+def list_(session: Session) -> None:
+    """List the names of the secrets."""
+    from exasol_ci_setup.platform import secret as verbs
+
+    with acting(session) as place:
+        found = verbs.list(place=place)
+    listing(session, ["NAME"], [[each.name] for each in found], none=f"there are no secrets in {place.account.region}")
+    for each in found:
+        session.output.record({"type": "secret", "name": each.name, "arn": each.arn, "changed": each.changed})
+    done(session, "listed", changed=False, secrets=len(found))
+
+
+@secret.command("create", cls=_Discreet)
+@common_options
+@_name_option
+@click.option("--value", "-v", callback=_only_stdin, metavar="-", help="Read the value from standard input.")
+@click.option(
+    "--file",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Read the value from a file, as it is.",
+)
+def create(session: Session, name: str, value: str | None, file: Path | None) -> None:
+    """Store a secret.
+
+    A value that comes from standard input loses one line break at its end; bytes that are no text are taken as they are. Without
+    --value and --file it is asked for, hidden.
+    """
+    from exasol_ci_setup.platform import secret as verbs
+
+    with acting(session) as place:
+        made = verbs.create(name, _value(session, value, file), place=place)
+    session.output.say(f"secret {made.name} is created")
+    session.output.record({"type": "secret", "name": made.name, "arn": made.arn})
+    done(session, "created", changed=True, name=name)
+
+
+@secret.command("bulk-create", cls=_Discreet)
+@common_options
+@click.option("--secrets", callback=_only_stdin, metavar="-", help="Read the secrets from standard input.")
+@click.option(
+    "--file",
+    "file",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="PATH",
+    help="Read the secrets from a file; - is standard input.",
+)
+def bulk_create(session: Session, secrets: str | None, file: Path | None) -> None:
+    """Store many secrets, or none if one of them cannot be stored.
+
+    They come as a JSON object of names and values, as a JSON list of objects with "name" and "value", or as the lines of a
+    .env file.
+    """
+    from exasol_ci_setup.platform import secret as verbs
+    from exasol_ci_setup.platform import secret_files
+
+    if (secrets is None) == (file is None):
+        raise InputError("where the secrets come from is not clear", hint="give either --file PATH or --secrets -")
+    data = _stdin() if file is None or str(file) == _STDIN else _contents(file)
+    with acting(session) as place:
+        made = verbs.bulk_create(secret_files.parse(data), place=place)
+    for each in made:
+        session.output.say(f"secret {each.name} is created")
+        session.output.record({"type": "secret", "name": each.name, "arn": each.arn})
+    done(session, "created", changed=True, secrets=len(made))
+
+
+@secret.command("get")
+@common_options
+@_name_option
+def get(session: Session, name: str) -> None:
+    """Print the value of a secret, and nothing else."""
+    import base64
+
+    from exasol_ci_setup.platform import secret as verbs
+
+    with acting(session) as place:
+        found = verbs.get(name, place=place)
+    if isinstance(found.value, bytes):
+        more: dict[str, Any] = {"value_base64": base64.b64encode(found.value).decode()}
+    else:
+        more = {"value": found.value}
+    session.output.record({"type": "secret", "name": name, "arn": found.arn, **more})
+    session.output.raw(found.value.encode() if isinstance(found.value, str) else found.value)
+
+
+@secret.command("delete")
+@common_options
+@_name_option
+@yes_option
+def delete(session: Session, name: str, yes: bool) -> None:
+    """Delete a secret; AWS keeps it for 30 days, in which the name can be used again."""
+    from exasol_ci_setup.platform import secret as verbs
+
+    with acting(session) as place:
+        verbs.require(name, place=place)
+        require_yes(session, f"Delete secret {name}?", yes=yes)
+        until = verbs.delete(name, place=place)
+    session.output.say(f"secret {name} is deleted; AWS keeps it until {until:%Y-%m-%d}")
+    done(session, "deleted", changed=True, name=name, kept_until=until)
+
+
+def _value(session: Session, value: str | None, file: Path | None) -> bytes:
+    if value is not None and file is not None:
+        raise InputError("--value and --file contradict each other")
+    if file is not None:
+        return _contents(file)
+    if value is not None:
+        return _without_line_break(_stdin())
+    if not session.output.can_ask:
+        raise InputError(
+            "cannot ask for the value: there is no terminal",
+            hint="--value - reads it from standard input, --file PATH from a file",
+        )
+    typed: str = click.prompt("Value", hide_input=True, confirmation_prompt=True, err=True)
+    return typed.encode()
+
+
+def _stdin() -> bytes:
+    # Not its text form, which would change line breaks, and refuse what is no text.
+    return sys.stdin.buffer.read()
+
+
+def _without_line_break(data: bytes) -> bytes:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data
+    return data[:-2] if data.endswith(b"\r\n") else data[:-1] if data.endswith(b"\n") else data
+
+
+def _contents(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None

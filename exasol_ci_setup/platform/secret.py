@@ -1,0 +1,238 @@
+"""Secrets of a team: values in Secrets Manager under one prefix, in requests and answers and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup import secretsmanager
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.errors import InputError, SecretConflictError, SecretNotFound, SetupError
+from exasol_ci_setup.platform.place import Place, here
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+_TAGS: Final = {"exasol-ci-setup:construct": "Secret"}
+_DESCRIPTION: Final = "Made by exasol-ci-setup secret create"
+_MOST_BYTES: Final = 65_536
+"""Of a value: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html."""
+
+_LONGEST_NAME: Final = 512 - len(secretsmanager.TEAM_PREFIX)
+_NAME: Final = re.compile(r"[A-Za-z0-9_+=.@-]+(/[A-Za-z0-9_+=.@-]+)*")
+"""Source: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret with its value, which is text, or bytes that are no text. Its `repr` does not show the value."""
+
+    name: str
+    arn: str
+    value: str | bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretEntry:
+    """What there is to know of a secret without its value; `changed` is when it last got one."""
+
+    name: str
+    arn: str
+    changed: datetime | None = None
+
+
+def create(name: str, value: str | bytes, *, place: Place | None = None) -> SecretEntry:
+    """Store a secret. One of that name that was deleted, and that AWS still keeps, is restored and gets this value.
+
+    `value` has at most 65,536 bytes; bytes that are UTF-8 are stored as text. Without `place` it is AWS's own chain of credentials and
+    region. Raises SecretConflictError if there is one of that name, InputError for what cannot be a name or a value, and the errors of
+    the AWS boundary. No error and no log has the value in it.
+    """
+    _require(name, value)
+    client = here(place).account.client("secretsmanager")
+    return _create(client, name, value)
+
+
+def bulk_create(secrets: Mapping[str, str | bytes], *, place: Place | None = None) -> builtins.list[SecretEntry]:
+    """Store many secrets, values by name, or none of them if one cannot be stored.
+
+    All are looked at before the first is stored. Raises InputError if there are none, or one cannot be stored; SecretConflictError naming all
+    that are there already; and if AWS refuses one after others were stored, the error whose hint names those.
+    """
+    if not secrets:
+        raise InputError("there are no secrets in what is given")
+    for name, value in secrets.items():
+        _require(name, value)
+    client = here(place).account.client("secretsmanager")
+    taken = [name for name in secrets if _is_live(_described(client, name))]
+    if taken:
+        raise SecretConflictError(
+            f"{_named(taken)} there already: none of the {len(secrets)} was created",
+            hint="delete what is to be replaced, or leave it out",
+        )
+    made: builtins.list[SecretEntry] = []
+    for name, value in secrets.items():
+        try:
+            made.append(_create(client, name, value))
+        except SetupError as error:  # noqa: PERF203 - each may fail, and what was made before is told
+            if made:
+                error.hint = f"{error.hint}\ncreated before that: {', '.join(each.name for each in made)}".strip()
+            raise
+    return made
+
+
+def get(name: str, *, place: Place | None = None) -> Secret:
+    """Return a secret with its value. Raises SecretNotFound, and the errors of the AWS boundary."""
+    _require_name(name)
+    client = here(place).account.client("secretsmanager")
+    with boundary():
+        try:
+            found = client.get_secret_value(SecretId=_full(name))
+        except ClientError as error:
+            if error_code(error) == "ResourceNotFoundException":
+                raise _absent(client, name) from None
+            # AWS's code for one that is being deleted.
+            if error_code(error) == "InvalidRequestException" and not _is_live(_described(client, name)):
+                raise _absent(client, name, is_deleted=True) from None
+            raise
+    return Secret(name, found["ARN"], found.get("SecretString") or found["SecretBinary"])
+
+
+def list(*, place: Place | None = None) -> builtins.list[SecretEntry]:  # noqa: A001 - the verb's name
+    """Return all secrets, in the order of their names; their values are not read. Raises the errors of the AWS boundary."""
+    client = here(place).account.client("secretsmanager")
+    prefix = secretsmanager.TEAM_PREFIX
+    with boundary():
+        pages = client.get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [prefix]}])
+        found = [
+            SecretEntry(each["Name"].removeprefix(prefix), each["ARN"], each.get("LastChangedDate"))
+            for page in pages
+            for each in page["SecretList"]
+            if each["Name"].startswith(prefix) and "DeletedDate" not in each
+        ]
+    return sorted(found, key=lambda each: each.name)
+
+
+def require(name: str, *, place: Place | None = None) -> SecretsManagerClient:
+    """Return the client of Secrets Manager if there is a secret of that name. Raises SecretNotFound, without reading its value."""
+    _require_name(name)
+    client = here(place).account.client("secretsmanager")
+    if not _is_live(_described(client, name)):
+        raise _absent(client, name)
+    return client
+
+
+def delete(name: str, *, place: Place | None = None) -> datetime:
+    """Delete a secret, and return until when AWS keeps it: `create` takes its name again before and after that.
+
+    Raises SecretNotFound, and the errors of the AWS boundary.
+    """
+    client = require(name, place=place)
+    with boundary():
+        # Without a word of the recovery window it is AWS's longest: 30 days.
+        return client.delete_secret(SecretId=_full(name))["DeletionDate"]
+
+
+def _create(client: SecretsManagerClient, name: str, value: str | bytes) -> SecretEntry:
+    stored = _as_stored(value)
+    with boundary():
+        try:
+            made = client.create_secret(
+                Name=_full(name),
+                Description=_DESCRIPTION,
+                Tags=[{"Key": key, "Value": text} for key, text in _TAGS.items()],
+                **stored,
+            )
+        except ClientError as error:
+            # AWS has one code or the other for a name that a deleted secret still holds.
+            if error_code(error) not in {"ResourceExistsException", "InvalidRequestException"}:
+                raise
+            found = _described(client, name)
+            if found is None:
+                raise
+            if _is_live(found):
+                raise SecretConflictError(
+                    f"secret {name!r} exists already in {client.meta.region_name}",
+                    hint=f"`exasol-ci-setup secret delete --name {name}` makes way for another value",
+                ) from None
+            return _restore(client, name, stored)
+    return SecretEntry(name, made["ARN"])
+
+
+def _restore(client: SecretsManagerClient, name: str, stored: Mapping[str, Any]) -> SecretEntry:
+    client.restore_secret(SecretId=_full(name))
+    try:
+        made = client.put_secret_value(SecretId=_full(name), **stored)
+    except BaseException:
+        # The old value must not be there again for those who were told that it is gone.
+        client.delete_secret(SecretId=_full(name))
+        raise
+    return SecretEntry(name, made["ARN"])
+
+
+def _as_stored(value: str | bytes) -> dict[str, Any]:
+    if isinstance(value, bytes):
+        try:
+            return {"SecretString": value.decode()}
+        except UnicodeDecodeError:
+            return {"SecretBinary": value}
+    return {"SecretString": value}
+
+
+def _described(client: SecretsManagerClient, name: str) -> Mapping[str, Any] | None:
+    with boundary():
+        try:
+            return client.describe_secret(SecretId=_full(name))
+        except ClientError as error:
+            if error_code(error) == "ResourceNotFoundException":
+                return None
+            raise
+
+
+def _is_live(found: Mapping[str, Any] | None) -> bool:
+    return found is not None and "DeletedDate" not in found
+
+
+def _absent(client: SecretsManagerClient, name: str, *, is_deleted: bool = False) -> SecretNotFound:
+    return SecretNotFound(
+        f"secret {name!r} {'was deleted' if is_deleted else 'does not exist'} in {client.meta.region_name}",
+        hint="`exasol-ci-setup secret list` shows those there are; is it another --region or --aws-profile?",
+    )
+
+
+def _full(name: str) -> str:
+    return f"{secretsmanager.TEAM_PREFIX}{name}"
+
+
+def _named(names: builtins.list[str]) -> str:
+    return f"secret {names[0]!r} is" if len(names) == 1 else f"secrets {', '.join(map(repr, names))} are"
+
+
+def _require(name: str, value: object) -> None:
+    _require_name(name)
+    if not isinstance(value, str | bytes):
+        raise InputError(f"the value of secret {name!r} is neither text nor bytes")
+    try:
+        size = len(value.encode() if isinstance(value, str) else value)
+    except UnicodeEncodeError:
+        # Its message and its chain would show the value.
+        size = -1
+    if size < 0:
+        raise InputError(f"the value of secret {name!r} is not valid Unicode")
+    if not size:
+        raise InputError(f"the value of secret {name!r} is empty")
+    if size > _MOST_BYTES:
+        raise InputError(f"the value of secret {name!r} has {size} bytes, of which AWS takes at most {_MOST_BYTES}")
+
+
+def _require_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        raise InputError(
+            f"{name!a} cannot be the name of a secret",
+            hint=f"use letters, digits and _+=.@-, with single / between parts, at most {_LONGEST_NAME} characters",
+        )

@@ -1,0 +1,73 @@
+"""Reads many secrets from one text, JSON or .env; what is wrong is told without any value."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+from exasol_ci_setup.errors import InputError
+
+_FORMS = (
+    'use a JSON object of names and values, a JSON list of {"name": …, "value": …}, or .env lines such as NAME="value"'
+)
+
+
+def parse(data: bytes) -> dict[str, str]:
+    """Return values by name of a JSON object, a JSON list of objects with ``name`` and ``value``, or the lines of a .env file.
+
+    In a .env file variables are not expanded. Raises InputError naming the entry or the line that is none, or a name that is there twice.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = ""
+    if data and not text:
+        raise InputError("the secrets cannot be read: they are not UTF-8 text", hint=_FORMS)
+    pairs = _of_json(text) if text.lstrip().startswith(("{", "[")) else _of_lines(text)
+    result: dict[str, str] = {}
+    for name, value in pairs:
+        if name in result:
+            raise InputError(f"secret {name!r} is there twice")
+        if not isinstance(value, str):
+            raise InputError(f"the value of secret {name!r} is not text", hint="put it in quotes")
+        result[name] = value
+    return result
+
+
+def _of_json(text: str) -> list[tuple[str, Any]]:
+    try:
+        parsed = json.loads(text, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", 0)
+    else:
+        if isinstance(parsed, _Pairs):
+            return [(name, value) for name, value in parsed]
+        return [_entry(number, each) for number, each in enumerate(parsed, 1)]
+    # Raised here and not inside `except`: the parser's own error holds the text with all values.
+    raise InputError(f"the secrets cannot be read: there is a mistake in the JSON{f' in line {line}' if line else ''}")
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The members of a JSON object, those with the same name too."""
+
+
+def _entry(number: int, entry: object) -> tuple[str, Any]:
+    members = dict(entry) if isinstance(entry, _Pairs) else {}
+    if not isinstance(entry, _Pairs) or sorted(name for name, _ in entry) != ["name", "value"]:
+        raise InputError(f"entry {number} of the list is no secret", hint=_FORMS)
+    if not isinstance(members["name"], str):
+        raise InputError(f"entry {number} of the list is no secret: its name is not text", hint=_FORMS)
+    return members["name"], members["value"]
+
+
+def _of_lines(text: str) -> list[tuple[str, Any]]:
+    from dotenv.parser import parse_stream
+
+    found: list[tuple[str, Any]] = []
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise InputError(f"line {binding.original.line} of the secrets is none", hint=_FORMS)
+        if binding.key is not None:
+            found.append((binding.key, binding.value))
+    return found

@@ -1,0 +1,193 @@
+"""Makes the GitHub Actions workflow of a space, or of a CI stack, in which no value can change the structure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.buildspecs.files import GeneratedFile, compare, from_root, write
+from exasol_ci_setup.constructs.ci import ProjectName
+from exasol_ci_setup.constructs.scope import Region
+from exasol_ci_setup.constructs.space import SpaceName
+from exasol_ci_setup.constructs.values import Name, RoleArn, matching
+from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.version import __version__
+
+if TYPE_CHECKING:
+    import jinja2
+
+DIRECTORY: Final = Path(".github/workflows")
+"""Where GitHub looks for workflows, below the repository's root."""
+
+DEFAULT_PACKAGE: Final = f"exasol-ci-setup=={__version__}"
+
+ACTIONS: Final = {
+    "checkout": ("actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8", "v5.0.0"),
+    "configure_aws_credentials": (
+        "aws-actions/configure-aws-credentials@8df5847569e6427dd6c4fb1cf565c83acfa8afa7",
+        "v6.0.0",
+    ),
+    "setup_python": ("actions/setup-python@e797f83bcb11b83ae66e0230d6156d7c80228e7c", "v6.0.0"),
+}
+"""The actions that workflows use, each at the commit of a release: a tag can be moved to other code, a commit cannot."""
+
+_EXPRESSION: Final = "${{"
+_Path = Annotated[
+    str,
+    matching(
+        r"(?!/)(?!.*(^|/)\.\.(/|$))[^\x00-\x1f\x7f\\]*[^\x00-\x1f\x7f\\\s][^\x00-\x1f\x7f\\]*",
+        "use a path inside the repository, with / between directories",
+    ),
+]
+_Branch = Annotated[
+    str,
+    matching(
+        r"(?!!)[^\x00-\x20\x7f~^:\\]+",
+        "use the name of a branch, or a pattern such as release/*",
+    ),
+]
+_Requirement = Annotated[
+    str, matching(r"[^\x00-\x20\x7f-][^\x00-\x1f\x7f]*", "use one thing that pip installs, not an option")
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Workflow:
+    """What all workflows have in common.
+
+    Each push to `branch`, which may be a pattern, starts one. `role_arn` is the role that it acts in and `region` where; with None the
+    repository's secrets AWS_ROLE_ARN and AWS_REGION say that. `package` is what pip installs to have this program.
+    """
+
+    branch: str = "main"
+    role_arn: str | None = None
+    region: str | None = None
+    package: str = DEFAULT_PACKAGE
+
+    def __post_init__(self) -> None:
+        _require("branch", _Branch, self.branch)
+        _require("package", _Requirement, self.package)
+        if self.role_arn is not None:
+            _require("role-arn", RoleArn, self.role_arn)
+        if self.region is not None:
+            _require("region", Region, self.region)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceWorkflow(_Workflow):
+    """Builds the image of a space, pushes it with the commit for its tag, and lets the space run it.
+
+    `dockerfile_path` and `docker_context` are POSIX paths relative to the repository's root. With `registry` None nothing is built: the
+    workflow then only looks after the space.
+
+    Raises InputError for a value that is not acceptable, naming its option.
+    """
+
+    template = "space.yaml.j2"
+
+    space: str
+    registry: str | None
+    dockerfile_path: str = "Dockerfile"
+    docker_context: str = "."
+
+    def __post_init__(self) -> None:
+        _Workflow.__post_init__(self)
+        _require("name", SpaceName, self.space)
+        if self.registry is not None:
+            _require("registry-name", Name, self.registry)
+        _require("dockerfile-path", _Path, self.dockerfile_path)
+        _require("docker-context", _Path, self.docker_context)
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file."""
+        return f"ci-{self.space}.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildWorkflow(_Workflow):
+    """Starts the CodeBuild builds of the CI stack of `project`, and follows them.
+
+    Raises InputError for a value that is not acceptable, naming its option.
+    """
+
+    template = "codebuild.yaml.j2"
+
+    project: str
+
+    def __post_init__(self) -> None:
+        _Workflow.__post_init__(self)
+        _require("project", ProjectName, self.project)
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file."""
+        return f"ci-{self.project}.yaml"
+
+
+def render(workflow: SpaceWorkflow | BuildWorkflow) -> str:
+    """Return the text of the file; the same on every machine.
+
+    Raises InputError for a value that no workflow can hold: GitHub would evaluate an expression in it.
+    """
+    return _environment().get_template(workflow.template).render(workflow=workflow)
+
+
+def on_disk(workflow: SpaceWorkflow | BuildWorkflow, directory: Path = DIRECTORY) -> GeneratedFile:
+    """Return the file in `directory` as it shall be and as it is. Raises InputError as `render` does, and if it cannot be read."""
+    return compare(directory, {workflow.file_name: render(workflow)})[0]
+
+
+def _require(option: str, kind: Any, value: str) -> None:
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        rule = error.errors(include_url=False)[0]["msg"]
+    else:
+        return
+    raise InputError(f"--{option} {value!a} is not acceptable: {rule}")
+
+
+class _Literal(str):
+    """Text that stands in a workflow as it is: an action with its version."""
+
+    __slots__ = ()
+
+
+def _action(name: Literal["checkout", "configure_aws_credentials", "setup_python"]) -> _Literal:
+    commit, version = ACTIONS[name]
+    return _Literal(f"{commit} # {version}")
+
+
+def _finalize(value: object) -> str:
+    if type(value) is _Literal:
+        return str(value)
+    if type(value) is str and _EXPRESSION in value:
+        raise InputError(f"{value!a} cannot stand in a workflow: GitHub would evaluate the expression in it")
+    return templates.finalize(value)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = templates.environment("workflow", _finalize)
+    environment.globals["action"] = _action
+    return environment
+
+
+__all__ = [
+    "ACTIONS",
+    "DEFAULT_PACKAGE",
+    "DIRECTORY",
+    "BuildWorkflow",
+    "GeneratedFile",
+    "SpaceWorkflow",
+    "from_root",
+    "on_disk",
+    "render",
+    "write",
+]

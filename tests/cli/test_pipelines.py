@@ -1,0 +1,98 @@
+"""`generate-pipeline`: the file of a workflow, made and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+FILE = Path(".github/workflows/ci-my-space.yaml")
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_file_and_its_directory_are_made_and_then_left_alone(program):
+    first = program("generate-pipeline", "--name", "my-space")
+
+    assert first.code == 0
+    assert first.stdout == ""
+    assert f"wrote {FILE}" in first.stderr
+    assert "AWS_ROLE_ARN" in first.stderr
+    before = FILE.stat()
+    second = program("generate-pipeline", "--name", "my-space")
+    assert f"unchanged: {FILE}" in second.stderr
+    assert FILE.stat().st_mtime_ns == before.st_mtime_ns
+    assert list(FILE.parent.iterdir()) == [FILE]
+
+
+def test_check_prints_the_difference_and_writes_nothing(program):
+    ran = program("generate-pipeline", "--name", "my-space", "--check")
+
+    assert ran.code == 5
+    assert ran.stdout.startswith("--- /dev/null\n+++ .github/workflows/ci-my-space.yaml (generated)\n")
+    assert "run exasol-ci-setup generate-pipeline with the same options but --check" in ran.stderr
+    assert not FILE.exists()
+
+
+def test_check_of_a_file_that_is_up_to_date_succeeds(program):
+    program("generate-pipeline", "--name", "my-space")
+
+    ran = program("generate-pipeline", "--name", "my-space", "--check", "--output", "json")
+
+    assert ran.code == 0
+    assert [record["type"] for record in ran.records] == ["diff", "result"]
+    assert ran.records[-1]["status"] == "same"
+
+
+def test_the_registry_is_the_spaces_unless_another_is_named(program):
+    program("generate-pipeline", "--space-name", "my-space")
+    assert 'REGISTRY: "my-space-registry"' in FILE.read_text(encoding="utf-8")
+
+    program("generate-pipeline", "--space-name", "my-space", "--registry-name", "images")
+    assert 'REGISTRY: "images"' in FILE.read_text(encoding="utf-8")
+
+    program("generate-pipeline", "--space-name", "my-space", "--skip-registry")
+    assert "docker" not in FILE.read_text(encoding="utf-8").lower()
+
+
+def test_the_one_for_codebuild_is_named_after_the_project(program):
+    ran = program("generate-pipeline", "--target", "codebuild", "--project", "Slc")
+
+    assert ran.code == 0
+    assert "start-ci-build" in Path(".github/workflows/ci-Slc.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "--name"),
+        (["--target", "codebuild"], "--project"),
+        (["--name", "a", "--project", "b"], "--project is for --target codebuild"),
+        (["--target", "codebuild", "--project", "b", "--name", "a"], "--name is for --target space"),
+        (["--target", "codebuild", "--project", "b", "--skip-registry"], "--skip-registry is for --target space"),
+        (["--name", "a", "--skip-registry", "--registry-name", "b"], "contradict"),
+        (["--name", "a b"], "--name 'a b' is not acceptable"),
+        (["--name", "a", "--docker-context", "${{ github.token }}"], "GitHub would evaluate"),
+        (["--name", "a", "--role-arn", "x"], "ARN of a role"),
+        (["--name", "a", "--output-path", ""], "it is empty"),
+    ],
+)
+def test_bad_input_is_told_in_one_line_and_writes_nothing(program, arguments, says):
+    ran = program("generate-pipeline", *arguments)
+
+    assert ran.code == 2
+    assert says in ran.stderr
+    assert not Path(".github").exists()
+
+
+def test_a_directory_that_is_a_file_is_told(program):
+    Path(".github").write_text("")
+
+    ran = program("generate-pipeline", "--name", "my-space")
+
+    assert ran.code == 2
+    assert "is not a directory" in ran.stderr

@@ -1,0 +1,127 @@
+"""`space add` on the command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.platform import docker_stand_in
+
+pytestmark = pytest.mark.live
+
+ID = "0123456789abcdef" * 4
+
+
+@pytest.fixture(autouse=True)
+def docker(tmp_path_factory, monkeypatch):
+    stand_in, path = docker_stand_in.put_on_path(tmp_path_factory.mktemp("bin"), os.environ["PATH"])
+    stand_in.plan(image_says=f"sha256:{ID}")
+    monkeypatch.setenv("PATH", path)
+    return stand_in
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("Dockerfile").write_text("FROM scratch\n")
+
+
+@pytest.mark.parametrize("option", ["--name", "--space-name"])
+def test_both_spellings_of_the_name_add_a_space(here, option):
+    ran = here("space", "add", option, "my-space")
+
+    assert ran.code == 0
+    assert f"/my-space-registry:{ID[:12]}" in ran.stdout
+    assert "build done" in ran.stderr
+    assert Path(".github/workflows/ci-my-space.yaml").exists()
+
+
+def test_the_published_options_are_understood(here, docker):
+    ran = here(
+        *("space", "add", "--space-name", "my-space", "--dockerfile-path", "Dockerfile", "--docker-context", "."),
+        *("--image-tag", "stable", "--container-port", "5080", "--generate-ci", "--registry-name", "images"),
+        *("--cpu", "2", "--memory", "4Gi", "--env", '{"A": "b"}', "--output", "json"),
+    )
+
+    assert ran.code == 0
+    assert [record["type"] for record in ran.records][-2:] == ["space", "result"]
+    (space,) = (record for record in ran.records if record["type"] == "space")
+    assert (space["cpu"], space["memory"], space["port"]) == (2, 4096, 5080)
+    assert any(command.endswith("/images:stable") for command in docker.commands)
+
+
+def test_a_step_of_docker_that_fails_is_told_with_its_exit_code(here, docker):
+    docker.plan(build=9, build_says="the command was not found")
+
+    ran = here("space", "add", "--name", "my-space")
+
+    assert ran.code == 9
+    assert "docker build ended with exit code 9: the command was not found" in ran.stderr
+    assert "made before that, and still there: registry my-space-registry" in ran.stderr
+
+
+def test_in_json_too(here, docker):
+    docker.plan(build=9)
+
+    error = here("space", "add", "--name", "my-space", "--output", "json").records[-1]
+
+    assert (error["type"], error["code"], error["exit_code"]) == ("error", "docker-failed", 9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "Missing option '--name'"),
+        (["--name", "my-space", "--skip-registry"], "--skip-registry needs --image"),
+        (["--name", "my-space", "--dockerfile-path", "x"], "x is not a file"),
+        (["--name", "my-space", "--role-arn", "x"], "ARN of a role"),
+    ],
+)
+def test_bad_input_is_told(here, arguments, says):
+    ran = here("space", "add", *arguments)
+
+    assert ran.code == 2
+    assert says in ran.stderr
+
+
+def test_an_interruption_ends_docker_and_tells_what_was_made(live, server, docker):
+    docker.plan(blocked=["build"], build_says="building for ever")
+    keys = live.session.get_credentials()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "exasol_ci_setup", "space", "add", "--name", "my-space"],
+        env={
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": keys.access_key,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+            "AWS_REGION": live.region,
+            "AWS_ENDPOINT_URL": server.url,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line == "building for ever\n":
+            break
+    else:
+        pytest.fail("it did not come to the build")
+    process.send_signal(signal.SIGTERM)
+    # The end of the output is that of docker too, which has the same.
+    _, err = process.communicate()
+
+    assert process.returncode == 130
+    assert "was not built" in err
+    assert "made before that, and still there: registry my-space-registry" in err
+
+
+def test_without_a_pipeline_no_file_is_written(here):
+    ran = here("space", "add", "--name", "my-space", "--image", "a/b:1", "--skip-registry", "--no-generate-ci")
+
+    assert ran.code == 0
+    assert not Path(".github").exists()

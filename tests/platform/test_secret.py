@@ -1,0 +1,215 @@
+"""Secrets in the library: what is stored, what is refused, and that no value is anywhere else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import exasol_ci_setup
+from exasol_ci_setup import secretsmanager
+from exasol_ci_setup.errors import AccessDenied, InputError, SecretConflictError, SecretNotFound
+from exasol_ci_setup.platform import secret, secret_files
+from exasol_ci_setup.platform.place import Place
+from tests.answers import AwsError
+
+VALUE = "s3cr3t\nwith a line break"
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:naas/a-AbCdEf"
+
+
+@pytest.fixture
+def place(live):
+    return Place(live)
+
+
+def entry(name, **more):
+    return {"Name": f"naas/{name}", "ARN": ARN, **more}
+
+
+class TestLive:
+    pytestmark = pytest.mark.live
+
+    def test_what_is_stored_is_what_is_got(self, place):
+        made = secret.create("db/password", VALUE, place=place)
+        found = secret.get("db/password", place=place)
+
+        assert (found.name, found.value, found.arn) == ("db/password", VALUE, made.arn)
+
+    def test_bytes_that_are_no_text_stay_bytes(self, place):
+        secret.create("key", b"\xff\x00\n", place=place)
+        secret.create("text", b"plain\n", place=place)
+
+        assert secret.get("key", place=place).value == b"\xff\x00\n"
+        assert secret.get("text", place=place).value == "plain\n"
+
+    def test_a_second_one_of_the_name_is_a_conflict_and_changes_nothing(self, place):
+        secret.create("a", "first", place=place)
+
+        with pytest.raises(SecretConflictError, match="'a' exists already"):
+            secret.create("a", "second", place=place)
+
+        assert secret.get("a", place=place).value == "first"
+
+    def test_a_deleted_one_is_gone_and_can_be_created_again(self, place):
+        secret.create("a", "first", place=place)
+        secret.delete("a", place=place)
+
+        assert secret.list(place=place) == []
+        with pytest.raises(SecretNotFound, match="was deleted"):
+            secret.get("a", place=place)
+        with pytest.raises(SecretNotFound):
+            secret.delete("a", place=place)
+
+        secret.create("a", "second", place=place)
+        assert secret.get("a", place=place).value == "second"
+
+    def test_what_is_not_there_is_not_found(self, place):
+        for verb in (secret.get, secret.delete):
+            with pytest.raises(SecretNotFound, match="'a' does not exist in eu-central-1"):
+                verb("a", place=place)
+
+    def test_the_list_holds_all_of_them_and_nobody_elses(self, place, live):
+        secret.bulk_create({f"s{number:03}": "x" for number in range(120)}, place=place)
+        live.client("secretsmanager").create_secret(Name="other", SecretString="x")
+        live.client("secretsmanager").create_secret(Name="not-naas/a", SecretString="x")
+
+        assert [each.name for each in secret.list(place=place)] == [f"s{number:03}" for number in range(120)]
+
+    def test_where_one_of_many_is_there_already_none_is_created(self, place):
+        secret.create("b", "old", place=place)
+
+        with pytest.raises(SecretConflictError, match="secret 'b' is there already: none of the 2"):
+            secret.bulk_create({"a": "1", "b": "2"}, place=place)
+
+        assert [each.name for each in secret.list(place=place)] == ["b"]
+        assert secret.get("b", place=place).value == "old"
+
+    def test_where_one_of_many_cannot_be_stored_none_is_created(self, place):
+        with pytest.raises(InputError, match="'b c' cannot be the name"):
+            secret.bulk_create({"a": "1", "b c": "2"}, place=place)
+        with pytest.raises(InputError, match="'b' is empty"):
+            secret.bulk_create({"a": "1", "b": ""}, place=place)
+
+        assert secret.list(place=place) == []
+
+
+def test_it_is_a_namespace_of_the_library():
+    assert exasol_ci_setup.secret is secret
+
+
+def test_names_are_apart_from_those_of_release_tokens():
+    assert not secretsmanager.TEAM_PREFIX.startswith("exasol-ci-setup/")
+
+
+def test_a_failure_amid_many_tells_what_was_created(answers):
+    absent = AwsError("ResourceNotFoundException")
+    answers.on("secretsmanager", "DescribeSecret", absent)
+    answers.on("secretsmanager", "CreateSecret", [{"ARN": ARN}, {"ARN": ARN}, AwsError("AccessDeniedException", "no")])
+
+    with pytest.raises(AccessDenied) as caught:
+        secret.bulk_create({"a": "1", "b": "2", "c": VALUE}, place=Place(answers.account))
+
+    assert caught.value.hint.endswith("created before that: a, b")
+    assert VALUE not in str(caught.value) + caught.value.hint
+
+
+def test_the_old_value_does_not_come_back_if_the_new_one_is_refused(answers):
+    answers.on("secretsmanager", "CreateSecret", AwsError("InvalidRequestException", "scheduled for deletion"))
+    answers.on("secretsmanager", "DescribeSecret", entry("a", DeletedDate=1_700_000_000))
+    answers.on("secretsmanager", "RestoreSecret", entry("a"))
+    answers.on("secretsmanager", "PutSecretValue", AwsError("AccessDeniedException", "no"))
+    answers.on("secretsmanager", "DeleteSecret", entry("a", DeletionDate=1_700_000_000))
+
+    with pytest.raises(AccessDenied):
+        secret.create("a", VALUE, place=Place(answers.account))
+
+    assert answers.names()[-2:] == ["PutSecretValue", "DeleteSecret"]
+
+
+def test_the_list_asks_for_every_page(answers):
+    answers.on(
+        "secretsmanager",
+        "ListSecrets",
+        [{"SecretList": [entry("b")], "NextToken": "more"}, {"SecretList": [entry("a")]}],
+    )
+
+    assert [each.name for each in secret.list(place=Place(answers.account))] == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "/a", "a/", "a//b", "ä", "a\n", "x" * 600, "${x}"])
+def test_a_name_that_aws_would_not_take_is_refused(name, answers):
+    with pytest.raises(InputError, match="cannot be the name"):
+        secret.create(name, "x", place=Place(answers.account))
+
+    assert answers.calls == []
+
+
+@pytest.mark.parametrize("value", ["", b"", "x" * 65_537, "\ud800", 5])
+def test_a_value_that_aws_would_not_take_is_refused_without_being_told(value, answers):
+    with pytest.raises(InputError, match="the value of secret 'a'") as caught:
+        secret.create("a", value, place=Place(answers.account))
+
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert answers.calls == []
+
+
+def test_a_secrets_repr_does_not_show_its_value():
+    assert VALUE not in repr(secret.Secret("a", ARN, VALUE))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": "1", "b": "x=y"}', {"a": "1", "b": "x=y"}),
+        ('[{"name": "a", "value": "1"}]', {"a": "1"}),
+        (
+            "A=1\n# a remark\n\nexport B='two words'\nC=\"a\\nb\"\nD=\n",
+            {"A": "1", "B": "two words", "C": "a\nb", "D": ""},
+        ),
+        ("A=${HOME}\n", {"A": "${HOME}"}),
+        ("\ufeffA=1\n", {"A": "1"}),
+        ("", {}),
+    ],
+)
+def test_many_are_read_from_json_or_lines(text, found):
+    assert secret_files.parse(text.encode()) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"a": "h1dden",}', "mistake in the JSON in line 1"),
+        ('{"a": "h1dden"', "mistake in the JSON"),
+        ('{"a": "h1dden", "a": "h1dden"}', "'a' is there twice"),
+        ('{"a": {"h1dden": "h1dden"}}', "'a' is not text"),
+        ('{"a": 5}', "'a' is not text"),
+        ('["h1dden"]', "entry 1 of the list"),
+        ('[{"name": "a", "value": "h1dden", "valeu": "h1dden"}]', "entry 1 of the list"),
+        ('[{"name": 1, "value": "h1dden"}]', "name is not text"),
+        ("[" * 100_000, "mistake in the JSON"),
+        ("A=1\nh1dden\n", "line 2 of the secrets"),
+        ("A=1\n=h1dden\n", "line 2 of the secrets"),
+        ("A=1\nA=h1dden\n", "'A' is there twice"),
+        ("A='h1dden\n", "line 1 of the secrets"),
+    ],
+)
+def test_a_mistake_is_told_by_its_place_and_never_by_a_value(text, says):
+    with pytest.raises(InputError, match=says) as caught:
+        secret_files.parse(text.encode())
+
+    assert "h1dden" not in str(caught.value) + caught.value.hint
+    assert caught.value.__context__ is None
+
+
+def test_what_is_no_text_is_refused():
+    with pytest.raises(InputError, match="not UTF-8"):
+        secret_files.parse(b"A=\xff")
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(), st.text()))
+def test_every_json_object_of_texts_is_read_as_it_is(values):
+    assert secret_files.parse(json.dumps(values).encode()) == values
