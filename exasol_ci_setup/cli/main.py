@@ -79,6 +79,10 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("drift", "drift", "Show what was changed outside of CloudFormation"),
         ("delete", "stacks", "Delete a stack that this tool made"),
     ),
+    "Platform": (
+        ("storage", "storage", "Keep files in storages of a workspace"),
+        ("asset", "asset", "Hand out objects of storages by links"),
+    ),
     "Try it here": (("sandbox", "sandbox", "Run an AWS endpoint on this machine, for a first run and for tests"),),
 }
 # Spellings that work and that the overview leaves out.

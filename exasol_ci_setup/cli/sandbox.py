@@ -56,19 +56,29 @@ def sandbox() -> None:
     help="Directory that stands for a repository, whose buildspecs builds then have; may be repeated. "
     "[default: EXASOL_CI_SETUP_SANDBOX_SOURCES]",
 )
-def start(delay: float | None, build_seconds: float | None, sources: tuple[str, ...]) -> None:
+@click.option(
+    "--access-control",
+    is_flag=True,
+    help="Enforce policies as AWS does, for all but the account's own key. [default: off, or EXASOL_CI_SETUP_SANDBOX_ACCESS_CONTROL]",
+)
+def start(delay: float | None, build_seconds: float | None, sources: tuple[str, ...], access_control: bool) -> None:
     """Start the sandbox in the background, unless it runs."""
     directories = dict(_source(entry) for entry in sources)
     if running := room.find():
         given = [
             name
-            for name, value in (("delay", delay), ("build seconds", build_seconds), ("sources", sources or None))
+            for name, value in (
+                ("delay", delay),
+                ("build seconds", build_seconds),
+                ("sources", sources or None),
+                ("access control", access_control or None),
+            )
             if value is not None
         ]
         unchanged = f"; to change its {' and '.join(given)}, stop it first" if given else ""
         click.echo(f"the sandbox runs already at {running.url} (process {running.pid}){unchanged}", err=True)
         return
-    endpoint = room.ensure(delay=delay, build_seconds=build_seconds, sources=directories)
+    endpoint = room.ensure(delay=delay, build_seconds=build_seconds, sources=directories, access_control=access_control)
     click.echo(f"the sandbox runs at {endpoint.url} (process {endpoint.pid})", err=True)
     click.echo('use it with --sandbox, or from any AWS client: eval "$(exasol-ci-setup sandbox env)"', err=True)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.scope import HangarScope, Scope
     from exasol_ci_setup.constructs.service import Cluster, Container, PortMappings, Service
     from exasol_ci_setup.constructs.source import SourceCredentials
+    from exasol_ci_setup.constructs.workspace import Workspace
 
 _PLACES = {
     "Asset": "asset",
@@ -42,6 +43,7 @@ _PLACES = {
     "SecurityGroup": "network",
     "Service": "service",
     "SourceCredentials": "source",
+    "Workspace": "workspace",
     "build": "base",
 }
 
@@ -67,6 +69,7 @@ __all__ = [
     "SecurityGroup",
     "Service",
     "SourceCredentials",
+    "Workspace",
     "build",
 ]
 

@@ -126,19 +126,23 @@ def find() -> Endpoint | None:
 
 
 def ensure(
-    *, delay: float | None = None, build_seconds: float | None = None, sources: Mapping[str, Path] | None = None
+    *,
+    delay: float | None = None,
+    build_seconds: float | None = None,
+    sources: Mapping[str, Path] | None = None,
+    access_control: bool = False,
 ) -> Endpoint:
     """Return the running sandbox, started in the background if there is none.
 
     `delay` is in seconds for each resource operation, `build_seconds` for each build, `sources` has the directories that stand for
-    repositories, by URL. They count only for a sandbox that is started by this call; None leaves them to the variables of the
+    repositories, by URL; with `access_control` policies are enforced. They count only for a sandbox that is started by this call; None, or False, leaves them to the variables of the
     environment that `settings` names. Any number of processes may call this at once: one of them starts it.
 
     Raises SandboxError if the extra is not installed, or if it does not start, and InputError for a setting that is none.
     """
     if running := find():
         return running
-    wanted = settings.chosen(delay=delay, build_seconds=build_seconds, sources=sources)
+    wanted = settings.chosen(delay=delay, build_seconds=build_seconds, sources=sources, access_control=access_control)
     directory = _prepared(state_directory())
     with _locked(directory / START_LOCK):
         if running := find():

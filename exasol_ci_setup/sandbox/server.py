@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.errors import SandboxError
-from exasol_ci_setup.sandbox import builds, deployment, switches
+from exasol_ci_setup.sandbox import access, builds, deployment, switches
 from exasol_ci_setup.sandbox.daemon import (
     ACCOUNT,
     ENDPOINT_FILE,
@@ -55,9 +55,11 @@ class Server:
     `delays` maps an account to the seconds that each resource operation takes in it, `build_seconds` to those that a build takes,
     `failures` to ``IDENTIFIER[:PHASE]`` of the builds that fail, and `sources` to the directories that stand for repositories,
     by URL. The key "" is for all other accounts. All may be changed at any time.
+    `control_access` is `access.control` for this server.
     """
 
     url: str
+    control_access: Callable[[bool], None]
     delays: dict[str, float] = field(default_factory=dict)
     build_seconds: dict[str, float] = field(default_factory=dict)
     sources: dict[str, dict[str, Path]] = field(default_factory=dict)
@@ -253,6 +255,7 @@ def serve_forever(*, state_dir: Path, ports: Sequence[int], settings: Settings, 
             asyncio.get_running_loop().add_signal_handler(number, shutdown.set)
         application = Application(endpoint.instance, persistent=True, on_ready=ready)
         deployment.DELAYS[""] = settings.delay
+        access.control(application.ministack, on=settings.access_control)
         settings.apply()
         await _serve(application, listening, shutdown)
 
@@ -300,6 +303,7 @@ def serve_in_thread() -> Iterator[Server]:
     try:
         yield Server(
             url=url,
+            control_access=lambda on: access.control(application.ministack, on=on),
             delays=deployment.DELAYS,
             build_seconds=switches.BUILD_SECONDS,
             sources=switches.SOURCES,

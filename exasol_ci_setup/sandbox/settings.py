@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DELAY_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_DELAY"
 BUILD_SECONDS_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_BUILD_SECONDS"
 SOURCES_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_SOURCES"
+ACCESS_CONTROL_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_ACCESS_CONTROL"
 FAIL_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_FAIL"
 
 MOST_SECONDS: Final = 3600
@@ -28,13 +29,15 @@ class Settings:
     """What a sandbox is started with.
 
     `delay` is in seconds for each resource operation, `build_seconds` for each build; `sources` has the absolute path of the
-    directory that stands for a repository, by its URL; `fail` is ``IDENTIFIER[:PHASE]`` of the builds that fail, or empty.
+    directory that stands for a repository, by its URL; `fail` is ``IDENTIFIER[:PHASE]`` of the builds that fail, or empty;
+    with `access_control` policies are enforced.
     """
 
     delay: float = 0.0
     build_seconds: float = switches.DEFAULT_BUILD_SECONDS
     sources: Mapping[str, str] = field(default_factory=dict)
     fail: str = ""
+    access_control: bool = False
 
     def as_json(self) -> str:
         """Return the settings as text for `from_json`."""
@@ -57,8 +60,9 @@ def chosen(
     delay: float | None = None,
     build_seconds: float | None = None,
     sources: Mapping[str, Path] | None = None,
+    access_control: bool = False,
 ) -> Settings:
-    """Return the settings of a sandbox to start; None leaves one to its variable of the environment.
+    """Return the settings of a sandbox to start; None, or False, leaves one to its variable of the environment.
 
     Of `sources`, those of the variable count too, for other URLs.
 
@@ -80,7 +84,15 @@ def chosen(
         ),
         sources=found,
         fail=fail,
+        access_control=access_control or _is_set(ACCESS_CONTROL_VARIABLE),
     )
+
+
+def _is_set(variable: str) -> bool:
+    text = os.environ.get(variable, "")
+    if text not in {"", "0", "1"}:
+        raise InputError(f"{variable} is {text!r}", hint="give 1 or 0")
+    return text == "1"
 
 
 def _seconds(variable: str, default: float) -> float:
