@@ -75,6 +75,8 @@ def _holding(account: Account, credentials: RefreshableCredentials) -> Account:
             else botocore.session.Session(profile=profile if profile in account.session.available_profiles else None)
         )
         inner.register_component("credential_provider", _Known(credentials))
+        # Reading the models of AWS's services is most of what the first client costs.
+        inner.register_component("data_loader", account.session._session.get_component("data_loader"))  # noqa: SLF001
         session = type(account.session)(region_name=account.region, botocore_session=inner)
     session.events.register("before-parse", require_aws)
     return Account(session, account.region, account.endpoint_url, account.pace)

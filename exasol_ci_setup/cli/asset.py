@@ -164,13 +164,13 @@ def _wanted(data: Path | None, values: dict[str, str | None]) -> dict[str, Any]:
 
 
 def _show(session: Session, found: Asset, status: str, *, changed: bool) -> None:
-    ends = "when the asset is private again" if found.visibility == "public" else show.moment(found.url_expires_at)
+    expires = "not while the asset is public" if found.visibility == "public" else show.moment(found.url_expires_at)
     details(
         session,
         {
             "id": found.id,
             "url": found.url,
-            "url ends": ends,
+            "expires": expires,
             "visibility": found.visibility,
             "storage": found.storage_name,
             "object": found.object_name,

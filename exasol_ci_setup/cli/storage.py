@@ -87,7 +87,7 @@ def list_(session: Session, workspace_id: str) -> None:
 @yes_option
 @common_options
 def delete(session: Session, workspace_id: str, storage_name: str, empty: bool, yes: bool) -> None:
-    """Delete a storage.
+    """Delete a storage with its assets.
 
     The workspace's bucket keeps objects that were deleted for 30 days. The workspace's stack stays.
     """

@@ -24,9 +24,12 @@ from exasol_ci_setup.platform.opened import is_there, no_storage
 from exasol_ci_setup.platform.place import here
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.platform.workspaces import Bucket
 
+_FOLDER: Final = ".assets/"
 _NAMESPACE: Final = uuid.UUID("6b3bd2f5-3c0b-4f0e-9a4f-2c6d5f0f8a51")
 # Somebody else was first, or is at it at the same time.
 _CONFLICTS: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
@@ -156,10 +159,26 @@ def delete(*, workspace_id: str, asset_id: str, place: Place | None = None) -> N
     """Delete an asset, so that its public link ends; the object stays in its storage. Raises AssetNotFound."""
     place = here(place)
     bucket, asset, _ = _found(place, workspace_id, asset_id)
+    remove(place, bucket, asset)
+
+
+def remove(place: Place, bucket: Bucket, asset: Asset) -> None:
+    """Delete an asset that was found."""
     # What others see goes first.
     _withdrawn(place, bucket, asset)
     with boundary():
         place.account.client("s3").delete_object(Bucket=bucket.name, Key=_record(asset.id))
+
+
+def of_storage(place: Place, bucket: Bucket, storage_name: str) -> Iterator[Asset]:
+    """Yield the assets of a storage; each record in the workspace is read."""
+    s3 = place.account.client("s3")
+    with boundary():
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=_FOLDER):
+            for entry in page.get("Contents", []):
+                found = _parsed(s3.get_object(Bucket=bucket.name, Key=entry["Key"])["Body"].read())
+                if found.storage_name == storage_name:
+                    yield found
 
 
 def _built(model: type[V], given: Mapping[str, Any], **more: str) -> V:
@@ -207,7 +226,7 @@ def _withdrawn(place: Place, bucket: Bucket, asset: Asset) -> Bucket:
 
 
 def _record(asset_id: str) -> str:
-    return f".assets/{asset_id}.json"
+    return f"{_FOLDER}{asset_id}.json"
 
 
 def _write(place: Place, bucket: Bucket, asset: Asset, **condition: str) -> None:
@@ -236,9 +255,13 @@ def _found(place: Place, workspace_id: str, asset_id: str) -> tuple[Bucket, Asse
             if error_code(error) == "NoSuchKey":
                 raise _not_found(workspace_id, asset_id) from error
             raise
-        values = json.loads(answer["Body"].read())
+        return bucket, _parsed(answer["Body"].read()), answer["ETag"]
+
+
+def _parsed(content: bytes) -> Asset:
+    values = json.loads(content)
     times = {name: datetime.fromisoformat(values[name]) for name in ("created_at", "updated_at")}
-    return bucket, Asset(**{**values, **times}), answer["ETag"]
+    return Asset(**{**values, **times})
 
 
 def _not_found(workspace_id: str, asset_id: str) -> AssetNotFound:

@@ -16,7 +16,7 @@ from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import ObjectAddress, StorageAddress
 from exasol_ci_setup.errors import InputError, ObjectNotFound, StorageConflictError, StorageError
-from exasol_ci_setup.platform import credentials, transfer, workspaces
+from exasol_ci_setup.platform import asset, credentials, transfer, workspaces
 from exasol_ci_setup.platform.opened import is_there, no_storage, opened
 from exasol_ci_setup.platform.place import here
 
@@ -89,7 +89,7 @@ def list(*, workspace_id: str, place: Place | None = None) -> tuple[Storage, ...
 
 
 def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: Place | None = None) -> int:
-    """Delete a storage, with `empty` also the objects in it, and return how many of those there were.
+    """Delete a storage with its assets, and with `empty` also the objects in it; return how many objects there were.
 
     The bucket keeps what was deleted for some time. Raises StorageNotFound, and StorageConflictError if objects are in it and `empty` was not
     given.
@@ -104,8 +104,12 @@ def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: 
     folder = workspaces.folder(address.storage_name)
     if not empty and next(_objects(s3, bucket.name, folder, below=folder), None) is not None:
         raise StorageConflictError(
-            f"storage {address.storage_name!r} holds objects", hint="--empty deletes them with the storage"
+            f"storage {address.storage_name!r} holds objects",
+            hint="--empty deletes them with the storage, and their assets too",
         )
+    # Otherwise copies of public assets would outlive what they are copies of.
+    for handed_out in asset.of_storage(place, bucket, address.storage_name):
+        asset.remove(place, bucket, handed_out)
     gone = _delete_each(
         s3, bucket.name, (folder + found.name for found in _objects(s3, bucket.name, folder, below=folder))
     )
