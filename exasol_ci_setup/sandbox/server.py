@@ -48,6 +48,10 @@ _WARM_UP_SECONDS = 0.1
 _LOCK_SECONDS = 10.0
 
 
+def _is_elsewhere(_on: bool) -> None:
+    raise SandboxError("the access control of a sandbox in another process is set at its start")
+
+
 @dataclass
 class Server:
     """A sandbox that runs in this process.
@@ -59,13 +63,13 @@ class Server:
     """
 
     url: str
-    control_access: Callable[[bool], None]
     delays: dict[str, float] = field(default_factory=dict)
     build_seconds: dict[str, float] = field(default_factory=dict)
     sources: dict[str, dict[str, Path]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     region: str = REGION
     account: str = ACCOUNT
+    control_access: Callable[[bool], None] = _is_elsewhere
 
 
 class Application:

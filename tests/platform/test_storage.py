@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,8 +32,8 @@ from exasol_ci_setup.stacks import state
 
 pytestmark = pytest.mark.live
 
-MINE = {"workspace_id": "123", "storage_name": "mine"}
-YOURS = {"workspace_id": "123", "storage_name": "yours"}
+MINE: dict[str, Any] = {"workspace_id": "123", "storage_name": "mine"}
+YOURS: dict[str, Any] = {"workspace_id": "123", "storage_name": "yours"}
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def two(place):
         storage.create(**each, place=place)
 
 
-def client_of(account, found: Credentials):
+def client_of(account, found):
     """A client with credentials of a storage, as any other tool makes it of what is in the file."""
     return account.make(
         "s3",
@@ -201,7 +202,7 @@ def test_credentials_that_aws_never_gave_out_are_renewed_unasked(place, tmp_path
 
 @pytest.mark.usefixtures("two", "enforced")
 def test_sessions_are_for_the_account_alone(place, somebody_else):
-    bucket = workspaces.find(place, "123")
+    bucket = workspaces.ensure(place, "123")
 
     with pytest.raises(SetupError, match="not authorized to perform: sts:AssumeRole"):
         workspaces.session(somebody_else, bucket, "mine")
