@@ -4,6 +4,7 @@
 
     SetupError                    1  the operation failed
     ├── InputError                2  bad usage or bad input
+    │   └── SpaceRequestError     2  a space cannot be what is asked for
     ├── TemplateRejected          3  lint or AWS refused the template
     ├── AwsUnavailable            4  AWS could not be used at all
     │   ├── ProfileNotFound       4
@@ -29,6 +30,8 @@
     │   ├── SSHRefused            1  it does not let this user in with this key
     │   ├── SSHKeyUnusable        1  the key's file cannot be read or opened
     │   └── HostKeyChanged        1  another machine answers than before
+    ├── SpaceNotFound             1  there is no space of that name
+    ├── SpaceConflictError        1  there is one already
     ├── StorageError              1  a storage, or an object in it, could not be used
     │   ├── StorageNotFound       1
     │   ├── StorageConflictError  1  it is there already, or objects are still in it
@@ -253,6 +256,24 @@ class HostKeyChanged(SSHError):
     """The machine shows another key than at the first connection."""
 
     code = "host-key-changed"
+
+
+class SpaceNotFound(SetupError):
+    """There is no space of that name in the account and region."""
+
+    code = "space-not-found"
+
+
+class SpaceConflictError(SetupError):
+    """There is a space of that name already."""
+
+    code = "space-conflict"
+
+
+class SpaceRequestError(InputError):
+    """A space cannot be what is asked for."""
+
+    code = "space-request"
 
 
 class StorageError(SetupError):

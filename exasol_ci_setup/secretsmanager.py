@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 
-def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str) -> str:
+def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str = "") -> str:
     """Return the ARN of the secret called `name`, by DescribeSecret, which does not read its value.
 
-    `option` is the command-line option that gave the name and `keys` what the secret must hold, for the hint.
+    `option` is the command-line option that gave the name and `keys` what the secret must hold if that matters, for the hint.
     Raises InputError if there is no such secret, AccessDenied if it may not be looked up.
     """
     region = client.meta.region_name
@@ -31,7 +31,7 @@ def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str) -
             raise
         raise InputError(
             f"secret {name!r} does not exist in {region}",
-            hint=f"create it with the keys {keys} in Secrets Manager, or name another one with {option}",
+            hint=f"create it {f'with the keys {keys} ' if keys else ''}in Secrets Manager, or name another one with {option}",
         ) from error
 
 

@@ -44,15 +44,23 @@ PUBLIC = [
     "SourceCredentials",
     "Synced",
     "Template",
+    "asset",
     "connect",
     "deploy",
     "render",
+    "space",
+    "storage",
 ]
+# Modules with verbs.
+NAMESPACES = {"asset", "registry", "secret", "space", "storage"}
 
 
 def test_the_public_names_are_these_and_lead_somewhere():
     assert sorted(exasol_ci_setup.__all__) == sorted(["__version__", *PUBLIC])
     for name in PUBLIC:
+        if name in NAMESPACES:
+            assert getattr(exasol_ci_setup, name).__name__ == f"exasol_ci_setup.platform.{name}"
+            continue
         # Programs that were written for another library call it so.
         assert getattr(exasol_ci_setup, name).__name__ == {"HangarScope": "Scope"}.get(name, name)
 

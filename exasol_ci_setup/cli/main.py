@@ -80,6 +80,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("delete", "stacks", "Delete a stack that this tool made"),
     ),
     "Platform": (
+        ("space", "space", "Run containers under host names, behind a load balancer that they share"),
         ("storage", "storage", "Keep files in storages of a workspace"),
         ("asset", "asset", "Hand out objects of storages by links"),
     ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from exasol_ci_setup.constructs import Container, Egress, Ingress, PortMappings, Service, build
+from exasol_ci_setup.constructs.service import image_parts
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class ServiceType(click.ParamType):  # type: ignore[type-arg] # generic only in 
             place[entry] = value
         if not {"name", "image"} <= single.keys():
             raise ValueError("a service needs a name and an image")
-        source, tag = _image(single["image"])
+        source, tag = image_parts(single["image"])
         return build(
             Service,
             name=single["name"],
@@ -100,16 +101,6 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     if not pairs or any(not equals or not value for _, equals, value in pairs):
         raise ValueError("a pair is not complete")
     return [(key, value) for key, _, value in pairs]
-
-
-def _image(text: str) -> tuple[str, str]:
-    """Divide the name of an image from its digest or its tag, which is `latest` as in Docker if there is none."""
-    name, at, digest = text.partition("@")
-    if at:
-        return name, digest
-    folder, slash, last = text.rpartition("/")
-    last, colon, tag = last.partition(":")
-    return f"{folder}{slash}{last}", tag if colon else "latest"
 
 
 def _number(key: str, text: str) -> int:

@@ -50,6 +50,11 @@ def acting(session: Session, *, plan_only: bool = False) -> Iterator[Place]:
         session.output.record(records.result("planned", changed=False))
 
 
+def has_changed(place: Place) -> bool:
+    """Return whether a stack was changed on a place of `acting`."""
+    return isinstance(place.report, _Shown) and place.report.changed
+
+
 def require_yes(session: Session, question: str, *, yes: bool) -> None:
     """Ask unless `yes` was said before. Raises Declined for a no, and InputError if there is nobody to ask."""
     if yes:
@@ -108,6 +113,7 @@ class _Shown:
     def __init__(self, session: Session, *, plan_only: bool) -> None:
         self._session = session
         self._plan_only = plan_only
+        self.changed = False
 
     def say(self, message: str, /) -> None:
         self._session.output.say(self._session.completed(message))
@@ -116,6 +122,7 @@ class _Shown:
         from exasol_ci_setup.cli import report
 
         report.plan(self._session.output, plan, as_data=self._plan_only)
+        self.changed = self.changed or not self._plan_only
         return not self._plan_only
 
     def view(self, stack_name: str, title: str, /) -> EventView:
@@ -130,4 +137,4 @@ class _Shown:
         report_findings(self._session.output, template, lint.lint(template, region))
 
 
-__all__ = ["acting", "details", "done", "listing", "plan_option", "require_yes", "yes_option"]
+__all__ = ["acting", "details", "done", "has_changed", "listing", "plan_option", "require_yes", "yes_option"]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.scope import HangarScope, Scope
     from exasol_ci_setup.constructs.service import Cluster, Container, PortMappings, Service
     from exasol_ci_setup.constructs.source import SourceCredentials
+    from exasol_ci_setup.constructs.space import LoadBalancer, Space
     from exasol_ci_setup.constructs.workspace import Workspace
 
 _PLACES = {
@@ -34,6 +35,7 @@ _PLACES = {
     "HangarScope": "scope",
     "Ingress": "network",
     "Instance": "compute",
+    "LoadBalancer": "space",
     "LocalDirectory": "asset",
     "PortMappings": "service",
     "Registry": "registry",
@@ -43,6 +45,7 @@ _PLACES = {
     "SecurityGroup": "network",
     "Service": "service",
     "SourceCredentials": "source",
+    "Space": "space",
     "Workspace": "workspace",
     "build": "base",
 }
@@ -60,6 +63,7 @@ __all__ = [
     "HangarScope",
     "Ingress",
     "Instance",
+    "LoadBalancer",
     "LocalDirectory",
     "PortMappings",
     "Registry",
@@ -69,6 +73,7 @@ __all__ = [
     "SecurityGroup",
     "Service",
     "SourceCredentials",
+    "Space",
     "Workspace",
     "build",
 ]

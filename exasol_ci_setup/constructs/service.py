@@ -68,10 +68,31 @@ def _can_be_split(command: str) -> str:
     return command
 
 
+Port = Annotated[int, between(1, 65_535, "as the number of a port")]
+
+
+def require_fargate_size(cpu: int, memory: int) -> None:
+    """Raise the refusal of a validator unless Fargate takes `memory` MiB with `cpu` units of processor."""
+    allowed = MEMORY[cpu]
+    if memory not in allowed:
+        step = "" if len(allowed) == len(MEMORY[256]) else f" in steps of {allowed[1] - allowed[0]}"
+        raise refusal(f"with {cpu} units of cpu Fargate takes {allowed[0]} to {allowed[-1]} MiB of memory{step}")
+
+
+def image_parts(text: str) -> tuple[str, str]:
+    """Divide the name of an image from its digest or its tag, which is `latest` as in Docker if there is none."""
+    name, at, digest = text.partition("@")
+    if at:
+        return name, digest
+    folder, slash, last = text.rpartition("/")
+    last, colon, tag = last.partition(":")
+    return f"{folder}{slash}{last}", tag if colon else "latest"
+
+
 class PortMappings(Value):
     """A port that the container listens on. On Fargate it is the host's port too, so `host_port` can only be the same."""
 
-    container_port: Annotated[int, between(1, 65_535, "as the number of a port")]
+    container_port: Port
     host_port: int | None = None
 
     @model_validator(mode="after")
@@ -140,12 +161,7 @@ class Service(ScopedConstruct):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        allowed = MEMORY[self.cpu]
-        if self.memory not in allowed:
-            step = "" if len(allowed) == len(MEMORY[256]) else f" in steps of {allowed[1] - allowed[0]}"
-            raise refusal(
-                f"with {self.cpu} units of cpu Fargate takes {allowed[0]} to {allowed[-1]} MiB of memory{step}"
-            )
+        require_fargate_size(self.cpu, self.memory)
         if both := self.env_vars.keys() & self.secrets.keys():
             raise refusal(f"{min(both)} cannot be a variable and a secret at once")
         return self

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from exasol_ci_setup import network, templates
 from exasol_ci_setup.aws import connect
 from exasol_ci_setup.clock import SystemClock
-from exasol_ci_setup.errors import Declined, StackStuck
+from exasol_ci_setup.errors import Declined, StackBusy, StackStuck
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import deploy as deployment
 from exasol_ci_setup.stacks import state
@@ -18,10 +18,13 @@ from exasol_ci_setup.stacks.model import Request
 if TYPE_CHECKING:
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
-    from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.constructs.base import Construct, ScopedConstruct
     from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Plan, Stack
     from exasol_ci_setup.templates import Template
+
+# How often a plan is made when others are quicker to change the same stack.
+_TRIES: Final = 5
 
 
 class Report(Protocol):
@@ -92,28 +95,54 @@ def request_of(place: Place, construct: Construct) -> Request:
 def deploy(place: Place, construct: Construct) -> Stack:
     """Make the stack of `construct` what it shall be and return it as it then is; where nothing differs, nothing is asked of AWS.
 
-    Another operation on the stack is let end first. Raises Declined if the report says no to the plan, and the errors of `stacks.deploy.deploy`.
+    Another operation on the stack is let end first, also one that begins while the plan is made: then there is a new plan. Raises
+    Declined if the report says no to the plan, and the errors of `stacks.deploy.deploy`.
     """
-    account, report = place.account, place.report
     request = request_of(place, construct)
-    try:
-        result = deployment.deploy(
-            account,
-            request,
-            approve=report.plan,
-            approve_recreation=lambda _stack: False,
-            view=lambda title: report.view(request.name, title),
-            clock=place.clock,
-            options=deployment.Options(wait=True),
-            check=lambda: report.check(request.template, account.region),
-            notice=report.say,
-        )
-    except StackStuck as error:
-        error.hint = f"`exasol-ci-setup status {request.name}` says more; once `exasol-ci-setup delete {request.name}` has deleted it, do this again"
-        raise
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            result = _deploy(place, request)
+            break
+        except StackBusy:
+            if not tries_left:
+                raise
+        except StackStuck as error:
+            error.hint = (
+                f"`exasol-ci-setup status {request.name}` says more; once `exasol-ci-setup delete {request.name}` has deleted it, "
+                "do this again"
+            )
+            raise
     if result.outcome is deployment.Outcome.PLANNED or result.stack is None:
         raise Declined(f"not deployed: the plan for stack {request.name} was not approved", stack_name=request.name)
     return result.stack
+
+
+def _deploy(place: Place, request: Request) -> deployment.Result:
+    account, report = place.account, place.report
+    return deployment.deploy(
+        account,
+        request,
+        approve=report.plan,
+        approve_recreation=lambda _stack: False,
+        view=lambda title: report.view(request.name, title),
+        clock=place.clock,
+        options=deployment.Options(wait=True),
+        check=lambda: report.check(request.template, account.region),
+        notice=report.say,
+    )
+
+
+def preview(place: Place, construct: ScopedConstruct, *, why: str) -> None:
+    """Report what would become of the stack of `construct` before all that it takes outputs of is there; `why` is a note on the plan."""
+    from exasol_ci_setup.resolve.deployment import placeholders
+    from exasol_ci_setup.resolve.preview import from_templates
+
+    cfn = place.account.client("cloudformation")
+    for each in construct.dependencies:
+        there = state.find(cfn, each.stack_name)
+        each.set_outputs({**placeholders(each), **(there.outputs if there is not None else {})})
+    request = request_of(place, construct)
+    place.report.plan(from_templates(cfn, request, state.find(cfn, request.name), note=why))
 
 
 def delete(place: Place, stack_name: str, *, empty: bool = False) -> None:

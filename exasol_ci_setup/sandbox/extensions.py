@@ -16,6 +16,7 @@ from exasol_ci_setup.sandbox import (
     deployment,
     drift,
     ec2_types,
+    elb_types,
     seeds,
 )
 
@@ -74,6 +75,7 @@ def _loading(inner: Callable[[str], Any]) -> Callable[[str], Any]:
         "cloudformation": _extend_cloudformation,
         "codebuild": _extend_codebuild,
         "ecs": _extend_ecs,
+        "alb": _extend_load_balancing,
     }
 
     def get_module(name: str) -> Any:
@@ -102,12 +104,18 @@ def _extend_ecs() -> None:
 
 
 @functools.cache
+def _extend_load_balancing() -> None:
+    elb_types.extend_calls()
+
+
+@functools.cache
 def _extend_cloudformation() -> None:
     _extend_codebuild()
     _extend_ecs()
     cloudformation.extend()
     deployment.extend()
     ec2_types.extend()
+    elb_types.extend()
     drift.extend()
     codebuild_types.extend(_stores()["source_credentials"])
 

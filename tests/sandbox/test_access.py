@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.live
 
+
 @pytest.fixture
 def enforced(server: Server) -> Iterator[None]:
     server.control_access(True)

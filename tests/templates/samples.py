@@ -15,12 +15,14 @@ from exasol_ci_setup.constructs import (
     GitHubRepo,
     Ingress,
     Instance,
+    LoadBalancer,
     PortMappings,
     Registry,
     Scope,
     ScopedConstruct,
     SecurityGroup,
     Service,
+    Space,
 )
 
 if TYPE_CHECKING:
@@ -82,6 +84,25 @@ MANY = Cluster(
     log_retention_in_days=90,
 )
 
+CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
+BALANCER = LoadBalancer()
+SECURE_BALANCER = LoadBalancer(certificate_arn=CERTIFICATE)
+SPACE = Space(name="web", load_balancer=BALANCER, image="public.ecr.aws/nginx/nginx:1.27")
+SPACE_WITH_ALL = Space(
+    name="shop",
+    load_balancer=SECURE_BALANCER,
+    image=f"{ECR}@sha256:" + "0" * 64,
+    domain="example.com",
+    port=8080,
+    env={"MODE": "live", "GREETING": 'hello "there"'},
+    secrets={"PASSWORD": SECRET, "SAME": SECRET},
+    cpu=1024,
+    memory=3072,
+    certificate_arn=CERTIFICATE,
+    hosted_zone_id="Z0123456789ABCDEFGHIJ",
+    priority=12,
+)
+
 
 def instances(folder: Path) -> dict[str, Instance]:
     """Instances whose key is in `folder`, by the names of their golden files."""
@@ -112,4 +133,8 @@ GOLDEN: dict[str, ScopedConstruct] = {
     "security_group_narrow.yaml": NARROW,
     "cluster.yaml": CLUSTER,
     "cluster_many_options.yaml": MANY,
+    "load_balancer.yaml": BALANCER,
+    "load_balancer_https.yaml": SECURE_BALANCER,
+    "space.yaml": SPACE,
+    "space_many_options.yaml": SPACE_WITH_ALL,
 }

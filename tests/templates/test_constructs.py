@@ -65,7 +65,7 @@ def test_a_template_reads_well(construct: ScopedConstruct):
     assert not body.endswith("\n\n")
     assert "\n\n\n" not in body
     assert not any(line != line.rstrip() for line in body.splitlines())
-    assert "made by exasol-ci-setup deploy-" in body.splitlines()[1]
+    assert "made by exasol-ci-setup " in body.splitlines()[1]
 
 
 @of_each
@@ -376,3 +376,40 @@ def test_a_name_of_a_resource_is_letters_and_digits_or_refused(text: str):
         assert not re.fullmatch("[A-Za-z][A-Za-z0-9]*", text) or len(text) > 255
         return
     assert re.fullmatch("[A-Za-z][A-Za-z0-9]*", written)
+
+
+def test_only_the_load_balancer_reaches_a_space():
+    for space in (samples.SPACE, samples.SPACE_WITH_ALL):
+        (rule,) = resources(space)["SecurityGroup"]["Properties"]["SecurityGroupIngress"]
+        assert rule["SourceSecurityGroupId"] == {"Ref": "LoadBalancerGroup"}
+        assert rule["FromPort"] == rule["ToPort"] == space.port
+        assert "CidrIp" not in rule
+
+
+def test_a_space_may_pull_its_image_and_read_its_secrets_and_its_program_may_do_nothing():
+    roles = resources(samples.SPACE_WITH_ALL)
+    (policy,) = roles["ExecutionRole"]["Properties"]["Policies"]
+    allowed = {each["Sid"]: each["Resource"] for each in policy["PolicyDocument"]["Statement"]}
+
+    assert "Policies" not in roles["TaskRole"]["Properties"]
+    assert allowed["ReadSecrets"] == [samples.SECRET]
+    assert "repository/shop/api" in json.dumps(allowed["PullImage"])
+    assert [sid for sid, resource in allowed.items() if resource == "*"] == ["LogInToRegistry"]
+    plain = resources(samples.SPACE)["ExecutionRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    assert [each["Sid"] for each in plain] == ["WriteLogs"]
+
+
+def test_https_asks_for_tls_1_2_at_least_and_http_is_sent_there():
+    made = resources(samples.SECURE_BALANCER)
+
+    assert made["HttpsListener"]["Properties"]["SslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2-")
+    (action,) = made["HttpListener"]["Properties"]["DefaultActions"]
+    assert (action["Type"], action["RedirectConfig"]["Protocol"]) == ("redirect", "HTTPS")
+
+
+@pytest.mark.parametrize("balancer", [samples.BALANCER, samples.SECURE_BALANCER], ids=["http", "https"])
+def test_a_host_without_a_space_is_not_found(balancer: ScopedConstruct):
+    listeners = [each for name, each in resources(balancer).items() if name.endswith("Listener")]
+    (answer,) = listeners[-1]["Properties"]["DefaultActions"]
+
+    assert answer["FixedResponseConfig"]["StatusCode"] == "404"

@@ -1,0 +1,288 @@
+"""The group `space`: containers that run under host names."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from exasol_ci_setup.cli.platform import (
+    acting,
+    details,
+    done,
+    has_changed,
+    listing,
+    plan_option,
+    require_yes,
+    yes_option,
+)
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.platform.space import Space
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+name_option: Final = click.option(
+    "--name", "--space-name", "name", metavar="NAME", required=True, help="Name of the space."
+)
+
+
+class _Pairs(click.ParamType):  # type: ignore[type-arg] # generic only in newer releases of click
+    """NAME=VALUE, or where `json` says so a JSON object with several; converted to a dictionary."""
+
+    def __init__(self, name: str, rule: str, *, json: bool) -> None:
+        self.name = name
+        self._rule = rule
+        self._json = json
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
+        """Return names and values."""
+        text = str(value).strip()
+        if self._json and text.startswith("{"):
+            return self._of_json(text, param, ctx)
+        name, equals, rest = str(value).partition("=")
+        if not equals or not name:
+            # The value is not repeated: what stands there may be meant to be secret.
+            self.fail(f"that is no {self.name}: {self._rule}", param, ctx)
+        return {name: rest}
+
+    def _of_json(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            self.fail(f"that is no JSON: {error}", param, ctx)
+        strange = next((name for name, each in values.items() if isinstance(each, dict | list) or each is None), None)
+        if strange is not None:
+            self.fail(f"the value of {strange!r} is neither a text nor a number: {self._rule}", param, ctx)
+        return {name: each if isinstance(each, str) else json.dumps(each) for name, each in values.items()}
+
+
+def _merged(_ctx: click.Context, param: click.Parameter, values: tuple[Mapping[str, str], ...]) -> Any:
+    if not values:
+        return None
+    merged: dict[str, str] = {}
+    for value in values:
+        if twice := merged.keys() & value.keys():
+            raise InputError(f"--{param.name} gives {min(twice)} twice")
+        merged |= value
+    return merged
+
+
+_OPTIONS: Final = (
+    click.option(
+        "--domain",
+        metavar="DOMAIN",
+        help="The space's host is NAME.DOMAIN, or DOMAIN itself if it begins with NAME and a dot.",
+    ),
+    click.option(
+        "--env",
+        type=_Pairs("variable", 'write NAME=VALUE, or a JSON object such as {"NAME": "VALUE"}', json=True),
+        multiple=True,
+        callback=_merged,
+        metavar="NAME=VALUE|JSON",
+        help="Environment variable, or several as a JSON object; may be repeated. Not for secrets: everyone who may look at the stack sees it.",
+    ),
+    click.option(
+        "--secret",
+        "secrets",
+        type=_Pairs(
+            "secret", "write NAME=SECRET with the name of a variable, and the name or ARN of a secret", json=False
+        ),
+        multiple=True,
+        callback=_merged,
+        metavar="NAME=SECRET",
+        help="Environment variable whose value is that of a secret, by its name or ARN; may be repeated.",
+    ),
+    click.option("--cpu", metavar="VCPUS", help="Processor, such as 1, 0.5 or 250m.  [default: 250m]"),
+    click.option(
+        "--memory", metavar="SIZE", help="Memory in MiB, or with its unit, such as 512Mi or 1Gi.  [default: 512Mi]"
+    ),
+    click.option(
+        "--port",
+        "--container-port",
+        "port",
+        type=int,
+        metavar="PORT",
+        help="Port that the container listens on.  [default: 80]",
+    ),
+    click.option(
+        "--certificate-arn",
+        metavar="ARN",
+        help="Certificate of ACM for HTTPS.  [default: one that ACM has for the host, else HTTP alone]",
+    ),
+    click.option(
+        "--hosted-zone-id",
+        metavar="ID",
+        help="Hosted zone of Route 53 to make the host's record in.  [default: none is made]",
+    ),
+)
+
+
+def space_options(command: F) -> F:
+    """Add the options of what a space is, but for its name and its image; the command gets them as keyword arguments of the verbs."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def network_options(command: F) -> F:
+    """Add the options of where the load balancer is made."""
+    for option in (
+        click.option(
+            "--subnet-id",
+            "subnet_ids",
+            multiple=True,
+            metavar="SUBNET",
+            help="Public subnet of the VPC, at least two; may be repeated.  [default: those of the default VPC]",
+        ),
+        click.option(
+            "--vpc-id",
+            metavar="VPC",
+            help="VPC to make the load balancer of all spaces in.  [default: the region's default VPC]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def space() -> None:
+    """Run containers under host names, behind a load balancer that they share.
+
+    The load balancer and an ECS cluster are made with the first space of an account and region.
+    """
+
+
+@space.command("list")
+@common_options
+def list_(session: Session) -> None:
+    """List the spaces.
+
+    Those of the account in the region, with their state and what they run.
+    """
+    from exasol_ci_setup.platform import space as verbs
+
+    with acting(session) as place:
+        found = verbs.list(place=place)
+        rows = [(each.name, each.status, each.url or each.host, each.image) for each in found]
+        listing(
+            session, ("NAME", "STATUS", "ADDRESS", "IMAGE"), rows, none=f"there are no spaces in {place.account.region}"
+        )
+        for each in found:
+            session.output.record(each)
+        done(session, "listed", changed=False, spaces=len(found))
+
+
+@space.command()
+@name_option
+@click.option("--image", metavar="IMAGE", required=True, help="Image to run, with its tag or digest.")
+@space_options
+@network_options
+@plan_option
+@common_options
+def create(session: Session, plan_only: bool, **values: Any) -> None:
+    """Run a container under a host name.
+
+    Makes the load balancer of all spaces too if there is none yet. Every stack's plan is shown and carried out, unless --plan is given.
+    """
+    from exasol_ci_setup.platform import space as verbs
+
+    with acting(session, plan_only=plan_only) as place:
+        made = verbs.create(**values, place=place)
+        show_space(session, made)
+        done(session, "created", changed=True, name=made.name)
+
+
+@space.command()
+@name_option
+@common_options
+def get(session: Session, name: str) -> None:
+    """Show a space."""
+    from exasol_ci_setup.platform import space as verbs
+
+    with acting(session) as place:
+        show_space(session, verbs.get(name, place=place))
+        done(session, "shown", changed=False, name=name)
+
+
+@space.command()
+@name_option
+@click.option("--image", metavar="IMAGE", help="Image to run, with its tag or digest.")
+@space_options
+@plan_option
+@common_options
+def update(session: Session, plan_only: bool, **values: Any) -> None:
+    """Change a space.
+
+    What is not given stays as it is. --env and --secret each replace all variables and all secrets.
+    """
+    from exasol_ci_setup.platform import space as verbs
+
+    if all(value is None for key, value in values.items() if key != "name"):
+        raise InputError("nothing to change is given", hint="give --image, --env, --memory or another option")
+    with acting(session, plan_only=plan_only) as place:
+        made = verbs.update(**values, place=place)
+        changed = has_changed(place)
+        if not changed:
+            session.output.say(f"space {made.name} is as it should be: nothing to do")
+        show_space(session, made)
+        done(session, "updated" if changed else "unchanged", changed=changed, name=made.name)
+
+
+@space.command()
+@name_option
+@yes_option
+@common_options
+def delete(session: Session, name: str, yes: bool) -> None:
+    """Delete a space.
+
+    With its logs. The load balancer stays for the other spaces; when the last one goes, its removal is offered.
+    """
+    from exasol_ci_setup.platform import load_balancer, space_stacks
+    from exasol_ci_setup.platform import space as verbs
+
+    output = session.output
+    with acting(session) as place:
+        space_stacks.require(place, name)
+        require_yes(session, f"Delete space {name} with its logs?", yes=yes)
+        left = verbs.delete(name, place=place)
+        output.say(f"space {name} is deleted")
+        if left:
+            output.say(f"the load balancer stays, for {left} more space{'' if left == 1 else 's'}")
+        elif not yes and output.can_ask and output.confirm("That was the last space. Delete the load balancer too?"):
+            load_balancer.remove(place=place)
+            output.say("the load balancer is deleted")
+        else:
+            place.report.say(
+                f"the load balancer stays, which costs money by the hour; `exasol-ci-setup delete {load_balancer.STACK_NAME}` deletes it"
+            )
+        done(session, "deleted", changed=True, name=name, left=left)
+
+
+def show_space(session: Session, space: Space) -> None:
+    """Print what there is to know of a space."""
+    running = "" if space.running is None else f"{space.running} of {space.desired} tasks"
+    shown = {
+        "name": space.name,
+        "status": space.status,
+        "url": space.url,
+        "host": space.host,
+        "load balancer": space.dns_name,
+        "image": space.image,
+        "size": f"{space.cpu:g} vCPU, {space.memory} MiB" if space.cpu else "",
+        "port": str(space.port or ""),
+        "running": running,
+        "variables": ", ".join(sorted(space.env)),
+        "secrets": ", ".join(sorted(space.secrets)),
+        "certificate": space.certificate_arn,
+        "log group": space.log_group,
+        "stack": space.stack_name,
+    }
+    details(session, shown)
+    session.output.record(space)

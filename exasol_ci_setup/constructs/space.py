@@ -1,0 +1,187 @@
+"""Containers under host names: the load balancer that all spaces of an account and region share, and a space behind it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.constructs.service import (
+    Container,
+    Cpu,
+    Port,
+    VariableName,
+    image_parts,
+    require_fargate_size,
+)
+from exasol_ci_setup.constructs.values import Name, SecretArn, SubnetId, VpcId, between, matching, refusal
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_LEAST_SUBNETS: Final = 2
+"""An Application Load Balancer needs two availability zones:
+https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#subnets-load-balancer."""
+
+CertificateArn = Annotated[
+    str,
+    matching(
+        r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]{1,128}",
+        "use the ARN of a certificate of AWS Certificate Manager",
+    ),
+]
+
+HostedZoneId = Annotated[
+    str, matching(r"Z[A-Z0-9]{1,31}", "use the id of a hosted zone of Route 53, such as Z0123456789ABCDEFGHIJ")
+]
+
+SpaceName = Annotated[
+    str,
+    matching(
+        r"(?=.{1,63}\Z)[a-z][a-z0-9]*(-[a-z0-9]+)*",
+        "use lower-case letters, digits and single hyphens between them, the first a letter, at most 63 characters,"
+        " since the space's host is named after it",
+    ),
+]
+
+Domain = Annotated[
+    str,
+    matching(
+        # What a listener's rule takes as a host: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RuleCondition.html.
+        r"(?=.{1,128}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]",
+        "use the name of a domain in lower case, such as example.com",
+    ),
+]
+
+
+def _is_an_image(text: str) -> str:
+    source, tag = image_parts(text)
+    try:
+        Container(source=source, tag=tag)
+    except ValidationError:
+        raise refusal("use an image with its tag or digest, such as public.ecr.aws/nginx/nginx:1.27") from None
+    return text
+
+
+class LoadBalancer(ScopedConstruct):
+    """What all spaces of an account and region share: a load balancer that is open to the internet, and an ECS cluster.
+
+    It answers with 404 until a space has a rule in it. With `certificate_arn` it answers HTTPS, and sends HTTP there; further
+    certificates are their spaces'. `vpc_id` and `subnet_ids` go before the scope's.
+    """
+
+    template: ClassVar[str] = "load_balancer.yaml.j2"
+    network_parameters: ClassVar[tuple[str, ...]] = ("VpcId", "SubnetIds")
+
+    name: Name = "spaces"
+    vpc_id: VpcId | None = None
+    subnet_ids: Annotated[tuple[SubnetId, ...], Field(strict=False)] = ()
+    certificate_arn: CertificateArn | None = None
+
+    @model_validator(mode="after")
+    def _has_two_zones(self) -> Self:
+        if self.subnet_ids and len(set(self.subnet_ids)) < _LEAST_SUBNETS:
+            raise refusal("a load balancer needs at least two subnets, of different availability zones")
+        return self
+
+    @property
+    def stack_name(self) -> str:
+        """The name of the stack: spaces-load-balancer, unless another was asked for or a scope gives one."""
+        return super().stack_name if self.stack is not None or self.is_scoped else f"{self.name}-load-balancer"
+
+    @property
+    def given_network(self) -> tuple[str | None, tuple[str, ...]]:
+        """The VPC and the subnets that the construct gives, or else its scope."""
+        if self.vpc_id is None and not self.subnet_ids:
+            return super().given_network
+        return self.vpc_id, self.subnet_ids
+
+
+class Space(ScopedConstruct):
+    """A container that runs under a host name: on Fargate, behind the load balancer, which alone reaches it.
+
+    The host is `domain` if that begins with the space's name and a dot, else `name.domain`; without a domain it is the name before that
+    of the load balancer. `memory` is in MiB, `cpu` in units of which 1024 are one vCPU. `secrets` are the full ARNs of secrets by the
+    names of the environment variables that take their values; only ECS reads these, when it starts the container. `priority` is the
+    place of the space's rule in its listener, where no two may have the same.
+    """
+
+    template: ClassVar[str] = "space.yaml.j2"
+
+    name: SpaceName
+    load_balancer: LoadBalancer
+    image: Annotated[str, AfterValidator(_is_an_image)]
+    domain: Domain | None = None
+    port: Port = 80
+    env: dict[VariableName, str] = Field(default_factory=dict)
+    secrets: dict[VariableName, SecretArn] = Field(default_factory=dict)
+    cpu: Cpu = 256
+    memory: int = 512
+    certificate_arn: CertificateArn | None = None
+    hosted_zone_id: HostedZoneId | None = None
+    priority: Annotated[int, between(1, 50_000, "as the place of a rule")] = 1
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        require_fargate_size(self.cpu, self.memory)
+        if both := self.env.keys() & self.secrets.keys():
+            raise refusal(f"{min(both)} cannot be a variable and a secret at once")
+        for field in ("certificate_arn", "hosted_zone_id"):
+            if getattr(self, field) is not None and self.domain is None:
+                raise refusal(f"--{field.replace('_', '-')} needs a --domain")
+        return self
+
+    @property
+    def stack_name(self) -> str:
+        """The name of the stack: space- and the name, unless another was asked for or a scope gives one."""
+        return super().stack_name if self.stack is not None or self.is_scoped else f"space-{self.name}"
+
+    @property
+    def made_of(self) -> tuple[ScopedConstruct, ...]:
+        """The load balancer."""
+        return (self.load_balancer,)
+
+    @property
+    def inputs(self) -> dict[str, tuple[ScopedConstruct, str]]:
+        """What the load balancer's stack tells of itself."""
+        outputs = {
+            "VpcId": "VpcId",
+            "SubnetIds": "SubnetIds",
+            "Cluster": "ClusterName",
+            "Listener": self.listener_output,
+            "LoadBalancerGroup": "SecurityGroupId",
+            "DnsName": "DnsName",
+            **({"DnsZone": "DnsZone"} if self.hosted_zone_id is not None else {}),
+        }
+        return {parameter: (self.load_balancer, output) for parameter, output in outputs.items()}
+
+    @property
+    def listener_output(self) -> str:
+        """The output of the load balancer with the ARN of the listener that the space's rule is in."""
+        return "HttpListenerArn" if self.certificate_arn is None else "HttpsListenerArn"
+
+    @property
+    def host(self) -> str | None:
+        """The name under which the space answers; None without a domain, since only AWS knows the load balancer's name."""
+        if self.domain is None or self.domain.startswith(f"{self.name}."):
+            return self.domain
+        return f"{self.name}.{self.domain}"
+
+    @property
+    def container(self) -> Container:
+        """The image in its parts."""
+        source, tag = image_parts(self.image)
+        return Container(source=source, tag=tag)
+
+    @property
+    def log_group_name(self) -> str:
+        """The name of the log group that the container writes to."""
+        return f"/ecs/{self.stack_name}"
+
+    @property
+    def record(self) -> str:
+        """The fields as JSON text, which the template carries so that the space can be made of its stack again."""
+        values = self.model_dump(mode="json", exclude={"scope", "stack", "load_balancer"}, exclude_none=True)
+        return json.dumps(values, sort_keys=True)

@@ -1,0 +1,94 @@
+"""The load balancer that all spaces of an account and region share: made with the first, given its certificate, and what is in its listeners."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.constructs.base import build
+from exasol_ci_setup.constructs.space import LoadBalancer
+from exasol_ci_setup.errors import DeployFailed, SpaceRequestError
+from exasol_ci_setup.platform.place import Place, delete, here
+from exasol_ci_setup.stacks import state
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from exasol_ci_setup.stacks.model import Stack
+
+STACK_NAME: Final = LoadBalancer().stack_name
+
+# Of a rule: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html.
+_PRIORITIES: Final = range(1, 50_001)
+
+
+def find(place: Place) -> Stack | None:
+    """Return the load balancer's stack, or None if there is none."""
+    stack = state.find(place.account.client("cloudformation"), STACK_NAME)
+    return None if state.is_absent(stack) else stack
+
+
+def wanted(
+    stack: Stack | None,
+    *,
+    certificate_arn: str | None = None,
+    vpc_id: str | None = None,
+    subnet_ids: Sequence[str] = (),
+) -> LoadBalancer:
+    """Return what the load balancer shall be: as its stack says, or new, in `vpc_id` and `subnet_ids` or the default VPC.
+
+    It gets `certificate_arn` if it has none yet. Raises InputError, and SpaceRequestError if it is in another VPC.
+    """
+    if stack is None:
+        return build(LoadBalancer, certificate_arn=certificate_arn, vpc_id=vpc_id, subnet_ids=tuple(subnet_ids) or None)
+    there = stack.parameters["VpcId"]
+    subnets = tuple(stack.parameters["SubnetIds"].split(","))
+    if vpc_id not in {None, there} or not set(subnet_ids) <= set(subnets):
+        raise SpaceRequestError(
+            f"spaces are in {there} and the subnets {', '.join(subnets)}, as their load balancer is",
+            hint="leave the VPC and its subnets out, or use another region or account",
+        )
+    made = build(
+        LoadBalancer,
+        certificate_arn=stack.outputs.get("CertificateArn", certificate_arn),
+        vpc_id=there,
+        subnet_ids=subnets,
+    )
+    made.set_outputs(stack.outputs)
+    return made
+
+
+def remove(*, place: Place | None = None) -> None:
+    """Delete the load balancer and the cluster. Raises StackNotFound if there is none, and DeleteFailed while there are spaces."""
+    delete(here(place), STACK_NAME)
+
+
+def free_priority(place: Place, listener_arn: str) -> int:
+    """Return the first place for a rule that none has in the listener. Raises SpaceRequestError if it is full."""
+    taken: set[str] = set()
+    with boundary():
+        for page in place.account.client("elbv2").get_paginator("describe_rules").paginate(ListenerArn=listener_arn):
+            taken.update(rule["Priority"] for rule in page["Rules"])
+    for priority in _PRIORITIES:
+        if str(priority) not in taken:
+            return priority
+    raise SpaceRequestError(f"there is no place left for a rule in {listener_arn}")
+
+
+def is_priority_taken(error: DeployFailed) -> bool:
+    """Return whether a deployment failed since another rule has the same place, which another space took at the same time."""
+    found = error.diagnosis
+    return found.type.endswith("ListenerRule") and (
+        "PriorityInUse" in found.reason or "currently in use" in found.reason
+    )
+
+
+def drop_certificate(place: Place, listener_arn: str, certificate_arn: str, *, used: Collection[str]) -> None:
+    """Take a certificate from a listener unless it is among those in `used`, or the listener's own."""
+    if certificate_arn in used:
+        return
+    with boundary():
+        # A certificate that is not in the list, such as the listener's own, is left alone.
+        place.account.client("elbv2").remove_listener_certificates(
+            ListenerArn=listener_arn, Certificates=[{"CertificateArn": certificate_arn}]
+        )

@@ -1,0 +1,250 @@
+"""The verbs of spaces: containers that run under host names, on Fargate behind a load balancer that they share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup import secretsmanager
+from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.constructs import space as constructs
+from exasol_ci_setup.constructs.base import build
+from exasol_ci_setup.errors import InputError, SpaceConflictError, SpaceRequestError
+from exasol_ci_setup.platform import domains, load_balancer, sizes
+from exasol_ci_setup.platform import space_stacks as stacks
+from exasol_ci_setup.platform.place import delete as delete_stack
+from exasol_ci_setup.platform.place import here
+from exasol_ci_setup.platform.space_stacks import Space
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Mapping, Sequence
+
+    from exasol_ci_setup.platform.place import Place
+
+__all__ = ["Space", "create", "delete", "get", "list", "update"]
+
+DEFAULT_CPU: Final = "250m"
+DEFAULT_MEMORY: Final = "512Mi"
+_OF_CONTAINER: Final = ("image", "env", "cpu", "memory", "port")
+
+
+def create(
+    name: str,
+    *,
+    image: str | None = None,
+    domain: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cpu: str | float | None = None,
+    memory: str | int | None = None,
+    port: int | None = None,
+    secrets: Mapping[str, str] | None = None,
+    certificate_arn: str | None = None,
+    hosted_zone_id: str | None = None,
+    containers: Sequence[Mapping[str, Any]] | None = None,
+    vpc_id: str | None = None,
+    subnet_ids: Sequence[str] = (),
+    place: Place | None = None,
+) -> Space:
+    """Run a container under a host name, and return the space when it answers; the load balancer is made with the first one.
+
+    The host is `domain` if that begins with the name and a dot, else `name.domain`; without a domain it is the name before that of the
+    load balancer. `cpu` is in vCPUs (``"1"``, ``"0.5"``, ``"250m"``), `memory` in MiB or with a unit (``"512Mi"``, ``"1Gi"``); they become
+    the next pair that Fargate has. `port` is the one that the container listens on (80). `secrets` are names or ARNs of secrets by the
+    variables that take their values. For a domain a certificate is looked for in ACM unless `certificate_arn` gives one; in
+    `hosted_zone_id` a record is made. `containers` may hold image, env, cpu, memory and port in a mapping of its own; a space has one
+    container, which is called after it. `vpc_id` and `subnet_ids` say where the load balancer is made (the default VPC).
+
+    Raises SpaceConflictError if there is a space of that name, SpaceRequestError, and the errors of a deployment.
+    """
+    place = here(place)
+    given = _flat(containers, {"image": image, "env": env, "cpu": cpu, "memory": memory, "port": port})
+    stack = stacks.find(place, name)
+    if stack is not None:
+        raise SpaceConflictError(
+            f"space {name!r} is there already: its stack {stack.name} is in {stack.status}",
+            hint=f"`exasol-ci-setup space update --name {name}` changes it, `exasol-ci-setup space get --name {name}` shows it",
+        )
+    if "image" not in given:
+        raise SpaceRequestError(f"space {name!r} has no image to run", hint="give one with --image")
+    fields = {
+        "name": name,
+        **given,
+        **_size(place, given.get("cpu", DEFAULT_CPU), given.get("memory", DEFAULT_MEMORY)),
+        **_given(domain=domain, certificate_arn=certificate_arn, hosted_zone_id=hosted_zone_id),
+        **_given(secrets=_arns(place, secrets)),
+    }
+    fields = _with_host(place, fields, look_up=certificate_arn is None, zone=hosted_zone_id)
+    balancer = load_balancer.wanted(
+        load_balancer.find(place),
+        certificate_arn=fields.get("certificate_arn"),
+        vpc_id=vpc_id,
+        subnet_ids=subnet_ids,
+    )
+    made = stacks.told(stacks.deployed(place, balancer, _made(balancer, fields)))
+    _say_how_to_reach(place, made, hosted_zone_id)
+    return made
+
+
+def list(*, place: Place | None = None) -> builtins.list[Space]:  # noqa: A001 - the verb's name
+    """Return all spaces of the account and region, by name."""
+    return sorted(map(stacks.told, stacks.every(here(place))), key=lambda space: space.name)
+
+
+def get(name: str, *, place: Place | None = None) -> Space:
+    """Return the space called `name`, with its variables, its secrets' ARNs, and how many tasks run. Raises SpaceNotFound."""
+    place = here(place)
+    stack = stacks.require(place, name)
+    found = stacks.told(stack)
+    if "ServiceName" not in stack.outputs:
+        return found
+    fields = stacks.record(place, stack)
+    with boundary():
+        services = place.account.client("ecs").describe_services(
+            cluster=stack.outputs["ClusterName"], services=[stack.outputs["ServiceName"]]
+        )["services"]
+    return replace(
+        found,
+        env=fields.get("env", {}),
+        secrets=fields.get("secrets", {}),
+        running=sum(service["runningCount"] for service in services),
+        desired=sum(service["desiredCount"] for service in services),
+    )
+
+
+def update(
+    name: str,
+    *,
+    image: str | None = None,
+    domain: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cpu: str | float | None = None,
+    memory: str | int | None = None,
+    port: int | None = None,
+    secrets: Mapping[str, str] | None = None,
+    certificate_arn: str | None = None,
+    hosted_zone_id: str | None = None,
+    containers: Sequence[Mapping[str, Any]] | None = None,
+    place: Place | None = None,
+) -> Space:
+    """Change what is given of a space, and nothing else; return it when the new container answers.
+
+    `env` and `secrets` are each replaced as a whole. With another `domain` a certificate is looked for again unless one is given. A
+    processor alone keeps the memory as far as Fargate has the pair, and the other way round. Where nothing differs, nothing is done.
+
+    Raises SpaceNotFound, SpaceRequestError, and the errors of a deployment.
+    """
+    place = here(place)
+    given = _flat(containers, {"image": image, "env": env, "cpu": cpu, "memory": memory, "port": port})
+    before = stacks.record(place, stacks.require(place, name))
+    if given.keys() & {"cpu", "memory"}:
+        given |= _size(place, given.get("cpu", before["cpu"] / sizes.UNITS), given.get("memory", before["memory"]))
+    fields = {
+        **before,
+        **given,
+        **_given(domain=domain, certificate_arn=certificate_arn, hosted_zone_id=hosted_zone_id),
+        **_given(secrets=_arns(place, secrets)),
+    }
+    moved = fields.get("domain") != before.get("domain")
+    look_up = moved and certificate_arn is None
+    if look_up:
+        fields.pop("certificate_arn", None)
+    zone = fields.get("hosted_zone_id") if moved or hosted_zone_id is not None else None
+    fields = _with_host(place, fields, look_up=look_up, zone=zone)
+    balancer = load_balancer.wanted(load_balancer.find(place), certificate_arn=fields.get("certificate_arn"))
+    wanted = _made(balancer, fields)
+    same_listener = _made(balancer, before).listener_output == wanted.listener_output
+    made = stacks.told(stacks.deployed(place, balancer, wanted, keep_priority=same_listener))
+    if "certificate_arn" in before and before["certificate_arn"] != wanted.certificate_arn:
+        stacks.drop_certificate(place, before["certificate_arn"])
+    if moved:
+        _say_how_to_reach(place, made, wanted.hosted_zone_id)
+    return made
+
+
+def delete(name: str, *, place: Place | None = None) -> int:
+    """Delete a space with all that is its own, and return how many spaces there still are. The load balancer stays.
+
+    Raises SpaceNotFound, and DeleteFailed.
+    """
+    place = here(place)
+    stack = stacks.require(place, name)
+    delete_stack(place, stack.name)
+    if "CertificateArn" in stack.outputs:
+        stacks.drop_certificate(place, stack.outputs["CertificateArn"])
+    return sum(1 for _ in stacks.every(place))
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _flat(containers: Sequence[Mapping[str, Any]] | None, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is given of the container, be it by itself or in the list of containers."""
+    flat = _given(**values)
+    if containers is None:
+        return flat
+    if len(containers) != 1:
+        raise SpaceRequestError(
+            f"a space has one container, and {len(containers)} are given", hint="make a space for each"
+        )
+    inside = _given(**{key: value for key, value in containers[0].items() if key != "name"})
+    if unknown := inside.keys() - set(_OF_CONTAINER):
+        raise SpaceRequestError(
+            f"a container has no {min(unknown)!r}", hint=f"it has: name, {', '.join(_OF_CONTAINER)}"
+        )
+    if twice := flat.keys() & inside.keys():
+        raise SpaceRequestError(f"{min(twice)} is given twice, in the container and beside it")
+    return inside
+
+
+def _size(place: Place, cpu: str | float, memory: str | int) -> dict[str, int]:
+    """Return the pair that Fargate has for what is asked, and tell it."""
+    size = sizes.fargate(sizes.cpu_units(cpu), sizes.mebibytes(memory))
+    place.report.say(f"cpu {cpu} and memory {memory}: Fargate's next size is {size}")
+    return {"cpu": size.cpu, "memory": size.memory}
+
+
+def _arns(place: Place, secrets: Mapping[str, str] | None) -> dict[str, str] | None:
+    """Return the secrets with their names replaced by full ARNs."""
+    if secrets is None:
+        return None
+    client = place.account.client("secretsmanager")
+    return {
+        variable: secret if secret.startswith("arn:") else secretsmanager.arn_of(client, secret, option="--secret")
+        for variable, secret in secrets.items()
+    }
+
+
+def _with_host(place: Place, fields: dict[str, Any], *, look_up: bool, zone: str | None) -> dict[str, Any]:
+    """Check the fields before anything is made, and return them with the certificate that ACM has for the host, if it is to be looked up."""
+    host = _made(constructs.LoadBalancer(), fields).host
+    if host is None:
+        return fields
+    if zone is not None:
+        domains.require_zone(place.account, zone, host)
+    if look_up:
+        found = domains.certificate_for(place.account, host)
+        place.report.say(
+            f"HTTPS with the certificate {found}, found in ACM for {host}"
+            if found
+            else f"HTTP alone: ACM has no issued certificate for {host} in {place.account.region}"
+        )
+        return {**fields, **_given(certificate_arn=found)}
+    return fields
+
+
+def _made(balancer: constructs.LoadBalancer, fields: Mapping[str, Any]) -> constructs.Space:
+    try:
+        return build(constructs.Space, load_balancer=balancer, **fields)
+    except InputError as error:
+        raise SpaceRequestError(error.message, hint=error.hint) from None
+
+
+def _say_how_to_reach(place: Place, space: Space, hosted_zone_id: str | None) -> None:
+    if not space.url:
+        place.report.say(
+            f"no domain leads to {space.name} yet; to try it: curl -H 'Host: {space.host}' http://{space.dns_name}/"
+        )
+    elif hosted_zone_id is None:
+        place.report.say(f"let {space.host} lead to the load balancer: a CNAME record with {space.dns_name}")

@@ -1,0 +1,151 @@
+"""Spaces and their stacks: which there are, what a stack tells of its space, and how a space gets one with a place for its rule."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.constructs.base import TAG_PREFIX
+from exasol_ci_setup.errors import Declined, DeployFailed, SpaceNotFound
+from exasol_ci_setup.platform import load_balancer, sizes
+from exasol_ci_setup.platform.place import deploy, preview
+from exasol_ci_setup.stacks import state
+from exasol_ci_setup.stacks.plan import deployed_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from exasol_ci_setup.constructs import space as constructs
+    from exasol_ci_setup.platform.place import Place
+    from exasol_ci_setup.stacks.model import Stack
+
+# How often a place for a rule is looked for when other spaces take it first.
+_TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A space as it is deployed.
+
+    `status` is CloudFormation's of its stack. `url` is empty where no name leads to it: then ``curl -H "Host: HOST" http://DNS_NAME/``
+    does. `cpu` is in vCPUs, `memory` in MiB. Only `get` fills `env`, `secrets` (ARNs by variable), and of how many `desired` tasks how many
+    are `running`.
+    """
+
+    name: str
+    status: str
+    host: str = ""
+    url: str = ""
+    dns_name: str = ""
+    image: str = ""
+    cpu: float = 0
+    memory: int = 0
+    port: int = 0
+    stack_name: str = ""
+    log_group: str = ""
+    certificate_arn: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    running: int | None = None
+    desired: int | None = None
+
+
+def find(place: Place, name: str) -> Stack | None:
+    """Return the stack of the space called `name`, or None."""
+    stack = state.find(place.account.client("cloudformation"), f"space-{name}")
+    return stack if stack is not None and not state.is_absent(stack) and _is_of_space(stack) else None
+
+
+def require(place: Place, name: str) -> Stack:
+    """Return the stack of the space called `name`. Raises SpaceNotFound."""
+    stack = find(place, name)
+    if stack is None:
+        raise SpaceNotFound(
+            f"there is no space {name!r} in {place.account.region}",
+            hint="`exasol-ci-setup space list` shows those there are; is it another --region or --aws-profile?",
+        )
+    return stack
+
+
+def every(place: Place) -> Iterator[Stack]:
+    """Yield the stacks of all spaces, in the order AWS gives them."""
+    for stack in state.own(place.account.client("cloudformation")):
+        if _is_of_space(stack) and not state.is_absent(stack):
+            yield stack
+
+
+def _is_of_space(stack: Stack) -> bool:
+    """Return whether the stack is of a space that the verbs made; one of a program belongs to its scope."""
+    tags = stack.tags
+    return (
+        tags.get(f"{TAG_PREFIX}construct") == "Space"
+        and f"{TAG_PREFIX}scope" not in tags
+        and stack.name == f"space-{tags.get(f'{TAG_PREFIX}name')}"
+    )
+
+
+def told(stack: Stack) -> Space:
+    """Return what the stack tells of its space; one that was never finished tells little."""
+    outputs = stack.outputs
+    host, dns_name = outputs.get("Host", ""), outputs.get("DnsName", "")
+    scheme = "https" if "CertificateArn" in outputs else "http"
+    return Space(
+        name=stack.tags[f"{TAG_PREFIX}name"],
+        status=stack.status,
+        host=host,
+        url="" if not host or host.endswith(dns_name) else f"{scheme}://{host}/",
+        dns_name=dns_name,
+        image=outputs.get("Image", ""),
+        cpu=int(outputs.get("Cpu", 0)) / sizes.UNITS,
+        memory=int(outputs.get("Memory", 0)),
+        port=int(outputs.get("Port", 0)),
+        stack_name=stack.name,
+        log_group=outputs.get("LogGroupName", ""),
+        certificate_arn=outputs.get("CertificateArn", ""),
+    )
+
+
+def record(place: Place, stack: Stack) -> dict[str, Any]:
+    """Return the fields that the space of the stack was made of."""
+    template = deployed_template(place.account.client("cloudformation"), stack.id)
+    fields: dict[str, Any] = json.loads(template["Metadata"]["Space"])
+    return fields
+
+
+def deployed(
+    place: Place, balancer: constructs.LoadBalancer, space: constructs.Space, *, keep_priority: bool = False
+) -> Stack:
+    """Deploy the load balancer if it has to change, then the space, with the first place for its rule that is free in the listener.
+
+    With `keep_priority` the rule stays in its place. When another space takes the place first, the next one is tried. Raises Declined
+    where only plans are asked for, after both were shown, and the errors of a deployment.
+    """
+    try:
+        balancer.set_outputs(deploy(place, balancer).outputs)
+    except Declined:
+        preview(place, space, why=f"seen from the template alone: it takes outputs of {balancer.stack_name}")
+        raise
+    listener = balancer.output(space.listener_output)
+    for tries_left in reversed(range(_TRIES)):
+        if not keep_priority:
+            space = space.model_copy(update={"priority": load_balancer.free_priority(place, listener)})
+        try:
+            return deploy(place, space)
+        except DeployFailed as error:
+            if not load_balancer.is_priority_taken(error) or not tries_left:
+                raise
+            place.report.say(f"another space took place {space.priority} among the rules first: trying the next one")
+            keep_priority = False
+    raise AssertionError  # pragma: no cover - the last try returns or raises
+
+
+def drop_certificate(place: Place, certificate_arn: str) -> None:
+    """Take a certificate from the load balancer if no space has it any more."""
+    balancer = load_balancer.find(place)
+    if balancer is not None and "HttpsListenerArn" in balancer.outputs:
+        used = {
+            balancer.outputs["CertificateArn"],
+            *(stack.outputs.get("CertificateArn", "") for stack in every(place)),
+        }
+        load_balancer.drop_certificate(place, balancer.outputs["HttpsListenerArn"], certificate_arn, used=used)

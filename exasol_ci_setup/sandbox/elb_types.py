@@ -1,0 +1,135 @@
+"""What a load balancer in the sandbox lacks: a place that only one rule of a listener has, and further certificates of a listener."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exasol_ci_setup.sandbox.codebuild import Values
+
+
+_RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
+# Where a listener keeps those that are not its own.
+_FURTHER = "FurtherCertificates"
+
+
+def extend() -> None:
+    """Give CloudFormation the rules and certificates of listeners as AWS has them."""
+    from ministack.services import alb
+    from ministack.services.cloudformation import provisioners
+
+    handlers = provisioners._RESOURCE_HANDLERS  # noqa: SLF001
+    handlers[_RULE] = {**handlers[_RULE], **_checked(alb, handlers[_RULE])}
+    certificates = _CertificateType(alb)
+    handlers["AWS::ElasticLoadBalancingV2::ListenerCertificate"] = {
+        "create": certificates.create,
+        "update": certificates.update,
+        "delete": certificates.delete,
+    }
+
+
+def extend_calls() -> None:
+    """Give Elastic Load Balancing the calls for a listener's certificates."""
+    from ministack.services import alb
+
+    alb._ACTION_MAP.update(_calls(alb))  # noqa: SLF001
+
+
+def _checked(alb: Any, inner: dict[str, Any]) -> dict[str, Any]:
+    """Return the handlers of a listener's rule that refuse a priority that another one has.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html
+    """
+
+    def require_free(properties: Values, own: str = "") -> None:
+        priority = str(properties.get("Priority"))
+        for arn, rule in alb._rules.items():  # noqa: SLF001
+            if arn != own and rule["ListenerArn"] == properties.get("ListenerArn") and rule["Priority"] == priority:
+                raise ValueError(
+                    f"Priority '{priority}' is currently in use (Service: ElasticLoadBalancingV2, Status Code: 400, "
+                    "Error Code: PriorityInUse)"
+                )
+
+    def create(logical_id: str, properties: Values, stack_name: str) -> Any:
+        require_free(properties)
+        return inner["create"](logical_id, properties, stack_name)
+
+    def update(rule: str, old: Values, new: Values, stack_name: str, *logical_id: str) -> Any:
+        require_free(new, own=rule)
+        return inner["update"](rule, old, new, stack_name, *logical_id)
+
+    return {"create": create, "update": update}
+
+
+class _CertificateType:
+    """AWS::ElasticLoadBalancingV2::ListenerCertificate: certificates of a listener besides its own."""
+
+    def __init__(self, alb: Any) -> None:
+        self._alb = alb
+
+    def create(self, _logical_id: str, properties: Values, _stack_name: str) -> tuple[str, Values]:
+        listener = self._alb._listeners.get(properties["ListenerArn"])  # noqa: SLF001
+        if listener is None:
+            raise ValueError(f"Listener '{properties['ListenerArn']}' not found")
+        if listener["Protocol"] != "HTTPS":
+            raise ValueError("Certificates cannot be added to a listener that is not HTTPS or TLS")
+        _add(listener, [each["CertificateArn"] for each in properties["Certificates"]])
+        return uuid.uuid4().hex, {}
+
+    def update(self, _certificate: str, old: Values, new: Values, stack_name: str) -> tuple[str, Values]:
+        made = self.create("", new, stack_name)
+        kept = {each["CertificateArn"] for each in new["Certificates"]}
+        gone = [each for each in old["Certificates"] if each["CertificateArn"] not in kept]
+        self.delete("", {"ListenerArn": old["ListenerArn"], "Certificates": gone})
+        return made
+
+    def delete(self, _certificate: str, properties: Values) -> None:
+        listener = self._alb._listeners.get(properties["ListenerArn"])  # noqa: SLF001
+        if listener is not None:
+            _remove(listener, [each["CertificateArn"] for each in properties["Certificates"]])
+
+
+def _calls(alb: Any) -> dict[str, Callable[[Values], Any]]:
+    def told(arn: str, *, own: bool) -> str:
+        return f"<member><CertificateArn>{arn}</CertificateArn><IsDefault>{str(own).lower()}</IsDefault></member>"
+
+    def with_listener(action: str, work: Callable[[Any, list[str]], str]) -> Callable[[Values], Any]:
+        def call(parameters: Values) -> Any:
+            arn = alb._p(parameters, "ListenerArn")  # noqa: SLF001
+            listener = alb._listeners.get(arn)  # noqa: SLF001
+            if listener is None:
+                return alb._error("ListenerNotFound", f"Listener '{arn}' not found")  # noqa: SLF001
+            given = alb._parse_certificate_arns(parameters)  # noqa: SLF001
+            if action.startswith("Remove") and set(given) & set(listener.get("Certificates", ())):
+                return alb._error("OperationNotPermitted", "Default certificate cannot be removed")  # noqa: SLF001
+            return alb._xml(200, action, work(listener, given))  # noqa: SLF001
+
+        return call
+
+    def describe(listener: Any, _given: list[str]) -> str:
+        own = [told(arn, own=True) for arn in listener.get("Certificates", ())]
+        return f"<Certificates>{''.join(own + [told(arn, own=False) for arn in listener.get(_FURTHER, ())])}</Certificates>"
+
+    def add(listener: Any, given: list[str]) -> str:
+        _add(listener, given)
+        return f"<Certificates>{''.join(told(arn, own=False) for arn in given)}</Certificates>"
+
+    def remove(listener: Any, given: list[str]) -> str:
+        _remove(listener, given)
+        return ""
+
+    return {
+        f"{verb}ListenerCertificates": with_listener(f"{verb}ListenerCertificates", work)
+        for verb, work in (("Describe", describe), ("Add", add), ("Remove", remove))
+    }
+
+
+def _add(listener: Any, arns: list[str]) -> None:
+    listener[_FURTHER] = list(dict.fromkeys([*listener.get(_FURTHER, ()), *arns]))
+
+
+def _remove(listener: Any, arns: list[str]) -> None:
+    listener[_FURTHER] = [arn for arn in listener.get(_FURTHER, ()) if arn not in arns]

@@ -1,0 +1,189 @@
+"""The group `space` as a user runs it, against the sandbox."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.live
+
+IMAGE = "public.ecr.aws/nginx/nginx:1.27"
+
+
+@pytest.fixture
+def create(here):
+    def run(*arguments: str, name: str = "web"):
+        return here("space", "create", "--name", name, "--image", IMAGE, *arguments)
+
+    return run
+
+
+def test_a_space_is_created_without_a_question_and_shown(create):
+    ran = create("--domain", "example.com", "--cpu", "250m", "--memory", "1Gi")
+
+    assert ran.code == 0
+    lines = dict(line.split("  ", 1) for line in ran.stdout.splitlines())
+    shown = {name: value.strip() for name, value in lines.items()}
+    assert shown["url"] == "http://web.example.com/"
+    assert shown["size"] == "0.25 vCPU, 1024 MiB"
+    assert shown["image"] == IMAGE
+    assert "Fargate's next size is 0.25 vCPU and 1024 MiB" in ran.stderr
+    assert "Plan for stack space-web (new)" in ran.stderr
+    assert "CREATE_COMPLETE" in ran.stderr
+    assert "let web.example.com lead to the load balancer: a CNAME record with" in ran.stderr
+
+
+def test_json_has_a_record_for_each_stacks_plan_and_events_and_the_space(create):
+    ran = create("--output", "json", "--env", "A=b")
+
+    kinds = [record["type"] for record in ran.records]
+    assert kinds.count("plan") == 2
+    assert "event" in kinds
+    (space,) = [record for record in ran.records if record["type"] == "space"]
+    assert (space["name"], space["cpu"], space["memory"], space["port"]) == ("web", 0.25, 512, 80)
+    assert ran.records[-1] == {
+        "type": "result",
+        "schema": "exasol-ci-setup/1",
+        "status": "created",
+        "changed": True,
+        "name": "web",
+    }
+
+
+def test_a_second_creation_is_a_conflict(create):
+    create()
+    ran = create("--output", "json")
+
+    assert ran.code == 1
+    assert "error: space 'web' is there already" in ran.stderr
+    assert ran.records[-1]["code"] == "space-conflict"
+
+
+@pytest.mark.parametrize("verb", [("get",), ("update", "--image", "nginx"), ("delete", "--yes")])
+def test_a_space_that_is_not_there_is_not_found(here, verb):
+    ran = here("space", verb[0], "--space-name", "nobodys", *verb[1:], "--output", "json")
+
+    assert ran.code == 1
+    assert ran.records[-1]["code"] == "space-not-found"
+    assert "hint:" in ran.stderr
+
+
+def test_the_plan_alone_is_on_stdout_and_nothing_is_made(create, here):
+    ran = create("--plan")
+
+    assert ran.code == 0
+    assert "Plan for stack spaces-load-balancer (new)" in ran.stdout
+    assert "Plan for stack space-web (new)" in ran.stdout
+    assert "nothing was changed" in ran.stderr
+    assert here("list").stdout == ""
+
+
+def test_variables_come_as_pairs_and_as_json(create, here):
+    assert create("--env", "A=b=c", "--env", '{"N": 1, "T": "x", "F": true}').code == 0
+
+    (space, _) = here("space", "get", "--name", "web", "--output", "json").records
+    assert space["env"] == {"A": "b=c", "N": "1", "T": "x", "F": "true"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--env", "A"], "that is no variable"),
+        (["--env", "=b"], "that is no variable"),
+        (["--env", "{"], "that is no JSON"),
+        (["--env", '{"A": {}}'], "the value of 'A' is neither a text nor a number"),
+        (["--env", "A=1", "--env", '{"A": 2}'], "--env gives A twice"),
+        (["--secret", "A"], "that is no secret"),
+        (["--cpu", "much"], "'much' is no amount of processor"),
+        (["--memory", "much"], "'much' is no amount of memory"),
+        (["--cpu", "64"], "more than Fargate has"),
+        (["--port", "0"], "1 to 65535"),
+        (["--domain", "Example"], "name of a domain"),
+        (["--hosted-zone-id", "Z1"], "needs a --domain"),
+        (["--certificate-arn", "mine", "--domain", "example.com"], "ARN of a certificate"),
+    ],
+)
+def test_wrong_input_is_bad_usage_with_one_clear_line(create, here, arguments, message):
+    ran = create(*arguments)
+
+    assert ran.code == 2
+    assert message in ran.stderr
+    assert not ran.stdout
+    assert here("list").stdout == ""
+
+
+def test_a_value_that_may_be_secret_is_not_repeated(create):
+    assert "hunter2" not in create("--secret", "hunter2").stderr
+
+
+def test_an_update_changes_what_is_given(create, here):
+    create("--env", "A=b")
+
+    ran = here("space", "update", "--name", "web", "--memory", "2Gi", "--output", "json")
+
+    (space,) = [record for record in ran.records if record["type"] == "space"]
+    assert (space["memory"], space["image"]) == (2048, IMAGE)
+    assert ran.records[-1]["status"] == "updated"
+
+
+def test_an_update_to_what_it_is_says_so(create, here):
+    create()
+
+    ran = here("space", "update", "--name", "web", "--image", IMAGE, "--output", "json")
+
+    assert ran.code == 0
+    assert "space web is as it should be: nothing to do" in ran.stderr
+    assert (ran.records[-1]["status"], ran.records[-1]["changed"]) == ("unchanged", False)
+
+
+def test_an_update_of_nothing_is_bad_usage(here):
+    ran = here("space", "update", "--name", "web")
+
+    assert ran.code == 2
+    assert "nothing to change is given" in ran.stderr
+
+
+def test_an_updates_plan_changes_nothing(create, here):
+    create()
+
+    ran = here("space", "update", "--name", "web", "--memory", "2Gi", "--plan")
+
+    assert "TaskDefinition" in ran.stdout
+    assert "512 MiB" in here("space", "get", "--name", "web").stdout
+
+
+def test_spaces_are_listed_by_name(create, here):
+    create("--domain", "example.com")
+    create(name="api")
+
+    lines = here("space", "list").stdout.splitlines()
+
+    assert lines[0].split() == ["NAME", "STATUS", "ADDRESS", "IMAGE"]
+    assert [line.split()[0] for line in lines[1:]] == ["api", "web"]
+    assert lines[2].split()[2] == "http://web.example.com/"
+
+
+def test_no_spaces_are_said_on_stderr(here):
+    ran = here("space", "list")
+
+    assert (ran.code, ran.stdout) == (0, "")
+    assert "there are no spaces in eu-central-1" in ran.stderr
+
+
+def test_deleting_needs_a_yes_where_nobody_can_be_asked(create, here):
+    create()
+
+    ran = here("space", "delete", "--name", "web")
+
+    assert ran.code == 2
+    assert "--yes approves it" in ran.stderr
+    assert here("space", "get", "--name", "web").code == 0
+
+
+def test_deleting_says_that_the_load_balancer_stays_and_how_it_goes(create, here):
+    create()
+    create(name="api")
+
+    assert "the load balancer stays, for 1 more space\n" in here("space", "delete", "--name", "web", "--yes").stderr
+    last = here("space", "delete", "--name", "api", "--yes")
+    assert "`exasol-ci-setup delete spaces-load-balancer` deletes it" in last.stderr
+    assert here("delete", "spaces-load-balancer", "--yes").code == 0

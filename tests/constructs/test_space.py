@@ -1,0 +1,106 @@
+"""What a space may be, and what follows from it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exasol_ci_setup.constructs import LoadBalancer, Scope, Space, build
+from exasol_ci_setup.errors import InputError
+from tests.templates.samples import CERTIFICATE, ECR, SECRET, SPACE_WITH_ALL
+
+BALANCER = LoadBalancer()
+
+
+def space(**values) -> Space:
+    return build(Space, **{"name": "web", "load_balancer": BALANCER, "image": "nginx", **values})
+
+
+@pytest.mark.parametrize(
+    ("domain", "host"),
+    [
+        ("example.com", "web.example.com"),
+        ("web.example.com", "web.example.com"),
+        ("website.example.com", "web.website.example.com"),
+        (None, None),
+    ],
+)
+def test_the_host_is_the_domain_or_below_it(domain, host):
+    assert space(domain=domain).host == host
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": "Web"}, "lower-case"),
+        ({"name": "-web"}, "lower-case"),
+        ({"name": "w" * 64}, "at most 63"),
+        ({"domain": "example"}, "name of a domain"),
+        ({"domain": "Example.com"}, "lower case"),
+        ({"domain": "exa_mple.com"}, "name of a domain"),
+        ({"domain": "*.example.com"}, "name of a domain"),
+        ({"domain": f"{'a.' * 63}com"}, "name of a domain"),
+        ({"image": "nginx:"}, "image with its tag"),
+        ({"image": "ngi nx"}, "image with its tag"),
+        ({"image": ""}, "image with its tag"),
+        ({"port": 0}, "1 to 65535"),
+        ({"cpu": 256, "memory": 4096}, "Fargate takes 512 to 2048"),
+        ({"certificate_arn": CERTIFICATE}, "--certificate-arn needs a --domain"),
+        ({"hosted_zone_id": "Z1"}, "--hosted-zone-id needs a --domain"),
+        ({"env": {"A": "1"}, "secrets": {"A": SECRET}}, "A cannot be a variable and a secret"),
+        ({"env": {"A B": "1"}}, "letters, digits and underscores"),
+        ({"secrets": {"A": "name"}}, "full ARN"),
+        ({"priority": 50_001}, "1 to 50000"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_plain_words(values, message):
+    with pytest.raises(InputError, match=message):
+        space(**values)
+
+
+def test_one_subnet_is_not_enough_for_a_load_balancer():
+    with pytest.raises(InputError, match="at least two subnets"):
+        build(LoadBalancer, subnet_ids=("subnet-11111111",))
+
+
+@pytest.mark.parametrize(
+    ("image", "source", "tag"),
+    [("nginx", "nginx", "latest"), (f"{ECR}:1.0", ECR, "1.0"), ("localhost:5000/a/b", "localhost:5000/a/b", "latest")],
+)
+def test_an_image_without_a_tag_is_the_latest(image, source, tag):
+    container = space(image=image).container
+
+    assert (container.source, container.tag) == (source, tag)
+
+
+def test_stacks_are_called_after_what_they_are():
+    assert BALANCER.stack_name == "spaces-load-balancer"
+    assert space().stack_name == "space-web"
+    scoped = LoadBalancer(scope=Scope(region="eu-central-1", name="shop"))
+    assert scoped.stack_name == "shop-spaces"
+    assert space(load_balancer=scoped).stack_name == "shop-web"
+
+
+def test_with_a_certificate_the_rule_is_in_the_listener_for_https():
+    assert space().listener_output == "HttpListenerArn"
+    assert SPACE_WITH_ALL.listener_output == "HttpsListenerArn"
+
+
+def test_a_space_can_be_made_of_its_record_again():
+    again = build(Space, load_balancer=SPACE_WITH_ALL.load_balancer, **json.loads(SPACE_WITH_ALL.record))
+
+    assert again == SPACE_WITH_ALL
+
+
+@given(
+    env=st.dictionaries(
+        st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), st.text("aé\"'{}$\\ #:", max_size=20), max_size=4
+    )
+)
+def test_the_record_keeps_any_value(env):
+    made = space(env=env)
+
+    assert build(Space, load_balancer=BALANCER, **json.loads(made.record)) == made

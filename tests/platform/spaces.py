@@ -1,0 +1,60 @@
+"""What tests of spaces share: who is told, and what is in the load balancer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from exasol_ci_setup.platform.place import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.stacks.model import Plan
+
+
+class Told(Silent):
+    """Remembers what it is told, and does `before` each plan that it approves of."""
+
+    def __init__(self, *, approve: bool = True, before: Callable[[Plan], None] = lambda _plan: None) -> None:
+        self.said: list[str] = []
+        self.plans: list[Plan] = []
+        self.titles: list[str] = []
+        self._approve = approve
+        self._before = before
+
+    def say(self, message: str, /) -> None:
+        self.said.append(message)
+
+    def plan(self, plan: Plan, /) -> bool:
+        self.plans.append(plan)
+        self._before(plan)
+        return self._approve
+
+    def view(self, stack_name: str, title: str, /) -> Any:
+        self.titles.append(title)
+        return super().view(stack_name, title)
+
+
+def listeners(account: Account) -> dict[int, dict[str, Any]]:
+    """The listeners of the load balancer by their ports."""
+    elb = account.client("elbv2")
+    (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+    found = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    return {listener["Port"]: dict(listener) for listener in found}
+
+
+def rules(account: Account, port: int = 80) -> dict[str, str]:
+    """The priorities of a listener's rules by their hosts, but for the rule of all others."""
+    found = account.client("elbv2").describe_rules(ListenerArn=listeners(account)[port]["ListenerArn"])["Rules"]
+    return {
+        rule["Conditions"][0]["HostHeaderConfig"]["Values"][0]: rule["Priority"] for rule in found if rule["Conditions"]
+    }
+
+
+def task_definition(account: Account, name: str) -> dict[str, Any]:
+    """The task definition that the service of a space runs."""
+    ecs = account.client("ecs")
+    (cluster,) = ecs.list_clusters()["clusterArns"]
+    (service,) = ecs.describe_services(cluster=cluster, services=[name])["services"]
+    return dict(ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"])
