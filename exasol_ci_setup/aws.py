@@ -179,22 +179,6 @@ class Account:
                 self._clients[key] = client
         return self._clients[key]
 
-    @cached_property
-    def linking(self) -> S3Client:
-        """A client of S3 for links that others follow: signed with version 4, and to the bucket's own region.
-
-        botocore's choice is an older signature in some regions, and the host without a region, which for a new bucket answers with a
-        redirect: https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html.
-        """
-        # An endpoint of AWS's has a host for each bucket, others have not, however they are configured.
-        is_of_aws = ".amazonaws.com" in self.client("s3").meta.endpoint_url
-        config = self._config.merge(
-            Config(signature_version="s3v4", s3={"addressing_style": "virtual" if is_of_aws else "path"})
-        )
-        with _MAKING, boundary():
-            client: S3Client = self.make("s3", config=config)
-        return client
-
     @property
     def make(self) -> Callable[..., Any]:
         """What makes a client, given the service's name, with other credentials if they are given too."""

@@ -39,7 +39,17 @@ ALLOWED = {
     "github": {"fetch"},
     "builds": {"aws", "stacks", "secretsmanager", "config", "github"},
     "runner": {"buildspecs"},
-    "platform": {"aws", "constructs", "network", "resolve", "stacks", "templates", "secretsmanager", "workflows"},
+    "platform": {
+        "aws",
+        "constructs",
+        "network",
+        "resolve",
+        "roles",
+        "stacks",
+        "templates",
+        "secretsmanager",
+        "workflows",
+    },
     "workflows": {"templates"},
     "sandbox": set(),
 }

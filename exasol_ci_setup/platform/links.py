@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
+
+from botocore.config import Config
 
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.errors import ObjectNotFound
@@ -13,8 +15,10 @@ from exasol_ci_setup.platform.opened import keys
 from exasol_ci_setup.roles import holding
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
+    from exasol_ci_setup.aws import Account
     from exasol_ci_setup.platform.asset import Asset
     from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.platform.workspaces import Bucket
@@ -60,7 +64,7 @@ def signed_url(place: Place, bucket: Bucket, asset: Asset) -> tuple[str, datetim
     seconds = int((session.expires_at - now - _MARGIN).total_seconds())
     with boundary():
         account = holding(place.account, lambda: keys(session), keys(session))
-        url = account.linking.generate_presigned_url("get_object", Params=request, ExpiresIn=seconds)
+        url = _linking(account).generate_presigned_url("get_object", Params=request, ExpiresIn=seconds)
     return url, (now + timedelta(seconds=seconds)).replace(microsecond=0)
 
 
@@ -108,7 +112,7 @@ def any_public(place: Place, bucket: Bucket) -> bool:
 def public_url(place: Place, bucket: Bucket, asset: Asset) -> str:
     """Return the link of a public asset, which does not change."""
     with boundary():
-        signed = place.account.linking.generate_presigned_url(
+        signed = _linking(place.account).generate_presigned_url(
             "get_object", Params={"Bucket": bucket.name, "Key": public_key(asset)}
         )
     return urlsplit(signed)._replace(query="").geturl()
@@ -117,3 +121,18 @@ def public_url(place: Place, bucket: Bucket, asset: Asset) -> str:
 def public_key(asset: Asset) -> str:
     """Return the key of a public asset's copy, which ends in the object's own name."""
     return f"{workspaces.PUBLIC}{asset.id}/{asset.object_name.rpartition('/')[2]}"
+
+
+def _linking(account: Account) -> S3Client:
+    """Return a client of S3 for links that others follow: signed with version 4, and to the bucket's own region.
+
+    botocore's choice is an older signature in some regions, and the host without a region, which for a new bucket answers with a redirect:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html.
+    """
+    with boundary():
+        usual = account.client("s3").meta
+        # An endpoint of AWS's has a host for each bucket, others have not, however they are configured.
+        addressing: Literal["virtual", "path"] = "virtual" if ".amazonaws.com" in usual.endpoint_url else "path"
+        config = usual.config.merge(Config(signature_version="s3v4", s3={"addressing_style": addressing}))
+        client: S3Client = account.make("s3", config=config)
+    return client
