@@ -10,6 +10,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -90,20 +91,16 @@ def create(
         created_at=now,
         updated_at=now,
     )
-    if wanted.visibility == "public":
-        bucket = _opened_to_public(place, bucket, allow_broadening=allow_broadening)
-    with boundary():
-        try:
-            _write(place, bucket, asset, IfNoneMatch="*")
-        except ClientError as error:
-            if error_code(error) in _CONFLICTS:
-                raise AssetConflictError(
-                    f"{wanted.object_name} of storage {wanted.storage_name} is an asset already: {asset.id}",
-                    hint="`exasol-ci-setup asset get` tells its link, `exasol-ci-setup asset update` changes it",
-                ) from error
-            raise
-    if wanted.visibility == "public":
-        links.publish(place, bucket, asset)
+    with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
+        with boundary():
+            try:
+                _write(place, bucket, asset, IfNoneMatch="*")
+            except ClientError as error:
+                if error_code(error) in _CONFLICTS:
+                    raise _conflict(asset) from error
+                raise
+        if asset.visibility == "public":
+            links.publish(place, bucket, asset)
     return _linked(place, bucket, asset)
 
 
@@ -138,19 +135,19 @@ def update(
     )
     if asset.visibility == "public":
         links.require_object(place, bucket, asset.storage_name, asset.object_name, asset.object_version)
-        bucket = _opened_to_public(place, bucket, allow_broadening=allow_broadening)
-    with boundary():
-        try:
-            _write(place, bucket, asset, IfMatch=tag)
-        except ClientError as error:
-            if error_code(error) in _CONFLICTS:
-                raise AssetConflictError(
-                    f"asset {asset_id} was changed by somebody else meanwhile", hint="look at it, and do this again"
-                ) from error
-            raise
-    if asset.visibility == "public":
-        links.publish(place, bucket, asset)
-    elif before.visibility == "public":
+    with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
+        with boundary():
+            try:
+                _write(place, bucket, asset, IfMatch=tag)
+            except ClientError as error:
+                if error_code(error) in _CONFLICTS:
+                    raise AssetConflictError(
+                        f"asset {asset_id} was changed by somebody else meanwhile", hint="look at it, and do this again"
+                    ) from error
+                raise
+        if asset.visibility == "public":
+            links.publish(place, bucket, asset)
+    if asset.visibility != "public" and before.visibility == "public":
         bucket = _withdrawn(place, bucket, asset)
     return _linked(place, bucket, asset)
 
@@ -206,23 +203,43 @@ def _built(model: type[V], given: Mapping[str, Any], **more: str) -> V:
         raise AssetRequestError(error.message, hint=error.hint) from error
 
 
-def _opened_to_public(place: Place, bucket: Bucket, *, allow_broadening: bool) -> Bucket:
-    if bucket.is_public:
-        return bucket
-    if not allow_broadening:
-        raise AssetRequestError(
-            f"nothing in workspace {bucket.workspace_id} is public yet, so its bucket is closed to everybody else",
-            hint="--allow-broadening lets everybody read what is below public/ in the bucket, which is where copies of public assets are",
-        )
-    return workspaces.ensure(place, bucket.workspace_id, public_assets=True)
+@contextmanager
+def _open_to_public(place: Place, bucket: Bucket, asset: Asset, *, allow_broadening: bool) -> Iterator[Bucket]:
+    """Let everybody read the public folder of a workspace, if the asset shall be public; what fails then leaves the bucket as it was."""
+    if asset.visibility != "public":
+        yield bucket
+        return
+    if not bucket.is_public:
+        if not allow_broadening:
+            raise AssetRequestError(
+                f"nothing in workspace {bucket.workspace_id} is public yet, so its bucket is closed to everybody else",
+                hint="--allow-broadening lets everybody read what is below public/ in the bucket, which is where copies of public assets are",
+            )
+        bucket = workspaces.ensure(place, bucket.workspace_id, public_assets=True)
+    try:
+        yield bucket
+    except Exception:
+        _closed_if_unused(place, bucket)
+        raise
 
 
 def _withdrawn(place: Place, bucket: Bucket, asset: Asset) -> Bucket:
     """Take back what is public of an asset, and close the bucket to everybody if that was the last."""
     links.withdraw(place, bucket, asset.id)
+    return _closed_if_unused(place, bucket)
+
+
+def _closed_if_unused(place: Place, bucket: Bucket) -> Bucket:
     if bucket.is_public and not links.any_public(place, bucket):
         return workspaces.ensure(place, bucket.workspace_id, public_assets=False)
     return bucket
+
+
+def _conflict(asset: Asset) -> AssetConflictError:
+    return AssetConflictError(
+        f"{asset.object_name} of storage {asset.storage_name} is an asset already: {asset.id}",
+        hint="`exasol-ci-setup asset get` tells its link, `exasol-ci-setup asset update` changes it",
+    )
 
 
 def _record(asset_id: str) -> str:

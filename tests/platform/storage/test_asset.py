@@ -147,6 +147,9 @@ def test_an_object_is_an_asset_once(place):
 
     with pytest.raises(AssetConflictError, match=f"is an asset already: {made.id}"):
         create(place)
+    with pytest.raises(AssetConflictError):
+        create(place, visibility="public", allow_broadening=True)
+    assert not is_public(place)
 
 
 def test_a_version_of_an_object_stays_what_it_was(place, tmp_path):
@@ -297,12 +300,14 @@ def test_a_change_that_somebody_else_was_quicker_with_is_told(place):
     made = create(place)
 
     class Meddling(Silent):
-        def plan(self, _plan, /):
-            update(place, made, content_disposition="attachment")
+        def plan(self, plan, /):
+            if plan.broadenings:
+                update(place, made, content_disposition="attachment")
             return True
 
     with pytest.raises(AssetConflictError, match="was changed by somebody else meanwhile"):
         update(Place(place.account, report=Meddling()), made, visibility="public", allow_broadening=True)
+    assert not is_public(place)
 
 
 def test_the_library_works_as_its_predecessors_page_has_it(monkeypatch, server, account_id):

@@ -16,7 +16,7 @@ from exasol_ci_setup.errors import StorageError
 from exasol_ci_setup.platform import credentials, private_files
 from exasol_ci_setup.platform.credentials import Credentials
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FRESH = Credentials(
     region="eu-central-1",
     access_key_id="ASIAEXAMPLE",
