@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -168,6 +169,13 @@ class Space(ScopedConstruct):
         if self.domain is None or self.domain.startswith(f"{self.name}."):
             return self.domain
         return f"{self.name}.{self.domain}"
+
+    @property
+    def certificate_id(self) -> str:
+        """The logical id of the certificate in the template: another one for each certificate, since an update of the resource in its
+        place may take others from the listener: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/865.
+        """
+        return f"Certificate{sha256(str(self.certificate_arn).encode()).hexdigest()[:8].upper()}"
 
     @property
     def container(self) -> Container:

@@ -57,12 +57,14 @@ def samples() -> tuple[Construct, ...]:
         Container,
         ContainerBuilder,
         Instance,
+        LoadBalancer,
         Registry,
         ReleaseBuild,
         Scope,
         SecurityGroup,
         Service,
         SourceCredentials,
+        Space,
     )
 
     class Machine(Instance):
@@ -77,6 +79,7 @@ def samples() -> tuple[Construct, ...]:
     scope = Scope(region=_ANY_REGION, name="health")
     registry = Registry(scope=scope, name="registry")
     asset = Asset(scope=scope, name="asset")
+    balancer = LoadBalancer()
     return (
         CiBuild(project="Health", project_url=url),
         ReleaseBuild(project="Health", project_url=url),
@@ -91,4 +94,6 @@ def samples() -> tuple[Construct, ...]:
         ),
         SecurityGroup(scope=scope, name="group"),
         Machine(scope=scope, name="machine", instance_type="t3.micro", path_to_key="key"),
+        balancer,
+        Space(name="space", load_balancer=balancer, image="nginx"),
     )

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.space import LoadBalancer
-from exasol_ci_setup.errors import DeployFailed, SpaceRequestError
-from exasol_ci_setup.platform.place import Place, delete, here
+from exasol_ci_setup.errors import DeployFailed, SpaceRequestError, StackBusy
+from exasol_ci_setup.platform.place import Place, delete, deploy, here
 from exasol_ci_setup.stacks import state
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.platform.place import Report
+    from exasol_ci_setup.stacks.model import Plan, Stack
 
 STACK_NAME: Final = LoadBalancer().stack_name
 
 # Of a rule: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html.
 _PRIORITIES: Final = range(1, 50_001)
+# How often the load balancer is looked at anew when other runs change it meanwhile.
+_TRIES: Final = 5
 
 
 def find(place: Place) -> Stack | None:
@@ -42,20 +46,59 @@ def wanted(
     if stack is None:
         return build(LoadBalancer, certificate_arn=certificate_arn, vpc_id=vpc_id, subnet_ids=tuple(subnet_ids) or None)
     there = stack.parameters["VpcId"]
-    subnets = tuple(stack.parameters["SubnetIds"].split(","))
-    if vpc_id not in {None, there} or not set(subnet_ids) <= set(subnets):
+    its_subnets = tuple(stack.parameters["SubnetIds"].split(","))
+    if vpc_id not in {None, there} or not set(subnet_ids) <= set(its_subnets):
         raise SpaceRequestError(
-            f"spaces are in {there} and the subnets {', '.join(subnets)}, as their load balancer is",
+            f"spaces are in {there} and the subnets {', '.join(its_subnets)}, as their load balancer is",
             hint="leave the VPC and its subnets out, or use another region or account",
         )
     made = build(
         LoadBalancer,
         certificate_arn=stack.outputs.get("CertificateArn", certificate_arn),
         vpc_id=there,
-        subnet_ids=subnets,
+        subnet_ids=its_subnets,
     )
     made.set_outputs(stack.outputs)
     return made
+
+
+def ensure(place: Place, asked: LoadBalancer) -> LoadBalancer:
+    """Return the load balancer with its outputs, after it was made, or given what `asked` has and it lacks.
+
+    Raises Declined where only plans are asked for, SpaceRequestError, and the errors of a deployment.
+    """
+    careful = replace(place, report=_Careful(place.report))
+    for tries_left in reversed(range(_TRIES)):
+        balancer = wanted(
+            find(place), certificate_arn=asked.certificate_arn, vpc_id=asked.vpc_id, subnet_ids=asked.subnet_ids
+        )
+        try:
+            balancer.set_outputs(deploy(careful, balancer).outputs)
+        except _OutdatedError as error:
+            if not tries_left:
+                raise StackBusy(
+                    f"stack {STACK_NAME} is changed again and again by others", stack_name=STACK_NAME
+                ) from error
+        else:
+            break
+    return balancer
+
+
+class _OutdatedError(Exception):
+    """A plan would take away what another run has just added."""
+
+
+class _Careful:
+    """Stops a plan that takes HTTPS away, which was made of a stack that had none yet, and passes on all else."""
+
+    def __init__(self, inner: Report) -> None:
+        self._inner = inner
+        self.say, self.view, self.check = inner.say, inner.view, inner.check
+
+    def plan(self, plan: Plan, /) -> bool:
+        if any(change.action == "Remove" and change.logical_id == "HttpsListener" for change in plan.changes):
+            raise _OutdatedError
+        return self._inner.plan(plan)
 
 
 def remove(*, place: Place | None = None) -> None:

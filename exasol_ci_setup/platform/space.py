@@ -81,7 +81,7 @@ def create(
         vpc_id=vpc_id,
         subnet_ids=subnet_ids,
     )
-    made = stacks.told(stacks.deployed(place, balancer, _made(balancer, fields)))
+    made = stacks.told(stacks.deployed(place, _made(balancer, fields)))
     _say_how_to_reach(place, made, hosted_zone_id)
     return made
 
@@ -154,7 +154,7 @@ def update(
     balancer = load_balancer.wanted(load_balancer.find(place), certificate_arn=fields.get("certificate_arn"))
     wanted = _made(balancer, fields)
     same_listener = _made(balancer, before).listener_output == wanted.listener_output
-    made = stacks.told(stacks.deployed(place, balancer, wanted, keep_priority=same_listener))
+    made = stacks.told(stacks.deployed(place, wanted, keep_priority=same_listener))
     if "certificate_arn" in before and before["certificate_arn"] != wanted.certificate_arn:
         stacks.drop_certificate(place, before["certificate_arn"])
     if moved:

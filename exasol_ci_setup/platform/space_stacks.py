@@ -113,19 +113,18 @@ def record(place: Place, stack: Stack) -> dict[str, Any]:
     return fields
 
 
-def deployed(
-    place: Place, balancer: constructs.LoadBalancer, space: constructs.Space, *, keep_priority: bool = False
-) -> Stack:
+def deployed(place: Place, space: constructs.Space, *, keep_priority: bool = False) -> Stack:
     """Deploy the load balancer if it has to change, then the space, with the first place for its rule that is free in the listener.
 
     With `keep_priority` the rule stays in its place. When another space takes the place first, the next one is tried. Raises Declined
     where only plans are asked for, after both were shown, and the errors of a deployment.
     """
     try:
-        balancer.set_outputs(deploy(place, balancer).outputs)
+        balancer = load_balancer.ensure(place, space.load_balancer)
     except Declined:
-        preview(place, space, why=f"seen from the template alone: it takes outputs of {balancer.stack_name}")
+        preview(place, space, why=f"seen from the template alone: it takes outputs of {load_balancer.STACK_NAME}")
         raise
+    space = space.model_copy(update={"load_balancer": balancer})
     listener = balancer.output(space.listener_output)
     for tries_left in reversed(range(_TRIES)):
         if not keep_priority:

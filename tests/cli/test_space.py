@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
+
 import pytest
+
+from exasol_ci_setup.stacks import state
 
 pytestmark = pytest.mark.live
 
 IMAGE = "public.ecr.aws/nginx/nginx:1.27"
+# The program with an account of the sandbox in this process.
+PROGRAM = """
+from exasol_ci_setup import aws
+from exasol_ci_setup.cli.main import cli
+from exasol_ci_setup.cli.session import Session
+
+session = Session()
+session.__dict__["account"] = aws.connect(region="eu-central-1", endpoint_url="{}", access_key=("{}", "test"))
+cli.main(["space", {}], obj=session)
+"""
 
 
 @pytest.fixture
@@ -187,3 +204,53 @@ def test_deleting_says_that_the_load_balancer_stays_and_how_it_goes(create, here
     last = here("space", "delete", "--name", "api", "--yes")
     assert "`exasol-ci-setup delete spaces-load-balancer` deletes it" in last.stderr
     assert here("delete", "spaces-load-balancer", "--yes").code == 0
+
+
+def test_when_the_last_space_goes_in_a_terminal_the_load_balancers_removal_is_offered(create, live, server, account_id):
+    create()
+
+    code, said = in_a_terminal(PROGRAM.format(server.url, account_id, "'delete', '--name', 'web'"), ["[y/N]", "[y/N]"])
+
+    assert code == 0
+    assert "Delete space web with its logs?" in said
+    assert "That was the last space. Delete the load balancer too?" in said
+    assert list(state.own(live.client("cloudformation"))) == []
+
+
+def test_in_a_terminal_a_list_is_a_table_with_lines(create, server, account_id):
+    create("--domain", "example.com")
+
+    code, said = in_a_terminal(PROGRAM.format(server.url, account_id, "'list'"), [])
+
+    assert code == 0
+    assert "NAME" in said
+    assert "───" in said
+    assert "http://web.example.com/" in said
+
+
+def in_a_terminal(code: str, questions: list[str]) -> tuple[int, str]:
+    """Run Python with a terminal on all three streams, say yes to each of `questions`, and return the exit code and the output."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**{k: v for k, v in os.environ.items() if k != "CI"}, "TERM": "xterm", "COLUMNS": "120"},
+    )
+    os.close(theirs)
+    said, since = b"", 0
+    while True:
+        try:
+            piece = os.read(ours, 4096)
+        except OSError:  # what Linux says when the other side is closed
+            break
+        if not piece:
+            break
+        said += piece
+        if questions and questions[0].encode() in said[since:]:
+            questions.pop(0)
+            since = len(said)
+            os.write(ours, b"y\n")
+    os.close(ours)
+    return process.wait(), said.decode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Event, Thread
+
 import pytest
 
 import exasol_ci_setup as naas
@@ -149,3 +151,34 @@ def test_the_load_balancer_goes_once_no_space_is_left(live, place):
     load_balancer.remove(place=place)
 
     assert state.find(live.client("cloudformation"), load_balancer.STACK_NAME) is None
+
+
+def test_https_that_another_run_adds_meanwhile_is_not_taken_away(live, server, account_id, certificate):
+    naas.space.create("old", image=IMAGE, domain="example.org", place=Place(live))
+    certificate("web.example.com")
+    server.delays[account_id] = 0.3
+    begun = Event()
+
+    class Waiting(Told):
+        def view(self, stack_name, title, /):
+            if title == "updating spaces-load-balancer":
+                begun.set()
+            return super().view(stack_name, title)
+
+    other = Thread(
+        target=naas.space.create,
+        kwargs={
+            "name": "web",
+            "image": IMAGE,
+            "domain": "example.com",
+            "place": Place(live, report=Waiting()),
+        },
+    )
+    other.start()
+    assert begun.wait(60)
+    # It finds a load balancer without HTTPS, waits for what is under way, and then there is HTTPS.
+    naas.space.create("plain", image=IMAGE, domain="example.org", place=Place(live))
+    other.join()
+
+    assert rules(live, 443) == {"web.example.com": "1"}
+    assert rules(live, 80) == {"old.example.org": "1", "plain.example.org": "2"}
