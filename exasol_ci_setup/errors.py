@@ -39,6 +39,15 @@
     ├── RegistryError             1  a registry could not be used
     │   ├── RegistryNotFound      1  there is no registry of that name
     │   └── RegistryConflictError 1  there is one already, or it still holds images
+    ├── StorageError              1  a storage, or an object in it, could not be used
+    │   ├── StorageNotFound       1
+    │   ├── StorageConflictError  1  it is there already, or objects are still in it
+    │   ├── ObjectNotFound        1
+    │   └── TransferFailed        1  an up- or download did not come to its end
+    ├── AssetError                1
+    │   ├── AssetNotFound         1
+    │   ├── AssetConflictError    1  the object is an asset already, or somebody else changed it meanwhile
+    │   └── AssetRequestError     2  what is asked for cannot be an asset
     ├── Interrupted             130  Ctrl-C
     └── SandboxError              1
 
@@ -318,6 +327,61 @@ class RegistryConflictError(RegistryError):
     """There is a registry of that name already, or it still holds images."""
 
     code = "registry-conflict"
+
+
+class StorageError(SetupError):
+    """A storage, an object in it, or the file with its credentials could not be used."""
+
+    code = "storage-failed"
+
+
+class StorageNotFound(StorageError):
+    """There is no storage of that name in the workspace."""
+
+    code = "storage-not-found"
+
+
+class StorageConflictError(StorageError):
+    """The storage is there already, or it still holds objects."""
+
+    code = "storage-conflict"
+
+
+class ObjectNotFound(StorageError):
+    """There is no object of that name in the storage."""
+
+    code = "object-not-found"
+
+
+class TransferFailed(StorageError):
+    """An up- or download did not come to its end, or not to the right one."""
+
+    code = "transfer-failed"
+
+
+class AssetError(SetupError):
+    """Something went wrong with an asset."""
+
+    code = "asset-failed"
+
+
+class AssetNotFound(AssetError):
+    """There is no asset with that id in the workspace."""
+
+    code = "asset-not-found"
+
+
+class AssetConflictError(AssetError):
+    """The object is an asset already, or somebody else changed the asset meanwhile."""
+
+    code = "asset-conflict"
+
+
+class AssetRequestError(AssetError):
+    """What is asked for cannot be an asset, or not without a word more."""
+
+    exit_code = 2
+    code = "asset-request"
 
 
 class Interrupted(SetupError):

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import botocore.session
-from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    DeferredRefreshableCredentials,
+    RefreshableCredentials,
+)
 from botocore.exceptions import NoCredentialsError
 
 from exasol_ci_setup.aws import Account, boundary, require_aws, without_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+class Keys(TypedDict):
+    """Temporary credentials in botocore's words; `expiry_time` is in ISO 8601."""
+
+    access_key: str
+    secret_key: str
+    token: str
+    expiry_time: str
 
 
 def assume(
@@ -39,14 +52,31 @@ def _in_role(account: Account, role_arn: str) -> Account:
         fetcher = AssumeRoleCredentialFetcher(
             account.make, source, role_arn, extra_args={"RoleSessionName": "exasol-ci-setup"}
         )
+    return _holding(account, DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role"))
+
+
+def holding(account: Account, fetch: Callable[[], Keys], known: Keys | None = None) -> Account:
+    """Return `account` with the credentials `known`, and with those that `fetch` returns when there are none or they end soon.
+
+    They are fetched as botocore does it: a quarter of an hour before the end if that works, and in any case ten minutes before it.
+    """
+    method = "session"
+    if known is None:
+        return _holding(account, DeferredRefreshableCredentials(fetch, method))
+    return _holding(account, RefreshableCredentials.create_from_metadata(dict(known), fetch, method))
+
+
+def _holding(account: Account, credentials: RefreshableCredentials) -> Account:
+    with boundary():
         profile = account.session.profile_name
         inner = (
             without_configuration()
             if account.endpoint_url
             else botocore.session.Session(profile=profile if profile in account.session.available_profiles else None)
         )
-        credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
         inner.register_component("credential_provider", _Known(credentials))
+        # Reading the models of AWS's services is most of what the first client costs.
+        inner.register_component("data_loader", account.session._session.get_component("data_loader"))  # noqa: SLF001
         session = type(account.session)(region_name=account.region, botocore_session=inner)
     session.events.register("before-parse", require_aws)
     return Account(session, account.region, account.endpoint_url, account.pace)
@@ -56,8 +86,8 @@ def _in_role(account: Account, role_arn: str) -> Account:
 class _Known:
     """The credentials of a session, in the place where botocore looks for a chain of providers."""
 
-    credentials: DeferredRefreshableCredentials
+    credentials: RefreshableCredentials
 
-    def load_credentials(self) -> DeferredRefreshableCredentials:
+    def load_credentials(self) -> RefreshableCredentials:
         """Return them, as botocore asks of such a chain."""
         return self.credentials

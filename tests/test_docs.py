@@ -38,7 +38,7 @@ def examples(page: Path) -> list[Example]:
         if line.startswith("```"):
             inside = line == "```console"
             # A block that names its file is that file, for the commands below it.
-            name = line.partition(" ")[2]
+            name = line.partition(" ")[2].strip()
             if name:
                 files[name] = ""
         elif name:

@@ -42,7 +42,17 @@ ALLOWED = {
     "builds": {"aws", "stacks", "secretsmanager", "config", "github"},
     "runner": {"buildspecs"},
     "pictures": {"stacks"},
-    "platform": {"aws", "constructs", "network", "resolve", "stacks", "templates", "secretsmanager", "workflows"},
+    "platform": {
+        "aws",
+        "constructs",
+        "network",
+        "resolve",
+        "roles",
+        "stacks",
+        "templates",
+        "secretsmanager",
+        "workflows",
+    },
     "workflows": {"templates", "constructs", "buildspecs"},
     "sandbox": set(),
 }

@@ -44,10 +44,12 @@ PUBLIC = [
     "SourceCredentials",
     "Synced",
     "Template",
+    "asset",
     "connect",
     "deploy",
     "render",
     "space",
+    "storage",
 ]
 # Modules with verbs.
 NAMESPACES = {"asset", "registry", "secret", "space", "storage"}

@@ -14,7 +14,7 @@ from exasol_ci_setup.errors import InputError, Interrupted, SetupError, StackErr
 from exasol_ci_setup.resolve import Connections, Declared, Deployment, images, running_with
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
 from exasol_ci_setup.resolve.removal import Removal, require_deletable, standing, undeclared
-from exasol_ci_setup.resolve.verbs import _Silent, _Unseen, require_success
+from exasol_ci_setup.resolve.verbs import Unseen, _Silent, require_success
 from exasol_ci_setup.stacks.graph import End, Ended
 from tests.answers import VirtualClock
 
@@ -30,7 +30,7 @@ def builder(scope: Scope = SCOPE) -> ContainerBuilder:
     )
 
 
-class Ticks(_Unseen):
+class Ticks(Unseen):
     """A view that remembers when it was told of the time."""
 
     def __init__(self) -> None:

@@ -89,6 +89,8 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     ),
     "Platform": (
         ("space", "space", "Run containers under host names, behind a load balancer that they share"),
+        ("storage", "storage", "Keep files in storages of a workspace"),
+        ("asset", "asset", "Hand out objects of storages by links"),
         ("registry", "registry", "Keep container images in Amazon ECR"),
         ("secret", "secret", "Keep a team's secrets in AWS Secrets Manager"),
     ),

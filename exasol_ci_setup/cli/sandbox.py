@@ -63,7 +63,18 @@ def sandbox() -> None:
     help="Let a real registry on this machine stand for ECR, and container builders build in its Docker engine; needs the program "
     "docker-registry. [default: no, or EXASOL_CI_SETUP_SANDBOX_REGISTRY]",
 )
-def start(delay: float | None, build_seconds: float | None, sources: tuple[str, ...], registry: bool | None) -> None:
+@click.option(
+    "--access-control",
+    is_flag=True,
+    help="Enforce policies as AWS does, for all but the account's own key. [default: off, or EXASOL_CI_SETUP_SANDBOX_ACCESS_CONTROL]",
+)
+def start(
+    delay: float | None,
+    build_seconds: float | None,
+    sources: tuple[str, ...],
+    registry: bool | None,
+    access_control: bool,
+) -> None:
     """Start the sandbox in the background, unless it runs."""
     directories = dict(_source(entry) for entry in sources)
     if running := room.find():
@@ -74,13 +85,20 @@ def start(delay: float | None, build_seconds: float | None, sources: tuple[str, 
                 ("build seconds", build_seconds),
                 ("sources", sources or None),
                 ("registry", None if running.registry else registry),
+                ("access control", access_control or None),
             )
             if value is not None
         ]
         unchanged = f"; to change its {' and '.join(given)}, stop it first" if given else ""
         click.echo(f"the sandbox runs already at {running.url} (process {running.pid}){unchanged}", err=True)
         return
-    endpoint = room.ensure(delay=delay, build_seconds=build_seconds, sources=directories, registry=registry)
+    endpoint = room.ensure(
+        delay=delay,
+        build_seconds=build_seconds,
+        sources=directories,
+        registry=registry,
+        access_control=access_control,
+    )
     click.echo(f"the sandbox runs at {endpoint.url} (process {endpoint.pid})", err=True)
     if endpoint.registry:
         click.echo(f"ECR is the registry at {endpoint.registry}", err=True)

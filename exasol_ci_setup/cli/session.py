@@ -114,6 +114,8 @@ def _set_log_level(_ctx: click.Context, _param: click.Parameter, value: str) -> 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S", force=True)
     # Only our own loggers: botocore's write requests with their signatures and bodies.
     logging.getLogger("exasol_ci_setup").setLevel(_LEVELS[value])
+    # Credentials that cannot be renewed are an error where they are needed; here they would be one more, with a traceback.
+    logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)
 
 
 F = TypeVar("F", bound="Callable[..., Any]")

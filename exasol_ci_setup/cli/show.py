@@ -163,7 +163,7 @@ def stacks(stacks: Iterable[Stack]) -> list[str]:
         (
             item.name,
             item.status,
-            _moment(item.updated or item.created, seconds=False),
+            moment(item.updated or item.created, seconds=False),
             item.description,
         )
         for item in stacks
@@ -178,8 +178,8 @@ def status(stack: Stack) -> list[str]:
     told = {
         "reason": stack.reason,
         "description": stack.description,
-        "created": _moment(stack.created),
-        "updated": _moment(stack.updated),
+        "created": moment(stack.created),
+        "updated": moment(stack.updated),
         "protected": "yes" if stack.termination_protection else "no",
         "role": stack.role_arn,
     }
@@ -210,7 +210,8 @@ def utc(moment: datetime) -> datetime:
     return moment.astimezone(timezone.utc)
 
 
-def _moment(moment: datetime | None, *, seconds: bool = True) -> str:
+def moment(moment: datetime | None, *, seconds: bool = True) -> str:
+    """Return a time in UTC as a person reads it, and nothing for none."""
     if moment is None:
         return ""
     return f"{utc(moment):%Y-%m-%d %H:%M:%S} UTC" if seconds else f"{utc(moment):%Y-%m-%d %H:%M}"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.service import Cluster, Container, PortMappings, Service
     from exasol_ci_setup.constructs.source import SourceCredentials
     from exasol_ci_setup.constructs.space import LoadBalancer, Space
+    from exasol_ci_setup.constructs.workspace import Workspace
 
 _PLACES = {
     "Asset": "asset",
@@ -45,6 +46,7 @@ _PLACES = {
     "Service": "service",
     "SourceCredentials": "source",
     "Space": "space",
+    "Workspace": "workspace",
     "build": "base",
 }
 
@@ -72,6 +74,7 @@ __all__ = [
     "Service",
     "SourceCredentials",
     "Space",
+    "Workspace",
     "build",
 ]
 

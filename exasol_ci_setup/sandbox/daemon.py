@@ -139,11 +139,13 @@ def ensure(
     build_seconds: float | None = None,
     sources: Mapping[str, Path] | None = None,
     registry: bool | None = None,
+    access_control: bool = False,
 ) -> Endpoint:
     """Return the running sandbox, started in the background if there is none.
 
     `delay` is in seconds for each resource operation, `build_seconds` for each build, `sources` has the directories that stand for
-    repositories, by URL, and `registry` is whether a real registry stands for ECR. They count only for a sandbox that is started by this call; None leaves them to the variables of the
+    repositories, by URL, `registry` is whether a real registry stands for ECR, and with `access_control` policies are enforced. They count only for a
+    sandbox that is started by this call; None, or False, leaves them to the variables of the
     environment that `settings` names. Any number of processes may call this at once: one of them starts it.
 
     Raises SandboxError if the extra or the registry's program is not installed, or if it does not start, and InputError for a setting
@@ -151,7 +153,9 @@ def ensure(
     """
     if running := find():
         return running
-    wanted = settings.chosen(delay=delay, build_seconds=build_seconds, sources=sources, registry=registry)
+    wanted = settings.chosen(
+        delay=delay, build_seconds=build_seconds, sources=sources, registry=registry, access_control=access_control
+    )
     if wanted.registry:
         images.program()
     directory = _prepared(state_directory())

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.sandbox import (
+    access,
     batches,
     builds,
     cloudformation,
@@ -60,6 +61,7 @@ def extended() -> Any:
     """Return ministack's application module with everything of ours in it; the same one at each call."""
     import ministack.app as ministack
 
+    access.extend(ministack)
     ministack._get_module = _loading(ministack._get_module)  # noqa: SLF001
     for service in ("cloudformation", "secretsmanager"):
         ministack.SERVICE_HANDLERS[service] = _seeding(ministack.SERVICE_HANDLERS[service])

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.errors import SandboxError
-from exasol_ci_setup.sandbox import builds, deployment, docker_client, registry, switches
+from exasol_ci_setup.sandbox import access, builds, deployment, docker_client, registry, switches
 from exasol_ci_setup.sandbox.daemon import (
     ACCOUNT,
     ENDPOINT_FILE,
@@ -50,6 +50,10 @@ _WARM_UP_SECONDS = 0.1
 _LOCK_SECONDS = 10.0
 
 
+def _is_elsewhere(_on: bool) -> None:
+    raise SandboxError("the access control of a sandbox in another process is set at its start")
+
+
 @dataclass
 class Server:
     """A sandbox that runs in this process.
@@ -57,7 +61,7 @@ class Server:
     `delays` maps an account to the seconds that each resource operation takes in it, `build_seconds` to those that a build takes,
     `failures` to ``IDENTIFIER[:PHASE]`` of the builds that fail, and `sources` to the directories that stand for repositories,
     by URL. The key "" is for all other accounts. All may be changed at any time. `registry` is HOST:PORT of the registry that stands
-    for ECR, empty if there is none.
+    for ECR, empty if there is none. `control_access` is `access.control` for this server.
     """
 
     url: str
@@ -68,6 +72,7 @@ class Server:
     region: str = REGION
     account: str = ACCOUNT
     registry: str = ""
+    control_access: Callable[[bool], None] = _is_elsewhere
 
 
 class Application:
@@ -257,6 +262,7 @@ def serve_forever(*, state_dir: Path, ports: Sequence[int], settings: Settings, 
             asyncio.get_running_loop().add_signal_handler(number, shutdown.set)
         application = Application(endpoint.instance, persistent=True, on_ready=ready)
         deployment.DELAYS[""] = settings.delay
+        access.control(application.ministack, on=settings.access_control)
         settings.apply()
         await _serve(application, listening, shutdown)
 
@@ -321,6 +327,7 @@ def serve_in_thread(*, with_registry: bool = False) -> Iterator[Server]:
             images = stack.enter_context(_registry_for_a_while()) if with_registry else None
             yield Server(
                 url=url,
+                control_access=lambda on: access.control(application.ministack, on=on),
                 delays=deployment.DELAYS,
                 build_seconds=switches.BUILD_SECONDS,
                 sources=switches.SOURCES,

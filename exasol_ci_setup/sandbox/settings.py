@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DELAY_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_DELAY"
 BUILD_SECONDS_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_BUILD_SECONDS"
 SOURCES_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_SOURCES"
+ACCESS_CONTROL_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_ACCESS_CONTROL"
 FAIL_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_FAIL"
 REGISTRY_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_REGISTRY"
 
@@ -35,7 +36,8 @@ class Settings:
 
     `delay` is in seconds for each resource operation, `build_seconds` for each build; `sources` has the absolute path of the
     directory that stands for a repository, by its URL; `fail` is ``IDENTIFIER[:PHASE]`` of the builds that fail, or empty;
-    `registry` is whether a real registry stands for ECR, and `docker` with what images are built then, as `Found.as_settings` has it.
+    `registry` is whether a real registry stands for ECR, and `docker` with what images are built then, as `Found.as_settings` has it;
+    with `access_control` policies are enforced.
     """
 
     delay: float = 0.0
@@ -44,6 +46,7 @@ class Settings:
     fail: str = ""
     registry: bool = False
     docker: Mapping[str, str] = field(default_factory=dict)
+    access_control: bool = False
 
     def as_json(self) -> str:
         """Return the settings as text for `from_json`."""
@@ -68,8 +71,9 @@ def chosen(
     build_seconds: float | None = None,
     sources: Mapping[str, Path] | None = None,
     registry: bool | None = None,
+    access_control: bool = False,
 ) -> Settings:
-    """Return the settings of a sandbox to start; None leaves one to its variable of the environment.
+    """Return the settings of a sandbox to start; None, or False, leaves one to its variable of the environment.
 
     Of `sources`, those of the variable count too, for other URLs.
 
@@ -94,6 +98,7 @@ def chosen(
         fail=fail,
         registry=with_registry,
         docker=docker_client.find().as_settings() if with_registry else {},
+        access_control=access_control or _flag(ACCESS_CONTROL_VARIABLE),
     )
 
 

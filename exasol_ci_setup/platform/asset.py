@@ -1,0 +1,295 @@
+"""Assets: objects of storages that others fetch by a link, privately for an hour or publicly for as long as the asset is public.
+
+The record of an asset is ``.assets/ID.json`` in the workspace's bucket. A private asset's link is signed; a public asset is a copy of the
+object below ``public/ID/``, which everybody may read in a workspace whose stack says so. That is so only while the workspace has public assets.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.constructs.asset_record import AssetCreation, AssetUpdate
+from exasol_ci_setup.constructs.base import build
+from exasol_ci_setup.constructs.values import Value
+from exasol_ci_setup.errors import AssetConflictError, AssetNotFound, AssetRequestError, InputError
+from exasol_ci_setup.platform import links, workspaces
+from exasol_ci_setup.platform.opened import is_there, no_storage
+from exasol_ci_setup.platform.place import here
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exasol_ci_setup.platform.place import Place
+    from exasol_ci_setup.platform.workspaces import Bucket
+
+_FOLDER: Final = ".assets/"
+_NAMESPACE: Final = uuid.UUID("6b3bd2f5-3c0b-4f0e-9a4f-2c6d5f0f8a51")
+# Somebody else was first, or is at it at the same time.
+_CONFLICTS: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+_WRAPPERS: Final = ("asset_creation", "asset_update")
+V = TypeVar("V", bound=Value)
+
+
+@dataclass(frozen=True)
+class Asset:
+    """An asset and its link, which at `url_expires_at` ends; None means as long as the asset is public."""
+
+    id: str
+    workspace_id: str
+    storage_name: str
+    object_name: str
+    object_version: str
+    visibility: str
+    content_disposition: str
+    created_at: datetime
+    updated_at: datetime
+    url: str = ""
+    url_expires_at: datetime | None = None
+
+
+def create(
+    *,
+    workspace_id: str,
+    asset_creation: Mapping[str, Any],
+    allow_broadening: bool = False,
+    place: Place | None = None,
+) -> Asset:
+    """Make an asset of an object and return it with its link.
+
+    `asset_creation` has ``storage_name`` and ``object_name``, and may have ``object_version``, ``visibility`` (``private`` or ``public``) and
+    ``content_disposition``; empty values count as not given. Raises AssetConflictError if the object, in this version, is an asset already,
+    AssetRequestError for values that are none, and for a public asset where nothing in the workspace is public yet, unless
+    `allow_broadening` lets its stack be changed so, StorageNotFound and ObjectNotFound.
+    """
+    wanted = _built(AssetCreation, asset_creation, workspace_id=workspace_id)
+    place = here(place)
+    bucket = workspaces.find(place, wanted.workspace_id)
+    s3 = place.account.client("s3")
+    with boundary():
+        if bucket is None or not is_there(s3, bucket, wanted.storage_name):
+            raise no_storage(place, wanted)
+    links.require_object(place, bucket, wanted.storage_name, wanted.object_name, wanted.object_version or "")
+    now = datetime.now(timezone.utc)
+    # Of what it is made of, so that two who make it at once make one.
+    made_of = json.dumps([bucket.name, wanted.storage_name, wanted.object_name, wanted.object_version or ""])
+    asset = Asset(
+        id=str(uuid.uuid5(_NAMESPACE, made_of)),
+        workspace_id=wanted.workspace_id,
+        storage_name=wanted.storage_name,
+        object_name=wanted.object_name,
+        object_version=wanted.object_version or "",
+        visibility=wanted.visibility,
+        content_disposition=wanted.content_disposition,
+        created_at=now,
+        updated_at=now,
+    )
+    with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
+        with boundary():
+            try:
+                _write(place, bucket, asset, IfNoneMatch="*")
+            except ClientError as error:
+                if error_code(error) in _CONFLICTS:
+                    raise _conflict(asset) from error
+                raise
+        if asset.visibility == "public":
+            links.publish(place, bucket, asset)
+    return _linked(place, bucket, asset)
+
+
+def get(*, workspace_id: str, asset_id: str, place: Place | None = None) -> Asset:
+    """Return an asset with a new link. Raises AssetNotFound."""
+    place = here(place)
+    bucket, asset, _ = _found(place, workspace_id, asset_id)
+    return _linked(place, bucket, asset)
+
+
+def update(
+    *,
+    workspace_id: str,
+    asset_id: str,
+    asset_update: Mapping[str, Any],
+    allow_broadening: bool = False,
+    place: Place | None = None,
+) -> Asset:
+    """Change an asset and return it with a new link; a public one is copied again from its object.
+
+    `asset_update` may have ``visibility`` and ``content_disposition``. Raises AssetNotFound, AssetRequestError as `create` does,
+    AssetConflictError if somebody else changes it at the same time, and ObjectNotFound if a public asset's object is gone.
+    """
+    changes = _built(AssetUpdate, asset_update)
+    place = here(place)
+    bucket, before, tag = _found(place, workspace_id, asset_id)
+    asset = replace(
+        before,
+        visibility=changes.visibility or before.visibility,
+        content_disposition=changes.content_disposition or before.content_disposition,
+        updated_at=datetime.now(timezone.utc),
+    )
+    if asset.visibility == "public":
+        links.require_object(place, bucket, asset.storage_name, asset.object_name, asset.object_version)
+    with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
+        with boundary():
+            try:
+                _write(place, bucket, asset, IfMatch=tag)
+            except ClientError as error:
+                if error_code(error) in _CONFLICTS:
+                    raise AssetConflictError(
+                        f"asset {asset_id} was changed by somebody else meanwhile", hint="look at it, and do this again"
+                    ) from error
+                raise
+        if asset.visibility == "public":
+            links.publish(place, bucket, asset)
+    if asset.visibility != "public" and before.visibility == "public":
+        bucket = _withdrawn(place, bucket, asset)
+    return _linked(place, bucket, asset)
+
+
+def delete(*, workspace_id: str, asset_id: str, place: Place | None = None) -> None:
+    """Delete an asset, so that its public link ends; the object stays in its storage. Raises AssetNotFound."""
+    place = here(place)
+    bucket, asset, _ = _found(place, workspace_id, asset_id)
+    remove(place, bucket, asset)
+
+
+def remove(place: Place, bucket: Bucket, asset: Asset) -> None:
+    """Delete an asset that was found."""
+    # What others see goes first.
+    _withdrawn(place, bucket, asset)
+    with boundary():
+        place.account.client("s3").delete_object(Bucket=bucket.name, Key=_record(asset.id))
+
+
+def of_storage(place: Place, bucket: Bucket, storage_name: str) -> Iterator[Asset]:
+    """Yield the assets of a storage; each record in the workspace is read."""
+    s3 = place.account.client("s3")
+    with boundary():
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=_FOLDER):
+            for entry in page.get("Contents", []):
+                found = _parsed(s3.get_object(Bucket=bucket.name, Key=entry["Key"])["Body"].read())
+                if found.storage_name == storage_name:
+                    yield found
+
+
+def _built(model: type[V], given: Mapping[str, Any], **more: str) -> V:
+    """Return what is asked for as `model`. Raises AssetRequestError."""
+    if not isinstance(given, Mapping):
+        raise AssetRequestError(
+            "what is asked for is no object with names and values", hint='such as {"storage_name": …}'
+        )
+    for wrapper in _WRAPPERS:
+        # As the tool that this one follows hands it over.
+        if given.keys() == {wrapper} and isinstance(given[wrapper], Mapping):
+            given = given[wrapper]
+    values = {name: value for name, value in given.items() if value not in (None, "")}
+    for name, value in more.items():
+        if values.setdefault(name, value) != value:
+            raise AssetRequestError(f"{name} is {value!r} and {values[name]!r} at once", hint="leave one of them out")
+    if "password" in values:
+        raise AssetRequestError(
+            "an asset cannot have a password: there is no server that could ask for it",
+            hint="encrypt the object itself",
+        )
+    try:
+        return build(model, **values)
+    except InputError as error:
+        raise AssetRequestError(error.message, hint=error.hint) from error
+
+
+@contextmanager
+def _open_to_public(place: Place, bucket: Bucket, asset: Asset, *, allow_broadening: bool) -> Iterator[Bucket]:
+    """Let everybody read the public folder of a workspace, if the asset shall be public; what fails then leaves the bucket as it was."""
+    if asset.visibility != "public":
+        yield bucket
+        return
+    if not bucket.is_public:
+        if not allow_broadening:
+            raise AssetRequestError(
+                f"nothing in workspace {bucket.workspace_id} is public yet, so its bucket is closed to everybody else",
+                hint="--allow-broadening lets everybody read what is below public/ in the bucket, which is where copies of public assets are",
+            )
+        bucket = workspaces.ensure(place, bucket.workspace_id, public_assets=True)
+    try:
+        yield bucket
+    except Exception:
+        _closed_if_unused(place, bucket)
+        raise
+
+
+def _withdrawn(place: Place, bucket: Bucket, asset: Asset) -> Bucket:
+    """Take back what is public of an asset, and close the bucket to everybody if that was the last."""
+    links.withdraw(place, bucket, asset.id)
+    return _closed_if_unused(place, bucket)
+
+
+def _closed_if_unused(place: Place, bucket: Bucket) -> Bucket:
+    if bucket.is_public and not links.any_public(place, bucket):
+        return workspaces.ensure(place, bucket.workspace_id, public_assets=False)
+    return bucket
+
+
+def _conflict(asset: Asset) -> AssetConflictError:
+    return AssetConflictError(
+        f"{asset.object_name} of storage {asset.storage_name} is an asset already: {asset.id}",
+        hint="`exasol-ci-setup asset get` tells its link, `exasol-ci-setup asset update` changes it",
+    )
+
+
+def _record(asset_id: str) -> str:
+    return f"{_FOLDER}{asset_id}.json"
+
+
+def _write(place: Place, bucket: Bucket, asset: Asset, **condition: str) -> None:
+    values = {name: value for name, value in asdict(asset).items() if not name.startswith("url")}
+    content = json.dumps(values, indent=2, default=datetime.isoformat)
+    place.account.client("s3").put_object(
+        Bucket=bucket.name,
+        Key=_record(asset.id),
+        Body=content.encode(),
+        ContentType="application/json",
+        **condition,  # type: ignore[arg-type]
+    )
+
+
+def _found(place: Place, workspace_id: str, asset_id: str) -> tuple[Bucket, Asset, str]:
+    """Return the workspace's bucket, an asset as it is recorded, and the tag of the record."""
+    bucket = workspaces.find(place, workspace_id)
+    key = _record(asset_id.lower())
+    # Anything else than what an id looks like could be the key of something else.
+    if bucket is None or not re.fullmatch(r"[0-9a-f-]{36}", asset_id.lower()):
+        raise _not_found(workspace_id, asset_id)
+    with boundary():
+        try:
+            answer = place.account.client("s3").get_object(Bucket=bucket.name, Key=key)
+        except ClientError as error:
+            if error_code(error) == "NoSuchKey":
+                raise _not_found(workspace_id, asset_id) from error
+            raise
+        return bucket, _parsed(answer["Body"].read()), answer["ETag"]
+
+
+def _parsed(content: bytes) -> Asset:
+    values = json.loads(content)
+    times = {name: datetime.fromisoformat(values[name]) for name in ("created_at", "updated_at")}
+    return Asset(**{**values, **times})
+
+
+def _not_found(workspace_id: str, asset_id: str) -> AssetNotFound:
+    return AssetNotFound(
+        f"workspace {workspace_id} has no asset {asset_id!r}",
+        hint="`asset create` told its id; is it another workspace?",
+    )
+
+
+def _linked(place: Place, bucket: Bucket, asset: Asset) -> Asset:
+    if asset.visibility == "public":
+        return replace(asset, url=links.public_url(place, bucket, asset))
+    url, expires_at = links.signed_url(place, bucket, asset)
+    return replace(asset, url=url, url_expires_at=expires_at)

@@ -1,0 +1,138 @@
+"""The links of assets: signed ones to objects, and plain ones to public copies."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from botocore.config import Config
+
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.errors import ObjectNotFound
+from exasol_ci_setup.platform import workspaces
+from exasol_ci_setup.platform.opened import keys
+from exasol_ci_setup.roles import holding
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.platform.asset import Asset
+    from exasol_ci_setup.platform.place import Place
+    from exasol_ci_setup.platform.workspaces import Bucket
+
+_MARGIN: Final = timedelta(seconds=5)
+
+
+def require_object(place: Place, bucket: Bucket, storage_name: str, name: str, version: str) -> str:
+    """Return the type of an object's content. Raises ObjectNotFound."""
+    request: dict[str, Any] = {"VersionId": version} if version else {}
+    with boundary():
+        try:
+            head = place.account.client("s3").head_object(
+                Bucket=bucket.name, Key=workspaces.folder(storage_name) + name, **request
+            )
+        except ClientError as error:
+            # An id that was never one of a version is a bad request to S3.
+            if error_code(error) in {"404", "NoSuchKey", "NoSuchVersion"} or (version and error_code(error) == "400"):
+                of = f" in version {version}" if version else ""
+                raise ObjectNotFound(
+                    f"there is no object {name!r}{of} in storage {storage_name!r}",
+                    hint="`exasol-ci-setup storage list-object` shows those there are",
+                ) from error
+            raise
+    return head["ContentType"]
+
+
+def signed_url(place: Place, bucket: Bucket, asset: Asset) -> tuple[str, datetime]:
+    """Return a link to a private asset's object, and when it ends.
+
+    It is signed in a session that may use the asset's storage alone, with which it ends, whatever a link itself says:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html.
+    """
+    session = workspaces.session(place.account, bucket, asset.storage_name)
+    request: dict[str, Any] = {
+        "Bucket": bucket.name,
+        "Key": workspaces.folder(asset.storage_name) + asset.object_name,
+        "ResponseContentDisposition": asset.content_disposition,
+    }
+    if asset.object_version:
+        request["VersionId"] = asset.object_version
+    now = datetime.now(timezone.utc)
+    seconds = int((session.expires_at - now - _MARGIN).total_seconds())
+    with boundary():
+        account = holding(place.account, lambda: keys(session), keys(session))
+        url = _linking(account).generate_presigned_url("get_object", Params=request, ExpiresIn=seconds)
+    return url, (now + timedelta(seconds=seconds)).replace(microsecond=0)
+
+
+def publish(place: Place, bucket: Bucket, asset: Asset) -> None:
+    """Put a copy of a public asset's object where everybody may read it, in the place of an older one."""
+    key = workspaces.folder(asset.storage_name) + asset.object_name
+    kind = require_object(place, bucket, asset.storage_name, asset.object_name, asset.object_version)
+    source: CopySourceTypeDef = {"Bucket": bucket.name, "Key": key}
+    if asset.object_version:
+        source["VersionId"] = asset.object_version
+    with boundary():
+        # In parts, where the object is larger than S3 copies at once.
+        place.account.client("s3").copy(
+            source,
+            bucket.name,
+            public_key(asset),
+            ExtraArgs={
+                "MetadataDirective": "REPLACE",
+                "ContentType": kind,
+                "ContentDisposition": asset.content_disposition,
+                # The link stays the same when what is behind it changes, or goes.
+                "CacheControl": "no-cache",
+            },
+        )
+
+
+def withdraw(place: Place, bucket: Bucket, asset_id: str) -> None:
+    """Delete what is public of an asset, with all its versions."""
+    s3 = place.account.client("s3")
+    with boundary():
+        for page in s3.get_paginator("list_object_versions").paginate(
+            Bucket=bucket.name, Prefix=f"{workspaces.PUBLIC}{asset_id}/"
+        ):
+            for entry in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
+                s3.delete_object(Bucket=bucket.name, Key=entry["Key"], VersionId=entry["VersionId"])
+
+
+def any_public(place: Place, bucket: Bucket) -> bool:
+    """Return whether there is anything in the public folder of a workspace."""
+    with boundary():
+        found = place.account.client("s3").list_objects_v2(Bucket=bucket.name, Prefix=workspaces.PUBLIC, MaxKeys=1)
+    return bool(found.get("Contents"))
+
+
+def public_url(place: Place, bucket: Bucket, asset: Asset) -> str:
+    """Return the link of a public asset, which does not change."""
+    with boundary():
+        signed = _linking(place.account).generate_presigned_url(
+            "get_object", Params={"Bucket": bucket.name, "Key": public_key(asset)}
+        )
+    return urlsplit(signed)._replace(query="").geturl()
+
+
+def public_key(asset: Asset) -> str:
+    """Return the key of a public asset's copy, which ends in the object's own name."""
+    return f"{workspaces.PUBLIC}{asset.id}/{asset.object_name.rpartition('/')[2]}"
+
+
+def _linking(account: Account) -> S3Client:
+    """Return a client of S3 for links that others follow: signed with version 4, and to the bucket's own region.
+
+    botocore's choice is an older signature in some regions, and the host without a region, which for a new bucket answers with a redirect:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html.
+    """
+    with boundary():
+        usual = account.client("s3").meta
+        # An endpoint of AWS's has a host for each bucket, others have not, however they are configured.
+        addressing: Literal["virtual", "path"] = "virtual" if ".amazonaws.com" in usual.endpoint_url else "path"
+        config = usual.config.merge(Config(signature_version="s3v4", s3={"addressing_style": addressing}))
+        client: S3Client = account.make("s3", config=config)
+    return client

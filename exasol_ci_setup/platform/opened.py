@@ -1,0 +1,101 @@
+"""A storage as its own credentials see it: kept in the user's file, tried before they are used, and renewed when they end or do not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.errors import StorageNotFound
+from exasol_ci_setup.platform import credentials, workspaces
+from exasol_ci_setup.roles import Keys, holding
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from exasol_ci_setup.constructs.workspace import StorageAddress
+    from exasol_ci_setup.platform.credentials import Credentials
+    from exasol_ci_setup.platform.place import Place
+    from exasol_ci_setup.platform.workspaces import Bucket
+
+# What S3 says of credentials that are not for this bucket: those of a workspace that was made anew, or of another account's.
+_MISFITS: Final = frozenset(
+    {"AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "NoSuchBucket", "SignatureDoesNotMatch"}
+)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A storage of a workspace that has a bucket."""
+
+    place: Place
+    address: StorageAddress
+    bucket: Bucket
+
+    def client(self) -> S3Client:
+        """Return a client of S3 that may use this storage and nothing else, for as long as it is needed.
+
+        Raises StorageNotFound, StorageError if the file of credentials cannot be used, and AccessDenied.
+        """
+        known = credentials.find(self.address.workspace_id, self.address.storage_name)
+        if known is None or not known.are_good or known.region != self.place.account.region:
+            return self._with(self.renew())
+        s3 = self._with(known)
+        with boundary():
+            try:
+                self._require(s3)
+            except ClientError as error:
+                if error_code(error) not in _MISFITS:
+                    raise
+                return self._with(self.renew())
+        return s3
+
+    def renew(self) -> Credentials:
+        """Put new credentials into the file and return them. Raises as `client` does."""
+        fresh = workspaces.session(self.place.account, self.bucket, self.address.storage_name)
+        with boundary():
+            self._require(self._with(fresh))
+        credentials.save(self.address.workspace_id, self.address.storage_name, fresh)
+        return fresh
+
+    def _with(self, known: Credentials) -> S3Client:
+        # A transfer may take longer than one set of them lasts.
+        return holding(self.place.account, lambda: keys(self.renew()), keys(known)).client("s3")
+
+    def _require(self, s3: S3Client) -> None:
+        if not is_there(s3, self.bucket, self.address.storage_name):
+            raise no_storage(self.place, self.address)
+
+
+def opened(place: Place, address: StorageAddress) -> Opened:
+    """Return a storage, if its workspace has a bucket at all. Raises StorageNotFound."""
+    bucket = workspaces.find(place, address.workspace_id)
+    if bucket is None:
+        raise no_storage(place, address)
+    return Opened(place, address, bucket)
+
+
+def is_there(s3: S3Client, bucket: Bucket, storage_name: str) -> bool:
+    """Return whether there is a storage of this name. Raises botocore's errors."""
+    key = workspaces.marker(storage_name)
+    found = s3.list_objects_v2(Bucket=bucket.name, Prefix=key, MaxKeys=1)
+    return any(entry["Key"] == key for entry in found.get("Contents", []))
+
+
+def no_storage(place: Place, address: StorageAddress) -> StorageNotFound:
+    """Return the error that says that there is no such storage."""
+    return StorageNotFound(
+        f"workspace {address.workspace_id} has no storage {address.storage_name!r} in {place.account.region}",
+        hint=f"`exasol-ci-setup storage list --workspace-id {address.workspace_id}` shows those there are;"
+        " `exasol-ci-setup storage create` makes one",
+    )
+
+
+def keys(found: Credentials) -> Keys:
+    """Return credentials in the form that `roles.holding` takes."""
+    return Keys(
+        access_key=found.access_key_id,
+        secret_key=found.secret_access_key,
+        token=found.session_token,
+        expiry_time=found.expires_at.isoformat(),
+    )

@@ -1,0 +1,243 @@
+"""Storages of a workspace, and the objects in them.
+
+A storage is an empty object below ``.storages/`` in the workspace's bucket, and what is below ``storages/NAME/`` is in it. Storages are made,
+listed and deleted with the account's credentials; objects are put, listed, fetched and deleted with those of the one storage, which are in
+``~/.naas/credentials`` and are renewed when they end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.constructs.base import build
+from exasol_ci_setup.constructs.workspace import ObjectAddress, StorageAddress
+from exasol_ci_setup.errors import InputError, ObjectNotFound, StorageConflictError, StorageError
+from exasol_ci_setup.platform import asset, credentials, transfer, workspaces
+from exasol_ci_setup.platform.opened import is_there, no_storage, opened
+from exasol_ci_setup.platform.place import here
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from mypy_boto3_s3 import S3Client
+
+    from exasol_ci_setup.platform.credentials import Credentials
+    from exasol_ci_setup.platform.place import Place
+    from exasol_ci_setup.platform.transfer import Progress
+
+_BATCH: Final = 1000
+"""Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A storage of a workspace."""
+
+    workspace_id: str
+    name: str
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object in a storage: its name there, and its size in bytes."""
+
+    name: str
+    size: int
+    modified_at: datetime | None = None
+
+
+def create(*, workspace_id: str, storage_name: str, place: Place | None = None) -> Storage:
+    """Make a storage, and the workspace's stack if this is its first.
+
+    Raises StorageConflictError if it is there already, InputError for a name that cannot be one, and the errors of `place.deploy`.
+    """
+    address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
+    place = here(place)
+    bucket = workspaces.ensure(place, address.workspace_id)
+    key = workspaces.marker(address.storage_name)
+    with boundary():
+        try:
+            place.account.client("s3").put_object(Bucket=bucket.name, Key=key, Body=b"", IfNoneMatch="*")
+        except ClientError as error:
+            # The latter if somebody else makes it at the same time.
+            if error_code(error) in {"PreconditionFailed", "ConditionalRequestConflict"}:
+                raise StorageConflictError(
+                    f"workspace {address.workspace_id} has a storage {address.storage_name!r} already",
+                    hint="use it, or give another name",
+                ) from error
+            raise
+    return Storage(address.workspace_id, address.storage_name)
+
+
+def list(*, workspace_id: str, place: Place | None = None) -> tuple[Storage, ...]:  # noqa: A001 - the verb's name
+    """Return the storages of a workspace, by name; none if there is no such workspace."""
+    place = here(place)
+    bucket = workspaces.find(place, workspace_id)
+    if bucket is None:
+        return ()
+    prefix = workspaces.marker("")
+    return tuple(
+        Storage(workspace_id, found.name, found.modified_at)
+        for found in _objects(place.account.client("s3"), bucket.name, prefix, below=prefix)
+    )
+
+
+def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: Place | None = None) -> int:
+    """Delete a storage with its assets, and with `empty` also the objects in it; return how many objects there were.
+
+    The bucket keeps what was deleted for some time. Raises StorageNotFound, and StorageConflictError if objects are in it and `empty` was not
+    given.
+    """
+    address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
+    place = here(place)
+    bucket = opened(place, address).bucket
+    s3 = place.account.client("s3")
+    with boundary():
+        if not is_there(s3, bucket, address.storage_name):
+            raise no_storage(place, address)
+    folder = workspaces.folder(address.storage_name)
+    if not empty and next(_objects(s3, bucket.name, folder, below=folder), None) is not None:
+        raise StorageConflictError(
+            f"storage {address.storage_name!r} holds objects",
+            hint="--empty deletes them with the storage, and their assets too",
+        )
+    # Otherwise copies of public assets would outlive what they are copies of.
+    for handed_out in asset.of_storage(place, bucket, address.storage_name):
+        asset.remove(place, bucket, handed_out)
+    gone = _delete_each(
+        s3, bucket.name, (folder + found.name for found in _objects(s3, bucket.name, folder, below=folder))
+    )
+    with boundary():
+        s3.delete_object(Bucket=bucket.name, Key=workspaces.marker(address.storage_name))
+    credentials.forget(address.workspace_id, address.storage_name)
+    return gone
+
+
+def connect(*, workspace_id: str, storage_name: str, place: Place | None = None) -> Credentials:
+    """Write new credentials for a storage into ``~/.naas/credentials`` and return them. They are good for an hour.
+
+    Raises StorageNotFound, StorageError if the file cannot be written, and AccessDenied.
+    """
+    address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
+    return opened(here(place), address).renew()
+
+
+def list_object(
+    *, workspace_id: str, storage_name: str, storage_prefix: str = "", place: Place | None = None
+) -> Iterator[StoredObject]:
+    """Return the objects of a storage whose names begin with `storage_prefix`, by name. Raises StorageNotFound."""
+    address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
+    storage = opened(here(place), address)
+    folder = workspaces.folder(storage_name)
+    return _objects(storage.client(), storage.bucket.name, folder + storage_prefix.lstrip("/"), below=folder)
+
+
+def put_object(
+    *,
+    workspace_id: str,
+    storage_name: str,
+    src_file: str | Path,
+    dst_file: str = ".",
+    progress: Progress | None = None,
+    place: Place | None = None,
+) -> StoredObject:
+    """Upload the file `src_file` into the object `dst_file`; with ``.``, or a folder with a slash at its end, the file's name is the object's.
+
+    An object of this name is replaced. An upload that broke off goes on where it was. Raises StorageNotFound, InputError for a file that
+    cannot be read or a name that cannot be one, and the errors of `transfer.upload`.
+    """
+    source = Path(src_file)
+    name = dst_file.removesuffix(".") + source.name if dst_file == "." or dst_file.endswith("/") else dst_file
+    address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=name)
+    storage = opened(here(place), address)
+    size = transfer.upload(
+        storage.client(),
+        source,
+        bucket=storage.bucket.name,
+        key=workspaces.folder(storage_name) + address.object_name,
+        progress=progress or transfer.Unwatched(),
+    )
+    return StoredObject(address.object_name, size)
+
+
+def get_object(
+    *,
+    workspace_id: str,
+    storage_name: str,
+    src_file: str,
+    dst_file: str | Path = ".",
+    progress: Progress | None = None,
+    place: Place | None = None,
+) -> Path:
+    """Download the object `src_file` into the file `dst_file`, or with its own name into that folder, and return the file.
+
+    The file is there as a whole or as it was before; a download that broke off goes on where it was. Raises StorageNotFound, ObjectNotFound,
+    InputError for a folder that is not there, and the errors of `transfer.download`.
+    """
+    address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
+    target = Path(dst_file)
+    if target.is_dir() or str(dst_file).endswith("/"):
+        target /= address.object_name.rpartition("/")[2]
+    if not target.parent.is_dir():
+        raise InputError(f"{target.parent} is no folder", hint="make it first")
+    if target.is_dir():
+        raise InputError(f"{target} is a folder", hint="give another destination")
+    storage = opened(here(place), address)
+    transfer.download(
+        storage.client(),
+        bucket=storage.bucket.name,
+        key=workspaces.folder(storage_name) + address.object_name,
+        target=target,
+        progress=progress or transfer.Unwatched(),
+        name=address.object_name,
+    )
+    return target
+
+
+def delete_object(*, workspace_id: str, storage_name: str, object_name: str, place: Place | None = None) -> int:
+    """Delete an object, or with a slash at its end all objects in that folder, and return how many they were.
+
+    The bucket keeps what was deleted for some time. Raises StorageNotFound, and ObjectNotFound if there is nothing of that name.
+    """
+    address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=object_name)
+    storage = opened(here(place), address)
+    s3, bucket, folder = storage.client(), storage.bucket.name, workspaces.folder(storage_name)
+    is_folder = object_name.endswith("/")
+    found = _objects(s3, bucket, f"{folder}{address.object_name}{'/' if is_folder else ''}", below=folder)
+    gone = _delete_each(
+        s3, bucket, (folder + each.name for each in found if is_folder or each.name == address.object_name)
+    )
+    if not gone:
+        raise ObjectNotFound(
+            f"there is no object {object_name!r} in storage {storage_name!r}",
+            hint="`exasol-ci-setup storage list-object` shows those there are",
+        )
+    return gone
+
+
+def _objects(s3: S3Client, bucket: str, prefix: str, *, below: str) -> Iterator[StoredObject]:
+    """Yield what is in a bucket, with names from `below` on."""
+    with boundary():
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for entry in page.get("Contents", []):
+                yield StoredObject(entry["Key"].removeprefix(below), entry["Size"], entry["LastModified"])
+
+
+def _delete_each(s3: S3Client, bucket: str, keys: Iterator[str]) -> int:
+    """Delete objects, many at once, and return how many they were. Raises StorageError naming the first that S3 did not delete."""
+    gone = 0
+    while batch := tuple(islice(keys, _BATCH)):
+        with boundary():
+            answer = s3.delete_objects(
+                Bucket=bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+            )
+        for failed in answer.get("Errors", []):
+            raise StorageError(f"{failed.get('Key')} could not be deleted: {failed.get('Message')}")
+        gone += len(batch)
+    return gone

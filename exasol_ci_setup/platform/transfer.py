@@ -1,0 +1,297 @@
+"""Up- and downloads of one object: in parts, with progress, and after a break from where it was."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import mimetypes
+import os
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
+
+from exasol_ci_setup.aws import BotoCoreError, ClientError, boundary, error_code, is_passing
+from exasol_ci_setup.errors import InputError, ObjectNotFound, TransferFailed
+from exasol_ci_setup.platform import private_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mypy_boto3_s3 import S3Client
+
+_MEBIBYTE: Final = 1024 * 1024
+PART: Final = 8 * _MEBIBYTE
+_MOST_PARTS: Final = 10_000
+"""Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html."""
+_AT_ONCE: Final = 4
+_BREAKS: Final = 5  # one after the other, in which nothing came; botocore has tried each request again by then
+
+
+class Progress(Protocol):
+    """Who is told how far a transfer is; from several threads."""
+
+    def begin(self, total: int, done: int, /) -> None:
+        """Hear how many bytes there are, and how many of them are there from before a break."""
+
+    def advance(self, count: int, /) -> None:
+        """Hear that `count` bytes more are done."""
+
+
+class Unwatched:
+    """Progress that nobody looks at."""
+
+    def begin(self, total: int, done: int, /) -> None:
+        """Tell nobody."""
+
+    def advance(self, count: int, /) -> None:
+        """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class _Upload:
+    """An upload in parts, as it stands on AWS."""
+
+    id: str
+    there: dict[int, dict[str, Any]]
+
+
+def part_size(size: int) -> int:
+    """Return the bytes of each part of an object of `size` bytes: as many whole MiB as it takes to have no more parts than S3 takes."""
+    least = -(-size // _MOST_PARTS)
+    return max(PART, -(-least // _MEBIBYTE) * _MEBIBYTE)
+
+
+def upload(s3: S3Client, source: Path, *, bucket: str, key: str, progress: Progress) -> int:
+    """Put the file `source` into an object and return its size in bytes.
+
+    A file of more than one part goes on from the parts that are there, if an earlier upload from this machine broke off: each part on AWS is
+    compared with the file, so a file that changed meanwhile is sent as it is now. Raises InputError if the file cannot be read,
+    TransferFailed if it changes while it is read, and the errors of the AWS boundary.
+    """
+    size = _size(source)
+    kind = mimetypes.guess_type(source.name)[0] or "application/octet-stream"
+    with boundary():
+        if size <= PART:
+            progress.begin(size, 0)
+            s3.put_object(Bucket=bucket, Key=key, Body=_read(source, 0, size), ContentType=kind)
+            progress.advance(size)
+            return size
+        # Where the id of an unfinished upload is kept: a session may not list those of the bucket.
+        with _memory(bucket, key) as memory:
+            unfinished = _remembered(s3, bucket, key, memory)
+            if unfinished is None:
+                # Of the checksums of the parts S3 makes the one of the whole, which a download is compared with:
+                # https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+                made = s3.create_multipart_upload(
+                    Bucket=bucket, Key=key, ContentType=kind, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT"
+                )
+                unfinished = _Upload(made["UploadId"], {})
+                memory.truncate(0)
+                memory.write(unfinished.id.encode())
+                memory.flush()
+            parts = _send(s3, source, size, unfinished, bucket=bucket, key=key, progress=progress)
+            s3.complete_multipart_upload(
+                Bucket=bucket,
+                Key=key,
+                UploadId=unfinished.id,
+                MultipartUpload={"Parts": parts},  # type: ignore[typeddict-item]
+            )
+    return size
+
+
+@contextmanager
+def _memory(bucket: str, key: str) -> Iterator[BinaryIO]:
+    """Hold the file with the id of an unfinished upload of an object, which goes when the context ends well.
+
+    Another process that uploads the same object from this machine waits.
+    """
+    name = hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()
+    path = private_files.made_folder("uploads") / name
+    try:
+        with private_files.held(path) as file:
+            yield file
+            path.unlink()
+    except OSError as error:
+        raise private_files.unusable(path, "written", error) from error
+
+
+def _remembered(s3: S3Client, bucket: str, key: str, memory: BinaryIO) -> _Upload | None:
+    """Return the upload that broke off, if AWS still has it."""
+    upload_id = memory.read().decode(errors="replace")
+    if not upload_id:
+        return None
+    try:
+        pages = s3.get_paginator("list_parts").paginate(Bucket=bucket, Key=key, UploadId=upload_id)
+        return _Upload(upload_id, {part["PartNumber"]: dict(part) for page in pages for part in page.get("Parts", [])})
+    except ClientError as error:
+        # AWS answers with the latter where the bucket is another one by now.
+        if error_code(error) in {"NoSuchUpload", "AccessDenied"}:
+            return None
+        raise
+
+
+def _send(
+    s3: S3Client, source: Path, size: int, upload: _Upload, *, bucket: str, key: str, progress: Progress
+) -> list[dict[str, Any]]:
+    """Send the parts that are not there yet, several at once, and return what S3 asks for at the end."""
+    step = part_size(size)
+    count = -(-size // step)
+
+    def content(number: int) -> bytes:
+        return _read(source, (number - 1) * step, min(step, size - (number - 1) * step))
+
+    # Of an object that S3 encrypts with its own keys, the tag of a part is the MD5 of its bytes.
+    kept = {
+        number: part
+        for number, part in upload.there.items()
+        if number <= count
+        and str(part["ETag"]).strip('"') == hashlib.md5(content(number), usedforsecurity=False).hexdigest()
+    }
+    progress.begin(size, sum(int(part["Size"]) for part in kept.values()))
+
+    def send(number: int) -> dict[str, Any]:
+        body = content(number)
+        answer = s3.upload_part(
+            Bucket=bucket, Key=key, UploadId=upload.id, PartNumber=number, Body=body, ChecksumAlgorithm="CRC32"
+        )
+        progress.advance(len(body))
+        return dict(answer)
+
+    workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="upload")
+    try:
+        sent = {number: workers.submit(send, number) for number in range(1, count + 1) if number not in kept}
+        done = {number: future.result() for number, future in sent.items()}
+    finally:
+        # After an error, or Ctrl-C, the parts that are on their way arrive, and no others are begun.
+        workers.shutdown(cancel_futures=True)
+    parts = {**kept, **done}
+    return [
+        {
+            "PartNumber": number,
+            **{name: parts[number][name] for name in ("ETag", "ChecksumCRC32") if name in parts[number]},
+        }
+        for number in range(1, count + 1)
+    ]
+
+
+def _size(source: Path) -> int:
+    try:
+        if source.is_dir():
+            raise InputError(f"{source} is a folder, and an object is made of a file", hint="put its files one by one")
+        return source.stat().st_size
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error.strerror}") from error
+
+
+def _read(source: Path, start: int, length: int) -> bytes:
+    try:
+        with source.open("rb") as file:
+            file.seek(start)
+            content = file.read(length)
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error.strerror}") from error
+    if len(content) < length:
+        raise TransferFailed(
+            f"{source} became shorter while it was read", hint="upload it again when nothing writes it"
+        )
+    return content
+
+
+def download(s3: S3Client, *, bucket: str, key: str, target: Path, progress: Progress, name: str) -> int:
+    """Fetch an object into the file `target`, which is there as a whole or as it was before, and return its size in bytes.
+
+    What arrives is in a file beside it, which after a break is gone on with, as long as the object is the same; `name` is what the object
+    is called in errors. Raises ObjectNotFound, InputError if the file cannot be written, TransferFailed if the object changes meanwhile or
+    if what arrived is not what was sent, and the errors of the AWS boundary.
+    """
+    with boundary():
+        try:
+            head = s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+        except ClientError as error:
+            # Whoever may not list the whole bucket is told no more than this of an object that is not there:
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+            if error_code(error) in {"404", "403"} and not _is_there(s3, bucket, key):
+                raise _not_found(name) from error
+            raise
+        size, tag = head["ContentLength"], head["ETag"]
+        fingerprint = hashlib.sha256(f"{bucket}/{key}/{tag}".encode()).hexdigest()[:12]
+        partial = target.with_name(f".{target.name[:60]}.{fingerprint}.part")
+        with _writing(partial) as file:
+            done = file.seek(0, os.SEEK_END)
+            if done > size:
+                file.truncate(0)
+                done = file.seek(0)
+            progress.begin(size, done)
+            _fetch(s3, {"Bucket": bucket, "Key": key, "IfMatch": tag}, file, size, progress=progress, name=name)
+            file.flush()
+            os.fsync(file.fileno())
+            expected = head.get("ChecksumCRC32") if head.get("ChecksumType") == "FULL_OBJECT" else None
+            if expected is not None and expected != _checksum(file):
+                partial.unlink()
+                raise TransferFailed(f"what arrived of {name} is not what was sent", hint="fetch it again")
+            try:
+                partial.replace(target)
+            except OSError as error:
+                raise InputError(f"{target} cannot be written: {error.strerror}") from error
+    return size
+
+
+def _fetch(s3: S3Client, request: dict[str, str], file: BinaryIO, size: int, *, progress: Progress, name: str) -> None:
+    """Append to `file` what is missing of the object, over as many connections as it takes."""
+    breaks = 0
+    while (done := file.tell()) < size:
+        try:
+            answer = s3.get_object(**request, Range=f"bytes={done}-")  # type: ignore[arg-type]
+            for chunk in answer["Body"].iter_chunks(_MEBIBYTE):
+                file.write(chunk)
+                progress.advance(len(chunk))
+        except ClientError as error:
+            if error_code(error) in {"PreconditionFailed", "412"}:
+                raise TransferFailed(f"{name} was replaced while it was fetched", hint="fetch it again") from error
+            if error_code(error) in {"NoSuchKey", "404"}:
+                raise _not_found(name) from error
+            raise
+        except BotoCoreError as error:
+            if not is_passing(error) or breaks >= _BREAKS:
+                raise
+        except OSError as error:
+            raise InputError(f"{file.name} cannot be written: {error.strerror}") from error
+        breaks = 0 if file.tell() > done else breaks + 1
+        if breaks > _BREAKS:
+            raise TransferFailed(f"nothing more comes of {name}", hint="fetch it again: it goes on from where it is")
+
+
+@contextmanager
+def _writing(partial: Path) -> Iterator[BinaryIO]:
+    """Open the file of what has arrived, for one process at a time."""
+    try:
+        # With the mode that any new file of this user has, as it becomes the file that was asked for.
+        with private_files.held(partial, mode=0o666, wait=False) as file:
+            yield file
+    except BlockingIOError:
+        raise TransferFailed(f"another download writes {partial}", hint="wait until it has ended") from None
+    except OSError as error:
+        raise InputError(f"{partial.parent} cannot be written to: {error.strerror}") from error
+
+
+def _checksum(file: BinaryIO) -> str:
+    """Return the CRC-32 of the whole file as S3 writes it."""
+    file.seek(0)
+    value = 0
+    while chunk := file.read(_MEBIBYTE):
+        value = zlib.crc32(chunk, value)
+    return base64.b64encode(value.to_bytes(4, "big")).decode()
+
+
+def _is_there(s3: S3Client, bucket: str, key: str) -> bool:
+    found = s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+    return any(entry["Key"] == key for entry in found.get("Contents", []))
+
+
+def _not_found(name: str) -> ObjectNotFound:
+    return ObjectNotFound(
+        f"there is no object {name!r}", hint="`exasol-ci-setup storage list-object` shows those there are"
+    )

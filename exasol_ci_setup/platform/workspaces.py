@@ -1,0 +1,139 @@
+"""A workspace's stack, where in its bucket everything is, and sessions that may use one storage only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.constructs.base import build
+from exasol_ci_setup.constructs.workspace import Workspace
+from exasol_ci_setup.errors import StorageError
+from exasol_ci_setup.platform.credentials import Credentials
+from exasol_ci_setup.platform.place import deploy
+from exasol_ci_setup.stacks import state
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.platform.place import Place
+    from exasol_ci_setup.stacks.model import Stack
+
+PUBLIC: Final = "public/"
+"""The folder of the bucket that everybody may read, in a workspace with public assets."""
+
+_SESSION_SECONDS: Final = 3600
+"""The most for a role that another role's session assumes:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining."""
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """What a workspace's stack made: the bucket, the role for sessions, and whether everybody may read its public folder."""
+
+    workspace_id: str
+    name: str
+    role_arn: str
+    is_public: bool
+
+    @property
+    def arn(self) -> str:
+        """The bucket's ARN, in the partition of the role."""
+        return f"arn:{self.role_arn.split(':')[1]}:s3:::{self.name}"
+
+
+def find(place: Place, workspace_id: str) -> Bucket | None:
+    """Return the bucket of a workspace, or None if it has none yet. Raises StorageError if its stack is not ready, and InputError."""
+    name = build(Workspace, workspace_id=workspace_id).stack_name
+    stack = state.find(place.account.client("cloudformation"), name)
+    if stack is None or state.is_absent(stack):
+        return None
+    return _of(stack, workspace_id)
+
+
+def ensure(place: Place, workspace_id: str, *, public_assets: bool | None = None) -> Bucket:
+    """Return the bucket of a workspace, whose stack is made or brought up to date.
+
+    `public_assets` says whether everybody may read its public folder; None leaves that as it is. Raises the errors of `place.deploy`.
+    """
+    if public_assets is None:
+        found = find(place, workspace_id)
+        public_assets = found is not None and found.is_public
+    stack = deploy(place, build(Workspace, workspace_id=workspace_id, public_assets=public_assets))
+    return _of(stack, workspace_id)
+
+
+def _of(stack: Stack, workspace_id: str) -> Bucket:
+    outputs = stack.outputs
+    if not {"BucketName", "StorageRoleArn"} <= outputs.keys():
+        raise StorageError(
+            f"workspace {workspace_id} is not ready: its stack {stack.name} is in {stack.status}",
+            hint=f"`exasol-ci-setup status {stack.name}` says more",
+        )
+    return Bucket(
+        workspace_id, outputs["BucketName"], outputs["StorageRoleArn"], outputs.get("PublicAssets", "no") == "yes"
+    )
+
+
+def marker(storage_name: str) -> str:
+    """Return the key of the empty object that says that there is a storage of this name."""
+    return f".storages/{storage_name}"
+
+
+def folder(storage_name: str) -> str:
+    """Return what the keys of all objects of a storage begin with."""
+    return f"storages/{storage_name}/"
+
+
+def storage_policy(bucket: Bucket, storage_name: str) -> dict[str, Any]:
+    """Return the session policy that leaves of the role's permissions those for one storage.
+
+    It may see that the storage is there, but not change that. Uploads under way cannot be listed by folder, so they may not be listed at
+    all: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html.
+    """
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": [
+                    "s3:AbortMultipartUpload",
+                    "s3:DeleteObject",
+                    "s3:GetObject",
+                    "s3:GetObjectVersion",
+                    "s3:ListMultipartUploadParts",
+                    "s3:PutObject",
+                ],
+                "Resource": f"{bucket.arn}/{folder(storage_name)}*",
+            },
+            {
+                "Effect": "Allow",
+                "Action": "s3:ListBucket",
+                "Resource": bucket.arn,
+                "Condition": {"StringLike": {"s3:prefix": [f"{folder(storage_name)}*", marker(storage_name)]}},
+            },
+        ],
+    }
+
+
+def session(account: Account, bucket: Bucket, storage_name: str) -> Credentials:
+    """Return credentials of a new session of the workspace's role, which is limited to one storage and ends after an hour.
+
+    Raises AccessDenied if the account's own credentials may not assume the role, and the errors of the AWS boundary.
+    """
+    with boundary():
+        answer = account.client("sts").assume_role(
+            RoleArn=bucket.role_arn,
+            RoleSessionName=f"storage-{storage_name}"[:64],
+            Policy=json.dumps(storage_policy(bucket, storage_name), separators=(",", ":")),
+            DurationSeconds=_SESSION_SECONDS,
+        )
+    found = answer["Credentials"]
+    return Credentials(
+        region=account.region,
+        access_key_id=found["AccessKeyId"],
+        secret_access_key=found["SecretAccessKey"],
+        session_token=found["SessionToken"],
+        expires_at=found["Expiration"].astimezone(timezone.utc),
+    )

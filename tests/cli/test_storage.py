@@ -1,0 +1,263 @@
+"""The groups `storage` and `asset` as they are typed, in the spellings of the tool that they follow too."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from exasol_ci_setup.cli.output import Output
+from exasol_ci_setup.cli.transfer import TransferView
+
+pytestmark = pytest.mark.live
+
+ON = ("--workspace-id", "123", "--storage", "my-storage")
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def made(here):
+    assert here("storage", "create", "--workspace-id", "123", "--name", "my-storage").code == 0
+
+
+def created(here, *more):
+    ran = here("asset", "create", "--workspace-id", "123", "--output", "json", *more)
+    assert ran.code == 0, ran.stderr
+    return next(record for record in ran.records if record["type"] == "asset")
+
+
+def test_the_predecessors_lines_work_as_written(here, home):
+    first = here("storage", "create", "--workspace-id", "123", "--name", "my-storage")
+    (home / "a.txt").write_text("content")
+    here("storage", "put-object", *ON, "--source", "a.txt")
+    (home / "asset_data.json").write_text(json.dumps({"storage_name": "my-storage", "object_name": "/a.txt"}))
+    second = here("asset", "create", "--workspace-id", "123", "--data", "asset_data.json")
+
+    assert (first.code, first.stdout) == (0, "")
+    assert "workspace 123 has a new storage: my-storage" in first.stderr
+    assert second.code == 0
+    shown = dict(line.split(maxsplit=1) for line in second.stdout.splitlines())
+    assert len(shown["id"]) == 36
+    assert "X-Amz-Signature" in shown["url"]
+    assert shown["expires"].endswith("UTC")
+
+
+@pytest.mark.usefixtures("made")
+def test_every_spelling_means_the_same(here):
+    for workspace in ("-w", "--workspace", "--workspace-id"):
+        for storage in ("-s", "--storage", "--name", "--storage-name"):
+            assert here("storage", "list-object", workspace, "123", storage, "my-storage").code == 0
+
+
+@pytest.mark.usefixtures("made")
+def test_a_file_goes_there_and_back(here, home):
+    (home / "big.bin").write_bytes(os.urandom(20_000_000))
+
+    put = here("storage", "put-object", "-w", "123", "-s", "my-storage", "-src", "big.bin", "-dst", "data/")
+    listed = here("storage", "list-object", "-w", "123", "-s", "my-storage", "-p", "da")
+    (home / "out").mkdir()
+    got = here("storage", "get-object", "-w", "123", "-s", "my-storage", "-src", "data/big.bin", "-dst", "out")
+    gone = here("storage", "delete-object", "-w", "123", "-s", "my-storage", "-o", "data/big.bin")
+
+    assert (put.code, put.stdout) == (0, "data/big.bin\n")
+    assert put.stderr.splitlines()[0] == "uploading big.bin: 20.0 MB"
+    assert put.stderr.splitlines()[-1] == "uploading big.bin: 100 % of 20.0 MB"
+    assert listed.stdout.splitlines()[1].split()[:2] == ["data/big.bin", "20000000"]
+    assert (got.code, got.stdout) == (0, "out/big.bin\n")
+    assert (home / "out" / "big.bin").read_bytes() == (home / "big.bin").read_bytes()
+    assert "deleted 1 object" in gone.stderr
+    assert "storage my-storage holds no objects" in here("storage", "list-object", *ON).stderr
+
+
+@pytest.mark.usefixtures("made")
+def test_machines_read_records(here, home):
+    (home / "a.txt").write_text("content")
+    put = here("storage", "put-object", *ON, "-src", "a.txt", "--output", "json").records
+    listed = here("storage", "list-object", *ON, "--output", "json").records
+    storages = here("storage", "list", "-w", "123", "--output", "json").records
+    connected = here("storage", "connect", *ON, "--output", "json").records
+
+    assert [(record["type"], record.get("name")) for record in put] == [("stored-object", "a.txt"), ("result", None)]
+    assert [(record["name"], record["size"]) for record in listed] == [("a.txt", 7)]
+    assert [(record["type"], record["workspace_id"], record["name"]) for record in storages] == [
+        ("storage", "123", "my-storage")
+    ]
+    assert connected[0]["path"] == str(home / ".naas" / "credentials")
+
+
+@pytest.mark.usefixtures("made")
+def test_connecting_shows_where_the_credentials_are_and_not_what_they_are(here, home):
+    ran = here("storage", "connect", *ON)
+    entry = json.loads((home / ".naas" / "credentials").read_text())["storage"]["123"]["my-storage"]["s3"]
+
+    assert ran.stdout.splitlines()[0] == f"credentials  {home / '.naas' / 'credentials'}"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        assert entry[name] not in ran.stdout + ran.stderr
+
+
+@pytest.mark.usefixtures("made")
+def test_a_plan_changes_nothing(here):
+    there = here("storage", "create", "-w", "123", "-s", "second", "--plan")
+    new = here("storage", "create", "-w", "456", "-s", "first", "--plan")
+
+    assert (there.code, new.code) == (0, 0)
+    assert "the stack of workspace 123 stays as it is" in there.stderr
+    assert "+ Bucket" in new.stdout
+    assert "second" not in here("storage", "list", "-w", "123").stdout
+    assert "workspace 456 has no storages in eu-central-1" in here("storage", "list", "-w", "456").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("storage", "create", "-w", "123", "-s", "my-storage"), 1, "workspace 123 has a storage 'my-storage' already"),
+        (("storage", "create", "-w", "12_3", "-s", "my-storage"), 2, "--workspace-id '12_3' is not acceptable"),
+        (("storage", "connect", "-w", "123", "-s", "other"), 1, "workspace 123 has no storage 'other'"),
+        (("storage", "get-object", *ON, "-src", "nope"), 1, "there is no object 'nope'"),
+        (("storage", "put-object", *ON, "-src", "nope"), 2, "nope cannot be read: No such file or directory"),
+        (("storage", "delete", *ON), 2, "cannot ask whether to go on"),
+        (("storage", "delete-object", *ON, "-o", "folder/"), 2, "cannot ask whether to go on"),
+        (("asset", "get", "-w", "123", "-id", "nope"), 1, "workspace 123 has no asset 'nope'"),
+        (("asset", "create", "-w", "123"), 2, "--storage-name: it is required"),
+        (("asset", "create", "-w", "123", "--data", "nope.json"), 2, "nope.json cannot be read"),
+        (("asset", "create", "-w", "123", "--data", "broken.json"), 2, "broken.json is no JSON"),
+        (("asset", "create", "-w", "123", "--data", "list.json"), 2, "list.json is no JSON object"),
+    ],
+)
+@pytest.mark.usefixtures("made")
+def test_what_goes_wrong_is_told_in_a_line(here, home, words, code, said):
+    (home / "broken.json").write_text("{")
+    (home / "list.json").write_text("[]")
+
+    ran = here(*words)
+
+    assert ran.code == code
+    assert said in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.usefixtures("made")
+def test_a_storage_with_objects_goes_only_with_them(here, home):
+    (home / "a.txt").write_text("content")
+    here("storage", "put-object", *ON, "-src", "a.txt")
+
+    refused = here("storage", "delete", *ON, "--yes")
+    gone = here("storage", "delete", *ON, "--yes", "--empty")
+
+    assert refused.code == 1
+    assert "hint: --empty deletes them with the storage" in refused.stderr
+    assert "storage my-storage of workspace 123 is deleted with 1 object" in gone.stderr
+
+
+@pytest.mark.usefixtures("made")
+def test_an_asset_to_public_and_back(here, home):
+    (home / "a.txt").write_text("content")
+    here("storage", "put-object", *ON, "-src", "a.txt")
+    made = created(here, "-s", "my-storage", "-o", "a.txt", "-vis", "private", "-cd", "attachment")
+    on = ("-w", "123", "--asset-id", made["id"])
+
+    refused = here("asset", "update", *on, "--visibility", "public")
+    public = here("asset", "update", *on, "--visibility", "public", "--allow-broadening")
+    (home / "update.json").write_text('{"visibility": "private"}')
+    private = here("asset", "update", *on, "--data", "update.json")
+    gone = here("asset", "delete", *on, "--yes")
+
+    assert refused.code == 2
+    assert "Access that widens:" in public.stderr
+    assert "lets everyone s3:GetObject" in public.stderr
+    assert "not while the asset is public" in public.stdout
+    assert "X-Amz-Signature" in private.stdout
+    assert gone.code == 0
+    assert here("asset", "get", *on).code == 1
+
+
+@pytest.mark.usefixtures("made")
+def test_options_count_before_the_file(here, home):
+    for name in ("a.txt", "b.txt"):
+        (home / name).write_text("content")
+        here("storage", "put-object", *ON, "-src", name)
+    (home / "data.json").write_text(json.dumps({"storage_name": "my-storage", "object_name": "a.txt"}))
+
+    assert created(here, "--data", "data.json", "-o", "b.txt")["object_name"] == "b.txt"
+
+
+@pytest.mark.usefixtures("made")
+def test_a_transfer_that_is_interrupted_says_how_to_go_on(server, account_id, home):
+    (home / "big.bin").write_bytes(os.urandom(40_000_000))
+    words = ["storage", "put-object", *ON, "-src", "big.bin"]
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": account_id,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "eu-central-1",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+
+    def start():
+        return subprocess.Popen(
+            [sys.executable, "-m", "exasol_ci_setup", *words], env=environment, stderr=subprocess.PIPE, text=True
+        )
+
+    first = start()
+    for line in first.stderr:
+        if "%" in line:
+            break
+    first.send_signal(signal.SIGINT)
+    said = first.stderr.read()
+    first.stderr.close()
+    second = start()
+    _, again = second.communicate()
+
+    if first.wait() == 0:
+        pytest.skip("all of it was sent before it could be interrupted")
+    assert first.returncode == 130
+    assert "hint: run the same command again: it goes on where this one stopped" in said
+    assert second.returncode == 0
+    assert "going on after" in again
+
+
+def test_progress_is_told_from_several_threads_at_once(capsys):
+    view = TransferView(Output(), "uploading a")
+    with view:
+        view.begin(1000, 100)
+        threads = [threading.Thread(target=view.advance, args=(100,)) for _ in range(9)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "uploading a: 1.0 kB, going on after 100 bytes"
+    assert said[-1] == "uploading a: 100 % of 1.0 kB"
+    assert len(said) == 5
+
+
+def test_progress_is_told_at_least_every_half_minute(capsys):
+    now = iter(range(0, 10_000, 20))
+    view = TransferView(Output(), "uploading a", clock=lambda: next(now))
+    with view:
+        view.begin(1000, 0)
+        for _ in range(10):
+            view.advance(1)
+
+    assert len(capsys.readouterr().err.splitlines()) > 3
+
+
+def test_nothing_is_all_of_it_at_once(capsys):
+    with TransferView(Output(), "uploading a") as view:
+        view.begin(0, 0)
+        view.advance(0)
+
+    assert capsys.readouterr().err.splitlines() == ["uploading a: 0 bytes"]

@@ -1,0 +1,37 @@
+"""A home directory of the test's own, a place to act in, and the sandbox's access control."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exasol_ci_setup.platform.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.sandbox.server import Server
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def place(live: Account) -> Place:
+    return Place(live)
+
+
+@pytest.fixture
+def enforced(server: Server) -> Iterator[None]:
+    """The sandbox refuses what policies do not allow."""
+    server.control_access(True)
+    yield
+    server.control_access(False)

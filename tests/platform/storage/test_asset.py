@@ -1,0 +1,322 @@
+"""Assets and their links, against the sandbox, which enforces policies."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+import exasol_ci_setup as naas
+from exasol_ci_setup.errors import (
+    AssetConflictError,
+    AssetNotFound,
+    AssetRequestError,
+    Declined,
+    ObjectNotFound,
+    StorageNotFound,
+)
+from exasol_ci_setup.platform import asset, storage, workspaces
+from exasol_ci_setup.platform.place import Place, Silent
+
+pytestmark = [pytest.mark.live, pytest.mark.usefixtures("enforced")]
+
+CREATION = {"storage_name": "mine", "object_name": "docs/report.pdf"}
+
+
+@pytest.fixture(autouse=True)
+def _storage(place, tmp_path):
+    storage.create(workspace_id="123", storage_name="mine", place=place)
+    put(place, tmp_path, "first version")
+
+
+def put(place, tmp_path, text):
+    (tmp_path / "report.pdf").write_text(text)
+    storage.put_object(
+        workspace_id="123", storage_name="mine", src_file=tmp_path / "report.pdf", dst_file="docs/", place=place
+    )
+
+
+def create(place, *, allow_broadening=False, **more):
+    return asset.create(
+        workspace_id="123", asset_creation={**CREATION, **more}, allow_broadening=allow_broadening, place=place
+    )
+
+
+def update(place, made, *, allow_broadening=False, **more):
+    return asset.update(
+        workspace_id="123", asset_id=made.id, asset_update=more, allow_broadening=allow_broadening, place=place
+    )
+
+
+def fetch(url):
+    """The status, headers and content that a link leads to, for somebody without any credentials."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, error.read()
+
+
+def is_public(place):
+    return workspaces.find(place, "123").is_public
+
+
+def public_versions(place):
+    bucket = workspaces.find(place, "123").name
+    found = place.account.client("s3").list_object_versions(Bucket=bucket, Prefix="public/")
+    return [*found.get("Versions", []), *found.get("DeleteMarkers", [])]
+
+
+def test_a_private_asset_is_fetched_by_a_link_that_ends(place):
+    made = create(place, content_disposition='attachment; filename="Report 1.pdf"')
+    status, headers, content = fetch(made.url)
+
+    assert (status, content) == (200, b"first version")
+    assert headers["Content-Disposition"] == 'attachment; filename="Report 1.pdf"'
+    assert headers["Content-Type"] == "application/pdf"
+    assert timedelta(minutes=58) < made.url_expires_at - datetime.now(timezone.utc) < timedelta(minutes=60)
+    assert fetch(made.url.partition("?")[0])[0] == 403
+    assert not is_public(place)
+
+
+def test_a_link_ends_no_later_than_it_says(place):
+    made = create(place)
+    query = dict(part.split("=") for part in made.url.partition("?")[2].split("&"))
+    signed = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+
+    assert query["X-Amz-Algorithm"] == "AWS4-HMAC-SHA256"
+    assert abs(signed + timedelta(seconds=int(query["X-Amz-Expires"])) - made.url_expires_at) <= timedelta(seconds=2)
+
+
+def test_a_changed_link_leads_nowhere(place):
+    made = create(place)
+
+    assert fetch(made.url.replace("report.pdf", "other.pdf"))[0] == 403
+    assert fetch(made.url.replace("inline", "attachment"))[0] == 403
+
+
+def test_a_link_of_aws_names_the_buckets_region(place, answers):
+    made = create(place)
+    answers.on(
+        "sts",
+        "AssumeRole",
+        {
+            "Credentials": {
+                "AccessKeyId": "ASIAEXAMPLE000000000",
+                "SecretAccessKey": "s",
+                "SessionToken": "t",
+                "Expiration": datetime.now(timezone.utc) + timedelta(hours=1),
+            }
+        },
+    )
+    bucket = workspaces.Bucket("123", "the-bucket", "arn:aws:iam::123456789012:role/r", is_public=False)
+
+    found = asset._linked(Place(answers.account), bucket, made)
+
+    assert found.url.startswith("https://the-bucket.s3.eu-central-1.amazonaws.com/storages/mine/docs/report.pdf?")
+    assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in found.url
+    policy = json.loads(answers.of("AssumeRole")[0]["Policy"])
+    assert policy == workspaces.storage_policy(bucket, "mine")
+
+
+def test_an_asset_is_found_again_with_a_new_link(place):
+    made = create(place)
+
+    found = asset.get(workspace_id="123", asset_id=made.id, place=place)
+
+    assert fetch(found.url)[2] == b"first version"
+    assert (found.id, found.object_name, found.created_at) == (made.id, "docs/report.pdf", made.created_at)
+
+
+@pytest.mark.parametrize("verb", ["get", "delete", "update"])
+@pytest.mark.parametrize("wrong", ["", "nope", "../x", "00000000-0000-4000-8000-000000000000"])
+def test_a_wrong_id_is_told(place, verb, wrong):
+    more = {"asset_update": {"visibility": "private"}} if verb == "update" else {}
+
+    for workspace in ("123", "456"):
+        with pytest.raises(AssetNotFound, match=f"workspace {workspace} has no asset '{wrong}'"):
+            getattr(asset, verb)(workspace_id=workspace, asset_id=wrong, place=place, **more)
+
+
+def test_an_object_is_an_asset_once(place):
+    made = create(place)
+
+    with pytest.raises(AssetConflictError, match=f"is an asset already: {made.id}"):
+        create(place)
+    with pytest.raises(AssetConflictError):
+        create(place, visibility="public", allow_broadening=True)
+    assert not is_public(place)
+
+
+def test_a_version_of_an_object_stays_what_it_was(place, tmp_path):
+    bucket = workspaces.find(place, "123").name
+    versions = place.account.client("s3").list_object_versions(Bucket=bucket, Prefix="storages/mine/docs/")["Versions"]
+    first = create(place, object_version=versions[0]["VersionId"])
+    latest = create(place)
+    put(place, tmp_path, "second version")
+
+    assert first.id != latest.id
+    assert fetch(first.url)[2] == b"first version"
+    assert fetch(latest.url)[2] == b"second version"
+    published = update(place, first, visibility="public", allow_broadening=True)
+    assert fetch(published.url)[2] == b"first version"
+
+
+def test_nothing_becomes_public_without_a_word(place):
+    for attempt in (
+        lambda: create(place, visibility="public"),
+        lambda: update(place, create(place), visibility="public"),
+    ):
+        with pytest.raises(AssetRequestError, match="nothing in workspace 123 is public yet") as caught:
+            attempt()
+        assert "--allow-broadening" in caught.value.hint
+        assert caught.value.exit_code == 2
+    assert not is_public(place)
+
+
+def test_to_public_and_back(place, tmp_path):
+    private = create(place, content_disposition="attachment")
+
+    public = update(place, private, visibility="public", allow_broadening=True)
+    status, headers, content = fetch(public.url)
+    assert (status, content, headers["Content-Disposition"]) == (200, b"first version", "attachment")
+    assert headers["Content-Type"] == "application/pdf"
+    assert public.url.endswith(f"/public/{private.id}/report.pdf")
+    assert public.url_expires_at is None
+    assert is_public(place)
+
+    put(place, tmp_path, "second version")
+    assert fetch(public.url)[2] == b"first version"
+    again = update(place, public, content_disposition="inline")
+    assert (again.url, fetch(again.url)[2]) == (public.url, b"second version")
+    assert fetch(again.url)[1]["Content-Disposition"] == "inline"
+
+    back = update(place, again, visibility="private")
+    assert fetch(public.url)[0] == 403
+    assert fetch(back.url)[2] == b"second version"
+    assert public_versions(place) == []
+    assert not is_public(place)
+
+
+def test_everybody_may_read_public_assets_and_nothing_else(place):
+    made = create(place, visibility="public", allow_broadening=True)
+    root = made.url.partition("/public/")[0]
+
+    assert fetch(made.url)[0] == 200
+    assert fetch(f"{root}/storages/mine/docs/report.pdf")[0] == 403
+    assert fetch(f"{root}/.assets/{made.id}.json")[0] == 403
+    assert fetch(f"{root}?list-type=2")[0] == 403
+    assert fetch(f"{root}?list-type=2&prefix=public/")[0] == 403
+
+
+def test_the_public_folder_is_there_for_as_long_as_an_asset_is_public(place, tmp_path):
+    first = create(place, visibility="public", allow_broadening=True)
+    (tmp_path / "b").write_text("b")
+    storage.put_object(workspace_id="123", storage_name="mine", src_file=tmp_path / "b", place=place)
+    second = create(place, object_name="b", visibility="public")
+
+    asset.delete(workspace_id="123", asset_id=first.id, place=place)
+    assert fetch(first.url)[0] in {403, 404}
+    assert fetch(second.url)[0] == 200
+    asset.delete(workspace_id="123", asset_id=second.id, place=place)
+    assert fetch(second.url)[0] == 403
+    assert not is_public(place)
+    with pytest.raises(AssetNotFound):
+        asset.get(workspace_id="123", asset_id=first.id, place=place)
+
+
+def test_a_storage_takes_its_assets_along(place):
+    made = create(place, visibility="public", allow_broadening=True)
+
+    storage.delete(workspace_id="123", storage_name="mine", empty=True, place=place)
+
+    assert fetch(made.url)[0] == 403
+    assert not is_public(place)
+    with pytest.raises(AssetNotFound):
+        asset.get(workspace_id="123", asset_id=made.id, place=place)
+
+
+def test_a_plan_that_opens_the_bucket_is_shown_with_what_it_widens(place):
+    class Refusing(Silent):
+        def __init__(self):
+            self.plans = []
+
+        def plan(self, plan, /):
+            self.plans.append(plan)
+            return False
+
+    report = Refusing()
+    with pytest.raises(Declined):
+        create(Place(place.account, report=report), visibility="public", allow_broadening=True)
+
+    (plan,) = report.plans
+    assert any("everyone" in str(each) for each in plan.broadenings)
+    assert not is_public(place)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"visibility": "secret"}, "--visibility 'secret' is not acceptable"),
+        ({"content_disposition": "inline\r\nX: y"}, "--content-disposition"),
+        ({"content_disposition": "download"}, "--content-disposition 'download' is not acceptable"),
+        ({"object_name": ""}, "--object-name is not acceptable: it is required"),
+        ({"password": "x"}, "an asset cannot have a password"),
+        ({"workspace_id": "456"}, "workspace_id is '123' and '456' at once"),
+        ({"colour": "red"}, "--colour is not acceptable: there is no such option"),
+    ],
+)
+def test_what_cannot_be_an_asset_is_told(place, values, said):
+    with pytest.raises(AssetRequestError, match=said):
+        create(place, **values)
+
+
+def test_an_asset_needs_an_object(place):
+    with pytest.raises(ObjectNotFound, match="there is no object 'gone' in storage 'mine'"):
+        create(place, object_name="gone")
+    with pytest.raises(ObjectNotFound, match="in version 00000000"):
+        create(place, object_version="00000000")
+    with pytest.raises(StorageNotFound):
+        create(place, storage_name="other")
+    with pytest.raises(StorageNotFound):
+        asset.create(workspace_id="456", asset_creation=CREATION, place=place)
+
+
+def test_what_is_asked_for_may_be_wrapped_and_have_empty_values(place):
+    wrapped = {"asset_creation": {**CREATION, "workspace_id": "123", "visibility": "", "password": ""}}
+
+    made = asset.create(workspace_id="123", asset_creation=wrapped, place=place)
+
+    assert (made.visibility, made.content_disposition) == ("private", "inline")
+    with pytest.raises(AssetRequestError, match="no object with names and values"):
+        asset.create(workspace_id="123", asset_creation=[], place=place)  # type: ignore[arg-type] # as a file may have it
+
+
+def test_a_change_that_somebody_else_was_quicker_with_is_told(place):
+    made = create(place)
+
+    class Meddling(Silent):
+        def plan(self, plan, /):
+            if plan.broadenings:
+                update(place, made, content_disposition="attachment")
+            return True
+
+    with pytest.raises(AssetConflictError, match="was changed by somebody else meanwhile"):
+        update(Place(place.account, report=Meddling()), made, visibility="public", allow_broadening=True)
+    assert not is_public(place)
+
+
+def test_the_library_works_as_its_predecessors_page_has_it(monkeypatch, server, account_id):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", account_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    asset_data = CREATION
+
+    made = naas.asset.create(workspace_id="123", asset_creation=asset_data)
+
+    assert fetch(made.url)[2] == b"first version"

@@ -1,0 +1,381 @@
+"""Storages and their objects, against the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import exasol_ci_setup as naas
+from exasol_ci_setup import aws
+from exasol_ci_setup.aws import ClientError, error_code
+from exasol_ci_setup.constructs.workspace import StorageAddress
+from exasol_ci_setup.errors import (
+    CredentialsInvalid,
+    InputError,
+    ObjectNotFound,
+    SetupError,
+    StorageConflictError,
+    StorageError,
+    StorageNotFound,
+)
+from exasol_ci_setup.platform import credentials, storage, workspaces
+from exasol_ci_setup.platform.credentials import Credentials
+from exasol_ci_setup.platform.opened import opened
+from exasol_ci_setup.platform.place import Place
+from exasol_ci_setup.stacks import state
+
+pytestmark = pytest.mark.live
+
+MINE: dict[str, Any] = {"workspace_id": "123", "storage_name": "mine"}
+YOURS: dict[str, Any] = {"workspace_id": "123", "storage_name": "yours"}
+
+
+@pytest.fixture
+def two(place):
+    for each in (MINE, YOURS):
+        storage.create(**each, place=place)
+
+
+def client_of(account, found):
+    """A client with credentials of a storage, as any other tool makes it of what is in the file."""
+    return account.make(
+        "s3",
+        aws_access_key_id=found.access_key_id,
+        aws_secret_access_key=found.secret_access_key,
+        aws_session_token=found.session_token,
+    )
+
+
+def names(place, **more):
+    return [found.name for found in storage.list_object(**MINE, **more, place=place)]
+
+
+def put(place, source, text="content", **more):
+    source.write_text(text)
+    return storage.put_object(**MINE, src_file=source, place=place, **more)
+
+
+def test_the_first_storage_makes_the_workspace_and_the_next_uses_it(place):
+    made = storage.create(**MINE, place=place)
+    stack = state.get(place.account.client("cloudformation"), "workspace-123")
+    storage.create(**YOURS, place=place)
+
+    assert (made.workspace_id, made.name) == ("123", "mine")
+    assert state.get(place.account.client("cloudformation"), "workspace-123").updated == stack.updated
+    assert [each.name for each in storage.list(workspace_id="123", place=place)] == ["mine", "yours"]
+    assert storage.list(workspace_id="456", place=place) == ()
+
+
+@pytest.mark.usefixtures("two")
+def test_a_storage_is_not_made_twice(place):
+    with pytest.raises(StorageConflictError, match="workspace 123 has a storage 'mine' already"):
+        storage.create(**MINE, place=place)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "..", "*", "a b", "-a", "a" * 64, "ä", "${aws:username}", "{{resolve:ssm:a}}"]
+)
+def test_a_name_that_could_mean_something_else_is_refused(place, name):
+    with pytest.raises(InputError, match="--storage-name"):
+        storage.create(workspace_id="123", storage_name=name, place=place)
+    with pytest.raises(InputError, match="--workspace-id"):
+        storage.create(workspace_id=name + "_", storage_name="mine", place=place)
+
+
+@pytest.mark.parametrize("verb", ["connect", "delete", "list_object"])
+@pytest.mark.parametrize("workspace", ["123", "456"])
+@pytest.mark.usefixtures("two")
+def test_a_storage_that_is_not_there_is_told(place, verb, workspace):
+    with pytest.raises(StorageNotFound, match=f"workspace {workspace} has no storage 'other'"):
+        getattr(storage, verb)(workspace_id=workspace, storage_name="other", place=place)
+    assert credentials.find(workspace, "other") is None
+
+
+@pytest.mark.usefixtures("two", "enforced")
+def test_a_round_trip_of_fifty_megabytes(place, tmp_path):
+    source = tmp_path / "source.bin"
+    source.write_bytes(os.urandom(50_000_000))
+
+    sent = storage.put_object(**MINE, src_file=source, dst_file="data/", place=place)
+    fetched = storage.get_object(**MINE, src_file="data/source.bin", dst_file=tmp_path / "copy.bin", place=place)
+
+    assert (sent.name, sent.size) == ("data/source.bin", 50_000_000)
+    assert fetched.read_bytes() == source.read_bytes()
+    assert storage.delete_object(**MINE, object_name="data/source.bin", place=place) == 1
+    assert names(place) == []
+
+
+@pytest.mark.usefixtures("two", "enforced")
+def test_credentials_of_one_storage_are_refused_on_another(place, tmp_path):
+    put(place, tmp_path / "a.txt")
+    (tmp_path / "b.txt").write_text("of another")
+    storage.put_object(**YOURS, src_file=tmp_path / "b.txt", place=place)
+    bucket = workspaces.find(place, "123").name
+    s3 = client_of(place.account, credentials.find("123", "mine"))
+
+    own = s3.get_object(Bucket=bucket, Key="storages/mine/a.txt")["Body"].read()
+    refused = {
+        "read": lambda: s3.get_object(Bucket=bucket, Key="storages/yours/b.txt"),
+        "write": lambda: s3.put_object(Bucket=bucket, Key="storages/yours/c.txt", Body=b""),
+        "delete": lambda: s3.delete_object(Bucket=bucket, Key="storages/yours/b.txt"),
+        "list": lambda: s3.list_objects_v2(Bucket=bucket, Prefix="storages/yours/"),
+        "list all": lambda: s3.list_objects_v2(Bucket=bucket),
+        "list uploads": lambda: s3.list_multipart_uploads(Bucket=bucket),
+        "a name that begins alike": lambda: s3.put_object(Bucket=bucket, Key="storages/mine2/a", Body=b""),
+        "remove the storage": lambda: s3.delete_object(Bucket=bucket, Key=".storages/mine"),
+        "make something public": lambda: s3.put_object(Bucket=bucket, Key="public/a", Body=b""),
+        "read records": lambda: s3.get_object(Bucket=bucket, Key=".assets/a.json"),
+        "the policy": lambda: s3.delete_bucket_policy(Bucket=bucket),
+    }
+
+    assert own == b"content"
+    for what, attempt in refused.items():
+        with pytest.raises(ClientError) as caught:
+            attempt()
+        assert error_code(caught.value) == "AccessDenied", what
+
+
+@pytest.mark.usefixtures("two", "enforced")
+def test_a_second_connection_keeps_the_first(place, home):
+    first = storage.connect(**MINE, place=place)
+    storage.connect(**YOURS, place=place)
+
+    assert credentials.find("123", "mine") == Credentials(
+        first.region,
+        first.access_key_id,
+        first.secret_access_key,
+        first.session_token,
+        first.expires_at.replace(microsecond=0),
+    )
+    assert list(json.loads((home / ".naas" / "credentials").read_text())["storage"]["123"]) == ["mine", "yours"]
+    assert timedelta(minutes=55) < first.expires_at - datetime.now(timezone.utc) <= timedelta(minutes=60)
+
+
+@pytest.mark.usefixtures("two", "enforced")
+def test_credentials_that_have_ended_are_renewed_unasked(place, tmp_path):
+    old = storage.connect(**MINE, place=place)
+    ended = datetime.now(timezone.utc) - timedelta(minutes=1)
+    credentials.save("123", "mine", Credentials(old.region, old.access_key_id, "gone", "gone", ended))
+
+    put(place, tmp_path / "a.txt")
+
+    assert names(place) == ["a.txt"]
+    assert credentials.find("123", "mine").access_key_id != old.access_key_id
+    assert credentials.find("123", "mine").are_good
+
+
+@pytest.mark.usefixtures("two", "enforced")
+def test_credentials_that_end_during_a_transfer_are_renewed_unasked(place):
+    old = storage.connect(**MINE, place=place)
+    soon = datetime.now(timezone.utc) + timedelta(minutes=5)
+    open_storage = opened(place, StorageAddress(**MINE))
+
+    s3 = open_storage._with(replace(old, session_token="ended", expires_at=soon))
+
+    assert s3.put_object(Bucket=open_storage.bucket.name, Key="storages/mine/a", Body=b"")
+    assert credentials.find("123", "mine").access_key_id != old.access_key_id
+
+
+@pytest.mark.usefixtures("two", "enforced")
+def test_credentials_that_fit_are_used_again(place, tmp_path):
+    put(place, tmp_path / "a.txt")
+    first = credentials.find("123", "mine")
+    put(place, tmp_path / "b.txt")
+
+    assert credentials.find("123", "mine") == first
+
+
+@pytest.mark.usefixtures("two", "enforced")
+def test_credentials_of_another_bucket_are_renewed_unasked(place, somebody_else, tmp_path):
+    storage.create(**MINE, place=Place(somebody_else))
+    theirs = storage.connect(**MINE, place=Place(somebody_else))
+
+    put(place, tmp_path / "a.txt")
+
+    assert names(place) == ["a.txt"]
+    assert credentials.find("123", "mine").access_key_id != theirs.access_key_id
+
+
+@pytest.mark.usefixtures("two", "enforced")
+def test_credentials_that_aws_never_gave_out_are_renewed_unasked(place, tmp_path):
+    far = datetime.now(timezone.utc) + timedelta(days=1)
+    credentials.save("123", "mine", Credentials("eu-central-1", "ASIAUNKNOWN000000000", "s", "t", far))
+
+    put(place, tmp_path / "a.txt")
+
+    assert credentials.find("123", "mine").access_key_id != "ASIAUNKNOWN000000000"
+
+
+@pytest.mark.usefixtures("two", "enforced")
+def test_sessions_are_for_the_account_alone(place, somebody_else):
+    bucket = workspaces.ensure(place, "123")
+
+    with pytest.raises(SetupError, match="not authorized to perform: sts:AssumeRole"):
+        workspaces.session(somebody_else, bucket, "mine")
+
+
+_CONNECT = """
+import sys
+import exasol_ci_setup as naas
+print("ready", flush=True)
+sys.stdin.readline()
+naas.storage.connect(workspace_id="123", storage_name=sys.argv[1])
+"""
+
+
+@pytest.mark.usefixtures("two")
+def test_two_processes_that_connect_at_once_keep_both(place, server, account_id, home):
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": account_id,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": place.account.region,
+    }
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _CONNECT, name],
+            env=environment,
+            cwd=Path(__file__).parents[3],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("mine", "yours")
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
+        assert process.returncode == 0
+
+    assert credentials.find("123", "mine").are_good
+    assert credentials.find("123", "yours").are_good
+    assert (home / ".naas" / "credentials").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.usefixtures("two")
+def test_lists_are_read_to_their_end(place):
+    bucket = workspaces.find(place, "123").name
+    s3 = place.account.client("s3")
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(1005):
+            pool.submit(s3.put_object, Bucket=bucket, Key=f"storages/mine/{number:04}", Body=b"")
+
+    assert names(place) == [f"{number:04}" for number in range(1005)]
+    assert names(place, storage_prefix="100") == ["1000", "1001", "1002", "1003", "1004"]
+    assert storage.delete(**MINE, empty=True, place=place) == 1005
+
+
+@pytest.mark.usefixtures("two")
+def test_an_object_gets_the_files_name_in_a_folder_and_the_other_way_round(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+
+    put(place, tmp_path / "a.txt")
+    put(place, tmp_path / "a.txt", dst_file="deep/er/")
+    put(place, tmp_path / "a.txt", dst_file="/deep//b")
+
+    assert names(place) == ["a.txt", "deep/b", "deep/er/a.txt"]
+    assert storage.get_object(**MINE, src_file="deep/b", place=place) == Path("b")
+    assert storage.get_object(**MINE, src_file="/deep/b", dst_file="folder", place=place) == Path("folder/b")
+    assert storage.get_object(**MINE, src_file="deep/b", dst_file="folder/c", place=place) == Path("folder/c")
+    assert (tmp_path / "folder" / "c").read_text() == "content"
+
+
+@pytest.mark.parametrize("name", ["", "/", "..", "a/../b", "./a", "a" * 901, "a\nb"])
+@pytest.mark.usefixtures("two")
+def test_a_name_that_no_object_can_have_is_refused(place, tmp_path, name):
+    with pytest.raises(InputError, match="--object-name"):
+        storage.get_object(**MINE, src_file=name, dst_file=tmp_path, place=place)
+
+
+@pytest.mark.usefixtures("two")
+def test_a_destination_that_cannot_be_is_told(place, tmp_path):
+    put(place, tmp_path / "a.txt")
+    (tmp_path / "folder" / "a.txt").mkdir(parents=True)
+
+    with pytest.raises(InputError, match="missing is no folder"):
+        storage.get_object(**MINE, src_file="a.txt", dst_file=tmp_path / "missing" / "a", place=place)
+    with pytest.raises(InputError, match=r"a\.txt is a folder"):
+        storage.get_object(**MINE, src_file="a.txt", dst_file=tmp_path / "folder", place=place)
+
+
+@pytest.mark.usefixtures("two")
+def test_objects_are_deleted_by_name_or_by_folder(place, tmp_path):
+    for name in ("a", "ab", "a/b", "a/c", "d"):
+        put(place, tmp_path / "a.txt", dst_file=name)
+
+    with pytest.raises(ObjectNotFound, match="there is no object 'e'"):
+        storage.delete_object(**MINE, object_name="e", place=place)
+    assert storage.delete_object(**MINE, object_name="a", place=place) == 1
+    assert storage.delete_object(**MINE, object_name="a/", place=place) == 2
+    assert names(place) == ["ab", "d"]
+    with pytest.raises(ObjectNotFound, match="there is no object 'a/'"):
+        storage.delete_object(**MINE, object_name="a/", place=place)
+
+
+@pytest.mark.usefixtures("two", "enforced")
+def test_a_storage_with_objects_is_deleted_only_if_asked_to(place, tmp_path):
+    put(place, tmp_path / "a.txt")
+
+    with pytest.raises(StorageConflictError, match="storage 'mine' holds objects"):
+        storage.delete(**MINE, place=place)
+    assert names(place) == ["a.txt"]
+
+    assert storage.delete(**MINE, empty=True, place=place) == 1
+    assert [each.name for each in storage.list(workspace_id="123", place=place)] == ["yours"]
+    assert credentials.find("123", "mine") is None
+    storage.create(**MINE, place=place)
+    assert names(place) == []
+
+
+@pytest.mark.usefixtures("two")
+def test_a_workspace_that_is_not_ready_is_told(answers):
+    answers.on(
+        "cloudformation",
+        "DescribeStacks",
+        {
+            "Stacks": [
+                {
+                    "StackName": "workspace-123",
+                    "StackStatus": "CREATE_IN_PROGRESS",
+                    "CreationTime": datetime.now(timezone.utc),
+                }
+            ]
+        },
+    )
+
+    with pytest.raises(StorageError, match="workspace 123 is not ready: its stack workspace-123 is in CREATE_IN_PROG"):
+        storage.list(workspace_id="123", place=Place(answers.account))
+
+
+def test_without_credentials_of_the_account_it_is_told(monkeypatch, server):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    place = Place(aws.connect(region="eu-central-1"))
+
+    with pytest.raises(CredentialsInvalid, match="no AWS credentials were found"):
+        storage.connect(**MINE, place=place)
+
+
+def test_the_library_works_as_its_predecessors_page_has_it(monkeypatch, server, account_id):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", account_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+
+    naas.storage.create(workspace_id="123", storage_name="my-storage")
+
+    assert [each.name for each in naas.storage.list(workspace_id="123")] == ["my-storage"]

@@ -1,0 +1,150 @@
+"""The sandbox's access control: off unless it is asked for, and then as AWS's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exasol_ci_setup import aws, sandbox
+from exasol_ci_setup.aws import ClientError, error_code
+from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.sandbox import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_s3 import S3Client
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.sandbox.server import Server
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def enforced(server: Server) -> Iterator[None]:
+    server.control_access(True)
+    yield
+    server.control_access(False)
+
+
+@pytest.fixture
+def bucket(live):
+    name = f"bucket-{os.urandom(6).hex()}"
+    s3 = live.client("s3")
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    s3.put_object(Bucket=name, Key="mine/a", Body=b"a")
+    s3.put_object(Bucket=name, Key="yours/b", Body=b"b")
+    return name
+
+
+def session(live: Account, account_id: str, bucket: str, *, prefix: str) -> S3Client:
+    """A client of a role that may read a bucket, in a session that may read what is below `prefix`."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account_id}:root"}, "Action": "sts:AssumeRole"}
+    read = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    limit = {**read, "Resource": f"arn:aws:s3:::{bucket}/{prefix}*"}
+    iam = live.make("iam")
+    role = iam.create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))["Role"]
+    iam.put_role_policy(RoleName="reader", PolicyName="read", PolicyDocument=json.dumps({"Statement": [read]}))
+    keys = live.client("sts").assume_role(
+        RoleArn=role["Arn"],
+        RoleSessionName="reading",
+        Policy=json.dumps({"Version": "2012-10-17", "Statement": [limit]}),
+    )["Credentials"]
+    client: S3Client = live.make(
+        "s3",
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+    return client
+
+
+@pytest.mark.usefixtures("enforced")
+def test_a_session_may_do_what_both_the_role_and_the_session_policy_allow(live, account_id, bucket):
+    s3 = session(live, account_id, bucket, prefix="mine/")
+
+    assert s3.get_object(Bucket=bucket, Key="mine/a")["Body"].read() == b"a"
+    for attempt in (
+        lambda: s3.get_object(Bucket=bucket, Key="yours/b"),
+        lambda: s3.put_object(Bucket=bucket, Key="mine/c", Body=b""),
+    ):
+        with pytest.raises(ClientError) as caught:
+            attempt()
+        assert error_code(caught.value) == "AccessDenied"
+
+
+@pytest.mark.usefixtures("enforced")
+def test_requests_on_this_machine_count_as_encrypted(live, account_id, bucket):
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    live.client("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Statement": [statement]}))
+
+    assert session(live, account_id, bucket, prefix="mine/").get_object(Bucket=bucket, Key="mine/a")
+
+
+def status(url: str) -> int:
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_it_can_be_switched_while_the_server_runs(server, live, account_id, bucket):
+    s3 = session(live, account_id, bucket, prefix="mine/")
+
+    assert s3.get_object(Bucket=bucket, Key="yours/b")
+    server.control_access(True)
+    with pytest.raises(ClientError):
+        s3.get_object(Bucket=bucket, Key="yours/b")
+    server.control_access(False)
+    assert s3.get_object(Bucket=bucket, Key="yours/b")
+
+
+def test_it_is_chosen_by_an_option_or_a_variable(monkeypatch):
+    assert not settings.chosen().access_control
+    assert settings.chosen(access_control=True).access_control
+    monkeypatch.setenv(settings.ACCESS_CONTROL_VARIABLE, "1")
+    assert settings.chosen().access_control
+    monkeypatch.setenv(settings.ACCESS_CONTROL_VARIABLE, "perhaps")
+    with pytest.raises(InputError, match="EXASOL_CI_SETUP_SANDBOX_ACCESS_CONTROL is 'perhaps'"):
+        settings.chosen()
+
+
+def test_a_sandbox_that_is_started_with_it_enforces_policies(tmp_path, monkeypatch):
+    monkeypatch.setenv("EXASOL_CI_SETUP_SANDBOX_DIR", str(tmp_path / "state"))
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "exasol_ci_setup", "sandbox", *words], capture_output=True, text=True, check=True
+        )
+
+    run("start", "--access-control")
+    try:
+        endpoint = sandbox.find()
+        assert endpoint is not None
+
+        account = aws.connect(
+            region=endpoint.region, endpoint_url=endpoint.url, access_key=(endpoint.account, "sandbox")
+        )
+        s3 = account.client("s3")
+        s3.create_bucket(Bucket="a-bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        s3.put_object(Bucket="a-bucket", Key="a", Body=b"")
+        assert status(f"{endpoint.url}/a-bucket/a") == 403
+        assert "to change its access control, stop it first" in run("start", "--access-control").stderr
+    finally:
+        run("stop")
