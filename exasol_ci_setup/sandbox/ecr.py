@@ -139,8 +139,8 @@ def _keep_filters(inner: Any, provisioners: Any) -> None:
         name, attributes = create(logical_id, properties, stack_name)
         return provisioned(name, properties, attributes)
 
-    def update_type(physical_id: str, old: Values, new: Values, stack_name: str) -> tuple[str, Values]:
-        name, attributes = update(physical_id, old, new, stack_name)
+    def update_type(physical_id: str, old: Values, new: Values, *more: str) -> tuple[str, Values]:
+        name, attributes = update(physical_id, old, new, *more)
         return provisioned(name, new, attributes)
 
     provisioners._RESOURCE_HANDLERS["AWS::ECR::Repository"] = {  # noqa: SLF001

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import random
 import socket
 import subprocess
 import time
@@ -20,10 +22,12 @@ def key_pair(path: Path, kind: str, passphrase: str = "") -> Path:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port below those that connections are given, so that none of them takes it while the server is stopped."""
+    while True:
+        port = random.randint(20_000, 29_999)  # noqa: S311 - not a secret
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Server:
