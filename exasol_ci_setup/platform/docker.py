@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _SIGNALLED: Final = (
     128  # as shells count: the exit status of a process that a signal ended is this and the signal's number
 )
+# What Fargate runs unless a task asks for another; the machine that builds may be another.
+_PLATFORM: Final = "linux/amd64"
 _END_SECONDS: Final = 10.0
 
 
@@ -59,8 +61,9 @@ def login(host: str, username: str, password: str, say: Callable[[str], None]) -
 
 
 def build(image: str, *, dockerfile: Path, context: Path, say: Callable[[str], None]) -> None:
-    """Build an image. Raises DockerFailed with docker's exit code, and EngineUnavailable."""
-    _run(["build", "--tag", image, "--file", str(dockerfile), "--", str(context)], f"{image} was not built", say)
+    """Build an image for the processors that spaces run on. Raises DockerFailed with docker's exit code, and EngineUnavailable."""
+    named = ["--platform", _PLATFORM, "--tag", image, "--file", str(dockerfile)]
+    _run(["build", *named, "--", str(context)], f"{image} was not built", say)
 
 
 def image_id(image: str) -> str:

@@ -165,7 +165,7 @@ def test_paths_and_names_are_never_taken_for_options(docker):
     command.build("image", dockerfile=Path("-f"), context=Path("--push"), say=print)
     command.push("--all-tags", print)
 
-    assert docker.commands == ["build --tag image --file -f -- --push", "push -- --all-tags"]
+    assert docker.commands == ["build --platform linux/amd64 --tag image --file -f -- --push", "push -- --all-tags"]
 
 
 def test_a_machine_without_docker_is_told_in_one_line(monkeypatch, tmp_path):

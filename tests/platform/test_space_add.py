@@ -78,7 +78,7 @@ def test_registry_login_build_push_space_and_pipeline_come_one_after_the_other(p
     assert docker.commands == [
         "version --format {{.Server.Version}}",
         f"login --username AWS --password-stdin {uri.partition('/')[0]}",
-        f"build --tag {uri}:latest --file Dockerfile -- .",
+        f"build --platform linux/amd64 --tag {uri}:latest --file Dockerfile -- .",
         f"image inspect --format {{{{.Id}}}} -- {uri}:latest",
         f"tag -- {uri}:latest {uri}:{ID[:12]}",
         f"push -- {uri}:{ID[:12]}",

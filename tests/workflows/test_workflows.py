@@ -303,7 +303,7 @@ def test_the_step_builds_and_pushes_and_takes_paths_as_they_are(tmp_path: Path):
 
     assert status == 0
     assert calls[1:] == [
-        "build --tag reg/images:abc --file deploy/Docker file -- src; rm -rf $HOME",
+        "build --platform linux/amd64 --tag reg/images:abc --file deploy/Docker file -- src; rm -rf $HOME",
         "push -- reg/images:abc",
     ]
 
