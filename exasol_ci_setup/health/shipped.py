@@ -65,6 +65,7 @@ def samples() -> tuple[Construct, ...]:
         Service,
         SourceCredentials,
         Space,
+        Workspace,
     )
 
     class Machine(Instance):
@@ -96,4 +97,5 @@ def samples() -> tuple[Construct, ...]:
         Machine(scope=scope, name="machine", instance_type="t3.micro", path_to_key="key"),
         balancer,
         Space(name="space", load_balancer=balancer, image="nginx"),
+        Workspace(workspace_id="health"),
     )

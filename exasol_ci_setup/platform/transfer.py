@@ -98,6 +98,8 @@ def upload(s3: S3Client, source: Path, *, bucket: str, key: str, progress: Progr
                 Key=key,
                 UploadId=unfinished.id,
                 MultipartUpload={"Parts": parts},  # type: ignore[typeddict-item]
+                ChecksumType="FULL_OBJECT",
+                MpuObjectSize=size,
             )
     return size
 

@@ -69,7 +69,7 @@ warning  E-CI-11  source credentials   CodeBuild has no access to GitHub in eu-c
 deploy-ci-build fails unless it is given --connection-arn
                   fix: run `exasol-ci-setup deploy-source-credentials --secret-name NAME --secret-user-key KEY \
 --secret-token-key KEY`, or pass --connection-arn to deploy-ci-build
-ok       E-CI-12  templates            all 11 of them render, and cfn-lint finds nothing for eu-central-1
+ok       E-CI-12  templates            all 12 of them render, and cfn-lint finds nothing for eu-central-1
 warning  E-CI-13  Docker engine        unix:///nowhere/docker.sock does not answer: no such file or directory
                   fix: install and start Docker, or set DOCKER_HOST; only needed to run containers on this machine
 """
