@@ -16,7 +16,7 @@ setup: $(READY)  ## Make .venv with the project and everything its tests need
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[sandbox,ssh]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[sandbox,ssh,containers]" --group dev
 	@touch $(READY)
 
 test: $(READY)  ## Run all tests that this machine can run
