@@ -22,8 +22,9 @@
     ├── DifferencesFound          5  `--exit-code` of `diff` and `drift`
     ├── BuildFailed               6  a build failed, was stopped, or timed out on AWS
     ├── TimedOut                  7
-    ├── EngineError               1  the container of a build on this machine failed
+    ├── EngineError               1  the Docker engine on this machine did not do what it should
     │   └── EngineUnavailable     1  no Docker engine, or none that answers
+    ├── ExtraMissing              2  an optional part of this program is not installed
     ├── SSHError                  1  a machine could not be used over SSH
     │   ├── SSHUnreachable        1  nothing answers there
     │   ├── SSHRefused            1  it does not let this user in with this key
@@ -205,15 +206,26 @@ class TimedOut(StackError):
 
 
 class EngineError(SetupError):
-    """The Docker engine on this machine did not do what it should."""
+    """The Docker engine on this machine did not do what it should; `status` is its HTTP status, or 0 if it gave none."""
 
     code = "engine-failed"
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class EngineUnavailable(EngineError):
     """There is no Docker engine on this machine, or it cannot be used."""
 
     code = "engine-unavailable"
+
+
+class ExtraMissing(SetupError):
+    """An optional part of this program is not installed; the hint says how to get it."""
+
+    exit_code = 2
+    code = "extra-missing"
 
 
 class SSHError(SetupError):
