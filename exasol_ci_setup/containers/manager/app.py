@@ -90,7 +90,7 @@ class _Ascii(JSONResponse):
     """JSON whose text can be encoded, whatever a caller sent and is told again."""
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+        return json.dumps(content, allow_nan=False).encode("ascii")
 
 
 def create(manager: Manager, stopped: Callable[[list[str]], None]) -> FastAPI:
@@ -115,12 +115,12 @@ def create(manager: Manager, stopped: Callable[[list[str]], None]) -> FastAPI:
             ports=dict(started.ports), just_created=started.just_created, container_id=started.container_id
         )
 
-    @app.post("/stop_container", status_code=204, responses=_only(told, 400, 404, 502))
+    @app.post("/stop_container", status_code=204, response_class=Response, responses=_only(told, 400, 404, 502))
     async def stop_container(body: ImageRequest) -> None:
         """Stop and remove the container of an image, and what ran only for it; one that does not run is no error."""
         await manager.stop(body.image)
 
-    @app.post("/unlock_container", status_code=204, responses=_only(told, 400, 404))
+    @app.post("/unlock_container", status_code=204, response_class=Response, responses=_only(told, 400, 404))
     async def unlock_container(body: ImageRequest) -> None:
         """Let the next caller who asked for the image with `lock` have its container."""
         manager.unlock(body.image)
@@ -130,7 +130,7 @@ def create(manager: Manager, stopped: Callable[[list[str]], None]) -> FastAPI:
         """Tell the program and its version."""
         return f"exasol-ci-setup {__version__}"
 
-    @app.get("/shutdown", status_code=204, responses={403: {"model": ErrorAnswer}})
+    @app.get("/shutdown", status_code=204, response_class=Response, responses={403: {"model": ErrorAnswer}})
     async def shutdown(request: Request) -> None:
         """Stop and remove every container, and end the manager."""
         # A browser would send this for any page that names it as a picture.
