@@ -27,7 +27,8 @@ async def settle() -> None:
 @given(st.integers(1, 8), st.sets(st.integers(0, 7)))
 def test_those_who_wait_come_in_their_order_and_those_who_left_do_not(count, leaving):
     async def scenario() -> list[int]:
-        turns, had = Turns(), []
+        turns = Turns()
+        had: list[int] = []
         await turns.take()
         tasks = [asyncio.create_task(waiting(turns, number, had)) for number in range(count)]
         await settle()
@@ -45,7 +46,8 @@ def test_those_who_wait_come_in_their_order_and_those_who_left_do_not(count, lea
 
 def test_one_who_leaves_at_the_moment_of_getting_the_turn_gives_it_on():
     async def scenario() -> list[int]:
-        turns, had = Turns(), []
+        turns = Turns()
+        had: list[int] = []
         await turns.take()
         first, second = (asyncio.create_task(waiting(turns, number, had)) for number in (1, 2))
         await settle()

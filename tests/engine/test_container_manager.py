@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -94,26 +94,16 @@ def test_twenty_who_ask_at_once_get_one_build_and_one_container(managers, image)
 
 
 def test_different_images_are_built_at_the_same_time(managers, image):
-    # Each build ends only when both have begun: they meet in a folder of the host, which a build cannot see, so by network.
-    with socket.create_server(("0.0.0.0", 0)) as meeting:  # noqa: S104 - builds come from the engine's bridge
-        port = meeting.getsockname()[1]
-        gateway = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
-        wait = f"RUN python3 -c \"import socket; socket.create_connection(('{gateway}', {port})).recv(1)\" # {port}"
-        manager = managers({"one": server(image, wait), "two": server(image, f"{wait} two")})
+    manager = managers({name: server(image, f"RUN sleep 1 # {name}") for name in ("one", "two")})
 
-        def meet() -> None:
-            both = [meeting.accept()[0], meeting.accept()[0]]
-            for each in both:
-                each.sendall(b"x")
-                each.close()
-
-        together = threading.Thread(target=meet)
-        together.start()
-        with ThreadPoolExecutor() as threads:
-            answers = list(threads.map(manager.start, ["one", "two"]))
-        together.join()
+    with ThreadPoolExecutor() as threads:
+        answers = list(threads.map(manager.start, ["one", "two"]))
 
     assert [each["just_created"] for each in answers] == [True, True]
+    lines = manager.log.read_text().splitlines()
+    begun = [number for number, line in enumerate(lines) if ": building " in line]
+    done = [number for number, line in enumerate(lines) if line.endswith(": built")]
+    assert max(begun) < min(done)
 
 
 def test_unchanged_images_are_not_built_again_and_changed_ones_are(managers, image, tmp_path):
@@ -223,21 +213,21 @@ def test_a_container_that_is_ended_from_outside_is_made_anew(managers, image, ho
 def test_a_failed_build_fails_each_caller_with_the_reason_and_not_the_next_try(managers, image, tmp_path):
     folder = tmp_path / "one"
     folder.mkdir()
-    (folder / "state").write_text("bad")
-    more = ("COPY state /state", "RUN echo looking; sleep 0.5; grep good /state")
-    manager = managers({"server": {**server(image, *more), "context": {"include": ["state"], "exclude": ["*"]}}})
+    (folder / "kind").write_text("bad")
+    more = ("COPY kind /kind", "RUN echo looking; sleep 0.5; grep good /kind")
+    manager = managers({"server": {**server(image, *more), "context": {"include": ["kind"], "exclude": ["*"]}}})
 
     answers = manager.at_once(5, "/start_container", image="server", ports=[])
 
     assert [each.status_code for each in answers] == [502] * 5
     for each in answers:
         assert each.json()["error_code"] == "ImageNotBuilt"
-        assert "grep good /state" in each.json()["error"]["message"]
+        assert "grep good /kind" in each.json()["error"]["message"]
         assert "returned a non-zero code: 1" in each.json()["error"]["message"]
         assert "looking" in each.json()["error"]["output"]
     assert manager.log.read_text().count(": server: building ") == 1
     assert docker("ps", "--all", "--quiet") == ""
-    (folder / "state").write_text("good")
+    (folder / "kind").write_text("good")
     assert manager.start("server")["just_created"] is True
 
 
@@ -389,59 +379,53 @@ def test_a_variable_that_is_not_there_is_told_to_the_caller(managers, image):
     assert answer.json()["error"]["message"] == "the container manager's environment lacks SURELY_NOT_SET"
 
 
+class Caller:
+    """Somebody who asks for a container with a lock; when this is made, the manager has read it."""
+
+    def __init__(self, manager: Manager) -> None:
+        body = json.dumps({"image": "server", "ports": [[0, 4545]], "lock": True}).encode()
+        self.socket = socket.create_connection(("127.0.0.1", manager.port))
+        self.socket.sendall(b"POST /start_container HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
+        self.socket.sendall(b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        # What is sent after it is answered, and so it was read.
+        assert httpx.get(f"http://127.0.0.1:{manager.port}/version", trust_env=False).status_code == 200
+
+    @property
+    def is_answered(self) -> bool:
+        return bool(select.select([self.socket], [], [], 0)[0])
+
+    def answer(self) -> str:
+        with self.socket, self.socket.makefile() as reading:
+            return reading.read()
+
+
 def test_locks_are_given_in_the_order_in_which_they_were_asked_for(managers, image):
     manager = managers({"server": server(image)})
-    order: list[str] = []
+    first = Caller(manager)
+    assert '"just_created": true' in first.answer()
 
-    def ask(name: str) -> threading.Thread:
-        def wait() -> None:
-            assert manager.start("server", [0, 4545], lock=True)
-            order.append(name)
-
-        thread = threading.Thread(target=wait)
-        before = len(connections(manager))
-        thread.start()
-        until(lambda: len(connections(manager)) > before)
-        # What was sent before this was read before this.
-        assert httpx.get(f"http://127.0.0.1:{manager.port}/version", trust_env=False).status_code == 200
-        return thread
-
-    first = ask("first")
-    first.join()
-    second, third = ask("second"), ask("third")
-    assert order == ["first"]
+    second, third = Caller(manager), Caller(manager)
+    assert not second.is_answered
     assert manager.post("/unlock_container", image="server").status_code == 204
-    second.join()
-    assert order == ["first", "second"]
+    assert '"just_created": false' in second.answer()
+    assert not third.is_answered
     assert manager.post("/unlock_container", image="server").status_code == 204
-    third.join()
+    assert '"just_created": false' in third.answer()
 
-    assert order == ["first", "second", "third"]
     assert manager.post("/unlock_container", image="server").status_code == 204
     assert manager.start("server", lock=True)["just_created"] is False
-
-
-def connections(manager: Manager) -> list[str]:
-    """The connections to the manager that are open, as the kernel lists them."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    return [line for line in lines if line.split()[1].endswith(f":{manager.port:04X}") and line.split()[3] == "01"]
 
 
 def test_whoever_hangs_up_while_waiting_for_a_lock_does_not_get_it(managers, image):
     manager = managers({"server": server(image)})
     manager.start("server", lock=True)
-    body = json.dumps({"image": "server", "ports": [], "lock": True}).encode()
-    head = b"POST /start_container HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", manager.port)) as impatient:
-        impatient.sendall(head % len(body) + body)
-        assert manager.http.get("/version").status_code == 200
-    with ThreadPoolExecutor() as threads:
-        waiting = threads.submit(manager.start, "server", lock=True)
-        assert manager.http.get("/version").status_code == 200
+    impatient, patient = Caller(manager), Caller(manager)
+    impatient.socket.close()
+    assert manager.http.get("/version").status_code == 200
 
-        manager.post("/unlock_container", image="server")
+    manager.post("/unlock_container", image="server")
 
-        assert waiting.result()["just_created"] is False
+    assert '"just_created": false' in patient.answer()
 
 
 def test_a_start_that_fails_gives_its_turn_on(managers, image):
@@ -451,27 +435,48 @@ def test_a_start_that_fails_gives_its_turn_on(managers, image):
         assert manager.post("/start_container", image="bad", ports=[], lock=True).status_code == 502
 
 
-def test_a_shutdown_frees_those_who_wait_with_503_and_lets_nobody_in(managers, image):
-    manager = managers({"server": server(image), "deaf": server(image, 'RUN echo "deaf"')})
+def test_a_shutdown_frees_those_who_wait_with_503(managers, image):
+    manager = managers({"server": server(image)})
     manager.start("server", lock=True)
-    with ThreadPoolExecutor() as threads:
-        waiting = [
-            threads.submit(manager.post, "/start_container", image="server", ports=[], lock=True) for _ in range(3)
-        ]
-        until(lambda: len(connections(manager)) >= 3)
-        assert manager.http.get("/version").status_code == 200
+    waiting = [Caller(manager) for _ in range(3)]
 
-        answer = manager.http.get("/shutdown")
+    answer = manager.http.get("/shutdown")
 
-        assert answer.status_code == 204
-        assert [each.result().status_code for each in waiting] == [503] * 3
-        assert waiting[0].result().json() == {
-            "error": {"message": "the container manager is shutting down"},
-            "error_code": "ShuttingDown",
-        }
+    assert answer.status_code == 204
+    told = {"error": {"message": "the container manager is shutting down"}, "error_code": "ShuttingDown"}
+    for each in waiting:
+        head, _, body = each.answer().partition("\n\n")
+        assert head.startswith("HTTP/1.1 503 ")
+        assert json.loads(body) == told
     assert on_engine() == NOTHING
     assert not manager.file.exists()
     until(lambda: not manager.lives)
+
+
+def test_while_it_shuts_down_nothing_is_started(managers, image):
+    # It is deaf to being told to end, so that there is a while.
+    deaf = {"context": False, "commands": [f"FROM {image}", 'CMD ["sleep", "1000"]']}
+    manager = managers({"deaf": deaf, "server": server(image)})
+    manager.start("deaf")
+    with ThreadPoolExecutor() as threads:
+        ending = threads.submit(httpx.get, f"http://127.0.0.1:{manager.port}/shutdown", trust_env=False, timeout=60)
+        until(lambda: "shutting down" in manager.log.read_text())
+
+        answer = manager.post("/start_container", image="server", ports=[])
+
+        assert (answer.status_code, answer.json()["error_code"]) == (503, "ShuttingDown")
+        assert ending.result().status_code == 204
+
+
+def test_a_condition_whose_command_hangs_is_over_in_time(managers, image):
+    condition = {"command": ["sleep 1000"], "timeout": 0.5}
+    manager = managers({"server": {**server(image), "wait_condition": condition}})
+
+    answer = manager.post("/start_container", image="server", ports=[])
+
+    assert answer.json()["error"]["message"] == (
+        "the container of server was not ready within 0.5 s: it lacked success of 'sleep 1000'"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

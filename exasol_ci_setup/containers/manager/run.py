@@ -113,13 +113,15 @@ class Containers:
         """
         left = list(probes(condition))
         deadline = time.monotonic() + condition.timeout
-        with self._streams.reading(), engine.told(f"the container of {running.image} cannot be asked"):
+        with self._streams.reading(condition.timeout), engine.told(f"the container of {running.image} cannot be asked"):
             while left:
                 try:
                     left = [probe for probe in left if not probe.met(*self._run(running.id, probe.command))]
                 except Exception:
                     self._require_running(running)
-                    raise
+                    # A command that did not come back was cut off.
+                    if time.monotonic() < deadline:
+                        raise
                 if left:
                     self._require_running(running)
                     if time.monotonic() > deadline:

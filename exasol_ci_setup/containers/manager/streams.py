@@ -35,19 +35,24 @@ class Streams:
         self._check()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """Let the answers to this thread's requests be cut off. Raises ShuttingDown when that has happened."""
+    def reading(self, limit: float | None = None) -> Iterator[None]:
+        """Let the answers to this thread's requests be cut off, also after `limit` seconds. Raises ShuttingDown when they all were."""
         thread = threading.get_ident()
+        timer = threading.Timer(limit, self._end_of, [thread]) if limit is not None else None
         with self._lock:
             self._reading[thread] = []
         try:
             self._check()
+            if timer:
+                timer.start()
             yield
             self._check()
         except Exception:
             self._check()
             raise
         finally:
+            if timer:
+                timer.cancel()
             with self._lock:
                 responses = self._reading.pop(thread)
             for response in responses:
@@ -57,9 +62,14 @@ class Streams:
         """Cut them off, and those to come."""
         with self._lock:
             self._ended.set()
-            for responses in self._reading.values():
-                for response in responses:
-                    _cut(response)
+            threads = list(self._reading)
+        for thread in threads:
+            self._end_of(thread)
+
+    def _end_of(self, thread: int) -> None:
+        with self._lock:
+            for response in self._reading.get(thread, ()):
+                _cut(response)
 
     def _check(self) -> None:
         if self.ended:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 # Written for bash by many; where there is none, the shell that there is.
 _SHELL: Final = 'command -v bash >/dev/null 2>&1 && exec bash -c "$1"; exec sh -c "$1"'
-# Whichever there is; wget says nothing of the body of an answer that is an error, as curl with --fail.
+# Whichever there is; an answer that is an error has no body for either. Busybox's wget fails in some builds when given a time limit.
 _FETCH: Final = (
     'if command -v curl >/dev/null 2>&1; then exec curl --silent --show-error --fail --max-time 10 -- "$1"; fi; '
-    'exec wget -q -T 10 -O - "$1"'
+    'exec wget -q -O - "$1"'
 )
 # The state LISTEN: https://www.kernel.org/doc/html/latest/networking/proc_net_tcp.html.
 _LISTENS: Final = re.compile(r"^\s*\d+:\s+[0-9A-F]+:([0-9A-F]{4})\s+[0-9A-F]+:[0-9A-F]+\s+0A\s", re.MULTILINE)
