@@ -43,14 +43,16 @@ def until(what: Any, seconds: float = 30) -> Any:
 
 
 class Manager:
-    """A manager in the background, started in `folder` with `images`."""
+    """A manager in the background, started in `folder` with `images` and what else its file says."""
 
-    def __init__(self, folder: Path, images: dict[str, Any], **environment: str) -> None:
+    def __init__(
+        self, folder: Path, images: dict[str, Any], environment: dict[str, str] | None = None, **more: Any
+    ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.configure(images)
+        (folder / "harpoon.yml").write_text(yaml.safe_dump({"images": images, **more}))
         self.file = folder / "manager"
-        self.environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), **environment}
+        self.environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), **(environment or {})}
         ran = self.command(str(self.file))
         assert ran.returncode == 0, ran.stderr
         port, pid = self.file.read_text().split()
@@ -59,9 +61,6 @@ class Manager:
         self.http = httpx.Client(
             base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False, limits=httpx.Limits(max_connections=None)
         )
-
-    def configure(self, images: dict[str, Any]) -> None:
-        (self.folder / "harpoon.yml").write_text(yaml.safe_dump({"images": images}))
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

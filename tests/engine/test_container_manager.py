@@ -30,7 +30,7 @@ def managers(tmp_path: Path, image: str) -> Iterator[Managers]:
     started: list[Manager] = []
 
     def start(images: dict[str, Any], folder: str = "one", **environment: str) -> Manager:
-        started.append(Manager(tmp_path / folder, images, **environment))
+        started.append(Manager(tmp_path / folder, images, environment))
         return started[-1]
 
     try:

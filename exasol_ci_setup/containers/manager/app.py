@@ -100,6 +100,7 @@ def create(manager: Manager, stopped: Callable[[list[str]], None]) -> FastAPI:
         version=__version__,
         description="Containers on request, for tests.",
         redoc_url=None,
+        redirect_slashes=False,
         default_response_class=_Ascii,
         separate_input_output_schemas=False,
     )
@@ -228,7 +229,7 @@ def _describe(app: FastAPI) -> None:
 
 
 def _facts(error: SetupError) -> list[tuple[str, Any]]:
-    return [(name, getattr(error, name)) for name in _FACTS if getattr(error, name, None)]
+    return [(name, getattr(error, name)) for name in _FACTS if hasattr(error, name)]
 
 
 def _problem(error: dict[str, Any]) -> tuple[str, str]:
