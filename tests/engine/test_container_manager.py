@@ -210,6 +210,20 @@ def test_a_container_that_is_ended_from_outside_is_made_anew(managers, image, ho
     assert len(on_engine()["containers"]) == 1
 
 
+def test_a_container_that_was_restarted_is_told_with_its_new_ports(managers, image):
+    manager = managers({"server": server(image)})
+    first = manager.start("server", [0, 4545])
+    docker("stop", first["container_id"])
+    with socket.create_server(("0.0.0.0", first["ports"]["4545"])):  # noqa: S104 - so that it cannot have it again
+        docker("start", first["container_id"])
+
+    again = manager.start("server", [0, 4545])
+
+    assert (again["container_id"], again["just_created"]) == (first["container_id"], False)
+    published = docker("port", first["container_id"], "4545/tcp").splitlines()[0].rpartition(":")[2]
+    assert again["ports"] == {"4545": int(published)}
+
+
 def test_a_failed_build_fails_each_caller_with_the_reason_and_not_the_next_try(managers, image, tmp_path):
     folder = tmp_path / "one"
     folder.mkdir()
