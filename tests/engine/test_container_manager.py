@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -635,3 +636,43 @@ def test_a_page_of_another_site_cannot_shut_it_down(managers, image):
 
     assert answer.status_code == 403
     assert manager.http.get("/version").status_code == 200
+
+
+FORWARD = """
+import asyncio, os, sys
+async def pump(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+async def forward(reader, writer):
+    there = await asyncio.open_unix_connection(sys.argv[2])
+    await asyncio.gather(pump(reader, there[1]), pump(there[0], writer), return_exceptions=True)
+async def main():
+    server = await asyncio.start_unix_server(forward, sys.argv[1])
+    print("ready", flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+def test_an_engine_that_goes_away_is_told_and_does_not_keep_the_manager_from_ending(tmp_path, image):
+    between = tmp_path / "docker.sock"
+    engine = os.environ["DOCKER_HOST"].removeprefix("unix://")
+    forwarding = subprocess.Popen([sys.executable, "-c", FORWARD, between, engine], stdout=subprocess.PIPE, text=True)
+    assert forwarding.stdout is not None
+    assert forwarding.stdout.readline() == "ready\n"
+    manager = Manager(tmp_path / "one", {"server": server(image)}, {"DOCKER_HOST": f"unix://{between}"})
+    left = manager.start("server")["container_id"]
+    forwarding.kill()
+    forwarding.communicate()
+
+    answer = manager.post("/start_container", image="server", ports=[])
+    manager.end()
+
+    assert (answer.status_code, answer.json()["error_code"]) == (502, "EngineUnavailable")
+    assert "the Docker engine does not answer" in answer.json()["error"]["message"]
+    assert not manager.file.exists()
+    assert "Traceback" not in manager.log.read_text()
+    assert running(left)
+    docker("rm", "--force", "--volumes", left)
