@@ -17,7 +17,7 @@ setup: $(READY)  ## Make .venv with the project and everything its tests need
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[pictures,sandbox,ssh]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[containers,pictures,sandbox,ssh]" --group dev
 	@touch $(READY)
 
 test: $(READY)  ## Run all tests that this machine can run

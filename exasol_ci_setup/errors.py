@@ -4,7 +4,8 @@
 
     SetupError                    1  the operation failed
     ├── InputError                2  bad usage or bad input
-    │   └── SpaceRequestError     2  a space cannot be what is asked for
+    │   ├── SpaceRequestError     2  a space cannot be what is asked for
+    │   └── NoSuchImage           2  the configuration of the container manager has no image of that name
     ├── TemplateRejected          3  lint or AWS refused the template
     ├── AwsUnavailable            4  AWS could not be used at all
     │   ├── ProfileNotFound       4
@@ -23,9 +24,14 @@
     ├── DifferencesFound          5  `--exit-code` of `diff` and `drift`
     ├── BuildFailed               6  a build failed, was stopped, or timed out on AWS
     ├── TimedOut                  7
-    ├── EngineError               1  the container of a build on this machine failed
+    ├── EngineError               1  the Docker engine on this machine did not do what it should
     │   ├── EngineUnavailable     1  no Docker engine, or none that answers
-    │   └── DockerFailed          -  `docker` ended in an error: with its own exit code
+    │   ├── DockerFailed          -  `docker` ended in an error: with its own exit code
+    │   ├── ImageNotBuilt         1  a command of its Dockerfile failed, or what it is built from cannot be had
+    │   ├── PortTaken             1  something else has the host's port
+    │   └── ContainerNotReady     1  it ended, or did not get ready in time
+    ├── ShuttingDown              1  the container manager starts nothing any more
+    ├── ExtraMissing              2  an optional part of this program is not installed
     ├── SSHError                  1  a machine could not be used over SSH
     │   ├── SSHUnreachable        1  nothing answers there
     │   ├── SSHRefused            1  it does not let this user in with this key
@@ -87,6 +93,17 @@ class InputError(SetupError):
 
     exit_code = 2
     code = "bad-input"
+
+
+class NoSuchImage(InputError):
+    """The container manager was asked for `wanted`, which is not among the `available` images of its configuration."""
+
+    code = "no-such-image"
+
+    def __init__(self, wanted: str, available: Sequence[str]) -> None:
+        super().__init__(f"there is no image {wanted!r} in the configuration")
+        self.wanted = wanted
+        self.available = tuple(available)
 
 
 class TemplateRejected(SetupError):
@@ -224,9 +241,13 @@ class TimedOut(StackError):
 
 
 class EngineError(SetupError):
-    """The Docker engine on this machine did not do what it should."""
+    """The Docker engine on this machine did not do what it should; `status` is its HTTP status, or 0 if it gave none."""
 
     code = "engine-failed"
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class EngineUnavailable(EngineError):
@@ -243,6 +264,45 @@ class DockerFailed(EngineError):
     def __init__(self, message: str, *, exit_code: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.exit_code = exit_code
+
+
+class ImageNotBuilt(EngineError):
+    """An image could not be built, or what it is built from could not be had; `output` has the last that the build said."""
+
+    code = "image-not-built"
+
+    def __init__(self, message: str, *, status: int = 0, output: Sequence[str] = ()) -> None:
+        super().__init__(message, status=status)
+        self.output = tuple(output)
+
+
+class PortTaken(EngineError):
+    """A port of the host that was asked for is somebody else's."""
+
+    code = "port-taken"
+
+
+class ContainerNotReady(EngineError):
+    """A container was started, but it ended, or what was waited for did not come; `output` has the last that it said."""
+
+    code = "container-not-ready"
+
+    def __init__(self, message: str, *, output: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.output = tuple(output)
+
+
+class ShuttingDown(SetupError):
+    """The container manager is stopping its containers, and starts nothing any more."""
+
+    code = "shutting-down"
+
+
+class ExtraMissing(SetupError):
+    """An optional part of this program is not installed; the hint says how to get it."""
+
+    exit_code = 2
+    code = "extra-missing"
 
 
 class SSHError(SetupError):

@@ -55,6 +55,7 @@ ALLOWED = {
     },
     "workflows": {"templates", "constructs", "buildspecs"},
     "sandbox": set(),
+    "containers": {"actions"},
 }
 
 

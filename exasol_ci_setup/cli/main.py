@@ -94,13 +94,18 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("registry", "registry", "Keep container images in Amazon ECR"),
         ("secret", "secret", "Keep a team's secrets in AWS Secrets Manager"),
     ),
+    "Containers": (("container-manager", "container_manager", "Run containers on request over HTTP"),),
     "Try it here": (
         ("sandbox", "sandbox", "Run an AWS endpoint on this machine, for a first run and for tests"),
         ("completion", "completion", "Print what makes a shell complete commands and options"),
     ),
 }
 # Spellings that work and that the overview leaves out.
-ALIASES: Final = {"generate-buildspecs": "buildspecs", "generate-release-buildspecs": "buildspecs"}
+ALIASES: Final = {
+    "generate-buildspecs": "buildspecs",
+    "generate-release-buildspecs": "buildspecs",
+    "container_manager": "container_manager",
+}
 _PLACES: Final = {name: module for section in COMMANDS.values() for name, module, _ in section}
 
 
