@@ -14,7 +14,8 @@ from exasol_ci_setup.errors import InputError, Interrupted, SetupError, StackErr
 from exasol_ci_setup.resolve import Connections, Declared, Deployment, images, running_with
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
 from exasol_ci_setup.resolve.removal import Removal, require_deletable, standing, undeclared
-from exasol_ci_setup.resolve.verbs import Unseen, _Silent, require_success
+from exasol_ci_setup.resolve.verbs import _Silent, require_success
+from exasol_ci_setup.stacks.events import Unseen
 from exasol_ci_setup.stacks.graph import End, Ended
 from tests.answers import VirtualClock
 
