@@ -79,6 +79,9 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("drift", "drift", "Show what was changed outside of CloudFormation"),
         ("delete", "stacks", "Delete a stack that this tool made"),
     ),
+    "Containers here": (
+        ("hosted", "hosted", "Deploy apps to this machine over HTTP, each in a container behind nginx"),
+    ),
     "Try it here": (("sandbox", "sandbox", "Run an AWS endpoint on this machine, for a first run and for tests"),),
 }
 # Spellings that work and that the overview leaves out.
