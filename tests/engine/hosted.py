@@ -155,7 +155,7 @@ class Host:
             subprocess.run([*self.nginx, "-s", "stop"], check=True, capture_output=True)
             until(lambda: not Path(f"/proc/{master}").exists())
 
-    def start(self, *options: str, command: list[str] | None = None, **environment: str) -> None:
+    def start(self, *options: str, command: list[str] | None = None, environment: dict[str, str] | None = None) -> None:
         """Start the service and wait until it answers."""
         serve = self.program(
             *("hosted", "serve", "--socket", "api.sock", "--state", ".", "--domain", DOMAIN),
@@ -165,7 +165,7 @@ class Host:
             self.service = subprocess.Popen(
                 command or serve,
                 cwd=self.state,
-                env={**self.environment, **environment},
+                env={**self.environment, **(environment or {})},
                 stdout=log,
                 stderr=log,
                 text=True,

@@ -453,7 +453,7 @@ def test_gunicorn_serves_it_by_the_unit_of_old(stopped_host: Host):
     gunicorn = str(Path(sys.executable).with_name("gunicorn"))
     host.start(
         command=[gunicorn, "--workers", "3", "--bind", "unix:api.sock", "-m", "007", "wsgi:app"],
-        EXASOL_CI_SETUP_HOSTED_NGINX=" ".join(host.nginx),
+        environment={"EXASOL_CI_SETUP_HOSTED_NGINX": " ".join(host.nginx)},
     )
 
     assert host.new("demo:1").text == "Running on app1.example.com!"

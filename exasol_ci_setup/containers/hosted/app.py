@@ -104,6 +104,7 @@ def create_app(settings: Settings, key: str) -> FastAPI:
         redoc_url=None,
     )
     _answer_errors(app)
+    _describe_errors(app)
     Routes(settings, Gate(state, key), deployments).add_to(app)
     return app
 
@@ -133,6 +134,8 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def of_the_body(_request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return _failure(400, "The body is not JSON.")
         where = ".".join(str(each) for each in first["loc"] if each != "body")
         return _failure(400, f"{where}: {first['msg']}" if where else f"The body cannot be used: {first['msg']}")
 
@@ -140,14 +143,19 @@ def _answer_errors(app: FastAPI) -> None:
     def of_http(_request: Request, error: HTTPException) -> Response:
         return _failure(error.status_code, str(error.detail), dict(error.headers or {}))
 
+
+def _describe_errors(app: FastAPI) -> None:
     described = app.openapi
 
     def openapi() -> dict[str, Any]:
-        """Return the description without the status that the framework would answer a wrong body with."""
+        """Return the description as it is here: a wrong body is a 400, and each failure is JSON, where success is text, too."""
         found = described()
         for path in found["paths"].values():
             for operation in path.values():
                 operation["responses"].pop("422", None)
+                for status, response in operation["responses"].items():
+                    if int(status) in _FAILURES:
+                        response["content"] = {"application/json": next(iter(response["content"].values()))}
         for name in ("HTTPValidationError", "ValidationError"):
             found.get("components", {}).get("schemas", {}).pop(name, None)
         return found
