@@ -4,6 +4,7 @@
 
     SetupError                    1  the operation failed
     ├── InputError                2  bad usage or bad input
+    │   └── NoSuchImage           2  the configuration of the container manager has no image of that name
     ├── TemplateRejected          3  lint or AWS refused the template
     ├── AwsUnavailable            4  AWS could not be used at all
     │   ├── ProfileNotFound       4
@@ -23,7 +24,11 @@
     ├── BuildFailed               6  a build failed, was stopped, or timed out on AWS
     ├── TimedOut                  7
     ├── EngineError               1  the Docker engine on this machine did not do what it should
-    │   └── EngineUnavailable     1  no Docker engine, or none that answers
+    │   ├── EngineUnavailable     1  no Docker engine, or none that answers
+    │   ├── ImageNotBuilt         1  a command of its Dockerfile failed, or what it is built from cannot be had
+    │   ├── PortTaken             1  something else has the host's port
+    │   └── ContainerNotReady     1  it ended, or did not get ready in time
+    ├── ShuttingDown              1  the container manager starts nothing any more
     ├── ExtraMissing              2  an optional part of this program is not installed
     ├── AppError                  1  an app of the hosted API could not be changed as asked
     │   ├── AppNotFound           1
@@ -78,6 +83,17 @@ class InputError(SetupError):
 
     exit_code = 2
     code = "bad-input"
+
+
+class NoSuchImage(InputError):
+    """The container manager was asked for `wanted`, which is not among the `available` images of its configuration."""
+
+    code = "no-such-image"
+
+    def __init__(self, wanted: str, available: Sequence[str]) -> None:
+        super().__init__(f"there is no image {wanted!r} in the configuration")
+        self.wanted = wanted
+        self.available = tuple(available)
 
 
 class TemplateRejected(SetupError):
@@ -228,6 +244,38 @@ class EngineUnavailable(EngineError):
     """There is no Docker engine on this machine, or it cannot be used."""
 
     code = "engine-unavailable"
+
+
+class ImageNotBuilt(EngineError):
+    """An image could not be built, or what it is built from could not be had; `output` has the last that the build said."""
+
+    code = "image-not-built"
+
+    def __init__(self, message: str, *, status: int = 0, output: Sequence[str] = ()) -> None:
+        super().__init__(message, status=status)
+        self.output = tuple(output)
+
+
+class PortTaken(EngineError):
+    """A port of the host that was asked for is somebody else's."""
+
+    code = "port-taken"
+
+
+class ContainerNotReady(EngineError):
+    """A container was started, but it ended, or what was waited for did not come; `output` has the last that it said."""
+
+    code = "container-not-ready"
+
+    def __init__(self, message: str, *, output: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.output = tuple(output)
+
+
+class ShuttingDown(SetupError):
+    """The container manager is stopping its containers, and starts nothing any more."""
+
+    code = "shutting-down"
 
 
 class ExtraMissing(SetupError):

@@ -40,7 +40,7 @@ ALLOWED = {
     "builds": {"aws", "stacks", "secretsmanager", "config", "github"},
     "runner": {"buildspecs"},
     "sandbox": set(),
-    "containers": {"templates"},
+    "containers": {"actions", "templates"},
 }
 
 

@@ -100,8 +100,8 @@ def _write(archive: tarfile.TarFile, entry: Entry) -> None:
             raise SetupError(f"{entry.name} could not be put into the archive: {why}") from error
 
 
-def of_folder(folder: Path, ignorefile: str = DEFAULT_IGNORE_FILE) -> Tree:
-    """Return what is in `folder`, but for ``.git`` and what the ignore files exclude by git's rules.
+def of_folder(folder: Path, ignorefile: str | None = DEFAULT_IGNORE_FILE) -> Tree:
+    """Return what is in `folder`, but for ``.git`` and what the ignore files exclude by git's rules; with None all that is in it.
 
     `ignorefile` is relative to `folder`; if it is a mere name, files of that name further down count for their folders. None there
     means that nothing is excluded, unless it is another than the default. Raises InputError that names what cannot be read.
@@ -109,15 +109,17 @@ def of_folder(folder: Path, ignorefile: str = DEFAULT_IGNORE_FILE) -> Tree:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
-    if ignorefile != DEFAULT_IGNORE_FILE and not (folder / ignorefile).is_file():
+    if ignorefile is not None and ignorefile != DEFAULT_IGNORE_FILE and not (folder / ignorefile).is_file():
         raise InputError(f"there is no ignore file {folder / ignorefile}")
     tree = Tree()
     _walk(folder, "", ignorefile, [], tree)
     return tree
 
 
-def _walk(folder: Path, prefix: str, ignorefile: str, rules: list[tuple[str, GitIgnoreSpec]], tree: Tree) -> None:
-    if not prefix or "/" not in ignorefile:
+def _walk(
+    folder: Path, prefix: str, ignorefile: str | None, rules: list[tuple[str, GitIgnoreSpec]], tree: Tree
+) -> None:
+    if ignorefile is not None and (not prefix or "/" not in ignorefile):
         rules = _with_rules_of(folder / ignorefile, prefix, rules)
     try:
         with os.scandir(folder) as listing:
@@ -127,7 +129,7 @@ def _walk(folder: Path, prefix: str, ignorefile: str, rules: list[tuple[str, Git
     for each in found:
         name = prefix + each.name
         is_folder = each.is_dir(follow_symlinks=False)
-        if each.name == ".git" or _is_ignored(name, is_folder, rules):
+        if (each.name == ".git" and ignorefile is not None) or _is_ignored(name, is_folder, rules):
             continue
         path = folder / each.name
         if is_folder:

@@ -79,13 +79,18 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("drift", "drift", "Show what was changed outside of CloudFormation"),
         ("delete", "stacks", "Delete a stack that this tool made"),
     ),
-    "Containers here": (
+    "Containers": (
+        ("container-manager", "container_manager", "Run containers on request over HTTP"),
         ("hosted", "hosted", "Deploy apps to this machine over HTTP, each in a container behind nginx"),
     ),
     "Try it here": (("sandbox", "sandbox", "Run an AWS endpoint on this machine, for a first run and for tests"),),
 }
 # Spellings that work and that the overview leaves out.
-ALIASES: Final = {"generate-buildspecs": "buildspecs", "generate-release-buildspecs": "buildspecs"}
+ALIASES: Final = {
+    "generate-buildspecs": "buildspecs",
+    "generate-release-buildspecs": "buildspecs",
+    "container_manager": "container_manager",
+}
 _PLACES: Final = {name: module for section in COMMANDS.values() for name, module, _ in section}
 
 

@@ -83,7 +83,7 @@ def test_a_constructs_options_are_the_fields_of_its_model(kind):
 
 
 # They work on files, or on this machine.
-WITHOUT_AWS = ("sandbox", "generate-", "run-buildspec", "hosted")
+WITHOUT_AWS = ("sandbox", "generate-", "run-buildspec", "container-manager", "hosted")
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if not name.startswith(WITHOUT_AWS) and name != "diff"])

@@ -121,7 +121,7 @@ def test_the_steps_lead_from_a_bare_host_to_a_running_service(images: None, tmp_
     log = Path("/run/hosted.log")
 
     try:
-        told = f"{ran.stdout}\n{ran.stderr}\n{log.read_text() if log.exists() else str()}"
+        told = f"{ran.stdout}\n{ran.stderr}\n{log.read_text() if log.exists() else ''}"
         assert ran.returncode == 0, told
         lines = ran.stdout.splitlines()
         assert lines[-3:] == ["Running on app1.example.com!", "1 prod 80 - -", "hosted"], told

@@ -1,0 +1,53 @@
+"""The process of a container manager in the background, which `daemon.start` starts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+from exasol_ci_setup.containers.manager import config, serve
+from exasol_ci_setup.errors import SetupError
+
+
+def main() -> None:
+    """Detach, serve on the socket that was handed over, and tell the caller through the pipe when that begins, or why it does not."""
+    parser = argparse.ArgumentParser(prog="python -m exasol_ci_setup.containers.manager")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--file", type=Path, required=True)
+    parser.add_argument("--listening-fd", type=int, required=True)
+    parser.add_argument("--ready-fd", type=int, required=True)
+    arguments = parser.parse_args()
+    # The caller waits for this first process only.
+    if os.fork():
+        os._exit(0)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    said = False
+
+    def say(**word: object) -> None:
+        nonlocal said
+        if not said:
+            os.write(arguments.ready_fd, json.dumps(word).encode())
+            os.close(arguments.ready_fd)
+            said = True
+
+    try:
+        left = serve.serve(
+            config.load(arguments.config),
+            socket.socket(fileno=arguments.listening_fd),
+            lambda: say(pid=os.getpid()),
+            file=arguments.file,
+        )
+    except SetupError as error:
+        logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 - the reason is in the message
+        say(message=error.message)
+        sys.exit(error.exit_code)
+    sys.exit(1 if left else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""The configuration file: its images and their options, checked when it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import yaml
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from exasol_ci_setup.containers.manager import dependencies, dockerfile
+from exasol_ci_setup.containers.manager.document import IMAGE_NAME, Document
+from exasol_ci_setup.containers.manager.options import (
+    ContextOptions,
+    Cpu,
+    DependencyOptions,
+    Formatted,
+    ImageName,
+    Link,
+    Listed,
+    Network,
+    Options,
+    PublishedPort,
+    Registry,
+    Variable,
+    Volumes,
+    WaitCondition,
+    document_of,
+)
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from exasol_ci_setup.containers.manager.context import Context
+
+VARIABLE: Final = "CONTAINER_MANAGER_CONFIG"
+DEFAULT: Final = "harpoon.yml"
+
+# What the format knows and a container manager has no use for: names for a registry, tasks of a command line, and how others run it.
+# fmt: off
+UNUSED: Final = frozenset({
+    "assume_role", "configuration", "container_name", "deleteable_image", "devices", "harpoon", "image_index",
+    "image_name", "image_name_prefix", "log_config", "lxc_conf", "mtime", "name", "no_tty_option", "other_options",
+    "persistence", "read_only_rootfs", "restart_policy", "security_opt", "shell", "squash_after",
+    "squash_before_push", "tag", "tasks", "ulimits", "vars",
+})
+# fmt: on
+
+
+def _commands(value: Any, info: ValidationInfo) -> tuple[dockerfile.Instruction, ...]:
+    if not isinstance(value, list):
+        raise ValueError("write a list of commands")  # noqa: TRY004 - as pydantic wants it
+    return dockerfile.parse(value, document_of(info), _context_reader(document_of(info)))
+
+
+def _context_reader(document: Document) -> Callable[[Any], Context]:
+    def read(value: Any) -> Context:
+        try:
+            return ContextOptions.model_validate(value, context=document).of(document)
+        except ValidationError as error:
+            raise ValueError("; ".join(f"context{line}" for line in _lines(error))) from None
+
+    return read
+
+
+class Image(Options):
+    """An image, how it is built, and how its container is run."""
+
+    commands: Annotated[tuple[dockerfile.Instruction, ...], BeforeValidator(_commands)]
+    context: ContextOptions
+    volumes: Volumes
+    network: Network
+    cpu: Cpu
+    env: Listed[Variable] = ()
+    ports: Listed[PublishedPort] = ()
+    links: Listed[Link] = ()
+    dependencies: Listed[ImageName] = ()
+    dependency_options: dict[ImageName, DependencyOptions] = Field(default_factory=dict)
+    wait_condition: WaitCondition | None = None
+    command: Formatted | None = None
+    bash: Formatted | None = None
+    user: Formatted | None = None
+    privileged: bool = False
+    authentication: dict[Formatted, Registry] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_the_files_own(cls, value: Any, info: ValidationInfo) -> Any:
+        """Add what the whole file says of contexts and variables, unless this image says it itself."""
+        if not isinstance(value, dict):
+            return value
+        whole = document_of(info).values
+        context = value.get("context")
+        if context is None or isinstance(context, dict):
+            own = whole.get("context")
+            context = {**(own if isinstance(own, dict) else {} if own is None else {"enabled": own}), **(context or {})}
+        used = {name: options for name, options in value.items() if name not in UNUSED}
+        # Of old it was called so.
+        if "link" in used:
+            used.setdefault("links", used.pop("link"))
+        if "env" in whole:
+            used.setdefault("env", whole["env"])
+        given = {name: value.get(name) or {} for name in ("volumes", "network", "cpu")}
+        return {**used, **given, "context": context}
+
+    @model_validator(mode="after")
+    def _links_have_a_network(self) -> Image:
+        if self.links and self.network.chosen:
+            raise ValueError(f"links need a network of their own, but network says {self.network.chosen!r}")
+        return self
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The images whose containers must run before this one's."""
+        return tuple(
+            dict.fromkeys((*(link.image for link in self.links), *self.volumes.share_with, *self.dependencies))
+        )
+
+
+class _File(Options):
+    model_config = ConfigDict(extra="ignore")
+
+    images: dict[Annotated[str, StringConstraints(pattern=f"^{IMAGE_NAME}$")], Image] = Field(default_factory=dict)
+    authentication: dict[Formatted, Registry] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a configuration file says; `unused` names options that are known and not acted on."""
+
+    document: Document
+    images: Mapping[str, Image]
+    authentication: Mapping[str, Registry]
+    unused: tuple[str, ...] = ()
+
+
+def load(path: Path) -> Config:
+    """Return what the file says. Raises InputError that names the file, where in it, and what is wrong there."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}", hint=f"name the configuration with --config or {VARIABLE}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} cannot be read: it is not UTF-8 at byte {error.start}") from error
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise InputError(f"{path}: {where}{getattr(error, 'problem', None) or error}") from error
+    if values is not None and not isinstance(values, dict):
+        raise InputError(f"{path}: it must hold a mapping with `images`")
+    return read(values or {}, path)
+
+
+def read(values: dict[str, Any], path: Path) -> Config:
+    """Return what these values of the file at `path` say. Raises InputError as `load` does."""
+    values = {**values, "images": values.get("images") or {}}
+    document = Document(values, path.absolute().parent)
+    try:
+        file = _File.model_validate(values, context=document)
+    except ValidationError as error:
+        raise InputError("\n".join(f"{path}: {line.removeprefix('.')}" for line in _lines(error))) from None
+    for needs, what in (
+        ({name: dockerfile.parents(image.commands) for name, image in file.images.items()}, "is built from"),
+        ({name: image.running for name, image in file.images.items()}, "depends on"),
+    ):
+        if chain := dependencies.circle(needs):
+            raise InputError(f"{path}: images.{chain[0]}: it {what} itself: {' -> '.join(chain)}")
+    unused = tuple(f"images.{name}.{key}" for name in file.images for key in values["images"][name] if key in UNUSED)
+    return Config(document, file.images, file.authentication, unused)
+
+
+def _lines(error: ValidationError) -> list[str]:
+    """Return where and why, one line for each thing that is wrong."""
+    lines: list[str] = []
+    for each in error.errors(include_url=False):
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in each["loc"] if part != "[key]")
+        raised = each.get("ctx", {}).get("error")
+        reason = str(raised) if raised is not None else _reason(each["type"], each["msg"])
+        lines.append(f"{where}{reason}" if reason.startswith(("[", ":")) else f"{where}: {reason}")
+    return lines
+
+
+def _reason(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "there is no such option"
+    if kind in {"model_type", "dict_type"}:
+        return "write options, each with its value"
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,98 @@
+"""The command `container-manager` as far as it goes without an engine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exasol_ci_setup.cli.container_manager import Place
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (":4545", (None, 4545)),
+        (":0", (None, 0)),
+        ("/tmp/file:4545", (Path("/tmp/file"), 4545)),  # noqa: S108 - a text
+        ("/tmp/file", (Path("/tmp/file"), 0)),  # noqa: S108 - a text
+        ("./4545", (Path("4545"), 0)),
+        ("a:b:1", (Path("a:b"), 1)),
+    ],
+)
+def test_a_place_is_a_file_and_a_port(written, meant):
+    assert Place().convert(written, None, None) == meant
+
+
+@pytest.mark.parametrize(
+    "written", ["", ":", ":x", "file:", "file:x", ":65536", ":-1", ":123456", "4545", "file:\u0661"]
+)
+def test_what_is_no_place_is_bad_usage(program, written):
+    ran = program("container-manager", written)
+
+    assert ran.code == 2
+    assert "Traceback" not in ran.stderr
+    assert not ran.stdout
+
+
+def test_without_a_configuration_it_says_which_it_looked_for(program, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    ran = program("container-manager")
+
+    assert ran.code == 2
+    assert ran.stderr == (
+        "error: harpoon.yml cannot be read: No such file or directory\n\n"
+        "hint: name the configuration with --config or CONTAINER_MANAGER_CONFIG\n"
+    )
+
+
+def test_the_configuration_is_the_option_else_the_variable(program, tmp_path, monkeypatch):
+    monkeypatch.setenv("CONTAINER_MANAGER_CONFIG", str(tmp_path / "variable.yml"))
+
+    assert "variable.yml cannot be read" in program("container-manager").stderr
+    assert "option.yml cannot be read" in program("container-manager", "--config", "option.yml").stderr
+
+
+@pytest.mark.parametrize("name", ["container-manager", "container_manager"])
+def test_a_wrong_configuration_is_told_before_anything_is_started(program, tmp_path, name):
+    (tmp_path / "c.yml").write_text("images: {a: {commands: [FROM x], prots: []}}")
+
+    ran = program(name, str(tmp_path / "file"), "--config", str(tmp_path / "c.yml"), "--non-interactive")
+
+    assert ran.code == 2
+    assert ran.stderr == f"error: {tmp_path / 'c.yml'}: images.a.prots: there is no such option\n"
+    assert not (tmp_path / "file").exists()
+
+
+def test_without_the_extra_it_is_one_line_and_how_to_get_it():
+    check = (
+        "import sys, importlib.util as util\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, *more: None if name == 'docker' else find(name, *more)\n"
+        "from exasol_ci_setup.cli.main import cli\n"
+        "cli.main(['container-manager'])\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 2
+    assert ran.stderr == (
+        "error: containers on this machine are not installed: they are an extra\n\n"
+        "hint: pip install 'exasol-ci-setup[containers]'\n"
+    )
+
+
+def test_its_help_imports_nothing_of_the_extra():
+    check = (
+        "import sys\n"
+        "from exasol_ci_setup.cli.main import cli\n"
+        "cli.main(['container-manager', '--help'], standalone_mode=False)\n"
+        "print(sorted({'docker', 'fastapi', 'uvicorn', 'pydantic', 'yaml'} & set(sys.modules)), file=sys.stderr)\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+
+    assert ran.stderr == "[]\n"

@@ -1,0 +1,107 @@
+"""Container managers as processes of their own, and what they leave on the engine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+PROGRAM = (sys.executable, "-m", "exasol_ci_setup", "container-manager")
+
+
+def docker(*arguments: str) -> str:
+    ran = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True)
+    return ran.stdout.strip()
+
+
+def on_engine(label: str = "exasol-ci-setup.container-manager") -> dict[str, list[str]]:
+    """What carries the label: containers, and networks."""
+    return {
+        "containers": docker("ps", "--all", "--quiet", "--filter", f"label={label}").split(),
+        "networks": docker("network", "ls", "--quiet", "--filter", f"label={label}").split(),
+    }
+
+
+NOTHING: dict[str, list[str]] = {"containers": [], "networks": []}
+
+
+def until(what: Any, seconds: float = 30) -> Any:
+    """Wait until `what()` is true, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.02)
+    return found
+
+
+class Manager:
+    """A manager in the background, started in `folder` with `images` and what else its file says."""
+
+    def __init__(
+        self, folder: Path, images: dict[str, Any], environment: dict[str, str] | None = None, **more: Any
+    ) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "harpoon.yml").write_text(yaml.safe_dump({"images": images, **more}))
+        self.file = folder / "manager"
+        self.environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), **(environment or {})}
+        ran = self.command(str(self.file))
+        assert ran.returncode == 0, ran.stderr
+        port, pid = self.file.read_text().split()
+        self.port, self.pid = int(port), int(pid)
+        self.log = folder / "state" / "exasol-ci-setup" / "container-manager" / f"{port}.log"
+        self.http = httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False, limits=httpx.Limits(max_connections=None)
+        )
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*PROGRAM, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def post(self, path: str, **body: Any) -> httpx.Response:
+        return self.http.post(path, json=body)
+
+    def start(self, image: str, *ports: Any, **more: Any) -> dict[str, Any]:
+        """Start a container, which must succeed, and return the answer."""
+        answer = self.post("/start_container", image=image, ports=list(ports), **more)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def stop(self, image: str) -> None:
+        assert self.post("/stop_container", image=image).status_code == 204
+
+    def at_once(self, times: int, path: str, **body: Any) -> list[httpx.Response]:
+        """Post the same as often as told, all at the same time."""
+        with ThreadPoolExecutor(times) as threads:
+            return list(threads.map(lambda _: self.post(path, **body), range(times)))
+
+    @property
+    def lives(self) -> bool:
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return False
+        return state != "Z"
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """Send a signal, and wait until the process is gone."""
+        if self.lives:
+            os.kill(self.pid, number)
+            until(lambda: not self.lives)
+        self.http.close()

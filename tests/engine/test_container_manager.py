@@ -1,0 +1,623 @@
+"""The container manager as a process of its own, with a real engine: what callers get, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.engine.manager import NOTHING, PROGRAM, Manager, docker, on_engine, until
+
+pytestmark = pytest.mark.engine
+
+Managers = Callable[..., Manager]
+
+
+@pytest.fixture
+def managers(tmp_path: Path, image: str) -> Iterator[Managers]:
+    """Starts managers; when the test ends they must end, and leave nothing."""
+    del image  # only for the engine that it stands for
+    started: list[Manager] = []
+
+    def start(images: dict[str, Any], folder: str = "one", **environment: str) -> Manager:
+        started.append(Manager(tmp_path / folder, images, environment))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for each in started:
+            each.end()
+    assert on_engine() == NOTHING
+    assert not [each.file for each in started if each.file.exists()]
+
+
+def server(image: str, *more: Any, **options: Any) -> dict[str, Any]:
+    """An image with a web server on port 4545, which ends when it is told to."""
+    # The shell is there to be told: the first process of a container is deaf to signals that it has no handler for.
+    command = "trap 'exit 0' TERM; python3 -m http.server 4545 --directory /www & wait"
+    return {
+        "context": False,
+        "commands": [
+            f"FROM {image}",
+            ["ADD", {"dest": "/www/example_file", "content": "hello there"}],
+            *more,
+            ["CMD", json.dumps(["sh", "-c", command]).replace("{", "{{")],
+        ],
+        "wait_condition": {"port_open": [4545]},
+        **options,
+    }
+
+
+def fetched(port: int, path: str = "/example_file") -> str:
+    return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).text
+
+
+def running(container: str) -> bool:
+    return container in docker("ps", "--quiet", "--no-trunc").split()
+
+
+def test_a_container_is_made_found_again_stopped_and_made_anew(managers, image):
+    manager = managers({"server": server(image)})
+
+    first = manager.start("server", [0, 4545])
+    again = manager.start("server", [0, 4545])
+
+    assert first == {**again, "just_created": True}
+    assert again["just_created"] is False
+    assert fetched(first["ports"]["4545"]) == "hello there"
+    manager.stop("server")
+    assert on_engine() == NOTHING
+    manager.stop("server")
+    assert manager.start("server", [0, 4545])["container_id"] != first["container_id"]
+
+
+def test_twenty_who_ask_at_once_get_one_build_and_one_container(managers, image):
+    manager = managers({"server": server(image, "RUN sleep 0.5; echo built once")})
+
+    answers = [each.json() for each in manager.at_once(20, "/start_container", image="server", ports=[[0, 4545]])]
+
+    assert len({each["container_id"] for each in answers}) == 1
+    assert [each["just_created"] for each in answers].count(True) == 1
+    assert manager.log.read_text().count(": server: building ") == 1
+    assert len(on_engine()["containers"]) == 1
+
+
+def test_different_images_are_built_at_the_same_time(managers, image):
+    manager = managers({name: server(image, f"RUN sleep 1 # {name}") for name in ("one", "two")})
+
+    with ThreadPoolExecutor() as threads:
+        answers = list(threads.map(manager.start, ["one", "two"]))
+
+    assert [each["just_created"] for each in answers] == [True, True]
+    lines = manager.log.read_text().splitlines()
+    begun = [number for number, line in enumerate(lines) if ": building " in line]
+    done = [number for number, line in enumerate(lines) if line.endswith(": built")]
+    assert max(begun) < min(done)
+
+
+def test_unchanged_images_are_not_built_again_and_changed_ones_are(managers, image, tmp_path):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / "data").write_text("1")
+    images = {"server": {**server(image, "COPY data /www/data"), "context": {"include": ["data"], "exclude": ["*"]}}}
+    manager = managers(images)
+    manager.start("server", [0, 4545])
+    manager.stop("server")
+
+    manager.start("server", [0, 4545])
+    assert manager.log.read_text().count(": server: building ") == 1
+    manager.stop("server")
+    (folder / "data").write_text("2")
+    port = manager.start("server", [0, 4545])["ports"]["4545"]
+
+    assert manager.log.read_text().count(": server: building ") == 2
+    assert fetched(port, "/data") == "2"
+
+
+def test_an_image_is_built_from_another_one_and_gets_files_of_a_third(managers, image):
+    manager = managers(
+        {
+            "base": {"context": False, "commands": [f"FROM {image}", "RUN mkdir /www && echo from base > /www/base"]},
+            "files": {"context": False, "commands": [f"FROM {image}", "RUN echo from files > /made"]},
+            "server": {
+                "context": False,
+                "commands": [
+                    ["FROM", "{images.base}"],
+                    ["ENV", ["A=1", "B=2"]],
+                    ["COPY", {"from": "{images.files}", "path": "/made", "to": "/www/made"}],
+                    ["ADD", {"dest": "/www/context", "context": {"include": ["harpoon.yml"], "exclude": ["*"]}}],
+                    "CMD cd /www && echo $A $B > env && exec python3 -m http.server 4545",
+                ],
+                "wait_condition": {"port_open": [4545]},
+            },
+        }
+    )
+
+    port = manager.start("server", [0, 4545])["ports"]["4545"]
+
+    assert [fetched(port, f"/{name}") for name in ("base", "made", "env")] == ["from base\n", "from files\n", "1 2\n"]
+    assert fetched(port, "/context/harpoon.yml") == (manager.folder / "harpoon.yml").read_text()
+
+
+def test_what_two_images_need_stays_until_the_last_of_them_stops(managers, image):
+    db = server(image)
+    app = {**server(image), "links": [["{images.db}", "dbhost"]]}
+    manager = managers({"db": db, "one": app, "two": app})
+    manager.start("one", [0, 4545])
+    manager.start("two", [0, 4545])
+    shared = docker("ps", "--quiet", "--no-trunc", "--filter", "label=exasol-ci-setup.container-manager.image=db")
+
+    assert len(on_engine()["containers"]) == 3
+    manager.stop("one")
+    assert running(shared)
+    manager.stop("db")
+    assert running(shared), "it was needed by another one"
+    manager.stop("two")
+    assert on_engine() == NOTHING
+
+
+def test_what_was_asked_for_by_itself_stays_when_those_that_need_it_stop(managers, image):
+    manager = managers({"db": server(image), "app": {**server(image), "dependencies": ["db"]}})
+    db = manager.start("db", [0, 4545])["container_id"]
+    manager.start("app")
+
+    manager.stop("app")
+
+    assert running(db)
+    manager.stop("db")
+    assert on_engine() == NOTHING
+
+
+def test_a_link_is_a_name_and_a_remade_dependency_has_it_again(managers, image):
+    waits = {"curl_result": {"http://dbhost:4545/example_file": "hello there"}, "timeout": 20}
+    manager = managers(
+        {"db": server(image), "app": {**server(image), "links": ["{images.db}:dbhost"], "wait_condition": waits}}
+    )
+    app = manager.start("app")["container_id"]
+    db = docker("ps", "--quiet", "--filter", "label=exasol-ci-setup.container-manager.image=db")
+    docker("rm", "--force", db)
+
+    again = manager.start("app")
+
+    assert again["container_id"] == app
+    said = docker("exec", app, "wget", "-q", "-O", "-", "http://dbhost:4545/example_file")
+    assert said == "hello there"
+    assert len(on_engine()["networks"]) == 1
+
+
+@pytest.mark.parametrize("how", [("kill",), ("rm", "--force")])
+def test_a_container_that_is_ended_from_outside_is_made_anew(managers, image, how):
+    manager = managers({"server": server(image)})
+    first = manager.start("server", [0, 4545])
+    docker(*how, first["container_id"])
+
+    again = manager.start("server", [0, 4545])
+
+    assert again["just_created"] is True
+    assert again["container_id"] != first["container_id"]
+    assert fetched(again["ports"]["4545"]) == "hello there"
+    assert len(on_engine()["containers"]) == 1
+
+
+def test_a_failed_build_fails_each_caller_with_the_reason_and_not_the_next_try(managers, image, tmp_path):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / "kind").write_text("bad")
+    more = ("COPY kind /kind", "RUN echo looking; sleep 0.5; grep good /kind")
+    manager = managers({"server": {**server(image, *more), "context": {"include": ["kind"], "exclude": ["*"]}}})
+
+    answers = manager.at_once(5, "/start_container", image="server", ports=[])
+
+    assert [each.status_code for each in answers] == [502] * 5
+    for each in answers:
+        assert each.json()["error_code"] == "ImageNotBuilt"
+        assert "grep good /kind" in each.json()["error"]["message"]
+        assert "returned a non-zero code: 1" in each.json()["error"]["message"]
+        assert "looking" in each.json()["error"]["output"]
+    assert manager.log.read_text().count(": server: building ") == 1
+    assert docker("ps", "--all", "--quiet") == ""
+    (folder / "kind").write_text("good")
+    assert manager.start("server")["just_created"] is True
+
+
+@pytest.mark.parametrize(
+    ("commands", "code", "why"),
+    [
+        (["FROM localhost:1/none:none"], "ImageNotBuilt", "image localhost:1/none:none cannot be pulled: "),
+        (["FROM {image}", "NONSENSE x"], "ImageNotBuilt", "unknown instruction: NONSENSE"),
+        (["FROM {image}", "CMD echo last words; exit 3"], "ContainerNotReady", "ended with exit status 3"),
+        (["FROM {image}", 'CMD ["/nothing"]'], "EngineError", "/nothing"),
+    ],
+)
+def test_what_the_engine_does_not_do_is_told_in_its_own_words(managers, image, commands, code, why):
+    written = [command.replace("{image}", image) for command in commands]
+    manager = managers({"bad": {"context": False, "commands": written, "wait_condition": {"file_exists": ["/never"]}}})
+
+    answer = manager.post("/start_container", image="bad", ports=[])
+
+    assert (answer.status_code, answer.json()["error_code"]) == (502, code)
+    assert why in answer.json()["error"]["message"]
+    if code == "ContainerNotReady":
+        assert answer.json()["error"]["output"] == ["last words"]
+    assert on_engine() == NOTHING
+
+
+def test_a_failed_start_takes_what_it_needed_along(managers, image):
+    bad = {"context": False, "commands": [f"FROM {image}", "CMD exit 1"], "links": ["{images.db}"]}
+    manager = managers({"db": server(image), "bad": {**bad, "wait_condition": {"file_exists": ["/never"]}}})
+
+    assert manager.post("/start_container", image="bad", ports=[]).status_code == 502
+
+    assert on_engine() == NOTHING
+
+
+def test_all_wait_conditions_are_waited_for(managers, image):
+    command = "sleep 0.5; echo now ready > /log; echo 7 > /value; touch /file; exec python3 -m http.server 4545"
+    conditions = {
+        "greps": {"/log": "^now"},
+        "file_value": {"/value": "7"},
+        "file_exists": ["/file"],
+        "port_open": [4545],
+        "curl_result": {"http://127.0.0.1:4545/log": "now ready"},
+        "command": ["diff <(cat /value) <(echo 7)", "test -f /file"],
+        "timeout": 20,
+    }
+    manager = managers(
+        {"slow": {"context": False, "commands": [f"FROM {image}", f"CMD {command}"], "wait_condition": conditions}}
+    )
+
+    container = manager.start("slow")["container_id"]
+
+    assert docker("exec", container, "cat", "/log") == "now ready"
+
+
+def test_what_does_not_get_ready_in_time_is_told_and_removed(managers, image):
+    manager = managers(
+        {
+            "never": {
+                "context": False,
+                "commands": [f"FROM {image}", "CMD echo waiting; exec sleep 1000"],
+                "wait_condition": {"file_exists": ["/never"], "port_open": [80], "command": ["true"], "timeout": 0.5},
+            }
+        }
+    )
+
+    answer = manager.post("/start_container", image="never", ports=[])
+
+    assert answer.status_code == 502
+    assert answer.json()["error"]["message"] == (
+        "the container of never was not ready within 0.5 s: it lacked a listener on port 80, a file /never"
+    )
+    assert answer.json()["error"]["output"] == ["waiting"]
+    assert on_engine() == NOTHING
+
+
+def test_a_dependencys_condition_may_be_replaced_by_those_that_need_it(managers, image):
+    needs = {"dependencies": ["db"], "dependency_options": {"db": {"wait_condition": {"port_open": [4545]}}}}
+    manager = managers(
+        {
+            "db": {**server(image), "wait_condition": {"file_exists": ["/never"], "timeout": 0.5}},
+            "app": {**server(image), **needs},
+        }
+    )
+
+    assert manager.start("app")["just_created"] is True
+    assert manager.post("/start_container", image="db", ports=[]).status_code == 502
+
+
+def test_ports_are_published_as_they_were_asked_for(managers, image):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    manager = managers({"server": server(image, ports=["7000"])})
+
+    ports = manager.start("server", ["127.0.0.1", 0, "53/udp"], f"127.0.0.1:{port}:4545", 6379)["ports"]
+
+    assert ports.keys() == {"53/udp", "4545", "6379", "7000"}
+    assert ports["4545"] == port
+    assert fetched(port) == "hello there"
+
+
+def test_a_port_of_the_host_that_is_taken_is_a_conflict(managers, image):
+    manager = managers({"server": server(image)})
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        answer = manager.post("/start_container", image="server", ports=[["127.0.0.1", taken.getsockname()[1], 4545]])
+
+    assert (answer.status_code, answer.json()["error_code"]) == (409, "PortTaken")
+    assert on_engine() == NOTHING
+    assert manager.start("server")["just_created"] is True
+
+
+def test_options_reach_the_container_and_its_volumes_go_with_it(managers, image, tmp_path):
+    (tmp_path / "one" / "shared").mkdir(parents=True)
+    options = {
+        "env": ["GIVEN", "DEFAULTED:default", "OVERRIDDEN:default", "SET=a=b:c"],
+        "volumes": {"mount": ["./shared:/shared:rw"]},
+        "cpu": {"mem_limit": "64m"},
+        "network": {"hostname": "named", "extra_hosts": ["other:10.0.0.1"]},
+        "command": "sh -c 'env > /shared/env; hostname >> /shared/env; cat /etc/hosts >> /shared/env; exec sleep 1000'",
+    }
+    manager = managers(
+        {
+            "odd": {
+                "context": False,
+                "commands": [f"FROM {image}", "VOLUME /data"],
+                **options,
+                "wait_condition": {"greps": {"/shared/env": "10.0.0.1"}},
+            }
+        },
+        GIVEN="given",
+        OVERRIDDEN="overridden",
+    )
+
+    container = manager.start("odd")["container_id"]
+
+    said = (tmp_path / "one" / "shared" / "env").read_text().splitlines()
+    assert {"GIVEN=given", "DEFAULTED=default", "OVERRIDDEN=overridden", "SET=a=b:c", "named"} <= set(said)
+    assert docker("inspect", "--format", "{{.HostConfig.Memory}}", container) == str(64 * 2**20)
+    assert docker("volume", "ls", "--quiet") != ""
+    manager.stop("odd")
+    assert docker("volume", "ls", "--quiet") == ""
+
+
+def test_a_variable_that_is_not_there_is_told_to_the_caller(managers, image):
+    manager = managers({"server": server(image, env=["SURELY_NOT_SET"])})
+
+    answer = manager.post("/start_container", image="server", ports=[])
+
+    assert answer.status_code == 409
+    assert answer.json()["error"]["message"] == "the container manager's environment lacks SURELY_NOT_SET"
+
+
+class Caller:
+    """Somebody who asks for a container with a lock; when this is made, the manager has read it."""
+
+    def __init__(self, manager: Manager) -> None:
+        body = json.dumps({"image": "server", "ports": [[0, 4545]], "lock": True}).encode()
+        self.socket = socket.create_connection(("127.0.0.1", manager.port))
+        self.socket.sendall(b"POST /start_container HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
+        self.socket.sendall(b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        # What is sent after it is answered, and so it was read.
+        assert httpx.get(f"http://127.0.0.1:{manager.port}/version", trust_env=False).status_code == 200
+
+    @property
+    def is_answered(self) -> bool:
+        return bool(select.select([self.socket], [], [], 0)[0])
+
+    def answer(self) -> str:
+        with self.socket, self.socket.makefile() as reading:
+            return reading.read()
+
+
+def test_locks_are_given_in_the_order_in_which_they_were_asked_for(managers, image):
+    manager = managers({"server": server(image)})
+    first = Caller(manager)
+    assert '"just_created": true' in first.answer()
+
+    second, third = Caller(manager), Caller(manager)
+    assert not second.is_answered
+    assert manager.post("/unlock_container", image="server").status_code == 204
+    assert '"just_created": false' in second.answer()
+    assert not third.is_answered
+    assert manager.post("/unlock_container", image="server").status_code == 204
+    assert '"just_created": false' in third.answer()
+
+    assert manager.post("/unlock_container", image="server").status_code == 204
+    assert manager.start("server", lock=True)["just_created"] is False
+
+
+def test_whoever_hangs_up_while_waiting_for_a_lock_does_not_get_it(managers, image):
+    manager = managers({"server": server(image)})
+    manager.start("server", lock=True)
+    impatient, patient = Caller(manager), Caller(manager)
+    impatient.socket.close()
+    assert manager.http.get("/version").status_code == 200
+
+    manager.post("/unlock_container", image="server")
+
+    assert '"just_created": false' in patient.answer()
+
+
+def test_a_start_that_fails_gives_its_turn_on(managers, image):
+    manager = managers({"bad": {"context": False, "commands": [f"FROM {image}", "RUN exit 1"]}})
+
+    for _ in range(2):
+        assert manager.post("/start_container", image="bad", ports=[], lock=True).status_code == 502
+
+
+def test_a_shutdown_frees_those_who_wait_with_503(managers, image):
+    manager = managers({"server": server(image)})
+    manager.start("server", lock=True)
+    waiting = [Caller(manager) for _ in range(3)]
+
+    answer = manager.http.get("/shutdown")
+
+    assert answer.status_code == 204
+    told = {"error": {"message": "the container manager is shutting down"}, "error_code": "ShuttingDown"}
+    for each in waiting:
+        head, _, body = each.answer().partition("\n\n")
+        assert head.startswith("HTTP/1.1 503 ")
+        assert json.loads(body) == told
+    assert on_engine() == NOTHING
+    assert not manager.file.exists()
+    until(lambda: not manager.lives)
+
+
+def test_while_it_shuts_down_nothing_is_started(managers, image):
+    # It is deaf to being told to end, so that there is a while.
+    deaf = {"context": False, "commands": [f"FROM {image}", 'CMD ["sleep", "1000"]']}
+    manager = managers({"deaf": deaf, "server": server(image)})
+    manager.start("deaf")
+    with ThreadPoolExecutor() as threads:
+        ending = threads.submit(httpx.get, f"http://127.0.0.1:{manager.port}/shutdown", trust_env=False, timeout=60)
+        until(lambda: "shutting down" in manager.log.read_text())
+
+        answer = manager.post("/start_container", image="server", ports=[])
+
+        assert (answer.status_code, answer.json()["error_code"]) == (503, "ShuttingDown")
+        assert ending.result().status_code == 204
+
+
+def test_a_condition_whose_command_hangs_is_over_in_time(managers, image):
+    condition = {"command": ["sleep 1000"], "timeout": 0.5}
+    manager = managers({"server": {**server(image), "wait_condition": condition}})
+
+    answer = manager.post("/start_container", image="server", ports=[])
+
+    assert answer.json()["error"]["message"] == (
+        "the container of server was not ready within 0.5 s: it lacked success of 'sleep 1000'"
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_a_build_leaves_nothing_of_it(managers, image, number):
+    manager = managers({"db": server(image), "slow": {**server(image, "RUN sleep 4711"), "links": ["{images.db}"]}})
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(manager.post, "/start_container", image="slow", ports=[])
+        until(lambda: processes("sleep 4711"))
+
+        manager.end(number)
+
+        assert waiting.result().status_code == 503
+    until(lambda: not processes("sleep 4711"))
+    until(lambda: docker("ps", "--all", "--quiet") == "")
+    assert on_engine() == NOTHING
+    assert not manager.file.exists()
+
+
+def processes(command: str) -> list[str]:
+    """The processes of this namespace, those in containers too, that run this command."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = path.read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if text == command:
+            found.append(text)
+    return found
+
+
+def test_a_signal_while_a_container_is_waited_for_leaves_nothing(managers, image):
+    manager = managers({"server": {**server(image), "wait_condition": {"file_exists": ["/never"]}}})
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(manager.post, "/start_container", image="server", ports=[])
+        until(lambda: on_engine()["containers"])
+
+        manager.end()
+
+        assert waiting.result().status_code == 503
+    assert on_engine() == NOTHING
+
+
+def test_two_managers_do_not_touch_each_others_containers(managers, image):
+    one, two = managers({"server": server(image)}), managers({"server": server(image)}, "two")
+    first, second = one.start("server", [0, 4545]), two.start("server", [0, 4545])
+
+    assert first["container_id"] != second["container_id"]
+    one.stop("server")
+    assert running(second["container_id"])
+    one.start("server")
+    assert one.http.get("/shutdown").status_code == 204
+    assert fetched(second["ports"]["4545"]) == "hello there"
+
+
+def test_what_a_killed_manager_left_is_known_by_its_labels(managers, image):
+    killed = managers({"server": server(image)})
+    left = killed.start("server")["container_id"]
+    killed.end(signal.SIGKILL)
+    label = f"exasol-ci-setup.container-manager.process={socket.gethostname()}:{killed.pid}"
+
+    other = managers({"server": server(image)}, "two")
+
+    assert other.start("server")["just_created"] is True
+    found = on_engine(label)["containers"]
+    assert [each for each in found if left.startswith(each)] == found
+    docker("rm", "--force", *found)
+    killed.file.unlink()
+
+
+def test_in_the_background_it_is_a_daemon_with_a_file_that_names_it(managers, image):
+    manager = managers({"server": server(image)})
+
+    assert manager.file.read_text() == f"{manager.port}\n{manager.pid}\n"
+    assert os.getsid(manager.pid) != os.getsid(0)
+    assert Path(f"/proc/{manager.pid}/cwd").readlink() == Path("/")
+    assert Path(f"/proc/{manager.pid}/fd/2").readlink() == manager.log
+    manager.end()
+    assert not manager.file.exists()
+
+
+def test_with_a_taken_port_there_is_one_line_and_no_file(managers, image):
+    manager = managers({"server": server(image)})
+    file = manager.folder / "second"
+
+    for arguments in ([f"{file}:{manager.port}"], [f":{manager.port}"]):
+        ran = manager.command(*arguments)
+
+        assert ran.returncode == 1
+        assert not ran.stdout
+        assert ran.stderr.splitlines()[0] == (
+            f"error: 127.0.0.1:{manager.port} cannot be listened on: Address already in use"
+        )
+        assert "Traceback" not in ran.stderr
+    assert not file.exists()
+
+
+def test_without_an_engine_there_is_one_line_and_no_file(managers, image):
+    manager = managers({"server": server(image)})
+    manager.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
+
+    ran = manager.command(str(manager.folder / "second"))
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("error: the Docker engine cannot be used: No such file or directory\n")
+    assert not (manager.folder / "second").exists()
+
+
+def test_a_file_that_cannot_be_written_ends_it(managers, image):
+    manager = managers({"server": server(image)})
+
+    ran = manager.command(str(manager.folder / "none" / "file"))
+
+    assert ran.returncode == 2
+    assert "cannot be written" in ran.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_in_the_foreground_a_signal_ends_it_and_its_containers(tmp_path, image, number):
+    (tmp_path / "harpoon.yml").write_text(json.dumps({"images": {"server": server(image)}}))
+    process = subprocess.Popen([*PROGRAM, ":0"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = until(process.stderr.readline)
+    while "runs at" not in said:
+        said = process.stderr.readline()
+    url = said.rpartition(" ")[2].strip()
+    answer = httpx.post(f"{url}/start_container", json={"image": "server", "ports": []}, trust_env=False, timeout=60)
+    assert answer.status_code == 200
+
+    process.send_signal(number)
+    _, rest = process.communicate()
+
+    assert process.returncode == 0, rest
+    assert "Traceback" not in rest
+    assert on_engine() == NOTHING
+
+
+def test_a_page_of_another_site_cannot_shut_it_down(managers, image):
+    manager = managers({"server": server(image)})
+
+    answer = manager.http.get("/shutdown", headers={"Sec-Fetch-Site": "cross-site"})
+
+    assert answer.status_code == 403
+    assert manager.http.get("/version").status_code == 200

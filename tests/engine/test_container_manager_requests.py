@@ -1,0 +1,116 @@
+"""The container manager's interface with odd requests: as its own description allows them, and as nothing does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.engine.manager import NOTHING, Manager, on_engine
+
+pytestmark = pytest.mark.engine
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def manager(tmp_path_factory: pytest.TempPathFactory, image: str):
+    images = {"server": {"context": False, "commands": [f"FROM {image}", 'CMD ["sleep", "1000"]']}}
+    running = Manager(tmp_path_factory.mktemp("requests"), images)
+    yield running
+    running.end()
+    assert on_engine() == NOTHING
+
+
+def test_what_its_description_allows_and_forbids_is_answered_as_described(manager, tmp_path):
+    ran = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("schemathesis"), "run", f"http://127.0.0.1:{manager.port}/openapi.json"),
+            # It would end what is tested. The container of one image cannot be started with every port there is.
+            *("--exclude-path", "/shutdown", "--max-examples", "60", "--generation-deterministic", "--no-color"),
+            *("--exclude-checks", "positive_data_acceptance", "--phases", "examples,coverage,fuzzing"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stdout
+    assert "500" not in {line.rpartition(" ")[2] for line in manager.log.read_text().splitlines()}
+    assert "Traceback" not in manager.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "why"),
+    [
+        (b"", "BadRequest", "the body must be a JSON object, with the content type application/json"),
+        (b"{", "BadJSON", "the body is not JSON: Expecting property name enclosed in double quotes"),
+        (b"[]", "BadRequest", "the body must be a JSON object, with the content type application/json"),
+        (b'{"ports": []}', "BadRequest", "image: Field required"),
+        (b'{"image": "server"}', "BadRequest", "ports: Field required"),
+        (b'{"image": 5, "ports": []}', "BadRequest", "image: Input should be a valid string"),
+        (b'{"image": "server", "ports": [], "lock": "yes"}', "BadRequest", "lock: Input should be a valid boolean"),
+        (b'{"image": "server", "ports": [], "luck": true}', "BadRequest", "luck: Extra inputs are not permitted"),
+        (b'{"image": "server", "ports": [80, {}]}', "BadRequest", "ports[1]: {} is not a port: write "),
+        (b'{"image": "server", "ports": ["\\ud800"]}', "BadRequest", "ports[0]: "),
+        (b"\xff\xfe", "BadJSON", "the body is not JSON: "),
+        (b"1" * 10000, "BadRequest", ""),
+        (b"[" * 100000, "BadRequest", ""),
+    ],
+)
+def test_a_bad_request_is_told_where_and_why(manager, body, code, why):
+    answer = manager.http.post("/start_container", content=body, headers=JSON)
+
+    assert (answer.status_code, answer.json()["error_code"]) == (400, code)
+    assert answer.json()["error"]["message"].startswith(why)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "nonsense"])
+def test_another_content_type_is_a_bad_request(manager, kind):
+    body = b'{"image": "server", "ports": []}'
+
+    answer = manager.http.post("/start_container", content=body, headers={"Content-Type": kind})
+    without = manager.http.post("/start_container", content=body)
+
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "BadRequest")
+    assert without.status_code == 400
+
+
+@pytest.mark.parametrize("name", ["none", "", "\ud800", "../server"])
+def test_an_unknown_image_is_told_with_those_that_there_are(manager, name):
+    body = json.dumps({"image": name, "ports": []}).encode()
+    for path in ("/start_container", "/stop_container", "/unlock_container"):
+        if path != "/start_container":
+            body = json.dumps({"image": name}).encode()
+
+        answer = manager.http.post(path, content=body, headers=JSON)
+
+        assert answer.status_code == 404
+        assert answer.json()["error_code"] == "NoSuchImage"
+        assert answer.json()["error"]["available"] == ["server"]
+        assert answer.json()["error"]["wanted"] == name
+
+
+def test_other_paths_are_not_found_and_other_methods_not_allowed(manager):
+    for path in ("/", "/start_container/", "/redoc", "/%ff"):
+        answer = manager.http.get(path)
+        assert (answer.status_code, answer.json()["error_code"]) == (404, "NotFound")
+    answer = manager.http.get("/start_container")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+
+
+def test_its_description_is_a_page(manager):
+    assert "Container manager" in manager.http.get("/docs").text
+    described = manager.http.get("/openapi.json").json()
+    assert set(described["paths"]["/start_container"]["post"]["responses"]) == {
+        "200",
+        "400",
+        "404",
+        "409",
+        "502",
+        "503",
+    }

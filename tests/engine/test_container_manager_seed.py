@@ -1,0 +1,141 @@
+"""What was written for the program that the container manager takes after: its example, its calls, its script."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.engine.manager import NOTHING, docker, on_engine
+
+pytestmark = pytest.mark.engine
+
+CONFIG = """
+---
+
+images:
+   server:
+      context: false
+
+      commands:
+         - FROM python:3
+         - - ADD
+           - dest: /example_file
+             content: "hello there"
+         - CMD python -m http.server 4545
+"""
+
+# The calls are made where the original has `bazel test`; a server takes a moment after its container was started.
+BAZEL = r"""#!/bin/bash
+set -e
+start() {
+  curl -XPOST $HARPOON_CONTAINER_MANAGER/start_container \
+      -HContent-Type:application/json \
+      -d '{"image": "server", "ports": [[0, 4545]]}'
+}
+start >first
+start >second
+port=$(sed -E 's/.*"4545": ([0-9]+).*/\1/' first)
+curl --retry 20 --retry-all-errors --retry-delay 0 http://localhost:$port/example_file >example_file
+curl $HARPOON_CONTAINER_MANAGER/version >version
+curl -XPOST $HARPOON_CONTAINER_MANAGER/stop_container \
+      -HContent-Type:application/json \
+      -d '{"image": "server"}' -o stopped -w '%{http_code}' >stop_status
+docker ps --all --quiet >after_stop
+start >third
+exit $BAZEL_STATUS
+"""
+
+SCRIPT = """#!/bin/bash
+
+set -e
+
+info=$(mktemp)
+cleanup() { rm $info; }
+trap cleanup EXIT
+
+# container_manager will exit with an error status if we couldn't start
+# The container manager. But because we gave it just a file, it'll run the
+# web server in the background and the script will continue
+exasol-ci-setup container_manager $info --non-interactive
+
+PORT=$(head -n1 $info)
+export HARPOON_CONTAINER_MANAGER="http://localhost:$PORT"
+
+cleanup() {
+    if ! rm $info; then
+        echo "Failed to remove temporary file at $info"
+    fi
+    curl "$HARPOON_CONTAINER_MANAGER/shutdown"
+}
+trap cleanup EXIT
+
+# Run tests
+bazel test
+"""
+
+
+@pytest.fixture(scope="module")
+def python3(image: str) -> None:
+    """The image `python:3`, as far as the example needs it."""
+    made = docker("run", "--detach", image, "ln", "-s", "python3", "/usr/bin/python")
+    docker("wait", made)
+    docker("commit", made, "python:3")
+    docker("rm", made)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, python3: None) -> Path:  # noqa: ARG001 - the image must be there
+    (tmp_path / "harpoon.yml").write_text(CONFIG)
+    (tmp_path / "bin").mkdir()
+    for name, text in (("bazel", BAZEL), ("run-tests", SCRIPT)):
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    (tmp_path / "tmp").mkdir()
+    return tmp_path
+
+
+def run(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": path, "XDG_STATE_HOME": str(folder), "TMPDIR": str(folder / "tmp"), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize("status", ["0", "3"])
+def test_the_script_runs_as_it_was_written(folder, status):
+    ran = run(folder, "bin/run-tests", BAZEL_STATUS=status)
+
+    assert ran.returncode == int(status), ran.stderr
+    first, second, third = (json.loads((folder / name).read_text()) for name in ("first", "second", "third"))
+    assert first["just_created"] is True
+    assert second == {**first, "just_created": False}
+    assert third["container_id"] != first["container_id"]
+    assert (folder / "example_file").read_text() == "hello there"
+    assert (folder / "version").read_text().startswith("exasol-ci-setup ")
+    assert (folder / "stop_status").read_text() == "204"
+    assert (folder / "after_stop").read_text() == ""
+    assert on_engine() == NOTHING
+    assert list((folder / "tmp").iterdir()) == []
+    assert not ran.stdout
+
+
+def test_the_script_ends_when_the_manager_cannot_be_started(folder):
+    (folder / "harpoon.yml").write_text("images: {server: {}}")
+
+    ran = run(folder, "bin/run-tests")
+
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("error: harpoon.yml: images.server.commands: field required\n")
+    assert list((folder / "tmp").iterdir()) == []
+    assert not (folder / "first").exists()
