@@ -32,6 +32,15 @@
     │   └── ContainerNotReady     1  it ended, or did not get ready in time
     ├── ShuttingDown              1  the container manager starts nothing any more
     ├── ExtraMissing              2  an optional part of this program is not installed
+    ├── AppError                  1  an app of the hosted API could not be changed as asked
+    │   ├── AppNotFound           1
+    │   ├── AppConflict           1  it is in a state, or there is something else, that is in the way
+    │   └── AppFailed             1  its new container does not answer
+    ├── KeyRefused                1  a caller of the hosted API has not sent its key
+    │   └── TooManyAttempts       1
+    ├── NginxError                1  nginx cannot be used
+    │   └── NginxRefused          1  it does not take this configuration
+    ├── CertificateError          1  there is no certificate for a domain
     ├── SSHError                  1  a machine could not be used over SSH
     │   ├── SSHUnreachable        1  nothing answers there
     │   ├── SSHRefused            1  it does not let this user in with this key
@@ -303,6 +312,64 @@ class ExtraMissing(SetupError):
 
     exit_code = 2
     code = "extra-missing"
+
+
+class AppError(SetupError):
+    """An app of the hosted API could not be changed as it was asked for."""
+
+    code = "app-failed"
+
+
+class AppNotFound(AppError):
+    """There is no app of that name."""
+
+    code = "app-not-found"
+
+
+class AppConflict(AppError):
+    """The app's state, or something else that is there, is in the way."""
+
+    code = "app-conflict"
+
+
+class AppFailed(AppError):
+    """The container that an app was to get does not run, or does not answer."""
+
+    code = "app-does-not-answer"
+
+
+class KeyRefused(SetupError):
+    """A caller of the hosted API has sent no key, or a wrong one."""
+
+    code = "key-refused"
+
+
+class TooManyAttempts(KeyRefused):
+    """A caller has sent wrong keys too often; `seconds` is how long it is not listened to."""
+
+    code = "too-many-attempts"
+
+    def __init__(self, message: str, *, hint: str = "", seconds: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.seconds = seconds
+
+
+class NginxError(SetupError):
+    """Nginx is not there, does not run, or does not do what it is told."""
+
+    code = "nginx-failed"
+
+
+class NginxRefused(NginxError):
+    """Nginx does not take a configuration that was made for it; the one before is in place again."""
+
+    code = "nginx-refused"
+
+
+class CertificateError(SetupError):
+    """A domain has no certificate, or nginx does not show it."""
+
+    code = "certificate-failed"
 
 
 class SSHError(SetupError):

@@ -55,7 +55,7 @@ ALLOWED = {
     },
     "workflows": {"templates", "constructs", "buildspecs"},
     "sandbox": set(),
-    "containers": {"actions"},
+    "containers": {"actions", "templates"},
 }
 
 

@@ -94,7 +94,10 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("registry", "registry", "Keep container images in Amazon ECR"),
         ("secret", "secret", "Keep a team's secrets in AWS Secrets Manager"),
     ),
-    "Containers": (("container-manager", "container_manager", "Run containers on request over HTTP"),),
+    "Containers": (
+        ("container-manager", "container_manager", "Run containers on request over HTTP"),
+        ("hosted", "hosted", "Deploy apps to this machine over HTTP, each in a container behind nginx"),
+    ),
     "Try it here": (
         ("sandbox", "sandbox", "Run an AWS endpoint on this machine, for a first run and for tests"),
         ("completion", "completion", "Print what makes a shell complete commands and options"),

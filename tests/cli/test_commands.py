@@ -83,7 +83,7 @@ def test_a_constructs_options_are_the_fields_of_its_model(kind):
 
 
 # They work on files, or on this machine.
-WITHOUT_AWS = ("completion", "sandbox", "generate-", "run-buildspec", "container-manager")
+WITHOUT_AWS = ("completion", "sandbox", "generate-", "run-buildspec", "container-manager", "hosted")
 
 
 TALKING = [

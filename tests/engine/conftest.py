@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.engine.hosted import Host, make_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 IMAGE = "exasol-ci-setup-tests:base"
+
+# Asked for before the variables of this project are taken away for the test.
+REQUIRED = "engine" in os.environ.get("EXASOL_CI_SETUP_REQUIRE", "").split(",")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,11 +37,45 @@ def _reason_against() -> str:
 def image() -> str:
     """The image for containers; it has busybox, bash and Python, and a `git` and a `docker` that say how they were called."""
     reason = _reason_against()
-    if reason and "engine" in os.environ.get("EXASOL_CI_SETUP_REQUIRE", "").split(","):
+    if reason and REQUIRED:
         pytest.fail(f"a Docker engine is required: {reason}")
     if reason:
         pytest.skip(f"{reason} (make test-engine)")
     return IMAGE
+
+
+def need(*programs: str) -> None:
+    """Skip the test where a program is missing that it needs, or fail it where the engine's tests are required."""
+    missing = [name for name in programs if shutil.which(name) is None]
+    if missing and REQUIRED:
+        pytest.fail(f"required, but not installed: {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+@pytest.fixture(scope="session")
+def images(image: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The images of apps for the hosted API."""
+    make_images(image, tmp_path_factory.mktemp("app"))
+
+
+@pytest.fixture
+def stopped_host(images: None) -> Iterator[Host]:  # noqa: ARG001 - they are in the engine
+    """A host with nginx, on which the hosted API does not run yet."""
+    need("nginx", "curl")
+    host = Host()
+    try:
+        host.start_nginx()
+        yield host
+    finally:
+        host.close()
+
+
+@pytest.fixture
+def host(stopped_host: Host) -> Host:
+    """A host with nginx and the hosted API."""
+    stopped_host.start()
+    return stopped_host
 
 
 @pytest.fixture

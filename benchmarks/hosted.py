@@ -1,0 +1,112 @@
+"""`python -m benchmarks.hosted`: how long the hosted API takes for its list of 50 apps, beside one list of the engine's own.
+
+Needs a Docker engine with the image of the tests: `.ci/engine .venv/bin/python -m benchmarks.hosted`. Times are in milliseconds, of
+requests over a Unix socket without nginx: median (least to most).
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.containers import engine
+from exasol_ci_setup.containers.hosted.instances import APP_LABEL, INSTANCE_LABEL
+from exasol_ci_setup.containers.hosted.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from docker import DockerClient
+
+APPS = 50
+ROUNDS = 50
+IMAGE = "exasol-ci-setup-tests:base"
+
+
+class Connection(http.client.HTTPConnection):
+    """A connection to a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=60)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self._path))
+
+
+def ask(path: Path) -> bytes:
+    """Send one request for the list, over a connection of its own."""
+    connection = Connection(path)
+    connection.request("GET", "/")
+    answer = connection.getresponse().read()
+    connection.close()
+    return answer
+
+
+def measured(title: str, call: Callable[[], object]) -> None:
+    times: list[float] = []
+    for number in range(ROUNDS + 5):
+        began = time.perf_counter()
+        call()
+        if number >= 5:  # noqa: PLR2004 - the first ones warm up
+            times.append(1e3 * (time.perf_counter() - began))
+    print(f"  {title:<36} {statistics.median(times):6.1f} ms ({min(times):.1f} to {max(times):.1f})")
+
+
+def fill(client: DockerClient, state: State) -> None:
+    """Make the apps, as deployments of them would have left them."""
+    for number in range(APPS):
+        name = f"app{number}"
+        container = client.containers.run(
+            IMAGE,
+            ["sleep", "600"],
+            detach=True,
+            name=f"{name}.bench",
+            labels={INSTANCE_LABEL: state.identity, APP_LABEL: name},
+        )
+        state.begin(name, IMAGE, f"{name}.example.com")
+        state.settle(name, image=IMAGE, container=container.id or "", port=20000 + number, env_names=[])
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        client = engine.connect()
+        state = State(folder)
+        fill(client, state)
+        path = folder / "api.sock"
+        service = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "exasol_ci_setup", "hosted", "serve"),
+                *("--socket", str(path), "--state", str(folder), "--nginx", "true"),
+            ],
+            env={**os.environ, "DEPLOY_KEY": "key"},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            while not path.exists():
+                time.sleep(0.05)
+            shown = ask(path)
+            print(f"\nThe list of {shown.count(b'running')} apps, {len(shown):,} bytes")
+            measured("GET / of the hosted API", lambda: ask(path))
+            measured("the engine's own list", lambda: client.api.containers(all=True))
+        finally:
+            service.send_signal(signal.SIGTERM)
+            service.wait()
+            for each in client.api.containers(all=True, filters={"label": INSTANCE_LABEL}):
+                client.api.remove_container(each["Id"], force=True)
+            client.close()
+
+
+if __name__ == "__main__":
+    main()

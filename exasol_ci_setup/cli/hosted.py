@@ -1,0 +1,146 @@
+"""The group `hosted`: the API that deploys apps to this machine, and the files that nginx and systemd need for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from exasol_ci_setup.cli.options import Duration
+from exasol_ci_setup.cli.session import Session, log_level_option, output_option, pass_session
+from exasol_ci_setup.errors import InputError
+
+_state = click.option(
+    "--state",
+    envvar="EXASOL_CI_SETUP_HOSTED_STATE",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    show_default="the working directory",
+    metavar="DIR",
+    help="Directory for all that it keeps: its database, nginx's files, certificates.",
+)
+_private = click.option(
+    "--private",
+    envvar="EXASOL_CI_SETUP_HOSTED_PRIVATE",
+    is_flag=True,
+    help="Show the list of apps only to who knows the key.",
+)
+_ssl = click.option(
+    "--ssl",
+    envvar="EXASOL_CI_SETUP_HOSTED_SSL",
+    is_flag=True,
+    help="Get a certificate for each domain, with certbot, and renew it.",
+)
+
+
+@click.group()
+def hosted() -> None:
+    """Deploy apps to this machine over HTTP, each in a container behind nginx."""
+
+
+@hosted.command()
+@click.option(
+    "--socket",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PATH",
+    help="Listen on a Unix socket, for nginx.  [default: on --host and --port]",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=4546, show_default=True, help="Port to listen on.")
+@_state
+@click.option(
+    "--domain",
+    envvar="EXASOL_CI_SETUP_HOSTED_DOMAIN",
+    metavar="NAME",
+    help="Domain below which new apps get theirs.  [default: the name that a request was sent to]",
+)
+@_private
+@_ssl
+@click.option(
+    "--nginx",
+    envvar="EXASOL_CI_SETUP_HOSTED_NGINX",
+    metavar="COMMAND",
+    help="How nginx is called.  [default: nginx for root, else sudo -n nginx]",
+)
+@click.option(
+    "--answer-within",
+    type=Duration(),
+    default="60s",
+    show_default=True,
+    metavar="TIME",
+    help="How long a new container may take until it answers.",
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="How many processes answer.")
+@log_level_option
+@pass_session
+def serve(
+    session: Session,
+    path: Path | None,
+    host: str,
+    port: int,
+    state: Path,
+    domain: str | None,
+    private: bool,
+    ssl: bool,
+    nginx: str | None,
+    answer_within: float,
+    workers: int,
+) -> None:
+    """Serve the API until SIGTERM or Ctrl-C.
+
+    DEPLOY_KEY in the environment is the secret that callers send; systemd may hand it over as the credential deploy_key. Without it,
+    nothing is served.
+    """
+    import shlex
+
+    from exasol_ci_setup.containers import engine
+    from exasol_ci_setup.containers.hosted.settings import Settings
+
+    engine.require_extra()
+    from exasol_ci_setup.containers.hosted import serve as server
+
+    try:
+        command = tuple(shlex.split(nginx or ""))
+    except ValueError as error:
+        raise InputError(f"--nginx {nginx!r} is not a command: {error}") from error
+    settings = Settings(
+        state=state, domain=domain, private=private, ssl=ssl, nginx=command, answer_seconds=answer_within
+    )
+    server.check(settings)
+    opened = server.unix_socket(path) if path is not None else server.tcp_socket(host, port)
+    with opened as listening:
+        session.output.say(f"the hosted API listens on {path or f'http://{host}:{port}'}")
+        server.serve(settings, listening, workers=workers)
+
+
+@hosted.command()
+@click.option("--domain", required=True, metavar="NAME", help="Domain of the API; new apps get theirs below it.")
+@_state
+@click.option("--user", default="hosted", show_default=True, metavar="NAME", help="User that the service runs as.")
+@_private
+@_ssl
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    show_default="the working directory",
+    metavar="DIR",
+    help="Directory that the files are written to.",
+)
+@output_option
+@pass_session
+def init(session: Session, domain: str, state: Path, user: str, private: bool, ssl: bool, into: Path) -> None:
+    """Write the files that nginx and systemd need for the API, and a deploy key.
+
+    They are hosted.conf, hosted.service and hosted.key; what to do with them is said. A key that is there is kept.
+    """
+    from exasol_ci_setup.containers.hosted.settings import Settings
+    from exasol_ci_setup.containers.hosted.setup_files import next_steps, write
+
+    output = session.output
+    settings = Settings(state=state, domain=domain, private=private, ssl=ssl)
+    for path in write(settings, user=user, into=into):
+        output.data(str(path))
+        output.record({"type": "file", "path": str(path)})
+    output.say("", *next_steps(settings, user=user, into=into))

@@ -1,0 +1,133 @@
+"""How the hosted API is set up, handed from `hosted serve` to its workers, and to gunicorn's, by the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.containers.hosted.names import domain_name
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX: Final = "EXASOL_CI_SETUP_HOSTED_"
+"""What the names of the variables begin with; the rest is a field of Settings in capital letters."""
+
+KEY_VARIABLE: Final = "DEPLOY_KEY"
+KEY_CREDENTIAL: Final = "deploy_key"
+"""The name of the key's file among those that systemd hands over: https://systemd.io/CREDENTIALS/."""
+
+DEFAULT_ANSWER_SECONDS: Final = 60.0
+# A path stands in nginx's configuration and in a unit, each with characters of its own that mean something; these mean nothing anywhere.
+_PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._@+-]+")
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"", "0", "false", "no", "off"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the API works on this machine.
+
+    `state` is the directory for everything it keeps. Apps get the names below `domain`; without one, below the name that a request was
+    sent to. `private` wants the key for the list of apps, too. `ssl` gets a certificate for each domain. `nginx` is how nginx is called.
+    A new container that has not answered after `answer_seconds` has failed.
+
+    Raises InputError for a path with characters that mean something to nginx or systemd, and for what is not a domain.
+    """
+
+    state: Path
+    domain: str | None = None
+    private: bool = False
+    ssl: bool = False
+    nginx: tuple[str, ...] = ()
+    answer_seconds: float = DEFAULT_ANSWER_SECONDS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "state", plain_path(self.state, "the state directory"))
+        if self.domain is not None:
+            object.__setattr__(self, "domain", domain_name(self.domain))
+        # Only root may tell nginx to reload.
+        default = ("nginx",) if os.geteuid() == 0 else ("sudo", "-n", "nginx")
+        object.__setattr__(self, "nginx", self.nginx or default)
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment from which `from_environment` makes the same settings."""
+        values = {
+            "STATE": str(self.state),
+            "DOMAIN": self.domain or "",
+            "PRIVATE": "1" if self.private else "",
+            "SSL": "1" if self.ssl else "",
+            "NGINX": shlex.join(self.nginx),
+            "ANSWER_SECONDS": str(self.answer_seconds),
+        }
+        return {f"{PREFIX}{name}": value for name, value in values.items()}
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Read the settings from variables, which count for nothing if they are empty. Raises InputError for one that cannot be."""
+
+    def value(name: str) -> str:
+        return environment.get(f"{PREFIX}{name}", "").strip()
+
+    def flag(name: str) -> bool:
+        text = value(name).lower()
+        if text not in _TRUE | _FALSE:
+            raise InputError(f"{PREFIX}{name} is {text!a}: use 1 or 0")
+        return text in _TRUE
+
+    try:
+        seconds = float(value("ANSWER_SECONDS") or DEFAULT_ANSWER_SECONDS)
+        command = tuple(shlex.split(value("NGINX")))
+    except ValueError as error:
+        raise InputError(f"the variables {PREFIX}* cannot be read: {error}") from error
+    return Settings(
+        state=Path(value("STATE") or "."),
+        domain=value("DOMAIN") or None,
+        private=flag("PRIVATE"),
+        ssl=flag("SSL"),
+        nginx=command,
+        answer_seconds=seconds,
+    )
+
+
+def plain_path(path: Path, what: str) -> Path:
+    """Return `path`, absolute, if nginx and systemd take it as it stands. Raises InputError if not; `what` is what the message calls it."""
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are
+    if not _PLAIN_PATH.fullmatch(str(absolute)):
+        raise InputError(
+            f"{what} {str(absolute)!a} cannot be written into the configuration of nginx",
+            hint="use a path of letters, digits and the characters . _ @ + -",
+        )
+    return absolute
+
+
+def deploy_key(environment: Mapping[str, str]) -> str:
+    """Return the key that callers must send: DEPLOY_KEY, or the credential ``deploy_key`` that systemd hands over.
+
+    Raises InputError if there is none, or an empty one.
+    """
+    key = environment.get(KEY_VARIABLE, "").strip()
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if not key and folder:
+        try:
+            key = Path(folder, KEY_CREDENTIAL).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            key = ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the deploy key cannot be read: {error}") from error
+    if not key:
+        raise InputError(
+            f"there is no deploy key: {KEY_VARIABLE} is not set",
+            hint="set it to a random secret, such as the output of: openssl rand -hex 32",
+        )
+    return key
+
+
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for the programs that are called: without the deploy key, which is none of their business."""
+    return {name: value for name, value in environment.items() if name not in {KEY_VARIABLE, "CREDENTIALS_DIRECTORY"}}

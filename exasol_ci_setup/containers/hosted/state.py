@@ -1,0 +1,264 @@
+"""What the apps are to be, in SQLite, so that several workers see the same and a crash leaves nothing half written."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import socket
+import sqlite3
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.errors import AppConflict, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+FILE: Final = "hosted.sqlite3"
+LOCKS: Final = "locks"
+# Below those that the system gives to outgoing connections, and that Docker takes when it chooses itself.
+PORTS: Final = range(20000, 30000)
+_WAIT_SECONDS: Final = 60
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS apps (
+    name TEXT PRIMARY KEY, image TEXT NOT NULL, phase TEXT NOT NULL, container TEXT, port INTEGER, env_names TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS domains (domain TEXT PRIMARY KEY, app TEXT NOT NULL, position INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS ports (port INTEGER PRIMARY KEY, app TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS attempts (caller TEXT NOT NULL, at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS attempts_by_caller ON attempts (caller, at);
+"""
+
+
+class Phase(Enum):
+    """Where an app is in its life. Only `READY` lasts; the others are what a killed worker leaves, and are ended by the next."""
+
+    MAKING = "making"
+    READY = "ready"
+    DELETING = "deleting"
+    PURGING = "purging"
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """An app: its image as it was asked for, its container's id and port on this machine, and its domains, the first ones first.
+
+    Of its variables only the names are here; the values are in the container's configuration and nowhere else.
+    """
+
+    name: str
+    image: str
+    phase: Phase
+    container: str | None
+    port: int | None
+    env_names: tuple[str, ...]
+    domains: tuple[str, ...]
+
+
+class State:
+    """The apps of one directory. Any number of threads and processes may use it at once."""
+
+    def __init__(self, directory: Path) -> None:
+        """Make what is missing in `directory`. Raises InputError if that is not possible."""
+        self._file = directory / FILE
+        self._locks = directory / LOCKS
+        try:
+            self._locks.mkdir(parents=True, exist_ok=True)
+            # Its owner's only: what is in it is not secret, but what it says is done.
+            os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600))
+            with self._connection() as connection:
+                # A reader need not wait for a writer.
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(_SCHEMA)
+            with self._changing() as connection:
+                row = connection.execute("SELECT id FROM identity").fetchone()
+                self.identity: str = row[0] if row else secrets.token_hex(8)
+                if not row:
+                    connection.execute("INSERT INTO identity VALUES (?)", (self.identity,))
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(
+                f"the state directory {directory} cannot be used: {error}",
+                hint="make it writable, or give another --state",
+            ) from error
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._file, timeout=_WAIT_SECONDS, isolation_level=None)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection in a transaction that nobody else writes during, and that an error takes back."""
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def locked(self, what: str) -> Iterator[None]:
+        """Wait for the lock of an app, or another that has a point in its name, and hold it. The system frees that of a killed process."""
+        with self._lock_file(what) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def locked_if_free(self, what: str) -> Iterator[bool]:
+        """Hold the lock if nobody else does, and tell whether that is so."""
+        with self._lock_file(what) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    @contextlib.contextmanager
+    def _lock_file(self, what: str) -> Iterator[int]:
+        file = os.open(self._locks / what, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield file
+        finally:
+            os.close(file)
+
+    def app(self, name: str) -> App | None:
+        """Return the app of that name, or None."""
+        return next(iter(self._read("WHERE name = ?", (name,))), None)
+
+    def apps(self) -> tuple[App, ...]:
+        """Return all apps, by name."""
+        return self._read("", ())
+
+    def _read(self, where: str, values: tuple[str, ...]) -> tuple[App, ...]:
+        with self._connection() as connection:
+            # One transaction, so that the domains are of these apps.
+            connection.execute("BEGIN")
+            rows = connection.execute(
+                f"SELECT name, image, phase, container, port, env_names FROM apps {where} ORDER BY name",  # noqa: S608 - our own text
+                values,
+            ).fetchall()
+            domains: dict[str, list[str]] = {}
+            for domain, app in connection.execute("SELECT domain, app FROM domains ORDER BY position, domain"):
+                domains.setdefault(app, []).append(domain)
+            connection.execute("COMMIT")
+        return tuple(
+            App(name, image, Phase(phase), container, port, tuple(json.loads(names)), tuple(domains.get(name, ())))
+            for name, image, phase, container, port, names in rows
+        )
+
+    def begin(self, name: str, image: str, domain: str) -> None:
+        """Note that an app is being made. Raises AppConflict if its domain is another's."""
+        with self._changing() as connection:
+            owner = _owner(connection, domain)
+            if owner is not None and owner != name:
+                raise AppConflict(f"The domain {domain} belongs to {owner}.")
+            connection.execute("INSERT INTO apps VALUES (?, ?, ?, NULL, NULL, '[]')", (name, image, Phase.MAKING.value))
+            connection.execute("INSERT OR REPLACE INTO domains VALUES (?, ?, 0)", (domain, name))
+
+    def settle(self, name: str, *, image: str, container: str, port: int, env_names: Sequence[str]) -> None:
+        """Note the container that an app has from now on."""
+        with self._changing() as connection:
+            connection.execute(
+                "UPDATE apps SET image = ?, phase = ?, container = ?, port = ?, env_names = ? WHERE name = ?",
+                (image, Phase.READY.value, container, port, json.dumps(list(env_names)), name),
+            )
+
+    def restore(self, app: App) -> None:
+        """Note that an app is as it was before. Its domains are left as they are."""
+        with self._changing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO apps VALUES (?, ?, ?, ?, ?, ?)",
+                (app.name, app.image, app.phase.value, app.container, app.port, json.dumps(app.env_names)),
+            )
+
+    def mark(self, name: str, phase: Phase) -> None:
+        """Note where an app is in its life."""
+        with self._changing() as connection:
+            connection.execute("UPDATE apps SET phase = ? WHERE name = ?", (phase.value, name))
+
+    def forget(self, name: str) -> None:
+        """Delete an app with its domains and ports."""
+        with self._changing() as connection:
+            connection.execute("DELETE FROM domains WHERE app = ?", (name,))
+            connection.execute("DELETE FROM ports WHERE app = ?", (name,))
+            connection.execute("DELETE FROM apps WHERE name = ?", (name,))
+
+    def owner(self, domain: str) -> str | None:
+        """Return the name of the app that has a domain, or None."""
+        with self._connection() as connection:
+            return _owner(connection, domain)
+
+    def give(self, domain: str, app: str | None) -> None:
+        """Give a domain to an app, whoever had it, as its last one; or to nobody."""
+        with self._changing() as connection:
+            connection.execute("DELETE FROM domains WHERE domain = ?", (domain,))
+            if app is not None:
+                connection.execute(
+                    "INSERT INTO domains SELECT ?, ?, COALESCE(MAX(position), 0) + 1 FROM domains WHERE app = ?",
+                    (domain, app, app),
+                )
+
+    def reserve_port(self, app: str, *, besides: Collection[int] = ()) -> int:
+        """Give an app a port that no other app has, and on which nothing listens, and that is none of `besides`.
+
+        Raises AppConflict if there is none.
+        """
+        with self._changing() as connection:
+            taken = {row[0] for row in connection.execute("SELECT port FROM ports")}
+            for port in PORTS:
+                if port not in taken and port not in besides and _is_free(port):
+                    connection.execute("INSERT INTO ports VALUES (?, ?)", (port, app))
+                    return port
+        raise AppConflict(f"All ports from {PORTS[0]} to {PORTS[-1]} are taken.")
+
+    def release_ports(self, app: str, *, but: int | None) -> None:
+        """Give back the ports of an app, `but` one."""
+        with self._changing() as connection:
+            connection.execute("DELETE FROM ports WHERE app = ? AND port IS NOT ?", (app, but))
+
+    def attempt(self, caller: str, *, right: bool, now: float, most: int, seconds: float) -> float:
+        """Count an attempt of `caller` if it was not `right`, unless `most` of the last `seconds` were wrong already.
+
+        `now` is in seconds since the epoch. Returns in how many seconds the next is counted, 0 if this one was. All of it is one
+        step, so that no number of callers at once gets more tries.
+        """
+        with self._changing() as connection:
+            # Those of the future are of a clock that was set back.
+            connection.execute("DELETE FROM attempts WHERE at <= ? OR at > ?", (now - seconds, now + seconds))
+            number, oldest = connection.execute(
+                "SELECT COUNT(*), MIN(at) FROM attempts WHERE caller = ?", (caller,)
+            ).fetchone()
+            if number >= most:
+                return float(oldest + seconds - now)
+            if not right:
+                connection.execute("INSERT INTO attempts VALUES (?, ?)", (caller, now))
+        return 0
+
+
+def _owner(connection: sqlite3.Connection, domain: str) -> str | None:
+    row = connection.execute("SELECT app FROM domains WHERE domain = ?", (domain,)).fetchone()
+    return row[0] if row else None
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the engine's own: a connection that was closed a moment ago is not in the way.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,15 @@
+"""The application for gunicorn and other servers: ``gunicorn --worker-class asgi exasol_ci_setup.containers.hosted.wsgi:app``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from exasol_ci_setup.containers.hosted.app import create_app
+from exasol_ci_setup.containers.hosted.settings import deploy_key, from_environment
+from exasol_ci_setup.errors import SetupError
+
+try:
+    app = create_app(from_environment(os.environ), deploy_key(os.environ))
+except SetupError as error:
+    sys.exit(f"error: {error}" + (f"\n\nhint: {error.hint}" if error.hint else ""))

@@ -1,0 +1,81 @@
+"""`hosted` as a user calls it, where it needs neither an engine nor nginx."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def test_init_writes_three_files_and_says_what_to_do_with_them(program, tmp_path: Path):
+    ran = program(
+        "hosted", "init", "--domain", "example.com", "--state", "/srv/hosted", "--into", str(tmp_path / "new")
+    )
+
+    assert ran.code == 0
+    paths = [tmp_path / "new" / name for name in ("hosted.conf", "hosted.service", "hosted.key")]
+    assert ran.stdout.splitlines() == [str(path) for path in paths]
+    assert [path for path in paths if not path.is_file()] == []
+    assert f"install -D -m 0600 {paths[2]} /etc/exasol-ci-setup/hosted.key" in ran.stderr
+    assert paths[2].read_text().strip() not in ran.stdout + ran.stderr
+
+
+def test_init_tells_the_files_as_records_too(program, tmp_path: Path):
+    ran = program(
+        "hosted",
+        "init",
+        "--domain",
+        "example.com",
+        "--into",
+        str(tmp_path),
+        "--state",
+        str(tmp_path),
+        "--output",
+        "json",
+    )
+
+    assert [(record["type"], Path(record["path"]).name) for record in ran.records] == [
+        ("file", "hosted.conf"),
+        ("file", "hosted.service"),
+        ("file", "hosted.key"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--domain", "a; }"), "is not a fully-qualified domain"),
+        (("--domain", "example.com", "--user", "a b"), "--user 'a b' is not the name of a user"),
+        (("--domain", "example.com", "--state", "/srv/a b"), "cannot be written into the configuration of nginx"),
+        (("--domain", "example.com", "--into", "/proc/nowhere"), "cannot be written"),
+        ((), "Missing option '--domain'"),
+    ],
+)
+def test_init_refuses_what_cannot_be(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options, said):
+    monkeypatch.chdir(tmp_path)
+
+    ran = program("hosted", "init", *options)
+
+    assert ran.code == 2
+    assert said in ran.stderr
+    assert not ran.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--nginx", "sudo 'nginx"), "is not a command"),
+        (("--domain", "localhost"), "is not a fully-qualified domain"),
+        (("--workers", "0"), "--workers"),
+        (("--answer-within", "60"), "is not a time"),
+    ],
+)
+def test_serve_refuses_what_cannot_be(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options, said):
+    monkeypatch.setenv("DEPLOY_KEY", "key")
+    monkeypatch.chdir(tmp_path)
+
+    ran = program("hosted", "serve", *options)
+
+    assert ran.code == 2
+    assert said in ran.stderr

@@ -1,0 +1,180 @@
+"""The state of the hosted API: what several workers see, and what is left when one of them is killed."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from exasol_ci_setup.containers.hosted.auth import MOST_WRONG, WINDOW_SECONDS, Gate
+from exasol_ci_setup.containers.hosted.state import PORTS, App, Phase, State
+from exasol_ci_setup.errors import AppConflict, InputError, KeyRefused, TooManyAttempts
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return State(tmp_path)
+
+
+def test_an_app_is_being_made_until_it_is_settled(state: State, tmp_path: Path):
+    state.begin("app1", "demo:1", "app1.example.com")
+    making = App("app1", "demo:1", Phase.MAKING, None, None, (), ("app1.example.com",))
+    assert state.app("app1") == making
+
+    state.settle("app1", image="demo:2", container="abc", port=20000, env_names=["A", "B"])
+
+    # Another worker sees the same.
+    ready = App("app1", "demo:2", Phase.READY, "abc", 20000, ("A", "B"), ("app1.example.com",))
+    assert State(tmp_path).apps() == (ready,)
+    state.restore(making)
+    assert state.app("app1") == making
+    state.forget("app1")
+    assert state.apps() == ()
+    assert state.owner("app1.example.com") is None
+
+
+def test_a_domain_belongs_to_one_app_and_the_first_stays_first(state: State):
+    state.begin("app2", "demo:1", "z.example.com")
+    for domain in ("c.example.org", "a.example.org"):
+        state.give(domain, "app2")
+    assert state.app("app2").domains == ("z.example.com", "c.example.org", "a.example.org")
+
+    with pytest.raises(AppConflict, match=r"^The domain a\.example\.org belongs to app2\.$"):
+        state.begin("app1", "demo:1", "a.example.org")
+    assert state.app("app1") is None
+    state.give("c.example.org", None)
+    assert state.app("app2").domains == ("z.example.com", "a.example.org")
+
+
+def test_a_port_is_given_once_and_only_if_it_is_free(state: State):
+    with socket.create_server(("127.0.0.1", PORTS[0])):
+        first = state.reserve_port("app1")
+    second = state.reserve_port("app1", besides={PORTS[0]})
+
+    assert first not in {PORTS[0], second}
+    assert {first, second} < set(PORTS)
+    state.release_ports("app1", but=second)
+    assert state.reserve_port("app2", besides={PORTS[0]}) == first
+    state.release_ports("app1", but=None)
+    assert state.reserve_port("app3", besides={PORTS[0]}) == second
+
+
+def _reserve(directory: str, number: int) -> int:
+    return State(Path(directory)).reserve_port(f"app{number}")
+
+
+def test_workers_that_ask_at_once_get_different_ports(state: State, tmp_path: Path):
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
+        ports = list(pool.map(_reserve, [str(tmp_path)] * 20, range(20)))
+
+    assert len(set(ports)) == 20
+    assert state.reserve_port("another") not in ports
+
+
+def test_work_on_one_app_is_done_by_one_after_the_other(state: State, tmp_path: Path):
+    inside: list[str] = []
+    waiting = threading.Event()
+
+    def second() -> None:
+        waiting.set()
+        with State(tmp_path).locked("app1"):
+            inside.append("second")
+
+    with state.locked("app1"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        waiting.wait()
+        with state.locked_if_free("app1") as free:
+            assert not free
+        with state.locked_if_free("app2") as free:
+            assert free
+        inside.append("first")
+    thread.join()
+
+    assert inside == ["first", "second"]
+
+
+def test_the_lock_of_a_killed_worker_is_free(state: State, tmp_path: Path):
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from exasol_ci_setup.containers.hosted.state import State\n"
+        "with State(Path(sys.argv[1])).locked('app1'):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+
+    assert killed.returncode < 0
+    with state.locked_if_free("app1") as free:
+        assert free
+
+
+def test_the_database_is_its_owners_only(tmp_path: Path):
+    mask = os.umask(0)
+    try:
+        State(tmp_path)
+    finally:
+        os.umask(mask)
+
+    assert (tmp_path / "hosted.sqlite3").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_directory_that_cannot_be_used_is_told(tmp_path: Path):
+    (tmp_path / "file").touch()
+    (tmp_path / "hosted.sqlite3").write_text("not a database, but long enough to be looked at as one" * 100)
+
+    for directory in (tmp_path / "file", tmp_path):
+        with pytest.raises(InputError, match=r"^the state directory .* cannot be used: "):
+            State(directory)
+
+
+def test_the_right_key_lets_in_and_a_wrong_one_does_not(state: State):
+    gate = Gate(state, "the käy")
+
+    gate.check("the käy", "10.0.0.1")
+    for secret in ("", "the", "the käy ", "\ud800", "x" * 100_000):
+        with pytest.raises(KeyRefused, match=r"^The secret is wrong\.$"):
+            gate.check(secret, "10.0.0.1")
+    with pytest.raises(KeyRefused, match=r"^The secret is missing\.$"):
+        gate.check(None, "10.0.0.1")
+
+
+def test_wrong_keys_are_counted_over_all_workers_and_the_right_one_never(tmp_path: Path):
+    gates = [Gate(State(tmp_path), "key") for _ in range(4)]
+
+    def attempt(number: int) -> type[Exception] | None:
+        try:
+            gates[number % 4].check("key" if number < 100 else "wrong", "10.0.0.1")
+        except KeyRefused as error:
+            return type(error)
+        return None
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        right = list(pool.map(attempt, range(100)))
+        wrong = list(pool.map(attempt, range(100, 140)))
+
+    assert right == [None] * 100
+    assert wrong.count(KeyRefused) == MOST_WRONG
+    assert wrong.count(TooManyAttempts) == 40 - MOST_WRONG
+    with pytest.raises(TooManyAttempts) as caught:
+        gates[0].check("key", "10.0.0.1")
+    assert 0 < caught.value.seconds <= WINDOW_SECONDS
+    gates[0].check("key", "10.0.0.2")
+
+
+def test_after_a_while_a_caller_is_heard_again(state: State):
+    def attempt(now: float, *, right: bool = False) -> float:
+        return state.attempt("10.0.0.1", right=right, now=now, most=2, seconds=60)
+
+    assert [attempt(1000), attempt(1010), attempt(1020), attempt(1020, right=True)] == [0, 0, 40, 40]
+    assert attempt(1060, right=True) == 0
+    # A clock that is set back shuts nobody out.
+    assert attempt(0, right=True) == 0

@@ -1,0 +1,245 @@
+"""A host for the hosted API, as its documentation sets one up: nginx on port 80, the service behind a Unix socket, images to deploy."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+KEY = "a-key-for-tests"
+DOMAIN = "example.com"
+LABEL = "exasol-ci-setup.hosted"
+
+# An app that says what it was given. It ends at once when it is told to, whatever it is answering.
+APP = """
+import http.server, os, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+mode = os.environ.get("MODE", "")
+print("this is", mode or "an app", flush=True)
+if mode == "broken":
+    sys.exit("no configuration")
+time.sleep(float(os.environ.get("WAIT", "0")))
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path.startswith("/sleep/"):
+            time.sleep(float(self.path.rpartition("/")[2]))
+        if self.path == "/save":
+            with pathlib.Path("/save/visits").open("a") as file:
+                file.write("x")
+            text = pathlib.Path("/save/visits").read_text()
+        else:
+            text = " ".join(os.environ.get(name, "-") for name in ("VERSION", "ENV", "PORT", "GREETING", "DEPLOY_KEY"))
+        self.send_response(500 if mode == "failing" else 200)
+        self.end_headers()
+        self.wfile.write(text.encode())
+    def log_message(self, *_):
+        pass
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+Server(("0.0.0.0", int(os.environ["PORT"])), Answer).serve_forever()
+"""
+IMAGES = {
+    "demo:1": ["ENV VERSION=1"],
+    "demo:2": ["ENV VERSION=2"],
+    "slow:1": ["ENV VERSION=slow", "ENV WAIT=600"],
+    "broken:1": ["ENV MODE=broken"],
+    "failing:1": ["ENV MODE=failing"],
+    "nothing:1": ['ENTRYPOINT ["/no/such/program"]'],
+}
+
+
+def docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def make_images(base: str, folder: Path) -> None:
+    """Make the images that the tests deploy; there is no registry to pull them from."""
+    (folder / "app.py").write_text(APP)
+    container = docker("create", base, "true")
+    docker("cp", str(folder / "app.py"), f"{container}:/app.py")
+    for name, changes in IMAGES.items():
+        start = ['ENTRYPOINT ["python3", "-u", "/app.py"]', "CMD []", *changes]
+        docker("commit", *(word for change in start for word in ("--change", change)), container, name)
+    docker("rm", container)
+
+
+@dataclass
+class Answer:
+    """What a request was answered with."""
+
+    status: int
+    text: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+def ask(host: str, path: str = "/", *, port: int = 80, timeout: float = 60) -> Answer:
+    """Send one request to nginx, over a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers={"Host": host})
+        response = connection.getresponse()
+        return Answer(response.status, response.read().decode(), dict(response.headers))
+
+
+def until(condition: Any, seconds: float = 60) -> Any:
+    """Wait until something is so, and return it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not so after {seconds} s")
+
+
+class Host:
+    """One state directory, nginx in front of it, and the service; each can be started and killed."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="hosted-"))
+        self.state = self.folder / "state"
+        self.state.mkdir()
+        # As the documentation says: nginx's workers, of another user, reach the socket and the challenges.
+        for path in (self.folder, self.state):
+            shutil.chown(path, group="www-data")
+            path.chmod(0o2750)
+        self.config = self.folder / "nginx.conf"
+        self.service: subprocess.Popen[str] | None = None
+        self.log = self.folder / "service.log"
+        self.environment = {**os.environ, "DEPLOY_KEY": KEY}
+        self.init()
+
+    def program(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "exasol_ci_setup", *arguments]
+
+    def init(self) -> None:
+        subprocess.run(
+            self.program("hosted", "init", "--domain", DOMAIN, "--state", str(self.state), "--into", str(self.folder)),
+            check=True,
+            capture_output=True,
+        )
+        (self.state / "nginx-confs").mkdir()
+        self.config.write_text(
+            f"user www-data; worker_processes 2; pid {self.folder}/nginx.pid; error_log {self.folder}/error.log;\n"
+            "events { worker_connections 512; }\n"
+            f"http {{ access_log off; include {self.folder}/hosted.conf; }}\n"
+        )
+
+    @property
+    def nginx(self) -> list[str]:
+        return ["nginx", "-c", str(self.config)]
+
+    def start_nginx(self) -> None:
+        # It listens when this returns.
+        subprocess.run(self.nginx, check=True, capture_output=True)
+
+    def stop_nginx(self) -> None:
+        pid = self.folder / "nginx.pid"
+        if pid.exists():
+            master = int(pid.read_text())
+            subprocess.run([*self.nginx, "-s", "stop"], check=True, capture_output=True)
+            until(lambda: not Path(f"/proc/{master}").exists())
+
+    def start(self, *options: str, command: list[str] | None = None, environment: dict[str, str] | None = None) -> None:
+        """Start the service and wait until it answers."""
+        serve = self.program(
+            *("hosted", "serve", "--socket", "api.sock", "--state", ".", "--domain", DOMAIN),
+            *("--nginx", " ".join(self.nginx), *options),
+        )
+        with self.log.open("a") as log:
+            self.service = subprocess.Popen(
+                command or serve,
+                cwd=self.state,
+                env={**self.environment, **(environment or {})},
+                stdout=log,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+                group="www-data",
+            )
+        until(lambda: self._answers() or self.service.poll() is not None)
+        assert self.service.poll() is None, self.log.read_text()
+
+    def _answers(self) -> bool:
+        try:
+            return ask(DOMAIN, "/openapi.json").status == 200
+        except OSError:
+            return False
+
+    def stop(self) -> int:
+        """Tell the service to end, and return its exit code."""
+        self.service.send_signal(signal.SIGTERM)
+        return self.service.wait(60)
+
+    def kill(self) -> None:
+        """Kill the service with all its processes, without a word."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.service.pid, signal.SIGKILL)
+        self.service.wait(60)
+
+    def close(self) -> None:
+        if self.service is not None and self.service.poll() is None:
+            self.kill()
+        self.stop_nginx()
+        found = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").split()
+        if found:
+            docker("rm", "--force", "--volumes", *found)
+        for volume in docker("volume", "ls", "--quiet", "--filter", f"label={LABEL}").split():
+            docker("volume", "rm", volume)
+        shutil.rmtree(self.folder)
+
+    def curl(self, path: str, body: object = None, *options: str, key: str | None = KEY, host: str = DOMAIN) -> Answer:
+        """Ask the API through nginx, as a deploy script does."""
+        sent = {"secret": key, **body} if isinstance(body, dict) and key is not None else body
+        data = ["--header", "Content-Type: application/json", "--data", json.dumps(sent)] if body is not None else []
+        ran = subprocess.run(
+            [
+                *("curl", "--silent", "--show-error", "--write-out", "\n%{http_code}", "--header", f"Host: {host}"),
+                *(*data, *options, f"http://127.0.0.1{path}"),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        text, _, status = ran.stdout.rpartition("\n")
+        return Answer(int(status), text)
+
+    def new(self, image: str, name: str = "app1", **more: object) -> Answer:
+        return self.curl("/new", {"image": image, "name": name, **more})
+
+    def containers(self, name: str = "app1") -> list[str]:
+        """The ids of the containers of an app, running or not."""
+        return docker("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}.app={name}").split()
+
+    def files(self) -> dict[str, str]:
+        return {path.name: path.read_text() for path in (self.state / "nginx-confs").iterdir()}
+
+    @contextlib.contextmanager
+    def in_background(self, call: Any) -> Iterator[list[Any]]:
+        """Run `call` in a thread; the list holds what it returned, once it has."""
+        results: list[Any] = []
+
+        def run() -> None:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                results.append(call())
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        yield results
+        thread.join(90)
+        assert not thread.is_alive()

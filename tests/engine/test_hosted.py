@@ -1,0 +1,464 @@
+"""The hosted API through a real nginx on a real engine: each endpoint and text that its callers know."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exasol_ci_setup.containers.hosted.auth import MOST_WRONG
+from tests.engine.hosted import DOMAIN, KEY, LABEL, Host, ask, docker, until
+
+pytestmark = pytest.mark.engine
+
+RUNNING = {"running": True, "image": "demo:1", "domains": ["app1.example.com"]}
+
+
+@contextlib.contextmanager
+def failing(failures: list[BaseException]) -> Iterator[None]:
+    """Note what the block raises, and go on."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        failures.append(error)
+
+
+def failure(reason: str) -> dict[str, object]:
+    return {"success": False, "reason": reason}
+
+
+def test_each_endpoint_answers_in_the_words_that_scripts_know(host: Host):
+    assert host.curl("/").json == {}
+
+    new = host.new("demo:1")
+    assert (new.status, new.text) == (200, "Running on app1.example.com!")
+    assert host.curl("/").json == {"app1": RUNNING}
+    assert ask("app1.example.com").text == "1 prod 8001 - -"
+
+    run = host.curl("/run", {"name": "app1"})
+    assert (run.status, run.json) == (409, failure("That container is already running."))
+    assert host.curl("/stop", {"name": "app1"}).json == {"success": True}
+    assert host.curl("/").json == {"app1": {**RUNNING, "running": False}}
+    stop = host.curl("/stop", {"name": "app1"})
+    assert (stop.status, stop.json) == (409, failure("That container isn't running."))
+    assert host.curl("/run", {"name": "app1"}).json == {"success": True}
+    assert until(lambda: ask("app1.example.com").status == 200)
+
+    assert host.curl("/add_domain", {"name": "app1", "domain": "app1-pr.example.com"}).json == {"success": True}
+    assert host.curl("/").json["app1"]["domains"] == ["app1.example.com", "app1-pr.example.com"]
+    assert ask("app1-pr.example.com").text == "1 prod 8001 - -"
+
+    logs = host.curl("/logs", {"name": "app1"}).json
+    assert logs == {"success": True, "logs": "this is an app\nthis is an app\n"}
+    assert host.curl("/logs", {"name": "app1", "lines": 1}).json["logs"] == "this is an app\n"
+
+    assert host.curl("/delete", {"name": "app1"}).json == {"success": True}
+    delete = host.curl("/delete", {"name": "app1"})
+    assert (delete.status, delete.json) == (404, failure("That container doesn't exist."))
+    assert host.curl("/").json == {}
+    assert host.files() == {}
+    assert host.containers() == []
+
+
+@pytest.mark.parametrize("path", ["/stop", "/run", "/add_domain", "/delete", "/logs", "/redeploy"])
+def test_an_app_that_is_not_there_is_told_at_each_endpoint(host: Host, path):
+    answer = host.curl(path, {"name": "app1", "domain": "app.example.com"})
+
+    assert (answer.status, answer.json) == (404, failure("That container doesn't exist."))
+
+
+def test_the_key_may_come_as_a_bearer_and_is_shown_to_nobody(host: Host):
+    answer = host.curl(
+        "/new", {"image": "demo:1", "name": "app1"}, "--header", f"Authorization: Bearer {KEY}", key=None
+    )
+
+    assert answer.text == "Running on app1.example.com!"
+    # Neither the app nor the list knows it, and neither do the files or the log.
+    assert ask("app1.example.com").text.endswith(" -")
+    everything = [host.curl("/").text, host.log.read_text(), *host.files().values()]
+    everything += [(host.folder / name).read_text() for name in ("hosted.conf", "hosted.service")]
+    everything.append((host.state / "hosted.sqlite3").read_bytes().decode("latin-1"))
+    everything.append(docker("inspect", *host.containers()))
+    assert not [text for text in everything if KEY in text]
+
+
+def test_a_wrong_key_changes_nothing_and_after_many_the_right_one_is_not_heard(stopped_host: Host):
+    host = stopped_host
+    host.start("--workers", "2")
+
+    missing = host.curl("/new", {"image": "demo:1", "name": "app1"}, key=None)
+    assert (missing.status, missing.json) == (403, failure("The secret is missing."))
+    wrong = [
+        host.curl("/new", {"image": "demo:1", "name": "app1"}, key=f"wrong {number}") for number in range(MOST_WRONG)
+    ]
+    assert [(answer.status, answer.json) for answer in wrong] == [(403, failure("The secret is wrong."))] * MOST_WRONG
+
+    refused = host.curl("/new", {"image": "demo:1", "name": "app1"}, "--include")
+    assert refused.status == 429
+    assert "Too many wrong secrets" in refused.text
+    assert "retry-after: " in refused.text.lower()
+    assert host.curl("/").json == {}
+    # What a caller says of its own address counts for nothing: nginx knows it.
+    assert host.curl("/stop", {"name": "app1"}, "--header", "X-Real-IP: 10.1.2.3").status == 429
+
+
+def test_the_list_is_open_unless_it_is_private(stopped_host: Host):
+    host = stopped_host
+    host.start("--private")
+
+    assert host.curl("/").status == 403
+    assert host.curl("/", None, "--header", "Authorization: Bearer wrong").status == 403
+    assert host.curl("/", None, "--header", f"Authorization: Bearer {KEY}").json == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/new", {"image": "demo:1", "name": "../x"}),
+        ("/new", {"image": "demo:1", "name": "a; }"}),
+        ("/new", {"image": "demo:1", "name": "A"}),
+        ("/new", {"image": "../../containers/x", "name": "app2"}),
+        ("/new", {"image": "demo:1", "name": "app2", "env": {"A=B": "c"}}),
+        ("/new", {"image": "demo:1", "name": "app2", "env": {"A": "\0"}}),
+        ("/new", {"image": "demo:1", "name": "app2", "env": {"PORT": "http"}}),
+        ("/new", {"name": "app2"}),
+        ("/add_domain", {"name": "app1", "domain": "a; }"}),
+        ("/add_domain", {"name": "app1", "domain": "../app2"}),
+        ("/add_domain", {"name": "app1", "domain": "localhost"}),
+        ("/add_domain", {"name": "app1", "domain": "example.org\n"}),
+        ("/logs", {"name": "app1", "lines": 0}),
+        ("/new", ["not", "an", "object"]),
+    ],
+)
+def test_what_cannot_be_a_name_is_refused_and_nothing_is_written(host: Host, path, body):
+    host.new("demo:1")
+    before = (host.files(), host.curl("/").text, docker("ps", "--all", "--quiet"), sorted(host.state.rglob("*")))
+
+    answer = host.curl(path, body)
+
+    assert answer.status == 400
+    assert set(answer.json) == {"success", "reason"}
+    assert answer.json["success"] is False
+    assert (
+        host.files(),
+        host.curl("/").text,
+        docker("ps", "--all", "--quiet"),
+        sorted(host.state.rglob("*")),
+    ) == before
+
+
+def test_a_body_that_is_no_json_is_refused(host: Host):
+    header = ("--header", "Content-Type: application/json")
+
+    assert host.curl("/new", None, *header, "--data", "{").status == 400
+    assert host.curl("/new", None, *header, "--data", json.dumps({"secret": "\ud800"})).status == 400
+    assert host.curl("/stop", {"name": "app1"}, key="\ud800").json == failure("The secret is wrong.")
+    assert host.curl("/nothing").json == failure("Not Found")
+    assert host.curl("/new").json == failure("Method Not Allowed")
+
+
+def test_an_app_has_the_defaults_of_its_variables_unless_they_are_given(host: Host):
+    host.new("demo:1", env={"ENV": "test", "PORT": 9000, "GREETING": "hi $HOME; }"})
+
+    assert ask("app1.example.com").text == "1 test 9000 hi $HOME; } -"
+    assert host.curl("/redeploy", {"name": "app1"}).text == "Running on app1.example.com!"
+    assert ask("app1.example.com").text == "1 test 9000 hi $HOME; } -"
+    assert "hi $HOME" not in (host.state / "hosted.sqlite3").read_bytes().decode("latin-1")
+
+
+def test_the_name_is_the_images_unless_it_is_given(host: Host):
+    docker("tag", "demo:1", "registry.example.com:5000/team/My_Demo.App:7".lower())
+
+    answer = host.curl("/new", {"image": "registry.example.com:5000/team/my_demo.app:7"})
+
+    assert answer.text == "Running on my-demo-app.example.com!"
+    assert list(host.curl("/").json) == ["my-demo-app"]
+
+
+def test_ports_are_on_this_machine_only(host: Host):
+    host.new("demo:1")
+
+    found = json.loads(docker("inspect", *host.containers()))[0]
+    assert found["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+    bindings = [each for port in found["NetworkSettings"]["Ports"].values() for each in port]
+    assert {each["HostIp"] for each in bindings} == {"127.0.0.1"}
+
+
+def test_twenty_at_once_are_twenty_apps_on_twenty_ports(stopped_host: Host):
+    host = stopped_host
+    host.start("--workers", "3")
+    names = [f"app{number}" for number in range(20)]
+
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda name: host.new("demo:1", name, env={"GREETING": name}), names))
+
+    assert [answer.text for answer in answers] == [f"Running on {name}.example.com!" for name in names]
+    shown = host.curl("/").json
+    assert sorted(shown) == sorted(names)
+    assert all(shown[name] == {**RUNNING, "domains": [f"{name}.example.com"]} for name in names)
+    assert [ask(f"{name}.example.com").text for name in names] == [f"1 prod 8001 {name} -" for name in names]
+    ports = {docker("port", *host.containers(name), "8001/tcp") for name in names}
+    assert len(ports) == 20
+
+
+def test_no_request_is_lost_while_an_app_is_replaced(host: Host):
+    host.new("demo:1")
+    seen: list[tuple[int, str]] = []
+    enough = threading.Event()
+    failures: list[BaseException] = []
+
+    def load() -> None:
+        while not enough.is_set():
+            with failing(failures):
+                answer = ask("app1.example.com")
+                seen.append((answer.status, answer.text[0]))
+
+    threads = [threading.Thread(target=load) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    # One that takes its time is answered by the container that it reached, which ends at once when it is told to.
+    with host.in_background(lambda: ask("app1.example.com", "/sleep/3")) as slow:
+        until(lambda: len(seen) > 100)
+        first = host.containers()
+        replaced = [host.new("demo:2"), host.new("demo:1"), host.new("demo:2")]
+        until(lambda: len(seen) >= 1000)
+    enough.set()
+    for thread in threads:
+        thread.join()
+
+    assert [answer.text for answer in replaced] == ["Running on app1.example.com!"] * 3
+    assert failures == []
+    assert len(seen) >= 1000
+    assert {status for status, _ in seen} == {200}
+    assert {version for _, version in seen} == {"1", "2"}
+    assert [(answer.status, answer.text[0]) for answer in slow] == [(200, "1")]
+    assert until(lambda: len(host.containers()) == 1)
+    assert host.containers() != first
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("broken:1", "The new container ended"),
+        ("failing:1", "GET / was answered with 500"),
+        ("slow:1", "did not answer within 2 seconds"),
+        ("nothing:1", "/no/such/program"),
+    ],
+)
+def test_an_image_that_fails_leaves_the_old_one_serving(stopped_host: Host, bad, reason):
+    host = stopped_host
+    host.start("--answer-within", "2s")
+    host.new("demo:1", env={"GREETING": "kept"})
+    before = (host.containers(), host.files(), host.curl("/").text)
+
+    answer = host.new(bad)
+
+    assert answer.status == 400
+    assert reason in answer.json["reason"]
+    assert ask("app1.example.com").text == "1 prod 8001 kept -"
+    assert (host.containers(), host.files(), host.curl("/").text) == before
+    # As a new app it leaves nothing at all.
+    assert host.new(bad, "app2").status == 400
+    assert (host.containers("app2"), list(host.curl("/").json), len(host.files())) == ([], ["app1"], 1)
+    assert host.new("demo:2", "app2").status == 200
+
+
+def test_what_a_failing_image_wrote_is_told(host: Host):
+    assert "no configuration" in host.new("broken:1").json["reason"]
+
+
+def test_an_image_that_cannot_be_pulled_is_told_and_changes_nothing(host: Host):
+    host.new("demo:1")
+
+    answer = host.new("127.0.0.1:1/nothing/here:1")
+
+    assert answer.status == 404
+    assert answer.json["reason"].startswith("The image 127.0.0.1:1/nothing/here:1 cannot be pulled: ")
+    assert host.curl("/").json == {"app1": RUNNING}
+
+
+def test_a_configuration_that_nginx_refuses_is_undone_and_told(host: Host):
+    host.new("demo:1")
+    before = (host.files(), host.curl("/").text)
+    # Longer than nginx's table of names has room for, as it is by default.
+    long = f"{'a' * 60}.{'b' * 60}.example.com"
+
+    answer = host.curl("/add_domain", {"name": "app1", "domain": long})
+
+    assert answer.status == 400
+    assert answer.json["reason"].startswith("nginx refuses: could not build server_names_hash")
+    assert (host.files(), host.curl("/").text) == before
+    assert host.new("demo:1", "c" * 63).status == 400
+    assert (host.files(), host.curl("/").text, host.containers("c" * 63)) == (*before, [])
+    assert ask("app1.example.com").status == 200
+
+
+def test_a_mistake_of_somebody_else_in_nginxs_configuration_is_told_as_such(host: Host):
+    host.new("demo:1")
+    before = host.files()
+    good = host.config.read_text()
+    host.config.write_text(good + "nonsense;\n")
+
+    new = host.new("demo:2")
+    delete = host.curl("/delete", {"name": "app1"})
+
+    for answer in (new, delete):
+        assert answer.status == 502
+        assert answer.json["reason"].startswith("nginx has a configuration that it refuses: ")
+        assert 'unknown directive "nonsense"' in answer.json["reason"]
+    assert host.files() == before
+    assert host.curl("/").json == {"app1": RUNNING}
+    assert ask("app1.example.com").text.startswith("1 ")
+    host.config.write_text(good)
+    assert host.new("demo:2").status == 200
+
+
+def test_a_domain_that_another_app_has_is_taken_only_by_force(host: Host):
+    host.new("demo:1", "app1")
+    host.new("demo:2", "app2")
+    assert host.curl("/add_domain", {"name": "app1", "domain": "Www.Example.org"}).status == 200
+    assert host.curl("/add_domain", {"name": "app1", "domain": "www.example.org"}).status == 200
+
+    refused = host.curl("/add_domain", {"name": "app2", "domain": "www.example.org"})
+    assert (refused.status, refused.json) == (409, failure("That domain belongs to app1."))
+    assert ask("www.example.org").text.startswith("1 ")
+    assert host.curl("/add_domain", {"name": "app2", "domain": "www.example.org", "force": True}).status == 200
+    assert until(lambda: ask("www.example.org").text.startswith("2 "))
+    shown = host.curl("/").json
+    assert (shown["app1"]["domains"], shown["app2"]["domains"]) == (
+        ["app1.example.com"],
+        ["app2.example.com", "www.example.org"],
+    )
+    own = host.curl("/add_domain", {"name": "app1", "domain": DOMAIN, "force": True})
+    assert (own.status, own.json) == (409, failure("That domain is this service's own."))
+    # A new app whose own domain is taken is refused before anything is started.
+    assert host.curl("/add_domain", {"name": "app1", "domain": "app3.example.com"}).status == 200
+    assert host.new("demo:1", "app3").json == failure("The domain app3.example.com belongs to app1.")
+    assert host.containers("app3") == []
+
+
+def test_what_an_app_saves_outlives_updates_and_is_removed_only_when_it_is_purged(host: Host):
+    host.new("demo:1")
+    assert ask("app1.example.com", "/save").text == "x"
+    host.new("demo:2")
+    assert ask("app1.example.com", "/save").text == "xx"
+    host.curl("/delete", {"name": "app1"})
+    host.new("demo:1")
+    assert ask("app1.example.com", "/save").text == "xxx"
+
+    host.curl("/delete", {"name": "app1", "purge": True})
+
+    assert docker("volume", "ls", "--quiet", "--filter", f"label={LABEL}") == ""
+    host.new("demo:1")
+    assert ask("app1.example.com", "/save").text == "x"
+
+
+def test_containers_of_others_are_shown_but_not_touched(host: Host):
+    theirs = docker("run", "--detach", "--name", "theirs", "--env", "PORT=1", "demo:1")
+    docker("volume", "create", "hosted-app1-save")
+    try:
+        assert host.curl("/").json == {"theirs": {"running": True, "image": "demo:1", "domains": []}}
+        for path in ("/new", "/stop", "/run", "/delete", "/logs", "/redeploy", "/add_domain"):
+            answer = host.curl(
+                path, {"name": "theirs", "image": "demo:1", "domain": "theirs.example.com", "purge": True}
+            )
+            assert (answer.status, answer.json) == (409, failure("That container was not made by this service."))
+        assert host.new("demo:1").json == failure("The volume hosted-app1-save was not made by this service.")
+        assert docker("inspect", "--format", "{{.State.Running}}", theirs) == "true"
+        assert host.curl("/").json == {"theirs": {"running": True, "image": "demo:1", "domains": []}}
+    finally:
+        docker("rm", "--force", theirs)
+        docker("volume", "rm", "hosted-app1-save")
+
+
+def test_an_app_whose_container_somebody_removed_is_shown_as_it_is_and_can_be_deployed_again(host: Host):
+    host.new("demo:1")
+    docker("rm", "--force", *host.containers())
+
+    assert host.curl("/").json == {"app1": {**RUNNING, "running": False}}
+    for path in ("/run", "/stop", "/redeploy"):
+        assert host.curl(path, {"name": "app1"}).status == 409
+    assert host.new("demo:2").status == 200
+    assert until(lambda: ask("app1.example.com").text.startswith("2 "))
+
+
+def test_the_description_of_the_api_can_be_read(host: Host):
+    found = host.curl("/openapi.json").json
+
+    assert set(found["paths"]) == {"/", "/new", "/stop", "/run", "/add_domain", "/delete", "/logs", "/redeploy"}
+    assert host.curl("/docs").status == 200
+
+
+def test_without_a_domain_apps_get_theirs_below_the_name_that_was_asked(stopped_host: Host):
+    host = stopped_host
+    host.start(command=host.program(*("hosted", "serve", "--socket", "api.sock", "--nginx", " ".join(host.nginx))))
+
+    assert host.new("demo:1").text == "Running on app1.example.com!"
+    through = ("--unix-socket", str(host.state / "api.sock"))
+    other = host.curl("/new", {"image": "demo:1", "name": "app2"}, *through, host="127.0.0.1")
+    assert other.status == 400
+
+
+def test_it_ends_well_when_it_is_told_to(host: Host):
+    assert (host.state / "api.sock").stat().st_mode & 0o777 == 0o660
+
+    assert host.stop() == 0
+    assert not (host.state / "api.sock").exists()
+    assert "Traceback" not in host.log.read_text()
+
+
+def test_a_second_one_on_the_same_socket_is_refused(host: Host):
+    ran = subprocess.run(
+        host.program("hosted", "serve", "--socket", str(host.state / "api.sock"), "--state", str(host.state)),
+        capture_output=True,
+        text=True,
+        env=host.environment,
+        check=False,
+    )
+
+    assert ran.returncode == 2
+    assert "another server answers there" in ran.stderr
+    assert host.curl("/").status == 200
+
+
+def test_without_an_engine_it_refuses_to_start(tmp_path: Path):
+    ran = subprocess.run(
+        [sys.executable, "-m", "exasol_ci_setup", "hosted", "serve", "--state", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DEPLOY_KEY": KEY, "DOCKER_HOST": f"unix://{tmp_path}/nothing.sock"},
+        check=False,
+    )
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("error: the Docker engine cannot be used: ")
+    assert "Traceback" not in ran.stderr
+
+
+def test_gunicorn_serves_it_by_the_unit_of_old(stopped_host: Host):
+    host = stopped_host
+    # What the old unit calls is `gunicorn … wsgi:app` in the working directory; these two files are all that it needs.
+    (host.state / "wsgi.py").write_text("from exasol_ci_setup.containers.hosted.wsgi import app\n")
+    (host.state / "gunicorn.conf.py").write_text('worker_class = "asgi"\n')
+    gunicorn = str(Path(sys.executable).with_name("gunicorn"))
+    host.start(
+        command=[gunicorn, "--workers", "3", "--bind", "unix:api.sock", "-m", "007", "wsgi:app"],
+        environment={"EXASOL_CI_SETUP_HOSTED_NGINX": " ".join(host.nginx)},
+    )
+
+    assert host.new("demo:1").text == "Running on app1.example.com!"
+    assert host.new("demo:2").text == "Running on app1.example.com!"
+    assert host.curl("/stop", {"name": "app1"}, key="wrong").status == 403
+    assert [host.curl("/").json["app1"]["running"] for _ in range(5)] == [True] * 5
+    host.service.send_signal(signal.SIGTERM)
+    assert host.service.wait(60) == 0

@@ -1,0 +1,131 @@
+"""The hosted API after a kill: what it shows, what runs and what nginx serves are the same again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.hosted import LABEL, Host, ask, docker, until
+
+pytestmark = pytest.mark.engine
+
+
+def assert_true(host: Host) -> dict[str, Any]:
+    """What is shown, what the engine has, what is reserved and what nginx is told are one and the same; returns what is shown."""
+    shown: dict[str, Any] = host.curl("/").json
+    ours = docker("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}").split()
+    described = json.loads(docker("inspect", *ours)) if ours else []
+    assert sorted(each["Config"]["Labels"][f"{LABEL}.app"] for each in described) == sorted(shown)
+    assert set(host.files()) == {domain for app in shown.values() for domain in app["domains"]}
+    with sqlite3.connect(host.state / "hosted.sqlite3") as database:
+        noted = dict(database.execute("SELECT app, port FROM ports"))
+        assert [phase for (phase,) in database.execute("SELECT phase FROM apps")] == ["ready"] * len(shown)
+    database.close()
+    bound = {
+        each["Config"]["Labels"][f"{LABEL}.app"]: int(
+            next(iter(each["HostConfig"]["PortBindings"].values()))[0]["HostPort"]
+        )
+        for each in described
+    }
+    assert noted == bound
+    for name, app in shown.items():
+        assert f"127.0.0.1:{bound[name]};" in host.files()[app["domains"][0]]
+        assert until(lambda app=app: ask(app["domains"][0]).status == 200)
+    return shown
+
+
+def test_killed_in_the_middle_of_a_first_deployment_it_leaves_nothing(host: Host):
+    with host.in_background(lambda: host.new("slow:1")):
+        until(host.containers)
+        host.kill()
+    assert len(host.containers()) == 1
+
+    host.start()
+
+    assert assert_true(host) == {}
+    assert host.new("demo:1").text == "Running on app1.example.com!"
+
+
+def test_killed_in_the_middle_of_a_replacement_the_old_one_serves(host: Host):
+    host.new("demo:1")
+    before = host.containers()
+    with host.in_background(lambda: host.new("slow:1")):
+        until(lambda: len(host.containers()) == 2)
+        host.kill()
+    # nginx and the container need the service for nothing.
+    assert ask("app1.example.com").text.startswith("1 ")
+
+    host.start()
+
+    assert assert_true(host)["app1"]["image"] == "demo:1"
+    assert host.containers() == before
+
+
+def test_killed_before_the_old_one_is_removed_the_new_one_serves(host: Host):
+    host.new("demo:1")
+    with host.in_background(lambda: ask("app1.example.com", "/sleep/20")):
+        assert host.new("demo:2").status == 200
+        assert len(host.containers()) == 2
+        host.kill()
+
+        host.start()
+
+        assert assert_true(host)["app1"]["image"] == "demo:2"
+        assert ask("app1.example.com").text.startswith("2 ")
+
+
+def test_one_worker_killed_is_replaced_and_what_it_began_is_ended_by_the_next(stopped_host: Host):
+    host = stopped_host
+    host.start("--workers", "2")
+    host.new("demo:1")
+    (before,) = host.containers()
+    with host.in_background(lambda: host.new("slow:1")):
+        until(lambda: len(host.containers()) == 2)
+        for worker in (
+            (Path("/proc") / str(host.service.pid) / "task" / str(host.service.pid) / "children").read_text().split()
+        ):
+            os.kill(int(worker), signal.SIGKILL)
+        until(lambda: host.curl("/").status == 200)
+
+    until(lambda: host.containers() == [before])
+    assert assert_true(host)["app1"]["image"] == "demo:1"
+
+
+def test_killed_in_the_middle_of_a_deletion_it_is_ended(host: Host):
+    host.new("demo:1")
+    # What it was about to do, and had noted.
+    host.kill()
+    with sqlite3.connect(host.state / "hosted.sqlite3") as database:
+        database.execute("UPDATE apps SET phase = 'purging'")
+    database.close()
+
+    host.start()
+
+    assert assert_true(host) == {}
+    assert docker("volume", "ls", "--quiet", "--filter", f"label={LABEL}") == ""
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.15, 0.25, 0.4, 0.6, 0.8, 1.2])
+def test_killed_at_any_moment_the_state_is_true_after_the_next_start(host: Host, delay):
+    host.new("demo:1", "app1")
+    with (
+        host.in_background(lambda: host.new("demo:2", "app1")),
+        host.in_background(lambda: host.new("demo:2", "app2")),
+    ):
+        # The moment itself is what is tried; whichever step it meets.
+        time.sleep(delay)
+        host.kill()
+
+    host.start()
+
+    shown = assert_true(host)
+    assert shown["app1"]["image"] in {"demo:1", "demo:2"}
+    assert host.new("demo:1", "app2").status == 200
+    assert until(lambda: len(host.containers("app2")) == 1)
