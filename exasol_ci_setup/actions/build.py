@@ -189,10 +189,12 @@ def ensure(
     content_hash = _content_hash(synced.sha256, str(PurePosixPath(build_context)), variables)
     codebuild = stage.connect(builder.own_scope).client("codebuild")
     # First the builds and then the registry: a build that ends in between has pushed its image by then.
-    newest, under_way = _builds(codebuild, project, content_hash)
+    newest, under_way, its_tag = _builds(codebuild, project, content_hash)
     if under_way is not None:
         stage.say(f"builder {builder.name}: build {under_way.id} of {content_hash[:_SHOWN]} is under way")
-        return Build(stage, builder, content_hash, under_way, tag=tag, started=False)
+        # It gives the image the tag that it was told; only another one is left to be given.
+        left = "" if tag == its_tag else tag
+        return Build(stage, builder, content_hash, under_way, tag=left, started=False)
     images = Images.of(stage, builder)
     if images.has(content_hash):
         moved = bool(tag) and images.add_tag(content_hash, tag)
@@ -235,17 +237,17 @@ def _content_hash(source: str, context: str, variables: Mapping[str, str]) -> st
     return hashlib.sha256(json.dumps([source, context, variables], sort_keys=True).encode()).hexdigest()
 
 
-def _builds(codebuild: CodeBuildClient, project: str, content_hash: str) -> tuple[str, State | None]:
-    """Return the id of the project's newest build, empty if there is none, and the build of this content that is under way."""
+def _builds(codebuild: CodeBuildClient, project: str, content_hash: str) -> tuple[str, State | None, str]:
+    """Return the id of the project's newest build, empty if there is none, and the build of this content that is under way, with its tag."""
     with boundary():
         ids = codebuild.list_builds_for_project(projectName=project, sortOrder="DESCENDING").get("ids", [])
         found = codebuild.batch_get_builds(ids=ids[:_LOOKED_AT]).get("builds", []) if ids else []
     for each in found:
         variables = each.get("environment", {}).get("environmentVariables", [])
-        is_same = any(item["name"] == "CONTENT_HASH" and item["value"] == content_hash for item in variables)
-        if is_same and each.get("buildStatus") == IN_PROGRESS:
-            return ids[0], build_of(each)
-    return ids[0] if ids else "", None
+        told = {item["name"]: item["value"] for item in variables}
+        if told.get("CONTENT_HASH") == content_hash and each.get("buildStatus") == IN_PROGRESS:
+            return ids[0], build_of(each), told.get("IMAGE_TAG", "")
+    return ids[0] if ids else "", None, ""
 
 
 def _start(codebuild: CodeBuildClient, project: str, variables: Mapping[str, str], newest: str) -> State:

@@ -17,7 +17,7 @@ from exasol_ci_setup.stacks.settings import policy_of
 from exasol_ci_setup.stacks.upload import template_source
 
 if TYPE_CHECKING:
-    from typing import TextIO
+    from typing import BinaryIO
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.cli.output import Output
@@ -38,7 +38,7 @@ def run_deploy(
     role_arn: str | None,
     notification_arns: tuple[str, ...],
     termination_protection: bool | None,
-    stack_policy: TextIO | None,
+    stack_policy: BinaryIO | None,
     rollback_alarms: tuple[str, ...],
     monitoring_minutes: int | None,
     timeout: float | None,

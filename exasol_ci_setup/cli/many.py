@@ -15,7 +15,7 @@ from exasol_ci_setup.resolve.verbs import require_success
 from exasol_ci_setup.stacks.graph import End
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from rich.table import Table
     from typing_extensions import Self
@@ -228,9 +228,9 @@ class Many:
                     self._output.say("", *show.diagnosis(end.error.diagnosis))
         require_success(ends)
 
-    def result(self, status: str, ends: Sequence[Ended] = (), *, changed: bool) -> None:
-        """Write the record that ends the command."""
-        stacks = {end.name: end.end.value for end in ends}
+    def result(self, status: str, ends: Sequence[Ended] = (), *, changed: bool, begun: Collection[str] = ()) -> None:
+        """Write the record that ends the command. `begun` are the stacks whose deletion was not waited for."""
+        stacks = {end.name: "deleting" if end.name in begun else end.end.value for end in ends}
         self._output.record(records.result(status, stacks=stacks, changed=changed))
 
 

@@ -115,7 +115,7 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--stack-policy",
-        type=click.File(encoding="utf-8"),
+        type=click.File("rb"),
         metavar="FILE",
         help="JSON policy that says which resources an update may change; - is stdin.  [default: as it is]",
     ),

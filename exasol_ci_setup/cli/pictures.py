@@ -60,7 +60,7 @@ def timeline(session: Session, name: str, target: Path | None) -> None:
     made shorter.
     """
     from exasol_ci_setup import templates
-    from exasol_ci_setup.cli import records
+    from exasol_ci_setup.cli import records, show
     from exasol_ci_setup.pictures import timeline as chart
     from exasol_ci_setup.stacks import plan, state
     from exasol_ci_setup.stacks.events import of_last_operation
@@ -79,7 +79,8 @@ def timeline(session: Session, name: str, target: Path | None) -> None:
         _write(session, chart.picture(shown), target)
     else:
         width = min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
-        session.output.data("\n".join(chart.text(shown, width=width, unicode=session.output.unicode)))
+        lines = chart.text(shown, width=width, unicode=session.output.unicode)
+        session.output.data("\n".join(map(show.clean, lines)))
     session.output.record(records.result("shown", stack_name=stack.name, changed=False))
 
 

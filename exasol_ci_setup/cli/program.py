@@ -178,7 +178,8 @@ def _up(
         ends = deployment.carry_out(declared)
     many.conclude(ends)
     if removed:
-        ends = [*ends, *_remove(session, many, removed, empty=False, wait=True, concurrency=concurrency)]
+        pruned, _ = _remove(session, many, removed, empty=False, wait=True, concurrency=concurrency)
+        ends = [*ends, *pruned]
         many.conclude(ends)
     _finish(session, program, declared, deployment)
     if all(end.end is End.UNCHANGED for end in ends):
@@ -314,7 +315,7 @@ def _down(session: Session, file: Path, **values: Any) -> None:
     if not values["yes"]:
         inside = " and what is in their buckets and repositories" if values["empty"] else ""
         _ask(output, f"Delete {_stacks(len(there))}{inside}?", "not deleted: all stacks are as they were")
-    ends = _remove(
+    ends, begun = _remove(
         session,
         many,
         there,
@@ -323,12 +324,13 @@ def _down(session: Session, file: Path, **values: Any) -> None:
         concurrency=values["concurrency"],
     )
     many.conclude(ends)
-    many.result("deleted", ends, changed=True)
+    many.result("deleting" if begun else "deleted", ends, changed=True, begun=begun)
 
 
 def _remove(
     session: Session, many: Many, there: Mapping[str, Standing], *, empty: bool, wait: bool, concurrency: int
-) -> list[Ended]:
+) -> tuple[list[Ended], set[str]]:
+    """Delete the stacks, and return how each ended, and the names of those that AWS goes on with."""
     from exasol_ci_setup.resolve.removal import Removal
 
     def ended(end: Ended, stack: Stack | None) -> None:
@@ -342,7 +344,7 @@ def _remove(
         ends = removal.carry_out(there)
     for name in removal.begun:
         session.output.say(f"AWS goes on deleting stack {name}; `exasol-ci-setup watch {name}` looks on")
-    return ends
+    return ends, removal.begun
 
 
 def _ask(output: Output, question: str, declined: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
@@ -17,6 +18,7 @@ _LETTER: Final = 0.58
 # So that a PNG is sharp on any screen.
 _SCALE: Final = 2
 _ARROW: Final = 7
+_NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def svg(picture: Picture) -> str:
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{fonts}">',
-        f"<title>{escape(picture.title)}</title>",
+        f"<title>{_words(picture.title)}</title>",
         f'<rect width="{width}" height="{height}" fill="{PAPER}"/>',
         *(_svg(shape) for shape in picture.shapes),
         "</svg>",
@@ -125,7 +127,7 @@ def png(picture: Picture) -> bytes:
 
 def _svg(shape: Shape) -> str:
     if isinstance(shape, Box):
-        hint = f"<title>{escape(shape.hint)}</title>" if shape.hint else ""
+        hint = f"<title>{_words(shape.hint)}</title>" if shape.hint else ""
         place = " ".join(
             f'{name}="{_number(value)}"'
             for name, value in (
@@ -149,8 +151,13 @@ def _svg(shape: Shape) -> str:
     weight = ' font-weight="600"' if shape.bold else ""
     return (
         f'<text x="{_number(shape.x)}" y="{_number(shape.y)}" font-size="{_number(shape.size)}" fill="{shape.colour}" '
-        f'text-anchor="{shape.anchor}"{weight}>{escape(shape.text)}</text>'
+        f'text-anchor="{shape.anchor}"{weight}>{_words(shape.text)}</text>'
     )
+
+
+def _words(text: str) -> str:
+    """Return text for an XML document, in which some characters cannot stand: https://www.w3.org/TR/xml/#charsets."""
+    return escape(_NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text))
 
 
 def _head(line: Line) -> list[tuple[float, float]]:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 Node: TypeAlias = "str | tuple[str, str, int]"
 """A thing by its name; or where a line from one thing to another passes a layer."""
@@ -61,18 +61,22 @@ def arrange(edges: Mapping[str, Sequence[str]]) -> Layers:
 
 def _depths(edges: Mapping[str, Sequence[str]]) -> dict[str, int]:
     depth: dict[str, int] = {}
-    underway: set[str] = set()
-
-    def measure(name: str) -> int:
-        if name not in depth:
-            underway.add(name)
-            below = [measure(each) for each in edges[name] if each in edges and each not in underway]
-            underway.discard(name)
-            depth[name] = 1 + max(below, default=-1)
-        return depth[name]
-
-    for name in edges:
-        measure(name)
+    # By hand and not by recursion, which would end at Python's limit for a long chain.
+    underway: dict[str, Iterator[str]] = {}
+    for first in edges:
+        if first not in depth:
+            underway[first] = iter(edges[first])
+        while underway:
+            name, left = next(reversed(underway.items()))
+            following = next(
+                (each for each in left if each in edges and each not in depth and each not in underway), None
+            )
+            if following is not None:
+                underway[following] = iter(edges[following])
+                continue
+            del underway[name]
+            # What is still under way closes a circle.
+            depth[name] = 1 + max((depth[each] for each in edges[name] if each in depth), default=-1)
     return depth
 
 

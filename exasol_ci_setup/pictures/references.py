@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.stacks.intrinsics import as_mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 _VARIABLE: Final = re.compile(r"\$\{([^!}][^}]*)\}")
 
@@ -26,24 +27,28 @@ def references(template: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _named(value: Any) -> Iterator[str]:
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _named(item)
-    elif not isinstance(value, str) and as_mapping(value):
-        for key, item in value.items():
-            if key in {"Ref", "DependsOn"}:
-                yield from ([item] if isinstance(item, str) else [each for each in item if isinstance(each, str)])
-            elif key == "Fn::GetAtt":
-                yield (item.split(".")[0] if isinstance(item, str) else str(item[0]) if item else "")
-            elif key == "Fn::Sub":
-                own = as_mapping(item[1]) if isinstance(item, list) and len(item) > 1 else {}
-                text = item[0] if isinstance(item, list) and item else item
-                yield from (
-                    name.split(".")[0]
-                    for name in _VARIABLE.findall(text if isinstance(text, str) else "")
-                    if name not in own
-                )
-                yield from _named(list(own.values()))
-            else:
-                yield from _named(item)
+def _named(declared: Any) -> Iterator[str]:
+    """Yield the names in the order in which they come. Each part is looked at once, since YAML's aliases may put it in many places."""
+    left: list[tuple[str, Any]] = [("", declared)]
+    seen: set[tuple[str, int]] = set()
+    while left:
+        key, value = left.pop()
+        if isinstance(value, Mapping | list | tuple):
+            if (key, id(value)) in seen:
+                continue
+            seen.add((key, id(value)))
+        if key in {"Ref", "DependsOn"}:
+            yield from (each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str))
+        elif key == "Fn::GetAtt":
+            first = value.split(".") if isinstance(value, str) else value
+            yield from (each for each in (first[:1] if isinstance(first, list) else ()) if isinstance(each, str))
+        elif key == "Fn::Sub":
+            parts = value if isinstance(value, list) else [value]
+            own = as_mapping(parts[1]) if len(parts) > 1 else {}
+            text = parts[0] if parts and isinstance(parts[0], str) else ""
+            yield from (name.split(".")[0] for name in _VARIABLE.findall(text) if name not in own)
+            left.extend(("", each) for each in reversed(list(own.values())))
+        elif isinstance(value, list | tuple):
+            left.extend(("", each) for each in reversed(value))
+        else:
+            left.extend(reversed(list(as_mapping(value).items())))

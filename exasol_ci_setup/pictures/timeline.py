@@ -103,14 +103,15 @@ def _critical(bars: Sequence[Bar], uses: Mapping[str, Sequence[str]]) -> set[int
         for each in used:
             users.setdefault(each, []).append(name)
     path: set[int] = set()
-    current = max(bars, key=lambda bar: bar.end, default=None)
-    while current is not None:
-        path.add(id(current))
-        waited_for = {*uses.get(current.logical_id, ()), *users.get(current.logical_id, ()), current.logical_id}
-        before = [
-            bar for bar in bars if id(bar) not in path and bar.logical_id in waited_for and bar.end <= current.begin
-        ]
-        current = max(before, key=lambda bar: bar.end, default=None)
+    current: Bar | None = None
+    # Backwards, so that of those that ended in the same moment the one that came last is taken.
+    for bar in sorted(bars, key=lambda bar: bar.end)[::-1]:
+        if current is not None:
+            name = current.logical_id
+            if bar.end > current.begin or bar.logical_id not in {*uses.get(name, ()), *users.get(name, ()), name}:
+                continue
+        path.add(id(bar))
+        current = bar
     return path
 
 

@@ -38,6 +38,8 @@ _PATIENCE: Final = 120.0
 # A change set of ours that is older was left by a process that was killed: a plan is not looked at for a day.
 _FORGOTTEN: Final = timedelta(days=1)
 _ON_FAILURE: Final = {"rollback": "ROLLBACK", "delete": "DELETE", "keep": "DO_NOTHING"}
+# How CloudFormation begins to say that there is no stack to update, or one already where a new one is to be.
+_STACK: Final = "Stack ["
 _BEING_MADE: Final = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
 
 
@@ -113,6 +115,11 @@ def _refuse(error: ClientError, request: Request) -> None:
     """Raise StackBusy or TemplateRejected, if AWS's answer to CreateChangeSet says that."""
     said = error.response.get("Error", {}).get("Message", "")
     code = error_code(error)
+    if code == "ValidationError" and said.startswith(
+        (f"{_STACK}{request.name}] already", f"{_STACK}{request.name}] does not")
+    ):
+        # Somebody else made or deleted it since it was looked at.
+        raise out_of_date(request.name) from error
     if code == "ValidationError" and "_IN_PROGRESS state" in said:
         raise StackBusy(
             f"stack {request.name} is busy: {said}", hint="wait for it with --wait", stack_name=request.name
@@ -137,7 +144,7 @@ def wait(cfn: CloudFormationClient, plan: Plan, clock: Clock, notice: Callable[[
                 described = cfn.describe_change_set(ChangeSetName=plan.change_set_id, IncludePropertyValues=True)
             except ClientError as error:
                 if error_code(error) in {"ChangeSetNotFound", "ChangeSetNotFoundException"}:
-                    raise out_of_date(plan) from error
+                    raise out_of_date(plan.stack_name) from error
                 raise
         if described["Status"] not in _BEING_MADE:
             return described
@@ -148,12 +155,12 @@ def wait(cfn: CloudFormationClient, plan: Plan, clock: Clock, notice: Callable[[
         looks += 1
 
 
-def out_of_date(plan: Plan) -> StackBusy:
-    """Return the error that the change set is not valid any more, because the stack was changed meanwhile."""
+def out_of_date(stack_name: str) -> StackBusy:
+    """Return the error that a plan is not valid any more, because the stack was made, changed or deleted meanwhile."""
     return StackBusy(
-        f"the plan for stack {plan.stack_name} is out of date: somebody changed the stack meanwhile",
+        f"the plan for stack {stack_name} is out of date: somebody changed the stack meanwhile",
         hint="run the same command again for a new plan",
-        stack_name=plan.stack_name,
+        stack_name=stack_name,
     )
 
 

@@ -219,7 +219,7 @@ def _execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
             raise Interrupted("interrupted just when the change had been given to AWS", hint=goes_on) from None
         with changeset.taken_back_on_failure(cfn, plan, clock):
             if _is_refusal(error):
-                raise changeset.out_of_date(plan) from error
+                raise changeset.out_of_date(plan.stack_name) from error
             raise
 
 

@@ -10,7 +10,7 @@ from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.errors import SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -115,10 +115,12 @@ class Rollouts:
             if self._told.get(arn) != line:
                 self._told[arn] = line
                 self._view.note(line)
-            if primary.get("failedTasks"):
-                self._explain(cluster, service, primary)
+            # When the circuit breaker rolls back, PRIMARY is the release before, and the one that failed is another.
+            failing = {each.get("taskDefinition") for each in service.get("deployments", []) if each.get("failedTasks")}
+            if failing:
+                self._explain(cluster, service, failing)
 
-    def _explain(self, cluster: str, service: Mapping[str, Any], primary: Mapping[str, Any]) -> None:
+    def _explain(self, cluster: str, service: Mapping[str, Any], failing: Collection[str | None]) -> None:
         ecs = self._account.client("ecs")
         with boundary():
             arns = ecs.list_tasks(cluster=cluster, serviceName=service["serviceName"], desiredStatus="STOPPED").get(
@@ -131,7 +133,7 @@ class Rollouts:
         lines: list[str] = []
         for task in tasks:
             # Tasks of the deployment before stop too, in good order.
-            ours = task.get("taskDefinitionArn") == primary.get("taskDefinition")
+            ours = task.get("taskDefinitionArn") in failing
             if task.get("lastStatus") != "STOPPED" or task["taskArn"] in self._seen:
                 continue
             self._seen.add(task["taskArn"])

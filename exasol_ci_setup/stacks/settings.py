@@ -20,14 +20,14 @@ POLICY: Final = "stack-policy"
 _LONGEST_POLICY: Final = 16_384
 
 
-def policy_of(text: str, *, name: str) -> str:
+def policy_of(content: bytes, *, name: str) -> str:
     """Return a stack policy as AWS takes it, in one spelling. `name` is what it was read from, for the error.
 
-    Raises InputError if `text` is not a JSON object with a statement, or too long.
+    Raises InputError if `content` is not a JSON object with a statement, or too long.
     """
     try:
-        parsed = json.loads(text)
-    except ValueError as error:
+        parsed = json.loads(content, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{name} is not JSON: {error}", hint="a stack policy is a JSON document") from error
     if not isinstance(parsed, dict) or not isinstance(parsed.get("Statement"), list):
         raise InputError(f"{name} is no stack policy: it has no list called Statement")
@@ -35,6 +35,10 @@ def policy_of(text: str, *, name: str) -> str:
     if len(body) > _LONGEST_POLICY:
         raise InputError(f"{name} is too long: a stack policy has at most {_LONGEST_POLICY:,} characters")
     return body
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"JSON has no {constant}")
 
 
 def policy_change(cfn: CloudFormationClient, request: Request, current: Stack | None) -> tuple[Setting, ...]:

@@ -224,16 +224,25 @@ def test_a_build_is_told_the_archive_the_hash_and_the_tag(live, deploy, said, bu
 def test_a_build_of_what_is_being_built_is_that_build(live, deploy, builder):
     deploy(builder)
 
-    first, second = builder.build(), builder.build()
+    first, second = builder.build(), builder.build(tag="v2")
 
     assert second.id == first.id
     assert (first.started, second.started) == (True, False)
     assert builds(live) == [first.id]
     push(live, first.content_hash)
     assert second.wait() is second
-    assert tags(live) == [sorted([first.content_hash, "latest"])]
+    assert tags(live) == [sorted([first.content_hash, "v2"])]
     assert second.status == "SUCCEEDED"
     assert any("docker build" in line for line in first.logs())
+
+
+def test_a_build_that_is_under_way_gives_its_tag_itself(deploy, builder):
+    deploy(builder)
+    first, second = builder.build(tag="v1"), builder.build(tag="v1")
+
+    # The sandbox only pretends to push, so a tag could not be given to the image.
+    assert second.wait().content_hash == first.content_hash
+    assert (second.id, second.status) == (first.id, "SUCCEEDED")
 
 
 def test_what_is_wanted_many_times_at_once_is_built_once(live, deploy, builder):

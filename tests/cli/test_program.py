@@ -182,6 +182,18 @@ def test_down_does_not_wait_if_asked(here, write):
     assert "AWS goes on deleting stack team-image" not in ran.stderr
 
 
+def test_a_record_does_not_call_done_what_was_not_waited_for(here, write):
+    program = write(BUILDER)
+    here("up", program, "--yes", "--no-lint")
+
+    ran = here("down", program, "--yes", "--no-wait", "--output", "json")
+
+    assert ran.code == 0, ran.stderr
+    result = ran.records[-1]
+    assert result["status"] == "deleting"
+    assert result["stacks"] == {"team-image": "done", "team-source": "deleting", "team-registry": "deleting"}
+
+
 def test_what_is_not_declared_any_more_is_told_and_goes_only_when_asked(here, live, write):
     here("up", write(PROGRAM), "--yes", "--no-lint")
 

@@ -53,18 +53,37 @@ def test_a_stack_policy_alone_is_set_without_a_change_set(here, live, policy):
 
 @pytest.mark.live
 @pytest.mark.parametrize(
-    ("text", "says"),
-    [("{", "is not JSON"), ("[]", "is no stack policy"), ('{"Statement": [' + '"x",' * 6000 + '"x"]}', "is too long")],
+    ("content", "says"),
+    [
+        (b"{", "is not JSON"),
+        (b"[]", "is no stack policy"),
+        (b'{"Statement": [' + b'"x",' * 6000 + b'"x"]}', "is too long"),
+        (b"\xff\xfe\xfd{", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b'{"Statement": [], "Version": NaN}', "JSON has no NaN"),
+        (b"", "is not JSON"),
+    ],
 )
-def test_what_is_no_stack_policy_is_refused_before_anything_is_made(here, live, tmp_path, text, says):
+def test_what_is_no_stack_policy_is_refused_before_anything_is_made(here, live, tmp_path, content, says):
     file = tmp_path / "policy.json"
-    file.write_text(text)
+    file.write_bytes(content)
 
     ran = here(*REGISTRY, "--stack-policy", str(file))
 
     assert ran.code == 2
     assert says in ran.stderr
     assert live.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+@pytest.mark.live
+def test_a_stack_policy_may_begin_with_a_byte_order_mark(here, live, tmp_path):
+    file = tmp_path / "policy.json"
+    file.write_text('{"Statement": []}', encoding="utf-8-sig")
+
+    ran = here(*REGISTRY, "--stack-policy", str(file))
+
+    assert ran.code == 0, ran.stderr
+    assert live.client("cloudformation").get_stack_policy(StackName="images")["StackPolicyBody"] == '{"Statement": []}'
 
 
 def test_the_alarms_and_their_time_reach_the_change_set(answers, clock):

@@ -49,6 +49,49 @@ Resources:
     }
 
 
+def test_what_refers_to_nothing_that_has_a_name_is_no_reference():
+    odd = {"Ref": 3, "DependsOn": {"x": 1}, "Fn::GetAtt": {"a": 1}, "Fn::Sub": [], "A": {"Fn::GetAtt": []}}
+
+    assert references({"Resources": {"X": odd, "Y": {"Ref": ["X", 2]}}}) == {"X": (), "Y": ("X",)}
+
+
+def test_what_aliases_put_in_many_places_is_looked_at_once():
+    part: object = {"Ref": "B"}
+    for _ in range(40):
+        part = [part, part]
+
+    assert references({"Resources": {"A": part, "B": {}}}) == {"A": ("B",), "B": ()}
+
+
+def test_what_is_nested_deeply_is_found():
+    part: object = {"Ref": "B"}
+    for _ in range(5000):
+        part = {"x": [part]}
+
+    assert references({"Resources": {"A": part, "B": {}}}) == {"A": ("B",), "B": ()}
+
+
+def test_a_long_chain_has_a_layer_for_each_link():
+    chain = {str(number): [str(number + 1)] for number in range(3000)}
+
+    found = arrange({**chain, "3000": []})
+
+    assert [layer[0] for layer in found.layers] == [str(number) for number in range(3000, -1, -1)]
+
+
+@given(st.text())
+def test_any_text_can_stand_in_a_picture(text):
+    drawn = svg(Picture(10, 10, text, (Text(1, 1, text), Box(0, 0, 1, 1, "none", hint=text))))
+
+    ET.fromstring(drawn.encode())  # noqa: S314 - it raises for what is not well-formed, and is our own
+
+
+def test_what_xml_cannot_hold_is_replaced():
+    drawn = svg(Picture(10, 10, "a\x1b\x00\ud800b\uffff", ()))
+
+    assert "<title>a\ufffd\ufffd\ufffdb\ufffd</title>" in drawn
+
+
 @given(GRAPHS)
 def test_each_thing_stands_right_of_what_it_refers_to_unless_they_go_in_a_circle(edges):
     found = arrange(edges)

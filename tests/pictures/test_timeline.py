@@ -79,6 +79,18 @@ def test_the_critical_path_is_what_the_end_had_to_wait_for():
     assert [bar.logical_id for bar in shown.bars if bar.is_critical] == ["Role", "Project"]
 
 
+def test_the_critical_path_is_found_by_the_order_where_all_was_done_in_one_moment():
+    done = [
+        event(0, name, status)
+        for name in ("Bucket", "Policy", "Role", "Project")
+        for status in ("CREATE_IN_PROGRESS", "CREATE_COMPLETE")
+    ]
+
+    shown = timeline(done, TEMPLATE)
+
+    assert [bar.logical_id for bar in shown.bars if bar.is_critical] == ["Role", "Project"]
+
+
 def test_what_failed_and_what_was_taken_back_have_bars_of_their_own():
     shown = timeline(FAILURE, TEMPLATE)
 

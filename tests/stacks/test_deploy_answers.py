@@ -705,6 +705,17 @@ def test_a_stack_that_becomes_busy_meanwhile_is_told_as_busy(answers, clock, ope
         run(answers, clock)
 
 
+@pytest.mark.parametrize(
+    "words", ["already exists and cannot be created again with the changeSet [x].", "does not exist"]
+)
+def test_a_stack_that_somebody_makes_or_deletes_meanwhile_is_no_fault_of_the_template(answers, clock, words):
+    Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "CreateChangeSet", AwsError("ValidationError", f"Stack [Slc] {words}"))
+
+    with pytest.raises(StackBusy, match="out of date"):
+        run(answers, clock)
+
+
 def test_a_change_set_that_another_operation_swept_away_means_busy(answers, clock):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "DescribeChangeSet", AwsError("ChangeSetNotFound", "does not exist", status=404))

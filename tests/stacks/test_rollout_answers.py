@@ -103,6 +103,18 @@ def test_the_tasks_of_a_service_are_counted_while_it_rolls_out(answers, clock):
     assert len(asked) == 3
 
 
+def test_tasks_are_explained_when_ecs_has_already_gone_back_to_the_release_before(failing, clock):
+    back = {"id": "ecs-svc/2", "status": "PRIMARY", "taskDefinition": BEFORE, "desiredCount": 2, "runningCount": 2}
+    failed_one = {"id": "ecs-svc/1", "status": "ACTIVE", "taskDefinition": DEFINITION, "failedTasks": 3}
+    found = {"serviceArn": SERVICE, "serviceName": "web", "deployments": [back, failed_one]}
+    failing.on("ecs", "DescribeServices", {"services": [found]})
+
+    with pytest.raises(DeployFailed) as failed:
+        run(failing, clock)
+
+    assert failed.value.diagnosis.details[0] == "a task stopped: Essential container in task exited"
+
+
 def test_a_rollout_that_fails_ends_with_the_reason_of_its_tasks_and_what_they_wrote(failing, clock):
     shown = Shown()
 
