@@ -13,7 +13,14 @@ from exasol_ci_setup import constructs, review
 from exasol_ci_setup.actions.build import Build
 from exasol_ci_setup.actions.sync import Synced
 from exasol_ci_setup.cli.constructs import NAMES
-from exasol_ci_setup.constructs import CiBuild, Construct, ReleaseBuild, ScopedConstruct, SourceCredentials
+from exasol_ci_setup.constructs import (
+    CiBuild,
+    Construct,
+    ReleaseBuild,
+    ScopedConstruct,
+    SourceCredentials,
+    Workspace,
+)
 from exasol_ci_setup.constructs.service import MEMORY, Service
 from exasol_ci_setup.constructs.values import Value
 from exasol_ci_setup.ssh.run import CommandResult
@@ -27,7 +34,19 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 
 # Those that others are made of come first; modules that are not named here follow.
-_ORDER = ("scope", "asset", "registry", "builder", "service", "network", "compute", "ci", "source")
+_ORDER = (
+    "scope",
+    "asset",
+    "registry",
+    "builder",
+    "service",
+    "network",
+    "compute",
+    "space",
+    "workspace",
+    "ci",
+    "source",
+)
 _NOT_TOLD = {"Construct", "ScopedConstruct", "build"}
 _RESULTS = (Synced, Build, CommandResult)
 # Names of the fields that the page tells once.
@@ -84,6 +103,7 @@ def examples(folder: Path) -> dict[type[Construct], Construct]:
         *samples.instances(folder).values(),
         CiBuild(project="Slc", project_url=url),
         ReleaseBuild(project="Slc", project_url=url),
+        Workspace(workspace_id="123"),
         SourceCredentials(secret_name="github", secret_user_key="user", secret_token_key="token"),
     ]
     found: dict[type[Construct], Construct] = {}

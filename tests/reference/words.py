@@ -80,13 +80,16 @@ def of_validator(function: Callable[..., Any]) -> list[str]:
     """Return the rules that a validator tells when it refuses a value; what it knows only of a value is left out."""
     closure = inspect.getclosurevars(function).nonlocals
     tree = ast.parse(dedent(inspect.getsource(function)))
-    refusals = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "refusal"
-    ]
-    refusals.sort(key=lambda node: node.lineno)
-    return [_text(node.args[0], {**function.__globals__, **closure}) for node in refusals]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    rules: list[str] = []
+    for node in sorted(calls, key=lambda node: node.lineno):
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name == "refusal":
+            rules.append(_text(node.args[0], {**function.__globals__, **closure}))
+        elif name.startswith("require_"):
+            # A rule that several models share.
+            rules += of_validator(function.__globals__[name])
+    return rules
 
 
 def _text(node: ast.expr, names: dict[str, Any]) -> str:
