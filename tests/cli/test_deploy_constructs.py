@@ -88,7 +88,7 @@ def test_a_cluster_runs_what_the_options_say(here: Program, live: Account):
     ran = here("deploy-cluster", "--name", "shop", "--service", WEB, "--service", service, "--yes", "--no-lint")
     assert ran.code == 0, ran.stderr
 
-    ecs = live.client("ecs")  # type: ignore[call-overload] # only a test looks
+    ecs = live.client("ecs")
     task = ecs.describe_task_definition(taskDefinition="shop-api")["taskDefinition"]
     (container,) = task["containerDefinitions"]
     assert (task["cpu"], task["memory"]) == ("512", "1024")
