@@ -38,10 +38,13 @@ HostedZoneId = Annotated[
     str, matching(r"Z[A-Z0-9]{1,31}", "use the id of a hosted zone of Route 53, such as Z0123456789ABCDEFGHIJ")
 ]
 
+SPACE_NAME: Final = r"(?=.{1,63}\Z)[a-z][a-z0-9]*(-[a-z0-9]+)*"
+"""What the name of a space matches as a whole."""
+
 SpaceName = Annotated[
     str,
     matching(
-        r"(?=.{1,63}\Z)[a-z][a-z0-9]*(-[a-z0-9]+)*",
+        SPACE_NAME,
         "use lower-case letters, digits and single hyphens between them, the first a letter, at most 63 characters,"
         " since the space's host is named after it",
     ),
@@ -127,6 +130,10 @@ class Space(ScopedConstruct):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         require_fargate_size(self.cpu, self.memory)
+        if unsafe := [name for name, value in self.env.items() if "{{resolve:" in value]:
+            raise refusal(
+                f"{unsafe[0]} holds '{{{{resolve:', which CloudFormation would replace by a secret: use --secret"
+            )
         if both := self.env.keys() & self.secrets.keys():
             raise refusal(f"{min(both)} cannot be a variable and a secret at once")
         for field in ("certificate_arn", "hosted_zone_id"):

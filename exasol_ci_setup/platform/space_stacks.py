@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.constructs.base import TAG_PREFIX
+from exasol_ci_setup.constructs.space import SPACE_NAME
 from exasol_ci_setup.errors import Declined, DeployFailed, SetupError, SpaceNotFound
 from exasol_ci_setup.platform import load_balancer, sizes
 from exasol_ci_setup.platform.place import deploy, preview
@@ -54,7 +56,9 @@ class Space:
 
 
 def find(place: Place, name: str) -> Stack | None:
-    """Return the stack of the space called `name`, or None."""
+    """Return the stack of the space called `name`, or None, also for what no space can be called."""
+    if not re.fullmatch(SPACE_NAME, name):
+        return None
     stack = state.find(place.account.client("cloudformation"), f"space-{name}")
     return stack if stack is not None and not state.is_absent(stack) and _is_of_space(stack) else None
 

@@ -51,6 +51,7 @@ def test_the_host_is_the_domain_or_below_it(domain, host):
         ({"certificate_arn": CERTIFICATE}, "--certificate-arn needs a --domain"),
         ({"hosted_zone_id": "Z1"}, "--hosted-zone-id needs a --domain"),
         ({"env": {"A": "1"}, "secrets": {"A": SECRET}}, "A cannot be a variable and a secret"),
+        ({"env": {"A": "x{{resolve:ssm:y}}"}}, "A holds '{{resolve:'"),
         ({"env": {"A B": "1"}}, "letters, digits and underscores"),
         ({"secrets": {"A": "name"}}, "full ARN"),
         ({"priority": 50_001}, "1 to 50000"),

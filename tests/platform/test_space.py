@@ -105,6 +105,14 @@ def test_a_space_that_is_not_there_is_not_found(place, verb):
         getattr(naas.space, verb)("web", **more, place=place)
 
 
+@pytest.mark.parametrize("name", ["a b", "", "Web", "w" * 64])
+def test_what_no_space_can_be_called_is_not_found_without_asking_aws(answers, name):
+    with pytest.raises(SpaceNotFound):
+        naas.space.get(name, place=Place(answers.account))
+
+    assert answers.calls == []
+
+
 def test_a_stack_of_that_name_that_is_no_space_is_left_alone(live, place):
     live.client("cloudformation").create_stack(
         StackName="space-web", TemplateBody='{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'

@@ -16,12 +16,14 @@ from exasol_ci_setup.constructs import (
     Cluster,
     Container,
     Ingress,
+    LoadBalancer,
     PortMappings,
     Registry,
     Scope,
     ScopedConstruct,
     SecurityGroup,
     Service,
+    Space,
 )
 from exasol_ci_setup.errors import InputError
 from exasol_ci_setup.lint import lint
@@ -350,11 +352,30 @@ def commanded(text: str) -> Cluster:
     return Cluster(name="a", services=(service.model_copy(update={"container": container}),))
 
 
+def space(text: str) -> Space:
+    balancer = LoadBalancer.model_construct(name="spaces", certificate_arn=text)
+    return Space.model_construct(
+        name=text,
+        stack=text,
+        load_balancer=balancer,
+        image="nginx:1",
+        domain=text,
+        env={text: text},
+        secrets={text: text},
+        certificate_arn=samples.CERTIFICATE,
+        hosted_zone_id=text,
+        port=80,
+        cpu=256,
+        memory=512,
+        priority=1,
+    )
+
+
 def shape(construct: ScopedConstruct) -> list[tuple[tuple[object, ...], type]]:
     return [(path, kind) for path, kind, _ in leaves(parse(render(construct).body))]
 
 
-@pytest.mark.parametrize("make", [group, cluster, registry, commanded])
+@pytest.mark.parametrize("make", [group, cluster, registry, commanded, space])
 @given(text=TEXT)
 @settings(deadline=None, max_examples=60)
 def test_text_that_passed_no_check_is_refused_or_stays_one_scalar(make: Callable[[str], ScopedConstruct], text: str):
