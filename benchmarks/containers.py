@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ IMAGES = {"server": {"context": False, "commands": [f"FROM {BASE}", "CMD trap ex
 
 @contextlib.contextmanager
 def manager() -> Iterator[httpx.Client]:
-    """A manager in the background, and a client of it."""
+    """Start a manager in the background, give a client of it, and end it."""
     with tempfile.TemporaryDirectory() as folder:
         config, file = Path(folder) / "harpoon.yml", Path(folder) / "manager"
         config.write_text(yaml.safe_dump({"images": IMAGES}), encoding="utf-8")
@@ -81,7 +82,7 @@ def starts(client: httpx.Client, docker: DockerClient, rounds: int) -> None:
     ours, creates, theirs = [], [], []
     for _ in range(rounds):
         creating, made = took(lambda: docker.api.create_container(tag, ports=[4545], host_config=host))
-        starting, _none = took(lambda made=made: docker.api.start(made["Id"]))
+        starting, _ = took(partial(docker.api.start, made["Id"]))
         docker.api.remove_container(made["Id"], force=True)
         creates.append(creating)
         theirs.append(starting)

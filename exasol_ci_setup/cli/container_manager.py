@@ -72,10 +72,8 @@ def container_manager(session: Session, place: tuple[Path | None, int], config_f
 
     file, port = place
     loaded = config.load(config_file)
-    if file is not None and (file.is_dir() or not os.access(file.absolute().parent, os.W_OK)):
-        raise InputError(
-            f"{file} cannot be written: {'it is a folder' if file.is_dir() else 'its folder cannot be written to'}"
-        )
+    if file is not None:
+        _require_place_for(file)
     engine.connect().close()
     listening = serve.listen(host, port)
     with listening:
@@ -93,3 +91,17 @@ def container_manager(session: Session, place: tuple[Path | None, int], config_f
         left = serve.serve(loaded, listening, lambda: session.output.say(f"the container manager runs at {where}"))
     if left:
         raise EngineError(f"not everything could be removed: {'; '.join(left)}")
+
+
+def _require_place_for(file: Path) -> None:
+    """Raise InputError unless the file can be written, as far as that is known before."""
+    folder = file.absolute().parent
+    if file.is_dir():
+        why = "it is a folder"
+    elif not folder.is_dir():
+        why = f"there is no folder {folder}"
+    elif not os.access(folder, os.W_OK):
+        why = f"the folder {folder} is not yours to write to"
+    else:
+        return
+    raise InputError(f"{file} cannot be written: {why}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.containers.manager import config, dockerfile
 from exasol_ci_setup.containers.manager.arguments import arguments, environment
-from exasol_ci_setup.containers.manager.config import Config
+from exasol_ci_setup.containers.manager.config import Config, Image
 from exasol_ci_setup.containers.manager.ports import Port
 from exasol_ci_setup.errors import InputError
 
@@ -121,7 +122,7 @@ images:
         ("ports: [80, 99999]", "images.app.ports[1]: 99999 has '99999' where a port from 1 to 65535 should be"),
         ("links: ['{images.db}']", "images.app.links[0].image: there is no image 'db'; the file has: app"),
         ("dependencies: [db]", "images.app.dependencies[0]: there is no image 'db'; the file has: app"),
-        ("env: ['{nope}']", "images.app.env[0]: there is no `nope` in the file"),
+        ("env: ['{nope}']", "images.app.env[0]: there is no 'nope' in the file"),
         ("env: ['{a']", "images.app.env[0]: '{a' has braces that do not match (expected '}' before end of string); write {{ for a brace"),
         ("volumes: {mount: ['a:b']}", "images.app.volumes.mount[0]: 'a:b' is not a mount: PATH must be absolute, and the mode such as ro or rw"),
         ("cpu: {mem_limit: much}", "images.app.cpu: mem_limit is bytes, or a number with one of b, k, m and g, such as 512m"),
@@ -290,3 +291,32 @@ def test_all_variables_that_are_missing_are_named():
     assert environment(image, {"A": "", "B": "1"}) == {"A": "", "B": "1", "C": "", "D": ""}
     with pytest.raises(InputError, match="lacks A, B"):
         environment(image, {})
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["{images.app}", "{a}", "80", "FROM x"])  # fmt: skip
+ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(SCALARS, inner), max_leaves=8)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*Image.model_fields, "link", "tasks"]), ANYTHING, max_size=4),
+    st.dictionaries(st.sampled_from(["context", "env", "authentication", "a"]), ANYTHING),
+    st.booleans(),
+)
+def test_whatever_a_file_holds_is_read_or_refused(options, whole, has_commands):
+    image = {**options, "commands": ["FROM x"]} if has_commands else options
+    with contextlib.suppress(InputError):
+        found = config.read({"images": {"app": image}, **whole}, PATH)
+        dockerfile.render(found.images["app"].commands, {"app": "tag"})
+
+
+@given(st.dictionaries(SCALARS, ANYTHING, max_size=3) | ANYTHING)
+def test_whatever_stands_in_place_of_images_is_read_or_refused(images):
+    with contextlib.suppress(InputError):
+        config.read({"images": images}, PATH)
+
+
+def test_what_is_wrong_is_told_in_one_line_each():
+    assert refused('images: {app: {commands: [FROM x], "a\\nb": 1, user: "{x\\ny}"}}') == [
+        "/project/harpoon.yml: images.app.user: there is no 'x\\ny' in the file",
+        "/project/harpoon.yml: images.app.'a\\nb': there is no such option",
+    ]

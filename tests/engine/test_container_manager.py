@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -208,6 +209,20 @@ def test_a_container_that_is_ended_from_outside_is_made_anew(managers, image, ho
     assert again["container_id"] != first["container_id"]
     assert fetched(again["ports"]["4545"]) == "hello there"
     assert len(on_engine()["containers"]) == 1
+
+
+def test_a_container_that_was_restarted_is_told_with_its_new_ports(managers, image):
+    manager = managers({"server": server(image)})
+    first = manager.start("server", [0, 4545])
+    docker("stop", first["container_id"])
+    with socket.create_server(("0.0.0.0", first["ports"]["4545"])):  # noqa: S104 - so that it cannot have it again
+        docker("start", first["container_id"])
+
+    again = manager.start("server", [0, 4545])
+
+    assert (again["container_id"], again["just_created"]) == (first["container_id"], False)
+    published = docker("port", first["container_id"], "4545/tcp").splitlines()[0].rpartition(":")[2]
+    assert again["ports"] == {"4545": int(published)}
 
 
 def test_a_failed_build_fails_each_caller_with_the_reason_and_not_the_next_try(managers, image, tmp_path):
@@ -621,3 +636,43 @@ def test_a_page_of_another_site_cannot_shut_it_down(managers, image):
 
     assert answer.status_code == 403
     assert manager.http.get("/version").status_code == 200
+
+
+FORWARD = """
+import asyncio, os, sys
+async def pump(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+async def forward(reader, writer):
+    there = await asyncio.open_unix_connection(sys.argv[2])
+    await asyncio.gather(pump(reader, there[1]), pump(there[0], writer), return_exceptions=True)
+async def main():
+    server = await asyncio.start_unix_server(forward, sys.argv[1])
+    print("ready", flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+def test_an_engine_that_goes_away_is_told_and_does_not_keep_the_manager_from_ending(tmp_path, image):
+    between = tmp_path / "docker.sock"
+    engine = os.environ["DOCKER_HOST"].removeprefix("unix://")
+    forwarding = subprocess.Popen([sys.executable, "-c", FORWARD, between, engine], stdout=subprocess.PIPE, text=True)
+    assert forwarding.stdout is not None
+    assert forwarding.stdout.readline() == "ready\n"
+    manager = Manager(tmp_path / "one", {"server": server(image)}, {"DOCKER_HOST": f"unix://{between}"})
+    left = manager.start("server")["container_id"]
+    forwarding.kill()
+    forwarding.communicate()
+
+    answer = manager.post("/start_container", image="server", ports=[])
+    manager.end()
+
+    assert (answer.status_code, answer.json()["error_code"]) == (502, "EngineUnavailable")
+    assert "the Docker engine does not answer" in answer.json()["error"]["message"]
+    assert not manager.file.exists()
+    assert "Traceback" not in manager.log.read_text()
+    assert running(left)
+    docker("rm", "--force", "--volumes", left)

@@ -139,3 +139,37 @@ def test_the_script_ends_when_the_manager_cannot_be_started(folder):
     assert ran.stderr.startswith("error: harpoon.yml: images.server.commands: field required\n")
     assert list((folder / "tmp").iterdir()) == []
     assert not (folder / "first").exists()
+
+
+CALLS = r"""
+set -e
+curl -s -XPOST http://localhost:4545/start_container \
+      -HContent-Type:application/json \
+      -d '{"image": "server", "ports": [[0, 4545]]}'
+echo
+curl -s -XPOST http://localhost:4545/stop_container \
+      -HContent-Type:application/json \
+      -d '{"image": "server"}'
+curl -s http://localhost:4545/version
+echo
+curl -s http://localhost:4545/shutdown
+"""
+
+
+def test_the_calls_work_as_they_were_written_on_the_port_that_is_the_default(folder):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "exasol_ci_setup", "container_manager"], cwd=folder, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    while "runs at http://127.0.0.1:4545" not in (line := process.stderr.readline()):
+        assert line, "it ended"
+
+    ran = run(folder, "bash", "-c", CALLS)
+    _, rest = process.communicate()
+
+    assert ran.returncode == 0, ran.stderr
+    started, version = ran.stdout.splitlines()
+    assert json.loads(started)["just_created"] is True
+    assert version.startswith("exasol-ci-setup ")
+    assert process.returncode == 0, rest
+    assert on_engine() == NOTHING

@@ -187,11 +187,17 @@ def _lines(error: ValidationError) -> list[str]:
     """Return where and why, one line for each thing that is wrong."""
     lines: list[str] = []
     for each in error.errors(include_url=False):
-        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in each["loc"] if part != "[key]")
+        where = "".join(_shown(part) for part in each["loc"] if part != "[key]")
         raised = each.get("ctx", {}).get("error")
         reason = str(raised) if raised is not None else _reason(each["type"], each["msg"])
         lines.append(f"{where}{reason}" if reason.startswith(("[", ":")) else f"{where}: {reason}")
     return lines
+
+
+def _shown(part: str | int) -> str:
+    if isinstance(part, int):
+        return f"[{part}]"
+    return f".{part}" if part.isprintable() else f".{part!r}"
 
 
 def _reason(kind: str, message: str) -> str:

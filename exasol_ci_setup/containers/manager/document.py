@@ -53,10 +53,10 @@ class Document:
         value: Any = self.values
         for key in path.split("."):
             if not isinstance(value, dict) or key not in value:
-                raise ValueError(f"there is no `{path}` in the file")
+                raise ValueError(f"there is no {path!r} in the file")
             value = value[key]
         if isinstance(value, (dict, list)) or value is None:
-            raise ValueError(f"`{path}` is not a text")
+            raise ValueError(f"{path!r} is not a text")
         return self._text(value, (*chain, path)) if isinstance(value, str) else str(value)
 
     def image(self, written: str) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.manager import context, dockerfile
+from exasol_ci_setup.containers.manager.arguments import IMAGE_LABEL
 from exasol_ci_setup.errors import EngineError, EngineUnavailable, ImageNotBuilt
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPOSITORY: Final = "exasol-ci-setup-container-manager"
-LABEL: Final = "exasol-ci-setup.container-manager.image"
 _FILE: Final = f"{dockerfile.OURS}/Dockerfile"
 _NOT_FOUND: Final = 404
 _LAST_LINES: Final = 20
@@ -75,7 +75,7 @@ class Images:
                 tag=tag,
                 rm=True,
                 forcerm=True,
-                labels={LABEL: name},
+                labels={IMAGE_LABEL: name},
                 decode=True,
             )
             reason = _followed(name, answer, output)

@@ -133,11 +133,11 @@ class Manager:
             others = await self._held(name, image)
             try:
                 if running := self._running.get(name):
-                    if await self._do(self._containers.look, running):
-                        if running.others != others:
-                            running = await self._do(self._containers.relinked, running, image, others)
-                            self._running[name] = running
-                        return running, False
+                    if now := await self._do(self._containers.look, running):
+                        if now.others != others:
+                            now = await self._do(self._containers.relinked, now, image, others)
+                        self._running[name] = now
+                        return now, False
                     log.info("%s: container %s has ended, another is made", name, running.id[:12])
                     await self._do(self._containers.remove, running)
                     del self._running[name]
@@ -194,7 +194,7 @@ class Manager:
             await self._do(self._containers.wait, running, condition)
         except SetupError:
             async with self._guards[running.image]:
-                if self._running.get(running.image) is running:
+                if (now := self._running.get(running.image)) and now.id == running.id:
                     await self._do(self._containers.remove, running)
                     del self._running[running.image]
                     await self._released(running.image, self._config.images[running.image])

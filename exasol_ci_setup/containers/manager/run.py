@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.containers import engine
@@ -73,7 +73,7 @@ class Containers:
         try:
             with _told(f"the container of {name} cannot be started"):
                 if network:
-                    self._api.create_network(network, driver="bridge", labels=labels, check_duplicate=True)
+                    self._api.create_network(network, driver="bridge", labels=labels)
                     self._link(network, image, others)
                 container = self._api.create_container(
                     name=unique, labels=labels, host_config=self._api.create_host_config(**made.host), **made.container
@@ -86,17 +86,21 @@ class Containers:
             self._remove(container, network, others)
             raise
         log.info("%s: started container %s", name, container[:12])
-        return Running(name, container, ports.published(told["NetworkSettings"]["Ports"]), network, dict(others))
+        return Running(name, container, _published(told), network, dict(others))
 
-    def look(self, running: Running) -> bool:
-        """Return whether the container still runs."""
+    def look(self, running: Running) -> Running | None:
+        """Return what the container is now, or None if it does not run any more.
+
+        Somebody who restarted it gave it other ports. Raises EngineError if the engine does not tell.
+        """
         try:
             with engine.told(f"the container of {running.image} cannot be looked at"):
-                return bool(self._api.inspect_container(running.id)["State"]["Running"])
+                told = self._api.inspect_container(running.id)
         except EngineError as error:
             if error.status == _NOT_FOUND:
-                return False
+                return None
             raise
+        return replace(running, ports=_published(told)) if told["State"]["Running"] else None
 
     def relinked(self, running: Running, image: Image, others: Mapping[str, str]) -> Running:
         """Link those of `others` to the container that were made anew since it was started, and return what it is now."""
@@ -104,7 +108,7 @@ class Containers:
         if running.network and changed:
             with _told(f"the container of {running.image} cannot be linked"):
                 self._link(running.network, image, changed)
-        return Running(running.image, running.id, running.ports, running.network, dict(others))
+        return replace(running, others=dict(others))
 
     def wait(self, running: Running, condition: WaitCondition) -> None:
         """Return when all of the condition is so.
@@ -192,6 +196,10 @@ class Containers:
                     self._api.disconnect_container_from_network(other, network, force=True)
             with _unless_gone(), engine.told(f"network {network} cannot be removed"):
                 self._api.remove_network(network)
+
+
+def _published(told: Mapping[str, Any]) -> dict[str, int]:
+    return ports.published(told["NetworkSettings"]["Ports"])
 
 
 @contextlib.contextmanager
