@@ -90,11 +90,6 @@ def image_of_the_service(live) -> str:
     return name
 
 
-def push(live, tag: str) -> None:
-    """Do what a build does that the sandbox only pretends."""
-    live.client("ecr").put_image(repositoryName="team/registry", imageManifest=f'{{"a": "{tag}"}}', imageTag=tag)
-
-
 def ran_image(ran) -> str:
     name: str = ran.stdout.splitlines()[-1].removeprefix("web runs ")
     return name
@@ -114,8 +109,7 @@ def test_a_service_runs_the_image_of_its_source_which_is_built_before_it_is_depl
 
 
 def test_what_did_not_change_is_neither_built_nor_deployed_again(here, live, file):
-    push_after = here("up", file, "--yes", "--no-lint")
-    push(live, ran_image(push_after))
+    here("up", file, "--yes", "--no-lint")
 
     ran = here("up", file, "--yes", "--no-lint")
 
@@ -192,6 +186,18 @@ def test_down_needs_neither_source_nor_build(here, live, file, folder):
     ran = here("down", file, "--yes", "--empty")
 
     assert ran.code == 0, ran.stderr
+    assert stacks(live) == {}
+
+
+def test_a_registry_that_holds_what_was_built_goes_only_when_it_may_be_emptied(here, live, file):
+    here("up", file, "--yes", "--no-lint")
+
+    kept = here("down", file, "--yes")
+    gone = here("down", file, "--yes", "--empty")
+
+    assert kept.code == 1
+    assert "team-registry: failed" in kept.stderr
+    assert gone.code == 0, gone.stderr
     assert stacks(live) == {}
 
 
