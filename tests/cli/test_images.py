@@ -21,6 +21,7 @@ from exasol_ci_setup.constructs import (
     Scope,
     Service,
 )
+from exasol_ci_setup.errors import Declined
 from exasol_ci_setup.resolve import Connections, Declared, Deployment
 from exasol_ci_setup.resolve.verbs import _Silent, require_success
 from exasol_ci_setup.sandbox import switches
@@ -232,21 +233,46 @@ def test_a_registry_without_tags_that_move_gets_the_hash_alone(here, live, file)
     assert told["IMAGE_TAG"] == ""
 
 
-def test_services_that_run_one_image_have_it_built_once_outside_of_commands_too(live, folder):
+@pytest.fixture
+def image(folder):
     scope = Scope(name="team", region="eu-central-1")
-    asset = Asset(scope=scope, name="source", source=LocalDirectory(scope=scope, name="here", path=str(folder)))
-    image = ContainerBuilder(
+    return ContainerBuilder(
         name="image",
-        asset=asset,
+        asset=Asset(scope=scope, name="source", source=LocalDirectory(scope=scope, name="here", path=str(folder))),
         builder=BuildkitBuilder(scope=scope, name="host"),
         registry=Registry(scope=scope, name="registry"),
     )
-    container = Container(source=image)
-    services = tuple(Service(name=name, container=container, count=0) for name in ("web", "worker"))
-    clock = SystemClock()
-    deployment = Deployment(Connections(clock, lambda _scope: live), _Silent(), clock, network.find)
 
-    require_success(deployment.carry_out(Declared([Cluster(name="cluster", services=services)])))
+
+def deployment_to(live) -> Deployment:
+    clock = SystemClock()
+    return Deployment(Connections(clock, lambda _scope: live), _Silent(), clock, network.find)
+
+
+def cluster_of(image, *names: str) -> Declared:
+    container = Container(source=image)
+    services = tuple(Service(name=name, container=container, count=0) for name in names)
+    return Declared([Cluster(name="cluster", services=services)])
+
+
+def test_services_that_run_one_image_have_it_built_once_outside_of_commands_too(live, image):
+    require_success(deployment_to(live).carry_out(cluster_of(image, "web", "worker")))
 
     assert builds(live) == 1
     assert image_of_the_service(live).endswith(image.image_tag)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_source_that_changes_while_its_plan_is_looked_at_is_neither_built_nor_deployed(live, image, folder, is_there):
+    if is_there:
+        require_success(deployment_to(live).carry_out(cluster_of(image, "web")))
+        (folder / "Dockerfile").write_text("FROM busybox:1\n", encoding="utf-8")
+    before = (stacks(live).get("team-cluster"), builds(live))
+    deployment, declared = deployment_to(live), cluster_of(image, "web")
+
+    deployment.plan(declared)
+    (folder / "Dockerfile").write_text("FROM busybox:2\n", encoding="utf-8")
+
+    with pytest.raises(Declined, match="the source of image image has changed since the plan was made"):
+        require_success(deployment.carry_out(declared))
+    assert (stacks(live).get("team-cluster"), builds(live)) == before
