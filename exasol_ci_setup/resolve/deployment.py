@@ -78,6 +78,7 @@ class Deployment:
     stacks: dict[str, Stack] = field(default_factory=dict)
     drift: bool = True
     _found: dict[str, Drift | None] = field(default_factory=dict, repr=False)
+    _shown_images: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def plan(self, declared: Declared) -> tuple[dict[str, Planned], list[Ended]]:
         """Return what would change, by stack, and how the planning of each ended. Nothing is changed, and nothing left on AWS.
@@ -110,6 +111,7 @@ class Deployment:
         self, construct: ScopedConstruct, account: Account, clock: Clock, waits_for: str | None
     ) -> tuple[Plan, Stack | None]:
         images.hash_sources(construct, self._stage(construct, clock))
+        self._shown_images[construct.stack_name] = tuple(builder.image_tag for builder in construct.builders)
         request = self._request(construct, account)
         cfn = account.client("cloudformation")
         if waits_for is not None:
@@ -130,13 +132,21 @@ class Deployment:
         return (found[0] if found else result.plan), result.stack
 
     def carry_out(self, declared: Declared) -> list[Ended]:
-        """Deploy what is declared, set the outputs of the constructs, and return how each stack's deployment ended."""
+        """Deploy what is declared, set the outputs of the constructs, and return how each stack's deployment ended.
+
+        If `plan` was called before, images are only made of the sources that it saw.
+        """
         clock = InterruptibleClock(self.clock)
 
         def work(name: str) -> End:
             construct = declared.constructs[name]
             account = self.connect(construct.own_scope)
-            images.make(construct, self._stage(construct, clock), lambda title: self.reporter.view(name, title))
+            images.make(
+                construct,
+                self._stage(construct, clock),
+                lambda title: self.reporter.view(name, title),
+                shown=self._shown_images.get(name),
+            )
             result = self._deploy(
                 self._request(construct, account),
                 account,

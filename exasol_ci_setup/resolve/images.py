@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.registry import Registry
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.errors import Declined, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from exasol_ci_setup.actions import Stage
     from exasol_ci_setup.clock import Clock
@@ -47,9 +47,12 @@ def hash_sources(construct: ScopedConstruct, stage: Stage) -> None:
         stage.say(f"runs image {builder.image_tag[:_SHOWN]}, which builder {builder.name} makes before, if it is new")
 
 
-def make(construct: ScopedConstruct, stage: Stage, view: Callable[[str], View]) -> None:
+def make(
+    construct: ScopedConstruct, stage: Stage, view: Callable[[str], View], *, shown: Sequence[str] | None = None
+) -> None:
     """See to it that each image that `construct` runs is in its registry, and set its tag.
 
+    `shown` are the tags that the plan had, if there was one; a source that is another one by now is not built, and Declined is raised.
     An image gets the tag ``latest`` too where its registry lets that move: the next build takes its layers from there. `view` is opened
     while this goes on. Raises the errors of `actions.sync.sync` and `actions.build.build`, and BuildFailed.
     """
@@ -58,12 +61,19 @@ def make(construct: ScopedConstruct, stage: Stage, view: Callable[[str], View]) 
 
     if not construct.builders:
         return
-    with view("its images come first") as shown:
-        ticking = replace(stage, clock=_Ticking(stage.clock, shown))
-        for builder in construct.builders:
+    with view("its images come first") as seen:
+        ticking = replace(stage, clock=_Ticking(stage.clock, seen))
+        for number, builder in enumerate(construct.builders):
             tag = DEFAULT_TAG if _may_move(builder, DEFAULT_TAG) else ""
-            build = ensure(ticking, builder, sync.put(ticking, _asset(builder)), tag)
-            builder.set_image_tag(build.wait().content_hash)
+            source = sync.put(ticking, _asset(builder))
+            if shown is not None and source.sha256 != shown[number]:
+                raise Declined(
+                    f"not deployed: the source of image {builder.name} has changed since the plan was made: it is {source.sha256[:_SHOWN]} "
+                    f"now, and {shown[number][:_SHOWN]} was shown",
+                    hint="run the same command again: its plan has the source as it is by then",
+                    stack_name=construct.stack_name,
+                )
+            builder.set_image_tag(ensure(ticking, builder, source, tag).wait().content_hash)
 
 
 def _asset(builder: ContainerBuilder) -> Asset:

@@ -71,6 +71,8 @@ class Run:
             if phase == "UPLOAD_ARTIFACTS":
                 self._complete(phase, None)
         self._is_succeeding = self._is_succeeding and problem is None
+        if phase == "POST_BUILD" and self._is_succeeding and self._image is None:
+            self._builds.put_stand_in(self._build, self._commands, self.log)
         return problem
 
     async def close(self) -> None:

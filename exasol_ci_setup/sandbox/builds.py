@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import build_logs, build_records, buildspecs, docker_client, registry, switches
+from exasol_ci_setup.sandbox import build_logs, build_records, buildspecs, docker_client, registry, stand_ins, switches
 from exasol_ci_setup.sandbox.build_run import SHARES, Run, source_path
 from exasol_ci_setup.sandbox.codebuild import Refused
 from exasol_ci_setup.sandbox.image_builds import ImageBuild, Place, is_one
@@ -287,13 +287,24 @@ class Builds:
         if found.client is None:
             log.agent(f"No image comes of this build: {found.reason}")
             return None
-        variables = {
-            each["name"]: each["value"]
-            for each in build["environment"]["environmentVariables"]
-            if each["type"] == "PLAINTEXT"
-        }
-        place = Place(self._responses.get_account_id(), self._responses.get_region(), self._get_service)
-        return ImageBuild(found.client, running, place, variables, log.output)
+        return ImageBuild(found.client, running, self._place, _variables(build), log.output)
+
+    def put_stand_in(self, build: Values, commands: Mapping[str, Sequence[str]], log: build_logs.BuildLog) -> None:
+        """Put what stands for an image into ECR, if a build that pretended would have made one and no real registry holds images."""
+        if registry.current() is None and is_one(commands):
+            log.agent(*stand_ins.put(self._place, _variables(build)))
+
+    @property
+    def _place(self) -> Place:
+        return Place(self._responses.get_account_id(), self._responses.get_region(), self._get_service)
+
+
+def _variables(build: Values) -> dict[str, str]:
+    return {
+        each["name"]: each["value"]
+        for each in build["environment"]["environmentVariables"]
+        if each["type"] == "PLAINTEXT"
+    }
 
 
 def page(records: Any, request: Values) -> Values:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Say = Callable[[Iterable[str]], None]
 
 _FAILED: Final = 1
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _HOST_ON_AWS: Final = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
 
 # What container_builder.yaml.j2 has as commands, with single spaces.
@@ -51,7 +51,7 @@ _PUSH_TAG: Final = (
 _NAMES: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
 
 
-class _Problem(Exception):
+class Unfit(Exception):
     """Why a command fails, as the program in it would say."""
 
 
@@ -100,7 +100,7 @@ class ImageBuild:
             return _FAILED
         try:
             return await self._steps[known]()
-        except _Problem as problem:
+        except Unfit as problem:
             self._say([str(problem)])
             return _FAILED
 
@@ -125,7 +125,7 @@ class ImageBuild:
         bucket, key = self._of("ASSET_BUCKET"), self._of("ASSET_KEY")
         content = self._place.get_service("s3")._get_object_data(bucket, key)  # noqa: SLF001
         if content is None:
-            raise _Problem(f"fatal error: there is no object s3://{bucket}/{key}")
+            raise Unfit(f"fatal error: there is no object s3://{bucket}/{key}")
         await asyncio.to_thread((self._work / "source.tar.gz").write_bytes, content)
         return 0
 
@@ -138,7 +138,7 @@ class ImageBuild:
         context = (self._source / self._of("BUILD_CONTEXT")).resolve()
         # The name comes with the request, so it must not lead to other files of this user.
         if not (context.is_relative_to(self._source) and context.is_dir()):
-            raise _Problem(f"unable to prepare context: path source/{self._of('BUILD_CONTEXT')} not found")
+            raise Unfit(f"unable to prepare context: path source/{self._of('BUILD_CONTEXT')} not found")
         await self._hold(f"{uri}:{tag}")
         cached = self._tag("IMAGE_TAG") if self._of("IMAGE_TAG") else tag
         return await self._docker(
@@ -163,13 +163,13 @@ class ImageBuild:
         uri, name = self._uri(), self._repository()
         repository = self._place.get_service("ecr")._repositories.get(name)  # noqa: SLF001
         if repository is None:
-            raise _Problem(
+            raise Unfit(
                 f"name unknown: The repository with name '{name}' does not exist in the registry with id "
                 f"'{self._place.account}'"
             )
         held = Repository.of(self._registry, self._place.account, self._place.region, name)
         if not ecr.may_move(repository, tag) and any(tag in image.tags for image in held.images()):
-            raise _Problem(f"tag invalid: {ecr.taken(tag, name)}")
+            raise Unfit(f"tag invalid: {ecr.taken(tag, name)}")
         return await self._docker("push", f"{uri}:{tag}")
 
     async def _hold(self, image: str) -> None:
@@ -213,8 +213,8 @@ class ImageBuild:
 
     def _tag(self, variable: str) -> str:
         tag = self._of(variable)
-        if not _TAG.fullmatch(tag):
-            raise _Problem(f"invalid reference format: {tag!r} is not the tag of an image")
+        if not TAG.fullmatch(tag):
+            raise Unfit(f"invalid reference format: {tag!r} is not the tag of an image")
         return tag
 
     def _uri(self) -> str:
@@ -222,16 +222,18 @@ class ImageBuild:
 
     def _repository(self) -> str:
         """Return the name of the repository at REPOSITORY_URI, which has to be in this account and region."""
-        uri = self._of("REPOSITORY_URI")
-        host, _, name = uri.partition("/")
-        on_aws = _HOST_ON_AWS.fullmatch(host)
-        here = (self._place.account, self._place.region)
-        if on_aws and (on_aws["account"], on_aws["region"]) == here:
-            return name
-        prefix = self._registry.uri(*here, "")
-        if uri.startswith(prefix):
-            return uri.removeprefix(prefix)
-        raise _Problem(f"Error response: {uri} is not in the registry of account {here[0]} in {here[1]}")
+        uri, place = self._of("REPOSITORY_URI"), self._place
+        prefix = self._registry.uri(place.account, place.region, "")
+        return uri.removeprefix(prefix) if uri.startswith(prefix) else repository_at(uri, place)
+
+
+def repository_at(uri: str, place: Place) -> str:
+    """Return the name of the repository at an address as it is on AWS. Raises Unfit if it is none of this account and region."""
+    host, _, name = uri.partition("/")
+    on_aws = _HOST_ON_AWS.fullmatch(host)
+    if on_aws and (on_aws["account"], on_aws["region"]) == (place.account, place.region):
+        return name
+    raise Unfit(f"Error response: {uri} is not in the registry of account {place.account} in {place.region}")
 
 
 def is_one(commands: Mapping[str, Sequence[str]]) -> bool:
@@ -246,10 +248,10 @@ def _normal(command: str) -> str:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive, and nothing that leads out of the folder. Raises `_Problem` for that, and if it is none."""
+    """Unpack an archive, and nothing that leads out of the folder. Raises `Unfit` for that, and if it is none."""
     folder.mkdir()
     try:
         with tarfile.open(archive, "r:gz") as packed:
             packed.extractall(folder, filter="data")
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise _Problem(f"tar: {error}") from error
+        raise Unfit(f"tar: {error}") from error

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.sandbox.registry import Registry
 
 DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
-_OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 _OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 # What the registry keeps of one repository; anything else beside it is another repository, whose name begins with this one's.
 _PARTS: Final = ("_manifests", "_layers", "_uploads")
@@ -47,7 +47,7 @@ class Image:
     def media_type(self) -> str:
         """What kind of manifest it is. OCI's need not say so themselves."""
         content = self.content
-        default = _OCI_INDEX if "manifests" in content else _OCI_MANIFEST
+        default = _OCI_INDEX if "manifests" in content else OCI_MANIFEST
         return str(content.get("mediaType") or default)
 
     @property

@@ -21,6 +21,7 @@ from exasol_ci_setup.constructs import (
     Scope,
     Service,
 )
+from exasol_ci_setup.errors import Declined
 from exasol_ci_setup.resolve import Connections, Declared, Deployment
 from exasol_ci_setup.resolve.verbs import _Silent, require_success
 from exasol_ci_setup.sandbox import switches
@@ -90,11 +91,6 @@ def image_of_the_service(live) -> str:
     return name
 
 
-def push(live, tag: str) -> None:
-    """Do what a build does that the sandbox only pretends."""
-    live.client("ecr").put_image(repositoryName="team/registry", imageManifest=f'{{"a": "{tag}"}}', imageTag=tag)
-
-
 def ran_image(ran) -> str:
     name: str = ran.stdout.splitlines()[-1].removeprefix("web runs ")
     return name
@@ -114,8 +110,7 @@ def test_a_service_runs_the_image_of_its_source_which_is_built_before_it_is_depl
 
 
 def test_what_did_not_change_is_neither_built_nor_deployed_again(here, live, file):
-    push_after = here("up", file, "--yes", "--no-lint")
-    push(live, ran_image(push_after))
+    here("up", file, "--yes", "--no-lint")
 
     ran = here("up", file, "--yes", "--no-lint")
 
@@ -195,6 +190,18 @@ def test_down_needs_neither_source_nor_build(here, live, file, folder):
     assert stacks(live) == {}
 
 
+def test_a_registry_that_holds_what_was_built_goes_only_when_it_may_be_emptied(here, live, file):
+    here("up", file, "--yes", "--no-lint")
+
+    kept = here("down", file, "--yes")
+    gone = here("down", file, "--yes", "--empty")
+
+    assert kept.code == 1
+    assert "team-registry: failed" in kept.stderr
+    assert gone.code == 0, gone.stderr
+    assert stacks(live) == {}
+
+
 @pytest.mark.usefixtures("slow")
 def test_ctrl_c_while_an_image_is_built_leaves_the_service_as_it_is_and_says_what_goes_on(here, live, file):
     def press_once_it_is_built() -> None:
@@ -226,21 +233,46 @@ def test_a_registry_without_tags_that_move_gets_the_hash_alone(here, live, file)
     assert told["IMAGE_TAG"] == ""
 
 
-def test_services_that_run_one_image_have_it_built_once_outside_of_commands_too(live, folder):
+@pytest.fixture
+def image(folder):
     scope = Scope(name="team", region="eu-central-1")
-    asset = Asset(scope=scope, name="source", source=LocalDirectory(scope=scope, name="here", path=str(folder)))
-    image = ContainerBuilder(
+    return ContainerBuilder(
         name="image",
-        asset=asset,
+        asset=Asset(scope=scope, name="source", source=LocalDirectory(scope=scope, name="here", path=str(folder))),
         builder=BuildkitBuilder(scope=scope, name="host"),
         registry=Registry(scope=scope, name="registry"),
     )
-    container = Container(source=image)
-    services = tuple(Service(name=name, container=container, count=0) for name in ("web", "worker"))
-    clock = SystemClock()
-    deployment = Deployment(Connections(clock, lambda _scope: live), _Silent(), clock, network.find)
 
-    require_success(deployment.carry_out(Declared([Cluster(name="cluster", services=services)])))
+
+def deployment_to(live) -> Deployment:
+    clock = SystemClock()
+    return Deployment(Connections(clock, lambda _scope: live), _Silent(), clock, network.find)
+
+
+def cluster_of(image, *names: str) -> Declared:
+    container = Container(source=image)
+    services = tuple(Service(name=name, container=container, count=0) for name in names)
+    return Declared([Cluster(name="cluster", services=services)])
+
+
+def test_services_that_run_one_image_have_it_built_once_outside_of_commands_too(live, image):
+    require_success(deployment_to(live).carry_out(cluster_of(image, "web", "worker")))
 
     assert builds(live) == 1
     assert image_of_the_service(live).endswith(image.image_tag)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_source_that_changes_while_its_plan_is_looked_at_is_neither_built_nor_deployed(live, image, folder, is_there):
+    if is_there:
+        require_success(deployment_to(live).carry_out(cluster_of(image, "web")))
+        (folder / "Dockerfile").write_text("FROM busybox:1\n", encoding="utf-8")
+    before = (stacks(live).get("team-cluster"), builds(live))
+    deployment, declared = deployment_to(live), cluster_of(image, "web")
+
+    deployment.plan(declared)
+    (folder / "Dockerfile").write_text("FROM busybox:2\n", encoding="utf-8")
+
+    with pytest.raises(Declined, match="the source of image image has changed since the plan was made"):
+        require_success(deployment.carry_out(declared))
+    assert (stacks(live).get("team-cluster"), builds(live)) == before
