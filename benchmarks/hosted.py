@@ -40,7 +40,7 @@ class Connection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        """Open the socket."""
+        """Connect to it."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.connect(str(self._path))
 

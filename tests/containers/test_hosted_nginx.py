@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import shutil
 import string
@@ -135,7 +136,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def nginx(folder: Path) -> Nginx:
-    return Nginx((sys.executable, str(folder / "nginx.py"), str(folder)), folder / "state")
+    # It has other workers whenever somebody looks, as after a reload.
+    numbers = itertools.count()
+    command = (sys.executable, str(folder / "nginx.py"), str(folder))
+    return Nginx(command, folder / "state", workers=lambda: {1: {next(numbers)}})
 
 
 def written(folder: Path) -> dict[str, str]:
@@ -160,6 +164,20 @@ def test_where_nothing_changes_nginx_is_left_alone(nginx: Nginx, folder: Path):
     assert calls(folder) == ["-t", "-s reload"]
 
 
+def test_files_that_a_killed_worker_wrote_are_read_by_nginx_at_the_next_chance(nginx: Nginx, folder: Path):
+    (folder / "down").touch()
+    with pytest.raises(NginxError):
+        nginx.apply({"a.example.com": "a"})
+    (folder / "down").unlink()
+    (folder / "calls").unlink()
+
+    # Nothing changes, but nobody knows what nginx has read.
+    nginx.apply({"a.example.com": None})
+    nginx.apply({"a.example.com": None})
+
+    assert calls(folder) == ["-t", "-s reload"]
+
+
 def test_what_nginx_refuses_is_taken_back(nginx: Nginx, folder: Path):
     nginx.apply({"a.example.com": "a", "b.example.com": "b"})
 
@@ -168,6 +186,9 @@ def test_what_nginx_refuses_is_taken_back(nginx: Nginx, folder: Path):
 
     assert written(folder) == {"a.example.com": "a", "b.example.com": "b"}
     assert list((folder / "state" / "tmp").iterdir()) == []
+    (folder / "calls").unlink()
+    nginx.apply({"a.example.com": "a"})
+    assert calls(folder) == []
 
 
 def test_what_nginx_refuses_without_it_is_not_its_fault(nginx: Nginx, folder: Path):
@@ -204,7 +225,7 @@ def test_a_command_that_is_not_there_is_told(folder: Path):
 def test_programs_that_are_called_are_not_given_the_key(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DEPLOY_KEY", "a-key")
     script = f"env >{shlex.quote(str(folder / 'environment'))}"
-    Nginx(("sh", "-c", script, "nginx"), folder / "state").apply({"a.example.com": "a"})
+    Nginx(("sh", "-c", script, "nginx"), folder / "state", workers=dict).apply({"a.example.com": "a"})
 
     assert "PATH=" in (folder / "environment").read_text()
     assert "a-key" not in (folder / "environment").read_text()

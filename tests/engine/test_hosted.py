@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from exasol_ci_setup.containers.hosted.auth import MOST_WRONG
+from tests.engine.conftest import need
 from tests.engine.hosted import DOMAIN, KEY, LABEL, Host, ask, docker, until
 
 pytestmark = pytest.mark.engine
@@ -285,6 +286,50 @@ def test_an_image_that_cannot_be_pulled_is_told_and_changes_nothing(host: Host):
     assert answer.status == 404
     assert answer.json["reason"].startswith("The image 127.0.0.1:1/nothing/here:1 cannot be pulled: ")
     assert host.curl("/").json == {"app1": RUNNING}
+
+
+@contextlib.contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """A registry on this machine that anybody may push to; gives its address."""
+    address = "127.0.0.1:5010"
+    (folder / "config.yml").write_text(
+        f"{{version: 0.1, storage: {{filesystem: {{rootdirectory: {folder}/images}}}}, http: {{addr: '{address}'}}}}"
+    )
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=log)
+    try:
+        until(
+            lambda: (
+                subprocess.run(["curl", "--silent", f"http://{address}/v2/"], capture_output=True, check=False).stdout
+            )
+        )
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_an_image_is_pulled_each_time_and_the_old_one_serves_while_the_registry_is_away(host: Host, tmp_path: Path):
+    need("docker-registry")
+    with registry(tmp_path) as address:
+        image = f"{address}/team/demo"
+        for version in ("1", "2"):
+            docker("tag", f"demo:{version}", image)
+            docker("push", image)
+            # The engine has the other version by that name, so only a pull brings this one.
+            docker("tag", "demo:1", image)
+            answer = host.new(image) if version == "1" else host.curl("/redeploy", {"name": "app1"})
+            assert answer.text == "Running on app1.example.com!"
+            assert ask("app1.example.com").text.startswith(f"{version} ")
+        unknown = host.new(f"{address}/team/unknown", "app2")
+        assert (unknown.status, host.containers("app2")) == (404, [])
+
+    away = host.curl("/redeploy", {"name": "app1"})
+
+    assert away.status == 404
+    assert f"The image {image} cannot be pulled: " in away.json["reason"]
+    assert ask("app1.example.com").text.startswith("2 ")
+    assert host.curl("/").json["app1"]["running"]
 
 
 def test_a_configuration_that_nginx_refuses_is_undone_and_told(host: Host):

@@ -98,6 +98,28 @@ def test_one_worker_killed_is_replaced_and_what_it_began_is_ended_by_the_next(st
     assert assert_true(host)["app1"]["image"] == "demo:1"
 
 
+def test_killed_before_nginx_has_read_its_files_it_reads_them_at_the_next_start(stopped_host: Host):
+    host = stopped_host
+    slow = host.folder / "slow-nginx"
+    # The moment between the files and the reload, held open.
+    slow.write_text(
+        f'#!/bin/sh\n[ "$1" = -s ] && [ -e {host.folder}/wait ] && touch {host.folder}/reached && sleep 600\nexec {" ".join(host.nginx)} "$@"\n'
+    )
+    slow.chmod(0o755)
+    host.start("--nginx", str(slow))
+    host.new("demo:1")
+    (host.folder / "wait").touch()
+    with host.in_background(lambda: host.new("demo:2")):
+        until((host.folder / "reached").exists)
+        host.kill()
+    (host.folder / "wait").unlink()
+
+    host.start()
+
+    assert assert_true(host)["app1"]["image"] == "demo:2"
+    assert ask("app1.example.com").text.startswith("2 ")
+
+
 def test_killed_in_the_middle_of_a_deletion_it_is_ended(host: Host):
     host.new("demo:1")
     # What it was about to do, and had noted.

@@ -139,6 +139,11 @@ def _answer_errors(app: FastAPI) -> None:
         where = ".".join(str(each) for each in first["loc"] if each != "body")
         return _failure(400, f"{where}: {first['msg']}" if where else f"The body cannot be used: {first['msg']}")
 
+    @app.exception_handler(Exception)
+    def of_anything_else(_request: Request, _error: Exception) -> Response:
+        # The server logs it.
+        return _failure(500, "The service failed; its log says why.")
+
     @app.exception_handler(HTTPException)
     def of_http(_request: Request, error: HTTPException) -> Response:
         return _failure(error.status_code, str(error.detail), dict(error.headers or {}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -43,10 +44,9 @@ class Instances:
         Raises AppNotFound, with the engine's reason, if there is none or the registry does not answer.
         """
         here = self._image(name)
-        if here is not None and not here.attrs.get("RepoDigests"):
-            # It has never been in a registry.
-            return here
         repository, tag = repository_and_tag(name)
+        if here is not None and not _is_of_registry(here, repository):
+            return here
         try:
             with engine.told(f"The image {name} cannot be pulled"):
                 # The client's own pull() does not notice a failure after the first byte.
@@ -174,6 +174,12 @@ class Instances:
             volume = self._client.volumes.get(volume_name(app))
             if (volume.attrs.get("Labels") or {}).get(INSTANCE_LABEL) == self._identity:
                 volume.remove()
+
+
+def _is_of_registry(image: Image, repository: str) -> bool:
+    """Tell whether an image was ever in a registry by this name; by another it may well have been."""
+    short = re.sub(r"^(index\.)?docker\.io/(library/)?", "", repository)
+    return any(each.rpartition("@")[0] in {repository, short} for each in image.attrs.get("RepoDigests") or ())
 
 
 def volume_name(app: str) -> str:

@@ -17,7 +17,7 @@ from exasol_ci_setup.containers.hosted.settings import child_environment
 from exasol_ci_setup.errors import InputError, NginxError, NginxRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import jinja2
 
@@ -25,6 +25,7 @@ FOLDER: Final = "nginx-confs"
 """The directory, below that of the state, with the files that nginx includes; there is nothing else in it."""
 
 _SCRATCH: Final = "tmp"
+_UNREAD: Final = "nginx-unread"
 _COMMAND_SECONDS: Final = 60
 _RELOAD_SECONDS: Final = 10
 _UNSEEN_SECONDS: Final = 1.0
@@ -78,14 +79,17 @@ def render_site(site: Site, *, acme: Path | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """A reload of nginx that has taken effect; `before` are the workers that were there before, as they finish what they began."""
+    """A reload of nginx that has taken effect; `before` are the workers that were there before, as they finish what they began.
 
-    before: frozenset[int] = frozenset()
+    None if they cannot be seen.
+    """
+
+    before: frozenset[int] | None = frozenset()
 
     def wait(self, seconds: float) -> None:
         """Return when no worker of before is left, but after `seconds` at the latest: a connection may be open for hours."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and any(_title(process) for process in self.before):
+        while time.monotonic() < deadline and (self.before is None or any(_title(process) for process in self.before)):
             time.sleep(0.05)
 
 
@@ -95,10 +99,16 @@ class Nginx:
     Only one caller at a time may change them; the lock is the caller's.
     """
 
-    def __init__(self, command: tuple[str, ...], state: Path) -> None:
+    def __init__(
+        self, command: tuple[str, ...], state: Path, *, workers: Callable[[], dict[int, set[int]]] | None = None
+    ) -> None:
+        """Let `workers` tell which processes of nginx take new connections, in place of the system."""
         self._command = command
+        self._workers = workers or workers_by_master
         self._folder = state / FOLDER
         self._scratch = state / _SCRATCH
+        # There from before the files change until nginx has read them: after a kill, what they say is not yet what it does.
+        self._unread = state / _UNREAD
         for folder in (self._folder, self._scratch):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -109,20 +119,32 @@ class Nginx:
         then the files are as they were before.
         """
         found = {domain: self._read(domain) for domain in files}
-        if all(found[domain] == text for domain, text in files.items()):
+        unread = self._unread.exists()
+        if not unread and all(found[domain] == text for domain, text in files.items()):
             return Reload()
+        self._unread.touch()
         try:
             for domain, text in files.items():
                 self._write(domain, text)
             self._call("-t")
-            return self._reload()
         except BaseException as error:
             for domain, text in found.items():
                 self._write(domain, text)
+            if not unread:
+                self._unread.unlink()
             # What it refuses without them as well is not their fault.
             if isinstance(error, NginxRefused) and self._is_broken():
                 raise NginxError(f"nginx has a configuration that it refuses: {error.message}") from error
             raise
+        try:
+            reload = self._reload()
+        except BaseException:
+            # Which of them it has read by now is not known.
+            for domain, text in found.items():
+                self._write(domain, text)
+            raise
+        self._unread.unlink()
+        return reload
 
     def reload(self) -> None:
         """Let nginx read certificates again. Raises NginxError if it does not."""
@@ -158,15 +180,15 @@ class Nginx:
 
     def _reload(self) -> Reload:
         """Tell nginx to reload and return when new workers serve: it says that it was told, not that it is done."""
-        before = _workers()
+        before = self._workers()
         self._call("-s", "reload")
         if not before:
             # It is in a container, or this user is not shown its processes.
             time.sleep(_UNSEEN_SECONDS)
-            return Reload()
+            return Reload(None)
         deadline = time.monotonic() + _RELOAD_SECONDS
         while time.monotonic() < deadline:
-            now = _workers()
+            now = self._workers()
             for master, processes in before.items():
                 if now.get(master) and not now[master] & processes:
                     return Reload(frozenset(processes))
@@ -199,15 +221,16 @@ class Nginx:
             )
 
 
-def _workers() -> dict[int, set[int]]:
-    """Return the workers that take new connections, by their master."""
+def workers_by_master() -> dict[int, set[int]]:
+    """Return the workers that take new connections, by their master. Those of an nginx in a container do not count."""
     found: dict[int, set[int]] = {}
+    depth = _depth_and_parent("self")[0]
     for entry in Path("/proc").glob("[0-9]*"):
-        process = int(entry.name)
-        title = _title(process)
+        title = _title(int(entry.name))
         if title.startswith(_WORKER) and _LEAVING not in title:
-            found.setdefault(_parent(process), set()).add(process)
-    found.pop(0, None)
+            own, master = _depth_and_parent(entry.name)
+            if own == depth and master:
+                found.setdefault(master, set()).add(int(entry.name))
     return found
 
 
@@ -220,9 +243,12 @@ def _title(process: int) -> bytes:
     return title if title.startswith(b"nginx: ") else b""
 
 
-def _parent(process: int) -> int:
+def _depth_and_parent(process: str) -> tuple[int, int]:
+    """Return how many namespaces know a process by a number, which is one more in a container, and its parent; zeros if it is gone."""
     try:
-        # The name in parentheses may hold anything; the state and then the parent follow its end.
-        return int(Path(f"/proc/{process}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
+        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return 0, 0
+    facts = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    # https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
+    return len(facts.get("NSpid", ())), int(facts["PPid"][0])
