@@ -33,7 +33,7 @@ _NOT_ACTING: Final = "NOT_STARTED"
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _VARIABLE: Final = re.compile(r"(?!CODEBUILD_)[A-Za-z_][A-Za-z0-9_]{0,255}")
 _OWN_VARIABLES: Final = frozenset(
-    {"ASSET_BUCKET", "ASSET_KEY", "BUILD_CONTEXT", "CONTENT_HASH", "IMAGE_TAG", "REPOSITORY_URI"}
+    {"ASSET_BUCKET", "ASSET_KEY", "BUILD_ARGS", "BUILD_CONTEXT", "CONTENT_HASH", "IMAGE_TAG", "REPOSITORY_URI"}
 )
 # Of the newest builds; no more of one project are under way at once, unless somebody raised the account's quotas far.
 _LOOKED_AT: Final = 60
@@ -151,7 +151,8 @@ def build(
 
     The asset is synced before, unless this was done. The image gets the tag `tag` (None: ``latest``; empty: none), and one that is the hash
     of all that goes into it: source, context and variables. If the registry holds that one, nothing starts; if a build of it is under
-    way, that is returned. `build_context` is the folder with the Dockerfile, relative to the source's top.
+    way, that is returned. `build_context` is the folder with the Dockerfile, relative to the source's top. Of `environment_variables` each is
+    a build argument too, which the Dockerfile has by ``ARG NAME``; such values can be read in the build and in the image, so none may be secret.
 
     Raises InputError for what a build cannot be told, if the builder is not deployed, and if `tag` is another image's for good; the errors of
     `sync`; and those of the AWS boundary.
@@ -208,6 +209,7 @@ def ensure(
         "CONTENT_HASH": content_hash,
         "IMAGE_TAG": tag,
         "BUILD_CONTEXT": build_context,
+        "BUILD_ARGS": " ".join(sorted(variables)),
     }
     state = _start(codebuild, project, told, newest)
     stage.say(f"builder {builder.name}: build {state.id} of {content_hash[:_SHOWN]} began")

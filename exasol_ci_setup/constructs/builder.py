@@ -43,7 +43,8 @@ class ContainerBuilder(ScopedConstruct):
 
     `asset` and `registry` are constructs, or the names of a bucket and of a repository that are there. Each build is told by
     its environment what to do: ``ASSET_KEY`` (the archive in the bucket, a gzipped tar), ``CONTENT_HASH`` (a tag of the image's own),
-    ``IMAGE_TAG`` (a further tag, may be empty) and ``BUILD_CONTEXT`` (the folder with the Dockerfile).
+    ``IMAGE_TAG`` (a further tag, may be empty), ``BUILD_CONTEXT`` (the folder with the Dockerfile) and ``BUILD_ARGS`` (names of variables
+    that the Dockerfile has as arguments, with a space between them; may be empty).
     """
 
     template: ClassVar[str] = "container_builder.yaml.j2"

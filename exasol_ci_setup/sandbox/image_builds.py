@@ -20,7 +20,7 @@ from exasol_ci_setup.sandbox import docker_run, ecr, registry
 from exasol_ci_setup.sandbox.images import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
     from exasol_ci_setup.sandbox.docker_client import Client
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _FAILED: Final = 1
 TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 _HOST_ON_AWS: Final = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
 
 # What container_builder.yaml.j2 has as commands, with single spaces.
@@ -37,6 +38,7 @@ _MAKE_FOLDER: Final = "mkdir source"
 _UNPACK: Final = "tar -xzf source.tar.gz -C source"
 _BUILD: Final = (
     'docker build --cache-from "$REPOSITORY_URI:${IMAGE_TAG:-$CONTENT_HASH}" --build-arg BUILDKIT_INLINE_CACHE=1 '
+    "${BUILD_ARGS:+--build-arg ${BUILD_ARGS// / --build-arg }} "
     '--tag "$REPOSITORY_URI:$CONTENT_HASH" "source/$BUILD_CONTEXT"'
 )
 _IS_SUCCEEDING: Final = 'test "$CODEBUILD_BUILD_SUCCEEDING" = 1'
@@ -143,8 +145,17 @@ class ImageBuild:
         cached = self._tag("IMAGE_TAG") if self._of("IMAGE_TAG") else tag
         return await self._docker(
             *("build", "--cache-from", f"{uri}:{cached}", "--build-arg", "BUILDKIT_INLINE_CACHE=1"),
+            *self._build_arguments(),
             *("--tag", f"{uri}:{tag}", str(context)),
         )
+
+    def _build_arguments(self) -> Iterator[str]:
+        for name in self._of("BUILD_ARGS").split(" "):
+            if name and not _VARIABLE.fullmatch(name):
+                raise Unfit(f"invalid argument: {name!r} is not the name of a variable")
+            if name in self._variables:
+                # With its value, since a variable such as PATH must not become one of the docker command's own.
+                yield from ("--build-arg", f"{name}={self._variables[name]}")
 
     async def _push(self) -> int:
         return await self._pushed(self._tag("CONTENT_HASH"))

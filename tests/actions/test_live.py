@@ -202,7 +202,7 @@ def test_what_is_not_deployed_cannot_be_synced_built_or_read(asset, builder):
 def test_a_build_is_told_the_archive_the_hash_and_the_tag(live, deploy, said, builder):
     deploy(builder)
 
-    build = builder.build(environment_variables={"COLOUR": "blue"}, build_context="./app/")
+    build = builder.build(environment_variables={"SIZE": "large one", "COLOUR": "blue"}, build_context="./app/")
 
     told = variables(live, build.id)
     synced = builder.asset.synced
@@ -210,6 +210,7 @@ def test_a_build_is_told_the_archive_the_hash_and_the_tag(live, deploy, said, bu
     assert told["ASSET_KEY"] == synced.key
     assert told["CONTENT_HASH"] == build.content_hash != synced.sha256
     assert (told["IMAGE_TAG"], told["COLOUR"], told["BUILD_CONTEXT"]) == ("latest", "blue", "./app/")
+    assert (told["SIZE"], told["BUILD_ARGS"]) == ("large one", "COLOUR SIZE")
     assert said[-1] == f"builder image: build {build.id} of {build.content_hash[:12]} began"
     build.stop()
     assert build.status == "STOPPED"
@@ -291,6 +292,8 @@ def test_nothing_is_built_when_the_registry_holds_the_hash(live, deploy, said, b
         ({"build_context": "../x"}, "'../x' is not a folder in the source"),
         ({"build_context": "/x"}, "'/x' is not a folder in the source"),
         ({"environment_variables": {"ASSET_KEY": "x"}}, "'ASSET_KEY' cannot be a variable"),
+        ({"environment_variables": {"BUILD_ARGS": "x"}}, "'BUILD_ARGS' cannot be a variable"),
+        ({"environment_variables": {"--privileged": "x"}}, "'--privileged' cannot be a variable"),
         ({"environment_variables": {"CODEBUILD_X": "x"}}, "'CODEBUILD_X' cannot be a variable"),
     ],
 )

@@ -23,6 +23,7 @@ from tests.registry import require_program, tags
 pytestmark = pytest.mark.engine
 
 PROGRAM = """\
+import json
 import os
 
 from exasol_ci_setup import Asset, BuildkitBuilder, ContainerBuilder, LocalDirectory, Registry, Scope
@@ -36,7 +37,8 @@ def hangar_run():
     image = ContainerBuilder(name="image", asset=asset, builder=builder, registry=registry)
     image.deploy()
     asset.sync()
-    build = image.build(tag=os.environ.get("TAG", "latest"), build_context=os.environ.get("CONTEXT", "."))
+    build = image.build(tag=os.environ.get("TAG", "latest"), build_context=os.environ.get("CONTEXT", "."),
+        environment_variables=json.loads(os.environ.get("VARIABLES", "{}")))
     if os.environ.get("WAIT", "yes") == "yes":
         build.wait()
     print("BUILD", build.id or "none", build.status, build.content_hash, registry.uri)
@@ -226,6 +228,18 @@ def test_a_build_in_a_folder_of_the_source_finds_its_dockerfile_there(team: Team
     _, status, content, _ = team.up(CONTEXT="deep/er", TAG="")
     assert status == "SUCCEEDED"
     assert list(team.tags().values()) == [[content]]
+
+
+def test_the_variables_of_a_build_are_arguments_of_its_dockerfile(team: Team) -> None:
+    text = (team.source / "Dockerfile").read_text()
+    team.write("Dockerfile", text + 'ARG COLOUR=grey\nARG SIZE=none\nRUN echo "painted $COLOUR, $SIZE"\n')
+    build, status, content, _ = team.up(VARIABLES=json.dumps({"COLOUR": "light blue"}))
+    assert status == "SUCCEEDED"
+    assert "painted light blue, none" in team.log(build)
+
+    other, _, changed, _ = team.up(VARIABLES=json.dumps({"COLOUR": "red"}))
+    assert changed != content
+    assert "painted red, none" in team.log(other)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,6 +189,38 @@ def test_the_commands_are_done_with_docker_in_their_order(builder: Builder, reco
     assert images.password not in said
 
 
+def test_each_variable_that_is_named_is_a_build_argument(builder: Builder, record: Path) -> None:
+    shown = builder.run(BUILD_ARGS="PATH SIZE MISSING", PATH="/nowhere", SIZE="large; exit 1")
+    assert shown["buildStatus"] == "SUCCEEDED", builder.log(shown)
+    (built,) = [call for call in calls(record) if " build " in call]
+    assert " --build-arg PATH=/nowhere --build-arg SIZE=large; exit 1 --tag " in built
+    assert "MISSING" not in built
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ("", []),
+        ("SIZE", ["--build-arg", "SIZE"]),
+        ("COLOUR SIZE", ["--build-arg", "COLOUR", "--build-arg", "SIZE"]),
+    ],
+)
+def test_the_shell_of_a_build_makes_build_arguments_of_names(tmp_path: Path, names: str, words: list[str]) -> None:
+    (command,) = buildspecs.commands(builder_spec())["BUILD"]
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n", encoding="utf-8")
+    program.chmod(0o755)
+    told = {"REPOSITORY_URI": "uri", "CONTENT_HASH": HASH, "BUILD_CONTEXT": ".", "BUILD_ARGS": names}
+    environment = {**told, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    ran = subprocess.run(["bash", "-c", command], env=environment, check=True, capture_output=True, text=True)
+    said = ran.stdout.splitlines()
+    assert said == [
+        *("build", "--cache-from", f"uri:{HASH}", "--build-arg", "BUILDKIT_INLINE_CACHE=1"),
+        *words,
+        *("--tag", f"uri:{HASH}", "source/."),
+    ]
+
+
 def test_a_build_without_a_further_tag_pushes_the_hash_alone(builder: Builder, record: Path) -> None:
     assert builder.run(IMAGE_TAG="")["buildStatus"] == "SUCCEEDED"
     assert [call.split()[2] for call in calls(record)] == ["login", "build", "push", "image"]
@@ -264,6 +297,7 @@ def _read(path: Path) -> str:
         ({"CONTENT_HASH": "a b"}, "'a b' is not the tag of an image"),
         ({"IMAGE_TAG": "--help"}, "'--help' is not the tag of an image"),
         ({"ASSET_KEY": "nothing"}, "there is no object s3://"),
+        ({"BUILD_ARGS": "A --privileged"}, "'--privileged' is not the name of a variable"),
     ],
 )
 def test_a_request_cannot_lead_a_build_elsewhere(
