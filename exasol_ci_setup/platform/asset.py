@@ -94,13 +94,20 @@ def create(
     with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
         with boundary():
             try:
-                _write(place, bucket, asset, IfNoneMatch="*")
+                tag = _write(place, bucket, asset, IfNoneMatch="*")
             except ClientError as error:
                 if error_code(error) in _CONFLICTS:
                     raise _conflict(asset) from error
                 raise
         if asset.visibility == "public":
-            links.publish(place, bucket, asset)
+            try:
+                _publish(place, bucket, asset, tag)
+            except AssetConflictError:
+                raise
+            except BaseException:
+                # Otherwise there would be an asset whose link leads nowhere, and that could not be made again.
+                remove(place, bucket, asset)
+                raise
     return _linked(place, bucket, asset)
 
 
@@ -136,19 +143,29 @@ def update(
     if asset.visibility == "public":
         links.require_object(place, bucket, asset.storage_name, asset.object_name, asset.object_version)
     with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
+        if asset.visibility != "public":
+            # What others see goes first, and also what a run that broke off left: no record says private of what is public still.
+            links.withdraw(place, bucket, asset.id)
         with boundary():
             try:
-                _write(place, bucket, asset, IfMatch=tag)
+                tag = _write(place, bucket, asset, IfMatch=tag)
             except ClientError as error:
                 if error_code(error) in _CONFLICTS:
-                    raise AssetConflictError(
-                        f"asset {asset_id} was changed by somebody else meanwhile", hint="look at it, and do this again"
-                    ) from error
+                    raise _changed_meanwhile(asset_id) from error
                 raise
         if asset.visibility == "public":
-            links.publish(place, bucket, asset)
-    if asset.visibility != "public" and before.visibility == "public":
-        bucket = _withdrawn(place, bucket, asset)
+            try:
+                _publish(place, bucket, asset, tag)
+            except AssetConflictError:
+                raise
+            except BaseException:
+                if before.visibility != "public":
+                    links.withdraw(place, bucket, asset.id)
+                    with boundary():
+                        _write(place, bucket, before, IfMatch=tag)
+                raise
+    if asset.visibility != "public":
+        bucket = _closed_if_unused(place, bucket)
     return _linked(place, bucket, asset)
 
 
@@ -218,7 +235,7 @@ def _open_to_public(place: Place, bucket: Bucket, asset: Asset, *, allow_broaden
         bucket = workspaces.ensure(place, bucket.workspace_id, public_assets=True)
     try:
         yield bucket
-    except Exception:
+    except BaseException:
         _closed_if_unused(place, bucket)
         raise
 
@@ -227,6 +244,22 @@ def _withdrawn(place: Place, bucket: Bucket, asset: Asset) -> Bucket:
     """Take back what is public of an asset, and close the bucket to everybody if that was the last."""
     links.withdraw(place, bucket, asset.id)
     return _closed_if_unused(place, bucket)
+
+
+def _publish(place: Place, bucket: Bucket, asset: Asset, tag: str) -> None:
+    """Copy a public asset to where everybody may read it. Raises AssetConflictError if it is not to be public any more by then.
+
+    `tag` is that of the record that says that it is public.
+    """
+    links.publish(place, bucket, asset)
+    try:
+        _, now, found = _found(place, asset.workspace_id, asset.id)
+    except AssetNotFound:
+        now, found = None, ""
+    if found != tag and (now is None or now.visibility != "public"):
+        # Who made it private may have looked for a copy before there was one.
+        links.withdraw(place, bucket, asset.id)
+        raise _changed_meanwhile(asset.id)
 
 
 def _closed_if_unused(place: Place, bucket: Bucket) -> Bucket:
@@ -242,20 +275,28 @@ def _conflict(asset: Asset) -> AssetConflictError:
     )
 
 
+def _changed_meanwhile(asset_id: str) -> AssetConflictError:
+    return AssetConflictError(
+        f"asset {asset_id} was changed by somebody else meanwhile", hint="look at it, and do this again"
+    )
+
+
 def _record(asset_id: str) -> str:
     return f"{_FOLDER}{asset_id}.json"
 
 
-def _write(place: Place, bucket: Bucket, asset: Asset, **condition: str) -> None:
+def _write(place: Place, bucket: Bucket, asset: Asset, **condition: str) -> str:
+    """Write the record of an asset and return its tag."""
     values = {name: value for name, value in asdict(asset).items() if not name.startswith("url")}
     content = json.dumps(values, indent=2, default=datetime.isoformat)
-    place.account.client("s3").put_object(
+    answer = place.account.client("s3").put_object(
         Bucket=bucket.name,
         Key=_record(asset.id),
         Body=content.encode(),
         ContentType="application/json",
         **condition,  # type: ignore[arg-type]
     )
+    return answer["ETag"]
 
 
 def _found(place: Place, workspace_id: str, asset_id: str) -> tuple[Bucket, Asset, str]:

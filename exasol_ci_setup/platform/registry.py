@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.constructs import Registry as Construct
 from exasol_ci_setup.constructs.base import TAG_PREFIX, build
-from exasol_ci_setup.errors import DockerFailed, RegistryConflictError, RegistryNotFound
+from exasol_ci_setup.errors import DockerFailed, RegistryConflictError, RegistryError, RegistryNotFound
 from exasol_ci_setup.platform import docker
 from exasol_ci_setup.platform.place import delete as delete_stack
 from exasol_ci_setup.platform.place import deploy, here
@@ -100,7 +100,9 @@ def delete(name: str, *, empty: bool = False, place: Place | None = None) -> Non
     """
     place = here(place)
     stack = _require(place, name)
-    if not empty and (count := _images(place, _told(stack).repository)):
+    repository = _told(stack).repository
+    # One that was never finished may have none.
+    if not empty and repository and (count := _images(place, repository)):
         raise RegistryConflictError(
             f"registry {name!r} holds {count} image{'' if count == 1 else 's'}",
             hint=f"`exasol-ci-setup registry delete --name {name} --empty` deletes them too",
@@ -124,10 +126,17 @@ def get_credentials(name: str, *, place: Place | None = None) -> Credentials:
 def docker_login(name: str, *, place: Place | None = None) -> str:
     """Log docker on this machine in to the registry, and return the host that it is logged in to.
 
-    Raises RegistryNotFound, EngineUnavailable without a `docker`, and DockerFailed, with docker's exit code, if it says no.
+    Raises RegistryNotFound, RegistryError while the registry is not finished, EngineUnavailable without a `docker`, and DockerFailed, with
+    docker's exit code, if it says no.
     """
     place = here(place)
     registry = get(name, place=place)
+    if not registry.uri:
+        # Without a host docker would hand the password to Docker Hub.
+        raise RegistryError(
+            f"registry {name!r} is not ready: its stack {registry.stack_name} is in {registry.status}",
+            hint=f"`exasol-ci-setup status {registry.stack_name}` says more; do this again when it is finished",
+        )
     docker.require()
     credentials = get_credentials(name, place=place)
     try:

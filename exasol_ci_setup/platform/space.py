@@ -9,7 +9,7 @@ from exasol_ci_setup import secretsmanager
 from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.constructs import space as constructs
 from exasol_ci_setup.constructs.base import build
-from exasol_ci_setup.errors import InputError, SpaceConflictError, SpaceRequestError
+from exasol_ci_setup.errors import InputError, SpaceConflictError, SpaceRequestError, StackBusy
 from exasol_ci_setup.platform import domains, load_balancer, sizes
 from exasol_ci_setup.platform import space_stacks as stacks
 from exasol_ci_setup.platform.place import Silent, here
@@ -27,6 +27,8 @@ __all__ = ["Space", "add", "create", "delete", "get", "list", "update"]
 
 DEFAULT_CPU: Final = "250m"
 DEFAULT_MEMORY: Final = "512Mi"
+# How often a space is looked at anew when other runs change it meanwhile.
+_TRIES: Final = 5
 _OF_CONTAINER: Final = ("image", "env", "cpu", "memory", "port")
 
 
@@ -157,15 +159,46 @@ def update(
     """Change what is given of a space, and nothing else; return it when the new container answers.
 
     `env` and `secrets` are each replaced as a whole. With another `domain` a certificate is looked for again unless one is given. A
-    processor alone keeps the memory as far as Fargate has the pair, and the other way round. Where nothing differs, nothing is done.
+    processor alone keeps the memory as far as Fargate has the pair, and the other way round. Where nothing differs, nothing is done. What
+    another run changes of the space meanwhile stays changed.
 
     Raises SpaceNotFound, SpaceRequestError, and the errors of a deployment.
     """
     place = here(place)
     given = _flat(containers, {"image": image, "env": env, "cpu": cpu, "memory": memory, "port": port})
-    before = stacks.record(place, stacks.require(place, name))
+    for _ in range(_TRIES):
+        stack = stacks.require(place, name)
+        before = stacks.record(place, stack)
+        careful = replace(place, report=stacks.Unchanged(place, stack, before))
+        try:
+            return _updated(
+                careful,
+                before,
+                given,
+                domain=domain,
+                secrets=secrets,
+                certificate_arn=certificate_arn,
+                hosted_zone_id=hosted_zone_id,
+            )
+        except stacks.OutdatedError:
+            place.report.say(f"space {name} was changed by another run meanwhile: looking at it anew")
+    raise StackBusy(f"space {name} is changed again and again by others", stack_name=stack.name)
+
+
+def _updated(
+    place: Place,
+    before: Mapping[str, Any],
+    given: Mapping[str, Any],
+    *,
+    domain: str | None,
+    secrets: Mapping[str, str] | None,
+    certificate_arn: str | None,
+    hosted_zone_id: str | None,
+) -> Space:
+    """Change what is given of the space whose fields are `before`, and return it."""
     if given.keys() & {"cpu", "memory"}:
-        given |= _size(place, given.get("cpu", before["cpu"] / sizes.UNITS), given.get("memory", before["memory"]))
+        size = _size(place, given.get("cpu", before["cpu"] / sizes.UNITS), given.get("memory", before["memory"]))
+        given = {**given, **size}
     fields = {
         **before,
         **given,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.constructs import space as constructs
     from exasol_ci_setup.platform.place import Place
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.stacks.model import Plan, Stack
 
 # How often a place for a rule is looked for when other spaces take it first.
 _TRIES: Final = 5
@@ -117,6 +117,25 @@ def record(place: Place, stack: Stack) -> dict[str, Any]:
     template = deployed_template(place.account.client("cloudformation"), stack.id)
     fields: dict[str, Any] = json.loads(template["Metadata"]["Space"])
     return fields
+
+
+class OutdatedError(Exception):
+    """A plan was made of what a space no longer is."""
+
+
+class Unchanged:
+    """Stops a plan that was made of fields which a space no longer has, since it would take back what another run did; passes on all else."""
+
+    def __init__(self, place: Place, stack: Stack, fields: Mapping[str, Any]) -> None:
+        self._place, self._stack, self._fields = place, stack, fields
+        self.say, self.view, self.check = place.report.say, place.report.view, place.report.check
+
+    def plan(self, plan: Plan, /) -> bool:
+        """Ask whether to carry the plan out. Raises OutdatedError."""
+        found = state.find(self._place.account.client("cloudformation"), self._stack.name)
+        if found is None or found.id != self._stack.id or record(self._place, found) != self._fields:
+            raise OutdatedError
+        return self._place.report.plan(plan)
 
 
 def deployed(place: Place, space: constructs.Space, *, keep_priority: bool = False) -> Stack:

@@ -14,6 +14,7 @@ from exasol_ci_setup.errors import (
     EngineUnavailable,
     InputError,
     RegistryConflictError,
+    RegistryError,
     RegistryNotFound,
 )
 from exasol_ci_setup.platform import docker as command
@@ -118,19 +119,31 @@ def test_it_is_a_namespace_of_the_library():
     assert exasol_ci_setup.registry is registry
 
 
-def test_credentials_are_what_ecr_gives(answers):
-    stack = {
+def _stack(status):
+    return {
         "StackName": "registry-a",
-        "StackStatus": "CREATE_COMPLETE",
+        "StackStatus": status,
         "CreationTime": 1_700_000_000,
         "Tags": [
             {"Key": "exasol-ci-setup:construct", "Value": "Registry"},
             {"Key": "exasol-ci-setup:name", "Value": "a"},
         ],
     }
+
+
+def test_no_password_goes_anywhere_while_a_registry_is_being_made(answers, docker):
+    answers.on("cloudformation", "DescribeStacks", {"Stacks": [_stack("CREATE_IN_PROGRESS")]})
+
+    with pytest.raises(RegistryError, match="'a' is not ready: its stack registry-a is in CREATE_IN_PROGRESS"):
+        registry.docker_login("a", place=Place(answers.account))
+
+    assert docker.commands == []
+
+
+def test_credentials_are_what_ecr_gives(answers):
     token = base64.b64encode(b"AWS:with:colons").decode()
     endpoint = "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com"
-    answers.on("cloudformation", "DescribeStacks", {"Stacks": [stack]})
+    answers.on("cloudformation", "DescribeStacks", {"Stacks": [_stack("CREATE_COMPLETE")]})
     answers.on(
         "ecr",
         "GetAuthorizationToken",

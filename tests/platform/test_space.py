@@ -144,6 +144,26 @@ def test_an_update_changes_only_what_was_given(live, place):
     assert rules(live) == {"web.example.com": "1"}
 
 
+def test_an_update_keeps_what_another_run_changes_meanwhile(live, place):
+    naas.space.create("web", image=IMAGE, env={"A": "1"}, place=place)
+
+    class Late(Told):
+        """Another run has changed the space by the time this one begins its deployment."""
+
+        def check(self, _template, _region, /):
+            if not meddled:
+                meddled.append(True)
+                naas.space.update("web", env={"A": "2"}, place=place)
+
+    meddled: list = []
+    late = Late()
+    naas.space.update("web", memory="2Gi", place=Place(live, report=late))
+
+    found = naas.space.get("web", place=place)
+    assert (found.memory, found.env) == (2048, {"A": "2"})
+    assert "space web was changed by another run meanwhile: looking at it anew" in late.said
+
+
 def test_a_memory_alone_keeps_the_processor_as_far_as_fargate_has_the_pair(place):
     naas.space.create("web", image=IMAGE, cpu="1", memory="2Gi", place=place)
 

@@ -8,9 +8,11 @@ import urllib.request
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from botocore.exceptions import ClientError
 
 import exasol_ci_setup as naas
 from exasol_ci_setup.errors import (
+    AccessDenied,
     AssetConflictError,
     AssetNotFound,
     AssetRequestError,
@@ -308,6 +310,80 @@ def test_a_change_that_somebody_else_was_quicker_with_is_told(place):
     with pytest.raises(AssetConflictError, match="was changed by somebody else meanwhile"):
         update(Place(place.account, report=Meddling()), made, visibility="public", allow_broadening=True)
     assert not is_public(place)
+
+
+class Disturbed:
+    """Before requests of S3 for keys that begin so, does something, which may fail."""
+
+    def __init__(self, place, operation, prefix, disturb):
+        self._events = place.account.client("s3").meta.events
+        self._name = f"before-call.s3.{operation}"
+        self._prefix = prefix
+        self._disturb = disturb
+
+    def _call(self, params, **_more):
+        if f"/{self._prefix}" in params["url_path"]:
+            self.__exit__()
+            self._disturb()
+
+    def __enter__(self):
+        self._events.register(self._name, self._call)
+
+    def __exit__(self, *_error):
+        self._events.unregister(self._name, self._call)
+
+
+def break_off():
+    raise KeyboardInterrupt
+
+
+def refuse():
+    raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "CopyObject")
+
+
+def test_a_creation_that_breaks_off_leaves_no_asset_without_its_copy(place):
+    with Disturbed(place, "CopyObject", "public/", refuse), pytest.raises(AccessDenied):
+        create(place, visibility="public", allow_broadening=True)
+
+    assert not is_public(place)
+    assert fetch(create(place, visibility="public", allow_broadening=True).url)[0] == 200
+
+
+def test_an_asset_that_could_not_be_made_public_is_private_still(place):
+    made = create(place)
+
+    with Disturbed(place, "CopyObject", "public/", refuse), pytest.raises(AccessDenied):
+        update(place, made, visibility="public", allow_broadening=True)
+
+    assert asset.get(workspace_id="123", asset_id=made.id, place=place).visibility == "private"
+    assert not is_public(place)
+
+
+def test_no_record_says_private_of_what_is_public_still(place):
+    made = create(place, visibility="public", allow_broadening=True)
+
+    with Disturbed(place, "DeleteObject", "public/", break_off), pytest.raises(KeyboardInterrupt):
+        update(place, made, visibility="private")
+
+    assert fetch(made.url)[0] == 200
+    assert asset.get(workspace_id="123", asset_id=made.id, place=place).visibility == "public"
+    update(place, made, visibility="private")
+    assert public_versions(place) == []
+    assert not is_public(place)
+
+
+def test_what_somebody_makes_private_meanwhile_is_not_public_after_all(place):
+    made = create(place)
+
+    with (
+        Disturbed(place, "CopyObject", "public/", lambda: update(place, made, visibility="private")),
+        pytest.raises(AssetConflictError, match="was changed by somebody else meanwhile"),
+    ):
+        update(place, made, visibility="public", allow_broadening=True)
+
+    assert public_versions(place) == []
+    assert not is_public(place)
+    assert asset.get(workspace_id="123", asset_id=made.id, place=place).visibility == "private"
 
 
 def test_the_library_works_as_its_predecessors_page_has_it(monkeypatch, server, account_id):
