@@ -127,6 +127,7 @@ images:
         ("volumes: {mount: ['a:b']}", "images.app.volumes.mount[0]: 'a:b' is not a mount: PATH must be absolute, and the mode such as ro or rw"),
         ("cpu: {mem_limit: much}", "images.app.cpu: mem_limit is bytes, or a number with one of b, k, m and g, such as 512m"),
         ("wait_condition: {timeout: 0}", "images.app.wait_condition.timeout: input should be greater than 0"),
+        ("wait_condition: {timeout: .inf}", "images.app.wait_condition.timeout: input should be less than or equal to 604800"),
         ("wait_condition: {port_open: [0]}", "images.app.wait_condition.port_open[0]: input should be greater than or equal to 1"),
         ("links: ['{images.app}'], network: {mode: host}", "images.app: links need a network of their own, but network says 'host'"),
     ],
@@ -188,6 +189,8 @@ def test_values_that_lead_to_each_other_are_told():
         ("a: b: c", "line 1, column 5: mapping values are not allowed here"),
         ("- x", "it must hold a mapping with `images`"),
         ("images: 5", "images: write options, each with its value"),
+        ("since: 2020-13-45", "a value in it cannot be read: month must be in 1..12"),
+        ("[" * 3000, "a value in it cannot be read: it is nested too deeply"),
     ],
 )
 def test_a_file_that_is_not_of_the_format_is_told(tmp_path, text, why):
@@ -238,6 +241,14 @@ def test_a_password_is_not_shown():
 
     assert "sesame" not in repr(whole.authentication)
     assert whole.authentication["r.example.com"].reading.password.get_secret_value() == "sesame"
+
+
+def test_a_password_with_wrong_braces_is_not_shown_in_the_reason():
+    (line,) = refused("authentication: {r: {reading: {use: plain, username: me, password: 'ses{ame'}}}")
+
+    assert line.endswith(
+        "authentication.r.reading: the password has braces that stand for nothing; write {{ for a brace"
+    )
 
 
 def test_only_plain_authentication_is_known():

@@ -34,6 +34,7 @@ time.sleep(float(os.environ.get("WAIT", "0")))
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path.startswith("/sleep/"):
+            print("asked for", self.path, flush=True)
             time.sleep(float(self.path.rpartition("/")[2]))
         if self.path == "/save":
             with pathlib.Path("/save/visits").open("a") as file:

@@ -247,6 +247,21 @@ def test_no_request_is_lost_while_an_app_is_replaced(host: Host):
     assert host.containers() != first
 
 
+def test_an_app_can_be_replaced_again_while_its_old_container_still_answers(host: Host):
+    host.new("demo:1")
+    (first,) = host.containers()
+    with host.in_background(lambda: ask("app1.example.com", "/sleep/15")) as slow:
+        until(lambda: "/sleep/15" in host.curl("/logs", {"name": "app1"}).json["logs"])
+        assert host.new("demo:2").status == 200
+        assert host.new("demo:1").status == 200
+        assert host.curl("/stop", {"name": "app1"}).json == {"success": True}
+        assert slow == []
+        assert first in host.containers()
+
+    assert [(answer.status, answer.text[0]) for answer in slow] == [(200, "1")]
+    assert until(lambda: len(host.containers()) == 1)
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [

@@ -61,28 +61,19 @@ class Deployments:
         when it has answered those that it got, after this has returned.
         """
         names.environment(variables)
-        with contextlib.ExitStack() as holding:
-            before = holding.enter_context(self._app(name))
+        with self._app(name) as before:
             self._refuse_a_strangers(name)
-            return self._replace(holding, name, before, image, variables, parent)
+            return self._replace(name, before, image, variables, parent)
 
     def redeploy(self, name: str) -> str:
         """Run an app's image again, pulled anew, with the variables that the app has; return its first domain."""
-        with contextlib.ExitStack() as holding:
-            app = self._known(name, holding.enter_context(self._app(name)))
+        with self._app(name) as before:
+            app = self._known(name, before)
             there = containers.variables_of(self._container(app))
             variables = {each: there[each] for each in app.env_names if each in there}
-            return self._replace(holding, name, app, app.image, variables, "")
+            return self._replace(name, app, app.image, variables, "")
 
-    def _replace(
-        self,
-        holding: contextlib.ExitStack,
-        name: str,
-        before: App | None,
-        wanted: str,
-        variables: Mapping[str, str],
-        parent: str,
-    ) -> str:
+    def _replace(self, name: str, before: App | None, wanted: str, variables: Mapping[str, str], parent: str) -> str:
         image = self._instances.fetch(wanted)
         try:
             if before is None:
@@ -105,15 +96,18 @@ class Deployments:
         try:
             self._secure(name)
         finally:
-            if before is not None:
-                # The request that is answered here is one of those that nginx's old workers have to end first.
-                threading.Thread(target=self._retire, args=(holding.pop_all(), name, reload), daemon=True).start()
+            if before is not None and before.container is not None:
+                # The app itself is not held: nginx's old workers also have to end the requests that wait for it here, this one included.
+                answering = contextlib.ExitStack()
+                answering.enter_context(self._state.locked(_answering(before.container)))
+                threading.Thread(target=self._retire, args=(answering, name, reload), daemon=True).start()
         return host
 
-    def _retire(self, holding: contextlib.ExitStack, name: str, reload: Reload) -> None:
-        """Remove the container that an app had before, once it has answered what it got; until then the app is held."""
-        with holding, self._logged(name):
+    def _retire(self, answering: contextlib.ExitStack, name: str, reload: Reload) -> None:
+        """Remove the container that an app had before, once it has answered what it got; until then nobody else does."""
+        with answering:
             reload.wait(_DRAIN_SECONDS)
+        with self._logged(name), self._state.locked(name):
             self._tidy(name)
 
     def _started(self, name: str, image: Image, variables: Mapping[str, str]) -> tuple[Container, int]:
@@ -190,7 +184,7 @@ class Deployments:
             app = self._known(name, before)
             self._state.mark(name, Phase.PURGING if purge else Phase.DELETING)
             try:
-                self._withdraw(app)
+                self._withdraw(name)
             except BaseException:
                 self._state.restore(app)
                 raise
@@ -271,16 +265,15 @@ class Deployments:
         keep = app.container if app is not None and app.phase is Phase.READY else None
         if app is not None:
             if keep is None:
-                self._withdraw(app)
+                self._withdraw(name)
             else:
                 self._publish(name)
-        for container in self._instances.of(name):
-            if container.id != keep:
-                self._instances.remove(container)
+        all_gone = self._removed(name, but=keep)
         if app is None:
             return
         if keep is not None:
-            self._state.release_ports(name, but=app.port)
+            if all_gone:
+                self._state.release_ports(name, but=app.port)
             return
         if app.phase is Phase.PURGING:
             self._instances.purge(name)
@@ -288,6 +281,22 @@ class Deployments:
             with self._state.locked(_CERTBOT_LOCK):
                 self._forget_certificate(domain)
         self._state.forget(name)
+
+    def _removed(self, name: str, *, but: str | None) -> bool:
+        """Remove the containers of an app `but` one, and tell whether none is left that still answers what it got."""
+        all_gone = True
+        for container in self._instances.of(name):
+            if container.id == but:
+                continue
+            answering = _answering(container.id or "")
+            with self._state.locked_if_free(answering) as free:
+                # Of an app that is deleted nothing has to answer any more.
+                if free or but is None:
+                    self._instances.remove(container)
+                    self._state.forget_lock(answering)
+                else:
+                    all_gone = False
+        return all_gone
 
     def _forget_certificate(self, domain: str) -> None:
         try:
@@ -314,9 +323,10 @@ class Deployments:
             files[domain] = render_site(site, acme=found.webroot if found is not None else None)
         return self._nginx.apply(files)
 
-    def _withdraw(self, app: App) -> None:
+    def _withdraw(self, name: str) -> None:
         with self._state.locked(_NGINX_LOCK):
-            self._nginx.apply(dict.fromkeys(app.domains))
+            # Read under the lock: another app may have been given one of the domains since.
+            self._nginx.apply(dict.fromkeys(self._state_of(name).domains))
 
     def _secure(self, name: str, *domains: str) -> None:
         """Get a certificate for each of an app's domains, or for these, that has none, and check that nginx shows it."""
@@ -332,3 +342,8 @@ class Deployments:
                     self._certificates.check(domain)
                 except CertificateError as error:
                     raise CertificateError(f"The app is served without TLS: {error.message}") from error
+
+
+def _answering(container: str) -> str:
+    """Return the lock of a container that answers the last requests that it got."""
+    return f"{container}.answering"

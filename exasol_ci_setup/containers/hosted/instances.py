@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.hosted.names import inner_port, repository_and_tag
-from exasol_ci_setup.errors import AppConflict, AppFailed, AppNotFound, EngineError
+from exasol_ci_setup.errors import AppConflict, AppFailed, AppNotFound, EngineError, EngineUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +54,8 @@ class Instances:
                 problem = next((line["error"] for line in lines if "error" in line), None)
                 if problem is None:
                     return self._client.images.get(name)
+        except EngineUnavailable:
+            raise
         except EngineError as error:
             if here is not None and error.status == _NOT_FOUND:
                 return here

@@ -67,6 +67,9 @@ def unix_socket(path: Path) -> Iterator[socket.socket]:
             try:
                 probe.connect(str(path))
             except ConnectionRefusedError:
+                # So is the answer of a file that is no socket at all, which is not ours to remove.
+                if not path.is_socket():
+                    raise InputError(f"--socket {path} cannot be used: it is not a socket") from None
                 path.unlink()
             except FileNotFoundError:
                 pass
@@ -79,6 +82,9 @@ def unix_socket(path: Path) -> Iterator[socket.socket]:
         finally:
             os.umask(mask)
         listening.listen(_BACKLOG)
+    except InputError:
+        listening.close()
+        raise
     except OSError as error:
         listening.close()
         raise InputError(f"--socket {path} cannot be used: {error.strerror or error}") from error

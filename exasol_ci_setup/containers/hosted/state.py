@@ -126,6 +126,10 @@ class State:
                 return
             yield True
 
+    def forget_lock(self, what: str) -> None:
+        """Remove the lock of something that is gone, so that nobody asks for it any more."""
+        (self._locks / what).unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def _lock_file(self, what: str) -> Iterator[int]:
         file = os.open(self._locks / what, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

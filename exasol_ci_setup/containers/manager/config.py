@@ -160,6 +160,10 @@ def load(path: Path) -> Config:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise InputError(f"{path}: {where}{getattr(error, 'problem', None) or error}") from error
+    except (ValueError, RecursionError) as error:
+        # Not all that looks like a date is one, and the reader does not say where it stood.
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise InputError(f"{path}: a value in it cannot be read: {why}") from error
     if values is not None and not isinstance(values, dict):
         raise InputError(f"{path}: it must hold a mapping with `images`")
     return read(values or {}, path)

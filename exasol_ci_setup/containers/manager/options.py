@@ -15,6 +15,7 @@ from exasol_ci_setup.containers.manager.ports import Port
 
 _PAIR: Final = 2
 _TRIPLE: Final = 3
+_LONGEST: Final = 7 * 24 * 3600  # seconds; a thread cannot wait for ever longer ones
 _VARIABLE: Final = re.compile(r"([^:=\s]+)(?:([:=])(.*))?", re.DOTALL)
 _LINK: Final = re.compile(r"(\{[^}]*\}|[^:{}]+)(?::([^:]+))?")
 # Such as ro, or z,ro: https://docs.docker.com/engine/storage/bind-mounts/#options-for---volume
@@ -161,8 +162,8 @@ class Volumes(Options):
 class WaitCondition(Options):
     """``wait_condition``: what must be so before a container counts as started; times in seconds."""
 
-    timeout: float = Field(default=300, gt=0)
-    wait_between_attempts: float = Field(default=0.2, ge=0.01)
+    timeout: float = Field(default=300, gt=0, le=_LONGEST)
+    wait_between_attempts: float = Field(default=0.2, ge=0.01, le=_LONGEST)
     greps: dict[Formatted, Formatted] = Field(default_factory=dict)
     command: Listed[Formatted] = ()
     port_open: Listed[Annotated[int, Field(ge=1, le=65535)]] = ()
@@ -223,9 +224,13 @@ class Login(Options):
     @model_validator(mode="before")
     @classmethod
     def _with_password(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("password"), str):
+        if not isinstance(value, dict) or not isinstance(value.get("password"), str):
+            return value
+        try:
             return {**value, "password": document_of(info).text(value["password"])}
-        return value
+        except ValueError:
+            # The reason would show it.
+            raise ValueError("the password has braces that stand for nothing; write {{ for a brace") from None
 
 
 class Registry(Options):
