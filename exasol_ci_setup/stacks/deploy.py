@@ -222,16 +222,18 @@ def _carry_out(
     cfn = account.client("cloudformation")
     if plan.change_set_id:
         # A new stack has no events but that of its shell.
-        after = ""
+        after, policy_is_set = "", False
         if plan.kind != "CREATE":
             with changeset.taken_back_on_failure(cfn, plan, clock):
                 after = latest_id(cfn, plan.stack_id)
-        execute(cfn, plan, clock)
-        verb = "creating" if plan.kind == "CREATE" else "updating"
-        with Rollouts(account, view(f"{verb} {plan.stack_name}"), clock) as shown:
-            following = Following(cfn, plan.stack_id, after=after, view=shown, clock=clock)
-            stack = _follow(cfn, request, following, clock, options, creating=plan.kind == "CREATE")
-        _require_success(cfn, stack, following, shown)
+                policy_is_set = settings.apply_policy_first(cfn, plan)
+        with settings.policy_told_of(policy_is_set):
+            execute(cfn, plan, clock)
+            verb = "creating" if plan.kind == "CREATE" else "updating"
+            with Rollouts(account, view(f"{verb} {plan.stack_name}"), clock) as shown:
+                following = Following(cfn, plan.stack_id, after=after, view=shown, clock=clock)
+                stack = _follow(cfn, request, following, clock, options, creating=plan.kind == "CREATE")
+            _require_success(cfn, stack, following, shown)
         if not settings.apply(cfn, plan):
             return stack
     else:
