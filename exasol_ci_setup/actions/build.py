@@ -99,7 +99,10 @@ class Build:
                 clock.sleep(pause if deadline is None else max(min(pause, deadline - clock.now()), 0.0))
                 pause = min(pause * _GROWTH, _LONGEST_PAUSE)
         except KeyboardInterrupt:
-            raise Interrupted(f"stopped waiting: AWS goes on with build {self.id}") from None
+            raise Interrupted(
+                f"stopped waiting: AWS goes on with build {self.id}",
+                hint="run the same again: it waits for this build, and begins no other of the same source",
+            ) from None
         if self.id and self._state.has_failed:
             raise self._failure()
         if self.id and self._tag:

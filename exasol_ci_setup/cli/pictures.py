@@ -73,7 +73,7 @@ def timeline(session: Session, name: str, target: Path | None) -> None:
         raise InputError(f"stack {stack.name} has no events that AWS still knows")
     shown = chart.timeline(events, templates.parse(plan.deployed_body(cfn, stack.id)))
     session.output.record(shown)
-    if target is not None and target.suffix == ".html":
+    if target is not None and target.suffix.lower() == ".html":
         _save(session, target, chart.html(shown).encode())
     elif target is not None:
         _write(session, chart.picture(shown), target)
@@ -85,7 +85,7 @@ def timeline(session: Session, name: str, target: Path | None) -> None:
 
 
 def _require(target: Path | None, suffixes: tuple[str, ...]) -> None:
-    if target is not None and target.suffix not in suffixes:
+    if target is not None and target.suffix.lower() not in suffixes:
         raise InputError(f"--to {target} is no kind of picture", hint=f"let its name end with {', '.join(suffixes)}")
 
 
@@ -128,7 +128,7 @@ def _write(session: Session, drawn: Picture, target: Path | None) -> None:
         session.output.data(text.rstrip("\n"))
         session.output.record({"type": "picture", "svg": text})
     else:
-        _save(session, target, png(drawn) if target.suffix == ".png" else svg(drawn).encode())
+        _save(session, target, png(drawn) if target.suffix.lower() == ".png" else svg(drawn).encode())
 
 
 def _save(session: Session, target: Path, content: bytes) -> None:

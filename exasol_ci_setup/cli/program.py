@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -136,10 +137,11 @@ def _up(
 
     output = session.output
     intended: list[str] = []
+    threads = set(threading.enumerate())
     program, declared = rehearsed(file, intended.append)
     many = Many(session, allow_broadening=allow_broadening, lint=not no_lint)
     if not declared.constructs:
-        output.say(f"{file} resolves no construct: nothing to do")
+        output.say(f"{file} resolves no construct: nothing to do", *_hint_at(set(threading.enumerate()) - threads))
         many.result("unchanged", changed=False)
         return
     connect = _connections(session)
@@ -223,6 +225,12 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
     stage = Stage(deployment.connect, session.clock, lambda line: output.say(show.clean(line)))
     with running_with(give), taking_place_on(stage), stdout:
         program.run()
+
+
+def _hint_at(running: set[threading.Thread]) -> list[str]:
+    if not running:
+        return []
+    return ["hint: threads that it began still run; what they resolve counts only if hangar_run waits for them"]
 
 
 def _connections(session: Session) -> Connections:
@@ -343,7 +351,9 @@ def _remove(
     with many.table():
         ends = removal.carry_out(there)
     for name in removal.begun:
-        session.output.say(f"AWS goes on deleting stack {name}; `exasol-ci-setup watch {name}` looks on")
+        session.output.say(
+            session.completed(f"AWS goes on deleting stack {name}; `exasol-ci-setup watch {name}` looks on")
+        )
     return ends, removal.begun
 
 

@@ -17,6 +17,7 @@
     ├── StackError                1
     │   ├── StackNotFound         1
     │   ├── StackBusy             1  another operation is under way
+    │   │   └── Overtaken         1  it came between a plan and its execution
     │   ├── StackStuck            1  in a state that no update leaves
     │   ├── DeployFailed          1
     │   ├── DeleteFailed          1
@@ -84,6 +85,7 @@ from exasol_ci_setup.errors.base import (
     ExtraMissing,
     InputError,
     Interrupted,
+    Overtaken,
     ProfileNotFound,
     RegionMissing,
     SandboxError,
@@ -174,6 +176,7 @@ __all__ = [
     "NginxRefused",
     "NoSuchImage",
     "ObjectNotFound",
+    "Overtaken",
     "PortTaken",
     "ProfileNotFound",
     "RegionMissing",

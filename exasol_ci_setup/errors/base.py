@@ -110,6 +110,10 @@ class StackBusy(StackError):
     code = "stack-busy"
 
 
+class Overtaken(StackBusy):
+    """Another operation on the stack came between a plan and its execution, so that the plan is not valid any more."""
+
+
 class StackStuck(StackError):
     """The stack is in a state that no update leaves; the hint is the way out."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import templates
 from exasol_ci_setup.aws import ClientError, boundary, error_code
-from exasol_ci_setup.errors import Interrupted, SetupError, StackBusy, TemplateRejected
+from exasol_ci_setup.errors import Interrupted, Overtaken, SetupError, TemplateRejected
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.model import ABSENT, Change, Plan, PropertyChange
 from exasol_ci_setup.stacks.upload import template_source
@@ -60,7 +60,7 @@ def create(
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html. Names are used once, so that parallel
     runs do not collide.
 
-    Raises TemplateRejected with AWS's words, and StackBusy. When it raises, nothing is left.
+    Raises TemplateRejected with AWS's words, and Overtaken. When it raises, nothing is left.
     """
     cfn = account.client("cloudformation")
     name = f"{PREFIX}{uuid.uuid4().hex}"
@@ -112,7 +112,7 @@ def create(
 
 
 def _refuse(error: ClientError, request: Request) -> None:
-    """Raise StackBusy or TemplateRejected, if AWS's answer to CreateChangeSet says that."""
+    """Raise Overtaken or TemplateRejected, if AWS's answer to CreateChangeSet says that."""
     said = error.response.get("Error", {}).get("Message", "")
     code = error_code(error)
     if code == "ValidationError" and said.startswith(
@@ -121,7 +121,7 @@ def _refuse(error: ClientError, request: Request) -> None:
         # Somebody else made or deleted it since it was looked at.
         raise out_of_date(request.name) from error
     if code == "ValidationError" and "_IN_PROGRESS state" in said:
-        raise StackBusy(
+        raise Overtaken(
             f"stack {request.name} is busy: {said}", hint="wait for it with --wait", stack_name=request.name
         ) from error
     if code in {"ValidationError", "InsufficientCapabilitiesException"}:
@@ -134,7 +134,7 @@ def _refuse(error: ClientError, request: Request) -> None:
 def wait(cfn: CloudFormationClient, plan: Plan, clock: Clock, notice: Callable[[str], None]) -> Mapping[str, Any]:
     """Return the change set's first page when AWS has finished it, created or failed.
 
-    `notice` is told that it takes long. Raises StackBusy if somebody else's operation swept the change set away.
+    `notice` is told that it takes long. Raises Overtaken if somebody else's operation swept the change set away.
     """
     began = told = clock.now()
     looks = 0
@@ -155,9 +155,9 @@ def wait(cfn: CloudFormationClient, plan: Plan, clock: Clock, notice: Callable[[
         looks += 1
 
 
-def out_of_date(stack_name: str) -> StackBusy:
+def out_of_date(stack_name: str) -> Overtaken:
     """Return the error that a plan is not valid any more, because the stack was made, changed or deleted meanwhile."""
-    return StackBusy(
+    return Overtaken(
         f"the plan for stack {stack_name} is out of date: somebody changed the stack meanwhile",
         hint="run the same command again for a new plan",
         stack_name=stack_name,

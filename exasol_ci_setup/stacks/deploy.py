@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import boundary, error_code
+from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.errors import (
     AwsUnavailable,
     DeployFailed,
     Interrupted,
+    Overtaken,
     SetupError,
     StackBusy,
     TimedOut,
@@ -20,6 +20,7 @@ from exasol_ci_setup.stacks import changeset, diagnose, settings, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import Following, latest_id
+from exasol_ci_setup.stacks.execution import execute
 from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.stacks.recovery import ask_to_cancel, way_out
 from exasol_ci_setup.stacks.rollout import Rollouts
@@ -90,11 +91,47 @@ def deploy(
     `approve` is given the plan and says whether to go on; when it says no, or raises, nothing is left on AWS. `view` makes
     what shows the events, given a title. `check` is called before anything is made on AWS, and raises to stop that. `notice` is told
     what there is to say while AWS makes the plan. An operation under way that does just what is asked for, such as that of
-    a process that was killed, is followed to its end instead of being started again.
+    a process that was killed, is followed to its end instead of being started again. If another operation comes between the plan and its
+    execution, it is planned once more, and `approve` is asked once more if that plan has something to do.
 
     Raises StackError for a stack that is not this tool's or is of something else, StackBusy, StackStuck, TemplateRejected, DeployFailed (with its diagnosis), TimedOut, Interrupted, and the
     errors of the AWS boundary, whose hint tells the stack's last known state if the operation had begun.
     """
+
+    def attempt() -> Result:
+        return _deploy(
+            account,
+            request,
+            approve=approve,
+            approve_recreation=approve_recreation,
+            view=view,
+            clock=clock,
+            options=options,
+            drift=drift,
+            check=check,
+            notice=notice,
+        )
+
+    try:
+        return attempt()
+    except Overtaken:
+        notice("somebody changed the stack meanwhile, so it is planned once more")
+        return attempt()
+
+
+def _deploy(
+    account: Account,
+    request: Request,
+    *,
+    approve: Callable[[Plan], bool],
+    approve_recreation: Callable[[Stack], bool],
+    view: Callable[[str], View],
+    clock: Clock,
+    options: Options,
+    drift: Callable[[Stack], Drift | None],
+    check: Callable[[], None],
+    notice: Callable[[str], None],
+) -> Result:
     cfn = account.client("cloudformation")
     current = state.find(cfn, request.name)
     joined = False
@@ -185,59 +222,23 @@ def _carry_out(
     cfn = account.client("cloudformation")
     if plan.change_set_id:
         # A new stack has no events but that of its shell.
-        after = ""
+        after, policy_is_set = "", False
         if plan.kind != "CREATE":
             with changeset.taken_back_on_failure(cfn, plan, clock):
                 after = latest_id(cfn, plan.stack_id)
-        _execute(cfn, plan, clock)
-        verb = "creating" if plan.kind == "CREATE" else "updating"
-        with Rollouts(account, view(f"{verb} {plan.stack_name}"), clock) as shown:
-            following = Following(cfn, plan.stack_id, after=after, view=shown, clock=clock)
-            stack = _follow(cfn, request, following, clock, options, creating=plan.kind == "CREATE")
-        _require_success(cfn, stack, following, shown)
+                policy_is_set = settings.apply_policy_first(cfn, plan)
+        with settings.policy_told_of(policy_is_set):
+            execute(cfn, plan, clock)
+            verb = "creating" if plan.kind == "CREATE" else "updating"
+            with Rollouts(account, view(f"{verb} {plan.stack_name}"), clock) as shown:
+                following = Following(cfn, plan.stack_id, after=after, view=shown, clock=clock)
+                stack = _follow(cfn, request, following, clock, options, creating=plan.kind == "CREATE")
+            _require_success(cfn, stack, following, shown)
         if not settings.apply(cfn, plan):
             return stack
     else:
         settings.apply(cfn, plan)
     return state.get(cfn, plan.stack_id or plan.stack_name)
-
-
-def _execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
-    """Execute the change set. Whatever comes between, either it has started, or it is taken back."""
-    try:
-        with boundary():
-            cfn.execute_change_set(ChangeSetName=plan.change_set_id, ClientRequestToken=uuid.uuid4().hex)
-    except BaseException as error:
-        if _may_have_started(cfn, plan):
-            if error_code(error.__cause__ or error) == "InvalidChangeSetStatus":
-                # The answer to the first try was lost on its way, the call was not.
-                return
-            goes_on = f"AWS goes on with stack {plan.stack_name}; `exasol-ci-setup watch {plan.stack_name}` looks on"
-            if isinstance(error, SetupError):
-                error.hint = f"{goes_on}\n{error.hint}".strip()
-                raise
-            raise Interrupted("interrupted just when the change had been given to AWS", hint=goes_on) from None
-        with changeset.taken_back_on_failure(cfn, plan, clock):
-            if _is_refusal(error):
-                raise changeset.out_of_date(plan.stack_name) from error
-            raise
-
-
-def _is_refusal(error: BaseException) -> bool:
-    """Return whether AWS refused to execute a change set because another operation came first."""
-    cause = error.__cause__ or error
-    code = error_code(cause)
-    return code in {"InvalidChangeSetStatus", "ChangeSetNotFound", "ChangeSetNotFoundException"} or (
-        code == "ValidationError" and "_IN_PROGRESS state" in str(cause)
-    )
-
-
-def _may_have_started(cfn: CloudFormationClient, plan: Plan) -> bool:
-    try:
-        return changeset.has_started(cfn, plan)
-    except SetupError:
-        # It cannot be asked. To say that it may go on is safe, to delete what may be running is not.
-        return True
 
 
 def _follow(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import ClientError, boundary, error_code
@@ -10,6 +11,8 @@ from exasol_ci_setup.errors import InputError, SetupError
 from exasol_ci_setup.stacks.model import ABSENT, Setting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_cloudformation import CloudFormationClient
 
     from exasol_ci_setup.stacks.model import Plan, Request, Stack
@@ -59,12 +62,40 @@ def is_own_call(setting: Setting) -> bool:
     return setting.name in {PROTECTION, POLICY}
 
 
+def apply_policy_first(cfn: CloudFormationClient, plan: Plan) -> bool:
+    """Set the policy that the plan has for a stack that is there, before its change set is executed; return whether there is one.
+
+    A policy counts for the updates after it, so one that is loosened to let a change through would come too late after that change; and
+    a change set cannot be executed with a policy of its own, as UpdateStack can with ``StackPolicyDuringUpdate``:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/protect-stack-resources.html.
+    Raises InputError if AWS does not take the policy, and the errors of the AWS boundary; the stack is then as it was.
+    """
+    wanted = [setting for setting in plan.settings if setting.name == POLICY]
+    with boundary():
+        for setting in wanted:
+            _set_policy(cfn, plan.stack_id or plan.stack_name, json.dumps(setting.after))
+    return bool(wanted)
+
+
+@contextmanager
+def policy_told_of(is_set: bool) -> Iterator[None]:
+    """Let what fails while this is open tell that the stack has its new policy nevertheless, if that was set before."""
+    try:
+        yield
+    except SetupError as error:
+        if is_set:
+            error.hint = f"{error.hint}\nthe stack has its new stack policy already".strip()
+        raise
+
+
 def apply(cfn: CloudFormationClient, plan: Plan) -> bool:
-    """Make those settings of the plan that no change set carries, and return whether there were any.
+    """Make those settings of the plan that no change set carries and that were not made before it; return whether there were any.
 
     Raises InputError if AWS does not take the policy, and the errors of the AWS boundary.
     """
-    own = [setting for setting in plan.settings if is_own_call(setting)]
+    # The policy of a stack that is there was set before its change set was executed.
+    is_first = bool(plan.change_set_id) and plan.kind != "CREATE"
+    own = [each for each in plan.settings if is_own_call(each) and not (is_first and each.name == POLICY)]
     stack = plan.stack_id or plan.stack_name
     try:
         with boundary():

@@ -216,6 +216,7 @@ def test_ctrl_c_while_an_image_is_built_leaves_the_service_as_it_is_and_says_wha
 
     assert ran.code == 130
     assert "AWS goes on with build team-image:" in ran.stderr
+    assert "hint: run the same again: it waits for this build" in ran.stderr
     assert "team-cluster" not in stacks(live)
 
 

@@ -40,13 +40,13 @@ def test_a_template_is_drawn_to_stdout_without_aws(program, template):
     assert "ArtifactsBucket" in texts(ran.stdout)
 
 
-@pytest.mark.parametrize("name", ["picture.svg", "picture.png"])
+@pytest.mark.parametrize("name", ["picture.svg", "picture.png", "PICTURE.PNG"])
 def test_a_picture_is_written_to_the_file_that_is_named(program, template, tmp_path, name):
     ran = program("graph", str(template), "--to", str(tmp_path / name))
 
     assert (ran.code, ran.stdout) == (0, "")
     assert f"wrote {tmp_path / name}" in ran.stderr
-    assert (tmp_path / name).read_bytes().startswith(b"\x89PNG" if name.endswith("png") else b"<svg")
+    assert (tmp_path / name).read_bytes().startswith(b"\x89PNG" if name.lower().endswith("png") else b"<svg")
 
 
 def test_a_program_is_drawn_with_its_stacks(program, tmp_path):

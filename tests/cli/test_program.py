@@ -177,6 +177,7 @@ def test_down_does_not_wait_if_asked(here, write):
 
     assert ran.code == 0, ran.stderr
     assert "AWS goes on deleting stack team-source" in ran.stderr
+    assert "`exasol-ci-setup watch team-source --region " in ran.stderr
     assert "team-source: done" not in ran.stderr
     # Others had to wait for this one.
     assert "AWS goes on deleting stack team-image" not in ran.stderr

@@ -96,3 +96,23 @@ def test_a_forgotten_await_is_told_with_its_line(here, live, write, command):
     assert "program.py:5: coroutine" in ran.stderr
     assert "never awaited" in ran.stderr
     assert stacks(live) == []
+
+
+def test_threads_that_nothing_waits_for_are_told_of_where_no_construct_is_resolved(here, live, write):
+    file = write(
+        """
+        import threading
+
+        ended = threading.Event()
+
+        def hangar_run():
+            threading.Thread(target=ended.wait, args=(10,), daemon=True).start()
+        """
+    )
+
+    ran = here("up", file, "--yes")
+
+    assert ran.code == 0
+    assert "resolves no construct: nothing to do" in ran.stderr
+    assert "threads that it began still run" in ran.stderr
+    assert stacks(live) == []

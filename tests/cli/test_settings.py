@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from exasol_ci_setup.errors import AccessDenied
+from tests.answers import AwsError
 from tests.stacks.test_deploy_answers import NEW, UPDATE, Aws, run, stack_in
 
 REGISTRY = ("deploy-registry", "--name", "images", "--yes", "--no-lint")
@@ -49,6 +51,45 @@ def test_a_stack_policy_alone_is_set_without_a_change_set(here, live, policy):
     assert cfn.list_change_sets(StackName="images")["Summaries"] == []
     statuses = [event["ResourceStatus"] for event in cfn.describe_stack_events(StackName="images")["StackEvents"]]
     assert not [status for status in statuses if "UPDATE" in status]
+
+
+@pytest.fixture
+def calls(live):
+    """The calls that change CloudFormation's stacks from now on."""
+    made: list[str] = []
+
+    def note(model, **_):
+        if model.name in {"SetStackPolicy", "ExecuteChangeSet"}:
+            made.append(model.name)
+
+    live.session.events.register("before-call.cloudformation", note)
+    return made
+
+
+@pytest.mark.live
+def test_a_new_policy_counts_for_the_update_that_it_comes_with_and_not_for_a_creation(here, policy, tmp_path, calls):
+    assert here(*REGISTRY, "--stack-policy", policy).code == 0
+    assert calls == ["ExecuteChangeSet", "SetStackPolicy"]
+    calls.clear()
+    loose = tmp_path / "loose.json"
+    loose.write_text('{"Statement": []}', encoding="utf-8")
+
+    ran = here(*REGISTRY, "--stack-policy", str(loose), "--untagged-retention-in-days", "3")
+
+    assert ran.code == 0, ran.stderr
+    assert calls == ["SetStackPolicy", "ExecuteChangeSet"]
+
+
+def test_an_update_that_fails_tells_that_its_policy_is_set(answers, clock):
+    Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "GetStackPolicy", {})
+    answers.on("cloudformation", "SetStackPolicy", {})
+    answers.on("cloudformation", "ExecuteChangeSet", AwsError("AccessDenied", "User: x is not authorized", status=403))
+
+    with pytest.raises(AccessDenied) as caught:
+        run(answers, clock, stack_policy=json.dumps(POLICY))
+
+    assert caught.value.hint.endswith("the stack has its new stack policy already")
 
 
 @pytest.mark.live

@@ -691,7 +691,7 @@ def test_somebody_elses_update_is_not_taken_for_ours(answers, clock):
 
     answers.on("cloudformation", "ExecuteChangeSet", execute)
 
-    with pytest.raises(StackBusy, match="out of date"):
+    with pytest.raises(StackBusy, match="is busy: UPDATE_IN_PROGRESS"):
         run(answers, clock)
 
 

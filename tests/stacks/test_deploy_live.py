@@ -571,3 +571,34 @@ def test_a_stack_of_somebody_else_is_taken_over_only_when_asked(live):
     result = run(live, wanted, adopt=True)
 
     assert state.is_own(result.stack)
+
+
+def test_of_two_that_make_the_same_change_the_second_plans_once_more_and_finds_it_made(ready):
+    wanted, plans = request(tags={"team": "db"}), []
+
+    def while_the_other_makes_it(plan):
+        plans.append(plan)
+        run(ready, wanted)
+        return True
+
+    result = run(ready, wanted, approve=while_the_other_makes_it)
+
+    assert result.outcome is Outcome.UNCHANGED
+    assert len(plans) == 1
+    assert ready.client("cloudformation").list_change_sets(StackName=wanted.name)["Summaries"] == []
+
+
+def test_what_another_change_leaves_to_do_is_asked_about_once_more(ready):
+    plans = []
+
+    def while_the_other_makes_another(plan):
+        plans.append(plan)
+        if len(plans) == 1:
+            run(ready, request(tags={"team": "other"}))
+        return len(plans) == 1
+
+    result = run(ready, request(tags={"team": "db"}), approve=while_the_other_makes_another)
+
+    assert result.outcome is Outcome.PLANNED
+    assert len(plans) == 2
+    assert state.get(ready.client("cloudformation"), request().name).tags["team"] == "other"
