@@ -153,6 +153,7 @@ def put_object(
     cannot be read or a name that cannot be one, and the errors of `transfer.upload`.
     """
     source = Path(src_file)
+    transfer.size_of(source)
     name = dst_file.removesuffix(".") + source.name if dst_file == "." or dst_file.endswith("/") else dst_file
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=name)
     storage = opened(here(place), address)
