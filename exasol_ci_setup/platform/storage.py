@@ -101,6 +101,8 @@ def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: 
     with boundary():
         if not is_there(s3, bucket, address.storage_name):
             raise no_storage(place, address)
+    # What stands in the way of taking the entry out of the file is told before anything is gone.
+    credentials.find(address.workspace_id, address.storage_name)
     folder = workspaces.folder(address.storage_name)
     if not empty and next(_objects(s3, bucket.name, folder, below=folder), None) is not None:
         raise StorageConflictError(
