@@ -147,7 +147,7 @@ def test_an_update_keeps_what_another_run_changes_meanwhile(live, place):
                 meddled.append(True)
                 naas.space.update("web", env={"A": "2"}, place=place)
 
-    meddled: list = []
+    meddled: list[bool] = []
     late = Late()
     naas.space.update("web", memory="2Gi", place=Place(live, report=late))
 
