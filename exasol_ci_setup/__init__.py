@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     )
     from exasol_ci_setup.errors import SetupError
     from exasol_ci_setup.lint import Finding
-    from exasol_ci_setup.platform import asset, space, storage
+    from exasol_ci_setup.platform import asset, registry, secret, space, storage
     from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, deploy
     from exasol_ci_setup.stacks.model import Plan, Request
     from exasol_ci_setup.templates import Template, render
@@ -132,7 +132,9 @@ __all__ = [
     "asset",
     "connect",
     "deploy",
+    "registry",
     "render",
+    "secret",
     "space",
     "storage",
 ]

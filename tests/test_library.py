@@ -47,7 +47,9 @@ PUBLIC = [
     "asset",
     "connect",
     "deploy",
+    "registry",
     "render",
+    "secret",
     "space",
     "storage",
 ]

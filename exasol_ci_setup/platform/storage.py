@@ -101,6 +101,8 @@ def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: 
     with boundary():
         if not is_there(s3, bucket, address.storage_name):
             raise no_storage(place, address)
+    # What stands in the way of taking the entry out of the file is told before anything is gone.
+    credentials.find(address.workspace_id, address.storage_name)
     folder = workspaces.folder(address.storage_name)
     if not empty and next(_objects(s3, bucket.name, folder, below=folder), None) is not None:
         raise StorageConflictError(
@@ -153,6 +155,7 @@ def put_object(
     cannot be read or a name that cannot be one, and the errors of `transfer.upload`.
     """
     source = Path(src_file)
+    transfer.size_of(source)
     name = dst_file.removesuffix(".") + source.name if dst_file == "." or dst_file.endswith("/") else dst_file
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=name)
     storage = opened(here(place), address)

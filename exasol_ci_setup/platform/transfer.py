@@ -6,6 +6,7 @@ import base64
 import hashlib
 import mimetypes
 import os
+import stat
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -71,12 +72,12 @@ def upload(s3: S3Client, source: Path, *, bucket: str, key: str, progress: Progr
     compared with the file, so a file that changed meanwhile is sent as it is now. Raises InputError if the file cannot be read,
     TransferFailed if it changes while it is read, and the errors of the AWS boundary.
     """
-    size = _size(source)
+    size = size_of(source)
     kind = mimetypes.guess_type(source.name)[0] or "application/octet-stream"
     with boundary():
         if size <= PART:
             progress.begin(size, 0)
-            s3.put_object(Bucket=bucket, Key=key, Body=_read(source, 0, size), ContentType=kind)
+            s3.put_object(Bucket=bucket, Key=key, Body=_whole(source, size), ContentType=kind)
             progress.advance(size)
             return size
         # Where the id of an unfinished upload is kept: a session may not list those of the bucket.
@@ -179,13 +180,30 @@ def _send(
     ]
 
 
-def _size(source: Path) -> int:
+def size_of(source: Path) -> int:
+    """Return the size of a file in bytes. Raises InputError for what has none: a folder, a pipe or a device."""
     try:
-        if source.is_dir():
-            raise InputError(f"{source} is a folder, and an object is made of a file", hint="put its files one by one")
-        return source.stat().st_size
+        found = source.stat()
     except OSError as error:
         raise InputError(f"{source} cannot be read: {error.strerror}") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise InputError(f"{source} is a folder, and an object is made of a file", hint="put its files one by one")
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{source} is no file but a pipe or a device", hint="write it into a file first")
+    return found.st_size
+
+
+def _whole(source: Path, size: int) -> bytes:
+    """Return what is in a small file. Raises TransferFailed if that is not as much as there was said to be, as of files of the kernel's."""
+    if size == 0:
+        try:
+            with source.open("rb") as file:
+                longer = bool(file.read(1))
+        except OSError as error:
+            raise InputError(f"{source} cannot be read: {error.strerror}") from error
+        if longer:
+            raise TransferFailed(f"{source} holds more than its size says", hint="copy it into another file first")
+    return _read(source, 0, size)
 
 
 def _read(source: Path, start: int, length: int) -> bytes:
@@ -220,7 +238,8 @@ def download(s3: S3Client, *, bucket: str, key: str, target: Path, progress: Pro
             raise
         size, tag = head["ContentLength"], head["ETag"]
         fingerprint = hashlib.sha256(f"{bucket}/{key}/{tag}".encode()).hexdigest()[:12]
-        partial = target.with_name(f".{target.name[:60]}.{fingerprint}.part")
+        # A file's name has at most 255 bytes, and a character may be four of them.
+        partial = target.with_name(f".{target.name[:50]}.{fingerprint}.part")
         with _writing(partial) as file:
             done = file.seek(0, os.SEEK_END)
             if done > size:

@@ -327,6 +327,17 @@ def test_objects_are_deleted_by_name_or_by_folder(place, tmp_path):
         storage.delete_object(**MINE, object_name="a/", place=place)
 
 
+def test_a_file_of_credentials_that_is_broken_is_told_before_anything_is_deleted(place):
+    storage.create(workspace_id="123", storage_name="mine", place=place)
+    credentials.path().parent.mkdir(exist_ok=True)
+    credentials.path().write_text("{")
+
+    with pytest.raises(StorageError, match="is no JSON"):
+        storage.delete(workspace_id="123", storage_name="mine", place=place)
+
+    assert [each.name for each in storage.list(workspace_id="123", place=place)] == ["mine"]
+
+
 @pytest.mark.usefixtures("two", "enforced")
 def test_a_storage_with_objects_is_deleted_only_if_asked_to(place, tmp_path):
     put(place, tmp_path / "a.txt")

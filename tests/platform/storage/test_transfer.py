@@ -242,3 +242,26 @@ def test_a_file_that_becomes_shorter_is_told(live, bucket, source):
 def test_there_are_never_more_parts_than_s3_takes(size, part):
     assert part_size(size) == part
     assert -(-size // part) <= transfer._MOST_PARTS
+
+
+@pytest.mark.parametrize("source", ["/dev/zero", "pipe"])
+def test_what_has_no_size_is_not_taken_for_an_empty_file(live, bucket, tmp_path, source):
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(InputError, match="is no file but a pipe or a device"):
+        upload(live.client("s3"), tmp_path / source, bucket=bucket, key="a", progress=Unwatched())
+
+
+def test_a_file_of_the_kernels_is_not_taken_for_an_empty_one(live, bucket):
+    with pytest.raises(TransferFailed, match="holds more than its size says"):
+        upload(live.client("s3"), Path("/proc/self/status"), bucket=bucket, key="a", progress=Unwatched())
+
+
+def test_a_name_of_many_bytes_is_fetched_too(live, bucket, tmp_path):
+    s3 = live.client("s3")
+    name = "\N{ELEPHANT}" * 60
+    s3.put_object(Bucket=bucket, Key="a", Body=b"content")
+
+    download(s3, bucket=bucket, key="a", target=tmp_path / name, progress=Unwatched(), name="a")
+
+    assert (tmp_path / name).read_bytes() == b"content"
