@@ -53,6 +53,21 @@ def test_a_domain_belongs_to_one_app_and_the_first_stays_first(state: State):
     assert state.app("app2").domains == ("z.example.com", "a.example.org")
 
 
+def test_a_domain_that_is_given_back_has_its_place_again(state: State):
+    state.begin("app1", "demo:1", "app1.example.com")
+    state.give("second.example.com", "app1")
+    state.begin("app2", "demo:1", "app2.example.com")
+    place = state.place("app1.example.com")
+
+    state.give("app1.example.com", "app2")
+    state.give("app1.example.com", "app1", place=place)
+
+    found = state.app("app1")
+    assert found is not None
+    assert found.domains == ("app1.example.com", "second.example.com")
+    assert state.place("none.example.com") is None
+
+
 def test_a_port_is_given_once_and_only_if_it_is_free(state: State):
     with socket.create_server(("127.0.0.1", PORTS[0])):
         first = state.reserve_port("app1")

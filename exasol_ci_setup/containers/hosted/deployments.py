@@ -165,7 +165,7 @@ class Deployments:
         with self._app(name) as app:
             self._known(name, app)
             with self._state.locked(_NGINX_LOCK):
-                owner = self._state.owner(domain)
+                owner, place = self._state.owner(domain), self._state.place(domain)
                 if owner not in {None, name} and not force:
                     raise AppConflict(f"That domain belongs to {owner}.")
                 if owner != name:
@@ -174,7 +174,7 @@ class Deployments:
                     self._publish_locked(name)
                 except BaseException:
                     if owner != name:
-                        self._state.give(domain, owner)
+                        self._state.give(domain, owner, place=place)
                     raise
             self._secure(name, domain)
 

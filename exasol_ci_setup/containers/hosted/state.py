@@ -205,14 +205,20 @@ class State:
         with self._connection() as connection:
             return _owner(connection, domain)
 
-    def give(self, domain: str, app: str | None) -> None:
-        """Give a domain to an app, whoever had it, as its last one; or to nobody."""
+    def place(self, domain: str) -> int | None:
+        """Return the place of a domain among those of its app, or None if no app has it."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT position FROM domains WHERE domain = ?", (domain,)).fetchone()
+        return row[0] if row else None
+
+    def give(self, domain: str, app: str | None, *, place: int | None = None) -> None:
+        """Give a domain to an app, whoever had it, as its last one or in the `place` that it had before; or to nobody."""
         with self._changing() as connection:
             connection.execute("DELETE FROM domains WHERE domain = ?", (domain,))
             if app is not None:
                 connection.execute(
-                    "INSERT INTO domains SELECT ?, ?, COALESCE(MAX(position), 0) + 1 FROM domains WHERE app = ?",
-                    (domain, app, app),
+                    "INSERT INTO domains SELECT ?, ?, COALESCE(?, MAX(position) + 1, 1) FROM domains WHERE app = ?",
+                    (domain, app, place, app),
                 )
 
     def reserve_port(self, app: str, *, besides: Collection[int] = ()) -> int:
