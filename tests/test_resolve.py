@@ -38,7 +38,7 @@ class Told(_Silent):
         self.ends: dict[str, str] = {}
         self.lock = threading.Lock()
 
-    def approve(self, plan) -> bool:
+    def approve(self, _name, plan) -> bool:
         with self.lock:
             self.plans.append(plan.stack_name)
         return True

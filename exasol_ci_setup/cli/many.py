@@ -73,11 +73,11 @@ class Many:
         self._last_line = session.clock.now()
         self._live = False
 
-    def approve(self, plan: Plan, /) -> bool:
+    def approve(self, name: str, plan: Plan, /) -> bool:
         """Show the plan, or compare it with what was approved, and say yes. Raises Declined."""
         with self._lock:
             if self.shown is not None:
-                _require_no_more_than(self.shown.get(plan.stack_name), plan)
+                _require_no_more_than(self.shown.get(name), plan)
                 return True
             report.plan(self._output, plan, as_data=False)
             self._last_line = self._session.clock.now()
@@ -96,16 +96,16 @@ class Many:
         """Whether one of the plans that were shown gives more access than there was."""
         return any(review.needs_approval(plan.broadenings, plan.kind) for plan in (self.shown or {}).values())
 
-    def approve_recreation(self, stack: Stack, /) -> bool:
+    def approve_recreation(self, name: str, stack: Stack, /) -> bool:
         """Say that a stack will be deleted first; --recreate-failed has approved it."""
-        self.say(stack.name, f"it is in {stack.status}, so it is deleted and created anew")
+        self.say(name, f"it is in {stack.status}, so it is deleted and created anew")
         return True
 
     def view(self, stack_name: str, title: str, /) -> _StackView:
         """Return what shows the events of one stack."""
         with self._lock:
             self._rows.setdefault(stack_name, _Row("", self._session.clock.now()))
-        self.say(stack_name, title.replace(f" {stack_name}", ""))
+        self.say(stack_name, title.replace(f" {_own_name(stack_name)}", ""))
         return _StackView(self, stack_name)
 
     def notice(self, stack_name: str, message: str, /) -> None:
@@ -159,7 +159,7 @@ class Many:
                 row.reason = event.reason
             self._output.record(event)
             if self._output.format == "text" and not self._live:
-                self._output.say(f"{show.clean(stack_name)}: {show.event(event, root=stack_name)}")
+                self._output.say(f"{show.clean(stack_name)}: {show.event(event, root=_own_name(stack_name))}")
                 self._last_line = self._session.clock.now()
 
     def tick(self, now: float) -> None:
@@ -258,6 +258,11 @@ class _StackView:
     def note(self, message: str) -> None:
         """Say something that is not an event."""
         self._many.say(self._stack_name, message)
+
+
+def _own_name(name: str) -> str:
+    """Return the name that a stack has on AWS: that of a fleet's stack begins with where it is."""
+    return name.rpartition("/")[2]
 
 
 def _require_no_more_than(shown: Plan | None, plan: Plan) -> None:

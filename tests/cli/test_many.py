@@ -14,7 +14,7 @@ SHOWN = Plan("team-source", "UPDATE", change_set_id="a", changes=(BUCKET,))
 
 
 def approved(shown: Plan | None, plan: Plan) -> bool:
-    return Many(Session(), shown={} if shown is None else {plan.stack_name: shown}).approve(plan)
+    return Many(Session(), shown={} if shown is None else {plan.stack_name: shown}).approve(plan.stack_name, plan)
 
 
 def test_what_was_shown_is_done():
