@@ -10,6 +10,7 @@
     │   ├── RegionMissing         4
     │   ├── CredentialsInvalid    4  none found, expired or refused
     │   ├── AccessDenied          4
+    │   ├── WrongAccount          4  the credentials lead to another account than is allowed
     │   ├── Throttled             4  to the end of all retries
     │   └── Unreachable           4  no network, or no such endpoint
     ├── StackError                1
@@ -110,6 +111,12 @@ class AccessDenied(AwsUnavailable):
     """The credentials work but may not do this."""
 
     code = "access-denied"
+
+
+class WrongAccount(AwsUnavailable):
+    """The credentials work, and lead to an account that was not to be touched."""
+
+    code = "wrong-account"
 
 
 class Throttled(AwsUnavailable):

@@ -31,6 +31,7 @@ ALLOWED = {
     "program": set(),
     "roles": {"aws"},
     "resolve": {"aws", "roles", "pace", "network", "stacks", "templates", "constructs", "lint", "review"},
+    "fleets": {"aws", "constructs", "resolve", "stacks", "templates"},
     "ssh": {"actions"},
     "health": {"aws", "constructs", "templates", "lint", "secretsmanager"},
     "config": set(),

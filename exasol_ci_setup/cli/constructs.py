@@ -289,10 +289,14 @@ def parameters(construct: Construct, account: Account) -> dict[str, str]:
     return construct.parameters(network.find(account, construct))
 
 
-def looked_up(construct: Construct, account: Account) -> Construct:
+def _option(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
+
+
+def looked_up(construct: Construct, account: Account, *, spelled: Callable[[str], str] = _option) -> Construct:
     """Return `construct` with what only AWS knows: the ARN of its Docker secret, or that the GitHub secret is there.
 
-    Raises InputError if a secret does not exist.
+    `spelled` is how the user writes a field. Raises InputError if a secret does not exist.
     """
     from exasol_ci_setup import secretsmanager
 
@@ -300,7 +304,7 @@ def looked_up(construct: Construct, account: Account) -> Construct:
         arn = secretsmanager.arn_of(
             account.client("secretsmanager"),
             construct.docker_secret,
-            option="--docker-secret",
+            option=spelled("docker_secret"),
             keys="User and AccessToken",
         )
         return construct.model_copy(update={"docker_secret_arn": arn})
@@ -308,7 +312,7 @@ def looked_up(construct: Construct, account: Account) -> Construct:
         secretsmanager.arn_of(
             account.client("secretsmanager"),
             construct.secret_name,
-            option="--secret-name",
+            option=spelled("secret_name"),
             keys=f"{construct.secret_user_key} and {construct.secret_token_key}",
         )
     return construct

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import RLock
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from typing_extensions import Self
 
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.scope import Scope
+    from exasol_ci_setup.resolve import Connections
     from exasol_ci_setup.stacks.graph import Ended
     from exasol_ci_setup.stacks.model import Event, Plan, Stack
     from exasol_ci_setup.templates import Template
@@ -49,7 +54,8 @@ class _Row:
 class Many:
     """Decides on plans and shows what becomes of stacks, from several threads at once.
 
-    `shown` are the plans that the user has said yes to; None means that each is shown when it is made and approved by `--yes`.
+    `shown` are the plans that the user has said yes to; None means that each is shown when it is made and approved by `--yes`. With
+    `total`, for more stacks than a screen has lines, the table shows those under way and those that failed, and counts the others.
     """
 
     def __init__(
@@ -59,12 +65,14 @@ class Many:
         allow_broadening: bool = False,
         lint: bool = True,
         shown: Mapping[str, Plan] | None = None,
+        total: int = 0,
     ) -> None:
         self.shown = shown
         self._session = session
         self._output = session.output
         self._allow_broadening = allow_broadening
         self._lint = lint
+        self._total = total
         self._linted: set[tuple[str, str]] = set()
         self._lock = RLock()
         # cfn-lint keeps its rules and caches in one place for all.
@@ -207,6 +215,12 @@ class Many:
             table.add_column(name, overflow="fold", no_wrap=name != "reason")
         with self._lock:
             rows = list(self._rows.items())
+        if self._total:
+            over = Counter(row.status for _, row in rows if row.until is not None)
+            told = [f"{count} {word}" for word, count in over.items()]
+            table.caption = ", ".join([*told, f"{self._total - over.total()} to go"])
+            table.caption_justify = "left"
+            rows = [(name, row) for name, row in rows if row.until is None or row.reason]
         for name, row in rows:
             colour = row.colour or show.status_colour(row.status)
             now = self._session.clock.now() if row.until is None else row.until
@@ -288,3 +302,32 @@ def _require_no_more_than(shown: Plan | None, plan: Plan) -> None:
             hint="run the same command again: what is known by now is in its plan",
             stack_name=plan.stack_name,
         )
+
+
+def connections(session: Session) -> Connections:
+    """Return what gives each scope its account: by its own profile, or the one of this run."""
+    from exasol_ci_setup.resolve import Connections
+    from exasol_ci_setup.resolve.connections import from_configuration
+
+    def base(scope: Scope) -> Account:
+        if scope.profile is not None and not session.sandbox:
+            return from_configuration(scope)
+        # Each scope says in which region it is; without any other word this one will do to open a session.
+        session.region = session.region or scope.region
+        return session.account
+
+    return Connections(session.clock, base)
+
+
+def ask(output: Output, question: str, declined: str) -> None:
+    """Ask whether to go on. Raises Declined, with the message `declined`, and InputError if there is nobody to ask."""
+    from exasol_ci_setup.cli.engine import require_terminal
+
+    require_terminal(output)
+    if not output.confirm(question):
+        raise Declined(declined)
+
+
+def counted(count: int) -> str:
+    """Return how many stacks in words."""
+    return f"{count} stack{'' if count == 1 else 's'}"
