@@ -46,6 +46,13 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
     is_flag=True,
     help="With --yes and without a terminal: also approve changes that give more access than there was.",
 )
+@click.option(
+    "--stack-set",
+    "as_stack_sets",
+    is_flag=True,
+    help="Let AWS deploy each stack to the accounts of an organization, as a CloudFormation StackSet.",
+)
+@click.option("--adopt", is_flag=True, help="Take over stacks that this tool did not make; look at the plan first.")
 @click.option("--recreate-failed", is_flag=True, help="Delete stacks that no update can mend, and go on.")
 @click.option("--wait", is_flag=True, help="If another operation on a stack is under way, let it end first.")
 @click.option(

@@ -6,13 +6,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import fleets
-from exasol_ci_setup.cli import records, report, show
+from exasol_ci_setup.cli import report, show
 from exasol_ci_setup.cli.constructs import looked_up
 from exasol_ci_setup.cli.many import Many, ask, connections, counted
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
 from exasol_ci_setup.resolve import Deployment
-from exasol_ci_setup.stacks.deploy import Options
+from exasol_ci_setup.stacks.deploy import Options, deploy
 from exasol_ci_setup.stacks.graph import End, Ended
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def run(
     yes: bool,
     plan_only: bool,
     select: tuple[str, ...],
+    as_stack_sets: bool,
+    adopt: bool,
     allow_broadening: bool,
     recreate_failed: bool,
     wait: bool,
@@ -45,6 +47,7 @@ def run(
     """Deploy the fleet that `file` declares, or show what would change. Raises the error of the stack that failed, or one that names all."""
     output = session.output
     fleet = fleets.load(file).selected(select)
+    engines = fleet.stack_sets() if as_stack_sets else {}
     connect = connections(session)
     # Whatever the sandbox is, it is no account that could be the wrong one.
     fleets.identified(fleet, connect, guarded=not session.sandbox)
@@ -54,12 +57,14 @@ def run(
         teller,
         session.clock,
         lambda _account, _construct: {},
-        options=Options(wait=wait, recreate_failed=recreate_failed, timeout=timeout),
+        options=Options(adopt=adopt, wait=wait, recreate_failed=recreate_failed, timeout=timeout),
         concurrency=concurrency,
         # A comparison takes AWS a minute for each stack; `drift` does it for one.
         drift=False,
-        complete=_Secrets(),
+        # Each account of an organization has a secret of its own, which a template can only know by name.
+        complete=_Secrets() if not as_stack_sets else lambda construct, _account: construct,
         planned=teller.planned,
+        engine=lambda name: engines.get(name, deploy),
     )
     before: list[Ended] = []
     if plan_only or not yes:
@@ -87,7 +92,7 @@ def run(
     with teller.table():
         ends = deployment.carry_out(fleet.only(set(fleet.members) - {end.name for end in before}))
     for name, stack in deployment.stacks.items():
-        output.record(records.outputs(name, stack.outputs))
+        output.record({"type": "outputs", "name": name, "stack_name": stack.name, "outputs": stack.outputs})
     ends = [*ends, *before]
     _tell(session, fleet, ends, {})
     teller.conclude(ends)

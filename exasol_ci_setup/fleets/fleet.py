@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.ci import CiBuild, ReleaseBuild
 from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.fleets.stack_sets import StackSets
 from exasol_ci_setup.stacks.graph import Node, order
 
 if TYPE_CHECKING:
@@ -91,6 +92,28 @@ class Fleet:
         """Return where the stack of that name goes."""
         target = self.members[name].target
         return self.targets[target].scope(target)
+
+    def stack_sets(self) -> dict[str, StackSets]:
+        """Return what deploys each stack as a StackSet. Raises InputError for a target that does not say where to."""
+        found: dict[str, StackSets] = {}
+        for name, each in self.members.items():
+            wanted = self.targets[each.target].stack_set
+            if wanted is None:
+                raise InputError(
+                    f"{self.path}: targets.{each.target} has no stack_set, which --stack-set asks for",
+                    hint="say there which organizational_units and regions the stacks go to, or --select others",
+                )
+            options = each.construct.model_dump(
+                include={"docker_secret", "secret_name", "connection_arn", "bucket_name"}
+            )
+            for option, value in options.items():
+                if value is not None and (value.startswith("arn:") or option == "bucket_name"):
+                    raise InputError(
+                        f"{self.path}: {name} has {option} {value}, which there is in one account only",
+                        hint="StackSets have the same template everywhere: give a name in place of an ARN, and no bucket's name",
+                    )
+            found[name] = StackSets(wanted)
+        return found
 
     def selected(self, patterns: Sequence[str]) -> Fleet:
         """Return the stacks whose name, or whose project's, one of `patterns` matches, with what their targets need; all if there is none.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field, create_model, model_validator
+from pydantic import ConfigDict, Field, create_model, model_validator
 
 from exasol_ci_setup.constructs.ci import CiBuild, ProjectName, ReleaseBuild, RepositoryUrl
 from exasol_ci_setup.constructs.scope import Region, Scope
@@ -156,6 +156,8 @@ class Defaults(Value):
 
 class Project(Value):
     """A repository with its stacks. One that is named, if without an option (`ci:`), is there."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["ci"]}, {"required": ["release"]}]})
 
     project_url: Annotated[RepositoryUrl, Field(description="The repository: https://github.com/OWNER/REPO")]
     target: Annotated[Name | None, Field(description="Where its stacks go.")] = None

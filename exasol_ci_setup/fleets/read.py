@@ -52,8 +52,8 @@ def load(path: Path) -> Fleet:
 
 def _parsed(path: Path, text: str) -> tuple[yaml.Node, Any]:
     """Return the nodes of a YAML text, which know their lines, and what they hold."""
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if root is None:
             raise InputError(f"{path} is empty", hint=_HINT)
@@ -65,8 +65,6 @@ def _parsed(path: Path, text: str) -> tuple[yaml.Node, Any]:
         raise InputError(f"{path}{place} is not YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    finally:
-        loader.dispose()
 
 
 def _require_sound(path: Path, root: yaml.Node) -> None:

@@ -81,6 +81,7 @@ class Deployment:
     knows. `stacks` holds the stacks that
     were deployed, or that had nothing to be done, by name. With `drift` stacks that are there are compared with their resources, once
     in a run, and what something else changed is brought back. `planned` hears of each stack that has been looked at.
+    `engine` gives what deploys the stack of a name, called as `deploy` is.
     """
 
     connect: Callable[..., Account]
@@ -93,6 +94,7 @@ class Deployment:
     drift: bool = True
     complete: Callable[[Construct, Account], Construct] = lambda construct, _account: construct
     planned: Callable[[Ended], None] = lambda _ended: None
+    engine: Callable[[str], Callable[..., Result]] = lambda _name: deploy
     _found: dict[str, Drift | None] = field(default_factory=dict, repr=False)
 
     def plan(self, declared: Stacks) -> tuple[dict[str, Planned], list[Ended]]:
@@ -202,7 +204,7 @@ class Deployment:
         approve: Callable[[Plan], bool],
         approve_recreation: Callable[[Stack], bool],
     ) -> Result:
-        return deploy(
+        return self.engine(name)(
             account,
             request,
             approve=approve,
