@@ -68,13 +68,14 @@ class StackSets:
         there = self._find(cfn, request)
         if there is not None and not options.adopt:
             state.require_own(there.as_stack(request.name), request.tags)
-        if there is not None and (running := self._running(cfn, request, wait=options.wait)):
+        running = self._running(cfn, request, wait=options.wait) if there is not None else ""
+        if running:
             follow(running, f"{request.name}: following the operation under way")
             there = self._find(cfn, request)
         spread = Spread(self._wanted, there)
         plan = spread.plan(request)
         if not plan:
-            return Result(Outcome.UNCHANGED, plan)
+            return Result(Outcome.DEPLOYED if running else Outcome.UNCHANGED, plan)
         check()
         if not approve(plan):
             return Result(Outcome.PLANNED, plan)
