@@ -38,7 +38,8 @@ def examples(page: Path) -> list[Example]:
         if line.startswith("```"):
             inside = line == "```console"
             # A block that names its file is that file, for the commands below it.
-            name = line.removeprefix("```python").strip() if line.startswith("```python ") else ""
+            named = re.fullmatch(r"```(?:python|yaml) (\S+)", line)
+            name = named[1] if named else ""
             if name:
                 files[name] = ""
         elif name:
