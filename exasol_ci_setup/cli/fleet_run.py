@@ -11,6 +11,7 @@ from exasol_ci_setup.cli.constructs import looked_up
 from exasol_ci_setup.cli.many import Many, ask, connections, counted
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
+from exasol_ci_setup.errors import Interrupted
 from exasol_ci_setup.resolve import Deployment
 from exasol_ci_setup.stacks.deploy import Options, deploy
 from exasol_ci_setup.stacks.graph import End, Ended
@@ -71,9 +72,12 @@ def run(
         planned, ends = deployment.plan(fleet)
         plans = {name: each.plan for name, each in planned.items()}
         changes = _show(session, plans, as_data=plan_only)
+        teller.shown = plans
         before = [end for end in ends if end.name not in plans]
         for end in before:
             teller.ended(end)
+        if any(isinstance(end.error, Interrupted) for end in ends):
+            teller.conclude(ends)
         if plan_only:
             output.say("this was only the plan: nothing was changed")
             _tell(session, fleet, ends, {name: _word(plan) for name, plan in plans.items()})
@@ -88,7 +92,6 @@ def run(
                 f"{wider}Go on with {counted(changes)}{but}?",
                 "not deployed: the plan was declined; nothing was changed",
             )
-        teller.shown = plans
     with teller.table():
         ends = deployment.carry_out(fleet.only(set(fleet.members) - {end.name for end in before}))
     for name, stack in deployment.stacks.items():

@@ -309,6 +309,20 @@ def test_in_json_every_line_is_a_record_and_the_ends_name_all_stacks(deploy):
     assert "main/Bad" in failed.records[-1]["message"]
 
 
+def test_ctrl_c_while_it_plans_ends_it_without_a_question(write, live, program):
+    # The first change set is waited for, and there Ctrl-C comes.
+    live.session.events.register("after-call.cloudformation.CreateChangeSet", _interrupt)
+
+    ran = program("deploy-fleet", write(fleet_of(("Slc", "ci: "))), "--no-lint", account=live)
+
+    assert ran.code == 130
+    assert "cannot ask" not in ran.stderr
+
+
+def _interrupt(**_event: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_without_a_terminal_and_without_yes_nothing_is_done(deploy, live):
     ran = deploy(fleet_of(("Slc", "ci: ")))
 
@@ -338,6 +352,12 @@ def test_in_a_terminal_it_asks_once_for_all_that_can_be_done(live, write, server
     assert shown.count("[y/N]") == 1
     assert sorted(stacks(live)) == [CREDENTIALS, "Slc"]
     assert "1 of 3 stacks failed: main/Bad" in shown
+
+    arn = f"arn:aws:codeconnections:eu-central-1:{account_id}:connection/aEXAMPLE"
+    text = fleet_of(("Slc", f"ci: {{connection_arn: '{arn}'}}"))
+    code, shown = answered(["deploy-fleet", write(text), "--no-lint"], environment, "n")
+    assert code == 1, shown
+    assert "This gives more access than there was. Go on with 1 stack?" in shown
 
 
 def test_the_program_does_not_load_what_a_fleet_needs_for_its_help():
