@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exasol_ci_setup import templates
@@ -267,6 +267,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(value=json_values, name=st.text(max_size=8))
 def test_whatever_stands_in_the_file_it_is_a_fleet_or_an_input_error(tmp_path_factory, value, name):
     path = tmp_path_factory.getbasetemp() / "any.yaml"
@@ -282,6 +283,7 @@ def test_whatever_stands_in_the_file_it_is_a_fleet_or_an_input_error(tmp_path_fa
             load(path)
 
 
+@settings(deadline=None)
 @given(text=st.text())
 def test_whatever_text_the_file_is_it_is_an_input_error(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "text.yaml"
