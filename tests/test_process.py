@@ -242,7 +242,7 @@ def test_offline_validation_needs_no_aws_variable_and_no_home(tmp_path):
     assert not ran.stdout
 
 
-def test_the_built_wheel_brings_its_templates(tmp_path):
+def test_the_built_wheel_brings_its_templates_and_schemas(tmp_path):
     root = Path(__file__).parents[1]
     built = subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, root],
@@ -266,5 +266,7 @@ def test_the_built_wheel_brings_its_templates(tmp_path):
         check=True,
     )
 
-    assert (tmp_path / "site" / "exasol_ci_setup" / "_templates" / "cloudformation").is_dir()
+    package = tmp_path / "site" / "exasol_ci_setup"
+    assert (package / "_templates" / "cloudformation").is_dir()
+    assert (package / "fleets" / "fleet.schema.json").is_file()
     assert 'Location: "https://github.com/exasol/script-languages-release"' in ran.stdout

@@ -11,6 +11,7 @@ from exasol_ci_setup import network
 from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs import Asset, BuildkitBuilder, ContainerBuilder, Registry, Scope
 from exasol_ci_setup.errors import InputError, Interrupted, SetupError, StackError
+from exasol_ci_setup.pace import BURST
 from exasol_ci_setup.resolve import Connections, Declared, Deployment, images, running_with
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
 from exasol_ci_setup.resolve.removal import Removal, require_deletable, standing, undeclared
@@ -49,7 +50,7 @@ class Told(_Silent):
         self.ends: dict[str, str] = {}
         self.lock = threading.Lock()
 
-    def approve(self, plan) -> bool:
+    def approve(self, _name, plan) -> bool:
         with self.lock:
             self.plans.append(plan.stack_name)
         return True
@@ -104,14 +105,38 @@ def test_a_scope_has_one_account_and_a_role_makes_another(live):
 
 
 def test_accounts_on_aws_share_a_budget_by_account_and_region(answers):
-    connect = Connections(VirtualClock(), lambda _scope: answers.account)
+    clock = VirtualClock()
+    connect = Connections(clock, lambda _scope: answers.account)
     first, second = (
         SCOPE.model_copy(update={"name": role, "role_assumptions": (f"arn:aws:iam::222222222222:role/{role}",)})
         for role in ("one", "two")
     )
 
-    assert connect(first).pace == connect(second).pace
-    assert connect(first).pace != connect(SCOPE).pace
+    assert use_up(connect, first, clock) == 0
+    assert use_up(connect, SCOPE, clock) == 0
+    assert use_up(connect, second, clock) > 0
+
+
+def test_two_profiles_share_a_budget_once_both_are_known_to_lead_to_one_account(answers):
+    answers.on("sts", "GetCallerIdentity", {"Account": "222222222222", "Arn": "arn:aws:iam::222222222222:user/a"})
+    clock = VirtualClock()
+    connect = Connections(clock, lambda _scope: answers.account)
+    one, other, third = (SCOPE.model_copy(update={"profile": name}) for name in ("one", "other", "third"))
+
+    assert [connect.identity(scope) for scope in (one, other)] == ["222222222222"] * 2
+    assert use_up(connect, one, clock) == 0
+    assert use_up(connect, third, clock) == 0
+    assert use_up(connect, other, clock) > 0
+
+
+def use_up(connect: Connections, scope: Scope, clock: VirtualClock) -> float:
+    """Send as many requests as are free, but one for its identity, and return for how long they had to wait."""
+    before = clock.elapsed
+    pace = connect(scope).pace
+    assert pace is not None
+    for _ in range(int(BURST) - 2):
+        pace()
+    return clock.elapsed - before
 
 
 def test_what_waits_for_an_image_lets_it_be_told_every_two_seconds():

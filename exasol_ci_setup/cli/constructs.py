@@ -279,10 +279,14 @@ def construct_of(kind: type[Construct], values: dict[str, Any]) -> tuple[Constru
     )
 
 
-def looked_up(construct: Construct, account: Account) -> Construct:
+def _option(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
+
+
+def looked_up(construct: Construct, account: Account, *, spelled: Callable[[str], str] = _option) -> Construct:
     """Return `construct` with what only AWS knows: the ARN of its Docker secret, or that the GitHub secret is there.
 
-    Raises InputError if a secret does not exist.
+    `spelled` is how the user writes a field. Raises InputError if a secret does not exist.
     """
     from exasol_ci_setup import secretsmanager
 
@@ -290,7 +294,7 @@ def looked_up(construct: Construct, account: Account) -> Construct:
         arn = secretsmanager.arn_of(
             account.client("secretsmanager"),
             construct.docker_secret,
-            option="--docker-secret",
+            option=spelled("docker_secret"),
             keys="User and AccessToken",
         )
         return construct.model_copy(update={"docker_secret_arn": arn})
@@ -298,7 +302,7 @@ def looked_up(construct: Construct, account: Account) -> Construct:
         secretsmanager.arn_of(
             account.client("secretsmanager"),
             construct.secret_name,
-            option="--secret-name",
+            option=spelled("secret_name"),
             keys=f"{construct.secret_user_key} and {construct.secret_token_key}",
         )
     return construct

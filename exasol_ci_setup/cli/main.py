@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("deploy-cluster", "deploy", "Deploy a cluster with services"),
         ("deploy-security-group", "deploy", "Deploy a security group"),
         ("deploy-instance", "deploy", "Deploy a virtual machine with Ubuntu"),
+        ("deploy-fleet", "fleet", "Deploy the build stacks of many projects"),
     ),
     "Programs": (
         ("up", "program", "Deploy what a Python program declares"),

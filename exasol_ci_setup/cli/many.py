@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import RLock
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from typing_extensions import Self
 
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.scope import Scope
+    from exasol_ci_setup.resolve import Connections
     from exasol_ci_setup.stacks.graph import Ended
     from exasol_ci_setup.stacks.model import Event, Plan, Stack
     from exasol_ci_setup.templates import Template
@@ -49,7 +54,8 @@ class _Row:
 class Many:
     """Decides on plans and shows what becomes of stacks, from several threads at once.
 
-    `shown` are the plans that the user has said yes to; None means that each is shown when it is made and approved by `--yes`.
+    `shown` are the plans that the user has said yes to; None means that each is shown when it is made and approved by `--yes`. With
+    `total`, for more stacks than a screen has lines, the table shows those under way and those that failed, and counts the others.
     """
 
     def __init__(
@@ -59,12 +65,14 @@ class Many:
         allow_broadening: bool = False,
         lint: bool = True,
         shown: Mapping[str, Plan] | None = None,
+        total: int = 0,
     ) -> None:
         self.shown = shown
         self._session = session
         self._output = session.output
         self._allow_broadening = allow_broadening
         self._lint = lint
+        self._total = total
         self._linted: set[tuple[str, str]] = set()
         self._lock = RLock()
         # cfn-lint keeps its rules and caches in one place for all.
@@ -73,11 +81,11 @@ class Many:
         self._last_line = session.clock.now()
         self._live = False
 
-    def approve(self, plan: Plan, /) -> bool:
+    def approve(self, name: str, plan: Plan, /) -> bool:
         """Show the plan, or compare it with what was approved, and say yes. Raises Declined."""
         with self._lock:
             if self.shown is not None:
-                _require_no_more_than(self.shown.get(plan.stack_name), plan)
+                _require_no_more_than(self.shown.get(name), plan)
                 return True
             report.plan(self._output, plan, as_data=False)
             self._last_line = self._session.clock.now()
@@ -96,16 +104,16 @@ class Many:
         """Whether one of the plans that were shown gives more access than there was."""
         return any(review.needs_approval(plan.broadenings, plan.kind) for plan in (self.shown or {}).values())
 
-    def approve_recreation(self, stack: Stack, /) -> bool:
+    def approve_recreation(self, name: str, stack: Stack, /) -> bool:
         """Say that a stack will be deleted first; --recreate-failed has approved it."""
-        self.say(stack.name, f"it is in {stack.status}, so it is deleted and created anew")
+        self.say(name, f"it is in {stack.status}, so it is deleted and created anew")
         return True
 
     def view(self, stack_name: str, title: str, /) -> _StackView:
         """Return what shows the events of one stack."""
         with self._lock:
             self._rows.setdefault(stack_name, _Row("", self._session.clock.now()))
-        self.say(stack_name, title.replace(f" {stack_name}", ""))
+        self.say(stack_name, title.replace(f" {_own_name(stack_name)}", ""))
         return _StackView(self, stack_name)
 
     def notice(self, stack_name: str, message: str, /) -> None:
@@ -159,7 +167,7 @@ class Many:
                 row.reason = event.reason
             self._output.record(event)
             if self._output.format == "text" and not self._live:
-                self._output.say(f"{show.clean(stack_name)}: {show.event(event, root=stack_name)}")
+                self._output.say(f"{show.clean(stack_name)}: {show.event(event, root=_own_name(stack_name))}")
                 self._last_line = self._session.clock.now()
 
     def tick(self, now: float) -> None:
@@ -207,6 +215,12 @@ class Many:
             table.add_column(name, overflow="fold", no_wrap=name != "reason")
         with self._lock:
             rows = list(self._rows.items())
+        if self._total:
+            over = Counter(row.status for _, row in rows if row.until is not None)
+            told = [f"{count} {word}" for word, count in over.items()]
+            table.caption = ", ".join([*told, f"{self._total - over.total()} to go"])
+            table.caption_justify = "left"
+            rows = [(name, row) for name, row in rows if row.until is None or row.reason]
         for name, row in rows:
             colour = row.colour or show.status_colour(row.status)
             now = self._session.clock.now() if row.until is None else row.until
@@ -260,6 +274,11 @@ class _StackView:
         self._many.say(self._stack_name, message)
 
 
+def _own_name(name: str) -> str:
+    """Return the name that a stack has on AWS: that of a fleet's stack begins with where it is."""
+    return name.rpartition("/")[2]
+
+
 def _require_no_more_than(shown: Plan | None, plan: Plan) -> None:
     """Raise Declined if `plan` holds what the user was not shown: a change of another resource, a replacement, or wider access."""
     known = {(each.action, each.logical_id) for each in shown.changes} if shown else set()
@@ -283,3 +302,32 @@ def _require_no_more_than(shown: Plan | None, plan: Plan) -> None:
             hint="run the same command again: what is known by now is in its plan",
             stack_name=plan.stack_name,
         )
+
+
+def connections(session: Session) -> Connections:
+    """Return what gives each scope its account: by its own profile, or the one of this run."""
+    from exasol_ci_setup.resolve import Connections
+    from exasol_ci_setup.resolve.connections import from_configuration
+
+    def base(scope: Scope) -> Account:
+        if scope.profile is not None and not session.sandbox:
+            return from_configuration(scope)
+        # Each scope says in which region it is; without any other word this one will do to open a session.
+        session.region = session.region or scope.region
+        return session.account
+
+    return Connections(session.clock, base)
+
+
+def ask(output: Output, question: str, declined: str) -> None:
+    """Ask whether to go on. Raises Declined, with the message `declined`, and InputError if there is nobody to ask."""
+    from exasol_ci_setup.cli.engine import require_terminal
+
+    require_terminal(output)
+    if not output.confirm(question):
+        raise Declined(declined)
+
+
+def counted(count: int) -> str:
+    """Return how many stacks in words."""
+    return f"{count} stack{'' if count == 1 else 's'}"

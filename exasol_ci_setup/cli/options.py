@@ -88,6 +88,15 @@ _ALARM: Final = Pattern(
     "use the ARN of a CloudWatch alarm, such as arn:aws:cloudwatch:eu-central-1:123456789012:alarm:errors",
 )
 
+CONCURRENCY: Final = click.option(
+    "--concurrency",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="How many stacks are worked on at once.",
+)
+
 _OPTIONS: Final = (
     click.option("--yes", "-y", is_flag=True, help="Do not ask before the change is made."),
     click.option("--plan", "plan_only", is_flag=True, help="Show what would change, and change nothing."),

@@ -10,22 +10,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.options import Duration
+from exasol_ci_setup.cli.options import CONCURRENCY, Duration
 from exasol_ci_setup.cli.rehearsal import only_when_run, rehearsed
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import Declined, InputError
+from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exasol_ci_setup.aws import Account
     from exasol_ci_setup.cli.many import Many
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import ScopedConstruct
-    from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.program import Program
-    from exasol_ci_setup.resolve import Connections, Declared, Deployment
+    from exasol_ci_setup.resolve import Declared, Deployment
     from exasol_ci_setup.resolve.removal import Standing
     from exasol_ci_setup.stacks.graph import Ended
     from exasol_ci_setup.stacks.model import Stack
@@ -37,14 +35,6 @@ def _file_argument(command: F) -> F:
     return click.argument("file", type=click.Path(path_type=Path))(command)
 
 
-_CONCURRENCY = click.option(
-    "--concurrency",
-    type=click.IntRange(1, 64),
-    default=8,
-    show_default=True,
-    metavar="N",
-    help="How many stacks are worked on at once.",
-)
 _DEPLOY_OPTIONS = (
     click.option(
         "--prune", is_flag=True, help="Also delete the stacks of the scope that FILE does not declare any more."
@@ -52,7 +42,7 @@ _DEPLOY_OPTIONS = (
     click.option("--wait", is_flag=True, help="If another operation on a stack is under way, let it end first."),
     click.option("--no-lint", is_flag=True, help="Skip cfn-lint."),
     click.option("--no-drift", is_flag=True, help="Do not look for what was changed outside of CloudFormation."),
-    _CONCURRENCY,
+    CONCURRENCY,
 )
 
 
@@ -129,7 +119,7 @@ def _up(
 ) -> None:
     from exasol_ci_setup import network
     from exasol_ci_setup.cli import show
-    from exasol_ci_setup.cli.many import Many
+    from exasol_ci_setup.cli.many import Many, ask, connections, counted
     from exasol_ci_setup.resolve import Deployment
     from exasol_ci_setup.resolve.removal import require_deletable, undeclared
     from exasol_ci_setup.stacks.deploy import Options
@@ -144,7 +134,7 @@ def _up(
         output.say(f"{file} resolves no construct: nothing to do", *_hint_at(set(threading.enumerate()) - threads))
         many.result("unchanged", changed=False)
         return
-    connect = _connections(session)
+    connect = connections(session)
     deployment = Deployment(
         connect,
         many,
@@ -169,9 +159,9 @@ def _up(
             return
         if changes:
             wider = "This gives more access than there was. " if many.broadens else ""
-            _ask(
+            ask(
                 output,
-                f"{wider}Go on with {_stacks(changes)}?",
+                f"{wider}Go on with {counted(changes)}?",
                 "not deployed: the plan was declined; nothing was changed",
             )
     elif removed:
@@ -185,7 +175,7 @@ def _up(
         many.conclude(ends)
     _finish(session, program, declared, deployment)
     if all(end.end is End.UNCHANGED for end in ends):
-        output.say(f"{_stacks(len(ends))} as declared: nothing to do")
+        output.say(f"{counted(len(ends))} as declared: nothing to do")
     many.result(
         "unchanged" if all(end.end is End.UNCHANGED for end in ends) else "deployed",
         ends,
@@ -233,20 +223,6 @@ def _hint_at(running: set[threading.Thread]) -> list[str]:
     return ["hint: threads that it began still run; what they resolve counts only if hangar_run waits for them"]
 
 
-def _connections(session: Session) -> Connections:
-    from exasol_ci_setup.resolve import Connections
-    from exasol_ci_setup.resolve.connections import from_configuration
-
-    def base(scope: Scope) -> Account:
-        if scope.profile is not None and not session.sandbox:
-            return from_configuration(scope)
-        # Each scope says in which region it is; without any other word this one will do to open a session.
-        session.region = session.region or scope.region
-        return session.account
-
-    return Connections(session.clock, base)
-
-
 def _show_plans(
     session: Session,
     deployment: Deployment,
@@ -258,6 +234,7 @@ def _show_plans(
 ) -> int:
     """Show what would change in each stack, and return in how many of them something would."""
     from exasol_ci_setup.cli import report, show
+    from exasol_ci_setup.cli.many import counted
 
     planned, ends = deployment.plan(declared)
     changing = [each.plan for each in planned.values() if each.plan]
@@ -272,7 +249,7 @@ def _show_plans(
     _show_removal(session.output, removed, empty=False, as_data=as_data)
     same = len(planned) - len(changing)
     if same:
-        session.output.say(f"{_stacks(same)} as declared: nothing to do")
+        session.output.say(f"{counted(same)} as declared: nothing to do")
     many.shown = {name: each.plan for name, each in planned.items()}
     return len(changing) + len(removed)
 
@@ -291,7 +268,7 @@ def _show_removal(output: Output, there: Mapping[str, Standing], *, empty: bool,
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would go, and delete nothing.")
 @click.option("--empty", is_flag=True, help="Delete what is in buckets and repositories too.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the end of deletions that no other has to wait for.")
-@_CONCURRENCY
+@CONCURRENCY
 def down(session: Session, file: Path, **values: Any) -> None:
     """Delete the stacks that a Python program declares.
 
@@ -303,13 +280,13 @@ def down(session: Session, file: Path, **values: Any) -> None:
 
 
 def _down(session: Session, file: Path, **values: Any) -> None:
-    from exasol_ci_setup.cli.many import Many
+    from exasol_ci_setup.cli.many import Many, ask, connections, counted
     from exasol_ci_setup.resolve.removal import require_deletable, standing
 
     output = session.output
     many = Many(session)
     _, declared = rehearsed(file, lambda _action: None, names_only=True)
-    there = standing(declared, _connections(session))
+    there = standing(declared, connections(session))
     if not there:
         output.say(f"there is no stack of what {file} declares: nothing to do")
         many.result("unchanged", changed=False)
@@ -322,7 +299,7 @@ def _down(session: Session, file: Path, **values: Any) -> None:
         return
     if not values["yes"]:
         inside = " and what is in their buckets and repositories" if values["empty"] else ""
-        _ask(output, f"Delete {_stacks(len(there))}{inside}?", "not deleted: all stacks are as they were")
+        ask(output, f"Delete {counted(len(there))}{inside}?", "not deleted: all stacks are as they were")
     ends, begun = _remove(
         session,
         many,
@@ -355,15 +332,3 @@ def _remove(
             session.completed(f"AWS goes on deleting stack {name}; `exasol-ci-setup watch {name}` looks on")
         )
     return ends, removal.begun
-
-
-def _ask(output: Output, question: str, declined: str) -> None:
-    from exasol_ci_setup.cli.engine import require_terminal
-
-    require_terminal(output)
-    if not output.confirm(question):
-        raise Declined(declined)
-
-
-def _stacks(count: int) -> str:
-    return f"{count} stack{'' if count == 1 else 's'}"

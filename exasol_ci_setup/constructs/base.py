@@ -35,8 +35,12 @@ class Construct(Value):
     """
 
     template: ClassVar[str]
+    network_parameters: ClassVar[tuple[str, ...]] = ()
+    """Those of ``VpcId``, ``SubnetIds`` and ``SubnetId`` that the template asks for."""
 
     stack: StackName | None = Field(default=None, alias="stack_name")
+
+    _outputs: Mapping[str, str] | None = PrivateAttr(default=None)
 
     @property
     def stack_name(self) -> str:
@@ -48,6 +52,29 @@ class Construct(Value):
         """The tags by which this tool knows a stack as its own."""
         return {f"{TAG_PREFIX}construct": type(self).__name__}
 
+    @property
+    def dependencies(self) -> tuple[Construct, ...]:
+        """The constructs whose outputs this one's stack takes."""
+        return ()
+
+    @property
+    def nameless(self) -> Construct:
+        """A construct whose template differs from this one's in names at most: of many, the linter has to see one."""
+        return self
+
+    def parameters(self, network: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - for those whose template asks for it
+        """Return the values of the template's parameters; `network` holds those of `network_parameters`."""
+        return {}
+
+    @property
+    def builders(self) -> tuple[ContainerBuilder, ...]:
+        """The container builders whose images must be there before this construct's stack, since it runs them."""
+        return ()
+
+    def set_outputs(self, outputs: Mapping[str, str]) -> None:
+        """Keep what the stack tells of itself, once it is deployed."""
+        self._outputs = outputs
+
 
 class ScopedConstruct(Construct):
     """A construct of a program: it belongs to a scope, and may refer to others, whose outputs its stack gets as parameters.
@@ -57,13 +84,9 @@ class ScopedConstruct(Construct):
     """
 
     has_stack: ClassVar[bool] = True
-    network_parameters: ClassVar[tuple[str, ...]] = ()
-    """Those of ``VpcId``, ``SubnetIds`` and ``SubnetId`` that the template asks for."""
 
     scope: Scope | None = None
     name: Name
-
-    _outputs: Mapping[str, str] | None = PrivateAttr(default=None)
 
     @property
     def made_of(self) -> tuple[ScopedConstruct, ...]:
@@ -88,11 +111,6 @@ class ScopedConstruct(Construct):
     def given(self) -> dict[str, str]:
         """The values of those parameters that take no output of a construct."""
         return {}
-
-    @property
-    def builders(self) -> tuple[ContainerBuilder, ...]:
-        """The container builders whose images must be there before this construct's stack, since it runs them."""
-        return ()
 
     @property
     def own_scope(self) -> Scope:
@@ -140,10 +158,6 @@ class ScopedConstruct(Construct):
                 hint="resolve() or deploy() it first",
             )
         return MappingProxyType(self._outputs)
-
-    def set_outputs(self, outputs: Mapping[str, str]) -> None:
-        """Keep what the stack tells of itself, once it is deployed."""
-        self._outputs = outputs
 
     def output(self, name: str) -> str:
         """Return one output. Raises InputError before the stack is deployed, or if the stack that is there has no such output."""
@@ -238,19 +252,21 @@ def _explained(problem: ErrorDetails) -> tuple[str, str]:
         return option, "it is required"
     if problem["type"] == "extra_forbidden":
         return option, "there is no such option"
-    rule = _rule(problem["type"], problem["msg"], problem.get("ctx", {}))
+    rule = rule_of(problem)
     if not problem["loc"]:
         return "what is given", rule
     # Values that stand together, of which one may be a secret, are not repeated.
     is_plain = isinstance(problem["input"], str | int | float)
-    return f"{option} {_shown(problem['input'])}" if is_plain else option, rule
+    return f"{option} {shown(problem['input'])}" if is_plain else option, rule
 
 
-def _rule(kind: str, message: str, context: Mapping[str, Any]) -> str:
+def rule_of(problem: ErrorDetails) -> str:
+    """Return in plain words what pydantic wants where it found `problem`."""
+    kind, message = problem["type"], problem["msg"]
     if kind == "rule":
         return message
     if kind == "literal_error":
-        return f"use {context['expected']}"
+        return f"use {problem.get('ctx', {})['expected']}"
     if kind.startswith("int_"):
         return "use a whole number"
     if kind.startswith("string_"):
@@ -258,7 +274,8 @@ def _rule(kind: str, message: str, context: Mapping[str, Any]) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a refused value as it may stand in a message: not too long, and without credentials."""
     text = _CREDENTIALS_IN_URL.sub("//****@", value) if isinstance(value, str) else value
-    shown = ascii(text)
-    return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}…"
+    quoted = ascii(text)
+    return quoted if len(quoted) <= _SHOWN_CHARACTERS else f"{quoted[:_SHOWN_CHARACTERS]}…"

@@ -171,6 +171,13 @@ class _Build(Construct):
         return tuple(f"{service}:{verb}" for service in services for verb in _CONNECTION_VERBS)
 
     @property
+    def nameless(self) -> Construct:
+        """The same for a project of another name: what is in a template does not depend on the name or the repository."""
+        return self.model_copy(
+            update={"project": "Project", "project_url": "https://github.com/owner/repository", "stack": None}
+        )
+
+    @property
     def tags(self) -> dict[str, str]:
         """The tags by which this tool knows the stack as its own, and as the project's."""
         return {**super().tags, f"{TAG_PREFIX}project": self.project}

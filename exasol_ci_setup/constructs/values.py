@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
 
 _CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _HUMP: Final = re.compile("(?<=[a-z0-9])[A-Z]")
@@ -18,6 +23,16 @@ def refusal(rule: str) -> PydanticCustomError:
     return PydanticCustomError("rule", "{rule}", {"rule": rule})
 
 
+@dataclass(frozen=True)
+class _Checked(AfterValidator):
+    """A validator that also tells a JSON schema what it accepts."""
+
+    keywords: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), **self.keywords}
+
+
 def matching(pattern: str, rule: str) -> AfterValidator:
     """Make a validator that accepts text which `pattern` matches as a whole; `rule` says in plain words what that is."""
 
@@ -27,7 +42,9 @@ def matching(pattern: str, rule: str) -> AfterValidator:
             raise refusal(rule)
         return value
 
-    return AfterValidator(check)
+    # Editors know regular expressions as JavaScript does, where a pattern may match anywhere and \Z is a letter.
+    whole = f"^(?:{pattern})$".replace(r"\Z", "$")
+    return _Checked(check, {"pattern": whole, "patternErrorMessage": rule})
 
 
 def between(least: int, most: int, what: str) -> AfterValidator:
@@ -38,7 +55,7 @@ def between(least: int, most: int, what: str) -> AfterValidator:
             raise refusal(f"use {least} to {most} {what}")
         return value
 
-    return AfterValidator(check)
+    return _Checked(check, {"minimum": least, "maximum": most})
 
 
 _FULL_ARN: Final = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]{1,512}-[A-Za-z0-9]{6}"

@@ -12,6 +12,7 @@
     │   ├── RegionMissing         4
     │   ├── CredentialsInvalid    4  none found, expired or refused
     │   ├── AccessDenied          4
+    │   ├── WrongAccount          4  the credentials lead to another account than is allowed
     │   ├── Throttled             4  to the end of all retries
     │   └── Unreachable           4  no network, or no such endpoint
     ├── StackError                1
@@ -98,6 +99,7 @@ from exasol_ci_setup.errors.base import (
     Throttled,
     TimedOut,
     Unreachable,
+    WrongAccount,
 )
 from exasol_ci_setup.errors.machine import (
     AppConflict,
@@ -209,4 +211,5 @@ __all__ = [
     "TooManyAttempts",
     "TransferFailed",
     "Unreachable",
+    "WrongAccount",
 ]

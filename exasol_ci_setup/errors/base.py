@@ -76,6 +76,12 @@ class AccessDenied(AwsUnavailable):
     code = "access-denied"
 
 
+class WrongAccount(AwsUnavailable):
+    """The credentials work, and lead to an account that was not to be touched."""
+
+    code = "wrong-account"
+
+
 class Throttled(AwsUnavailable):
     """AWS refused for too many requests until the retries were used up."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup import aws
+from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.pace import Budgets
 from exasol_ci_setup.roles import assume
 
@@ -25,13 +27,15 @@ def from_configuration(scope: Scope) -> Account:
 class Connections:
     """Gives each scope its account. `base` opens the one that the scope's roles are assumed from.
 
-    All stacks of an account and region share one budget of requests; an endpoint on this machine needs none.
+    All stacks of an account and region share one budget of requests; an endpoint on this machine needs none. Until an account was
+    asked for its `identity`, two profiles count as two accounts.
     """
 
     def __init__(self, clock: Clock, base: Callable[[Scope], Account] = from_configuration) -> None:
         self._base = base
         self._budgets = Budgets(clock)
         self._accounts: dict[tuple[str | None, tuple[str, ...], str], Account] = {}
+        self._ids: dict[tuple[str | None, tuple[str, ...]], str] = {}
         self._lock = Lock()
 
     def __call__(self, scope: Scope) -> Account:
@@ -40,8 +44,20 @@ class Connections:
         with self._lock:
             if key not in self._accounts:
                 base = self._base(scope)
-                # The account of a role stands in its ARN; of a profile only AWS knows it.
-                account = scope.role_assumptions[-1].split(":")[4] if scope.role_assumptions else f"={scope.profile}"
-                pace = None if base.endpoint_url else self._budgets.of(account, scope.region).take
+                pace = None if base.endpoint_url else partial(self._take, scope)
                 self._accounts[key] = assume(base, scope.role_assumptions, region=scope.region, pace=pace)
             return self._accounts[key]
+
+    def identity(self, scope: Scope) -> str:
+        """Return the id of the account of `scope`, by GetCallerIdentity. Raises as the call itself, and the errors of the AWS boundary."""
+        account = self(scope)
+        with boundary():
+            found = account.client("sts").get_caller_identity()["Account"]
+        self._ids[scope.profile, scope.role_assumptions] = found
+        return found
+
+    def _take(self, scope: Scope, **event: object) -> None:
+        # The account of a role stands in its ARN; of a profile only AWS knows it.
+        guess = scope.role_assumptions[-1].split(":")[4] if scope.role_assumptions else f"={scope.profile}"
+        account = self._ids.get((scope.profile, scope.role_assumptions), guess)
+        self._budgets.of(account, scope.region).take(**event)

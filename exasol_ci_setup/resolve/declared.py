@@ -32,6 +32,10 @@ class Declared:
         named = {construct.stack_name: construct for construct in found}
         self.constructs: Mapping[str, ScopedConstruct] = {node.name: named[node.name] for node in self.nodes}
 
+    def scope_of(self, name: str) -> Scope:
+        """Return the scope of the construct whose stack has that name."""
+        return self.constructs[name].own_scope
+
     @property
     def scopes(self) -> list[Scope]:
         """The scopes that the constructs are in, each once."""

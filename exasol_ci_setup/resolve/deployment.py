@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from exasol_ci_setup import templates
 from exasol_ci_setup.actions import Stage
@@ -17,32 +17,32 @@ from exasol_ci_setup.stacks.graph import End
 from exasol_ci_setup.stacks.model import Plan, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
-    from exasol_ci_setup.constructs.base import ScopedConstruct
-    from exasol_ci_setup.resolve.declared import Declared
+    from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.stacks.deploy import Result
     from exasol_ci_setup.stacks.events import View
-    from exasol_ci_setup.stacks.graph import Ended
+    from exasol_ci_setup.stacks.graph import Ended, Node
     from exasol_ci_setup.stacks.model import Drift, Stack
     from exasol_ci_setup.templates import Template
 
 
 class Reporter(Protocol):
-    """Who decides, and who is told. All but `ended` is called from several threads at once."""
+    """Who decides, and who is told. All but `ended` is called from several threads at once; `name` is as in `Stacks`."""
 
-    def approve(self, plan: Plan, /) -> bool:
+    def approve(self, name: str, plan: Plan, /) -> bool:
         """Say whether to carry out the plan for a stack; may raise Declined."""
 
-    def approve_recreation(self, stack: Stack, /) -> bool:
+    def approve_recreation(self, name: str, stack: Stack, /) -> bool:
         """Say whether to delete a stack that no update can mend, and go on."""
 
-    def view(self, stack_name: str, title: str, /) -> View:
+    def view(self, name: str, title: str, /) -> View:
         """Return what shows the events of a stack's operation."""
 
-    def notice(self, stack_name: str, message: str, /) -> None:
+    def notice(self, name: str, message: str, /) -> None:
         """Say something while AWS makes a plan."""
 
     def check(self, template: Template, region: str, /) -> None:
@@ -50,6 +50,21 @@ class Reporter(Protocol):
 
     def ended(self, ended: Ended, stack: Stack | None, /) -> None:
         """Hear how the work on a stack ended, with the stack as it is if it was deployed."""
+
+
+class Stacks(Protocol):
+    """What is declared: a graph of stacks under names of their own, which are theirs on AWS too, or begin with where they are (``main/Slc``)."""
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The names, those first that others need."""
+
+    @property
+    def constructs(self) -> Mapping[str, Construct]:
+        """The construct of each name."""
+
+    def scope_of(self, name: str, /) -> Scope:
+        """Return where the stack is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +79,28 @@ class Planned:
 class Deployment:
     """One run over what is declared.
 
-    `connect` gives a scope its account, `network` a construct the values of its `network_parameters`. `stacks` holds the stacks that
+    `connect` gives a scope its account, `network` a construct the values of its `network_parameters`, `complete` what else only AWS
+    knows. `stacks` holds the stacks that
     were deployed, or that had nothing to be done, by name. With `drift` stacks that are there are compared with their resources, once
-    in a run, and what something else changed is brought back.
+    in a run, and what something else changed is brought back. `planned` hears of each stack that has been looked at.
+    `engine` gives what deploys the stack of a name, called as `deploy` is.
     """
 
     connect: Callable[..., Account]
     reporter: Reporter
     clock: Clock
-    network: Callable[[Account, ScopedConstruct], Mapping[str, str]]
+    network: Callable[[Account, Any], Mapping[str, str]]
     options: Options = field(default_factory=Options)
     concurrency: int = graph.CONCURRENCY
     stacks: dict[str, Stack] = field(default_factory=dict)
     drift: bool = True
+    complete: Callable[[Construct, Account], Construct] = lambda construct, _account: construct
+    planned: Callable[[Ended], None] = lambda _ended: None
+    engine: Callable[[str], Callable[..., Result]] = lambda _name: deploy
     _found: dict[str, Drift | None] = field(default_factory=dict, repr=False)
     _shown_images: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
-    def plan(self, declared: Declared) -> tuple[dict[str, Planned], list[Ended]]:
+    def plan(self, declared: Stacks) -> tuple[dict[str, Planned], list[Ended]]:
         """Return what would change, by stack, and how the planning of each ended. Nothing is changed, and nothing left on AWS.
 
         The outputs of constructs that are deployed are set, and those of the others are filled with placeholders.
@@ -91,10 +111,10 @@ class Deployment:
         unknown: set[str] = set()
 
         def work(name: str) -> End:
-            construct = declared.constructs[name]
-            account = self.connect(construct.own_scope)
+            account = self.connect(declared.scope_of(name))
+            construct = self.complete(declared.constructs[name], account)
             waits_for = next((each.stack_name for each in construct.dependencies if each.stack_name in unknown), None)
-            found, current = self._plan(construct, account, clock, waits_for)
+            found, current = self._plan(name, construct, account, clock, waits_for)
             if current is None or state.is_absent(current):
                 unknown.add(name)
                 construct.set_outputs(placeholders(construct))
@@ -104,19 +124,21 @@ class Deployment:
             planned[name] = Planned(found, current)
             return End.DONE if found else End.UNCHANGED
 
-        ends = graph.run(declared.nodes, work, concurrency=self.concurrency, interrupt=clock.interrupt)
+        ends = graph.run(
+            declared.nodes, work, concurrency=self.concurrency, interrupt=clock.interrupt, ended=self.planned
+        )
         return {name: planned[name] for name in declared.constructs if name in planned}, ends
 
     def _plan(
-        self, construct: ScopedConstruct, account: Account, clock: Clock, waits_for: str | None
+        self, name: str, construct: Construct, account: Account, clock: Clock, waits_for: str | None
     ) -> tuple[Plan, Stack | None]:
         images.hash_sources(construct, self._stage(construct, clock))
-        self._shown_images[construct.stack_name] = tuple(builder.image_tag for builder in construct.builders)
+        self._shown_images[name] = tuple(builder.image_tag for builder in construct.builders)
         request = self._request(construct, account)
         cfn = account.client("cloudformation")
         if waits_for is not None:
             current = state.find(cfn, request.name)
-            self.reporter.check(request.template, account.region)
+            self._check(construct, request, account)
             why = f"seen from the template alone: it takes outputs of {waits_for}, which is to be deployed first"
             return from_templates(cfn, request, current, note=why), current
         found: list[Plan] = []
@@ -125,13 +147,15 @@ class Deployment:
             found.append(plan)
             return False
 
-        result = self._deploy(request, account, clock, approve=note, approve_recreation=lambda _stack: False)
+        result = self._deploy(
+            name, construct, request, account, clock, approve=note, approve_recreation=lambda _stack: False
+        )
         if result.outcome is Outcome.PLANNED and not found:
             # A stack that has to be deleted first; AWS can plan for it only after that.
             return from_templates(cfn, request, None, note=f"stack {request.name} has to be deleted first"), None
         return (found[0] if found else result.plan), result.stack
 
-    def carry_out(self, declared: Declared) -> list[Ended]:
+    def carry_out(self, declared: Stacks) -> list[Ended]:
         """Deploy what is declared, set the outputs of the constructs, and return how each stack's deployment ended.
 
         If `plan` was called before, images are only made of the sources that it saw.
@@ -139,8 +163,8 @@ class Deployment:
         clock = InterruptibleClock(self.clock)
 
         def work(name: str) -> End:
-            construct = declared.constructs[name]
-            account = self.connect(construct.own_scope)
+            account = self.connect(declared.scope_of(name))
+            construct = self.complete(declared.constructs[name], account)
             images.make(
                 construct,
                 self._stage(construct, clock),
@@ -148,11 +172,13 @@ class Deployment:
                 shown=self._shown_images.get(name),
             )
             result = self._deploy(
+                name,
+                construct,
                 self._request(construct, account),
                 account,
                 clock,
-                approve=self.reporter.approve,
-                approve_recreation=self.reporter.approve_recreation,
+                approve=lambda plan: self.reporter.approve(name, plan),
+                approve_recreation=lambda stack: self.reporter.approve_recreation(name, stack),
             )
             if result.stack is not None:
                 self.stacks[name] = result.stack
@@ -167,10 +193,15 @@ class Deployment:
             ended=lambda end: self.reporter.ended(end, self.stacks.get(end.name)),
         )
 
-    def _stage(self, construct: ScopedConstruct, clock: Clock) -> Stage:
+    def _stage(self, construct: Construct, clock: Clock) -> Stage:
         return Stage(self.connect, clock, lambda message: self.reporter.notice(construct.stack_name, message))
 
-    def _request(self, construct: ScopedConstruct, account: Account) -> Request:
+    def _check(self, construct: Construct, request: Request, account: Account) -> None:
+        nameless = construct.nameless
+        template = request.template if nameless is construct else templates.render(nameless)
+        self.reporter.check(template, account.region)
+
+    def _request(self, construct: Construct, account: Account) -> Request:
         network = self.network(account, construct) if construct.network_parameters else {}
         return Request(
             name=construct.stack_name,
@@ -181,6 +212,8 @@ class Deployment:
 
     def _deploy(
         self,
+        name: str,
+        construct: Construct,
         request: Request,
         account: Account,
         clock: Clock,
@@ -188,40 +221,40 @@ class Deployment:
         approve: Callable[[Plan], bool],
         approve_recreation: Callable[[Stack], bool],
     ) -> Result:
-        return deploy(
+        return self.engine(name)(
             account,
             request,
             approve=approve,
             approve_recreation=approve_recreation,
-            view=lambda title: self.reporter.view(request.name, title),
+            view=lambda title: self.reporter.view(name, title),
             clock=clock,
             options=self.options,
-            drift=lambda stack: self._drift_of(stack, account, clock),
-            check=lambda: self.reporter.check(request.template, account.region),
-            notice=lambda message: self.reporter.notice(request.name, message),
+            drift=lambda stack: self._drift_of(name, stack, account, clock),
+            check=lambda: self._check(construct, request, account),
+            notice=lambda message: self.reporter.notice(name, message),
         )
 
-    def _drift_of(self, stack: Stack, account: Account, clock: Clock) -> Drift | None:
+    def _drift_of(self, name: str, stack: Stack, account: Account, clock: Clock) -> Drift | None:
         """Return how the stack differs from what CloudFormation made, as it was when it was first asked for: that takes AWS a while."""
         if not self.drift:
             return None
-        if stack.name not in self._found:
-            self._found[stack.name] = look(
+        if name not in self._found:
+            self._found[name] = look(
                 account.client("cloudformation"),
                 stack,
                 clock,
-                notice=lambda message: self.reporter.notice(stack.name, message),
+                notice=lambda message: self.reporter.notice(name, message),
             )
-        return self._found[stack.name]
+        return self._found[name]
 
 
-def placeholders(construct: ScopedConstruct) -> dict[str, str]:
+def placeholders(construct: Construct) -> dict[str, str]:
     """Return text in the place of each output that the construct's stack will have. Raises as `templates.render`."""
     outputs = templates.parse(templates.render(construct).body).get("Outputs") or {}
     return {name: _placeholder(name, construct) for name in outputs}
 
 
-def _placeholder(name: str, construct: ScopedConstruct) -> str:
+def _placeholder(name: str, construct: Construct) -> str:
     return f"<{name} of {construct.stack_name}>"
 
 
@@ -231,7 +264,7 @@ class AnyOutput(dict[str, str]):
     A template may need what is not at hand any more, such as the file of a key.
     """
 
-    def __init__(self, construct: ScopedConstruct) -> None:
+    def __init__(self, construct: Construct) -> None:
         super().__init__()
         self._construct = construct
 

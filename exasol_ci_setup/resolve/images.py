@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.actions import Stage
     from exasol_ci_setup.clock import Clock
-    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.builder import ContainerBuilder
     from exasol_ci_setup.stacks.events import View
 
@@ -23,19 +23,19 @@ _TICK: Final = 2.0
 _SHOWN: Final = 12
 
 
-def set_placeholders(construct: ScopedConstruct) -> None:
+def set_placeholders(construct: Construct) -> None:
     """Set text in the place of the tag of each image that `construct` runs."""
     for builder in construct.builders:
         builder.set_image_tag(f"<tag of the image of {builder.stack_name}>")
 
 
-def hand_on(made: ScopedConstruct, to: ScopedConstruct) -> None:
+def hand_on(made: Construct, to: Construct) -> None:
     """Set the tags of the images that `to` runs to those of `made`, the same construct as a program declared it before."""
     for builder, known in zip(to.builders, made.builders, strict=True):
         builder.set_image_tag(known.image_tag)
 
 
-def hash_sources(construct: ScopedConstruct, stage: Stage) -> None:
+def hash_sources(construct: Construct, stage: Stage) -> None:
     """Set the tag of each image that `construct` runs to the hash of its source as it is now. Nothing is uploaded or built.
 
     Raises the errors of `actions.sync.fingerprint`.
@@ -48,7 +48,7 @@ def hash_sources(construct: ScopedConstruct, stage: Stage) -> None:
 
 
 def make(
-    construct: ScopedConstruct, stage: Stage, view: Callable[[str], View], *, shown: Sequence[str] | None = None
+    construct: Construct, stage: Stage, view: Callable[[str], View], *, shown: Sequence[str] | None = None
 ) -> None:
     """See to it that each image that `construct` runs is in its registry, and set its tag.
 

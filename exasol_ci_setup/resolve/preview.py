@@ -14,27 +14,40 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.stacks.model import Request, Stack
+    from exasol_ci_setup.stacks.model import Request, Setting, Stack
 
 
 def from_templates(cfn: CloudFormationClient, request: Request, current: Stack | None, *, note: str) -> Plan:
     """Return the plan for `request`, with a `note` that says why AWS was not asked. Which resources it would replace is not known."""
-    wanted = templates.parse(request.template.body)
-    before: dict[str, Any] = {}
+    before: dict[str, Any] | None = None
     parameters: Mapping[str, str] = {}
-    new = state.is_absent(current)
-    if current is not None and not new:
+    if current is not None and not state.is_absent(current):
         before = planning.deployed_template(cfn, current.id)
         parameters = current.parameters
+    return between_templates(
+        request, before, parameters, stack_id=current.id if current is not None else "", notes=(note,)
+    )
+
+
+def between_templates(
+    request: Request,
+    before: Mapping[str, Any] | None,
+    parameters: Mapping[str, str],
+    *,
+    stack_id: str,
+    settings: tuple[Setting, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> Plan:
+    """Return the plan from the parsed template `before`, None if there is none, to that of `request`."""
+    wanted = templates.parse(request.template.body)
     return Plan(
         request.name,
-        "CREATE" if new else "UPDATE",
-        stack_id=current.id if current is not None else "",
-        changes=tuple(_changes(before, parameters, wanted, request.parameters)),
-        broadenings=review.review(
-            None if new else before, wanted, before_parameters=parameters, after_parameters=request.parameters
-        ),
-        notes=(note,),
+        "CREATE" if before is None else "UPDATE",
+        stack_id=stack_id,
+        changes=tuple(_changes(before or {}, parameters, wanted, request.parameters)),
+        settings=settings,
+        broadenings=review.review(before, wanted, before_parameters=parameters, after_parameters=request.parameters),
+        notes=notes,
     )
 
 

@@ -122,10 +122,10 @@ def require_success(ends: Sequence[Ended]) -> None:
 class _Silent:
     """Approves of every plan, as the program that asks for it is the word of its author, and shows nothing."""
 
-    def approve(self, _plan: Plan) -> bool:
+    def approve(self, _name: str, _plan: Plan) -> bool:
         return True
 
-    def approve_recreation(self, _stack: Stack) -> bool:
+    def approve_recreation(self, _name: str, _stack: Stack) -> bool:
         return False
 
     def view(self, _stack_name: str, _title: str) -> Unseen:

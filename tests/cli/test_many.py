@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import pytest
 
 from exasol_ci_setup.cli.many import Many
 from exasol_ci_setup.cli.session import Session
-from exasol_ci_setup.errors import Declined
+from exasol_ci_setup.errors import Declined, InputError
+from exasol_ci_setup.stacks.graph import End, Ended
 from exasol_ci_setup.stacks.model import Broadening, Change, Plan
 
 BUCKET = Change("Modify", "Bucket", "AWS::S3::Bucket")
@@ -14,7 +17,7 @@ SHOWN = Plan("team-source", "UPDATE", change_set_id="a", changes=(BUCKET,))
 
 
 def approved(shown: Plan | None, plan: Plan) -> bool:
-    return Many(Session(), shown={} if shown is None else {plan.stack_name: shown}).approve(plan)
+    return Many(Session(), shown={} if shown is None else {plan.stack_name: shown}).approve(plan.stack_name, plan)
 
 
 def test_what_was_shown_is_done():
@@ -66,3 +69,22 @@ def test_while_nothing_happens_it_says_what_is_under_way_at_least_every_30_secon
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "team-image: creating"
     assert lines[1:] == ["still under way: team-image"] * 2
+
+
+def test_of_hundreds_of_stacks_the_table_shows_those_under_way_and_those_that_failed_and_counts_the_rest(clock):
+    many = Many(Session(clock=clock), total=200)
+    for name in ("main/a", "main/b", "main/c"):
+        many.view(name, f"creating {name}")
+    many.ended(Ended("main/a", End.DONE))
+    many.ended(Ended("main/b", End.FAILED, error=InputError("no such secret")))
+
+    from rich.console import Console
+
+    console = Console(width=100, record=True, file=StringIO())
+    console.print(many._table())
+
+    shown = console.export_text()
+    assert "main/a" not in shown
+    assert "no such secret" in shown
+    assert "main/c" in shown
+    assert "1 done, 1 failed, 198 to go" in shown

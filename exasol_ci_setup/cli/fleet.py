@@ -1,0 +1,74 @@
+"""`deploy-fleet`: many projects' stacks in many accounts, from one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from exasol_ci_setup.cli.options import CONCURRENCY, Duration
+from exasol_ci_setup.cli.session import common_options
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.cli.session import Session
+
+SCHEMA = Path(__file__).parent.parent / "fleets" / "fleet.schema.json"
+
+
+def _print_schema(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        click.echo(SCHEMA.read_text(encoding="utf-8"), nl=False)
+        context.exit()
+
+
+@click.command("deploy-fleet")
+@common_options
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the JSON schema of FILE, for editors, and do nothing else.",
+)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before the changes are made.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would change, and change nothing.")
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only projects or stacks whose name matches, such as 'slc*'; may be repeated.",
+)
+@click.option(
+    "--allow-broadening",
+    is_flag=True,
+    help="With --yes and without a terminal: also approve changes that give more access than there was.",
+)
+@click.option(
+    "--stack-set",
+    "as_stack_sets",
+    is_flag=True,
+    help="Let AWS deploy each stack to the accounts of an organization, as a CloudFormation StackSet.",
+)
+@click.option("--adopt", is_flag=True, help="Take over stacks that this tool did not make; look at the plan first.")
+@click.option("--recreate-failed", is_flag=True, help="Delete stacks that no update can mend, and go on.")
+@click.option("--wait", is_flag=True, help="If another operation on a stack is under way, let it end first.")
+@click.option(
+    "--timeout",
+    type=Duration(),
+    metavar="TIME",
+    help="Give up on a stack after this time (90s, 30m, 2h): an update is cancelled, a creation undone.",
+)
+@click.option("--no-lint", is_flag=True, help="Skip cfn-lint.")
+@CONCURRENCY
+def deploy_fleet(session: Session, file: Path, **values: Any) -> None:
+    """Deploy the build stacks of many projects.
+
+    FILE says in YAML which accounts and regions there are, and which project's CI and release stacks go to which. What is there as the file
+    says is left alone, so a run that was ended is simply started again.
+    """
+    from exasol_ci_setup.cli.fleet_run import run
+
+    run(session, file, **values)

@@ -1,0 +1,196 @@
+"""One run over a fleet as the user sees it: guard, plans, one question, the stacks' ends, and a table of all of them."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup import fleets
+from exasol_ci_setup.cli import report, show
+from exasol_ci_setup.cli.constructs import looked_up
+from exasol_ci_setup.cli.many import Many, ask, connections, counted
+from exasol_ci_setup.cli.session import Session
+from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
+from exasol_ci_setup.errors import Interrupted
+from exasol_ci_setup.resolve import Deployment
+from exasol_ci_setup.stacks.deploy import Options, deploy
+from exasol_ci_setup.stacks.graph import End, Ended
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.constructs import Construct
+    from exasol_ci_setup.fleets import Fleet
+    from exasol_ci_setup.stacks.model import Plan, Stack
+
+_QUIET: Final = 25.0
+_ENDS: Final = {End.DONE: "done", End.UNCHANGED: "nothing to do", End.FAILED: "failed", End.SKIPPED: "skipped"}
+
+
+def run(
+    session: Session,
+    file: Path,
+    *,
+    yes: bool,
+    plan_only: bool,
+    select: tuple[str, ...],
+    as_stack_sets: bool,
+    adopt: bool,
+    allow_broadening: bool,
+    recreate_failed: bool,
+    wait: bool,
+    timeout: float | None,
+    no_lint: bool,
+    concurrency: int,
+) -> None:
+    """Deploy the fleet that `file` declares, or show what would change. Raises the error of the stack that failed, or one that names all."""
+    output = session.output
+    fleet = fleets.load(file).selected(select)
+    engines = fleet.stack_sets() if as_stack_sets else {}
+    connect = connections(session)
+    # Whatever the sandbox is, it is no account that could be the wrong one.
+    fleets.identified(fleet, connect, guarded=not session.sandbox)
+    teller = _Teller(session, fleet, allow_broadening=allow_broadening, lint=not no_lint)
+    deployment = Deployment(
+        connect,
+        teller,
+        session.clock,
+        lambda _account, _construct: {},
+        options=Options(adopt=adopt, wait=wait, recreate_failed=recreate_failed, timeout=timeout),
+        concurrency=concurrency,
+        # A comparison takes AWS a minute for each stack; `drift` does it for one.
+        drift=False,
+        # Each account of an organization has a secret of its own, which a template can only know by name.
+        complete=_Secrets() if not as_stack_sets else lambda construct, _account: construct,
+        planned=teller.planned,
+        engine=lambda name: engines.get(name, deploy),
+    )
+    before: list[Ended] = []
+    if plan_only or not yes:
+        planned, ends = deployment.plan(fleet)
+        plans = {name: each.plan for name, each in planned.items()}
+        changes = _show(session, plans, as_data=plan_only)
+        teller.shown = plans
+        before = [end for end in ends if end.name not in plans]
+        for end in before:
+            teller.ended(end)
+        if any(isinstance(end.error, Interrupted) for end in ends):
+            teller.conclude(ends)
+        if plan_only:
+            output.say("this was only the plan: nothing was changed")
+            _tell(session, fleet, ends, {name: _word(plan) for name, plan in plans.items()})
+            teller.conclude(ends)
+            teller.result("planned" if changes else "unchanged", changed=False)
+            return
+        if changes:
+            wider = "This gives more access than there was. " if teller.broadens else ""
+            but = f", without the {len(before)} that cannot be" if before else ""
+            ask(
+                output,
+                f"{wider}Go on with {counted(changes)}{but}?",
+                "not deployed: the plan was declined; nothing was changed",
+            )
+    with teller.table():
+        ends = deployment.carry_out(fleet.only(set(fleet.members) - {end.name for end in before}))
+    for name, stack in deployment.stacks.items():
+        output.record({"type": "outputs", "name": name, "stack_name": stack.name, "outputs": stack.outputs})
+    ends = [*ends, *before]
+    _tell(session, fleet, ends, {})
+    teller.conclude(ends)
+    unchanged = all(end.end is End.UNCHANGED for end in ends)
+    teller.result("unchanged" if unchanged else "deployed", ends, changed=not unchanged)
+
+
+class _Teller(Many):
+    """Many stacks in many accounts: a hint leads to the account of the stack that it is about."""
+
+    def __init__(self, session: Session, fleet: Fleet, *, allow_broadening: bool, lint: bool) -> None:
+        super().__init__(session, allow_broadening=allow_broadening, lint=lint, total=len(fleet.members))
+        self._run = session
+        self._fleet = fleet
+        self._looked_at = 0
+        self._said = session.clock.now()
+
+    def planned(self, _ended: Ended) -> None:
+        """Say now and then how many stacks have been looked at."""
+        self._looked_at += 1
+        now = self._run.clock.now()
+        if now - self._said > _QUIET:
+            self._run.output.say(f"looked at {self._looked_at} of {counted(len(self._fleet.members))}")
+            self._said = now
+
+    def ended(self, ended: Ended, stack: Stack | None = None, /) -> None:
+        """Tell how the work on a stack ended."""
+        if ended.error is not None:
+            scope = self._fleet.scope_of(ended.name)
+            there = Session(scope.profile or self._run.profile, scope.region, sandbox=self._run.sandbox)
+            ended.error.hint = there.completed(ended.error.hint)
+        super().ended(ended, stack)
+
+    def conclude(self, ends: Sequence[Ended]) -> None:
+        """Raise what failed; the message of a single failure names the stack too."""
+        failed = [end for end in ends if end.error is not None]
+        if len(failed) == 1 and failed[0].error is not None:
+            failed[0].error.message = f"1 of {counted(len(ends))} failed: {failed[0].name}: {failed[0].error.message}"
+        super().conclude(ends)
+
+
+class _Secrets:
+    """What only AWS knows of a construct: the ARN of its secret, which is asked for once in each account and region."""
+
+    def __init__(self) -> None:
+        self._arns: dict[tuple[int, str], str | None] = {}
+        self._lock = Lock()
+
+    def __call__(self, construct: Construct, account: Account) -> Construct:
+        if not isinstance(construct, CiBuild | ReleaseBuild) or construct.known_docker_secret_arn is not None:
+            return looked_up(construct, account, spelled=str)
+        # An account is one object for the whole of a run.
+        key = (id(account), construct.docker_secret)
+        with self._lock:
+            if key not in self._arns:
+                found = looked_up(construct, account, spelled=str)
+                self._arns[key] = found.docker_secret_arn if isinstance(found, CiBuild | ReleaseBuild) else None
+        return construct.model_copy(update={"docker_secret_arn": self._arns[key]})
+
+
+def _show(session: Session, plans: Mapping[str, Plan], *, as_data: bool) -> int:
+    """Show the plans in which something changes, and return how many they are."""
+    output = session.output
+    changing = {name: plan for name, plan in plans.items() if plan}
+    for number, (name, plan) in enumerate(changing.items()):
+        target = name.partition("/")[0]
+        if output.format == "text":
+            (output.data if as_data else output.say)("\n" * bool(number) + f"Target {show.clean(target)}")
+        report.plan(output, plan, as_data=as_data)
+        if not as_data and output.format == "json":
+            # The record on stdout is for a program; the person who is asked has to see it too.
+            output.say(*show.plan(plan, unicode=output.unicode))
+    return len(changing)
+
+
+def _word(plan: Plan) -> str:
+    if not plan:
+        return "nothing to do"
+    return "new" if plan.kind == "CREATE" else "update"
+
+
+def _tell(session: Session, fleet: Fleet, ends: Sequence[Ended], words: Mapping[str, str]) -> None:
+    """Print the table of all stacks in the order of the file, and say how many ended how; `words` replace the ends."""
+    by_name = {end.name: end for end in ends}
+    results = {name: words.get(name, _ENDS[by_name[name].end]) for name in fleet.members if name in by_name}
+    rows = [
+        (fleet.members[name].target, fleet.members[name].construct.stack_name, result, _why(by_name[name]))
+        for name, result in results.items()
+    ]
+    session.output.data("\n".join(show.table(("TARGET", "STACK", "RESULT", "WHY"), rows)))
+    counts = {word: list(results.values()).count(word) for word in dict.fromkeys(results.values())}
+    session.output.say(f"{counted(len(rows))}: {', '.join(f'{count} {word}' for word, count in counts.items())}")
+
+
+def _why(end: Ended) -> str:
+    if end.because:
+        return f"{', '.join(end.because)} failed"
+    return "" if end.error is None else end.error.message.partition("\n")[0]

@@ -1,0 +1,9 @@
+"""Many projects' build stacks in many accounts, as one file says: read, checked, and handed on as a graph of constructs."""
+
+from __future__ import annotations
+
+from exasol_ci_setup.fleets.accounts import identified
+from exasol_ci_setup.fleets.fleet import Fleet
+from exasol_ci_setup.fleets.read import load
+
+__all__ = ["Fleet", "identified", "load"]

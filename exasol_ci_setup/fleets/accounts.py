@@ -1,0 +1,52 @@
+"""The guard in front of a fleet: each target's credentials lead to an account that it may change, or nothing is done at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.errors import InputError, WrongAccount
+from exasol_ci_setup.stacks import graph
+from exasol_ci_setup.stacks.graph import End, Node
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.fleets.fleet import Fleet
+    from exasol_ci_setup.resolve.connections import Connections
+
+
+def identified(fleet: Fleet, connect: Connections, *, guarded: bool = True) -> dict[str, str]:
+    """Return the account id of each target in use, as GetCallerIdentity tells it.
+
+    Raises WrongAccount for one that is not among the target's `allowed_accounts`, unless not `guarded`; InputError for two stacks that turn
+    out to be the same; and the errors of the AWS boundary, which then name the target.
+    """
+    found: dict[str, str] = {}
+
+    def ask(name: str) -> End:
+        found[name] = connect.identity(fleet.targets[name].scope(name))
+        return End.DONE
+
+    for end in graph.run([Node(name) for name in fleet.used_targets], ask):
+        if end.error is not None:
+            end.error.message = f"target {end.name}: {end.error.message}"
+            raise end.error
+    for name, account in found.items():
+        allowed = fleet.targets[name].allowed_accounts
+        if guarded and allowed is not None and account not in allowed:
+            raise WrongAccount(
+                f"target {name} leads to account {account}, and {fleet.path} allows {', '.join(allowed) or 'none'}: nothing was done",
+                hint="check the target's profile and roles, or what AWS_PROFILE and AWS_ACCESS_KEY_ID are set to",
+            )
+    _require_apart(fleet, found)
+    return found
+
+
+def _require_apart(fleet: Fleet, accounts: dict[str, str]) -> None:
+    taken: dict[tuple[str, str, str], str] = {}
+    for name, member in fleet.members.items():
+        key = (accounts[member.target], fleet.targets[member.target].region, member.construct.stack_name.lower())
+        other = taken.setdefault(key, name)
+        if other != name:
+            raise InputError(
+                f"{other} and {name} are the same stack: both targets lead to account {key[0]} in {key[1]}",
+                hint="leave one of them out, or make one target of both",
+            )

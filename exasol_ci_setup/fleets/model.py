@@ -1,0 +1,186 @@
+"""What may stand in the file of a fleet: its accounts, what its projects have in common, and the projects."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field, create_model, model_validator
+
+from exasol_ci_setup.constructs.ci import CiBuild, ProjectName, ReleaseBuild, RepositoryUrl
+from exasol_ci_setup.constructs.scope import Region, Scope
+from exasol_ci_setup.constructs.source import SourceCredentials
+from exasol_ci_setup.constructs.values import Name, RoleArn, Value, between, matching, refusal
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from exasol_ci_setup.constructs.base import Construct
+
+# The project's name and repository stand above both of its constructs, and the ARN of the secret is looked up.
+_GIVEN: Final = frozenset({"project", "project_url", "docker_secret_arn"})
+# What two projects cannot share.
+_OWN: Final = frozenset({"stack", "bucket_name"})
+
+AccountId = Annotated[
+    str, matching(r"[0-9]{12}", 'use the 12 digits of an account in quotation marks, such as "123456789012"')
+]
+OrganizationalUnit = Annotated[
+    str,
+    matching(
+        r"ou-[a-z0-9]{4,32}-[a-z0-9]{8,32}|r-[a-z0-9]{4,32}",
+        "use the id of an organizational unit, such as ou-ab12-cd34ef56, or of the organization's root, such as r-ab12",
+    ),
+]
+"""Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeploymentTargets.html."""
+
+_Percentage = Annotated[int, between(0, 100, "percent")]
+
+
+def _options_of(kind: type[Construct], suffix: str, left_out: frozenset[str]) -> Any:
+    """Return a model of the options of a construct: its fields, without those that are `left_out`."""
+    fields: dict[str, Any] = {
+        name: (each.annotation, copy(each)) for name, each in kind.model_fields.items() if name not in left_out
+    }
+    return create_model(f"{kind.__name__}{suffix}", __base__=Value, __module__=__name__, **fields)
+
+
+if TYPE_CHECKING:
+    CiOptions: TypeAlias = Value
+    ReleaseOptions: TypeAlias = Value
+    CiDefaults: TypeAlias = Value
+    ReleaseDefaults: TypeAlias = Value
+else:
+    CiOptions = _options_of(CiBuild, "Options", _GIVEN)
+    ReleaseOptions = _options_of(ReleaseBuild, "Options", _GIVEN)
+    CiDefaults = _options_of(CiBuild, "Defaults", _GIVEN | _OWN)
+    ReleaseDefaults = _options_of(ReleaseBuild, "Defaults", _GIVEN | _OWN)
+
+
+class StackSet(Value):
+    """How a target's stacks are spread over an organization's accounts by `--stack-set`.
+
+    All words are CloudFormation's: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackSetOperationPreferences.html.
+    Counts are of accounts in each region.
+    """
+
+    organizational_units: Annotated[
+        tuple[OrganizationalUnit, ...],
+        Field(strict=False, min_length=1, description="Units, or the root, whose accounts get the stacks."),
+    ]
+    accounts: Annotated[
+        tuple[AccountId, ...], Field(strict=False, description="Only these accounts of the units. All if left out.")
+    ] = ()
+    regions: Annotated[
+        tuple[Region, ...], Field(strict=False, min_length=1, description="Regions, in the order in which they follow.")
+    ]
+    region_concurrency: Annotated[
+        Literal["sequential", "parallel"], Field(description="One region after the other, or all at once.")
+    ] = "sequential"
+    failure_tolerance: Annotated[
+        Annotated[int, between(0, 100_000, "accounts")] | None,
+        Field(description="In how many accounts of a region it may fail before AWS stops. 0 if left out."),
+    ] = None
+    failure_tolerance_percentage: Annotated[
+        _Percentage | None, Field(description="In how many percent of a region's accounts it may fail.")
+    ] = None
+    max_concurrent: Annotated[
+        Annotated[int, between(1, 100_000, "accounts")] | None,
+        Field(description="In how many accounts AWS works at once. 1 if left out."),
+    ] = None
+    max_concurrent_percentage: Annotated[
+        _Percentage | None, Field(description="In how many percent of the accounts AWS works at once.")
+    ] = None
+    concurrency_mode: Annotated[
+        Literal["strict", "soft"],
+        Field(
+            description="strict: never more at once than the tolerated failures and one. soft: as max_concurrent says."
+        ),
+    ] = "strict"
+    auto_deployment: Annotated[
+        bool, Field(description="Accounts that join a unit get the stacks, those that leave lose them.")
+    ] = True
+    retain_stacks: Annotated[bool, Field(description="Accounts that leave a unit keep their stacks.")] = False
+    delegated_admin: Annotated[
+        bool, Field(description="The target is a delegated administrator and not the management account.")
+    ] = False
+
+    @model_validator(mode="after")
+    def _is_said_once(self) -> StackSet:
+        for name in ("failure_tolerance", "max_concurrent"):
+            if getattr(self, name) is not None and getattr(self, f"{name}_percentage") is not None:
+                raise refusal(f"give {name} or {name}_percentage, not both")
+        return self
+
+
+class Target(Value):
+    """An account and region that stacks go to.
+
+    The roles in `role_assumptions` are assumed one after the other, beginning with the credentials of `profile`. `source_credentials`
+    is the stack with CodeBuild's access to GitHub, of which AWS holds one for each account and region.
+    """
+
+    region: Annotated[Region, Field(description="The region, such as eu-central-1.")]
+    profile: Annotated[
+        str | None, Field(description="Profile of the AWS configuration. AWS's own chain of credentials if left out.")
+    ] = None
+    role_assumptions: Annotated[
+        tuple[RoleArn, ...], Field(strict=False, description="Roles that are assumed one after the other.")
+    ] = ()
+    allowed_accounts: Annotated[
+        tuple[AccountId, ...] | None,
+        Field(
+            strict=False, description="Accounts that the credentials may lead to. Any other is refused before all else."
+        ),
+    ] = None
+    source_credentials: Annotated[
+        SourceCredentials | None,
+        Field(description="CodeBuild's access to GitHub; what needs it is deployed after it."),
+    ] = None
+    stack_set: Annotated[
+        StackSet | None, Field(description="Where the stacks go with --stack-set; the target then administers them.")
+    ] = None
+
+    def scope(self, name: str) -> Scope:
+        """Return the scope for the target's stacks."""
+        return Scope(name=name, region=self.region, profile=self.profile, role_assumptions=self.role_assumptions)
+
+
+class Defaults(Value):
+    """What each project has unless it says otherwise."""
+
+    target: Annotated[Name | None, Field(description="The target of projects that name none.")] = None
+    ci: Annotated[CiDefaults | None, Field(description="Options of the CI stacks.")] = None
+    release: Annotated[ReleaseDefaults | None, Field(description="Options of the release stacks.")] = None
+
+
+class Project(Value):
+    """A repository with its stacks. One that is named, if without an option (`ci:`), is there."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["ci"]}, {"required": ["release"]}]})
+
+    project_url: Annotated[RepositoryUrl, Field(description="The repository: https://github.com/OWNER/REPO")]
+    target: Annotated[Name | None, Field(description="Where its stacks go.")] = None
+    needs: Annotated[
+        tuple[ProjectName, ...], Field(strict=False, description="Projects whose stacks are deployed before.")
+    ] = ()
+    ci: Annotated[CiOptions | None, Field(description="The stack that builds each push.")] = None
+    release: Annotated[ReleaseOptions | None, Field(description="The stack that builds releases.")] = None
+
+    @model_validator(mode="after")
+    def _has_a_stack(self) -> Project:
+        if not {"ci", "release"} & self.model_fields_set:
+            raise refusal("it has neither ci nor release")
+        return self
+
+
+class FleetFile(Value):
+    """Many projects' CI and release stacks, for exasol-ci-setup deploy-fleet."""
+
+    targets: Annotated[
+        dict[Name, Target], Field(min_length=1, description="The accounts and regions that stacks go to, by names.")
+    ]
+    defaults: Annotated[Defaults, Field(description="What each project has unless it says otherwise.")] = Defaults()
+    projects: Annotated[
+        dict[ProjectName, Project], Field(min_length=1, description="The projects, by the names of their stacks.")
+    ]

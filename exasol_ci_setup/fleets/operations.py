@@ -1,0 +1,163 @@
+"""An operation on a StackSet, followed account by account and region by region to its end, and explained if it failed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from exasol_ci_setup.aws import boundary, is_passing
+from exasol_ci_setup.errors import DeployFailed, Interrupted, TimedOut
+from exasol_ci_setup.stacks.model import Diagnosis, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.stacks.events import View
+
+CallAs = Literal["SELF", "DELEGATED_ADMIN"]
+
+# An operation takes minutes in each account, and its results come by pages of 100.
+_PAUSE: Final = 5.0
+_PATIENCE: Final = 600.0
+UNDER_WAY: Final = frozenset({"QUEUED", "RUNNING", "STOPPING"})
+_WORDS: Final = {"RUNNING": "IN_PROGRESS", "SUCCEEDED": "COMPLETE"}
+
+
+class Operation:
+    """One operation on a StackSet: `name` is the set's, `id` the operation's.
+
+    AWS's words for how it stands in an account and region are told as those of a stack: ``CREATE_IN_PROGRESS``, ``CREATE_COMPLETE``,
+    ``CREATE_FAILED``, ``CREATE_CANCELLED``.
+    """
+
+    def __init__(self, cfn: CloudFormationClient, name: str, id: str, *, call_as: CallAs) -> None:  # noqa: A002 - AWS's word
+        self.name = name
+        self.id = id
+        self._cfn = cfn
+        self._call_as = call_as
+        self._told: dict[tuple[str, str], str] = {}
+        self._results: list[Any] = []
+        self._description: Any = {}
+
+    def see_through(self, view: View, clock: Clock, *, timeout: float | None, notice: Callable[[str], None]) -> None:
+        """Return when the operation has succeeded; `notice` is told of failures within what was tolerated.
+
+        Raises DeployFailed with the first cause, TimedOut after `timeout` seconds, when AWS was asked to stop it, Interrupted, and
+        the errors of the AWS boundary.
+        """
+        try:
+            stopped = self._follow(view, clock, timeout)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"stopped looking on: AWS goes on with StackSet {self.name} ({self._description.get('Status', 'just begun')})",
+                hint="the same command follows it again",
+            ) from None
+        status = self._description["Status"]
+        failed = [each for each in self._results if each.get("Status") == "FAILED"]
+        if stopped and status != "SUCCEEDED":
+            raise TimedOut(
+                f"StackSet {self.name} was not done within {timeout:g} s; its operation was stopped and ended in {status}",
+                hint="allow more --timeout, and run the same command again: it does what is left",
+                stack_name=self.name,
+            )
+        if status != "SUCCEEDED":
+            raise DeployFailed(
+                f"StackSet {self.name} ended in {status}: {self._counted(failed)}",
+                stack_name=self.name,
+                hint="mend the cause and run the same command again: it does what is left",
+                diagnosis=self._diagnosis(status, failed),
+            )
+        for each in failed:
+            notice(f"tolerated: {_place(each)} failed: {_reason(each)}")
+
+    def _follow(self, view: View, clock: Clock, timeout: float | None) -> bool:
+        """Return when it has ended, and whether it was stopped because its time was up."""
+        deadline = None if timeout is None else clock.now() + timeout
+        stopped = False
+        heard = clock.now()
+        while True:
+            try:
+                self._look(view)
+                heard = clock.now()
+            except Exception as error:
+                # A failed look never fails what AWS goes on with.
+                if not is_passing(error.__cause__ or error) or clock.now() - heard > _PATIENCE:
+                    raise
+            if self._description and self._description["Status"] not in UNDER_WAY:
+                return stopped
+            if deadline is not None and not stopped and clock.now() >= deadline:
+                with boundary():
+                    self._cfn.stop_stack_set_operation(
+                        StackSetName=self.name, OperationId=self.id, CallAs=self._call_as
+                    )
+                stopped = True
+                view.note("asked AWS to stop: the time is up")
+            view.tick(clock.now())
+            clock.sleep(_PAUSE)
+
+    def _look(self, view: View) -> None:
+        with boundary():
+            # The state before the results, so that of an operation that has ended all results are seen.
+            self._description = self._cfn.describe_stack_set_operation(
+                StackSetName=self.name, OperationId=self.id, CallAs=self._call_as
+            )["StackSetOperation"]
+            pages = self._cfn.get_paginator("list_stack_set_operation_results").paginate(
+                StackSetName=self.name, OperationId=self.id, CallAs=self._call_as
+            )
+            self._results = [each for page in pages for each in page.get("Summaries", [])]
+        for each in self._results:
+            self._tell(view, each)
+
+    def _tell(self, view: View, result: Any) -> None:
+        place = (result.get("Account", ""), result.get("Region", ""))
+        status = result.get("Status", "PENDING")
+        if status == "PENDING" or self._told.get(place) == status:
+            return
+        self._told[place] = status
+        view.event(
+            Event(
+                id=f"{self.id}-{'-'.join(place)}-{status}",
+                stack_id=self._description.get("StackSetId", ""),
+                stack_name=self.name,
+                logical_id="/".join(place),
+                physical_id="",
+                type="AWS::CloudFormation::Stack",
+                status=f"{self._description.get('Action', 'UPDATE')}_{_WORDS.get(status, status)}",
+                reason=_reason(result) if status in {"FAILED", "CANCELLED"} else "",
+                at=datetime.now(timezone.utc),
+                token=self.id,
+            )
+        )
+
+    def _counted(self, failed: Sequence[Any]) -> str:
+        cancelled = sum(each.get("Status") == "CANCELLED" for each in self._results)
+        said = f"it failed in {len(failed)} of {len(self._results)} accounts and regions"
+        return f"{said}, and was cancelled in {cancelled}" if cancelled else said
+
+    def _diagnosis(self, status: str, failed: Sequence[Any]) -> Diagnosis:
+        if not failed:
+            return Diagnosis(self.name, status, reason=self._description.get("StatusReason", ""))
+        first, *others = failed
+        return Diagnosis(
+            self.name,
+            status,
+            logical_id=_place(first),
+            type="AWS::CloudFormation::Stack",
+            resource_status="FAILED",
+            reason=_reason(first),
+            hints=tuple(f"also {_place(each)}: {_reason(each)}" for each in others if _reason(each) != _reason(first)),
+        )
+
+
+def _place(result: Any) -> str:
+    return f"{result.get('Account', '')}/{result.get('Region', '')}"
+
+
+def _reason(result: Any) -> str:
+    gate = result.get("AccountGateResult", {})
+    if gate.get("Status") == "FAILED":
+        return f"the account's gate refused it: {gate.get('StatusReason', '')}"
+    return str(result.get("StatusReason", "")) or "AWS gave no reason"

@@ -1,0 +1,183 @@
+"""The file of a fleet as its model, or an error that names the line, the place in the file and the rule."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from exasol_ci_setup.constructs.base import rule_of, shown
+from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.fleets.fleet import Fleet
+from exasol_ci_setup.fleets.model import FleetFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from pydantic_core import ErrorDetails
+
+_HINT: Final = "`exasol-ci-setup deploy-fleet --schema` prints what may stand in the file, for editors"
+_KEY: Final = "[key]"
+_MOST_PROBLEMS: Final = 20
+
+
+def load(path: Path) -> Fleet:
+    """Read the file at `path`.
+
+    Raises InputError that names the file, and the line, the place (``projects.slc.ci.image``) and the rule of all that is wrong in it: it
+    cannot be read, is no YAML, has a name twice, an unknown or a missing one, or a value that breaks a rule.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}", hint=_HINT) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} cannot be read: it is not UTF-8") from None
+    root, data = _parsed(path, text)
+    try:
+        file = FleetFile.model_validate(data)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+    else:
+        return Fleet.of(path, file, lambda where: _line(root, where))
+    # Raised here and not inside `except`, since pydantic's own words, which would be chained to it, show the raw input.
+    raise InputError(_message(path, root, problems), hint=_HINT)
+
+
+def _parsed(path: Path, text: str) -> tuple[yaml.Node, Any]:
+    """Return the nodes of a YAML text, which know their lines, and what they hold."""
+    try:
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
+        if root is None:
+            raise InputError(f"{path} is empty", hint=_HINT)
+        _require_sound(path, root)
+        return root, loader.construct_document(root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f":{mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{place} is not YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _require_sound(path: Path, root: yaml.Node) -> None:
+    """Raise InputError for a key that stands twice, of which YAML would keep the last, and for an alias inside of what it stands for."""
+    seen: set[int] = set()
+    above: set[int] = set()
+    left: list[tuple[yaml.Node, bool]] = [(root, False)]
+    while left:
+        node, leaving = left.pop()
+        if leaving:
+            above.discard(id(node))
+            continue
+        if id(node) in above:
+            raise InputError(f"{path}:{node.start_mark.line + 1} is not acceptable: it holds itself, by an alias in it")
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        above.add(id(node))
+        left.append((node, True))
+        if isinstance(node, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in node.value:
+                if key.value in keys and isinstance(key, yaml.ScalarNode):
+                    raise InputError(
+                        f"{path}:{key.start_mark.line + 1} is not acceptable: {key.value!a} stands twice",
+                        hint="give one of them another name",
+                    )
+                keys.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+                left.append((value, False))
+        elif isinstance(node, yaml.SequenceNode):
+            left.extend((each, False) for each in node.value)
+
+
+def _message(path: Path, root: yaml.Node, problems: Sequence[ErrorDetails]) -> str:
+    lines = [_problem(path, root, each) for each in problems[:_MOST_PROBLEMS]]
+    if len(problems) == 1:
+        return lines[0]
+    more = len(problems) - len(lines)
+    return "\n".join(
+        [
+            f"{path} is not acceptable in {len(problems)} places:",
+            *(f"  {line}" for line in lines),
+            *([f"  and {more} more"] if more else []),
+        ]
+    )
+
+
+def _problem(path: Path, root: yaml.Node, problem: ErrorDetails) -> str:
+    where = tuple(part for part in problem["loc"] if part != _KEY)
+    rule = rule_of(problem)
+    if problem["type"] == "missing":
+        rule = "it is required"
+    elif problem["type"] == "extra_forbidden":
+        names = _names(where[:-1])
+        near = difflib.get_close_matches(str(where[-1]), names, n=1)
+        rule = (
+            f"there is no such name; did you mean {near[0]}?"
+            if near
+            else f"there is no such name, only {', '.join(names)}"
+        )
+    elif problem["type"] in {"model_type", "dict_type"}:
+        rule = "use names with values below it"
+    elif problem["type"] == "string_type" and problem["input"] is not None:
+        rule = "use text, in quotation marks if it looks like a number"
+    elif problem["type"] == "tuple_type":
+        rule = "use a list"
+    elif problem["type"] == "too_short":
+        rule = "it is empty"
+    value = problem["input"]
+    told = problem["type"] not in {"missing", "extra_forbidden"} and isinstance(value, str | int | float)
+    place = dotted(where) if _KEY not in problem["loc"] else f"{dotted(where[:-1])}: the name"
+    return f"{path}:{_line(root, where)}: {place}{f' {shown(value)}' if told else ''}: {rule}"
+
+
+def dotted(where: Sequence[int | str]) -> str:
+    """Return a place in the file, such as ``projects.slc.needs[0]``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
+    return text.removeprefix(".") or "the file"
+
+
+def _line(root: yaml.Node, where: Sequence[int | str]) -> int:
+    """Return the line of a place, or of the nearest above it that is there."""
+    node, line = root, root.start_mark.line
+    for part in where:
+        found = next(_below(node, part), None)
+        if found is None:
+            break
+        key, node = found
+        line = key.start_mark.line
+    return line + 1
+
+
+def _below(node: yaml.Node, part: int | str) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+        yield from ((each, each) for each in node.value[part : part + 1])
+    elif isinstance(node, yaml.MappingNode):
+        yield from ((key, value) for key, value in node.value if key.value == str(part))
+
+
+def _names(where: Sequence[int | str]) -> list[str]:
+    """Return the names that may stand at a place."""
+    kind: Any = FleetFile
+    for part in where:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            by_name = {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
+            kind = _bare(by_name.get(str(part)))
+        else:
+            kind = _bare(get_args(kind)[-1])
+    return [field.alias or name for name, field in kind.model_fields.items()]
+
+
+def _bare(kind: Any) -> Any:
+    """Return a type without what is annotated to it, and without the None that it may also be."""
+    while get_origin(kind) in {Annotated, Union, types.UnionType}:
+        kind = get_args(kind)[0]
+    return kind

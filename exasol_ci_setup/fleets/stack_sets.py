@@ -1,0 +1,200 @@
+"""A construct as a StackSet, which AWS itself deploys to the accounts and regions of an organization."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.errors import AwsUnavailable, StackBusy, TemplateRejected
+from exasol_ci_setup.fleets.operations import UNDER_WAY, Operation
+from exasol_ci_setup.fleets.spread import Spread, There
+from exasol_ci_setup.stacks import state
+from exasol_ci_setup.stacks.changeset import PREFIX
+from exasol_ci_setup.stacks.deploy import Outcome, Result
+from exasol_ci_setup.stacks.upload import template_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.fleets.model import StackSet
+    from exasol_ci_setup.fleets.operations import CallAs
+    from exasol_ci_setup.fleets.spread import Batch
+    from exasol_ci_setup.stacks.deploy import Options
+    from exasol_ci_setup.stacks.events import View
+    from exasol_ci_setup.stacks.model import Plan, Request
+
+
+class StackSets:
+    """Deploys requests as StackSets with service-managed permissions, spread as `wanted` says. Called as `stacks.deploy.deploy` is."""
+
+    def __init__(self, wanted: StackSet) -> None:
+        self._wanted = wanted
+        self._call_as: CallAs = "DELEGATED_ADMIN" if wanted.delegated_admin else "SELF"
+
+    def __call__(
+        self,
+        account: Account,
+        request: Request,
+        *,
+        approve: Callable[[Plan], bool],
+        view: Callable[[str], View],
+        clock: Clock,
+        options: Options,
+        check: Callable[[], None],
+        notice: Callable[[str], None],
+        **_of_stacks_alone: object,
+    ) -> Result:
+        """Make the StackSet as `request` says, or update it, and its stacks in the accounts and regions that lack them or failed.
+
+        An operation under way that this tool began is followed to its end first.
+
+        Raises StackError for a StackSet that is not this tool's, StackBusy, TemplateRejected, DeployFailed that names the first account
+        and region that failed, TimedOut, Interrupted, and the errors of the AWS boundary.
+        """
+        cfn = account.client("cloudformation")
+
+        def follow(operation_id: str, title: str) -> None:
+            with view(title) as shown:
+                operation = Operation(cfn, request.name, operation_id, call_as=self._call_as)
+                operation.see_through(shown, clock, timeout=options.timeout, notice=notice)
+
+        there = self._find(cfn, request)
+        if there is not None and not options.adopt:
+            state.require_own(there.as_stack(request.name), request.tags)
+        running = self._running(cfn, request, wait=options.wait) if there is not None else ""
+        if running:
+            follow(running, f"{request.name}: following the operation under way")
+            there = self._find(cfn, request)
+        spread = Spread(self._wanted, there)
+        plan = spread.plan(request)
+        if not plan:
+            return Result(Outcome.DEPLOYED if running else Outcome.UNCHANGED, plan)
+        check()
+        if not approve(plan):
+            return Result(Outcome.PLANNED, plan)
+        with _explained(request.name):
+            for begin, title in self._steps(account, request, spread):
+                if operation_id := begin():
+                    follow(operation_id, f"{title} {request.name}")
+        return Result(Outcome.DEPLOYED, plan)
+
+    def _steps(self, account: Account, request: Request, spread: Spread) -> Iterator[tuple[Callable[[], str], str]]:
+        """Yield what begins one operation after the other, and returns its id, with a word for it."""
+        if spread.there is None:
+            yield lambda: self._create(account, request, spread), "creating"
+        elif spread.is_changed(request):
+            yield lambda: self._update(account, request, spread, None), "updating"
+        elif spread.left is not None:
+            left = spread.left
+            yield lambda: self._update(account, request, spread, left), "updating"
+        for batch in spread.missing:
+            yield lambda batch=batch: self._add(account, request, spread, batch), "creating"  # type: ignore[misc] # it cannot infer a default's type
+
+    def _find(self, cfn: CloudFormationClient, request: Request) -> There | None:
+        with boundary():
+            try:
+                found = cfn.describe_stack_set(StackSetName=request.name, CallAs=self._call_as)["StackSet"]
+            except ClientError as error:
+                if error_code(error) in {"StackSetNotFoundException", "StackSetNotFound"}:
+                    return None
+                raise
+            if found.get("Status") == "DELETED":
+                return None
+            pages = cfn.get_paginator("list_stack_instances").paginate(StackSetName=request.name, CallAs=self._call_as)
+            return There(found, [each for page in pages for each in page.get("Summaries", [])])
+
+    def _running(self, cfn: CloudFormationClient, request: Request, *, wait: bool) -> str:
+        """Return the id of the operation under way that is to be followed, or an empty string. Raises StackBusy for somebody else's."""
+        with boundary():
+            newest = cfn.list_stack_set_operations(StackSetName=request.name, CallAs=self._call_as)["Summaries"]
+        running = next((each for each in newest if each.get("Status") in UNDER_WAY), None)
+        if running is None:
+            return ""
+        found = running.get("OperationId", "")
+        if not wait and not found.startswith(PREFIX):
+            raise StackBusy(
+                f"StackSet {request.name} is busy: {running.get('Action', 'an operation')} is {running.get('Status', '')}",
+                hint="wait for it with --wait",
+                stack_name=request.name,
+            )
+        return found
+
+    def _common(self, account: Account, request: Request, spread: Spread) -> dict[str, Any]:
+        wanted = templates.parse(request.template.body)
+        return {
+            "StackSetName": request.name,
+            **template_source(account, request.template, bucket=request.template_bucket),
+            "Description": str(wanted.get("Description", "")) or request.name,
+            "Capabilities": list(templates.capabilities(wanted)),
+            "Tags": [{"Key": key, "Value": value} for key, value in request.tags.items()],
+            "PermissionModel": "SERVICE_MANAGED",
+            "AutoDeployment": spread.auto_deployment,
+            "CallAs": self._call_as,
+        }
+
+    def _create(self, account: Account, request: Request, spread: Spread) -> str:
+        """Make the set, which is done at once and without stacks: there is no operation to follow."""
+        account.client("cloudformation").create_stack_set(**self._common(account, request, spread))
+        return ""
+
+    def _update(self, account: Account, request: Request, spread: Spread, batch: Batch | None) -> str:
+        """Begin to update the set with all of its stacks, or with those of a batch alone."""
+        regions = batch.regions if batch is not None else spread.there.regions if spread.there is not None else []
+        only: dict[str, Any] = {}
+        if batch is not None:
+            only = {"DeploymentTargets": batch.targets, "Regions": list(batch.regions)}
+        answer = account.client("cloudformation").update_stack_set(
+            **self._common(account, request, spread),
+            **only,
+            OperationPreferences=spread.preferences(regions),
+            OperationId=_new_id(),
+        )
+        return answer["OperationId"]
+
+    def _add(self, account: Account, request: Request, spread: Spread, batch: Batch) -> str:
+        """Begin to make the stacks of a batch."""
+        answer = account.client("cloudformation").create_stack_instances(
+            StackSetName=request.name,
+            DeploymentTargets=batch.targets,
+            Regions=list(batch.regions),
+            OperationPreferences=spread.preferences(batch.regions),
+            OperationId=_new_id(),
+            CallAs=self._call_as,
+        )
+        return answer["OperationId"]
+
+
+def _new_id() -> str:
+    # By its name it is known as this tool's when another run finds it under way.
+    return f"{PREFIX}{uuid.uuid4().hex}"
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Let AWS's refusals out as what the user can do about them."""
+    with boundary():
+        try:
+            yield
+        except ClientError as error:
+            said = " ".join(error.response.get("Error", {}).get("Message", "").split())
+            if error_code(error) in {"OperationInProgressException", "OperationInProgress"}:
+                raise StackBusy(
+                    f"StackSet {name} is busy: {said}", hint="run the same command again, with --wait", stack_name=name
+                ) from error
+            if "organizations access" in said.lower() or "trusted access" in said.lower():
+                raise AwsUnavailable(
+                    f"AWS does not let StackSets into the organization: {said}",
+                    hint="in the organization's management account, run `aws cloudformation activate-organizations-access` once",
+                ) from error
+            if error_code(error) == "ValidationError":
+                raise TemplateRejected(
+                    f"AWS refused StackSet {name}: {said}", hint="correct the file, and run the same command again"
+                ) from error
+            raise

@@ -1,0 +1,72 @@
+"""The JSON schema of a fleet's file, made of its model, and of what the commands' help says of options."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from exasol_ci_setup.cli.constructs import OPTIONS
+from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, SourceCredentials
+from exasol_ci_setup.fleets.model import FleetFile
+
+_KINDS = {
+    "CiBuildOptions": CiBuild,
+    "CiBuildDefaults": CiBuild,
+    "ReleaseBuildOptions": ReleaseBuild,
+    "ReleaseBuildDefaults": ReleaseBuild,
+    "SourceCredentials": SourceCredentials,
+}
+
+
+def generated() -> str:
+    """Return the schema as the file holds it."""
+    schema = FleetFile.model_json_schema()
+    for name, kind in _KINDS.items():
+        help_of = _help(kind)
+        for option, described in schema["$defs"][name]["properties"].items():
+            described["description"] = help_of[option]
+    # Draft 7 is what editors know.
+    whole = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        **_without_noise(schema),
+        "title": "Fleet of exasol-ci-setup",
+    }
+    return json.dumps(whole, indent=2) + "\n"
+
+
+def _help(kind: Any) -> dict[str, str]:
+    @click.command()
+    def command(**_values: Any) -> None:
+        pass
+
+    for option in OPTIONS[kind]:
+        option(command)
+    parameters = [*command.params, *getattr(command, "__click_params__", [])]
+    return {str(each.name): str(each.help).partition("  [")[0] for each in parameters if isinstance(each, click.Option)}
+
+
+def _without_noise(schema: Any) -> Any:
+    """Return the schema without titles that repeat the names, defaults that say nothing, and line breaks of docstrings."""
+    if isinstance(schema, list):
+        return [_without_noise(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "properties":
+            kept[key] = {name: _without_noise(each) for name, each in value.items()}
+        elif key == "description":
+            kept[key] = " ".join(value.split())
+        elif not (key == "title" and isinstance(value, str)) and not (key == "default" and _says_nothing(value)):
+            kept[key] = _without_noise(value)
+    if "patternProperties" in kept:
+        # Other names are wrong names.
+        kept["additionalProperties"] = False
+    return kept
+
+
+def _says_nothing(default: Any) -> bool:
+    values = default.values() if isinstance(default, dict) else default if isinstance(default, list) else [default]
+    return all(value is None for value in values)

@@ -1,0 +1,74 @@
+"""The guard before a fleet's accounts."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup.errors import CredentialsInvalid, InputError, WrongAccount
+from exasol_ci_setup.fleets import identified, load
+from exasol_ci_setup.resolve import Connections
+from tests.answers import ACCOUNT_ID, AwsError
+
+FILE = """
+targets:
+  one: {{region: eu-central-1, profile: one, allowed_accounts: {allowed}}}
+  two: {{region: eu-central-1, profile: two}}
+projects:
+  A: {{project_url: https://github.com/a/a, ci: , target: one}}
+  B: {{project_url: https://github.com/a/b, {stack}, target: two}}
+"""
+
+
+@pytest.fixture
+def guard(tmp_path, clock, answers):
+    def look(*, allowed: str = "null", stack: str = "ci: ", select: tuple[str, ...] = (), guarded: bool = True):
+        path = tmp_path / "fleet.yaml"
+        path.write_text(FILE.format(allowed=allowed, stack=stack), encoding="utf-8")
+        connect = Connections(clock, lambda _scope: answers.account)
+        return identified(load(path).selected(select), connect, guarded=guarded)
+
+    return look
+
+
+def answer(answers, account: str = ACCOUNT_ID) -> None:
+    answers.on("sts", "GetCallerIdentity", {"Account": account, "Arn": f"arn:aws:iam::{account}:user/a"})
+
+
+def test_an_account_that_is_allowed_is_let_through(guard, answers):
+    answer(answers)
+
+    assert guard(allowed=f'["{ACCOUNT_ID}"]') == {"one": ACCOUNT_ID, "two": ACCOUNT_ID}
+    assert answers.names() == ["GetCallerIdentity"] * 2
+
+
+@pytest.mark.parametrize("allowed", ['["999999999999"]', "[]"])
+def test_another_account_is_refused_with_both_told(guard, answers, allowed):
+    answer(answers)
+
+    with pytest.raises(
+        WrongAccount, match=f"target one leads to account {ACCOUNT_ID}, and .* allows (9+|none)"
+    ) as caught:
+        guard(allowed=allowed)
+    assert caught.value.exit_code == 4
+
+
+def test_a_target_that_nothing_selected_goes_to_is_not_asked(guard, answers):
+    answer(answers)
+
+    assert guard(allowed='["999999999999"]', select=("B",)) == {"two": ACCOUNT_ID}
+
+
+def test_credentials_that_do_not_work_are_told_with_the_target(guard, answers):
+    answers.on("sts", "GetCallerIdentity", AwsError("ExpiredToken", "The security token has expired", status=403))
+
+    with pytest.raises(CredentialsInvalid, match="target one: AWS does not accept the credentials"):
+        guard()
+
+
+def test_two_targets_that_turn_out_to_be_one_account_cannot_have_the_same_stack(guard, answers):
+    answer(answers)
+
+    with pytest.raises(
+        InputError, match=f"one/A and two/A are the same stack: both targets lead to account {ACCOUNT_ID}"
+    ):
+        guard(stack="ci: {stack_name: A}")

@@ -1,0 +1,370 @@
+"""`deploy-fleet` as a user types it, against the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from textwrap import dedent
+
+import pytest
+
+from exasol_ci_setup import aws
+from tests.cli.test_program import answered
+
+pytestmark = pytest.mark.live
+
+TARGET = """
+targets:
+  main:
+    region: eu-central-1
+    source_credentials: {secret_name: github, secret_user_key: user, secret_token_key: token}
+"""
+PROJECT = "  {name}: {{project_url: https://github.com/exasol/{name}, {rest}}}\n"
+CREDENTIALS = "SLCSourceCredentials"
+
+
+def fleet_of(*projects: tuple[str, str], start: str = TARGET) -> str:
+    return start + "projects:\n" + "".join(PROJECT.format(name=name, rest=rest) for name, rest in projects)
+
+
+def stacks(live) -> dict[str, str]:
+    pages = live.client("cloudformation").get_paginator("describe_stacks").paginate()
+    return {stack["StackName"]: stack["StackStatus"] for page in pages for stack in page["Stacks"]}
+
+
+def change_sets(live) -> list[object]:
+    cfn = live.client("cloudformation")
+    return [each for name in stacks(live) for each in cfn.list_change_sets(StackName=name)["Summaries"]]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to(text: str) -> str:
+        path = tmp_path / "fleet.yaml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return to
+
+
+@pytest.fixture
+def deploy(here, write):
+    def run(text: str, *options: str, lint: bool = False):
+        return here("deploy-fleet", write(text), *options, *([] if lint else ["--no-lint"]))
+
+    return run
+
+
+@pytest.fixture
+def calls(live):
+    """The calls of CloudFormation that are made from now on."""
+    heard: list[str] = []
+    live.session.events.register("before-call.cloudformation", lambda model, **_: heard.append(model.name))
+    return heard
+
+
+def test_a_fleet_of_200_stacks_that_is_killed_is_finished_by_the_next_run_and_then_left_alone(
+    deploy, write, live, server, account_id, calls
+):
+    text = fleet_of(*((f"P{number:03d}", "ci: , release: ") for number in range(100)))
+    # A process with the account of this test, as `here` has it.
+    program = dedent("""
+        import sys
+        from exasol_ci_setup import aws
+        from exasol_ci_setup.cli.main import cli
+        from exasol_ci_setup.cli.session import Session
+        session = Session()
+        session.__dict__["account"] = aws.connect(
+            region="eu-central-1", endpoint_url=sys.argv[1], access_key=(sys.argv[2], "test"))
+        cli.main(sys.argv[3:], obj=session)
+    """)
+    options = ["deploy-fleet", write(text), "--yes", "--no-lint", "--output", "json"]
+    server.delays[account_id] = 0.01
+    with subprocess.Popen(
+        [sys.executable, "-c", program, server.url, account_id, *options],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        done = 0
+        for line in process.stdout:
+            done += json.loads(line)["type"] == "ended"
+            if done == 60:
+                process.kill()
+                break
+    server.delays.pop(account_id)
+    assert process.returncode == -9
+    assert 60 <= len(stacks(live)) < 201
+
+    finished = deploy(text, "--yes")
+
+    assert finished.code == 0, finished.stderr[-2000:]
+    assert len(stacks(live)) == 201
+    assert set(stacks(live).values()) == {"CREATE_COMPLETE"}
+    assert finished.stdout.count("nothing to do") >= 55
+    made = calls.count("CreateChangeSet")
+    assert 1 <= made <= 141
+
+    again = deploy(text, "--yes")
+
+    assert again.code == 0, again.stderr[-2000:]
+    assert "201 stacks: 201 nothing to do" in again.stderr
+    assert calls.count("CreateChangeSet") == made
+    assert change_sets(live) == []
+
+
+def test_one_bad_project_does_not_stop_the_others_and_is_named_with_its_cause(deploy, live):
+    text = fleet_of(("Good", "ci: , release: "), ("Bad", "ci: {docker_secret: nosuch}"), ("Fine", "release: "))
+
+    ran = deploy(text, "--yes")
+
+    assert ran.code == 2
+    assert sorted(stacks(live)) == ["FineRelease", "Good", "GoodRelease", CREDENTIALS]
+    assert "main    Bad                   failed  secret 'nosuch' does not exist in eu-central-1" in ran.stdout
+    assert "error: 1 of 5 stacks failed: main/Bad: secret 'nosuch' does not exist" in ran.stderr
+    assert "5 stacks: 4 done, 1 failed" in ran.stderr
+    # What the file calls it, not the option of another command.
+    assert "with docker_secret" in ran.stderr
+
+
+def test_a_failed_deployment_ends_with_its_cause_and_what_needs_it_is_skipped(deploy, live, somebody_else, account_id):
+    taken = f"a-bucket-of-others-{account_id}"
+    somebody_else.client("s3").create_bucket(
+        Bucket=taken, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    text = fleet_of(("Bad", f"ci: {{bucket_name: {taken}}}"), ("Good", "ci: "), ("Needs", "ci: , needs: [Bad]"))
+
+    ran = deploy(text, "--yes")
+
+    assert ran.code == 1
+    assert stacks(live) == {CREDENTIALS: "CREATE_COMPLETE", "Good": "CREATE_COMPLETE", "Bad": "ROLLBACK_COMPLETE"}
+    assert "error: 1 of 4 stacks failed: main/Bad: stack Bad ended in ROLLBACK_COMPLETE" in ran.stderr
+    assert "first failure  ArtifactsBucket" in ran.stderr
+    assert "main    Needs                 skipped  main/Bad failed" in ran.stdout
+
+    mended = deploy(text.replace(taken, f"mine-{account_id}"), "--yes", "--recreate-failed")
+
+    assert mended.code == 0, mended.stderr
+    assert set(stacks(live).values()) == {"CREATE_COMPLETE"}
+    assert "4 stacks: 2 nothing to do, 2 done" in mended.stderr
+
+
+def test_several_failures_are_all_named_and_share_their_exit_code(deploy):
+    text = fleet_of(*((name, "ci: {docker_secret: nosuch}") for name in ("One", "Two")), ("Good", "ci: "))
+
+    ran = deploy(text, "--yes")
+
+    assert ran.code == 2
+    assert "2 of 4 stacks failed: main/One, main/Two" in ran.stderr
+
+
+def test_a_plan_leaves_nothing_behind_and_goes_on_after_a_bad_project(deploy, live):
+    text = fleet_of(("Good", "ci: "), ("Bad", "ci: {docker_secret: nosuch}"))
+
+    ran = deploy(text, "--plan")
+
+    assert ran.code == 2
+    assert ran.stdout.count("(new)") == 2
+    assert "main    Good                  new" in ran.stdout
+    assert "1 of 3 stacks failed: main/Bad" in ran.stderr
+    assert stacks(live) == {}
+
+    clean = deploy(fleet_of(("Good", "ci: ")), "--plan")
+
+    assert clean.code == 0
+    assert "this was only the plan: nothing was changed" in clean.stderr
+    assert stacks(live) == {}
+
+
+def test_a_plan_tells_what_is_new_what_changes_and_what_stays(deploy, live):
+    deploy(fleet_of(("Same", "ci: "), ("Changes", "ci: ")), "--yes")
+
+    ran = deploy(fleet_of(("Same", "ci: "), ("Changes", "ci: {batch_limit: 7}"), ("New", "ci: ")), "--plan")
+
+    assert ran.code == 0, ran.stderr
+    rows = [line.split(maxsplit=2) for line in ran.stdout[ran.stdout.index("TARGET") :].splitlines()[1:]]
+    assert rows == [
+        ["main", CREDENTIALS, "nothing to do"],
+        ["main", "Same", "nothing to do"],
+        ["main", "Changes", "update"],
+        ["main", "New", "new"],
+    ]
+    assert "Plan for stack Changes (update)" in ran.stdout
+    assert change_sets(live) == []
+
+
+def test_only_what_is_selected_is_deployed(deploy, live):
+    text = fleet_of(("SlcPython", "ci: , release: "), ("SlcJava", "ci: "), ("Udf", "ci: "))
+
+    ran = deploy(text, "--yes", "--select", "Slc*")
+
+    assert ran.code == 0, ran.stderr
+    assert sorted(stacks(live)) == [CREDENTIALS, "SlcJava", "SlcPython", "SlcPythonRelease"]
+    assert deploy(text, "--yes", "--select", "Nosuch*").code == 2
+
+
+def test_a_wrong_account_is_refused_before_anything_is_made(deploy, live, account_id, calls):
+    text = fleet_of(("Slc", "ci: ")).replace("    source", '    allowed_accounts: ["123456789012"]\n    source', 1)
+
+    ran = deploy(text, "--yes")
+
+    assert ran.code == 4
+    assert f"target main leads to account {account_id}, and " in ran.stderr
+    assert "nothing was done" in ran.stderr
+    assert calls == []
+    assert stacks(live) == {}
+
+
+def test_a_file_with_a_mistake_is_refused_before_anything_is_made(deploy, calls):
+    ran = deploy(fleet_of(("Slc", "ci: {imgae: x}")), "--yes")
+
+    assert ran.code == 2
+    assert "projects.Slc.ci.imgae: there is no such name; did you mean image?" in ran.stderr
+    assert "deploy-fleet --schema" in ran.stderr
+    assert calls == []
+
+
+TWO = """
+targets:
+  here:
+    region: eu-central-1
+    source_credentials: &github {secret_name: github, secret_user_key: user, secret_token_key: token}
+  there:
+    region: us-east-1
+    role_assumptions: ["arn:aws:iam::%s:role/deployer"]
+    source_credentials: *github
+"""
+
+
+def test_stacks_go_to_several_accounts_and_regions(deploy, live, server):
+    other = f"2{live.client('sts').get_caller_identity()['Account'][1:]}"
+    text = fleet_of(("Slc", "ci: , target: here"), ("Udf", "ci: , target: there"), start=TWO % other)
+
+    ran = deploy(text, "--yes")
+
+    far = aws.connect(region="us-east-1", endpoint_url=server.url, access_key=(other, "test"))
+    assert ran.code == 0, ran.stderr
+    assert sorted(stacks(live)) == [CREDENTIALS, "Slc"]
+    assert sorted(stacks(far)) == [CREDENTIALS, "Udf"]
+    assert "there/Udf: done" in ran.stderr
+
+
+def test_a_hint_leads_to_the_region_of_the_stack_that_it_is_about(deploy, live, server):
+    text = fleet_of(("Udf", "ci: "), start="targets: {main: {region: us-east-1}}\n")
+    account = live.client("sts").get_caller_identity()["Account"]
+    far = aws.connect(region="us-east-1", endpoint_url=server.url, access_key=(account, "test"))
+    server.delays[account] = 2.0
+    far.client("cloudformation").create_stack(
+        StackName="Udf", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
+    )
+
+    busy = deploy(text, "--yes", "--select", "Udf")
+    server.delays.pop(account)
+
+    assert busy.code == 1
+    assert "main/Udf: stack Udf is busy" in busy.stderr
+    assert "`exasol-ci-setup watch Udf --region us-east-1`" in busy.stderr
+
+
+def test_a_stack_that_something_else_made_is_taken_over_only_if_asked(deploy, live):
+    live.client("cloudformation").create_stack(
+        StackName="Slc", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
+    )
+    text = fleet_of(("Slc", "ci: "))
+
+    refused = deploy(text, "--yes")
+    adopted = deploy(text, "--yes", "--adopt", "--allow-broadening")
+
+    assert refused.code == 1
+    assert "this tool did not make it" in refused.stderr
+    assert adopted.code == 0, adopted.stderr
+    assert stacks(live)["Slc"] == "UPDATE_COMPLETE"
+
+
+def test_in_json_every_line_is_a_record_and_the_ends_name_all_stacks(deploy):
+    ran = deploy(fleet_of(("Slc", "ci: , release: ")), "--yes", "--output", "json")
+
+    assert ran.code == 0
+    assert {record["schema"] for record in ran.records} == {"exasol-ci-setup/1"}
+    kinds = [record["type"] for record in ran.records]
+    assert kinds.count("plan") == kinds.count("ended") == kinds.count("outputs") == 3
+    assert kinds.count("event") > 10
+    assert ran.records[-1]["type"] == "result"
+    assert ran.records[-1]["status"] == "deployed"
+    names = ["main/SLCSourceCredentials", "main/Slc", "main/SlcRelease"]
+    assert ran.records[-1]["stacks"] == dict.fromkeys(names, "done")
+
+    failed = deploy(fleet_of(("Bad", "ci: {docker_secret: nosuch}")), "--yes", "--output", "json")
+
+    assert failed.code == 2
+    assert [(each["name"], each["end"]) for each in failed.records if each["type"] == "ended"] == [
+        ("main/SLCSourceCredentials", "unchanged"),
+        ("main/Bad", "failed"),
+    ]
+    assert failed.records[-1]["type"] == "error"
+    assert "main/Bad" in failed.records[-1]["message"]
+
+
+def test_ctrl_c_while_it_plans_ends_it_without_a_question(write, live, program):
+    # The first change set is waited for, and there Ctrl-C comes.
+    live.session.events.register("after-call.cloudformation.CreateChangeSet", _interrupt)
+
+    ran = program("deploy-fleet", write(fleet_of(("Slc", "ci: "))), "--no-lint", account=live)
+
+    assert ran.code == 130
+    assert "cannot ask" not in ran.stderr
+
+
+def _interrupt(**_event: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_done(deploy, live):
+    ran = deploy(fleet_of(("Slc", "ci: ")))
+
+    assert ran.code == 2
+    assert "--yes" in ran.stderr
+    assert stacks(live) == {}
+
+
+def test_in_a_terminal_it_asks_once_for_all_that_can_be_done(live, write, server, account_id):
+    environment = {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": account_id,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ENDPOINT_URL": server.url,
+        "TERM": "xterm",
+        "COLUMNS": "160",
+    }
+    text = fleet_of(("Slc", "ci: "), ("Bad", "ci: {docker_secret: nosuch}"))
+
+    code, shown = answered(["deploy-fleet", write(text), "--no-lint"], environment, "n")
+    assert code == 1, shown
+    assert "Go on with 2 stacks, without the 1 that cannot be?" in shown
+    assert stacks(live) == {}
+
+    code, shown = answered(["deploy-fleet", write(text), "--no-lint"], environment, "y")
+    assert code == 2, shown
+    assert shown.count("[y/N]") == 1
+    assert sorted(stacks(live)) == [CREDENTIALS, "Slc"]
+    assert "1 of 3 stacks failed: main/Bad" in shown
+
+    arn = f"arn:aws:codeconnections:eu-central-1:{account_id}:connection/aEXAMPLE"
+    text = fleet_of(("Slc", f"ci: {{connection_arn: '{arn}'}}"))
+    code, shown = answered(["deploy-fleet", write(text), "--no-lint"], environment, "n")
+    assert code == 1, shown
+    assert "This gives more access than there was. Go on with 1 stack?" in shown
+
+
+def test_the_program_does_not_load_what_a_fleet_needs_for_its_help():
+    check = (
+        "import sys\nimport exasol_ci_setup.cli.fleet\nprint(sorted({'yaml', 'pydantic', 'boto3'} & set(sys.modules)))"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "[]\n"

@@ -1,0 +1,304 @@
+"""A fleet's file: what it declares, and what is said of what is wrong in it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from textwrap import dedent
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
+from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.fleets import Fleet, load
+
+ONE = """
+    targets:
+      main: {region: eu-central-1}
+"""
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    def of(text: str) -> Fleet:
+        path = tmp_path / "fleet.yaml"
+        path.write_text(dedent(text).lstrip(), encoding="utf-8")
+        return load(path)
+
+    return of
+
+
+@pytest.fixture
+def refused(fleet):
+    def message(text: str) -> str:
+        with pytest.raises(InputError) as caught:
+            fleet(text)
+        assert caught.value.__cause__ is None
+        return caught.value.message.replace(str(caught.value.message).partition("fleet.yaml")[0], "")
+
+    return message
+
+
+def test_a_project_has_the_stacks_that_it_names_and_its_own_values_over_the_defaults(fleet):
+    declared = fleet("""
+        targets:
+          main: {region: eu-central-1}
+        defaults:
+          ci: {compute_type: BUILD_GENERAL1_LARGE, batch_limit: 7, docker_secret: hub}
+          release: {batch_limit: 9}
+        projects:
+          Slc:
+            project_url: https://github.com/exasol/slc
+            ci: {batch_limit: 3, stack_name: SlcTests}
+          Udf: {project_url: https://github.com/exasol/udf, ci: , release: }
+    """)
+
+    assert declared.constructs == {
+        "main/SlcTests": CiBuild(
+            project="Slc",
+            project_url="https://github.com/exasol/slc",
+            stack_name="SlcTests",
+            compute_type="BUILD_GENERAL1_LARGE",
+            batch_limit=3,
+            docker_secret="hub",
+        ),
+        "main/Udf": CiBuild(
+            project="Udf",
+            project_url="https://github.com/exasol/udf",
+            compute_type="BUILD_GENERAL1_LARGE",
+            batch_limit=7,
+            docker_secret="hub",
+        ),
+        "main/UdfRelease": ReleaseBuild(project="Udf", project_url="https://github.com/exasol/udf", batch_limit=9),
+    }
+
+
+def test_null_takes_a_default_back(fleet):
+    arn = "arn:aws:codeconnections:eu-central-1:123456789012:connection/aEXAMPLE"
+    declared = fleet(f"""
+        targets: {{main: {{region: eu-central-1}}}}
+        defaults: {{ci: {{connection_arn: "{arn}"}}}}
+        projects:
+          A: {{project_url: https://github.com/a/a, ci: }}
+          B: {{project_url: https://github.com/a/b, ci: {{connection_arn: null}}}}
+    """)
+
+    assert declared.constructs["main/A"].connection_arn == arn
+    assert declared.constructs["main/B"].connection_arn is None
+
+
+def test_stacks_wait_for_the_accounts_access_to_github_and_for_the_projects_they_need(fleet):
+    arn = "arn:aws:codeconnections:eu-central-1:123456789012:connection/aEXAMPLE"
+    declared = fleet(f"""
+        targets:
+          main:
+            region: eu-central-1
+            source_credentials: {{secret_name: github, secret_user_key: user, secret_token_key: token}}
+          other: {{region: us-east-1}}
+        defaults: {{target: main}}
+        projects:
+          Late: {{project_url: https://github.com/a/late, ci: , needs: [Early]}}
+          Early: {{project_url: https://github.com/a/early, ci: , release: {{connection_arn: "{arn}"}}}}
+          Elsewhere: {{project_url: https://github.com/a/else, ci: , target: other}}
+    """)
+
+    assert {node.name: node.needs for node in declared.nodes} == {
+        "main/SLCSourceCredentials": (),
+        "main/Early": ("main/SLCSourceCredentials",),
+        "main/EarlyRelease": (),
+        "main/Late": ("main/SLCSourceCredentials", "main/Early", "main/EarlyRelease"),
+        "other/Elsewhere": (),
+    }
+    assert declared.scope_of("other/Elsewhere").region == "us-east-1"
+
+
+SELECTABLE = """
+    targets:
+      main:
+        region: eu-central-1
+        source_credentials: {secret_name: github, secret_user_key: user, secret_token_key: token}
+      other: {region: us-east-1}
+    projects:
+      SlcPython: {project_url: https://github.com/a/b, target: main, ci: , release: , needs: [Udf]}
+      SlcJava: {project_url: https://github.com/a/b, target: other, ci: }
+      Udf: {project_url: https://github.com/a/b, target: main, release: }
+"""
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found"),
+    [
+        ((), 5),
+        (("Udf",), ["main/SLCSourceCredentials", "main/UdfRelease"]),
+        (("Slc?ava",), ["other/SlcJava"]),
+        (("*Release",), ["main/SLCSourceCredentials", "main/SlcPythonRelease", "main/UdfRelease"]),
+        (("other/*", "Udf"), ["main/SLCSourceCredentials", "main/UdfRelease", "other/SlcJava"]),
+        (("SLCSource*",), ["main/SLCSourceCredentials"]),
+    ],
+)
+def test_a_pattern_selects_projects_and_stacks_with_what_their_targets_need(fleet, patterns, found):
+    selected = fleet(SELECTABLE).selected(patterns)
+
+    names = sorted(selected.members)
+    assert names == found if isinstance(found, list) else len(names) == found
+    # A needed project that is not selected is taken to be there.
+    assert all(need in selected.members for node in selected.nodes for need in node.needs)
+
+
+def test_a_pattern_that_matches_nothing_is_refused_and_the_nearest_name_told(fleet):
+    with pytest.raises(InputError, match="--select 'SlcPyton' matches no project") as caught:
+        fleet(SELECTABLE).selected(["SlcPyton"])
+
+    assert "SlcPython" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "fleet.yaml is empty"),
+        ("{", "fleet.yaml:1 is not YAML: expected the node content"),
+        ("a: !!python/name:os.system x", "fleet.yaml:1 is not YAML: could not determine a constructor"),
+        ("targets: &t\n  main: *t", "fleet.yaml:1 is not acceptable: it holds itself"),
+        ("targets:\n  a: {region: x}\n  a: {region: y}", "fleet.yaml:3 is not acceptable: 'a' stands twice"),
+        ("- 1", "fleet.yaml:1: the file: use names with values below it"),
+        ("targets: {}\nprojects: 3", "fleet.yaml:1: targets: it is empty"),
+        (
+            "targets: {main: {region: eu-central-1}}\nprojects:\n  slc:\n    project_url: https://github.com/a/b\n    ci:\n      imgae: x",
+            "fleet.yaml:6: projects.slc.ci.imgae: there is no such name; did you mean image?",
+        ),
+        (
+            "targets: {main: {region: eu-central-1}}\nprojects:\n  slc:\n    project_url: https://github.com/a/b\n    ci: {image: a b}",
+            "fleet.yaml:5: projects.slc.ci.image 'a b': use the name of a Docker image",
+        ),
+        (
+            "targets: {main: {regions: eu-central-1}}\nprojects: {s: {project_url: https://github.com/a/b, ci: }}",
+            "targets.main.region: it is required",
+        ),
+        (
+            (
+                "targets: {main: {region: eu-central-1, allowed_accounts: [123456789012]}}\n"
+                "projects: {s: {project_url: https://github.com/a/b, ci: }}"
+            ),
+            "targets.main.allowed_accounts[0] 123456789012: use text, in quotation marks",
+        ),
+        (
+            "targets: {main: {region: eu-central-1}}\nprojects:\n  a b: {project_url: https://github.com/a/b, ci: }",
+            "fleet.yaml:3: projects: the name 'a b': use letters, digits and hyphens",
+        ),
+        (
+            "targets: {main: {region: eu-central-1}}\nprojects:\n  s: {project_url: https://github.com/a/b}",
+            "fleet.yaml:3: projects.s: it has neither ci nor release",
+        ),
+        (
+            "targets: {main: {region: eu-central-1}}\nprojects:\n  s: {project_url: https://u:secret@github.com/a/b, ci: }",
+            "https://****@github.com",
+        ),
+        (
+            "targets: {main: {region: eu-central-1}}\nprojects:\n  s: {project_url: https://github.com/a/b, ci: , target: mian}",
+            "fleet.yaml:3: projects.s.target: there is no target 'mian'",
+        ),
+        (
+            "targets: {a: {region: eu-central-1}, b: {region: us-east-1}}\nprojects:\n  s: {project_url: https://github.com/a/b, ci: }",
+            "fleet.yaml:3: projects.s: it has no target, and there are several",
+        ),
+        (
+            "targets: {a: {region: eu-central-1}}\ndefaults:\n  target: b\nprojects:\n  s: {project_url: https://github.com/a/b, ci: }",
+            "fleet.yaml:3: defaults.target: there is no target 'b'",
+        ),
+        (
+            (
+                "targets: {m: {region: eu-central-1}}\nprojects:\n  A: {project_url: https://github.com/a/b, ci: , needs: [B]}\n"
+                "  B: {project_url: https://github.com/a/b, ci: , needs: [A]}"
+            ),
+            "fleet.yaml:3: projects.A.needs: a cycle: A → B → A",
+        ),
+        (
+            "targets: {m: {region: eu-central-1}}\nprojects:\n  A: {project_url: https://github.com/a/b, ci: , needs: [a]}",
+            "fleet.yaml:3: projects.A.needs[0]: there is no project 'a'",
+        ),
+        (
+            (
+                "targets: {m: {region: eu-central-1}}\nprojects:\n  A: {project_url: https://github.com/a/b, release: }\n"
+                "  ARELEASE: {project_url: https://github.com/a/b, ci: }"
+            ),
+            "fleet.yaml:4: projects.ARELEASE.ci: its stack has the name ARELEASE, as that of projects.A.release",
+        ),
+        (
+            (
+                "targets: {m: {region: eu-central-1, stack_set: {organizational_units: [r-ab12], regions: [eu-central-1],\n"
+                "  max_concurrent: 1, max_concurrent_percentage: 1}}}\nprojects: {A: {project_url: https://github.com/a/b, ci: }}"
+            ),
+            "targets.m.stack_set: give max_concurrent or max_concurrent_percentage, not both",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line_its_place_and_the_rule(refused, text, said):
+    assert said in refused(text)
+
+
+def test_all_that_is_wrong_is_told_at_once(refused):
+    said = refused("""
+        targets: {main: {region: nowhere}}
+        projects:
+          A: {project_url: 3, ci: {batch_limit: 0}}
+    """)
+
+    assert said.splitlines()[0] == "fleet.yaml is not acceptable in 3 places:"
+    assert len(said.splitlines()) == 4
+
+
+def test_a_file_that_is_not_there_or_not_text_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="there is no file"):
+        load(tmp_path / "nosuch.yaml")
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        load(tmp_path)
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="it is not UTF-8"):
+        load(tmp_path / "bytes")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(value=json_values, name=st.text(max_size=8))
+def test_whatever_stands_in_the_file_it_is_a_fleet_or_an_input_error(tmp_path_factory, value, name):
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    start = {"region": "eu-central-1"}
+    for whole in (
+        value,
+        {"targets": {"m": start}, "projects": {name: value}},
+        {"targets": {"m": start}, "projects": {"A": {"project_url": "https://github.com/a/b", "ci": {name: value}}}},
+        {"targets": {name: {**start, "stack_set": value}}, "projects": value, "defaults": {"ci": value}},
+    ):
+        path.write_text(yaml.safe_dump(whole), encoding="utf-8")
+        with suppress(InputError):
+            load(path)
+
+
+@settings(deadline=None)
+@given(text=st.text())
+def test_whatever_text_the_file_is_it_is_an_input_error(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "text.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(InputError):
+        load(path)
+
+
+def test_projects_with_the_same_options_have_one_template_for_the_linter():
+    first, second = (
+        CiBuild(project=name, project_url=f"https://github.com/exasol/{name}", stack_name=f"{name}Tests")
+        for name in ("Slc", "Udf")
+    )
+    other = CiBuild(project="Slc", project_url="https://github.com/exasol/Slc", cache="docker")
+
+    assert templates.render(first) != templates.render(second)
+    assert templates.render(first.nameless) == templates.render(second.nameless)
+    assert templates.render(first.nameless) != templates.render(other.nameless)

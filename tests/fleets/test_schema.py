@@ -1,0 +1,88 @@
+"""The JSON schema of a fleet's file says what the model says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from exasol_ci_setup.cli.fleet import SCHEMA
+from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.fleets import load
+from tests.fleets.schema import generated
+
+PAGE = Path(__file__).parents[2] / "docs" / "fleet.md"
+SHIPPED = json.loads(SCHEMA.read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft7Validator(SHIPPED)
+START = "targets:\n  main:\n    region: eu-central-1\n"
+PROJECT = "projects:\n  Slc:\n    project_url: https://github.com/exasol/slc\n    ci:\n"
+
+
+def examples() -> list[str]:
+    return re.findall(
+        r"^```yaml[^\n]*\n(targets:.*?|#.*?\ntargets:.*?)^```$",
+        PAGE.read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+
+
+def test_the_shipped_schema_is_what_the_model_says(request):
+    text = generated()
+    if request.config.getoption("--update-golden"):
+        SCHEMA.write_text(text, encoding="utf-8")
+
+    assert SCHEMA.read_text(encoding="utf-8") == text
+    jsonschema.Draft7Validator.check_schema(SHIPPED)
+
+
+def test_every_name_that_may_stand_in_the_file_is_explained():
+    for kind in SHIPPED["$defs"].values():
+        assert [name for name, each in kind["properties"].items() if not each.get("description")] == []
+
+
+def test_the_examples_in_the_documentation_fit_the_schema_and_the_model(tmp_path):
+    assert examples()
+    for text in examples():
+        path = tmp_path / "fleet.yaml"
+        path.write_text(text, encoding="utf-8")
+        VALIDATOR.validate(yaml.safe_load(text))
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        START,
+        PROJECT,
+        START + "    colour: red\n" + PROJECT,
+        START + "    allowed_accounts: [123456789012]\n" + PROJECT,
+        START + PROJECT + "      image: a b\n",
+        START + PROJECT + "      batch_limit: 0\n",
+        START + PROJECT + "      log_retention_in_days: 2\n",
+        START + PROJECT + "      cache: yes\n",
+        START + PROJECT + "    needs: x\n",
+        START + PROJECT.replace("Slc", "S l c"),
+        START + PROJECT.replace("    ci:\n", ""),
+        START + PROJECT.replace("https://github.com/exasol/slc", "https://github.com/exasol/.."),
+        START + "defaults:\n  ci:\n    bucket_name: one-for-all\n" + PROJECT,
+    ],
+)
+def test_what_the_program_refuses_an_editor_refuses_too(tmp_path, text):
+    path = tmp_path / "fleet.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(InputError):
+        load(path)
+    assert list(VALIDATOR.iter_errors(yaml.safe_load(text)))
+    VALIDATOR.validate(yaml.safe_load(START + PROJECT))
+
+
+def test_the_command_prints_the_schema_without_a_file(program):
+    ran = program("deploy-fleet", "--schema")
+
+    assert ran.code == 0
+    assert json.loads(ran.stdout) == SHIPPED

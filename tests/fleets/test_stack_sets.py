@@ -1,0 +1,354 @@
+"""Stacks of a fleet as StackSets of an organization, answered inside botocore: no endpoint on this machine has them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.cli.main import PROGRAM, cli
+from exasol_ci_setup.cli.session import Session
+from tests.answers import REGION, AwsError, ConnectionReset
+from tests.cli.conftest import Ran
+from tests.fleets.organization import CAUSE, UNITS, Organization
+
+OLD, NEW = UNITS
+FILE = f"""
+targets:
+  everywhere:
+    region: {REGION}
+    stack_set:
+      organizational_units: [{OLD}]
+      regions: [us-east-1, eu-central-1]
+      failure_tolerance: 0
+      max_concurrent: 5
+      concurrency_mode: soft
+projects:
+  Slc: {{project_url: https://github.com/exasol/slc, ci: }}
+"""
+FIRST, SECOND = UNITS[OLD]
+
+
+@pytest.fixture
+def organization(answers, clock):
+    answers.on("sts", "GetCallerIdentity", {"Account": "999999999999", "Arn": "arn:aws:iam::999999999999:user/a"})
+    return Organization(answers, clock)
+
+
+@pytest.fixture
+def deploy(organization, tmp_path):
+    def run(text: str = FILE, *options: str, yes: str = "--yes") -> Ran:
+        path = tmp_path / "fleet.yaml"
+        path.write_text(text, encoding="utf-8")
+        session = Session(clock=organization.clock)
+        session.__dict__["account"] = organization.answers.account
+        arguments = ["deploy-fleet", str(path), "--stack-set", "--no-lint", yes, *options]
+        result = CliRunner().invoke(cli, arguments, prog_name=PROGRAM, obj=session)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ran(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+def begun(organization) -> list[str]:
+    """The calls that change something."""
+    return [name for name in organization.answers.names() if name.startswith(("Create", "Update", "Stop", "Delete"))]
+
+
+def test_a_stack_set_is_made_with_service_managed_permissions_and_spread_as_the_file_says(
+    deploy, organization, answers
+):
+    ran = deploy()
+
+    assert ran.code == 0, ran.stderr
+    (created,) = answers.of("CreateStackSet")
+    assert created["PermissionModel"] == "SERVICE_MANAGED"
+    assert created["AutoDeployment"] == {"Enabled": True, "RetainStacksOnAccountRemoval": False}
+    assert created["Capabilities"] == ["CAPABILITY_IAM"]
+    assert {"Key": "exasol-ci-setup:project", "Value": "Slc"} in created["Tags"]
+    # Each account has a secret of its own.
+    assert "secret:${Secret}-??????" in json.dumps(templates.parse(created["TemplateBody"]))
+    (spread,) = answers.of("CreateStackInstances")
+    assert spread["DeploymentTargets"] == {"OrganizationalUnitIds": [OLD]}
+    assert spread["Regions"] == ["us-east-1", "eu-central-1"]
+    assert spread["OperationPreferences"] == {
+        "RegionConcurrencyType": "SEQUENTIAL",
+        "RegionOrder": ["us-east-1", "eu-central-1"],
+        "FailureToleranceCount": 0,
+        "MaxConcurrentCount": 5,
+        "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE",
+    }
+    assert set(organization.instances.values()) == {"CURRENT"}
+    assert len(organization.instances) == 4
+    for account in (FIRST, SECOND):
+        for region in ("us-east-1", "eu-central-1"):
+            assert f"CREATE_COMPLETE       {account}/{region}" in ran.stderr
+    assert "everywhere  Slc    done" in ran.stdout
+
+
+def test_the_second_time_there_is_nothing_to_do(deploy, organization):
+    deploy()
+    before = begun(organization)
+
+    ran = deploy()
+
+    assert ran.code == 0, ran.stderr
+    assert "nothing to do" in ran.stdout
+    assert begun(organization) == before
+
+
+def test_a_plan_changes_nothing(deploy, organization):
+    ran = deploy(FILE, yes="--plan")
+
+    assert ran.code == 0, ran.stderr
+    assert "+ ArtifactsBucket" in ran.stdout
+    assert f'organizational units: ["{OLD}"]' in ran.stdout
+    assert "AWS makes no change sets for StackSets" in ran.stdout
+    assert begun(organization) == []
+
+
+def test_a_changed_template_updates_the_set_and_all_of_its_stacks(deploy, answers):
+    deploy()
+
+    ran = deploy(FILE.replace("ci: }", "ci: {batch_limit: 7}}"))
+
+    assert ran.code == 0, ran.stderr
+    (updated,) = answers.of("UpdateStackSet")
+    assert "DeploymentTargets" not in updated
+    assert updated["OperationPreferences"]["RegionOrder"] == ["us-east-1", "eu-central-1"]
+    assert len(answers.of("CreateStackInstances")) == 1
+    assert "UPDATE_COMPLETE" in ran.stderr
+
+
+def test_new_regions_and_units_get_stacks_and_what_is_not_declared_any_more_stays(deploy, answers):
+    deploy()
+
+    ran = deploy(
+        FILE.replace(f"[{OLD}]", f"[{OLD}, {NEW}]").replace("[us-east-1, eu-central-1]", "[us-west-2, us-east-1]")
+    )
+
+    assert ran.code == 0, ran.stderr
+    assert answers.of("UpdateStackSet") == []
+    assert [
+        (each["DeploymentTargets"]["OrganizationalUnitIds"], each["Regions"])
+        for each in answers.of("CreateStackInstances")[1:]
+    ] == [
+        ([OLD, NEW], ["us-west-2"]),
+        ([NEW], ["us-east-1"]),
+    ]
+    assert "regions that are not declared keep their stacks: eu-central-1" in ran.stderr
+
+
+def test_only_some_accounts_of_a_unit_can_be_asked_for_and_more_be_added(deploy, answers):
+    text = FILE.replace("      regions:", f'      accounts: ["{FIRST}"]\n      regions:')
+    deploy(text)
+
+    ran = deploy(text.replace(f'["{FIRST}"]', f'["{FIRST}", "{SECOND}"]'))
+
+    assert ran.code == 0, ran.stderr
+    first, second = answers.of("CreateStackInstances")
+    assert first["DeploymentTargets"] == {
+        "OrganizationalUnitIds": [OLD],
+        "Accounts": [FIRST],
+        "AccountFilterType": "INTERSECTION",
+    }
+    assert second["DeploymentTargets"]["Accounts"] == [SECOND]
+
+
+def test_a_failure_names_the_account_the_region_and_the_cause_and_the_next_run_does_what_is_left(
+    deploy, organization, answers
+):
+    organization.fails = {(SECOND, "us-east-1")}
+
+    ran = deploy()
+
+    assert ran.code == 1
+    assert (
+        "StackSet Slc ended in FAILED: it failed in 1 of 4 accounts and regions, and was cancelled in 2" in ran.stderr
+    )
+    assert ran.stderr.rstrip().endswith(CAUSE)
+    assert f"first failure  {SECOND}/us-east-1" in ran.stderr
+    assert "failed" in ran.stdout
+
+    organization.fails = set()
+    ran = deploy()
+
+    assert ran.code == 0, ran.stderr
+    assert "stacks that are not current: 3 → 0" in ran.stderr
+    (again,) = answers.of("UpdateStackSet")
+    assert again["DeploymentTargets"]["Accounts"] == [SECOND, FIRST]
+    assert set(organization.instances.values()) == {"CURRENT"}
+
+
+def test_what_was_tolerated_is_told_and_is_no_failure(deploy, answers):
+    answers.on(
+        "cloudformation",
+        "DescribeStackSetOperation",
+        lambda params: {
+            "StackSetOperation": {"OperationId": params["OperationId"], "Action": "CREATE", "Status": "SUCCEEDED"}
+        },
+    )
+    answers.on(
+        "cloudformation",
+        "ListStackSetOperationResults",
+        {"Summaries": [{"Account": FIRST, "Region": "us-east-1", "Status": "FAILED", "StatusReason": CAUSE}]},
+    )
+
+    ran = deploy()
+
+    assert ran.code == 0
+    assert f"tolerated: {FIRST}/us-east-1 failed: {CAUSE}" in ran.stderr
+
+
+def test_a_killed_runs_operation_is_followed_to_its_end_and_not_begun_again(deploy, organization):
+    # As if the process had been killed while it followed: the set is there, and its operation goes on.
+    deploy()
+    organization.begin("Slc", "UPDATE", "exasol-ci-setup-0123", [(FIRST, "us-east-1")])
+    before = begun(organization)
+
+    ran = deploy()
+
+    assert ran.code == 0, ran.stderr
+    assert "following the operation under way" in ran.stderr
+    assert "everywhere  Slc    done" in ran.stdout
+    assert begun(organization) == before
+
+
+def test_a_run_that_was_killed_before_there_were_stacks_is_finished(deploy, organization, answers):
+    deploy()
+    organization.sets["Slc"] |= {"Regions": [], "OrganizationalUnitIds": []}
+    organization.instances.clear()
+    organization.operations.clear()
+
+    ran = deploy()
+
+    assert ran.code == 0, ran.stderr
+    assert len(answers.of("CreateStackSet")) == 1
+    assert len(organization.instances) == 4
+
+
+def test_somebody_elses_operation_is_waited_for_only_if_asked(deploy, organization):
+    deploy()
+    organization.begin("Slc", "UPDATE", "by-the-console", [(FIRST, "us-east-1")])
+
+    busy = deploy()
+    waited = deploy(FILE, "--wait")
+
+    assert busy.code == 1
+    assert "StackSet Slc is busy: UPDATE is RUNNING" in busy.stderr
+    assert waited.code == 0, waited.stderr
+
+
+def test_a_set_that_this_tool_did_not_make_is_left_alone(deploy, organization):
+    deploy()
+    organization.sets["Slc"]["Tags"] = []
+
+    ran = deploy(FILE.replace("ci: }", "ci: {batch_limit: 7}}"))
+
+    assert ran.code == 1
+    assert "this tool did not make it" in ran.stderr
+    assert "UpdateStackSet" not in begun(organization)
+
+
+def test_when_the_time_is_up_the_operation_is_stopped(deploy, organization):
+    ran = deploy(FILE, "--timeout", "90s")
+
+    assert ran.code == 7
+    assert "its operation was stopped and ended in STOPPED" in ran.stderr
+    assert "StopStackSetOperation" in begun(organization)
+
+
+def test_a_failed_look_does_not_fail_the_deployment(deploy, answers):
+    broken = iter([*[ConnectionReset()] * 15])
+    answers.disturb = lambda call: next(broken, None) if call.operation == "DescribeStackSetOperation" else None
+
+    ran = deploy()
+
+    assert ran.code == 0, ran.stderr
+
+
+def test_ctrl_c_leaves_aws_to_go_on_and_says_how_to_look_on(deploy, clock):
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    clock.at(100, interrupt)
+    ran = deploy()
+
+    assert ran.code == 130
+    assert "AWS goes on with StackSet Slc (RUNNING)" in ran.stderr
+    assert "the same command follows it again" in ran.stderr
+
+
+def test_an_organization_that_stack_sets_may_not_enter_is_told_with_the_command_that_lets_them(deploy, answers):
+    said = "You must enable organizations access to operate a service managed stack set"
+    answers.on("cloudformation", "CreateStackSet", AwsError("ValidationError", said))
+
+    ran = deploy()
+
+    assert ran.code == 4
+    assert said in ran.stderr
+    assert "aws cloudformation activate-organizations-access" in ran.stderr
+
+
+def test_a_template_that_aws_refuses_is_exit_code_3(deploy, answers):
+    answers.on("cloudformation", "CreateStackSet", AwsError("ValidationError", "Template format error: at line 1"))
+
+    ran = deploy()
+
+    assert ran.code == 3
+    assert "AWS refused StackSet Slc: Template format error" in ran.stderr
+
+
+def test_an_operation_that_another_run_began_first_is_a_busy_set(deploy, answers):
+    answers.on(
+        "cloudformation", "CreateStackInstances", AwsError("OperationInProgressException", "Another one", status=409)
+    )
+
+    ran = deploy()
+
+    assert ran.code == 1
+    assert "StackSet Slc is busy: Another one" in ran.stderr
+
+
+def test_a_delegated_administrator_says_so_in_every_call(deploy, answers):
+    ran = deploy(FILE.replace("    stack_set:", "    stack_set:\n      delegated_admin: true"))
+
+    assert ran.code == 0, ran.stderr
+    for call in answers.calls:
+        if call.service == "cloudformation":
+            assert call.params["CallAs"] == "DELEGATED_ADMIN", call.operation
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (FILE[: FILE.index("    stack_set:")] + FILE[FILE.index("projects:") :], "targets.everywhere has no stack_set"),
+        (FILE.replace("ci: }", "ci: {bucket_name: one-bucket}}"), "everywhere/Slc has bucket_name one-bucket"),
+        (
+            FILE.replace(
+                "ci: }", f"ci: {{docker_secret: 'arn:aws:secretsmanager:{REGION}:123456789012:secret:Hub-a1B2c3'}}}}"
+            ),
+            "everywhere/Slc has docker_secret arn:aws",
+        ),
+    ],
+)
+def test_what_cannot_be_the_same_everywhere_is_refused_before_aws_is_asked(deploy, answers, text, said):
+    ran = deploy(text)
+
+    assert ran.code == 2
+    assert said in ran.stderr
+    assert answers.calls == []
+
+
+def test_in_json_every_line_is_a_record(deploy):
+    ran = deploy(FILE, "--output", "json")
+
+    assert ran.code == 0
+    kinds = [record["type"] for record in ran.records]
+    assert kinds[0] == "plan"
+    assert kinds[-1] == "result"
+    assert {record["schema"] for record in ran.records} == {"exasol-ci-setup/1"}
+    assert kinds.count("event") == 8
