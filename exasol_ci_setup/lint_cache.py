@@ -7,9 +7,7 @@ import json
 import logging
 import os
 import re
-import tempfile
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -55,12 +53,12 @@ def place(body: str, region: str) -> Path | None:
         settings = list(_settings())
         if any(_ELSEWHERE.search(each) for each in settings):
             return None
-        parts = [_FORMAT, version("cfn-lint"), _schemas(region), region, body]
+        own = [each.encode("utf-8", "surrogatepass") for each in (_FORMAT, region, body)]
         known = hashlib.sha256()
-        for part in (*(each.encode("utf-8", "surrogatepass") for each in parts), *settings):
+        for part in (*own, *_linter(region), *settings):
             known.update(b"%d:" % len(part) + part)
         return directory() / f"{known.hexdigest()}.json"
-    except (OSError, RuntimeError, PackageNotFoundError) as error:
+    except (OSError, RuntimeError) as error:
         _LOG.debug("findings are not kept", exc_info=error)
         return None
 
@@ -78,6 +76,8 @@ def load(path: Path) -> list[Row] | None:
 
 def store(path: Path, rows: Sequence[Row]) -> None:
     """Keep findings in `path`, whole or not at all, and forget the oldest of too many. What cannot be written is left."""
+    import tempfile
+
     text = json.dumps(rows)
     if len(text) > _MOST_BYTES:
         return
@@ -107,14 +107,19 @@ def _settings() -> Iterator[bytes]:
                 yield name.encode() + b"\n" + (folder / name).read_bytes()
 
 
-def _schemas(region: str) -> str:
-    """Return what tells one state of a region's schemas from the next: `cfn-lint --update-specs` renews them in place."""
+def _linter(region: str) -> Iterator[bytes]:
+    """Yield what tells one cfn-lint from another, without importing it: its version, and when its schemas were last renewed.
+
+    The latter because `cfn-lint --update-specs` does that in place. Raises FileNotFoundError if there is no cfn-lint.
+    """
     found = find_spec("cfnlint")
     if found is None or found.origin is None:
-        raise PackageNotFoundError("cfnlint")
-    folder = Path(found.origin).parent / "data" / "schemas" / "providers" / region.replace("-", "_")
-    states = [path.stat() for path in (folder, folder / "__init__.py") if path.exists()]
-    return " ".join(f"{state.st_mtime_ns}" for state in states)
+        raise FileNotFoundError("cfnlint")
+    package = Path(found.origin).parent
+    yield (package / "version.py").read_bytes()
+    schemas = package / "data" / "schemas" / "providers" / f"{region}.json"
+    if schemas.exists():
+        yield b"%d" % schemas.stat().st_mtime_ns
 
 
 def _forget_oldest(folder: Path) -> None:

@@ -20,7 +20,8 @@ ALLOWED = {
     # Only when a construct is asked to resolve itself, or to do something once it is deployed.
     "constructs": {"resolve", "ssh", "actions"},
     "actions": {"aws", "builds", "constructs", "fetch", "github", "resolve"},
-    "templates": {"constructs"},
+    "templates": {"constructs", "template_yaml"},
+    "template_yaml": set(),
     "lint": {"lint_cache", "templates"},
     "lint_cache": set(),
     "aws": set(),
