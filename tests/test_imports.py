@@ -29,7 +29,7 @@ ALLOWED = {
     "network": {"aws", "constructs"},
     "review": {"policies", "stacks"},
     "stacks": {"aws", "templates", "constructs", "review", "policies"},
-    "pace": set(),
+    "pace": {"aws"},
     # Only when a construct has refused its arguments.
     "program": {"constructs"},
     "roles": {"aws"},
