@@ -57,7 +57,7 @@ bench: $(READY) $(SCEPTRE)/.ready  ## Measure against other tools, side by side
 golden: $(READY)  ## Rewrite the golden files; read the diff before you commit it
 	$(BIN)/python -m pytest -q --update-golden
 
-reference: $(READY)  ## Write docs/reference.md again, from the models of the constructs
+reference: $(READY)  ## Write docs/reference.md and docs/cli.md again, from the models and the commands
 	$(BIN)/python -m pytest -q tests/reference --update-golden
 
 diagrams: $(READY)  ## Draw release-flow.png and docs/diagrams/*.png again
