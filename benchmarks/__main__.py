@@ -21,7 +21,7 @@ def main() -> None:
         sys.exit(f"{', '.join(missing)} is not there: `make bench` makes it")
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     machine = page.machine()
-    parts = [f"{machine}. {versions()}. {rounds} rounds."]
+    parts = [f"{machine}. {versions()}. {rounds} {'round' if rounds == 1 else 'rounds'}."]
 
     def measured(title: str, text: str) -> None:
         print(f"\n{title}\n\n{text}", flush=True)
