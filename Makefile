@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHECKOV := .venv-checkov
 SCEPTRE := .venv-sceptre
+SAM := .venv-sam
 
 .PHONY: help setup test test-engine lint types policy demo bench golden reference diagrams clean
 
@@ -51,17 +52,24 @@ $(SCEPTRE)/.ready: Makefile
 	$(SCEPTRE)/bin/python -m pip install --quiet "sceptre==4.7.0"
 	@touch $@
 
-bench: $(READY) $(SCEPTRE)/.ready  ## Measure against other tools, side by side
-	$(BIN)/python -m benchmarks
+# In an environment of its own too: it pins what it is made of.
+$(SAM)/.ready: Makefile
+	$(PYTHON) -m venv $(SAM)
+	$(SAM)/bin/python -m pip install --quiet "aws-sam-cli==1.170.0"
+	@touch $@
+
+bench: $(READY) $(SCEPTRE)/.ready $(SAM)/.ready  ## Measure against other tools, side by side, and simulate many stacks; write docs/benchmarks.md
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+	$(BIN)/python -m benchmarks.simulation
 
 golden: $(READY)  ## Rewrite the golden files; read the diff before you commit it
 	$(BIN)/python -m pytest -q --update-golden
 
-reference: $(READY)  ## Write docs/reference.md again, from the models of the constructs
+reference: $(READY)  ## Write docs/reference.md and docs/cli.md again, from the models and the commands
 	$(BIN)/python -m pytest -q tests/reference --update-golden
 
 diagrams: $(READY)  ## Draw release-flow.png and docs/diagrams/*.png again
 	$(BIN)/python docs/diagrams/draw.py
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) $(CHECKOV) $(SCEPTRE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHECKOV) $(SCEPTRE) $(SAM) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

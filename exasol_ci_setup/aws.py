@@ -132,7 +132,7 @@ class Account:
     """An AWS account in one region, as one set of credentials sees it. Hands out boto3 clients, each made once.
 
     `endpoint_url` replaces AWS's endpoint of every service by one on this machine (the sandbox); None means what the AWS configuration says.
-    `pace` is called before each request is sent, and may take its time.
+    `pace` is called before each request is sent, and may take its time, and with each answer, which is then its `parsed_response`.
     """
 
     session: boto3.Session
@@ -179,6 +179,7 @@ class Account:
                 client = self.make(service, config=config)
                 if self.pace is not None:
                     client.meta.events.register_first("before-send", self.pace)
+                    client.meta.events.register("response-received", self.pace)
                 self._clients[key] = client
         return self._clients[key]
 
@@ -270,6 +271,12 @@ def error_code(error: BaseException) -> str:
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return ""
+
+
+def is_throttled(parsed_response: object) -> bool:
+    """Return whether botocore's parsed answer to one attempt is a refusal for too many requests."""
+    error = parsed_response.get("Error") if isinstance(parsed_response, dict) else None
+    return isinstance(error, dict) and error.get("Code") in _THROTTLING
 
 
 def is_passing(error: BaseException) -> bool:

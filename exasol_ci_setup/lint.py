@@ -1,15 +1,17 @@
-"""Runs cfn-lint over a template in this process, for the one region it is meant for."""
+"""Runs cfn-lint over a template in this process, for the one region it is meant for, unless it is known what it will find."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
+from exasol_ci_setup import lint_cache
 from exasol_ci_setup.errors import InputError, TemplateRejected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from exasol_ci_setup.templates import Template
 
@@ -37,9 +39,27 @@ _LEVELS: dict[str, Level] = {"E": "error", "F": "error", "W": "warning", "I": "i
 def lint(template: Template, region: str) -> list[Finding]:
     """cfn-lint's findings in `template` for `region`, sorted by line; a text that is no template has one, E0000.
 
-    The first call loads cfn-lint's rules and schemas, which takes a second or two. Raises InputError for a region that it
-    has no schemas of.
+    The first call loads cfn-lint's rules and schemas, which takes a second or two; what `lint_cache` remembers takes no time. Raises
+    InputError for a region that it has no schemas of.
     """
+    place = lint_cache.place(template.body, region)
+    known = None if place is None else _known(place)
+    if known is not None:
+        return known
+    findings = _lint(template, region)
+    if place is not None:
+        lint_cache.store(place, [(each.rule, each.level, each.message, each.path, each.line) for each in findings])
+    return findings
+
+
+def _known(place: Path) -> list[Finding] | None:
+    rows = lint_cache.load(place)
+    if rows is None:
+        return None
+    return [Finding(rule, cast("Level", level), message, path, line) for rule, level, message, path, line in rows]
+
+
+def _lint(template: Template, region: str) -> list[Finding]:
     from cfnlint.api import lint as run_cfn_lint
     from cfnlint.config import ManualArgs
     from cfnlint.helpers import REGIONS
@@ -92,7 +112,13 @@ class Background:
         Thread(target=self._run, name="lint", daemon=True).start()
 
     def start(self, template: Template, region: str) -> None:
-        """Lint `template` for `region` as soon as cfn-lint is loaded."""
+        """Lint `template` for `region` as soon as cfn-lint is loaded, or at once if it is known what it will find."""
+        place = lint_cache.place(template.body, region)
+        known = None if place is None else _known(place)
+        if known is not None:
+            self._findings = known
+            self._done.set()
+            return
         self._work = (template, region)
         self._given.set()
 

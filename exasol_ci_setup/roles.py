@@ -33,7 +33,7 @@ def assume(
 ) -> Account:
     """Return the account in which the last of `role_arns` is, each assumed with the credentials of the one before it, in `region`.
 
-    Without any it is `account` itself, in that region. `pace` is called before each request. No role is assumed before AWS is
+    Without any it is `account` itself, in that region. `pace` is that of `Account`. No role is assumed before AWS is
     asked for something, and then again whenever its credentials are about to expire, so a role that may not be assumed is an
     AccessDenied of the first call. Raises CredentialsInvalid if there is nothing to begin with.
     """

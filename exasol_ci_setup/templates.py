@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
-import yaml
 
 from exasol_ci_setup.errors import InputError, TemplateRejected
 
@@ -162,44 +161,6 @@ def _cloudformation() -> jinja2.Environment:
     return cloudformation
 
 
-class _TemplateLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML with CloudFormation's short tags, which refuses what CloudFormation refuses: a key that stands twice."""
-
-
-def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    name = suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}"
-    value: Any = None
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-        if suffix == "GetAtt":
-            # Only the first point divides: a nested stack's output is called `Outputs.Name`.
-            value = value.split(".", 1)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    elif isinstance(node, yaml.MappingNode):
-        value = _mapping(loader, node)
-    return {name: value}
-
-
-def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    loader.flatten_mapping(node)
-    result: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str | int | float | bool | None):
-            raise yaml.constructor.ConstructorError(None, None, "a key is not a plain value", key_node.start_mark)
-        if key in result:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
-        result[key] = loader.construct_object(value_node, deep=True)
-    return result
-
-
-_TemplateLoader.add_multi_constructor("!", _intrinsic)
-_TemplateLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
-# CloudFormation has no dates: `Version: 2012-10-17` is text to it.
-_TemplateLoader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
-
-
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
@@ -226,15 +187,13 @@ def parse(body: str) -> dict[str, Any]:
     """
     if body.lstrip().startswith("{") and (found := _parse_json(body)) is not None:
         return found
+    # Not every run that renders reads too, and a parser is a tenth of what starting costs.
+    from exasol_ci_setup.template_yaml import Unreadable, load
+
     try:
-        # The loader derives from the safe one.
-        parsed = yaml.load(body, Loader=_TemplateLoader)  # noqa: S506
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise TemplateRejected(f"the template cannot be read{where}: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise TemplateRejected(f"the template cannot be read: {error}") from error
+        parsed = load(body)
+    except Unreadable as error:
+        raise TemplateRejected(f"the template cannot be read{error}") from error
     if not isinstance(parsed, dict):
         raise TemplateRejected("the template cannot be read: it is not a mapping with Resources")
     return parsed

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from botocore.model import OperationModel, Shape
 
+    from exasol_ci_setup.clock import Clock
+
 REGION: Final = "eu-central-1"
 ACCOUNT_ID: Final = "123456789012"
 _REQUEST_ID: Final = "00000000-0000-4000-8000-000000000000"
@@ -81,9 +83,7 @@ class Answers:
     is then left for the next attempt. `skew` is added to the time that answers carry in their Date header.
     """
 
-    def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, *, clock: VirtualClock | None = None, region: str = REGION
-    ) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, clock: Clock | None = None, region: str = REGION) -> None:
         self.calls: list[Call] = []
         self.retry_pauses: list[float] = []
         self.disturb: Callable[[Call], Reply | None] = lambda _call: None

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.pace import Bucket, Budgets
 from exasol_ci_setup.roles import assume
-from tests.answers import VirtualClock
+from tests.answers import AwsError, VirtualClock
 
 
 def test_a_burst_goes_at_once_and_then_the_rate_rules(clock):
@@ -46,10 +46,59 @@ def test_one_account_and_region_have_one_bucket(clock):
 
 def test_each_request_and_each_retry_takes_one(answers):
     taken = []
-    account = assume(answers.account, (), region="eu-central-1", pace=lambda **_: taken.append(1))
+
+    def pace(**event):
+        if "parsed_response" not in event:
+            taken.append(1)
+
+    account = assume(answers.account, (), region="eu-central-1", pace=pace)
     answers.on("cloudformation", "DescribeStacks", {"Stacks": []})
 
     account.client("cloudformation").describe_stacks()
     account.client("cloudformation").describe_stacks()
 
     assert len(taken) == len(answers.calls) == 2
+
+
+def test_what_aws_refuses_slows_all_down_and_the_rate_comes_back(answers, clock):
+    bucket = Bucket(clock, rate=10, burst=5)
+    account = assume(answers.account, (), region="eu-central-1", pace=bucket.take)
+    refused = AwsError("Throttling", "Rate exceeded")
+    answers.on("cloudformation", "DescribeStacks", [refused, refused, {"Stacks": []}], repeat_last=True)
+
+    account.client("cloudformation").describe_stacks()
+    slowed = bucket.rate
+    clock.sleep(5)
+    account.client("cloudformation").describe_stacks()
+    recovering = bucket.rate
+    clock.sleep(600)
+    account.client("cloudformation").describe_stacks()
+
+    assert slowed < recovering < 10
+    assert bucket.rate == 10
+
+
+def test_however_much_is_refused_something_goes_on(clock):
+    bucket = Bucket(clock, rate=10, burst=5)
+    for _ in range(100):
+        clock.sleep(1)
+        bucket.take(parsed_response={"Error": {"Code": "Throttling"}})
+
+    assert bucket.rate == 1
+
+
+def test_refusals_of_requests_that_were_under_way_together_count_once(clock):
+    bucket = Bucket(clock, rate=10, burst=5)
+    for _ in range(20):
+        bucket.take(parsed_response={"Error": {"Code": "Throttling"}})
+
+    assert bucket.rate == 7
+
+
+def test_other_answers_do_not_slow_anything_down(clock):
+    bucket = Bucket(clock, rate=10, burst=5)
+    answers: list[object] = [None, {}, {"Stacks": []}, {"Error": {"Code": "ValidationError"}}]
+    for answer in answers:
+        bucket.take(parsed_response=answer)
+
+    assert bucket.rate == 10

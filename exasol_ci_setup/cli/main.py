@@ -172,7 +172,8 @@ class Program(click.Group):
             error.hint = session.completed(error.hint)
             session.output.error(error)
             code = error.exit_code
-        if session.output.has_failed:
+        # What was never asked for has written nothing, and `--help` need not load it.
+        if "output" in session.__dict__ and session.output.has_failed:
             session.output.error(SetupError(f"not everything could be written to stdout: {session.output.lost}"))
             code = code or SetupError.exit_code
         if not standalone_mode:

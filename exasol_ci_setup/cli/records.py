@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.errors import SetupError
-from exasol_ci_setup.stacks.model import ABSENT
+from exasol_ci_setup.stacks.absent import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,6 @@ import click
 
 from exasol_ci_setup.cli import records, show
 from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.stacks.model import Change, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.lint import Finding
     from exasol_ci_setup.stacks.delete import Resource
-    from exasol_ci_setup.stacks.model import Diagnosis, Drift, Stack
+    from exasol_ci_setup.stacks.model import Diagnosis, Drift, Plan, Stack
     from exasol_ci_setup.templates import Template
 
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -128,6 +127,8 @@ def deletion(
         output.data("\n".join(lines))
     elif output.format == "text":
         output.say(*lines)
+    from exasol_ci_setup.stacks.model import Change, Plan
+
     changes = [Change("Remove", each.logical_id, each.type, physical_id=each.physical_id) for each in going]
     output.record(Plan(stack.name, "DELETE", stack_id=stack.id, changes=tuple(changes)))
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from exasol_ci_setup.cli.records import plain
-from exasol_ci_setup.stacks.intrinsics import readable
-from exasol_ci_setup.stacks.model import ABSENT
+from exasol_ci_setup.stacks.absent import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -316,6 +315,8 @@ def _value(value: Any) -> str:
     """Return a value as compact text: strings in quotes, references as ``${Bucket.Arn}``, the rest as JSON."""
     if value is ABSENT:
         return "(none)"
+    from exasol_ci_setup.stacks.intrinsics import readable
+
     text = readable(value)
     if isinstance(value, str) or (text.startswith(("{", "[")) and isinstance(value, Mapping | list)):
         text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
@@ -188,6 +187,8 @@ class ScopedConstruct(Construct):
         In a program that `exasol-ci-setup` runs, the command decides what becomes of it. Raises the errors of `deploy`.
         """
         # A thread of its own: the event loop goes on meanwhile.
+        import asyncio
+
         await asyncio.to_thread(self.deploy)
 
     def deploy(self) -> None:

@@ -12,7 +12,8 @@ from exasol_ci_setup import templates
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.errors import Interrupted, Overtaken, SetupError, TemplateRejected
 from exasol_ci_setup.stacks import state
-from exasol_ci_setup.stacks.model import ABSENT, Change, Plan, PropertyChange
+from exasol_ci_setup.stacks.absent import ABSENT
+from exasol_ci_setup.stacks.model import Change, Plan, PropertyChange
 from exasol_ci_setup.stacks.upload import template_source
 
 if TYPE_CHECKING:

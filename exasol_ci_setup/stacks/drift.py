@@ -9,7 +9,8 @@ from exasol_ci_setup.aws import ClientError, boundary, error_code, is_passing
 from exasol_ci_setup.errors import SetupError, StackBusy, StackError, TimedOut
 from exasol_ci_setup.stacks import intrinsics, state
 from exasol_ci_setup.stacks import plan as planning
-from exasol_ci_setup.stacks.model import ABSENT, Drift, PropertyDrift, ResourceDrift
+from exasol_ci_setup.stacks.absent import ABSENT
+from exasol_ci_setup.stacks.model import Drift, PropertyDrift, ResourceDrift
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from exasol_ci_setup.stacks.absent import ABSENT as ABSENT  # noqa: PLC0414 - it belongs to this data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from exasol_ci_setup.templates import Template
-
-
-class Absent(Enum):
-    """The value of a property that is not there, which is not the same as null."""
-
-    ABSENT = "absent"
-
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-
-ABSENT: Final = Absent.ABSENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.errors import InputError, SetupError
-from exasol_ci_setup.stacks.model import ABSENT, Setting
+from exasol_ci_setup.stacks.absent import ABSENT
+from exasol_ci_setup.stacks.model import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

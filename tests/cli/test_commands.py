@@ -58,7 +58,8 @@ def test_the_overview_says_what_the_commands_own_help_says(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_command_is_in_the_documentation(name):
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    # Its reference is made from it, so that is no proof of an explanation.
+    pages = [ROOT / "README.md", *(set((ROOT / "docs").glob("*.md")) - {ROOT / "docs" / "cli.md"})]
 
     assert any(re.search(rf"{PROGRAM}[^\n`]* {name}\b", page.read_text(encoding="utf-8")) for page in pages)
 

@@ -26,10 +26,11 @@ from exasol_ci_setup.constructs.values import Value
 from exasol_ci_setup.ssh.run import CommandResult
 from exasol_ci_setup.templates import parse, render
 from tests.reference import words
+from tests.reference.markdown import spaced, table
 from tests.templates import samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 
@@ -128,7 +129,7 @@ def page() -> str:
                 lines += _section(cls, known)
     lines += ["## What actions return", ""]
     for result in _RESULTS:
-        lines += [f"### {result.__name__}", "", *_spaced(words.paragraphs(result)), *_members(result)]
+        lines += [f"### {result.__name__}", "", *spaced(words.paragraphs(result)), *_members(result)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -143,7 +144,7 @@ def _link(thing: type[Any]) -> str:
 
 def _section(cls: type[Value], known: dict[type[Construct], Construct]) -> Iterator[str]:
     yield from (f"### {cls.__name__}", "")
-    yield from _spaced(words.paragraphs_of_model(cls))
+    yield from spaced(words.paragraphs_of_model(cls))
     if other := [name for name in constructs.__all__ if name != cls.__name__ and getattr(constructs, name) is cls]:
         yield from (f"Also called {', '.join(f'`{name}`' for name in other)}.", "")
     if users := _users(cls):
@@ -155,7 +156,7 @@ def _section(cls: type[Value], known: dict[type[Construct], Construct]) -> Itera
     if rules := words.rules_of_model(cls):
         yield from ("What is said where arguments do not go together:", "", *(f"- {rule}" for rule in rules), "")
     if cls is Service:
-        yield from _table(("`cpu`", "`memory` in MiB"), [(str(cpu), _steps(memory)) for cpu, memory in MEMORY.items()])
+        yield from table(("`cpu`", "`memory` in MiB"), [(str(cpu), _steps(memory)) for cpu, memory in MEMORY.items()])
     if issubclass(cls, Construct) and hasattr(cls, "template"):
         yield from _stack(cls, known[cls])
     yield from _properties(cls)
@@ -183,7 +184,7 @@ def _arguments(cls: type[Value], shared: Sequence[str]) -> Iterator[str]:
         rows.append(
             (", ".join(names), words.kind(field.annotation), words.default(field), "; ".join(words.rules(field)))
         )
-    yield from _table(("argument", "type", "default", "accepted"), rows)
+    yield from table(("argument", "type", "default", "accepted"), rows)
 
 
 def _stack(cls: type[Construct], example: Construct) -> Iterator[str]:
@@ -193,7 +194,7 @@ def _stack(cls: type[Construct], example: Construct) -> Iterator[str]:
     by = f"; by command: `deploy-{command}`, `validate-{command}`, `diff {command}`" if command else ""
     yield from (f"A stack of its own, from {file}{by}.", "")
     outputs = template.get("Outputs") or {}
-    yield from _table(("output", ""), [(f"`{name}`", each["Description"]) for name, each in outputs.items()])
+    yield from table(("output", ""), [(f"`{name}`", each["Description"]) for name, each in outputs.items()])
     placeholders = {name: f"<{name}>" for name in template.get("Parameters") or {}}
     granted = [each.message for each in review.review(None, template, after_parameters=placeholders)]
     if granted:
@@ -210,23 +211,23 @@ def _properties(cls: type[Value]) -> Iterator[str]:
         # Those that a program cannot know by itself; what the others say follows from the arguments.
         if re.search(r"\bbefore\b[^.]*\.$", text):
             rows.append((f"`{name}`", text))
-    yield from _table(("after `resolve()`", ""), rows)
+    yield from table(("after `resolve()`", ""), rows)
 
 
 def _members(cls: type[Any]) -> Iterator[str]:
     """Describe the actions of a construct, or what a result has and can do."""
     if not issubclass(cls, Value):
         hints = get_type_hints(cls)
-        yield from _table(("attribute", "type"), [(f"`{name}`", words.kind(each)) for name, each in hints.items()])
+        yield from table(("attribute", "type"), [(f"`{name}`", words.kind(each)) for name, each in hints.items()])
         for name, found in inspect.getmembers(cls, lambda each: isinstance(each, property)):
             if not name.startswith("_"):
-                yield from (f"**`{name}`**", "", *_spaced(words.paragraphs(found)))
+                yield from (f"**`{name}`**", "", *spaced(words.paragraphs(found)))
     for name, function in inspect.getmembers(cls, inspect.isfunction):
         is_shared = hasattr(ScopedConstruct, name) or hasattr(tuple, name) or hasattr(dict, name)
         # What templates and the deployment ask for is no action.
         if is_shared or name.startswith(("_", "set_")) or name.endswith("_parameter"):
             continue
-        yield from (f"**`{name}{_signature(function)}`**", "", *_spaced(words.paragraphs_of_action(function)))
+        yield from (f"**`{name}{_signature(function)}`**", "", *spaced(words.paragraphs_of_action(function)))
 
 
 def _signature(function: Any) -> str:
@@ -245,18 +246,3 @@ def _steps(values: Sequence[int]) -> str:
     if not isinstance(values, range):
         return ", ".join(map(str, values))
     return f"{values[0]} to {values[-1]} in steps of {values.step}"
-
-
-def _spaced(texts: Iterable[str]) -> Iterator[str]:
-    for text in texts:
-        yield from (text, "")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    if not rows:
-        return
-    yield f"| {' | '.join(head)} |"
-    yield "|---" * len(head) + "|"
-    for row in rows:
-        yield "| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |"
-    yield ""

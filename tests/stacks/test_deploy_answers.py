@@ -234,6 +234,24 @@ def test_a_connection_reset_while_polling_is_got_over(answers, clock):
     assert len(shown.ids) == len(set(shown.ids)) == 5
 
 
+def test_a_last_poll_that_is_throttled_does_not_fail_what_has_succeeded(answers, clock):
+    aws = Aws(answers, events=UPDATE)
+    refused = itertools.count()
+
+    def throttle(call):
+        # More often in a row than botocore itself tries.
+        ended = call.operation.startswith("Describe") and aws.status == "UPDATE_COMPLETE"
+        return AwsError("Throttling", "Rate exceeded") if ended and next(refused) < 25 else None
+
+    answers.disturb = throttle
+
+    result = run(answers, clock)
+
+    assert next(refused) > 25
+    assert result.outcome is Outcome.DEPLOYED
+    assert result.stack.status == "UPDATE_COMPLETE"
+
+
 def test_a_poll_that_never_works_again_ends_after_ten_minutes(answers, clock):
     Aws(answers, events=UPDATE)
     polls = itertools.count()

@@ -1,0 +1,62 @@
+"""Reads YAML with CloudFormation's short tags as plain data, and refuses what CloudFormation refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+
+class Unreadable(Exception):
+    """The text is no such YAML; the message says where, if that is known, and why, to be read after "cannot be read"."""
+
+
+def load(body: str) -> Any:
+    """Return what the YAML text `body` says, as `templates.parse` describes it. Raises Unreadable."""
+    try:
+        # The loader derives from the safe one.
+        return yaml.load(body, Loader=_TemplateLoader)  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise Unreadable(f"{where}: {error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise Unreadable(f": {error}") from error
+
+
+class _TemplateLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML with CloudFormation's short tags, which refuses what CloudFormation refuses: a key that stands twice."""
+
+
+def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    name = suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}"
+    value: Any = None
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+        if suffix == "GetAtt":
+            # Only the first point divides: a nested stack's output is called `Outputs.Name`.
+            value = value.split(".", 1)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = _mapping(loader, node)
+    return {name: value}
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    loader.flatten_mapping(node)
+    result: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str | int | float | bool | None):
+            raise yaml.constructor.ConstructorError(None, None, "a key is not a plain value", key_node.start_mark)
+        if key in result:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+        result[key] = loader.construct_object(value_node, deep=True)
+    return result
+
+
+_TemplateLoader.add_multi_constructor("!", _intrinsic)
+_TemplateLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
+# CloudFormation has no dates: `Version: 2012-10-17` is text to it.
+_TemplateLoader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)

@@ -1,0 +1,210 @@
+"""What cfn-lint found is remembered, and nothing is told from memory that it would not find again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exasol_ci_setup import lint_cache
+from exasol_ci_setup.lint import Background, Finding, lint
+from exasol_ci_setup.templates import Template
+
+REGION = "eu-central-1"
+WRONG = Template("wrong.yaml", "Resources:\n  Topic:\n    Type: AWS::SNS::Topik\n")
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    """The folder of remembered findings, with nothing in it, and a home and a working directory without settings."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.delenv(lint_cache.SWITCH)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "cache" / "exasol-ci-setup" / "lint"
+
+
+def kept(cache):
+    return sorted(cache.iterdir()) if cache.exists() else []
+
+
+def place_of(template=WRONG):
+    found = lint_cache.place(template.body, REGION)
+    assert found is not None
+    return found
+
+
+def pretend(findings):
+    """Remember other findings than cfn-lint's, so that it shows where they come from."""
+    lint_cache.store(place_of(), [(f.rule, f.level, f.message, f.path, f.line) for f in findings])
+
+
+MARK = Finding("X1", "warning", "from memory", "Resources.\N{SNOWMAN}", 3)
+
+
+def test_the_second_time_the_findings_are_the_same_ones(cache, monkeypatch):
+    first = lint(WRONG, REGION)
+    again = lint(WRONG, REGION)
+    monkeypatch.setenv(lint_cache.SWITCH, "off")
+
+    assert first == again == lint(WRONG, REGION) != []
+    assert len(kept(cache)) == 1
+
+
+def test_what_is_remembered_is_told():
+    pretend([MARK])
+
+    assert lint(WRONG, REGION) == [MARK]
+
+
+def test_beside_other_work_what_is_remembered_is_told_too():
+    pretend([MARK])
+    linting = Background()
+
+    linting.start(WRONG, REGION)
+
+    assert linting.findings() == [MARK]
+
+
+def test_the_name_of_a_template_is_not_part_of_what_is_remembered():
+    pretend([MARK])
+
+    assert lint(Template("other.yaml", WRONG.body), REGION) == [MARK]
+
+
+def test_another_text_or_region_is_linted():
+    pretend([MARK])
+
+    assert MARK not in lint(Template("wrong.yaml", WRONG.body + "\n"), REGION)
+    assert MARK not in lint(WRONG, "eu-west-1")
+
+
+def test_another_version_of_cfn_lint_is_another_place(tmp_path, monkeypatch):
+    before = lint_cache.place(WRONG.body, REGION)
+    newer = tmp_path / "newer" / "cfnlint"
+    newer.mkdir(parents=True)
+    (newer / "__init__.py").write_text("", encoding="utf-8")
+    (newer / "version.py").write_text('__version__ = "99.0"\n', encoding="utf-8")
+    # What is imported already would be found in the place of what another process finds.
+    monkeypatch.delitem(sys.modules, "cfnlint", raising=False)
+    monkeypatch.syspath_prepend(str(newer.parent))
+
+    assert lint_cache.place(WRONG.body, REGION) not in {None, before}
+
+
+@pytest.mark.parametrize("folder", [".", ".."], ids=["working directory", "home"])
+@pytest.mark.parametrize("name", [".cfnlintrc", ".cfnlintrc.yaml", ".cfnlintrc.yml"])
+def test_other_settings_of_cfn_lint_are_obeyed(folder, name):
+    assert "E3006" in {finding.rule for finding in lint(WRONG, REGION)}
+    Path(folder, name).write_text("ignore_checks: [E3006]\n", encoding="utf-8")
+
+    assert "E3006" not in {finding.rule for finding in lint(WRONG, REGION)}
+
+
+def test_settings_that_name_other_files_leave_nothing_to_remember():
+    Path(".cfnlintrc").write_text("append_rules: [rules]\n", encoding="utf-8")
+
+    assert lint_cache.place(WRONG.body, REGION) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: "",
+        lambda text: text[:-5],
+        lambda text: text.replace("memory", "Memory"),
+        lambda _: "null",
+        lambda _: "\N{SNOWMAN}",
+    ],
+    ids=["empty", "cut", "changed", "other", "binary"],
+)
+def test_a_damaged_file_is_not_believed_but_replaced(cache, damage):
+    pretend([MARK])
+    (file,) = kept(cache)
+    file.write_text(damage(file.read_text(encoding="utf-8")), encoding="utf-8")
+
+    found = lint(WRONG, REGION)
+
+    assert MARK not in found
+    assert lint_cache.load(file) == [(f.rule, f.level, f.message, f.path, f.line) for f in found]
+
+
+def test_a_folder_that_cannot_be_written_is_no_obstacle(cache):
+    cache.parent.mkdir(parents=True)
+    cache.write_text("not a folder", encoding="utf-8")
+
+    assert lint(WRONG, REGION) == lint(WRONG, REGION) != []
+
+
+def test_it_can_be_switched_off(monkeypatch):
+    pretend([MARK])
+    monkeypatch.setenv(lint_cache.SWITCH, "off")
+
+    assert MARK not in lint(WRONG, REGION)
+
+
+def test_a_relative_folder_is_ignored_as_the_specification_wants(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+
+    assert lint_cache.directory().parts[-3:] == (".cache", "exasol-ci-setup", "lint")
+
+
+def test_the_oldest_of_too_many_are_forgotten(cache):
+    cache.mkdir(parents=True)
+    for number in range(250):
+        (cache / f"{number}.json").write_text("")
+        os.utime(cache / f"{number}.json", (number, number))
+
+    pretend([MARK])
+
+    names = {path.name for path in kept(cache)}
+    assert len(names) == 200
+    assert "50.json" not in names
+    assert {"51.json", place_of().name} <= names
+
+
+def test_only_the_user_may_look(cache):
+    pretend([MARK])
+
+    assert cache.stat().st_mode & 0o077 == 0
+    assert kept(cache)[0].stat().st_mode & 0o077 == 0
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(st.text(), st.text(), st.text(), st.text(), st.integers(0, 10**6)), max_size=5))
+def test_every_finding_comes_back_as_it_was(rows):
+    lint_cache.store(place_of(), rows)
+
+    assert lint_cache.load(place_of()) == rows
+
+
+def test_a_second_validation_imports_neither_cfn_lint_nor_boto3_and_says_the_same():
+    check = (
+        "import sys\n"
+        "from exasol_ci_setup.cli.main import cli\n"
+        "code = cli.main(['validate-ci-build', '--offline', '--print-template', '--output', 'json', '--project', 'P',"
+        " '--project-url', 'https://github.com/a/b'], standalone_mode=False)\n"
+        "print(code, sorted({'boto3', 'cfnlint'} & set(sys.modules)), file=sys.stderr)\n"
+    )
+
+    ran = [
+        subprocess.run(
+            [sys.executable, "-c", check],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        for _ in range(2)
+    ]
+
+    assert [each.stderr.splitlines()[-1] for each in ran] == ["None ['cfnlint']", "None []"]
+    assert ran[0].stdout == ran[1].stdout
+    assert json.loads(ran[1].stdout.splitlines()[-1])["type"] == "result"

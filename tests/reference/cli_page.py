@@ -1,0 +1,144 @@
+"""Writes docs/cli.md, the reference of the commands, from the commands themselves and from the errors."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from exasol_ci_setup import errors
+from exasol_ci_setup.cli.main import COMMANDS, PROGRAM, cli
+from tests.reference.markdown import spaced, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+
+_HEAD = """\
+# Reference of the commands
+
+All commands, their options and exit codes. Made from the commands by `make reference`: change those, not this page. Each command explains itself too,
+with `--help`; [completion](#completion) makes a shell know them.
+
+An option that may be given several times is written once for each value. What a command writes to stdout is data, everything else goes to stderr; with
+`--output json` stdout has one JSON object a line.
+
+"""
+_SHARED = """\
+## What commands that talk to AWS share
+
+"""
+_EXITS = """\
+## Exit codes
+
+An error has a code of its own in `--output json`, as `code`, and one of these exit codes:
+
+"""
+# The words of the policy on exit codes, which the errors below them fill with life.
+_MEANING = {
+    1: "the operation failed",
+    2: "bad usage or bad input",
+    3: "the template was rejected",
+    4: "AWS could not be used",
+    5: "differences were found (with `--check` or `--exit-code`)",
+    6: "a build failed",
+    7: "timed out",
+    130: "interrupted",
+}
+
+
+def commands() -> dict[str, click.Command]:
+    """Return every command by the words that call it, a group before what is in it."""
+    context = click.Context(cli)
+    found: dict[str, click.Command] = {}
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        found[name] = command
+        if isinstance(command, click.Group):
+            found |= {f"{name} {inner}": each for inner, each in command.commands.items()}
+    return found
+
+
+def shared(found: dict[str, click.Command]) -> list[str]:
+    """Return the names of the options that most commands have, in the order of the first that has them."""
+    counts: dict[str, int] = {}
+    for command in found.values():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                counts[parameter.opts[0]] = counts.get(parameter.opts[0], 0) + 1
+    return [name for name, count in counts.items() if count > len(found) / 2]
+
+
+def page() -> str:
+    """Return the text of the page."""
+    found = commands()
+    common = shared(found)
+    holder = next(each for each in found.values() if {o for p in each.params for o in p.opts} >= set(common))
+    lines = [_HEAD.rstrip("\n"), ""]
+    for section, rows in COMMANDS.items():
+        lines += table((section, ""), [(f"[`{name}`](#{name})", text) for name, _, text in rows])
+    lines += [_SHARED.rstrip("\n"), "", *_options(holder, common)]
+    lines += [_EXITS.rstrip("\n"), "", *_exits()]
+    for section, rows in COMMANDS.items():
+        lines += [f"## {section}", ""]
+        for name, _, _ in rows:
+            for words, command in found.items():
+                if words == name or words.startswith(f"{name} "):
+                    lines += _section(words, command, common)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _section(words: str, command: click.Command, common: list[str]) -> Iterator[str]:
+    context = _context(words, command)
+    yield from (f"### {words}", "")
+    usage = " ".join(command.collect_usage_pieces(context))
+    yield from ("```text", f"{PROGRAM} {words} {usage}", "```", "")
+    help_text = inspect.cleandoc(command.help or "")
+    yield from spaced(_paragraph(each) for each in re.split(r"\n\s*\n", help_text.replace("\b\n", "\b")))
+    own = [p.opts[0] for p in command.params if isinstance(p, click.Option) and p.opts[0] not in common]
+    yield from _options(command, own, words)
+    if any(p.opts[0] in common for p in command.params if isinstance(p, click.Option)):
+        yield from (
+            "Besides, it takes [what commands that talk to AWS share](#what-commands-that-talk-to-aws-share).",
+            "",
+        )
+
+
+def _paragraph(text: str) -> str:
+    """Return a paragraph of a command's help as Markdown; one that click leaves as it is keeps its lines."""
+    if text.startswith("\b"):
+        return f"```text\n{text[1:].rstrip()}\n```"
+    return " ".join(text.split())
+
+
+def _context(words: str, command: click.Command) -> click.Context:
+    return click.Context(command, info_name=words.rsplit(maxsplit=1)[-1], show_default=True)
+
+
+def _options(command: click.Command, names: list[str], words: str = "") -> Iterator[str]:
+    context = _context(words or "x", command)
+    rows = []
+    for parameter in command.params:
+        if not isinstance(parameter, click.Option) or parameter.opts[0] not in names:
+            continue
+        record = parameter.get_help_record(context)
+        if record is None:
+            continue
+        text = " ".join(record[1].split())
+        several = " May be given several times." if parameter.multiple else ""
+        rows.append((f"`{record[0]}`", text + several))
+    yield from table(("option", ""), rows)
+
+
+def _exits() -> Iterator[str]:
+    kinds = [each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, errors.SetupError)]
+    rows = [("0", "done, or nothing to do", "")]
+    for code, meaning in _MEANING.items():
+        names = [f"`{each.code}`" for each in kinds if each.exit_code == code]
+        rows.append((str(code), meaning, ", ".join(names)))
+    yield from table(("exit code", "", "`code` of the errors"), rows)
