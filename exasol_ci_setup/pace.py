@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import is_throttled
+from exasol_ci_setup.aws_errors import is_throttled
 
 if TYPE_CHECKING:
     from exasol_ci_setup.clock import Clock

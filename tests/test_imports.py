@@ -24,12 +24,14 @@ ALLOWED = {
     "template_yaml": set(),
     "lint": {"lint_cache", "templates"},
     "lint_cache": set(),
-    "aws": set(),
+    "aws": {"aws_errors"},
+    # Only for the names of profiles, when one is not there.
+    "aws_errors": {"aws"},
     "secretsmanager": {"aws"},
     "network": {"aws", "constructs"},
     "review": {"policies", "stacks"},
     "stacks": {"aws", "templates", "constructs", "review", "policies"},
-    "pace": {"aws"},
+    "pace": {"aws_errors"},
     # Only when a construct has refused its arguments.
     "program": {"constructs"},
     "roles": {"aws"},

@@ -1,0 +1,225 @@
+"""botocore's errors as ours: the one boundary that they cross."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from botocore import exceptions as botocore_errors
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from exasol_ci_setup.errors import (
+    AccessDenied,
+    AwsUnavailable,
+    CredentialsInvalid,
+    InputError,
+    ProfileNotFound,
+    RegionMissing,
+    SetupError,
+    Throttled,
+    Unreachable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_LOG = logging.getLogger(__name__)
+
+# The error codes that AWS's services use; names as in botocore's retry configuration and the services' API references.
+_THROTTLING = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+_CREDENTIALS = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "MissingAuthenticationToken",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
+    }
+)
+_DENIED = frozenset(
+    {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedAccess", "UnauthorizedOperation"}
+)
+_CONNECTION = (
+    botocore_errors.HTTPClientError,
+    botocore_errors.EndpointConnectionError,
+    botocore_errors.IncompleteReadError,
+    ResponseParserError,
+)
+_CONFIGURATION = (
+    botocore_errors.ConfigParseError,
+    botocore_errors.ConfigNotFound,
+    botocore_errors.InvalidConfigError,
+    botocore_errors.InfiniteLoopConfigError,
+)
+_QUOTA = frozenset(
+    {"AccountLimitExceededException", "LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException"}
+)
+_HTTP_SERVER_ERROR = 500
+
+_SIGN_IN = (
+    "sign in again (`aws sso login`, or new keys for the profile), then run the same command: it picks up where AWS is"
+)
+
+
+def error_code(error: BaseException) -> str:
+    """Return AWS's error code of a ClientError, or an empty string."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", ""))
+    return ""
+
+
+def is_throttled(parsed_response: object) -> bool:
+    """Return whether botocore's parsed answer to one attempt is a refusal for too many requests."""
+    error = parsed_response.get("Error") if isinstance(parsed_response, dict) else None
+    return isinstance(error, dict) and error.get("Code") in _THROTTLING
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether the same call may well succeed later: throttling, a broken connection, a fault on AWS's side."""
+    if isinstance(error, ClientError):
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return error_code(error) in _THROTTLING or status >= _HTTP_SERVER_ERROR
+    return isinstance(error, _CONNECTION)
+
+
+_CREDENTIAL_PROVIDERS = (
+    botocore_errors.CredentialRetrievalError,
+    botocore_errors.SSOError,
+    botocore_errors.TokenRetrievalError,
+    botocore_errors.RefreshWithMFAUnsupportedError,
+    botocore_errors.UnknownCredentialError,
+)
+
+
+def translate(error: BaseException) -> SetupError | None:
+    """Turn an error of boto3 into ours, or None if it is not one of boto3's."""
+    for kinds, translation in _TRANSLATIONS:
+        if isinstance(error, kinds):
+            return translation(error)
+    return None
+
+
+def _unknown_profile(error: Any) -> SetupError:
+    from exasol_ci_setup.aws import profiles
+
+    known = profiles()
+    return ProfileNotFound(
+        f"AWS profile {error.kwargs.get('profile', '')!r} does not exist",
+        hint=f"the profiles are: {', '.join(known)}"
+        if known
+        else "there are no AWS profiles yet: run `aws configure --profile NAME`, or leave --aws-profile out",
+    )
+
+
+def _unreachable(error: BaseException) -> SetupError:
+    return Unreachable(
+        f"AWS did not answer: {_one_line(error)}",
+        hint="check the network, a proxy, the region's name, and AWS_ENDPOINT_URL",
+    )
+
+
+_NO_REGION_HINT = "give --region, or set AWS_REGION"
+_NO_CREDENTIALS_HINT = "give --aws-profile, or run `aws configure` or `aws sso login`; --sandbox needs none"
+
+
+def _translate_answer(error: ClientError) -> SetupError:
+    code = error_code(error)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "unknown")
+    said = _one_line(
+        error.response.get("Error", {}).get("Message", "") or code or f"HTTP status {status}, without a word"
+    )
+    operation = error.operation_name
+    if code in _CREDENTIALS:
+        return CredentialsInvalid(f"AWS does not accept the credentials: {said}", hint=_SIGN_IN)
+    if code in _DENIED:
+        return AccessDenied(
+            f"AWS does not allow {operation}: {said}",
+            hint="ask the account's administrator for the permission, or use another --aws-profile",
+        )
+    if code in _QUOTA:
+        return AwsUnavailable(
+            f"{operation} failed, a quota is used up: {said}",
+            hint="remove what is not needed any more, or ask for more under Service Quotas",
+        )
+    if code in _THROTTLING:
+        attempts = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) + 1
+        times = f", {attempts} times" if attempts > 1 else ""
+        return Throttled(
+            f"AWS refused {operation} for too many requests{times}: {said}",
+            hint="wait a minute and run the same command again",
+        )
+    return AwsUnavailable(f"{operation} failed: {said} ({code})")
+
+
+_Errors: TypeAlias = "type[BaseException] | tuple[type[BaseException], ...]"
+# The first that fits is taken: special cases stand before the classes that they belong to.
+_TRANSLATIONS: tuple[tuple[_Errors, Callable[[Any], SetupError]], ...] = (
+    (ClientError, _translate_answer),
+    (botocore_errors.ProfileNotFound, _unknown_profile),
+    (botocore_errors.NoRegionError, lambda _: RegionMissing("no AWS region is set", hint=_NO_REGION_HINT)),
+    (
+        (botocore_errors.NoCredentialsError, botocore_errors.PartialCredentialsError),
+        lambda _: CredentialsInvalid("no AWS credentials were found", hint=_NO_CREDENTIALS_HINT),
+    ),
+    (
+        _CONFIGURATION,
+        lambda error: CredentialsInvalid(
+            f"the AWS configuration cannot be used: {_one_line(error)}",
+            hint="correct ~/.aws/config or ~/.aws/credentials",
+        ),
+    ),
+    (
+        _CREDENTIAL_PROVIDERS,
+        lambda error: CredentialsInvalid(f"the AWS credentials could not be loaded: {_one_line(error)}", hint=_SIGN_IN),
+    ),
+    (_CONNECTION, _unreachable),
+    (
+        botocore_errors.InvalidRegionError,
+        lambda error: InputError(_one_line(error), hint="a region reads like eu-central-1"),
+    ),
+    (
+        botocore_errors.ParamValidationError,
+        lambda error: InputError(_one_line(error).removeprefix("Parameter validation failed: ")),
+    ),
+    (BotoCoreError, lambda error: AwsUnavailable(_one_line(error))),
+)
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+@contextmanager
+def boundary() -> Iterator[None]:
+    """Let errors of boto3 out as ours. What is already ours, or nobody's, passes."""
+    try:
+        yield
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
+        translated = translate(error)
+        if translated is None:  # pragma: no cover - translate knows both classes
+            raise
+        _LOG.debug("translated from %s", type(error).__name__, exc_info=error)
+        raise translated from error
