@@ -44,7 +44,10 @@ class Requests:
         self._interrupt_at = interrupt_at
         self.account = Account(account.session, account.region, account.endpoint_url, self._note)
 
-    def _note(self, *, request, event_name, **_):
+    def _note(self, *, event_name, request=None, **_):
+        if request is None:
+            # The answer to it.
+            return
         operation = event_name.rpartition(".")[2]
         self.counts[operation] = self.counts.get(operation, 0) + 1
         if "Range" in request.headers:
