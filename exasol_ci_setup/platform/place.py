@@ -148,6 +148,7 @@ def preview(place: Place, construct: ScopedConstruct, *, why: str) -> None:
 def delete(place: Place, stack_name: str, *, empty: bool = False) -> None:
     """Delete a stack that this tool made, and return when it is gone; with `empty` what is in its buckets and repositories too.
 
+    What the stack's template keeps is neither deleted nor emptied.
     Raises StackNotFound, StackError for a stack that is protected or somebody else's, and DeleteFailed.
     """
     cfn = place.account.client("cloudformation")
@@ -155,9 +156,7 @@ def delete(place: Place, stack_name: str, *, empty: bool = False) -> None:
     deletion.require_deletable(stack)
     if empty:
         found = deletion.resources(cfn, stack)
-        for bucket in deletion.buckets(found):
-            deletion.empty_bucket(place.account.client("s3"), bucket.physical_id)
-        for repository in deletion.repositories(found):
-            deletion.empty_repository(place.account.client("ecr"), repository.physical_id)
+        kept = deletion.retained(cfn, stack, found, ())
+        deletion.empty(place.account, (each for each in found if each.logical_id not in kept), place.report.say)
     with place.report.view(stack_name, f"deleting {stack_name}") as shown:
         deletion.delete(cfn, stack, view=shown, clock=place.clock)

@@ -76,6 +76,24 @@ def test_a_stack_is_deleted_with_what_is_in_it_where_that_is_asked_for(live):
     assert state.find(live.client("cloudformation"), "images") is None
 
 
+def test_what_a_template_keeps_is_not_emptied_either(live):
+    cfn, s3 = live.client("cloudformation"), live.client("s3")
+    bucket = '{Type: "AWS::S3::Bucket", DeletionPolicy: Retain}'
+    cfn.create_stack(
+        StackName="kept",
+        TemplateBody=f"Resources: {{Bucket: {bucket}}}",
+        Tags=[{"Key": "exasol-ci-setup:construct", "Value": "Test"}],
+    )
+    cfn.get_waiter("stack_create_complete").wait(StackName="kept", WaiterConfig={"Delay": 1})
+    (name,) = [each["Name"] for each in s3.list_buckets()["Buckets"]]
+    s3.put_object(Bucket=name, Key="kept", Body=b"1")
+
+    delete_stack(Place(live), "kept", empty=True)
+
+    assert state.find(cfn, "kept") is None
+    assert s3.get_object(Bucket=name, Key="kept")["Body"].read() == b"1"
+
+
 def test_a_stack_that_is_not_there_is_not_deleted_in_silence(live):
     with pytest.raises(StackNotFound):
         delete_stack(Place(live), "images")
