@@ -44,7 +44,7 @@ def diff() -> None:
 def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
     from exasol_ci_setup import templates
     from exasol_ci_setup.cli import report
-    from exasol_ci_setup.stacks import plan, state
+    from exasol_ci_setup.stacks import imports, plan, state
 
     construct, own = construct_of(kind, values)
     account = session.account
@@ -52,6 +52,8 @@ def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
     cfn = account.client("cloudformation")
     stack = state.find(cfn, construct.stack_name)
     deployed = "" if stack is None or state.is_absent(stack) else plan.deployed_body(cfn, stack.name)
+    if deployed:
+        template = imports.kept(template, templates.parse(deployed))
     lines = list(
         difflib.unified_diff(
             deployed.splitlines(keepends=True),

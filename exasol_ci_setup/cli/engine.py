@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup import lint, network, review, templates
@@ -10,7 +11,7 @@ from exasol_ci_setup.cli import report, show
 from exasol_ci_setup.cli.constructs import looked_up
 from exasol_ci_setup.cli.live import EventView
 from exasol_ci_setup.errors import Declined, InputError, TemplateRejected
-from exasol_ci_setup.stacks import alarms
+from exasol_ci_setup.stacks import alarms, drift
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.stacks.settings import policy_of
@@ -44,6 +45,7 @@ def run_deploy(
     timeout: float | None,
     on_failure: Any,
     adopt: bool,
+    import_existing: bool,
     wait: bool,
     recreate_failed: bool,
     force: bool,
@@ -90,7 +92,13 @@ def run_deploy(
         approve_recreation=lambda stack: _approve_recreation(output, stack, yes=yes, plan_only=plan_only),
         view=lambda title: event_view(session, request.name, title),
         clock=session.clock,
-        options=Options(adopt=adopt, wait=wait, recreate_failed=recreate_failed, timeout=timeout),
+        options=Options(
+            adopt=adopt,
+            wait=wait,
+            recreate_failed=recreate_failed,
+            import_existing=import_existing,
+            timeout=timeout,
+        ),
         check=check,
         notice=output.say,
     )
@@ -100,9 +108,33 @@ def run_deploy(
         output.say(f"stack {request.name} is as it should be: nothing to do")
     else:
         output.say(f"stack {request.name} is deployed")
+        if result.stack is not None:
+            _compare_imported(session, result.stack, result.plan)
     if result.stack is not None and result.outcome is not Outcome.PLANNED:
         report.outputs(output, result.stack)
     report.result(output, result.outcome.value, request.name, changed=result.outcome is Outcome.DEPLOYED)
+
+
+def _compare_imported(session: Session, stack: Stack, plan: Plan) -> None:
+    """Tell how what was taken over differs from the template: AWS takes resources over as they are."""
+    names = {change.logical_id for change in plan.changes if change.action == "Import"}
+    if not names:
+        return
+    output = session.output
+    found = drift.look(session.account.client("cloudformation"), stack, session.clock, notice=output.say)
+    if found is None:
+        return
+    found = replace(found, resources=tuple(each for each in found.resources if each.logical_id in names))
+    if not found:
+        output.say(
+            f"what was taken over is as the template says, as far as AWS can compare: {', '.join(sorted(names))}"
+        )
+        return
+    report.drift(output, found, as_data=False)
+    output.say(
+        f"{', '.join(each.logical_id for each in found.drifted)}: taken over as it is, which is not as the template says; "
+        f"`exasol-ci-setup drift {stack.name} --revert` changes it"
+    )
 
 
 def event_view(session: Session, stack_name: str, title: str) -> EventView:

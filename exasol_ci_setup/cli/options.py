@@ -97,6 +97,12 @@ CONCURRENCY: Final = click.option(
     help="How many stacks are worked on at once.",
 )
 
+IMPORT_EXISTING: Final = click.option(
+    "--import-existing",
+    is_flag=True,
+    help="Take over resources that are there already under a name of the template's; the stack's deletion leaves them standing.",
+)
+
 _OPTIONS: Final = (
     click.option("--yes", "-y", is_flag=True, help="Do not ask before the change is made."),
     click.option("--plan", "plan_only", is_flag=True, help="Show what would change, and change nothing."),
@@ -158,6 +164,7 @@ _OPTIONS: Final = (
     click.option(
         "--adopt", is_flag=True, help="Take over a stack that this tool did not make; look at the plan first."
     ),
+    IMPORT_EXISTING,
     click.option("--wait", is_flag=True, help="If another operation on the stack is under way, let it end first."),
     click.option(
         "--recreate-failed", is_flag=True, help="Delete a stack that no update can mend, after asking, and go on."

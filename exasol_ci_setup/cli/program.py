@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.options import CONCURRENCY, Duration
+from exasol_ci_setup.cli.options import CONCURRENCY, IMPORT_EXISTING, Duration
 from exasol_ci_setup.cli.rehearsal import only_when_run, rehearsed
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.errors import InputError
@@ -39,6 +39,7 @@ _DEPLOY_OPTIONS = (
     click.option(
         "--prune", is_flag=True, help="Also delete the stacks of the scope that FILE does not declare any more."
     ),
+    IMPORT_EXISTING,
     click.option("--wait", is_flag=True, help="If another operation on a stack is under way, let it end first."),
     click.option("--no-lint", is_flag=True, help="Skip cfn-lint."),
     click.option("--no-drift", is_flag=True, help="Do not look for what was changed outside of CloudFormation."),
@@ -112,6 +113,7 @@ def _up(
     recreate_failed: bool,
     timeout: float | None,
     prune: bool,
+    import_existing: bool,
     wait: bool,
     no_lint: bool,
     no_drift: bool,
@@ -140,7 +142,7 @@ def _up(
         many,
         session.clock,
         network.find,
-        options=Options(wait=wait, recreate_failed=recreate_failed, timeout=timeout),
+        options=Options(wait=wait, recreate_failed=recreate_failed, import_existing=import_existing, timeout=timeout),
         concurrency=concurrency,
         drift=not no_drift,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup import review, templates
 from exasol_ci_setup.stacks import plan as planning
-from exasol_ci_setup.stacks import properties, state
+from exasol_ci_setup.stacks import imports, properties, state
 from exasol_ci_setup.stacks.model import Change, Plan
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def between_templates(
     notes: tuple[str, ...] = (),
 ) -> Plan:
     """Return the plan from the parsed template `before`, None if there is none, to that of `request`."""
-    wanted = templates.parse(request.template.body)
+    wanted = templates.parse(imports.kept(request.template, before or {}).body)
     return Plan(
         request.name,
         "CREATE" if before is None else "UPDATE",

@@ -41,6 +41,14 @@ _FORGOTTEN: Final = timedelta(days=1)
 _ON_FAILURE: Final = {"rollback": "ROLLBACK", "delete": "DELETE", "keep": "DO_NOTHING"}
 # How CloudFormation begins to say that there is no stack to update, or one already where a new one is to be.
 _STACK: Final = "Stack ["
+# AWS's words for a change set without changes, as they came over the years.
+_NO_CHANGES: Final = (
+    "The submitted information didn't contain changes",
+    "No updates are to be performed",
+    "There are no changes to execute",
+)
+# In the finding of AWS's validation that something outside the stack has a name of the template's.
+_TAKEN: Final = "NAME_CONFLICT_VALIDATION"
 _BEING_MADE: Final = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
 
 
@@ -52,12 +60,14 @@ def create(
     *,
     new: bool,
     unfinished: bool,
+    import_existing: bool = False,
     revert_drift: bool = False,
 ) -> Plan:
     """Let AWS make a change set, and return a plan that names it and nothing yet of what it holds.
 
     `wanted` is the parsed template. `unfinished` says that the stack's last operation failed and was left as it was, which AWS
-    lets go on only without a rollback. With `revert_drift` the change set also brings resources back that something else changed:
+    lets go on only without a rollback. With `import_existing` it takes over what is there already under a name of the template's:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html. With `revert_drift` the change set also brings resources back that something else changed:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html. Names are used once, so that parallel
     runs do not collide.
 
@@ -78,6 +88,8 @@ def create(
         "Description": "Planned by exasol-ci-setup",
         **template_source(account, request.template, bucket=request.template_bucket),
     }
+    if import_existing:
+        arguments["ImportExistingResources"] = True
     if revert_drift:
         arguments["DeploymentMode"] = REVERT_DRIFT
     if request.role_arn:
@@ -163,6 +175,24 @@ def out_of_date(stack_name: str) -> Overtaken:
         hint="run the same command again for a new plan",
         stack_name=stack_name,
     )
+
+
+def require_no_changes(request: Request, reason: str, errors: tuple[str, ...], *, importing: bool) -> None:
+    """Raise TemplateRejected unless a change set failed for the reason that there is nothing to change.
+
+    `importing` says that what is there already was to be taken over.
+    """
+    if not any(words in reason for words in _NO_CHANGES):
+        # The validation's own findings say more than AWS's remark that there are some.
+        why = "\n  ".join(["", *errors]) if len(errors) > 1 else f" {(errors or (reason or 'it gave no reason',))[0]}"
+        hint = "correct the template or its options"
+        if _TAKEN in why:
+            hint = "give another name"
+            if not importing:
+                hint = "take over what is there with --import-existing, or " + hint
+        raise TemplateRejected(
+            f"AWS refused the change to stack {request.name}:{why}", hint=f"{hint}; nothing was changed"
+        )
 
 
 def can_revert_drift(cfn: CloudFormationClient) -> bool:

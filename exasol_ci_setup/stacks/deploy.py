@@ -62,12 +62,13 @@ class Options:
 
     `adopt`: take over a stack that this tool did not make, or made of something else. `wait`: let another operation under way end first.
     `recreate_failed`: ask `approve_recreation` whether to delete a stack in a state that no update leaves, and go on.
-    `timeout` is in seconds, None for no limit.
+    `import_existing`: take over resources that are there already. `timeout` is in seconds, None for no limit.
     """
 
     adopt: bool = False
     wait: bool = False
     recreate_failed: bool = False
+    import_existing: bool = False
     timeout: float | None = None
 
 
@@ -149,7 +150,13 @@ def _deploy(
     if current is not None and not state.is_absent(current):
         state.require_updatable(current)
     found = None if current is None or state.is_absent(current) else drift(current)
-    plan = planning.make(account, request, current, clock, drift=found, check=check, notice=notice)
+    plan = planning.make(
+        *(account, request, current, clock),
+        drift=found,
+        import_existing=options.import_existing,
+        check=check,
+        notice=notice,
+    )
     if not plan:
         return Result(Outcome.DEPLOYED if joined else Outcome.UNCHANGED, plan, current)
     with changeset.taken_back_on_failure(cfn, plan, clock):

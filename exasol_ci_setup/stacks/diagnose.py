@@ -36,7 +36,7 @@ _HINTS: Final = (
     ),
     (
         re.compile(r"already exists|BucketAlreadyOwnedByYou|BucketAlreadyExists|AlreadyExistsException", re.IGNORECASE),
-        "something outside this stack has that name: choose another one, or delete what has it",
+        "something outside this stack has that name: take it over with --import-existing, choose another name, or delete what has it",
     ),
     (
         re.compile(r"limit ?exceeded|quota|maximum (number|limit)|too many", re.IGNORECASE),

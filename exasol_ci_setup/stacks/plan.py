@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup import review, templates
 from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.errors import TemplateRejected
-from exasol_ci_setup.stacks import changeset, intrinsics, properties, state, validation
+from exasol_ci_setup.stacks import changeset, imports, intrinsics, properties, state, validation
 from exasol_ci_setup.stacks import settings as stack_settings
 from exasol_ci_setup.stacks.model import Plan
 
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.clock import Clock
     from exasol_ci_setup.stacks.model import Drift, Request, ResourceDrift, Setting, Stack
 
-# AWS's words for a change set without changes, as they came over the years.
-_NO_CHANGES: Final = (
-    "The submitted information didn't contain changes",
-    "No updates are to be performed",
-    "There are no changes to execute",
-)
-
 CANNOT_REVERT: Final = "CloudFormation does not bring back what was changed outside of it"
 
 
@@ -39,12 +32,14 @@ def make(
     clock: Clock,
     *,
     drift: Drift | None = None,
+    import_existing: bool = False,
     check: Callable[[], None] = lambda: None,
     notice: Callable[[str], None] = lambda _message: None,
 ) -> Plan:
     """Return what would change if `request` were carried out on `current`, the stack as it is now or None.
 
     What `drift` says something else has changed is brought back by the same change set, and `before` in the plan is then what is there.
+    With `import_existing` resources that are there already, under a name of the template's, are taken over into the stack.
 
     `check` is called when it is certain that AWS must be asked, before anything is made there; it raises to stop that. `notice` is
     told what there is to say while AWS takes its time.
@@ -56,14 +51,16 @@ def make(
     """
     cfn = account.client("cloudformation")
     new = state.is_absent(current)
-    wanted = templates.parse(request.template.body)
     before: dict[str, Any] | None = None
     drifted = drift.drifted if drift is not None else ()
-    sent = request
     if not new and current is not None:
+        before = deployed_template(cfn, current.name)
+        request = replace(request, template=imports.kept(request.template, before))
+    wanted = templates.parse(request.template.body)
+    sent = request
+    if before is not None and current is not None:
         kept = {name: current.parameters[name] for name in request.kept_parameters if name in current.parameters}
         request = replace(request, parameters={**kept, **request.parameters})
-        before = deployed_template(cfn, current.name)
         settings = _settings(request, current, before, wanted) + stack_settings.policy_change(cfn, request, current)
         if not request.force and not drifted and _is_unchanged(request, current, before, wanted):
             return Plan(
@@ -76,12 +73,32 @@ def make(
         settings = _settings(request, None, None, wanted) + stack_settings.policy_change(cfn, request, None)
     check()
     unfinished = current is not None and state.is_unfinished(current)
-    plan, drifted = _created(account, sent, wanted, clock, drifted, notice, new=new, unfinished=unfinished)
+    question = Plan(request.name, "UPDATE")
+    if import_existing:
+        sent, question = imports.looked_for(account, sent, before, clock, new=new, unfinished=unfinished, notice=notice)
+        wanted = templates.parse(sent.template.body)
+    with changeset.taken_back_on_failure(cfn, question, clock):
+        plan, drifted = _created(
+            account,
+            sent,
+            wanted,
+            clock,
+            drifted,
+            notice,
+            new=new,
+            unfinished=unfinished,
+            import_existing=import_existing,
+        )
+    with changeset.taken_back_on_failure(cfn, plan, clock):
+        # Not before there is another one in it, which keeps the shell of a new stack.
+        changeset.discard(cfn, question, clock)
     with changeset.taken_back_on_failure(cfn, plan, clock):
         described = changeset.wait(cfn, plan, clock, notice)
         errors, warnings = validation.remarks(cfn, plan.change_set_id)
         if described["Status"] == "FAILED":
-            _require_no_changes(request, described.get("StatusReason", ""), errors)
+            changeset.require_no_changes(
+                *(request, described.get("StatusReason", ""), errors), importing=import_existing
+            )
             changeset.discard(cfn, plan, clock)
             if drifted:
                 notice(f"{CANNOT_REVERT}: {', '.join(each.logical_id for each in drifted)}")
@@ -125,12 +142,19 @@ def _created(
     *,
     new: bool,
     unfinished: bool,
+    import_existing: bool,
 ) -> tuple[Plan, tuple[ResourceDrift, ...]]:
     """Return the plan that names a new change set, and what of `drifted` it brings back: all, or nothing on an older endpoint."""
     cfn = account.client("cloudformation")
     if drifted and changeset.can_revert_drift(cfn):
         try:
-            plan = changeset.create(account, request, wanted, clock, new=new, unfinished=unfinished, revert_drift=True)
+            plan = changeset.create(
+                *(account, request, wanted, clock),
+                new=new,
+                unfinished=unfinished,
+                import_existing=import_existing,
+                revert_drift=True,
+            )
         except TemplateRejected as error:
             if "deploymentmode" not in error.message.lower() and changeset.REVERT_DRIFT not in error.message:
                 raise
@@ -140,18 +164,9 @@ def _created(
         notice(
             f"{CANNOT_REVERT}, as its change sets do not look at drift: {', '.join(each.logical_id for each in drifted)}"
         )
-    return changeset.create(account, request, wanted, clock, new=new, unfinished=unfinished), ()
-
-
-def _require_no_changes(request: Request, reason: str, errors: tuple[str, ...]) -> None:
-    """Raise TemplateRejected unless a change set failed for the reason that there is nothing to change."""
-    if not any(words in reason for words in _NO_CHANGES):
-        # The validation's own findings say more than AWS's remark that there are some.
-        why = "\n  ".join(["", *errors]) if len(errors) > 1 else f" {(errors or (reason or 'it gave no reason',))[0]}"
-        raise TemplateRejected(
-            f"AWS refused the change to stack {request.name}:{why}",
-            hint="correct the template or its options; nothing was changed",
-        )
+    return changeset.create(
+        account, request, wanted, clock, new=new, unfinished=unfinished, import_existing=import_existing
+    ), ()
 
 
 def deployed_body(cfn: CloudFormationClient, stack_name: str) -> str:
@@ -170,7 +185,7 @@ def deployed_template(cfn: CloudFormationClient, stack_name: str) -> dict[str, A
 def is_same(request: Request, current: Stack, before: Mapping[str, Any]) -> bool:
     """Return whether `current` has, or is being given, what `request` asks for; `before` is its parsed template."""
     return (
-        before == templates.parse(request.template.body)
+        before == templates.parse(imports.kept(request.template, before).body)
         and _deployed_tags(current) == dict(request.tags)
         and all(current.parameters.get(key) in {value, intrinsics.MASK} for key, value in request.parameters.items())
     )

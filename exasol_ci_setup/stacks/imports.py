@@ -1,0 +1,119 @@
+"""Resources that were there before their stack: found, marked in its template, and kept marked in every later one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.stacks import changeset, validation
+from exasol_ci_setup.stacks.model import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.stacks.model import Request
+
+# The key and the value in a resource's metadata. CloudFormation itself does not tell afterwards what was imported.
+_KEY: Final = "exasol-ci-setup"
+_VALUE: Final = "imported"
+# A change of these two alone is none to CloudFormation, so they could not be taken away later by themselves:
+# https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1543
+_POLICIES: Final = "    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n"
+_MARK: Final = (
+    "    # It was there before this stack, which therefore leaves it standing.\n"
+    f"    Metadata:\n      {_KEY}: {_VALUE}\n"
+)
+_LOGICAL_ID: Final = re.compile(r"  ([A-Za-z0-9]+):\s*")
+
+
+def imported(template: Mapping[str, Any]) -> frozenset[str]:
+    """Return the logical ids of the resources that a parsed template marks as imported."""
+    return frozenset(
+        name for name, resource in _resources(template).items() if (resource.get("Metadata") or {}).get(_KEY) == _VALUE
+    )
+
+
+def marked(template: templates.Template, names: Collection[str]) -> templates.Template:
+    """Return `template` with the resources `names` marked as imported, which neither the stack's end nor a replacement deletes.
+
+    AWS imports only what has such a policy: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html.
+    The text keeps its form and its comments, so it has to be YAML of two spaces, as all rendered templates are. Raises InputError if it is
+    not, or if a resource has metadata of its own.
+    """
+    if not names:
+        return template
+    there = _resources(templates.parse(template.body))
+    lines: list[str] = []
+    inside = False
+    for line in template.body.splitlines(keepends=True):
+        lines.append(line)
+        inside = line.startswith("Resources:") if line[:1].isalpha() else inside
+        found = _LOGICAL_ID.fullmatch(line)
+        if inside and found and found[1] in names:
+            lines.append(_MARK if "DeletionPolicy" in there[found[1]] else _MARK + _POLICIES)
+    result = replace(template, body="".join(lines))
+    if any("Metadata" in there[name] for name in names) or not imported(templates.parse(result.body)) >= set(names):
+        raise InputError(f"{', '.join(sorted(names))} of the template {template.name} cannot be marked as imported")
+    return result
+
+
+def kept(template: templates.Template, before: Mapping[str, Any]) -> templates.Template:
+    """Return `template` with the marks of `before`, the parsed one that its stack has: what was imported once stays so."""
+    there = _resources(before)
+    names = imported(before)
+    if not names:
+        return template
+    wanted = _resources(templates.parse(template.body))
+    return marked(
+        template,
+        {
+            name
+            for name in names - imported({"Resources": wanted})
+            if wanted.get(name, {}).get("Type") == there[name].get("Type")
+        },
+    )
+
+
+def looked_for(
+    account: Account,
+    request: Request,
+    before: Mapping[str, Any] | None,
+    clock: Clock,
+    *,
+    new: bool,
+    unfinished: bool,
+    notice: Callable[[str], None],
+) -> tuple[Request, Plan]:
+    """Return `request` with those resources marked that are there already, and the change set in which AWS told that.
+
+    `before` is the parsed template of the stack, None for a new one: what it has is not looked for. AWS knows a resource by the name that
+    the template gives it. The plan that comes back names a change set that was only made to ask, and has to be discarded, once there is another
+    one that keeps a new stack's shell; it is falsy if there was nothing to ask. When this raises, nothing is left.
+
+    Raises TemplateRejected if AWS cannot import a resource, for instance because another stack has it.
+    """
+    cfn = account.client("cloudformation")
+    candidates = _resources(templates.parse(request.template.body)).keys() - _resources(before or {}).keys()
+    nothing = Plan(request.name, "CREATE" if new else "UPDATE")
+    if not candidates:
+        return request, nothing
+    asking = replace(request, template=marked(request.template, candidates))
+    wanted = templates.parse(asking.template.body)
+    question = changeset.create(account, asking, wanted, clock, new=new, unfinished=unfinished, import_existing=True)
+    with changeset.taken_back_on_failure(cfn, question, clock):
+        described = changeset.wait(cfn, question, clock, notice)
+        if described["Status"] == "FAILED":
+            errors, _ = validation.remarks(cfn, question.change_set_id)
+            changeset.require_no_changes(request, described.get("StatusReason", ""), errors, importing=True)
+        changes, _ = changeset.changes(cfn, question, described)
+        found = {change.logical_id for change in changes if change.action == "Import"}
+        return replace(request, template=marked(request.template, found)), question
+
+
+def _resources(template: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(template.get("Resources") or {})

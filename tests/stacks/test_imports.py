@@ -1,0 +1,83 @@
+"""The marks of resources that were there before their stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.stacks import imports
+from exasol_ci_setup.templates import Template
+
+GOLDEN = sorted((Path(__file__).parents[1] / "golden").rglob("*.yaml"))
+SHIPPED = [file for file in GOLDEN if "\nResources:" in file.read_text(encoding="utf-8")]
+
+
+def template(body: str) -> Template:
+    return Template("t.yaml", body)
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_every_resource_of_every_template_can_be_marked_and_nothing_else_changes(file):
+    body = file.read_text(encoding="utf-8")
+    before = templates.parse(body)
+
+    marked = imports.marked(template(body), before["Resources"].keys())
+
+    after = templates.parse(marked.body)
+    assert imports.imported(after) == before["Resources"].keys()
+    for name, resource in after["Resources"].items():
+        assert resource["DeletionPolicy"] == "Retain"
+        assert resource["UpdateReplacePolicy"] == "Retain"
+        more = {
+            "Metadata": {"exasol-ci-setup": "imported"},
+            "DeletionPolicy": "Retain",
+            "UpdateReplacePolicy": "Retain",
+        }
+        assert resource == {**before["Resources"][name], **more}
+    assert {**after, "Resources": None} == {**before, "Resources": None}
+    kept = [line for line in marked.body.splitlines() if line in body.splitlines()]
+    assert [line for line in body.splitlines() if line in kept] == body.splitlines()
+
+
+def test_the_marks_go_over_to_the_next_template_of_the_stack():
+    body = "Resources:\n  A:\n    Type: AWS::SNS::Topic\n  B:\n    Type: AWS::SNS::Topic\n"
+    before = templates.parse(imports.marked(template(body), {"A"}).body)
+
+    after = imports.kept(template(body + "  C:\n    Type: AWS::SNS::Topic\n"), before)
+
+    assert imports.imported(templates.parse(after.body)) == {"A"}
+    assert imports.kept(after, before) == after
+
+
+def test_another_type_under_the_same_name_is_another_resource():
+    body = "Resources:\n  A:\n    Type: AWS::SNS::Topic\n"
+    before = templates.parse(imports.marked(template(body), {"A"}).body)
+    new = template("Resources:\n  A:\n    Type: AWS::SQS::Queue\n")
+
+    assert imports.kept(new, before) == new
+    assert imports.kept(template("Resources:\n  B:\n    Type: AWS::SQS::Queue\n"), before).body.count("Metadata") == 0
+
+
+def test_a_name_below_another_block_is_no_resource():
+    body = "Parameters:\n  A:\n    Type: String\nResources:\n  A1:\n    Type: AWS::SNS::Topic\nOutputs:\n  A1:\n    Value: x\n"
+
+    marked = templates.parse(imports.marked(template(body), {"A1"}).body)
+
+    assert marked["Parameters"] == {"A": {"Type": "String"}}
+    assert marked["Outputs"] == {"A1": {"Value": "x"}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'Resources: {A: {Type: "AWS::SNS::Topic"}}\n',
+        "Resources:\n  A:\n    Type: AWS::SNS::Topic\n    Metadata:\n      own: 1\n",
+        "Resources:\n    A:\n      Type: AWS::SNS::Topic\n",
+    ],
+)
+def test_a_template_that_cannot_be_marked_is_refused(body):
+    with pytest.raises(InputError, match="cannot be marked as imported"):
+        imports.marked(template(body), {"A"})

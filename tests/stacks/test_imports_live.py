@@ -1,0 +1,140 @@
+"""Resources that were there before their stack, against the sandbox."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.errors import TemplateRejected
+from exasol_ci_setup.stacks import delete, imports, plan, state
+from exasol_ci_setup.stacks.deploy import Outcome
+from tests.stacks.test_deploy_live import CREDENTIALS, everything, remembering, request, run
+from tests.stacks.views import Shown
+
+pytestmark = pytest.mark.live
+
+LOGS = "/aws/codebuild/SlcCodeBuild"
+
+
+@pytest.fixture
+def with_logs(live):
+    """An account with the log group that a project of that name has left behind."""
+    run(live, CREDENTIALS)
+    live.client("logs").create_log_group(logGroupName=LOGS)
+    return live
+
+
+def groups(account) -> list[str]:
+    return [each["logGroupName"] for each in account.client("logs").describe_log_groups()["logGroups"]]
+
+
+def deployed(account) -> dict[str, object]:
+    return plan.deployed_template(account.client("cloudformation"), "Slc")["Resources"]
+
+
+def actions(made) -> dict[str, str]:
+    return {change.logical_id: change.action for change in made.changes}
+
+
+def test_what_is_there_is_taken_over_and_the_rest_is_made(with_logs):
+    plans = []
+
+    result = run(with_logs, request(), import_existing=True, approve=remembering(plans))
+
+    assert result.outcome is Outcome.DEPLOYED
+    assert actions(plans[0]).pop("CodeBuildLogGroup") == "Import"
+    assert {action for name, action in actions(plans[0]).items() if name != "CodeBuildLogGroup"} == {"Add"}
+    assert deployed(with_logs)["CodeBuildLogGroup"]["DeletionPolicy"] == "Retain"
+    assert deployed(with_logs)["CodeBuildLogGroup"]["UpdateReplacePolicy"] == "Retain"
+    assert not {"DeletionPolicy", "Metadata"} & deployed(with_logs)["ArtifactsBucket"].keys()
+    assert with_logs.client("cloudformation").list_change_sets(StackName="Slc")["Summaries"] == []
+
+
+def test_the_same_without_the_option_finds_nothing_to_do(with_logs):
+    run(with_logs, request(), import_existing=True)
+
+    assert run(with_logs, request()).outcome is Outcome.UNCHANGED
+    assert run(with_logs, request(), import_existing=True).outcome is Outcome.UNCHANGED
+
+
+def test_a_later_change_leaves_what_was_taken_over_marked(with_logs):
+    run(with_logs, request(), import_existing=True)
+    plans = []
+
+    run(with_logs, request(log_retention_in_days=30), approve=remembering(plans))
+
+    changed = next(change for change in plans[0].changes if change.logical_id == "CodeBuildLogGroup")
+    assert [each.path for each in changed.properties] == ["RetentionInDays"]
+    assert deployed(with_logs)["CodeBuildLogGroup"]["Properties"]["RetentionInDays"] == 30
+    assert imports.imported({"Resources": deployed(with_logs)}) == {"CodeBuildLogGroup"}
+
+
+def test_the_deletion_of_the_stack_leaves_standing_what_was_taken_over(with_logs):
+    stack = run(with_logs, request(), import_existing=True).stack
+    cfn = with_logs.client("cloudformation")
+    assert delete.retained(cfn, stack, delete.resources(cfn, stack), ()) == {"CodeBuildLogGroup"}
+
+    delete.delete(cfn, stack, view=Shown(), clock=SystemClock())
+
+    assert groups(with_logs) == [LOGS]
+    assert state.find(cfn, "Slc") is None
+    assert run(with_logs, request(), import_existing=True).stack.status == "CREATE_COMPLETE"
+
+
+def test_a_resource_that_an_update_brings_is_taken_over(live):
+    run(live, CREDENTIALS)
+    run(live, request())
+    other = request(project="Slc", bucket_name="there-already")
+    live.client("s3").create_bucket(
+        Bucket="there-already", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    # The bucket of the stack is no other resource for its new name: only what the template adds is looked for.
+    with pytest.raises(TemplateRejected, match="already exists"):
+        run(live, other, import_existing=True)
+    assert live.client("cloudformation").list_change_sets(StackName="Slc")["Summaries"] == []
+
+
+def test_with_nothing_there_everything_is_made_and_nothing_is_marked(live):
+    run(live, CREDENTIALS)
+    plans = []
+
+    run(live, request(), import_existing=True, approve=remembering(plans))
+
+    assert set(actions(plans[0]).values()) == {"Add"}
+    assert imports.imported({"Resources": deployed(live)}) == frozenset()
+    assert deployed(live) == templates.parse(request().template.body)["Resources"]
+
+
+def test_a_plan_alone_leaves_nothing(with_logs):
+    before = everything(with_logs)
+
+    result = run(with_logs, request(), import_existing=True, approve=lambda _plan: False)
+
+    assert result.outcome is Outcome.PLANNED
+    assert everything(with_logs) == before
+    assert groups(with_logs) == [LOGS]
+
+
+def test_what_another_stack_has_is_not_taken_over_and_nothing_is_left(with_logs):
+    run(with_logs, request(), import_existing=True)
+    before = everything(with_logs)
+
+    with pytest.raises(TemplateRejected, match="already exists in stack") as refused:
+        run(with_logs, request(stack_name="Second"), import_existing=True)
+
+    assert "--import-existing" not in refused.value.hint
+    assert everything(with_logs) == before
+
+
+def test_a_name_that_is_taken_is_refused_with_the_word_that_it_can_be_taken_over(with_logs):
+    with_logs.client("s3").create_bucket(
+        Bucket="there-before", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+
+    with pytest.raises(TemplateRejected) as refused:
+        run(with_logs, request(bucket_name="there-before"))
+    assert "--import-existing" in refused.value.hint
+
+    result = run(with_logs, request(bucket_name="there-before"), import_existing=True)
+    assert result.stack.outputs["ArtifactsBucketName"] == "there-before"
