@@ -109,13 +109,13 @@ def run_deploy(
     else:
         output.say(f"stack {request.name} is deployed")
         if result.stack is not None:
-            _compare_imported(session, result.stack, result.plan)
+            compare_imported(session, result.stack, result.plan)
     if result.stack is not None and result.outcome is not Outcome.PLANNED:
         report.outputs(output, result.stack)
     report.result(output, result.outcome.value, request.name, changed=result.outcome is Outcome.DEPLOYED)
 
 
-def _compare_imported(session: Session, stack: Stack, plan: Plan) -> None:
+def compare_imported(session: Session, stack: Stack, plan: Plan) -> None:
     """Tell how what was taken over differs from the template: AWS takes resources over as they are."""
     names = {change.logical_id for change in plan.changes if change.action == "Import"}
     if not names:

@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("deploy-security-group", "deploy", "Deploy a security group"),
         ("deploy-instance", "deploy", "Deploy a virtual machine with Ubuntu"),
         ("deploy-fleet", "fleet", "Deploy the build stacks of many projects"),
+        ("import", "imports", "Take resources that are there already over into a stack"),
     ),
     "Programs": (
         ("up", "program", "Deploy what a Python program declares"),
@@ -127,7 +128,7 @@ class Program(click.Group):
             return None
         command: click.Command = getattr(
             import_module(f"exasol_ci_setup.cli.{place}"),
-            cmd_name.replace("-", "_") + ("_" if cmd_name == "list" else ""),
+            cmd_name.replace("-", "_") + ("_" if cmd_name in {"list", "import"} else ""),
         )
         return command
 

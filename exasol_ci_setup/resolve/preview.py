@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup import review, templates
-from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks import imports, properties, state
+from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.model import Change, Plan
 
 if TYPE_CHECKING:

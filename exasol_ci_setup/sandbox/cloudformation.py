@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import deployment, ec2_types, strict
+from exasol_ci_setup.sandbox import deployment, ec2_types, strict, summaries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +91,7 @@ def _extend_actions(actions: dict[str, Action]) -> None:
     actions["DeleteStack"] = _deleting_stacks(actions["DeleteStack"])
     actions["ListChangeSets"] = _listing_active_change_sets(actions["ListChangeSets"])
     actions["DescribeEvents"] = _describing_events(actions["DescribeEvents"])
+    actions["GetTemplateSummary"] = _summing_up_templates(actions["GetTemplateSummary"])
     for name in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"):
         actions[name] = _with_either_url_style(actions[name])
 
@@ -301,6 +302,19 @@ def _listing_active_change_sets(inner: Action) -> Action:
         finally:
             for key, each in executed.items():
                 _change_sets[key] = each
+
+    return act
+
+
+def _summing_up_templates(inner: Action) -> Action:
+    def act(parameters: Parameters) -> Reply:
+        from ministack.services.cloudformation import engine, helpers
+
+        status, headers, body = inner(parameters)
+        text, refusal = helpers._resolve_template(parameters)  # noqa: SLF001
+        if status != 200 or refusal or not text:  # noqa: PLR2004
+            return status, headers, body
+        return status, headers, summaries.with_identifiers(body, engine._parse_template(text))  # noqa: SLF001
 
     return act
 

@@ -17,7 +17,7 @@ from exasol_ci_setup.stacks.model import Change, Plan, PropertyChange
 from exasol_ci_setup.stacks.upload import template_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
@@ -62,23 +62,26 @@ def create(
     unfinished: bool,
     import_existing: bool = False,
     revert_drift: bool = False,
+    resources: Sequence[Mapping[str, Any]] = (),
 ) -> Plan:
     """Let AWS make a change set, and return a plan that names it and nothing yet of what it holds.
 
     `wanted` is the parsed template. `unfinished` says that the stack's last operation failed and was left as it was, which AWS
     lets go on only without a rollback. With `import_existing` it takes over what is there already under a name of the template's:
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html. With `revert_drift` the change set also brings resources back that something else changed:
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html. Names are used once, so that parallel
-    runs do not collide.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html. With `revert_drift` the change
+    set also brings resources back that something else changed:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html. With `resources`, each a
+    ``ResourceToImport``, it does nothing but take these over. Names are used once, so that parallel runs do not collide.
 
     Raises TemplateRejected with AWS's words, and Overtaken. When it raises, nothing is left.
     """
     cfn = account.client("cloudformation")
     name = f"{PREFIX}{uuid.uuid4().hex}"
+    kind = "IMPORT" if resources else "CREATE" if new else "UPDATE"
     arguments: dict[str, Any] = {
         "StackName": request.name,
         "ChangeSetName": name,
-        "ChangeSetType": "CREATE" if new else "UPDATE",
+        "ChangeSetType": kind,
         "Parameters": [
             *({"ParameterKey": key, "ParameterValue": value} for key, value in request.parameters.items()),
             *({"ParameterKey": key, "UsePreviousValue": True} for key in request.kept_parameters),
@@ -88,6 +91,10 @@ def create(
         "Description": "Planned by exasol-ci-setup",
         **template_source(account, request.template, bucket=request.template_bucket),
     }
+    if resources:
+        arguments["ResourcesToImport"] = list(resources)
+        # The stack keeps those that it has. AWS takes no others here, for a new stack neither.
+        del arguments["Tags"]
     if import_existing:
         arguments["ImportExistingResources"] = True
     if revert_drift:
@@ -103,10 +110,9 @@ def create(
             "MonitoringTimeInMinutes": request.monitoring_minutes,
         }
     on_failure = "keep" if unfinished else request.on_failure
-    if new or on_failure == "keep":
+    if not resources and (new or on_failure == "keep"):
         # DELETE is for new stacks only: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
         arguments["OnStackFailure"] = _ON_FAILURE[on_failure]
-    kind = "CREATE" if new else "UPDATE"
     with (
         taken_back_on_failure(cfn, Plan(request.name, kind, stack_id=request.name, change_set_id=name), clock),
         boundary(),
@@ -235,7 +241,7 @@ def discard(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
                     break
                 else:
                     raise
-    if plan.kind == "CREATE":
+    if plan.kind != "UPDATE":
         _discard_shell(cfn, plan)
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 _MINUTE: Final = 60
+_VERBS: Final = {"CREATE": "creating", "UPDATE": "updating", "IMPORT": "importing into"}
 
 
 class Outcome(str, Enum):
@@ -164,7 +165,7 @@ def _deploy(
     if not approved:
         changeset.discard(cfn, plan, clock)
         return Result(Outcome.PLANNED, plan, current)
-    return Result(Outcome.DEPLOYED, plan, _carry_out(account, request, plan, view, clock, options))
+    return Result(Outcome.DEPLOYED, plan, carry_out(account, request, plan, view, clock, options))
 
 
 def _is_failed(stack: Stack) -> bool:
@@ -218,7 +219,7 @@ def _wait_for(following: Following, current: Stack, clock: Clock, options: Optio
         )
 
 
-def _carry_out(
+def carry_out(
     account: Account,
     request: Request,
     plan: Plan,
@@ -226,6 +227,10 @@ def _carry_out(
     clock: Clock,
     options: Options,
 ) -> Stack:
+    """Execute the change set of a plan that was approved, make its settings, and return the stack when AWS has done it.
+
+    Raises as `deploy`.
+    """
     cfn = account.client("cloudformation")
     if plan.change_set_id:
         # A new stack has no events but that of its shell.
@@ -236,8 +241,7 @@ def _carry_out(
                 policy_is_set = settings.apply_policy_first(cfn, plan)
         with settings.policy_told_of(policy_is_set):
             execute(cfn, plan, clock)
-            verb = "creating" if plan.kind == "CREATE" else "updating"
-            with Rollouts(account, view(f"{verb} {plan.stack_name}"), clock) as shown:
+            with Rollouts(account, view(f"{_VERBS[plan.kind]} {plan.stack_name}"), clock) as shown:
                 following = Following(cfn, plan.stack_id, after=after, view=shown, clock=clock)
                 stack = _follow(cfn, request, following, clock, options, creating=plan.kind == "CREATE")
             _require_success(cfn, stack, following, shown)

@@ -161,7 +161,7 @@ class Drift:
 class Plan:
     """What a deployment would do. Falsy when there is nothing to do.
 
-    `kind` is ``CREATE`` or ``UPDATE``. `change_set_id` is the change set's ARN, empty if none was needed (only settings differ,
+    `kind` is ``CREATE``, ``UPDATE``, or ``IMPORT`` where resources are taken over and nothing else. `change_set_id` is the change set's ARN, empty if none was needed (only settings differ,
     or nothing) or if none could be made yet. `notes` are remarks of AWS, such as early-validation findings and degraded answers.
     `drift` are the resources that something else changed, and that are brought back.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 pytestmark = pytest.mark.live
@@ -74,9 +76,100 @@ def test_a_program_takes_over_what_is_there(here, live, tmp_path):
     )
 
     failed = here("up", str(file), "--yes", "--no-lint")
-    print(failed.stderr, failed.stdout)
     ran = here("up", str(file), "--yes", "--no-lint", "--import-existing", "--recreate-failed")
 
     assert failed.code == 1
     assert ran.code == 0, ran.stderr
     assert "to import" in ran.stderr
+
+
+IMPORT = ("import", "ci-build", *CI[1:5])
+
+
+@pytest.fixture
+def bucket(live):
+    # One name for all accounts.
+    name = f"shop-{uuid.uuid4().hex}"
+    live.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    return name
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_resource_without_a_name_in_the_template_is_imported_by_its_identifier_and_the_rest_deployed(
+    here, live, bucket
+):
+    planned = here(*IMPORT, "--resource", f"ArtifactsBucket={bucket}", "--plan")
+    assert planned.code == 0
+    assert "= ArtifactsBucket  AWS::S3::Bucket  (taken over into the stack)" in planned.stdout
+    assert "Shop" not in here("list").stdout
+
+    ran = here(*IMPORT, "--resource", f"ArtifactsBucket={bucket}", "--yes", "--output", "json")
+    assert ran.code == 0, ran.stderr
+    assert ran.records[-1]["status"] == "imported"
+    assert "`exasol-ci-setup deploy-ci-build --adopt` with the same options makes what is missing" in ran.stderr
+
+    more = here(*IMPORT, "--resource", f"CodeBuildLogGroup={LOGS}", "--adopt", "--yes")
+    assert more.code == 0, more.stderr
+    resources = live.client("cloudformation").describe_stack_resources(StackName="Shop")["StackResources"]
+    assert {each["LogicalResourceId"] for each in resources} == {"ArtifactsBucket", "CodeBuildLogGroup"}
+
+    rest = here(*CI, "--adopt", "--yes", "--allow-broadening")
+    assert rest.code == 0, rest.stderr
+    assert f"ArtifactsBucketName  {bucket}" in rest.stdout
+    assert "nothing to do" in here(*CI, "--yes").stderr
+    assert f"ArtifactsBucket  AWS::S3::Bucket  {bucket}  (stays)" in here("delete", "Shop", "--plan").stdout
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        (["Nothing=x"], "the template has no resource 'Nothing'"),
+        (["ArtifactsBucket=no-such-bucket"], "AWS refused the import into stack Shop: "),
+        (
+            ["ArtifactsBucketPolicy=x"],
+            "ArtifactsBucketPolicy refers to ArtifactsBucket, which would not be in the stack",
+        ),
+        (
+            ["ArtifactsBucket={}", "ArtifactsBucketPolicy=x"],
+            "AWS cannot import ArtifactsBucketPolicy, a resource of type AWS::S3::BucketPolicy",
+        ),
+        (["ArtifactsBucket"], "'ArtifactsBucket' has no identifier: write LOGICAL_ID=IDENTIFIER"),
+        (["ArtifactsBucket=a", "ArtifactsBucket=b"], "ArtifactsBucket stands twice"),
+    ],
+)
+def test_what_cannot_be_imported_is_told_and_leaves_nothing(here, live, bucket, resources, said):
+    ran = here(*IMPORT, *(word for each in resources for word in ("--resource", each.format(bucket))), "--yes")
+
+    assert ran.code == 2
+    assert said in ran.stderr
+    names = [stack["StackName"] for stack in live.client("cloudformation").describe_stacks()["Stacks"]]
+    assert names == ["SLCSourceCredentials"]
+
+
+@pytest.mark.usefixtures("ready")
+def test_nothing_is_imported_into_a_stack_of_somebody_else_or_in_the_place_of_what_it_has(here, live, bucket):
+    template = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n"
+    live.client("cloudformation").create_stack(StackName="Shop", TemplateBody=template)
+    live.client("cloudformation").get_waiter("stack_create_complete").wait(StackName="Shop")
+    resource = ("--resource", f"ArtifactsBucket={bucket}", "--yes")
+
+    refused = here(*IMPORT, *resource)
+    assert refused.code == 1
+    assert "this tool did not make it" in refused.stderr
+
+    assert here(*IMPORT, *resource, "--adopt").code == 0
+    again = here(*IMPORT, *resource, "--adopt")
+    assert again.code == 2
+    assert "ArtifactsBucket is in the stack already" in again.stderr
+    names = live.client("cloudformation").describe_stack_resources(StackName="Shop")["StackResources"]
+    assert {each["LogicalResourceId"] for each in names} == {"Topic", "ArtifactsBucket"}
+
+
+@pytest.mark.usefixtures("ready")
+def test_an_import_is_asked_about(here, live, bucket):
+    ran = here(*IMPORT, "--resource", f"ArtifactsBucket={bucket}")
+
+    assert ran.code == 2
+    assert "there is no terminal" in ran.stderr
+    assert "Shop" not in [each["StackName"] for each in live.client("cloudformation").describe_stacks()["Stacks"]]

@@ -14,7 +14,7 @@ from exasol_ci_setup import CiBuild, render, templates
 from exasol_ci_setup.pictures.canvas import Box, Line, Picture, Text, png, svg
 from exasol_ci_setup.pictures.graph import Part, picture
 from exasol_ci_setup.pictures.layers import arrange
-from exasol_ci_setup.pictures.references import references
+from exasol_ci_setup.stacks.references import references
 
 NAMES = st.text(min_size=1, max_size=12)
 GRAPHS = st.dictionaries(NAMES, st.lists(NAMES, max_size=4), max_size=12)

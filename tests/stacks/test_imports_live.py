@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from exasol_ci_setup import templates
@@ -9,6 +11,7 @@ from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.errors import TemplateRejected
 from exasol_ci_setup.stacks import delete, imports, plan, state
 from exasol_ci_setup.stacks.deploy import Outcome
+from exasol_ci_setup.stacks.model import Plan
 from tests.stacks.test_deploy_live import CREDENTIALS, everything, remembering, request, run
 from tests.stacks.views import Shown
 
@@ -29,8 +32,9 @@ def groups(account) -> list[str]:
     return [each["logGroupName"] for each in account.client("logs").describe_log_groups()["logGroups"]]
 
 
-def deployed(account) -> dict[str, object]:
-    return plan.deployed_template(account.client("cloudformation"), "Slc")["Resources"]
+def deployed(account) -> dict[str, dict[str, Any]]:
+    resources: dict[str, dict[str, Any]] = plan.deployed_template(account.client("cloudformation"), "Slc")["Resources"]
+    return resources
 
 
 def actions(made) -> dict[str, str]:
@@ -38,7 +42,7 @@ def actions(made) -> dict[str, str]:
 
 
 def test_what_is_there_is_taken_over_and_the_rest_is_made(with_logs):
-    plans = []
+    plans: list[Plan] = []
 
     result = run(with_logs, request(), import_existing=True, approve=remembering(plans))
 
@@ -60,7 +64,7 @@ def test_the_same_without_the_option_finds_nothing_to_do(with_logs):
 
 def test_a_later_change_leaves_what_was_taken_over_marked(with_logs):
     run(with_logs, request(), import_existing=True)
-    plans = []
+    plans: list[Plan] = []
 
     run(with_logs, request(log_retention_in_days=30), approve=remembering(plans))
 
@@ -97,7 +101,7 @@ def test_a_resource_that_an_update_brings_is_taken_over(live):
 
 def test_with_nothing_there_everything_is_made_and_nothing_is_marked(live):
     run(live, CREDENTIALS)
-    plans = []
+    plans: list[Plan] = []
 
     run(live, request(), import_existing=True, approve=remembering(plans))
 

@@ -1,4 +1,4 @@
-"""Which resources of a template refer to which."""
+"""Which names a part of a template refers to."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ def references(template: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     resources = as_mapping(template.get("Resources"))
     found: dict[str, tuple[str, ...]] = {}
     for name, declared in resources.items():
-        names = dict.fromkeys(each for each in _named(declared) if each in resources and each != name)
+        names = dict.fromkeys(each for each in named(declared) if each in resources and each != name)
         found[name] = tuple(names)
     return found
 
 
-def _named(declared: Any) -> Iterator[str]:
-    """Yield the names in the order in which they come. Each part is looked at once, since YAML's aliases may put it in many places."""
+def named(declared: Any) -> Iterator[str]:
+    """Yield the names of resources and parameters that a parsed part of a template refers to, in the order in which they come.
+
+    Each part is looked at once, since YAML's aliases may put it in many places.
+    """
     left: list[tuple[str, Any]] = [("", declared)]
     seen: set[tuple[str, int]] = set()
     while left:

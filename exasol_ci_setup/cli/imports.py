@@ -1,0 +1,128 @@
+"""`import`: resources that are there already, taken over into a construct's stack by their identifiers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from exasol_ci_setup.cli.constructs import NAMES, construct_of, construct_options, looked_up
+from exasol_ci_setup.cli.options import ROLE
+from exasol_ci_setup.cli.session import common_options
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.base import Construct
+
+
+@click.group("import")
+def import_() -> None:
+    """Take resources that are there already over into a stack.
+
+    AWS imports them as they are and changes nothing. A deployment afterwards makes the rest of the stack; where all that is there has a name
+    of the template's, `deploy-… --import-existing` does both at once.
+    """
+
+
+def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for value in values:
+        name, equals, identifier = value.partition("=")
+        if not (name and equals and identifier):
+            raise click.BadParameter(f"{value!r} has no identifier: write LOGICAL_ID=IDENTIFIER")
+        if name in found:
+            raise click.BadParameter(f"{name} stands twice")
+        found[name] = identifier
+    return found
+
+
+def _import(
+    session: Session,
+    construct: Construct,
+    *,
+    resources: dict[str, str],
+    yes: bool,
+    plan_only: bool,
+    adopt: bool,
+    role_arn: str | None,
+) -> None:
+    from exasol_ci_setup import network, templates
+    from exasol_ci_setup.cli import report
+    from exasol_ci_setup.cli.engine import Approval, compare_imported, event_view
+    from exasol_ci_setup.stacks.deploy import Outcome
+    from exasol_ci_setup.stacks.import_operation import import_resources
+    from exasol_ci_setup.stacks.model import Request
+
+    output = session.output
+    account = session.account
+    command = f"deploy-{NAMES[type(construct)]}"
+    construct = looked_up(construct, account)
+    request = Request(
+        name=construct.stack_name,
+        template=templates.render(construct),
+        parameters=network.parameters(account, construct),
+        tags=construct.tags,
+        role_arn=role_arn or "",
+    )
+    result = import_resources(
+        account,
+        request,
+        resources,
+        approve=Approval(output, yes=yes, plan_only=plan_only, allow_broadening=False),
+        view=lambda title: event_view(session, request.name, title),
+        clock=session.clock,
+        adopt=adopt,
+        notice=output.say,
+    )
+    if result.outcome is Outcome.PLANNED:
+        output.say("this was only the plan: nothing was changed")
+    elif result.stack is not None:
+        output.say(f"imported into stack {request.name}: {', '.join(resources)}")
+        compare_imported(session, result.stack, result.plan)
+        # AWS takes no tags in an import, so a stack that began with one carries none of this tool's.
+        more = "" if result.stack.tags else " --adopt"
+        output.say(f"`exasol-ci-setup {command}{more}` with the same options makes what is missing")
+    report.result(
+        output,
+        "imported" if result.outcome is Outcome.DEPLOYED else result.outcome.value,
+        request.name,
+        changed=result.outcome is Outcome.DEPLOYED,
+    )
+
+
+def _command(kind: type[Construct], what: str) -> None:
+    @import_.command(NAMES[kind], help=f"Import into the stack of {what}.")
+    @common_options
+    @click.option(
+        "--resource",
+        "resources",
+        multiple=True,
+        required=True,
+        callback=_pairs,
+        metavar="LOGICAL_ID=IDENTIFIER",
+        help="Resource of the template, and what AWS knows the one that is there by: its name, its id or its ARN, as its type has it; "
+        "several values with | between them. May be repeated.",
+    )
+    @click.option("--yes", "-y", is_flag=True, help="Do not ask before the import.")
+    @click.option("--plan", "plan_only", is_flag=True, help="Show what would be imported, and change nothing.")
+    @click.option("--adopt", is_flag=True, help="Import into a stack that this tool did not make.")
+    @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation acts in.")
+    @construct_options(kind)
+    def command(session: Session, **values: Any) -> None:
+        construct, own = construct_of(kind, values)
+        _import(session, construct, **own)
+
+
+_WHAT = {
+    "ci-build": "a project's CI builds",
+    "release-build": "a project's release builds",
+    "source-credentials": "CodeBuild's access to GitHub",
+    "registry": "a repository for container images",
+    "asset": "a bucket for source archives",
+    "container-builder": "a project that builds a container image",
+    "cluster": "a cluster with services",
+    "security-group": "a security group",
+    "instance": "a virtual machine",
+}
+for _kind, _name in NAMES.items():
+    _command(_kind, _WHAT[_name])

@@ -1,0 +1,192 @@
+"""An operation that takes resources over into a stack, by their identifiers, and changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy
+from exasol_ci_setup.stacks import changeset, imports, references, state
+from exasol_ci_setup.stacks import plan as planning
+from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, carry_out
+from exasol_ci_setup.stacks.upload import template_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.stacks.events import View
+    from exasol_ci_setup.stacks.model import Plan, Request, Stack
+    from exasol_ci_setup.templates import Template
+
+# Between the values of an identifier of several properties, as in Cloud Control API:
+# https://docs.aws.amazon.com/cloudcontrolapi/latest/userguide/resource-identifier.html
+SEPARATOR: Final = "|"
+
+
+def import_resources(
+    account: Account,
+    request: Request,
+    identifiers: Mapping[str, str],
+    *,
+    approve: Callable[[Plan], bool],
+    view: Callable[[str], View],
+    clock: Clock,
+    adopt: bool = False,
+    check: Callable[[], None] = lambda: None,
+    notice: Callable[[str], None] = lambda _message: None,
+) -> Result:
+    """Take resources over into the stack of `request`, which becomes a new one if it is not there, and return when AWS has done it.
+
+    `identifiers` has, for logical ids of the request's template, what AWS knows the resource by, several values with ``|`` between them. The
+    stack's template becomes the one it has and these resources; the request's other resources, its outputs and its tags are left for a
+    deployment, since AWS makes none of them here: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-manually.html.
+    `approve`, `view`, `check` and `notice` are as for `deploy`; with `adopt` the stack may be somebody else's.
+
+    Raises InputError for what AWS cannot import or does not find, StackError for a stack that is not this tool's, StackBusy, StackStuck,
+    TemplateRejected, DeployFailed, Interrupted, and the errors of the AWS boundary.
+    """
+    cfn = account.client("cloudformation")
+    current = state.find(cfn, request.name)
+    before = _importable(account, request, current, adopt=adopt)
+    template = _template(request.template, before, identifiers)
+    wanted = templates.parse(template.body)
+    declared = wanted.get("Parameters") or {}
+    kept = tuple(current.parameters) if before is not None and current is not None else ()
+    request = replace(
+        request,
+        template=template,
+        parameters={name: value for name, value in request.parameters.items() if name in declared and name not in kept},
+        kept_parameters=kept,
+    )
+    resources = _resources_to_import(account, template, identifiers, bucket=request.template_bucket)
+    check()
+    plan = _planned(account, request, wanted, resources, clock, notice, new=before is None)
+    with changeset.taken_back_on_failure(cfn, plan, clock):
+        approved = approve(plan)
+    if not approved:
+        changeset.discard(cfn, plan, clock)
+        return Result(Outcome.PLANNED, plan, current)
+    try:
+        stack = carry_out(account, request, plan, view, clock, Options())
+    except DeployFailed as error:
+        error.hint = "the resources are as they were: see that the template describes what is there"
+        if before is None:
+            error.hint += f"; `aws cloudformation delete-stack --stack-name {request.name}` removes the empty stack"
+        raise
+    return Result(Outcome.DEPLOYED, plan, stack)
+
+
+def _importable(account: Account, request: Request, current: Stack | None, *, adopt: bool) -> dict[str, Any] | None:
+    """Return the parsed template of the stack, None if it is not there. Raises what says that nothing can be imported into it."""
+    if current is None or state.is_absent(current):
+        return None
+    if state.is_busy(current):
+        raise StackBusy(
+            f"stack {current.name} is busy: {current.status}",
+            hint=f"`exasol-ci-setup watch {current.name}` shows the end",
+            stack_name=current.name,
+        )
+    if not adopt:
+        state.require_own(current, request.tags)
+    state.require_updatable(current)
+    return planning.deployed_template(account.client("cloudformation"), current.name)
+
+
+def _template(wanted: Template, before: Mapping[str, Any] | None, identifiers: Mapping[str, str]) -> Template:
+    """Return the template of the import: what the stack has, and the resources that come into it, marked."""
+    # Its text is YAML of two spaces, in which resources can be marked.
+    source = templates.parse(wanted.body)
+    known: dict[str, Any] = source.get("Resources") or {}
+    there: dict[str, Any] = dict((before or {}).get("Resources") or {})
+    for name in identifiers:
+        if name not in known:
+            named = ", ".join(f"{each} ({resource['Type']})" for each, resource in known.items())
+            raise InputError(f"the template has no resource {name!r}", hint=f"its resources are: {named}")
+        if name in there:
+            raise InputError(f"{name} is in the stack already: nothing can be imported in its place")
+    added = {name: known[name] for name in known if name in identifiers}
+    referred = [(name, each) for name, resource in added.items() for each in references.named(resource)]
+    for name, each in referred:
+        if each in known and each not in added and each not in there:
+            raise InputError(
+                f"{name} refers to {each}, which would not be in the stack",
+                hint=f"import both, with a further --resource {each}=…, or deploy first and import then",
+            )
+    used = {each for _, each in referred}
+    parameters = {name: value for name, value in (source.get("Parameters") or {}).items() if name in used}
+    rest = source.keys() - {"AWSTemplateFormatVersion", "Description"}
+    result = dict(before) if before is not None else {key: value for key, value in source.items() if key not in rest}
+    result["Parameters"] = {**(result.get("Parameters") or {}), **parameters}
+    result["Resources"] = {**there, **added}
+    if not result["Parameters"]:
+        del result["Parameters"]
+    return imports.marked(replace(wanted, body=_written(result)), added.keys())
+
+
+def _written(template: Mapping[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(dict(template), sort_keys=False, width=120)
+
+
+def _resources_to_import(
+    account: Account, template: Template, identifiers: Mapping[str, str], *, bucket: str | None
+) -> list[dict[str, Any]]:
+    """Return what AWS is told to import. Raises InputError for a type that it cannot import, and for an identifier of another form."""
+    cfn = account.client("cloudformation")
+    with boundary():
+        source: Any = template_source(account, template, bucket=bucket)
+        summary = cfn.get_template_summary(**source)
+    keys = {
+        name: (each["ResourceType"], each["ResourceIdentifiers"])
+        for each in summary.get("ResourceIdentifierSummaries", [])
+        for name in each.get("LogicalResourceIds", [])
+    }
+    types = {name: each["Type"] for name, each in templates.parse(template.body)["Resources"].items()}
+    result = []
+    for name, identifier in identifiers.items():
+        if name not in keys:
+            raise InputError(f"AWS cannot import {name}, a resource of type {types[name]}")
+        kind, properties = keys[name]
+        values = identifier.split(SEPARATOR, len(properties) - 1)
+        if len(values) != len(properties) or not all(values):
+            raise InputError(
+                f"{identifier!r} does not identify {name}: AWS knows {kind} by {' and '.join(properties)}",
+                hint=f"write {name}={SEPARATOR.join(properties)}",
+            )
+        result.append(
+            {
+                "ResourceType": kind,
+                "LogicalResourceId": name,
+                "ResourceIdentifier": dict(zip(properties, values, strict=True)),
+            }
+        )
+    return result
+
+
+def _planned(
+    account: Account,
+    request: Request,
+    wanted: Mapping[str, Any],
+    resources: list[dict[str, Any]],
+    clock: Clock,
+    notice: Callable[[str], None],
+    *,
+    new: bool,
+) -> Plan:
+    cfn = account.client("cloudformation")
+    plan = changeset.create(account, request, wanted, clock, new=new, unfinished=False, resources=resources)
+    with changeset.taken_back_on_failure(cfn, plan, clock):
+        described = changeset.wait(cfn, plan, clock, notice)
+        reason = described.get("StatusReason") or "it gave no reason"
+        if described["Status"] == "FAILED" or described.get("ExecutionStatus") == "UNAVAILABLE":
+            raise InputError(
+                f"AWS refused the import into stack {request.name}: {reason}",
+                hint="see that the identifiers are right, and that no other stack has the resources; nothing was changed",
+            )
+        changes, notes = changeset.changes(cfn, plan, described)
+    return replace(plan, changes=changes, notes=notes)

@@ -1,0 +1,132 @@
+"""An import by identifiers where AWS says no, or half: answered inside botocore."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy
+from exasol_ci_setup.stacks.deploy import Outcome
+from exasol_ci_setup.stacks.import_operation import import_resources
+from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.templates import Template
+from tests.stacks.test_deploy_answers import Aws, operations, stack_in
+from tests.stacks.views import Shown
+
+BODY = (
+    "Resources:\n  Web:\n    Type: AWS::ECS::Service\n    Properties:\n      Cluster: services\n"
+    "  Logs:\n    Type: AWS::Logs::LogGroup\n"
+)
+SUMMARY = {
+    "ResourceIdentifierSummaries": [
+        {
+            "ResourceType": "AWS::ECS::Service",
+            "LogicalResourceIds": ["Web"],
+            "ResourceIdentifiers": ["ServiceArn", "Cluster"],
+        }
+    ]
+}
+CHANGE = {
+    "Type": "Resource",
+    "ResourceChange": {"Action": "Import", "LogicalResourceId": "Web", "ResourceType": "AWS::ECS::Service"},
+}
+DONE = [
+    [("IMPORT_IN_PROGRESS", "Slc")],
+    [("IMPORT_IN_PROGRESS", "Web"), ("IMPORT_COMPLETE", "Web")],
+    [("IMPORT_COMPLETE", "Slc")],
+]
+
+
+def run(answers, clock, identifiers, **more):
+    return import_resources(
+        answers.account,
+        Request(name="Slc", template=Template("t.yaml", BODY), tags={"exasol-ci-setup:construct": "Test"}),
+        identifiers,
+        approve=lambda _plan: True,
+        view=lambda _title: Shown(),
+        clock=clock,
+        **more,
+    )
+
+
+def new_stack(answers, events):
+    aws = Aws(answers, events=events, new=True)
+    answers.on("cloudformation", "GetTemplateSummary", SUMMARY)
+    answers.on("cloudformation", "DescribeChangeSet", aws.change_set(Changes=[CHANGE]))
+    return aws
+
+
+def request_of(answers, operation):
+    return next(call.params for call in answers.calls if call.operation == operation)
+
+
+def test_an_identifier_of_several_properties_is_written_with_a_bar_between_them(answers, clock):
+    new_stack(answers, DONE)
+
+    result = run(answers, clock, {"Web": "arn:aws:ecs:eu-central-1:123456789012:service/services/web|services"})
+
+    assert result.outcome is Outcome.DEPLOYED
+    assert result.stack.status == "IMPORT_COMPLETE"
+    sent = request_of(answers, "CreateChangeSet")
+    assert sent["ChangeSetType"] == "IMPORT"
+    assert sent["ResourcesToImport"] == [
+        {
+            "ResourceType": "AWS::ECS::Service",
+            "LogicalResourceId": "Web",
+            "ResourceIdentifier": {
+                "ServiceArn": "arn:aws:ecs:eu-central-1:123456789012:service/services/web",
+                "Cluster": "services",
+            },
+        }
+    ]
+    # AWS refuses both in an import.
+    assert not {"Tags", "OnStackFailure"} & sent.keys()
+    assert "Logs" not in sent["TemplateBody"]
+    assert "DeletionPolicy: Retain" in sent["TemplateBody"]
+
+
+@pytest.mark.parametrize("identifier", ["web", "web|"])
+def test_an_identifier_of_another_form_is_refused_with_the_right_one(answers, clock, identifier):
+    new_stack(answers, DONE)
+
+    with pytest.raises(InputError, match="AWS knows AWS::ECS::Service by ServiceArn and Cluster") as refused:
+        run(answers, clock, {"Web": identifier})
+
+    assert refused.value.hint == "write Web=ServiceArn|Cluster"
+    assert "CreateChangeSet" not in operations(answers)
+
+
+def test_an_import_that_fails_says_that_the_resource_is_as_it_was(answers, clock):
+    failing = [
+        [("IMPORT_IN_PROGRESS", "Slc")],
+        [("IMPORT_FAILED", "Web", "the service is gone")],
+        [("ROLLBACK_COMPLETE", "Slc")],
+    ]
+    new_stack(answers, failing)
+
+    with pytest.raises(DeployFailed) as failed:
+        run(answers, clock, {"Web": "a|b"})
+
+    assert failed.value.diagnosis.reason == "the service is gone"
+    assert "the resources are as they were" in failed.value.hint
+    assert "--recreate-failed" not in failed.value.hint
+    assert "`aws cloudformation delete-stack --stack-name Slc` removes the empty stack" in failed.value.hint
+
+
+def test_a_change_set_that_cannot_be_executed_is_taken_back(answers, clock):
+    aws = new_stack(answers, DONE)
+    unavailable = aws.change_set(Changes=[CHANGE], ExecutionStatus="UNAVAILABLE", StatusReason="not supported here")
+    answers.on("cloudformation", "DescribeChangeSet", unavailable)
+
+    with pytest.raises(InputError, match="not supported here"):
+        run(answers, clock, {"Web": "a|b"})
+
+    assert "DeleteChangeSet" in operations(answers)
+    assert "ExecuteChangeSet" not in operations(answers)
+
+
+def test_a_stack_that_is_busy_is_told(answers, clock):
+    new_stack(answers, DONE)
+    answers.on("cloudformation", "DescribeStacks", stack_in("UPDATE_IN_PROGRESS"))
+
+    with pytest.raises(StackBusy, match="UPDATE_IN_PROGRESS"):
+        run(answers, clock, {"Web": "a|b"})
