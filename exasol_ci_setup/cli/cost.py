@@ -76,7 +76,9 @@ def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
     if parameters is None:
         found = replace(found, notes=(*found.notes, note))
     else:
-        url = calculator.link(account.client("cloudformation"), template.body, parameters)
+        # A link is not worth minutes of retries.
+        cfn = account.client("cloudformation", patient=False)
+        url = calculator.link(cfn, template.body, parameters)
         found = replace(found, calculator_url=url)
     session.output.data("\n".join(cost_view.lines(found)))
     for note in found.notes:
@@ -85,7 +87,7 @@ def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
 
 
 def _command(kind: type[Construct], what: str) -> None:
-    @cost.command(NAMES[kind], help=f"Estimate what {what} costs a month.")
+    @cost.command(NAMES[kind], help=f"Estimate the cost of {what}.")
     @construct_options(kind)
     @common_options
     def command(session: Session, **values: Any) -> None:

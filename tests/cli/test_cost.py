@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import click
 import pytest
 
+from exasol_ci_setup.cli import cost_view
 from exasol_ci_setup.cli.constructs import NAMES
-from tests.answers import AwsError
-from tests.costs.price_list import get_products
+from exasol_ci_setup.costs.estimate import estimate
+from tests.answers import AwsError, ConnectionReset
+from tests.costs.price_list import found_in_frankfurt, get_products
 
 ROOT = Path(__file__).parents[2]
 CI = ("cost", "ci-build", "--project", "Slc", "--project-url", "https://github.com/exasol/script-languages-release")
@@ -119,6 +122,16 @@ def test_a_price_that_is_not_found_is_told_in_its_line_and_with_the_total(run, a
     )
 
 
+def test_what_is_not_known_is_named_with_its_type_and_the_total_says_so():
+    resources = {"Db": {"Type": "AWS::RDS::DBInstance"}, "Secret": {"Type": "AWS::SecretsManager::Secret"}}
+    found = estimate("box", "eu-central-1", {"Resources": resources}, {}, found_in_frankfurt)
+
+    assert [click.unstyle(line) for line in cost_view.lines(found)][-2:] == [
+        "0.40 USD a month for what runs all the time (730 hours), without what is not known: the total is incomplete",
+        "not known: what Db (AWS::RDS::DBInstance) costs",
+    ]
+
+
 def test_without_a_network_only_the_calculator_is_not_asked(run, answers):
     answers.on("ec2", "DescribeVpcs", {"Vpcs": []})
 
@@ -143,6 +156,24 @@ def test_a_template_that_is_too_long_for_the_calculator_is_priced_all_the_same(r
     assert record["complete"]
     assert record["calculator_url"] == ""
     assert answers.of("EstimateTemplateCost") == []
+
+
+def test_a_calculator_that_does_not_answer_is_not_waited_for(run, answers):
+    answers.on("cloudformation", "EstimateTemplateCost", ConnectionReset())
+
+    ran = run(*CLUSTER)
+
+    assert (ran.code, ran.stderr) == (0, "")
+    assert "calculator" not in ran.stdout
+    assert len(answers.of("EstimateTemplateCost")) == 3
+
+
+def test_a_region_that_there_is_not_is_bad_input(program):
+    ran = program("cost", "registry", "--name", "images", "--region", "xx-nowhere-1")
+
+    assert ran.code == 2
+    assert "Unknown region: 'xx-nowhere-1'" in ran.stderr
+    assert "hint: a region reads like eu-central-1" in ran.stderr
 
 
 def test_expired_credentials_are_an_error(run, answers):

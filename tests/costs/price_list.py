@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from exasol_ci_setup.costs.prices import Prices, price_of
 from tests.answers import AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from exasol_ci_setup.costs.model import Rate
 
 
 def product(
@@ -147,3 +150,8 @@ def get_products(params: Mapping[str, Any]) -> dict[str, Any] | AwsError:
     if params["ServiceCode"] not in FRANKFURT:
         return AwsError("NotFoundException", "no such service")
     return {"FormatVersion": "aws_v1", "PriceList": FRANKFURT[params["ServiceCode"]]}
+
+
+def found_in_frankfurt(rates: Iterable[Rate]) -> Prices:
+    """Return the prices of `rates` there, without a call."""
+    return Prices({rate: price_of(rate, FRANKFURT[rate.service]) for rate in rates})

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.costs.estimate import estimate
 from exasol_ci_setup.costs.model import Price
-from exasol_ci_setup.costs.prices import Prices, price_of
-from tests.costs.price_list import FRANKFURT
+from exasol_ci_setup.costs.prices import Prices
+from tests.costs.price_list import found_in_frankfurt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,11 +35,7 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-def frankfurt(rates: Iterable[Rate]) -> Prices:
-    return Prices({rate: price_of(rate, FRANKFURT[rate.service]) for rate in rates})
-
-
-def of(template: dict[str, Any], look_up=frankfurt, **parameters: str) -> Cost:
+def of(template: dict[str, Any], look_up=found_in_frankfurt, **parameters: str) -> Cost:
     return estimate("box", "eu-central-1", template, parameters, look_up)
 
 
