@@ -19,8 +19,8 @@ _LONGEST_BODY: Final = 51_200
 def link(cfn: CloudFormationClient, body: str, parameters: Mapping[str, str]) -> str:
     """Return the address at which AWS's calculator shows the template `body`, which tells nothing by itself.
 
-    Empty if AWS does not give one: the template is too long to be sent, or the endpoint or a permission is missing. Raises
-    CredentialsInvalid.
+    Empty if AWS does not give one: the template is too long to be sent, it has a type that the calculator does not know, or
+    the endpoint or a permission is missing. Raises CredentialsInvalid.
     """
     if len(body.encode()) > _LONGEST_BODY:
         return ""

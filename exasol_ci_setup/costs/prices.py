@@ -93,13 +93,17 @@ def price_of(rate: Rate, products: Iterable[str]) -> Price | None:
     """
     usage = re.compile(_REGION_PREFIX + re.escape(rate.usage))
     parsed = [json.loads(text) for text in products]
-    prices = {_price(item) for item in parsed if usage.fullmatch(item["product"]["attributes"].get("usagetype", ""))}
+    offered = [
+        list(item["terms"]["OnDemand"].values())
+        for item in parsed
+        if usage.fullmatch(item["product"]["attributes"].get("usagetype", "")) and "OnDemand" in item["terms"]
+    ]
+    prices = {_price(offers) for offers in offered}
     return prices.pop() if len(prices) == 1 else None
 
 
-def _price(item: dict[str, Any]) -> Price | None:
-    """Return the price of a product: of its first tier that costs something. None if there are several offers, or none."""
-    offers = list(item["terms"].get("OnDemand", {}).values())
+def _price(offers: list[dict[str, Any]]) -> Price | None:
+    """Return the price of a product: of its first tier that costs something. None unless there is one offer in one currency."""
     if len(offers) != 1:
         return None
     tiers = sorted(

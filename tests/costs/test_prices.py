@@ -67,6 +67,7 @@ def test_a_product_that_is_only_reserved_has_no_price():
     reserved = flat("AmazonECR", "TimedStorage-ByteHrs", "0.1").replace('"OnDemand"', '"Other"')
 
     assert price_of(rates.IMAGES, [reserved]) is None
+    assert price_of(rates.IMAGES, [reserved, *FRANKFURT["AmazonECR"]]) == Price(Decimal("0.1"), "USD")
 
 
 def test_a_price_in_china_is_in_its_currency():
