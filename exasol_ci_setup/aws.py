@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
     from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_pricing import PricingClient
     from mypy_boto3_route53 import Route53Client
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -90,6 +91,8 @@ class Account:
     def client(self, service: Literal["ecs"], *, patient: bool = ...) -> ECSClient: ...
     @overload
     def client(self, service: Literal["logs"], *, patient: bool = ...) -> CloudWatchLogsClient: ...
+    @overload
+    def client(self, service: Literal["pricing"], *, patient: bool = ...) -> PricingClient: ...
     @overload
     def client(self, service: Literal["s3"], *, patient: bool = ...) -> S3Client: ...
     @overload

@@ -197,7 +197,7 @@ _TRANSLATIONS: tuple[tuple[_Errors, Callable[[Any], SetupError]], ...] = (
     ),
     (_CONNECTION, _unreachable),
     (
-        botocore_errors.InvalidRegionError,
+        (botocore_errors.InvalidRegionError, botocore_errors.UnknownRegionError),
         lambda error: InputError(_one_line(error), hint="a region reads like eu-central-1"),
     ),
     (

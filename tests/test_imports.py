@@ -31,6 +31,7 @@ ALLOWED = {
     "network": {"aws", "constructs"},
     "review": {"policies", "stacks"},
     "stacks": {"aws", "templates", "constructs", "review", "policies"},
+    "costs": {"aws", "stacks"},
     "pace": {"aws_errors"},
     # Only when a construct has refused its arguments.
     "program": {"constructs"},

@@ -60,6 +60,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("validate-security-group", "validate", "Check the template of a security group"),
         ("validate-instance", "validate", "Check the template of a virtual machine"),
         ("diff", "diff", "Compare a template with what is deployed"),
+        ("cost", "cost", "Estimate what a template costs a month"),
         ("graph", "pictures", "Draw the resources of a template or program"),
     ),
     "Buildspecs": (

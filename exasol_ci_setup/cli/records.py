@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, timezone
+from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,6 +54,8 @@ def plain(value: Any) -> Any:
         return plain(value.value)
     if value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
+    if isinstance(value, Decimal):
+        return float(value)
     if isinstance(value, Mapping):
         return _object(value)
     if isinstance(value, AbstractSet):

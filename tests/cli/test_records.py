@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -138,6 +139,10 @@ def test_every_value_of_a_property_can_be_written_as_strict_json(before, after):
 
 def test_a_date_and_a_set_have_a_form_too():
     assert records.plain({"d": date(2012, 10, 17), "s": {"b", "a"}}) == {"d": "2012-10-17", "s": ["a", "b"]}
+
+
+def test_an_amount_of_money_is_a_number():
+    assert records.plain({"amount": Decimal("0.10")}) == {"amount": 0.1}
 
 
 def test_in_json_format_stdout_has_one_object_a_line_and_nothing_else(capsys):

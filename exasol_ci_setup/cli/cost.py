@@ -1,0 +1,98 @@
+"""`cost`: what a template costs a month, line by line."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from exasol_ci_setup.cli.constructs import NAMES, construct_of, construct_options
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.constructs import (
+    Asset,
+    CiBuild,
+    Cluster,
+    ContainerBuilder,
+    Instance,
+    Registry,
+    ReleaseBuild,
+    SecurityGroup,
+    SourceCredentials,
+)
+from exasol_ci_setup.errors import AccessDenied, InputError
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.base import Construct
+
+_KINDS: Final[dict[type[Construct], str]] = {
+    CiBuild: "a CI stack",
+    ReleaseBuild: "a release stack",
+    SourceCredentials: "the source-credentials stack",
+    Registry: "a repository for container images",
+    Asset: "a bucket for source archives",
+    ContainerBuilder: "a project that builds a container image",
+    Cluster: "a cluster with services",
+    SecurityGroup: "a security group",
+    Instance: "a virtual machine",
+}
+
+
+@click.group("cost")
+def cost() -> None:
+    """Estimate what a template costs a month.
+
+    Line by line, at AWS's own prices in the region: an amount for what runs all the time, a unit price for what depends on use.
+    Nothing is made or changed.
+    """
+
+
+def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
+    from dataclasses import replace
+
+    from exasol_ci_setup import network, templates
+    from exasol_ci_setup.cli import cost_view
+    from exasol_ci_setup.costs import calculator, prices
+    from exasol_ci_setup.costs.estimate import estimate
+
+    construct, _ = construct_of(kind, values)
+    account = session.account
+    template = templates.render(construct)
+    parameters: dict[str, str] | None
+    note = ""
+    try:
+        parameters = network.parameters(account, construct)
+    except (AccessDenied, InputError) as error:
+        # Only AWS's calculator wants to know in which network the stack will be.
+        parameters, note = None, f"AWS's calculator was not asked: {error}"
+    found = estimate(
+        construct.stack_name,
+        account.region,
+        templates.parse(template.body),
+        parameters or {},
+        partial(prices.look_up, account),
+    )
+    if parameters is None:
+        found = replace(found, notes=(*found.notes, note))
+    else:
+        # A link is not worth minutes of retries.
+        cfn = account.client("cloudformation", patient=False)
+        url = calculator.link(cfn, template.body, parameters)
+        found = replace(found, calculator_url=url)
+    session.output.data("\n".join(cost_view.lines(found)))
+    for note in found.notes:
+        session.output.warn(note)
+    session.output.record(found)
+
+
+def _command(kind: type[Construct], what: str) -> None:
+    @cost.command(NAMES[kind], help=f"Estimate the cost of {what}.")
+    @construct_options(kind)
+    @common_options
+    def command(session: Session, **values: Any) -> None:
+        _cost(session, kind, values)
+
+
+for _kind, _what in _KINDS.items():
+    _command(_kind, _what)

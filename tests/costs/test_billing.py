@@ -1,0 +1,239 @@
+"""What each resource of our templates is billed by."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.constructs import Workspace
+from exasol_ci_setup.costs import billing, rates
+from exasol_ci_setup.costs.billing import charges
+from exasol_ci_setup.costs.model import Charge
+from exasol_ci_setup.stacks.intrinsics import resolve
+from tests.stacks.odd import VALUES_OF_ANY_SHAPE
+from tests.templates import samples
+from tests.templates.test_golden import GOLDEN as BUILDS
+
+WORKSPACES = {
+    "workspace.yaml": Workspace(workspace_id="Eicqb5ZDBKCaZmkuJmXeQ9"),
+    "workspace_public.yaml": Workspace(workspace_id="Eicqb5ZDBKCaZmkuJmXeQ9", public_assets=True),
+}
+EVERYTHING = {**samples.GOLDEN, **BUILDS, **WORKSPACES}
+
+
+def resources(construct, **parameters: str) -> dict[str, Any]:
+    parsed = templates.parse(templates.render(construct).body)
+    found: dict[str, Any] = resolve(parsed, {**parameters, "AWS::Region": "eu-central-1"})["Resources"]
+    return found
+
+
+def of(construct, logical_id: str, **parameters: str) -> dict[str, Charge]:
+    everything = resources(construct, **parameters)
+    found = charges(everything[logical_id], everything)
+    assert found is not None
+    return {charge.what: charge for charge in found}
+
+
+@pytest.mark.parametrize("name", [*EVERYTHING, "instance.yaml", "instance_many_options.yaml"])
+def test_of_every_template_that_is_shipped_each_resource_is_known(name, tmp_path):
+    construct = EVERYTHING.get(name) or samples.instances(tmp_path)[name]
+    everything = resources(construct)
+
+    assert {
+        logical_id: charges(each, everything) is not None for logical_id, each in everything.items()
+    } == dict.fromkeys(everything, True)
+
+
+def test_no_template_is_without_a_sample():
+    shipped = {path.name for path in (templates.template_directory() / "cloudformation").glob("[!_]*.j2")}
+
+    assert {construct.template for construct in EVERYTHING.values()} == shipped - {"instance.yaml.j2"}
+
+
+def test_a_service_is_billed_by_its_processors_memory_and_addresses_for_each_task():
+    found = of(samples.CLUSTER.model_copy(update={"public_ip": True}), "WebService")
+
+    assert found["Fargate processors"].quantity == Decimal("182.5")
+    assert found["Fargate memory"].quantity == Decimal(365)
+    assert found["public IPv4 addresses"].quantity == Decimal(730)
+    assert found["data out to the internet"].quantity is None
+    assert not found["data out to the internet"].runs
+
+
+def test_the_size_and_the_number_of_tasks_count_and_private_ones_have_no_address():
+    found = of(samples.MANY, "WebService")
+
+    assert found["Fargate processors"].quantity == Decimal(3 * 730)
+    assert found["Fargate memory"].quantity == Decimal(3 * 3 * 730)
+    assert set(found) == {"Fargate processors", "Fargate memory"}
+
+
+def service(properties: dict[str, Any], **task: Any) -> Any:
+    everything = {
+        "Task": {
+            "Type": "AWS::ECS::TaskDefinition",
+            "Properties": {"Cpu": "1024", "Memory": "2048", **task},
+        },
+        "Service": {
+            "Type": "AWS::ECS::Service",
+            "Properties": {"LaunchType": "FARGATE", "TaskDefinition": {"Ref": "Task"}, **properties},
+        },
+    }
+    return charges(everything["Service"], everything)
+
+
+def test_arm_has_a_rate_of_its_own():
+    by_cpu, by_memory = service({}, RuntimePlatform={"CpuArchitecture": "ARM64"})
+
+    assert (by_cpu.rate, by_memory.rate) == rates.fargate(arm=True)
+    assert by_cpu.rate.usage == "Fargate-ARM-vCPU-Hours:perCPU"
+
+
+def test_a_number_of_tasks_that_only_a_deployment_decides_is_not_known():
+    by_cpu, by_memory = service({"DesiredCount": {"Ref": "Count"}})
+
+    assert by_cpu.runs
+    assert by_cpu.quantity is by_memory.quantity is None
+
+
+@pytest.mark.parametrize(
+    ("properties", "task"),
+    [
+        ({"LaunchType": "EC2"}, {}),
+        ({"TaskDefinition": "arn:elsewhere"}, {}),
+        ({}, {"Cpu": "1 vCPU"}),
+        ({}, {"EphemeralStorage": {"SizeInGiB": 100}}),
+        ({}, {"RuntimePlatform": {"OperatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}}),
+    ],
+)
+def test_a_service_that_is_billed_otherwise_is_not_known(properties, task):
+    assert service(properties, **task) is None
+
+
+def test_a_load_balancer_has_an_address_in_each_subnet():
+    found = of(samples.BALANCER, "LoadBalancer", SubnetIds="subnet-1,subnet-2,subnet-3")
+
+    assert found["load balancer"].quantity == Decimal(730)
+    assert found["public IPv4 addresses"].quantity == Decimal(3 * 730)
+    assert not found["load balancer capacity"].runs
+
+
+def test_how_many_addresses_a_load_balancer_has_is_not_known_without_its_subnets():
+    found = of(samples.BALANCER, "LoadBalancer")
+
+    assert found["public IPv4 addresses"].runs
+    assert found["public IPv4 addresses"].quantity is None
+
+
+def test_a_machine_is_billed_by_its_type_its_disk_its_address_and_its_credits(tmp_path):
+    found = of(samples.instances(tmp_path)["instance_many_options.yaml"], "Instance")
+
+    assert found["t4g.large with Linux"].rate == rates.instance("t4g.large")
+    assert found["gp3 disk"].quantity == Decimal(100)
+    assert found["public IPv4 addresses"].quantity == Decimal(730)
+    assert found["processor time above the baseline"].rate.usage == "CPUCredits:t4g"
+
+
+def machine(**properties: Any) -> Any:
+    disks = [{"Ebs": {"VolumeType": "gp3", "VolumeSize": 8}}]
+    return charges(
+        {
+            "Type": "AWS::EC2::Instance",
+            "Properties": {"InstanceType": "m7i.large", "BlockDeviceMappings": disks, **properties},
+        },
+        {},
+    )
+
+
+def test_only_burstable_machines_that_may_are_billed_for_more_than_they_earned():
+    def usages(**properties: Any) -> list[str]:
+        return [charge.rate.usage for charge in machine(**properties)]
+
+    plain = ["BoxUsage:t3.micro", "EBS:VolumeUsage.gp3"]
+    assert usages() == ["BoxUsage:m7i.large", "EBS:VolumeUsage.gp3"]
+    assert usages(InstanceType="t3.micro") == [*plain, "CPUCredits:t3"]
+    assert usages(InstanceType="t3.micro", CreditSpecification={"CPUCredits": "standard"}) == plain
+    assert usages(InstanceType="t2.micro") == ["BoxUsage:t2.micro", "EBS:VolumeUsage.gp3"]
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"InstanceType": {"Ref": "Type"}},
+        {"Tenancy": "dedicated"},
+        {"BlockDeviceMappings": {"Ref": "Disks"}},
+        {"BlockDeviceMappings": [{"Ebs": {"VolumeType": "io2", "VolumeSize": 8}}]},
+        {"BlockDeviceMappings": [{"Ebs": {"VolumeType": "gp3", "VolumeSize": 8, "Iops": 6000}}]},
+        {"BlockDeviceMappings": [{"Ebs": {"VolumeType": "gp3"}}]},
+    ],
+)
+def test_a_machine_that_is_billed_otherwise_is_not_known(properties):
+    assert machine(**properties) is None
+
+
+def test_a_build_project_is_billed_by_the_minute_of_its_size():
+    (minutes,) = of(BUILDS["ci_build_many_options.yaml"], "CodeBuild").values()
+
+    assert minutes.rate.usage == "Build-Min:Linux:g1.2xlarge"
+    assert not minutes.runs
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"Type": "ARM_CONTAINER"},
+        {"ComputeType": "BUILD_LAMBDA_1GB"},
+        {"Fleet": {"FleetArn": "arn"}},
+        {"ComputeType": 1},
+    ],
+)
+def test_a_build_project_that_is_billed_otherwise_is_not_known(environment):
+    given = {"Type": "LINUX_CONTAINER", "ComputeType": "BUILD_GENERAL1_SMALL", **environment}
+
+    assert charges({"Type": "AWS::CodeBuild::Project", "Properties": {"Environment": given}}, {}) is None
+
+
+def test_requests_to_kms_are_billed_only_where_it_encrypts():
+    assert "encryption by KMS" in of(samples.REGISTRY, "Repository")
+    assert "encryption by KMS" in of(samples.ASSET, "Bucket")
+    assert "encryption by KMS" not in of(WORKSPACES["workspace.yaml"], "Bucket")
+
+
+def test_a_secret_is_billed_by_the_month():
+    month, requests = charges({"Type": "AWS::SecretsManager::Secret"}, {}) or ()
+
+    assert (month.quantity, month.runs) == (Decimal(1), True)
+    assert (requests.per, requests.runs) == (10_000, False)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"Type": "AWS::RDS::DBInstance"},
+        {"Type": "AWS::CloudFormation::Stack"},
+        {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupClass": "INFREQUENT_ACCESS"}},
+        {"Type": "AWS::ECR::Repository", "Properties": {"EncryptionConfiguration": {"EncryptionType": "KMS_DSSE"}}},
+        {
+            "Type": "AWS::ECS::Cluster",
+            "Properties": {"ClusterSettings": [{"Name": "containerInsights", "Value": "enabled"}]},
+        },
+        {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Type": "network"}},
+        {"Type": "AWS::Route53::RecordSet", "Properties": {"Type": "A"}},
+    ],
+    ids=lambda resource: resource["Type"],
+)
+def test_what_the_table_does_not_know_is_not_taken_for_free(resource):
+    assert charges(resource, {}) is None
+
+
+@given(
+    kind=st.sampled_from([*billing.FREE, *billing._RULES]) | VALUES_OF_ANY_SHAPE,
+    properties=VALUES_OF_ANY_SHAPE,
+)
+def test_an_odd_resource_is_no_reason_to_fail(kind, properties):
+    charges({"Type": kind, "Properties": properties}, {"Task": properties})
