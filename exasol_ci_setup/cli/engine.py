@@ -48,6 +48,7 @@ def run_deploy(
     import_existing: bool,
     wait: bool,
     recreate_failed: bool,
+    express: bool,
     force: bool,
     template_bucket: str | None,
     no_lint: bool,
@@ -58,6 +59,8 @@ def run_deploy(
         raise InputError(
             "--monitoring-minutes says how long alarms count, and there is none", hint="add --rollback-alarm"
         )
+    if express and on_failure != "rollback":
+        raise InputError("--express always rolls a failure back", hint=f"leave out --on-failure {on_failure}")
     policy = None if stack_policy is None else policy_of(stack_policy.read(), name=stack_policy.name)
     linting = None if no_lint else lint.Background()
     account = session.account
@@ -79,6 +82,7 @@ def run_deploy(
         on_failure=on_failure,
         template_bucket=template_bucket,
         force=force,
+        express=express,
     )
 
     def check() -> None:
@@ -107,7 +111,7 @@ def run_deploy(
     elif result.outcome is Outcome.UNCHANGED:
         output.say(f"stack {request.name} is as it should be: nothing to do")
     else:
-        output.say(f"stack {request.name} is deployed")
+        output.say(f"stack {request.name} is deployed" + ("; AWS may still be getting it ready" if express else ""))
         if result.stack is not None:
             compare_imported(session, result.stack, result.plan)
     if result.stack is not None and result.outcome is not Outcome.PLANNED:

@@ -169,6 +169,11 @@ _OPTIONS: Final = (
     click.option(
         "--recreate-failed", is_flag=True, help="Delete a stack that no update can mend, after asking, and go on."
     ),
+    click.option(
+        "--express",
+        is_flag=True,
+        help="End as soon as each resource is configured, and do not wait until it is ready; not for services and replacements.",
+    ),
     click.option("--force", is_flag=True, help="Ask AWS for a plan even if nothing seems to differ."),
     click.option(
         "--template-bucket", metavar="NAME", help="Bucket for templates over 51,200 bytes.  [default: one is made]"

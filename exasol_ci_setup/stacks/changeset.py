@@ -110,7 +110,10 @@ def create(
             "MonitoringTimeInMinutes": request.monitoring_minutes,
         }
     on_failure = "keep" if unfinished else request.on_failure
-    if not resources and (new or on_failure == "keep"):
+    if request.express:
+        # It takes the place of OnStackFailure: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-express-mode.html
+        arguments["DeploymentConfig"] = {"Mode": "EXPRESS", "DisableRollback": False}
+    elif not resources and (new or on_failure == "keep"):
         # DELETE is for new stacks only: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
         arguments["OnStackFailure"] = _ON_FAILURE[on_failure]
     with (

@@ -21,7 +21,8 @@ class Request:
     `termination_protection` and `notification_arns` are left as they are when None. `on_failure` says what becomes of a creation that
     fails: rolled back and kept as ROLLBACK_COMPLETE, deleted, or kept as it is (an update is rolled back, unless ``keep``).
     `stack_policy` is a JSON document, None for the one that it has. `rollback_alarms` are alarms, each type by its ARN, that roll the operation
-    back if they go off during it or in the `monitoring_minutes` after it, None for those that it has. `force` asks AWS even if nothing seems to differ. `kept_parameters` have no value here, but the one that the stack has.
+    back if they go off during it or in the `monitoring_minutes` after it, None for those that it has. `force` asks AWS even if nothing seems to differ. `express` ends the
+    operation as soon as each resource is configured, without a wait until it is ready. `kept_parameters` have no value here, but the one that the stack has.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Request:
     on_failure: Literal["rollback", "delete", "keep"] = "rollback"
     template_bucket: str | None = None
     force: bool = False
+    express: bool = False
     kept_parameters: tuple[str, ...] = ()
     stack_policy: str | None = None
     rollback_alarms: Mapping[str, str] | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup import review, templates
 from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.errors import TemplateRejected
-from exasol_ci_setup.stacks import changeset, imports, intrinsics, properties, state, validation
+from exasol_ci_setup.stacks import changeset, express, imports, intrinsics, properties, state, validation
 from exasol_ci_setup.stacks import settings as stack_settings
 from exasol_ci_setup.stacks.model import Plan
 
@@ -47,7 +47,7 @@ def make(
     The plan is falsy when there is nothing to do. One with a `change_set_id` left something on AWS: it must be executed, or
     taken back with `changeset.discard`. When this raises, nothing is left.
 
-    Raises TemplateRejected with AWS's words if it refuses the template.
+    Raises TemplateRejected with AWS's words if it refuses the template, InputError for a change that express mode is not for.
     """
     cfn = account.client("cloudformation")
     new = state.is_absent(current)
@@ -109,6 +109,8 @@ def make(
                 settings=tuple(s for s in settings if stack_settings.is_own_call(s)),
             )
         changes, notes = changeset.changes(cfn, plan, described)
+        if request.express:
+            express.require_harmless(request.name, changes)
     named = {change.logical_id for change in changes}
     if left := [each.logical_id for each in drifted if each.logical_id not in named]:
         # AWS leaves alone what its own services change, such as the number of tasks that autoscaling has set.

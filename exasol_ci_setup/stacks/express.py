@@ -1,0 +1,35 @@
+"""Express mode: AWS ends an operation when each resource is configured, and does not wait until it is ready.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-express-mode.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exasol_ci_setup.stacks.model import Change
+
+_SERVICE = "AWS::ECS::Service"
+
+
+def require_harmless(stack_name: str, changes: Iterable[Change]) -> None:
+    """Raise InputError for a change that must not be called done before it is.
+
+    What replaces a resource deletes the old one, ready or not the new; and a release of a service that does not start would be no failure.
+    """
+    for change in changes:
+        why = ""
+        if change.action == "Modify" and change.replacement in {"True", "Conditional"}:
+            why = "is replaced" if change.replacement == "True" else "may be replaced"
+        elif change.type == _SERVICE:
+            why = "is a service, whose containers have to start"
+        if why:
+            raise InputError(
+                f"--express is not for this change to stack {stack_name}: {change.logical_id} ({change.type}) {why}",
+                hint="run the same command without --express; nothing was changed",
+            )
