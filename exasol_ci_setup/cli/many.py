@@ -160,7 +160,9 @@ class Many:
         with self._lock:
             row = self._rows.setdefault(stack_name, _Row("", self._session.clock.now()))
             if event.is_stack:
-                row.status = event.status
+                # A nested stack's own events are not the end of the whole.
+                if event.stack_name == _own_name(stack_name):
+                    row.status = event.status
             elif event.status.endswith("_COMPLETE"):
                 row.finished += 1
             elif event.status.endswith("_FAILED") and not row.reason:

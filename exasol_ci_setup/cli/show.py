@@ -118,7 +118,7 @@ def event(event: Event, *, root: str = "") -> str:
     """Return an event as one line, its time in UTC; for an event of another stack than `root`, that stack's name is told."""
     name = clean(event.logical_id)
     if root and event.stack_name != root:
-        name = f"{clean(event.stack_name)}/{name}"
+        name = clean(event.stack_name) + ("" if event.is_stack else f"/{name}")
     status = click.style(f"{clean(event.status):<20}", fg=status_colour(event.status))
     line = f"{utc(event.at):%H:%M:%S}  {status}  {name:<20}  {clean(event.type)}"
     return f"{line}  {clean(event.reason)}" if event.reason else line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from exasol_ci_setup.stacks.absent import ABSENT as ABSENT  # noqa: PLC0414 - it belongs to this data
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from exasol_ci_setup.templates import Template
+
+NESTED: Final = "AWS::CloudFormation::Stack"
+"""The type of a resource that is a stack, and of a stack's own events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +184,38 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Hook:
+    """What an event says of a hook: a check that somebody in the account has CloudFormation make of what it is about to do.
+
+    `status` is ``HOOK_IN_PROGRESS``, ``HOOK_COMPLETE_SUCCEEDED``, ``HOOK_COMPLETE_FAILED`` (what was checked is not as it should be),
+    ``HOOK_FAILED`` (the check itself broke off), or one that is newer than this code. `failure_mode` is ``FAIL`` or ``WARN``, `id` names the
+    invocation. Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackEvent.html.
+    """
+
+    name: str
+    status: str
+    reason: str = ""
+    point: str = ""
+    failure_mode: str = ""
+    id: str = ""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the hook did not pass, of itself or because of what it checked."""
+        return self.status.endswith("_FAILED")
+
+    @property
+    def only_warns(self) -> bool:
+        """Whether CloudFormation goes on whatever the hook finds."""
+        return self.failure_mode == "WARN"
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
-    """One stack event. `at` is in UTC; `token` is the ClientRequestToken of the operation it belongs to, if any."""
+    """One stack event. `at` is in UTC; `token` is the ClientRequestToken of the operation it belongs to, if any.
+
+    `hook` is what the event says of a hook, if it is about one that checks the resource or stack.
+    """
 
     id: str
     stack_id: str
@@ -194,11 +227,16 @@ class Event:
     reason: str
     at: datetime
     token: str = ""
+    hook: Hook | None = None
 
     @property
     def is_stack(self) -> bool:
         """Whether the event is about the stack itself and not one of its resources."""
-        return self.type == "AWS::CloudFormation::Stack" and self.physical_id == self.stack_id
+        return self.type == NESTED and self.physical_id == self.stack_id
+
+    def is_same(self, other: Event | None) -> bool:
+        """Return whether `other` is the same event; the events of one invocation of a hook may share their id."""
+        return other is not None and (self.id, self.hook) == (other.id, other.hook)
 
 
 @dataclass(frozen=True, slots=True)

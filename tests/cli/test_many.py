@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from io import StringIO
 
 import pytest
@@ -10,8 +11,9 @@ from exasol_ci_setup.cli.many import Many
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.errors import Declined, InputError
 from exasol_ci_setup.stacks.graph import End, Ended
-from exasol_ci_setup.stacks.model import Broadening, Change, Plan
+from exasol_ci_setup.stacks.model import Broadening, Change, Event, Plan
 
+BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 BUCKET = Change("Modify", "Bucket", "AWS::S3::Bucket")
 SHOWN = Plan("team-source", "UPDATE", change_set_id="a", changes=(BUCKET,))
 
@@ -69,6 +71,16 @@ def test_while_nothing_happens_it_says_what_is_under_way_at_least_every_30_secon
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "team-image: creating"
     assert lines[1:] == ["still under way: team-image"] * 2
+
+
+def test_the_end_of_a_nested_stack_is_not_the_end_of_the_stack_that_it_is_in(clock):
+    many = Many(Session(clock=clock), shown={})
+    with many.view("west/team-image", "creating team-image") as view:
+        for name, status in (("team-image", "CREATE_IN_PROGRESS"), ("team-image-Inner-1", "CREATE_COMPLETE")):
+            view.event(Event("1", name, name, name, name, "AWS::CloudFormation::Stack", status, "", BEGIN))
+
+    columns = [list(column.cells) for column in many._table().columns]
+    assert str(columns[1][0]) == "CREATE_IN_PROGRESS"
 
 
 def test_of_hundreds_of_stacks_the_table_shows_those_under_way_and_those_that_failed_and_counts_the_rest(clock):

@@ -233,6 +233,14 @@ def test_an_event_of_a_nested_stack_names_that_stack():
     assert "Slc-Nested-1/CodeBuild" in line
 
 
+def test_an_event_of_a_nested_stack_itself_names_it_once():
+    own = Event(
+        "1", "arn:x", "Slc-Nested-1", "Slc-Nested-1", "arn:x", "AWS::CloudFormation::Stack", "CREATE_COMPLETE", "", AT
+    )
+    line = unstyled(show.event(own, root="Slc"))
+    assert line == "21:03:04  CREATE_COMPLETE       Slc-Nested-1          AWS::CloudFormation::Stack"
+
+
 def test_a_diagnosis_tells_what_failed_and_the_way_out_and_ends_with_awss_reason():
     block = plain(
         show.diagnosis(
