@@ -165,11 +165,13 @@ class Many:
                     row.status = event.status
             elif event.status.endswith("_COMPLETE"):
                 row.finished += 1
-            elif event.status.endswith("_FAILED") and not row.reason:
-                row.reason = event.reason
+            elif not row.reason:
+                row.reason = event.failure
             self._output.record(event)
             if self._output.format == "text" and not self._live:
                 self._output.say(f"{show.clean(stack_name)}: {show.event(event, root=_own_name(stack_name))}")
+            elif warning := show.hook_warning(event):
+                self._output.say(f"{show.clean(stack_name)}: {warning}")
                 self._last_line = self._session.clock.now()
 
     def tick(self, now: float) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Diagnosis,
         Drift,
         Event,
+        Hook,
         Plan,
         PropertyChange,
         ResourceDrift,
@@ -121,7 +122,18 @@ def event(event: Event, *, root: str = "") -> str:
         name = clean(event.stack_name) + ("" if event.is_stack else f"/{name}")
     status = click.style(f"{clean(event.status):<20}", fg=status_colour(event.status))
     line = f"{utc(event.at):%H:%M:%S}  {status}  {name:<20}  {clean(event.type)}"
-    return f"{line}  {clean(event.reason)}" if event.reason else line
+    said = _hook(event.hook) if event.hook else clean(event.reason)
+    return f"{line}  {said}" if said else line
+
+
+def hook_warning(event: Event) -> str:
+    """Return as one line that a hook which only warns did not pass, empty if the event is about something else."""
+    return f"{clean(event.logical_id)}: {_hook(event.hook)}" if event.hook and event.hook.warns else ""
+
+
+def _hook(hook: Hook) -> str:
+    words = clean(hook.words)
+    return click.style(f"warning: {words}", fg="yellow") if hook.warns else words
 
 
 def diagnosis(diagnosis: Diagnosis) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.stacks.model import Event, Hook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
@@ -21,6 +23,11 @@ def newest_first(cfn: CloudFormationClient, stack: str) -> Iterator[Event]:
     for page in cfn.get_paginator("describe_stack_events").paginate(StackName=stack):
         for described in page["StackEvents"]:
             yield _event(described)
+
+
+def since(cfn: CloudFormationClient, stack: str, at: datetime) -> list[Event]:
+    """Return the events of `stack`, its name or ARN, from the time `at` on, the oldest first. Raises botocore's errors as they are."""
+    return list(takewhile(lambda event: event.at >= at, newest_first(cfn, stack)))[::-1]
 
 
 def _event(described: Mapping[str, Any]) -> Event:

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 NESTED: Final = "AWS::CloudFormation::Stack"
 """The type of a resource that is a stack, and of a stack's own events."""
 
+_HOOK_WORDS: Final = {
+    "HOOK_IN_PROGRESS": "is checking",
+    "HOOK_COMPLETE_SUCCEEDED": "passed",
+    "HOOK_COMPLETE_FAILED": "failed",
+    "HOOK_FAILED": "broke off",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -205,9 +212,21 @@ class Hook:
         return self.status.endswith("_FAILED")
 
     @property
-    def only_warns(self) -> bool:
-        """Whether CloudFormation goes on whatever the hook finds."""
-        return self.failure_mode == "WARN"
+    def warns(self) -> bool:
+        """Whether the hook did not pass, and CloudFormation goes on all the same."""
+        return self.has_failed and self.failure_mode == "WARN"
+
+    @property
+    def stops(self) -> bool:
+        """Whether the hook did not pass, and CloudFormation stops because of it."""
+        return self.has_failed and self.failure_mode != "WARN"
+
+    @property
+    def words(self) -> str:
+        """What became of the hook, in a sentence."""
+        name = f"hook {self.name} ({self.point})" if self.point else f"hook {self.name}"
+        told = f"{name} {_HOOK_WORDS.get(self.status, self.status)}"
+        return f"{told}: {self.reason}" if self.reason else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +252,13 @@ class Event:
     def is_stack(self) -> bool:
         """Whether the event is about the stack itself and not one of its resources."""
         return self.type == NESTED and self.physical_id == self.stack_id
+
+    @property
+    def failure(self) -> str:
+        """Why the resource failed, or what a hook stopped it for; empty if neither is so."""
+        if self.hook is not None:
+            return self.hook.words if self.hook.stops else ""
+        return self.reason if self.status.endswith("_FAILED") else ""
 
     def is_same(self, other: Event | None) -> bool:
         """Return whether `other` is the same event; the events of one invocation of a hook may share their id."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws import boundary, is_passing
@@ -134,12 +134,10 @@ class Nested:
             self._show(event)
         stack.is_owed = False
 
-    def _fresh(self, stack: _Stack) -> deque[Event]:
-        fresh: deque[Event] = deque()
+    def _fresh(self, stack: _Stack) -> list[Event]:
+        def is_fresh(event: Event) -> bool:
+            # What is older than the operation is of another one: the root was not busy then.
+            return (self._since is None or event.at >= self._since) and not event.is_same(stack.last)
+
         with boundary():
-            for event in newest_first(self._cfn, stack.id):
-                # What is older than the operation is of another one: the root was not busy then.
-                if (self._since is not None and event.at < self._since) or event.is_same(stack.last):
-                    break
-                fresh.appendleft(event)
-        return fresh
+            return list(takewhile(is_fresh, newest_first(self._cfn, stack.id)))[::-1]

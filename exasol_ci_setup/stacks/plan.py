@@ -79,7 +79,7 @@ def make(
     plan, drifted = _created(account, sent, wanted, clock, drifted, notice, new=new, unfinished=unfinished)
     with changeset.taken_back_on_failure(cfn, plan, clock):
         described = changeset.wait(cfn, plan, clock, notice)
-        errors, warnings = validation.remarks(cfn, plan.change_set_id)
+        errors, warnings = validation.remarks(cfn, plan.change_set_id, described.get("StatusReason", ""))
         if described["Status"] == "FAILED":
             _require_no_changes(request, described.get("StatusReason", ""), errors)
             changeset.discard(cfn, plan, clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from io import StringIO
 
@@ -11,7 +12,7 @@ from exasol_ci_setup.cli.many import Many
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.errors import Declined, InputError
 from exasol_ci_setup.stacks.graph import End, Ended
-from exasol_ci_setup.stacks.model import Broadening, Change, Event, Plan
+from exasol_ci_setup.stacks.model import Broadening, Change, Event, Hook, Plan
 
 BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 BUCKET = Change("Modify", "Bucket", "AWS::S3::Bucket")
@@ -81,6 +82,24 @@ def test_the_end_of_a_nested_stack_is_not_the_end_of_the_stack_that_it_is_in(clo
 
     columns = [list(column.cells) for column in many._table().columns]
     assert str(columns[1][0]) == "CREATE_IN_PROGRESS"
+
+
+def test_a_hook_that_warns_is_told_in_a_line_and_one_that_stops_a_resource_in_the_row(clock, capsys):
+    hook = Hook("Example::Rules::Hook", "HOOK_COMPLETE_FAILED", "because", "PRE_PROVISION", "WARN")
+    many = Many(Session(clock=clock, output_format="json"), shown={})
+    with many.view("team-image", "creating team-image") as view:
+        for each in (hook, replace(hook, failure_mode="FAIL")):
+            view.event(
+                Event(
+                    "1", "i", "team-image", "Bucket", "", "AWS::S3::Bucket", "CREATE_IN_PROGRESS", "", BEGIN, hook=each
+                )
+            )
+
+    columns = [list(column.cells) for column in many._table().columns]
+    assert str(columns[4][0]) == "hook Example::Rules::Hook (PRE_PROVISION) failed: because"
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "team-image: Bucket: warning: hook Example::Rules::Hook (PRE_PROVISION) failed: because"
+    ]
 
 
 def test_of_hundreds_of_stacks_the_table_shows_those_under_way_and_those_that_failed_and_counts_the_rest(clock):
