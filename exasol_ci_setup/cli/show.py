@@ -79,9 +79,8 @@ def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
     With `unicode` false, only ASCII is used for arrows and symbols.
     """
     lines = [click.style(f"Plan for stack {clean(plan.stack_name)} ({_plan_word(plan)})", bold=True)]
-    width = min(_NAME_WIDTH, max((len(clean(change.logical_id)) for change in plan.changes), default=0))
     lines += [""] if plan.changes else []
-    lines += [line for change in plan.changes for line in _change(change, width)]
+    lines += _changes(plan.changes)
     if plan.drift:
         lines += ["", "Changed outside of CloudFormation, to be brought back (expected → actual):"]
         lines += [f"  {line}" for each in plan.drift for line in _resource_drift(each)]
@@ -255,6 +254,11 @@ def _symbol(change: Change) -> str:
     return _SYMBOLS.get(change.action, "?")
 
 
+def _changes(changes: Sequence[Change]) -> list[str]:
+    width = min(_NAME_WIDTH, max((len(clean(change.logical_id)) for change in changes), default=0))
+    return [line for change in changes for line in _change(change, width)]
+
+
 def _change(change: Change, width: int) -> list[str]:
     symbol = _symbol(change)
     remarks = [_REMARKS.get(change.action, "" if change.action in _SYMBOLS else clean(change.action))]
@@ -268,7 +272,7 @@ def _change(change: Change, width: int) -> list[str]:
         lines += [f"    {_property(item)}" for item in change.properties]
         if not change.properties:
             lines += [f"    because of {clean(cause)}" for cause in change.causes]
-    return lines
+    return lines + [f"    {line}" for line in _changes(change.nested)]
 
 
 def _resource_drift(drift: ResourceDrift) -> list[str]:
@@ -342,7 +346,7 @@ def _short(text: str, start: int = 0, width: int = _WIDTH) -> str:
 
 def _summary(plan: Plan) -> str:
     counts = dict.fromkeys(("to add", "to change", "to remove", "to replace", "may be replaced", "to import"), 0)
-    for change in plan.changes:
+    for change in plan.every_change.values():
         word = {"Add": "to add", "Remove": "to remove", "Import": "to import"}.get(change.action, "to change")
         if change.action == "Modify":
             word = {"True": "to replace", "Conditional": "may be replaced"}.get(change.replacement, word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import uuid
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ _FORGOTTEN: Final = timedelta(days=1)
 _ON_FAILURE: Final = {"rollback": "ROLLBACK", "delete": "DELETE", "keep": "DO_NOTHING"}
 # How CloudFormation begins to say that there is no stack to update, or one already where a new one is to be.
 _STACK: Final = "Stack ["
+_BEING_DELETED: Final = frozenset({"DELETE_PENDING", "DELETE_IN_PROGRESS"})
 _BEING_MADE: Final = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
 
 
@@ -53,13 +55,14 @@ def create(
     new: bool,
     unfinished: bool,
     revert_drift: bool = False,
+    nested: bool = False,
 ) -> Plan:
     """Let AWS make a change set, and return a plan that names it and nothing yet of what it holds.
 
     `wanted` is the parsed template. `unfinished` says that the stack's last operation failed and was left as it was, which AWS
     lets go on only without a rollback. With `revert_drift` the change set also brings resources back that something else changed:
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html. Names are used once, so that parallel
-    runs do not collide.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html. With `nested`
+    AWS also makes one for each stack that is nested in the template. Names are used once, so that parallel runs do not collide.
 
     Raises TemplateRejected with AWS's words, and Overtaken. When it raises, nothing is left.
     """
@@ -80,6 +83,8 @@ def create(
     }
     if revert_drift:
         arguments["DeploymentMode"] = REVERT_DRIFT
+    if nested:
+        arguments["IncludeNestedStacks"] = True
     if request.role_arn:
         arguments["RoleARN"] = request.role_arn
     if request.notification_arns is not None:
@@ -206,16 +211,21 @@ def discard(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
                 else:
                     raise
     if plan.kind == "CREATE":
-        _discard_shell(cfn, plan)
+        _discard_shell(cfn, plan, clock, deadline)
 
 
-def _discard_shell(cfn: CloudFormationClient, plan: Plan) -> None:
+def _discard_shell(cfn: CloudFormationClient, plan: Plan, clock: Clock, deadline: float) -> None:
     with boundary():
         stack = state.find(cfn, plan.stack_id)
         if stack is None or stack.status != "REVIEW_IN_PROGRESS":
             return
         oldest = datetime.now(timezone.utc) - _FORGOTTEN
-        for other in cfn.list_change_sets(StackName=plan.stack_name).get("Summaries", []):
+        listed = cfn.list_change_sets(StackName=plan.stack_name).get("Summaries", [])
+        while clock.now() < deadline and any(each.get("Status", "") in _BEING_DELETED for each in listed):
+            # With nested stacks AWS takes its time, and it needs this shell to find the shells of those.
+            clock.sleep(_LONGEST_PAUSE)
+            listed = cfn.list_change_sets(StackName=plan.stack_name).get("Summaries", [])
+        for other in listed:
             ours = plan.change_set_id in {other.get("ChangeSetId"), other.get("ChangeSetName")}
             forgotten = other.get("ChangeSetName", "").startswith(PREFIX) and other.get("CreationTime", oldest) < oldest
             if not ours and not forgotten:
@@ -251,17 +261,25 @@ def _reference(plan: Plan) -> dict[str, Any]:
     return {"ChangeSetName": plan.change_set_id, "StackName": plan.stack_name}
 
 
+def template_body(cfn: CloudFormationClient, **which: str) -> str:
+    """Return the text of a template as it was sent, before AWS applied transforms; `which` is GetTemplate's StackName or ChangeSetName."""
+    with boundary():
+        body: Any = cfn.get_template(TemplateStage="Original", **which).get("TemplateBody", "")
+    # botocore hands a JSON template over as a dictionary.
+    return body if isinstance(body, str) else json.dumps(body, indent=2)
+
+
 def changes(
-    cfn: CloudFormationClient, plan: Plan, first: Mapping[str, Any]
+    cfn: CloudFormationClient, change_set_id: str, first: Mapping[str, Any]
 ) -> tuple[tuple[Change, ...], tuple[str, ...]]:
-    """Return all changes of a change set whose `first` page is at hand, and AWS's remarks on it."""
+    """Return all changes of a change set, given its ARN, whose `first` page is at hand, and AWS's remarks on it."""
     notes: list[str] = []
-    found = {change.logical_id: change for change in _pages(cfn, plan.change_set_id, first, with_values=True)}
+    found = {change.logical_id: change for change in _pages(cfn, change_set_id, first, with_values=True)}
     reason = first.get("StatusReason", "")
     if _INCOMPLETE in reason:
         with boundary():
-            again = cfn.describe_change_set(ChangeSetName=plan.change_set_id)
-        for change in _pages(cfn, plan.change_set_id, again, with_values=False):
+            again = cfn.describe_change_set(ChangeSetName=change_set_id)
+        for change in _pages(cfn, change_set_id, again, with_values=False):
             found.setdefault(change.logical_id, change)
         _LOG.debug("described again without property values: %s", reason)
     elif reason:
@@ -311,6 +329,7 @@ def _change(described: Mapping[str, Any]) -> Change:
         policy_action=described.get("PolicyAction", ""),
         properties=tuple(changed.values()),
         causes=tuple(causes),
+        change_set_id=described.get("ChangeSetId", ""),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from exasol_ci_setup.stacks.absent import ABSENT as ABSENT  # noqa: PLC0414 - it belongs to this data
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from exasol_ci_setup.templates import Template
@@ -73,7 +73,8 @@ class Change:
     `action` is CloudFormation's: ``Add``, ``Modify``, ``Remove``, ``Import``, ``Dynamic``, ``SyncWithActual``, or one that is
     newer than this code. `replacement` is ``True``, ``False``, ``Conditional`` or empty; `policy_action` says what becomes of
     the old physical resource (``Delete``, ``Retain``, ``ReplaceAndDelete``, …). `causes` names what a change without
-    a property of its own comes from (another resource, a parameter, stack tags).
+    a property of its own comes from (another resource, a parameter, stack tags). Of a nested stack `change_set_id` is the ARN of
+    the change set that AWS made for it, and `nested` what that would change.
     """
 
     action: str
@@ -84,13 +85,22 @@ class Change:
     policy_action: str = ""
     properties: tuple[PropertyChange, ...] = ()
     causes: tuple[str, ...] = ()
+    change_set_id: str = ""
+    nested: tuple[Change, ...] = ()
+
+
+def _with_nested(changes: Iterable[Change], above: str = "") -> Iterator[tuple[str, Change]]:
+    for change in changes:
+        yield f"{above}{change.logical_id}", change
+        yield from _with_nested(change.nested, f"{above}{change.logical_id}/")
 
 
 @dataclass(frozen=True, slots=True)
 class Broadening:
     """One way in which a change gives more access than there was.
 
-    `kind` is one of ``iam-allow``, ``iam-trust``, ``resource-policy``, ``ingress``, ``public-bucket``. `public` is true if the whole
+    `kind` is one of ``iam-allow``, ``iam-trust``, ``resource-policy``, ``ingress``, ``public-bucket``, and ``nested-stack`` for one that
+    nobody could look into. `public` is true if the whole
     world, or every action on every resource, is let in: such a thing needs approval in a new stack too.
     """
 
@@ -185,6 +195,11 @@ class Plan:
     broadenings: tuple[Broadening, ...] = ()
     notes: tuple[str, ...] = ()
     drift: tuple[ResourceDrift, ...] = ()
+
+    @property
+    def every_change(self) -> dict[str, Change]:
+        """All changes, those inside nested stacks too, by logical id: ``Inner/Topic`` is Topic in the nested stack Inner."""
+        return dict(_with_nested(self.changes))
 
     def __bool__(self) -> bool:
         return bool(self.change_set_id or self.settings or self.changes)

@@ -36,6 +36,10 @@ def test_less_than_was_shown_is_done():
     [
         (Plan("team-source", "UPDATE", changes=(BUCKET, Change("Remove", "Key", "AWS::KMS::Key"))), "Remove of Key"),
         (
+            Plan("team-source", "UPDATE", changes=(replace(BUCKET, nested=(Change("Add", "Key", "AWS::KMS::Key"),)),)),
+            "Add of Bucket/Key",
+        ),
+        (
             Plan("team-source", "UPDATE", changes=(Change("Modify", "Bucket", "AWS::S3::Bucket", replacement="True"),)),
             "replacement of Bucket",
         ),
@@ -49,7 +53,7 @@ def test_less_than_was_shown_is_done():
             "role Role may do more",
         ),
     ],
-    ids=["another-resource", "replacement", "access"],
+    ids=["another-resource", "nested", "replacement", "access"],
 )
 def test_more_than_was_shown_is_not_done(plan, said):
     with pytest.raises(Declined, match=f"turned out to need more than was shown: {said}"):

@@ -75,6 +75,12 @@ def test_what_happens_in_a_nested_stack_is_shown_when_it_is_made_changed_and_del
     assert deleted.lines[-1] == "DELETE_COMPLETE Outer"
 
 
+def test_the_same_again_leaves_nothing_to_do(live, bucket):
+    run(live, bucket, INNER % "old", shown=Shown())
+
+    assert run(live, bucket, INNER % "old", shown=Shown()).outcome is Outcome.UNCHANGED
+
+
 def test_a_failure_in_a_nested_stack_is_explained(live, bucket, somebody_else):
     somebody_else.client("s3").create_bucket(
         Bucket="taken-by-them", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
