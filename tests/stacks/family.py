@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,14 +25,14 @@ class Family:
     """`stacks` are, by name, the events of each: ``(seconds, status, logical id)``, and more fields of AWS's if wished.
 
     An event whose logical id is the stack's name is the stack's own; one whose logical id is another stack's name is of the resource
-    that this stack is. Seconds count from the start of the clock; what is negative lies before the operation.
+    that this stack is. Seconds count from the start of the clock; what is negative lies before the operation. `times` has, by name, when each stack's events were asked for.
     """
 
     def __init__(
         self, answers: Answers, clock: VirtualClock, root: str, stacks: Mapping[str, Iterable[tuple[Any, ...]]]
     ) -> None:
         self.root = root
-        self.asked: Counter[str] = Counter()
+        self.times: defaultdict[str, list[float]] = defaultdict(list)
         self._clock = clock
         self._stacks = {
             name: [self._event(name, stacks, number, *event) for number, event in enumerate(events)]
@@ -63,7 +63,7 @@ class Family:
 
     def events(self, params: Mapping[str, Any]) -> Any:
         name = params["StackName"].split("/")[1]
-        self.asked[name] += 1
+        self.times[name].append(self._clock.elapsed)
         return {"StackEvents": self.happened(name)[::-1]}
 
     def stacks(self, _params: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -206,10 +207,13 @@ def test_however_many_are_nested_no_stack_is_asked_too_often_and_the_end_is_seen
     assert len(shown.events) == sum(len(events) for events in stacks.values())
     # At the end each nested stack is asked once more.
     assert (len(answers.calls) - count) / 600 <= 1.2
-    for name, asked in family.asked.items():
-        assert asked / 600 < 0.6, name
+    for name, times in family.times.items():
+        assert len(times) / 600 < 0.6, name
+    for name in names:
+        # The last is that at the end.
+        assert all(later - earlier >= 1.8 for earlier, later in pairwise(family.times[name][:-1])), name
     # They are asked in turn.
-    turns = [family.asked[name] for name in names]
+    turns = [len(family.times[name]) for name in names]
     assert max(turns) - min(turns) <= 2
 
 
