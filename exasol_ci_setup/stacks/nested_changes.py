@@ -42,15 +42,21 @@ def has_nested(template: Mapping[str, Any]) -> bool:
     return any(as_mapping(resource).get("Type") == NESTED for resource in resources)
 
 
-def why_failed(cfn: CloudFormationClient, reason: str) -> str:
-    """Return why AWS could not make a change set, given the `reason` that it tells: of a nested one it tells only the ARN."""
+def why_failed(cfn: CloudFormationClient, change_set_id: str, reason: str) -> tuple[str, str]:
+    """Return the ARN of the change set that failed of its own, and why, given the ARN of one and the `reason` that AWS tells.
+
+    Where it was a nested one, AWS tells only its ARN. That it may not be read hides nothing of what AWS told.
+    """
     named = _NESTED_SET.search(reason)
     if named is None:
-        return reason
-    with boundary():
-        inner = cfn.describe_change_set(ChangeSetName=named[0])
-    told = inner.get("StatusReason", "")
-    return f"nested stack {inner.get('StackName', '')}: {why_failed(cfn, told)}" if told else reason
+        return change_set_id, reason
+    try:
+        with boundary():
+            inner = cfn.describe_change_set(ChangeSetName=named[0])
+    except SetupError:
+        return change_set_id, reason
+    failed, why = why_failed(cfn, named[0], inner.get("StatusReason", ""))
+    return failed, f"nested stack {inner.get('StackName', '')}: {why or reason}"
 
 
 def is_only_unknown(reason: str) -> bool:

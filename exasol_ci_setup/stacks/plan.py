@@ -77,7 +77,8 @@ def make(
     unfinished = current is not None and state.is_unfinished(current)
     plan, drifted, described = _made(account, sent, wanted, clock, drifted, notice, new=new, unfinished=unfinished)
     with changeset.taken_back_on_failure(cfn, plan, clock):
-        errors, warnings = validation.remarks(cfn, plan.change_set_id, described.get("StatusReason", ""))
+        examined = described.get("ChangeSetId", plan.change_set_id)
+        errors, warnings = validation.remarks(cfn, examined, described.get("StatusReason", ""))
         if described["Status"] == "FAILED":
             _require_no_changes(request, described.get("StatusReason", ""), errors)
             changeset.discard(cfn, plan, clock)
@@ -132,6 +133,7 @@ def _made(
     """Return the plan that names a new change set, what of `drifted` it brings back, and its first page, created or failed.
 
     Nested stacks are looked into, unless AWS cannot plan what is in them before it is done: then it is asked once more without.
+    If the change set of a nested stack failed, the page names that and its reason.
     """
     cfn = account.client("cloudformation")
     make = partial(_created, account, request, wanted, clock, drifted, notice, new=new, unfinished=unfinished)
@@ -141,9 +143,9 @@ def _made(
         described = changeset.wait(cfn, plan, clock, notice)
         if not nested or described["Status"] != "FAILED":
             return plan, reverted, described
-        reason = nested_changes.why_failed(cfn, described.get("StatusReason", ""))
+        failed, reason = nested_changes.why_failed(cfn, plan.change_set_id, described.get("StatusReason", ""))
         if not nested_changes.is_only_unknown(reason):
-            return plan, reverted, {**described, "StatusReason": reason}
+            return plan, reverted, {**described, "ChangeSetId": failed, "StatusReason": reason}
         notice(f"AWS cannot say beforehand what changes inside nested stacks: {reason}")
         second, reverted = make(nested=False)
     with changeset.taken_back_on_failure(cfn, second, clock):

@@ -182,6 +182,20 @@ def test_why_a_nested_change_set_failed_is_told(answers, clock):
         planned(answers, clock)
 
     assert operations(answers).count("CreateChangeSet") == operations(answers).count("DeleteChangeSet") == 1
+    # What its validation found is asked of the change set that failed.
+    assert [params["ChangeSetName"] for params in answers.of("DescribeEvents")] == [DEEP_SET]
+
+
+def test_a_nested_change_set_that_failed_and_cannot_be_read_leaves_awss_words(answers, clock):
+    aws = Nested(answers)
+    aws.root = aws.change_set(Status="FAILED", StatusReason=FAILED, Changes=[])
+    denied = AwsError("AccessDenied", "no", status=403)
+    answers.disturb = lambda call: denied if call.params.get("ChangeSetName") == INNER_SET else None
+
+    with pytest.raises(TemplateRejected) as rejected:
+        planned(answers, clock)
+
+    assert FAILED in rejected.value.message
 
 
 @pytest.fixture(params=[True, False], ids=["new", "there"])
