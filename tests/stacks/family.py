@@ -25,13 +25,14 @@ class Family:
     """`stacks` are, by name, the events of each: ``(seconds, status, logical id)``, and more fields of AWS's if wished.
 
     An event whose logical id is the stack's name is the stack's own; one whose logical id is another stack's name is of the resource
-    that this stack is. Seconds count from the start of the clock; what is negative lies before the operation. `times` has, by name, when each stack's events were asked for.
+    that this stack is. Seconds count from the start of the clock; what is negative lies before the operation. `times` has, by name, when each stack's events were asked for, and `turns` the names in order.
     """
 
     def __init__(
         self, answers: Answers, clock: VirtualClock, root: str, stacks: Mapping[str, Iterable[tuple[Any, ...]]]
     ) -> None:
         self.root = root
+        self.turns: list[str] = []
         self.times: defaultdict[str, list[float]] = defaultdict(list)
         self._clock = clock
         self._stacks = {
@@ -57,12 +58,18 @@ class Family:
         }
         return {**event, **(more or {})}
 
+    def tell(self, stack: str, status: str, name: str) -> None:
+        """Let something happen now."""
+        told = self._stacks[stack]
+        told.append(self._event(stack, self._stacks, len(told), self._clock.elapsed, status, name))
+
     def happened(self, name: str) -> list[Any]:
         now = BEGIN + timedelta(seconds=self._clock.elapsed)
         return [event for event in self._stacks[name] if event["Timestamp"] <= now]
 
     def events(self, params: Mapping[str, Any]) -> Any:
         name = params["StackName"].split("/")[1]
+        self.turns.append(name)
         self.times[name].append(self._clock.elapsed)
         return {"StackEvents": self.happened(name)[::-1]}
 

@@ -100,9 +100,10 @@ def test_a_hook_that_only_warns_is_not_the_cause(answers, clock):
     assert not answers.of("GetHookResult")
 
 
-def test_a_hook_that_stopped_another_resource_later_is_not_told(answers, clock):
+@pytest.mark.parametrize("name", ["Other", "Topic"])
+def test_a_hook_that_stopped_something_later_is_not_told(answers, clock, name):
     stacks = creation(reason="Topic already exists")
-    stacks["Slc"][-1:-1] = [(0, "CREATE_IN_PROGRESS", "Other", FAILED), (0, "CREATE_FAILED", "Other")]
+    stacks["Slc"][-1:-1] = [(0, "DELETE_IN_PROGRESS", name, FAILED), (0, "DELETE_FAILED", name)]
 
     assert explain(answers, clock, stacks).details == ()
 

@@ -189,12 +189,12 @@ def test_however_many_are_nested_no_stack_is_asked_too_often_and_the_end_is_seen
 ):
     """AWS takes ten minutes here, and all nested stacks are under way for almost as long."""
     names = [f"Inner{number}" for number in range(count)]
-    stacks = {name: [(2, "CREATE_IN_PROGRESS", name), (590, "CREATE_COMPLETE", name)] for name in names}
+    stacks = {name: [(0, "CREATE_IN_PROGRESS", name), (590, "CREATE_COMPLETE", name)] for name in names}
     for name in names:
         stacks[name][1:1] = [(at, "CREATE_IN_PROGRESS", f"T{at}") for at in range(10, 580, 20)]
     stacks["Slc"] = [
         (0, "CREATE_IN_PROGRESS", "Slc"),
-        *((2, "CREATE_IN_PROGRESS", name) for name in names),
+        *((0, "CREATE_IN_PROGRESS", name) for name in names),
         *((591, "CREATE_COMPLETE", name) for name in names),
         (600, "CREATE_COMPLETE", "Slc"),
     ]
@@ -212,6 +212,9 @@ def test_however_many_are_nested_no_stack_is_asked_too_often_and_the_end_is_seen
     for name in names:
         # The last is that at the end.
         assert all(later - earlier >= 1.8 for earlier, later in pairwise(family.times[name][:-1])), name
+    # One for each look at the root, but at the end.
+    looks = "".join("r" if name == "Slc" else "n" for name in family.turns)
+    assert "nn" not in looks[: looks.rindex("r")]
     # They are asked in turn.
     turns = [len(family.times[name]) for name in names]
     assert max(turns) - min(turns) <= 2
@@ -255,6 +258,30 @@ def test_a_nested_stack_that_cannot_be_asked_at_the_end_does_not_fail_what_has_s
     answers.disturb = lambda call: ConnectionReset() if call.params.get("StackName") == arn("Inner") else None
 
     assert follow(answers, clock).status == "CREATE_COMPLETE"
+
+
+def test_what_nested_stacks_did_last_is_shown_if_the_roots_own_last_event_never_comes(answers, clock):
+    names = ["A", "B", "C"]
+    stacks: dict[str, list[tuple[Any, ...]]] = {
+        "Slc": [(0, "CREATE_IN_PROGRESS", "Slc"), *((0, "CREATE_IN_PROGRESS", name) for name in names)],
+        **{name: [(0, "CREATE_IN_PROGRESS", name)] for name in names},
+    }
+    family = Family(answers, clock, "Slc", stacks)
+
+    def ended(params):
+        described = family.stacks(params)
+        if clock.elapsed > 30:
+            described["Stacks"][0]["StackStatus"] = "CREATE_COMPLETE"
+            for name in names:
+                family.tell(name, "CREATE_COMPLETE", name)
+        return described
+
+    answers.on("cloudformation", "DescribeStacks", ended)
+    shown = Shown()
+
+    follow(answers, clock, shown=shown)
+
+    assert len(shown.events) == 4 + 6
 
 
 def test_after_ctrl_c_nothing_is_shown_twice_or_lost(answers, clock):
