@@ -43,9 +43,9 @@ class _Row:
             self.since = event.at
         self.status, self.until = event.status, event.at
         self.physical_id = event.physical_id or self.physical_id
-        if event.status.endswith("_FAILED") and not self.reason:
+        if not self.reason:
             # The first failure is kept: what a rollback says later hides why there is one.
-            self.reason = event.reason
+            self.reason = event.failure
 
 
 class EventView(View):
@@ -70,6 +70,8 @@ class EventView(View):
         self._output.record(event)
         if self._output.format == "text" and self._live is None:
             self._output.say(show.event(event, root=self._stack_name))
+        elif warning := show.hook_warning(event):
+            self._say(warning)
         self._last_line = self._clock()
 
     def _progress(self) -> str:

@@ -160,14 +160,18 @@ class Many:
         with self._lock:
             row = self._rows.setdefault(stack_name, _Row("", self._session.clock.now()))
             if event.is_stack:
-                row.status = event.status
+                # A nested stack's own events are not the end of the whole.
+                if event.stack_name == _own_name(stack_name):
+                    row.status = event.status
             elif event.status.endswith("_COMPLETE"):
                 row.finished += 1
-            elif event.status.endswith("_FAILED") and not row.reason:
-                row.reason = event.reason
+            elif not row.reason:
+                row.reason = event.failure
             self._output.record(event)
             if self._output.format == "text" and not self._live:
                 self._output.say(f"{show.clean(stack_name)}: {show.event(event, root=_own_name(stack_name))}")
+            elif warning := show.hook_warning(event):
+                self._output.say(f"{show.clean(stack_name)}: {warning}")
                 self._last_line = self._session.clock.now()
 
     def tick(self, now: float) -> None:
@@ -281,18 +285,15 @@ def _own_name(name: str) -> str:
 
 def _require_no_more_than(shown: Plan | None, plan: Plan) -> None:
     """Raise Declined if `plan` holds what the user was not shown: a change of another resource, a replacement, or wider access."""
-    known = {(each.action, each.logical_id) for each in shown.changes} if shown else set()
-    replaced = (
-        {each.logical_id for each in shown.changes if each.replacement in {"True", "Conditional"}} if shown else set()
-    )
+    before = shown.every_change if shown else {}
+    known = {(each.action, name) for name, each in before.items()}
+    replaced = {name for name, each in before.items() if each.replacement in {"True", "Conditional"}}
     allowed = {each.message for each in shown.broadenings} if shown else set()
-    more = [
-        f"{each.action} of {each.logical_id}" for each in plan.changes if (each.action, each.logical_id) not in known
-    ]
+    more = [f"{each.action} of {name}" for name, each in plan.every_change.items() if (each.action, name) not in known]
     more += [
-        f"replacement of {each.logical_id}"
-        for each in plan.changes
-        if each.replacement == "True" and each.logical_id not in replaced
+        f"replacement of {name}"
+        for name, each in plan.every_change.items()
+        if each.replacement == "True" and name not in replaced
     ]
     if review.needs_approval(plan.broadenings, plan.kind):
         more += [each.message for each in plan.broadenings if each.message not in allowed]

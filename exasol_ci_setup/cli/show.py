@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Diagnosis,
         Drift,
         Event,
+        Hook,
         Plan,
         PropertyChange,
         ResourceDrift,
@@ -78,9 +79,8 @@ def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
     With `unicode` false, only ASCII is used for arrows and symbols.
     """
     lines = [click.style(f"Plan for stack {clean(plan.stack_name)} ({_plan_word(plan)})", bold=True)]
-    width = min(_NAME_WIDTH, max((len(clean(change.logical_id)) for change in plan.changes), default=0))
     lines += [""] if plan.changes else []
-    lines += [line for change in plan.changes for line in _change(change, width)]
+    lines += _changes(plan.changes)
     if plan.drift:
         lines += ["", "Changed outside of CloudFormation, to be brought back (expected → actual):"]
         lines += [f"  {line}" for each in plan.drift for line in _resource_drift(each)]
@@ -118,10 +118,21 @@ def event(event: Event, *, root: str = "") -> str:
     """Return an event as one line, its time in UTC; for an event of another stack than `root`, that stack's name is told."""
     name = clean(event.logical_id)
     if root and event.stack_name != root:
-        name = f"{clean(event.stack_name)}/{name}"
+        name = clean(event.stack_name) + ("" if event.is_stack else f"/{name}")
     status = click.style(f"{clean(event.status):<20}", fg=status_colour(event.status))
     line = f"{utc(event.at):%H:%M:%S}  {status}  {name:<20}  {clean(event.type)}"
-    return f"{line}  {clean(event.reason)}" if event.reason else line
+    said = _hook(event.hook) if event.hook else clean(event.reason)
+    return f"{line}  {said}" if said else line
+
+
+def hook_warning(event: Event) -> str:
+    """Return as one line that a hook which only warns did not pass, empty if the event is about something else."""
+    return f"{clean(event.logical_id)}: {_hook(event.hook)}" if event.hook and event.hook.warns else ""
+
+
+def _hook(hook: Hook) -> str:
+    words = clean(hook.words)
+    return click.style(f"warning: {words}", fg="yellow") if hook.warns else words
 
 
 def diagnosis(diagnosis: Diagnosis) -> list[str]:
@@ -243,6 +254,11 @@ def _symbol(change: Change) -> str:
     return _SYMBOLS.get(change.action, "?")
 
 
+def _changes(changes: Sequence[Change]) -> list[str]:
+    width = min(_NAME_WIDTH, max((len(clean(change.logical_id)) for change in changes), default=0))
+    return [line for change in changes for line in _change(change, width)]
+
+
 def _change(change: Change, width: int) -> list[str]:
     symbol = _symbol(change)
     remarks = [_REMARKS.get(change.action, "" if change.action in _SYMBOLS else clean(change.action))]
@@ -256,7 +272,7 @@ def _change(change: Change, width: int) -> list[str]:
         lines += [f"    {_property(item)}" for item in change.properties]
         if not change.properties:
             lines += [f"    because of {clean(cause)}" for cause in change.causes]
-    return lines
+    return lines + [f"    {line}" for line in _changes(change.nested)]
 
 
 def _resource_drift(drift: ResourceDrift) -> list[str]:
@@ -330,7 +346,7 @@ def _short(text: str, start: int = 0, width: int = _WIDTH) -> str:
 
 def _summary(plan: Plan) -> str:
     counts = dict.fromkeys(("to add", "to change", "to remove", "to replace", "may be replaced", "to import"), 0)
-    for change in plan.changes:
+    for change in plan.every_change.values():
         word = {"Add": "to add", "Remove": "to remove", "Import": "to import"}.get(change.action, "to change")
         if change.action == "Modify":
             word = {"True": "to replace", "Conditional": "may be replaced"}.get(change.replacement, word)

@@ -107,7 +107,7 @@ def watch(session: Session, name: str) -> None:
         raise DeployFailed(
             f"stack {ended.name} ended in {ended.status}",
             stack_name=ended.name,
-            diagnosis=replace(found, details=view.why(found.physical_id)),
+            diagnosis=replace(found, details=(*found.details, *view.why(found.physical_id))),
         )
     session.output.say(f"stack {ended.name} is in {ended.status}")
     report.result(session.output, "watched", ended.name, changed=False)

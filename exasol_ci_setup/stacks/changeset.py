@@ -1,34 +1,29 @@
-"""The life of a change set: made, waited for, read, and taken back if it is not executed."""
+"""The life of a change set: waited for, read, and taken back if it is not executed."""
 
 from __future__ import annotations
 
+import json
 import logging
-import uuid
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import templates
 from exasol_ci_setup.aws import ClientError, boundary, error_code
-from exasol_ci_setup.errors import Interrupted, Overtaken, SetupError, TemplateRejected
+from exasol_ci_setup.errors import Interrupted, Overtaken, SetupError
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.absent import ABSENT
 from exasol_ci_setup.stacks.model import Change, Plan, PropertyChange
-from exasol_ci_setup.stacks.upload import template_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
-    from exasol_ci_setup.stacks.model import Request
 
 _LOG = logging.getLogger(__name__)
 
 PREFIX: Final = "exasol-ci-setup-"
-REVERT_DRIFT: Final = "REVERT_DRIFT"
 # The remark on a reply that leaves out changes because their property values could not be found.
 _INCOMPLETE: Final = "can return incomplete ChangeSet data"
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -38,119 +33,8 @@ _QUIET: Final = 25.0
 _PATIENCE: Final = 120.0
 # A change set of ours that is older was left by a process that was killed: a plan is not looked at for a day.
 _FORGOTTEN: Final = timedelta(days=1)
-_ON_FAILURE: Final = {"rollback": "ROLLBACK", "delete": "DELETE", "keep": "DO_NOTHING"}
-# How CloudFormation begins to say that there is no stack to update, or one already where a new one is to be.
-_STACK: Final = "Stack ["
-# AWS's words for a change set without changes, as they came over the years.
-_NO_CHANGES: Final = (
-    "The submitted information didn't contain changes",
-    "No updates are to be performed",
-    "There are no changes to execute",
-)
-# In the finding of AWS's validation that something outside the stack has a name of the template's.
-_TAKEN: Final = "NAME_CONFLICT_VALIDATION"
+_BEING_DELETED: Final = frozenset({"DELETE_PENDING", "DELETE_IN_PROGRESS"})
 _BEING_MADE: Final = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
-
-
-def create(
-    account: Account,
-    request: Request,
-    wanted: Mapping[str, Any],
-    clock: Clock,
-    *,
-    new: bool,
-    unfinished: bool,
-    import_existing: bool = False,
-    revert_drift: bool = False,
-    resources: Sequence[Mapping[str, Any]] = (),
-) -> Plan:
-    """Let AWS make a change set, and return a plan that names it and nothing yet of what it holds.
-
-    `wanted` is the parsed template. `unfinished` says that the stack's last operation failed and was left as it was, which AWS
-    lets go on only without a rollback. With `import_existing` it takes over what is there already under a name of the template's:
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html. With `revert_drift` the change
-    set also brings resources back that something else changed:
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html. With `resources`, each a
-    ``ResourceToImport``, it does nothing but take these over. Names are used once, so that parallel runs do not collide.
-
-    Raises TemplateRejected with AWS's words, and Overtaken. When it raises, nothing is left.
-    """
-    cfn = account.client("cloudformation")
-    name = f"{PREFIX}{uuid.uuid4().hex}"
-    kind = "IMPORT" if resources else "CREATE" if new else "UPDATE"
-    arguments: dict[str, Any] = {
-        "StackName": request.name,
-        "ChangeSetName": name,
-        "ChangeSetType": kind,
-        "Parameters": [
-            *({"ParameterKey": key, "ParameterValue": value} for key, value in request.parameters.items()),
-            *({"ParameterKey": key, "UsePreviousValue": True} for key in request.kept_parameters),
-        ],
-        "Tags": [{"Key": key, "Value": value} for key, value in request.tags.items()],
-        "Capabilities": list(templates.capabilities(wanted)),
-        "Description": "Planned by exasol-ci-setup",
-        **template_source(account, request.template, bucket=request.template_bucket),
-    }
-    if resources:
-        arguments["ResourcesToImport"] = list(resources)
-        # The stack keeps those that it has. AWS takes no others here, for a new stack neither.
-        del arguments["Tags"]
-    if import_existing:
-        arguments["ImportExistingResources"] = True
-    if revert_drift:
-        arguments["DeploymentMode"] = REVERT_DRIFT
-    if request.role_arn:
-        arguments["RoleARN"] = request.role_arn
-    if request.notification_arns is not None:
-        arguments["NotificationARNs"] = list(request.notification_arns)
-    if request.rollback_alarms is not None:
-        # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackConfiguration.html
-        arguments["RollbackConfiguration"] = {
-            "RollbackTriggers": [{"Arn": arn, "Type": kind} for arn, kind in request.rollback_alarms.items()],
-            "MonitoringTimeInMinutes": request.monitoring_minutes,
-        }
-    on_failure = "keep" if unfinished else request.on_failure
-    if request.express:
-        # It takes the place of OnStackFailure: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-express-mode.html
-        arguments["DeploymentConfig"] = {"Mode": "EXPRESS", "DisableRollback": False}
-    elif not resources and (new or on_failure == "keep"):
-        # DELETE is for new stacks only: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
-        arguments["OnStackFailure"] = _ON_FAILURE[on_failure]
-    with (
-        taken_back_on_failure(cfn, Plan(request.name, kind, stack_id=request.name, change_set_id=name), clock),
-        boundary(),
-    ):
-        try:
-            answer: Any = cfn.create_change_set(**arguments)
-        except ClientError as error:
-            if error_code(error) == "AlreadyExistsException" and name in str(error):
-                # Names are used once, so it is ours: the answer to the first try was lost on its way.
-                found = cfn.describe_change_set(StackName=request.name, ChangeSetName=name)
-                answer = {"Id": found["ChangeSetId"], "StackId": found["StackId"]}
-            else:
-                _refuse(error, request)
-                raise
-    return Plan(request.name, kind, stack_id=answer["StackId"], change_set_id=answer["Id"])
-
-
-def _refuse(error: ClientError, request: Request) -> None:
-    """Raise Overtaken or TemplateRejected, if AWS's answer to CreateChangeSet says that."""
-    said = error.response.get("Error", {}).get("Message", "")
-    code = error_code(error)
-    if code == "ValidationError" and said.startswith(
-        (f"{_STACK}{request.name}] already", f"{_STACK}{request.name}] does not")
-    ):
-        # Somebody else made or deleted it since it was looked at.
-        raise out_of_date(request.name) from error
-    if code == "ValidationError" and "_IN_PROGRESS state" in said:
-        raise Overtaken(
-            f"stack {request.name} is busy: {said}", hint="wait for it with --wait", stack_name=request.name
-        ) from error
-    if code in {"ValidationError", "InsufficientCapabilitiesException"}:
-        raise TemplateRejected(
-            f"AWS refused the template of stack {request.name}: {said}",
-            hint="correct the template or its options; nothing was changed",
-        ) from error
 
 
 def wait(cfn: CloudFormationClient, plan: Plan, clock: Clock, notice: Callable[[str], None]) -> Mapping[str, Any]:
@@ -184,30 +68,6 @@ def out_of_date(stack_name: str) -> Overtaken:
         hint="run the same command again for a new plan",
         stack_name=stack_name,
     )
-
-
-def require_no_changes(request: Request, reason: str, errors: tuple[str, ...], *, importing: bool) -> None:
-    """Raise TemplateRejected unless a change set failed for the reason that there is nothing to change.
-
-    `importing` says that what is there already was to be taken over.
-    """
-    if not any(words in reason for words in _NO_CHANGES):
-        # The validation's own findings say more than AWS's remark that there are some.
-        why = "\n  ".join(["", *errors]) if len(errors) > 1 else f" {(errors or (reason or 'it gave no reason',))[0]}"
-        hint = "correct the template or its options"
-        if _TAKEN in why:
-            hint = "give another name"
-            if not importing:
-                hint = "take over what is there with --import-existing, or " + hint
-        raise TemplateRejected(
-            f"AWS refused the change to stack {request.name}:{why}", hint=f"{hint}; nothing was changed"
-        )
-
-
-def can_revert_drift(cfn: CloudFormationClient) -> bool:
-    """Return whether the installed botocore knows drift-aware change sets."""
-    shape = cfn.meta.service_model.operation_model("CreateChangeSet").input_shape
-    return shape is not None and "DeploymentMode" in shape.members
 
 
 def has_started(cfn: CloudFormationClient, plan: Plan) -> bool:
@@ -245,16 +105,21 @@ def discard(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
                 else:
                     raise
     if plan.kind != "UPDATE":
-        _discard_shell(cfn, plan)
+        _discard_shell(cfn, plan, clock, deadline)
 
 
-def _discard_shell(cfn: CloudFormationClient, plan: Plan) -> None:
+def _discard_shell(cfn: CloudFormationClient, plan: Plan, clock: Clock, deadline: float) -> None:
     with boundary():
         stack = state.find(cfn, plan.stack_id)
         if stack is None or stack.status != "REVIEW_IN_PROGRESS":
             return
         oldest = datetime.now(timezone.utc) - _FORGOTTEN
-        for other in cfn.list_change_sets(StackName=plan.stack_name).get("Summaries", []):
+        listed = cfn.list_change_sets(StackName=plan.stack_name).get("Summaries", [])
+        while clock.now() < deadline and any(each.get("Status", "") in _BEING_DELETED for each in listed):
+            # With nested stacks AWS takes its time, and it needs this shell to find the shells of those.
+            clock.sleep(_LONGEST_PAUSE)
+            listed = cfn.list_change_sets(StackName=plan.stack_name).get("Summaries", [])
+        for other in listed:
             ours = plan.change_set_id in {other.get("ChangeSetId"), other.get("ChangeSetName")}
             forgotten = other.get("ChangeSetName", "").startswith(PREFIX) and other.get("CreationTime", oldest) < oldest
             if not ours and not forgotten:
@@ -290,17 +155,25 @@ def _reference(plan: Plan) -> dict[str, Any]:
     return {"ChangeSetName": plan.change_set_id, "StackName": plan.stack_name}
 
 
+def template_body(cfn: CloudFormationClient, **which: str) -> str:
+    """Return the text of a template as it was sent, before AWS applied transforms; `which` is GetTemplate's StackName or ChangeSetName."""
+    with boundary():
+        body: Any = cfn.get_template(TemplateStage="Original", **which).get("TemplateBody", "")
+    # botocore hands a JSON template over as a dictionary.
+    return body if isinstance(body, str) else json.dumps(body, indent=2)
+
+
 def changes(
-    cfn: CloudFormationClient, plan: Plan, first: Mapping[str, Any]
+    cfn: CloudFormationClient, change_set_id: str, first: Mapping[str, Any]
 ) -> tuple[tuple[Change, ...], tuple[str, ...]]:
-    """Return all changes of a change set whose `first` page is at hand, and AWS's remarks on it."""
+    """Return all changes of a change set, given its ARN, whose `first` page is at hand, and AWS's remarks on it."""
     notes: list[str] = []
-    found = {change.logical_id: change for change in _pages(cfn, plan.change_set_id, first, with_values=True)}
+    found = {change.logical_id: change for change in _pages(cfn, change_set_id, first, with_values=True)}
     reason = first.get("StatusReason", "")
     if _INCOMPLETE in reason:
         with boundary():
-            again = cfn.describe_change_set(ChangeSetName=plan.change_set_id)
-        for change in _pages(cfn, plan.change_set_id, again, with_values=False):
+            again = cfn.describe_change_set(ChangeSetName=change_set_id)
+        for change in _pages(cfn, change_set_id, again, with_values=False):
             found.setdefault(change.logical_id, change)
         _LOG.debug("described again without property values: %s", reason)
     elif reason:
@@ -350,6 +223,7 @@ def _change(described: Mapping[str, Any]) -> Change:
         policy_action=described.get("PolicyAction", ""),
         properties=tuple(changed.values()),
         causes=tuple(causes),
+        change_set_id=described.get("ChangeSetId", ""),
     )
 
 

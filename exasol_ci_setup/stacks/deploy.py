@@ -373,7 +373,7 @@ def _require_success(cfn: CloudFormationClient, stack: Stack, following: Followi
         f"stack {stack.name} ended in {stack.status}",
         stack_name=stack.name,
         hint=_what_next(stack),
-        diagnosis=replace(found, details=rollouts.why(found.physical_id)),
+        diagnosis=replace(found, details=(*found.details, *rollouts.why(found.physical_id))),
     )
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import ClientError
-from exasol_ci_setup.stacks import events as stack_events
-from exasol_ci_setup.stacks.model import Diagnosis
+from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup.stacks import event_pages, hooks
+from exasol_ci_setup.stacks.model import NESTED, Diagnosis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.stacks.model import Event, Stack
+    from exasol_ci_setup.stacks.model import Event, Hook, Stack
 
 # What CloudFormation writes on resources that it stopped because another one had failed.
 _CANCELLED: Final = re.compile(r"(resource )?(creation|update|deletion|operation|import)? ?cancell?ed", re.IGNORECASE)
-_NESTED: Final = "AWS::CloudFormation::Stack"
 
 # A reason that is known to have a way out. The first that matches is told.
 _HINTS: Final = (
@@ -56,10 +56,12 @@ _HINTS: Final = (
 def root_cause(events: Sequence[Event]) -> Event | None:
     """Return the event of the first resource that failed of its own, or None if none did.
 
-    `events` are those of one operation, the oldest first. Cancellations and the stack's own events do not count. Should
+    `events` are those of one operation, the oldest first. Cancellations, the stack's own events and hooks do not count. Should
     all failures be cancellations, the first of them is returned.
     """
-    failures = [event for event in events if event.status.endswith("_FAILED") and not event.is_stack]
+    failures = [
+        event for event in events if event.status.endswith("_FAILED") and not event.is_stack and event.hook is None
+    ]
     own = [event for event in failures if not _CANCELLED.match(event.reason.strip())]
     return next(iter(own or failures), None)
 
@@ -70,24 +72,31 @@ def diagnose(
     stack_name: str,
     status: str,
     reason: str = "",
-    nested: Callable[[str], Sequence[Event]] | None = None,
+    nested: Callable[[str], Sequence[Event]] = lambda _stack_id: (),
+    findings: Callable[[Hook], Sequence[str]] = lambda _hook: (),
 ) -> Diagnosis:
     """Explain an operation that ended in `status` by its events, the oldest first.
 
-    `nested` returns the events of the last operation on a nested stack, given its ARN; the search goes down as long as the
-    first failure is a stack. Without any failed resource the stack's own `reason` is the explanation.
+    `nested` returns the events of the operation on a nested stack, given its ARN; the search goes down as long as the
+    first failure is a stack. Without any failed resource the stack's own `reason` is the explanation. If hooks stopped what failed, each is
+    told with what `findings` returns for it, a line each.
     """
     cause = root_cause(events)
-    while cause is not None and nested is not None and cause.type == _NESTED and cause.physical_id:
-        deeper = root_cause(nested(cause.physical_id))
+    stopped_by = hooks.stopping(events, cause)
+    while cause is not None and cause.type == NESTED and cause.physical_id:
+        inner = nested(cause.physical_id)
+        deeper = root_cause(inner)
+        stopped_by = hooks.stopping(inner, deeper) or stopped_by
         if deeper is None:
             break
         cause = deeper
+    details = tuple(line for hook in stopped_by for line in (hook.words, *findings(hook)))
     if cause is None:
         told = reason or next(
             (event.reason for event in events if event.is_stack and event.status.endswith("_FAILED")), ""
         )
-        return Diagnosis(stack_name=stack_name, status=status, reason=told, hints=_hints(told))
+        hints = () if stopped_by else _hints(told)
+        return Diagnosis(stack_name=stack_name, status=status, reason=told, hints=hints, details=details)
     return Diagnosis(
         stack_name=cause.stack_name,
         status=status,
@@ -96,28 +105,32 @@ def diagnose(
         type=cause.type,
         resource_status=cause.status,
         reason=cause.reason,
-        hints=_hints(cause.reason),
+        # What a hook found is nothing that the words of AWS's services tell a way out of.
+        hints=() if stopped_by else _hints(cause.reason),
+        details=details,
     )
 
 
 def of_stack(cfn: CloudFormationClient, stack: Stack, events: Sequence[Event]) -> Diagnosis:
-    """Explain how the operation with these `events`, the oldest first, came to leave `stack` as it is, down to nested stacks."""
-    return diagnose(events, stack_name=stack.name, status=stack.status, reason=stack.reason, nested=nested_events(cfn))
+    """Explain how the operation with these `events`, the oldest first, came to leave `stack` as it is, down to nested stacks and hooks."""
 
-
-def nested_events(cfn: CloudFormationClient) -> Callable[[str], Sequence[Event]]:
-    """Return a function that reads the last operation's events of a nested stack; one that cannot be read has none."""
-
-    def read(stack_id: str) -> Sequence[Event]:
+    def nested(stack_id: str) -> Sequence[Event]:
         try:
-            return stack_events.of_last_operation(cfn, stack_id)
-        except Exception as error:
-            if isinstance(error.__cause__, ClientError):
-                # An explanation that is less deep is better than another failure on top of the first.
-                return ()
-            raise
+            with boundary():
+                # Not only its last operation: after a creation that failed, that is its deletion.
+                return event_pages.since(cfn, stack_id, events[0].at)
+        except SetupError:
+            # An explanation that is less deep is better than another failure on top of the first.
+            return ()
 
-    return read
+    return diagnose(
+        events,
+        stack_name=stack.name,
+        status=stack.status,
+        reason=stack.reason,
+        nested=nested,
+        findings=lambda hook: hooks.findings(cfn, hook),
+    )
 
 
 def _hints(reason: str) -> tuple[str, ...]:

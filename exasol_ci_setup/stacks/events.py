@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from exasol_ci_setup.aws import boundary, is_passing
 from exasol_ci_setup.errors import SetupError, StackError
 from exasol_ci_setup.stacks import state
-from exasol_ci_setup.stacks.model import Event
+from exasol_ci_setup.stacks.event_pages import newest_first
+from exasol_ci_setup.stacks.nested import Nested
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from mypy_boto3_cloudformation import CloudFormationClient
     from typing_extensions import Self
 
     from exasol_ci_setup.clock import Clock
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.stacks.model import Event, Stack
 
 # The first looks come quickly, for what ends at once. Then one page of events every 1.9 s, and every fifteenth time a look at the
 # stack itself: the end is seen within two seconds, at 0.53 + 0.04 calls a second, however long the operation takes.
@@ -88,18 +88,18 @@ def of_last_operation(cfn: CloudFormationClient, stack: str) -> list[Event]:
     """Return the events of the operation that began last on `stack`, the oldest first."""
     found: deque[Event] = deque()
     with boundary():
-        for event in _newest_first(cfn, stack):
+        for event in newest_first(cfn, stack):
             found.appendleft(event)
-            if event.is_stack and event.status in _OPENING:
+            if _opens(event):
                 break
     return list(found)
 
 
 class Following:
-    """The events of the operation under way on one stack, shown as they come.
+    """The events of the operation under way on one stack, and of what is nested in it, shown as they come.
 
     `after` is the id of the last event before the operation, an empty string if there was none, or None if the operation
-    was found under way: then its events are shown from its beginning. `events` holds what was shown, the oldest first.
+    was found under way: then its events are shown from its beginning. `events` holds what was shown of the stack itself, the oldest first.
     """
 
     def __init__(
@@ -115,6 +115,7 @@ class Following:
         self._looks = 0
         self._since = clock.now()
         self._failing_since: float | None = None
+        self._nested = Nested(cfn, clock, show=self._show, note=self.say)
 
     def run(self, deadline: float | None = None) -> Stack | None:
         """Show events until the operation has ended, and return the stack as it ended.
@@ -151,6 +152,8 @@ class Following:
                 if ended is not None and self.status != ended.status:
                     # The stack's last event came between the page of events and the status.
                     self._show_fresh()
+                if ended is not None:
+                    self._nested.rest()
         except SetupError as error:
             if not is_passing(error.__cause__ or error):
                 raise
@@ -166,7 +169,7 @@ class Following:
     @property
     def has_begun(self) -> bool:
         """Whether AWS has begun with the operation, as far as its events tell."""
-        return self._after is None or any(event.is_stack and _is_beginning(event.status) for event in self.events)
+        return self._after is None or any(_is_beginning(event) for event in self.events)
 
     def _require_beginning(self, stack: Stack) -> bool:
         """Return whether a stack that is not busy is so because the operation has ended, and not because it is still to begin.
@@ -188,51 +191,47 @@ class Following:
         return self._after is None and self._looks == 1
 
     def _show_fresh(self) -> list[Event]:
-        last = self.events[-1].id if self.events else self._after
+        last = self.events[-1] if self.events else None
         fresh: deque[Event] = deque()
         with boundary():
-            for event in _newest_first(self._cfn, self.stack_id):
-                if event.id == last:
+            for event in newest_first(self._cfn, self.stack_id):
+                if event.is_same(last) or (last is None and event.id == self._after):
                     break
                 fresh.appendleft(event)
-                if last is None and event.is_stack and event.status in _OPENING:
+                if last is None and self._after is None and _opens(event):
                     break
+        self._nested.begin_look()
         for event in fresh:
+            if _is_end(event):
+                self._nested.rest()
+            self._nested.take(event)
             self.events.append(event)
             if event.is_stack:
                 self.status = event.status
-            # That a shell was made for the change set is not part of the operation.
-            if event.status != "REVIEW_IN_PROGRESS":
-                self._view.event(event)
+            self._show(event)
+        self._nested.turn()
         return list(fresh)
 
+    def _show(self, event: Event) -> None:
+        # That a shell was made for the change set is not part of the operation.
+        if event.status != "REVIEW_IN_PROGRESS":
+            self._view.event(event)
 
-def _is_beginning(status: str) -> bool:
+
+def _opens(event: Event) -> bool:
+    # A hook that checks the whole stack is told of with the stack's status.
+    return event.is_stack and event.hook is None and event.status in _OPENING
+
+
+def _is_beginning(event: Event) -> bool:
     # A rollback that is continued opens with UPDATE_ROLLBACK_IN_PROGRESS, all other operations with a status of `_OPENING`.
-    return status in _OPENING or status == "UPDATE_ROLLBACK_IN_PROGRESS"
+    return event.is_stack and (event.status in _OPENING or event.status == "UPDATE_ROLLBACK_IN_PROGRESS")
 
 
 def _may_have_ended(fresh: list[Event]) -> bool:
     """Return whether the newest event can be the stack's last one; the stack itself has the last word."""
-    return any(event.is_stack and not event.status.endswith("_IN_PROGRESS") for event in fresh)
+    return any(_is_end(event) for event in fresh)
 
 
-def _newest_first(cfn: CloudFormationClient, stack: str) -> Iterator[Event]:
-    for page in cfn.get_paginator("describe_stack_events").paginate(StackName=stack):
-        for described in page["StackEvents"]:
-            yield _event(described)
-
-
-def _event(described: Mapping[str, Any]) -> Event:
-    return Event(
-        id=described["EventId"],
-        stack_id=described["StackId"],
-        stack_name=described["StackName"],
-        logical_id=described.get("LogicalResourceId", ""),
-        physical_id=described.get("PhysicalResourceId", ""),
-        type=described.get("ResourceType", ""),
-        status=described.get("ResourceStatus", ""),
-        reason=described.get("ResourceStatusReason", ""),
-        at=described["Timestamp"],
-        token=described.get("ClientRequestToken", ""),
-    )
+def _is_end(event: Event) -> bool:
+    return event.is_stack and not event.status.endswith("_IN_PROGRESS")

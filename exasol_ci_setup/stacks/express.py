@@ -18,11 +18,12 @@ _SERVICE = "AWS::ECS::Service"
 
 
 def require_harmless(stack_name: str, changes: Iterable[Change]) -> None:
-    """Raise InputError for a change that must not be called done before it is.
+    """Raise InputError for a change, in nested stacks too, that must not be called done before it is.
 
     What replaces a resource deletes the old one, ready or not the new; and a release of a service that does not start would be no failure.
     """
     for change in changes:
+        require_harmless(stack_name, change.nested)
         why = ""
         if change.action == "Modify" and change.replacement in {"True", "Conditional"}:
             why = "is replaced" if change.replacement == "True" else "may be replaced"

@@ -10,6 +10,7 @@ from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy
 from exasol_ci_setup.stacks import changeset, imports, references, state
 from exasol_ci_setup.stacks import plan as planning
+from exasol_ci_setup.stacks.change_set_request import Mode, create
 from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, carry_out
 from exasol_ci_setup.stacks.upload import template_source
 
@@ -179,7 +180,7 @@ def _planned(
     new: bool,
 ) -> Plan:
     cfn = account.client("cloudformation")
-    plan = changeset.create(account, request, wanted, clock, new=new, unfinished=False, resources=resources)
+    plan = create(account, request, wanted, clock, Mode(new, resources=resources))
     with changeset.taken_back_on_failure(cfn, plan, clock):
         described = changeset.wait(cfn, plan, clock, notice)
         reason = described.get("StatusReason") or "it gave no reason"
@@ -188,5 +189,5 @@ def _planned(
                 f"AWS refused the import into stack {request.name}: {reason}",
                 hint="see that the identifiers are right, and that no other stack has the resources; nothing was changed",
             )
-        changes, notes = changeset.changes(cfn, plan, described)
+        changes, notes = changeset.changes(cfn, plan.change_set_id, described)
     return replace(plan, changes=changes, notes=notes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import templates
 from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.stacks import changeset, validation
+from exasol_ci_setup.stacks import change_set_request, changeset, validation
 from exasol_ci_setup.stacks.model import Plan
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.stacks.change_set_request import Mode
     from exasol_ci_setup.stacks.model import Request
 
 # The key and the value in a resource's metadata. CloudFormation itself does not tell afterwards what was imported.
@@ -84,9 +85,7 @@ def looked_for(
     request: Request,
     before: Mapping[str, Any] | None,
     clock: Clock,
-    *,
-    new: bool,
-    unfinished: bool,
+    mode: Mode,
     notice: Callable[[str], None],
 ) -> tuple[Request, Plan]:
     """Return `request` with those resources marked that are there already, and the change set in which AWS told that.
@@ -99,18 +98,17 @@ def looked_for(
     """
     cfn = account.client("cloudformation")
     candidates = _resources(templates.parse(request.template.body)).keys() - _resources(before or {}).keys()
-    nothing = Plan(request.name, "CREATE" if new else "UPDATE")
     if not candidates:
-        return request, nothing
+        return request, Plan(request.name, mode.kind)
     asking = replace(request, template=marked(request.template, candidates))
     wanted = templates.parse(asking.template.body)
-    question = changeset.create(account, asking, wanted, clock, new=new, unfinished=unfinished, import_existing=True)
+    question = change_set_request.create(account, asking, wanted, clock, replace(mode, nested=False))
     with changeset.taken_back_on_failure(cfn, question, clock):
         described = changeset.wait(cfn, question, clock, notice)
         if described["Status"] == "FAILED":
-            errors, _ = validation.remarks(cfn, question.change_set_id)
-            changeset.require_no_changes(request, described.get("StatusReason", ""), errors, importing=True)
-        changes, _ = changeset.changes(cfn, question, described)
+            errors, _ = validation.remarks(cfn, question.change_set_id, described.get("StatusReason", ""))
+            change_set_request.require_no_changes(request, described.get("StatusReason", ""), errors, importing=True)
+        changes, _ = changeset.changes(cfn, question.change_set_id, described)
         found = {change.logical_id for change in changes if change.action == "Import"}
         return replace(request, template=marked(request.template, found)), question
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from exasol_ci_setup.stacks.absent import ABSENT as ABSENT  # noqa: PLC0414 - it belongs to this data
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from exasol_ci_setup.templates import Template
+
+NESTED: Final = "AWS::CloudFormation::Stack"
+"""The type of a resource that is a stack, and of a stack's own events."""
+
+_HOOK_WORDS: Final = {
+    "HOOK_IN_PROGRESS": "is checking",
+    "HOOK_COMPLETE_SUCCEEDED": "passed",
+    "HOOK_COMPLETE_FAILED": "failed",
+    "HOOK_FAILED": "broke off",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +75,8 @@ class Change:
     `action` is CloudFormation's: ``Add``, ``Modify``, ``Remove``, ``Import``, ``Dynamic``, ``SyncWithActual``, or one that is
     newer than this code. `replacement` is ``True``, ``False``, ``Conditional`` or empty; `policy_action` says what becomes of
     the old physical resource (``Delete``, ``Retain``, ``ReplaceAndDelete``, …). `causes` names what a change without
-    a property of its own comes from (another resource, a parameter, stack tags).
+    a property of its own comes from (another resource, a parameter, stack tags). Of a nested stack `change_set_id` is the ARN of
+    the change set that AWS made for it, and `nested` what that would change.
     """
 
     action: str
@@ -76,13 +87,22 @@ class Change:
     policy_action: str = ""
     properties: tuple[PropertyChange, ...] = ()
     causes: tuple[str, ...] = ()
+    change_set_id: str = ""
+    nested: tuple[Change, ...] = ()
+
+
+def _with_nested(changes: Iterable[Change], above: str = "") -> Iterator[tuple[str, Change]]:
+    for change in changes:
+        yield f"{above}{change.logical_id}", change
+        yield from _with_nested(change.nested, f"{above}{change.logical_id}/")
 
 
 @dataclass(frozen=True, slots=True)
 class Broadening:
     """One way in which a change gives more access than there was.
 
-    `kind` is one of ``iam-allow``, ``iam-trust``, ``resource-policy``, ``ingress``, ``public-bucket``. `public` is true if the whole
+    `kind` is one of ``iam-allow``, ``iam-trust``, ``resource-policy``, ``ingress``, ``public-bucket``, and ``nested-stack`` for one that
+    nobody could look into. `public` is true if the whole
     world, or every action on every resource, is let in: such a thing needs approval in a new stack too.
     """
 
@@ -178,13 +198,60 @@ class Plan:
     notes: tuple[str, ...] = ()
     drift: tuple[ResourceDrift, ...] = ()
 
+    @property
+    def every_change(self) -> dict[str, Change]:
+        """All changes, those inside nested stacks too, by logical id: ``Inner/Topic`` is Topic in the nested stack Inner."""
+        return dict(_with_nested(self.changes))
+
     def __bool__(self) -> bool:
         return bool(self.change_set_id or self.settings or self.changes)
 
 
 @dataclass(frozen=True, slots=True)
+class Hook:
+    """What an event says of a hook: a check that somebody in the account has CloudFormation make of what it is about to do.
+
+    `status` is ``HOOK_IN_PROGRESS``, ``HOOK_COMPLETE_SUCCEEDED``, ``HOOK_COMPLETE_FAILED`` (what was checked is not as it should be),
+    ``HOOK_FAILED`` (the check itself broke off), or one that is newer than this code. `failure_mode` is ``FAIL`` or ``WARN``, `id` names the
+    invocation. Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackEvent.html.
+    """
+
+    name: str
+    status: str
+    reason: str = ""
+    point: str = ""
+    failure_mode: str = ""
+    id: str = ""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the hook did not pass, of itself or because of what it checked."""
+        return self.status.endswith("_FAILED")
+
+    @property
+    def warns(self) -> bool:
+        """Whether the hook did not pass, and CloudFormation goes on all the same."""
+        return self.has_failed and self.failure_mode == "WARN"
+
+    @property
+    def stops(self) -> bool:
+        """Whether the hook did not pass, and CloudFormation stops because of it."""
+        return self.has_failed and self.failure_mode != "WARN"
+
+    @property
+    def words(self) -> str:
+        """What became of the hook, in a sentence."""
+        name = f"hook {self.name} ({self.point})" if self.point else f"hook {self.name}"
+        told = f"{name} {_HOOK_WORDS.get(self.status, self.status)}"
+        return f"{told}: {self.reason}" if self.reason else told
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
-    """One stack event. `at` is in UTC; `token` is the ClientRequestToken of the operation it belongs to, if any."""
+    """One stack event. `at` is in UTC; `token` is the ClientRequestToken of the operation it belongs to, if any.
+
+    `hook` is what the event says of a hook, if it is about one that checks the resource or stack.
+    """
 
     id: str
     stack_id: str
@@ -196,11 +263,23 @@ class Event:
     reason: str
     at: datetime
     token: str = ""
+    hook: Hook | None = None
 
     @property
     def is_stack(self) -> bool:
         """Whether the event is about the stack itself and not one of its resources."""
-        return self.type == "AWS::CloudFormation::Stack" and self.physical_id == self.stack_id
+        return self.type == NESTED and self.physical_id == self.stack_id
+
+    @property
+    def failure(self) -> str:
+        """Why the resource failed, or what a hook stopped it for; empty if neither is so."""
+        if self.hook is not None:
+            return self.hook.words if self.hook.stops else ""
+        return self.reason if self.status.endswith("_FAILED") else ""
+
+    def is_same(self, other: Event | None) -> bool:
+        """Return whether `other` is the same event; the events of one invocation of a hook may share their id."""
+        return other is not None and (self.id, self.hook) == (other.id, other.hook)
 
 
 @dataclass(frozen=True, slots=True)

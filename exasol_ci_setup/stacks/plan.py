@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import review, templates
-from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.errors import TemplateRejected
-from exasol_ci_setup.stacks import changeset, express, imports, intrinsics, properties, state, validation
+from exasol_ci_setup.stacks import (
+    changeset,
+    express,
+    imports,
+    intrinsics,
+    nested_changes,
+    properties,
+    state,
+    validation,
+)
 from exasol_ci_setup.stacks import settings as stack_settings
+from exasol_ci_setup.stacks.change_set_request import REVERT_DRIFT, Mode, can_revert_drift, create, require_no_changes
 from exasol_ci_setup.stacks.model import Plan
 
 if TYPE_CHECKING:
@@ -72,33 +81,23 @@ def make(
     else:
         settings = _settings(request, None, None, wanted) + stack_settings.policy_change(cfn, request, None)
     check()
-    unfinished = current is not None and state.is_unfinished(current)
-    question = Plan(request.name, "UPDATE")
+    mode = Mode(
+        new, current is not None and state.is_unfinished(current), nested_changes.has_nested(wanted), import_existing
+    )
+    question = Plan(request.name, mode.kind)
     if import_existing:
-        sent, question = imports.looked_for(account, sent, before, clock, new=new, unfinished=unfinished, notice=notice)
+        sent, question = imports.looked_for(account, sent, before, clock, mode, notice)
         wanted = templates.parse(sent.template.body)
     with changeset.taken_back_on_failure(cfn, question, clock):
-        plan, drifted = _created(
-            account,
-            sent,
-            wanted,
-            clock,
-            drifted,
-            notice,
-            new=new,
-            unfinished=unfinished,
-            import_existing=import_existing,
-        )
+        plan, drifted, described = _made(account, sent, wanted, clock, drifted, notice, mode)
     with changeset.taken_back_on_failure(cfn, plan, clock):
-        # Not before there is another one in it, which keeps the shell of a new stack.
-        changeset.discard(cfn, question, clock)
+        # The shell of a new stack stays: the second change set is in it.
+        changeset.discard(cfn, replace(question, kind="UPDATE"), clock)
     with changeset.taken_back_on_failure(cfn, plan, clock):
-        described = changeset.wait(cfn, plan, clock, notice)
-        errors, warnings = validation.remarks(cfn, plan.change_set_id)
+        examined = described.get("ChangeSetId", plan.change_set_id)
+        errors, warnings = validation.remarks(cfn, examined, described.get("StatusReason", ""))
         if described["Status"] == "FAILED":
-            changeset.require_no_changes(
-                *(request, described.get("StatusReason", ""), errors), importing=import_existing
-            )
+            require_no_changes(request, described.get("StatusReason", ""), errors, importing=import_existing)
             changeset.discard(cfn, plan, clock)
             if drifted:
                 notice(f"{CANNOT_REVERT}: {', '.join(each.logical_id for each in drifted)}")
@@ -108,7 +107,9 @@ def make(
                 plan.stack_id,
                 settings=tuple(s for s in settings if stack_settings.is_own_call(s)),
             )
-        changes, notes = changeset.changes(cfn, plan, described)
+        changes, notes = changeset.changes(cfn, plan.change_set_id, described)
+        inside = nested_changes.look_inside(cfn, changes)
+        changes = inside.changes
         if request.express:
             express.require_harmless(request.name, changes)
     named = {change.logical_id for change in changes}
@@ -128,10 +129,45 @@ def make(
         change_set_id=plan.change_set_id,
         changes=changes,
         settings=settings,
-        broadenings=review.review(before, wanted, before_parameters=old_parameters, after_parameters=given),
-        notes=notes + warnings,
+        broadenings=(
+            *review.review(before, wanted, before_parameters=old_parameters, after_parameters=given),
+            *inside.broadenings,
+        ),
+        notes=notes + inside.notes + warnings,
         drift=drifted,
     )
+
+
+def _made(
+    account: Account,
+    request: Request,
+    wanted: Mapping[str, Any],
+    clock: Clock,
+    drifted: tuple[ResourceDrift, ...],
+    notice: Callable[[str], None],
+    mode: Mode,
+) -> tuple[Plan, tuple[ResourceDrift, ...], Mapping[str, Any]]:
+    """Return the plan that names a new change set, what of `drifted` it brings back, and its first page, created or failed.
+
+    Nested stacks are looked into, unless AWS cannot plan what is in them before it is done: then it is asked once more without.
+    If the change set of a nested stack failed, the page names that and its reason.
+    """
+    cfn = account.client("cloudformation")
+    make = partial(_created, account, request, wanted, clock, drifted, notice)
+    plan, reverted = make(mode)
+    with changeset.taken_back_on_failure(cfn, plan, clock):
+        described = changeset.wait(cfn, plan, clock, notice)
+        if not mode.nested or described["Status"] != "FAILED":
+            return plan, reverted, described
+        failed, reason = nested_changes.why_failed(cfn, plan.change_set_id, described.get("StatusReason", ""))
+        if not nested_changes.is_only_unknown(reason):
+            return plan, reverted, {**described, "ChangeSetId": failed, "StatusReason": reason}
+        notice(f"AWS cannot say beforehand what changes inside nested stacks: {reason}")
+        second, reverted = make(replace(mode, nested=False))
+    with changeset.taken_back_on_failure(cfn, second, clock):
+        # As above.
+        changeset.discard(cfn, replace(plan, kind="UPDATE"), clock)
+        return second, reverted, changeset.wait(cfn, second, clock, notice)
 
 
 def _created(
@@ -141,24 +177,14 @@ def _created(
     clock: Clock,
     drifted: tuple[ResourceDrift, ...],
     notice: Callable[[str], None],
-    *,
-    new: bool,
-    unfinished: bool,
-    import_existing: bool,
+    mode: Mode,
 ) -> tuple[Plan, tuple[ResourceDrift, ...]]:
     """Return the plan that names a new change set, and what of `drifted` it brings back: all, or nothing on an older endpoint."""
-    cfn = account.client("cloudformation")
-    if drifted and changeset.can_revert_drift(cfn):
+    if drifted and can_revert_drift(account.client("cloudformation")):
         try:
-            plan = changeset.create(
-                *(account, request, wanted, clock),
-                new=new,
-                unfinished=unfinished,
-                import_existing=import_existing,
-                revert_drift=True,
-            )
+            plan = create(account, request, wanted, clock, replace(mode, revert_drift=True))
         except TemplateRejected as error:
-            if "deploymentmode" not in error.message.lower() and changeset.REVERT_DRIFT not in error.message:
+            if "deploymentmode" not in error.message.lower() and REVERT_DRIFT not in error.message:
                 raise
         else:
             return plan, drifted
@@ -166,17 +192,12 @@ def _created(
         notice(
             f"{CANNOT_REVERT}, as its change sets do not look at drift: {', '.join(each.logical_id for each in drifted)}"
         )
-    return changeset.create(
-        account, request, wanted, clock, new=new, unfinished=unfinished, import_existing=import_existing
-    ), ()
+    return create(account, request, wanted, clock, mode), ()
 
 
 def deployed_body(cfn: CloudFormationClient, stack_name: str) -> str:
     """Return the text of a stack's template as it was sent, before AWS applied transforms."""
-    with boundary():
-        body: Any = cfn.get_template(StackName=stack_name, TemplateStage="Original").get("TemplateBody", "")
-    # botocore hands a JSON template over as a dictionary.
-    return body if isinstance(body, str) else json.dumps(body, indent=2)
+    return changeset.template_body(cfn, StackName=stack_name)
 
 
 def deployed_template(cfn: CloudFormationClient, stack_name: str) -> dict[str, Any]:
@@ -196,6 +217,9 @@ def is_same(request: Request, current: Stack, before: Mapping[str, Any]) -> bool
 def _is_unchanged(request: Request, current: Stack, before: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Return whether AWS would find nothing to do, as far as that can be told without asking it."""
     if not state.has_succeeded(current) or before != wanted or _deployed_tags(current) != dict(request.tags):
+        return False
+    if nested_changes.has_nested(wanted):
+        # What stands behind the URL of its template may have changed.
         return False
     if request.notification_arns is not None and set(request.notification_arns) != set(current.notification_arns):
         return False

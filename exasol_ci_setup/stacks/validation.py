@@ -6,10 +6,12 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/validate-stack-de
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import ClientError, boundary, error_code
-from exasol_ci_setup.errors import AccessDenied, AwsUnavailable
+from exasol_ci_setup.errors import AccessDenied, AwsUnavailable, SetupError
+from exasol_ci_setup.stacks import hooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,19 +20,24 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
+# AWS's words on a change set that a hook stopped; what the hook found is not among them.
+_HOOKS_FAILED: Final = re.compile(r"hook\(s\) failed", re.IGNORECASE)
 
-def remarks(cfn: CloudFormationClient, change_set_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+
+def remarks(cfn: CloudFormationClient, change_set_id: str, reason: str = "") -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what the validation of a change set found: errors, for which AWS failed it, and warnings, each one line.
 
-    That the findings may not be read, or cannot be, is a warning: the plan is good without them. An endpoint that does not know
-    DescribeEvents has found nothing.
+    Where hooks did not pass, as the events or the `reason` of the change set say, what they found is told too. That the findings may not be
+    read, or cannot be, is a warning: the plan is good without them. An endpoint that does not know DescribeEvents has found nothing.
     """
     errors: list[str] = []
     warnings: list[str] = []
+    told: set[str] = set()
     try:
         with boundary():
             for event in _events(cfn, change_set_id):
                 if event.get("EventType") in {"VALIDATION_ERROR", "HOOK_INVOCATION_ERROR"}:
+                    told |= {event["HookType"]} if event.get("HookType") else set()
                     failed = "FAIL" in {event.get("ValidationFailureMode"), event.get("HookFailureMode")}
                     (errors if failed else warnings).append(_line(event))
     except AccessDenied:
@@ -42,7 +49,24 @@ def remarks(cfn: CloudFormationClient, change_set_id: str) -> tuple[tuple[str, .
             _LOG.info("this endpoint has no DescribeEvents, so findings of its validation are not shown")
         else:
             warnings.append(f"AWS validated the change, but its findings could not be read: {error}")
+    if told or _HOOKS_FAILED.search(reason):
+        try:
+            _add_hooks(cfn, change_set_id, told, errors, warnings)
+        except SetupError as error:
+            if _HOOKS_FAILED.search(reason):
+                errors += [*([] if errors else [reason]), hooks.why_unknown(error)]
+            else:
+                warnings.append(hooks.why_unknown(error))
     return tuple(dict.fromkeys(errors)), tuple(dict.fromkeys(warnings))
+
+
+def _add_hooks(
+    cfn: CloudFormationClient, change_set_id: str, told: set[str], errors: list[str], warnings: list[str]
+) -> None:
+    """Add what hooks found, and themselves unless they were `told` of by their names."""
+    for hook in hooks.of_change_set(cfn, change_set_id):
+        lines = warnings if hook.warns else errors
+        lines += [*([] if hook.name in told else [hook.words]), *hooks.findings(cfn, hook)]
 
 
 def _events(cfn: CloudFormationClient, change_set_id: str) -> Iterator[Mapping[str, Any]]:

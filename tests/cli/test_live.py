@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 
@@ -15,7 +16,7 @@ import pytest
 
 from exasol_ci_setup.cli.live import EventView
 from exasol_ci_setup.cli.output import Output
-from exasol_ci_setup.stacks.model import Event
+from exasol_ci_setup.stacks.model import Event, Hook
 
 START = datetime(2025, 1, 1, 21, 3, tzinfo=timezone.utc)
 
@@ -138,6 +139,25 @@ def test_in_json_format_events_are_records_on_stdout_and_only_those(capsys, cloc
     assert streams.err.startswith("still waiting after 1 min")
 
 
+HOOK = Hook("Example::Rules::Hook", "HOOK_COMPLETE_FAILED", "not encrypted", "PRE_PROVISION", "WARN", "7")
+
+
+def test_in_json_format_an_event_carries_its_hook_and_a_warning_of_it_is_on_stderr(capsys, clock):
+    with EventView(Output("json"), "Slc", clock=clock) as view:
+        view.event(replace(event("Bucket"), hook=HOOK))
+        view.event(replace(event("Bucket"), hook=replace(HOOK, failure_mode="FAIL")))
+    streams = capsys.readouterr()
+    assert json.loads(streams.out.splitlines()[0])["hook"] == {
+        "name": "Example::Rules::Hook",
+        "status": "HOOK_COMPLETE_FAILED",
+        "reason": "not encrypted",
+        "point": "PRE_PROVISION",
+        "failure_mode": "WARN",
+        "id": "7",
+    }
+    assert streams.err == "Bucket: warning: hook Example::Rules::Hook (PRE_PROVISION) failed: not encrypted\n"
+
+
 def test_without_a_terminal_rich_is_not_even_imported():
     code = (
         "import sys; from exasol_ci_setup.cli.output import Output; from exasol_ci_setup.cli.live import EventView\n"
@@ -153,7 +173,8 @@ import sys
 from datetime import datetime, timedelta, timezone
 from exasol_ci_setup.cli.live import EventView
 from exasol_ci_setup.cli.output import Output
-from exasol_ci_setup.stacks.model import Event
+from dataclasses import replace
+from exasol_ci_setup.stacks.model import Event, Hook
 
 now = 0.0
 def event(name, status, after=0, reason="", stack="Slc", physical="", kind="AWS::X::Y"):
@@ -169,6 +190,10 @@ with EventView(out, "Slc", clock=lambda: now) as view:
     view.event(event("Queue", "CREATE_FAILED", 9, "red \\x1b[41m tape", stack="Inner"))
     view.event(event("Queue", "DELETE_IN_PROGRESS", 10, stack="Inner"))
     view.event(event("Done", "CREATE_COMPLETE", 10))
+    if "hooks" in sys.argv:
+        for mode in ("WARN", "FAIL"):
+            hook = Hook("A::B::C", "HOOK_COMPLETE_FAILED", "because", "PRE_PROVISION", mode)
+            view.event(replace(event("Last", "CREATE_IN_PROGRESS"), hook=hook))
     out.warn("between")
     now = 40.0
     if "fail" in sys.argv:
@@ -236,6 +261,14 @@ def test_a_warning_stands_above_the_table():
     written, _, _ = in_terminal()
     assert written.count("between") == 1
     assert written.index("between") < written.rindex("Queue")
+
+
+def test_of_hooks_a_warning_stands_above_the_table_and_what_stops_a_resource_in_its_row():
+    written, _, _ = in_terminal("hooks", COLUMNS="140")
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written)
+    assert plain.count("Last: warning: hook A::B::C (PRE_PROVISION) failed: because") == 1
+    (row,) = [line for line in last_picture(written) if line.split()[:1] == ["Last"]]
+    assert row.rstrip().endswith("50 s  hook A::B::C (PRE_PROVISION) failed: because")
 
 
 @pytest.mark.parametrize("arguments", [(), ("fail",)])

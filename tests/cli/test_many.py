@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timezone
 from io import StringIO
 
 import pytest
@@ -10,8 +12,9 @@ from exasol_ci_setup.cli.many import Many
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.errors import Declined, InputError
 from exasol_ci_setup.stacks.graph import End, Ended
-from exasol_ci_setup.stacks.model import Broadening, Change, Plan
+from exasol_ci_setup.stacks.model import Broadening, Change, Event, Hook, Plan
 
+BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 BUCKET = Change("Modify", "Bucket", "AWS::S3::Bucket")
 SHOWN = Plan("team-source", "UPDATE", change_set_id="a", changes=(BUCKET,))
 
@@ -33,6 +36,10 @@ def test_less_than_was_shown_is_done():
     [
         (Plan("team-source", "UPDATE", changes=(BUCKET, Change("Remove", "Key", "AWS::KMS::Key"))), "Remove of Key"),
         (
+            Plan("team-source", "UPDATE", changes=(replace(BUCKET, nested=(Change("Add", "Key", "AWS::KMS::Key"),)),)),
+            "Add of Bucket/Key",
+        ),
+        (
             Plan("team-source", "UPDATE", changes=(Change("Modify", "Bucket", "AWS::S3::Bucket", replacement="True"),)),
             "replacement of Bucket",
         ),
@@ -46,7 +53,7 @@ def test_less_than_was_shown_is_done():
             "role Role may do more",
         ),
     ],
-    ids=["another-resource", "replacement", "access"],
+    ids=["another-resource", "nested", "replacement", "access"],
 )
 def test_more_than_was_shown_is_not_done(plan, said):
     with pytest.raises(Declined, match=f"turned out to need more than was shown: {said}"):
@@ -69,6 +76,34 @@ def test_while_nothing_happens_it_says_what_is_under_way_at_least_every_30_secon
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "team-image: creating"
     assert lines[1:] == ["still under way: team-image"] * 2
+
+
+def test_the_end_of_a_nested_stack_is_not_the_end_of_the_stack_that_it_is_in(clock):
+    many = Many(Session(clock=clock), shown={})
+    with many.view("west/team-image", "creating team-image") as view:
+        for name, status in (("team-image", "CREATE_IN_PROGRESS"), ("team-image-Inner-1", "CREATE_COMPLETE")):
+            view.event(Event("1", name, name, name, name, "AWS::CloudFormation::Stack", status, "", BEGIN))
+
+    columns = [list(column.cells) for column in many._table().columns]
+    assert str(columns[1][0]) == "CREATE_IN_PROGRESS"
+
+
+def test_a_hook_that_warns_is_told_in_a_line_and_one_that_stops_a_resource_in_the_row(clock, capsys):
+    hook = Hook("Example::Rules::Hook", "HOOK_COMPLETE_FAILED", "because", "PRE_PROVISION", "WARN")
+    many = Many(Session(clock=clock, output_format="json"), shown={})
+    with many.view("team-image", "creating team-image") as view:
+        for each in (hook, replace(hook, failure_mode="FAIL")):
+            view.event(
+                Event(
+                    "1", "i", "team-image", "Bucket", "", "AWS::S3::Bucket", "CREATE_IN_PROGRESS", "", BEGIN, hook=each
+                )
+            )
+
+    columns = [list(column.cells) for column in many._table().columns]
+    assert str(columns[4][0]) == "hook Example::Rules::Hook (PRE_PROVISION) failed: because"
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "team-image: Bucket: warning: hook Example::Rules::Hook (PRE_PROVISION) failed: because"
+    ]
 
 
 def test_of_hundreds_of_stacks_the_table_shows_those_under_way_and_those_that_failed_and_counts_the_rest(clock):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -17,6 +18,7 @@ from exasol_ci_setup.stacks.model import (
     Change,
     Diagnosis,
     Event,
+    Hook,
     Plan,
     PropertyChange,
     Setting,
@@ -231,6 +233,27 @@ def test_an_event_is_one_line_with_its_time_first():
 def test_an_event_of_a_nested_stack_names_that_stack():
     line = unstyled(show.event(event(stack="Slc-Nested-1"), root="Slc"))
     assert "Slc-Nested-1/CodeBuild" in line
+
+
+def test_an_event_of_a_nested_stack_itself_names_it_once():
+    own = Event(
+        "1", "arn:x", "Slc-Nested-1", "Slc-Nested-1", "arn:x", "AWS::CloudFormation::Stack", "CREATE_COMPLETE", "", AT
+    )
+    line = unstyled(show.event(own, root="Slc"))
+    assert line == "21:03:04  CREATE_COMPLETE       Slc-Nested-1          AWS::CloudFormation::Stack"
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("FAIL", "hook Example::Rules::Hook (PRE_PROVISION) failed: not \\x1b[31mencrypted"),
+        ("WARN", "warning: hook Example::Rules::Hook (PRE_PROVISION) failed: not \\x1b[31mencrypted"),
+    ],
+)
+def test_an_event_of_a_hook_says_what_became_of_it(mode, said):
+    hook = Hook("Example::Rules::Hook", "HOOK_COMPLETE_FAILED", "not \x1b[31mencrypted", "PRE_PROVISION", mode)
+    line = unstyled(show.event(replace(event("CREATE_IN_PROGRESS"), hook=hook)))
+    assert line == f"21:03:04  CREATE_IN_PROGRESS    CodeBuild             AWS::CodeBuild::Project  {said}"
 
 
 def test_a_diagnosis_tells_what_failed_and_the_way_out_and_ends_with_awss_reason():

@@ -296,6 +296,8 @@ def test_the_cause_in_a_nested_stack_is_found(answers, clock):
         {**aws.event("CREATE_IN_PROGRESS", "Slc"), "StackId": nested, "PhysicalResourceId": nested},
         {**aws.event("CREATE_FAILED", "Deep", "Bucket already exists"), "StackId": nested, "StackName": "Slc-Inner"},
     ]
+    for event in inner:
+        event["Timestamp"] = BEGIN + timedelta(minutes=1)
     outer = [
         [
             ("UPDATE_IN_PROGRESS", "Slc"),

@@ -1,0 +1,120 @@
+"""What the hooks of an account found wrong: checks that CloudFormation has others make of what it is about to do.
+
+https://docs.aws.amazon.com/cloudformation-cli/latest/hooks-userguide/what-is-cloudformation-hooks.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.errors import AwsUnavailable, SetupError
+from exasol_ci_setup.stacks.model import Hook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import HookResultSummaryTypeDef
+
+    from exasol_ci_setup.stacks.model import Event
+
+
+def stopping(events: Sequence[Event], cause: Event | None) -> list[Hook]:
+    """Return the hooks because of which the resource of `cause`, or without one the stack itself, went no further.
+
+    `events` are those of one operation on one stack, the oldest first, and `cause` is one of them.
+    """
+    before = events if cause is None else events[: events.index(cause) + 1]
+    about = (event for event in before if (event.is_stack if cause is None else event.logical_id == cause.logical_id))
+    return [event.hook for event in about if event.hook is not None and event.hook.stops]
+
+
+def findings(cfn: CloudFormationClient, hook: Hook) -> tuple[str, ...]:
+    """Return what an invocation of a hook found, a line each: the rules that are broken, and the remedy of each.
+
+    The id in a stack's events and in the results of a change set is what GetHookResult asks for:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetHookResult.html. That it cannot be asked is a line
+    too, and never an error.
+    """
+    if not hook.id:
+        return ()
+    try:
+        result: Mapping[str, Any] = _ask(cfn, "get_hook_result", HookResultId=hook.id)
+    except SetupError as error:
+        return (f"what hook {hook.name} found cannot be shown: {_why(error)}",)
+    lines: list[str] = []
+    reason = _one_line(result.get("HookStatusReason", ""))
+    if reason and reason != _one_line(hook.reason):
+        # An event has less room for it.
+        lines.append(f"hook {hook.name}: {reason}")
+    for annotation in result.get("Annotations", []):
+        if annotation.get("Status") == "FAILED":
+            lines += _annotation(annotation)
+    return tuple(lines)
+
+
+def of_change_set(cfn: CloudFormationClient, change_set_id: str) -> list[Hook]:
+    """Return the hooks that did not pass when AWS made the change set, given its ARN.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListHookResults.html. Raises the errors of the AWS
+    boundary.
+    """
+    return [hook for hook in map(_hook, _results(cfn, change_set_id)) if hook.has_failed]
+
+
+def why_unknown(error: SetupError) -> str:
+    """Return, as a line, that the hooks' results of a change set could not be listed."""
+    return f"what the account's hooks found cannot be shown: {_why(error)}"
+
+
+def _results(cfn: CloudFormationClient, change_set_id: str) -> Iterator[HookResultSummaryTypeDef]:
+    token: dict[str, str] = {}
+    while True:
+        page = _ask(cfn, "list_hook_results", TargetType="CHANGE_SET", TargetId=change_set_id, **token)
+        yield from page.get("HookResults", [])
+        if not page.get("NextToken"):
+            return
+        token = {"NextToken": page["NextToken"]}
+
+
+def _hook(result: HookResultSummaryTypeDef) -> Hook:
+    return Hook(
+        name=result.get("TypeName", ""),
+        status=result.get("Status", ""),
+        reason=result.get("HookStatusReason", ""),
+        point=result.get("InvocationPoint", ""),
+        failure_mode=result.get("FailureMode", ""),
+        id=result.get("HookResultId", ""),
+    )
+
+
+def _ask(cfn: CloudFormationClient, operation: str, **arguments: str) -> Any:
+    # botocore knows these operations since 2025, and earlier versions of it are allowed.
+    method: Callable[..., Any] | None = getattr(cfn, operation, None)
+    if method is None:
+        raise AwsUnavailable("the installed version of boto3 is too old")
+    with boundary():
+        return method(**arguments)
+
+
+def _why(error: SetupError) -> str:
+    cause = error.__cause__
+    if isinstance(cause, ClientError) and error_code(cause) in {"InvalidAction", "UnknownOperationException"}:
+        return f"this endpoint has no {cause.operation_name}"
+    return error.message
+
+
+def _annotation(annotation: Mapping[str, Any]) -> Iterator[str]:
+    name = annotation.get("AnnotationName", "")
+    severity = annotation.get("SeverityLevel", "")
+    message = _one_line(annotation.get("StatusMessage", "")) or "no reason given"
+    yield f"rule {name} is broken{f' ({severity})' if severity else ''}: {message}"
+    remedy = _one_line(annotation.get("RemediationMessage", ""))
+    link = annotation.get("RemediationLink", "")
+    if remedy or link:
+        yield f"remedy for {name}: {' '.join(part for part in (remedy, f'({link})' if remedy and link else link) if part)}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

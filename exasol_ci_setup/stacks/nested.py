@@ -1,0 +1,143 @@
+"""The events of the stacks that are nested in one whose operation is followed, without asking AWS much more often for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.aws import boundary, is_passing
+from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup.stacks.event_pages import newest_first
+from exasol_ci_setup.stacks.model import NESTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.stacks.model import Event
+
+# Seconds from one look at a nested stack to the next: a hair less than the pause between two looks at the root.
+_SHORTEST: Final = 1.8
+
+
+@dataclass(slots=True)
+class _Stack:
+    """A nested stack as its parent's events and its own tell it so far."""
+
+    id: str
+    name: str
+    last: Event | None = None
+    is_running: bool = False
+    is_running_itself: bool = False
+    is_owed: bool = False
+    is_lost: bool = False
+    asked: float = float("-inf")
+
+    @property
+    def may_have_more(self) -> bool:
+        # In a cleanup the stack itself goes on when the resource that it is has long ended.
+        return not self.is_lost and (self.is_owed or self.is_running or self.is_running_itself)
+
+
+class Nested:
+    """The nested stacks, at any depth, that an operation touches; `show` is given their events and `note` what there is to remark.
+
+    A nested stack is read from the event of its parent with which it begins until it has ended, and once more after its row in the parent
+    has. Of all nested stacks one is read for each look at the root, the one that has waited longest, and none more often than every
+    1.8 s: so no stack is asked more than 0.56 times a second, and the root and all nested ones together not more than 1.1 times, however many
+    they are. Only at the end of the operation each that may have more to tell is read at once. One that cannot be read is told
+    of, and not asked again.
+    """
+
+    def __init__(
+        self,
+        cfn: CloudFormationClient,
+        clock: Clock,
+        *,
+        show: Callable[[Event], None],
+        note: Callable[[str], None],
+    ) -> None:
+        self._cfn = cfn
+        self._clock = clock
+        self._show = show
+        self._note = note
+        self._stacks: dict[str, _Stack] = {}
+        self._since: datetime | None = None
+        self._is_turn_free = False
+
+    def begin_look(self) -> None:
+        """Note that the root is looked at, so one nested stack may be."""
+        self._is_turn_free = True
+
+    def take(self, event: Event) -> None:
+        """Hear of an event of the root, the first one of the operation first, before it is shown.
+
+        If with it a nested stack's row ends, and it is that stack's turn, what the stack did until then is shown first.
+        """
+        if self._since is None:
+            self._since = event.at
+        stack = self._register(event)
+        if stack is None or stack.is_running or stack.is_lost:
+            return
+        if self._is_turn_free and self._is_due(stack):
+            self._read(stack)
+
+    def turn(self) -> None:
+        """Read the nested stack that has waited longest, unless one was read since the look began, or none is due."""
+        due = [stack for stack in self._stacks.values() if stack.may_have_more and self._is_due(stack)]
+        if due and self._is_turn_free:
+            self._read(min(due, key=lambda stack: stack.asked))
+
+    def rest(self) -> None:
+        """Read each nested stack that may have more to tell, because the operation ends."""
+        read: set[str] = set()
+        while True:
+            left = (stack for stack in self._stacks.values() if stack.may_have_more and stack.id not in read)
+            stack = next(left, None)
+            if stack is None:
+                return
+            read.add(stack.id)
+            self._read(stack)
+
+    def _is_due(self, stack: _Stack) -> bool:
+        return self._clock.now() - stack.asked >= _SHORTEST
+
+    def _register(self, event: Event) -> _Stack | None:
+        """Return the nested stack that the event of its parent is about, if it is about one that is there already."""
+        if event.type != NESTED or event.is_stack or not event.physical_id.startswith("arn:"):
+            return None
+        stack = self._stacks.setdefault(event.physical_id, _Stack(event.physical_id, event.logical_id))
+        stack.is_running = event.status.endswith("_IN_PROGRESS")
+        stack.is_owed = True
+        return stack
+
+    def _read(self, stack: _Stack) -> None:
+        self._is_turn_free = False
+        stack.asked = self._clock.now()
+        try:
+            fresh = self._fresh(stack)
+        except SetupError as error:
+            if not is_passing(error.__cause__ or error):
+                stack.is_lost = True
+                self._note(f"the events of nested stack {stack.name} cannot be shown: {error.message}")
+            return
+        for event in fresh:
+            self._register(event)
+            if event.is_stack:
+                stack.is_running_itself = event.status.endswith("_IN_PROGRESS")
+            # Only now, so that after an interruption it is read again.
+            stack.last = event
+            self._show(event)
+        stack.is_owed = False
+
+    def _fresh(self, stack: _Stack) -> list[Event]:
+        def is_fresh(event: Event) -> bool:
+            # What is older than the operation is of another one: the root was not busy then.
+            return (self._since is None or event.at >= self._since) and not event.is_same(stack.last)
+
+        with boundary():
+            return list(takewhile(is_fresh, newest_first(self._cfn, stack.id)))[::-1]

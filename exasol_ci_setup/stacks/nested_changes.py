@@ -1,0 +1,130 @@
+"""What a change set would change inside nested stacks, as far as AWS says it.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/change-sets-for-nested-stacks.html
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup import review, templates
+from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup.stacks import changeset, state
+from exasol_ci_setup.stacks.intrinsics import as_mapping
+from exasol_ci_setup.stacks.model import NESTED, Broadening, Change
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+# In the place of values that are known only later, AWS plans the inside of nested stacks with texts of its own, and may refuse these:
+# https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1212.
+_PLACEHOLDERS: Final = re.compile(r"IntrinsicFunction|TemplateURL must be a supported URL", re.IGNORECASE)
+_NESTED_SET: Final = re.compile(r"arn:[-\w]+:cloudformation:[-\w]+:\d+:changeSet/[-/\w]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Changes with what they change in nested stacks, what of that gives more access, and what could not be seen."""
+
+    changes: tuple[Change, ...]
+    broadenings: tuple[Broadening, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def has_nested(template: Mapping[str, Any]) -> bool:
+    """Return whether a parsed template has a stack among its resources."""
+    resources = as_mapping(template.get("Resources")).values()
+    return any(as_mapping(resource).get("Type") == NESTED for resource in resources)
+
+
+def why_failed(cfn: CloudFormationClient, change_set_id: str, reason: str) -> tuple[str, str]:
+    """Return the ARN of the change set that failed of its own, and why, given the ARN of one and the `reason` that AWS tells.
+
+    Where it was a nested one, AWS tells only its ARN. That it may not be read hides nothing of what AWS told.
+    """
+    named = _NESTED_SET.search(reason)
+    if named is None:
+        return change_set_id, reason
+    try:
+        with boundary():
+            inner = cfn.describe_change_set(ChangeSetName=named[0])
+    except SetupError:
+        return change_set_id, reason
+    failed, why = why_failed(cfn, named[0], inner.get("StatusReason", ""))
+    return failed, f"nested stack {inner.get('StackName', '')}: {why or reason}"
+
+
+def is_only_unknown(reason: str) -> bool:
+    """Return whether AWS refuses nested changes only because it does not know yet what they depend on."""
+    return _PLACEHOLDERS.search(reason) is not None
+
+
+def look_inside(cfn: CloudFormationClient, changes: Iterable[Change], *, above: str = "") -> Inside:
+    """Return `changes` with what AWS says of each nested stack among them, at any depth; `above` are the names of the stacks around.
+
+    What cannot be seen is a note, and counts as more access, since nobody knows.
+    """
+    seen: list[Change] = []
+    broadenings: list[Broadening] = []
+    notes: list[str] = []
+    for change in changes:
+        if change.type != NESTED or change.action == "Remove":
+            seen.append(change)
+            continue
+        name = f"{above}{change.logical_id}"
+        try:
+            found = _read(cfn, change, name)
+        except SetupError as error:
+            notes.append(f"what changes in nested stack {name} cannot be shown: {error.message}")
+            found = None
+        if found is None:
+            unknown = f"nested stack {name} may give more access: what changes in it is not known"
+            broadenings.append(Broadening("nested-stack", name, unknown))
+            seen.append(change)
+            continue
+        seen.append(replace(change, nested=found.changes))
+        broadenings += found.broadenings
+        notes += found.notes
+    return Inside(tuple(seen), tuple(broadenings), tuple(notes))
+
+
+def _read(cfn: CloudFormationClient, change: Change, name: str) -> Inside | None:
+    """Return what is inside the nested stack of `change`, None if AWS made no change set for it."""
+    if not change.change_set_id:
+        return None
+    with boundary():
+        first = cfn.describe_change_set(ChangeSetName=change.change_set_id, IncludePropertyValues=True)
+    changes, said = changeset.changes(cfn, change.change_set_id, first)
+    inside = look_inside(cfn, changes, above=f"{name}/")
+    access = _review(cfn, change, first)
+    return Inside(
+        inside.changes,
+        (
+            *(
+                replace(each, logical_id=f"{name}/{each.logical_id}", message=f"{name}: {each.message}")
+                for each in access
+            ),
+            *inside.broadenings,
+        ),
+        (*(f"{name}: {note}" for note in said), *inside.notes),
+    )
+
+
+def _review(cfn: CloudFormationClient, change: Change, described: Mapping[str, Any]) -> tuple[Broadening, ...]:
+    before, old = None, None
+    if change.action != "Add":
+        before = templates.parse(changeset.template_body(cfn, StackName=change.physical_id))
+        old = state.get(cfn, change.physical_id).parameters
+    return review.review(
+        before,
+        templates.parse(changeset.template_body(cfn, ChangeSetName=change.change_set_id)),
+        before_parameters=old,
+        after_parameters={
+            each["ParameterKey"]: each.get("ParameterValue", "") for each in described.get("Parameters", [])
+        },
+    )

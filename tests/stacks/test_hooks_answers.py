@@ -1,0 +1,315 @@
+"""What hooks found wrong, in operations and in change sets: answered inside botocore."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from exasol_ci_setup.errors import DeployFailed, TemplateRejected
+from exasol_ci_setup.stacks import hooks, recovery, state
+from exasol_ci_setup.stacks.model import Hook, Plan
+from tests.answers import AwsError
+from tests.stacks.family import Family
+from tests.stacks.test_deploy_answers import SET, UPDATE, Aws, run
+
+ID = "2a36aa47-2d4c-4ab8-a263-4162b342545c"
+NAME = "Acme::Rules::Hook"
+SAID = f"The following hook(s) failed: [{NAME}]"
+FAILED = {
+    "HookType": NAME,
+    "HookStatus": "HOOK_COMPLETE_FAILED",
+    "HookStatusReason": "Hook failed with message: 1 rule failed",
+    "HookInvocationPoint": "PRE_PROVISION",
+    "HookInvocationId": ID,
+    "HookFailureMode": "FAIL",
+}
+WARNED = {**FAILED, "HookType": "Acme::Advice::Hook", "HookFailureMode": "WARN"}
+RESULT = {
+    "HookResultId": ID,
+    "TypeName": NAME,
+    "Status": "HOOK_COMPLETE_FAILED",
+    "HookStatusReason": "Hook failed with message: 1 rule failed",
+    "Annotations": [
+        {
+            "AnnotationName": "TOPIC_ENCRYPTED",
+            "Status": "FAILED",
+            "SeverityLevel": "HIGH",
+            "StatusMessage": "The topic is\n  not encrypted",
+            "RemediationMessage": "Set KmsMasterKeyId",
+            "RemediationLink": "https://example.com/rules/1",
+        },
+        {"AnnotationName": "TOPIC_NAMED", "Status": "PASSED", "StatusMessage": "It has a name"},
+        {"AnnotationName": "ODD", "Status": "FAILED", "RemediationLink": "https://example.com/rules/2"},
+    ],
+}
+WORDS = f"hook {NAME} (PRE_PROVISION) failed: Hook failed with message: 1 rule failed"
+FOUND = (
+    "rule TOPIC_ENCRYPTED is broken (HIGH): The topic is not encrypted",
+    "remedy for TOPIC_ENCRYPTED: Set KmsMasterKeyId (https://example.com/rules/1)",
+    "rule ODD is broken: no reason given",
+    "remedy for ODD: https://example.com/rules/2",
+)
+
+
+def creation(*events: Any, reason: str = SAID) -> dict[str, Any]:
+    """A creation in which Topic is stopped after `events`."""
+    return {
+        "Slc": [
+            (0, "CREATE_IN_PROGRESS", "Slc"),
+            (0, "CREATE_IN_PROGRESS", "Topic"),
+            *events,
+            (0, "CREATE_FAILED", "Topic", {"ResourceStatusReason": reason}),
+            (0, "ROLLBACK_COMPLETE", "Slc"),
+        ]
+    }
+
+
+def explain(answers, clock, stacks):
+    Family(answers, clock, "Slc", stacks)
+    cfn = answers.account.client("cloudformation")
+    return recovery.explain(cfn, state.get(cfn, "Slc"))
+
+
+def test_a_hook_that_stopped_a_resource_is_told_with_every_broken_rule_its_remedy_and_link(answers, clock):
+    answers.on("cloudformation", "GetHookResult", RESULT)
+
+    found = explain(answers, clock, creation((0, "CREATE_IN_PROGRESS", "Topic", FAILED)))
+
+    assert (found.logical_id, found.reason) == ("Topic", SAID)
+    assert found.details == (WORDS, *FOUND)
+    assert [params["HookResultId"] for params in answers.of("GetHookResult")] == [ID]
+
+
+def test_a_reason_that_had_no_room_in_the_event_is_told(answers, clock):
+    answers.on("cloudformation", "GetHookResult", {"HookStatusReason": "all of it", "Annotations": []})
+
+    found = explain(answers, clock, creation((0, "CREATE_IN_PROGRESS", "Topic", FAILED)))
+
+    assert found.details == (WORDS, f"hook {NAME}: all of it")
+
+
+def test_a_hook_that_only_warns_is_not_the_cause(answers, clock):
+    stacks = creation((0, "CREATE_IN_PROGRESS", "Topic", WARNED), reason="Topic already exists")
+
+    found = explain(answers, clock, stacks)
+
+    assert found.details == ()
+    assert found.reason == "Topic already exists"
+    assert not answers.of("GetHookResult")
+
+
+@pytest.mark.parametrize("name", ["Other", "Topic"])
+def test_a_hook_that_stopped_something_later_is_not_told(answers, clock, name):
+    stacks = creation(reason="Topic already exists")
+    stacks["Slc"][-1:-1] = [(0, "DELETE_IN_PROGRESS", name, FAILED), (0, "DELETE_FAILED", name)]
+
+    assert explain(answers, clock, stacks).details == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (
+            AwsError("AccessDenied", "User: x is not authorized to perform: cloudformation:GetHookResult", status=403),
+            "AWS does not allow GetHookResult: User: x is not authorized to perform: cloudformation:GetHookResult",
+        ),
+        (AwsError("InvalidAction", "Unknown action: GetHookResult"), "this endpoint has no GetHookResult"),
+        (AwsError("HookResultNotFound", "gone", status=404), "GetHookResult failed: gone (HookResultNotFound)"),
+    ],
+    ids=["denied", "unknown", "gone"],
+)
+def test_that_the_findings_cannot_be_read_is_a_line(answers, clock, answer, why):
+    answers.on("cloudformation", "GetHookResult", answer)
+
+    found = explain(answers, clock, creation((0, "CREATE_IN_PROGRESS", "Topic", FAILED)))
+
+    assert found.details == (WORDS, f"what hook {NAME} found cannot be shown: {why}")
+
+
+def test_a_boto3_that_does_not_know_hook_results_is_a_line():
+    old: Any = SimpleNamespace()
+
+    (line,) = hooks.findings(old, Hook(NAME, "HOOK_COMPLETE_FAILED", id=ID))
+
+    assert "boto3 is too old" in line
+
+
+def test_a_hook_on_the_whole_stack_is_told(answers, clock):
+    answers.on("cloudformation", "GetHookResult", RESULT)
+    stacks = {
+        "Slc": [
+            (0, "CREATE_IN_PROGRESS", "Slc"),
+            (0, "CREATE_IN_PROGRESS", "Slc", FAILED),
+            (0, "ROLLBACK_IN_PROGRESS", "Slc", {"ResourceStatusReason": SAID}),
+            (0, "ROLLBACK_COMPLETE", "Slc", {"ResourceStatusReason": SAID}),
+        ]
+    }
+
+    found = explain(answers, clock, stacks)
+
+    assert found.logical_id == ""
+    assert found.reason == SAID
+    assert found.details == (WORDS, *FOUND)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["the whole nested stack", "a resource in it"])
+def test_a_hook_in_a_nested_stack_is_told_though_a_rollback_has_deleted_that(answers, clock, whole):
+    answers.on("cloudformation", "GetHookResult", RESULT)
+    inner: list[Any] = [
+        (0, "CREATE_IN_PROGRESS", "Inner"),
+        (0, "CREATE_IN_PROGRESS", "Inner" if whole else "Topic", FAILED),
+        *([] if whole else [(0, "CREATE_FAILED", "Topic", {"ResourceStatusReason": SAID})]),
+        (0, "CREATE_FAILED", "Inner"),
+        (0, "DELETE_IN_PROGRESS", "Inner"),
+        (0, "DELETE_COMPLETE", "Inner"),
+    ]
+    stacks = {
+        "Slc": [
+            (0, "CREATE_IN_PROGRESS", "Slc"),
+            (0, "CREATE_FAILED", "Inner", {"ResourceStatusReason": "Embedded stack was not created"}),
+            (0, "DELETE_COMPLETE", "Inner"),
+            (0, "ROLLBACK_COMPLETE", "Slc"),
+        ],
+        "Inner": inner,
+    }
+
+    found = explain(answers, clock, stacks)
+
+    assert (found.stack_name, found.logical_id) == (("Slc", "Inner") if whole else ("Inner", "Topic"))
+    assert found.details == (WORDS, *FOUND)
+
+
+def test_a_deployment_that_a_hook_stops_tells_what_it_found(answers, clock):
+    aws = Aws(
+        answers,
+        events=[
+            [("UPDATE_IN_PROGRESS", "Slc"), ("UPDATE_IN_PROGRESS", "T")],
+            [("UPDATE_FAILED", "T", SAID), ("UPDATE_ROLLBACK_COMPLETE", "Slc")],
+        ],
+    )
+
+    def events(params):
+        page = aws.events(params)
+        for event in page["StackEvents"]:
+            if (event["LogicalResourceId"], event["ResourceStatus"]) == ("T", "UPDATE_IN_PROGRESS"):
+                event.update(FAILED)
+        return page
+
+    answers.on("cloudformation", "DescribeStackEvents", events)
+    answers.on("cloudformation", "GetHookResult", RESULT)
+
+    with pytest.raises(DeployFailed) as failed:
+        run(answers, clock)
+
+    assert failed.value.diagnosis.details == (WORDS, *FOUND)
+
+
+def invocation(mode: str) -> dict[str, Any]:
+    """What DescribeEvents says of a hook on a change set: it does not name the invocation."""
+    return {
+        "EventId": "1",
+        "EventType": "HOOK_INVOCATION_ERROR",
+        "HookType": NAME,
+        "HookStatus": "HOOK_COMPLETE_FAILED",
+        "HookStatusReason": "1 rule failed",
+        "HookFailureMode": mode,
+        "LogicalResourceId": "T",
+        "ResourceType": "AWS::SNS::Topic",
+    }
+
+
+def summary(mode: str) -> dict[str, Any]:
+    return {
+        "HookResultId": ID,
+        "TypeName": NAME,
+        "InvocationPoint": "PRE_PROVISION",
+        "FailureMode": mode,
+        "Status": "HOOK_COMPLETE_FAILED",
+        "HookStatusReason": "Hook failed with message: 1 rule failed",
+    }
+
+
+@pytest.fixture
+def refused(answers):
+    """An AWS on which a hook stops the change set."""
+    aws = Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "DescribeChangeSet", aws.change_set(Status="FAILED", StatusReason=SAID, Changes=[]))
+    return answers
+
+
+def test_what_a_hook_found_in_a_change_set_is_told_on_all_pages(refused, clock):
+    refused.on("cloudformation", "DescribeEvents", {"OperationEvents": [invocation("FAIL")]})
+    passed = {**summary("FAIL"), "Status": "HOOK_COMPLETE_SUCCEEDED"}
+    refused.on(
+        "cloudformation",
+        "ListHookResults",
+        [{"HookResults": [passed], "NextToken": "2"}, {"HookResults": [summary("FAIL")]}],
+    )
+    refused.on("cloudformation", "GetHookResult", RESULT)
+
+    with pytest.raises(TemplateRejected) as rejected:
+        run(refused, clock)
+
+    assert rejected.value.message.split("\n  ")[1:] == [f"T (AWS::SNS::Topic): 1 rule failed [{NAME}]", *FOUND]
+    assert refused.of("ListHookResults")[0] == {"TargetType": "CHANGE_SET", "TargetId": SET}
+
+
+def test_a_hook_that_the_events_of_a_change_set_leave_out_is_told(refused, clock):
+    refused.on("cloudformation", "ListHookResults", {"HookResults": [summary("FAIL")]})
+    refused.on("cloudformation", "GetHookResult", {})
+
+    with pytest.raises(TemplateRejected) as rejected:
+        run(refused, clock)
+
+    assert rejected.value.message == f"AWS refused the change to stack Slc: {WORDS}"
+
+
+def test_that_the_hooks_of_a_change_set_cannot_be_listed_is_told_beside_awss_reason(refused, clock):
+    refused.on("cloudformation", "ListHookResults", AwsError("AccessDenied", "no", status=403))
+
+    with pytest.raises(TemplateRejected) as rejected:
+        run(refused, clock)
+
+    assert rejected.value.message.split("\n  ")[1:] == [
+        SAID,
+        "what the account's hooks found cannot be shown: AWS does not allow ListHookResults: no",
+    ]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_hook_that_only_warns_of_a_change_set_is_a_note_of_the_plan(answers, clock, listed):
+    Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "DescribeEvents", {"OperationEvents": [invocation("WARN")]})
+    denied = AwsError("AccessDenied", "no", status=403)
+    answers.on("cloudformation", "ListHookResults", {"HookResults": [summary("WARN")]} if listed else denied)
+    answers.on("cloudformation", "GetHookResult", RESULT)
+    plans: list[Plan] = []
+
+    run(answers, clock, approve=plans.append)
+
+    first, *more = plans[0].notes
+    assert first == f"T (AWS::SNS::Topic): 1 rule failed [{NAME}]"
+    assert more == list(FOUND) if listed else "cannot be shown" in more[0]
+
+
+def test_a_plan_without_hooks_asks_for_none(answers, clock):
+    Aws(answers, events=UPDATE)
+
+    run(answers, clock)
+
+    assert not answers.of("ListHookResults")
+
+
+@pytest.mark.parametrize(
+    ("hook", "words"),
+    [
+        (Hook("H", "HOOK_IN_PROGRESS", "Invoking hook", "PRE_PROVISION"), "hook H (PRE_PROVISION) is checking: Invoking hook"),
+        (Hook("H", "HOOK_COMPLETE_SUCCEEDED"), "hook H passed"),
+        (Hook("H", "HOOK_FAILED", "time-out"), "hook H broke off: time-out"),
+        (Hook("H", "HOOK_NEWER"), "hook H HOOK_NEWER"),
+    ],
+)  # fmt: skip
+def test_a_hook_reads_as_a_sentence(hook, words):
+    assert hook.words == words

@@ -1,0 +1,302 @@
+"""Plans of stacks that have others nested in them: answered inside botocore."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from exasol_ci_setup.cli import show
+from exasol_ci_setup.errors import TemplateRejected
+from exasol_ci_setup.stacks.deploy import Outcome
+from exasol_ci_setup.stacks.model import Plan
+from tests.answers import AwsError
+from tests.stacks.test_deploy_answers import BEGIN, ID, SET, UPDATE, Aws, operations, press, run
+
+STACK = "AWS::CloudFormation::Stack"
+INNER_ID = ID.replace("Slc", "Slc-Inner")
+INNER_SET = SET.replace("exasol-ci-setup-x", "exasol-ci-setup-x-Inner")
+DEEP_SET = SET.replace("exasol-ci-setup-x", "exasol-ci-setup-x-Deep")
+SECOND_SET = SET.replace("exasol-ci-setup-x", "exasol-ci-setup-y")
+OUTER = 'Resources: {Inner: {Type: "AWS::CloudFormation::Stack", Properties: {TemplateURL: "https://s3/%s.yaml"}}}'
+ROLE = (
+    'Resources: {R: {Type: "AWS::IAM::Role", Properties: {AssumeRolePolicyDocument: {}, Policies: [{PolicyName: p,'
+    'PolicyDocument: {Statement: [{Effect: Allow, Action: "s3:*", Resource: "*"}]}}]}}}'
+)
+UNKNOWN = "Usage of {{IntrinsicFunction://Fn::ImportValue}} is not allowed"
+FAILED = f"Nested change set {INNER_SET} was not successfully created: Currently in FAILED."
+
+
+def changed(name: str, kind: str = "AWS::SNS::Topic", action: str = "Modify", **more: Any) -> Any:
+    return {
+        "Type": "Resource",
+        "ResourceChange": {"Action": action, "LogicalResourceId": name, "ResourceType": kind, **more},
+    }
+
+
+def nested(name: str, change_set: str = "", action: str = "Modify") -> Any:
+    more = {"ChangeSetId": change_set} if change_set else {}
+    there = {"PhysicalResourceId": INNER_ID} if action == "Modify" else {}
+    return changed(name, STACK, action, **more, **there)
+
+
+class Nested(Aws):
+    """AWS with a stack in which Inner is nested; `sets` are the nested change sets by ARN, the first page of each or all of them."""
+
+    def __init__(self, answers, sets=None, *, templates=None, **more):
+        super().__init__(answers, events=UPDATE, **more)
+        self.sets = {INNER_SET: {"Changes": [changed("Topic")]}} if sets is None else sets
+        self.templates = templates or {}
+        self.root = self.change_set(Changes=[nested("Inner", INNER_SET)])
+        answers.on("cloudformation", "DescribeChangeSet", self.describe)
+        answers.on("cloudformation", "GetTemplate", self.template)
+
+    def describe(self, params):
+        described = self.sets.get(params["ChangeSetName"])
+        if isinstance(described, list):
+            described = described[int(params.get("NextToken", 0))]
+        return self.root if described is None else described
+
+    def template(self, params):
+        which = params.get("ChangeSetName") or params["StackName"]
+        return {"TemplateBody": self.templates.get(which, OUTER % "old" if which == "Slc" else "Resources: {}")}
+
+    def stacks(self, params):
+        if params["StackName"] == INNER_ID:
+            described = {"StackName": "Slc-Inner", "StackId": INNER_ID, "CreationTime": BEGIN}
+            return {"Stacks": [{**described, "StackStatus": "UPDATE_COMPLETE"}]}
+        return super().stacks(params)
+
+
+def planned(answers, clock, **more) -> Plan:
+    plans: list[Plan] = []
+    run(answers, clock, body=OUTER % "new", approve=plans.append, **more)
+    return plans[0]
+
+
+def created(answers):
+    return answers.of("CreateChangeSet")
+
+
+def test_nested_change_sets_are_asked_for_only_if_something_is_nested(answers, clock):
+    Nested(answers)
+    planned(answers, clock)
+    Aws(answers, events=UPDATE)
+    run(answers, clock)
+
+    assert [params.get("IncludeNestedStacks") for params in created(answers)] == [True, None]
+
+
+def test_what_changes_inside_nested_stacks_stands_below_them(answers, clock):
+    inner = [
+        {"Changes": [changed("Topic", Replacement="True")], "NextToken": "1"},
+        {"Changes": [nested("Deep", DEEP_SET)]},
+    ]
+    Nested(answers, {INNER_SET: inner, DEEP_SET: {"Changes": [changed("Queue", "AWS::SQS::Queue", "Remove")]}})
+
+    plan = planned(answers, clock)
+
+    assert list(plan.every_change) == ["Inner", "Inner/Topic", "Inner/Deep", "Inner/Deep/Queue"]
+    lines = show.plan(plan, unicode=False)
+    at = next(number for number, line in enumerate(lines) if "~ Inner" in line)
+    bare = [line.replace("\x1b[33m", "").replace("\x1b[35m", "").replace("\x1b[31m", "") for line in lines[at:]]
+    bare = [line.replace("\x1b[0m", "").rstrip() for line in bare if "TemplateURL" not in line]
+    assert bare[:4] == [
+        "~ Inner  AWS::CloudFormation::Stack",
+        "    +- Topic  AWS::SNS::Topic  (replacement)",
+        "    ~ Deep   AWS::CloudFormation::Stack",
+        "        - Queue  AWS::SQS::Queue",
+    ]
+    assert "0 to add, 2 to change, 1 to remove, 1 to replace" in lines[-1]
+
+
+def test_more_access_inside_a_nested_stack_is_listed(answers, clock):
+    Nested(answers, templates={INNER_SET: ROLE})
+
+    broadening, *_ = planned(answers, clock).broadenings
+
+    assert broadening.logical_id == "Inner/R"
+    assert broadening.message == "Inner: role R may s3:* on every resource"
+
+
+def test_access_that_a_nested_stack_gave_before_is_no_news(answers, clock):
+    Nested(answers, templates={INNER_SET: ROLE, INNER_ID: ROLE})
+
+    assert planned(answers, clock).broadenings == ()
+
+
+def test_a_new_nested_stack_has_no_template_before(answers, clock):
+    aws = Nested(answers, templates={INNER_SET: ROLE})
+    aws.root = aws.change_set(Changes=[nested("Inner", INNER_SET, "Add")])
+
+    broadening, *_ = planned(answers, clock).broadenings
+
+    assert broadening.logical_id == "Inner/R"
+
+
+def test_a_nested_change_set_that_cannot_be_read_is_a_note_and_counts_as_more_access(answers, clock):
+    Nested(answers)
+    denied = AwsError("AccessDenied", "no", status=403)
+    answers.disturb = lambda call: denied if call.params.get("ChangeSetName") == INNER_SET else None
+
+    plan = planned(answers, clock)
+
+    assert plan.notes == (
+        "what changes in nested stack Inner cannot be shown: AWS does not allow DescribeChangeSet: no",
+    )
+    assert [(each.kind, each.logical_id, each.public) for each in plan.broadenings] == [
+        ("nested-stack", "Inner", False)
+    ]
+
+
+def test_an_endpoint_that_makes_no_nested_change_sets_leaves_open_what_changes(answers, clock):
+    aws = Nested(answers)
+    aws.root = aws.change_set(Changes=[nested("Inner")])
+
+    plan = planned(answers, clock)
+
+    assert plan.changes[0].nested == ()
+    assert [each.message for each in plan.broadenings] == [
+        "nested stack Inner may give more access: what changes in it is not known"
+    ]
+
+
+def test_a_nested_stack_that_is_removed_is_not_looked_into(answers, clock):
+    aws = Nested(answers)
+    aws.root = aws.change_set(Changes=[nested("Inner", INNER_SET, "Remove")])
+
+    assert planned(answers, clock).broadenings == ()
+    assert INNER_SET not in {params["ChangeSetName"] for params in answers.of("DescribeChangeSet")}
+
+
+def test_why_a_nested_change_set_failed_is_told(answers, clock):
+    deep = f"Nested change set {DEEP_SET} was not successfully created: Currently in FAILED."
+    sets = {
+        INNER_SET: {"StackName": "Slc-Inner", "Status": "FAILED", "StatusReason": deep},
+        DEEP_SET: {"StackName": "Slc-Deep", "Status": "FAILED", "StatusReason": "Template format error"},
+    }
+    aws = Nested(answers, sets)
+    aws.root = aws.change_set(Status="FAILED", StatusReason=FAILED, Changes=[])
+
+    with pytest.raises(TemplateRejected, match="nested stack Slc-Inner: nested stack Slc-Deep: Template format error"):
+        planned(answers, clock)
+
+    assert operations(answers).count("CreateChangeSet") == operations(answers).count("DeleteChangeSet") == 1
+    # What its validation found is asked of the change set that failed.
+    assert [params["ChangeSetName"] for params in answers.of("DescribeEvents")] == [DEEP_SET]
+
+
+def test_a_nested_change_set_that_failed_and_cannot_be_read_leaves_awss_words(answers, clock):
+    aws = Nested(answers)
+    aws.root = aws.change_set(Status="FAILED", StatusReason=FAILED, Changes=[])
+    denied = AwsError("AccessDenied", "no", status=403)
+    answers.disturb = lambda call: denied if call.params.get("ChangeSetName") == INNER_SET else None
+
+    with pytest.raises(TemplateRejected) as rejected:
+        planned(answers, clock)
+
+    assert FAILED in rejected.value.message
+
+
+@pytest.fixture(params=[True, False], ids=["new", "there"])
+def unknown(request, answers):
+    """An AWS that cannot plan what is inside Inner, and can plan the rest."""
+    inner = {"StackName": "Slc-Inner", "Status": "FAILED", "StatusReason": UNKNOWN}
+    aws = Nested(answers, {INNER_SET: inner}, new=request.param)
+    failed = aws.change_set(Status="FAILED", StatusReason=FAILED, Changes=[])
+    good = {**aws.change_set(Changes=[nested("Inner", action="Add")]), "ChangeSetId": SECOND_SET}
+    aws.sets |= {SET: failed, SECOND_SET: good}
+
+    def create(params):
+        return {"Id": SET if params.get("IncludeNestedStacks") else SECOND_SET, "StackId": ID}
+
+    def stacks(params):
+        # From the first change set on a new stack is a shell.
+        there = aws.stacks(params)
+        if not request.param or not created(answers) or params["StackName"] == INNER_ID:
+            return there
+        described = {"StackName": "Slc", "StackId": ID, "CreationTime": BEGIN, "StackStatus": "REVIEW_IN_PROGRESS"}
+        return {"Stacks": [described]}
+
+    answers.on("cloudformation", "CreateChangeSet", create)
+    answers.on("cloudformation", "DescribeStacks", stacks)
+    return aws
+
+
+def test_what_aws_cannot_plan_beforehand_is_planned_without_the_inside(unknown, answers, clock):
+    notices: list[str] = []
+
+    plan = planned(answers, clock, notice=notices.append)
+
+    assert notices == [
+        f"AWS cannot say beforehand what changes inside nested stacks: nested stack Slc-Inner: {UNKNOWN}"
+    ]
+    assert plan.change_set_id == SECOND_SET
+    assert [each.kind for each in plan.broadenings] == ["nested-stack"]
+    # The plan was not approved: nothing is left. A shell stays until then.
+    if unknown.new:
+        assert operations(answers)[-1] == "DeleteStack"
+    assert operations(answers).count("DeleteStack") == int(unknown.new)
+    assert [params["ChangeSetName"] for params in answers.of("DeleteChangeSet")] == [SET, SECOND_SET]
+
+
+@pytest.mark.usefixtures("unknown")
+def test_if_the_second_change_set_cannot_be_made_either_nothing_is_left(answers, clock):
+    refused = AwsError("ValidationError", "no")
+    answers.on("cloudformation", "CreateChangeSet", [{"Id": SET, "StackId": ID}, refused])
+
+    with pytest.raises(TemplateRejected):
+        planned(answers, clock)
+
+    assert answers.of("DeleteChangeSet")[-1] == {"ChangeSetName": SET}
+
+
+def test_ctrl_c_while_the_second_change_set_is_made_leaves_nothing(unknown, answers, clock):
+    unknown.sets[SECOND_SET] = {**unknown.sets[SECOND_SET], "Status": "CREATE_IN_PROGRESS"}
+    clock.at(5, press)
+
+    with pytest.raises(KeyboardInterrupt):
+        planned(answers, clock)
+
+    assert [params["ChangeSetName"] for params in answers.of("DeleteChangeSet")] == [SET, SECOND_SET]
+
+
+def test_the_same_template_may_have_other_changes_inside(answers, clock):
+    Nested(answers)
+    plans: list[Plan] = []
+
+    run(answers, clock, body=OUTER % "old", approve=plans.append, tags={"exasol-ci-setup:construct": "Test"})
+
+    assert list(plans[0].every_change) == ["Inner", "Inner/Topic"]
+
+
+def test_if_nothing_changes_inside_either_there_is_nothing_to_do(answers, clock):
+    aws = Nested(answers)
+    words = "The submitted information didn't contain changes. Submit different information to create a change set."
+    aws.root = aws.change_set(Status="FAILED", StatusReason=words, Changes=[])
+
+    ended = run(answers, clock, body=OUTER % "old", tags={"exasol-ci-setup:construct": "Test"})
+
+    assert ended.outcome is Outcome.UNCHANGED
+
+
+def test_the_shell_of_a_new_stack_stays_until_aws_has_deleted_what_hangs_on_it(answers, clock):
+    aws = Nested(answers, new=True)
+    summary = {"ChangeSetId": SET, "ChangeSetName": "exasol-ci-setup-x", "Status": "DELETE_IN_PROGRESS"}
+    answers.on(
+        "cloudformation",
+        "ListChangeSets",
+        [{"Summaries": [summary]}, {"Summaries": [summary]}, {"Summaries": []}],
+        repeat_last=True,
+    )
+
+    def shell(_params):
+        status = "REVIEW_IN_PROGRESS"
+        described = {"StackName": "Slc", "StackId": ID, "CreationTime": BEGIN, "StackStatus": status}
+        return {"Stacks": [described]} if created(answers) else aws.stacks({"StackName": "Slc"})
+
+    answers.on("cloudformation", "DescribeStacks", shell)
+
+    planned(answers, clock)
+
+    assert operations(answers)[-4:] == ["ListChangeSets", "ListChangeSets", "ListChangeSets", "DeleteStack"]

@@ -1,0 +1,94 @@
+"""A stack with a nested one in the sandbox: made, changed, deleted, and what goes wrong inside."""
+
+from __future__ import annotations
+
+import pytest
+
+from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.errors import DeployFailed
+from exasol_ci_setup.stacks import delete, state
+from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
+from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.templates import Template
+from tests.stacks.views import Shown
+
+pytestmark = pytest.mark.live
+
+INNER = 'Resources: {Topic: {Type: "AWS::SNS::Topic", Properties: {DisplayName: %s}}}'
+OUTER = 'Resources: {Inner: {Type: "AWS::CloudFormation::Stack", Properties: {TemplateURL: "%s"}}}'
+
+
+@pytest.fixture
+def bucket(live, account_id):
+    name = f"templates-{account_id}"
+    live.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    return name
+
+
+def run(account, bucket, inner, *, shown, key="inner.yaml"):
+    account.client("s3").put_object(Bucket=bucket, Key=key, Body=inner.encode())
+    url = f"https://s3.eu-central-1.amazonaws.com/{bucket}/{key}"
+    return deploy(
+        account,
+        Request(name="Outer", template=Template("t.yaml", OUTER % url), tags={"exasol-ci-setup:construct": "Test"}),
+        approve=lambda _plan: True,
+        approve_recreation=lambda _stack: True,
+        view=lambda _title: shown,
+        clock=SystemClock(),
+        options=Options(),
+    )
+
+
+def inside(shown):
+    """The events of the nested stack, without its random name, and the beginning of a resource once."""
+    told = (
+        f"{event.status} {'itself' if event.is_stack else event.logical_id}"
+        for event in shown.events
+        if event.stack_name != "Outer"
+    )
+    return list(dict.fromkeys(told))
+
+
+def test_what_happens_in_a_nested_stack_is_shown_when_it_is_made_changed_and_deleted(live, bucket):
+    made, changed, deleted = Shown(), Shown(), Shown()
+
+    assert run(live, bucket, INNER % "old", shown=made).outcome is Outcome.DEPLOYED
+    run(live, bucket, INNER % "new", shown=changed, key="changed.yaml")
+    cfn = live.client("cloudformation")
+    delete.delete(cfn, state.get(cfn, "Outer"), view=deleted, clock=SystemClock())
+
+    assert inside(made) == [
+        "CREATE_IN_PROGRESS itself",
+        "CREATE_IN_PROGRESS Topic",
+        "CREATE_COMPLETE Topic",
+        "CREATE_COMPLETE itself",
+    ]
+    assert made.lines[-1] == "CREATE_COMPLETE Outer"
+    assert inside(changed) == [
+        "UPDATE_IN_PROGRESS itself",
+        "UPDATE_IN_PROGRESS Topic",
+        "UPDATE_COMPLETE Topic",
+        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS itself",
+        "UPDATE_COMPLETE itself",
+    ]
+    # The sandbox tells nothing of what it deletes in a nested stack.
+    assert deleted.lines[-1] == "DELETE_COMPLETE Outer"
+
+
+def test_the_same_again_leaves_nothing_to_do(live, bucket):
+    run(live, bucket, INNER % "old", shown=Shown())
+
+    assert run(live, bucket, INNER % "old", shown=Shown()).outcome is Outcome.UNCHANGED
+
+
+def test_a_failure_in_a_nested_stack_is_explained(live, bucket, somebody_else):
+    somebody_else.client("s3").create_bucket(
+        Bucket="taken-by-them", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    inner = 'Resources: {Taken: {Type: "AWS::S3::Bucket", Properties: {BucketName: taken-by-them}}}'
+
+    with pytest.raises(DeployFailed) as failed:
+        run(live, bucket, inner, shown=Shown())
+
+    assert failed.value.diagnosis.logical_id in {"Taken", "Inner"}
+    assert "taken-by-them" in failed.value.diagnosis.reason
