@@ -142,9 +142,9 @@ class Following:
 
     def _look(self) -> Stack | None:
         try:
-            fresh = self._show_fresh()
+            self._show_fresh()
             self._looks += 1
-            if not (_may_have_ended(fresh) or self._looks % _LOOKS_PER_CHECK == 0 or self._is_first_of_found()):
+            if not (self._may_have_ended() or self._looks % _LOOKS_PER_CHECK == 0 or self._is_first_of_found()):
                 ended = None
             else:
                 stack = state.get(self._cfn, self.stack_id)
@@ -186,11 +186,15 @@ class Following:
             )
         return False
 
+    def _may_have_ended(self) -> bool:
+        """Return whether the stack's newest event can be its last one, until the stack itself says that it is, or another one comes."""
+        return bool(self.status) and not self.status.endswith("_IN_PROGRESS")
+
     def _is_first_of_found(self) -> bool:
         """Tell the first look at an operation that was found under way: it may have ended before its first event is read."""
         return self._after is None and self._looks == 1
 
-    def _show_fresh(self) -> list[Event]:
+    def _show_fresh(self) -> None:
         last = self.events[-1] if self.events else None
         fresh: deque[Event] = deque()
         with boundary():
@@ -210,7 +214,6 @@ class Following:
                 self.status = event.status
             self._show(event)
         self._nested.turn()
-        return list(fresh)
 
     def _show(self, event: Event) -> None:
         # That a shell was made for the change set is not part of the operation.
@@ -226,11 +229,6 @@ def _opens(event: Event) -> bool:
 def _is_beginning(event: Event) -> bool:
     # A rollback that is continued opens with UPDATE_ROLLBACK_IN_PROGRESS, all other operations with a status of `_OPENING`.
     return event.is_stack and (event.status in _OPENING or event.status == "UPDATE_ROLLBACK_IN_PROGRESS")
-
-
-def _may_have_ended(fresh: list[Event]) -> bool:
-    """Return whether the newest event can be the stack's last one; the stack itself has the last word."""
-    return any(_is_end(event) for event in fresh)
 
 
 def _is_end(event: Event) -> bool:
