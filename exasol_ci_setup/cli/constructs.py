@@ -248,6 +248,19 @@ NAMES: Final[dict[type[Construct], str]] = {
 }
 """What a construct is called in the names of commands."""
 
+STACKS: Final[dict[type[Construct], str]] = {
+    CiBuild: "a CI stack",
+    ReleaseBuild: "a release stack",
+    SourceCredentials: "the source-credentials stack",
+    Registry: "a repository for container images",
+    Asset: "a bucket for source archives",
+    ContainerBuilder: "a project that builds a container image",
+    Cluster: "a cluster with services",
+    SecurityGroup: "a security group",
+    Instance: "a virtual machine",
+}
+"""What a construct is called in the help of the commands that exist for each, after "of"."""
+
 
 BUILDER_OPTIONS: Final = ("image", "compute_type", "timeout_in_minutes")
 """Those options of a container builder that are fields of its build environment."""

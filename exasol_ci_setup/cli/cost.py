@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, construct_of, construct_options
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.constructs import (
-    Asset,
-    CiBuild,
-    Cluster,
-    ContainerBuilder,
-    Instance,
-    Registry,
-    ReleaseBuild,
-    SecurityGroup,
-    SourceCredentials,
-)
 from exasol_ci_setup.errors import AccessDenied, InputError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
-
-_KINDS: Final[dict[type[Construct], str]] = {
-    CiBuild: "a CI stack",
-    ReleaseBuild: "a release stack",
-    SourceCredentials: "the source-credentials stack",
-    Registry: "a repository for container images",
-    Asset: "a bucket for source archives",
-    ContainerBuilder: "a project that builds a container image",
-    Cluster: "a cluster with services",
-    SecurityGroup: "a security group",
-    Instance: "a virtual machine",
-}
 
 
 @click.group("cost")
@@ -94,5 +71,5 @@ def _command(kind: type[Construct], what: str) -> None:
         _cost(session, kind, values)
 
 
-for _kind, _what in _KINDS.items():
+for _kind, _what in STACKS.items():
     _command(_kind, _what)

@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, construct_of, construct_options, looked_up
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, looked_up
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.constructs import (
-    Asset,
-    CiBuild,
-    Cluster,
-    ContainerBuilder,
-    Instance,
-    Registry,
-    ReleaseBuild,
-    SecurityGroup,
-    SourceCredentials,
-)
 from exasol_ci_setup.errors import DifferencesFound
 
 if TYPE_CHECKING:
@@ -70,35 +59,8 @@ def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
         raise DifferencesFound(f"the template of stack {construct.stack_name} differs from the deployed one")
 
 
-@diff.command("ci-build")
-@construct_options(CiBuild)
-@_exit_code_option
-@common_options
-def ci_build(session: Session, **values: Any) -> None:
-    """Compare the template of a CI stack."""
-    _diff(session, CiBuild, values)
-
-
-@diff.command("release-build")
-@construct_options(ReleaseBuild)
-@_exit_code_option
-@common_options
-def release_build(session: Session, **values: Any) -> None:
-    """Compare the template of a release stack."""
-    _diff(session, ReleaseBuild, values)
-
-
-@diff.command("source-credentials")
-@construct_options(SourceCredentials)
-@_exit_code_option
-@common_options
-def source_credentials(session: Session, **values: Any) -> None:
-    """Compare the template of the source-credentials stack."""
-    _diff(session, SourceCredentials, values)
-
-
-def _command(kind: type[Construct], text: str) -> None:
-    @diff.command(NAMES[kind], help=text)
+def _command(kind: type[Construct], what: str) -> None:
+    @diff.command(NAMES[kind], help=f"Compare the template of {what}.")
     @common_options
     @_exit_code_option
     @construct_options(kind)
@@ -106,9 +68,5 @@ def _command(kind: type[Construct], text: str) -> None:
         _diff(session, kind, values)
 
 
-_command(Registry, "Compare the template of a repository for container images.")
-_command(Asset, "Compare the template of a bucket for source archives.")
-_command(ContainerBuilder, "Compare the template of a project that builds a container image.")
-_command(Cluster, "Compare the template of a cluster with services.")
-_command(SecurityGroup, "Compare the template of a security group.")
-_command(Instance, "Compare the template of a virtual machine.")
+for _kind, _what in STACKS.items():
+    _command(_kind, _what)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, construct_of, construct_options, looked_up
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, looked_up
 from exasol_ci_setup.cli.options import ROLE
 from exasol_ci_setup.cli.session import common_options
 
@@ -91,7 +91,7 @@ def _import(
 
 
 def _command(kind: type[Construct], what: str) -> None:
-    @import_.command(NAMES[kind], help=f"Import into the stack of {what}.")
+    @import_.command(NAMES[kind], help=f"Import resources of {what}.")
     @common_options
     @click.option(
         "--resource",
@@ -113,16 +113,5 @@ def _command(kind: type[Construct], what: str) -> None:
         _import(session, construct, **own)
 
 
-_WHAT = {
-    "ci-build": "a project's CI builds",
-    "release-build": "a project's release builds",
-    "source-credentials": "CodeBuild's access to GitHub",
-    "registry": "a repository for container images",
-    "asset": "a bucket for source archives",
-    "container-builder": "a project that builds a container image",
-    "cluster": "a cluster with services",
-    "security-group": "a security group",
-    "instance": "a virtual machine",
-}
-for _kind, _name in NAMES.items():
-    _command(_kind, _WHAT[_name])
+for _kind, _what in STACKS.items():
+    _command(_kind, _what)

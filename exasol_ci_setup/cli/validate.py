@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, construct_of, construct_options
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.constructs import (
     Asset,
@@ -75,60 +75,28 @@ def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -
     report.result(output, "valid", construct.stack_name, changed=False)
 
 
-@click.command("validate-ci-build")
-@construct_options(CiBuild)
-@_options
-@common_options
-def validate_ci_build(session: Session, **values: Any) -> None:
-    """Check the template of a CI stack.
+def _command(kind: type[Construct]) -> click.Command:
+    text = f"""Check the template of {STACKS[kind]}.
 
     cfn-lint and CloudFormation look at it; nothing is made or changed.
     """
-    _validate(session, CiBuild, values)
-
-
-@click.command("validate-release-build")
-@construct_options(ReleaseBuild)
-@_options
-@common_options
-def validate_release_build(session: Session, **values: Any) -> None:
-    """Check the template of a release stack.
-
-    cfn-lint and CloudFormation look at it; nothing is made or changed.
-    """
-    _validate(session, ReleaseBuild, values)
-
-
-@click.command("validate-source-credentials")
-@construct_options(SourceCredentials)
-@_options
-@common_options
-def validate_source_credentials(session: Session, **values: Any) -> None:
-    """Check the template of the source-credentials stack.
-
-    cfn-lint and CloudFormation look at it; nothing is made or changed.
-    """
-    _validate(session, SourceCredentials, values)
-
-
-def _command(kind: type[Construct], first: str) -> click.Command:
-    text = f"{first}\n\ncfn-lint and CloudFormation look at it; nothing is made or changed."
 
     @click.command(f"validate-{NAMES[kind]}", help=text)
-    @common_options
-    @_options
     @construct_options(kind)
+    @_options
+    @common_options
     def command(session: Session, **values: Any) -> None:
         _validate(session, kind, values)
 
     return command
 
 
-validate_registry = _command(Registry, "Check the template of a repository for container images.")
-validate_asset = _command(Asset, "Check the template of a bucket for source archives.")
-validate_container_builder = _command(
-    ContainerBuilder, "Check the template of a project that builds a container image."
-)
-validate_cluster = _command(Cluster, "Check the template of a cluster with services.")
-validate_security_group = _command(SecurityGroup, "Check the template of a security group.")
-validate_instance = _command(Instance, "Check the template of a virtual machine.")
+validate_ci_build = _command(CiBuild)
+validate_release_build = _command(ReleaseBuild)
+validate_source_credentials = _command(SourceCredentials)
+validate_registry = _command(Registry)
+validate_asset = _command(Asset)
+validate_container_builder = _command(ContainerBuilder)
+validate_cluster = _command(Cluster)
+validate_security_group = _command(SecurityGroup)
+validate_instance = _command(Instance)
