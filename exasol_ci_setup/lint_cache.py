@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.whole_file import write_whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -76,21 +78,12 @@ def load(path: Path) -> list[Row] | None:
 
 def store(path: Path, rows: Sequence[Row]) -> None:
     """Keep findings in `path`, whole or not at all, and forget the oldest of too many. What cannot be written is left."""
-    import tempfile
-
     text = json.dumps(rows)
     if len(text) > _MOST_BYTES:
         return
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".")
-        try:
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(f"{_checksum(text)}\n{text}")
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, f"{_checksum(text)}\n{text}".encode("ascii"), mode=0o600)
         _forget_oldest(path.parent)
     except OSError as error:
         _LOG.debug("findings are not kept", exc_info=error)

@@ -6,13 +6,13 @@ import contextlib
 import difflib
 import io
 import os
-import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,14 +80,10 @@ def write(file: GeneratedFile) -> None:
     The directory is made if need be. Raises InputError if it cannot be written.
     """
     target = Path(os.path.realpath(file.path))
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _fill(temporary, file.content.encode(), None if file.found is None else stat.S_IMODE(target.stat().st_mode))
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        mode = None if file.found is None else stat.S_IMODE(target.stat().st_mode)
+        write_whole(target, file.content.encode(), mode=mode)
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(
             f"{file.path} cannot be written: {error.filename} is not a directory", hint="give another --output-path"
@@ -97,14 +93,6 @@ def write(file: GeneratedFile) -> None:
             f"{file.path} cannot be written: {error.strerror}",
             hint=f"make {file.path.parent} writable, or give another --output-path",
         ) from error
-
-
-def _fill(path: Path, content: bytes, mode: int | None) -> None:
-    # The mode of a new file is left to the umask.
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as stream:  # noqa: PTH123 - a descriptor
-        if mode is not None:
-            os.fchmod(stream.fileno(), mode)
-        stream.write(content)
 
 
 def _found(path: Path) -> bytes | None:

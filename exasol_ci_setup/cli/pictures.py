@@ -132,13 +132,10 @@ def _write(session: Session, drawn: Picture, target: Path | None) -> None:
 
 
 def _save(session: Session, target: Path, content: bytes) -> None:
-    import os
+    from exasol_ci_setup.whole_file import write_whole
 
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        partial.write_bytes(content)
-        partial.replace(target)
+        write_whole(target, content)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(f"{target} cannot be written: {error.strerror}") from error
     session.output.say(f"wrote {target}")

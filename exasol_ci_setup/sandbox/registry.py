@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.errors import SandboxError
+from exasol_ci_setup.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,14 +104,14 @@ def running(directory: Path) -> Iterator[Registry]:
 
 def _started(path: str, directory: Path) -> tuple[Registry, subprocess.Popen[bytes]]:
     password = secrets.token_urlsafe(32)
-    _write(directory / "htpasswd", f"{USER}:{_bcrypt(password)}\n")
+    write_whole(directory / "htpasswd", (f"{USER}:{_bcrypt(password)}\n").encode(), mode=0o600)
     for attempt in range(_TRIES):
         # Somebody else may take the port before the program does.
         port = _free_port(_last_port(directory) if attempt == 0 else 0)
         registry = Registry(f"127.0.0.1:{port}", password, directory / DATA_DIR)
         process = _spawned(path, directory, registry)
         if _is_ready(registry, process):
-            _write(directory / _PORT_FILE, str(port))
+            write_whole(directory / _PORT_FILE, (str(port)).encode(), mode=0o600)
             return registry, process
         _end(process)
     log = directory / "registry.log"
@@ -130,7 +131,7 @@ def _spawned(path: str, directory: Path, registry: Registry) -> subprocess.Popen
         "http": {"addr": registry.address, "secret": secrets.token_hex(16)},
         "auth": {"htpasswd": {"realm": "sandbox", "path": str(directory / "htpasswd")}},
     }
-    _write(directory / "config.yml", json.dumps(configuration, indent=1))
+    write_whole(directory / "config.yml", json.dumps(configuration, indent=1).encode(), mode=0o600)
     with (directory / "registry.log").open("wb") as log:
         return subprocess.Popen(  # noqa: S603 - the program that was looked for, with files of ours
             ["/bin/sh", "-c", _GUARDED, "registry", path, "serve", str(directory / "config.yml")],
@@ -210,11 +211,3 @@ def _free_port(wanted: int) -> int:
                 continue
             return int(candidate.getsockname()[1])
     raise SandboxError("the registry for images found no free port on this machine")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file for this user alone, complete or not at all."""
-    complete = path.with_suffix(".new")
-    complete.touch(mode=0o600)
-    complete.write_text(text, encoding="utf-8")
-    complete.replace(path)

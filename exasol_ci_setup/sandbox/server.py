@@ -35,6 +35,7 @@ from exasol_ci_setup.sandbox.daemon import (
     Endpoint,
 )
 from exasol_ci_setup.sandbox.saving import Saver
+from exasol_ci_setup.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
@@ -288,9 +289,7 @@ def _record(endpoint: Endpoint, port: str) -> None:
     values = {
         name: getattr(endpoint, name) for name in ("url", "pid", "region", "account", "instance", "registry", "engine")
     }
-    complete = endpoint.state_dir / f"{ENDPOINT_FILE}.new"
-    complete.write_text(json.dumps(values), encoding="utf-8")
-    complete.replace(endpoint.state_dir / ENDPOINT_FILE)
+    write_whole(endpoint.state_dir / ENDPOINT_FILE, json.dumps(values).encode())
 
 
 @contextmanager

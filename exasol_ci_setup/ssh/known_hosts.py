@@ -7,13 +7,13 @@ import binascii
 import fcntl
 import hashlib
 import os
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.errors import HostKeyChanged, SSHError
+from exasol_ci_setup.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,17 +97,7 @@ class KnownHosts:
             before += "\n"
         line = f"{name} {key.kind} {base64.b64encode(key.blob).decode()}\n"
         try:
-            # Made with mode 0600, and put in its place as a whole.
-            descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    file.write(before + line)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(temporary).replace(self.path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            write_whole(self.path, (before + line).encode(), mode=0o600, fsync=True)
         except OSError as error:
             raise self._unusable("written", error) from error
 

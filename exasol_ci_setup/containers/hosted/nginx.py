@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import subprocess
 import time
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup import templates
 from exasol_ci_setup.containers.hosted.settings import child_environment
 from exasol_ci_setup.errors import InputError, NginxError, NginxRefused
+from exasol_ci_setup.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -161,15 +161,7 @@ class Nginx:
             (self._folder / domain).unlink(missing_ok=True)
             return
         # Not beside the file: nginx would read it there.
-        temporary = self._scratch / secrets.token_hex(8)
-        try:
-            with temporary.open("w", encoding="ascii") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(self._folder / domain)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(self._folder / domain, text.encode("ascii"), fsync=True, scratch=self._scratch)
 
     def _is_broken(self) -> bool:
         try:

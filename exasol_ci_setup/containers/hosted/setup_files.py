@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import secrets
 import sys
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup.containers.hosted.nginx import FOLDER, render
 from exasol_ci_setup.containers.hosted.settings import KEY_CREDENTIAL, PREFIX, plain_path
 from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.whole_file import write_whole
 
 if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.settings import Settings
@@ -59,23 +58,12 @@ def write(settings: Settings, *, user: str, into: Path) -> tuple[Path, ...]:
     try:
         into.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            _replace(into / name, text, 0o644)
+            write_whole(into / name, text.encode("ascii"), mode=0o644)
         if not (into / KEY_FILE).exists():
-            _replace(into / KEY_FILE, f"{secrets.token_hex(32)}\n", 0o600)
+            write_whole(into / KEY_FILE, f"{secrets.token_hex(32)}\n".encode("ascii"), mode=0o600)
     except OSError as error:
         raise InputError(f"{error.filename} cannot be written: {error.strerror}", hint="give another --into") from error
     return (*(into / name for name in texts), into / KEY_FILE)
-
-
-def _replace(path: Path, text: str, mode: int) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as stream:  # noqa: PTH123 - a descriptor
-            stream.write(text)
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
 
 
 def next_steps(settings: Settings, *, user: str, into: Path) -> tuple[str, ...]:

@@ -9,8 +9,6 @@ import logging
 import os
 import signal
 import socket
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
@@ -22,9 +20,11 @@ from exasol_ci_setup.containers.manager.manager import Manager
 from exasol_ci_setup.containers.manager.run import Containers
 from exasol_ci_setup.containers.manager.streams import Streams
 from exasol_ci_setup.errors import InputError, SetupError
+from exasol_ci_setup.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
+    from pathlib import Path
 
     from docker import DockerClient
 
@@ -143,14 +143,7 @@ class _Server(uvicorn.Server):
 def _announce(file: Path, port: int) -> None:
     """Write the port and this process's id, all at once. Raises InputError if that cannot be done."""
     try:
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        try:
-            with open(handle, "w", encoding="ascii") as writing:  # noqa: PTH123 - a descriptor
-                writing.write(f"{port}\n{os.getpid()}\n")
-            Path(temporary).replace(file)
-        except OSError:
-            Path(temporary).unlink()
-            raise
+        write_whole(file, f"{port}\n{os.getpid()}\n".encode("ascii"), mode=0o600)
     except OSError as error:
         raise InputError(f"{file} cannot be written: {error.strerror}") from error
 
