@@ -166,7 +166,7 @@ def _show(session: Session, plans: Mapping[str, Plan], *, as_data: bool) -> int:
         target = name.partition("/")[0]
         if output.format == "text":
             (output.data if as_data else output.say)("\n" * bool(number) + f"Target {show.clean(target)}")
-        report.plan(output, plan, as_data=as_data)
+        report.plan(output, plan, as_data=as_data, name=name)
         if not as_data and output.format == "json":
             # The record on stdout is for a program; the person who is asked has to see it too.
             output.say(*show.plan(plan, unicode=output.unicode))

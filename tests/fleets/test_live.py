@@ -297,6 +297,8 @@ def test_in_json_every_line_is_a_record_and_the_ends_name_all_stacks(deploy):
     assert ran.records[-1]["status"] == "deployed"
     names = ["main/SLCSourceCredentials", "main/Slc", "main/SlcRelease"]
     assert ran.records[-1]["stacks"] == dict.fromkeys(names, "done")
+    for kind in ("plan", "event", "ended", "outputs"):
+        assert {record["name"] for record in ran.records if record["type"] == kind} == set(names)
 
     failed = deploy(fleet_of(("Bad", "ci: {docker_secret: nosuch}")), "--yes", "--output", "json")
 
@@ -399,6 +401,7 @@ def test_the_record_that_ends_a_plan_names_all_stacks(deploy):
 
     ran = deploy(fleet_of(("Same", "ci: "), ("New", "ci: ")), "--plan", "--output", "json")
 
+    assert [record["name"] for record in ran.records if record["type"] == "plan"] == ["main/New"]
     assert ran.records[-1]["stacks"] == {
         f"main/{CREDENTIALS}": "unchanged",
         "main/Same": "unchanged",
