@@ -74,6 +74,18 @@ class StackSet(Value):
     Counts are of accounts in each region.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {"not": {"required": [*names], "properties": {name: {"type": "integer"} for name in names}}}
+                for names in (
+                    ["failure_tolerance", "failure_tolerance_percentage"],
+                    ["max_concurrent", "max_concurrent_percentage"],
+                )
+            ]
+        }
+    )
+
     organizational_units: Annotated[
         tuple[OrganizationalUnit, ...],
         Field(strict=False, min_length=1, description="Units, or the root, whose accounts get the stacks."),
