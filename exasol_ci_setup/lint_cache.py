@@ -116,7 +116,8 @@ def _linter(region: str) -> Iterator[bytes]:
 
 
 def _forget_oldest(folder: Path) -> None:
+    # With what a killed process left half written; what another one is writing now is among the newest.
     with os.scandir(folder) as entries:
-        files = [(entry.stat().st_mtime_ns, entry.path) for entry in entries if entry.name.endswith(".json")]
+        files = [(entry.stat().st_mtime_ns, entry.path) for entry in entries if entry.is_file()]
     for _, path in sorted(files)[:-_MOST_FILES]:
         Path(path).unlink(missing_ok=True)

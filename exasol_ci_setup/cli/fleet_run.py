@@ -6,7 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import fleets
-from exasol_ci_setup.cli import report, show
+from exasol_ci_setup.cli import records, report, show
 from exasol_ci_setup.cli.constructs import looked_up
 from exasol_ci_setup.cli.many import Many, ask, connections, counted
 from exasol_ci_setup.cli.session import Session
@@ -65,6 +65,7 @@ def run(
         # Each account of an organization has a secret of its own, which a template can only know by name.
         complete=_Secrets() if not as_stack_sets else lambda construct, _account: construct,
         planned=teller.planned,
+        tags=lambda name: fleet.members[name].tags,
         engine=lambda name: engines.get(name, deploy),
     )
     before: list[Ended] = []
@@ -82,7 +83,8 @@ def run(
             output.say("this was only the plan: nothing was changed")
             _tell(session, fleet, ends, {name: _word(plan) for name, plan in plans.items()})
             teller.conclude(ends)
-            teller.result("planned" if changes else "unchanged", changed=False)
+            stacks = {name: _word(plan) if plan else End.UNCHANGED.value for name, plan in plans.items()}
+            output.record(records.result("planned" if changes else "unchanged", stacks=stacks, changed=False))
             return
         if changes:
             wider = "This gives more access than there was. " if teller.broadens else ""
@@ -164,7 +166,7 @@ def _show(session: Session, plans: Mapping[str, Plan], *, as_data: bool) -> int:
         target = name.partition("/")[0]
         if output.format == "text":
             (output.data if as_data else output.say)("\n" * bool(number) + f"Target {show.clean(target)}")
-        report.plan(output, plan, as_data=as_data)
+        report.plan(output, plan, as_data=as_data, name=name)
         if not as_data and output.format == "json":
             # The record on stdout is for a program; the person who is asked has to see it too.
             output.say(*show.plan(plan, unicode=output.unicode))

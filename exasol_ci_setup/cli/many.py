@@ -87,7 +87,7 @@ class Many:
             if self.shown is not None:
                 _require_no_more_than(self.shown.get(name), plan)
                 return True
-            report.plan(self._output, plan, as_data=False)
+            report.plan(self._output, plan, as_data=False, name=name)
             self._last_line = self._session.clock.now()
             broadens = review.needs_approval(plan.broadenings, plan.kind)
             if broadens and not self._output.can_ask and not self._allow_broadening:
@@ -167,7 +167,7 @@ class Many:
                 row.finished += 1
             elif not row.reason:
                 row.reason = event.failure
-            self._output.record(event)
+            self._output.record(records.named(event, stack_name))
             if self._output.format == "text" and not self._live:
                 self._output.say(f"{show.clean(stack_name)}: {show.event(event, root=_own_name(stack_name))}")
             elif warning := show.hook_warning(event):

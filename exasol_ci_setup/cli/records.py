@@ -38,6 +38,11 @@ def record(thing: object) -> dict[str, Any]:
     raise TypeError(f"no machine form for {type(thing).__name__}")
 
 
+def named(thing: object, name: str) -> dict[str, Any]:
+    """Return the record of `thing` with the name that its stack has among many, as that of its end has it. Raises as `record`."""
+    return {**record(thing), "name": name}
+
+
 def outputs(stack_name: str, values: Mapping[str, str]) -> dict[str, Any]:
     """Return the record of a stack's outputs."""
     return record({"type": "outputs", "stack_name": stack_name, "outputs": values})

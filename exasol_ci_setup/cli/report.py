@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
-def plan(output: Output, plan: Plan, *, as_data: bool) -> None:
-    """Show what would change; `as_data` if that is all the user asked for."""
+def plan(output: Output, plan: Plan, *, as_data: bool, name: str = "") -> None:
+    """Show what would change; `as_data` if that is all the user asked for. `name` is the stack's among many."""
     lines = show.plan(plan, unicode=output.unicode)
     if as_data:
         output.data("\n".join(lines))
     elif output.format == "text":
         output.say(*lines)
-    output.record(plan)
+    output.record(records.named(plan, name) if name else plan)
 
 
 def drift(output: Output, drift: Drift, *, as_data: bool) -> None:

@@ -29,13 +29,18 @@ def identified(fleet: Fleet, connect: Connections, *, guarded: bool = True) -> d
         if end.error is not None:
             end.error.message = f"target {end.name}: {end.error.message}"
             raise end.error
-    for name, account in found.items():
+    wrong = []
+    for name, account in found.items() if guarded else ():
         allowed = fleet.targets[name].allowed_accounts
-        if guarded and allowed is not None and account not in allowed:
-            raise WrongAccount(
-                f"target {name} leads to account {account}, and {fleet.path} allows {', '.join(allowed) or 'none'}: nothing was done",
-                hint="check the target's profile and roles, or what AWS_PROFILE and AWS_ACCESS_KEY_ID are set to",
+        if allowed is not None and account not in allowed:
+            wrong.append(
+                f"target {name} leads to account {account}, and {fleet.path} allows {', '.join(allowed) or 'none'}"
             )
+    if wrong:
+        raise WrongAccount(
+            "\n".join([f"{wrong[0]}: nothing was done", *wrong[1:]]),
+            hint="check the target's profile and roles, or what AWS_PROFILE and AWS_ACCESS_KEY_ID are set to",
+        )
     _require_apart(fleet, found)
     return found
 

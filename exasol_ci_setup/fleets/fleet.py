@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.ci import CiBuild, ReleaseBuild
@@ -21,14 +21,22 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.fleets.model import FleetFile, Project, Target
 
+# CloudFormation takes 50 tags, of which the construct's own are up to 4:
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html.
+_MOST_TAGS: Final = 46
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One stack of a fleet: what it is of, the target it goes to, and the project it belongs to (empty for a target's own)."""
+    """One stack of a fleet: what it is of, the target it goes to, and the project it belongs to (empty for a target's own).
+
+    `tags` are those of the file, which come besides the construct's own.
+    """
 
     construct: Construct
     target: str
     project: str
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -56,6 +64,7 @@ class Fleet:
         of_project: dict[str, list[str]] = {}
         own: dict[str, str] = {}
         taken: dict[str, str] = {}
+        made: dict[tuple[str, str], str] = {}
         for where, each in _members(file, place):
             other = taken.setdefault(each.name.lower(), where)
             if other != where:
@@ -64,6 +73,11 @@ class Fleet:
                     f"its stack has the name {each.construct.stack_name}, as that of {other}",
                     "give one of them another stack_name",
                 )
+            for thing, key in _names_made(each):
+                if (first := made.setdefault(key, where)) != where:
+                    raise place.refused(
+                        where, f"it has the {thing} {key[1]}, as {first}", "give one of them another name"
+                    )
             members[each.name] = each
             if each.project:
                 of_project.setdefault(each.project, []).append(each.name)
@@ -127,7 +141,7 @@ class Fleet:
             matching = {
                 name
                 for name, each in self.members.items()
-                if any(fnmatchcase(text, pattern) for text in (each.project, each.construct.stack_name, name))
+                if any(fnmatchcase(text, pattern) for text in (each.project, each.construct.stack_name, name) if text)
             }
             if not matching:
                 names = list(dict.fromkeys(each.project for each in self.members.values() if each.project))
@@ -172,14 +186,26 @@ def _members(file: FleetFile, place: _Places) -> Iterator[tuple[str, Member]]:
     """Yield each stack with its place in the file."""
     for name, target in file.targets.items():
         if target.source_credentials is not None:
-            yield f"targets.{name}.source_credentials", Member(target.source_credentials, name, "")
+            yield f"targets.{name}.source_credentials", Member(target.source_credentials, name, "", file.defaults.tags)
     for name, project in file.projects.items():
         target_name = _target(file, place, name, project)
-        for field, kind in (("ci", CiBuild), ("release", ReleaseBuild)):
-            if field in project.model_fields_set:
-                options = {**_given(getattr(file.defaults, field)), **_given(getattr(project, field))}
+        tags = {key: value for key, value in {**file.defaults.tags, **project.tags}.items() if value is not None}
+        if len(tags) > _MOST_TAGS:
+            raise place.refused(f"projects.{name}", f"its stacks have {len(tags)} tags, and {_MOST_TAGS} are the most")
+        for option, kind in (("ci", CiBuild), ("release", ReleaseBuild)):
+            if option in project.model_fields_set:
+                options = {**_given(getattr(file.defaults, option)), **_given(getattr(project, option))}
                 construct = build(kind, project=name, project_url=project.project_url, **options)
-                yield f"projects.{name}.{field}", Member(construct, target_name, name)
+                yield f"projects.{name}.{option}", Member(construct, target_name, name, tags)
+
+
+def _names_made(member: Member) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield in words and as a key what of a stack can be there only once: in its target, and of a bucket's name at all."""
+    construct = member.construct
+    if isinstance(construct, CiBuild | ReleaseBuild):
+        yield "CodeBuild project", (member.target, construct.codebuild_name)
+        if construct.bucket_name is not None:
+            yield "bucket", ("", construct.bucket_name)
 
 
 def _target(file: FleetFile, place: _Places, name: str, project: Project) -> str:

@@ -36,6 +36,16 @@ OrganizationalUnit = Annotated[
 
 _Percentage = Annotated[int, between(0, 100, "percent")]
 
+TagKey = Annotated[
+    str,
+    matching(
+        r"(?![aA][wW][sS]:)(?!exasol-ci-setup:)[^\n]{1,128}",
+        "use 1 to 128 characters, not beginning with aws:, which AWS keeps to itself, or with exasol-ci-setup:, by which this tool knows its stacks",
+    ),
+]
+TagValue = Annotated[str, matching(r"[^\n]{1,256}", "use 1 to 256 characters")]
+"""Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Tag.html."""
+
 
 def _options_of(kind: type[Construct], suffix: str, left_out: frozenset[str]) -> Any:
     """Return a model of the options of a construct: its fields, without those that are `left_out`."""
@@ -64,6 +74,18 @@ class StackSet(Value):
     Counts are of accounts in each region.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {"not": {"required": [*names], "properties": {name: {"type": "integer"} for name in names}}}
+                for names in (
+                    ["failure_tolerance", "failure_tolerance_percentage"],
+                    ["max_concurrent", "max_concurrent_percentage"],
+                )
+            ]
+        }
+    )
+
     organizational_units: Annotated[
         tuple[OrganizationalUnit, ...],
         Field(strict=False, min_length=1, description="Units, or the root, whose accounts get the stacks."),
@@ -89,7 +111,8 @@ class StackSet(Value):
         Field(description="In how many accounts AWS works at once. 1 if left out."),
     ] = None
     max_concurrent_percentage: Annotated[
-        _Percentage | None, Field(description="In how many percent of the accounts AWS works at once.")
+        Annotated[int, between(1, 100, "percent")] | None,
+        Field(description="In how many percent of the accounts AWS works at once."),
     ] = None
     concurrency_mode: Annotated[
         Literal["strict", "soft"],
@@ -150,6 +173,7 @@ class Defaults(Value):
     """What each project has unless it says otherwise."""
 
     target: Annotated[Name | None, Field(description="The target of projects that name none.")] = None
+    tags: dict[TagKey, TagValue] = Field(default_factory=dict, description="Tags of all stacks, the targets' own too.")
     ci: Annotated[CiDefaults | None, Field(description="Options of the CI stacks.")] = None
     release: Annotated[ReleaseDefaults | None, Field(description="Options of the release stacks.")] = None
 
@@ -164,6 +188,10 @@ class Project(Value):
     needs: Annotated[
         tuple[ProjectName, ...], Field(strict=False, description="Projects whose stacks are deployed before.")
     ] = ()
+    tags: dict[TagKey, TagValue | None] = Field(
+        default_factory=dict,
+        description="Tags of its stacks, besides those of the defaults; null takes one of these back.",
+    )
     ci: Annotated[CiOptions | None, Field(description="The stack that builds each push.")] = None
     release: Annotated[ReleaseOptions | None, Field(description="The stack that builds releases.")] = None
 

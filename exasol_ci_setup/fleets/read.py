@@ -149,10 +149,11 @@ def _line(root: yaml.Node, where: Sequence[int | str]) -> int:
     """Return the line of a place, or of the nearest above it that is there."""
     node, line = root, root.start_mark.line
     for part in where:
-        found = next(_below(node, part), None)
-        if found is None:
+        found = list(_below(node, part))
+        if not found:
             break
-        key, node = found
+        # Of what a merge key (<<) brings and what stands there itself, the latter counts, and comes later.
+        key, node = found[-1]
         line = key.start_mark.line
     return line + 1
 

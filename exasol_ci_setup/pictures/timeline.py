@@ -116,20 +116,22 @@ def _critical(bars: Sequence[Bar], uses: Mapping[str, Sequence[str]]) -> set[int
 
 
 def text(shown: Timeline, *, width: int, unicode: bool) -> list[str]:
-    """Return the timeline as lines of at most `width` characters; the critical path is marked with ``*``."""
-    full = "█" if unicode else "#"
-    names = max((len(bar.logical_id) for bar in shown.bars), default=0)
+    """Return the timeline as lines of at most `width` characters, but for reasons; what failed is marked with ``!``, else the critical path with ``*``."""
+    full, cut = ("█", "…") if unicode else ("#", "..")
     took = [duration(bar.end - bar.begin) for bar in shown.bars]
     times = max((len(each) for each in took), default=0)
+    # A long name is cut off where there would be no room for the bars.
+    names = min(max((len(bar.logical_id) for bar in shown.bars), default=0), max(width - times - 16, 8))
     room = max(width - names - times - 6, 10)
     lines = [f"{shown.stack_name}: {shown.status} after {duration(shown.duration)}"]
     for bar, time in zip(shown.bars, took, strict=True):
         scale = room / shown.duration if shown.duration else 0
         start = min(int(bar.begin * scale), room - 1)
         length = max(min(round(bar.end * scale), room) - start, 1)
-        mark = "*" if bar.is_critical else "!" if bar.has_failed else " "
+        mark = "!" if bar.has_failed else "*" if bar.is_critical else " "
+        name = bar.logical_id if len(bar.logical_id) <= names else f"{bar.logical_id[: names - len(cut)]}{cut}"
         drawn = (" " * start + full * length).ljust(room)
-        lines.append(f"{mark} {bar.logical_id:<{names}}  {drawn}  {time:>{times}}".rstrip())
+        lines.append(f"{mark} {name:<{names}}  {drawn}  {time:>{times}}".rstrip())
     if any(bar.has_failed for bar in shown.bars):
         lines += [
             f"! {bar.logical_id} {bar.status}: {bar.reason or 'AWS gave no reason'}"

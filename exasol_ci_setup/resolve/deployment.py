@@ -83,7 +83,7 @@ class Deployment:
     knows. `stacks` holds the stacks that
     were deployed, or that had nothing to be done, by name. With `drift` stacks that are there are compared with their resources, once
     in a run, and what something else changed is brought back. `planned` hears of each stack that has been looked at.
-    `engine` gives what deploys the stack of a name, called as `deploy` is.
+    `tags` gives further tags for the stack of a name; `engine` what deploys the stack of a name, called as `deploy` is.
     """
 
     connect: Callable[..., Account]
@@ -96,6 +96,7 @@ class Deployment:
     drift: bool = True
     complete: Callable[[Construct, Account], Construct] = lambda construct, _account: construct
     planned: Callable[[Ended], None] = lambda _ended: None
+    tags: Callable[[str], Mapping[str, str]] = lambda _name: {}
     engine: Callable[[str], Callable[..., Result]] = lambda _name: deploy
     _found: dict[str, Drift | None] = field(default_factory=dict, repr=False)
     _shown_images: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
@@ -134,7 +135,7 @@ class Deployment:
     ) -> tuple[Plan, Stack | None]:
         images.hash_sources(construct, self._stage(construct, clock))
         self._shown_images[name] = tuple(builder.image_tag for builder in construct.builders)
-        request = self._request(construct, account)
+        request = self._request(name, construct, account)
         cfn = account.client("cloudformation")
         if waits_for is not None:
             current = state.find(cfn, request.name)
@@ -174,7 +175,7 @@ class Deployment:
             result = self._deploy(
                 name,
                 construct,
-                self._request(construct, account),
+                self._request(name, construct, account),
                 account,
                 clock,
                 approve=lambda plan: self.reporter.approve(name, plan),
@@ -201,13 +202,13 @@ class Deployment:
         template = request.template if nameless is construct else templates.render(nameless)
         self.reporter.check(template, account.region)
 
-    def _request(self, construct: Construct, account: Account) -> Request:
+    def _request(self, name: str, construct: Construct, account: Account) -> Request:
         network = self.network(account, construct) if construct.network_parameters else {}
         return Request(
             name=construct.stack_name,
             template=templates.render(construct),
             parameters=construct.parameters(network),
-            tags=construct.tags,
+            tags={**self.tags(name), **construct.tags},
         )
 
     def _deploy(

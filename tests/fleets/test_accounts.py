@@ -12,7 +12,7 @@ from tests.answers import ACCOUNT_ID, AwsError
 FILE = """
 targets:
   one: {{region: eu-central-1, profile: one, allowed_accounts: {allowed}}}
-  two: {{region: eu-central-1, profile: two}}
+  two: {{region: eu-central-1, profile: two, allowed_accounts: {two}}}
 projects:
   A: {{project_url: https://github.com/a/a, ci: , target: one}}
   B: {{project_url: https://github.com/a/b, {stack}, target: two}}
@@ -21,9 +21,16 @@ projects:
 
 @pytest.fixture
 def guard(tmp_path, clock, answers):
-    def look(*, allowed: str = "null", stack: str = "ci: ", select: tuple[str, ...] = (), guarded: bool = True):
+    def look(
+        *,
+        allowed: str = "null",
+        stack: str = "ci: ",
+        two: str = "null",
+        select: tuple[str, ...] = (),
+        guarded: bool = True,
+    ):
         path = tmp_path / "fleet.yaml"
-        path.write_text(FILE.format(allowed=allowed, stack=stack), encoding="utf-8")
+        path.write_text(FILE.format(allowed=allowed, two=two, stack=stack), encoding="utf-8")
         connect = Connections(clock, lambda _scope: answers.account)
         return identified(load(path).selected(select), connect, guarded=guarded)
 
@@ -72,3 +79,10 @@ def test_two_targets_that_turn_out_to_be_one_account_cannot_have_the_same_stack(
         InputError, match=f"one/A and two/A are the same stack: both targets lead to account {ACCOUNT_ID}"
     ):
         guard(stack="ci: {stack_name: A}")
+
+
+def test_all_wrong_targets_are_told_at_once(guard, answers):
+    answer(answers)
+
+    with pytest.raises(WrongAccount, match=r"target one leads to .*: nothing was done\ntarget two leads to"):
+        guard(allowed='["999999999999"]', two='["888888888888"]')

@@ -297,6 +297,8 @@ def test_in_json_every_line_is_a_record_and_the_ends_name_all_stacks(deploy):
     assert ran.records[-1]["status"] == "deployed"
     names = ["main/SLCSourceCredentials", "main/Slc", "main/SlcRelease"]
     assert ran.records[-1]["stacks"] == dict.fromkeys(names, "done")
+    for kind in ("plan", "event", "ended", "outputs"):
+        assert {record["name"] for record in ran.records if record["type"] == kind} == set(names)
 
     failed = deploy(fleet_of(("Bad", "ci: {docker_secret: nosuch}")), "--yes", "--output", "json")
 
@@ -368,3 +370,45 @@ def test_the_program_does_not_load_what_a_fleet_needs_for_its_help():
     ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
 
     assert ran.stdout == "[]\n"
+
+
+def tags_of(live, stack: str) -> dict[str, str]:
+    found = live.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["Tags"]
+    return {each["Key"]: each["Value"] for each in found if not each["Key"].startswith("exasol-ci-setup:")}
+
+
+def test_stacks_have_the_tags_of_the_defaults_and_of_their_project_and_a_change_of_them_is_an_update(deploy, live):
+    start = TARGET + "defaults: {tags: {team: slc, cost-center: '42'}}\n"
+    text = fleet_of(("Slc", "ci: , tags: {team: udf, stage: prod}"), ("Bare", "ci: , tags: {team: null}"), start=start)
+
+    ran = deploy(text, "--yes")
+
+    assert ran.code == 0, ran.stderr
+    assert tags_of(live, CREDENTIALS) == {"team": "slc", "cost-center": "42"}
+    assert tags_of(live, "Slc") == {"team": "udf", "cost-center": "42", "stage": "prod"}
+    assert tags_of(live, "Bare") == {"cost-center": "42"}
+
+    again = deploy(text, "--yes")
+    changed = deploy(text.replace("stage: prod", "stage: test"), "--yes")
+
+    assert "3 stacks: 3 nothing to do" in again.stderr
+    assert "1 done" in changed.stderr
+    assert tags_of(live, "Slc")["stage"] == "test"
+
+
+def test_the_record_that_ends_a_plan_names_all_stacks(deploy):
+    deploy(fleet_of(("Same", "ci: ")), "--yes")
+
+    ran = deploy(fleet_of(("Same", "ci: "), ("New", "ci: ")), "--plan", "--output", "json")
+
+    assert [record["name"] for record in ran.records if record["type"] == "plan"] == ["main/New"]
+    assert ran.records[-1]["stacks"] == {
+        f"main/{CREDENTIALS}": "unchanged",
+        "main/Same": "unchanged",
+        "main/New": "new",
+    }
+
+
+def test_an_empty_pattern_selects_nothing(deploy, live):
+    assert deploy(fleet_of(("Slc", "ci: ")), "--yes", "--select", "").code == 2
+    assert stacks(live) == {}

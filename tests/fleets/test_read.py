@@ -302,3 +302,71 @@ def test_projects_with_the_same_options_have_one_template_for_the_linter():
     assert templates.render(first) != templates.render(second)
     assert templates.render(first.nameless) == templates.render(second.nameless)
     assert templates.render(first.nameless) != templates.render(other.nameless)
+
+
+def test_a_mistake_beside_a_merge_key_is_told_with_its_own_line(refused):
+    message = refused("""
+        targets:
+          main: {region: eu-central-1}
+        projects:
+          A: &a {project_url: https://github.com/exasol/a, ci: {batch_limit: 5}}
+          B:
+            <<: *a
+            ci:
+              imgae: x
+    """)
+
+    assert message.startswith("fleet.yaml:8: projects.B.ci.imgae: there is no such name")
+
+
+def test_two_builds_that_would_make_the_same_thing_are_refused(refused):
+    projects = (
+        ONE
+        + """
+    projects:
+      A: {project_url: https://github.com/exasol/a, release: {stack_name: One}}
+      %s: {project_url: https://github.com/exasol/b, ci: %s}
+    """
+    )
+
+    assert "projects.ARelease.ci: it has the CodeBuild project AReleaseCodeBuild, as projects.A.release" in refused(
+        projects % ("ARelease", "")
+    )
+    assert "it has the bucket one-for-both, as projects.A.release" in refused(
+        (projects % ("B", "{bucket_name: one-for-both}")).replace("One}", "One, bucket_name: one-for-both}")
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("aws:x", "y"), ("exasol-ci-setup:project", "y"), ("''", "y"), ("x", "''"), ("x", "y" * 257)]
+)
+def test_a_tag_that_aws_or_this_tool_does_not_take_is_refused(refused, key, value):
+    for text in (f"defaults: {{tags: {{{key}: {value}}}}}", ""):
+        tags = "" if text else f", tags: {{{key}: {value}}}"
+        message = refused(
+            f"targets: {{main: {{region: eu-central-1}}}}\n{text}\n"
+            f"projects: {{A: {{project_url: https://github.com/exasol/a, ci: {tags}}}}}\n"
+        )
+        assert ".tags" in message
+
+
+def test_more_tags_than_a_stack_can_have_are_refused(refused):
+    tags = ", ".join(f"t{number}: x" for number in range(47))
+
+    message = refused(
+        f"targets: {{main: {{region: eu-central-1}}}}\n"
+        f"projects: {{A: {{project_url: https://github.com/exasol/a, ci: , tags: {{{tags}}}}}}}\n"
+    )
+
+    assert "its stacks have 47 tags, and 46 are the most" in message
+
+
+def test_no_percentage_of_accounts_at_once_is_none(refused):
+    spread = "{organizational_units: [ou-ab12-cd34ef56], regions: [us-east-1], max_concurrent_percentage: 0}"
+
+    message = refused(
+        f"targets: {{main: {{region: eu-central-1, stack_set: {spread}}}}}\n"
+        "projects: {A: {project_url: https://github.com/exasol/a, ci: }}\n"
+    )
+
+    assert "max_concurrent_percentage 0: use 1 to 100 percent" in message

@@ -65,6 +65,8 @@ def test_the_examples_in_the_documentation_fit_the_schema_and_the_model(tmp_path
         START + PROJECT + "      log_retention_in_days: 2\n",
         START + PROJECT + "      cache: yes\n",
         START + PROJECT + "    needs: x\n",
+        START + "    stack_set: {organizational_units: [r-ab12], regions: [us-east-1], max_concurrent: 1, "
+        "max_concurrent_percentage: 2}\n" + PROJECT,
         START + PROJECT.replace("Slc", "S l c"),
         START + PROJECT.replace("    ci:\n", ""),
         START + PROJECT.replace("https://github.com/exasol/slc", "https://github.com/exasol/.."),

@@ -161,8 +161,13 @@ def test_the_oldest_of_too_many_are_forgotten(cache):
     for number in range(250):
         (cache / f"{number}.json").write_text("")
         os.utime(cache / f"{number}.json", (number, number))
+    # What a process that was killed had not finished writing.
+    (cache / ".half-written").write_text("")
+    os.utime(cache / ".half-written", (1, 1))
 
     pretend([MARK])
+
+    assert not (cache / ".half-written").exists()
 
     names = {path.name for path in kept(cache)}
     assert len(names) == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -136,6 +137,26 @@ def test_the_text_ends_with_the_reason_of_a_failure():
     lines = text(timeline(FAILURE, TEMPLATE), width=80, unicode=True)
 
     assert "! Project CREATE_FAILED: no access to GitHub" in lines
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+def test_the_text_fits_in_a_narrow_window_with_long_names_cut_off(unicode):
+    name = "Bucket" + "x" * 60
+    events = [replace(each, logical_id=name) if each.logical_id == "Bucket" else each for each in CREATION]
+
+    lines = text(timeline(events, TEMPLATE), width=40, unicode=unicode)
+
+    assert max(len(line) for line in lines) <= 40
+    assert any(line.startswith("  Bucketx") for line in lines)
+
+
+def test_what_failed_is_marked_as_failed_where_it_was_waited_for_too():
+    shown = timeline(FAILURE, TEMPLATE)
+    lines = text(shown, width=80, unicode=True)
+
+    assert any(bar.is_critical and bar.has_failed for bar in shown.bars)
+    for bar, line in zip(shown.bars, lines[1:], strict=False):
+        assert line[0] == ("!" if bar.has_failed else "*" if bar.is_critical else " ")
 
 
 def test_an_operation_that_took_no_time_has_a_picture_too():
