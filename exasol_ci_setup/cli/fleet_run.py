@@ -11,7 +11,7 @@ from exasol_ci_setup.cli.constructs import looked_up
 from exasol_ci_setup.cli.many import Many, ask, connections, counted
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
-from exasol_ci_setup.errors import Interrupted
+from exasol_ci_setup.errors import InputError, Interrupted
 from exasol_ci_setup.resolve import Deployment
 from exasol_ci_setup.stacks.deploy import Options, deploy
 from exasol_ci_setup.stacks.graph import End, Ended
@@ -38,6 +38,7 @@ def run(
     select: tuple[str, ...],
     as_stack_sets: bool,
     adopt: bool,
+    import_existing: bool,
     allow_broadening: bool,
     recreate_failed: bool,
     wait: bool,
@@ -47,6 +48,8 @@ def run(
 ) -> None:
     """Deploy the fleet that `file` declares, or show what would change. Raises the error of the stack that failed, or one that names all."""
     output = session.output
+    if as_stack_sets and import_existing:
+        raise InputError("AWS makes the stacks of a StackSet without imports", hint="leave out --import-existing")
     fleet = fleets.load(file).selected(select)
     engines = fleet.stack_sets() if as_stack_sets else {}
     connect = connections(session)
@@ -58,7 +61,13 @@ def run(
         teller,
         session.clock,
         lambda _account, _construct: {},
-        options=Options(adopt=adopt, wait=wait, recreate_failed=recreate_failed, timeout=timeout),
+        options=Options(
+            adopt=adopt,
+            wait=wait,
+            recreate_failed=recreate_failed,
+            import_existing=import_existing,
+            timeout=timeout,
+        ),
         concurrency=concurrency,
         # A comparison takes AWS a minute for each stack; `drift` does it for one.
         drift=False,

@@ -285,6 +285,30 @@ def test_a_stack_that_something_else_made_is_taken_over_only_if_asked(deploy, li
     assert stacks(live)["Slc"] == "UPDATE_COMPLETE"
 
 
+def test_what_is_there_already_is_taken_over_only_if_asked_and_the_next_run_has_nothing_to_do(deploy, live):
+    live.client("logs").create_log_group(logGroupName="/aws/codebuild/SlcCodeBuild")
+    text = fleet_of(("Slc", "ci: "))
+
+    failed = deploy(text, "--yes")
+    taken = deploy(text, "--yes", "--recreate-failed", "--import-existing")
+    again = deploy(text, "--yes")
+
+    assert failed.code == 1
+    assert "--import-existing" in failed.stderr
+    assert taken.code == 0, taken.stderr
+    assert "1 to import" in taken.stderr
+    assert again.code == 0
+    assert "nothing to do" in again.stderr
+
+
+def test_a_stack_set_imports_nothing(deploy, live):
+    ran = deploy(fleet_of(("Slc", "ci: ")), "--yes", "--stack-set", "--import-existing")
+
+    assert ran.code == 2
+    assert "without imports" in ran.stderr
+    assert stacks(live) == {}
+
+
 def test_in_json_every_line_is_a_record_and_the_ends_name_all_stacks(deploy):
     ran = deploy(fleet_of(("Slc", "ci: , release: ")), "--yes", "--output", "json")
 
