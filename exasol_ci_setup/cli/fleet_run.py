@@ -137,7 +137,11 @@ class _Teller(Many):
         if ended.error is not None:
             scope = self._fleet.scope_of(ended.name)
             there = Session(scope.profile or self._run.profile, scope.region, sandbox=self._run.sandbox)
-            ended.error.hint = there.completed(ended.error.hint)
+            hint = there.completed(ended.error.hint)
+            if scope.role_assumptions and hint != ended.error.hint:
+                # No option leads through roles, and without them the command is about another account's stack.
+                hint = f"{hint}\nrun that with the credentials of {scope.role_assumptions[-1]}, such as a profile that assumes it"
+            ended.error.hint = hint
         super().ended(ended, stack)
 
     def conclude(self, ends: Sequence[Ended]) -> None:

@@ -270,6 +270,25 @@ def test_a_hint_leads_to_the_region_of_the_stack_that_it_is_about(deploy, live, 
     assert "`exasol-ci-setup watch Udf --region us-east-1`" in busy.stderr
 
 
+def test_a_hint_about_a_stack_behind_a_chain_of_roles_names_whose_credentials_it_is_for(deploy, server):
+    account, role = "444455556667", "arn:aws:iam::444455556667:role/deployer"
+    text = fleet_of(
+        ("Udf", "ci: "), start=f"targets:\n  main:\n    region: eu-central-1\n    role_assumptions: ['{role}']\n"
+    )
+    there = aws.connect(region="eu-central-1", endpoint_url=server.url, access_key=(account, "test"))
+    server.delays[account] = 2.0
+    there.client("cloudformation").create_stack(
+        StackName="Udf", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
+    )
+
+    busy = deploy(text, "--yes")
+    server.delays.pop(account)
+
+    assert busy.code == 1
+    assert "`exasol-ci-setup watch Udf --region eu-central-1`" in busy.stderr
+    assert f"run that with the credentials of {role}" in busy.stderr
+
+
 def test_a_stack_that_something_else_made_is_taken_over_only_if_asked(deploy, live):
     live.client("cloudformation").create_stack(
         StackName="Slc", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
