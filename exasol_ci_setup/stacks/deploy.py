@@ -161,10 +161,10 @@ def _deploy(
     if not plan:
         return Result(Outcome.DEPLOYED if joined else Outcome.UNCHANGED, plan, current)
     with changeset.taken_back_on_failure(cfn, plan, clock):
-        approved = approve(plan)
-    if not approved:
-        changeset.discard(cfn, plan, clock)
-        return Result(Outcome.PLANNED, plan, current)
+        if not approve(plan):
+            # In here, so that an interruption does not leave it either.
+            changeset.discard(cfn, plan, clock)
+            return Result(Outcome.PLANNED, plan, current)
     return Result(Outcome.DEPLOYED, plan, carry_out(account, request, plan, view, clock, options))
 
 

@@ -67,10 +67,10 @@ def import_resources(
     check()
     plan = _planned(account, request, wanted, resources, clock, notice, new=before is None)
     with changeset.taken_back_on_failure(cfn, plan, clock):
-        approved = approve(plan)
-    if not approved:
-        changeset.discard(cfn, plan, clock)
-        return Result(Outcome.PLANNED, plan, current)
+        if not approve(plan):
+            # In here, so that an interruption does not leave it either.
+            changeset.discard(cfn, plan, clock)
+            return Result(Outcome.PLANNED, plan, current)
     try:
         stack = carry_out(account, request, plan, view, clock, Options())
     except DeployFailed as error:

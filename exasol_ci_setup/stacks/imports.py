@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup import templates
 from exasol_ci_setup.errors import InputError
 from exasol_ci_setup.stacks import change_set_request, changeset, validation
+from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.model import Plan
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ _LOGICAL_ID: Final = re.compile(r"  ([A-Za-z0-9]+):\s*")
 def imported(template: Mapping[str, Any]) -> frozenset[str]:
     """Return the logical ids of the resources that a parsed template marks as imported."""
     return frozenset(
-        name for name, resource in _resources(template).items() if (resource.get("Metadata") or {}).get(_KEY) == _VALUE
+        name
+        for name, resource in _resources(template).items()
+        if as_mapping(as_mapping(resource).get("Metadata")).get(_KEY) == _VALUE
     )
 
 
@@ -114,4 +117,4 @@ def looked_for(
 
 
 def _resources(template: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(template.get("Resources") or {})
+    return dict(as_mapping(template.get("Resources")))
