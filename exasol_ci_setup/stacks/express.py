@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 _SERVICE = "AWS::ECS::Service"
 
 
-def require_harmless(stack_name: str, changes: Iterable[Change]) -> None:
+def require_harmless(stack_name: str, changes: Iterable[Change], unseen: Iterable[str] = ()) -> None:
     """Raise InputError for a change, in nested stacks too, that must not be called done before it is.
 
     What replaces a resource deletes the old one, ready or not the new; and a release of a service that does not start would be no failure.
+    Either may be in the nested stacks `unseen`, of which nobody knows what changes in them.
     """
     for change in changes:
         require_harmless(stack_name, change.nested)
@@ -30,7 +31,13 @@ def require_harmless(stack_name: str, changes: Iterable[Change]) -> None:
         elif change.type == _SERVICE:
             why = "is a service, whose containers have to start"
         if why:
-            raise InputError(
-                f"--express is not for this change to stack {stack_name}: {change.logical_id} ({change.type}) {why}",
-                hint="run the same command without --express; nothing was changed",
-            )
+            raise _refused(stack_name, f"{change.logical_id} ({change.type}) {why}")
+    for name in unseen:
+        raise _refused(stack_name, f"what changes in nested stack {name} is not known")
+
+
+def _refused(stack_name: str, why: str) -> InputError:
+    return InputError(
+        f"--express is not for this change to stack {stack_name}: {why}",
+        hint="run the same command without --express; nothing was changed",
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import templates
 from exasol_ci_setup.aws import boundary
-from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy
+from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy, StackStuck
 from exasol_ci_setup.stacks import changeset, imports, references, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.change_set_request import Mode, create
@@ -74,6 +74,11 @@ def import_resources(
     try:
         stack = carry_out(account, request, plan, view, clock, Options())
     except DeployFailed as error:
+        if error.diagnosis.status.endswith("_FAILED"):
+            error.hint = (
+                f"AWS could not undo it: `aws cloudformation describe-stack-resources --stack-name {request.name}` shows what the stack has"
+            )
+            raise
         error.hint = "the resources are as they were: see that the template describes what is there"
         if before is None:
             error.hint += f"; `aws cloudformation delete-stack --stack-name {request.name}` removes the empty stack"
@@ -93,6 +98,15 @@ def _importable(account: Account, request: Request, current: Stack | None, *, ad
         )
     if not adopt:
         state.require_own(current, request.tags)
+    if state.is_stuck(current) or state.is_unfinished(current):
+        delete = "exasol-ci-setup delete" if state.is_own(current) else "aws cloudformation delete-stack --stack-name"
+        raise StackStuck(
+            f"stack {current.name} is in {current.status}, in which AWS imports nothing",
+            hint=f"look at what is in it, then `{delete} {current.name}`, and import into a new one"
+            if state.is_stuck(current)
+            else "deploy it first, so that its last operation has succeeded",
+            stack_name=current.name,
+        )
     state.require_updatable(current)
     return planning.deployed_template(account.client("cloudformation"), current.name)
 
@@ -147,11 +161,11 @@ def _resources_to_import(
         for each in summary.get("ResourceIdentifierSummaries", [])
         for name in each.get("LogicalResourceIds", [])
     }
-    types = {name: each["Type"] for name, each in templates.parse(template.body)["Resources"].items()}
+    declared = templates.parse(template.body)["Resources"]
     result = []
     for name, identifier in identifiers.items():
         if name not in keys:
-            raise InputError(f"AWS cannot import {name}, a resource of type {types[name]}")
+            raise InputError(f"AWS cannot import {name}, a resource of type {declared[name]['Type']}")
         kind, properties = keys[name]
         values = identifier.split(SEPARATOR, len(properties) - 1)
         if len(values) != len(properties) or not all(values):

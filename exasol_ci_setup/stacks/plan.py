@@ -111,7 +111,7 @@ def make(
         inside = nested_changes.look_inside(cfn, changes)
         changes = inside.changes
         if request.express:
-            express.require_harmless(request.name, changes)
+            express.require_harmless(request.name, changes, inside.unseen)
     named = {change.logical_id for change in changes}
     if left := [each.logical_id for each in drifted if each.logical_id not in named]:
         # AWS leaves alone what its own services change, such as the number of tasks that autoscaling has set.
