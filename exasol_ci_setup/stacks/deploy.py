@@ -16,7 +16,7 @@ from exasol_ci_setup.errors import (
     StackBusy,
     TimedOut,
 )
-from exasol_ci_setup.stacks import changeset, diagnose, settings, state
+from exasol_ci_setup.stacks import changeset, diagnose, imports, settings, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import Following, latest_id
@@ -143,6 +143,15 @@ def _deploy(
     if current is not None and not state.is_absent(current) and not options.adopt:
         state.require_own(current, request.tags)
     if current is not None and options.recreate_failed and _is_failed(current):
+        if left := imports.imported(planning.deployed_template(cfn, current.name)):
+            again = (
+                ""
+                if options.import_existing
+                else "; --import-existing takes over again what has a name in the template"
+            )
+            notice(
+                f"stack {current.name} took over {', '.join(sorted(left))}, which stays when the stack is deleted{again}"
+            )
         if not approve_recreation(current):
             return Result(Outcome.PLANNED, Plan(request.name, "CREATE"), current)
         with view(f"deleting {current.name}") as shown:

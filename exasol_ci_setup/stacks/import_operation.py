@@ -75,9 +75,7 @@ def import_resources(
         stack = carry_out(account, request, plan, view, clock, Options())
     except DeployFailed as error:
         if error.diagnosis.status.endswith("_FAILED"):
-            error.hint = (
-                f"AWS could not undo it: `aws cloudformation describe-stack-resources --stack-name {request.name}` shows what the stack has"
-            )
+            error.hint = f"AWS could not undo it: `aws cloudformation describe-stack-resources --stack-name {request.name}` shows what the stack has"
             raise
         error.hint = "the resources are as they were: see that the template describes what is there"
         if before is None:

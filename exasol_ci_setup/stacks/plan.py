@@ -133,7 +133,7 @@ def make(
             *review.review(before, wanted, before_parameters=old_parameters, after_parameters=given),
             *inside.broadenings,
         ),
-        notes=notes + inside.notes + warnings,
+        notes=notes + inside.notes + errors + warnings,
         drift=drifted,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy
+from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy, StackStuck
 from exasol_ci_setup.stacks.deploy import Outcome
 from exasol_ci_setup.stacks.import_operation import import_resources
 from exasol_ci_setup.stacks.model import Request
@@ -130,3 +130,48 @@ def test_a_stack_that_is_busy_is_told(answers, clock):
 
     with pytest.raises(StackBusy, match="UPDATE_IN_PROGRESS"):
         run(answers, clock, {"Web": "a|b"})
+
+
+@pytest.mark.parametrize(
+    ("status", "way_out"),
+    [
+        ("ROLLBACK_COMPLETE", "`exasol-ci-setup delete Slc`"),
+        ("CREATE_FAILED", "deploy it first"),
+        ("UPDATE_FAILED", "deploy it first"),
+    ],
+)
+def test_a_stack_that_aws_imports_nothing_into_is_told_with_a_way_out_that_there_is(answers, clock, status, way_out):
+    new_stack(answers, DONE)
+    answers.on("cloudformation", "DescribeStacks", stack_in(status))
+
+    with pytest.raises(StackStuck, match=f"{status}, in which AWS imports nothing") as stuck:
+        run(answers, clock, {"Web": "a|b"})
+
+    assert way_out in stuck.value.hint
+    assert "--recreate-failed" not in stuck.value.hint
+    assert "CreateChangeSet" not in operations(answers)
+
+
+def test_an_import_that_could_not_be_undone_does_not_say_that_all_is_as_it_was(answers, clock):
+    failing = [
+        [("IMPORT_IN_PROGRESS", "Slc")],
+        [("IMPORT_FAILED", "Web", "the service is gone"), ("IMPORT_ROLLBACK_IN_PROGRESS", "Slc")],
+        [("IMPORT_ROLLBACK_FAILED", "Slc")],
+    ]
+    new_stack(answers, failing)
+
+    with pytest.raises(DeployFailed, match="IMPORT_ROLLBACK_FAILED") as failed:
+        run(answers, clock, {"Web": "a|b"})
+
+    assert "as they were" not in failed.value.hint
+    assert "could not undo it" in failed.value.hint
+
+
+def test_resources_are_imported_beside_a_loop_of_resources(answers, clock):
+    new_stack(answers, DONE)
+    answers.on("cloudformation", "DescribeStacks", stack_in("UPDATE_COMPLETE"))
+    loop = "Transform: AWS::LanguageExtensions\nResources:\n  Fn::ForEach::All: [Name, [a], {'${Name}': {Type: 'AWS::SNS::Topic'}}]\n"
+    answers.on("cloudformation", "GetTemplate", {"TemplateBody": loop})
+
+    with pytest.raises(InputError, match="AWS cannot import Logs, a resource of type AWS::Logs::LogGroup"):
+        run(answers, clock, {"Logs": "a"})
