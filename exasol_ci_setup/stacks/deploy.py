@@ -16,7 +16,7 @@ from exasol_ci_setup.errors import (
     StackBusy,
     TimedOut,
 )
-from exasol_ci_setup.stacks import changeset, diagnose, imports, settings, state
+from exasol_ci_setup.stacks import changeset, diagnose, express, imports, settings, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import Following, latest_id
@@ -159,6 +159,8 @@ def _deploy(
         current = None
     if current is not None and not state.is_absent(current):
         state.require_updatable(current)
+        if request.express:
+            express.require_finished(current)
     found = None if current is None or state.is_absent(current) else drift(current)
     plan = planning.make(
         *(account, request, current, clock),

@@ -8,13 +8,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.stacks import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exasol_ci_setup.stacks.model import Change
+    from exasol_ci_setup.stacks.model import Change, Stack
 
 _SERVICE = "AWS::ECS::Service"
+
+
+def require_finished(stack: Stack) -> None:
+    """Raise InputError for a stack that failed and was left as it was: AWS goes on with it only without a rollback, which this mode has."""
+    if state.is_unfinished(stack):
+        raise InputError(
+            f"--express is not for stack {stack.name} in {stack.status}, which AWS goes on with only without a rollback",
+            hint="run the same command without --express; nothing was changed",
+        )
 
 
 def require_harmless(stack_name: str, changes: Iterable[Change], unseen: Iterable[str] = ()) -> None:
