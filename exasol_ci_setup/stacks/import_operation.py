@@ -15,7 +15,7 @@ from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, carry_out
 from exasol_ci_setup.stacks.upload import template_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
@@ -155,7 +155,8 @@ def _resources_to_import(
         source: Any = template_source(account, template, bucket=bucket)
         summary = cfn.get_template_summary(**source)
     keys = {
-        name: (each["ResourceType"], each["ResourceIdentifiers"])
+        # Each entry is an identifier of its own (https://github.com/aws/aws-cdk/issues/36268), and one of several properties has commas between them.
+        name: (each["ResourceType"], [properties.split(",") for properties in each["ResourceIdentifiers"]])
         for each in summary.get("ResourceIdentifierSummaries", [])
         for name in each.get("LogicalResourceIds", [])
     }
@@ -164,21 +165,33 @@ def _resources_to_import(
     for name, identifier in identifiers.items():
         if name not in keys:
             raise InputError(f"AWS cannot import {name}, a resource of type {declared[name]['Type']}")
-        kind, properties = keys[name]
-        values = identifier.split(SEPARATOR, len(properties) - 1)
-        if len(values) != len(properties) or not all(values):
+        kind, alternatives = keys[name]
+        values = _values(alternatives, identifier)
+        if not values:
+            known = ", or by ".join(" and ".join(properties) for properties in alternatives)
             raise InputError(
-                f"{identifier!r} does not identify {name}: AWS knows {kind} by {' and '.join(properties)}",
-                hint=f"write {name}={SEPARATOR.join(properties)}",
+                f"{identifier!r} does not identify {name}: AWS knows {kind} by {known}",
+                hint="write " + " or ".join(f"{name}={SEPARATOR.join(properties)}" for properties in alternatives),
             )
-        result.append(
-            {
-                "ResourceType": kind,
-                "LogicalResourceId": name,
-                "ResourceIdentifier": dict(zip(properties, values, strict=True)),
-            }
-        )
+        result.append({"ResourceType": kind, "LogicalResourceId": name, "ResourceIdentifier": values})
     return result
+
+
+def _values(alternatives: Sequence[Sequence[str]], identifier: str) -> dict[str, str]:
+    """Return the properties that `identifier` gives of one of the `alternatives`, empty if of none.
+
+    The one with the most properties counts, and among several of as many the one that is an ARN where an ARN is given.
+    """
+    found: list[dict[str, str]] = []
+    for properties in alternatives:
+        values = identifier.split(SEPARATOR, len(properties) - 1)
+        if len(values) == len(properties) and all(values):
+            found.append(dict(zip(properties, values, strict=True)))
+
+    def unlike(values: Mapping[str, str]) -> tuple[int, int]:
+        return -len(values), sum(name.endswith("Arn") != value.startswith("arn:") for name, value in values.items())
+
+    return min(found, key=unlike, default={})
 
 
 def _planned(

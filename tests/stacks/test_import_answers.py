@@ -15,14 +15,20 @@ from tests.stacks.views import Shown
 BODY = (
     "Resources:\n  Web:\n    Type: AWS::ECS::Service\n    Properties:\n      Cluster: services\n"
     "  Logs:\n    Type: AWS::Logs::LogGroup\n"
+    "  T:\n    Type: AWS::SNS::Topic\n"
 )
 SUMMARY = {
     "ResourceIdentifierSummaries": [
         {
             "ResourceType": "AWS::ECS::Service",
             "LogicalResourceIds": ["Web"],
-            "ResourceIdentifiers": ["ServiceArn", "Cluster"],
-        }
+            "ResourceIdentifiers": ["ServiceArn,Cluster"],
+        },
+        {
+            "ResourceType": "AWS::Logs::LogGroup",
+            "LogicalResourceIds": ["Logs"],
+            "ResourceIdentifiers": ["LogGroupName", "Arn"],
+        },
     ]
 }
 CHANGE = {
@@ -93,6 +99,25 @@ def test_an_identifier_of_another_form_is_refused_with_the_right_one(answers, cl
 
     assert refused.value.hint == "write Web=ServiceArn|Cluster"
     assert "CreateChangeSet" not in operations(answers)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "sent"),
+    [
+        ("/aws/shop", {"LogGroupName": "/aws/shop"}),
+        (
+            "arn:aws:logs:eu-central-1:123456789012:log-group:shop",
+            {"Arn": "arn:aws:logs:eu-central-1:123456789012:log-group:shop"},
+        ),
+    ],
+)
+def test_of_several_identifiers_that_aws_takes_the_one_of_the_values_form_is_sent(answers, clock, identifier, sent):
+    new_stack(answers, DONE)
+
+    run(answers, clock, {"Logs": identifier})
+
+    (resource,) = request_of(answers, "CreateChangeSet")["ResourcesToImport"]
+    assert resource["ResourceIdentifier"] == sent
 
 
 def test_an_import_that_fails_says_that_the_resource_is_as_it_was(answers, clock):
@@ -173,5 +198,5 @@ def test_resources_are_imported_beside_a_loop_of_resources(answers, clock):
     loop = "Transform: AWS::LanguageExtensions\nResources:\n  Fn::ForEach::All: [Name, [a], {'${Name}': {Type: 'AWS::SNS::Topic'}}]\n"
     answers.on("cloudformation", "GetTemplate", {"TemplateBody": loop})
 
-    with pytest.raises(InputError, match="AWS cannot import Logs, a resource of type AWS::Logs::LogGroup"):
-        run(answers, clock, {"Logs": "a"})
+    with pytest.raises(InputError, match="AWS cannot import T, a resource of type AWS::SNS::Topic"):
+        run(answers, clock, {"T": "a"})
