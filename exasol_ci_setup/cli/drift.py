@@ -99,7 +99,7 @@ def _revert(session: Session, stack: Stack, found: Drift, *, yes: bool, allow_br
     if left:
         raise StackError(
             f"not everything was brought back in stack {stack.name}: {', '.join(each.logical_id for each in left.drifted)}",
-            hint="set by hand what `exasol-ci-setup drift` shows as expected, or change the template",
+            hint=f"set by hand what `exasol-ci-setup drift {stack.name}` shows as expected, or change the template",
             stack_name=stack.name,
         )
     output.say(f"stack {stack.name} is as CloudFormation left it")

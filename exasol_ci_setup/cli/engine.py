@@ -11,7 +11,7 @@ from exasol_ci_setup.cli import report, show
 from exasol_ci_setup.cli.constructs import looked_up
 from exasol_ci_setup.cli.live import EventView
 from exasol_ci_setup.errors import Declined, InputError, TemplateRejected
-from exasol_ci_setup.stacks import alarms, drift
+from exasol_ci_setup.stacks import alarms, drift, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.stacks.settings import policy_of
@@ -112,10 +112,11 @@ def run_deploy(
         output.say(f"stack {request.name} is as it should be: nothing to do")
     else:
         output.say(f"stack {request.name} is deployed" + ("; AWS may still be getting it ready" if express else ""))
-        if result.stack is not None:
-            compare_imported(session, result.stack, result.plan)
     if result.stack is not None and result.outcome is not Outcome.PLANNED:
         report.outputs(output, result.stack)
+    if result.stack is not None and result.outcome is Outcome.DEPLOYED:
+        # Last, as it may take AWS minutes and changes nothing of what was done.
+        compare_imported(session, result.stack, result.plan)
     report.result(output, result.outcome.value, request.name, changed=result.outcome is Outcome.DEPLOYED)
 
 
@@ -125,19 +126,23 @@ def compare_imported(session: Session, stack: Stack, plan: Plan) -> None:
     if not names:
         return
     output = session.output
+    if state.is_busy(stack):
+        output.say(f"what was taken over could not be compared: stack {stack.name} is busy again ({stack.status})")
+        return
     found = drift.look(session.account.client("cloudformation"), stack, session.clock, notice=output.say)
     if found is None:
         return
     found = replace(found, resources=tuple(each for each in found.resources if each.logical_id in names))
     if not found:
         output.say(
-            f"what was taken over is as the template says, as far as AWS can compare: {', '.join(sorted(names))}"
+            *map(show.clean, found.notes),
+            f"what was taken over is as the template says, as far as AWS can compare: {', '.join(sorted(names))}",
         )
         return
     report.drift(output, found, as_data=False)
     output.say(
         f"{', '.join(each.logical_id for each in found.drifted)}: taken over as it is, which is not as the template says; "
-        f"`exasol-ci-setup drift {stack.name} --revert` changes it"
+        f"`exasol-ci-setup drift {stack.name} --revert` changes it{'' if state.is_own(stack) else ', once the stack has been deployed'}"
     )
 
 

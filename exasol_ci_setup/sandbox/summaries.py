@@ -26,7 +26,8 @@ def with_identifiers(body: bytes, template: Mapping[str, Any]) -> bytes:
     members = "".join(
         f"<member><ResourceType>{escape(kind)}</ResourceType>"
         f"<LogicalResourceIds>{_members(names)}</LogicalResourceIds>"
-        f"<ResourceIdentifiers>{_members(changesets._IMPORT_LOOKUPS[kind][0])}</ResourceIdentifiers></member>"  # noqa: SLF001
+        # Several entries would be several identifiers.
+        f"<ResourceIdentifiers>{_members([','.join(changesets._IMPORT_LOOKUPS[kind][0])])}</ResourceIdentifiers></member>"  # noqa: SLF001
         for kind, names in by_type.items()
     )
     return body.replace(_END, f"<ResourceIdentifierSummaries>{members}</ResourceIdentifierSummaries>".encode() + _END)

@@ -140,8 +140,7 @@ def taken_back_on_failure(cfn: CloudFormationClient, plan: Plan, clock: Clock) -
             _LOG.debug("%s", left, exc_info=second)
             if isinstance(error, SetupError):
                 error.hint = f"{error.hint}\n{left}".strip()
-                raise
-            if isinstance(error, KeyboardInterrupt):
+            elif isinstance(error, KeyboardInterrupt):
                 raise Interrupted(
                     "interrupted", hint=f"{left}\n`aws cloudformation delete-change-set` with its name removes it"
                 ) from error

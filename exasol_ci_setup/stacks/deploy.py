@@ -16,7 +16,7 @@ from exasol_ci_setup.errors import (
     StackBusy,
     TimedOut,
 )
-from exasol_ci_setup.stacks import changeset, diagnose, settings, state
+from exasol_ci_setup.stacks import changeset, diagnose, express, imports, settings, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import Following, latest_id
@@ -143,6 +143,15 @@ def _deploy(
     if current is not None and not state.is_absent(current) and not options.adopt:
         state.require_own(current, request.tags)
     if current is not None and options.recreate_failed and _is_failed(current):
+        if left := imports.imported(planning.deployed_template(cfn, current.name)):
+            again = (
+                ""
+                if options.import_existing
+                else "; --import-existing takes over again what has a name in the template"
+            )
+            notice(
+                f"stack {current.name} took over {', '.join(sorted(left))}, which stays when the stack is deleted{again}"
+            )
         if not approve_recreation(current):
             return Result(Outcome.PLANNED, Plan(request.name, "CREATE"), current)
         with view(f"deleting {current.name}") as shown:
@@ -150,6 +159,8 @@ def _deploy(
         current = None
     if current is not None and not state.is_absent(current):
         state.require_updatable(current)
+        if request.express:
+            express.require_finished(current)
     found = None if current is None or state.is_absent(current) else drift(current)
     plan = planning.make(
         *(account, request, current, clock),
@@ -161,10 +172,10 @@ def _deploy(
     if not plan:
         return Result(Outcome.DEPLOYED if joined else Outcome.UNCHANGED, plan, current)
     with changeset.taken_back_on_failure(cfn, plan, clock):
-        approved = approve(plan)
-    if not approved:
-        changeset.discard(cfn, plan, clock)
-        return Result(Outcome.PLANNED, plan, current)
+        if not approve(plan):
+            # In here, so that an interruption does not leave it either.
+            changeset.discard(cfn, plan, clock)
+            return Result(Outcome.PLANNED, plan, current)
     return Result(Outcome.DEPLOYED, plan, carry_out(account, request, plan, view, clock, options))
 
 

@@ -8,19 +8,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.stacks import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exasol_ci_setup.stacks.model import Change
+    from exasol_ci_setup.stacks.model import Change, Stack
 
 _SERVICE = "AWS::ECS::Service"
 
 
-def require_harmless(stack_name: str, changes: Iterable[Change]) -> None:
+def require_finished(stack: Stack) -> None:
+    """Raise InputError for a stack that failed and was left as it was: AWS goes on with it only without a rollback, which this mode has."""
+    if state.is_unfinished(stack):
+        raise InputError(
+            f"--express is not for stack {stack.name} in {stack.status}, which AWS goes on with only without a rollback",
+            hint="run the same command without --express; nothing was changed",
+        )
+
+
+def require_harmless(stack_name: str, changes: Iterable[Change], unseen: Iterable[str] = ()) -> None:
     """Raise InputError for a change, in nested stacks too, that must not be called done before it is.
 
     What replaces a resource deletes the old one, ready or not the new; and a release of a service that does not start would be no failure.
+    Either may be in the nested stacks `unseen`, of which nobody knows what changes in them.
     """
     for change in changes:
         require_harmless(stack_name, change.nested)
@@ -30,7 +41,13 @@ def require_harmless(stack_name: str, changes: Iterable[Change]) -> None:
         elif change.type == _SERVICE:
             why = "is a service, whose containers have to start"
         if why:
-            raise InputError(
-                f"--express is not for this change to stack {stack_name}: {change.logical_id} ({change.type}) {why}",
-                hint="run the same command without --express; nothing was changed",
-            )
+            raise _refused(stack_name, f"{change.logical_id} ({change.type}) {why}")
+    for name in unseen:
+        raise _refused(stack_name, f"what changes in nested stack {name} is not known")
+
+
+def _refused(stack_name: str, why: str) -> InputError:
+    return InputError(
+        f"--express is not for this change to stack {stack_name}: {why}",
+        hint="run the same command without --express; nothing was changed",
+    )

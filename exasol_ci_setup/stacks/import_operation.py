@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import templates
 from exasol_ci_setup.aws import boundary
-from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy
+from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy, StackStuck
 from exasol_ci_setup.stacks import changeset, imports, references, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.change_set_request import Mode, create
@@ -15,7 +15,7 @@ from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, carry_out
 from exasol_ci_setup.stacks.upload import template_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
@@ -67,13 +67,16 @@ def import_resources(
     check()
     plan = _planned(account, request, wanted, resources, clock, notice, new=before is None)
     with changeset.taken_back_on_failure(cfn, plan, clock):
-        approved = approve(plan)
-    if not approved:
-        changeset.discard(cfn, plan, clock)
-        return Result(Outcome.PLANNED, plan, current)
+        if not approve(plan):
+            # In here, so that an interruption does not leave it either.
+            changeset.discard(cfn, plan, clock)
+            return Result(Outcome.PLANNED, plan, current)
     try:
         stack = carry_out(account, request, plan, view, clock, Options())
     except DeployFailed as error:
+        if error.diagnosis.status.endswith("_FAILED"):
+            error.hint = f"AWS could not undo it: `aws cloudformation describe-stack-resources --stack-name {request.name}` shows what the stack has"
+            raise
         error.hint = "the resources are as they were: see that the template describes what is there"
         if before is None:
             error.hint += f"; `aws cloudformation delete-stack --stack-name {request.name}` removes the empty stack"
@@ -93,6 +96,15 @@ def _importable(account: Account, request: Request, current: Stack | None, *, ad
         )
     if not adopt:
         state.require_own(current, request.tags)
+    if state.is_stuck(current) or state.is_unfinished(current):
+        delete = "exasol-ci-setup delete" if state.is_own(current) else "aws cloudformation delete-stack --stack-name"
+        raise StackStuck(
+            f"stack {current.name} is in {current.status}, in which AWS imports nothing",
+            hint=f"look at what is in it, then `{delete} {current.name}`, and import into a new one"
+            if state.is_stuck(current)
+            else "deploy it first, so that its last operation has succeeded",
+            stack_name=current.name,
+        )
     state.require_updatable(current)
     return planning.deployed_template(account.client("cloudformation"), current.name)
 
@@ -143,30 +155,43 @@ def _resources_to_import(
         source: Any = template_source(account, template, bucket=bucket)
         summary = cfn.get_template_summary(**source)
     keys = {
-        name: (each["ResourceType"], each["ResourceIdentifiers"])
+        # Each entry is an identifier of its own (https://github.com/aws/aws-cdk/issues/36268), and one of several properties has commas between them.
+        name: (each["ResourceType"], [properties.split(",") for properties in each["ResourceIdentifiers"]])
         for each in summary.get("ResourceIdentifierSummaries", [])
         for name in each.get("LogicalResourceIds", [])
     }
-    types = {name: each["Type"] for name, each in templates.parse(template.body)["Resources"].items()}
+    declared = templates.parse(template.body)["Resources"]
     result = []
     for name, identifier in identifiers.items():
         if name not in keys:
-            raise InputError(f"AWS cannot import {name}, a resource of type {types[name]}")
-        kind, properties = keys[name]
-        values = identifier.split(SEPARATOR, len(properties) - 1)
-        if len(values) != len(properties) or not all(values):
+            raise InputError(f"AWS cannot import {name}, a resource of type {declared[name]['Type']}")
+        kind, alternatives = keys[name]
+        values = _values(alternatives, identifier)
+        if not values:
+            known = ", or by ".join(" and ".join(properties) for properties in alternatives)
             raise InputError(
-                f"{identifier!r} does not identify {name}: AWS knows {kind} by {' and '.join(properties)}",
-                hint=f"write {name}={SEPARATOR.join(properties)}",
+                f"{identifier!r} does not identify {name}: AWS knows {kind} by {known}",
+                hint="write " + " or ".join(f"{name}={SEPARATOR.join(properties)}" for properties in alternatives),
             )
-        result.append(
-            {
-                "ResourceType": kind,
-                "LogicalResourceId": name,
-                "ResourceIdentifier": dict(zip(properties, values, strict=True)),
-            }
-        )
+        result.append({"ResourceType": kind, "LogicalResourceId": name, "ResourceIdentifier": values})
     return result
+
+
+def _values(alternatives: Sequence[Sequence[str]], identifier: str) -> dict[str, str]:
+    """Return the properties that `identifier` gives of one of the `alternatives`, empty if of none.
+
+    The one with the most properties counts, and among several of as many the one that is an ARN where an ARN is given.
+    """
+    found: list[dict[str, str]] = []
+    for properties in alternatives:
+        values = identifier.split(SEPARATOR, len(properties) - 1)
+        if len(values) == len(properties) and all(values):
+            found.append(dict(zip(properties, values, strict=True)))
+
+    def unlike(values: Mapping[str, str]) -> tuple[int, int]:
+        return -len(values), sum(name.endswith("Arn") != value.startswith("arn:") for name, value in values.items())
+
+    return min(found, key=unlike, default={})
 
 
 def _planned(

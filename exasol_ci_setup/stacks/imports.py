@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup import templates
 from exasol_ci_setup.errors import InputError
 from exasol_ci_setup.stacks import change_set_request, changeset, validation
+from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.model import Plan
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ _KEY: Final = "exasol-ci-setup"
 _VALUE: Final = "imported"
 # A change of these two alone is none to CloudFormation, so they could not be taken away later by themselves:
 # https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1543
-_POLICIES: Final = "    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n"
+_POLICIES: Final = ("DeletionPolicy", "UpdateReplacePolicy")
+# What AWS takes as one; the second of the two only where a policy is on deletion.
+_RETAINING: Final = frozenset({"Retain", "RetainExceptOnCreate"})
 _MARK: Final = (
     "    # It was there before this stack, which therefore leaves it standing.\n"
     f"    Metadata:\n      {_KEY}: {_VALUE}\n"
@@ -35,7 +38,9 @@ _LOGICAL_ID: Final = re.compile(r"  ([A-Za-z0-9]+):\s*")
 def imported(template: Mapping[str, Any]) -> frozenset[str]:
     """Return the logical ids of the resources that a parsed template marks as imported."""
     return frozenset(
-        name for name, resource in _resources(template).items() if (resource.get("Metadata") or {}).get(_KEY) == _VALUE
+        name
+        for name, resource in _resources(template).items()
+        if as_mapping(as_mapping(resource).get("Metadata")).get(_KEY) == _VALUE
     )
 
 
@@ -44,7 +49,7 @@ def marked(template: templates.Template, names: Collection[str]) -> templates.Te
 
     AWS imports only what has such a policy: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html.
     The text keeps its form and its comments, so it has to be YAML of two spaces, as all rendered templates are. Raises InputError if it is
-    not, or if a resource has metadata of its own.
+    not, or if a resource has metadata of its own, or a policy that deletes it.
     """
     if not names:
         return template
@@ -56,11 +61,18 @@ def marked(template: templates.Template, names: Collection[str]) -> templates.Te
         inside = line.startswith("Resources:") if line[:1].isalpha() else inside
         found = _LOGICAL_ID.fullmatch(line)
         if inside and found and found[1] in names:
-            lines.append(_MARK if "DeletionPolicy" in there[found[1]] else _MARK + _POLICIES)
+            lines.append(_MARK)
+            lines += [f"    {policy}: Retain\n" for policy in _POLICIES if policy not in there[found[1]]]
     result = replace(template, body="".join(lines))
-    if any("Metadata" in there[name] for name in names) or not imported(templates.parse(result.body)) >= set(names):
+    if any("Metadata" in there[name] for name in names) or not _are_marked(templates.parse(result.body), names):
         raise InputError(f"{', '.join(sorted(names))} of the template {template.name} cannot be marked as imported")
     return result
+
+
+def _are_marked(template: Mapping[str, Any], names: Collection[str]) -> bool:
+    resources = _resources(template)
+    retained = (resources[name].get(policy) in _RETAINING for name in names for policy in _POLICIES)
+    return imported(template) >= set(names) and all(retained)
 
 
 def kept(template: templates.Template, before: Mapping[str, Any]) -> templates.Template:
@@ -114,4 +126,4 @@ def looked_for(
 
 
 def _resources(template: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(template.get("Resources") or {})
+    return dict(as_mapping(template.get("Resources")))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # In the place of values that are known only later, AWS plans the inside of nested stacks with texts of its own, and may refuse these:
 # https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1212.
 _PLACEHOLDERS: Final = re.compile(r"IntrinsicFunction|TemplateURL must be a supported URL", re.IGNORECASE)
+_UNSEEN: Final = "nested-stack"
 _NESTED_SET: Final = re.compile(r"arn:[-\w]+:cloudformation:[-\w]+:\d+:changeSet/[-/\w]+")
 
 
@@ -35,6 +36,11 @@ class Inside:
     broadenings: tuple[Broadening, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """The nested stacks that could not be looked into."""
+        return tuple(each.logical_id for each in self.broadenings if each.kind == _UNSEEN)
+
 
 def has_nested(template: Mapping[str, Any]) -> bool:
     """Return whether a parsed template has a stack among its resources."""
@@ -42,20 +48,24 @@ def has_nested(template: Mapping[str, Any]) -> bool:
     return any(as_mapping(resource).get("Type") == NESTED for resource in resources)
 
 
-def why_failed(cfn: CloudFormationClient, change_set_id: str, reason: str) -> tuple[str, str]:
+def why_failed(
+    cfn: CloudFormationClient, change_set_id: str, reason: str, *, above: frozenset[str] = frozenset()
+) -> tuple[str, str]:
     """Return the ARN of the change set that failed of its own, and why, given the ARN of one and the `reason` that AWS tells.
 
-    Where it was a nested one, AWS tells only its ARN. That it may not be read hides nothing of what AWS told.
+    Where it was a nested one, AWS tells only its ARN. That it may not be read hides nothing of what AWS told. `above` are the change sets
+    that were asked already: a reason may name them too.
     """
-    named = _NESTED_SET.search(reason)
+    above |= {change_set_id}
+    named = next((arn for arn in _NESTED_SET.findall(reason) if arn not in above), None)
     if named is None:
         return change_set_id, reason
     try:
         with boundary():
-            inner = cfn.describe_change_set(ChangeSetName=named[0])
+            inner = cfn.describe_change_set(ChangeSetName=named)
     except SetupError:
         return change_set_id, reason
-    failed, why = why_failed(cfn, named[0], inner.get("StatusReason", ""))
+    failed, why = why_failed(cfn, named, inner.get("StatusReason", ""), above=above)
     return failed, f"nested stack {inner.get('StackName', '')}: {why or reason}"
 
 
@@ -84,7 +94,7 @@ def look_inside(cfn: CloudFormationClient, changes: Iterable[Change], *, above: 
             found = None
         if found is None:
             unknown = f"nested stack {name} may give more access: what changes in it is not known"
-            broadenings.append(Broadening("nested-stack", name, unknown))
+            broadenings.append(Broadening(_UNSEEN, name, unknown))
             seen.append(change)
             continue
         seen.append(replace(change, nested=found.changes))

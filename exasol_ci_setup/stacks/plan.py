@@ -87,12 +87,12 @@ def make(
     question = Plan(request.name, mode.kind)
     if import_existing:
         sent, question = imports.looked_for(account, sent, before, clock, mode, notice)
-        wanted = templates.parse(sent.template.body)
     with changeset.taken_back_on_failure(cfn, question, clock):
+        wanted = templates.parse(sent.template.body)
         plan, drifted, described = _made(account, sent, wanted, clock, drifted, notice, mode)
-    with changeset.taken_back_on_failure(cfn, plan, clock):
-        # The shell of a new stack stays: the second change set is in it.
-        changeset.discard(cfn, replace(question, kind="UPDATE"), clock)
+        with changeset.taken_back_on_failure(cfn, plan, clock):
+            # The shell of a new stack stays: the second change set is in it.
+            changeset.discard(cfn, replace(question, kind="UPDATE"), clock)
     with changeset.taken_back_on_failure(cfn, plan, clock):
         examined = described.get("ChangeSetId", plan.change_set_id)
         errors, warnings = validation.remarks(cfn, examined, described.get("StatusReason", ""))
@@ -111,7 +111,7 @@ def make(
         inside = nested_changes.look_inside(cfn, changes)
         changes = inside.changes
         if request.express:
-            express.require_harmless(request.name, changes)
+            express.require_harmless(request.name, changes, inside.unseen)
     named = {change.logical_id for change in changes}
     if left := [each.logical_id for each in drifted if each.logical_id not in named]:
         # AWS leaves alone what its own services change, such as the number of tasks that autoscaling has set.
@@ -133,7 +133,7 @@ def make(
             *review.review(before, wanted, before_parameters=old_parameters, after_parameters=given),
             *inside.broadenings,
         ),
-        notes=notes + inside.notes + warnings,
+        notes=notes + inside.notes + errors + warnings,
         drift=drifted,
     )
 
@@ -164,9 +164,10 @@ def _made(
             return plan, reverted, {**described, "ChangeSetId": failed, "StatusReason": reason}
         notice(f"AWS cannot say beforehand what changes inside nested stacks: {reason}")
         second, reverted = make(replace(mode, nested=False))
+        with changeset.taken_back_on_failure(cfn, second, clock):
+            # As above.
+            changeset.discard(cfn, replace(plan, kind="UPDATE"), clock)
     with changeset.taken_back_on_failure(cfn, second, clock):
-        # As above.
-        changeset.discard(cfn, replace(plan, kind="UPDATE"), clock)
         return second, reverted, changeset.wait(cfn, second, clock, notice)
 
 

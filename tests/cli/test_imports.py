@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timezone
 
 import pytest
+
+from exasol_ci_setup.cli.engine import compare_imported
+from exasol_ci_setup.cli.session import Session
+from exasol_ci_setup.stacks.model import Change, Plan, Stack
 
 pytestmark = pytest.mark.live
 
 REGISTRY = ("deploy-registry", "--name", "images", "--yes", "--no-lint")
+AT = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
 LOGS = "/aws/codebuild/ShopCodeBuild"
 CI = ("deploy-ci-build", "--project", "Shop", "--project-url", "https://github.com/exasol/shop", "--no-lint")
 CREDENTIALS = ("--secret-name", "github", "--secret-user-key", "user", "--secret-token-key", "token")
@@ -40,6 +46,13 @@ def test_what_is_taken_over_is_planned_compared_and_left_standing(here, live):
     assert gone.code == 0
     assert "CodeBuildLogGroup  AWS::Logs::LogGroup  /aws/codebuild/ShopCodeBuild  (stays)" in gone.stderr
     assert [each["logGroupName"] for each in live.client("logs").describe_log_groups()["logGroups"]] == [LOGS]
+
+
+@pytest.mark.usefixtures("ready")
+def test_the_outputs_are_told_before_what_was_taken_over_is_compared(here):
+    ran = here(*CI, "--import-existing", "--yes", "--output", "json")
+
+    assert [record["type"] for record in ran.records][-3:] == ["outputs", "drift", "result"]
 
 
 @pytest.mark.usefixtures("ready")
@@ -173,3 +186,55 @@ def test_an_import_is_asked_about(here, live, bucket):
     assert ran.code == 2
     assert "there is no terminal" in ran.stderr
     assert "Shop" not in [each["StackName"] for each in live.client("cloudformation").describe_stacks()["Stacks"]]
+
+
+TAKEN = Plan("Shop", "IMPORT", changes=(Change("Import", "Logs", "AWS::Logs::LogGroup"),))
+IDENTITY = "arn:aws:cloudformation:eu-central-1:123456789012:stack/Shop/1"
+
+
+def compared(answers, clock, **stack) -> None:
+    session = Session()
+    session.__dict__.update(account=answers.account, clock=clock)
+    compare_imported(session, Stack(**{"name": "Shop", "id": IDENTITY, "status": "IMPORT_COMPLETE", **stack}), TAKEN)
+
+
+def drift_of(answers, detected, **resource) -> None:
+    described = {"StackId": IDENTITY, "StackDriftDetectionId": "1", "Timestamp": AT, **detected}
+    answers.on("cloudformation", "DetectStackDrift", {"StackDriftDetectionId": "1"})
+    answers.on("cloudformation", "DescribeStackDriftDetectionStatus", described)
+    answers.on("cloudformation", "GetTemplate", {"TemplateBody": "Resources: {Logs: {Type: 'AWS::Logs::LogGroup'}}"})
+    found = {"StackId": IDENTITY, "LogicalResourceId": "Logs", "ResourceType": "AWS::Logs::LogGroup", "Timestamp": AT}
+    answers.on("cloudformation", "DescribeStackResourceDrifts", {"StackResourceDrifts": [{**found, **resource}]})
+
+
+def test_a_stack_without_tags_is_deployed_before_what_differs_can_be_changed(answers, clock, capsys):
+    difference = {
+        "PropertyPath": "/RetentionInDays",
+        "ExpectedValue": "14",
+        "ActualValue": "7",
+        "DifferenceType": "NOT_EQUAL",
+    }
+    drifted = {"DetectionStatus": "DETECTION_COMPLETE", "StackDriftStatus": "DRIFTED"}
+    drift_of(answers, drifted, StackResourceDriftStatus="MODIFIED", PropertyDifferences=[difference])
+
+    compared(answers, clock)
+
+    assert (
+        "`exasol-ci-setup drift Shop --revert` changes it, once the stack has been deployed" in capsys.readouterr().err
+    )
+
+
+def test_what_aws_could_not_compare_is_told(answers, clock, capsys):
+    failed = {"DetectionStatus": "DETECTION_FAILED", "DetectionStatusReason": "no logs:ListTagsForResource"}
+    drift_of(answers, failed, StackResourceDriftStatus="NOT_CHECKED")
+
+    compared(answers, clock)
+
+    assert "AWS could not look at every resource: no logs:ListTagsForResource" in capsys.readouterr().err
+
+
+def test_that_the_stack_is_busy_again_makes_no_failure_of_a_deployment_that_was_done(answers, clock, capsys):
+    compared(answers, clock, status="UPDATE_IN_PROGRESS")
+
+    assert "could not be compared: stack Shop is busy again" in capsys.readouterr().err
+    assert answers.calls == []

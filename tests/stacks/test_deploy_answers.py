@@ -465,7 +465,8 @@ def test_a_change_set_without_changes_is_deleted_and_there_is_nothing_to_do(answ
     assert operations(answers)[-1] == "DeleteChangeSet"
 
 
-def test_findings_of_the_early_validation_are_notes_of_the_plan(answers, clock):
+@pytest.mark.parametrize("mode", ["WARN", "FAIL"])
+def test_findings_of_the_early_validation_are_notes_of_the_plan(answers, clock, mode):
     Aws(answers, events=UPDATE)
     answers.on(
         "cloudformation",
@@ -477,7 +478,7 @@ def test_findings_of_the_early_validation_are_notes_of_the_plan(answers, clock):
                     "LogicalResourceId": "B",
                     "ResourceType": "AWS::S3::Bucket",
                     "ValidationName": "BUCKET_EMPTINESS_VALIDATION",
-                    "ValidationFailureMode": "WARN",
+                    "ValidationFailureMode": mode,
                     "ValidationStatusReason": "The bucket is not empty",
                 }
             ]

@@ -59,6 +59,7 @@ def run(
     recreate=lambda _stack: True,
     shown=None,
     check=lambda: None,
+    notice=lambda _message: None,
     **options,
 ):
     view = shown if shown is not None else Shown()
@@ -71,6 +72,7 @@ def run(
         clock=SystemClock(),
         options=Options(**options),
         check=check,
+        notice=notice,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exasol_ci_setup.errors import InputError
-from tests.stacks.test_deploy_answers import UPDATE, Aws, operations, run
+from tests.stacks.test_deploy_answers import UPDATE, Aws, operations, run, stack_in
 
 
 def with_change(answers, aws, **changed):
@@ -63,3 +63,14 @@ def test_what_must_not_be_called_done_too_early_is_refused_and_nothing_is_left(a
 
     assert "DeleteChangeSet" in operations(answers)
     assert "ExecuteChangeSet" not in operations(answers)
+
+
+@pytest.mark.parametrize("status", ["CREATE_FAILED", "UPDATE_FAILED"])
+def test_a_stack_that_was_left_unfinished_is_no_stack_for_a_mode_that_rolls_back(answers, clock, status):
+    Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "DescribeStacks", stack_in(status))
+
+    with pytest.raises(InputError, match=f"--express is not for stack Slc in {status}"):
+        run(answers, clock, express=True)
+
+    assert "CreateChangeSet" not in operations(answers)

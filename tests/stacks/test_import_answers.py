@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy
+from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy, StackStuck
 from exasol_ci_setup.stacks.deploy import Outcome
 from exasol_ci_setup.stacks.import_operation import import_resources
 from exasol_ci_setup.stacks.model import Request
@@ -15,14 +15,20 @@ from tests.stacks.views import Shown
 BODY = (
     "Resources:\n  Web:\n    Type: AWS::ECS::Service\n    Properties:\n      Cluster: services\n"
     "  Logs:\n    Type: AWS::Logs::LogGroup\n"
+    "  T:\n    Type: AWS::SNS::Topic\n"
 )
 SUMMARY = {
     "ResourceIdentifierSummaries": [
         {
             "ResourceType": "AWS::ECS::Service",
             "LogicalResourceIds": ["Web"],
-            "ResourceIdentifiers": ["ServiceArn", "Cluster"],
-        }
+            "ResourceIdentifiers": ["ServiceArn,Cluster"],
+        },
+        {
+            "ResourceType": "AWS::Logs::LogGroup",
+            "LogicalResourceIds": ["Logs"],
+            "ResourceIdentifiers": ["LogGroupName", "Arn"],
+        },
     ]
 }
 CHANGE = {
@@ -95,6 +101,25 @@ def test_an_identifier_of_another_form_is_refused_with_the_right_one(answers, cl
     assert "CreateChangeSet" not in operations(answers)
 
 
+@pytest.mark.parametrize(
+    ("identifier", "sent"),
+    [
+        ("/aws/shop", {"LogGroupName": "/aws/shop"}),
+        (
+            "arn:aws:logs:eu-central-1:123456789012:log-group:shop",
+            {"Arn": "arn:aws:logs:eu-central-1:123456789012:log-group:shop"},
+        ),
+    ],
+)
+def test_of_several_identifiers_that_aws_takes_the_one_of_the_values_form_is_sent(answers, clock, identifier, sent):
+    new_stack(answers, DONE)
+
+    run(answers, clock, {"Logs": identifier})
+
+    (resource,) = request_of(answers, "CreateChangeSet")["ResourcesToImport"]
+    assert resource["ResourceIdentifier"] == sent
+
+
 def test_an_import_that_fails_says_that_the_resource_is_as_it_was(answers, clock):
     failing = [
         [("IMPORT_IN_PROGRESS", "Slc")],
@@ -130,3 +155,48 @@ def test_a_stack_that_is_busy_is_told(answers, clock):
 
     with pytest.raises(StackBusy, match="UPDATE_IN_PROGRESS"):
         run(answers, clock, {"Web": "a|b"})
+
+
+@pytest.mark.parametrize(
+    ("status", "way_out"),
+    [
+        ("ROLLBACK_COMPLETE", "`exasol-ci-setup delete Slc`"),
+        ("CREATE_FAILED", "deploy it first"),
+        ("UPDATE_FAILED", "deploy it first"),
+    ],
+)
+def test_a_stack_that_aws_imports_nothing_into_is_told_with_a_way_out_that_there_is(answers, clock, status, way_out):
+    new_stack(answers, DONE)
+    answers.on("cloudformation", "DescribeStacks", stack_in(status))
+
+    with pytest.raises(StackStuck, match=f"{status}, in which AWS imports nothing") as stuck:
+        run(answers, clock, {"Web": "a|b"})
+
+    assert way_out in stuck.value.hint
+    assert "--recreate-failed" not in stuck.value.hint
+    assert "CreateChangeSet" not in operations(answers)
+
+
+def test_an_import_that_could_not_be_undone_does_not_say_that_all_is_as_it_was(answers, clock):
+    failing = [
+        [("IMPORT_IN_PROGRESS", "Slc")],
+        [("IMPORT_FAILED", "Web", "the service is gone"), ("IMPORT_ROLLBACK_IN_PROGRESS", "Slc")],
+        [("IMPORT_ROLLBACK_FAILED", "Slc")],
+    ]
+    new_stack(answers, failing)
+
+    with pytest.raises(DeployFailed, match="IMPORT_ROLLBACK_FAILED") as failed:
+        run(answers, clock, {"Web": "a|b"})
+
+    assert "as they were" not in failed.value.hint
+    assert "could not undo it" in failed.value.hint
+
+
+def test_resources_are_imported_beside_a_loop_of_resources(answers, clock):
+    new_stack(answers, DONE)
+    answers.on("cloudformation", "DescribeStacks", stack_in("UPDATE_COMPLETE"))
+    loop = "Transform: AWS::LanguageExtensions\nResources:\n  Fn::ForEach::All: [Name, [a], {'${Name}': {Type: 'AWS::SNS::Topic'}}]\n"
+    answers.on("cloudformation", "GetTemplate", {"TemplateBody": loop})
+
+    with pytest.raises(InputError, match="AWS cannot import T, a resource of type AWS::SNS::Topic"):
+        run(answers, clock, {"T": "a"})

@@ -76,8 +76,33 @@ def test_a_name_below_another_block_is_no_resource():
         'Resources: {A: {Type: "AWS::SNS::Topic"}}\n',
         "Resources:\n  A:\n    Type: AWS::SNS::Topic\n    Metadata:\n      own: 1\n",
         "Resources:\n    A:\n      Type: AWS::SNS::Topic\n",
+        "Resources:\n  A:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: Delete\n",
+        "Resources:\n  A:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Delete\n",
     ],
 )
 def test_a_template_that_cannot_be_marked_is_refused(body):
     with pytest.raises(InputError, match="cannot be marked as imported"):
         imports.marked(template(body), {"A"})
+
+
+def test_a_resource_that_only_outlives_its_stack_outlives_its_replacement_too():
+    body = "Resources:\n  A:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: RetainExceptOnCreate\n"
+
+    resource = templates.parse(imports.marked(template(body), {"A"}).body)["Resources"]["A"]
+
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"Resources": {"Fn::ForEach::Topics": ["Name", ["a", "b"], {"T${Name}": {"Type": "AWS::SNS::Topic"}}]}},
+        {"Resources": {"A": {"Type": "AWS::SNS::Topic", "Metadata": "text"}}},
+        {"Resources": {"A": None}},
+        {"Resources": None},
+    ],
+)
+def test_templates_of_others_of_any_shape_have_no_marks(before):
+    new = template("Resources:\n  A:\n    Type: AWS::SNS::Topic\n")
+
+    assert imports.kept(new, before) == new

@@ -8,7 +8,7 @@ import pytest
 
 from exasol_ci_setup import templates
 from exasol_ci_setup.clock import SystemClock
-from exasol_ci_setup.errors import TemplateRejected
+from exasol_ci_setup.errors import DeployFailed, TemplateRejected
 from exasol_ci_setup.stacks import delete, imports, plan, state
 from exasol_ci_setup.stacks.deploy import Outcome
 from exasol_ci_setup.stacks.model import Plan
@@ -142,3 +142,19 @@ def test_a_name_that_is_taken_is_refused_with_the_word_that_it_can_be_taken_over
 
     result = run(with_logs, request(bucket_name="there-before"), import_existing=True)
     assert result.stack.outputs["ArtifactsBucketName"] == "there-before"
+
+
+def test_what_was_taken_over_outlives_the_recreation_of_a_failed_stack_which_is_said_before(live):
+    live.client("logs").create_log_group(logGroupName=LOGS)
+    with pytest.raises(DeployFailed):
+        run(live, request(), import_existing=True)  # without source credentials
+    run(live, CREDENTIALS)
+    notices: list[str] = []
+
+    run(live, request(), recreate_failed=True, recreate=lambda _stack: False, notice=notices.append)
+    run(live, request(), import_existing=True, recreate_failed=True, notice=notices.append)
+
+    stays = "stack Slc took over CodeBuildLogGroup, which stays when the stack is deleted"
+    assert notices == [f"{stays}; --import-existing takes over again what has a name in the template", stays]
+    assert imports.imported({"Resources": deployed(live)}) == {"CodeBuildLogGroup"}
+    assert groups(live) == [LOGS]

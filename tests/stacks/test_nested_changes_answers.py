@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from exasol_ci_setup.cli import show
-from exasol_ci_setup.errors import TemplateRejected
+from exasol_ci_setup.errors import InputError, TemplateRejected
 from exasol_ci_setup.stacks.deploy import Outcome
 from exasol_ci_setup.stacks.model import Plan
 from tests.answers import AwsError
@@ -300,3 +300,24 @@ def test_the_shell_of_a_new_stack_stays_until_aws_has_deleted_what_hangs_on_it(a
     planned(answers, clock)
 
     assert operations(answers)[-4:] == ["ListChangeSets", "ListChangeSets", "ListChangeSets", "DeleteStack"]
+
+
+def test_a_nested_change_set_whose_reason_names_those_around_it_is_asked_once(answers, clock):
+    circle = {"StackName": "Slc-Inner", "Status": "FAILED", "StatusReason": f"{SET} failed, and so did {INNER_SET}"}
+    aws = Nested(answers, {INNER_SET: circle})
+    aws.root = aws.change_set(Status="FAILED", StatusReason=FAILED, Changes=[])
+
+    with pytest.raises(TemplateRejected, match="nested stack Slc-Inner: "):
+        planned(answers, clock)
+
+    assert [params["ChangeSetName"] for params in answers.of("DescribeChangeSet")].count(INNER_SET) == 1
+
+
+def test_express_mode_is_refused_for_a_nested_stack_that_nobody_can_look_into(answers, clock):
+    aws = Nested(answers)
+    aws.root = aws.change_set(Changes=[nested("Inner")])
+
+    with pytest.raises(InputError, match="what changes in nested stack Inner is not known"):
+        planned(answers, clock, express=True)
+
+    assert "DeleteChangeSet" in operations(answers)
