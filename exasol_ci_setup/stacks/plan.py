@@ -90,9 +90,7 @@ def make(
     with changeset.taken_back_on_failure(cfn, question, clock):
         wanted = templates.parse(sent.template.body)
         plan, drifted, described = _made(account, sent, wanted, clock, drifted, notice, mode)
-        with changeset.taken_back_on_failure(cfn, plan, clock):
-            # The shell of a new stack stays: the second change set is in it.
-            changeset.discard(cfn, replace(question, kind="UPDATE"), clock)
+        _give_way(cfn, question, plan, clock)
     with changeset.taken_back_on_failure(cfn, plan, clock):
         examined = described.get("ChangeSetId", plan.change_set_id)
         errors, warnings = validation.remarks(cfn, examined, described.get("StatusReason", ""))
@@ -164,11 +162,16 @@ def _made(
             return plan, reverted, {**described, "ChangeSetId": failed, "StatusReason": reason}
         notice(f"AWS cannot say beforehand what changes inside nested stacks: {reason}")
         second, reverted = make(replace(mode, nested=False))
-        with changeset.taken_back_on_failure(cfn, second, clock):
-            # As above.
-            changeset.discard(cfn, replace(plan, kind="UPDATE"), clock)
+        _give_way(cfn, plan, second, clock)
     with changeset.taken_back_on_failure(cfn, second, clock):
         return second, reverted, changeset.wait(cfn, second, clock, notice)
+
+
+def _give_way(cfn: CloudFormationClient, first: Plan, second: Plan, clock: Clock) -> None:
+    """Discard the change set of `first`, now that there is that of `second`, which goes too when this raises."""
+    with changeset.taken_back_on_failure(cfn, second, clock):
+        # As that of an update, so that the shell of a new stack stays: the second change set is in it.
+        changeset.discard(cfn, replace(first, kind="UPDATE"), clock)
 
 
 def _created(
