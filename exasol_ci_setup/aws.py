@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, overload
+from xml.etree import ElementTree as ET
 
 import boto3
 import botocore.session
 from botocore import exceptions as botocore_errors
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.response import StreamingBody
 
 from exasol_ci_setup.aws_errors import boundary, error_code, is_passing, translate
 from exasol_ci_setup.errors import (
@@ -57,6 +60,10 @@ _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 10
 # Three, so that a request or two too many do not matter. With the pauses between them that is less than 30 s.
 _IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=7)
+
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
+# S3's, and the other services': https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html.
+_REQUEST_IDS = frozenset({"x-amz-request-id", "x-amzn-requestid"})
 
 # Sessions cannot be shared by threads while clients are made of them, clients can:
 # https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
@@ -190,12 +197,34 @@ def log_call(model: Any, **_: object) -> None:
     _LOG.debug("%s %s", model.service_model.service_name, model.name)
 
 
-def require_aws(response_dict: dict[str, Any], **_: object) -> None:
-    """Refuse what is not AWS's answer: the page of a proxy, or of a network that wants a log-in first."""
+def require_aws(response_dict: dict[str, Any], operation_model: Any, **_: object) -> None:
+    """Refuse a web page in place of AWS's answer, such as the log-in page of a proxy or a captive portal.
+
+    The content type alone decides nothing: S3 answers with the one of the object, and some endpoints label JSON as a page. Raises
+    HTTPClientError, which `translate` knows.
+    """
     kind = response_dict["headers"].get("content-type", "")
-    if kind.partition(";")[0].strip().lower() in {"text/html", "application/xhtml+xml"}:
+    if kind.partition(";")[0].strip().lower() in _PAGES and not _is_answer(response_dict, operation_model):
         status = response_dict["status_code"]
+        if isinstance(response_dict["body"], StreamingBody):
+            response_dict["body"].close()
         raise botocore_errors.HTTPClientError(error=f"a web page came in place of an answer (HTTP status {status})")
+
+
+def _is_answer(response_dict: dict[str, Any], operation_model: Any) -> bool:
+    """Return whether AWS's header is there, or the body is what the service's protocol has."""
+    if not _REQUEST_IDS.isdisjoint(name.lower() for name in response_dict["headers"]):
+        return True
+    body = response_dict["body"]
+    # What is read as a stream is an object's content, which says nothing about the server.
+    if not isinstance(body, bytes):
+        return False
+    try:
+        if "json" in operation_model.service_model.resolved_protocol:
+            return isinstance(json.loads(body), dict)
+        return not ET.fromstring(body).tag.lower().endswith("html")  # noqa: S314 - expat limits entities, and botocore parses all answers so
+    except (ValueError, ET.ParseError):
+        return False
 
 
 def profiles() -> list[str]:

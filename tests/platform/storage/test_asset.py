@@ -34,11 +34,9 @@ def _storage(place, tmp_path):
     put(place, tmp_path, "first version")
 
 
-def put(place, tmp_path, text):
-    (tmp_path / "report.pdf").write_text(text)
-    storage.put_object(
-        workspace_id="123", storage_name="mine", src_file=tmp_path / "report.pdf", dst_file="docs/", place=place
-    )
+def put(place, tmp_path, text, name="report.pdf"):
+    (tmp_path / name).write_text(text)
+    storage.put_object(workspace_id="123", storage_name="mine", src_file=tmp_path / name, dst_file="docs/", place=place)
 
 
 def create(place, *, allow_broadening=False, **more):
@@ -202,6 +200,16 @@ def test_to_public_and_back(place, tmp_path):
     assert fetch(back.url)[2] == b"second version"
     assert public_versions(place) == []
     assert not is_public(place)
+
+
+@pytest.mark.parametrize("visibility", ["private", "public"])
+@pytest.mark.parametrize("name", ["index.html", "index.htm", "index.xhtml"])
+def test_asset_of_web_page_is_the_page(place, tmp_path, name, visibility):
+    put(place, tmp_path, "<html>hi</html>", name)
+
+    made = create(place, object_name=f"docs/{name}", visibility=visibility, allow_broadening=True)
+
+    assert fetch(made.url)[::2] == (200, b"<html>hi</html>")
 
 
 def test_everybody_may_read_public_assets_and_nothing_else(place):

@@ -390,3 +390,14 @@ def test_the_library_works_as_its_predecessors_page_has_it(monkeypatch, server, 
     naas.storage.create(workspace_id="123", storage_name="my-storage")
 
     assert [each.name for each in naas.storage.list(workspace_id="123")] == ["my-storage"]
+
+
+@pytest.mark.parametrize("name", ["index.html", "index.htm", "index.xhtml"])
+@pytest.mark.usefixtures("two")
+def test_web_page_is_fetched_as_it_was_put(place, tmp_path, name):
+    (tmp_path / name).write_text("<html>hi</html>\n")
+    storage.put_object(**MINE, src_file=tmp_path / name, place=place)
+
+    fetched = storage.get_object(**MINE, src_file=name, dst_file=tmp_path / "copy", place=place)
+
+    assert fetched.read_text() == "<html>hi</html>\n"

@@ -158,6 +158,18 @@ def test_a_download_goes_on_where_it_was(live, bucket, source, tmp_path):
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
+def test_download_of_web_page_is_resumed(live, bucket, tmp_path):
+    page = tmp_path / "index.html"
+    page.write_bytes(b"<html>" + os.urandom(2 * PART))
+    put(live, page, bucket)
+    with pytest.raises(KeyboardInterrupt):
+        get(live, bucket, tmp_path / "copy", Watched(until=PART))
+
+    get(live, bucket, tmp_path / "copy")
+
+    assert (tmp_path / "copy").read_bytes() == page.read_bytes()
+
+
 def test_what_arrived_of_another_object_of_this_name_is_not_gone_on_with(live, bucket, source, tmp_path):
     put(live, source, bucket)
     target = tmp_path / "target.bin"
