@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws import boundary
@@ -106,20 +107,27 @@ def remove(*, place: Place | None = None) -> None:
     delete(here(place), STACK_NAME)
 
 
-def free_priority(place: Place, listener_arn: str) -> int:
-    """Return the first place for a rule that none has in the listener. Raises SpaceRequestError if it is full."""
+def free_priority(place: Place, listener_arn: str, space_name: str) -> int:
+    """Return a free priority for the rule of a space. Raises SpaceRequestError if the listener is full.
+
+    The search starts at a number that depends on the name, so that spaces which are created at the same time rarely choose the same.
+    The order of the rules does not matter, since no two spaces have the same host.
+    """
     taken: set[str] = set()
     with boundary():
         for page in place.account.client("elbv2").get_paginator("describe_rules").paginate(ListenerArn=listener_arn):
             taken.update(rule["Priority"] for rule in page["Rules"])
-    for priority in _PRIORITIES:
+    first = int.from_bytes(sha256(space_name.encode()).digest(), "big") % len(_PRIORITIES)
+    for priority in (*_PRIORITIES[first:], *_PRIORITIES[:first]):
         if str(priority) not in taken:
             return priority
-    raise SpaceRequestError(f"there is no place left for a rule in {listener_arn}")
+    raise SpaceRequestError(
+        f"no priority is left for a rule in {listener_arn}", hint="delete a space that is not needed"
+    )
 
 
 def is_priority_taken(error: DeployFailed) -> bool:
-    """Return whether a deployment failed since another rule has the same place, which another space took at the same time."""
+    """Return whether a deployment failed because another rule has the same priority."""
     found = error.diagnosis
     return found.type.endswith("ListenerRule") and (
         "PriorityInUse" in found.reason or "currently in use" in found.reason

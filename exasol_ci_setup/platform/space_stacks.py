@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.stacks.model import Plan, Stack
 
-# How often a place for a rule is looked for when other spaces take it first.
+# Up to so many priorities are tried when other spaces take them first.
 _TRIES: Final = 5
 
 
@@ -139,10 +139,10 @@ class Unchanged:
 
 
 def deployed(place: Place, space: constructs.Space, *, keep_priority: bool = False) -> Stack:
-    """Deploy the load balancer if it has to change, then the space, with the first place for its rule that is free in the listener.
+    """Deploy the load balancer if it has to change, then the space, with a priority for its rule that is free in the listener.
 
-    With `keep_priority` the rule stays in its place. When another space takes the place first, the next one is tried. Raises Declined
-    where only plans are asked for, after both were shown, and the errors of a deployment.
+    With `keep_priority` the rule keeps its own. When another space takes the priority first, it is retried with another one. Raises
+    Declined where only plans are asked for, after both were shown, and the errors of a deployment.
     """
     try:
         balancer = load_balancer.ensure(place, space.load_balancer)
@@ -153,14 +153,18 @@ def deployed(place: Place, space: constructs.Space, *, keep_priority: bool = Fal
     listener = balancer.output(space.listener_output)
     for tries_left in reversed(range(_TRIES)):
         if not keep_priority:
-            space = space.model_copy(update={"priority": load_balancer.free_priority(place, listener)})
+            priority = load_balancer.free_priority(place, listener, space.name)
+            space = space.model_copy(update={"priority": priority})
         try:
             return deploy(place, space)
         except DeployFailed as error:
-            if not load_balancer.is_priority_taken(error) or not tries_left:
+            if not load_balancer.is_priority_taken(error):
                 _hint_at_logs(place, space, error)
                 raise
-            place.report.say(f"another space took place {space.priority} among the rules first: trying the next one")
+            if not tries_left:
+                error.hint = "other spaces are created at the same time: run the same command again"
+                raise
+            place.report.say(f"another space has taken priority {space.priority} meanwhile: retrying with another one")
             keep_priority = False
     raise AssertionError  # pragma: no cover - the last try returns or raises
 

@@ -16,6 +16,7 @@ from exasol_ci_setup.errors import (
     SpaceNotFound,
     SpaceRequestError,
 )
+from exasol_ci_setup.platform import load_balancer
 from exasol_ci_setup.platform.place import Place
 from exasol_ci_setup.stacks import state
 from tests.platform.spaces import Told, listeners, rules, task_definition
@@ -40,7 +41,7 @@ def test_a_space_is_a_service_behind_a_rule_with_its_host(live, place):
 
     assert (made.name, made.status, made.host) == ("web", "CREATE_COMPLETE", "web.example.com")
     assert made.url == "http://web.example.com/"
-    assert rules(live) == {"web.example.com": "1"}
+    assert list(rules(live)) == ["web.example.com"]
     (action,) = listeners(live)[80]["DefaultActions"]
     assert (action["Type"], action["FixedResponseConfig"]["StatusCode"]) == ("fixed-response", "404")
     (container,) = task_definition(live, "web")["containerDefinitions"]
@@ -141,7 +142,7 @@ def test_an_update_changes_only_what_was_given(live, place):
     assert changed.pop("image") == "public.ecr.aws/nginx/nginx:1.28"
     before["containerDefinitions"][0].pop("image")
     assert after == before
-    assert rules(live) == {"web.example.com": "1"}
+    assert list(rules(live)) == ["web.example.com"]
 
 
 def test_an_update_keeps_what_another_run_changes_meanwhile(live, place):
@@ -207,49 +208,73 @@ def test_another_port_replaces_nothing_behind_the_load_balancer(live, place, tol
     assert len(rule["UserIdGroupPairs"]) == 1
 
 
-def test_each_rule_has_a_place_of_its_own_and_gaps_are_filled(live, place):
+def test_each_rule_has_priority_of_its_own(live, place):
     for name in ("a", "b", "c"):
         naas.space.create(name, image=IMAGE, domain="example.com", place=place)
-    naas.space.delete("b", place=place)
 
-    naas.space.create("d", image=IMAGE, domain="example.com", place=place)
+    found = rules(live)
 
-    assert rules(live) == {"a.example.com": "1", "d.example.com": "2", "c.example.com": "3"}
+    assert sorted(found) == ["a.example.com", "b.example.com", "c.example.com"]
+    assert len(set(found.values())) == 3
 
 
-def test_a_space_whose_place_is_taken_meanwhile_takes_the_next(live):
+def occupy(live, name):
+    """Take the priority that the space `name` would take next, and return it."""
+    listener = listeners(live)[80]["ListenerArn"]
+    priority = load_balancer.free_priority(Place(live), listener, name)
+    live.client("elbv2").create_rule(
+        ListenerArn=listener,
+        Priority=priority,
+        Conditions=[{"Field": "host-header", "Values": [f"{priority}.example.org"]}],
+        Actions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
+    )
+    return priority
+
+
+def test_priority_that_is_taken_meanwhile_is_replaced(live):
     naas.space.create("first", image=IMAGE, domain="example.com", place=Place(live))
+    taken = []
 
     def overtake(plan):
-        if plan.stack_name == "space-slow" and state.find(live.client("cloudformation"), "space-quick") is None:
-            naas.space.create("quick", image=IMAGE, domain="example.com", place=Place(live))
+        if plan.stack_name == "space-slow" and not taken:
+            taken.append(occupy(live, "slow"))
 
     told = Told(before=overtake)
     made = naas.space.create("slow", image=IMAGE, domain="example.com", place=Place(live, report=told))
 
     assert made.status == "CREATE_COMPLETE"
-    assert rules(live) == {"first.example.com": "1", "quick.example.com": "2", "slow.example.com": "3"}
-    assert "another space took place 2 among the rules first: trying the next one" in told.said
+    assert f"another space has taken priority {taken[0]} meanwhile: retrying with another one" in told.said
 
 
-def test_the_first_spaces_may_be_created_at_the_same_time(live):
+def test_priority_that_is_always_taken_ends_with_hint_to_retry(live):
+    naas.space.create("first", image=IMAGE, domain="example.com", place=Place(live))
+    told = Told(before=lambda plan: plan.stack_name == "space-slow" and occupy(live, "slow"))
+
+    with pytest.raises(DeployFailed) as failed:
+        naas.space.create("slow", image=IMAGE, domain="example.com", place=Place(live, report=told))
+
+    assert "run the same command again" in failed.value.hint
+
+
+def test_the_first_spaces_may_be_created_at_the_same_time(live, told):
     failed = []
 
     def create(name):
         try:
-            naas.space.create(name, image=IMAGE, domain="example.com", place=Place(live))
+            naas.space.create(name, image=IMAGE, domain="example.com", place=Place(live, report=told))
         except Exception as error:  # noqa: BLE001 - told below
             failed.append(error)
 
-    threads = [Thread(target=create, args=(name,)) for name in ("a", "b", "c")]
+    names = [f"par{number}" for number in range(8)]
+    threads = [Thread(target=create, args=(name,)) for name in names]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
     assert failed == []
-    assert sorted(rules(live)) == ["a.example.com", "b.example.com", "c.example.com"]
-    assert sorted(rules(live).values()) == ["1", "2", "3"]
+    assert sorted(rules(live)) == [f"{name}.example.com" for name in names]
+    assert [said for said in told.said if "has taken priority" in said] == []
 
 
 def test_a_creation_that_fails_tells_where_the_log_is_and_can_be_done_again(live, place):

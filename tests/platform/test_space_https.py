@@ -52,7 +52,7 @@ def test_a_certificate_that_acm_has_for_the_host_makes_it_https_and_http_is_sent
     assert made.url == "https://web.example.com/"
     assert made.certificate_arn == arn
     assert f"HTTPS with the certificate {arn}, found in ACM for web.example.com" in told.said
-    assert rules(live, 443) == {"web.example.com": "1"}
+    assert list(rules(live, 443)) == ["web.example.com"]
     assert rules(live, 80) == {}
     (action,) = listeners(live)[80]["DefaultActions"]
     assert (action["Type"], action["RedirectConfig"]["Protocol"]) == ("redirect", "HTTPS")
@@ -74,8 +74,8 @@ def test_a_space_with_http_alone_is_still_reached_beside_one_with_https(live, pl
 
     naas.space.create("new", image=IMAGE, domain="example.com", place=place)
 
-    assert rules(live, 80) == {"old.example.org": "1"}
-    assert rules(live, 443) == {"new.example.com": "1"}
+    assert list(rules(live, 80)) == ["old.example.org"]
+    assert list(rules(live, 443)) == ["new.example.com"]
 
 
 def test_each_space_shows_its_own_certificate_and_takes_it_along_when_it_goes(live, place, certificate):
@@ -106,7 +106,7 @@ def test_another_domain_has_its_certificate_looked_for_again(live, place, certif
 
     moved = naas.space.update("web", domain="example.org", place=place)
     assert (moved.url, moved.certificate_arn) == ("https://web.example.org/", arn)
-    assert rules(live, 443) == {"web.example.org": "1"}
+    assert list(rules(live, 443)) == ["web.example.org"]
     assert rules(live, 80) == {}
 
     back = naas.space.update("web", domain="example.com", place=place)
@@ -180,5 +180,5 @@ def test_https_that_another_run_adds_meanwhile_is_not_taken_away(live, server, a
     naas.space.create("plain", image=IMAGE, domain="example.org", place=Place(live))
     other.join()
 
-    assert rules(live, 443) == {"web.example.com": "1"}
-    assert rules(live, 80) == {"old.example.org": "1", "plain.example.org": "2"}
+    assert list(rules(live, 443)) == ["web.example.com"]
+    assert sorted(rules(live, 80)) == ["old.example.org", "plain.example.org"]
