@@ -19,7 +19,9 @@ class Endpoint:
     """An endpoint that gives one answer to everything, and an account that it stands for."""
 
     def __init__(self):
-        self.body, self.status, self.headers = b"", 200, {}
+        self.body = b""
+        self.status = 200
+        self.headers: dict[str, str] = {}
         endpoint = self
 
         class Answer(BaseHTTPRequestHandler):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +72,71 @@ def test_the_longest_name_a_file_can_have_is_no_obstacle(tmp_path):
     write_whole(tmp_path / ("n" * 255), b"x")
 
     assert [each.name for each in tmp_path.iterdir()] == ["n" * 255]
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_pipe_gets_content_and_stays(tmp_path, is_linked):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    path = tmp_path / "link" if is_linked else pipe
+    if is_linked:
+        path.symlink_to(pipe)
+    before = path.lstat().st_ino
+    # Opened for both, so that neither end waits for the other.
+    reading = os.open(pipe, os.O_RDWR)
+    try:
+        write_whole(path, b"content", mode=0o600)
+
+        assert os.read(reading, 100) == b"content"
+    finally:
+        os.close(reading)
+    assert path.lstat().st_ino == before
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+def test_device_stays_device(tmp_path):
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        write_whole(device, b"content")
+    except PermissionError:
+        pytest.skip("no devices may be made here")
+
+    assert stat.S_ISCHR(device.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [device]
+
+
+def test_socket_stays_socket(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+
+        with pytest.raises(OSError, match="socket"):
+            write_whole(tmp_path / "socket", b"content")
+
+    assert stat.S_ISSOCK((tmp_path / "socket").stat().st_mode)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/stdout leads to a device elsewhere")
+def test_stdout_by_its_path_gets_content_after_what_is_there(tmp_path):
+    script = (
+        "from pathlib import Path; from exasol_ci_setup.whole_file import write_whole\n"
+        "link = Path('out'); link.symlink_to('/dev/stdout'); write_whole(link, b'second'); assert link.is_symlink()"
+    )
+    output = tmp_path / "output"
+    output.write_bytes(b"first ")
+    with output.open("ab") as appending:
+        subprocess.run([sys.executable, "-c", script], stdout=appending, cwd=tmp_path, check=True)
+
+    assert output.read_bytes() == b"first second"
+    assert Path("/dev/stdout").is_symlink()
+
+
+def test_link_to_file_is_replaced(tmp_path):
+    (tmp_path / "file").write_bytes(b"before")
+    (tmp_path / "link").symlink_to("file")
+
+    write_whole(tmp_path / "link", b"after")
+
+    assert not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"before"

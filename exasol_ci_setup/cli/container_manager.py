@@ -95,9 +95,13 @@ def container_manager(session: Session, place: tuple[Path | None, int], config_f
 
 def _require_place_for(file: Path) -> None:
     """Raise InputError unless the file can be written, as far as that is known before."""
+    from exasol_ci_setup.whole_file import is_stream
+
     folder = file.absolute().parent
     if file.is_dir():
         why = "it is a folder"
+    elif is_stream(file):
+        why = "it is a device, a pipe or a socket"
     elif not folder.is_dir():
         why = f"there is no folder {folder}"
     elif not os.access(folder, os.W_OK):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from hashlib import sha256
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws import boundary
@@ -117,8 +118,8 @@ def free_priority(place: Place, listener_arn: str, space_name: str) -> int:
     with boundary():
         for page in place.account.client("elbv2").get_paginator("describe_rules").paginate(ListenerArn=listener_arn):
             taken.update(rule["Priority"] for rule in page["Rules"])
-    first = int.from_bytes(sha256(space_name.encode()).digest(), "big") % len(_PRIORITIES)
-    for priority in (*_PRIORITIES[first:], *_PRIORITIES[:first]):
+    first = int(sha256(space_name.encode()).hexdigest(), base=16) % len(_PRIORITIES)
+    for priority in chain(_PRIORITIES[first:], _PRIORITIES[:first]):
         if str(priority) not in taken:
             return priority
     raise SpaceRequestError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import mimetypes
-import os
 import stat
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +14,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
 from exasol_ci_setup.aws import BotoCoreError, ClientError, boundary, error_code, is_passing
 from exasol_ci_setup.errors import InputError, ObjectNotFound, TransferFailed
-from exasol_ci_setup.platform import private_files
+from exasol_ci_setup.platform import part_file, private_files
+from exasol_ci_setup.whole_file import is_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from mypy_boto3_s3 import S3Client
+
+    from exasol_ci_setup.platform.part_file import PartFile
 
 _MEBIBYTE: Final = 1024 * 1024
 PART: Final = 8 * _MEBIBYTE
@@ -223,10 +225,14 @@ def _read(source: Path, start: int, length: int) -> bytes:
 def download(s3: S3Client, *, bucket: str, key: str, target: Path, progress: Progress, name: str) -> int:
     """Fetch an object into the file `target`, which is there as a whole or as it was before, and return its size in bytes.
 
-    What arrives is in a file beside it, which after a break is gone on with, as long as the object is the same; `name` is what the object
-    is called in errors. Raises ObjectNotFound, InputError if the file cannot be written, TransferFailed if the object changes meanwhile or
-    if what arrived is not what was sent, and the errors of the AWS boundary.
+    What arrives is in a part file beside it, with which an interrupted download is resumed, as long as the object is the same. `name` is
+    what the object is called in errors. Raises ObjectNotFound, InputError if the file cannot be written, TransferFailed if the object
+    changes meanwhile or if what arrived is not what was sent, and the errors of the AWS boundary.
     """
+    if is_stream(target):
+        raise InputError(
+            f"{target} cannot be written: it is a device, a pipe or a socket", hint="give a file as the destination"
+        )
     with boundary():
         try:
             head = s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
@@ -237,37 +243,30 @@ def download(s3: S3Client, *, bucket: str, key: str, target: Path, progress: Pro
                 raise _not_found(name) from error
             raise
         size, tag = head["ContentLength"], head["ETag"]
-        fingerprint = hashlib.sha256(f"{bucket}/{key}/{tag}".encode()).hexdigest()[:12]
-        # A file's name has at most 255 bytes, and a character may be four of them.
-        partial = target.with_name(f".{target.name[:50]}.{fingerprint}.part")
-        with _writing(partial) as file:
-            done = file.seek(0, os.SEEK_END)
-            if done > size:
-                file.truncate(0)
-                done = file.seek(0)
-            progress.begin(size, done)
-            _fetch(s3, {"Bucket": bucket, "Key": key, "IfMatch": tag}, file, size, progress=progress, name=name)
-            file.flush()
-            os.fsync(file.fileno())
-            expected = head.get("ChecksumCRC32") if head.get("ChecksumType") == "FULL_OBJECT" else None
-            if expected is not None and expected != _checksum(file):
-                partial.unlink()
-                raise TransferFailed(f"what arrived of {name} is not what was sent", hint="fetch it again")
-            try:
-                partial.replace(target)
-            except OSError as error:
-                raise InputError(f"{target} cannot be written: {error.strerror}") from error
+        with part_file.opened(target, f"{bucket}/{key}/{tag}") as part:
+            progress.begin(size, part.size)
+            _fetch(s3, {"Bucket": bucket, "Key": key, "IfMatch": tag}, part, size, progress=progress, name=name)
+            checksum, expected = _checksum_of(head)
+            if part.size != size or not part.is_intact(checksum.update) or expected not in {None, checksum.digest()}:
+                part.discard()
+                raise TransferFailed(
+                    f"what arrived of {name} is damaged: its checksum does not match",
+                    hint="run the same command again: it starts from the beginning",
+                )
+            part.become(target)
     return size
 
 
-def _fetch(s3: S3Client, request: dict[str, str], file: BinaryIO, size: int, *, progress: Progress, name: str) -> None:
-    """Append to `file` what is missing of the object, over as many connections as it takes."""
+def _fetch(s3: S3Client, request: dict[str, str], part: PartFile, size: int, *, progress: Progress, name: str) -> None:
+    """Append to `part` what is missing of the object, over as many connections as it takes."""
     breaks = 0
-    while (done := file.tell()) < size:
+    while (done := part.size) < size:
         try:
             answer = s3.get_object(**request, Range=f"bytes={done}-")  # type: ignore[arg-type]
+            if not answer.get("ContentRange", "").startswith(f"bytes {done}-"):
+                raise TransferFailed(f"what comes of {name} is not what was asked for: no range from byte {done} on")
             for chunk in answer["Body"].iter_chunks(_MEBIBYTE):
-                file.write(chunk)
+                part.append(chunk)
                 progress.advance(len(chunk))
         except ClientError as error:
             if error_code(error) in {"PreconditionFailed", "412"}:
@@ -278,33 +277,47 @@ def _fetch(s3: S3Client, request: dict[str, str], file: BinaryIO, size: int, *, 
         except BotoCoreError as error:
             if not is_passing(error) or breaks >= _BREAKS:
                 raise
-        except OSError as error:
-            raise InputError(f"{file.name} cannot be written: {error.strerror}") from error
-        breaks = 0 if file.tell() > done else breaks + 1
+        breaks = 0 if part.size > done else breaks + 1
         if breaks > _BREAKS:
             raise TransferFailed(f"nothing more comes of {name}", hint="fetch it again: it goes on from where it is")
 
 
-@contextmanager
-def _writing(partial: Path) -> Iterator[BinaryIO]:
-    """Open the file of what has arrived, for one process at a time."""
-    try:
-        # With the mode that any new file of this user has, as it becomes the file that was asked for.
-        with private_files.held(partial, mode=0o666, wait=False) as file:
-            yield file
-    except BlockingIOError:
-        raise TransferFailed(f"another download writes {partial}", hint="wait until it has ended") from None
-    except OSError as error:
-        raise InputError(f"{partial.parent} cannot be written to: {error.strerror}") from error
+class _Checksum(Protocol):
+    def update(self, content: bytes, /) -> object: ...
+    def digest(self) -> bytes: ...
 
 
-def _checksum(file: BinaryIO) -> str:
-    """Return the CRC-32 of the whole file as S3 writes it."""
-    file.seek(0)
-    value = 0
-    while chunk := file.read(_MEBIBYTE):
-        value = zlib.crc32(chunk, value)
-    return base64.b64encode(value.to_bytes(4, "big")).decode()
+class _Crc32:
+    """CRC-32 as S3 has it, with the methods of `hashlib`."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, content: bytes, /) -> None:
+        self._value = zlib.crc32(content, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(4, "big")
+
+
+def _checksum_of(head: Mapping[str, Any]) -> tuple[_Checksum, bytes | None]:
+    """Return what computes the checksum of a whole object, and the one that S3 has; None if S3 has none that Python computes quickly.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html. The tag of an object that was put at once,
+    and that S3 encrypts with its own keys, is its MD5: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html.
+    """
+    md5 = hashlib.md5(usedforsecurity=False)
+    if head.get("ChecksumType") == "FULL_OBJECT":
+        if "ChecksumCRC32" in head:
+            return _Crc32(), base64.b64decode(head["ChecksumCRC32"])
+        if "ChecksumSHA256" in head:
+            return hashlib.sha256(), base64.b64decode(head["ChecksumSHA256"])
+        if "ChecksumSHA1" in head:
+            return hashlib.sha1(usedforsecurity=False), base64.b64decode(head["ChecksumSHA1"])
+    tag = head["ETag"].strip('"')
+    if head.get("ServerSideEncryption") == "AES256" and "-" not in tag:
+        return md5, bytes.fromhex(tag)
+    return md5, None
 
 
 def _is_there(s3: S3Client, bucket: str, key: str) -> bool:

@@ -10,6 +10,7 @@ from exasol_ci_setup.sandbox import (
     access,
     batches,
     builds,
+    checksums,
     cloudformation,
     codebuild,
     codebuild_types,
@@ -78,6 +79,7 @@ def _loading(inner: Callable[[str], Any]) -> Callable[[str], Any]:
         "ecr": _extend_ecr,
         "ecs": _extend_ecs,
         "alb": _extend_load_balancing,
+        "s3": _extend_s3,
     }
 
     def get_module(name: str) -> Any:
@@ -108,6 +110,11 @@ def _extend_ecs() -> None:
 @functools.cache
 def _extend_ecr() -> None:
     ecr.extend()
+
+
+@functools.cache
+def _extend_s3() -> None:
+    checksums.extend()
 
 
 @functools.cache

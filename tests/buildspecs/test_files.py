@@ -137,6 +137,15 @@ def test_a_directory_in_the_place_of_the_file_is_told(tmp_path: Path):
         compare(tmp_path, {"x": "1"})
 
 
+def test_device_in_place_of_file_stays(tmp_path: Path):
+    (tmp_path / "x").symlink_to(os.devnull)
+
+    write(compare(tmp_path, {"x": "1"})[0])
+
+    assert (tmp_path / "x").resolve() == Path(os.devnull)
+    assert (tmp_path / "x").is_char_device()
+
+
 def test_a_pipe_in_the_place_of_the_file_is_told(tmp_path: Path):
     os.mkfifo(tmp_path / "x")
 

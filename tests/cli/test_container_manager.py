@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,15 @@ def test_its_help_imports_nothing_of_the_extra():
     ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
 
     assert ran.stderr == "[]\n"
+
+
+@pytest.mark.parametrize("name", ["pipe", "null"])
+def test_file_that_is_no_regular_file_is_refused(program, tmp_path, name):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+    (tmp_path / "images.yml").write_text("images: {a: {context: false, commands: [FROM scratch]}}\n")
+
+    ran = program("container-manager", str(tmp_path / name), "--config", str(tmp_path / "images.yml"))
+
+    assert (ran.code, ran.stdout) == (2, "")
+    assert f"{name} cannot be written: it is a device, a pipe or a socket" in ran.stderr

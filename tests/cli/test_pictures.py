@@ -49,6 +49,15 @@ def test_a_picture_is_written_to_the_file_that_is_named(program, template, tmp_p
     assert (tmp_path / name).read_bytes().startswith(b"\x89PNG" if name.lower().endswith("png") else b"<svg")
 
 
+def test_picture_to_device_leaves_the_device(program, template, tmp_path):
+    (tmp_path / "null.svg").symlink_to("/dev/null")
+
+    ran = program("graph", str(template), "--to", str(tmp_path / "null.svg"))
+
+    assert (ran.code, ran.stdout) == (0, "")
+    assert (tmp_path / "null.svg").is_symlink()
+
+
 def test_a_program_is_drawn_with_its_stacks(program, tmp_path):
     file = tmp_path / "program.py"
     file.write_text(PROGRAM)

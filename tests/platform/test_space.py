@@ -233,7 +233,7 @@ def occupy(live, name):
 
 def test_priority_that_is_taken_meanwhile_is_replaced(live):
     naas.space.create("first", image=IMAGE, domain="example.com", place=Place(live))
-    taken = []
+    taken: list[int] = []
 
     def overtake(plan):
         if plan.stack_name == "space-slow" and not taken:
@@ -248,7 +248,12 @@ def test_priority_that_is_taken_meanwhile_is_replaced(live):
 
 def test_priority_that_is_always_taken_ends_with_hint_to_retry(live):
     naas.space.create("first", image=IMAGE, domain="example.com", place=Place(live))
-    told = Told(before=lambda plan: plan.stack_name == "space-slow" and occupy(live, "slow"))
+
+    def overtake(plan):
+        if plan.stack_name == "space-slow":
+            occupy(live, "slow")
+
+    told = Told(before=overtake)
 
     with pytest.raises(DeployFailed) as failed:
         naas.space.create("slow", image=IMAGE, domain="example.com", place=Place(live, report=told))

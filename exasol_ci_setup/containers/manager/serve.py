@@ -151,5 +151,5 @@ def _announce(file: Path, port: int) -> None:
 def _forget(file: Path) -> None:
     """Remove the file, unless it is somebody else's by now."""
     with contextlib.suppress(OSError, ValueError):
-        if int(file.read_text(encoding="ascii").split()[1]) == os.getpid():
+        if file.is_file() and int(file.read_text(encoding="ascii").split()[1]) == os.getpid():
             file.unlink()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import socket
 from pathlib import Path
 
 import pytest
@@ -204,12 +206,173 @@ def test_what_is_not_what_was_sent_is_not_kept(live, bucket, tmp_path):
         (partial,) = tmp_path.glob(".target.txt.*.part")
         partial.write_bytes(b"WHAT")
 
-    with pytest.raises(TransferFailed, match="what arrived of data is not what was sent"):
+    with pytest.raises(TransferFailed, match="what arrived of data is damaged"):
         get(live, bucket, target, Watched(at_begin=damage))
 
     assert not target.exists()
     get(live, bucket, target)
     assert target.read_bytes() == b"what was sent"
+
+
+FIRST_PART = 5 * 1024**2  # bytes; S3's least for a part that is not the last
+
+
+def put_in_parts(s3, bucket, content, **more):
+    upload_id = s3.create_multipart_upload(Bucket=bucket, Key="data", **more)["UploadId"]
+    address = {"Bucket": bucket, "Key": "data", "UploadId": upload_id}
+    parts = [
+        {"PartNumber": number, "ETag": s3.upload_part(**address, PartNumber=number, Body=body)["ETag"]}
+        for number, body in enumerate((content[:FIRST_PART], content[FIRST_PART:]), 1)
+    ]
+    s3.complete_multipart_upload(**address, MultipartUpload={"Parts": parts})
+
+
+def put_without_checksum(s3, bucket, content):
+    def only_the_body(request, **_):
+        for name in [name for name in request.headers if "checksum" in name.lower()]:
+            del request.headers[name]
+
+    s3.meta.events.register_first("before-sign.s3.PutObject", only_the_body)
+    try:
+        s3.put_object(Bucket=bucket, Key="data", Body=content, ServerSideEncryption="AES256")
+    finally:
+        s3.meta.events.unregister("before-sign.s3.PutObject", only_the_body)
+
+
+# How tools put an object, and the names of what S3 then says of its checksum.
+OBJECTS = {
+    "at once": (lambda s3, bucket, content: s3.put_object(Bucket=bucket, Key="data", Body=content), "CRC32"),
+    "at once, by its SHA-256": (
+        lambda s3, bucket, content: s3.put_object(Bucket=bucket, Key="data", Body=content, ChecksumAlgorithm="SHA256"),
+        "SHA256",
+    ),
+    "at once, without a checksum": (put_without_checksum, ""),
+    "in parts, of the whole": (
+        lambda *where: put_in_parts(*where, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT"),
+        "CRC32",
+    ),
+    "in parts, of the parts": (lambda *where: put_in_parts(*where, ChecksumAlgorithm="CRC32"), "CRC32"),
+    "in parts, by CRC64NVME": (lambda *where: put_in_parts(*where, ChecksumAlgorithm="CRC64NVME"), "CRC64NVME"),
+    "in parts, without a checksum": (put_in_parts, ""),
+}
+
+
+@pytest.fixture(params=OBJECTS)
+def stored(live, bucket, request):
+    """The content of an object that a tool has put."""
+    content = os.urandom(6 * 1024**2 + 17)
+    put_it, algorithm = OBJECTS[request.param]
+    put_it(live.client("s3"), bucket, content)
+    head = live.client("s3").head_object(Bucket=bucket, Key="data", ChecksumMode="ENABLED")
+    assert [name for name in head if name.startswith("Checksum") and name != "ChecksumType"] == (
+        [f"Checksum{algorithm}"] if algorithm else []
+    )
+    return content
+
+
+def damage(folder, at):
+    (partial,) = folder.glob(".target.*.part")
+    with partial.open("r+b") as file:
+        file.seek(at)
+        file.write(b"XXXX")
+
+
+def test_resume_from_damaged_part_file_gives_the_object(live, bucket, tmp_path, stored):
+    with pytest.raises(KeyboardInterrupt):
+        get(live, bucket, tmp_path / "target", Watched(until=5 * 1024**2))
+    damage(tmp_path, at=1024**2 + 100)
+
+    watched = Watched()
+    get(live, bucket, tmp_path / "target", watched)
+
+    assert (tmp_path / "target").read_bytes() == stored
+    assert watched.before == 1024**2
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+@pytest.mark.parametrize("stored", ["at once", "in parts, of the parts", "in parts, without a checksum"], indirect=True)
+def test_damage_during_download_is_refused_and_next_run_succeeds(live, bucket, tmp_path, stored):
+    with pytest.raises(KeyboardInterrupt):
+        get(live, bucket, tmp_path / "target", Watched(until=3 * 1024**2))
+
+    with pytest.raises(TransferFailed, match="what arrived of data is damaged"):
+        get(live, bucket, tmp_path / "target", Watched(at_begin=lambda: damage(tmp_path, 100)))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    get(live, bucket, tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == stored
+
+
+@pytest.mark.parametrize("more", [b"", b"more"])
+def test_part_file_without_digests_is_not_trusted(live, bucket, tmp_path, more):
+    live.client("s3").put_object(Bucket=bucket, Key="data", Body=os.urandom(2 * 1024**2))
+    with pytest.raises(KeyboardInterrupt):
+        get(live, bucket, tmp_path / "target", Watched(until=1024**2))
+    for digests in tmp_path.glob(".target.*.sums"):
+        digests.write_bytes(more)
+
+    watched = Watched()
+    get(live, bucket, tmp_path / "target", watched)
+
+    assert watched.before == 0
+    assert (tmp_path / "target").read_bytes() == content(live, bucket)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"ChecksumType": "FULL_OBJECT", "ChecksumCRC32": "yv66vg=="},
+        {"ChecksumType": "FULL_OBJECT", "ChecksumSHA1": "yv66vsr+ur7K/rq+yv66vsr+ur4="},
+        {"ServerSideEncryption": "AES256"},
+    ],
+)
+def test_object_that_arrives_with_another_checksum_is_refused(answers, tmp_path, head):
+    body = {"Body": b"what was sent", "ContentRange": "bytes 0-12/13", "ContentLength": 13}
+    answers.on("s3", "HeadObject", {"ContentLength": 13, "ETag": f'"{"0" * 32}"', **head})
+    answers.on("s3", "GetObject", body)
+
+    with pytest.raises(TransferFailed, match="what arrived of data is damaged"):
+        get(answers.account, "bucket", tmp_path / "target")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_answer_without_the_range_is_refused(answers, tmp_path):
+    answers.on("s3", "HeadObject", {"ContentLength": 13, "ETag": '"0"'})
+    answers.on("s3", "GetObject", {"Body": b"what was sent", "ContentLength": 13})
+
+    with pytest.raises(TransferFailed, match="no range from byte 0 on"):
+        get(answers.account, "bucket", tmp_path / "target")
+
+
+def test_disk_that_is_full_is_told_with_the_destination(live, bucket, tmp_path):
+    live.client("s3").put_object(Bucket=bucket, Key="data", Body=bytes(3 * 1024**2))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 1024**2, limits[1]))
+    try:
+        with pytest.raises(InputError, match="target cannot be written: File too large") as failed:
+            get(live, bucket, tmp_path / "target")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert str(tmp_path / "target") in failed.value.message
+    get(live, bucket, tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == bytes(3 * 1024**2)
+
+
+@pytest.mark.parametrize("name", ["pipe", "null", "socket"])
+def test_destination_that_is_no_file_is_refused(live, bucket, tmp_path, name):
+    live.client("s3").put_object(Bucket=bucket, Key="data", Body=b"content")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(tmp_path / "socket"))
+    before = sorted(tmp_path.iterdir()), (tmp_path / name).lstat()
+
+    with pytest.raises(InputError, match=f"{name} cannot be written: it is a device, a pipe or a socket"), listening:
+        get(live, bucket, tmp_path / name)
+
+    assert (sorted(tmp_path.iterdir()), (tmp_path / name).lstat()) == before
 
 
 def test_two_downloads_into_one_file_do_not_mix(live, bucket, source, tmp_path):
@@ -238,7 +401,7 @@ def test_what_cannot_be_read_or_written_is_told(live, bucket, tmp_path):
     with pytest.raises(InputError, match="cannot be read: No such file"):
         put(live, tmp_path / "missing", bucket)
     live.client("s3").put_object(Bucket=bucket, Key="data", Body=b"x")
-    with pytest.raises(InputError, match="cannot be written to: No such file"):
+    with pytest.raises(InputError, match="missing/a cannot be written: No such file"):
         get(live, bucket, tmp_path / "missing" / "a")
 
 
