@@ -254,3 +254,12 @@ def _keys(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _keys(inner)
+
+
+def texts(value: object, place: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each text in a parsed template with its place, such as ``Resources.Cluster.Type``; keys are not included."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from texts(inner, f"{place}.{key}" if place else str(key))

@@ -40,7 +40,7 @@ ALLOWED = {
     # An image that a service runs is a part of what is deployed, so it is made by the deployment.
     "resolve": {"actions", "aws", "roles", "pace", "network", "stacks", "templates", "constructs", "lint", "review"},
     "fleets": {"aws", "constructs", "resolve", "stacks", "templates"},
-    "ssh": {"actions"},
+    "ssh": {"actions", "constructs"},
     "health": {"aws", "constructs", "templates", "lint", "secretsmanager"},
     "config": set(),
     "buildspecs": {"templates", "constructs", "config"},

@@ -7,12 +7,14 @@ import threading
 
 import pytest
 
-from exasol_ci_setup import network
+from exasol_ci_setup import network, templates
 from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs import Asset, BuildkitBuilder, ContainerBuilder, Registry, Scope
+from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.errors import InputError, Interrupted, SetupError, StackError
 from exasol_ci_setup.pace import BURST
 from exasol_ci_setup.resolve import Connections, Declared, Deployment, images, running_with
+from exasol_ci_setup.resolve.deployment import require_values
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
 from exasol_ci_setup.resolve.removal import Removal, require_deletable, standing, undeclared
 from exasol_ci_setup.resolve.verbs import _Silent, require_success
@@ -379,3 +381,40 @@ def test_of_twenty_one_fails_and_only_what_needs_it_is_skipped(live):
     assert [name for name, end in ends.items() if end.end is End.FAILED] == ["team-source-8"]
     assert sorted(name for name, end in ends.items() if end.end is End.SKIPPED) == ["team-image-8", "team-image-9"]
     assert sum(end.end is End.DONE for end in ends.values()) == 17
+
+
+@pytest.mark.live
+def test_plan_of_deployed_program_has_no_changes(live):
+    deployment(live).carry_out(Declared([builder()]))
+
+    planned, ends = deployment(live).plan(Declared([builder()]))
+
+    assert {end.end for end in ends} == {End.UNCHANGED}
+    assert [each.plan for each in planned.values() if each.plan] == []
+
+
+@pytest.mark.live
+def test_plan_with_output_that_deployed_stack_lacks_is_made_from_templates(live):
+    declared = Declared([builder()])
+    deployment(live).carry_out(declared)
+    cfn = live.client("cloudformation")
+    body = cfn.get_template(StackName="team-registry")["TemplateBody"]
+    assert isinstance(body, str)
+    older = body.replace("  RepositoryName:\n", "  OlderName:\n")
+    assert older != body
+    cfn.update_stack(StackName="team-registry", TemplateBody=older)
+
+    planned, ends = deployment(live).plan(Declared([builder()]))
+
+    assert [end.error for end in ends] == [None] * 3
+    plan = planned["team-image"].plan
+    assert "it takes outputs of team-registry" in plan.notes[0]
+    assert "<output RepositoryName of team-registry>" in str(plan.changes)
+
+
+def test_placeholder_left_in_what_is_deployed_is_refused():
+    registry = Registry(scope=SCOPE, name="registry")
+    text = placeholder(Asset(scope=SCOPE, name="source"), "BucketName")
+
+    with pytest.raises(InputError, match="parameter Name of Registry 'team-registry' uses the output BucketName"):
+        require_values(registry, templates.render(registry), {"Name": f"x-{text}"})

@@ -15,6 +15,7 @@ from exasol_ci_setup.builds.logs import Tails, last_lines
 from exasol_ci_setup.builds.model import IN_PROGRESS, build_of
 from exasol_ci_setup.builds.model import Build as State
 from exasol_ci_setup.constructs.asset import Asset
+from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.errors import BuildFailed, InputError, Interrupted, TimedOut
 
 if TYPE_CHECKING:
@@ -171,7 +172,8 @@ def build(
         stage.say(
             f"builder {builder.name}: would build {asset.name}" + (f" as {tag}" if tag else "") + ", if it is new"
         )
-        return Build(stage, builder, f"<hash of {asset.stack_name}>", State("", "", _NOT_ACTING), started=False)
+        unknown = placeholder(builder, what="content hash")
+        return Build(stage, builder, unknown, State("", "", _NOT_ACTING), started=False)
     builder.output("ProjectName")  # raises before anything is uploaded
     return ensure(stage, builder, asset.synced or asset.sync(), tag, build_context, variables)
 

@@ -14,6 +14,7 @@ from exasol_ci_setup import actions, github
 from exasol_ci_setup.actions import archive
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.constructs.asset import GitHubRepo, LocalDirectory
+from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.errors import InputError
 from exasol_ci_setup.github import Api, Token
 
@@ -34,7 +35,7 @@ _NAMES_SHOWN: Final = 5
 class Synced:
     """An archive in the asset's bucket: its key, the SHA-256 of its content, and whether it was uploaded just now.
 
-    The hash is empty where nothing was done.
+    Key and hash are placeholders where nothing was done.
     """
 
     key: str
@@ -53,7 +54,7 @@ def sync(asset: Asset, token: str | None = None) -> Synced:
     source = _source(asset)
     if not stage.acts:
         stage.say(f"asset {asset.name}: would be synced with {_origin(source)}")
-        return Synced(f"<archive in {asset.stack_name}>", "", uploaded=False)
+        return Synced(placeholder(asset, what="archive key"), placeholder(asset, what="archive hash"), uploaded=False)
     return put(stage, asset, token)
 
 

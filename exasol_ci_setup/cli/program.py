@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from exasol_ci_setup.cli.options import CONCURRENCY, IMPORT_EXISTING, Duration
-from exasol_ci_setup.cli.rehearsal import only_when_run, rehearsed
+from exasol_ci_setup.cli.rehearsal import only_when_run, rehearsed, require_same, require_same_declarations
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,8 +73,8 @@ def _deploy_options(command: F) -> F:
 def up(session: Session, file: Path, **values: Any) -> None:
     """Deploy what a Python program declares.
 
-    FILE has a function hangar_run, which makes constructs and calls resolve() on them. It is run twice: first to hear what it declares, which
-    is then deployed, as much at once as the dependencies allow; then with the outputs of all stacks known.
+    FILE has a function hangar_run, which makes constructs and calls resolve() on them. It runs without acting first: what it declares is
+    then deployed, as much at once as the dependencies allow. After that it runs once more, with the outputs of all stacks known.
     """
     with only_when_run():
         _up(session, file, **values)
@@ -131,6 +130,7 @@ def _up(
     intended: list[str] = []
     threads = set(threading.enumerate())
     program, declared = rehearsed(file, intended.append)
+    require_same_declarations(program, declared)
     many = Many(session, allow_broadening=allow_broadening, lint=not no_lint)
     if not declared.constructs:
         output.say(f"{file} resolves no construct: nothing to do", *_hint_at(set(threading.enumerate()) - threads))
@@ -187,7 +187,6 @@ def _up(
 
 def _finish(session: Session, program: Program, declared: Declared, deployment: Deployment) -> None:
     """Show the outputs, and run the program once more, with all outputs known."""
-    from exasol_ci_setup import templates
     from exasol_ci_setup.actions import Stage, taking_place_on
     from exasol_ci_setup.cli import show
     from exasol_ci_setup.cli.records import outputs
@@ -204,13 +203,10 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
     def give(construct: ScopedConstruct) -> None:
         for name, each in Declared([construct]).constructs.items():
             before = declared.constructs.get(name)
-            if before is None or templates.render(before) != templates.render(each):
-                raise InputError(
-                    f"stack {name} was not declared, or otherwise, when the program ran for the first time",
-                    hint="a program has to declare the same each time that it runs",
-                )
+            if before is not None:
+                images.hand_on(before, each)
+            require_same(name, before, each)
             each.set_outputs(stacks[name].outputs)
-            images.hand_on(before, each)
 
     # In JSON stdout is for records alone.
     stdout = contextlib.redirect_stdout(sys.stderr) if output.format == "json" else contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""A program heard without acting: what it declares, before anything becomes of it."""
+"""A program run without acting: what it declares, before anything is deployed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import io
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.errors import InputError, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,17 +30,68 @@ def only_when_run() -> AbstractContextManager[None]:
 def rehearsed(file: Path, intend: Callable[[str], None], *, names_only: bool = False) -> tuple[Program, Declared]:
     """Load the program and run it without acting: what it prints is not shown, outputs are placeholders.
 
-    `intend` hears of each action that the program would take. With `names_only` no template is rendered.
+    `intend` is called with each action that the program would take. With `names_only` no template is rendered, and constructs may use
+    placeholders. Raises InputError if a construct uses one otherwise.
     """
     from exasol_ci_setup import program as programs
     from exasol_ci_setup.actions import Stage, taking_place_on
     from exasol_ci_setup.clock import SystemClock
-    from exasol_ci_setup.resolve import Declared, images, running_with
-    from exasol_ci_setup.resolve.deployment import AnyOutput, placeholders
+    from exasol_ci_setup.constructs.placeholders import readable
 
     # What a program does while it is imported would be done once, and not again when it is run.
     with only_when_run(), taking_place_on(Stage(_not_connected, SystemClock(), _refuse)):
         program = programs.load(file)
+    declared = _declared(program, lambda action: intend(readable(action)), names_only=names_only)
+    if not names_only:
+        for construct in declared.constructs.values():
+            _require_values(construct)
+    return program, declared
+
+
+def require_same_declarations(program: Program, declared: Declared) -> None:
+    """Run the program without acting once more, with other placeholders. Raises InputError unless it declares the same as before."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        again = _declared(program, lambda _action: None)
+    for name in dict.fromkeys([*declared.constructs, *again.constructs]):
+        require_same(name, declared.constructs.get(name), again.constructs.get(name))
+
+
+def require_same(name: str, before: ScopedConstruct | None, after: ScopedConstruct | None) -> None:
+    """Raise InputError unless a program declared the same for the stack called `name` in two runs; None is what it did not declare."""
+    if before is None or after is None or _declaration(before) != _declaration(after):
+        how = "only in one of two runs" if before is None or after is None else "differently in two runs"
+        raise InputError(
+            f"the program declares stack {name} {how}",
+            hint="declare the same in each run: use no time, no random value, and no part of an output that is not known yet",
+        )
+
+
+def _declaration(construct: ScopedConstruct) -> tuple[object, ...]:
+    from exasol_ci_setup import templates
+    from exasol_ci_setup.constructs.placeholders import readable
+
+    given = {name: readable(value) for name, value in construct.given.items()}
+    inputs = {name: (source.stack_name, output) for name, (source, output) in construct.inputs.items()}
+    return templates.render(construct), given, inputs, construct.tags
+
+
+def _require_values(construct: ScopedConstruct) -> None:
+    """Raise InputError if a placeholder is in what is deployed for `construct`, except for the tags of images that are built."""
+    from exasol_ci_setup import templates
+    from exasol_ci_setup.resolve.deployment import require_values
+
+    tags = [builder.image_tag for builder in construct.builders]
+    given = {name: value for name, value in construct.given.items() if value not in tags}
+    require_values(construct, templates.render(construct), given)
+
+
+def _declared(program: Program, intend: Callable[[str], None], *, names_only: bool = False) -> Declared:
+    from exasol_ci_setup.actions import Stage, taking_place_on
+    from exasol_ci_setup.clock import SystemClock
+    from exasol_ci_setup.constructs.placeholders import in_run, readable
+    from exasol_ci_setup.resolve import Declared, images, running_with
+    from exasol_ci_setup.resolve.deployment import AnyOutput, placeholders
+
     heard: list[ScopedConstruct] = []
 
     def note(construct: ScopedConstruct) -> None:
@@ -50,9 +101,18 @@ def rehearsed(file: Path, intend: Callable[[str], None], *, names_only: bool = F
         heard.append(construct)
 
     stage = Stage(_not_connected, SystemClock(), intend)
-    with running_with(note, acting=False), taking_place_on(stage), contextlib.redirect_stdout(io.StringIO()):
-        program.run()
-    return program, Declared(heard)
+    with (
+        running_with(note, acting=False),
+        taking_place_on(stage),
+        in_run(refused=not names_only),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        try:
+            program.run()
+        except SetupError as error:
+            error.message = readable(error.message)
+            raise
+        return Declared(heard)
 
 
 def _refuse(action: str) -> None:

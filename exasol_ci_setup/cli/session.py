@@ -22,11 +22,9 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
 
 SANDBOX_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX"
-# A command of this program in backquotes, of those that talk to AWS and do not have these options yet.
-_COMMAND: Final = re.compile(
-    r"`(exasol-ci-setup (?!sandbox\b|generate-|run-buildspec\b)(?![^`]*--(?:sandbox|region|aws-profile)\b)[^`]+)`"
-)
-_AWS_COMMAND: Final = re.compile(r"`(aws (?!configure\b|sso\b)(?![^`]*--(?:endpoint-url|region|profile)\b)[^`]+)`")
+# A command of this program in backquotes, of those that talk to AWS.
+_COMMAND: Final = re.compile(r"`(exasol-ci-setup (?!sandbox\b|generate-|run-buildspec\b)[^`]+)`")
+_AWS_COMMAND: Final = re.compile(r"`(aws (?!configure\b|sso\b)[^`]+)`")
 _LEVELS = {"normal": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 
 
@@ -53,23 +51,21 @@ class Session:
         A hint such as "`exasol-ci-setup watch Slc` looks on" has to lead to where the stack is.
         """
         sandbox = self.sandbox and not os.environ.get(SANDBOX_VARIABLE)
-        region = ["--region", self.region] if self.region else []
+        region = [["--region", self.region]] if self.region else []
         ours = [
-            *(["--sandbox"] if sandbox else []),
+            *([["--sandbox"]] if sandbox else []),
             *region,
-            *(["--aws-profile", self.profile] if self.profile else []),
+            *([["--aws-profile", self.profile]] if self.profile else []),
         ]
         # Only an account that was used has an endpoint to tell; a hint must not start the sandbox.
         account = self.__dict__.get("account") if self.sandbox else None
         theirs = [
-            *(["--endpoint-url", account.endpoint_url] if account else []),
+            *([["--endpoint-url", account.endpoint_url]] if account else []),
             *region,
-            *(["--profile", self.profile] if self.profile else []),
+            *([["--profile", self.profile]] if self.profile else []),
         ]
-        for pattern, options in ((_COMMAND, ours), (_AWS_COMMAND, theirs)):
-            if options:
-                text = pattern.sub(rf"`\1 {_literal(shlex.join(options))}`", text)
-        return text
+        text = _COMMAND.sub(lambda found: f"`{_with_options(found[1], ours)}`", text)
+        return _AWS_COMMAND.sub(lambda found: f"`{_with_options(found[1], theirs)}`", text)
 
     @cached_property
     def account(self) -> Account:
@@ -95,9 +91,10 @@ class Session:
         )
 
 
-def _literal(text: str) -> str:
-    """Return `text` so that a replacement of `re` writes it as it is."""
-    return text.replace("\\", r"\\")
+def _with_options(command: str, options: list[list[str]]) -> str:
+    """Return `command` with those of `options` that it does not have yet, each a name with its value."""
+    words = command.split()
+    return " ".join([command, *(shlex.join(option) for option in options if option[0] not in words)])
 
 
 def _into_session(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import PrivateAttr
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.constructs.values import between, matching
 
 if TYPE_CHECKING:
@@ -86,5 +87,5 @@ class Asset(ScopedConstruct):
 
         found = sync.sync(self, token)
         # In a program that only declares, nothing was done.
-        self._synced = found if found.sha256 else None
+        self._synced = None if any(placeholders_in(found.sha256)) else found
         return found

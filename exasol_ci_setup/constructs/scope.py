@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ class Scope(Value):
     security groups go; left out, that is the default VPC. `api_key` and `endpoint` are accepted for programs that were written for
     a hosted service, and have no effect: everything runs from this machine.
     """
+
+    known_first: ClassVar[frozenset[str]] = frozenset({"name", "region", "role_assumptions", "profile"})
 
     region: Region
     name: Name

@@ -6,11 +6,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from exasol_ci_setup.constructs.placeholders import placeholders_in, refusal_of
+
 if TYPE_CHECKING:
-    from pydantic import GetJsonSchemaHandler
+    from pydantic import GetJsonSchemaHandler, ValidationInfo, ValidatorFunctionWrapHandler
     from pydantic_core import CoreSchema
 
 _CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -124,6 +126,9 @@ class Value(BaseModel):
     also_known_as: ClassVar[dict[str, str]] = {}
     """Further spellings, and the fields that they mean."""
 
+    known_first: ClassVar[frozenset[str]] = frozenset({"name", "stack"})
+    """The fields that name stacks, which never take the output of another construct."""
+
     @model_validator(mode="before")
     @classmethod
     def _in_snake_case(cls, data: Any) -> Any:
@@ -148,3 +153,24 @@ class Value(BaseModel):
             if "{{resolve:" in value:
                 raise refusal("'{{resolve:' is not allowed: CloudFormation would replace it by a secret or a parameter")
         return value
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _holds_no_output(cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        found = next(placeholders_in(value), None)
+        if found is None:
+            return validate(value)
+        field_name = info.field_name or ""
+        if found.refused or field_name in cls.known_first:
+            name = info.data.get("name")
+            raise refusal_of(
+                found,
+                field_name,
+                f"{cls.__name__} {name!r}" if name else cls.__name__,
+                cls.model_fields[field_name].annotation,
+            )
+        try:
+            return validate(value)
+        except ValidationError:
+            # Only names count in this run: a rule for the real value says nothing about its placeholder.
+            return tuple(value) if isinstance(value, list) else value

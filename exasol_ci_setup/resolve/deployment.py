@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from exasol_ci_setup import templates
 from exasol_ci_setup.actions import Stage
+from exasol_ci_setup.constructs.placeholders import placeholder, placeholders_in, readable, refusal_of
 from exasol_ci_setup.resolve import images
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
 from exasol_ci_setup.resolve.preview import from_templates
@@ -137,6 +138,11 @@ class Deployment:
         self._shown_images[name] = tuple(builder.image_tag for builder in construct.builders)
         request = self._request(name, construct, account)
         cfn = account.client("cloudformation")
+        unknown = next(placeholders_in(dict(request.parameters)), None)
+        if unknown is not None:
+            # Also where the stack exists, and has no such output yet.
+            waits_for = unknown.construct.stack_name
+            request = replace(request, parameters={key: readable(text) for key, text in request.parameters.items()})
         if waits_for is not None:
             current = state.find(cfn, request.name)
             self._check(construct, request, account)
@@ -172,10 +178,12 @@ class Deployment:
                 lambda title: self.reporter.view(name, title),
                 shown=self._shown_images.get(name),
             )
+            request = self._request(name, construct, account)
+            require_values(construct, request.template, request.parameters)
             result = self._deploy(
                 name,
                 construct,
-                self._request(name, construct, account),
+                request,
                 account,
                 clock,
                 approve=lambda plan: self.reporter.approve(name, plan),
@@ -249,20 +257,26 @@ class Deployment:
         return self._found[name]
 
 
+def require_values(construct: Construct, template: Template, parameters: Mapping[str, str]) -> None:
+    """Raise InputError if a placeholder is left in what is to be deployed for `construct`."""
+    found = next(placeholders_in([template.body, dict(parameters)]), None)
+    if found is not None:
+        texts = [*(("parameter " + name, value) for name, value in parameters.items())]
+        texts += templates.texts(templates.parse(template.body))
+        place = next((place for place, value in texts if found in placeholders_in(value)), "the template")
+        raise refusal_of(found, place, f"{type(construct).__name__} {construct.stack_name!r}")
+
+
 def placeholders(construct: Construct) -> dict[str, str]:
-    """Return text in the place of each output that the construct's stack will have. Raises as `templates.render`."""
+    """Return a placeholder for each output that the construct's stack will have. Raises as `templates.render`."""
     outputs = templates.parse(templates.render(construct).body).get("Outputs") or {}
-    return {name: _placeholder(name, construct) for name in outputs}
-
-
-def _placeholder(name: str, construct: Construct) -> str:
-    return f"<{name} of {construct.stack_name}>"
+    return {name: placeholder(construct, name) for name in outputs}
 
 
 class AnyOutput(dict[str, str]):
-    """Text in the place of whatever output of a construct is asked for, without a look at its template.
+    """A placeholder for whatever output of a construct is asked for, without a look at its template.
 
-    A template may need what is not at hand any more, such as the file of a key.
+    A template may need what is not available any more, such as the file of a key.
     """
 
     def __init__(self, construct: Construct) -> None:
@@ -270,7 +284,7 @@ class AnyOutput(dict[str, str]):
         self._construct = construct
 
     def __missing__(self, name: str) -> str:
-        return _placeholder(name, self._construct)
+        return placeholder(self._construct, name)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str)

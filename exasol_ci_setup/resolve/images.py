@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.constructs.asset import Asset
+from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.errors import Declined, InputError
 
@@ -24,14 +25,15 @@ _SHOWN: Final = 12
 
 
 def set_placeholders(construct: Construct) -> None:
-    """Set text in the place of the tag of each image that `construct` runs."""
+    """Set a placeholder for the tag of each image that `construct` runs."""
     for builder in construct.builders:
-        builder.set_image_tag(f"<tag of the image of {builder.stack_name}>")
+        builder.set_image_tag(placeholder(builder, what="image tag"))
 
 
 def hand_on(made: Construct, to: Construct) -> None:
     """Set the tags of the images that `to` runs to those of `made`, the same construct as a program declared it before."""
-    for builder, known in zip(to.builders, made.builders, strict=True):
+    # If it turns out to be declared otherwise, their numbers may differ.
+    for builder, known in zip(to.builders, made.builders, strict=False):
         builder.set_image_tag(known.image_tag)
 
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup import actions
+from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.errors import InputError, SSHError
 from exasol_ci_setup.ssh import connect as connections
 from exasol_ci_setup.ssh.connect import Host
@@ -32,7 +33,7 @@ def run_all(
 ) -> Iterator[CommandResult]:
     """Run the commands one after the other over one connection, and yield what became of each; `timeout` counts for each.
 
-    Where actions are only to be said, nothing is done, and all commands end well without a word. Raises InputError
+    Where actions are only announced, nothing is done, and all commands end well with a placeholder for what they write. Raises InputError
     if the instance is not deployed, SSHError if it is one of the sandbox, and the errors of `connect` and of `run`.
     """
     address = instance.public_ip
@@ -40,7 +41,8 @@ def run_all(
     if not stage.acts:
         for command in commands:
             stage.say(f"instance {instance.name}: would run {shown(command)}")
-            yield CommandResult(command=command, stdout="", stderr="", exit_status=0)
+            stdout = placeholder(instance, what="stdout of a command")
+            yield CommandResult(command=command, stdout=stdout, stderr="", exit_status=0)
         return
     if timeout is not None and timeout <= 0:
         raise InputError(f"a command cannot end within {timeout:g} s", hint="give a timeout above 0, or None for none")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from exasol_ci_setup.cli.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from exasol_ci_setup.aws import Account
 
@@ -61,3 +63,15 @@ def here(program: Callable[..., Ran], live: Account) -> Callable[..., Ran]:
         return program(*arguments, account=live)
 
     return run
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str], str]:
+    """Write a program to one file, which the next one replaces, and return its path."""
+
+    def to(text: str) -> str:
+        path = tmp_path / "program.py"
+        path.write_text(dedent(text), encoding="utf-8")
+        return str(path)
+
+    return to

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import dedent
-
 import pytest
 
 pytestmark = pytest.mark.live
@@ -26,16 +24,6 @@ IMPORTED = """
     def hangar_run():
         registry.deploy()
 """
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(text: str) -> str:
-        path = tmp_path / "program.py"
-        path.write_text(dedent(text), encoding="utf-8")
-        return str(path)
-
-    return write
 
 
 def stacks(account) -> list[str]:

@@ -50,12 +50,19 @@ def test_what_the_environment_says_need_not_be_typed(monkeypatch):
         "`aws configure` or `aws sso login`",
         "`exasol-ci-setup sandbox start`",
         "`exasol-ci-setup generate-buildspec`",
-        "`exasol-ci-setup watch Slc --region eu-central-1`",
         "give --region",
     ],
 )
 def test_other_commands_stay_as_they_are(text):
     assert Session(sandbox=True, region="eu-west-1").completed(text) == text
+
+
+def test_options_that_a_command_has_are_not_added():
+    session = Session(sandbox=True, region="eu-west-1")
+
+    completed = session.completed("`exasol-ci-setup watch Slc --region eu-central-1`")
+
+    assert completed == "`exasol-ci-setup watch Slc --region eu-central-1 --sandbox`"
 
 
 def test_a_hint_leads_to_where_the_stack_is(here):
