@@ -51,7 +51,7 @@ class BuildView(View):
             return
         for build in changed:
             self._output.record(build)
-            if self._output.format == "text" and self._live is None:
+            if self._output.format == "text" and self._terminal is None:
                 self._say(self._line(build))
 
     def log(self, line: LogLine) -> None:
@@ -127,9 +127,10 @@ class BuildView(View):
 
     def _fitting(self, builds: Sequence[Build]) -> Sequence[Build]:
         """Leave out what tells least when the screen is too short for all, while the view is open."""
-        room = self._live.console.height - 2 if self._live is not None else len(builds)
-        if len(builds) <= room:
+        height = self._terminal.height if self._terminal is not None else None
+        if height is None or len(builds) <= height - 2:
             return builds
+        room = height - 2
         weight = {IN_PROGRESS: 1, PENDING: 2, "SUCCEEDED": 3}
         kept = {id(build) for build in sorted(builds, key=lambda build: weight.get(build.status, 0))[:room]}
         return [build for build in builds if id(build) in kept]

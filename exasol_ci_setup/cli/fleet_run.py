@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.fleets import Fleet
     from exasol_ci_setup.stacks.model import Plan, Stack
 
-_QUIET: Final = 25.0
 _ENDS: Final = {End.DONE: "done", End.UNCHANGED: "nothing to do", End.FAILED: "failed", End.SKIPPED: "skipped"}
 
 
@@ -73,13 +72,14 @@ def run(
         drift=False,
         # Each account of an organization has a secret of its own, which a template can only know by name.
         complete=_Secrets() if not as_stack_sets else lambda construct, _account: construct,
-        planned=teller.planned,
+        planned=teller.checked,
         tags=lambda name: fleet.members[name].tags,
         engine=lambda name: engines.get(name, deploy),
     )
     before: list[Ended] = []
     if plan_only or not yes:
-        planned, ends = deployment.plan(fleet)
+        with teller.checking(len(fleet.members)):
+            planned, ends = deployment.plan(fleet)
         plans = {name: each.plan for name, each in planned.items()}
         changes = _show(session, plans, as_data=plan_only)
         teller.shown = plans
@@ -121,16 +121,6 @@ class _Teller(Many):
         super().__init__(session, allow_broadening=allow_broadening, lint=lint, total=len(fleet.members))
         self._run = session
         self._fleet = fleet
-        self._looked_at = 0
-        self._said = session.clock.now()
-
-    def planned(self, _ended: Ended) -> None:
-        """Say now and then how many stacks have been looked at."""
-        self._looked_at += 1
-        now = self._run.clock.now()
-        if now - self._said > _QUIET:
-            self._run.output.say(f"looked at {self._looked_at} of {counted(len(self._fleet.members))}")
-            self._said = now
 
     def ended(self, ended: Ended, stack: Stack | None = None, /) -> None:
         """Tell how the work on a stack ended."""

@@ -68,7 +68,7 @@ class EventView(View):
         """Show one event."""
         self._remember(event)
         self._output.record(event)
-        if self._output.format == "text" and self._live is None:
+        if self._output.format == "text" and self._terminal is None:
             self._output.say(show.event(event, root=self._stack_name))
         elif warning := show.hook_warning(event):
             self._say(warning)
@@ -137,7 +137,8 @@ class EventView(View):
 
     def _fitting(self, rows: list[tuple[_Row, int]]) -> list[tuple[_Row, int]]:
         """Leave out what is done when the screen is too short for all, while the view is open."""
-        if self._live is None or len(rows) < self._live.console.height - 1:
+        height = self._terminal.height if self._terminal is not None else None
+        if height is None or len(rows) < height - 1:
             return rows
         return [(row, depth) for row, depth in rows if not row.status.endswith("_COMPLETE")]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import RLock
+from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import lint as linter
 from exasol_ci_setup import review
 from exasol_ci_setup.cli import records, report, show
+from exasol_ci_setup.cli.view import PATIENCE
 from exasol_ci_setup.errors import Declined, DeployFailed
 from exasol_ci_setup.resolve.verbs import require_success
 from exasol_ci_setup.stacks.graph import End
@@ -54,6 +56,9 @@ class _Row:
 class Many:
     """Decides on plans and shows what becomes of stacks, from several threads at once.
 
+    What is shown is kept and written by one thread: the one that owns the terminal while `checking` or `table` is open. The others send
+    it messages through `Output.send`. No lock is held while something is written.
+
     `shown` are the plans that the user has said yes to; None means that each is shown when it is made and approved by `--yes`. With
     `total`, for more stacks than a screen has lines, the table shows those under way and those that failed, and counts the others.
     """
@@ -74,30 +79,29 @@ class Many:
         self._lint = lint
         self._total = total
         self._linted: set[tuple[str, str]] = set()
-        self._lock = RLock()
         # cfn-lint keeps its rules and caches in one place for all.
-        self._lint_lock = RLock()
+        self._lint_lock = Lock()
         self._rows: dict[str, _Row] = {}
         self._last_line = session.clock.now()
         self._live = False
+        self._checked = self._total_checked = 0
 
     def approve(self, name: str, plan: Plan, /) -> bool:
         """Show the plan, or compare it with what was approved, and say yes. Raises Declined."""
-        with self._lock:
-            if self.shown is not None:
-                _require_no_more_than(self.shown.get(name), plan)
-                return True
-            report.plan(self._output, plan, as_data=False, name=name)
-            self._last_line = self._session.clock.now()
-            broadens = review.needs_approval(plan.broadenings, plan.kind)
-            if broadens and not self._output.can_ask and not self._allow_broadening:
-                raise Declined(
-                    f"not deployed: the change to stack {plan.stack_name} gives more access than there was, which --yes does not "
-                    "approve where nobody can be asked",
-                    hint="look at the plan, then add --allow-broadening; this stack was not changed",
-                    stack_name=plan.stack_name,
-                )
+        if self.shown is not None:
+            _require_no_more_than(self.shown.get(name), plan)
             return True
+        report.plan(self._output, plan, as_data=False, name=name)
+        self._output.send(self._note_line)
+        broadens = review.needs_approval(plan.broadenings, plan.kind)
+        if broadens and not self._output.can_ask and not self._allow_broadening:
+            raise Declined(
+                f"not deployed: the change to stack {plan.stack_name} gives more access than there was, which --yes does not "
+                "approve where nobody can be asked",
+                hint="look at the plan, then add --allow-broadening; this stack was not changed",
+                stack_name=plan.stack_name,
+            )
+        return True
 
     @property
     def broadens(self) -> bool:
@@ -111,10 +115,12 @@ class Many:
 
     def view(self, stack_name: str, title: str, /) -> _StackView:
         """Return what shows the events of one stack."""
-        with self._lock:
-            self._rows.setdefault(stack_name, _Row("", self._session.clock.now()))
+        self._output.send(partial(self._begin, stack_name, self._session.clock.now()))
         self.say(stack_name, title.replace(f" {_own_name(stack_name)}", ""))
         return _StackView(self, stack_name)
+
+    def _begin(self, stack_name: str, now: float) -> None:
+        self._rows.setdefault(stack_name, _Row("", now))
 
     def notice(self, stack_name: str, message: str, /) -> None:
         """Say something about a stack."""
@@ -129,86 +135,115 @@ class Many:
                 return
             findings = linter.lint(template, region)
             self._linted.add((template.body, region))
-        with self._lock:
-            for finding in findings:
-                report.finding(self._output, finding, template)
+        for finding in findings:
+            report.finding(self._output, finding, template)
         linter.reject_errors(template, findings)
 
     def ended(self, ended: Ended, _stack: Stack | None = None, /) -> None:
         """Tell how the work on a stack ended."""
+        self._output.send(partial(self._ended, ended, self._session.clock.now()))
+
+    def _ended(self, ended: Ended, now: float) -> None:
         word, colour = _WORDS[ended.end]
-        with self._lock:
-            now = self._session.clock.now()
-            row = self._rows.setdefault(ended.name, _Row(word, now))
-            row.status, row.colour, row.until = word, colour, now
-            why = f"skipped, because {', '.join(ended.because)} failed" if ended.because else word
-            if ended.error is not None:
-                why = f"{word}: {ended.error.message}"
-                row.reason = ended.error.message
-            if not self._live:
-                self.say(ended.name, why)
-            self._output.record(ended)
+        row = self._rows.setdefault(ended.name, _Row(word, now))
+        row.status, row.colour, row.until = word, colour, now
+        why = f"skipped, because {', '.join(ended.because)} failed" if ended.because else word
+        if ended.error is not None:
+            why = f"{word}: {ended.error.message}"
+            row.reason = ended.error.message
+        if not self._live:
+            self._say(ended.name, why)
+        self._output.record(ended)
 
     def say(self, stack_name: str, message: str) -> None:
         """Write a line that begins with a stack's name."""
-        with self._lock:
-            self._output.say(*(f"{show.clean(stack_name)}: {line}" for line in show.clean(message).split("\n")))
-            self._last_line = self._session.clock.now()
+        self._output.send(partial(self._say, stack_name, message))
+
+    def _say(self, stack_name: str, message: str) -> None:
+        self._output.say(*(f"{show.clean(stack_name)}: {line}" for line in show.clean(message).split("\n")))
+        self._note_line()
+
+    def _note_line(self) -> None:
+        self._last_line = self._session.clock.now()
 
     def event(self, stack_name: str, event: Event) -> None:
         """Show one event of a stack."""
-        with self._lock:
-            row = self._rows.setdefault(stack_name, _Row("", self._session.clock.now()))
-            if event.is_stack:
-                # A nested stack's own events are not the end of the whole.
-                if event.stack_name == _own_name(stack_name):
-                    row.status = event.status
-            elif event.status.endswith("_COMPLETE"):
-                row.finished += 1
-            elif not row.reason:
-                row.reason = event.failure
-            self._output.record(records.named(event, stack_name))
-            if self._output.format == "text" and not self._live:
-                self._output.say(f"{show.clean(stack_name)}: {show.event(event, root=_own_name(stack_name))}")
-            elif warning := show.hook_warning(event):
-                self._output.say(f"{show.clean(stack_name)}: {warning}")
-                self._last_line = self._session.clock.now()
+        self._output.send(partial(self._event, stack_name, event))
+
+    def _event(self, stack_name: str, event: Event) -> None:
+        row = self._rows.setdefault(stack_name, _Row("", self._session.clock.now()))
+        if event.is_stack:
+            # A nested stack's own events are not the end of the whole.
+            if event.stack_name == _own_name(stack_name):
+                row.status = event.status
+        elif event.status.endswith("_COMPLETE"):
+            row.finished += 1
+        elif not row.reason:
+            row.reason = event.failure
+        self._output.record(records.named(event, stack_name))
+        if self._output.format == "text" and not self._live:
+            self._output.say(f"{show.clean(stack_name)}: {show.event(event, root=_own_name(stack_name))}")
+        elif warning := show.hook_warning(event):
+            self._output.say(f"{show.clean(stack_name)}: {warning}")
+            self._note_line()
 
     def tick(self, now: float) -> None:
-        """Say what is under way if nothing was said for almost 30 s."""
-        with self._lock:
-            if not self._live and now - self._last_line > _QUIET:
-                running = [name for name, row in self._rows.items() if row.until is None]
-                self._output.say(f"still under way: {', '.join(map(show.clean, running))}")
-                self._last_line = now
+        """Print what is in progress if nothing was printed for almost 30 s."""
+        self._output.send(partial(self._tick, now))
+
+    def _tick(self, now: float) -> None:
+        if not self._live and now - self._last_line > _QUIET:
+            running = [name for name, row in self._rows.items() if row.until is None]
+            self._output.say(f"still under way: {', '.join(map(show.clean, running))}")
+            self._last_line = now
+
+    @contextmanager
+    def checking(self, total: int) -> Iterator[None]:
+        """Show how many of the stacks are checked while this is open."""
+        self._checked, self._total_checked = 0, total
+        if self._output.format == "text" and self._output.live:
+            self._live = True
+            self._output.open(self._counter)
+        else:
+            self._output.say(f"checking {counted(total)} …" if self._output.unicode else f"checking {counted(total)}")
+            self._output.open()
+        with self._closing():
+            yield
+
+    def checked(self, _ended: Ended, /) -> None:
+        """Count a stack that is checked."""
+        self._output.send(self._count)
+
+    def _count(self) -> None:
+        self._checked += 1
+        if not self._live and self._session.clock.now() - self._last_line > _QUIET:
+            self._output.say(self._counter())
+            self._note_line()
+
+    def _counter(self) -> str:
+        return f"checked {self._checked} of {counted(self._total_checked)}"
 
     @contextmanager
     def table(self) -> Iterator[None]:
         """Show the stacks as a table on stderr while this is open, if that is a terminal."""
-        if self._output.format != "text" or not self._output.live or self.shown is None:
-            # Where plans are still to be shown there are lines.
+        # Where plans are still to be shown there are lines.
+        self._live = self._output.format == "text" and self._output.live and self.shown is not None
+        self._output.open(self._table if self._live else None)
+        with self._closing():
             yield
-            return
-        from rich.console import Console
-        from rich.live import Live
-        from rich.text import Text
 
-        console = Console(stderr=True, no_color=not self._output.colour, highlight=False)
-        with Live(
-            get_renderable=self._table,
-            console=console,
-            refresh_per_second=4,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        ) as live:
-            self._output.divert(lambda line: live.console.print(Text.from_ansi(line), soft_wrap=True))
-            self._live = True
-            try:
-                yield
-            finally:
-                self._live = False
-                self._output.divert(None)
-                live.vertical_overflow = "visible"
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Give the terminal back when the work ends; after Ctrl-C a terminal that is not read is not waited for."""
+        seconds: float | None = None
+        try:
+            yield
+        except KeyboardInterrupt:
+            seconds = PATIENCE
+            raise
+        finally:
+            self._output.close(seconds)
+            self._live = False
 
     def _table(self) -> Table:
         from rich.table import Table
@@ -217,8 +252,8 @@ class Many:
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
         for name in ("stack", "status", "resources", "time", "reason"):
             table.add_column(name, overflow="fold", no_wrap=name != "reason")
-        with self._lock:
-            rows = list(self._rows.items())
+        # Drawn by the thread that changes the rows.
+        rows = list(self._rows.items())
         if self._total:
             over = Counter(row.status for _, row in rows if row.until is not None)
             told = [f"{count} {word}" for word, count in over.items()]

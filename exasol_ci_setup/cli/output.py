@@ -15,8 +15,11 @@ from exasol_ci_setup.cli import records, show
 from exasol_ci_setup.errors import DeployFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from rich.console import RenderableType
+
+    from exasol_ci_setup.cli.terminal import Terminal
     from exasol_ci_setup.errors import SetupError
 
 
@@ -30,7 +33,7 @@ class Output:
     def __init__(self, format: Literal["text", "json"] = "text") -> None:  # noqa: A002  the option's name
         self.format = format
         self.lost: OSError | None = None
-        self._elsewhere: Callable[[str], None] | None = None
+        self._terminal: Terminal | None = None
 
     @property
     def live(self) -> bool:
@@ -75,16 +78,39 @@ class Output:
 
     def say(self, *lines: str) -> None:
         """Write lines, styled or not, to stderr."""
-        for line in lines:
-            if self._elsewhere is not None:
-                self._elsewhere(line if self.colour else click.unstyle(line))
-            else:
-                with suppress(OSError):  # nobody reads it any more, which is no reason to leave off in the middle
-                    click.echo(_encodable(line, sys.stderr), err=True, color=self.colour)
+        if self._terminal is not None:
+            self._terminal.say([line if self.colour else click.unstyle(line) for line in lines])
+        else:
+            self._echo(lines)
 
-    def divert(self, write: Callable[[str], None] | None) -> None:
-        """Let `write` have each line for stderr, while a view owns the terminal; None ends that."""
-        self._elsewhere = write
+    def _echo(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            with suppress(OSError):  # the terminal was closed, which is no reason to stop midway
+                click.echo(_encodable(line, sys.stderr), err=True, color=self.colour)
+
+    def open(self, draw: Callable[[], RenderableType] | None = None) -> Terminal:
+        """Give stdout and stderr to a thread that alone writes there until `close`, and shows what `draw` returns below the lines."""
+        from exasol_ci_setup.cli.terminal import Terminal
+
+        self._terminal = Terminal(self._echo, draw, color=self.colour)
+        self._terminal.start()
+        return self._terminal
+
+    def close(self, seconds: float | None = None) -> bool:
+        """Wait until all that was sent is written, at most `seconds`, and return whether it is. Does nothing if nothing is open."""
+        if self._terminal is not None:
+            if not self._terminal.stop(seconds):
+                # Its thread waits for the terminal, and a second writer would wait too.
+                return False
+            self._terminal = None
+        return True
+
+    def send(self, call: Callable[[], None]) -> None:
+        """Make a call in the thread that writes, after what was sent before; at once if there is no such thread."""
+        if self._terminal is not None:
+            self._terminal.send(call)
+        else:
+            call()
 
     @property
     def has_failed(self) -> bool:
@@ -104,7 +130,13 @@ class Output:
         self._write(lambda: click.echo(text, color=colour))
 
     def _write(self, write: Callable[[], object]) -> None:
-        """Write to stdout. If that fails, the work goes on without it: AWS would go on too, and someone should see the end."""
+        """Write to stdout. If that fails, the work continues without it: AWS would continue too, and the end should be shown."""
+        if self._terminal is not None:
+            self._terminal.write(lambda: self._write_now(write))
+        else:
+            self._write_now(write)
+
+    def _write_now(self, write: Callable[[], object]) -> None:
         if self.lost is not None:
             return
         try:

@@ -145,6 +145,7 @@ def _up(
         options=Options(wait=wait, recreate_failed=recreate_failed, import_existing=import_existing, timeout=timeout),
         concurrency=concurrency,
         drift=not no_drift,
+        planned=many.checked,
     )
     left = undeclared(declared, connect)
     if left and not prune:
@@ -234,7 +235,8 @@ def _show_plans(
     from exasol_ci_setup.cli import report, show
     from exasol_ci_setup.cli.many import counted
 
-    planned, ends = deployment.plan(declared)
+    with many.checking(len(declared.constructs)):
+        planned, ends = deployment.plan(declared)
     changing = [each.plan for each in planned.values() if each.plan]
     for number, each in enumerate(changing):
         if number and session.output.format == "text":

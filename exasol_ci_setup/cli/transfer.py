@@ -39,7 +39,7 @@ class TransferView(View):
         with self._lock:
             self._total, self._before, self._done = total, done, done
             self._step = self._reached()
-        if self._live is None:
+        if self._terminal is None:
             again = f", going on after {_amount(done)}" if done else ""
             self._say(show.clean(f"{self._title}: {_amount(total)}{again}"))
 
@@ -47,12 +47,13 @@ class TransferView(View):
         """Show that `count` bytes more are done."""
         with self._lock:
             self._done += count
-            is_step = self._reached() > self._step
-            self._step = self._reached()
-            if self._live is None and is_step:
-                self._say(show.clean(self._progress()))
-            else:
-                self.tick()
+            before, self._step = self._step, self._reached()
+            is_step, progress = self._step > before, self._progress()
+        # Written without the lock: a terminal that is not read must not hold up the other parts.
+        if self._terminal is None and is_step:
+            self._say(show.clean(progress))
+        else:
+            self.tick()
 
     def _reached(self) -> int:
         return self._done * _STEPS // self._total if self._total else _STEPS

@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from rich.live import Live
     from rich.table import Table
     from typing_extensions import Self
 
     from exasol_ci_setup.cli.output import Output
+    from exasol_ci_setup.cli.terminal import Terminal
 
 _QUIET: Final = 30.0  # seconds without a line after which a CI system, or a person, starts to wonder
+PATIENCE: Final = 2.0  # seconds that a terminal has after Ctrl-C to take what was sent to it
 
 
 class View:
@@ -31,10 +32,10 @@ class View:
         self._in_place = in_place
         self._started = self._last_line = self._last_tick = clock()
         self._noted = ""
-        self._live: Live | None = None
+        self._terminal: Terminal | None = None
 
     def _draw(self) -> Table:
-        """Return the table as it is now. Called from a thread of its own, while news come in."""
+        """Return the current table. Called by the thread that writes, while the state changes: reads a copy, and takes no lock."""
         raise NotImplementedError
 
     def _progress(self) -> str:
@@ -44,20 +45,15 @@ class View:
     def __enter__(self) -> Self:
         self._started = self._last_line = self._last_tick = self._clock()
         if self._in_place and self._output.format == "text" and self._output.live:
-            self._live = self._new_live()
-            self._live.start()
-            self._output.divert(self._above)
+            self._terminal = self._output.open(self._draw)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            # The last picture stays, so it may be longer than the screen.
-            self._live.vertical_overflow = "visible"
-            live, self._live = self._live, None
-            self._output.divert(None)
-            live.stop()
+        if self._terminal is not None:
+            self._output.close(PATIENCE if kind is not None and issubclass(kind, KeyboardInterrupt) else None)
+            self._terminal = None
 
     def note(self, message: str) -> None:
         """Say something that is no news of its own, once for as long as it stays the same."""
@@ -73,31 +69,10 @@ class View:
         """
         now = self._clock() if now is None else now
         step, self._last_tick = now - self._last_tick, now
-        if self._live is None and now + step - self._last_line > _QUIET:
+        if self._terminal is None and now + step - self._last_line > _QUIET:
             self._say(show.clean(self._progress()))
             self._last_line = now
 
     def _say(self, line: str) -> None:
         self._output.say(line)
         self._last_line = self._clock()
-
-    def _above(self, line: str) -> None:
-        """Print a line that is not of the table, so that it stands above it."""
-        from rich.text import Text
-
-        if self._live is not None:
-            self._live.console.print(Text.from_ansi(line), soft_wrap=True)
-
-    def _new_live(self) -> Live:
-        from rich.console import Console
-        from rich.live import Live
-
-        console = Console(stderr=True, no_color=not self._output.colour, highlight=False)
-        # Neither stream is captured: stdout is data, and `Output` hands over what it writes to stderr.
-        return Live(
-            get_renderable=self._draw,
-            console=console,
-            refresh_per_second=4,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )

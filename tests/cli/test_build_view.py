@@ -170,8 +170,9 @@ def terminal(count, **environment):
 def test_in_a_terminal_there_is_one_row_a_build_and_remarks_stand_above():
     seen, stdout = terminal(3)
 
-    final = seen[seen.rindex("a remark") :]
+    final = seen[seen.rindex("\x1b[2K") :]
     assert stdout == "data\n"
+    assert seen.index("a remark") < seen.rindex("\x1b[2K")
     assert re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", final).count("✗ FAILED") == 4
     assert "build_0" in final
 
