@@ -5,14 +5,24 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from exasol_ci_setup import sandbox as room
 from exasol_ci_setup.errors import InputError, SandboxError
 
-_START_HINT = "exasol-ci-setup sandbox start"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_START_HINT = "start it with `exasol-ci-setup sandbox start`"
+_STOPPED = {
+    room.End.NOT_RUNNING: "the sandbox does not run",
+    room.End.SAVED: "the sandbox has been stopped",
+    room.End.KILLED: "the sandbox has been killed, as it did not end: what it did in its last second may not be saved",
+}
 
 
 def _source(entry: str) -> tuple[str, Path]:
@@ -109,14 +119,13 @@ def start(
 @sandbox.command()
 def stop() -> None:
     """Stop the sandbox; its state is kept for the next start."""
-    stopped = room.stop()
-    click.echo("the sandbox has been stopped" if stopped else "the sandbox does not run", err=True)
+    click.echo(_STOPPED[room.stop()], err=True)
 
 
 @sandbox.command()
 @click.pass_context
 def status(context: click.Context) -> None:
-    """Tell whether the sandbox runs, and where; exit code 1 if it does not."""
+    """Print where the sandbox runs; exit code 1 if it does not run or does not answer."""
     endpoint = room.find()
     if endpoint is None:
         click.echo("the sandbox does not run", err=True)
@@ -133,7 +142,37 @@ def status(context: click.Context) -> None:
         click.echo(f"{name:<8} {value}")
 
 
-@sandbox.command()
+class _ForEval(click.Command):
+    """A command whose output a shell evaluates: where it fails, so does what it prints.
+
+    Without that, the shell continues without the variables, and the next request goes to AWS.
+    """
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the options."""
+        with self._failing_output():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        if ctx.params["style"] == "json":
+            return super().invoke(ctx)
+        with self._failing_output():
+            return super().invoke(ctx)
+
+    @staticmethod
+    @contextmanager
+    def _failing_output() -> Iterator[None]:
+        try:
+            yield
+        except click.exceptions.Exit:  # of --help
+            raise
+        except BaseException:
+            click.echo("false")
+            raise
+
+
+@sandbox.command(cls=_ForEval)
 @click.option(
     "--format", "style", help="How it is written.", type=click.Choice(["sh", "json"]), default="sh", show_default=True
 )

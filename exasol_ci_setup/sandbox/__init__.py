@@ -6,6 +6,6 @@ extra ``sandbox`` and runs in a process of its own, or in a thread of a test ses
 
 from __future__ import annotations
 
-from exasol_ci_setup.sandbox.daemon import Endpoint, ensure, environment, find, misleading_variables, reset, stop
+from exasol_ci_setup.sandbox.daemon import End, Endpoint, ensure, environment, find, misleading_variables, reset, stop
 
-__all__ = ["Endpoint", "ensure", "environment", "find", "misleading_variables", "reset", "stop"]
+__all__ = ["End", "Endpoint", "ensure", "environment", "find", "misleading_variables", "reset", "stop"]

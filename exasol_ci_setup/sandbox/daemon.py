@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import fcntl
 import http.client
-import importlib.util
 import json
 import os
-import re
-import select
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.errors import SandboxError
 from exasol_ci_setup.sandbox import registry as images
 from exasol_ci_setup.sandbox import settings
+from exasol_ci_setup.sandbox.launch import LOG_FILE, launch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,8 +35,6 @@ DIRECTORY_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_DIR"
 
 # Names inside the state directory.
 ENDPOINT_FILE: Final = "endpoint.json"
-PORT_FILE: Final = "port"
-LOG_FILE: Final = "sandbox.log"
 START_LOCK: Final = "start.lock"
 RUNNING_LOCK: Final = "running.lock"
 SERVICES_DIR: Final = "services"
@@ -56,15 +51,11 @@ _MISLEADING: Final = (
     "AWS_USE_DUALSTACK_ENDPOINT",
 )
 
-# Where programs, libraries and temporary files are, the language, and Python's own settings.
-_NEEDED_VARIABLE: Final = re.compile(
-    r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TZ|LANG|LC_[A-Z]+|LD_LIBRARY_PATH|DYLD_[A-Z_]+|VIRTUAL_ENV|XDG_[A-Z_]+|PYTHON[A-Z0-9]*"
-)
-_FIRST_PORT = 4566  # what every emulator of AWS listens on, so the one that people have in their scripts
-_START_SECONDS = 20.0
-_STOP_SECONDS = 15.0
-_ANSWER_SECONDS = 2.0
-_LOG_BYTES = 1_000_000
+# How long a start may take, and how long a running sandbox may take to answer or to end. A start needs 0.6 s of CPU time; ten at once
+# took 10 s on two cores with a load of 12.
+_PATIENCE_SECONDS = 30.0
+_KILL_SECONDS = 5.0
+_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -121,16 +112,41 @@ def misleading_variables() -> tuple[str, ...]:
     return (*_MISLEADING, *sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL_")))
 
 
-def find() -> Endpoint | None:
-    """Return the running sandbox of this user's state directory, or None.
+class End(Enum):
+    """How `stop` left the sandbox."""
 
-    It is asked who it is: a file that was left behind, or another server on its port, is not taken for it.
+    NOT_RUNNING = "not running"
+    SAVED = "saved"
+    KILLED = "killed"
+
+
+def find(*, seconds: float = _PATIENCE_SECONDS) -> Endpoint | None:
+    """Return the running sandbox of this user's state directory, or None if no process holds its lock.
+
+    Waits up to `seconds` for its answer. Raises SandboxError if it runs but does not answer.
     """
     directory = state_directory()
-    endpoint = _recorded(directory)
-    if endpoint is None or not _runs(directory):
-        return None
-    return endpoint if _identity(endpoint.url).get("instance") == endpoint.instance else None
+    deadline = time.monotonic() + seconds
+    while _runs(directory):
+        endpoint = _recorded(directory)
+        # A killed process leaves its record until the next one is ready.
+        if endpoint is not None and endpoint.pid == _holder(directory):
+            answered = _identity(endpoint.url, deadline)
+            if answered.get("instance") == endpoint.instance:
+                return endpoint
+            if answered:
+                raise _does_not_answer(directory, f"another server answers at {endpoint.url}")
+        if time.monotonic() >= deadline:
+            raise _does_not_answer(directory, f"waited {seconds:.0f} s")
+        time.sleep(_POLL_SECONDS)
+    return None
+
+
+def _does_not_answer(directory: Path, why: str) -> SandboxError:
+    return SandboxError(
+        f"the sandbox (process {_holder(directory)}) runs but does not answer: {why}",
+        hint=f"stop it with `exasol-ci-setup sandbox stop`; its log: {directory / LOG_FILE}",
+    )
 
 
 def ensure(
@@ -162,57 +178,67 @@ def ensure(
     with _locked(directory / START_LOCK):
         if running := find():
             return running
-        _start(directory, wanted)
+        launch(directory, wanted, _PATIENCE_SECONDS)
         if running := find():
             return running
-    raise SandboxError("the sandbox was started but does not answer", hint=f"see its log: {directory / LOG_FILE}")
+    raise SandboxError("the sandbox ended after its start", hint=f"see its log: {directory / LOG_FILE}")
 
 
-def stop() -> bool:
-    """End the running sandbox after it has saved its state, and wait until it is gone. False if none ran.
+def stop(*, seconds: float = _PATIENCE_SECONDS) -> End:
+    """End the running sandbox after it has saved its state, and wait until it is gone.
 
-    Raises SandboxError if it does not end within 15 s.
+    A suspended process is resumed first. One that does not end within `seconds` is killed: what it did in its last second may
+    then not be saved. Raises SandboxError if not even that ends it.
     """
     directory = state_directory()
     if not directory.is_dir():
-        return False
+        return End.NOT_RUNNING
     with _locked(directory / START_LOCK):
-        if not _runs(directory):
+        process = _holder(directory)
+        if process is None:
+            return End.NOT_RUNNING
+        _signal(process, signal.SIGTERM)
+        _signal(process, signal.SIGCONT)
+        if _is_gone(directory, seconds):
+            return End.SAVED
+        _signal(process, signal.SIGKILL)
+        if _is_gone(directory, _KILL_SECONDS):
+            return End.KILLED
+    raise SandboxError(f"the sandbox (process {process}) does not end", hint=f"see its log: {directory / LOG_FILE}")
+
+
+def _signal(process: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, number)
+
+
+def _is_gone(directory: Path, seconds: float) -> bool:
+    """Whether no process serves `directory`, or none does before `seconds` have passed."""
+    deadline = time.monotonic() + seconds
+    while _runs(directory):
+        if time.monotonic() > deadline:
             return False
-        # Written by the holder of the lock before anything else, so the process id is that of a living sandbox.
-        process = int((directory / RUNNING_LOCK).read_text(encoding="ascii"))
-        try:
-            os.kill(process, signal.SIGTERM)
-        except ProcessLookupError:
-            return True
-        deadline = time.monotonic() + _STOP_SECONDS
-        while _runs(directory):
-            if time.monotonic() > deadline:
-                raise SandboxError(
-                    f"the sandbox (process {process}) does not end", hint=f"see its log: {directory / LOG_FILE}"
-                )
-            time.sleep(0.01)
+        time.sleep(_POLL_SECONDS)
     return True
 
 
 def reset() -> None:
-    """Forget everything in the sandbox, in the running process and on disk. The secrets are there again at the next use.
+    """Empty the sandbox, in the running process and on disk. The dummy secrets exist again at the next use.
 
     Raises SandboxError if the running sandbox does not do it.
     """
-    if endpoint := find():
-        status, _ = _ask(endpoint.url, "POST", RESET_PATH)
-        if status != http.client.OK:
-            raise SandboxError(
-                "the sandbox could not be reset", hint=f"stop it and try again; its log: {endpoint.log_file}"
-            )
-        return
     directory = state_directory()
     if not directory.is_dir():
         return
     with _locked(directory / START_LOCK):
-        if _runs(directory):
-            raise SandboxError("the sandbox runs but does not answer", hint=f"see its log: {directory / LOG_FILE}")
+        if endpoint := find():
+            status, _ = _ask(endpoint.url, "POST", RESET_PATH, time.monotonic() + _PATIENCE_SECONDS)
+            if status != http.client.OK:
+                raise SandboxError(
+                    "the sandbox could not be reset: it did not confirm",
+                    hint=f"stop it with `exasol-ci-setup sandbox stop` and retry; its log: {endpoint.log_file}",
+                )
+            return
         for name in (SERVICES_DIR, OBJECTS_DIR, f"{REGISTRY_DIR}/{images.DATA_DIR}"):
             shutil.rmtree(directory / name, ignore_errors=True)
 
@@ -249,6 +275,15 @@ def _runs(directory: Path) -> bool:
     return False
 
 
+def _holder(directory: Path) -> int | None:
+    """Return the process id of the running sandbox, which it writes as soon as it holds the lock; None if it ended before."""
+    while _runs(directory):
+        if text := (directory / RUNNING_LOCK).read_text(encoding="ascii"):
+            return int(text)
+        time.sleep(_POLL_SECONDS)
+    return None
+
+
 def _recorded(directory: Path) -> Endpoint | None:
     try:
         values: dict[str, Any] = json.loads((directory / ENDPOINT_FILE).read_text(encoding="utf-8"))
@@ -267,9 +302,10 @@ def _recorded(directory: Path) -> Endpoint | None:
         return None
 
 
-def _ask(url: str, method: str, path: str) -> tuple[int, bytes]:
-    """Return status and body of one request, 0 and nothing without an answer. Never through a proxy, which urllib would take."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=_ANSWER_SECONDS)
+def _ask(url: str, method: str, path: str, deadline: float) -> tuple[int, bytes]:
+    """Return status and body of one request, 0 and nothing without an answer. Never through a proxy, which urllib would use."""
+    seconds = max(deadline - time.monotonic(), _POLL_SECONDS)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=seconds)
     try:
         connection.request(method, path)
         response = connection.getresponse()
@@ -280,8 +316,8 @@ def _ask(url: str, method: str, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def _identity(url: str) -> dict[str, Any]:
-    status, body = _ask(url, "GET", IDENTITY_PATH)
+def _identity(url: str, deadline: float) -> dict[str, Any]:
+    status, body = _ask(url, "GET", IDENTITY_PATH, deadline)
     if status != http.client.OK:
         return {}
     try:
@@ -289,74 +325,3 @@ def _identity(url: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
-
-
-def _start(directory: Path, wanted: settings.Settings) -> None:
-    if importlib.util.find_spec("ministack") is None:
-        raise SandboxError(
-            "the sandbox is not installed: it is an extra", hint="pip install 'exasol-ci-setup[sandbox]'"
-        )
-    log_file = directory / LOG_FILE
-    if log_file.exists() and log_file.stat().st_size > _LOG_BYTES:
-        log_file.replace(log_file.with_suffix(".log.1"))
-    reading, writing = os.pipe()
-    try:
-        with log_file.open("ab") as log:
-            log_file.chmod(0o600)
-            start_of_log = log.tell()
-            subprocess.run(  # noqa: S603  (this interpreter, our own module)
-                [
-                    *(sys.executable, "-m", "exasol_ci_setup.sandbox"),
-                    *("--state-dir", str(directory), "--settings", wanted.as_json(), "--ready-fd", str(writing)),
-                    *(argument for port in _ports(directory) for argument in ("--port", str(port))),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=directory,
-                env=_process_environment(),
-                pass_fds=(writing,),
-                start_new_session=True,
-                check=False,
-            )
-        os.close(writing)
-        writing = -1
-        ready, _, _ = select.select([reading], [], [], _START_SECONDS)
-        # The end of the pipe without a word is the end of the process.
-        if ready and os.read(reading, 16):
-            return
-    finally:
-        os.close(reading)
-        if writing >= 0:
-            os.close(writing)
-    what = "ended at once" if ready else f"was not ready after {_START_SECONDS:.0f} s"
-    raise SandboxError(f"the sandbox {what}: {_last_line(log_file, start_of_log)}", hint=f"its log: {log_file}")
-
-
-def _ports(directory: Path) -> tuple[int, ...]:
-    try:
-        last = int((directory / PORT_FILE).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return (_FIRST_PORT,)
-    return (last, _FIRST_PORT)
-
-
-def _process_environment() -> dict[str, str]:
-    """Return what the new process needs of this environment, with this package where it finds it.
-
-    Nothing else: many variables would change ministack, and a token should not live on in a process that runs until it is stopped.
-    """
-    package_root = Path(__file__).parents[2]
-    values = {name: value for name, value in os.environ.items() if _NEEDED_VARIABLE.fullmatch(name)}
-    if package_root.name not in {"site-packages", "dist-packages"}:
-        # The new process has the state directory for its working directory, so the one of this process does not count.
-        inherited = [str(Path(entry).absolute()) for entry in values.get("PYTHONPATH", "").split(os.pathsep) if entry]
-        values["PYTHONPATH"] = os.pathsep.join([*inherited, str(package_root)])
-    return values
-
-
-def _last_line(log_file: Path, start: int) -> str:
-    with log_file.open("rb") as log:
-        log.seek(start)
-        lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it wrote nothing to its log"

@@ -24,9 +24,7 @@ from exasol_ci_setup.sandbox.daemon import (
     ACCOUNT,
     ENDPOINT_FILE,
     IDENTITY_PATH,
-    LOG_FILE,
     OBJECTS_DIR,
-    PORT_FILE,
     REGION,
     REGISTRY_DIR,
     RESET_PATH,
@@ -34,6 +32,7 @@ from exasol_ci_setup.sandbox.daemon import (
     SERVICES_DIR,
     Endpoint,
 )
+from exasol_ci_setup.sandbox.launch import LOG_FILE, PORT_FILE
 from exasol_ci_setup.sandbox.saving import Saver
 from exasol_ci_setup.whole_file import write_whole
 
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
 
 _SAVE_SECONDS = 0.5
-_WARM_UP_SECONDS = 0.1
 _LOCK_SECONDS = 10.0
 
 
@@ -133,8 +131,8 @@ class Application:
             deployment.end_interrupted_operations()
             self._end_interrupted_builds()
             saving = asyncio.create_task(self._save_changes(self._saver))
-            # It takes a quarter of a second to import, which whoever waits for the start had better use for something else.
-            asyncio.get_running_loop().call_later(_WARM_UP_SECONDS, self.ministack._get_module, "cloudformation")  # noqa: SLF001
+            # It imports nearly every service, for 0.3 s of CPU time. Later, no request would be answered for that time.
+            self.ministack._get_module("cloudformation")  # noqa: SLF001
         await send({"type": "lifespan.startup.complete"})
         self._on_ready()
         await receive()
@@ -186,18 +184,19 @@ async def _serve(application: Application, listening: socket.socket, shutdown: a
 
 
 def _listening(ports: Sequence[int]) -> socket.socket:
-    """Return a socket on the first of `ports` that is free, else on any port, of the loopback interface."""
+    """Return a listening socket of the loopback interface, on the first free one of `ports` or any free port."""
     for port in (*ports, 0):
         with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), timeout=1)):
-            continue  # somebody answers, and on some systems the bind below would succeed all the same
+            continue  # a server answers, and on some systems the bind below would succeed anyway
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", port))
+            # With SO_REUSEADDR two sockets can be bound to a port; only one of them can listen.
+            listening.listen(128)
         except OSError:
             listening.close()
             continue
-        listening.listen(128)
         return listening
     raise SandboxError("the sandbox found no free port on this machine")
 

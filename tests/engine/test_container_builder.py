@@ -269,7 +269,7 @@ def test_a_build_that_is_stopped_leaves_no_process_and_no_image(team: Team, unde
 
 
 def test_the_sandbox_ends_with_a_build_under_way(team: Team, under_way: str) -> None:
-    assert sandbox.stop()
+    assert sandbox.stop() is sandbox.End.SAVED
     assert not docker_processes("build")
     (found,) = team.client("codebuild").batch_get_builds(ids=[under_way])["builds"]
     assert found["buildStatus"] == "FAULT"

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from exasol_ci_setup import sandbox
 from exasol_ci_setup.cli.sandbox import sandbox as group
 from exasol_ci_setup.errors import InputError, SandboxError
+from exasol_ci_setup.sandbox.daemon import ENDPOINT_FILE
 from exasol_ci_setup.sandbox.server import Server
 from tests.sandbox.codebuild import create_project, statuses
 from tests.sandbox.codebuild import run as run_batch
@@ -82,12 +83,26 @@ def test_what_env_prints_leads_any_client_of_a_shell_to_the_sandbox(
     assert json.loads(run("env", "--format", "json").stdout) == sandbox.environment(endpoint)
 
 
-def test_env_starts_nothing(state_dir: Path) -> None:
+def test_env_without_sandbox_makes_eval_fail(state_dir: Path) -> None:
     shown = run("env")
     assert isinstance(shown.exception, SandboxError)
-    assert shown.exception.hint == "exasol-ci-setup sandbox start"
-    assert shown.stdout == ""
+    assert "`exasol-ci-setup sandbox start`" in shown.exception.hint
+    assert subprocess.run(["sh", "-c", f'eval "{shown.stdout}"'], check=False).returncode == 1
+    assert (run("env", "--format", "json").stdout, run("env", "--format", "fish").stdout) == ("", "false\n")
+    assert run("env", "--help").stdout.startswith("Usage:")
     assert not state_dir.exists()
+
+
+def test_sandbox_without_answer_is_reported_as_running(state_dir: Path) -> None:
+    record = state_dir / ENDPOINT_FILE
+    sandbox.ensure()
+    record.write_text(record.read_text().replace('"instance": "', '"instance": "another'), encoding="utf-8")
+    for command in ("env", "status", "start", "reset --yes"):
+        shown = run(*command.split())
+        assert shown.exit_code == 1
+        assert "runs but does not answer" in str(shown.exception)
+        assert shown.stdout == ("false\n" if command == "env" else "")
+    assert run("stop").stderr == "the sandbox has been stopped\n"
 
 
 def test_a_reset_is_not_done_without_being_asked_for(state_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -21,7 +22,8 @@ import pytest
 from exasol_ci_setup import sandbox
 from exasol_ci_setup.errors import InputError, SandboxError
 from exasol_ci_setup.sandbox import daemon
-from exasol_ci_setup.sandbox.server import Server
+from exasol_ci_setup.sandbox.launch import LOG_FILE, PORT_FILE, launch
+from exasol_ci_setup.sandbox.server import Server, _listening
 from exasol_ci_setup.sandbox.settings import DELAY_VARIABLE, FAIL_VARIABLE, Settings
 from tests.sandbox.codebuild import batch, create_project, statuses
 from tests.sandbox.codebuild import run as run_batch
@@ -31,6 +33,7 @@ from tests.sandbox.stacks import CREDENTIALS, buckets, deploy, plan
 
 pytestmark = pytest.mark.live
 
+reads_proc = pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="reads /proc")
 ENSURE = "from exasol_ci_setup import sandbox; print(sandbox.ensure().pid)"
 
 
@@ -68,9 +71,15 @@ def listening_addresses(process: int) -> list[str]:
     return found
 
 
+def connections(port: int) -> list[str]:
+    """The established connections to a port of this machine, as /proc has them."""
+    rows = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    return [row for row in rows if row.split()[2] == f"0100007F:{port:04X}" and row.split()[3] == "01"]
+
+
 def test_nothing_runs_and_nothing_is_made_until_it_is_started(state_dir: Path) -> None:
     assert sandbox.find() is None
-    assert sandbox.stop() is False
+    assert sandbox.stop() is sandbox.End.NOT_RUNNING
     sandbox.reset()
     assert not state_dir.exists()
 
@@ -81,7 +90,7 @@ def test_a_started_sandbox_is_found_and_not_started_again(state_dir: Path) -> No
     assert endpoint.state_dir == state_dir
     assert endpoint.pid != os.getpid()
     assert answers(endpoint)
-    assert sandbox.stop() is True
+    assert sandbox.stop() is sandbox.End.SAVED
     assert not answers(endpoint)
     assert sandbox.find() is None
     assert not (state_dir / daemon.ENDPOINT_FILE).exists()
@@ -99,7 +108,67 @@ def test_commands_that_start_it_at_the_same_time_start_one(state_dir: Path) -> N
     assert endpoint.state_dir == state_dir
 
 
-@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="reads /proc")
+def test_concurrent_starts_in_several_directories_all_succeed(tmp_path: Path) -> None:
+    directories = [tmp_path / str(number) for number in range(4)]
+
+    def run(command: str, directory: Path) -> str:
+        environment = {**os.environ, daemon.DIRECTORY_VARIABLE: str(directory)}
+        return subprocess.run(
+            [sys.executable, "-c", command], env=environment, check=True, capture_output=True, text=True
+        ).stdout
+
+    started = "from exasol_ci_setup import sandbox; sandbox.ensure(); print(sandbox.find().url)"
+    try:
+        with ThreadPoolExecutor(len(directories)) as pool:
+            assert len(set(pool.map(functools.partial(run, started), directories))) == len(directories)
+    finally:
+        for directory in directories:
+            run("from exasol_ci_setup import sandbox; sandbox.stop()", directory)
+
+
+def test_port_that_another_server_takes_at_once_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+
+        class Overtaken(socket.socket):
+            """A socket that another one overtakes between `bind` and `listen`."""
+
+            def bind(self, address: Any) -> None:
+                super().bind(address)
+                other.listen()
+
+        monkeypatch.setattr(socket, "socket", Overtaken)
+        with _listening((port,)) as listening:
+            assert listening.getsockname()[1] != port
+
+
+READY = """
+import asyncio, sys
+from exasol_ci_setup.sandbox.server import Application
+
+async def receive(): return {}
+async def send(message): pass
+
+def ready(): print("ministack.services.cloudformation" in sys.modules)
+
+asyncio.run(Application("", persistent=True, on_ready=ready)({"type": "lifespan"}, receive, send))
+"""
+
+
+def test_sandbox_is_ready_after_it_has_loaded_its_services(state_dir: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-c", READY],
+        env={**os.environ, "PERSIST_STATE": "1", "STATE_DIR": str(state_dir), "LOG_LEVEL": "WARNING"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout == "True\n"
+
+
+@reads_proc
 def test_it_listens_on_the_loopback_interface_only(state_dir: Path) -> None:
     assert state_dir.name == "sandbox"
     assert listening_addresses(sandbox.ensure().pid) == ["0100007F"]
@@ -150,8 +219,7 @@ def test_after_a_kill_what_was_done_is_there_and_what_was_under_way_has_failed(s
     running = sandbox.find()
     assert running is not None
     os.kill(running.pid, signal.SIGKILL)
-    while sandbox.find() is not None:
-        time.sleep(0.01)
+    assert sandbox.find() is None
     third = sandbox.ensure()
     assert len({first.pid, running.pid, third.pid}) == 3
     states = {
@@ -190,11 +258,14 @@ def test_a_reset_ends_builds_under_way(state_dir: Path) -> None:
     create_project(account)
     batch_id = start_batch(account)
     sandbox.reset()
-    time.sleep(1)
+    assert account.client("logs").describe_log_groups()["logGroups"] == []
+    # When this batch has ended, the one before the reset would have ended too.
+    create_project(account)
+    later = run_batch(account)
     codebuild = account.client("codebuild")
     assert codebuild.batch_get_build_batches(ids=[batch_id])["buildBatchesNotFound"] == [batch_id]
-    assert codebuild.list_builds()["ids"] == []
-    assert account.client("logs").describe_log_groups()["logGroups"] == []
+    builds = codebuild.batch_get_builds(ids=codebuild.list_builds()["ids"])["builds"]
+    assert {build["buildBatchArn"] for build in builds} == {later["arn"]}
     assert state_dir.exists()
     account.close()
 
@@ -221,16 +292,77 @@ def test_a_reset_while_it_does_not_run_empties_the_disk(state_dir: Path) -> None
     assert client("cloudformation").describe_stacks()["Stacks"] == []
 
 
-def test_a_record_of_another_server_is_not_taken_for_the_sandbox(state_dir: Path) -> None:
+def test_record_of_another_server_is_refused(state_dir: Path) -> None:
     endpoint = sandbox.ensure()
     record = state_dir / daemon.ENDPOINT_FILE
     record.write_text(json.dumps(json.loads(record.read_text()) | {"instance": "another"}), encoding="utf-8")
-    assert sandbox.find() is None
+    with pytest.raises(SandboxError, match="runs but does not answer: another server"):
+        sandbox.find()
     record.write_text("{", encoding="utf-8")
-    assert sandbox.find() is None
-    # The lock says that it runs, so that it can still be stopped.
-    assert sandbox.stop() is True
+    with pytest.raises(SandboxError, match="runs but does not answer"):
+        sandbox.find(seconds=0.1)
+    # The lock shows that it runs, so that it can still be stopped.
+    assert sandbox.stop() is sandbox.End.SAVED
     assert not answers(endpoint)
+
+
+def test_suspended_sandbox_is_running_but_does_not_answer(state_dir: Path) -> None:
+    endpoint = sandbox.ensure()
+    os.kill(endpoint.pid, signal.SIGSTOP)
+    with pytest.raises(SandboxError, match=f"process {endpoint.pid}. runs but does not answer") as caught:
+        sandbox.find(seconds=0.2)
+    assert "`exasol-ci-setup sandbox stop`" in caught.value.hint
+    assert str(state_dir / LOG_FILE) in caught.value.hint
+
+
+@reads_proc
+def test_resumed_sandbox_answers_the_waiting_command(state_dir: Path) -> None:
+    endpoint = sandbox.ensure()
+    os.kill(endpoint.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(sandbox.find)
+        port = int(endpoint.url.rpartition(":")[2])
+        while not connections(port):
+            assert not found.done(), found.result()
+            time.sleep(0.01)
+        os.kill(endpoint.pid, signal.SIGCONT)
+        assert found.result() == endpoint
+    assert endpoint.state_dir == state_dir
+
+
+def test_stop_resumes_suspended_sandbox_which_saves_its_state(state_dir: Path) -> None:
+    endpoint = sandbox.ensure()
+    deploy(client("cloudformation"), "Stack", buckets("A"))
+    os.kill(endpoint.pid, signal.SIGSTOP)
+    assert sandbox.stop() is sandbox.End.SAVED
+    assert '"CREATE_COMPLETE"' in (state_dir / daemon.SERVICES_DIR / "cloudformation.json").read_text()
+
+
+HOLDS_LOCK = """
+import fcntl, os, pathlib, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with pathlib.Path(sys.argv[1]).open("w") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    print("holds", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_process_that_ignores_the_end_is_killed(state_dir: Path) -> None:
+    state_dir.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS_LOCK, state_dir / daemon.RUNNING_LOCK],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout.readline() == b"holds\n"
+        with pytest.raises(SandboxError, match="runs but does not answer"):
+            sandbox.find(seconds=0.1)
+        assert sandbox.stop(seconds=0.1) is sandbox.End.KILLED
+        assert process.wait() == -signal.SIGKILL
+    assert sandbox.find() is None
 
 
 def test_a_record_that_a_killed_sandbox_left_is_no_obstacle(state_dir: Path) -> None:
@@ -239,7 +371,8 @@ def test_a_record_that_a_killed_sandbox_left_is_no_obstacle(state_dir: Path) -> 
     while daemon._runs(state_dir):
         time.sleep(0.01)
     assert (state_dir / daemon.ENDPOINT_FILE).exists()
-    assert sandbox.stop() is False
+    assert sandbox.find() is None
+    assert sandbox.stop() is sandbox.End.NOT_RUNNING
     assert sandbox.ensure().pid != first.pid
 
 
@@ -252,7 +385,7 @@ def test_another_port_is_taken_when_the_last_one_is_in_use(state_dir: Path) -> N
         occupied.bind(("127.0.0.1", port))
         occupied.listen()
         assert sandbox.ensure().url != first.url
-    assert (state_dir / daemon.PORT_FILE).read_text() != str(port)
+    assert (state_dir / PORT_FILE).read_text() != str(port)
 
 
 def test_what_is_set_for_other_uses_does_not_change_the_process(state_dir: Path) -> None:
@@ -310,8 +443,8 @@ def test_a_start_that_fails_says_why_and_names_the_log(state_dir: Path) -> None:
     state_dir.mkdir()
     (state_dir / daemon.RUNNING_LOCK).mkdir()
     with pytest.raises(SandboxError, match="Is a directory") as caught:
-        daemon._start(state_dir, Settings())
-    assert str(state_dir / daemon.LOG_FILE) in caught.value.hint
+        launch(state_dir, Settings(), 60)
+    assert str(state_dir / LOG_FILE) in caught.value.hint
     shutil.rmtree(state_dir)
 
 
@@ -320,7 +453,7 @@ def test_a_missing_extra_is_named_with_the_way_to_install_it(state_dir: Path, mo
     monkeypatch.setitem(sys.modules, "ministack", None)
     state_dir.mkdir()
     with pytest.raises(SandboxError) as caught:
-        daemon._start(state_dir, Settings())
+        launch(state_dir, Settings(), 60)
     assert caught.value.hint == "pip install 'exasol-ci-setup[sandbox]'"
 
 

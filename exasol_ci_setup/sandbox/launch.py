@@ -1,0 +1,103 @@
+"""Launches the process of a sandbox and waits until it serves requests."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import select
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.errors import SandboxError
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.sandbox import settings
+
+# Names inside the state directory.
+PORT_FILE: Final = "port"
+LOG_FILE: Final = "sandbox.log"
+
+# Where programs, libraries and temporary files are, the language, and Python's own settings.
+_NEEDED_VARIABLE: Final = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TZ|LANG|LC_[A-Z]+|LD_LIBRARY_PATH|DYLD_[A-Z_]+|VIRTUAL_ENV|XDG_[A-Z_]+|PYTHON[A-Z0-9]*"
+)
+_FIRST_PORT = 4566  # what every emulator of AWS listens on, so the one that people have in their scripts
+_LOG_BYTES = 1_000_000
+
+
+def launch(directory: Path, wanted: settings.Settings, seconds: float) -> None:
+    """Start the process that serves `directory`, and return when it reports that it is ready.
+
+    Raises SandboxError if the extra is missing, the process ends, or it is not ready within `seconds`.
+    """
+    if importlib.util.find_spec("ministack") is None:
+        raise SandboxError(
+            "the sandbox is not installed: it is an extra", hint="pip install 'exasol-ci-setup[sandbox]'"
+        )
+    log_file = directory / LOG_FILE
+    if log_file.exists() and log_file.stat().st_size > _LOG_BYTES:
+        log_file.replace(log_file.with_suffix(".log.1"))
+    reading, writing = os.pipe()
+    try:
+        with log_file.open("ab") as log:
+            log_file.chmod(0o600)
+            start_of_log = log.tell()
+            subprocess.run(  # noqa: S603  (this interpreter, our own module)
+                [
+                    *(sys.executable, "-m", "exasol_ci_setup.sandbox"),
+                    *("--state-dir", str(directory), "--settings", wanted.as_json(), "--ready-fd", str(writing)),
+                    *(argument for port in _ports(directory) for argument in ("--port", str(port))),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=directory,
+                env=_process_environment(),
+                pass_fds=(writing,),
+                start_new_session=True,
+                check=False,
+            )
+        os.close(writing)
+        writing = -1
+        ready, _, _ = select.select([reading], [], [], seconds)
+        # The end of the pipe without a word is the end of the process.
+        if ready and os.read(reading, 16):
+            return
+    finally:
+        os.close(reading)
+        if writing >= 0:
+            os.close(writing)
+    what = "ended at once" if ready else f"was not ready within {seconds:.0f} s"
+    raise SandboxError(f"the sandbox {what}: {_last_line(log_file, start_of_log)}", hint=f"its log: {log_file}")
+
+
+def _ports(directory: Path) -> tuple[int, ...]:
+    try:
+        last = int((directory / PORT_FILE).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return (_FIRST_PORT,)
+    return (last, _FIRST_PORT)
+
+
+def _process_environment() -> dict[str, str]:
+    """Return what the new process needs of this environment, with this package where it finds it.
+
+    Nothing else: many variables would change ministack, and a token should not live on in a process that runs until it is stopped.
+    """
+    package_root = Path(__file__).parents[2]
+    values = {name: value for name, value in os.environ.items() if _NEEDED_VARIABLE.fullmatch(name)}
+    if package_root.name not in {"site-packages", "dist-packages"}:
+        # The new process has the state directory for its working directory, so the one of this process does not count.
+        inherited = [str(Path(entry).absolute()) for entry in values.get("PYTHONPATH", "").split(os.pathsep) if entry]
+        values["PYTHONPATH"] = os.pathsep.join([*inherited, str(package_root)])
+    return values
+
+
+def _last_line(log_file: Path, start: int) -> str:
+    with log_file.open("rb") as log:
+        log.seek(start)
+        lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it wrote nothing to its log"
