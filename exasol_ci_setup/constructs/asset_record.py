@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from exasol_ci_setup.constructs.values import Value, matching
+from pydantic import model_validator
+
+from exasol_ci_setup.constructs.values import Value, matching, refusal
 from exasol_ci_setup.constructs.workspace import ObjectAddress
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Visibility = Literal["private", "public"]
 
@@ -27,6 +32,15 @@ class AssetCreation(ObjectAddress):
     object_version: ObjectVersion | None = None
     visibility: Visibility = "private"
     content_disposition: ContentDisposition = "inline"
+
+    @model_validator(mode="after")
+    def _has_link_that_can_be_followed(self) -> Self:
+        # https://url.spec.whatwg.org/#path-state: such a link would lead to another object.
+        if {".", ".."} & set(self.object_name.split("/")):
+            raise refusal(
+                f"{self.object_name} cannot be handed out by a link: browsers leave out its parts . and .., so put a copy of it under another name"
+            )
+        return self
 
 
 class AssetUpdate(Value):

@@ -25,24 +25,31 @@ StorageName = Annotated[
     ),
 ]
 
-_NAME_BYTES: Final = 900
+_KEY_BYTES: Final = 1024
+"""Of a key in S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
+
+_NEW_NAME_BYTES: Final = 900
+"""Of the name of a new object, since its key begins with the folder of the storage."""
 
 
 def _is_object_name(name: str) -> str:
-    """Return `name` without slashes that make no difference.
+    if not name or len(name.encode(errors="replace")) > _KEY_BYTES:
+        raise refusal(f"use the name of an object, which has at most {_KEY_BYTES} bytes")
+    return name
 
-    S3 takes 1,024 bytes, of which some are the folder of the storage; clients leave out the parts . and .. of a path:
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html.
-    """
+
+def _as_new_object_name(name: str) -> str:
+    """Return `name` without empty parts. Clients of S3 leave out the parts . and .. of a path, so a new name has none of them."""
     parts = [part for part in name.split("/") if part]
-    if not parts or {".", ".."} & set(parts) or len(name.encode(errors="replace")) > _NAME_BYTES:
+    if not parts or {".", ".."} & set(parts) or len(name.encode(errors="replace")) > _NEW_NAME_BYTES:
         raise refusal(
-            f"use a name of at most {_NAME_BYTES} bytes, with slashes between folders, none of which is called . or .."
+            f"use a name of at most {_NEW_NAME_BYTES} bytes, with slashes between folders, none of which is called . or .."
         )
     return "/".join(parts)
 
 
 ObjectName = Annotated[str, AfterValidator(_is_object_name)]
+NewObjectName = Annotated[str, AfterValidator(_as_new_object_name)]
 
 
 class StorageAddress(Value):
@@ -53,9 +60,15 @@ class StorageAddress(Value):
 
 
 class ObjectAddress(StorageAddress):
-    """Which object in a storage, by its name there: without the slashes that make no difference."""
+    """Which object in a storage, by its name there, which is taken as it is: ``a/b`` and ``a//b`` are two objects."""
 
     object_name: ObjectName
+
+
+class NewObjectAddress(StorageAddress):
+    """Where in a storage an object is put: slashes that only make an empty part are left out of its name."""
+
+    object_name: NewObjectName
 
 
 class Workspace(Construct):

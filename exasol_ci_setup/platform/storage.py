@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.constructs.base import build
-from exasol_ci_setup.constructs.workspace import ObjectAddress, StorageAddress
+from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress, StorageAddress
 from exasol_ci_setup.errors import InputError, ObjectNotFound, StorageConflictError, StorageError
 from exasol_ci_setup.platform import asset, credentials, transfer, workspaces
 from exasol_ci_setup.platform.opened import is_there, no_storage, opened
@@ -137,7 +137,7 @@ def list_object(
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
     storage = opened(here(place), address)
     folder = workspaces.folder(storage_name)
-    return _objects(storage.client(), storage.bucket.name, folder + storage_prefix.lstrip("/"), below=folder)
+    return _objects(storage.client(), storage.bucket.name, folder + storage_prefix, below=folder)
 
 
 def put_object(
@@ -157,7 +157,7 @@ def put_object(
     source = Path(src_file)
     transfer.size_of(source)
     name = dst_file.removesuffix(".") + source.name if dst_file == "." or dst_file.endswith("/") else dst_file
-    address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=name)
+    address = build(NewObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=name)
     storage = opened(here(place), address)
     size = transfer.upload(
         storage.client(),
@@ -180,13 +180,20 @@ def get_object(
 ) -> Path:
     """Download the object `src_file` into the file `dst_file`, or with its own name into that folder, and return the file.
 
-    The file is there as a whole or as it was before; a download that broke off goes on where it was. Raises StorageNotFound, ObjectNotFound,
-    InputError for a folder that is not there, and the errors of `transfer.download`.
+    The name of the object is taken as it is. The file is there as a whole or as it was before; an interrupted download is resumed. Raises
+    StorageNotFound, ObjectNotFound, InputError for a folder that does not exist, or if the object's name has no last part that a file can
+    have, and the errors of `transfer.download`.
     """
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
     target = Path(dst_file)
     if target.is_dir() or str(dst_file).endswith("/"):
-        target /= address.object_name.rpartition("/")[2]
+        name = address.object_name.rpartition("/")[2]
+        if name in {"", ".", ".."}:
+            raise InputError(
+                f"no file in {target} can have the name of object {src_file!r}: its last part is {name!r}",
+                hint="give a file as the destination",
+            )
+        target /= name
     if not target.parent.is_dir():
         raise InputError(f"{target.parent} is no folder", hint="make it first")
     if target.is_dir():
@@ -206,16 +213,17 @@ def get_object(
 def delete_object(*, workspace_id: str, storage_name: str, object_name: str, place: Place | None = None) -> int:
     """Delete an object, or with a slash at its end all objects in that folder, and return how many they were.
 
-    The bucket keeps what was deleted for some time. Raises StorageNotFound, and ObjectNotFound if there is nothing of that name.
+    The name is taken as it is: ``a//`` is the folder of ``a//b``, not that of ``a/b``. The bucket keeps what was deleted for some time.
+    Raises StorageNotFound, and ObjectNotFound if there is nothing of that name.
     """
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=object_name)
     storage = opened(here(place), address)
     s3, bucket, folder = storage.client(), storage.bucket.name, workspaces.folder(storage_name)
-    is_folder = object_name.endswith("/")
-    found = _objects(s3, bucket, f"{folder}{address.object_name}{'/' if is_folder else ''}", below=folder)
-    gone = _delete_each(
-        s3, bucket, (folder + each.name for each in found if is_folder or each.name == address.object_name)
-    )
+    found = _objects(s3, bucket, folder + address.object_name, below=folder)
+    if not object_name.endswith("/"):
+        # An object comes before all whose names begin with its own.
+        found = (each for each in islice(found, 1) if each.name == object_name)
+    gone = _delete_each(s3, bucket, (folder + each.name for each in found))
     if not gone:
         raise ObjectNotFound(
             f"there is no object {object_name!r} in storage {storage_name!r}",

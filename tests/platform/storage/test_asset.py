@@ -203,6 +203,25 @@ def test_to_public_and_back(place, tmp_path):
 
 
 @pytest.mark.parametrize("visibility", ["private", "public"])
+@pytest.mark.parametrize("name", ["docs//report.pdf", "/docs/report.pdf", "docs/"])
+def test_asset_is_of_object_with_exact_name(place, name, visibility):
+    with pytest.raises(ObjectNotFound):
+        create(place, object_name=name, visibility=visibility, allow_broadening=True)
+    bucket = workspaces.find(place, "123").name
+    place.account.client("s3").put_object(Bucket=bucket, Key=f"storages/mine/{name}", Body=b"of another tool")
+
+    made = create(place, object_name=name, visibility=visibility, allow_broadening=True)
+
+    assert fetch(made.url)[::2] == (200, b"of another tool")
+
+
+@pytest.mark.parametrize("name", ["docs/../report.pdf", "docs/.", ".."])
+def test_name_that_browsers_change_is_no_asset(place, name):
+    with pytest.raises(AssetRequestError, match="cannot be handed out by a link"):
+        create(place, object_name=name)
+
+
+@pytest.mark.parametrize("visibility", ["private", "public"])
 @pytest.mark.parametrize("name", ["index.html", "index.htm", "index.xhtml"])
 def test_asset_of_web_page_is_the_page(place, tmp_path, name, visibility):
     put(place, tmp_path, "<html>hi</html>", name)

@@ -290,16 +290,80 @@ def test_an_object_gets_the_files_name_in_a_folder_and_the_other_way_round(place
 
     assert names(place) == ["a.txt", "deep/b", "deep/er/a.txt"]
     assert storage.get_object(**MINE, src_file="deep/b", place=place) == Path("b")
-    assert storage.get_object(**MINE, src_file="/deep/b", dst_file="folder", place=place) == Path("folder/b")
+    assert storage.get_object(**MINE, src_file="deep/b", dst_file="folder", place=place) == Path("folder/b")
     assert storage.get_object(**MINE, src_file="deep/b", dst_file="folder/c", place=place) == Path("folder/c")
     assert (tmp_path / "folder" / "c").read_text() == "content"
 
 
-@pytest.mark.parametrize("name", ["", "/", "..", "a/../b", "./a", "a" * 901, "a\nb"])
+@pytest.mark.parametrize("name", ["..", "a/../b", "./a", "a" * 901, "a\nb"])
+@pytest.mark.usefixtures("two")
+def test_name_that_clients_change_is_refused_for_new_object(place, tmp_path, name):
+    with pytest.raises(InputError, match="--object-name"):
+        put(place, tmp_path / "a.txt", dst_file=name)
+
+
+@pytest.mark.parametrize("name", ["", "a" * 1025, "a\nb"])
 @pytest.mark.usefixtures("two")
 def test_a_name_that_no_object_can_have_is_refused(place, tmp_path, name):
     with pytest.raises(InputError, match="--object-name"):
         storage.get_object(**MINE, src_file=name, dst_file=tmp_path, place=place)
+    with pytest.raises(InputError, match="--object-name"):
+        storage.delete_object(**MINE, object_name=name, place=place)
+
+
+# Names that other tools give, each beside another that it must not be confused with.
+NEIGHBORS = [("t//x", "t/x"), ("/x", "x"), ("x/..", "x"), ("sub/.", "sub"), ("./q", "q"), ("a/../b", "b"), ("x ", "x")]
+
+
+def put_by_another_tool(place, *found):
+    bucket = workspaces.find(place, "123").name
+    for name in found:
+        place.account.client("s3").put_object(Bucket=bucket, Key=f"storages/mine/{name}", Body=name.encode())
+
+
+@pytest.mark.parametrize(("name", "neighbor"), NEIGHBORS)
+@pytest.mark.usefixtures("two", "enforced")
+def test_object_of_another_tool_is_fetched_and_deleted_by_its_exact_name(place, tmp_path, name, neighbor):
+    put_by_another_tool(place, name, neighbor)
+
+    fetched = storage.get_object(**MINE, src_file=name, dst_file=tmp_path / "file", place=place)
+    assert fetched.read_bytes() == name.encode()
+    assert names(place, storage_prefix=name) == [name]
+    assert storage.delete_object(**MINE, object_name=name, place=place) == 1
+    assert names(place) == [neighbor]
+    with pytest.raises(ObjectNotFound):
+        storage.get_object(**MINE, src_file=name, dst_file=tmp_path / "file", place=place)
+    with pytest.raises(ObjectNotFound):
+        storage.delete_object(**MINE, object_name=name, place=place)
+    assert names(place) == [neighbor]
+
+
+@pytest.mark.usefixtures("two")
+def test_folder_is_deleted_by_its_exact_name(place):
+    put_by_another_tool(place, "t/a", "t//a", "t//b/c", "tr/", "/r")
+
+    assert storage.delete_object(**MINE, object_name="t//", place=place) == 2
+    assert storage.delete_object(**MINE, object_name="tr/", place=place) == 1
+    assert storage.delete_object(**MINE, object_name="/", place=place) == 1
+    assert names(place) == ["t/a"]
+
+
+@pytest.mark.usefixtures("two")
+def test_object_without_file_name_is_refused_by_folder(place, tmp_path, monkeypatch):
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path)
+    every = ("x/..", "..", "sub/.", ".", "tr/")
+    put_by_another_tool(place, *every)
+
+    for name in every:
+        for folder in ("inner", "inner/", ".", "new/"):
+            with pytest.raises(InputError, match="can have the name of object"):
+                storage.get_object(**MINE, src_file=name, dst_file=folder, place=place)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "inner"]
+    assert list((tmp_path / "inner").iterdir()) == []
+    for name in every:
+        assert storage.get_object(**MINE, src_file=name, dst_file="file", place=place).read_bytes() == name.encode()
 
 
 @pytest.mark.usefixtures("two")
