@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -16,12 +17,15 @@ from exasol_ci_setup.pace import BURST
 from exasol_ci_setup.resolve import Connections, Declared, Deployment, images, running_with
 from exasol_ci_setup.resolve.deployment import require_values
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
+from exasol_ci_setup.resolve.preview import recreated
 from exasol_ci_setup.resolve.removal import Removal, require_deletable, standing, undeclared
 from exasol_ci_setup.resolve.verbs import _Silent, require_success
 from exasol_ci_setup.stacks.events import Unseen
 from exasol_ci_setup.stacks.graph import End, Ended
+from exasol_ci_setup.stacks.model import Change, Plan
 from tests.answers import VirtualClock
 
+TABLE = "AWS::DynamoDB::Table"
 SCOPE = Scope(name="team", region="eu-central-1")
 
 
@@ -418,3 +422,18 @@ def test_placeholder_left_in_what_is_deployed_is_refused():
 
     with pytest.raises(InputError, match="parameter Name of Registry 'team-registry' uses the output BucketName"):
         require_values(registry, templates.render(registry), {"Name": f"x-{text}"})
+
+
+def test_recreated_stack_replaces_what_it_had():
+    new = Plan("S", "CREATE", changes=(Change("Add", "Table", TABLE), Change("Add", "Topic", "AWS::SNS::Topic")))
+    lost = Change("Remove", "Table", TABLE, data_loss=True)
+    removal = Plan("S", "DELETE", changes=(lost, replace(lost, logical_id="Old")))
+
+    plan = recreated(new, removal)
+
+    assert [(each.action, each.logical_id, each.replacement) for each in plan.changes] == [
+        ("Modify", "Table", "True"),
+        ("Add", "Topic", ""),
+        ("Remove", "Old", ""),
+    ]
+    assert plan.data_loss == ("Table", "Old")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exasol_ci_setup.cli.options import STACK
+from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, STACK
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.errors import DifferencesFound, InputError, StackError
 
 if TYPE_CHECKING:
+    from exasol_ci_setup.cli.engine import Approval
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.stacks.model import Drift, Stack
 
@@ -26,14 +27,26 @@ if TYPE_CHECKING:
     is_flag=True,
     help="With --yes and without a terminal: also bring back what gives more access than there is now.",
 )
+@ALLOW_DATA_LOSS
 @click.option("--exit-code", is_flag=True, help="Exit with 5 if something was changed and is not brought back.")
-def drift(session: Session, name: str, *, revert: bool, yes: bool, allow_broadening: bool, exit_code: bool) -> None:
+def drift(
+    session: Session,
+    name: str,
+    *,
+    revert: bool,
+    yes: bool,
+    allow_broadening: bool,
+    allow_data_loss: bool,
+    exit_code: bool,
+) -> None:
     """Show what was changed outside of CloudFormation.
 
     AWS compares the resources of STACK with what CloudFormation made of them, property by property. It compares only properties that the
     template sets, and not all types of resources.
     """
     from exasol_ci_setup.cli import report
+    from exasol_ci_setup.cli.consent import Consent
+    from exasol_ci_setup.cli.engine import Approval
     from exasol_ci_setup.stacks import drift as drifts
     from exasol_ci_setup.stacks import state
 
@@ -49,7 +62,8 @@ def drift(session: Session, name: str, *, revert: bool, yes: bool, allow_broaden
     if found and revert:
         # The plan shows it.
         output.record(found)
-        _revert(session, stack, found, yes=yes, allow_broadening=allow_broadening)
+        consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
+        _revert(session, stack, found, Approval(consent, yes=yes, plan_only=False))
         return
     report.drift(output, found, as_data=True)
     if not found:
@@ -59,10 +73,10 @@ def drift(session: Session, name: str, *, revert: bool, yes: bool, allow_broaden
         raise DifferencesFound(f"stack {stack.name} was changed outside of CloudFormation")
 
 
-def _revert(session: Session, stack: Stack, found: Drift, *, yes: bool, allow_broadening: bool) -> None:
+def _revert(session: Session, stack: Stack, found: Drift, approval: Approval) -> None:
     """Deploy the stack once more as it was deployed last. Raises StackError if the drift is still there then."""
     from exasol_ci_setup.cli import report
-    from exasol_ci_setup.cli.engine import Approval, event_view
+    from exasol_ci_setup.cli.engine import event_view
     from exasol_ci_setup.stacks import drift as drifts
     from exasol_ci_setup.stacks import plan, state
     from exasol_ci_setup.stacks.deploy import Outcome, deploy
@@ -86,8 +100,8 @@ def _revert(session: Session, stack: Stack, found: Drift, *, yes: bool, allow_br
     result = deploy(
         session.account,
         request,
-        approve=Approval(output, yes=yes, plan_only=False, allow_broadening=allow_broadening),
-        approve_recreation=lambda _stack: False,
+        approve=approval,
+        approve_recreation=lambda _stack, _removal: False,
         view=lambda title: event_view(session, stack.name, title),
         clock=session.clock,
         drift=lambda _stack: found,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup import lint, network, review, templates
+from exasol_ci_setup import lint, network, templates
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.cli import report, show
+from exasol_ci_setup.cli.consent import Consent, warning
 from exasol_ci_setup.cli.constructs import looked_up
 from exasol_ci_setup.cli.live import EventView
 from exasol_ci_setup.errors import Declined, InputError, TemplateRejected
@@ -35,6 +37,7 @@ def run_deploy(
     yes: bool,
     plan_only: bool,
     allow_broadening: bool,
+    allow_data_loss: bool,
     tags: tuple[tuple[str, str], ...],
     role_arn: str | None,
     notification_arns: tuple[str, ...],
@@ -85,6 +88,8 @@ def run_deploy(
         express=express,
     )
 
+    consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
+
     def check() -> None:
         if linting is not None:
             report_findings(output, template, linting.findings())
@@ -92,8 +97,8 @@ def run_deploy(
     result = deploy(
         account,
         request,
-        approve=Approval(output, yes=yes, plan_only=plan_only, allow_broadening=allow_broadening),
-        approve_recreation=lambda stack: _approve_recreation(output, stack, yes=yes, plan_only=plan_only),
+        approve=Approval(consent, yes=yes, plan_only=plan_only),
+        approve_recreation=partial(_approve_recreation, consent, yes=yes, plan_only=plan_only),
         view=lambda title: event_view(session, request.name, title),
         clock=session.clock,
         options=Options(
@@ -175,34 +180,25 @@ def report_findings(output: Output, template: Template, findings: list[lint.Find
 class Approval:
     """Shows a plan, and answers whether it shall be carried out."""
 
-    def __init__(self, output: Output, *, yes: bool, plan_only: bool, allow_broadening: bool) -> None:
-        self._output = output
+    def __init__(self, consent: Consent, *, yes: bool, plan_only: bool) -> None:
+        self._consent = consent
+        self._output = consent.session.output
         self._yes = yes
         self._plan_only = plan_only
-        self._allow_broadening = allow_broadening
 
     def __call__(self, plan: Plan) -> bool:
         """Return False if it was only to be shown. Raises Declined, and InputError if there is nobody to ask."""
         report.plan(self._output, plan, as_data=self._plan_only)
         if self._plan_only:
             return False
-        asking = self._output.can_ask
-        broadens = review.needs_approval(plan.broadenings, plan.kind)
         if self._yes:
-            if broadens and not asking and not self._allow_broadening:
-                raise Declined(
-                    f"not deployed: the change to stack {plan.stack_name} gives more access than there was, which --yes does not approve "
-                    "where nobody can be asked",
-                    hint="look at the plan, then add --allow-broadening; nothing was changed",
-                    stack_name=plan.stack_name,
-                )
+            self._consent.require(plan)
             return True
         require_terminal(self._output)
         if self._output.format == "json":
             # The record on stdout is for a program; the person who is asked has to see it too.
             self._output.say(*show.plan(plan, unicode=self._output.unicode))
-        question = "This gives more access than there was. Go on?" if broadens else "Go on?"
-        if not self._output.confirm(question):
+        if not self._output.confirm(f"{warning({plan.stack_name: plan})}Go on?"):
             raise Declined(
                 f"not deployed: the plan for stack {plan.stack_name} was declined; nothing was changed",
                 stack_name=plan.stack_name,
@@ -218,13 +214,19 @@ def require_terminal(output: Output) -> None:
         )
 
 
-def _approve_recreation(output: Output, stack: Stack, *, yes: bool, plan_only: bool) -> bool:
+def _approve_recreation(consent: Consent, stack: Stack, removal: Plan, *, yes: bool, plan_only: bool) -> bool:
+    output = consent.session.output
     if plan_only:
-        output.say(f"stack {stack.name} is in {stack.status}: it would be deleted and created anew")
+        output.say(
+            f"stack {stack.name} is in {stack.status}: it would be deleted and created anew",
+            *([warning({stack.name: removal}).rstrip()] if removal.data_loss else []),
+        )
         return False
     output.say(f"stack {stack.name} is in {stack.status}: it has to be deleted before it can be created anew")
-    if not yes:
-        require_terminal(output)
-        if not output.confirm(f"Delete stack {stack.name}?"):
-            raise Declined(f"not deployed: stack {stack.name} is as it was", stack_name=stack.name)
+    if yes:
+        consent.require(removal)
+        return True
+    require_terminal(output)
+    if not output.confirm(f"{warning({stack.name: removal})}Delete stack {stack.name}?"):
+        raise Declined(f"not deployed: stack {stack.name} is as it was", stack_name=stack.name)
     return True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup.cli.options import CONCURRENCY, IMPORT_EXISTING, Duration
+from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, CONCURRENCY, IMPORT_EXISTING, Duration
 from exasol_ci_setup.cli.session import common_options
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
     is_flag=True,
     help="With --yes and without a terminal: also approve changes that give more access than there was.",
 )
+@ALLOW_DATA_LOSS
 @click.option(
     "--stack-set",
     "as_stack_sets",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import fleets
 from exasol_ci_setup.cli import records, report, show
+from exasol_ci_setup.cli.consent import Consent, warning
 from exasol_ci_setup.cli.constructs import looked_up
 from exasol_ci_setup.cli.many import Many, ask, connections, counted
 from exasol_ci_setup.cli.session import Session
@@ -39,6 +40,7 @@ def run(
     adopt: bool,
     import_existing: bool,
     allow_broadening: bool,
+    allow_data_loss: bool,
     recreate_failed: bool,
     wait: bool,
     timeout: float | None,
@@ -54,7 +56,8 @@ def run(
     connect = connections(session)
     # Whatever the sandbox is, it is no account that could be the wrong one.
     fleets.identified(fleet, connect, guarded=not session.sandbox)
-    teller = _Teller(session, fleet, allow_broadening=allow_broadening, lint=not no_lint)
+    consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
+    teller = _Teller(session, fleet, consent, lint=not no_lint)
     deployment = Deployment(
         connect,
         teller,
@@ -96,11 +99,10 @@ def run(
             output.record(records.result("planned" if changes else "unchanged", stacks=stacks, changed=False))
             return
         if changes:
-            wider = "This gives more access than there was. " if teller.broadens else ""
             but = f", without the {len(before)} that cannot be" if before else ""
             ask(
                 output,
-                f"{wider}Go on with {counted(changes)}{but}?",
+                f"{warning(plans)}Go on with {counted(changes)}{but}?",
                 "not deployed: the plan was declined; nothing was changed",
             )
     with teller.table():
@@ -117,8 +119,8 @@ def run(
 class _Teller(Many):
     """Many stacks in many accounts: a hint leads to the account of the stack that it is about."""
 
-    def __init__(self, session: Session, fleet: Fleet, *, allow_broadening: bool, lint: bool) -> None:
-        super().__init__(session, allow_broadening=allow_broadening, lint=lint, total=len(fleet.members))
+    def __init__(self, session: Session, fleet: Fleet, consent: Consent, *, lint: bool) -> None:
+        super().__init__(session, consent=consent, lint=lint, total=len(fleet.members))
         self._run = session
         self._fleet = fleet
 
@@ -126,7 +128,12 @@ class _Teller(Many):
         """Tell how the work on a stack ended."""
         if ended.error is not None:
             scope = self._fleet.scope_of(ended.name)
-            there = Session(scope.profile or self._run.profile, scope.region, sandbox=self._run.sandbox)
+            there = Session(
+                scope.profile or self._run.profile,
+                scope.region,
+                sandbox=self._run.sandbox,
+                arguments=self._run.arguments,
+            )
             hint = there.completed(ended.error.hint)
             if scope.role_assumptions and hint != ended.error.hint:
                 # No option leads through roles, and without them the command is about another account's stack.

@@ -48,6 +48,7 @@ def _import(
 ) -> None:
     from exasol_ci_setup import network, templates
     from exasol_ci_setup.cli import report
+    from exasol_ci_setup.cli.consent import Consent
     from exasol_ci_setup.cli.engine import Approval, compare_imported, event_view
     from exasol_ci_setup.stacks.deploy import Outcome
     from exasol_ci_setup.stacks.import_operation import import_resources
@@ -68,7 +69,7 @@ def _import(
         account,
         request,
         resources,
-        approve=Approval(output, yes=yes, plan_only=plan_only, allow_broadening=False),
+        approve=Approval(Consent(session), yes=yes, plan_only=plan_only),
         view=lambda title: event_view(session, request.name, title),
         clock=session.clock,
         adopt=adopt,

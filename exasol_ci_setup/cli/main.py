@@ -158,6 +158,7 @@ class Program(click.Group):
         """Run the program and exit. The one place where errors become text and exit codes."""
         session = extra.setdefault("obj", Session())
         arguments = sys.argv[1:] if args is None else args
+        session.arguments = tuple(arguments)
         if "--output=json" in arguments or ("--output", "json") in pairwise(arguments):
             # Known before the options are read, for an error in them.
             session.output_format = "json"

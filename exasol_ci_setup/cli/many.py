@@ -10,8 +10,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import lint as linter
-from exasol_ci_setup import review
 from exasol_ci_setup.cli import records, report, show
+from exasol_ci_setup.cli.consent import Consent, require_no_more_data_loss, require_no_more_than
 from exasol_ci_setup.cli.view import PATIENCE
 from exasol_ci_setup.errors import Declined, DeployFailed
 from exasol_ci_setup.resolve.verbs import require_success
@@ -67,7 +67,7 @@ class Many:
         self,
         session: Session,
         *,
-        allow_broadening: bool = False,
+        consent: Consent | None = None,
         lint: bool = True,
         shown: Mapping[str, Plan] | None = None,
         total: int = 0,
@@ -75,7 +75,7 @@ class Many:
         self.shown = shown
         self._session = session
         self._output = session.output
-        self._allow_broadening = allow_broadening
+        self._consent = consent or Consent(session)
         self._lint = lint
         self._total = total
         self._linted: set[tuple[str, str]] = set()
@@ -89,27 +89,19 @@ class Many:
     def approve(self, name: str, plan: Plan, /) -> bool:
         """Show the plan, or compare it with what was approved, and say yes. Raises Declined."""
         if self.shown is not None:
-            _require_no_more_than(self.shown.get(name), plan)
+            require_no_more_than(self.shown.get(name), plan)
             return True
         report.plan(self._output, plan, as_data=False, name=name)
         self._output.send(self._note_line)
-        broadens = review.needs_approval(plan.broadenings, plan.kind)
-        if broadens and not self._output.can_ask and not self._allow_broadening:
-            raise Declined(
-                f"not deployed: the change to stack {plan.stack_name} gives more access than there was, which --yes does not "
-                "approve where nobody can be asked",
-                hint="look at the plan, then add --allow-broadening; this stack was not changed",
-                stack_name=plan.stack_name,
-            )
+        self._consent.require(plan, left="this stack was not changed")
         return True
 
-    @property
-    def broadens(self) -> bool:
-        """Whether one of the plans that were shown gives more access than there was."""
-        return any(review.needs_approval(plan.broadenings, plan.kind) for plan in (self.shown or {}).values())
-
-    def approve_recreation(self, name: str, stack: Stack, /) -> bool:
-        """Say that a stack will be deleted first; --recreate-failed has approved it."""
+    def approve_recreation(self, name: str, stack: Stack, removal: Plan, /) -> bool:
+        """Say that a stack is deleted first, which --recreate-failed has approved unless its data goes. Raises Declined."""
+        if self.shown is not None:
+            require_no_more_data_loss(self.shown.get(name), removal)
+        else:
+            self._consent.require(removal, left="this stack was not changed")
         self.say(name, f"it is in {stack.status}, so it is deleted and created anew")
         return True
 
@@ -316,28 +308,6 @@ class _StackView:
 def _own_name(name: str) -> str:
     """Return the name that a stack has on AWS: that of a fleet's stack begins with where it is."""
     return name.rpartition("/")[2]
-
-
-def _require_no_more_than(shown: Plan | None, plan: Plan) -> None:
-    """Raise Declined if `plan` holds what the user was not shown: a change of another resource, a replacement, or wider access."""
-    before = shown.every_change if shown else {}
-    known = {(each.action, name) for name, each in before.items()}
-    replaced = {name for name, each in before.items() if each.replacement in {"True", "Conditional"}}
-    allowed = {each.message for each in shown.broadenings} if shown else set()
-    more = [f"{each.action} of {name}" for name, each in plan.every_change.items() if (each.action, name) not in known]
-    more += [
-        f"replacement of {name}"
-        for name, each in plan.every_change.items()
-        if each.replacement == "True" and name not in replaced
-    ]
-    if review.needs_approval(plan.broadenings, plan.kind):
-        more += [each.message for each in plan.broadenings if each.message not in allowed]
-    if more:
-        raise Declined(
-            f"not deployed: stack {plan.stack_name} turned out to need more than was shown: {more[0]}",
-            hint="run the same command again: what is known by now is in its plan",
-            stack_name=plan.stack_name,
-        )
 
 
 def connections(session: Session) -> Connections:

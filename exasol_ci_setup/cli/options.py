@@ -103,6 +103,12 @@ IMPORT_EXISTING: Final = click.option(
     help="Take over resources that are there already under a name of the template's; the stack's deletion leaves them standing.",
 )
 
+ALLOW_DATA_LOSS: Final = click.option(
+    "--allow-data-loss",
+    is_flag=True,
+    help="With --yes and without a terminal: also approve a change that deletes a resource with its data.",
+)
+
 _OPTIONS: Final = (
     click.option("--yes", "-y", is_flag=True, help="Do not ask before the change is made."),
     click.option("--plan", "plan_only", is_flag=True, help="Show what would change, and change nothing."),
@@ -111,6 +117,7 @@ _OPTIONS: Final = (
         is_flag=True,
         help="With --yes and without a terminal: also approve a change that gives more access than there was.",
     ),
+    ALLOW_DATA_LOSS,
     click.option(
         "--tag", "tags", type=Tag(), multiple=True, metavar="KEY=VALUE", help="Tag of the stack; may be repeated."
     ),

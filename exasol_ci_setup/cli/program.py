@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.options import CONCURRENCY, IMPORT_EXISTING, Duration
+from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, CONCURRENCY, IMPORT_EXISTING, Duration
 from exasol_ci_setup.cli.rehearsal import only_when_run, rehearsed, require_same, require_same_declarations
 from exasol_ci_setup.cli.session import common_options
 
@@ -62,6 +62,7 @@ def _deploy_options(command: F) -> F:
     is_flag=True,
     help="With --yes and without a terminal: also approve changes that give more access than there was.",
 )
+@ALLOW_DATA_LOSS
 @click.option("--recreate-failed", is_flag=True, help="Delete stacks that no update can mend, and go on.")
 @click.option(
     "--timeout",
@@ -96,6 +97,7 @@ def plan(session: Session, file: Path, **values: Any) -> None:
             yes=False,
             plan_only=True,
             allow_broadening=False,
+            allow_data_loss=False,
             recreate_failed=False,
             timeout=None,
             **values,
@@ -109,6 +111,7 @@ def _up(
     yes: bool,
     plan_only: bool,
     allow_broadening: bool,
+    allow_data_loss: bool,
     recreate_failed: bool,
     timeout: float | None,
     prune: bool,
@@ -120,6 +123,7 @@ def _up(
 ) -> None:
     from exasol_ci_setup import network
     from exasol_ci_setup.cli import show
+    from exasol_ci_setup.cli.consent import Consent, warning
     from exasol_ci_setup.cli.many import Many, ask, connections, counted
     from exasol_ci_setup.resolve import Deployment
     from exasol_ci_setup.resolve.removal import require_deletable, undeclared
@@ -131,7 +135,8 @@ def _up(
     threads = set(threading.enumerate())
     program, declared = rehearsed(file, intended.append)
     require_same_declarations(program, declared)
-    many = Many(session, allow_broadening=allow_broadening, lint=not no_lint)
+    consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
+    many = Many(session, consent=consent, lint=not no_lint)
     if not declared.constructs:
         output.say(f"{file} resolves no construct: nothing to do", *_hint_at(set(threading.enumerate()) - threads))
         many.result("unchanged", changed=False)
@@ -152,6 +157,7 @@ def _up(
         output.say(f"not declared any more: {', '.join(left)}; --prune deletes what is not declared")
     removed = left if prune else {}
     require_deletable(removed.values())
+    removals = {name: each.removal for name, each in removed.items()}
     if plan_only or not yes:
         changes = _show_plans(session, deployment, many, declared, removed, as_data=plan_only)
         for action in intended:
@@ -161,14 +167,14 @@ def _up(
             many.result("planned" if changes else "unchanged", changed=False)
             return
         if changes:
-            wider = "This gives more access than there was. " if many.broadens else ""
             ask(
                 output,
-                f"{wider}Go on with {counted(changes)}?",
+                f"{warning({**(many.shown or {}), **removals})}Go on with {counted(changes)}?",
                 "not deployed: the plan was declined; nothing was changed",
             )
     elif removed:
         _show_removal(output, removed, empty=False, as_data=False)
+        consent.require(*removals.values())
     with many.table():
         ends = deployment.carry_out(declared)
     many.conclude(ends)
@@ -258,7 +264,7 @@ def _show_removal(output: Output, there: Mapping[str, Standing], *, empty: bool,
     from exasol_ci_setup.cli import report
 
     for each in there.values():
-        report.deletion(output, each.stack, each.resources, retained=each.retained, empty=empty, as_data=as_data)
+        report.deletion(output, each.resources, each.removal, empty=empty, as_data=as_data)
 
 
 @click.command("down")
@@ -280,6 +286,7 @@ def down(session: Session, file: Path, **values: Any) -> None:
 
 
 def _down(session: Session, file: Path, **values: Any) -> None:
+    from exasol_ci_setup.cli.consent import warning
     from exasol_ci_setup.cli.many import Many, ask, connections, counted
     from exasol_ci_setup.resolve.removal import require_deletable, standing
 
@@ -299,7 +306,8 @@ def _down(session: Session, file: Path, **values: Any) -> None:
         return
     if not values["yes"]:
         inside = " and what is in their buckets and repositories" if values["empty"] else ""
-        ask(output, f"Delete {counted(len(there))}{inside}?", "not deleted: all stacks are as they were")
+        lost = warning({name: each.removal for name, each in there.items()})
+        ask(output, f"{lost}Delete {counted(len(there))}{inside}?", "not deleted: all stacks are as they were")
     ends, begun = _remove(
         session,
         many,

@@ -12,7 +12,7 @@ from exasol_ci_setup.cli import records, show
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.lint import Finding
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.model import Diagnosis, Drift, Plan, Stack
     from exasol_ci_setup.templates import Template
 
+_CONTENTS = {"AWS::S3::Bucket": ("object", "objects"), "AWS::ECR::Repository": ("image", "images")}
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -101,36 +102,30 @@ def outputs(output: Output, stack: Stack, *, style: str = "text") -> None:
     output.record(records.outputs(stack.name, values))
 
 
-def deletion(
-    output: Output, stack: Stack, found: Sequence[Resource], *, retained: Collection[str], empty: bool, as_data: bool
-) -> None:
-    """Show what deleting a stack takes away, and which resources stay."""
-    lines = [click.style(f"Plan for stack {show.clean(stack.name)} (delete)", bold=True)]
-    going = [resource for resource in found if resource.logical_id not in retained]
+def deletion(output: Output, found: Sequence[Resource], removal: Plan, *, empty: bool, as_data: bool) -> None:
+    """Show the plan that deletes a stack with the resources `found`, and which of these stay."""
+    lines = [click.style(f"Plan for stack {show.clean(removal.stack_name)} (delete)", bold=True)]
+    going = {change.logical_id: change for change in removal.changes}
     for resource in found:
         line = f"{show.clean(resource.logical_id)}  {show.clean(resource.type)}  {show.clean(resource.physical_id)}".rstrip()
-        if resource not in going:
+        change = going.get(resource.logical_id)
+        if change is None:
             lines.append(f"  {line}  (stays)")
             continue
-        remark = ""
-        if resource.type == "AWS::S3::Bucket":
-            remark = (
-                "  (with every object in it)" if empty else "  (only if it is empty; --empty deletes its objects too)"
+        remarks = [show.data_loss(change)] if change.data_loss else []
+        if resource.type in _CONTENTS:
+            kind, contents = _CONTENTS[resource.type]
+            remarks.append(
+                f"with every {kind} in it" if empty else f"only if it is empty; --empty deletes its {contents} too"
             )
-        elif resource.type == "AWS::ECR::Repository":
-            remark = (
-                "  (with every image in it)" if empty else "  (only if it is empty; --empty deletes its images too)"
-            )
-        lines.append(click.style(f"- {line}", fg="red") + remark)
-    lines += ["", click.style(f"{len(going)} to remove", bold=True)]
+        lines.append(click.style(f"- {line}", fg="red") + (f"  ({', '.join(remarks)})" if remarks else ""))
+        lines += [f"    {inner}" for inner in show.changes(change.nested)]
+    lines += ["", click.style(show.summary(removal), bold=True)]
     if as_data:
         output.data("\n".join(lines))
     elif output.format == "text":
         output.say(*lines)
-    from exasol_ci_setup.stacks.model import Change, Plan
-
-    changes = [Change("Remove", each.logical_id, each.type, physical_id=each.physical_id) for each in going]
-    output.record(Plan(stack.name, "DELETE", stack_id=stack.id, changes=tuple(changes)))
+    output.record(removal)
 
 
 def diff(output: Output, stack_name: str, lines: Sequence[str]) -> None:

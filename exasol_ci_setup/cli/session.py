@@ -36,6 +36,7 @@ class Session:
     region: str | None = None
     output_format: str = "text"
     sandbox: bool = False
+    arguments: tuple[str, ...] = ()
     clock: Clock = field(default_factory=SystemClock)
 
     @cached_property
@@ -44,6 +45,10 @@ class Session:
         from exasol_ci_setup.cli.output import Output
 
         return Output("json" if self.output_format == "json" else "text")
+
+    def again(self, *options: str) -> str:
+        """Return the command of this run with further `options`, in backquotes."""
+        return f"`{shlex.join(['exasol-ci-setup', *self.arguments, *options])}`"
 
     def completed(self, text: str) -> str:
         """Return `text` with the options for AWS that this run was given added to the commands in it.
@@ -64,7 +69,14 @@ class Session:
             *region,
             *([["--profile", self.profile]] if self.profile else []),
         ]
-        text = _COMMAND.sub(lambda found: f"`{_with_options(found[1], ours)}`", text)
+        # The command of this run has its options, wherever its stacks are.
+        own = self.again()[1:-1] if self.arguments else None
+
+        def completed(found: re.Match[str]) -> str:
+            is_own = own is not None and found[1].startswith(own)
+            return found[0] if is_own else f"`{_with_options(found[1], ours)}`"
+
+        text = _COMMAND.sub(completed, text)
         return _AWS_COMMAND.sub(lambda found: f"`{_with_options(found[1], theirs)}`", text)
 
     @cached_property

@@ -80,7 +80,7 @@ def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
     """
     lines = [click.style(f"Plan for stack {clean(plan.stack_name)} ({_plan_word(plan)})", bold=True)]
     lines += [""] if plan.changes else []
-    lines += _changes(plan.changes)
+    lines += changes(plan.changes)
     if plan.drift:
         lines += ["", "Changed outside of CloudFormation, to be brought back (expected → actual):"]
         lines += [f"  {line}" for each in plan.drift for line in _resource_drift(each)]
@@ -93,7 +93,7 @@ def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
         lines += [_broadening(item, needs_approval=item.public or not new) for item in plan.broadenings]
     if plan.notes:
         lines += ["", "Notes:", *(f"  {clean(note)}" for note in plan.notes)]
-    lines += ["", click.style(_summary(plan), bold=True)]
+    lines += ["", click.style(summary(plan), bold=True)]
     return lines if unicode else [_ascii(line) for line in lines]
 
 
@@ -254,7 +254,8 @@ def _symbol(change: Change) -> str:
     return _SYMBOLS.get(change.action, "?")
 
 
-def _changes(changes: Sequence[Change]) -> list[str]:
+def changes(changes: Sequence[Change]) -> list[str]:
+    """Return what happens to resources as lines, with what is in nested stacks indented."""
     width = min(_NAME_WIDTH, max((len(clean(change.logical_id)) for change in changes), default=0))
     return [line for change in changes for line in _change(change, width)]
 
@@ -265,6 +266,8 @@ def _change(change: Change, width: int) -> list[str]:
     if change.action == "Modify":
         remarks.append({"True": "replacement", "Conditional": "replacement possible"}.get(change.replacement, ""))
     remarks.append(_POLICIES.get(change.policy_action, ""))
+    if change.data_loss:
+        remarks.append(data_loss(change))
     remark = ", ".join(word for word in remarks if word)
     line = f"{symbol} {clean(change.logical_id):<{width}}  {clean(change.type)}" + (f"  ({remark})" if remark else "")
     lines = [click.style(line, fg=_COLOURS[symbol])]
@@ -272,7 +275,15 @@ def _change(change: Change, width: int) -> list[str]:
         lines += [f"    {_property(item)}" for item in change.properties]
         if not change.properties:
             lines += [f"    because of {clean(cause)}" for cause in change.causes]
-    return lines + [f"    {line}" for line in _changes(change.nested)]
+    return lines + [f"    {line}" for line in changes(change.nested)]
+
+
+def data_loss(change: Change) -> str:
+    """Return in words which data a change deletes."""
+    from exasol_ci_setup.stacks.data_holders import HOLDERS
+
+    possible = "possible " if change.action == "Dynamic" or change.replacement == "Conditional" else ""
+    return f"{possible}data loss: {HOLDERS.get(change.type, 'what it holds')}"
 
 
 def _resource_drift(drift: ResourceDrift) -> list[str]:
@@ -344,15 +355,18 @@ def _short(text: str, start: int = 0, width: int = _WIDTH) -> str:
     return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")
 
 
-def _summary(plan: Plan) -> str:
+def summary(plan: Plan) -> str:
+    """Return in words how many resources and settings a plan changes, and of how many the data goes."""
     counts = dict.fromkeys(("to add", "to change", "to remove", "to replace", "may be replaced", "to import"), 0)
     for change in plan.every_change.values():
         word = {"Add": "to add", "Remove": "to remove", "Import": "to import"}.get(change.action, "to change")
         if change.action == "Modify":
             word = {"True": "to replace", "Conditional": "may be replaced"}.get(change.replacement, word)
         counts[word] += 1
-    always = ("to add", "to change", "to remove")
+    always = ("to remove",) if plan.kind == "DELETE" else ("to add", "to change", "to remove")
     told = [f"{count} {word}" for word, count in counts.items() if count or word in always]
+    if lost := len(plan.data_loss):
+        told.append(f"{lost} with data loss")
     settings = len(_shown_settings(plan))
     if settings:
         told.append(f"{settings} setting{'s' if settings > 1 else ''}")

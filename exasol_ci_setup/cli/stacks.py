@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.stacks.delete import Resource
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.stacks.model import Plan
 
 
 @click.command("list")
@@ -144,7 +144,7 @@ def delete(session: Session, name: str, **values: Any) -> None:
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.cli.live import EventView
     from exasol_ci_setup.stacks import delete as deletion
-    from exasol_ci_setup.stacks import state
+    from exasol_ci_setup.stacks import removed, state
 
     output = session.output
     cfn = session.account.client("cloudformation")
@@ -159,13 +159,14 @@ def delete(session: Session, name: str, **values: Any) -> None:
     if values["force"]:
         deletion.require_forcible(stack)
     emptied = [each for each in found if each.logical_id not in retained] if values["empty"] else []
-    report.deletion(output, stack, found, retained=retained, empty=values["empty"], as_data=values["plan_only"])
+    removal = removed.plan_of(cfn, stack, found, retained=retained)
+    report.deletion(output, found, removal, empty=values["empty"], as_data=values["plan_only"])
     if values["plan_only"]:
         output.say("this was only the plan: nothing was deleted")
         report.result(output, "planned", stack.name, changed=False)
         return
     if not values["yes"]:
-        _ask(output, stack, [*deletion.buckets(emptied), *deletion.repositories(emptied)])
+        _ask(output, removal, [*deletion.buckets(emptied), *deletion.repositories(emptied)])
     deletion.empty(session.account, emptied, output.say)
     with EventView(output, stack.name, clock=session.clock.now) as view:
         left = deletion.delete(
@@ -185,11 +186,14 @@ def delete(session: Session, name: str, **values: Any) -> None:
     report.result(output, "deleted", stack.name, changed=True)
 
 
-def _ask(output: Output, stack: Stack, emptied: list[Resource]) -> None:
+def _ask(output: Output, removal: Plan, emptied: list[Resource]) -> None:
+    from exasol_ci_setup.cli.consent import warning
+
+    name = removal.stack_name
     if not output.can_ask:
         raise InputError(
             "cannot ask whether to go on: there is no terminal", hint="--yes approves it, --plan only shows it"
         )
     with_objects = f" with all that is in {', '.join(each.physical_id for each in emptied)}" if emptied else ""
-    if not output.confirm(f"Delete stack {stack.name}{with_objects}?"):
-        raise Declined(f"not deleted: stack {stack.name} is as it was", stack_name=stack.name)
+    if not output.confirm(f"{warning({name: removal})}Delete stack {name}{with_objects}?"):
+        raise Declined(f"not deleted: stack {name} is as it was", stack_name=name)

@@ -123,7 +123,7 @@ def _deploy(place: Place, request: Request) -> deployment.Result:
         account,
         request,
         approve=report.plan,
-        approve_recreation=lambda _stack: False,
+        approve_recreation=lambda _stack, _removal: False,
         view=lambda title: report.view(request.name, title),
         clock=place.clock,
         options=deployment.Options(wait=True),

@@ -10,12 +10,12 @@ from exasol_ci_setup.actions import Stage
 from exasol_ci_setup.constructs.placeholders import placeholder, placeholders_in, readable, refusal_of
 from exasol_ci_setup.resolve import images
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
-from exasol_ci_setup.resolve.preview import from_templates
+from exasol_ci_setup.resolve.preview import from_templates, recreated
 from exasol_ci_setup.stacks import graph, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.drift import look
 from exasol_ci_setup.stacks.graph import End
-from exasol_ci_setup.stacks.model import Plan, Request
+from exasol_ci_setup.stacks.model import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.deploy import Result
     from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.graph import Ended, Node
-    from exasol_ci_setup.stacks.model import Drift, Stack
+    from exasol_ci_setup.stacks.model import Drift, Plan, Stack
     from exasol_ci_setup.templates import Template
 
 
@@ -37,8 +37,8 @@ class Reporter(Protocol):
     def approve(self, name: str, plan: Plan, /) -> bool:
         """Say whether to carry out the plan for a stack; may raise Declined."""
 
-    def approve_recreation(self, name: str, stack: Stack, /) -> bool:
-        """Say whether to delete a stack that no update can mend, and go on."""
+    def approve_recreation(self, name: str, stack: Stack, removal: Plan, /) -> bool:
+        """Say whether to delete a stack that no update can fix, as the plan `removal` says, and continue; may raise Declined."""
 
     def view(self, name: str, title: str, /) -> View:
         """Return what shows the events of a stack's operation."""
@@ -149,17 +149,21 @@ class Deployment:
             why = f"seen from the template alone: it takes outputs of {waits_for}, which is to be deployed first"
             return from_templates(cfn, request, current, note=why), current
         found: list[Plan] = []
+        removals: list[Plan] = []
 
         def note(plan: Plan) -> bool:
             found.append(plan)
             return False
 
-        result = self._deploy(
-            name, construct, request, account, clock, approve=note, approve_recreation=lambda _stack: False
-        )
-        if result.outcome is Outcome.PLANNED and not found:
-            # A stack that has to be deleted first; AWS can plan for it only after that.
-            return from_templates(cfn, request, None, note=f"stack {request.name} has to be deleted first"), None
+        def note_removal(_stack: Stack, removal: Plan) -> bool:
+            removals.append(removal)
+            return False
+
+        result = self._deploy(name, construct, request, account, clock, approve=note, approve_recreation=note_removal)
+        if removals:
+            # AWS can plan for the stack only after its deletion.
+            new = from_templates(cfn, request, None, note=f"stack {request.name} has to be deleted first")
+            return recreated(new, removals[-1]), None
         return (found[0] if found else result.plan), result.stack
 
     def carry_out(self, declared: Stacks) -> list[Ended]:
@@ -187,7 +191,7 @@ class Deployment:
                 account,
                 clock,
                 approve=lambda plan: self.reporter.approve(name, plan),
-                approve_recreation=lambda stack: self.reporter.approve_recreation(name, stack),
+                approve_recreation=lambda stack, removal: self.reporter.approve_recreation(name, stack, removal),
             )
             if result.stack is not None:
                 self.stacks[name] = result.stack
@@ -228,7 +232,7 @@ class Deployment:
         clock: Clock,
         *,
         approve: Callable[[Plan], bool],
-        approve_recreation: Callable[[Stack], bool],
+        approve_recreation: Callable[[Stack, Plan], bool],
     ) -> Result:
         return self.engine(name)(
             account,

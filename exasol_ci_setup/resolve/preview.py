@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup import review, templates
-from exasol_ci_setup.stacks import imports, properties, state
+from exasol_ci_setup.stacks import data_loss, imports, intrinsics, properties, replacements, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.model import Change, Plan
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def from_templates(cfn: CloudFormationClient, request: Request, current: Stack | None, *, note: str) -> Plan:
-    """Return the plan for `request`, with a `note` that says why AWS was not asked. Which resources it would replace is not known."""
+    """Return the plan for `request`, with a `note` that says why AWS was not asked."""
     before: dict[str, Any] | None = None
     parameters: Mapping[str, str] = {}
     if current is not None and not state.is_absent(current):
@@ -38,17 +39,35 @@ def between_templates(
     settings: tuple[Setting, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> Plan:
-    """Return the plan from the parsed template `before`, None if there is none, to that of `request`."""
+    """Return the plan from the parsed template `before`, None if there is none, to that of `request`.
+
+    Which resources it replaces comes from the schemas of their types.
+    """
     wanted = templates.parse(imports.kept(request.template, before or {}).body)
+    changes = replacements.marked(
+        _changes(before or {}, parameters, wanted, request.parameters), intrinsics.resolve(wanted, request.parameters)
+    )
     return Plan(
         request.name,
         "CREATE" if before is None else "UPDATE",
         stack_id=stack_id,
-        changes=tuple(_changes(before or {}, parameters, wanted, request.parameters)),
+        changes=data_loss.marked(changes, before, wanted),
         settings=settings,
         broadenings=review.review(before, wanted, before_parameters=parameters, after_parameters=request.parameters),
         notes=notes,
     )
+
+
+def recreated(plan: Plan, removal: Plan) -> Plan:
+    """Return `plan`, which creates a stack, with what its deletion before that removes: a resource of both is replaced."""
+    gone = {change.logical_id: change for change in removal.changes}
+    created = {change.logical_id: change for change in plan.changes}
+    replaced = {
+        name: replace(change, action="Modify", replacement="True", policy_action="ReplaceAndDelete")
+        for name, change in gone.items()
+        if name in created
+    }
+    return replace(plan, changes=tuple({**created, **gone, **replaced}.values()))
 
 
 def _changes(

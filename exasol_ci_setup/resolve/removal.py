@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from exasol_ci_setup.errors import StackError
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
 from exasol_ci_setup.stacks import delete as deletion
-from exasol_ci_setup.stacks import graph, state
+from exasol_ci_setup.stacks import graph, removed, state
 from exasol_ci_setup.stacks.graph import End, Node
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.delete import Resource
     from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.graph import Ended
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.stacks.model import Plan, Stack
 
 SCOPE_TAG = f"{state.TAG_PREFIX}scope"
 NAME_TAG = f"{state.TAG_PREFIX}name"
@@ -32,20 +32,22 @@ NAME_TAG = f"{state.TAG_PREFIX}name"
 class Standing:
     """A stack that is there, where it is, and what would go with it; `needs` are the stacks that must be gone before it.
 
+    `removal` is the plan that deletes it.
     `declared_tags` are those of the construct that has its name, empty if none is declared.
     """
 
     account: Account
     stack: Stack
     resources: tuple[Resource, ...]
-    retained: frozenset[str]
+    removal: Plan
     needs: tuple[str, ...] = ()
     declared_tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def going(self) -> list[Resource]:
         """The resources that deleting the stack removes."""
-        return [resource for resource in self.resources if resource.logical_id not in self.retained]
+        gone = {change.logical_id for change in self.removal.changes}
+        return [resource for resource in self.resources if resource.logical_id in gone]
 
 
 def standing(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, Standing]:
@@ -119,7 +121,7 @@ def of_scope(account: Account, name: str) -> list[Stack]:
 def _standing(account: Account, stack: Stack) -> Standing:
     cfn = account.client("cloudformation")
     resources = deletion.resources(cfn, stack)
-    return Standing(account, stack, tuple(resources), frozenset(deletion.retained(cfn, stack, resources, ())))
+    return Standing(account, stack, tuple(resources), removed.plan_of(cfn, stack, resources))
 
 
 @dataclass

@@ -125,7 +125,7 @@ class _Silent:
     def approve(self, _name: str, _plan: Plan) -> bool:
         return True
 
-    def approve_recreation(self, _name: str, _stack: Stack) -> bool:
+    def approve_recreation(self, _name: str, _stack: Stack, _removal: Plan) -> bool:
         return False
 
     def view(self, _stack_name: str, _title: str) -> Unseen:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.errors import AwsUnavailable, DeleteFailed, InputError, Interrupted, StackError
-from exasol_ci_setup.stacks import diagnose, plan, state
+from exasol_ci_setup.stacks import data_loss, diagnose, plan, state
 from exasol_ci_setup.stacks.events import Following, latest_id
+from exasol_ci_setup.stacks.resources import Resource as Resource  # noqa: PLC0414, TC001 - what this module works on
+from exasol_ci_setup.stacks.resources import resources as resources  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,32 +28,6 @@ if TYPE_CHECKING:
 _BATCH: Final = 1_000
 # The most images that one BatchDeleteImage takes: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchDeleteImage.html
 _IMAGES: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """A resource of a stack: `status` is CloudFormation's, `physical_id` empty while it does not exist."""
-
-    logical_id: str
-    physical_id: str
-    type: str
-    status: str
-
-
-def resources(cfn: CloudFormationClient, stack: Stack) -> list[Resource]:
-    """Return the resources that deleting `stack` removes, in the order AWS lists them."""
-    with boundary():
-        return [
-            Resource(
-                summary["LogicalResourceId"],
-                summary.get("PhysicalResourceId", ""),
-                summary["ResourceType"],
-                summary["ResourceStatus"],
-            )
-            for page in cfn.get_paginator("list_stack_resources").paginate(StackName=stack.id)
-            for summary in page["StackResourceSummaries"]
-            if summary["ResourceStatus"] != "DELETE_COMPLETE"
-        ]
 
 
 def retained(cfn: CloudFormationClient, stack: Stack, found: Sequence[Resource], asked: Sequence[str]) -> set[str]:
@@ -73,8 +48,7 @@ def retained(cfn: CloudFormationClient, stack: Stack, found: Sequence[Resource],
             hint="delete it without --retain first, or set a DeletionPolicy",
         )
     declared = plan.deployed_template(cfn, stack.id).get("Resources") or {}
-    kept = {"Retain", "RetainExceptOnCreate"}
-    return {*asked, *(name for name in known if declared.get(name, {}).get("DeletionPolicy") in kept)}
+    return {*asked, *(name for name in known if data_loss.retains(declared.get(name, {})))}
 
 
 def require_forcible(stack: Stack) -> None:

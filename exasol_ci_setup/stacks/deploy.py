@@ -16,7 +16,7 @@ from exasol_ci_setup.errors import (
     StackBusy,
     TimedOut,
 )
-from exasol_ci_setup.stacks import changeset, diagnose, express, imports, settings, state
+from exasol_ci_setup.stacks import changeset, diagnose, express, imports, removed, settings, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import Following, latest_id
@@ -62,7 +62,7 @@ class Options:
     """How a deployment goes about it, apart from what it makes.
 
     `adopt`: take over a stack that this tool did not make, or made of something else. `wait`: let another operation under way end first.
-    `recreate_failed`: ask `approve_recreation` whether to delete a stack in a state that no update leaves, and go on.
+    `recreate_failed`: ask `approve_recreation`, given the plan of the deletion, whether to delete a stack that no update can fix, and continue.
     `import_existing`: take over resources that are there already. `timeout` is in seconds, None for no limit.
     """
 
@@ -78,7 +78,7 @@ def deploy(
     request: Request,
     *,
     approve: Callable[[Plan], bool],
-    approve_recreation: Callable[[Stack], bool],
+    approve_recreation: Callable[[Stack, Plan], bool],
     view: Callable[[str], View],
     clock: Clock,
     options: Options = Options(),
@@ -126,7 +126,7 @@ def _deploy(
     request: Request,
     *,
     approve: Callable[[Plan], bool],
-    approve_recreation: Callable[[Stack], bool],
+    approve_recreation: Callable[[Stack, Plan], bool],
     view: Callable[[str], View],
     clock: Clock,
     options: Options,
@@ -152,7 +152,7 @@ def _deploy(
             notice(
                 f"stack {current.name} took over {', '.join(sorted(left))}, which stays when the stack is deleted{again}"
             )
-        if not approve_recreation(current):
+        if not approve_recreation(current, removed.plan_of(cfn, current)):
             return Result(Outcome.PLANNED, Plan(request.name, "CREATE"), current)
         with view(f"deleting {current.name}") as shown:
             delete(cfn, current, view=shown, clock=clock)

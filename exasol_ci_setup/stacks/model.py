@@ -76,7 +76,8 @@ class Change:
     newer than this code. `replacement` is ``True``, ``False``, ``Conditional`` or empty; `policy_action` says what becomes of
     the old physical resource (``Delete``, ``Retain``, ``ReplaceAndDelete``, …). `causes` names what a change without
     a property of its own comes from (another resource, a parameter, stack tags). Of a nested stack `change_set_id` is the ARN of
-    the change set that AWS made for it, and `nested` what that would change.
+    the change set that AWS made for it, and `nested` what that would change. `data_loss` is true if data that the resource holds is
+    deleted, or may be.
     """
 
     action: str
@@ -89,6 +90,7 @@ class Change:
     causes: tuple[str, ...] = ()
     change_set_id: str = ""
     nested: tuple[Change, ...] = ()
+    data_loss: bool = False
 
 
 def _with_nested(changes: Iterable[Change], above: str = "") -> Iterator[tuple[str, Change]]:
@@ -183,7 +185,7 @@ class Drift:
 class Plan:
     """What a deployment would do. Falsy when there is nothing to do.
 
-    `kind` is ``CREATE``, ``UPDATE``, or ``IMPORT`` where resources are taken over and nothing else. `change_set_id` is the change set's ARN, empty if none was needed (only settings differ,
+    `kind` is ``CREATE``, ``UPDATE``, ``DELETE``, or ``IMPORT`` where resources are taken over and nothing else. `change_set_id` is the change set's ARN, empty if none was needed (only settings differ,
     or nothing) or if none could be made yet. `notes` are remarks of AWS, such as early-validation findings and degraded answers.
     `drift` are the resources that something else changed, and that are brought back.
     """
@@ -202,6 +204,11 @@ class Plan:
     def every_change(self) -> dict[str, Change]:
         """All changes, those inside nested stacks too, by logical id: ``Inner/Topic`` is Topic in the nested stack Inner."""
         return dict(_with_nested(self.changes))
+
+    @property
+    def data_loss(self) -> tuple[str, ...]:
+        """The resources whose data is deleted, or may be, by logical id as in `every_change`."""
+        return tuple(name for name, change in self.every_change.items() if change.data_loss)
 
     def __bool__(self) -> bool:
         return bool(self.change_set_id or self.settings or self.changes)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup import review, templates
 from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.errors import SetupError
-from exasol_ci_setup.stacks import changeset, state
+from exasol_ci_setup.stacks import changeset, data_loss, removed, state
 from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.model import NESTED, Broadening, Change
 
@@ -77,16 +77,19 @@ def is_only_unknown(reason: str) -> bool:
 def look_inside(cfn: CloudFormationClient, changes: Iterable[Change], *, above: str = "") -> Inside:
     """Return `changes` with what AWS says of each nested stack among them, at any depth; `above` are the names of the stacks around.
 
-    What cannot be seen is a note, and counts as more access, since nobody knows.
+    What cannot be seen is a note, and counts as more access. It also counts as data loss if the nested stack holds data.
     """
     seen: list[Change] = []
     broadenings: list[Broadening] = []
     notes: list[str] = []
     for change in changes:
-        if change.type != NESTED or change.action == "Remove":
+        if change.type != NESTED:
             seen.append(change)
             continue
         name = f"{above}{change.logical_id}"
+        if change.action == "Remove":
+            seen.append(_removed(cfn, change))
+            continue
         try:
             found = _read(cfn, change, name)
         except SetupError as error:
@@ -95,12 +98,29 @@ def look_inside(cfn: CloudFormationClient, changes: Iterable[Change], *, above: 
         if found is None:
             unknown = f"nested stack {name} may give more access: what changes in it is not known"
             broadenings.append(Broadening(_UNSEEN, name, unknown))
-            seen.append(change)
+            seen.append(replace(change, data_loss=change.action != "Add" and _may_hold_data(cfn, change)))
             continue
         seen.append(replace(change, nested=found.changes))
         broadenings += found.broadenings
         notes += found.notes
     return Inside(tuple(seen), tuple(broadenings), tuple(notes))
+
+
+def _removed(cfn: CloudFormationClient, change: Change) -> Change:
+    """Return the removal of a nested stack with what goes with it. Where that cannot be read, the stack counts as data loss."""
+    if not change.physical_id or change.policy_action == "Retain":
+        return change
+    try:
+        return replace(change, nested=removed.inside(cfn, change.physical_id))
+    except SetupError:
+        return replace(change, data_loss=True)
+
+
+def _may_hold_data(cfn: CloudFormationClient, change: Change) -> bool:
+    try:
+        return bool(change.physical_id) and removed.holds_data(cfn, change.physical_id)
+    except SetupError:
+        return True
 
 
 def _read(cfn: CloudFormationClient, change: Change, name: str) -> Inside | None:
@@ -111,9 +131,10 @@ def _read(cfn: CloudFormationClient, change: Change, name: str) -> Inside | None
         first = cfn.describe_change_set(ChangeSetName=change.change_set_id, IncludePropertyValues=True)
     changes, said = changeset.changes(cfn, change.change_set_id, first)
     inside = look_inside(cfn, changes, above=f"{name}/")
-    access = _review(cfn, change, first)
+    before, after = _templates(cfn, change)
+    access = _review(cfn, change, first, before, after)
     return Inside(
-        inside.changes,
+        data_loss.marked(inside.changes, before, after),
         (
             *(
                 replace(each, logical_id=f"{name}/{each.logical_id}", message=f"{name}: {each.message}")
@@ -125,15 +146,25 @@ def _read(cfn: CloudFormationClient, change: Change, name: str) -> Inside | None
     )
 
 
-def _review(cfn: CloudFormationClient, change: Change, described: Mapping[str, Any]) -> tuple[Broadening, ...]:
-    before, old = None, None
-    if change.action != "Add":
-        before = templates.parse(changeset.template_body(cfn, StackName=change.physical_id))
-        old = state.get(cfn, change.physical_id).parameters
+def _templates(cfn: CloudFormationClient, change: Change) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Return the parsed template that the nested stack has, None for a new one, and the one that it gets."""
+    after = templates.parse(changeset.template_body(cfn, ChangeSetName=change.change_set_id))
+    if change.action == "Add":
+        return None, after
+    return templates.parse(changeset.template_body(cfn, StackName=change.physical_id)), after
+
+
+def _review(
+    cfn: CloudFormationClient,
+    change: Change,
+    described: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any],
+) -> tuple[Broadening, ...]:
     return review.review(
         before,
-        templates.parse(changeset.template_body(cfn, ChangeSetName=change.change_set_id)),
-        before_parameters=old,
+        after,
+        before_parameters=None if before is None else state.get(cfn, change.physical_id).parameters,
         after_parameters={
             each["ParameterKey"]: each.get("ParameterValue", "") for each in described.get("Parameters", [])
         },

@@ -10,6 +10,7 @@ from exasol_ci_setup import review, templates
 from exasol_ci_setup.errors import TemplateRejected
 from exasol_ci_setup.stacks import (
     changeset,
+    data_loss,
     express,
     imports,
     intrinsics,
@@ -125,7 +126,7 @@ def make(
         plan.kind,
         stack_id=plan.stack_id,
         change_set_id=plan.change_set_id,
-        changes=changes,
+        changes=data_loss.marked(changes, before, wanted),
         settings=settings,
         broadenings=(
             *review.review(before, wanted, before_parameters=old_parameters, after_parameters=given),

@@ -297,6 +297,24 @@ def test_a_failed_stack_is_not_deleted_by_a_plan(here, live):
     )
 
 
+def test_recreation_of_data_needs_consent(here, live):
+    here(*CI, URL, "--yes", "--no-lint", "--on-failure", "keep")  # without source credentials
+    again = (*CI, URL, "--no-lint", "--recreate-failed")
+
+    planned = here(*again, "--plan")
+    assert planned.code == 0
+    assert "Data loss: " in planned.stderr
+
+    refused = here(*again, "--yes")
+    assert refused.code == 1
+    assert "the change to stack Slc deletes data (" in refused.stderr
+    assert "--recreate-failed --yes --allow-data-loss`; nothing was changed" in refused.stderr
+    assert live.client("cloudformation").describe_stacks(StackName="Slc")["Stacks"][0]["StackStatus"] == "CREATE_FAILED"
+
+    here(*again, "--yes", "--allow-data-loss")
+    assert live.client("cloudformation").describe_stacks(StackName="Slc")["Stacks"][0]["StackStatus"] != "CREATE_FAILED"
+
+
 @pytest.mark.parametrize("arguments", [("list", "--nope"), ("deploy-ci-build",), ("status", "a b")])
 def test_bad_usage_in_json_is_an_error_record(program, arguments):
     ran = program(*arguments, "--output", "json")

@@ -12,7 +12,7 @@ from exasol_ci_setup.cli.many import Many
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.errors import Declined, InputError
 from exasol_ci_setup.stacks.graph import End, Ended
-from exasol_ci_setup.stacks.model import Broadening, Change, Event, Hook, Plan
+from exasol_ci_setup.stacks.model import Broadening, Change, Event, Hook, Plan, Stack
 
 BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 BUCKET = Change("Modify", "Bucket", "AWS::S3::Bucket")
@@ -58,6 +58,41 @@ def test_less_than_was_shown_is_done():
 def test_more_than_was_shown_is_not_done(plan, said):
     with pytest.raises(Declined, match=f"turned out to need more than was shown: {said}"):
         approved(SHOWN, plan)
+
+
+TABLE = Change("Modify", "Table", "AWS::DynamoDB::Table", replacement="Conditional", data_loss=True)
+
+
+def test_possible_replacement_that_was_shown_may_become_certain():
+    shown = Plan("team-table", "UPDATE", changes=(TABLE,))
+
+    assert approved(shown, replace(shown, changes=(replace(TABLE, replacement="True"),)))
+
+
+def test_data_loss_that_was_not_shown_is_refused():
+    shown = Plan("team-table", "UPDATE", changes=(replace(TABLE, data_loss=False),))
+
+    with pytest.raises(Declined, match="more than was shown: data loss of Table"):
+        approved(shown, replace(shown, changes=(TABLE,)))
+
+
+def test_recreated_resource_that_was_shown_may_be_created():
+    recreated = replace(TABLE, replacement="True")
+    shown = Plan("team-table", "CREATE", changes=(recreated,))
+    many = Many(Session(), shown={"team-table": shown})
+    stack = Stack("team-table", "arn", "CREATE_FAILED")
+
+    assert many.approve_recreation("team-table", stack, Plan("team-table", "DELETE", changes=(TABLE,)))
+    assert many.approve("team-table", Plan("team-table", "CREATE", changes=(Change("Add", "Table", TABLE.type),)))
+
+
+def test_recreation_with_data_loss_that_was_not_shown_is_refused():
+    removal = Plan("team-table", "DELETE", changes=(replace(TABLE, action="Remove"),))
+    stack = Stack("team-table", "arn", "CREATE_FAILED")
+
+    for many in (Many(Session()), Many(Session(), shown={})):
+        with pytest.raises(Declined, match="Table"):
+            many.approve_recreation("team-table", stack, removal)
 
 
 def test_a_stack_that_was_not_shown_is_not_changed():

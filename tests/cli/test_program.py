@@ -196,7 +196,7 @@ def test_what_is_not_declared_any_more_is_told_and_goes_only_when_asked(here, li
     assert "Plan for stack team-source (delete)" in planned.stdout
     assert sorted(stacks(live)) == ["team-registry", "team-source"]
 
-    ran = here("up", write(REGISTRY_ONLY), "--yes", "--prune", "--no-lint")
+    ran = here("up", write(REGISTRY_ONLY), "--yes", "--prune", "--no-lint", "--allow-data-loss")
     assert ran.code == 0, ran.stderr
     assert sorted(stacks(live)) == ["team-registry"]
 
@@ -504,6 +504,62 @@ def test_in_a_terminal_it_asks_once_for_all_and_shows_a_table(live, write, envir
     assert "Go on with 3 stacks?" in shown
     assert len(stacks(live)) == 3
     assert "team-image" in shown
+
+
+BOX = """
+    import os
+    from exasol_ci_setup import Instance, Scope, SecurityGroup
+
+    def hangar_run():
+        scope = Scope(name="box", region="eu-central-1")
+        groups = [SecurityGroup(scope=scope, name=f"g{number}") for number in range(int(os.environ["GROUPS"]))]
+        Instance(scope=scope, name="vm", instance_type="t3.micro", path_to_key="id.pub", security_groups=groups).deploy()
+"""
+
+
+def machine(live):
+    resources = live.client("cloudformation").describe_stack_resources(StackName="box-vm")["StackResources"]
+    return next(each["PhysicalResourceId"] for each in resources if each["LogicalResourceId"] == "Instance")
+
+
+def test_replaced_instance_is_data_loss(here, live, write, environment, tmp_path, monkeypatch):
+    program = write(BOX)
+    (tmp_path / "id.pub").write_text(PUBLIC_KEY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GROUPS", "1")
+    assert here("up", program, "--yes", "--no-lint").code == 0
+    before = machine(live)
+    monkeypatch.setenv("GROUPS", "2")
+
+    # The second group is not there yet, so the plan is made from the template alone.
+    planned = here("plan", program, "--no-lint")
+    assert "± Instance  AWS::EC2::Instance  (replacement, data loss: its disks)" in planned.stdout
+    assert "1 to replace, 1 with data loss" in planned.stdout
+
+    refused = here("up", program, "--yes", "--no-lint")
+    assert refused.code == 1
+    assert "the change to stack box-vm deletes data (Instance)" in refused.stderr
+    assert f"`exasol-ci-setup up {program} --yes --no-lint --allow-data-loss`" in refused.stderr
+    assert machine(live) == before
+
+    code, shown = answered(["up", program, "--no-lint"], {**environment, "GROUPS": "2"}, "n")
+    assert code == 1, shown
+    assert "Data loss: box-vm/Instance. Go on with 1 stack?" in shown
+    assert machine(live) == before
+
+    assert here("up", program, "--yes", "--no-lint", "--allow-data-loss").code == 0
+    assert machine(live) != before
+
+
+def test_prune_of_data_needs_consent(here, live, write):
+    here("up", write(PROGRAM), "--yes", "--no-lint")
+
+    refused = here("up", write(REGISTRY_ONLY), "--yes", "--prune", "--no-lint")
+
+    assert refused.code == 1
+    assert "the change to stack team-source deletes data (Bucket)" in refused.stderr
+    assert "--prune --no-lint --allow-data-loss`; nothing was changed" in refused.stderr
+    assert sorted(stacks(live)) == ["team-registry", "team-source"]
 
 
 WITH_KEY = """

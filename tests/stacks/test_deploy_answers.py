@@ -152,7 +152,7 @@ def run(
         answers.account,
         Request(name="Slc", template=Template("t.yaml", body), **values),
         approve=approve,
-        approve_recreation=lambda _stack: True,
+        approve_recreation=lambda _stack, _removal: True,
         view=lambda _title: view,
         clock=clock,
         options=options or Options(),

@@ -56,7 +56,7 @@ def run(
     wanted,
     *,
     approve=lambda _plan: True,
-    recreate=lambda _stack: True,
+    recreate=lambda _stack, _removal: True,
     shown=None,
     check=lambda: None,
     notice=lambda _message: None,
@@ -286,7 +286,7 @@ def test_recreating_asks_first_and_leaves_the_stack_if_declined(live):
     with pytest.raises(DeployFailed):
         run(live, request())  # without source credentials
 
-    result = run(live, request(), recreate_failed=True, recreate=lambda _stack: False)
+    result = run(live, request(), recreate_failed=True, recreate=lambda _stack, _removal: False)
 
     assert result.outcome is Outcome.PLANNED
     assert state.get(live.client("cloudformation"), "Slc").status == "ROLLBACK_COMPLETE"
@@ -301,7 +301,13 @@ def test_a_stuck_stack_of_somebody_else_is_not_recreated(live):
 
     for adopt, error in ((False, StackError), (True, StackStuck)):
         with pytest.raises(error):
-            run(live, request(), recreate_failed=True, adopt=adopt, recreate=lambda _stack: pytest.fail("not ours"))
+            run(
+                live,
+                request(),
+                recreate_failed=True,
+                adopt=adopt,
+                recreate=lambda _stack, _removal: pytest.fail("not ours"),
+            )
 
     assert state.get(cfn, "Slc").id == stack.id
 

@@ -151,7 +151,7 @@ def test_what_was_taken_over_outlives_the_recreation_of_a_failed_stack_which_is_
     run(live, CREDENTIALS)
     notices: list[str] = []
 
-    run(live, request(), recreate_failed=True, recreate=lambda _stack: False, notice=notices.append)
+    run(live, request(), recreate_failed=True, recreate=lambda _stack, _removal: False, notice=notices.append)
     run(live, request(), import_existing=True, recreate_failed=True, notice=notices.append)
 
     stays = "stack Slc took over CodeBuildLogGroup, which stays when the stack is deleted"

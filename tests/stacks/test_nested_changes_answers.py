@@ -36,20 +36,31 @@ def changed(name: str, kind: str = "AWS::SNS::Topic", action: str = "Modify", **
 
 def nested(name: str, change_set: str = "", action: str = "Modify") -> Any:
     more = {"ChangeSetId": change_set} if change_set else {}
-    there = {"PhysicalResourceId": INNER_ID} if action == "Modify" else {}
+    there = {} if action == "Add" else {"PhysicalResourceId": INNER_ID}
     return changed(name, STACK, action, **more, **there)
 
 
 class Nested(Aws):
-    """AWS with a stack in which Inner is nested; `sets` are the nested change sets by ARN, the first page of each or all of them."""
+    """AWS with a stack in which Inner is nested; `sets` are the nested change sets by ARN, the first page of each or all of them.
 
-    def __init__(self, answers, sets=None, *, templates=None, **more):
+    The nested stacks have one resource, of the type `holds`.
+    """
+
+    def __init__(self, answers, sets=None, *, templates=None, holds="AWS::SNS::Topic", **more):
         super().__init__(answers, events=UPDATE, **more)
         self.sets = {INNER_SET: {"Changes": [changed("Topic")]}} if sets is None else sets
         self.templates = templates or {}
         self.root = self.change_set(Changes=[nested("Inner", INNER_SET)])
         answers.on("cloudformation", "DescribeChangeSet", self.describe)
         answers.on("cloudformation", "GetTemplate", self.template)
+        resource = {
+            "LogicalResourceId": "Held",
+            "PhysicalResourceId": "held",
+            "ResourceType": holds,
+            "ResourceStatus": "CREATE_COMPLETE",
+            "LastUpdatedTimestamp": BEGIN,
+        }
+        answers.on("cloudformation", "ListStackResources", {"StackResourceSummaries": [resource]})
 
     def describe(self, params):
         described = self.sets.get(params["ChangeSetName"])
@@ -105,9 +116,9 @@ def test_what_changes_inside_nested_stacks_stands_below_them(answers, clock):
         "~ Inner  AWS::CloudFormation::Stack",
         "    +- Topic  AWS::SNS::Topic  (replacement)",
         "    ~ Deep   AWS::CloudFormation::Stack",
-        "        - Queue  AWS::SQS::Queue",
+        "        - Queue  AWS::SQS::Queue  (data loss: its messages)",
     ]
-    assert "0 to add, 2 to change, 1 to remove, 1 to replace" in lines[-1]
+    assert "0 to add, 2 to change, 1 to remove, 1 to replace, 1 with data loss" in lines[-1]
 
 
 def test_more_access_inside_a_nested_stack_is_listed(answers, clock):
@@ -159,6 +170,52 @@ def test_an_endpoint_that_makes_no_nested_change_sets_leaves_open_what_changes(a
     assert [each.message for each in plan.broadenings] == [
         "nested stack Inner may give more access: what changes in it is not known"
     ]
+
+
+RETAINED = "Resources: {Held: {Type: T, DeletionPolicy: Retain}}"
+
+
+@pytest.mark.parametrize(
+    ("root", "template", "lost"),
+    [
+        (nested("Inner", action="Remove"), "Resources: {}", ("Inner/Held",)),
+        (nested("Inner", action="Remove"), RETAINED, ()),
+        (nested("Inner"), "Resources: {}", ("Inner",)),
+        (nested("Inner", action="Add"), "Resources: {}", ()),
+    ],
+    ids=["removed", "removed-and-retained", "unseen", "new"],
+)
+def test_data_in_nested_stack_counts(answers, clock, root, template, lost):
+    aws = Nested(answers, templates={INNER_ID: template}, holds="AWS::DynamoDB::Table")
+    aws.root = aws.change_set(Changes=[root])
+
+    assert planned(answers, clock).data_loss == lost
+
+
+def test_policies_of_nested_templates_count(answers, clock):
+    removed, replaced = (
+        changed(name, "AWS::DynamoDB::Table", action, **more)
+        for name, action, more in (("Old", "Remove", {}), ("Table", "Modify", {"Replacement": "True"}))
+    )
+    before = "Resources: {Old: {Type: T, DeletionPolicy: Retain}, Table: {Type: T}}"
+    after = "Resources: {Table: {Type: T, UpdateReplacePolicy: %s}}"
+    aws = Nested(answers, {INNER_SET: {"Changes": [removed, replaced]}}, templates={INNER_ID: before})
+
+    aws.templates[INNER_SET] = after % "Delete"
+    assert planned(answers, clock).data_loss == ("Inner/Table",)
+
+    aws.templates[INNER_SET] = after % "Retain"
+    assert planned(answers, clock).data_loss == ()
+
+
+@pytest.mark.parametrize("action", ["Remove", "Modify"])
+def test_unreadable_nested_stack_counts_as_data_loss(answers, clock, action):
+    aws = Nested(answers)
+    aws.root = aws.change_set(Changes=[nested("Inner", action=action)])
+    denied = AwsError("AccessDenied", "no", status=403)
+    answers.disturb = lambda call: denied if call.operation == "ListStackResources" else None
+
+    assert planned(answers, clock).data_loss == ("Inner",)
 
 
 def test_a_nested_stack_that_is_removed_is_not_looked_into(answers, clock):

@@ -32,7 +32,7 @@ def run(account, bucket, inner, *, shown, key="inner.yaml"):
         account,
         Request(name="Outer", template=Template("t.yaml", OUTER % url), tags={"exasol-ci-setup:construct": "Test"}),
         approve=lambda _plan: True,
-        approve_recreation=lambda _stack: True,
+        approve_recreation=lambda _stack, _removal: True,
         view=lambda _title: shown,
         clock=SystemClock(),
         options=Options(),

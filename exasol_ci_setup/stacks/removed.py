@@ -1,0 +1,68 @@
+"""What goes when a stack is deleted, as changes of a plan: with the resources of its nested stacks, and marked where data goes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.stacks import changeset, data_loss
+from exasol_ci_setup.stacks.data_holders import HOLDERS
+from exasol_ci_setup.stacks.intrinsics import as_mapping
+from exasol_ci_setup.stacks.model import NESTED, Change, Plan
+from exasol_ci_setup.stacks.resources import of_id
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.stacks.resources import Resource
+
+
+def plan_of(
+    cfn: CloudFormationClient,
+    stack: Stack,
+    found: Collection[Resource] | None = None,
+    *,
+    retained: Collection[str] = (),
+) -> Plan:
+    """Return the plan that deletes `stack`: all of its resources but those `retained`, by its template too. `found` are its resources, if known."""
+    found = of_id(cfn, stack.id) if found is None else found
+    going = _removals(each for each in found if each.logical_id not in retained)
+    return Plan(stack.name, "DELETE", stack_id=stack.id, changes=_marked(cfn, stack.id, going))
+
+
+def inside(cfn: CloudFormationClient, stack_id: str) -> tuple[Change, ...]:
+    """Return what is deleted with the nested stack of this ARN, at any depth."""
+    return _marked(cfn, stack_id, _removals(of_id(cfn, stack_id)))
+
+
+def holds_data(cfn: CloudFormationClient, stack_id: str) -> bool:
+    """Return whether a resource of the stack of this ARN holds data, at any depth."""
+    found = [each for each in of_id(cfn, stack_id) if each.physical_id]
+    return any(each.type in HOLDERS for each in found) or any(
+        holds_data(cfn, each.physical_id) for each in found if each.type == NESTED
+    )
+
+
+def _removals(going: Iterable[Resource]) -> tuple[Change, ...]:
+    return tuple(Change("Remove", each.logical_id, each.type, physical_id=each.physical_id) for each in going)
+
+
+def _marked(cfn: CloudFormationClient, stack_id: str, changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Return those of the removals that the deployed template does not prevent, marked, with what is in nested stacks."""
+    deployed = templates.parse(changeset.template_body(cfn, StackName=stack_id))
+    declared = as_mapping(deployed.get("Resources"))
+    going = [change for change in changes if not data_loss.retains(as_mapping(declared.get(change.logical_id)))]
+    with_nested = [
+        replace(change, nested=inside(cfn, change.physical_id))
+        if change.type == NESTED and change.physical_id
+        else change
+        for change in going
+    ]
+    # A resource without a physical id was never created.
+    there = (change for change in with_nested if change.physical_id)
+    marked = {change.logical_id: change for change in data_loss.marked(there, deployed, None)}
+    return tuple(marked.get(change.logical_id, change) for change in with_nested)

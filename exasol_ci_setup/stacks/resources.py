@@ -1,0 +1,44 @@
+"""The resources of a stack, as AWS lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.aws import boundary
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from exasol_ci_setup.stacks.model import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource of a stack: `status` is CloudFormation's, `physical_id` empty while it does not exist."""
+
+    logical_id: str
+    physical_id: str
+    type: str
+    status: str
+
+
+def resources(cfn: CloudFormationClient, stack: Stack) -> list[Resource]:
+    """Return the resources of `stack`, in the order in which AWS lists them, without those that were deleted."""
+    return of_id(cfn, stack.id)
+
+
+def of_id(cfn: CloudFormationClient, stack_id: str) -> list[Resource]:
+    """Return the resources of the stack with this ARN, as `resources` does."""
+    with boundary():
+        return [
+            Resource(
+                summary["LogicalResourceId"],
+                summary.get("PhysicalResourceId", ""),
+                summary["ResourceType"],
+                summary["ResourceStatus"],
+            )
+            for page in cfn.get_paginator("list_stack_resources").paginate(StackName=stack_id)
+            for summary in page["StackResourceSummaries"]
+            if summary["ResourceStatus"] != "DELETE_COMPLETE"
+        ]
