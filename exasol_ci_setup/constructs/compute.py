@@ -117,8 +117,10 @@ class Instance(Attached):
 
     @property
     def public_ip(self) -> str:
-        """The public address. Raises InputError before the stack is deployed."""
-        return self.output("PublicIp")
+        """The public address that EC2 reports now. Raises InputError before the stack is deployed, and StackError if there is none."""
+        from exasol_ci_setup.actions import instances
+
+        return instances.public_ip(self)
 
     def run_command(
         self,

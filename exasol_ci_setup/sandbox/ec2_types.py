@@ -1,10 +1,12 @@
-"""The CloudFormation types AWS::EC2::Instance and AWS::EC2::KeyPair, and the public parameters with Ubuntu's images."""
+"""EC2 as AWS has it: instances and key pairs by CloudFormation, public addresses that a stop releases, security groups that are in use."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
     from exasol_ci_setup.sandbox.codebuild import Values
 
 REPLACING: Final = {
@@ -33,6 +35,105 @@ def extend() -> None:
             "update": handler.update,
             "delete": handler.delete,
         }
+    groups = provisioners._RESOURCE_HANDLERS["AWS::EC2::SecurityGroup"]  # noqa: SLF001
+    groups["delete"] = _unless_used(groups["delete"])
+
+
+def extend_calls() -> None:
+    """Let EC2 release the public address of an instance that is stopped, give another one at its start, and refuse to delete a used group.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.html
+    """
+    from ministack.services import ec2
+
+    actions, shown = ec2._ACTION_MAP, ec2._instance_xml  # noqa: SLF001
+
+    def readdressing(inner: Callable[[Values], Any]) -> Callable[[Values], Any]:
+        def call(parameters: Values) -> Any:
+            answer = inner(parameters)
+            for instance in list(ec2._instances.values()):  # noqa: SLF001
+                _readdress(ec2, instance)
+            return answer
+
+        return call
+
+    def delete_group(parameters: Values) -> Any:
+        group = ec2._p(parameters, "GroupId")  # noqa: SLF001
+        if any(_users(group)):
+            return ec2._error("DependencyViolation", _dependent(group), 400)  # noqa: SLF001
+        return delete(parameters)
+
+    delete = actions["DeleteSecurityGroup"]
+    actions["DeleteSecurityGroup"] = delete_group
+    for name in ("StartInstances", "StopInstances"):
+        actions[name] = readdressing(actions[name])
+    # What an instance does not have is left out on AWS.
+    ec2._instance_xml = lambda instance: shown(instance).replace("<ipAddress></ipAddress>", "")  # noqa: SLF001
+
+
+def _readdress(ec2: Any, instance: Values) -> None:
+    runs = instance["State"]["Name"] == "running"
+    if any(each.get("InstanceId") == instance["InstanceId"] for each in ec2._addresses.values()):  # noqa: SLF001
+        return
+    if runs == bool(instance["PublicIpAddress"]):
+        return
+    former = instance.setdefault("FormerAddresses", [])
+    if not runs:
+        former.append(instance["PublicIpAddress"])
+    instance["PublicIpAddress"] = _address(ec2, without=former) if runs else ""
+
+
+def _address(ec2: Any, *, without: Collection[str] = ()) -> str:
+    """Return a public address of a block for documentation, so that no real machine has it: https://www.rfc-editor.org/rfc/rfc5737#section-3."""
+    while (found := ec2._random_ip("203.0.113.")) in without:  # noqa: SLF001
+        pass
+    return str(found)
+
+
+def _users(group: str) -> Iterator[str]:
+    """Yield what uses a security group: the interfaces of instances, tasks and load balancers, and the rules of other groups."""
+    from ministack.services import alb, ec2, ecs
+
+    for instance in list(ec2._instances.values()):  # noqa: SLF001
+        if instance["State"]["Name"] not in {"shutting-down", "terminated"}:
+            yield from (instance["InstanceId"] for each in instance["SecurityGroups"] if each["GroupId"] == group)
+    for interface in list(ec2._network_interfaces.values()):  # noqa: SLF001
+        yield from (interface["NetworkInterfaceId"] for each in interface["Groups"] if each["GroupId"] == group)
+    for service in list(ecs._services.values()):  # noqa: SLF001
+        settings = (service.get("networkConfiguration") or {}).get("awsvpcConfiguration") or {}
+        if (
+            service.get("status") == "ACTIVE"
+            and service.get("desiredCount")
+            and group in settings.get("securityGroups", ())
+        ):
+            yield service["serviceArn"]
+    for arn, balancer in list(alb._lbs.items()):  # noqa: SLF001
+        if group in balancer.get("SecurityGroups", ()):
+            yield arn
+    for other, settings in list(ec2._security_groups.items()):  # noqa: SLF001
+        rules = [*settings.get("IpPermissions", ()), *settings.get("IpPermissionsEgress", ())]
+        if other != group and any(
+            pair.get("GroupId") == group for rule in rules for pair in rule.get("UserIdGroupPairs", ())
+        ):
+            yield other
+
+
+def _dependent(group: str) -> str:
+    return f"resource {group} has a dependent object"
+
+
+def _unless_used(inner: Callable[[str, Values], None]) -> Callable[[str, Values], None]:
+    """Return the handler that deletes a security group unless it is used.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
+    """
+
+    def delete(group: str, properties: Values) -> None:
+        if any(_users(group)):
+            raise ValueError(f"{_dependent(group)} (Service: Ec2, Status Code: 400)")
+        inner(group, properties)
+
+    return delete
 
 
 class _InstanceType:
@@ -58,8 +159,7 @@ class _InstanceType:
             key_name=key,
             sg_ids=interface.get("GroupSet") or properties.get("SecurityGroupIds"),
         )
-        # Of a block for documentation, so that nobody's machine is mistaken for it: https://www.rfc-editor.org/rfc/rfc5737#section-3.
-        made["PublicIpAddress"] = self._ec2._random_ip("203.0.113.")  # noqa: SLF001
+        made["PublicIpAddress"] = _address(self._ec2)
         self._tag(made["InstanceId"], properties)
         return made["InstanceId"], self._attributes(made)
 

@@ -79,6 +79,7 @@ def _loading(inner: Callable[[str], Any]) -> Callable[[str], Any]:
         "ecr": _extend_ecr,
         "ecs": _extend_ecs,
         "alb": _extend_load_balancing,
+        "ec2": _extend_ec2,
         "s3": _extend_s3,
     }
 
@@ -120,6 +121,11 @@ def _extend_s3() -> None:
 @functools.cache
 def _extend_load_balancing() -> None:
     elb_types.extend_calls()
+
+
+@functools.cache
+def _extend_ec2() -> None:
+    ec2_types.extend_calls()
 
 
 @functools.cache

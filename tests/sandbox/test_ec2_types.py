@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.sandbox.stacks import deploy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.sandbox.conftest import Account
 
 pytestmark = pytest.mark.live
@@ -95,3 +99,96 @@ def test_a_name_that_a_key_has_already_and_a_text_that_is_no_key_are_refused(acc
     broken = machine(key="fresh")
     broken["Resources"]["Pair"]["Properties"]["PublicKeyMaterial"] = "my key"
     assert deploy(account.client("cloudformation"), "Other", broken)["StackStatus"] == "ROLLBACK_COMPLETE"
+
+
+def test_started_instance_has_another_address_and_stopped_one_has_none(account: Account):
+    ec2 = account.client("ec2")
+    deploy(account.client("cloudformation"), "Box", machine())
+    (first,) = running(account)
+    ids = [first["InstanceId"]]
+
+    ec2.stop_instances(InstanceIds=ids)
+    (stopped,) = ec2.describe_instances(InstanceIds=ids)["Reservations"][0]["Instances"]
+    ec2.start_instances(InstanceIds=ids)
+    (second,) = running(account)
+
+    assert "PublicIpAddress" not in stopped
+    assert second["InstanceId"] == first["InstanceId"]
+    assert second["PublicIpAddress"] != first["PublicIpAddress"]
+    assert ip_address(second["PublicIpAddress"]) in ip_network("203.0.113.0/24")
+
+
+def group(**properties: Any) -> dict[str, Any]:
+    return {
+        "Resources": {
+            "Group": {"Type": "AWS::EC2::SecurityGroup", "Properties": {"GroupDescription": "test", **properties}}
+        },
+        "Outputs": {"Id": {"Value": {"Ref": "Group"}}},
+    }
+
+
+def with_rule(account: Account, used: str) -> None:
+    rule = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "SourceSecurityGroupId": used}
+    deploy(account.client("cloudformation"), "User", group(SecurityGroupIngress=[rule]))
+
+
+def with_instance(account: Account, used: str) -> None:
+    template = machine()
+    template["Resources"]["Machine"]["Properties"]["SecurityGroupIds"] = [used]
+    deploy(account.client("cloudformation"), "User", template)
+
+
+def with_interface(account: Account, used: str) -> None:
+    ec2 = account.client("ec2")
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    ec2.create_network_interface(SubnetId=subnet, Groups=[used])
+
+
+def with_load_balancer(account: Account, used: str) -> None:
+    account.client("elbv2").create_load_balancer(Name="balancer", SecurityGroups=[used])
+
+
+def with_service(account: Account, used: str) -> None:
+    ecs = account.client("ecs")
+    ecs.create_cluster(clusterName="default")
+    ecs.register_task_definition(family="f", containerDefinitions=[{"name": "c", "image": "i", "memory": 1}])
+    network = {"awsvpcConfiguration": {"subnets": ["subnet-1"], "securityGroups": [used]}}
+    ecs.create_service(serviceName="s", taskDefinition="f", desiredCount=1, networkConfiguration=network)
+
+
+@pytest.mark.parametrize("use", [with_rule, with_instance, with_interface, with_load_balancer, with_service])
+def test_used_security_group_is_not_deleted(account: Account, use: Callable[[Account, str], None]):
+    cfn = account.client("cloudformation")
+    (output,) = deploy(cfn, "Group", group())["Outputs"]
+    use(account, output["OutputValue"])
+
+    with pytest.raises(ClientError, match="DependencyViolation"):
+        account.client("ec2").delete_security_group(GroupId=output["OutputValue"])
+    delete_stack(account, "Group")
+    (stack,) = cfn.describe_stacks(StackName="Group")["Stacks"]
+
+    assert stack["StackStatus"] == "DELETE_FAILED"
+    assert "has a dependent object" in str(cfn.describe_stack_events(StackName="Group")["StackEvents"])
+
+
+@pytest.mark.parametrize("use", [with_rule, with_instance])
+def test_security_group_whose_user_is_gone_is_deleted(account: Account, use: Callable[[Account, str], None]):
+    cfn = account.client("cloudformation")
+    (output,) = deploy(cfn, "Group", group())["Outputs"]
+    use(account, output["OutputValue"])
+
+    delete_stack(account, "User")
+    delete_stack(account, "Group")
+
+    assert [each["StackName"] for each in cfn.describe_stacks()["Stacks"]] == []
+
+
+def delete_stack(account: Account, name: str) -> None:
+    cfn = account.client("cloudformation")
+    (stack,) = cfn.describe_stacks(StackName=name)["Stacks"]
+    cfn.delete_stack(StackName=name)
+    while cfn.describe_stacks(StackName=stack["StackId"])["Stacks"][0]["StackStatus"] in {
+        "CREATE_COMPLETE",
+        "DELETE_IN_PROGRESS",
+    }:
+        time.sleep(0.01)

@@ -19,14 +19,16 @@ from exasol_ci_setup import Instance, Scope
 from exasol_ci_setup.actions import Stage, taking_place_on
 from exasol_ci_setup.aws import connect
 from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.errors import InputError, SSHError, SSHKeyUnusable
 from exasol_ci_setup.resolve import running_with
 from exasol_ci_setup.ssh.connect import Host, jumps
 from exasol_ci_setup.ssh.keys import load
+from tests.instances import PlacedInstance
 
 
 def instance(key: Path = Path("/nowhere/key")) -> Instance:
-    return Instance(
+    return PlacedInstance(
         scope=Scope(name="team", region="eu-central-1"), name="box", instance_type="t3.micro", path_to_key=str(key)
     )
 
@@ -90,7 +92,9 @@ def test_where_actions_are_only_said_no_command_runs():
         one = heard.run_command("TOKEN=secret rm -rf /")
         many = list(heard.run_commands(["a", "b --password secret"]))
 
-    assert one == {"command": "TOKEN=secret rm -rf /", "stdout": "", "stderr": "", "exit_status": 0}
+    (unknown,) = placeholders_in(one["stdout"])
+    assert unknown.described == "the stdout of a command of PlacedInstance 'box'"
+    assert one == {"command": "TOKEN=secret rm -rf /", "stdout": unknown.text, "stderr": "", "exit_status": 0}
     assert [each["command"] for each in many] == ["a", "b --password secret"]
     assert said == [f"instance box: would run '{name}…'" for name in ("TOKEN", "a", "b")]
 

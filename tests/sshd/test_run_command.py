@@ -24,6 +24,7 @@ from exasol_ci_setup.errors import (
     TimedOut,
 )
 from exasol_ci_setup.ssh.instance import run_all
+from tests.instances import PlacedInstance
 from tests.sshd.server import Server, free_port
 
 pytestmark = pytest.mark.sshd
@@ -41,7 +42,7 @@ def known_hosts(tmp_path: Path) -> Path:
 
 
 def instance(key: Path, *, address: str = "127.0.0.1", number: str = "i-0123456789abcdef0") -> Instance:
-    made = Instance(
+    made = PlacedInstance(
         scope=Scope(name="team", region="eu-central-1"), name="box", instance_type="t3.micro", path_to_key=str(key)
     )
     made.set_outputs({"InstanceId": number, "PublicIp": address})

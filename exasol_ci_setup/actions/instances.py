@@ -1,0 +1,60 @@
+"""`instance.public_ip`: the address that EC2 reports now, since a stop releases it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from exasol_ci_setup import actions
+from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.errors import StackError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+    from exasol_ci_setup.constructs.compute import Instance
+
+
+def public_ip(instance: Instance) -> str:
+    """Return the public address that an instance has now. The stack's output has the one of its last update.
+
+    Where actions are only announced, it is the output. Raises InputError if the instance is not deployed, StackError if it has no address,
+    and the errors of the AWS boundary.
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.html
+    """
+    stage = actions.current()
+    if not stage.acts:
+        return instance.output("PublicIp")
+    instance_id = instance.output("InstanceId")
+    found = _described(stage.connect(instance.own_scope).client("ec2"), instance_id)
+    address = found.get("PublicIpAddress")
+    if address:
+        return str(address)
+    status = found.get("State", {}).get("Name", "missing")
+    raise StackError(
+        f"Instance {instance.name!r} has no public address: {instance_id} is {status}",
+        hint=_way_out(instance, instance_id, status),
+        stack_name=instance.stack_name,
+    )
+
+
+def _described(ec2: EC2Client, instance_id: str) -> Any:
+    with boundary():
+        try:
+            reservations = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
+        except ClientError as error:
+            if error_code(error) == "InvalidInstanceID.NotFound":
+                return {}
+            raise
+    return next((each for reservation in reservations for each in reservation["Instances"]), {})
+
+
+def _way_out(instance: Instance, instance_id: str, status: str) -> str:
+    options = f"--instance-ids {instance_id} --region {instance.own_scope.region}"
+    if status in {"stopped", "stopping"}:
+        return f"start it, which gives it another address: `aws ec2 start-instances {options}`"
+    if status in {"pending", "running"}:
+        return f"look at its interfaces: `aws ec2 describe-instances {options}`"
+    return (
+        "it was terminated outside of CloudFormation: "
+        f"`exasol-ci-setup drift {instance.stack_name} --region {instance.own_scope.region}` shows what is missing"
+    )

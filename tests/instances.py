@@ -1,0 +1,14 @@
+"""An instance of which a test decides where it is."""
+
+from __future__ import annotations
+
+from exasol_ci_setup import Instance
+
+
+class PlacedInstance(Instance):
+    """An instance whose address is its output, so that EC2 is not asked."""
+
+    @property
+    def public_ip(self) -> str:
+        """The output of the stack."""
+        return self.output("PublicIp")
