@@ -1,4 +1,4 @@
-"""Reads YAML with CloudFormation's short tags as plain data, and refuses what CloudFormation refuses."""
+"""Reads YAML with CloudFormation's short tags as plain data, refuses what CloudFormation refuses, and writes such data again."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def load(body: str) -> Any:
         raise Unreadable(f"{where}: {error.problem or error.context}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Unreadable(f": {error}") from error
+
+
+def dump(template: dict[str, Any]) -> str:
+    """Return plain data as YAML."""
+    return yaml.safe_dump(template, sort_keys=False, width=120)
 
 
 class _TemplateLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

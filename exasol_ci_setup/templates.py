@@ -199,6 +199,14 @@ def parse(body: str) -> dict[str, Any]:
     return parsed
 
 
+def written(template: Mapping[str, Any]) -> str:
+    """Return the text of a parsed template: YAML with two spaces for each level, and with functions in their long form."""
+    # Only a template that differs from what was rendered is written again.
+    from exasol_ci_setup.template_yaml import dump
+
+    return dump(dict(template))
+
+
 _IAM_TYPES: Final = frozenset(
     {
         "AWS::IAM::AccessKey",

@@ -33,7 +33,8 @@ def diff() -> None:
 def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
     from exasol_ci_setup import templates
     from exasol_ci_setup.cli import report
-    from exasol_ci_setup.stacks import imports, plan, state
+    from exasol_ci_setup.stacks import plan, state
+    from exasol_ci_setup.stacks.model import Request
 
     construct, own = construct_of(kind, values)
     account = session.account
@@ -41,8 +42,9 @@ def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
     cfn = account.client("cloudformation")
     stack = state.find(cfn, construct.stack_name)
     deployed = "" if stack is None or state.is_absent(stack) else plan.deployed_body(cfn, stack.name)
-    if deployed:
-        template = imports.kept(template, templates.parse(deployed))
+    if stack is not None and deployed:
+        request = Request(construct.stack_name, template)
+        template = plan.as_deployed(request, templates.parse(deployed), stack.parameters)
     lines = list(
         difflib.unified_diff(
             deployed.splitlines(keepends=True),

@@ -48,7 +48,7 @@ def drift(
     from exasol_ci_setup.cli.consent import Consent
     from exasol_ci_setup.cli.engine import Approval
     from exasol_ci_setup.stacks import drift as drifts
-    from exasol_ci_setup.stacks import state
+    from exasol_ci_setup.stacks import recreation, state
 
     if yes and not revert:
         raise InputError("--yes approves of --revert, which was not given", hint="without --revert nothing is changed")
@@ -58,7 +58,12 @@ def drift(
     if state.is_absent(stack):
         raise StackError(f"stack {stack.name} was never deployed: there is nothing to compare", stack_name=stack.name)
     found = drifts.detect(cfn, stack, session.clock, notice=output.say)
-    found = replace(found, resources=(*found.resources, *drifts.unchecked(cfn, stack, found)))
+    gone = recreation.lost(session.account, stack, output.say)
+    unchecked = (
+        replace(each, status="DELETED") if each.logical_id in gone else each
+        for each in drifts.unchecked(cfn, stack, found)
+    )
+    found = replace(found, resources=(*found.resources, *unchecked))
     if found and revert:
         # The plan shows it.
         output.record(found)
@@ -101,15 +106,16 @@ def _revert(session: Session, stack: Stack, found: Drift, approval: Approval) ->
         session.account,
         request,
         approve=approval,
-        approve_recreation=lambda _stack, _removal: False,
+        approve_recreation=approval.of_recreation,
         view=lambda title: event_view(session, stack.name, title),
         clock=session.clock,
         drift=lambda _stack: found,
         notice=output.say,
     )
     left = found
-    if result.outcome is Outcome.DEPLOYED:
-        left = drifts.detect(cfn, state.get(cfn, stack.id), session.clock, notice=output.say)
+    if result.outcome is Outcome.DEPLOYED and result.stack is not None:
+        # By its own id, as it may have been created again.
+        left = drifts.detect(cfn, state.get(cfn, result.stack.id), session.clock, notice=output.say)
     if left:
         raise StackError(
             f"not everything was brought back in stack {stack.name}: {', '.join(each.logical_id for each in left.drifted)}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup import lint, network, templates
@@ -89,6 +88,7 @@ def run_deploy(
     )
 
     consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
+    approval = Approval(consent, yes=yes, plan_only=plan_only)
 
     def check() -> None:
         if linting is not None:
@@ -97,8 +97,8 @@ def run_deploy(
     result = deploy(
         account,
         request,
-        approve=Approval(consent, yes=yes, plan_only=plan_only),
-        approve_recreation=partial(_approve_recreation, consent, yes=yes, plan_only=plan_only),
+        approve=approval,
+        approve_recreation=approval.of_recreation,
         view=lambda title: event_view(session, request.name, title),
         clock=session.clock,
         options=Options(
@@ -205,6 +205,24 @@ class Approval:
             )
         return True
 
+    def of_recreation(self, stack: Stack, removal: Plan) -> bool:
+        """Return whether a stack may be deleted, as the plan `removal` says, to be created again. Raises as a call does."""
+        output = self._output
+        if self._plan_only:
+            output.say(
+                f"stack {stack.name} ({stack.status}) would be deleted and created again",
+                *([warning({stack.name: removal}).rstrip()] if removal.data_loss else []),
+            )
+            return False
+        output.say(f"stack {stack.name} ({stack.status}) has to be deleted before it can be created again")
+        if self._yes:
+            self._consent.require(removal)
+            return True
+        require_terminal(output)
+        if not output.confirm(f"{warning({stack.name: removal})}Delete stack {stack.name}?"):
+            raise Declined(f"not deployed: stack {stack.name} is as it was", stack_name=stack.name)
+        return True
+
 
 def require_terminal(output: Output) -> None:
     """Raise InputError if there is nobody to ask."""
@@ -212,21 +230,3 @@ def require_terminal(output: Output) -> None:
         raise InputError(
             "cannot ask whether to go on: there is no terminal", hint="--yes approves the change, --plan only shows it"
         )
-
-
-def _approve_recreation(consent: Consent, stack: Stack, removal: Plan, *, yes: bool, plan_only: bool) -> bool:
-    output = consent.session.output
-    if plan_only:
-        output.say(
-            f"stack {stack.name} is in {stack.status}: it would be deleted and created anew",
-            *([warning({stack.name: removal}).rstrip()] if removal.data_loss else []),
-        )
-        return False
-    output.say(f"stack {stack.name} is in {stack.status}: it has to be deleted before it can be created anew")
-    if yes:
-        consent.require(removal)
-        return True
-    require_terminal(output)
-    if not output.confirm(f"{warning({stack.name: removal})}Delete stack {stack.name}?"):
-        raise Declined(f"not deployed: stack {stack.name} is as it was", stack_name=stack.name)
-    return True

@@ -54,7 +54,7 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
     help="Let AWS deploy each stack to the accounts of an organization, as a CloudFormation StackSet.",
 )
 @IMPORT_EXISTING
-@click.option("--adopt", is_flag=True, help="Take over stacks that this tool did not make; look at the plan first.")
+@click.option("--adopt", is_flag=True, help="Adopt stacks that this tool did not create; look at the plan first.")
 @click.option("--recreate-failed", is_flag=True, help="Delete stacks that no update can mend, and go on.")
 @click.option("--wait", is_flag=True, help="If another operation on a stack is under way, let it end first.")
 @click.option(

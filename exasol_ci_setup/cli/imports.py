@@ -106,7 +106,7 @@ def _command(kind: type[Construct], what: str) -> None:
     )
     @click.option("--yes", "-y", is_flag=True, help="Do not ask before the import.")
     @click.option("--plan", "plan_only", is_flag=True, help="Show what would be imported, and change nothing.")
-    @click.option("--adopt", is_flag=True, help="Import into a stack that this tool did not make.")
+    @click.option("--adopt", is_flag=True, help="Import into a stack that this tool did not create.")
     @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation acts in.")
     @construct_options(kind)
     def command(session: Session, **values: Any) -> None:

@@ -102,7 +102,7 @@ class Many:
             require_no_more_data_loss(self.shown.get(name), removal)
         else:
             self._consent.require(removal, left="this stack was not changed")
-        self.say(name, f"it is in {stack.status}, so it is deleted and created anew")
+        self.say(name, f"it is in {stack.status}, and is deleted and created again")
         return True
 
     def view(self, stack_name: str, title: str, /) -> _StackView:

@@ -168,9 +168,7 @@ _OPTIONS: Final = (
         show_default=True,
         help="What becomes of a creation that fails.",
     ),
-    click.option(
-        "--adopt", is_flag=True, help="Take over a stack that this tool did not make; look at the plan first."
-    ),
+    click.option("--adopt", is_flag=True, help="Adopt a stack that this tool did not create; look at the plan first."),
     IMPORT_EXISTING,
     click.option("--wait", is_flag=True, help="If another operation on the stack is under way, let it end first."),
     click.option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup import templates
@@ -14,6 +15,7 @@ from exasol_ci_setup.fleets.spread import Spread, There
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.changeset import PREFIX
 from exasol_ci_setup.stacks.deploy import Outcome, Result
+from exasol_ci_setup.stacks.plan import as_deployed
 from exasol_ci_setup.stacks.upload import template_source
 
 if TYPE_CHECKING:
@@ -66,12 +68,14 @@ class StackSets:
                 operation.see_through(shown, clock, timeout=options.timeout, notice=notice)
 
         there = self._find(cfn, request)
-        if there is not None and not options.adopt:
-            state.require_own(there.as_stack(request.name), request.tags)
+        if there is not None:
+            state.require_own(there.as_stack(request.name), request.tags, adopt=options.adopt)
         running = self._running(cfn, request, wait=options.wait) if there is not None else ""
         if running:
             follow(running, f"{request.name}: following the operation under way")
             there = self._find(cfn, request)
+        if there is not None:
+            request = replace(request, template=as_deployed(request, there.template, {}))
         spread = Spread(self._wanted, there)
         plan = spread.plan(request)
         if not plan:

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import aws
+from exasol_ci_setup.commands import DEPLOY_SOURCE_CREDENTIALS
 from exasol_ci_setup.errors import AccessDenied, CredentialsInvalid, ProfileNotFound, RegionMissing, SetupError
 from exasol_ci_setup.health.check import (
     CLOCK,
@@ -43,9 +44,6 @@ _ATTEMPTS_TO_CONNECT: Final = 2
 
 _KEYS: Final = ("User", "AccessToken")
 _SOURCE_STACK: Final = "SLCSourceCredentials"
-_DEPLOY_SOURCE_CREDENTIALS: Final = (
-    "exasol-ci-setup deploy-source-credentials --secret-name NAME --secret-user-key KEY --secret-token-key KEY"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,5 +361,5 @@ def _source_credentials(answer: _Answer, place: _Place) -> Check:
         return SOURCE_CREDENTIALS.ok(f"CodeBuild has access to GitHub by {kinds[0] or 'an unnamed kind of credential'}")
     return SOURCE_CREDENTIALS.warning(
         f"CodeBuild has no access to GitHub in {place.region}: deploy-ci-build fails unless it is given --connection-arn",
-        f"run `{_DEPLOY_SOURCE_CREDENTIALS}`, or pass --connection-arn to deploy-ci-build",
+        f"run `{DEPLOY_SOURCE_CREDENTIALS}`, or pass --connection-arn to deploy-ci-build",
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup import review, templates
-from exasol_ci_setup.stacks import data_loss, imports, intrinsics, properties, replacements, state
+from exasol_ci_setup.stacks import data_loss, intrinsics, properties, replacements, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.model import Change, Plan
 
@@ -43,7 +43,8 @@ def between_templates(
 
     Which resources it replaces comes from the schemas of their types.
     """
-    wanted = templates.parse(imports.kept(request.template, before or {}).body)
+    template = request.template if before is None else planning.as_deployed(request, before, parameters)
+    wanted = templates.parse(template.body)
     changes = replacements.marked(
         _changes(before or {}, parameters, wanted, request.parameters), intrinsics.resolve(wanted, request.parameters)
     )

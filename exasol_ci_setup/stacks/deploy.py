@@ -16,7 +16,7 @@ from exasol_ci_setup.errors import (
     StackBusy,
     TimedOut,
 )
-from exasol_ci_setup.stacks import changeset, diagnose, express, imports, removed, settings, state
+from exasol_ci_setup.stacks import changeset, diagnose, express, recreation, removed, settings, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import Following, latest_id
@@ -61,7 +61,7 @@ class Result:
 class Options:
     """How a deployment goes about it, apart from what it makes.
 
-    `adopt`: take over a stack that this tool did not make, or made of something else. `wait`: let another operation under way end first.
+    `adopt`: adopt a stack that this tool did not create. `wait`: let another operation under way end first.
     `recreate_failed`: ask `approve_recreation`, given the plan of the deletion, whether to delete a stack that no update can fix, and continue.
     `import_existing`: take over resources that are there already. `timeout` is in seconds, None for no limit.
     """
@@ -140,18 +140,14 @@ def _deploy(
     if current is not None and state.is_busy(current):
         joined = _join(account, request, current, view, clock, options)
         current = state.find(cfn, request.name)
-    if current is not None and not state.is_absent(current) and not options.adopt:
-        state.require_own(current, request.tags)
-    if current is not None and options.recreate_failed and _is_failed(current):
-        if left := imports.imported(planning.deployed_template(cfn, current.name)):
-            again = (
-                ""
-                if options.import_existing
-                else "; --import-existing takes over again what has a name in the template"
-            )
-            notice(
-                f"stack {current.name} took over {', '.join(sorted(left))}, which stays when the stack is deleted{again}"
-            )
+    if current is not None and not state.is_absent(current):
+        state.require_own(current, request.tags, adopt=options.adopt)
+    if current is not None and recreation.is_needed(
+        *(account, request, current),
+        recreate_failed=options.recreate_failed,
+        import_existing=options.import_existing,
+        notice=notice,
+    ):
         if not approve_recreation(current, removed.plan_of(cfn, current)):
             return Result(Outcome.PLANNED, Plan(request.name, "CREATE"), current)
         with view(f"deleting {current.name}") as shown:
@@ -176,11 +172,9 @@ def _deploy(
             # In here, so that an interruption does not leave it either.
             changeset.discard(cfn, plan, clock)
             return Result(Outcome.PLANNED, plan, current)
-    return Result(Outcome.DEPLOYED, plan, carry_out(account, request, plan, view, clock, options))
-
-
-def _is_failed(stack: Stack) -> bool:
-    return state.is_own(stack) and (state.is_stuck(stack) or stack.status == "CREATE_FAILED")
+    stack = carry_out(account, request, plan, view, clock, options)
+    recreation.require_complete(account, request, stack)
+    return Result(Outcome.DEPLOYED, plan, stack)
 
 
 def _join(

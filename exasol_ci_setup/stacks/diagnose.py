@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.commands import DEPLOY_SOURCE_CREDENTIALS
 from exasol_ci_setup.errors import SetupError
 from exasol_ci_setup.stacks import event_pages, hooks
 from exasol_ci_setup.stacks.model import NESTED, Diagnosis
@@ -28,11 +29,14 @@ _HINTS: Final = (
     ),
     (
         re.compile(r"Could not find access token for server type", re.IGNORECASE),
-        "CodeBuild has no access to GitHub yet: run `exasol-ci-setup deploy-source-credentials` once in this account and region",
+        f"CodeBuild has no access to GitHub in this account and region: run `{DEPLOY_SOURCE_CREDENTIALS}`",
     ),
     (
-        re.compile(r"server type", re.IGNORECASE),
-        "AWS holds one credential for each kind of server: see `aws codebuild list-source-credentials` and `delete-source-credentials`",
+        re.compile(r"access token with server type .*already exists", re.IGNORECASE),
+        (
+            "CodeBuild holds one credential for each kind of server, and all projects use the existing one: builds need no other. "
+            f"If another stack created it, adopt that stack with `{DEPLOY_SOURCE_CREDENTIALS} --stack-name STACK --adopt`"
+        ),
     ),
     (
         re.compile(r"already exists|BucketAlreadyOwnedByYou|BucketAlreadyExists|AlreadyExistsException", re.IGNORECASE),

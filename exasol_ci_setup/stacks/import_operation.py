@@ -45,7 +45,7 @@ def import_resources(
     `identifiers` has, for logical ids of the request's template, what AWS knows the resource by, several values with ``|`` between them. The
     stack's template becomes the one it has and these resources; the request's other resources, its outputs and its tags are left for a
     deployment, since AWS makes none of them here: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-manually.html.
-    `approve`, `view`, `check` and `notice` are as for `deploy`; with `adopt` the stack may be somebody else's.
+    `approve`, `view`, `check` and `notice` are as for `deploy`; with `adopt` the stack may be one that this tool did not create.
 
     Raises InputError for what AWS cannot import or does not find, StackError for a stack that is not this tool's, StackBusy, StackStuck,
     TemplateRejected, DeployFailed, Interrupted, and the errors of the AWS boundary.
@@ -94,8 +94,7 @@ def _importable(account: Account, request: Request, current: Stack | None, *, ad
             hint=f"`exasol-ci-setup watch {current.name}` shows the end",
             stack_name=current.name,
         )
-    if not adopt:
-        state.require_own(current, request.tags)
+    state.require_own(current, request.tags, adopt=adopt)
     if state.is_stuck(current) or state.is_unfinished(current):
         delete = "exasol-ci-setup delete" if state.is_own(current) else "aws cloudformation delete-stack --stack-name"
         raise StackStuck(
@@ -137,13 +136,7 @@ def _template(wanted: Template, before: Mapping[str, Any] | None, identifiers: M
     result["Resources"] = {**there, **added}
     if not result["Parameters"]:
         del result["Parameters"]
-    return imports.marked(replace(wanted, body=_written(result)), added.keys())
-
-
-def _written(template: Mapping[str, Any]) -> str:
-    import yaml
-
-    return yaml.safe_dump(dict(template), sort_keys=False, width=120)
+    return imports.marked(replace(wanted, body=templates.written(result)), added.keys())
 
 
 def _resources_to_import(

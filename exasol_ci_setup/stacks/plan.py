@@ -17,6 +17,7 @@ from exasol_ci_setup.stacks import (
     nested_changes,
     properties,
     state,
+    unique,
     validation,
 )
 from exasol_ci_setup.stacks import settings as stack_settings
@@ -62,10 +63,12 @@ def make(
     cfn = account.client("cloudformation")
     new = state.is_absent(current)
     before: dict[str, Any] | None = None
+    kept_ids: Mapping[str, str] = {}
     drifted = drift.drifted if drift is not None else ()
     if not new and current is not None:
         before = deployed_template(cfn, current.name)
-        request = replace(request, template=imports.kept(request.template, before))
+        kept_ids = _kept_ids(request, before, current.parameters)
+        request = replace(request, template=as_deployed(request, before, current.parameters))
     wanted = templates.parse(request.template.body)
     sent = request
     if before is not None and current is not None:
@@ -132,7 +135,7 @@ def make(
             *review.review(before, wanted, before_parameters=old_parameters, after_parameters=given),
             *inside.broadenings,
         ),
-        notes=notes + inside.notes + errors + warnings,
+        notes=notes + inside.notes + unique.notes(wanted, kept_ids) + errors + warnings,
         drift=drifted,
     )
 
@@ -210,10 +213,30 @@ def deployed_template(cfn: CloudFormationClient, stack_name: str) -> dict[str, A
     return templates.parse(deployed_body(cfn, stack_name))
 
 
+def as_deployed(
+    request: Request, before: Mapping[str, Any], before_parameters: Mapping[str, str]
+) -> templates.Template:
+    """Return the template of `request` with what a stack that has the parsed template `before` keeps of that.
+
+    These are the logical IDs of resources that exist only once, and the marks of resources that were imported.
+    """
+    ids = _kept_ids(request, before, before_parameters)
+    return imports.kept(unique.with_kept_ids(request.template, ids), before)
+
+
+def _kept_ids(request: Request, before: Mapping[str, Any], before_parameters: Mapping[str, str]) -> dict[str, str]:
+    return unique.renamed(
+        before,
+        templates.parse(request.template.body),
+        before_parameters=before_parameters,
+        parameters={**before_parameters, **request.parameters},
+    )
+
+
 def is_same(request: Request, current: Stack, before: Mapping[str, Any]) -> bool:
     """Return whether `current` has, or is being given, what `request` asks for; `before` is its parsed template."""
     return (
-        before == templates.parse(imports.kept(request.template, before).body)
+        before == templates.parse(as_deployed(request, before, current.parameters).body)
         and _deployed_tags(current) == dict(request.tags)
         and all(current.parameters.get(key) in {value, intrinsics.MASK} for key, value in request.parameters.items())
     )

@@ -55,3 +55,44 @@ def named(declared: Any) -> Iterator[str]:
             left.extend(("", each) for each in reversed(value))
         else:
             left.extend(reversed(list(as_mapping(value).items())))
+
+
+def renamed(template: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
+    """Return a copy of a parsed template in which the resources that are the keys of `ids` have the names that are its values.
+
+    What refers to them by ``Ref``, ``Fn::GetAtt``, ``Fn::Sub`` or ``DependsOn`` follows.
+    """
+    if not ids:
+        return dict(template)
+    result = {key: _renamed(key, value, ids) for key, value in template.items()}
+    resources = as_mapping(result.get("Resources"))
+    return {**result, "Resources": {ids.get(name, name): value for name, value in resources.items()}}
+
+
+def _renamed(key: str, value: Any, ids: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        if key in {"Ref", "DependsOn"}:
+            return ids.get(value, value)
+        if key == "Fn::GetAtt":
+            name, point, attribute = value.partition(".")
+            return f"{ids.get(name, name)}{point}{attribute}"
+        return _in_text(value, ids) if key == "Fn::Sub" else value
+    if isinstance(value, list | tuple):
+        if key == "Fn::GetAtt" and value:
+            return [ids.get(value[0], value[0]) if isinstance(value[0], str) else value[0], *value[1:]]
+        if key == "Fn::Sub" and value and isinstance(value[0], str):
+            own = as_mapping(value[1]) if len(value) > 1 else {}
+            others = {name: new for name, new in ids.items() if name not in own}
+            return [_in_text(value[0], others), *(_renamed("", each, ids) for each in value[1:])]
+        return [_renamed(key if key == "DependsOn" else "", each, ids) for each in value]
+    if isinstance(value, Mapping):
+        return {name: _renamed(name, each, ids) for name, each in value.items()}
+    return value
+
+
+def _in_text(text: str, ids: Mapping[str, str]) -> str:
+    def follow(match: re.Match[str]) -> str:
+        name, point, attribute = match[1].partition(".")
+        return f"${{{ids.get(name, name)}{point}{attribute}}}"
+
+    return _VARIABLE.sub(follow, text)

@@ -78,18 +78,24 @@ def owner(tags: Mapping[str, str]) -> str:
     return ", ".join(f"{key} {value}" for key, value in _identity(tags).items()) or "nothing that its tags name"
 
 
-def require_own(stack: Stack, tags: Mapping[str, str]) -> None:
-    """Raise StackError unless this tool made the stack, and made it of what `tags` name."""
+def require_own(stack: Stack, tags: Mapping[str, str], *, adopt: bool = False) -> None:
+    """Raise StackError unless this tool created the stack, and created it of what `tags` name.
+
+    With `adopt` a stack that this tool did not create is accepted too, but never one of another construct or project.
+    """
     if not is_own(stack):
+        if adopt:
+            return
         raise StackError(
-            f"stack {stack.name} is there already, and this tool did not make it",
-            hint="look at what would become of it with --adopt --plan, or give another --stack-name",
+            f"stack {stack.name} exists and was not created by this tool",
+            hint="preview with --adopt --plan, or choose another --stack-name",
             stack_name=stack.name,
         )
     if is_of_another(stack, tags):
         raise StackError(
-            f"stack {stack.name} is there already, and it belongs to {owner(stack.tags)}, not to {owner(tags)}",
-            hint="give another name; where a command has --adopt, look at what would become of the stack with --adopt --plan",
+            f"stack {stack.name} belongs to {owner(stack.tags)}, not to {owner(tags)}",
+            hint=f"choose another name (--stack-name, in a fleet file stack_name); "
+            f"if nothing needs that stack any more: `exasol-ci-setup delete {stack.name}`",
             stack_name=stack.name,
         )
 

@@ -290,7 +290,7 @@ def test_a_failed_stack_is_not_deleted_by_a_plan(here, live):
     ran = here(*CI, URL, "--plan", "--no-lint", "--recreate-failed")
 
     assert ran.code == 0
-    assert "would be deleted and created anew" in ran.stderr
+    assert "would be deleted and created again" in ran.stderr
     assert (
         live.client("cloudformation").describe_stacks(StackName="Slc")["Stacks"][0]["StackStatus"]
         == "ROLLBACK_COMPLETE"

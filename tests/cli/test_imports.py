@@ -169,7 +169,7 @@ def test_nothing_is_imported_into_a_stack_of_somebody_else_or_in_the_place_of_wh
 
     refused = here(*IMPORT, *resource)
     assert refused.code == 1
-    assert "this tool did not make it" in refused.stderr
+    assert "was not created by this tool" in refused.stderr
 
     assert here(*IMPORT, *resource, "--adopt").code == 0
     again = here(*IMPORT, *resource, "--adopt")

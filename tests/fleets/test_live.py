@@ -299,7 +299,7 @@ def test_a_stack_that_something_else_made_is_taken_over_only_if_asked(deploy, li
     adopted = deploy(text, "--yes", "--adopt", "--allow-broadening")
 
     assert refused.code == 1
-    assert "this tool did not make it" in refused.stderr
+    assert "was not created by this tool" in refused.stderr
     assert adopted.code == 0, adopted.stderr
     assert stacks(live)["Slc"] == "UPDATE_COMPLETE"
 

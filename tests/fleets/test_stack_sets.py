@@ -249,7 +249,18 @@ def test_a_set_that_this_tool_did_not_make_is_left_alone(deploy, organization):
     ran = deploy(FILE.replace("ci: }", "ci: {batch_limit: 7}}"))
 
     assert ran.code == 1
-    assert "this tool did not make it" in ran.stderr
+    assert "was not created by this tool" in ran.stderr
+    assert "UpdateStackSet" not in begun(organization)
+
+
+def test_adopt_refuses_set_of_another_project(deploy, organization):
+    deploy()
+    organization.sets["Slc"]["Tags"] = [{"Key": "exasol-ci-setup:project", "Value": "Other"}]
+
+    ran = deploy(FILE.replace("ci: }", "ci: {batch_limit: 7}}"), "--adopt")
+
+    assert ran.code == 1
+    assert "stack Slc belongs to project Other" in ran.stderr
     assert "UpdateStackSet" not in begun(organization)
 
 

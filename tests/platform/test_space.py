@@ -121,7 +121,7 @@ def test_a_stack_of_that_name_that_is_no_space_is_left_alone(live, place):
 
     with pytest.raises(SpaceNotFound):
         naas.space.delete("web", place=place)
-    with pytest.raises(SetupError, match="this tool did not make it"):
+    with pytest.raises(SetupError, match="was not created by this tool"):
         naas.space.create("web", image=IMAGE, place=place)
 
 

@@ -680,7 +680,7 @@ def test_own_stacks_are_found_over_all_pages(answers):
 def test_a_stack_of_somebody_else_is_not_taken_over_unasked(answers, clock):
     answers.on("cloudformation", "DescribeStacks", stack_in("CREATE_COMPLETE", tags=()))
 
-    with pytest.raises(StackError, match="this tool did not make it") as refused:
+    with pytest.raises(StackError, match="was not created by this tool") as refused:
         run(answers, clock)
 
     assert "--adopt" in refused.value.hint

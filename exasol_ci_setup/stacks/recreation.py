@@ -1,0 +1,122 @@
+"""Stacks that have to be deleted and created again, because no update leads to what is wanted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.errors import AccessDenied, StackError
+from exasol_ci_setup.stacks import imports, intrinsics, state
+from exasol_ci_setup.stacks import plan as planning
+from exasol_ci_setup.templates import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.stacks.model import Request, Stack
+
+_CREDENTIAL: Final = "AWS::CodeBuild::SourceCredential"
+
+
+def is_needed(
+    account: Account,
+    request: Request,
+    current: Stack,
+    *,
+    recreate_failed: bool,
+    import_existing: bool,
+    notice: Callable[[str], None],
+) -> bool:
+    """Return whether the stack `current` has to be deleted before `request` can be deployed, after a notice that says why.
+
+    With `recreate_failed` that is so for a stack whose creation failed, and always for one whose only resource does not exist any more,
+    and is of a type that neither an update nor a drift-aware change set brings back. Raises StackError for such a stack that must not be deleted.
+    """
+    if recreate_failed and state.is_own(current) and (state.is_stuck(current) or current.status == "CREATE_FAILED"):
+        if left := imports.imported(planning.deployed_template(account.client("cloudformation"), current.name)):
+            again = "" if import_existing else "; --import-existing takes over again what has a name in the template"
+            notice(
+                f"stack {current.name} took over {', '.join(sorted(left))}, which stays when the stack is deleted{again}"
+            )
+        return True
+    if state.is_absent(current) or state.is_stuck(current) or not current.status.endswith("_COMPLETE"):
+        return False
+    if not _credentials(parse(request.template.body), request.parameters):
+        return False
+    deployed = planning.deployed_template(account.client("cloudformation"), current.name)
+    gone = _lost(account, deployed, current.parameters, notice)
+    if not gone:
+        return False
+    why = f"stack {current.name} has lost {', '.join(gone)}: {_missing(gone.values())}"
+    _require_replaceable(current, why, everything=gone.keys() == deployed["Resources"].keys())
+    notice(f"{why}, and no update creates it again")
+    return True
+
+
+def lost(account: Account, stack: Stack, notice: Callable[[str], None]) -> dict[str, str]:
+    """Return the logical IDs of the credentials of `stack` that CodeBuild does not have any more, each with its kind of server."""
+    deployed = planning.deployed_template(account.client("cloudformation"), stack.id or stack.name)
+    return _lost(account, deployed, stack.parameters, notice)
+
+
+def require_complete(account: Account, request: Request, stack: Stack) -> None:
+    """Raise StackError if a resource of the deployed `stack` does not exist, as far as AWS lets the caller see that."""
+    if gone := _lost(account, parse(request.template.body), request.parameters, lambda _message: None):
+        raise StackError(
+            f"stack {stack.name} is in {stack.status}, but {_missing(gone.values())}",
+            hint="run the same command again: it creates the stack again",
+            stack_name=stack.name,
+        )
+
+
+def _lost(
+    account: Account, template: Mapping[str, Any], parameters: Mapping[str, str], notice: Callable[[str], None]
+) -> dict[str, str]:
+    """Return the logical IDs of the credentials of a parsed template that CodeBuild does not have, each with its kind of server."""
+    declared = _credentials(template, parameters)
+    if not declared:
+        return {}
+    try:
+        with boundary():
+            found = account.client("codebuild").list_source_credentials()["sourceCredentialsInfos"]
+    except AccessDenied as error:
+        notice(f"whether CodeBuild has the credential is unknown: {error.message}")
+        return {}
+    there = {each.get("serverType") for each in found}
+    return {name: server for name, server in declared.items() if server not in there}
+
+
+def _credentials(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the kind of server of each credential that a parsed template declares, by logical ID."""
+    resources = intrinsics.as_mapping(template.get("Resources"))
+    if not any(intrinsics.as_mapping(each).get("Type") == _CREDENTIAL for each in resources.values()):
+        return {}
+    resolved = intrinsics.as_mapping(intrinsics.resolve(template, parameters).get("Resources"))
+    servers = {
+        name: intrinsics.as_mapping(each.get("Properties")).get("ServerType")
+        for name, each in resolved.items()
+        if each.get("Type") == _CREDENTIAL
+    }
+    return {name: server for name, server in servers.items() if isinstance(server, str)}
+
+
+def _missing(servers: Any) -> str:
+    return f"CodeBuild has no credential for {', '.join(servers)}"
+
+
+def _require_replaceable(stack: Stack, why: str, *, everything: bool) -> None:
+    hint = ""
+    if not everything:
+        hint = "deploy the stack once without that resource, and then with it"
+    elif not state.is_own(stack):
+        hint = f"delete the stack with `aws cloudformation delete-stack --stack-name {stack.name}`, and run the same command again"
+    elif stack.termination_protection:
+        hint = (
+            "the stack has to be created again, and is protected: run "
+            f"`aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name {stack.name}`, "
+            "and the same command again"
+        )
+    if hint:
+        raise StackError(why, hint=hint, stack_name=stack.name)

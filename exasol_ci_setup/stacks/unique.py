@@ -1,0 +1,106 @@
+"""Resources of which AWS holds only one with the same identity, and their logical IDs, which a stack has to keep.
+
+CloudFormation creates what a template adds before it deletes what the template no longer has:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html. Under a new logical ID such a
+resource either fails with "already exists", or is created and then deleted again under its old one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.stacks import intrinsics, references
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exasol_ci_setup.templates import Template
+
+IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
+    "AWS::CodeBuild::Project": ("Name",),
+    # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ImportSourceCredentials.html: one for each kind of server.
+    "AWS::CodeBuild::SourceCredential": ("ServerType",),
+    "AWS::DynamoDB::Table": ("TableName",),
+    "AWS::EC2::KeyPair": ("KeyName",),
+    "AWS::ECR::Repository": ("RepositoryName",),
+    "AWS::ECS::Cluster": ("ClusterName",),
+    "AWS::ECS::Service": ("Cluster", "ServiceName"),
+    "AWS::ElasticLoadBalancingV2::ListenerCertificate": ("ListenerArn", "Certificates"),
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": ("Name",),
+    "AWS::ElasticLoadBalancingV2::TargetGroup": ("Name",),
+    "AWS::Events::Rule": ("Name",),
+    "AWS::IAM::InstanceProfile": ("InstanceProfileName",),
+    "AWS::IAM::ManagedPolicy": ("ManagedPolicyName",),
+    "AWS::IAM::Role": ("RoleName",),
+    "AWS::IAM::User": ("UserName",),
+    "AWS::Lambda::Function": ("FunctionName",),
+    "AWS::Logs::LogGroup": ("LogGroupName",),
+    "AWS::Route53::RecordSet": ("Name", "Type"),
+    "AWS::S3::Bucket": ("BucketName",),
+    "AWS::S3::BucketPolicy": ("Bucket",),
+    "AWS::SNS::Topic": ("TopicName",),
+    "AWS::SQS::Queue": ("QueueName",),
+    "AWS::SSM::Parameter": ("Name",),
+    "AWS::SecretsManager::Secret": ("Name",),
+}
+"""The properties that identify a resource of a type. A resource without one of them gets a name of its own from CloudFormation."""
+
+
+def renamed(
+    before: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    *,
+    before_parameters: Mapping[str, str],
+    parameters: Mapping[str, str],
+) -> dict[str, str]:
+    """Return the logical IDs that a stack with the parsed template `before` has for resources that `wanted` calls otherwise.
+
+    The keys are the IDs in `wanted`, the values those in `before`. Only resources of the same identity count.
+    """
+    found: dict[str, str] = {}
+    taken = {*intrinsics.as_mapping(wanted.get("Resources")), *intrinsics.as_mapping(wanted.get("Parameters"))}
+    there = intrinsics.as_mapping(before.get("Resources"))
+    if there.keys() <= taken:
+        return found
+    gone = {name: identity for name, identity in _identities(before, before_parameters).items() if name not in taken}
+    while gone:
+        # A policy is that of its bucket, which may have another logical ID too: so its identity is known only in the next round.
+        new = _identities(references.renamed(wanted, found), parameters)
+        by_identity = {identity: name for name, identity in new.items() if name not in there}
+        more = {by_identity[identity]: name for name, identity in gone.items() if identity in by_identity}
+        if not more:
+            break
+        found.update(more)
+        gone = {name: identity for name, identity in gone.items() if name not in more.values()}
+    return found
+
+
+def with_kept_ids(template: Template, ids: Mapping[str, str]) -> Template:
+    """Return `template` with the resources that are the keys of `ids` called as their values say, also where others refer to them."""
+    if not ids:
+        return template
+    return replace(template, body=templates.written(references.renamed(templates.parse(template.body), ids)))
+
+
+def notes(template: Mapping[str, Any], ids: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a line for each of the kept logical IDs, the values of `ids`, in the parsed `template`."""
+    return tuple(
+        f"{kept} keeps its logical ID, instead of {name}: an update to a new ID would delete this "
+        f"{template['Resources'][kept].get('Type')}"
+        for name, kept in ids.items()
+    )
+
+
+def _identities(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return what identifies each resource of a parsed template, with its type; without those that get a generated name."""
+    found = {}
+    resources = intrinsics.as_mapping(intrinsics.resolve(template, parameters).get("Resources"))
+    for name, resource in resources.items():
+        kind = str(intrinsics.as_mapping(resource).get("Type", ""))
+        properties = intrinsics.as_mapping(intrinsics.as_mapping(resource).get("Properties"))
+        named = IDENTITY.get(kind, ())
+        if named and all(each in properties for each in named):
+            found[str(name)] = intrinsics.canonical([kind, *(properties[each] for each in named)])
+    return found

@@ -1,0 +1,285 @@
+"""Stacks of the predecessor, of other projects, and a credential that was deleted by hand, as a user meets them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.stacks import predecessor
+
+pytestmark = pytest.mark.live
+
+SECRET = ("--secret-name", "github", "--secret-user-key", "user", "--secret-token-key", "token")
+DEPLOY = ("deploy-source-credentials", *SECRET, "--no-lint")
+STACK = "SLCSourceCredentials"
+URL = "https://github.com/exasol/script-languages-release"
+FLEET = f"""
+targets:
+  main:
+    region: eu-central-1
+    source_credentials: {{secret_name: github, secret_user_key: user, secret_token_key: token}}
+projects:
+  Slc:
+    project_url: {URL}
+    ci: {{}}
+"""
+
+
+def credentials(live) -> list[dict[str, Any]]:
+    return list(live.client("codebuild").list_source_credentials()["sourceCredentialsInfos"])
+
+
+def lose_credential(live) -> None:
+    (info,) = credentials(live)
+    live.client("codebuild").delete_source_credentials(arn=info["arn"])
+
+
+def resources(live, stack: str) -> dict[str, str]:
+    found = live.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
+    return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in found}
+
+
+def tags(live, stack: str) -> dict[str, str]:
+    (found,) = live.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    return {each["Key"]: each["Value"] for each in found["Tags"]}
+
+
+def events(live, stack: str) -> list[tuple[str, str]]:
+    found = live.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
+    return [(each["LogicalResourceId"], each["ResourceStatus"]) for each in found]
+
+
+@pytest.fixture
+def theirs(live):
+    """The predecessor's stack with the credential."""
+    predecessor.create(live, STACK, predecessor.CREDENTIALS)
+
+
+@pytest.fixture
+def deployed(here):
+    assert here(*DEPLOY, "--yes").code == 0
+
+
+@pytest.mark.usefixtures("theirs")
+def test_adopted_credentials_stack_keeps_its_credential(here, live):
+    before = credentials(live)
+
+    adopted = here(*DEPLOY, "--adopt", "--yes")
+    again = here(*DEPLOY, "--yes")
+
+    assert adopted.code == 0, adopted.stderr
+    assert credentials(live) == before
+    assert resources(live, STACK) == {"CodeBuildCredentials": before[0]["arn"]}
+    assert tags(live, STACK) == {"exasol-ci-setup:construct": "SourceCredentials"}
+    assert not [each for each in events(live, STACK) if each[1].startswith("DELETE")]
+    assert again.code == 0
+    assert "nothing to do" in again.stderr
+
+
+@pytest.mark.usefixtures("theirs")
+def test_plan_of_adoption_names_kept_logical_id(here, live):
+    planned = here(*DEPLOY, "--adopt", "--plan")
+
+    assert planned.code == 0
+    assert "CodeBuildCredentials keeps its logical ID, instead of SourceCredential" in planned.stdout
+    assert "0 to add" in planned.stdout
+    assert "0 to remove" in planned.stdout
+    assert tags(live, STACK) == {}
+
+
+@pytest.mark.usefixtures("theirs")
+def test_diff_of_adopted_stack_shows_no_differences(here):
+    assert here(*DEPLOY, "--adopt", "--yes").code == 0
+
+    ran = here("diff", "source-credentials", *SECRET, "--exit-code")
+
+    assert ran.code == 0, ran.stdout
+
+
+@pytest.mark.usefixtures("theirs")
+def test_adopted_stack_takes_other_secret(here, live):
+    assert here(*DEPLOY, "--adopt", "--yes").code == 0
+
+    ran = here(
+        "deploy-source-credentials", "--secret-name", "github", *("--secret-user-key", "token"), *SECRET[4:], "--yes"
+    )
+
+    assert ran.code == 0, ran.stderr
+    assert len(credentials(live)) == 1
+    body = live.client("cloudformation").get_template(StackName=STACK)["TemplateBody"]
+    assert "SecretString:token}}" in body
+    assert "CodeBuildCredentials" in body
+
+
+@pytest.mark.parametrize(
+    ("command", "stack", "template"),
+    [
+        ("deploy-ci-build", "SlcCIBuild", predecessor.CI),
+        ("deploy-release-build", "SlcReleaseBuild", predecessor.RELEASE),
+    ],
+)
+@pytest.mark.usefixtures("theirs")
+def test_predecessors_build_stack_is_adopted(here, live, command, stack, template):
+    predecessor.create(live, stack, template)
+    ours = (command, "--project", "Slc", "--project-url", URL, "--stack-name", stack, "--no-lint")
+
+    adopted = here(*ours, "--adopt", "--yes", "--allow-broadening", "--allow-data-loss", "--no-lint")
+    again = here(*ours, "--yes")
+
+    assert adopted.code == 0, adopted.stderr
+    assert resources(live, stack)["CodeBuild"] == {"SlcCIBuild": "SlcCodeBuild"}.get(stack, "SlcReleaseCodeBuild")
+    assert "nothing to do" in again.stderr
+    assert credentials(live)
+
+
+@pytest.mark.usefixtures("deployed")
+def test_lost_credential_is_created_again(here, live):
+    lose_credential(live)
+
+    ran = here(*DEPLOY, "--yes")
+    again = here(*DEPLOY, "--yes")
+
+    assert ran.code == 0, ran.stderr
+    assert f"stack {STACK} has lost SourceCredential: CodeBuild has no credential for GITHUB" in ran.stderr
+    assert len(credentials(live)) == 1
+    assert "nothing to do" in again.stderr
+
+
+@pytest.mark.usefixtures("deployed")
+def test_lost_credential_needs_confirmation(here, live):
+    lose_credential(live)
+
+    ran = here(*DEPLOY)
+
+    assert ran.code == 2
+    assert "--yes approves the change" in ran.stderr
+    assert resources(live, STACK).keys() == {"SourceCredential"}
+
+
+@pytest.mark.usefixtures("deployed")
+def test_plan_of_lost_credential_changes_nothing(here, live):
+    lose_credential(live)
+    before = events(live, STACK)
+
+    ran = here(*DEPLOY, "--plan")
+
+    assert ran.code == 0
+    assert f"stack {STACK} (CREATE_COMPLETE) would be deleted and created again" in ran.stderr
+    assert events(live, STACK) == before
+
+
+@pytest.mark.usefixtures("deployed")
+def test_lost_credential_of_protected_stack_is_refused(here, live):
+    assert here(*DEPLOY, "--termination-protection", "--yes").code == 0
+    lose_credential(live)
+
+    ran = here(*DEPLOY, "--yes")
+
+    assert ran.code == 1
+    assert "aws cloudformation update-termination-protection --no-enable-termination-protection" in ran.stderr
+    assert resources(live, STACK)
+
+
+@pytest.mark.usefixtures("theirs")
+def test_lost_credential_of_adopted_stack_is_refused(here, live):
+    lose_credential(live)
+
+    ran = here(*DEPLOY, "--adopt", "--yes")
+
+    assert ran.code == 1
+    assert f"`aws cloudformation delete-stack --stack-name {STACK}`" in ran.stderr
+    assert resources(live, STACK)
+
+
+@pytest.mark.usefixtures("deployed")
+def test_drift_shows_and_reverts_lost_credential(here, live):
+    lose_credential(live)
+
+    shown = here("drift", STACK, "--exit-code")
+    reverted = here("drift", STACK, "--revert", "--yes")
+
+    assert shown.code == 5
+    assert "SourceCredential  AWS::CodeBuild::SourceCredential  (deleted)" in shown.stdout
+    assert reverted.code == 0, reverted.stderr
+    assert len(credentials(live)) == 1
+
+
+@pytest.mark.usefixtures("deployed")
+def test_health_and_failed_deployment_name_the_same_command(here, live):
+    lose_credential(live)
+    command = (
+        "`exasol-ci-setup deploy-source-credentials --secret-name NAME --secret-user-key KEY --secret-token-key KEY"
+    )
+
+    health = here("health", "--output", "json")
+    failed = here("deploy-ci-build", "--project", "Slc", "--project-url", URL, "--yes", "--no-lint")
+
+    (check,) = [line for line in map(json.loads, health.stdout.splitlines()) if line.get("code") == "E-CI-11"]
+    assert command in check["fix"]
+    assert failed.code == 1
+    assert command in failed.stderr
+
+
+@pytest.mark.usefixtures("deployed")
+def test_fleet_creates_lost_credential_again(here, live, tmp_path):
+    lose_credential(live)
+    file = tmp_path / "fleet.yaml"
+    file.write_text(FLEET, encoding="utf-8")
+
+    ran = here("deploy-fleet", str(file), "--yes", "--no-lint")
+
+    assert ran.code == 0, ran.stderr
+    assert len(credentials(live)) == 1
+
+
+@pytest.mark.usefixtures("deployed")
+def test_second_credential_is_refused_without_deletion_hint(here):
+    ran = here(*DEPLOY, "--stack-name", "Second", "--yes")
+
+    assert ran.code == 1
+    assert "delete-source-credentials" not in ran.stderr
+    assert "all projects use the existing one" in ran.stderr
+
+
+@pytest.mark.usefixtures("deployed")
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("deploy-release-build",),
+        ("import", "release-build", "--resource", "ReleaseCodeBuild=x"),
+    ],
+)
+def test_adopt_refuses_stack_of_another_project(here, live, more):
+    assert here("deploy-ci-build", "--project", "ZRelease", "--project-url", URL, "--yes", "--no-lint").code == 0
+    before = events(live, "ZRelease")
+
+    ran = here(*more, "--project", "Z", "--project-url", "https://github.com/o/other", "--adopt", "--yes")
+
+    assert ran.code == 1
+    assert (
+        "stack ZRelease belongs to construct CiBuild, project ZRelease, not to construct ReleaseBuild, project Z"
+        in ran.stderr
+    )
+    assert "`exasol-ci-setup delete ZRelease" in ran.stderr
+    assert "--adopt --plan" not in ran.stderr
+    assert events(live, "ZRelease") == before
+
+
+@pytest.mark.usefixtures("deployed")
+def test_fleet_with_adopt_refuses_stack_of_another_project(here, live, tmp_path):
+    assert (
+        here(
+            "deploy-release-build", "--project", "S", "--project-url", URL, "--stack-name", "Slc", "--yes", "--no-lint"
+        ).code
+        == 0
+    )
+    file = tmp_path / "fleet.yaml"
+    file.write_text(FLEET, encoding="utf-8")
+
+    ran = here("deploy-fleet", str(file), "--yes", "--no-lint", "--adopt", "--allow-broadening")
+
+    assert ran.code == 1
+    assert "stack Slc belongs to construct ReleaseBuild, project S" in ran.stderr
+    assert tags(live, "Slc")["exasol-ci-setup:project"] == "S"
