@@ -48,9 +48,11 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 @pytest.fixture(autouse=True)
 def _no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    keep_away_from_aws(monkeypatch, tmp_path_factory.getbasetemp())
-    # Nothing is known from another test, or from the developer's own runs; a test of that says where it is.
-    monkeypatch.setenv("EXASOL_CI_SETUP_LINT_CACHE", "off")
+    base = tmp_path_factory.getbasetemp()
+    keep_away_from_aws(monkeypatch, base)
+    # One cache of findings for all tests of a run, also those of other workers and processes: linting costs more than most tests. It
+    # depends on nothing but the templates' text. Nothing is known from the developer's own runs.
+    monkeypatch.setenv("XDG_CACHE_HOME", str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"))
     # How something is shown must not depend on where the tests run; a test of that sets them itself.
     for name in ("CI", "NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)

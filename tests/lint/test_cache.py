@@ -24,7 +24,6 @@ WRONG = Template("wrong.yaml", "Resources:\n  Topic:\n    Type: AWS::SNS::Topik\
 def cache(monkeypatch, tmp_path):
     """The folder of remembered findings, with nothing in it, and a home and a working directory without settings."""
     (tmp_path / "work").mkdir()
-    monkeypatch.delenv(lint_cache.SWITCH)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path / "work")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from exasol_ci_setup.errors import InputError, TemplateRejected
-from exasol_ci_setup.lint import Background, Finding, lint, reject_errors
+from exasol_ci_setup.lint import Background, Finding, _matches, lint, reject_errors
 from exasol_ci_setup.templates import Template
 
 REGION = "eu-central-1"
@@ -38,6 +39,51 @@ def test_a_type_that_the_region_does_not_have_is_an_error_there_only():
     template = Template("app.yaml", body)
     assert "E3006" not in {finding.rule for finding in lint(template, "eu-central-1")}
     assert "E3006" in {finding.rule for finding in lint(template, "cn-north-1")}
+
+
+BODIES = [
+    "Resources:\n  Topic:\n    Type: AWS::SNS::Topik\n",
+    "Parameters: {P: {Type: String}}\nResources:\n  B: {Type: AWS::S3::Bucket, Properties: {No: 1, BucketName: !Ref Q}}\n",
+    "Conditions: {C: !Equals [a, b]}\nResources:\n  R: {Type: AWS::IAM::Role}\nOutputs: {O: {Value: !GetAtt R.No}}\n",
+    "Resources:\n  L: {Type: AWS::Lambda::Function, Properties: {Runtime: python2.7, Handler: a, Role: b, Code: {ZipFile: x}}}\n",
+    """
+Metadata: {cfn-lint: {config: {ignore_checks: [E3002, W2001]}}}
+Parameters: {P: {Type: String}}
+Resources: {B: {Type: AWS::S3::Bucket, Properties: {No: 1}}}
+""",
+    """
+Transform: AWS::LanguageExtensions
+Resources:
+  'Fn::ForEach::X': [I, [a, b], {'T${I}': {Type: AWS::SNS::Topic, Properties: {No: !Ref I}}}]
+""",
+]
+
+
+def test_reused_rules_find_what_new_ones_find():
+    import cfnlint.api
+    from cfnlint.config import ManualArgs
+
+    def found(matches):
+        return sorted((match.rule.id, match.message, match.linenumber) for match in matches)
+
+    new = [(body, found(cfnlint.api.lint(body, config=ManualArgs(regions=[REGION])))) for body in BODIES]
+
+    for body, findings in [*new, *reversed(new)]:
+        assert found(_matches(body, REGION)) == findings, body
+
+
+def test_rules_of_settings_apply_only_where_these_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "rules.txt").write_text("AWS::SNS::Topic TopicName EQUALS b ERROR own\n", encoding="utf-8")
+    (tmp_path / "own" / ".cfnlintrc").write_text("custom_rules: rules.txt\n", encoding="utf-8")
+    template = Template("topic.yaml", "Resources: {T: {Type: AWS::SNS::Topic, Properties: {TopicName: a}}}\n")
+    found: dict[Path, list[list[str]]] = {}
+    for folder in (tmp_path, tmp_path / "own", tmp_path):
+        monkeypatch.chdir(folder)
+        found.setdefault(folder, []).append([finding.message for finding in lint(template, REGION)])
+
+    assert found == {tmp_path: [[], []], tmp_path / "own": [["own"]]}
 
 
 @pytest.mark.parametrize(
