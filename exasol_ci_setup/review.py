@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from exasol_ci_setup import policies
+from exasol_ci_setup import policies, templates
 from exasol_ci_setup.policies import WORLD, Patterns, as_list
 from exasol_ci_setup.stacks.intrinsics import as_mapping, readable, resolve
 from exasol_ci_setup.stacks.model import Broadening
@@ -56,7 +56,7 @@ def review(
     `before` is None for a new stack: then all that is granted is listed. Compared are what identities may do (policies,
     attached managed policies, permissions boundaries), who may assume a role, resource policies, what security groups
     let in, and what keeps buckets private. What cannot be understood counts as more access unless it was there
-    already, word for word.
+    already, word for word. So does a template `after` that has transforms: give the processed one.
     """
     old = _access(before, before_parameters or {}) if before is not None else _Access({})
     new = _access(after, after_parameters or {})
@@ -67,6 +67,7 @@ def review(
         *_lost_boundaries(old, new),
         *_new_ingress(old, new),
         *_opened_buckets(old, new),
+        *_transformed(after),
     }
     return tuple(sorted(found, key=lambda item: (not item.public, item.kind, item.logical_id, item.message)))
 
@@ -74,6 +75,12 @@ def review(
 def needs_approval(broadenings: Iterable[Broadening], kind: str) -> bool:
     """Whether someone has to approve: anything in an ``UPDATE``, in a ``CREATE`` only what lets in the whole world."""
     return any(item.public or kind != "CREATE" for item in broadenings)
+
+
+def _transformed(after: Mapping[str, Any]) -> Iterator[Broadening]:
+    if templates.has_transform(after):
+        message = "access cannot be reviewed: the template has transforms, and what these create is unknown"
+        yield Broadening("transform", "", message, public=True)
 
 
 class _Rule(NamedTuple):

@@ -246,7 +246,7 @@ def capabilities(parsed: Mapping[str, Any]) -> tuple[str, ...]:
             properties_by_type.append((resource["Type"], properties if isinstance(properties, dict) else {}))
 
     nested = any(kind == "AWS::CloudFormation::Stack" for kind, _ in properties_by_type)
-    if nested or "Transform" in parsed or "Fn::Transform" in _keys(parsed):
+    if nested or has_transform(parsed):
         return ("CAPABILITY_AUTO_EXPAND", "CAPABILITY_NAMED_IAM")
     iam = [(kind, properties) for kind, properties in properties_by_type if kind in _IAM_TYPES]
     if any(_NAME_PROPERTY.get(kind) in properties for kind, properties in iam):
@@ -254,10 +254,22 @@ def capabilities(parsed: Mapping[str, Any]) -> tuple[str, ...]:
     return ("CAPABILITY_IAM",) if iam else ()
 
 
+def has_transform(parsed: Mapping[str, Any]) -> bool:
+    """Return whether CloudFormation applies a macro to the template `parsed`, so that its text does not say what is deployed.
+
+    Macros are declared at the top (``AWS::LanguageExtensions``, ``AWS::Serverless-2016-10-31``, those of the account) or at any depth
+    (``AWS::Include``). A processed template declares none. Source:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-macros.html.
+    """
+    return "Transform" in parsed or any(
+        key == "Fn::Transform" or key.startswith("Fn::ForEach::") for key in _keys(parsed)
+    )
+
+
 def _keys(value: object) -> Iterator[str]:
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield key
+            yield str(key)
             yield from _keys(inner)
     elif isinstance(value, list):
         for inner in value:

@@ -404,11 +404,27 @@ def test_a_parameter_that_widens_a_resource_is_told():
 
 
 def test_a_policy_that_cannot_be_understood_is_told_unless_it_was_there():
-    unknown = template(R=("AWS::IAM::Role", {"Policies": [{"PolicyDocument": {"Fn::Transform": "x"}}]}))
+    unknown = template(R=("AWS::IAM::Role", {"Policies": [{"PolicyDocument": {"Fn::Cidr": "x"}}]}))
     assert messages(unknown, unknown) == []
     assert messages(role(), unknown) == [
-        'role R gets a policy that is not known before it is deployed: {"Fn::Transform":"x"}'
+        'role R gets a policy that is not known before it is deployed: {"Fn::Cidr":"x"}'
     ]
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        {"Transform": "AWS::LanguageExtensions"},
+        {"Transform": ["AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"]},
+        {"Metadata": {"Deep": [{"Fn::Transform": {"Name": "AWS::Include"}}]}},
+        {"Resources": {"Fn::ForEach::Loop": ["N", ["A"], {"R${N}": {"Type": "AWS::SNS::Topic"}}]}},
+    ],
+)
+def test_template_with_transform_needs_approval_also_when_new(transform):
+    after = {"Resources": {}, **transform}
+    (found,) = review(after, after)
+    assert (found.kind, found.public) == ("transform", True)
+    assert needs_approval([found], "CREATE")
 
 
 def test_the_public_comes_first_and_the_order_is_always_the_same():

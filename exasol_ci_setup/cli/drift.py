@@ -99,7 +99,7 @@ def _revert(session: Session, stack: Stack, found: Drift, approval: Approval) ->
     request = Request(
         stack.name,
         Template(stack.name, plan.deployed_body(cfn, stack.name)),
-        tags={key: value for key, value in stack.tags.items() if not key.startswith("aws:")},
+        tags=stack.user_tags,
         kept_parameters=tuple(stack.parameters),
     )
     result = deploy(

@@ -37,12 +37,14 @@ class Tag(click.ParamType):  # type: ignore[type-arg] # as above
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         """Return key and value."""
+        from exasol_ci_setup.stacks.model import is_reserved_tag
+
         key, equals, text = str(value).partition("=")
         if not equals or not key or not text:
             self.fail(f"{value!r} is not a tag: write KEY=VALUE, neither of them empty", param, ctx)
         if len(key) > _TAG_KEY or len(text) > _TAG_VALUE:
             self.fail(f"a tag's key has at most {_TAG_KEY} characters and its value {_TAG_VALUE}", param, ctx)
-        if key.lower().startswith("aws:"):
+        if is_reserved_tag(key):
             self.fail(f"{key!r} is reserved: AWS keeps the prefix aws: to itself", param, ctx)
         if key.startswith("exasol-ci-setup:"):
             self.fail(f"{key!r} is reserved: this tool knows its stacks by tags with that prefix", param, ctx)

@@ -59,7 +59,6 @@ def timeline(session: Session, name: str, target: Path | None) -> None:
     The resources of STACK that the operation had to wait for, one after the other, are marked: to make it shorter, one of these has to be
     made shorter.
     """
-    from exasol_ci_setup import templates
     from exasol_ci_setup.cli import records, show
     from exasol_ci_setup.pictures import timeline as chart
     from exasol_ci_setup.stacks import plan, state
@@ -71,7 +70,7 @@ def timeline(session: Session, name: str, target: Path | None) -> None:
     events = of_last_operation(cfn, stack.id)
     if not events:
         raise InputError(f"stack {stack.name} has no events that AWS still knows")
-    shown = chart.timeline(events, templates.parse(plan.deployed_body(cfn, stack.id)))
+    shown = chart.timeline(events, plan.processed_template(cfn, stack.id))
     session.output.record(shown)
     if target is not None and target.suffix.lower() == ".html":
         _save(session, target, chart.html(shown).encode())

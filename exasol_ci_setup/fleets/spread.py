@@ -98,7 +98,8 @@ class Spread:
     def is_changed(self, request: Request) -> bool:
         """Return whether the set itself differs, and with it all of its stacks."""
         return self.there is not None and (
-            self.there.template != templates.parse(request.template.body)
+            templates.has_transform(self.there.template)
+            or self.there.template != templates.parse(request.template.body)
             or self.there.tags != dict(request.tags)
             or self.there.auto_deployment != self.auto_deployment
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup import review, templates
-from exasol_ci_setup.stacks import data_loss, intrinsics, properties, replacements, state
+from exasol_ci_setup.stacks import data_loss, imports, intrinsics, properties, replacements, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.model import Change, Plan
 
@@ -74,8 +74,7 @@ def recreated(plan: Plan, removal: Plan) -> Plan:
 def _changes(
     before: Mapping[str, Any], old: Mapping[str, str], wanted: Mapping[str, Any], new: Mapping[str, str]
 ) -> Iterator[Change]:
-    there: Mapping[str, Any] = before.get("Resources") or {}
-    resources: Mapping[str, Any] = wanted.get("Resources") or {}
+    there, resources = imports.resources(before), imports.resources(wanted)
     differences = properties.property_changes(before, old, wanted, new)
     for name, resource in resources.items():
         if name not in there:

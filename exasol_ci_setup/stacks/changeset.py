@@ -6,7 +6,7 @@ import json
 import logging
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.errors import Interrupted, Overtaken, SetupError
@@ -154,10 +154,15 @@ def _reference(plan: Plan) -> dict[str, Any]:
     return {"ChangeSetName": plan.change_set_id, "StackName": plan.stack_name}
 
 
-def template_body(cfn: CloudFormationClient, **which: str) -> str:
-    """Return the text of a template as it was sent, before AWS applied transforms; `which` is GetTemplate's StackName or ChangeSetName."""
+def template_body(
+    cfn: CloudFormationClient, *, stage: Literal["Original", "Processed"] = "Original", **which: str
+) -> str:
+    """Return the text of a template, by default as it was sent; `which` is GetTemplate's StackName or ChangeSetName.
+
+    At the stage ``Processed`` its transforms are applied.
+    """
     with boundary():
-        body: Any = cfn.get_template(TemplateStage="Original", **which).get("TemplateBody", "")
+        body: Any = cfn.get_template(TemplateStage=stage, **which).get("TemplateBody", "")
     # botocore hands a JSON template over as a dictionary.
     return body if isinstance(body, str) else json.dumps(body, indent=2)
 

@@ -9,6 +9,7 @@ from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.errors import AwsUnavailable, DeleteFailed, InputError, Interrupted, StackError
 from exasol_ci_setup.stacks import data_loss, diagnose, plan, state
 from exasol_ci_setup.stacks.events import Following, latest_id
+from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.resources import Resource as Resource  # noqa: PLC0414, TC001 - what this module works on
 from exasol_ci_setup.stacks.resources import resources as resources  # noqa: PLC0414
 
@@ -47,8 +48,8 @@ def retained(cfn: CloudFormationClient, stack: Stack, found: Sequence[Resource],
             f"--retain is for a stack that could not be deleted; {stack.name} is in {stack.status}",
             hint="delete it without --retain first, or set a DeletionPolicy",
         )
-    declared = plan.deployed_template(cfn, stack.id).get("Resources") or {}
-    return {*asked, *(name for name in known if data_loss.retains(declared.get(name, {})))}
+    declared = as_mapping(plan.processed_template(cfn, stack.id).get("Resources"))
+    return {*asked, *(name for name in known if data_loss.retains(as_mapping(declared.get(name))))}
 
 
 def require_forcible(stack: Stack) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup import templates
 from exasol_ci_setup.aws import ClientError, boundary, error_code, is_passing
 from exasol_ci_setup.errors import SetupError, StackBusy, StackError, TimedOut
 from exasol_ci_setup.stacks import intrinsics, state
@@ -227,17 +228,27 @@ def _in_order_of(expected: Any, actual: Any) -> Any:
 
 def _without_secrets(cfn: CloudFormationClient, stack: Stack, found: list[ResourceDrift]) -> list[ResourceDrift]:
     """Mask the properties for which the template has a NoEcho parameter or a reference to a secret."""
-    template = intrinsics.resolve(planning.deployed_template(cfn, stack.id or stack.name), stack.parameters)
+    template = intrinsics.resolve(planning.processed_template(cfn, stack.id or stack.name), stack.parameters)
     resources = intrinsics.as_mapping(template.get("Resources"))
-    return [_masked(each, intrinsics.as_mapping(resources.get(each.logical_id)).get("Properties")) for each in found]
+    if templates.has_transform(template):
+        # AWS did not return the processed template, so what its transforms put into a resource is unknown.
+        return [
+            _masked(each, set(each.actual) | {item.path.partition(".")[0] for item in each.properties})
+            for each in found
+        ]
+    return [_masked(each, _secret(intrinsics.as_mapping(resources.get(each.logical_id)))) for each in found]
 
 
-def _masked(drift: ResourceDrift, properties: Any) -> ResourceDrift:
-    secret = {
+def _secret(resource: Mapping[str, Any]) -> set[str]:
+    """Return the names of the properties in which a secret is."""
+    return {
         name
-        for name, value in intrinsics.as_mapping(properties).items()
+        for name, value in intrinsics.as_mapping(resource.get("Properties")).items()
         if any(mark in intrinsics.canonical(value) for mark in _SECRETS)
     }
+
+
+def _masked(drift: ResourceDrift, secret: set[str]) -> ResourceDrift:
     if not secret:
         return drift
     return ResourceDrift(

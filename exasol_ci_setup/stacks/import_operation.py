@@ -112,11 +112,11 @@ def _template(wanted: Template, before: Mapping[str, Any] | None, identifiers: M
     """Return the template of the import: what the stack has, and the resources that come into it, marked."""
     # Its text is YAML of two spaces, in which resources can be marked.
     source = templates.parse(wanted.body)
-    known: dict[str, Any] = source.get("Resources") or {}
+    known = imports.resources(source)
     there: dict[str, Any] = dict((before or {}).get("Resources") or {})
     for name in identifiers:
         if name not in known:
-            named = ", ".join(f"{each} ({resource['Type']})" for each, resource in known.items())
+            named = ", ".join(f"{each} ({resource.get('Type')})" for each, resource in known.items())
             raise InputError(f"the template has no resource {name!r}", hint=f"its resources are: {named}")
         if name in there:
             raise InputError(f"{name} is in the stack already: nothing can be imported in its place")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.model import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
@@ -39,7 +40,7 @@ def imported(template: Mapping[str, Any]) -> frozenset[str]:
     """Return the logical ids of the resources that a parsed template marks as imported."""
     return frozenset(
         name
-        for name, resource in _resources(template).items()
+        for name, resource in resources(template).items()
         if as_mapping(as_mapping(resource).get("Metadata")).get(_KEY) == _VALUE
     )
 
@@ -53,7 +54,7 @@ def marked(template: templates.Template, names: Collection[str]) -> templates.Te
     """
     if not names:
         return template
-    there = _resources(templates.parse(template.body))
+    there = resources(templates.parse(template.body))
     lines: list[str] = []
     inside = False
     for line in template.body.splitlines(keepends=True):
@@ -70,18 +71,18 @@ def marked(template: templates.Template, names: Collection[str]) -> templates.Te
 
 
 def _are_marked(template: Mapping[str, Any], names: Collection[str]) -> bool:
-    resources = _resources(template)
-    retained = (resources[name].get(policy) in _RETAINING for name in names for policy in _POLICIES)
+    marked_resources = resources(template)
+    retained = (marked_resources[name].get(policy) in _RETAINING for name in names for policy in _POLICIES)
     return imported(template) >= set(names) and all(retained)
 
 
 def kept(template: templates.Template, before: Mapping[str, Any]) -> templates.Template:
     """Return `template` with the marks of `before`, the parsed one that its stack has: what was imported once stays so."""
-    there = _resources(before)
+    there = resources(before)
     names = imported(before)
     if not names:
         return template
-    wanted = _resources(templates.parse(template.body))
+    wanted = resources(templates.parse(template.body))
     return marked(
         template,
         {
@@ -109,7 +110,7 @@ def looked_for(
     Raises TemplateRejected if AWS cannot import a resource, for instance because another stack has it.
     """
     cfn = account.client("cloudformation")
-    candidates = _resources(templates.parse(request.template.body)).keys() - _resources(before or {}).keys()
+    candidates = resources(templates.parse(request.template.body)).keys() - resources(before or {}).keys()
     if not candidates:
         return request, Plan(request.name, mode.kind)
     asking = replace(request, template=marked(request.template, candidates))
@@ -125,5 +126,7 @@ def looked_for(
         return replace(request, template=marked(request.template, found)), question
 
 
-def _resources(template: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(as_mapping(template.get("Resources")))
+def resources(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the resources of a parsed template by logical ID, without loops (``Fn::ForEach``), which have none of their own."""
+    declared = as_mapping(template.get("Resources"))
+    return {name: resource for name, resource in declared.items() if isinstance(resource, Mapping)}

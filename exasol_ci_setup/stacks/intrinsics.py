@@ -38,7 +38,7 @@ def parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> d
     for name, declared in as_mapping(template.get("Parameters")).items():
         declaration = as_mapping(declared)
         kind = str(declaration.get("Type", ""))
-        if _scalar(declaration.get("NoEcho")).lower() == "true":
+        if is_no_echo(declaration):
             values[name] = MASK
         elif name in given or "Default" in declaration:
             value = given.get(name, declaration.get("Default"))
@@ -49,6 +49,11 @@ def parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> d
             else:
                 values[name] = value
     return values
+
+
+def is_no_echo(declaration: Any) -> bool:
+    """Return whether the value of a parameter declared like this must not be shown."""
+    return _scalar(as_mapping(declaration).get("NoEcho")).lower() == "true"
 
 
 def canonical(value: Any) -> str:

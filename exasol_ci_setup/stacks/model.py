@@ -103,9 +103,9 @@ def _with_nested(changes: Iterable[Change], above: str = "") -> Iterator[tuple[s
 class Broadening:
     """One way in which a change gives more access than there was.
 
-    `kind` is one of ``iam-allow``, ``iam-trust``, ``resource-policy``, ``ingress``, ``public-bucket``, and ``nested-stack`` for one that
-    nobody could look into. `public` is true if the whole
-    world, or every action on every resource, is let in: such a thing needs approval in a new stack too.
+    `kind` is one of ``iam-allow``, ``iam-trust``, ``resource-policy``, ``ingress``, ``public-bucket``, ``nested-stack`` for one that
+    could not be examined, and ``transform`` (without a logical ID) for a template whose processed form is not known. `public` is true if
+    everyone, or every action on every resource, is or may be allowed: this needs approval in a new stack too.
     """
 
     kind: str
@@ -304,6 +304,11 @@ class Diagnosis:
     details: tuple[str, ...] = ()
 
 
+def is_reserved_tag(key: str) -> bool:
+    """Return whether AWS keeps this key of a tag for itself, in any case: https://docs.aws.amazon.com/general/latest/gr/aws_tagging.html."""
+    return key.lower().startswith("aws:")
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """A stack as DescribeStacks tells it; `outputs` leaves out nothing, values are strings."""
@@ -323,3 +328,8 @@ class Stack:
     monitoring_minutes: int = 0
     created: datetime | None = None
     updated: datetime | None = None
+
+    @property
+    def user_tags(self) -> dict[str, str]:
+        """The tags that can be set and removed: all but those of AWS, such as the ones of Service Catalog."""
+        return {key: value for key, value in self.tags.items() if not is_reserved_tag(key)}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup import review, templates
 from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.errors import SetupError
-from exasol_ci_setup.stacks import changeset, data_loss, removed, state
+from exasol_ci_setup.stacks import changeset, data_loss, processed, removed, state
 from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.model import NESTED, Broadening, Change
 
@@ -44,8 +44,17 @@ class Inside:
 
 def has_nested(template: Mapping[str, Any]) -> bool:
     """Return whether a parsed template has a stack among its resources."""
-    resources = as_mapping(template.get("Resources")).values()
-    return any(as_mapping(resource).get("Type") == NESTED for resource in resources)
+    return _declares_stack(template.get("Resources"))
+
+
+def _declares_stack(part: Any) -> bool:
+    """Return whether resources, or the body of a loop (``Fn::ForEach``) among them, declare a nested stack."""
+    if isinstance(part, list):
+        return any(map(_declares_stack, part))
+    found = as_mapping(part).values()
+    return any(
+        as_mapping(each).get("Type") == NESTED or (isinstance(each, list) and _declares_stack(each)) for each in found
+    )
 
 
 def why_failed(
@@ -146,12 +155,14 @@ def _read(cfn: CloudFormationClient, change: Change, name: str) -> Inside | None
     )
 
 
-def _templates(cfn: CloudFormationClient, change: Change) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Return the parsed template that the nested stack has, None for a new one, and the one that it gets."""
-    after = templates.parse(changeset.template_body(cfn, ChangeSetName=change.change_set_id))
+def _templates(cfn: CloudFormationClient, change: Change) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
+    """Return the processed template that the nested stack has, None for a new one, and the one that it gets."""
+    sent = templates.parse(changeset.template_body(cfn, ChangeSetName=change.change_set_id))
+    after = processed.of_change_set(cfn, sent, change.change_set_id)
     if change.action == "Add":
         return None, after
-    return templates.parse(changeset.template_body(cfn, StackName=change.physical_id)), after
+    before = templates.parse(changeset.template_body(cfn, StackName=change.physical_id))
+    return processed.of_stack(cfn, before, change.physical_id), after
 
 
 def _review(

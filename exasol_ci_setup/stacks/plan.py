@@ -15,6 +15,7 @@ from exasol_ci_setup.stacks import (
     imports,
     intrinsics,
     nested_changes,
+    processed,
     properties,
     state,
     unique,
@@ -62,7 +63,7 @@ def make(
     """
     cfn = account.client("cloudformation")
     new = state.is_absent(current)
-    before: dict[str, Any] | None = None
+    before: Mapping[str, Any] | None = None
     kept_ids: Mapping[str, str] = {}
     drifted = drift.drifted if drift is not None else ()
     if not new and current is not None:
@@ -71,19 +72,14 @@ def make(
         request = replace(request, template=as_deployed(request, before, current.parameters))
     wanted = templates.parse(request.template.body)
     sent = request
-    if before is not None and current is not None:
-        kept = {name: current.parameters[name] for name in request.kept_parameters if name in current.parameters}
+    deployed = current if before is not None else None
+    if deployed is not None:
+        kept = {name: deployed.parameters[name] for name in request.kept_parameters if name in deployed.parameters}
         request = replace(request, parameters={**kept, **request.parameters})
-        settings = _settings(request, current, before, wanted) + stack_settings.policy_change(cfn, request, current)
-        if not request.force and not drifted and _is_unchanged(request, current, before, wanted):
-            return Plan(
-                request.name,
-                "UPDATE",
-                stack_id=current.id,
-                settings=tuple(s for s in settings if stack_settings.is_own_call(s)),
-            )
-    else:
-        settings = _settings(request, None, None, wanted) + stack_settings.policy_change(cfn, request, None)
+    policy = stack_settings.policy_change(cfn, request, deployed)
+    settings = _settings(request, deployed, before, wanted) + policy
+    if before is not None and deployed is not None and not drifted and _is_unchanged(request, deployed, before, wanted):
+        return _without_change_set(request, "UPDATE", deployed.id, settings)
     check()
     mode = Mode(
         new, current is not None and state.is_unfinished(current), nested_changes.has_nested(wanted), import_existing
@@ -101,43 +97,75 @@ def make(
         if described["Status"] == "FAILED":
             require_no_changes(request, described.get("StatusReason", ""), errors, importing=import_existing)
             changeset.discard(cfn, plan, clock)
-            if drifted:
-                notice(f"{CANNOT_REVERT}: {', '.join(each.logical_id for each in drifted)}")
-            return Plan(
-                request.name,
-                plan.kind,
-                plan.stack_id,
-                settings=tuple(s for s in settings if stack_settings.is_own_call(s)),
-            )
+            remarks = (*_not_reverted(drifted), *_left_unchanged(settings, request, current))
+            for remark in remarks:
+                notice(remark)
+            return _without_change_set(request, plan.kind, plan.stack_id, settings, remarks)
         changes, notes = changeset.changes(cfn, plan.change_set_id, described)
         inside = nested_changes.look_inside(cfn, changes)
         changes = inside.changes
         if request.express:
             express.require_harmless(request.name, changes, inside.unseen)
+        sides = processed.sides(cfn, before, wanted, plan)
+    # AWS leaves alone what its own services change, such as the number of tasks that autoscaling has set.
     named = {change.logical_id for change in changes}
-    if left := [each.logical_id for each in drifted if each.logical_id not in named]:
-        # AWS leaves alone what its own services change, such as the number of tasks that autoscaling has set.
-        drifted = tuple(each for each in drifted if each.logical_id in named)
-        notes += (f"{CANNOT_REVERT}: {', '.join(left)}",)
-    given = dict(request.parameters)
-    old_parameters = dict(current.parameters) if current is not None and not new else {}
-    if before is not None:
-        before = properties.actual_template(before, drifted)
-        changes = properties.merge(changes, properties.property_changes(before, old_parameters, wanted, given))
-    return Plan(
-        request.name,
-        plan.kind,
-        stack_id=plan.stack_id,
-        change_set_id=plan.change_set_id,
-        changes=data_loss.marked(changes, before, wanted),
-        settings=settings,
-        broadenings=(
-            *review.review(before, wanted, before_parameters=old_parameters, after_parameters=given),
-            *inside.broadenings,
-        ),
+    notes += _not_reverted(tuple(each for each in drifted if each.logical_id not in named))
+    found = replace(
+        plan,
+        changes=changes,
+        settings=policy,
+        broadenings=inside.broadenings,
         notes=notes + inside.notes + unique.notes(wanted, kept_ids) + errors + warnings,
-        drift=drifted,
+        drift=tuple(each for each in drifted if each.logical_id in named),
     )
+    return _compared(request, current, found, sides)
+
+
+def _without_change_set(
+    request: Request, kind: str, stack_id: str, settings: tuple[Setting, ...], notes: tuple[str, ...] = ()
+) -> Plan:
+    """Return a plan of those `settings` that no change set carries."""
+    own = tuple(each for each in settings if stack_settings.is_own_call(each))
+    return Plan(request.name, kind, stack_id, settings=own, notes=notes)
+
+
+def _compared(request: Request, current: Stack | None, plan: Plan, sides: processed.Sides) -> Plan:
+    """Return `plan`, which has AWS's changes, with what the two templates say of values, settings and access."""
+    new = sides.before is None or current is None
+    old_parameters = {} if new or current is None else dict(current.parameters)
+    given = dict(request.parameters)
+    changes = plan.changes
+    before = sides.before
+    if sides.before is not None and sides.shown_before is not None:
+        before = properties.actual_template(sides.before, plan.drift)
+        shown = properties.actual_template(sides.shown_before, plan.drift)
+        differences = properties.property_changes(shown, old_parameters, sides.shown_after, given)
+        changes = properties.merge(changes, differences)
+    access = review.review(before, sides.after, before_parameters=old_parameters, after_parameters=given)
+    settings = _settings(request, None if new else current, sides.shown_before, sides.shown_after) + plan.settings
+    nothing = () if changes or settings else ("AWS reports a change, but none of a resource, an output or a setting",)
+    return replace(
+        plan,
+        changes=data_loss.marked(changes, before, sides.after),
+        settings=settings,
+        broadenings=(*access, *plan.broadenings),
+        notes=plan.notes + sides.notes + nothing,
+    )
+
+
+def _not_reverted(drifted: tuple[ResourceDrift, ...]) -> tuple[str, ...]:
+    """Return a note on resources whose drift AWS does not revert, none if there are none."""
+    return (f"{CANNOT_REVERT}: {', '.join(each.logical_id for each in drifted)}",) if drifted else ()
+
+
+def _left_unchanged(settings: tuple[Setting, ...], request: Request, current: Stack | None) -> tuple[str, ...]:
+    """Return a note on what differs although AWS reports no changes, none if nothing does."""
+    names = [each.name for each in settings if not stack_settings.is_own_call(each)]
+    if current is not None and _has_other_notifications(request, current):
+        names.append("notification-arns")
+    if current is not None and _has_other_alarms(request, current):
+        names.append("rollback-alarms")
+    return (f"AWS reports no changes, so these keep their values: {', '.join(names)}",) if names else ()
 
 
 def _made(
@@ -233,28 +261,32 @@ def _kept_ids(request: Request, before: Mapping[str, Any], before_parameters: Ma
     )
 
 
+def processed_template(cfn: CloudFormationClient, stack_name: str) -> Mapping[str, Any]:
+    """Return the parsed template of a stack with its transforms applied, if AWS returns it, and without values of NoEcho parameters."""
+    return processed.to_show(cfn, deployed_template(cfn, stack_name), stack_name)
+
+
 def is_same(request: Request, current: Stack, before: Mapping[str, Any]) -> bool:
-    """Return whether `current` has, or is being given, what `request` asks for; `before` is its parsed template."""
+    """Return whether `current` has, or is being given, what `request` asks for; `before` is its parsed template.
+
+    A template with transforms may come to something else each time, so it never is.
+    """
     return (
-        before == templates.parse(as_deployed(request, before, current.parameters).body)
-        and _deployed_tags(current) == dict(request.tags)
+        not templates.has_transform(before)
+        and before == templates.parse(as_deployed(request, before, current.parameters).body)
+        and current.user_tags == dict(request.tags)
         and all(current.parameters.get(key) in {value, intrinsics.MASK} for key, value in request.parameters.items())
     )
 
 
 def _is_unchanged(request: Request, current: Stack, before: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Return whether AWS would find nothing to do, as far as that can be told without asking it."""
-    if not state.has_succeeded(current) or before != wanted or _deployed_tags(current) != dict(request.tags):
+    if request.force or not state.has_succeeded(current) or before != wanted or current.user_tags != dict(request.tags):
         return False
-    if nested_changes.has_nested(wanted):
-        # What stands behind the URL of its template may have changed.
+    if nested_changes.has_nested(wanted) or templates.has_transform(wanted):
+        # What is behind the URL of a nested template, or what a transform returns, may have changed.
         return False
-    if request.notification_arns is not None and set(request.notification_arns) != set(current.notification_arns):
-        return False
-    if request.rollback_alarms is not None and (
-        set(request.rollback_alarms) != set(current.rollback_alarms)
-        or request.monitoring_minutes != current.monitoring_minutes
-    ):
+    if _has_other_notifications(request, current) or _has_other_alarms(request, current):
         return False
     declared = wanted.get("Parameters") or {}
     for name, declaration in declared.items():
@@ -270,9 +302,15 @@ def _is_unchanged(request: Request, current: Stack, before: Mapping[str, Any], w
     return True
 
 
-def _deployed_tags(stack: Stack) -> dict[str, str]:
-    # AWS adds tags of its own, for instance when Service Catalog made the stack; they cannot be set or removed.
-    return {key: value for key, value in stack.tags.items() if not key.startswith("aws:")}
+def _has_other_notifications(request: Request, current: Stack) -> bool:
+    return request.notification_arns is not None and set(request.notification_arns) != set(current.notification_arns)
+
+
+def _has_other_alarms(request: Request, current: Stack) -> bool:
+    return request.rollback_alarms is not None and (
+        set(request.rollback_alarms) != set(current.rollback_alarms)
+        or request.monitoring_minutes != current.monitoring_minutes
+    )
 
 
 def _settings(
@@ -283,7 +321,7 @@ def _settings(
         before_parameters=current.parameters if current is not None else None,
         after=wanted,
         after_parameters=request.parameters,
-        tags_before=_deployed_tags(current) if current is not None else None,
+        tags_before=current.user_tags if current is not None else None,
         tags_after=request.tags,
         protected_before=current.termination_protection if current is not None else None,
         protected_after=request.termination_protection,

@@ -97,7 +97,7 @@ def _credentials(template: Mapping[str, Any], parameters: Mapping[str, str]) -> 
     servers = {
         name: intrinsics.as_mapping(each.get("Properties")).get("ServerType")
         for name, each in resolved.items()
-        if each.get("Type") == _CREDENTIAL
+        if intrinsics.as_mapping(each).get("Type") == _CREDENTIAL
     }
     return {name: server for name, server in servers.items() if isinstance(server, str)}
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup import templates
-from exasol_ci_setup.stacks import changeset, data_loss
+from exasol_ci_setup.stacks import changeset, data_loss, processed
 from exasol_ci_setup.stacks.data_holders import HOLDERS
 from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.model import NESTED, Change, Plan
@@ -53,7 +53,8 @@ def _removals(going: Iterable[Resource]) -> tuple[Change, ...]:
 
 def _marked(cfn: CloudFormationClient, stack_id: str, changes: Iterable[Change]) -> tuple[Change, ...]:
     """Return those of the removals that the deployed template does not prevent, marked, with what is in nested stacks."""
-    deployed = templates.parse(changeset.template_body(cfn, StackName=stack_id))
+    sent = templates.parse(changeset.template_body(cfn, StackName=stack_id))
+    deployed = processed.to_show(cfn, sent, stack_id)
     declared = as_mapping(deployed.get("Resources"))
     going = [change for change in changes if not data_loss.retains(as_mapping(declared.get(change.logical_id)))]
     with_nested = [

@@ -1,0 +1,102 @@
+"""Templates as CloudFormation deploys them: with their transforms applied.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetTemplate.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from exasol_ci_setup import templates
+from exasol_ci_setup.errors import AwsUnavailable, SetupError
+from exasol_ci_setup.stacks import changeset
+from exasol_ci_setup.stacks.intrinsics import MASK, as_mapping, is_no_echo
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from exasol_ci_setup.stacks.model import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The template of a stack, None for a new one, and that of a change set, as CloudFormation deploys them.
+
+    `shown_before` and `shown_after` are the same without values of NoEcho parameters. `notes` say why they are as they were sent, if AWS
+    does not return them.
+    """
+
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any]
+    shown_before: Mapping[str, Any] | None
+    shown_after: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def sides(cfn: CloudFormationClient, before: Mapping[str, Any] | None, after: Mapping[str, Any], plan: Plan) -> Sides:
+    """Return both templates of the `plan`, whose change set CloudFormation has created, given as they were sent."""
+    try:
+        old = None if before is None else of_stack(cfn, before, plan.stack_id)
+        new = of_change_set(cfn, after, plan.change_set_id)
+    except SetupError as error:
+        note = f"the template with its transforms applied is not available: {error.message}"
+        return Sides(before, after, before, after, (note,))
+    shown = None if old is None or before is None else _redact(old, before)
+    return Sides(old, new, shown, _redact(new, after))
+
+
+def of_stack(cfn: CloudFormationClient, original: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
+    """Return the processed template of the `stack` with this name or ARN, whose template as it was sent is `original`.
+
+    Raises AwsUnavailable if AWS returns a template that is not processed, and the errors of the AWS boundary.
+    """
+    return _processed(cfn, original, StackName=stack)
+
+
+def of_change_set(cfn: CloudFormationClient, original: Mapping[str, Any], change_set_id: str) -> Mapping[str, Any]:
+    """Return the processed template of the change set with this ARN, which CloudFormation has created.
+
+    Raises as `of_stack`.
+    """
+    return _processed(cfn, original, ChangeSetName=change_set_id)
+
+
+def to_show(cfn: CloudFormationClient, original: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
+    """Return what `of_stack` does, without values of NoEcho parameters, or `original` if AWS does not return it."""
+    try:
+        return _redact(of_stack(cfn, original, stack), original)
+    except SetupError:
+        return original
+
+
+def _processed(cfn: CloudFormationClient, original: Mapping[str, Any], **which: str) -> Mapping[str, Any]:
+    if not templates.has_transform(original):
+        return original
+    found = templates.parse(changeset.template_body(cfn, stage="Processed", **which))
+    if templates.has_transform(found):
+        raise AwsUnavailable("AWS returned a template whose transforms are not applied")
+    return found
+
+
+def _redact(template: Mapping[str, Any], original: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the processed `template` without values that a NoEcho parameter may have put into it.
+
+    ``AWS::LanguageExtensions`` replaces references to parameters by their values. If a parameter is NoEcho, each text that `original`
+    does not contain is masked.
+    """
+    parameters = as_mapping(original.get("Parameters")).values()
+    if template is original or not any(map(is_no_echo, parameters)):
+        return template
+    known = json.dumps(original, default=str)
+
+    def redacted(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: redacted(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [redacted(item) for item in value]
+        return MASK if isinstance(value, str) and json.dumps(value)[1:-1] not in known else value
+
+    return {key: redacted(value) for key, value in template.items()}
