@@ -85,9 +85,9 @@ def setting_changes(
     protected_before: bool | None = None,
     protected_after: bool | None = None,
 ) -> tuple[Setting, ...]:
-    """Return what differs beside the resources, in the order parameters, outputs, tags, termination protection.
+    """Return what differs beside the resources, in the order description, parameters, outputs, tags, termination protection.
 
-    The names are ``parameters.KEY``, ``outputs.KEY`` (its value; ``outputs.KEY.Export.Name`` and the like for the rest of it),
+    The names are ``description`` (of a template that replaces another one), ``parameters.KEY``, ``outputs.KEY`` (its value; ``outputs.KEY.Export.Name`` and the like for the rest of it),
     ``tags.KEY`` and ``termination-protection``. A kind whose wanted side is None is not compared; a deployed side
     of None is empty (protection: off).
     """
@@ -95,11 +95,13 @@ def setting_changes(
     if after is not None:
         old, new = before or {}, after
         old_values, new_values = before_parameters or {}, after_parameters or {}
-        settings += _settings("parameters", _shown_parameters(old, old_values), _shown_parameters(new, new_values))
+        if before is not None:
+            settings += _settings("", _described(old), _described(new))
+        settings += _settings("parameters.", _shown_parameters(old, old_values), _shown_parameters(new, new_values))
         old_outputs = _outputs(resolve(old, old_values))
-        settings += _settings("outputs", old_outputs, _outputs(resolve(new, new_values)))
+        settings += _settings("outputs.", old_outputs, _outputs(resolve(new, new_values)))
     if tags_after is not None:
-        settings += _settings("tags", tags_before or {}, tags_after)
+        settings += _settings("tags.", tags_before or {}, tags_after)
     if protected_after is not None and bool(protected_before) is not protected_after:
         settings.append(Setting("termination-protection", bool(protected_before), protected_after))
     return tuple(settings)
@@ -128,11 +130,15 @@ def _outputs(template: Mapping[str, Any]) -> dict[str, Any]:
     return outputs
 
 
+def _described(template: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": template["Description"]} if template.get("Description") else {}
+
+
 def _settings(prefix: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Setting]:
     for key in dict.fromkeys((*before, *after)):
         old, new = before.get(key, ABSENT), after.get(key, ABSENT)
         if old is ABSENT or new is ABSENT or not _same(old, new):
-            yield Setting(f"{prefix}.{key}", old, new)
+            yield Setting(f"{prefix}{key}", old, new)
 
 
 def _resource_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[PropertyChange]:

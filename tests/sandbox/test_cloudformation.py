@@ -427,3 +427,65 @@ def test_a_service_asks_for_no_engine_also_where_the_docker_sdk_is_installed(
     ecs.run_task(cluster="c", taskDefinition="f", count=1)
 
     assert asked == []
+
+
+def conditional(*, holds: bool = True, **more: Any) -> dict[str, Any]:
+    """A template with a topic, and a second one under a condition that the parameter More decides, unless `holds` is false."""
+    topic = {"Type": "AWS::SNS::Topic"}
+    wanted = {"Fn::Equals": [{"Ref": "More"}, "yes" if holds else "never"]}
+    return {
+        "Parameters": {"More": {"Type": "String"}},
+        "Conditions": {"Wanted": wanted},
+        "Resources": {"Topic": topic, "Second": {**topic, "Condition": "Wanted"}},
+        **more,
+    }
+
+
+def more(value: str) -> list[dict[str, str]]:
+    return [{"ParameterKey": "More", "ParameterValue": value}]
+
+
+def listed(change_set: Any) -> list[tuple[str, str]]:
+    changes = [each["ResourceChange"] for each in change_set["Changes"]]
+    return [(each["Action"], each["LogicalResourceId"]) for each in changes]
+
+
+def test_change_set_lists_resources_whose_condition_holds(account: Account) -> None:
+    cloudformation = account.client("cloudformation")
+    assert listed(plan(cloudformation, "New", conditional(), Parameters=more("no"))) == [("Add", "Topic")]
+    deploy(cloudformation, "Stack", conditional(), Parameters=more("no"))
+    added = plan(cloudformation, "Stack", conditional(), "UPDATE", Parameters=more("yes"))
+    assert listed(added) == [("Add", "Second")]
+    deploy(cloudformation, "Stack", conditional(), "UPDATE", Parameters=more("yes"))
+    for template, value in ((conditional(), "no"), (conditional(holds=False), "yes")):
+        removed = plan(cloudformation, "Stack", template, "UPDATE", Parameters=more(value))
+        assert listed(removed) == [("Remove", "Second")]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Outputs": {"Name": {"Value": "x"}, "More": {"Value": {"Ref": "Topic"}}}},
+        {"Outputs": {"Name": {"Value": "y"}}},
+        {"Outputs": {"Name": {"Value": "x", "Export": {"Name": "exported"}}}},
+        {"Outputs": {"Name": {"Value": "x"}}, "Description": "described"},
+        {},
+    ],
+)
+def test_change_of_outputs_or_description_is_executable(account: Account, changed: dict[str, Any]) -> None:
+    cloudformation = account.client("cloudformation")
+    before = conditional(Outputs={"Name": {"Value": "x"}})
+    deploy(cloudformation, "Stack", before, Parameters=more("no"))
+    change_set = plan(cloudformation, "Stack", conditional(**changed), "UPDATE", Parameters=more("no"))
+    assert (change_set["Status"], change_set["ExecutionStatus"]) == ("CREATE_COMPLETE", "AVAILABLE")
+    assert listed(change_set) == []
+
+
+def test_parameter_that_only_an_output_uses_is_a_change(account: Account) -> None:
+    cloudformation = account.client("cloudformation")
+    template = conditional(Outputs={"More": {"Value": {"Ref": "More"}}})
+    deploy(cloudformation, "Stack", template, Parameters=more("no"))
+    (output,) = deploy(cloudformation, "Stack", template, "UPDATE", Parameters=more("maybe"))["Outputs"]
+    assert output["OutputValue"] == "maybe"
+    unused = plan(cloudformation, "Stack", template, "UPDATE", Parameters=more("maybe"))
+    assert unused["Status"] == "FAILED"

@@ -610,3 +610,40 @@ def test_what_another_change_leaves_to_do_is_asked_about_once_more(ready):
     assert result.outcome is Outcome.PLANNED
     assert len(plans) == 2
     assert state.get(ready.client("cloudformation"), request().name).tags["team"] == "other"
+
+
+def test_output_is_added_without_change_of_a_resource(live):
+    topic = "  Topic: {Type: AWS::SNS::Topic}\n"
+    run(live, plain("Topic", topic))
+    plans: list[Plan] = []
+
+    result = run(live, plain("Topic", f"{topic}Outputs: {{Name: {{Value: fixed}}}}\n"), approve=remembering(plans))
+
+    assert result.outcome is Outcome.DEPLOYED
+    assert result.stack.outputs == {"Name": "fixed"}
+    assert [each.name for each in plans[0].settings] == ["outputs.Name"]
+    assert plans[0].changes == ()
+
+
+def test_difference_that_aws_does_not_see_is_noted(live):
+    body = "  Topic: {Type: AWS::SNS::Topic}\nParameters: {Unused: {Type: String}}\n"
+    run(live, plain("Topic", body, parameters={"Unused": "one"}))
+    notes: list[str] = []
+
+    result = run(live, plain("Topic", body, parameters={"Unused": "two"}), notice=notes.append)
+
+    assert result.outcome is Outcome.UNCHANGED
+    assert [note for note in notes if "parameters.Unused" in note]
+
+
+def test_access_of_resources_in_a_loop_is_reviewed(live):
+    rule = "{IpProtocol: tcp, FromPort: 22, ToPort: 22, CidrIp: 0.0.0.0/0}"
+    group = f"{{Type: AWS::EC2::SecurityGroup, Properties: {{GroupDescription: g, SecurityGroupIngress: [{rule}]}}}}"
+    loop = f'  "Fn::ForEach::Groups": [N, [A, B], {{"Group${{N}}": {group}}}]\nTransform: AWS::LanguageExtensions\n'
+    plans: list[Plan] = []
+
+    run(live, plain("Loop", loop), approve=remembering(plans))
+
+    assert [(each.logical_id, each.public) for each in plans[0].broadenings] == [("GroupA", True), ("GroupB", True)]
+    assert run(live, plain("Loop", loop)).outcome is Outcome.UNCHANGED
+    assert not run(live, plain("Loop", loop)).plan.broadenings
