@@ -45,7 +45,7 @@ def directory() -> Path:
 def place(body: str, region: str) -> Path | None:
     """Return the file for the findings in the template text `body` for `region`.
 
-    Its name is made of all that they depend on: the text, the region, the version of cfn-lint and of the schemas it has of that region,
+    Its name is made of all that they depend on: the text, the region, the version of cfn-lint and of its schemas,
     and its settings in files. None if they cannot be kept: there is no home, the settings name other files, or the variable
     EXASOL_CI_SETUP_LINT_CACHE is ``off``.
     """
@@ -57,7 +57,7 @@ def place(body: str, region: str) -> Path | None:
             return None
         own = [each.encode("utf-8", "surrogatepass") for each in (_FORMAT, region, body)]
         known = hashlib.sha256()
-        for part in (*own, *_linter(region), *settings):
+        for part in (*own, *_linter(), *settings):
             known.update(b"%d:" % len(part) + part)
         return directory() / f"{known.hexdigest()}.json"
     except (OSError, RuntimeError) as error:
@@ -100,7 +100,7 @@ def _settings() -> Iterator[bytes]:
                 yield name.encode() + b"\n" + (folder / name).read_bytes()
 
 
-def _linter(region: str) -> Iterator[bytes]:
+def _linter() -> Iterator[bytes]:
     """Yield what tells one cfn-lint from another, without importing it: its version, and when its schemas were last renewed.
 
     The latter because `cfn-lint --update-specs` does that in place. Raises FileNotFoundError if there is no cfn-lint.
@@ -110,9 +110,8 @@ def _linter(region: str) -> Iterator[bytes]:
         raise FileNotFoundError("cfnlint")
     package = Path(found.origin).parent
     yield (package / "version.py").read_bytes()
-    schemas = package / "data" / "schemas" / "providers" / f"{region}.json"
-    if schemas.exists():
-        yield b"%d" % schemas.stat().st_mtime_ns
+    with suppress(FileNotFoundError), os.scandir(package / "data" / "schemas" / "providers") as regions:
+        yield b"%d" % max((each.stat().st_mtime_ns for each in regions), default=0)
 
 
 def _forget_oldest(folder: Path) -> None:

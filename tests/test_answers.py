@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ParamValidationError
 
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import boundary, is_passing
 from exasol_ci_setup.errors import CredentialsInvalid, Unreachable
 from tests.answers import AwsError, Call, ConnectionReset, VirtualClock
 
@@ -106,6 +106,14 @@ def test_an_error_that_is_not_passing_is_raised_at_once_with_its_type(answers):
         client.describe_secret(SecretId="x")
 
     assert len(answers.calls) == 1
+
+
+@pytest.mark.parametrize(("status", "passing"), [(499, False), (500, True), (503, True)])
+def test_status_from_500_is_retryable(answers, status, passing):
+    answers.on("sts", "GetCallerIdentity", AwsError("Odd", "odd", status=status))
+    with pytest.raises(ClientError) as caught:
+        answers.account.client("sts").get_caller_identity()
+    assert is_passing(caught.value) is passing
 
 
 def test_our_own_boundary_sees_an_expired_token(answers):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from exasol_ci_setup.cli.options import Tag
 from exasol_ci_setup.errors import AccessDenied
 from tests.answers import AwsError
 from tests.stacks.test_deploy_answers import NEW, UPDATE, Aws, run, stack_in
@@ -14,6 +15,10 @@ REGISTRY = ("deploy-registry", "--name", "images", "--yes", "--no-lint")
 ALARM = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:errors"
 BOTH = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:errors and delays"
 POLICY = {"Statement": [{"Effect": "Deny", "Action": "Update:Replace", "Principal": "*", "Resource": "*"}]}
+
+
+def test_tag_that_begins_like_the_reserved_prefix_is_accepted():
+    assert Tag().convert("awsteam=x", None, None) == ("awsteam", "x")
 
 
 @pytest.fixture

@@ -85,6 +85,23 @@ def test_another_text_or_region_is_linted():
     assert MARK not in lint(WRONG, "eu-west-1")
 
 
+def test_key_depends_on_region_and_age_of_schemas(tmp_path, monkeypatch):
+    copied = tmp_path / "copied" / "cfnlint"
+    regions = copied / "data" / "schemas" / "providers"
+    regions.mkdir(parents=True)
+    for name in ("__init__.py", "version.py"):
+        (copied / name).write_text("", encoding="utf-8")
+    for region in (REGION, "eu-west-1"):
+        (regions / f"{region}.json").write_text("{}", encoding="utf-8")
+        os.utime(regions / f"{region}.json", (1, 1))
+    monkeypatch.delitem(sys.modules, "cfnlint", raising=False)
+    monkeypatch.syspath_prepend(str(copied.parent))
+    before = {region: lint_cache.place(WRONG.body, region) for region in (REGION, "eu-west-1")}
+    os.utime(regions / f"{REGION}.json", (2, 2))
+
+    assert len({*before.values(), lint_cache.place(WRONG.body, REGION)} - {None}) == 3
+
+
 def test_another_version_of_cfn_lint_is_another_place(tmp_path, monkeypatch):
     before = lint_cache.place(WRONG.body, REGION)
     newer = tmp_path / "newer" / "cfnlint"

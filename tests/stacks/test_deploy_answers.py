@@ -570,6 +570,28 @@ def test_ctrl_c_twice_stops_looking_on_at_once(answers, clock):
     assert aws.executed
 
 
+def test_refused_cancellation_after_ctrl_c_is_printed(answers, clock):
+    Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "CancelUpdateStack", AwsError("AccessDenied", "not for you", status=403))
+    clock.at(0.1, press)
+    shown = Shown()
+
+    with pytest.raises(Interrupted, match="AWS goes on with stack Slc"):
+        run(answers, clock, shown=shown)
+
+    (note,) = [note for note in shown.notes if "could not be cancelled" in note]
+    assert "not for you" in note
+
+
+def test_creation_out_of_time_is_kept_if_failures_are_kept(answers, clock):
+    Aws(answers, new=True, events=[[("CREATE_IN_PROGRESS", "Slc")]])
+
+    with pytest.raises(TimedOut, match="was not created within"):
+        run(answers, clock, options=Options(timeout=5), on_failure="keep")
+
+    assert not {"DeleteStack", "CancelUpdateStack"} & set(operations(answers))
+
+
 def test_the_request_is_what_was_asked_for(answers, clock):
     Aws(answers, events=UPDATE)
 
