@@ -31,7 +31,7 @@ ALLOWED = {
     "aws_errors": {"aws"},
     "secretsmanager": {"aws"},
     "network": {"aws", "constructs"},
-    "review": {"policies", "stacks"},
+    "review": {"policies", "stacks", "templates"},
     "stacks": {"aws", "templates", "constructs", "review", "policies"},
     "costs": {"aws", "stacks"},
     "pace": {"aws_errors"},
