@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -31,6 +32,20 @@ _ssl = click.option(
     is_flag=True,
     help="Get a certificate for each domain, with certbot, and renew it.",
 )
+
+
+class Seconds(Duration):
+    """A time with its unit, or a number of seconds, as the variables of the service have it; converted to seconds."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds."""
+        try:
+            seconds = float(str(value))
+        except ValueError:
+            return super().convert(value, param, ctx)
+        if not 0 < seconds < math.inf:
+            self.fail(f"{value!r} is not a time: use a number above 0", param, ctx)
+        return seconds
 
 
 @click.group()
@@ -65,11 +80,29 @@ def hosted() -> None:
 )
 @click.option(
     "--answer-within",
-    type=Duration(),
+    type=Seconds(),
+    envvar="EXASOL_CI_SETUP_HOSTED_ANSWER_SECONDS",
     default="60s",
     show_default=True,
     metavar="TIME",
     help="How long a new container may take until it answers.",
+)
+@click.option(
+    "--drain",
+    type=Seconds(),
+    envvar="EXASOL_CI_SETUP_HOSTED_DRAIN_SECONDS",
+    default="75s",
+    show_default=True,
+    metavar="TIME",
+    help="How long a replaced container may take to answer the requests that it has.",
+)
+@click.option(
+    "--allow-host",
+    "hosts",
+    envvar="EXASOL_CI_SETUP_HOSTED_ALLOW_HOSTS",
+    multiple=True,
+    metavar="NAME",
+    help="Further host name under which the API may be reached, besides --domain, localhost and IP addresses.",
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="How many processes answer.")
 @log_level_option
@@ -85,6 +118,8 @@ def serve(
     ssl: bool,
     nginx: str | None,
     answer_within: float,
+    drain: float,
+    hosts: tuple[str, ...],
     workers: int,
 ) -> None:
     """Serve the API until SIGTERM or Ctrl-C.
@@ -105,7 +140,14 @@ def serve(
     except ValueError as error:
         raise InputError(f"--nginx {nginx!r} is not a command: {error}") from error
     settings = Settings(
-        state=state, domain=domain, private=private, ssl=ssl, nginx=command, answer_seconds=answer_within
+        state=state,
+        domain=domain,
+        private=private,
+        ssl=ssl,
+        nginx=command,
+        answer_seconds=answer_within,
+        drain_seconds=drain,
+        allow_hosts=hosts,
     )
     server.check(settings)
     opened = server.unix_socket(path) if path is not None else server.tcp_socket(host, port)

@@ -40,6 +40,8 @@
     │   └── AppFailed             1  its new container does not answer
     ├── KeyRefused                1  a caller of the hosted API has not sent its key
     │   └── TooManyAttempts       1
+    ├── StateError                1  the state of the hosted API cannot be used
+    │   └── DiskFull              1  its disk is full
     ├── NginxError                1  nginx cannot be used
     │   └── NginxRefused          1  it does not take this configuration
     ├── CertificateError          1  there is no certificate for a domain
@@ -108,6 +110,7 @@ from exasol_ci_setup.errors.machine import (
     AppNotFound,
     CertificateError,
     ContainerNotReady,
+    DiskFull,
     DockerFailed,
     EngineError,
     EngineUnavailable,
@@ -123,6 +126,7 @@ from exasol_ci_setup.errors.machine import (
     SSHKeyUnusable,
     SSHRefused,
     SSHUnreachable,
+    StateError,
     TooManyAttempts,
 )
 from exasol_ci_setup.errors.platform import (
@@ -165,6 +169,7 @@ __all__ = [
     "DeleteFailed",
     "DeployFailed",
     "DifferencesFound",
+    "DiskFull",
     "DockerFailed",
     "EngineError",
     "EngineUnavailable",
@@ -202,6 +207,7 @@ __all__ = [
     "StackError",
     "StackNotFound",
     "StackStuck",
+    "StateError",
     "StorageConflictError",
     "StorageError",
     "StorageNotFound",

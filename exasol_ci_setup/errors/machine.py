@@ -119,6 +119,18 @@ class TooManyAttempts(KeyRefused):
         self.seconds = seconds
 
 
+class StateError(SetupError):
+    """The directory with the state of the hosted API cannot be read or written."""
+
+    code = "state-failed"
+
+
+class DiskFull(StateError):
+    """The directory with the state of the hosted API cannot be written because its disk is full."""
+
+    code = "disk-full"
+
+
 class NginxError(SetupError):
     """Nginx is not there, does not run, or does not do what it is told."""
 

@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exasol_ci_setup.containers.hosted import server_names
 from exasol_ci_setup.containers.hosted.nginx import FOLDER, Nginx, Site, plain, render_site
 from exasol_ci_setup.containers.hosted.settings import Settings
 from exasol_ci_setup.containers.hosted.setup_files import KEY_FILE, render_server_block, render_unit, write
-from exasol_ci_setup.errors import InputError, NginxError, NginxRefused
+from exasol_ci_setup.containers.hosted.workers import Process
+from exasol_ci_setup.errors import AppConflict, InputError, NginxError, NginxRefused
 
 STATE = Path("/srv/hosted")
 PROGRAM = Path("/opt/exasol-ci-setup/bin/exasol-ci-setup")
@@ -33,11 +35,13 @@ with (folder / "calls").open("a") as calls:
     calls.write(" ".join(sys.argv[2:]) + "\\n")
 if (folder / "absent").exists():
     sys.exit("sudo: a password is required")
-if sys.argv[2] == "-t":
-    for file in sorted((folder / "state/nginx-confs").iterdir()):
+if sys.argv[2] == "-T":
+    for file in sorted([*(folder / "state/nginx-confs").iterdir(), *folder.glob("*.site")]):
         if "bad" in file.read_text():
             print(f"nginx: [emerg] unknown directive in {file}\\nnginx: configuration file test failed", file=sys.stderr)
             sys.exit(1)
+        print(f"# configuration file {file}:\\n{file.read_text()}\\n", end="")
+    print((folder / "warnings").read_text() if (folder / "warnings").exists() else "", end="", file=sys.stderr)
 elif (folder / "down").exists():
     sys.exit('nginx: [error] open() "/run/nginx.pid" failed (2: No such file or directory)')
 """
@@ -136,10 +140,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def nginx(folder: Path) -> Nginx:
-    # It has other workers whenever somebody looks, as after a reload.
-    numbers = itertools.count()
-    command = (sys.executable, str(folder / "nginx.py"), str(folder))
-    return Nginx(command, folder / "state", workers=lambda: {1: {next(numbers)}})
+    # It has other workers at each look, as after a reload.
+    numbers = itertools.count(2)
+    command = (sys.executable, "-IS", str(folder / "nginx.py"), str(folder))
+    return Nginx(command, folder / "state", processes=lambda: [Process((next(numbers), 1), 1)])
 
 
 def written(folder: Path) -> dict[str, str]:
@@ -154,28 +158,122 @@ def test_files_are_checked_before_they_are_read(nginx: Nginx, folder: Path):
     nginx.apply({"a.example.com": "a", "b.example.com": "b"})
 
     assert written(folder) == {"a.example.com": "a", "b.example.com": "b"}
-    assert calls(folder) == ["-t", "-s reload"]
+    assert calls(folder) == ["-T", "-s reload"]
 
 
 def test_where_nothing_changes_nginx_is_left_alone(nginx: Nginx, folder: Path):
     nginx.apply({"a.example.com": "a"})
     nginx.apply({"a.example.com": "a", "b.example.com": None})
 
-    assert calls(folder) == ["-t", "-s reload"]
+    assert calls(folder) == ["-T", "-s reload"]
 
 
-def test_files_that_a_killed_worker_wrote_are_read_by_nginx_at_the_next_chance(nginx: Nginx, folder: Path):
+def test_files_of_a_killed_worker_are_read_at_the_next_change(nginx: Nginx, folder: Path):
+    (folder / "state" / "nginx-unread").touch()
+
+    # Nothing changes, but it is unknown what nginx has read.
+    nginx.apply({"a.example.com": None})
+    nginx.apply({"a.example.com": None})
+
+    assert calls(folder) == ["-T", "-s reload"]
+
+
+def test_reload_that_is_not_sent_leaves_nothing_to_read(nginx: Nginx, folder: Path):
+    nginx.apply({"a.example.com": "a"})
     (folder / "down").touch()
-    with pytest.raises(NginxError):
-        nginx.apply({"a.example.com": "a"})
-    (folder / "down").unlink()
+    with pytest.raises(NginxError, match=r"^nginx -s reload failed: open\(\)"):
+        nginx.apply({"a.example.com": "b", "b.example.com": "b"})
     (folder / "calls").unlink()
 
-    # Nothing changes, but nobody knows what nginx has read.
-    nginx.apply({"a.example.com": None})
-    nginx.apply({"a.example.com": None})
+    nginx.apply({"a.example.com": "a", "b.example.com": None})
 
-    assert calls(folder) == ["-t", "-s reload"]
+    assert calls(folder) == []
+
+
+def test_all_workers_of_before_are_waited_for(folder: Path):
+    leaving, serving, other = Process((10, 1), 1, is_leaving=True), Process((11, 1), 1), Process((12, 1), 2)
+    looks = iter([[leaving, serving, other], [leaving, serving, other], [leaving, Process((13, 1), 1), other]])
+    command = (sys.executable, "-IS", str(folder / "nginx.py"), str(folder))
+
+    reload = Nginx(command, folder / "state", processes=lambda: next(looks)).apply({"a.example.com": "a"})
+
+    # Another nginx of this machine has none of the requests.
+    assert reload.before == frozenset({(10, 1), (11, 1)})
+
+
+@pytest.mark.parametrize(
+    ("lines", "has_it"),
+    [
+        ("server_name shop.example.net;", True),
+        ("server_name www.example.net Shop.Example.NET;", True),
+        ("server_name .example.net;", True),
+        ("server_name .shop.example.net;", True),
+        ("server_name *.example.net;", True),
+        ("server_name shop.example.*;", True),
+        (r"server_name ~^(?<sub>[a-z]+)\.example\.net$;", True),
+        (r'server_name "~^shop\.example\.(net|org){1,2}$";', True),
+        ('server_name # the shop\n  other.example.net\n  "shop.example.net" ;', True),
+        ('location / { return 200 "it\'s }"; } server_name shop.example.net;', True),
+        ("server_name _;", False),
+        ('server_name "";', False),
+        ("server_name example.net ample.net shop.example.net.evil.org *.shop.example.net;", False),
+        ("server_name ~.;", False),
+        ("server_name ~^(?<all>.+)$;", False),
+        ("server_name ~(;", False),
+        ("# server_name shop.example.net;", False),
+        ("return 200 'server_name shop.example.net;';", False),
+        ("set $server_name_of shop.example.net;", False),
+    ],
+)
+def test_names_of_a_site_are_read_as_nginx_reads_them(lines: str, has_it: bool):
+    names = server_names.server_names(f"server {{ listen 127.0.0.2:8080; {lines} }}")
+
+    assert any(server_names.is_for(name, "shop.example.net") for name in names) is has_it
+
+
+def test_name_of_this_host_is_that_of_its_site(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "Shop.example.net")
+
+    assert server_names.is_for("$hostname", "shop.example.net")
+    assert not server_names.is_for("$hostname", "example.net")
+
+
+def test_domain_of_another_site_is_refused_and_nothing_is_written(nginx: Nginx, folder: Path):
+    (folder / "shop.site").write_text("server { listen 127.0.0.2:8080; server_name *.example.net; }")
+
+    for call in (lambda: nginx.require_free("shop.example.net"), lambda: nginx.apply({"shop.example.net": "a"})):
+        with pytest.raises(AppConflict, match=r"^The domain shop\.example\.net belongs to .*shop\.site\.$"):
+            call()
+
+    assert written(folder) == {}
+    assert "-s reload" not in calls(folder)
+    assert nginx.served_elsewhere(["shop.example.net"]) == {"shop.example.net": str(folder / "shop.site")}
+    # Its site is in the way of no other domain.
+    nginx.apply({"app1.example.com": "a"})
+    assert list(written(folder)) == ["app1.example.com"]
+
+
+def test_only_a_warning_of_the_same_domain_counts(nginx: Nginx, folder: Path):
+    warning = 'nginx: [warn] conflicting server name "{}" on 0.0.0.0:80, ignored\n'
+    (folder / "warnings").write_text(warning.format("b.example.com") + warning.format("xa.example.com"))
+    nginx.apply({"a.example.com": "a"})
+
+    with pytest.raises(AppConflict, match=r"^The domain b\.example\.com belongs to another site of this nginx\.$"):
+        nginx.apply({"a.example.com": "c", "b.example.com": "b"})
+
+    assert written(folder) == {"a.example.com": "a"}
+
+
+def test_own_files_are_no_other_site(nginx: Nginx, folder: Path):
+    text = render_site(SITE, acme=None)
+    nginx.apply({SITE.domain: text})
+
+    nginx.apply({SITE.domain: text.replace("20000", "20001")})
+
+    assert nginx.served_elsewhere([SITE.domain]) == {}
+    # A second name in one of them is not of this program.
+    (folder / "state" / FOLDER / "b.example.com").write_text("server { server_name b.example.com c.example.com; }")
+    assert list(nginx.served_elsewhere(["b.example.com", "c.example.com"])) == ["c.example.com"]
 
 
 def test_what_nginx_refuses_is_taken_back(nginx: Nginx, folder: Path):
@@ -225,7 +323,7 @@ def test_a_command_that_is_not_there_is_told(folder: Path):
 def test_programs_that_are_called_are_not_given_the_key(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DEPLOY_KEY", "a-key")
     script = f"env >{shlex.quote(str(folder / 'environment'))}"
-    Nginx(("sh", "-c", script, "nginx"), folder / "state", workers=dict).apply({"a.example.com": "a"})
+    Nginx(("sh", "-c", script, "nginx"), folder / "state", processes=list).apply({"a.example.com": "a"})
 
     assert "PATH=" in (folder / "environment").read_text()
     assert "a-key" not in (folder / "environment").read_text()

@@ -21,6 +21,8 @@ def test_workers_get_the_settings_by_the_environment():
         ssl=True,
         nginx=("sudo", "my nginx"),
         answer_seconds=1.5,
+        drain_seconds=2.5,
+        allow_hosts=("ci.example.com", "builder"),
     )
 
     assert from_environment(settings.variables()) == settings
@@ -33,6 +35,8 @@ def test_workers_get_the_settings_by_the_environment():
     [
         ("PRIVATE", "perhaps"),
         ("ANSWER_SECONDS", "soon"),
+        ("DRAIN_SECONDS", "late"),
+        ("ALLOW_HOSTS", "a http://b"),
         ("NGINX", "sudo 'nginx"),
         ("DOMAIN", "a; }"),
         ("STATE", "/a b"),

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import multiprocessing
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from exasol_ci_setup.containers.hosted.auth import MOST_WRONG, WINDOW_SECONDS, Gate
-from exasol_ci_setup.containers.hosted.state import PORTS, App, Phase, State
-from exasol_ci_setup.errors import AppConflict, InputError, KeyRefused, TooManyAttempts
+from exasol_ci_setup.containers.hosted.state import PORTS, App, Drain, Phase, State, storing
+from exasol_ci_setup.errors import AppConflict, DiskFull, InputError, KeyRefused, StateError, TooManyAttempts
 
 
 @pytest.fixture
@@ -167,29 +171,144 @@ def test_wrong_keys_are_counted_over_all_workers_and_the_right_one_never(tmp_pat
 
     def attempt(number: int) -> type[Exception] | None:
         try:
-            gates[number % 4].check("key" if number < 100 else "wrong", "10.0.0.1")
+            gates[number % 4].check("key" if number % 2 else "wrong", "10.0.0.1")
         except KeyRefused as error:
             return type(error)
         return None
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        right = list(pool.map(attempt, range(100)))
-        wrong = list(pool.map(attempt, range(100, 140)))
+        found = list(pool.map(attempt, range(80)))
+    wrong = found[::2]
 
-    assert right == [None] * 100
+    # One with an old key keeps nobody out.
+    assert found[1::2] == [None] * 40
     assert wrong.count(KeyRefused) == MOST_WRONG
     assert wrong.count(TooManyAttempts) == 40 - MOST_WRONG
     with pytest.raises(TooManyAttempts) as caught:
-        gates[0].check("key", "10.0.0.1")
+        gates[0].check("wrong", "10.0.0.1")
     assert 0 < caught.value.seconds <= WINDOW_SECONDS
-    gates[0].check("key", "10.0.0.2")
+    with pytest.raises(KeyRefused, match=r"^The secret is wrong\.$"):
+        gates[0].check("wrong", "10.0.0.2")
 
 
-def test_after_a_while_a_caller_is_heard_again(state: State):
-    def attempt(now: float, *, right: bool = False) -> float:
-        return state.attempt("10.0.0.1", right=right, now=now, most=2, seconds=60)
+def test_wrong_keys_count_for_a_while_only(state: State):
+    def attempt(now: float) -> float:
+        return state.attempt("10.0.0.1", now=now, most=2, seconds=60)
 
-    assert [attempt(1000), attempt(1010), attempt(1020), attempt(1020, right=True)] == [0, 0, 40, 40]
-    assert attempt(1060, right=True) == 0
-    # A clock that is set back shuts nobody out.
-    assert attempt(0, right=True) == 0
+    assert [attempt(1000), attempt(1010), attempt(1020), attempt(1020)] == [0, 0, 40, 40]
+    assert attempt(1060) == 0
+    # A clock that is set back keeps nobody out.
+    assert attempt(0) == 0
+
+
+def test_replaced_container_is_noted_until_it_is_forgotten(state: State, tmp_path: Path):
+    state.begin("app1", "demo:1", "app1.example.com")
+    drain = Drain("app1", "old", 2000.0)
+    state.settle("app1", image="demo:2", container="new", port=20001, env_names=[], drain=drain)
+    assert State(tmp_path).drains() == (drain,)
+
+    known = replace(drain, workers=frozenset({(1, 2), (3, 4)}))
+    state.note_drain(known)
+    assert State(tmp_path).drains() == (known,)
+    state.forget_drains("app1", but={"old"})
+    state.forget_drains("app2", but=())
+    assert state.drains() == (known,)
+    state.forget_drains("app1", but=())
+    assert state.drains() == ()
+    state.note_drain(known)
+    state.forget("app1")
+    assert state.drains() == ()
+
+
+def test_drain_is_over_at_its_time_or_without_workers():
+    now = time.time()
+    with subprocess.Popen(["bash", "-c", "exec -a 'nginx: worker process' sleep 60"]) as process:
+        # Its title is the system's to say, so this process is asked for by its own start.
+        started = int(Path(f"/proc/{process.pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
+        try:
+            until_titled(process.pid)
+            assert not Drain("app1", "old", now + 60, frozenset({(process.pid, started)})).is_over()
+            assert Drain("app1", "old", now - 1, frozenset({(process.pid, started)})).is_over()
+            # Its number may be another process's by now.
+            assert Drain("app1", "old", now + 60, frozenset({(process.pid, started + 1)})).is_over()
+        finally:
+            process.kill()
+    assert Drain("app1", "old", now + 60, frozenset({(process.pid, started)})).is_over()
+    assert Drain("app1", "old", now + 60, frozenset()).is_over()
+    # Where workers cannot be seen, only the time counts.
+    assert not Drain("app1", "old", now + 60).is_over()
+    assert Drain("app1", "old", now - 1).is_over()
+
+
+def until_titled(process: int) -> None:
+    deadline = time.monotonic() + 30
+    while not Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"nginx: "):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("failing", "kind"),
+    [
+        (lambda _path: fill_a_device(), DiskFull),
+        (lambda _path: fill_a_database(), DiskFull),
+        (lambda path: (path / "nothing" / "here").touch(), StateError),
+        (sqlite3.connect, StateError),
+    ],
+)
+def test_error_of_the_state_names_its_directory(tmp_path: Path, failing, kind):
+    with pytest.raises(StateError) as caught, storing(tmp_path):
+        failing(tmp_path)
+
+    assert type(caught.value) is kind
+    assert str(tmp_path) in caught.value.message
+
+
+def fill_a_device() -> None:
+    file = os.open("/dev/full", os.O_WRONLY)
+    try:
+        os.write(file, b"x")
+    finally:
+        os.close(file)
+
+
+def fill_a_database() -> None:
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.execute("PRAGMA max_page_count = 2")
+        database.execute("CREATE TABLE a (b)")
+        database.execute("INSERT INTO a VALUES (randomblob(100000))")
+
+
+def test_each_error_of_the_database_is_one_of_the_state(state: State, tmp_path: Path):
+    (tmp_path / "hosted.sqlite3").write_bytes(b"x" * 8192)
+
+    for call in (
+        state.apps,
+        state.drains,
+        lambda: state.app("app1"),
+        lambda: state.begin("app1", "demo:1", "app1.example.com"),
+        lambda: state.reserve_port("app1"),
+        lambda: state.forget("app1"),
+        lambda: state.attempt("10.0.0.1", now=1, most=1, seconds=1),
+    ):
+        with pytest.raises(StateError, match=r"^The state directory .* cannot be used: file is not a database"):
+            call()
+    # Keys are compared all the same.
+    gate = Gate(state, "key")
+    gate.check("key", "10.0.0.1")
+    with pytest.raises(KeyRefused):
+        gate.check("wrong", "10.0.0.1")
+
+
+def test_state_of_an_earlier_release_is_read_without_its_log(tmp_path: Path):
+    State(tmp_path).begin("app1", "demo:1", "app1.example.com")
+    with sqlite3.connect(tmp_path / "hosted.sqlite3") as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("DROP TABLE draining")
+    database.close()
+
+    state = State(tmp_path)
+
+    assert [app.name for app in state.apps()] == ["app1"]
+    assert state.drains() == ()
+    assert not list(tmp_path.glob("*-wal"))

@@ -1,4 +1,4 @@
-"""Who may change apps: callers that send the deploy key, compared in constant time, and not after many wrong ones."""
+"""Access to the changes of apps: requests with the deploy key, compared in constant time; many wrong keys are answered late."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.errors import KeyRefused, TooManyAttempts
+from exasol_ci_setup.errors import KeyRefused, StateError, TooManyAttempts
 
 if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.state import State
 
 MOST_WRONG: Final = 10
-"""How many wrong keys one address may send within `WINDOW_SECONDS`, whichever worker it reaches."""
+"""How many wrong keys of one address within `WINDOW_SECONDS` are answered at once, by all workers together."""
 
 WINDOW_SECONDS: Final = 60.0
+
+DELAY_SECONDS: Final = 0.5
+"""How long an answer to a further wrong key is held back."""
 
 
 class Gate:
@@ -28,15 +31,20 @@ class Gate:
     def check(self, secret: str | None, caller: str) -> None:
         """Return if `secret` is the key. Raises KeyRefused if not, and TooManyAttempts after too many from the address `caller`.
 
-        A caller that is refused for the number of its attempts is so with the right key, too: else it could go on trying.
+        The right key is accepted in any case: one script with an old key must not keep others behind the same address out. A random
+        key of 256 bits, as `hosted init` writes it, cannot be guessed at any rate.
         """
         if secret is None:
             raise KeyRefused("The secret is missing.")
         # Text from JSON may hold what UTF-8 has no bytes for.
-        right = hmac.compare_digest(secret.encode(errors="surrogatepass"), self._key)
-        wait = self._state.attempt(caller, right=right, now=time.time(), most=MOST_WRONG, seconds=WINDOW_SECONDS)
+        if hmac.compare_digest(secret.encode(errors="surrogatepass"), self._key):
+            return
+        try:
+            wait = self._state.attempt(caller, now=time.time(), most=MOST_WRONG, seconds=WINDOW_SECONDS)
+        except StateError:
+            # It cannot be counted, on a full disk for example, and is wrong anyway.
+            wait = 0.0
         if wait:
             seconds = max(1, math.ceil(wait))
             raise TooManyAttempts(f"Too many wrong secrets; try again in {seconds} seconds.", seconds=seconds)
-        if not right:
-            raise KeyRefused("The secret is wrong.")
+        raise KeyRefused("The secret is wrong.")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.containers.hosted import instances as containers
 from exasol_ci_setup.containers.hosted import names
+from exasol_ci_setup.containers.hosted.drains import Drains
 from exasol_ci_setup.containers.hosted.nginx import Reload, Site, render_site
 from exasol_ci_setup.containers.hosted.state import App, Phase
-from exasol_ci_setup.errors import AppConflict, AppNotFound, CertificateError, EngineError, SetupError
+from exasol_ci_setup.errors import AppConflict, AppNotFound, CertificateError, EngineError, NginxError, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 MISSING: Final = "That container doesn't exist."
 _NGINX_LOCK: Final = "nginx.lock"
 _CERTBOT_LOCK: Final = "certbot.lock"
-# How long requests that began before a switch may take; a connection may be open for hours.
-_DRAIN_SECONDS: Final = 30
 _PORT_TRIES: Final = 5
 _PORT_TAKEN: Final = ("port is already allocated", "address already in use")
 
@@ -53,12 +51,13 @@ class Deployments:
         self._instances = instances
         self._nginx = nginx
         self._certificates = certificates
+        self._drains = Drains(state, settings.drain_seconds, self._tidy_later)
 
     def deploy(self, image: str, *, name: str, variables: Mapping[str, str], parent: str) -> str:
         """Run `image` as the app `name`, in place of what it runs now, and return its first domain.
 
         A new app gets the name below the domain `parent`. The new container gets the requests once it answers. The one before is removed
-        when it has answered those that it got, after this has returned.
+        after this has returned, when it has answered those that it has, or after the `drain_seconds` of the settings.
         """
         names.environment(variables)
         with self._app(name) as before:
@@ -74,41 +73,40 @@ class Deployments:
             return self._replace(name, app, app.image, variables, "")
 
     def _replace(self, name: str, before: App | None, wanted: str, variables: Mapping[str, str], parent: str) -> str:
+        domain = names.domain_name(f"{name}.{parent}") if before is None else ""
+        if domain:
+            self._nginx.require_free(domain)
         image = self._instances.fetch(wanted)
         try:
             if before is None:
-                self._state.begin(name, wanted, names.domain_name(f"{name}.{parent}"))
+                self._state.begin(name, wanted, domain)
             # The last of its domains may have been taken from it.
             host = (self._state_of(name).domains or (name,))[0]
             container, port = self._started(name, image, names.environment(variables))
             containers.wait_until_it_answers(container, port=port, host=host, seconds=self._settings.answer_seconds)
-            self._state.settle(name, image=wanted, container=container.id or "", port=port, env_names=sorted(variables))
-            reload = self._publish(name)
+            self._state.settle(
+                name,
+                image=wanted,
+                container=container.id or "",
+                port=port,
+                env_names=sorted(variables),
+                drain=self._drains.of(before),
+            )
+            self._drains.note_workers(name, self._publish(name).before)
         except BaseException:
-            if before is not None:
-                self._state.restore(before)
-            else:
-                self._state.mark(name, Phase.MAKING)
-            with self._logged(name):
+            with self._logged(name), self._state.reserve():
+                if before is not None:
+                    self._state.restore(before)
+                else:
+                    self._state.mark(name, Phase.MAKING)
                 self._tidy(name)
             raise
         _log.info("app %s runs %s", name, wanted)
         try:
             self._secure(name)
         finally:
-            if before is not None and before.container is not None:
-                # The app itself is not held: nginx's old workers also have to end the requests that wait for it here, this one included.
-                answering = contextlib.ExitStack()
-                answering.enter_context(self._state.locked(_answering(before.container)))
-                threading.Thread(target=self._retire, args=(answering, name, reload), daemon=True).start()
+            self._drains.wait(name)
         return host
-
-    def _retire(self, answering: contextlib.ExitStack, name: str, reload: Reload) -> None:
-        """Remove the container that an app had before, once it has answered what it got; until then nobody else does."""
-        with answering:
-            reload.wait(_DRAIN_SECONDS)
-        with self._logged(name), self._state.locked(name):
-            self._tidy(name)
 
     def _started(self, name: str, image: Image, variables: Mapping[str, str]) -> tuple[Container, int]:
         tried: set[int] = set()
@@ -168,6 +166,8 @@ class Deployments:
                 owner, place = self._state.owner(domain), self._state.place(domain)
                 if owner not in {None, name} and not force:
                     raise AppConflict(f"That domain belongs to {owner}.")
+                if owner is None:
+                    self._nginx.require_free(domain)
                 if owner != name:
                     self._state.give(domain, name)
                 try:
@@ -179,8 +179,8 @@ class Deployments:
             self._secure(name, domain)
 
     def delete(self, name: str, *, purge: bool) -> None:
-        """Remove an app; with `purge` the volume with what it has saved, too."""
-        with self._app(name) as before:
+        """Remove an app; with `purge` the volume with what it has saved, too. It works on a full disk."""
+        with self._state.reserve(), self._app(name) as before:
             app = self._known(name, before)
             self._state.mark(name, Phase.PURGING if purge else Phase.DELETING)
             try:
@@ -192,12 +192,20 @@ class Deployments:
             _log.info("app %s was deleted", name)
 
     def recover(self) -> None:
-        """End what was begun by workers that are gone, and log what cannot be. Apps that another worker is at are left to it."""
+        """End what was begun by workers that are gone, and log what cannot be. Apps that another worker is at are left to it.
+
+        Log the domains of apps that another site of nginx has, too: their requests may not reach the apps.
+        """
         for name in sorted({app.name for app in self._state.apps()} | self._instances.apps()):
             with self._state.locked_if_free(name) as free:
                 if free:
                     with self._logged(name):
                         self._tidy(name)
+        self._drains.wait()
+        domains = [domain for app in self._state.apps() for domain in app.domains]
+        with contextlib.suppress(NginxError):
+            for domain, file in self._nginx.served_elsewhere(domains).items() if domains else ():
+                _log.warning("the domain %s belongs to another site of this nginx, too: see %s", domain, file)
 
     def renew(self, *, force: bool = False) -> None:
         """Get the certificates that are missing and renew those that end soon, or all by `force`; log what cannot be."""
@@ -263,11 +271,8 @@ class Deployments:
         """Make true what is noted of an app: containers that are not its own are leftovers, and so is one that is being made."""
         app = self._state.app(name)
         keep = app.container if app is not None and app.phase is Phase.READY else None
-        if app is not None:
-            if keep is None:
-                self._withdraw(name)
-            else:
-                self._publish(name)
+        if app is not None and not self._synchronized(app):
+            return
         all_gone = self._removed(name, but=keep)
         if app is None:
             return
@@ -282,21 +287,41 @@ class Deployments:
                 self._forget_certificate(domain)
         self._state.forget(name)
 
+    def _synchronized(self, app: App) -> bool:
+        """Let nginx serve what is noted of an app, and return whether its other containers can be removed.
+
+        What has nothing to do with nginx must work without it. Raises NginxError for an app that is deleted: its port may not be
+        another's as long as nginx knows it.
+        """
+        try:
+            if app.phase is Phase.READY:
+                self._drains.note_workers(app.name, self._publish(app.name).before)
+            else:
+                self._withdraw(app.name)
+        except (NginxError, AppConflict) as error:
+            if app.phase in {Phase.DELETING, Phase.PURGING}:
+                raise
+            _log.warning("nginx does not serve what is noted of app %s: %s", app.name, error)
+            # One that was being made is not known to nginx.
+            return app.phase is Phase.MAKING
+        return True
+
     def _removed(self, name: str, *, but: str | None) -> bool:
-        """Remove the containers of an app `but` one, and tell whether none is left that still answers what it got."""
-        all_gone = True
+        """Remove the containers of an app `but` one, and return whether none is left that still answers what it has."""
+        # Of an app that is deleted nothing has to answer any more.
+        answering = self._drains.answering() if but is not None else set()
+        left: set[str] = set()
         for container in self._instances.of(name):
-            if container.id == but:
-                continue
-            answering = _answering(container.id or "")
-            with self._state.locked_if_free(answering) as free:
-                # Of an app that is deleted nothing has to answer any more.
-                if free or but is None:
-                    self._instances.remove(container)
-                    self._state.forget_lock(answering)
-                else:
-                    all_gone = False
-        return all_gone
+            if container.id in answering and container.id != but:
+                left.add(container.id or "")
+            elif container.id != but:
+                self._instances.remove(container)
+        self._state.forget_drains(name, but=left)
+        return not left
+
+    def _tidy_later(self, name: str) -> None:
+        with self._logged(name), self._state.locked(name):
+            self._tidy(name)
 
     def _forget_certificate(self, domain: str) -> None:
         try:
@@ -342,8 +367,3 @@ class Deployments:
                     self._certificates.check(domain)
                 except CertificateError as error:
                     raise CertificateError(f"The app is served without TLS: {error.message}") from error
-
-
-def _answering(container: str) -> str:
-    """Return the lock of a container that answers the last requests that it got."""
-    return f"{container}.answering"

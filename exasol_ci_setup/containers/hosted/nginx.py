@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -12,14 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import templates
+from exasol_ci_setup.containers.hosted import server_names
 from exasol_ci_setup.containers.hosted.settings import child_environment
-from exasol_ci_setup.errors import InputError, NginxError, NginxRefused
+from exasol_ci_setup.containers.hosted.state import storing
+from exasol_ci_setup.containers.hosted.workers import serving, worker_processes
+from exasol_ci_setup.errors import AppConflict, InputError, NginxError, NginxRefused
 from exasol_ci_setup.whole_file import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     import jinja2
+
+    from exasol_ci_setup.containers.hosted.workers import Process, Worker
 
 FOLDER: Final = "nginx-confs"
 """The directory, below that of the state, with the files that nginx includes; there is nothing else in it."""
@@ -33,8 +39,6 @@ _UNSEEN_SECONDS: Final = 1.0
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._:@+-]+")
 # The time, the level and the process, before what a line of its says.
 _STAMP: Final = re.compile(r"^(?:nginx: )?(?:[0-9/]+ [0-9:]+ )?\[[a-z]+\] (?:[0-9]+#[0-9]+: )?(?:\*[0-9]+ )?")
-_WORKER: Final = b"nginx: worker process"
-_LEAVING: Final = b"is shutting down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +83,12 @@ def render_site(site: Site, *, acme: Path | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """A reload of nginx that has taken effect; `before` are the workers that were there before, as they finish what they began.
+    """A reload of nginx that has taken effect; `before` are the workers that may still answer requests that began before it.
 
     None if they cannot be seen.
     """
 
-    before: frozenset[int] | None = frozenset()
-
-    def wait(self, seconds: float) -> None:
-        """Return when no worker of before is left, but after `seconds` at the latest: a connection may be open for hours."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and (self.before is None or any(_title(process) for process in self.before)):
-            time.sleep(0.05)
+    before: frozenset[Worker] | None = frozenset()
 
 
 class Nginx:
@@ -100,11 +98,12 @@ class Nginx:
     """
 
     def __init__(
-        self, command: tuple[str, ...], state: Path, *, workers: Callable[[], dict[int, set[int]]] | None = None
+        self, command: tuple[str, ...], state: Path, *, processes: Callable[[], Iterable[Process]] | None = None
     ) -> None:
-        """Let `workers` tell which processes of nginx take new connections, in place of the system."""
+        """Let `processes` list the workers of nginx, in place of the system."""
         self._command = command
-        self._workers = workers or workers_by_master
+        self._processes = processes or worker_processes
+        self._state = state
         self._folder = state / FOLDER
         self._scratch = state / _SCRATCH
         # There from before the files change until nginx has read them: after a kill, what they say is not yet what it does.
@@ -115,40 +114,82 @@ class Nginx:
     def apply(self, files: Mapping[str, str | None]) -> Reload:
         """Write the `files`, by domain, or remove those that are None, and let nginx read them; return when it serves by them.
 
-        Where nothing changes, nothing is done. Raises NginxRefused if nginx does not take them, and NginxError if it cannot be used;
-        then the files are as they were before.
+        Where nothing changes, nothing is done. Raises AppConflict for a domain that another site of this nginx has, NginxRefused if
+        nginx does not take the files, NginxError if it cannot be used, and StateError if the files cannot be written; then they are as
+        they were before.
         """
         found = {domain: self._read(domain) for domain in files}
         unread = self._unread.exists()
         if not unread and all(found[domain] == text for domain, text in files.items()):
             return Reload()
-        self._unread.touch()
-        try:
-            for domain, text in files.items():
-                self._write(domain, text)
-            self._call("-t")
-        except BaseException as error:
-            for domain, text in found.items():
-                self._write(domain, text)
-            if not unread:
-                self._unread.unlink()
-            # What it refuses without them as well is not their fault.
-            if isinstance(error, NginxRefused) and self._is_broken():
-                raise NginxError(f"nginx has a configuration that it refuses: {error.message}") from error
-            raise
-        try:
-            reload = self._reload()
-        except BaseException:
-            # Which of them it has read by now is not known.
-            for domain, text in found.items():
-                self._write(domain, text)
-            raise
-        self._unread.unlink()
+        with storing(self._state):
+            self._unread.touch()
+            try:
+                self._write(files)
+                self._check([domain for domain, text in files.items() if text is not None])
+                before = tuple(self._processes())
+                self._call("-s", "reload")
+            except BaseException as error:
+                self._write(found)
+                # Of a call that took too long it is not known what came of it.
+                if not unread and not isinstance(error.__cause__, subprocess.TimeoutExpired):
+                    self._unread.unlink()
+                # What it refuses without them as well is not their fault.
+                if isinstance(error, NginxRefused) and self._is_broken():
+                    raise NginxError(f"nginx has a configuration that it refuses: {error.message}") from error
+                raise
+            try:
+                reload = self._reloaded(before)
+            except BaseException:
+                # Which of them it has read by now is not known.
+                self._write(found)
+                raise
+            self._unread.unlink()
         return reload
 
     def reload(self) -> None:
         """Let nginx read certificates again. Raises NginxError if it does not."""
-        self._reload()
+        before = tuple(self._processes())
+        self._call("-s", "reload")
+        self._reloaded(before)
+
+    def require_free(self, domain: str) -> None:
+        """Raise AppConflict if another site of this nginx has a domain. An nginx that cannot tell is left to `apply`."""
+        with contextlib.suppress(NginxError):
+            self._check([domain])
+
+    def served_elsewhere(self, domains: Collection[str]) -> dict[str, str]:
+        """Return those of the domains that another site of this nginx has, with the file of the site.
+
+        Raises NginxError if nginx cannot be called or refuses its configuration.
+        """
+        return self._served_elsewhere(domains, self._call("-T").stdout)
+
+    def _check(self, domains: Collection[str]) -> None:
+        """Let nginx check its configuration, and raise AppConflict if another site has one of the domains.
+
+        nginx itself only warns, and only of the same name at the same address: the site that it reads first gets the requests.
+        """
+        ran = self._call("-T")
+        elsewhere = self._served_elsewhere(domains, ran.stdout)
+        conflicts = server_names.conflicting(ran.stderr)
+        for domain in domains:
+            if domain in elsewhere or domain in conflicts:
+                where = f": see {elsewhere[domain]}" if domain in elsewhere else ""
+                raise AppConflict(f"The domain {domain} belongs to another site of this nginx{where}.")
+
+    def _served_elsewhere(self, domains: Collection[str], dump: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for path, text in server_names.files(dump):
+            # By its content: for an nginx in a container, the path may be another one.
+            is_ours = (self._read(Path(path).name) or "").strip() == text.strip()
+            for name in server_names.server_names(text):
+                if is_ours and name == Path(path).name:
+                    continue
+                for domain in domains:
+                    if server_names.is_for(name, domain):
+                        found.setdefault(domain, path)
+        return found
 
     def _read(self, domain: str) -> str | None:
         try:
@@ -156,40 +197,41 @@ class Nginx:
         except FileNotFoundError:
             return None
 
-    def _write(self, domain: str, text: str | None) -> None:
-        if text is None:
-            (self._folder / domain).unlink(missing_ok=True)
-            return
-        # Not beside the file: nginx would read it there.
-        write_whole(self._folder / domain, text.encode("ascii"), fsync=True, scratch=self._scratch)
+    def _write(self, files: Mapping[str, str | None]) -> None:
+        for domain, text in files.items():
+            if text is None:
+                (self._folder / domain).unlink(missing_ok=True)
+            else:
+                # Not beside the file: nginx would read it there.
+                write_whole(self._folder / domain, text.encode("ascii"), fsync=True, scratch=self._scratch)
 
     def _is_broken(self) -> bool:
         try:
-            self._call("-t")
+            self._call("-T")
         except NginxError:
             return True
         return False
 
-    def _reload(self) -> Reload:
-        """Tell nginx to reload and return when new workers serve: it says that it was told, not that it is done."""
-        before = self._workers()
-        self._call("-s", "reload")
-        if not before:
+    def _reloaded(self, before: Collection[Process]) -> Reload:
+        """Return when new workers serve: nginx says that it was told to reload, not that it is done."""
+        old = serving(before)
+        if not old:
             # It is in a container, or this user is not shown its processes.
             time.sleep(_UNSEEN_SECONDS)
             return Reload(None)
         deadline = time.monotonic() + _RELOAD_SECONDS
         while time.monotonic() < deadline:
-            now = self._workers()
-            for master, processes in before.items():
-                if now.get(master) and not now[master] & processes:
-                    return Reload(frozenset(processes))
+            now = serving(self._processes())
+            for master, workers in old.items():
+                if now.get(master) and not now[master] & workers:
+                    # Those that were leaving before may have a request for each of the apps, too.
+                    return Reload(frozenset(each.worker for each in before if each.master == master))
             time.sleep(0.02)
         raise NginxError(
             f"nginx has not taken up its configuration within {_RELOAD_SECONDS} seconds: see its error log"
         )
 
-    def _call(self, *arguments: str) -> None:
+    def _call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         try:
             ran = subprocess.run(  # noqa: S603 - the operator's command
                 [*self._command, *arguments],
@@ -207,40 +249,7 @@ class Nginx:
             lines = [line.strip() for line in ran.stderr.splitlines() if "[emerg]" in line or "[error]" in line]
             said = _STAMP.sub("", lines[0]) if lines else " ".join(ran.stderr.split()) or f"exit code {ran.returncode}"
             # Whatever calls nginx for us may fail before it has been asked; only nginx itself speaks in these words.
-            refused = "-t" in arguments and "test failed" in ran.stderr
-            raise (NginxRefused if refused else NginxError)(
-                f"nginx refuses: {said}" if refused else f"nginx failed: {said}"
-            )
-
-
-def workers_by_master() -> dict[int, set[int]]:
-    """Return the workers that take new connections, by their master. Those of an nginx in a container do not count."""
-    found: dict[int, set[int]] = {}
-    depth = _depth_and_parent("self")[0]
-    for entry in Path("/proc").glob("[0-9]*"):
-        title = _title(int(entry.name))
-        if title.startswith(_WORKER) and _LEAVING not in title:
-            own, master = _depth_and_parent(entry.name)
-            if own == depth and master:
-                found.setdefault(master, set()).add(int(entry.name))
-    return found
-
-
-def _title(process: int) -> bytes:
-    """Return the title of a process of nginx, empty if there is none of that number."""
-    try:
-        title = Path(f"/proc/{process}/cmdline").read_bytes()
-    except OSError:
-        return b""
-    return title if title.startswith(b"nginx: ") else b""
-
-
-def _depth_and_parent(process: str) -> tuple[int, int]:
-    """Return how many namespaces know a process by a number, which is one more in a container, and its parent; zeros if it is gone."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return 0, 0
-    facts = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
-    # https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
-    return len(facts.get("NSpid", ())), int(facts["PPid"][0])
+            if "-T" in arguments and "test failed" in ran.stderr:
+                raise NginxRefused(f"nginx refuses: {said}")
+            raise NginxError(f"nginx {' '.join(arguments)} failed: {said}")
+        return ran

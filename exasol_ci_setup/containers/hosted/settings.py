@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.containers.hosted.names import domain_name
+from exasol_ci_setup.containers.hosts import host_name
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ KEY_CREDENTIAL: Final = "deploy_key"
 """The name of the key's file among those that systemd hands over: https://systemd.io/CREDENTIALS/."""
 
 DEFAULT_ANSWER_SECONDS: Final = 60.0
+DEFAULT_DRAIN_SECONDS: Final = 75.0
 # A path stands in nginx's configuration and in a unit, each with characters of its own that mean something; these mean nothing anywhere.
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._@+-]+")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -35,9 +37,10 @@ class Settings:
 
     `state` is the directory for everything it keeps. Apps get the names below `domain`; without one, below the name that a request was
     sent to. `private` wants the key for the list of apps, too. `ssl` gets a certificate for each domain. `nginx` is how nginx is called.
-    A new container that has not answered after `answer_seconds` has failed.
+    A new container that has not answered after `answer_seconds` has failed. The one before it may answer the requests that it has for
+    `drain_seconds` more. The API is reached under `domain` and the names in `allow_hosts`.
 
-    Raises InputError for a path with characters that mean something to nginx or systemd, and for what is not a domain.
+    Raises InputError for a path with characters that mean something to nginx or systemd, and for what is not a domain or host name.
     """
 
     state: Path
@@ -46,14 +49,23 @@ class Settings:
     ssl: bool = False
     nginx: tuple[str, ...] = ()
     answer_seconds: float = DEFAULT_ANSWER_SECONDS
+    drain_seconds: float = DEFAULT_DRAIN_SECONDS
+    allow_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "state", plain_path(self.state, "the state directory"))
         if self.domain is not None:
             object.__setattr__(self, "domain", domain_name(self.domain))
+        object.__setattr__(self, "allow_hosts", tuple(host_name(name) for name in self.allow_hosts))
         # Only root may tell nginx to reload.
         default = ("nginx",) if os.geteuid() == 0 else ("sudo", "-n", "nginx")
         object.__setattr__(self, "nginx", self.nginx or default)
+
+    @property
+    def hosts(self) -> frozenset[str] | None:
+        """The names under which the API is reached, besides ``localhost`` and IP addresses; None for every name."""
+        names = {*self.allow_hosts, *([self.domain] if self.domain is not None else [])}
+        return frozenset(names) or None
 
     def variables(self) -> dict[str, str]:
         """Return the environment from which `from_environment` makes the same settings."""
@@ -64,6 +76,8 @@ class Settings:
             "SSL": "1" if self.ssl else "",
             "NGINX": shlex.join(self.nginx),
             "ANSWER_SECONDS": str(self.answer_seconds),
+            "DRAIN_SECONDS": str(self.drain_seconds),
+            "ALLOW_HOSTS": " ".join(self.allow_hosts),
         }
         return {f"{PREFIX}{name}": value for name, value in values.items()}
 
@@ -81,7 +95,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         return text in _TRUE
 
     try:
-        seconds = float(value("ANSWER_SECONDS") or DEFAULT_ANSWER_SECONDS)
+        answer_seconds = float(value("ANSWER_SECONDS") or DEFAULT_ANSWER_SECONDS)
+        drain_seconds = float(value("DRAIN_SECONDS") or DEFAULT_DRAIN_SECONDS)
         command = tuple(shlex.split(value("NGINX")))
     except ValueError as error:
         raise InputError(f"the variables {PREFIX}* cannot be read: {error}") from error
@@ -91,7 +106,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         private=flag("PRIVATE"),
         ssl=flag("SSL"),
         nginx=command,
-        answer_seconds=seconds,
+        answer_seconds=answer_seconds,
+        drain_seconds=drain_seconds,
+        allow_hosts=tuple(value("ALLOW_HOSTS").split()),
     )
 
 

@@ -69,7 +69,7 @@ def write(settings: Settings, *, user: str, into: Path) -> tuple[Path, ...]:
 def next_steps(settings: Settings, *, user: str, into: Path) -> tuple[str, ...]:
     """Return the lines that say, for a shell of root, how the files become a service."""
     root = user == "root"
-    sudoers = f"'{user} ALL=(root) NOPASSWD: /usr/sbin/nginx -t, /usr/sbin/nginx -s reload' >/etc/sudoers.d/{user}"
+    sudoers = f"'{user} ALL=(root) NOPASSWD: /usr/sbin/nginx -T, /usr/sbin/nginx -s reload' >/etc/sudoers.d/{user}"
     return (
         "as root:",
         *([] if root else [f"  useradd --system --home-dir {settings.state} --shell /usr/sbin/nologin {user}"]),

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import secrets
 import socket
 import sqlite3
+import time
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.errors import AppConflict, InputError
+from exasol_ci_setup.containers.hosted.workers import is_there
+from exasol_ci_setup.errors import AppConflict, DiskFull, InputError, StateError
+from exasol_ci_setup.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
+
+    from exasol_ci_setup.containers.hosted.workers import Worker
 
 FILE: Final = "hosted.sqlite3"
 LOCKS: Final = "locks"
 # Below those that the system gives to outgoing connections, and that Docker takes when it chooses itself.
 PORTS: Final = range(20000, 30000)
 _WAIT_SECONDS: Final = 60
+_RESERVE: Final = "reserve"
+# What the deletion of an app writes fits in many times.
+_RESERVE_BYTES: Final = 1 << 18
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
@@ -32,6 +41,7 @@ CREATE TABLE IF NOT EXISTS apps (
 );
 CREATE TABLE IF NOT EXISTS domains (domain TEXT PRIMARY KEY, app TEXT NOT NULL, position INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS ports (port INTEGER PRIMARY KEY, app TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS draining (container TEXT PRIMARY KEY, app TEXT NOT NULL, until REAL NOT NULL, workers TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS attempts (caller TEXT NOT NULL, at REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS attempts_by_caller ON attempts (caller, at);
 """
@@ -62,11 +72,52 @@ class App:
     domains: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """A container that was replaced, and answers the requests that it has: until `until`, or until no worker of nginx has any.
+
+    `until` is in seconds since the epoch; `workers` are None if they are not known.
+    """
+
+    app: str
+    container: str
+    until: float
+    workers: frozenset[Worker] | None = None
+
+    def is_over(self) -> bool:
+        """Return whether the container has no request any more, or no time."""
+        if time.time() >= self.until:
+            return True
+        return self.workers is not None and not any(is_there(worker) for worker in self.workers)
+
+
+@contextlib.contextmanager
+def storing(directory: Path) -> Iterator[None]:
+    """Raise an error of files or the database below `directory` as DiskFull or StateError."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        is_full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or "full" in str(error)
+        # SQLite has other words for it, too, where it cannot make a file.
+        if is_full or not _free_bytes(directory):
+            raise DiskFull(f"The disk with the state directory {directory} is full.") from error
+        raise StateError(f"The state directory {directory} cannot be used: {error}") from error
+
+
+def _free_bytes(directory: Path) -> int:
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return 1
+    return found.f_bavail * found.f_frsize
+
+
 class State:
     """The apps of one directory. Any number of threads and processes may use it at once."""
 
     def __init__(self, directory: Path) -> None:
         """Make what is missing in `directory`. Raises InputError if that is not possible."""
+        self._directory = directory
         self._file = directory / FILE
         self._locks = directory / LOCKS
         try:
@@ -74,27 +125,29 @@ class State:
             # Its owner's only: what is in it is not secret, but what it says is done.
             os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600))
             with self._connection() as connection:
-                # A reader need not wait for a writer.
-                connection.execute("PRAGMA journal_mode = WAL")
+                # With a write-ahead log nothing could be read on a full disk: it needs a file of its own for that.
+                connection.execute("PRAGMA journal_mode = DELETE")
                 connection.executescript(_SCHEMA)
             with self._changing() as connection:
                 row = connection.execute("SELECT id FROM identity").fetchone()
                 self.identity: str = row[0] if row else secrets.token_hex(8)
                 if not row:
                     connection.execute("INSERT INTO identity VALUES (?)", (self.identity,))
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, StateError) as error:
+            why = error.__cause__ or error
             raise InputError(
-                f"the state directory {directory} cannot be used: {error}",
+                f"the state directory {directory} cannot be used: {why}",
                 hint="make it writable, or give another --state",
             ) from error
+        self._hold_reserve()
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self._file, timeout=_WAIT_SECONDS, isolation_level=None)
-        try:
+        with (
+            storing(self._directory),
+            contextlib.closing(sqlite3.connect(self._file, timeout=_WAIT_SECONDS, isolation_level=None)) as connection,
+        ):
             yield connection
-        finally:
-            connection.close()
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
@@ -103,10 +156,33 @@ class State:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                # SQLite itself may have rolled back, if the disk is full.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def reserve(self) -> Iterator[None]:
+        """On a full disk, give the room of a file that is there for this to what is done inside; take it again afterwards."""
+        if _free_bytes(self._directory) < _RESERVE_BYTES:
+            with storing(self._directory):
+                (self._directory / _RESERVE).unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            self._hold_reserve()
+
+    def _hold_reserve(self) -> None:
+        path = self._directory / _RESERVE
+        if path.exists():
+            return
+        # On a full disk that is what was given a moment ago.
+        size = min(_RESERVE_BYTES, _free_bytes(self._directory))
+        with contextlib.suppress(OSError):
+            # Not zeros, of which some file systems keep nothing.
+            write_whole(path, os.urandom(size), mode=0o600, fsync=True)
 
     @contextlib.contextmanager
     def locked(self, what: str) -> Iterator[None]:
@@ -126,13 +202,10 @@ class State:
                 return
             yield True
 
-    def forget_lock(self, what: str) -> None:
-        """Remove the lock of something that is gone, so that nobody asks for it any more."""
-        (self._locks / what).unlink(missing_ok=True)
-
     @contextlib.contextmanager
     def _lock_file(self, what: str) -> Iterator[int]:
-        file = os.open(self._locks / what, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with storing(self._directory):
+            file = os.open(self._locks / what, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             yield file
         finally:
@@ -172,9 +245,20 @@ class State:
             connection.execute("INSERT INTO apps VALUES (?, ?, ?, NULL, NULL, '[]')", (name, image, Phase.MAKING.value))
             connection.execute("INSERT OR REPLACE INTO domains VALUES (?, ?, 0)", (domain, name))
 
-    def settle(self, name: str, *, image: str, container: str, port: int, env_names: Sequence[str]) -> None:
-        """Note the container that an app has from now on."""
+    def settle(
+        self,
+        name: str,
+        *,
+        image: str,
+        container: str,
+        port: int,
+        env_names: Sequence[str],
+        drain: Drain | None = None,
+    ) -> None:
+        """Note the container that an app has from now on, and in `drain` the one that it had before."""
         with self._changing() as connection:
+            if drain is not None:
+                _note(connection, drain)
             connection.execute(
                 "UPDATE apps SET image = ?, phase = ?, container = ?, port = ?, env_names = ? WHERE name = ?",
                 (image, Phase.READY.value, container, port, json.dumps(list(env_names)), name),
@@ -198,7 +282,31 @@ class State:
         with self._changing() as connection:
             connection.execute("DELETE FROM domains WHERE app = ?", (name,))
             connection.execute("DELETE FROM ports WHERE app = ?", (name,))
+            connection.execute("DELETE FROM draining WHERE app = ?", (name,))
             connection.execute("DELETE FROM apps WHERE name = ?", (name,))
+
+    def note_drain(self, drain: Drain) -> None:
+        """Note that a container answers the requests that it has, in place of what was noted of it before."""
+        with self._changing() as connection:
+            _note(connection, drain)
+
+    def drains(self) -> tuple[Drain, ...]:
+        """Return the containers that were replaced and are not removed yet."""
+        with self._connection() as connection:
+            rows = connection.execute("SELECT app, container, until, workers FROM draining").fetchall()
+        found = ((app, container, until, json.loads(workers)) for app, container, until, workers in rows)
+        return tuple(
+            Drain(app, container, until, None if workers is None else frozenset((each[0], each[1]) for each in workers))
+            for app, container, until, workers in found
+        )
+
+    def forget_drains(self, app: str, *, but: Collection[str]) -> None:
+        """Forget the replaced containers of an app, `but` these."""
+        with self._changing() as connection:
+            noted = connection.execute("SELECT container FROM draining WHERE app = ?", (app,)).fetchall()
+            connection.executemany(
+                "DELETE FROM draining WHERE container = ?", [(each,) for (each,) in noted if each not in but]
+            )
 
     def owner(self, domain: str) -> str | None:
         """Return the name of the app that has a domain, or None."""
@@ -239,8 +347,8 @@ class State:
         with self._changing() as connection:
             connection.execute("DELETE FROM ports WHERE app = ? AND port IS NOT ?", (app, but))
 
-    def attempt(self, caller: str, *, right: bool, now: float, most: int, seconds: float) -> float:
-        """Count an attempt of `caller` if it was not `right`, unless `most` of the last `seconds` were wrong already.
+    def attempt(self, caller: str, *, now: float, most: int, seconds: float) -> float:
+        """Count a wrong attempt of `caller`, unless there were `most` of them in the last `seconds` already.
 
         `now` is in seconds since the epoch. Returns in how many seconds the next is counted, 0 if this one was. All of it is one
         step, so that no number of callers at once gets more tries.
@@ -253,9 +361,16 @@ class State:
             ).fetchone()
             if number >= most:
                 return float(oldest + seconds - now)
-            if not right:
-                connection.execute("INSERT INTO attempts VALUES (?, ?)", (caller, now))
+            connection.execute("INSERT INTO attempts VALUES (?, ?)", (caller, now))
         return 0
+
+
+def _note(connection: sqlite3.Connection, drain: Drain) -> None:
+    workers = None if drain.workers is None else sorted(drain.workers)
+    connection.execute(
+        "INSERT OR REPLACE INTO draining VALUES (?, ?, ?, ?)",
+        (drain.container, drain.app, drain.until, json.dumps(workers)),
+    )
 
 
 def _owner(connection: sqlite3.Connection, domain: str) -> str | None:
