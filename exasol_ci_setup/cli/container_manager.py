@@ -53,10 +53,19 @@ class Place(click.ParamType):  # type: ignore[type-arg] # generic only in newer 
     help="The images and their options.",
 )
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Where it listens.")
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Further host name under which it may be reached, besides localhost and IP addresses.",
+)
 @click.option("--non-interactive", is_flag=True, expose_value=False, hidden=True, help="Accepted, as it never asks.")
 @log_level_option
 @pass_session
-def container_manager(session: Session, place: tuple[Path | None, int], config_file: Path, host: str) -> None:
+def container_manager(
+    session: Session, place: tuple[Path | None, int], config_file: Path, host: str, hosts: tuple[str, ...]
+) -> None:
     """Run containers on request over HTTP.
 
     It builds the images of a configuration, starts their containers when they are asked for, and stops and removes them at the end:
@@ -68,9 +77,11 @@ def container_manager(session: Session, place: tuple[Path | None, int], config_f
     from exasol_ci_setup.containers import engine
 
     engine.require_extra()
+    from exasol_ci_setup.containers.hosts import host_name
     from exasol_ci_setup.containers.manager import config, daemon, serve
 
     file, port = place
+    allowed = tuple(host_name(name) for name in hosts)
     loaded = config.load(config_file)
     if file is not None:
         _require_place_for(file)
@@ -79,7 +90,7 @@ def container_manager(session: Session, place: tuple[Path | None, int], config_f
     with listening:
         where = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         if file is not None:
-            started = daemon.start(config_file, listening, file)
+            started = daemon.start(config_file, listening, file, hosts=allowed)
             session.output.say(
                 f"the container manager runs at {where} (process {started.pid}), and writes to {started.log_file}"
             )
@@ -88,7 +99,9 @@ def container_manager(session: Session, place: tuple[Path | None, int], config_f
         for name in ("uvicorn.access", "exasol_ci_setup.containers"):
             logger = logging.getLogger(name)
             logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
-        left = serve.serve(loaded, listening, lambda: session.output.say(f"the container manager runs at {where}"))
+        left = serve.serve(
+            loaded, listening, lambda: session.output.say(f"the container manager runs at {where}"), hosts=allowed
+        )
     if left:
         raise EngineError(f"not everything could be removed: {'; '.join(left)}")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 # What the extra `containers` brings, by the names that are imported.
-_EXTRA: Final = ("docker", "fastapi", "uvicorn")
+_EXTRA: Final = ("docker", "fastapi", "fastapi_offline", "uvicorn")
 _START_HINT: Final = "start it, or set DOCKER_HOST; `docker version` shows whether it answers"
 
 

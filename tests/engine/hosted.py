@@ -24,7 +24,8 @@ LABEL = "exasol-ci-setup.hosted"
 
 # An app that says what it was given. It ends at once when it is told to, whatever it is answering.
 APP = """
-import http.server, os, pathlib, signal, sys, time
+import http.server, os, pathlib, signal, sys, threading, time
+released = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 mode = os.environ.get("MODE", "")
 print("this is", mode or "an app", flush=True)
@@ -36,6 +37,11 @@ class Answer(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/sleep/"):
             print("asked for", self.path, flush=True)
             time.sleep(float(self.path.rpartition("/")[2]))
+        if self.path == "/hold":
+            print("asked for", self.path, flush=True)
+            released.wait(120)
+        if self.path == "/release":
+            released.set()
         if self.path == "/save":
             with pathlib.Path("/save/visits").open("a") as file:
                 file.write("x")

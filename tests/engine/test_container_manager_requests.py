@@ -109,8 +109,11 @@ def test_its_description_is_a_page(manager):
     assert set(described["paths"]["/start_container"]["post"]["responses"]) == {
         "200",
         "400",
+        "403",
         "404",
+        "408",
         "409",
+        "413",
         "502",
         "503",
     }

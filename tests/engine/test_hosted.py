@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,7 +74,9 @@ def test_each_endpoint_answers_in_the_words_that_scripts_know(host: Host):
 
 @pytest.mark.parametrize("path", ["/stop", "/run", "/add_domain", "/delete", "/logs", "/redeploy"])
 def test_an_app_that_is_not_there_is_told_at_each_endpoint(host: Host, path):
-    answer = host.curl(path, {"name": "app1", "domain": "app.example.com"})
+    more = {"domain": "app.example.com"} if path == "/add_domain" else {}
+
+    answer = host.curl(path, {"name": "app1", **more})
 
     assert (answer.status, answer.json) == (404, failure("That container doesn't exist."))
 
@@ -93,7 +96,7 @@ def test_the_key_may_come_as_a_bearer_and_is_shown_to_nobody(host: Host):
     assert not [text for text in everything if KEY in text]
 
 
-def test_a_wrong_key_changes_nothing_and_after_many_the_right_one_is_not_heard(stopped_host: Host):
+def test_wrong_key_changes_nothing_and_keeps_the_right_one_out_never(stopped_host: Host):
     host = stopped_host
     host.start("--workers", "2")
 
@@ -104,13 +107,14 @@ def test_a_wrong_key_changes_nothing_and_after_many_the_right_one_is_not_heard(s
     ]
     assert [(answer.status, answer.json) for answer in wrong] == [(403, failure("The secret is wrong."))] * MOST_WRONG
 
-    refused = host.curl("/new", {"image": "demo:1", "name": "app1"}, "--include")
+    refused = host.curl("/new", {"image": "demo:1", "name": "app1"}, "--include", key="wrong")
     assert refused.status == 429
     assert "Too many wrong secrets" in refused.text
     assert "retry-after: " in refused.text.lower()
     assert host.curl("/").json == {}
     # What a caller says of its own address counts for nothing: nginx knows it.
-    assert host.curl("/stop", {"name": "app1"}, "--header", "X-Real-IP: 10.1.2.3").status == 429
+    assert host.curl("/stop", {"name": "app1"}, "--header", "X-Real-IP: 10.1.2.3", key="wrong").status == 429
+    assert host.curl("/stop", {"name": "app1"}).status == 404
 
 
 def test_the_list_is_open_unless_it_is_private(stopped_host: Host):
@@ -145,7 +149,7 @@ def test_what_cannot_be_a_name_is_refused_and_nothing_is_written(host: Host, pat
     host.new("demo:1")
     before = (host.files(), host.curl("/").text, docker("ps", "--all", "--quiet"), sorted(host.state.rglob("*")))
 
-    answer = host.curl(path, body)
+    answer = host.curl(path, body, "--header", f"Authorization: Bearer {KEY}")
 
     assert answer.status == 400
     assert set(answer.json) == {"success", "reason"}
@@ -161,8 +165,11 @@ def test_what_cannot_be_a_name_is_refused_and_nothing_is_written(host: Host, pat
 def test_a_body_that_is_no_json_is_refused(host: Host):
     header = ("--header", "Content-Type: application/json")
 
-    assert host.curl("/new", None, *header, "--data", "{").status == 400
-    assert host.curl("/new", None, *header, "--data", json.dumps({"secret": "\ud800"})).status == 400
+    bearer = ("--header", f"Authorization: Bearer {KEY}")
+
+    assert host.curl("/new", None, *header, *bearer, "--data", "{").status == 400
+    assert host.curl("/new", None, *header, *bearer, "--data", json.dumps({"image": "\ud800"})).status == 400
+    assert host.curl("/new", None, *header, "--data", "{").json == failure("The secret is missing.")
     assert host.curl("/stop", {"name": "app1"}, key="\ud800").json == failure("The secret is wrong.")
     assert host.curl("/nothing").json == failure("Not Found")
     assert host.curl("/new").json == failure("Method Not Allowed")
@@ -247,19 +254,156 @@ def test_no_request_is_lost_while_an_app_is_replaced(host: Host):
     assert host.containers() != first
 
 
+def hold_a_request(host: Host) -> int:
+    """Wait until the request for /hold has reached the app, and return the port at which it can be released."""
+    (container,) = host.containers()
+    until(lambda: "/hold" in docker("logs", container))
+    return int(docker("port", container, "8001/tcp").rpartition(":")[2])
+
+
 def test_an_app_can_be_replaced_again_while_its_old_container_still_answers(host: Host):
     host.new("demo:1")
     (first,) = host.containers()
-    with host.in_background(lambda: ask("app1.example.com", "/sleep/15")) as slow:
-        until(lambda: "/sleep/15" in host.curl("/logs", {"name": "app1"}).json["logs"])
+    with host.in_background(lambda: ask("app1.example.com", "/hold")) as slow:
+        port = hold_a_request(host)
         assert host.new("demo:2").status == 200
         assert host.new("demo:1").status == 200
         assert host.curl("/stop", {"name": "app1"}).json == {"success": True}
         assert slow == []
         assert first in host.containers()
+        ask("app1.example.com", "/release", port=port)
 
     assert [(answer.status, answer.text[0]) for answer in slow] == [(200, "1")]
     assert until(lambda: len(host.containers()) == 1)
+
+
+def test_request_in_flight_outlives_reloads_and_a_restart(host: Host):
+    host.new("demo:1")
+    host.new("demo:1", "app2")
+    with host.in_background(lambda: ask("app1.example.com", "/hold")) as held:
+        port = hold_a_request(host)
+        # From now on, the worker that has it is leaving already.
+        assert host.curl("/add_domain", {"name": "app2", "domain": "two.example.org"}).status == 200
+        assert host.new("demo:2").status == 200
+        assert host.stop() == 0
+        host.start()
+        assert ask("app1.example.com").text.startswith("2 ")
+        assert len(host.containers()) == 2
+        ask("app1.example.com", "/release", port=port)
+
+    assert [(answer.status, answer.text[0]) for answer in held] == [(200, "1")]
+    assert until(lambda: len(host.containers()) == 1)
+
+
+def test_request_in_flight_is_not_waited_for_longer_than_the_drain(stopped_host: Host):
+    host = stopped_host
+    host.start("--drain", "1s")
+    host.new("demo:1")
+    with host.in_background(lambda: ask("app1.example.com", "/hold")) as held:
+        hold_a_request(host)
+        assert host.new("demo:2").status == 200
+        assert until(lambda: len(host.containers()) == 1)
+
+    assert [answer.status for answer in held] == [502]
+
+
+def test_domain_of_another_site_is_refused_and_the_site_works(host: Host):
+    site = "server {{ listen 80; server_name {}; return 200 shop; }}"
+    before, after = host.folder / "before.conf", host.folder / "after.conf"
+    before.write_text(site.format("first.example.net app3.example.com"))
+    after.write_text(site.format("second.example.net *.shop.example"))
+    http = f"http {{ access_log off; include {before}; include {host.folder}/hosted.conf; include {after}; }}"
+    host.config.write_text(host.config.read_text().partition("http {")[0] + http)
+    subprocess.run([*host.nginx, "-s", "reload"], check=True, capture_output=True)
+    until(lambda: ask("first.example.net").text == "shop")
+    host.new("demo:1")
+    files = host.files()
+
+    for domain, file in (("first.example.net", before), ("second.example.net", after), ("a.shop.example", after)):
+        for force in (False, True):
+            answer = host.curl("/add_domain", {"name": "app1", "domain": domain, "force": force})
+            reason = f"The domain {domain} belongs to another site of this nginx: see {file}."
+            assert (answer.status, answer.json) == (409, failure(reason))
+        assert ask(domain).text == "shop"
+    new = host.new("demo:1", "app3")
+    assert new.status == 409
+    assert new.json["reason"].startswith("The domain app3.example.com belongs to another site")
+    assert (host.files(), host.containers("app3"), list(host.curl("/").json)) == (files, [], ["app1"])
+    # A conflict between others is in the way of nothing.
+    after.write_text(site.format("first.example.net"))
+    assert host.new("demo:2").status == 200
+    # A site that gets the name of an app later is logged, and a deployment of the app does not claim to be reached.
+    after.write_text(site.format("app1.example.com"))
+    assert host.new("demo:1").status == 409
+    assert ask("app1.example.com").text.startswith("2 ")
+    assert host.curl("/stop", {"name": "app1"}).status == 200
+    host.stop()
+    host.start()
+    assert (
+        f"the domain app1.example.com belongs to another site of this nginx, too: see {after}" in host.log.read_text()
+    )
+    assert host.curl("/delete", {"name": "app1"}).status == 200
+
+
+def test_nginx_that_does_not_run_leaves_nothing_of_a_deployment(host: Host):
+    host.new("demo:1")
+    host.new("demo:1", "app2")
+    before = (host.files(), host.containers(), host.containers("app2"))
+    host.stop_nginx()
+    socket = ("--unix-socket", str(host.state / "api.sock"))
+
+    for name in ("app9", "app1"):
+        answer = host.curl("/new", {"image": "demo:2", "name": name}, *socket)
+        assert answer.status == 502
+        assert answer.json["reason"].startswith("nginx -s reload failed: ")
+
+    assert host.containers("app9") == []
+    assert (host.files(), host.containers(), host.containers("app2")) == before
+    # What has nothing to do with nginx works without it, also if nginx is to read something yet.
+    assert host.curl("/stop", {"name": "app2"}, *socket).status == 200
+    (host.state / "nginx-unread").touch()
+    assert host.curl("/run", {"name": "app2"}, *socket).status == 200
+    host.start_nginx()
+    assert list(host.curl("/").json) == ["app1", "app2"]
+    assert until(lambda: ask("app1.example.com").text.startswith("1 "))
+
+
+def test_full_disk_is_507_but_apps_can_be_listed_and_deleted(stopped_host: Host):
+    host = stopped_host
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=2750", "tmpfs", str(host.state)], check=True)
+    try:
+        shutil.chown(host.state, group="www-data")
+        host.start()
+        host.new("demo:1")
+        host.new("demo:1", "app2")
+        fill = host.state / "fill"
+        with contextlib.suppress(OSError), fill.open("wb", buffering=0) as file:
+            while file.write(b"x" * 4096):
+                pass
+        full = failure(f"The disk with the state directory {host.state} is full.")
+
+        for path, body in (
+            ("/new", {"image": "demo:1", "name": "app3"}),
+            ("/new", {"image": "demo:2", "name": "app1"}),
+            ("/redeploy", {"name": "app1"}),
+            ("/add_domain", {"name": "app1", "domain": "www.example.org"}),
+        ):
+            answer = host.curl(path, body)
+            assert (answer.status, answer.json) == (507, full)
+        assert host.curl("/stop", {"name": "app1"}, key="wrong").json == failure("The secret is wrong.")
+        assert host.curl("/").json == {"app1": RUNNING, "app2": {**RUNNING, "domains": ["app2.example.com"]}}
+        assert (len(host.containers()), host.containers("app3")) == (1, [])
+        for name in ("app2", "app1"):
+            assert host.curl("/delete", {"name": name}).json == {"success": True}
+            host.stop()
+            host.start()
+        assert (host.curl("/").json, host.containers(), host.containers("app2")) == ({}, [], [])
+        assert "Traceback" not in host.log.read_text()
+        fill.unlink()
+        assert host.new("demo:1").status == 200
+    finally:
+        host.kill()
+        subprocess.run(["umount", "--lazy", str(host.state)], check=True)
 
 
 @pytest.mark.parametrize(
@@ -429,9 +573,13 @@ def test_containers_of_others_are_shown_but_not_touched(host: Host):
     try:
         assert host.curl("/").json == {"theirs": {"running": True, "image": "demo:1", "domains": []}}
         for path in ("/new", "/stop", "/run", "/delete", "/logs", "/redeploy", "/add_domain"):
-            answer = host.curl(
-                path, {"name": "theirs", "image": "demo:1", "domain": "theirs.example.com", "purge": True}
-            )
+            fields: dict[str, dict[str, object]] = {
+                "/new": {"image": "demo:1"},
+                "/add_domain": {"domain": "theirs.example.com"},
+                "/delete": {"purge": True},
+            }
+            more = fields.get(path, {})
+            answer = host.curl(path, {"name": "theirs", **more})
             assert (answer.status, answer.json) == (409, failure("That container was not made by this service."))
         assert host.new("demo:1").json == failure("The volume hosted-app1-save was not made by this service.")
         assert docker("inspect", "--format", "{{.State.Running}}", theirs) == "true"
@@ -457,6 +605,7 @@ def test_the_description_of_the_api_can_be_read(host: Host):
 
     assert set(found["paths"]) == {"/", "/new", "/stop", "/run", "/add_domain", "/delete", "/logs", "/redeploy"}
     assert host.curl("/docs").status == 200
+    assert host.curl("/docs/files/swagger-ui-bundle.js").status == 200
 
 
 def test_without_a_domain_apps_get_theirs_below_the_name_that_was_asked(stopped_host: Host):

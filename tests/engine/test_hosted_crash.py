@@ -70,15 +70,22 @@ def test_killed_in_the_middle_of_a_replacement_the_old_one_serves(host: Host):
 
 def test_killed_before_the_old_one_is_removed_the_new_one_serves(host: Host):
     host.new("demo:1")
-    with host.in_background(lambda: ask("app1.example.com", "/sleep/20")):
+    (old,) = host.containers()
+    port = int(docker("port", old, "8001/tcp").rpartition(":")[2])
+    with host.in_background(lambda: ask("app1.example.com", "/hold")) as held:
+        until(lambda: "/hold" in docker("logs", old))
         assert host.new("demo:2").status == 200
         assert len(host.containers()) == 2
         host.kill()
 
         host.start()
 
-        assert assert_true(host)["app1"]["image"] == "demo:2"
         assert ask("app1.example.com").text.startswith("2 ")
+        # The request that it has is answered before it is removed.
+        ask("app1.example.com", "/release", port=port)
+    assert [(answer.status, answer.text[0]) for answer in held] == [(200, "1")]
+    until(lambda: old not in host.containers())
+    assert assert_true(host)["app1"]["image"] == "demo:2"
 
 
 def test_one_worker_killed_is_replaced_and_what_it_began_is_ended_by_the_next(stopped_host: Host):
@@ -116,6 +123,7 @@ def test_killed_before_nginx_has_read_its_files_it_reads_them_at_the_next_start(
 
     host.start()
 
+    until(lambda: len(host.containers()) == 1)
     assert assert_true(host)["app1"]["image"] == "demo:2"
     assert ask("app1.example.com").text.startswith("2 ")
 
@@ -135,7 +143,9 @@ def test_killed_in_the_middle_of_a_deletion_it_is_ended(host: Host):
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.15, 0.25, 0.4, 0.6, 0.8, 1.2])
-def test_killed_at_any_moment_the_state_is_true_after_the_next_start(host: Host, delay):
+def test_killed_at_any_moment_the_state_is_true_after_the_next_start(stopped_host: Host, delay):
+    host = stopped_host
+    host.start("--drain", "3s")
     host.new("demo:1", "app1")
     with (
         host.in_background(lambda: host.new("demo:2", "app1")),
@@ -147,6 +157,7 @@ def test_killed_at_any_moment_the_state_is_true_after_the_next_start(host: Host,
 
     host.start()
 
+    until(lambda: len(host.containers()) == 1)
     shown = assert_true(host)
     assert shown["app1"]["image"] in {"demo:1", "demo:2"}
     assert host.new("demo:1", "app2").status == 200

@@ -99,4 +99,5 @@ def test_the_limit_was_reached(busy_host: Host):
     for number in range(MOST_WRONG):
         busy_host.curl("/stop", {"name": "app1"}, key=f"wrong {number}")
 
-    assert busy_host.curl("/stop", {"name": "app1"}).status == 429
+    assert busy_host.curl("/stop", {"name": "app1"}, key="wrong").status == 429
+    assert busy_host.curl("/logs", {"name": "app0"}).status == 404

@@ -7,13 +7,12 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from exasol_ci_setup.containers import engine
+from exasol_ci_setup.containers import engine, web
 from exasol_ci_setup.containers.hosted import bodies
 from exasol_ci_setup.containers.hosted.auth import Gate
 from exasol_ci_setup.containers.hosted.certificates import Certificates
@@ -22,11 +21,13 @@ from exasol_ci_setup.containers.hosted.instances import Instances
 from exasol_ci_setup.containers.hosted.nginx import Nginx
 from exasol_ci_setup.containers.hosted.routes import Routes
 from exasol_ci_setup.containers.hosted.state import State
+from exasol_ci_setup.containers.quotes import cut
 from exasol_ci_setup.errors import (
     AppConflict,
     AppFailed,
     AppNotFound,
     CertificateError,
+    DiskFull,
     EngineError,
     InputError,
     KeyRefused,
@@ -40,6 +41,9 @@ from exasol_ci_setup.version import __version__
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from fastapi import FastAPI, Request, Response
+    from starlette.types import Lifespan
+
     from exasol_ci_setup.containers.hosted.settings import Settings
 
 # The first that fits counts.
@@ -51,17 +55,21 @@ _STATUSES: Final[tuple[tuple[type[SetupError], int], ...]] = (
     (KeyRefused, 403),
     (AppNotFound, 404),
     (AppConflict, 409),
+    (DiskFull, 507),
     (EngineError, 502),
     (NginxError, 502),
     (CertificateError, 502),
 )
 _FAILURES: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": bodies.Failure, "description": "What was sent cannot be used, or what it leads to does not run"},
-    403: {"model": bodies.Failure, "description": "The secret is missing or wrong"},
+    403: {"model": bodies.Failure, "description": "The secret is missing or wrong, or a page of another site asks"},
     404: {"model": bodies.Failure, "description": "There is no such container or image"},
     409: {"model": bodies.Failure, "description": "The container's state, or another container, is in the way"},
+    408: {"model": bodies.Failure, "description": "The body did not arrive in time"},
+    413: {"model": bodies.Failure, "description": "The body is too large"},
     429: {"model": bodies.Failure, "description": "Too many wrong secrets"},
     502: {"model": bodies.Failure, "description": "The Docker engine, nginx or certbot failed"},
+    507: {"model": bodies.Failure, "description": "The disk with the service's state is full"},
 }
 _RENEWAL_SECONDS: Final = 12 * 3600
 _RENEWAL_LOCK: Final = "renewal.lock"
@@ -95,17 +103,24 @@ def create_app(settings: Settings, key: str) -> FastAPI:
         ending.set()
         client.close()
 
-    app = FastAPI(
+    return assemble(settings, Gate(state, key), deployments, lifespan)
+
+
+def assemble(settings: Settings, gate: Gate, deployments: Deployments, lifespan: Lifespan[FastAPI]) -> FastAPI:
+    """Return the application that checks requests, hands them to `deployments` and answers."""
+    app = web.create_api(
+        _failure,
+        hosts=settings.hosts,
+        # nginx ends TLS, so a page may be of either.
+        schemes=("https", "http"),
         title="Hosted Docker API",
         version=__version__,
         lifespan=lifespan,
         responses=_FAILURES,
-        docs_url="/docs",
-        redoc_url=None,
     )
     _answer_errors(app)
     _describe_errors(app)
-    Routes(settings, Gate(state, key), deployments).add_to(app)
+    Routes(settings, gate, deployments).add_to(app)
     return app
 
 
@@ -136,8 +151,9 @@ def _answer_errors(app: FastAPI) -> None:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
             return _failure(400, "The body is not JSON.")
-        where = ".".join(str(each) for each in first["loc"] if each != "body")
-        return _failure(400, f"{where}: {first['msg']}" if where else f"The body cannot be used: {first['msg']}")
+        where = ".".join(cut(str(each)) for each in first["loc"][1:])
+        why = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
+        return _failure(400, f"{where}: {why}" if where else f"The body cannot be used: {why}")
 
     @app.exception_handler(Exception)
     def of_anything_else(_request: Request, _error: Exception) -> Response:

@@ -35,6 +35,9 @@ Variable = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[^\\u00
 class Request(BaseModel):
     """What each request that changes something, or tells more than the list, has."""
 
+    # A misspelled field would be ignored, and the app would run without it.
+    model_config = ConfigDict(extra="forbid")
+
     secret: str | None = Field(None, description="The deploy secret; it may also be sent as `Authorization: Bearer`.")
 
 

@@ -36,11 +36,14 @@ def serve(settings: Settings, listening: socket.socket, *, workers: int) -> None
     from uvicorn import Config, Server
     from uvicorn.supervisors import Multiprocess
 
+    from exasol_ci_setup.containers import web
+
     # Workers are new processes, which read them again.
     os.environ.update(settings.variables())
     config = Config(
         _APPLICATION,
         workers=workers,
+        http=web.Protocol,
         lifespan="on",
         log_config=_log_config(),
         # What nginx tells of a caller is read where it counts.

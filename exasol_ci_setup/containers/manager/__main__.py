@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--file", type=Path, required=True)
     parser.add_argument("--listening-fd", type=int, required=True)
     parser.add_argument("--ready-fd", type=int, required=True)
+    parser.add_argument("--allow-host", action="append", default=[])
     arguments = parser.parse_args()
     # The caller waits for this first process only.
     if os.fork():
@@ -41,6 +42,7 @@ def main() -> None:
             socket.socket(fileno=arguments.listening_fd),
             lambda: say(pid=os.getpid()),
             file=arguments.file,
+            hosts=arguments.allow_host,
         )
     except SetupError as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 - the reason is in the message

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from exasol_ci_setup.containers import web
 from exasol_ci_setup.containers.manager import ports
 from exasol_ci_setup.containers.manager.ports import Port
+from exasol_ci_setup.containers.quotes import cut
 from exasol_ci_setup.errors import EngineError, InputError, NoSuchImage, PortTaken, SetupError, ShuttingDown
 from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from exasol_ci_setup.containers.manager.manager import Manager, Started
 
@@ -34,8 +36,17 @@ _STATUSES: Final[tuple[tuple[type[SetupError], int], ...]] = (
     (ShuttingDown, 503),
     (EngineError, 502),
 )
-_NAMES: Final = {403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed"}
+_NAMES: Final = {
+    403: "Forbidden",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    408: "RequestTimeout",
+    413: "BodyTooLarge",
+}
 _BAD_REQUEST: Final = 400
+_MOST_PROBLEMS: Final = 10
+_MOST_PORTS: Final = 1000
+_LONGEST_NAME: Final = 255
 _FAILED: Final = 500
 # What an error may carry besides its message.
 _FACTS: Final = ("wanted", "available", "output")
@@ -54,6 +65,16 @@ AskedPort = Annotated[
 ]
 
 
+def _short(name: str) -> str:
+    if len(name) > _LONGEST_NAME:
+        raise ValueError(f"a name has at most {_LONGEST_NAME} characters")
+    return name
+
+
+# The constraint of pydantic itself refuses text that UTF-8 has no bytes for; such a name is one that does not exist.
+ImageName = Annotated[str, AfterValidator(_short), WithJsonSchema({"type": "string", "maxLength": _LONGEST_NAME})]
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -61,13 +82,13 @@ class _Body(BaseModel):
 class ImageRequest(_Body):
     """Which image is meant."""
 
-    image: str = Field(description="A name below `images` in the configuration.")
+    image: ImageName = Field(description="A name below `images` in the configuration.")
 
 
 class StartRequest(ImageRequest):
     """Which image's container is wanted, with which ports, and whether for its caller alone."""
 
-    ports: list[AskedPort]
+    ports: list[AskedPort] = Field(max_length=_MOST_PORTS)
     lock: bool = Field(default=False, description="Wait until everyone who asked so before has unlocked the container.")
 
 
@@ -93,16 +114,22 @@ class _Ascii(JSONResponse):
         return json.dumps(content, allow_nan=False).encode("ascii")
 
 
-def create(manager: Manager, stopped: Callable[[list[str]], None]) -> FastAPI:
-    """Return the application; `stopped` is called when nothing runs any more, with what could not be removed."""
-    app = FastAPI(
+def create(manager: Manager, stopped: Callable[[list[str]], None], *, hosts: Collection[str] = ()) -> FastAPI:
+    """Return the application; `stopped` is called when nothing runs any more, with what could not be removed.
+
+    Requests must name this host by ``localhost``, an IP address, or one of `hosts`.
+    """
+    app = web.create_api(
+        lambda status, reason: _error(status, _NAMES[status], reason),
+        hosts=hosts,
+        schemes=("http",),
         title="Container manager",
         version=__version__,
         description="Containers on request, for tests.",
-        redoc_url=None,
         redirect_slashes=False,
         default_response_class=_Ascii,
         separate_input_output_schemas=False,
+        responses={code: {"model": ErrorAnswer} for code in (403, 408, 413)},
     )
     _add_errors(app)
     _describe(app)
@@ -131,15 +158,26 @@ def create(manager: Manager, stopped: Callable[[list[str]], None]) -> FastAPI:
         """Tell the program and its version."""
         return f"exasol-ci-setup {__version__}"
 
-    @app.get("/shutdown", status_code=204, response_class=Response, responses={403: {"model": ErrorAnswer}})
+    @app.get("/shutdown", status_code=204, response_class=Response)
     async def shutdown(request: Request) -> None:
         """Stop and remove every container, and end the manager."""
-        # A browser would send this for any page that names it as a picture.
-        if request.headers.get("sec-fetch-site", "none") in {"cross-site", "same-site"}:
+        if _may_be_of_a_page(request):
             raise HTTPException(403, "a page of another site cannot shut this down")
         stopped(await manager.shutdown())
 
     return app
+
+
+def _may_be_of_a_page(request: Request) -> bool:
+    """Return whether a page of another site may have sent a `GET`, which carries no `Origin`: as a picture, for example.
+
+    Browsers name the site to trustworthy addresses only, such as 127.0.0.1: https://www.w3.org/TR/fetch-metadata/. To others, a
+    browser is known by its `User-Agent`, which no page can change.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in {"none", "same-origin"}
+    return request.headers.get("user-agent", "").startswith("Mozilla/")
 
 
 def _only(told: dict[int, Any], *codes: int) -> dict[int | str, dict[str, Any]]:
@@ -186,7 +224,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> Response:
-        problems = [_problem(each) for each in error.errors()]
+        problems = [_problem(each) for each in error.errors()[:_MOST_PROBLEMS]]
         is_json = all(each["type"] != "json_invalid" for each in error.errors())
         return _error(
             _BAD_REQUEST,
@@ -237,7 +275,7 @@ def _problem(error: dict[str, Any]) -> tuple[str, str]:
     if error["type"] == "json_invalid":
         return "", f"the body is not JSON: {error.get('ctx', {}).get('error', error['msg'])}"
     raised = error.get("ctx", {}).get("error")
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"][1:])
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{cut(part)}" for part in error["loc"][1:])
     if not where:
         return "", "the body must be a JSON object, with the content type application/json"
     return where.lstrip("."), str(raised) if isinstance(raised, Exception) else str(error["msg"])

@@ -17,6 +17,7 @@ from exasol_ci_setup.errors import SetupError
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Collection
 
 _START_SECONDS: Final = 60.0
 _LARGEST_WORD: Final = 65536  # bytes
@@ -39,8 +40,10 @@ def log_file(port: int) -> Path:
     return root / "exasol-ci-setup" / "container-manager" / f"{port}.log"
 
 
-def start(config: Path, listening: socket.socket, file: Path) -> Started:
+def start(config: Path, listening: socket.socket, file: Path, *, hosts: Collection[str] = ()) -> Started:
     """Start a manager that serves on `listening`, and return when it answers and has written `file`.
+
+    `hosts` are further names under which it may be reached.
 
     Raises SetupError with the reason if it does not come so far; then there is no process left, and no file.
     """
@@ -62,6 +65,7 @@ def start(config: Path, listening: socket.socket, file: Path) -> Started:
                 *(sys.executable, "-m", "exasol_ci_setup.containers.manager"),
                 *("--config", str(config.absolute()), "--file", str(file.absolute())),
                 *("--listening-fd", str(listening.fileno()), "--ready-fd", str(writing)),
+                *(word for host in hosts for word in ("--allow-host", host)),
             ],
             stdin=subprocess.DEVNULL,
             stdout=writing_log,

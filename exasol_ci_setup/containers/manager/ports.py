@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.containers.quotes import quoted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -45,13 +47,15 @@ def parse(written: Any) -> Port:
     elif isinstance(written, (list, tuple)) and all(type(each) in {int, str} for each in written):
         parts = [str(each) for each in written]
     else:
-        raise ValueError(f"{written!r} is not a port: write {_FORMS}")
+        raise ValueError(f"{quoted(written)} is not a port: write {_FORMS}")
     if not 1 <= len(parts) <= _MOST_PARTS:
-        raise ValueError(f"{written!r} is not a port: write {_FORMS}")
+        raise ValueError(f"{quoted(written)} is not a port: write {_FORMS}")
     address, host, container = ["", "", *parts][-_MOST_PARTS:] if len(parts) < _MOST_PARTS else parts
     number, _, protocol = container.partition("/")
     if (protocol or "tcp") not in _PROTOCOLS:
-        raise ValueError(f"{written!r} has an unknown protocol {protocol!r}: it is one of {', '.join(_PROTOCOLS)}")
+        raise ValueError(
+            f"{quoted(written)} has an unknown protocol {quoted(protocol)}: it is one of {', '.join(_PROTOCOLS)}"
+        )
     return Port(
         _number(number, least=1, whole=written),
         protocol or "tcp",
@@ -62,7 +66,7 @@ def parse(written: Any) -> Port:
 
 def _number(text: str, *, least: int, whole: Any) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or not least <= int(text) <= _LARGEST:
-        raise ValueError(f"{whole!r} has {text!r} where a port from {least} to {_LARGEST} should be")
+        raise ValueError(f"{quoted(whole)} has {quoted(text)} where a port from {least} to {_LARGEST} should be")
     return int(text)
 
 
@@ -72,7 +76,7 @@ def _address(text: str, *, whole: Any) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise ValueError(f"{whole!r} has {text!r} where an IP address should be") from None
+        raise ValueError(f"{quoted(whole)} has {quoted(text)} where an IP address should be") from None
 
 
 def bindings(ports: Iterable[Port]) -> dict[str, list[tuple[str, int | None]]]:

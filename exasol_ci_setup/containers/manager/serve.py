@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from exasol_ci_setup.containers import engine
+from exasol_ci_setup.containers import engine, web
 from exasol_ci_setup.containers.manager import app
 from exasol_ci_setup.containers.manager.images import Images
 from exasol_ci_setup.containers.manager.manager import Manager
@@ -23,7 +23,7 @@ from exasol_ci_setup.errors import InputError, SetupError
 from exasol_ci_setup.whole_file import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Collection, Coroutine, Iterator
     from pathlib import Path
 
     from docker import DockerClient
@@ -56,16 +56,21 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    config: Config, listening: socket.socket, ready: Callable[[], None], *, file: Path | None = None
+    config: Config,
+    listening: socket.socket,
+    ready: Callable[[], None],
+    *,
+    file: Path | None = None,
+    hosts: Collection[str] = (),
 ) -> list[str]:
     """Serve until a signal or a request ends it; return what could not be removed then.
 
-    `ready` is called when requests are answered; before that `file`, if given, is written with the port and this process's id, and it is
+    `hosts` are further names under which it may be reached. `ready` is called when requests are answered; before that `file`, if given, is written with the port and this process's id, and it is
     removed when no container runs any more. Raises EngineUnavailable, and InputError if the file cannot be written.
     """
     client = engine.connect(connections=64)
     try:
-        return asyncio.run(_serve(config, client, listening, ready, file))
+        return asyncio.run(_serve(config, client, listening, ready, file, hosts))
     finally:
         client.close()
         if file is not None:
@@ -73,7 +78,12 @@ def serve(
 
 
 async def _serve(
-    config: Config, client: DockerClient, listening: socket.socket, ready: Callable[[], None], file: Path | None
+    config: Config,
+    client: DockerClient,
+    listening: socket.socket,
+    ready: Callable[[], None],
+    file: Path | None,
+    hosts: Collection[str],
 ) -> list[str]:
     streams = Streams(client)
     containers = Containers(client, streams)
@@ -99,7 +109,11 @@ async def _serve(
 
     server = _Server(
         uvicorn.Config(
-            app.create(manager, stopped), lifespan="off", log_config=None, timeout_graceful_shutdown=_LAST_ANSWERS
+            app.create(manager, stopped, hosts=hosts),
+            http=web.Protocol,
+            lifespan="off",
+            log_config=None,
+            timeout_graceful_shutdown=_LAST_ANSWERS,
         ),
         begun,
         end,
