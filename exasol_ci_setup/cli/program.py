@@ -126,7 +126,7 @@ def _up(
     from exasol_ci_setup.cli.consent import Consent, warning
     from exasol_ci_setup.cli.many import Many, ask, connections, counted
     from exasol_ci_setup.resolve import Deployment
-    from exasol_ci_setup.resolve.removal import require_deletable, undeclared
+    from exasol_ci_setup.resolve.removal import require_deletable, require_unused, undeclared
     from exasol_ci_setup.stacks.deploy import Options
     from exasol_ci_setup.stacks.graph import End
 
@@ -179,6 +179,7 @@ def _up(
         ends = deployment.carry_out(declared)
     many.conclude(ends)
     if removed:
+        require_unused(removed.values())
         pruned, _ = _remove(session, many, removed, empty=False, wait=True, concurrency=concurrency)
         ends = [*ends, *pruned]
         many.conclude(ends)
@@ -288,7 +289,7 @@ def down(session: Session, file: Path, **values: Any) -> None:
 def _down(session: Session, file: Path, **values: Any) -> None:
     from exasol_ci_setup.cli.consent import warning
     from exasol_ci_setup.cli.many import Many, ask, connections, counted
-    from exasol_ci_setup.resolve.removal import require_deletable, standing
+    from exasol_ci_setup.resolve.removal import require_deletable, require_unused, standing
 
     output = session.output
     many = Many(session)
@@ -299,6 +300,7 @@ def _down(session: Session, file: Path, **values: Any) -> None:
         many.result("unchanged", changed=False)
         return
     require_deletable(there.values())
+    require_unused(there.values())
     _show_removal(output, there, empty=values["empty"], as_data=values["plan_only"])
     if values["plan_only"]:
         output.say("this was only the plan: nothing was deleted")

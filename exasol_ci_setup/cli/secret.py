@@ -147,7 +147,7 @@ def delete(session: Session, name: str, yes: bool) -> None:
     from exasol_ci_setup.platform import secret as verbs
 
     with acting(session) as place:
-        verbs.require(name, place=place)
+        verbs.require_deletable(name, place=place)
         require_yes(session, f"Delete secret {name}?", yes=yes)
         until = verbs.delete(name, place=place)
     session.output.say(f"secret {name} is deleted; AWS keeps it until {until:%Y-%m-%d}")

@@ -138,13 +138,15 @@ def watch(session: Session, name: str) -> None:
 def delete(session: Session, name: str, **values: Any) -> None:
     """Delete a stack that this tool made.
 
-    A STACK that is not there is deleted already: exit code 0. What is in its buckets and repositories goes only with
-    --empty.
+    A STACK that does not exist is deleted already: exit code 0. What is in its buckets and repositories goes only with
+    --empty. A stack that another one uses is refused.
     """
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.cli.live import EventView
+    from exasol_ci_setup.platform import space_stacks
+    from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.stacks import delete as deletion
-    from exasol_ci_setup.stacks import removed, state
+    from exasol_ci_setup.stacks import removed, state, users
 
     output = session.output
     cfn = session.account.client("cloudformation")
@@ -158,8 +160,13 @@ def delete(session: Session, name: str, **values: Any) -> None:
     retained = deletion.retained(cfn, stack, found, values["retain"])
     if values["force"]:
         deletion.require_forcible(stack)
-    emptied = [each for each in found if each.logical_id not in retained] if values["empty"] else []
+    going = [each for each in found if each.logical_id not in retained]
+    users.require_unused(cfn, [(stack, going)])
+    emptied = going if values["empty"] else []
     removal = removed.plan_of(cfn, stack, found, retained=retained)
+    has_leftovers = space_stacks.is_of_space(stack) and space_stacks.LOG_GROUP not in values["retain"]
+    if has_leftovers:
+        removal = space_stacks.with_logs(removal, found)
     report.deletion(output, found, removal, empty=values["empty"], as_data=values["plan_only"])
     if values["plan_only"]:
         output.say("this was only the plan: nothing was deleted")
@@ -178,6 +185,8 @@ def delete(session: Session, name: str, **values: Any) -> None:
             retain=values["retain"],
             force=values["force"],
         )
+    if has_leftovers:
+        space_stacks.clean_up(Place(session.account, session.clock), stack)
     output.say(f"stack {stack.name} is deleted")
     for event in left:
         output.say(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import AfterValidator
 
 from exasol_ci_setup.constructs.values import Value, matching, refusal
-from exasol_ci_setup.constructs.workspace import ObjectAddress
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from exasol_ci_setup.constructs.workspace import ObjectAddress, ObjectName
 
 Visibility = Literal["private", "public"]
 
@@ -26,21 +23,20 @@ ContentDisposition = Annotated[
 ObjectVersion = Annotated[str, matching(r"[A-Za-z0-9._-]{1,1024}", "use the id of a version of the object")]
 
 
+def _has_link(name: str) -> str:
+    # https://url.spec.whatwg.org/#path-state: the link would lead to another object.
+    if {".", ".."} & set(name.split("/")):
+        raise refusal("browsers leave out the parts . and .. of a link: put a copy of the object under another name")
+    return name
+
+
 class AssetCreation(ObjectAddress):
     """An object, in its latest version or the one that is named, and how it is handed out."""
 
+    object_name: Annotated[ObjectName, AfterValidator(_has_link)]
     object_version: ObjectVersion | None = None
     visibility: Visibility = "private"
     content_disposition: ContentDisposition = "inline"
-
-    @model_validator(mode="after")
-    def _has_link_that_can_be_followed(self) -> Self:
-        # https://url.spec.whatwg.org/#path-state: such a link would lead to another object.
-        if {".", ".."} & set(self.object_name.split("/")):
-            raise refusal(
-                f"{self.object_name} cannot be handed out by a link: browsers leave out its parts . and .., so put a copy of it under another name"
-            )
-        return self
 
 
 class AssetUpdate(Value):

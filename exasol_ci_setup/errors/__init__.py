@@ -17,6 +17,7 @@
     │   └── Unreachable           4  no network, or no such endpoint
     ├── StackError                1
     │   ├── StackNotFound         1
+    │   ├── InUseError            1  a stack uses what is to be deleted
     │   ├── StackBusy             1  another operation is under way
     │   │   └── Overtaken         1  it came between a plan and its execution
     │   ├── StackStuck            1  in a state that no update leaves
@@ -88,6 +89,7 @@ from exasol_ci_setup.errors.base import (
     ExtraMissing,
     InputError,
     Interrupted,
+    InUseError,
     Overtaken,
     ProfileNotFound,
     RegionMissing,
@@ -176,6 +178,7 @@ __all__ = [
     "ExtraMissing",
     "HostKeyChanged",
     "ImageNotBuilt",
+    "InUseError",
     "InputError",
     "Interrupted",
     "KeyRefused",

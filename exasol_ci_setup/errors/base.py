@@ -110,6 +110,12 @@ class StackNotFound(StackError):
     code = "stack-not-found"
 
 
+class InUseError(StackError):
+    """A stack uses what is to be deleted; `stack_name` is that of the stack to delete, if it is one."""
+
+    code = "in-use"
+
+
 class StackBusy(StackError):
     """Another operation on the stack is under way."""
 

@@ -104,7 +104,7 @@ class _Careful:
 
 
 def remove(*, place: Place | None = None) -> None:
-    """Delete the load balancer and the cluster. Raises StackNotFound if there is none, and DeleteFailed while there are spaces."""
+    """Delete the load balancer and the cluster. Raises StackNotFound if there is none, and InUseError while there are spaces."""
     delete(here(place), STACK_NAME)
 
 

@@ -11,7 +11,7 @@ from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.errors import Declined, StackBusy, StackStuck
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import deploy as deployment
-from exasol_ci_setup.stacks import state
+from exasol_ci_setup.stacks import state, users
 from exasol_ci_setup.stacks.events import Unseen
 from exasol_ci_setup.stacks.model import Request
 
@@ -148,15 +148,17 @@ def preview(place: Place, construct: ScopedConstruct, *, why: str) -> None:
 def delete(place: Place, stack_name: str, *, empty: bool = False) -> None:
     """Delete a stack that this tool made, and return when it is gone; with `empty` what is in its buckets and repositories too.
 
-    What the stack's template keeps is neither deleted nor emptied.
-    Raises StackNotFound, StackError for a stack that is protected or somebody else's, and DeleteFailed.
+    What the stack's template keeps is neither deleted nor emptied. Raises StackNotFound, StackError for a stack that is protected or
+    another tool's, InUseError if another stack uses it, and DeleteFailed.
     """
     cfn = place.account.client("cloudformation")
     stack = state.get(cfn, stack_name)
     deletion.require_deletable(stack)
+    found = deletion.resources(cfn, stack)
+    kept = deletion.retained(cfn, stack, found, ())
+    going = [each for each in found if each.logical_id not in kept]
+    users.require_unused(cfn, [(stack, going)])
     if empty:
-        found = deletion.resources(cfn, stack)
-        kept = deletion.retained(cfn, stack, found, ())
-        deletion.empty(place.account, (each for each in found if each.logical_id not in kept), place.report.say)
+        deletion.empty(place.account, going, place.report.say)
     with place.report.view(stack_name, f"deleting {stack_name}") as shown:
         deletion.delete(cfn, stack, view=shown, clock=place.clock)

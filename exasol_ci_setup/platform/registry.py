@@ -96,7 +96,8 @@ def get(name: str, *, place: Place | None = None) -> Registry:
 def delete(name: str, *, empty: bool = False, place: Place | None = None) -> None:
     """Delete a registry, with `empty` also if it holds images.
 
-    Raises RegistryNotFound, RegistryConflictError if it holds images and `empty` is not asked for, and the errors of a deletion.
+    Raises RegistryNotFound, RegistryConflictError if it holds images and `empty` is not asked for, InUseError while a stack runs one of its
+    images, and the errors of a deletion.
     """
     place = here(place)
     stack = _require(place, name)

@@ -10,6 +10,7 @@ from exasol_ci_setup import secretsmanager
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.errors import InputError, SecretConflictError, SecretNotFound, SetupError
 from exasol_ci_setup.platform.place import Place, here
+from exasol_ci_setup.stacks import users
 
 if TYPE_CHECKING:
     import builtins
@@ -118,21 +119,28 @@ def list(*, place: Place | None = None) -> builtins.list[SecretEntry]:  # noqa: 
     return sorted(found, key=lambda each: each.name)
 
 
-def require(name: str, *, place: Place | None = None) -> SecretsManagerClient:
-    """Return the client of Secrets Manager if there is a secret of that name. Raises SecretNotFound, without reading its value."""
+def require_deletable(name: str, *, place: Place | None = None) -> SecretsManagerClient:
+    """Return the client of Secrets Manager if there is a secret of that name that no stack of this tool reads.
+
+    Raises SecretNotFound, without reading the value, and InUseError.
+    """
     _require_name(name)
-    client = here(place).account.client("secretsmanager")
-    if not _is_live(_described(client, name)):
+    account = here(place).account
+    client = account.client("secretsmanager")
+    found = _described(client, name)
+    if found is None or not _is_live(found):
         raise _absent(client, name)
+    readers = users.of_secret(account.client("cloudformation"), found["ARN"], _full(name))
+    users.require_none(f"secret {name!r}", readers)
     return client
 
 
 def delete(name: str, *, place: Place | None = None) -> datetime:
     """Delete a secret, and return until when AWS keeps it: `create` takes its name again before and after that.
 
-    Raises SecretNotFound, and the errors of the AWS boundary.
+    Raises SecretNotFound, InUseError while a stack of this tool reads it, and the errors of the AWS boundary.
     """
-    client = require(name, place=place)
+    client = require_deletable(name, place=place)
     with boundary():
         # Without a word of the recovery window it is AWS's longest: 30 days.
         return client.delete_secret(SecretId=_full(name))["DeletionDate"]

@@ -230,9 +230,7 @@ def delete(name: str, *, place: Place | None = None) -> int:
     place = here(place)
     stack = stacks.require(place, name)
     delete_stack(place, stack.name)
-    stacks.drop_logs(place, f"/ecs/{stack.name}/")
-    if "CertificateArn" in stack.outputs:
-        stacks.drop_certificate(place, stack.outputs["CertificateArn"])
+    stacks.clean_up(place, stack)
     return sum(1 for _ in stacks.every(place))
 
 

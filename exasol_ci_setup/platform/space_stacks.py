@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import boundary
@@ -15,14 +15,19 @@ from exasol_ci_setup.errors import Declined, DeployFailed, SetupError, SpaceNotF
 from exasol_ci_setup.platform import load_balancer, sizes
 from exasol_ci_setup.platform.place import deploy, preview
 from exasol_ci_setup.stacks import state
+from exasol_ci_setup.stacks.model import Change
 from exasol_ci_setup.stacks.plan import deployed_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from exasol_ci_setup.constructs import space as constructs
     from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.stacks.model import Plan, Stack
+    from exasol_ci_setup.stacks.resources import Resource
+
+LOG_GROUP: Final = "LogGroup"
+"""The logical ID of the log group of a space, which its template retains."""
 
 # Up to so many priorities are tried when other spaces take them first.
 _TRIES: Final = 5
@@ -60,7 +65,7 @@ def find(place: Place, name: str) -> Stack | None:
     if not re.fullmatch(SPACE_NAME, name):
         return None
     stack = state.find(place.account.client("cloudformation"), f"space-{name}")
-    return stack if stack is not None and not state.is_absent(stack) and _is_of_space(stack) else None
+    return stack if stack is not None and not state.is_absent(stack) and is_of_space(stack) else None
 
 
 def require(place: Place, name: str) -> Stack:
@@ -77,11 +82,11 @@ def require(place: Place, name: str) -> Stack:
 def every(place: Place) -> Iterator[Stack]:
     """Yield the stacks of all spaces, in the order AWS gives them."""
     for stack in state.own(place.account.client("cloudformation")):
-        if _is_of_space(stack) and not state.is_absent(stack):
+        if is_of_space(stack) and not state.is_absent(stack):
             yield stack
 
 
-def _is_of_space(stack: Stack) -> bool:
+def is_of_space(stack: Stack) -> bool:
     """Return whether the stack is of a space that the verbs made; one of a program belongs to its scope."""
     tags = stack.tags
     return (
@@ -167,6 +172,23 @@ def deployed(place: Place, space: constructs.Space, *, keep_priority: bool = Fal
             place.report.say(f"another space has taken priority {space.priority} meanwhile: retrying with another one")
             keep_priority = False
     raise AssertionError  # pragma: no cover - the last try returns or raises
+
+
+def with_logs(removal: Plan, found: Iterable[Resource]) -> Plan:
+    """Return the plan that deletes the stack of a space with its log group, which CloudFormation leaves, and `clean_up` deletes."""
+    logs = (
+        Change("Remove", each.logical_id, each.type, physical_id=each.physical_id, data_loss=True)
+        for each in found
+        if each.logical_id == LOG_GROUP and each.physical_id
+    )
+    return replace(removal, changes=(*removal.changes, *logs))
+
+
+def clean_up(place: Place, stack: Stack) -> None:
+    """Delete what CloudFormation has left of a space whose stack is deleted: its logs, and its certificate if no other space has it."""
+    drop_logs(place, f"/ecs/{stack.name}/")
+    if "CertificateArn" in stack.outputs:
+        drop_certificate(place, stack.outputs["CertificateArn"])
 
 
 def drop_logs(place: Place, prefix: str, *, but: str = "") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from exasol_ci_setup.errors import StackError
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
 from exasol_ci_setup.stacks import delete as deletion
-from exasol_ci_setup.stacks import graph, removed, state
+from exasol_ci_setup.stacks import graph, removed, state, users
 from exasol_ci_setup.stacks.graph import End, Node
 
 if TYPE_CHECKING:
@@ -174,6 +174,18 @@ def require_deletable(there: Iterable[Standing]) -> None:
     """Raise StackError unless all of the stacks may be deleted, before one of them is."""
     for each in there:
         _require_deletable(each)
+
+
+def require_unused(there: Iterable[Standing]) -> None:
+    """Raise InUseError if a stack that stays uses one of those that are there, before one of them is deleted.
+
+    To be called when what is declared is deployed: until then a stack may use what it no longer declares.
+    """
+    of_account: dict[int, list[Standing]] = {}
+    for each in there:
+        of_account.setdefault(id(each.account.client("cloudformation")), []).append(each)
+    for group in of_account.values():
+        users.require_unused(group[0].account.client("cloudformation"), [(each.stack, each.going) for each in group])
 
 
 def _require_deletable(each: Standing) -> None:
