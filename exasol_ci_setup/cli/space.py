@@ -252,16 +252,22 @@ def get(session: Session, name: str) -> None:
 @name_option
 @click.option("--image", metavar="IMAGE", help="Image to run, with its tag or digest.")
 @space_options
+@click.option(
+    "--unset",
+    multiple=True,
+    metavar="NAME",
+    help="Remove a variable, be its value given or that of a secret; may be repeated.",
+)
 @plan_option
 @common_options
 def update(session: Session, plan_only: bool, **values: Any) -> None:
     """Change a space.
 
-    What is not given stays as it is. --env and --secret each replace all variables and all secrets.
+    What is not given keeps its value. --env and --secret add or replace the variables that they name.
     """
     from exasol_ci_setup.platform import space as verbs
 
-    if all(value is None for key, value in values.items() if key != "name"):
+    if all(value in (None, ()) for key, value in values.items() if key != "name"):
         raise InputError("nothing to change is given", hint="give --image, --env, --memory or another option")
     with acting(session, plan_only=plan_only) as place:
         made = verbs.update(**values, place=place)

@@ -154,13 +154,14 @@ def update(
     certificate_arn: str | None = None,
     hosted_zone_id: str | None = None,
     containers: Sequence[Mapping[str, Any]] | None = None,
+    unset: Sequence[str] = (),
     place: Place | None = None,
 ) -> Space:
     """Change what is given of a space, and nothing else; return it when the new container answers.
 
-    `env` and `secrets` are each replaced as a whole. With another `domain` a certificate is looked for again unless one is given. A
-    processor alone keeps the memory as far as Fargate has the pair, and the other way round. Where nothing differs, nothing is done. What
-    another run changes of the space meanwhile stays changed.
+    `env` and `secrets` add or replace the variables that they name, and `unset` removes variables of either kind. With another `domain` a
+    certificate is looked for again unless one is given. A processor alone keeps the memory as far as Fargate has the pair, and the other
+    way round. Where nothing differs, nothing is done. What another run changes of the space meanwhile stays changed.
 
     Raises SpaceNotFound, SpaceRequestError, and the errors of a deployment.
     """
@@ -174,9 +175,8 @@ def update(
             return _updated(
                 careful,
                 before,
-                given,
+                {**given, **_variables(place, before, given.get("env", {}), secrets or {}, unset)},
                 domain=domain,
-                secrets=secrets,
                 certificate_arn=certificate_arn,
                 hosted_zone_id=hosted_zone_id,
             )
@@ -191,7 +191,6 @@ def _updated(
     given: Mapping[str, Any],
     *,
     domain: str | None,
-    secrets: Mapping[str, str] | None,
     certificate_arn: str | None,
     hosted_zone_id: str | None,
 ) -> Space:
@@ -203,7 +202,6 @@ def _updated(
         **before,
         **given,
         **_given(domain=domain, certificate_arn=certificate_arn, hosted_zone_id=hosted_zone_id),
-        **_given(secrets=_arns(place, secrets)),
     }
     moved = fields.get("domain") != before.get("domain")
     look_up = moved and certificate_arn is None
@@ -283,6 +281,27 @@ def _size(place: Place, cpu: str | float, memory: str | int) -> dict[str, int]:
     size = sizes.fargate(sizes.cpu_units(cpu), sizes.mebibytes(memory))
     place.report.say(f"cpu {cpu} and memory {memory}: Fargate's next size is {size}")
     return {"cpu": size.cpu, "memory": size.memory}
+
+
+def _variables(
+    place: Place, before: Mapping[str, Any], env: Mapping[str, str], secrets: Mapping[str, str], unset: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """Return the variables and secrets of a space with the fields `before`, after these are set, and those `unset` are removed.
+
+    A name is a variable or a secret: one that is set as the one is removed from the other. Raises SpaceRequestError.
+    """
+    if both := (env.keys() | secrets.keys()) & set(unset):
+        raise SpaceRequestError(f"{min(both)} is set and unset at once", hint="omit one of the two")
+    if unknown := set(unset).difference(before["env"], before["secrets"]):
+        raise SpaceRequestError(
+            f"space {before['name']} has no variable {min(unknown)!r}",
+            hint=f"`exasol-ci-setup space get --name {before['name']}` shows the variables and secrets it has",
+        )
+    gone = {*unset, *env, *secrets}
+    kept = {
+        kind: {name: text for name, text in before[kind].items() if name not in gone} for kind in ("env", "secrets")
+    }
+    return {"env": {**kept["env"], **env}, "secrets": {**kept["secrets"], **(_arns(place, secrets) or {})}}
 
 
 def _arns(place: Place, secrets: Mapping[str, str] | None) -> dict[str, str] | None:

@@ -142,6 +142,17 @@ def test_an_update_changes_what_is_given(create, here):
     assert ran.records[-1]["status"] == "updated"
 
 
+def test_update_merges_variables_and_unsets_one(create, here):
+    create("--env", "A=b", "--env", "C=d")
+
+    ran = here("space", "update", "--name", "web", "--env", "E=f", "--unset", "A", "--output", "json")
+    refused = here("space", "update", "--name", "web", "--unset", "A")
+    shown = here("space", "get", "--name", "web", "--output", "json").records[0]
+
+    assert (ran.code, refused.code) == (0, 2)
+    assert shown["env"] == {"C": "d", "E": "f"}
+
+
 def test_an_update_to_what_it_is_says_so(create, here):
     create()
 

@@ -23,6 +23,7 @@ from tests.platform.spaces import Told, listeners, rules, task_definition
 
 pytestmark = pytest.mark.live
 
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:db-a1B2c3"
 IMAGE = "public.ecr.aws/nginx/nginx:1.27"
 
 
@@ -173,13 +174,41 @@ def test_a_memory_alone_keeps_the_processor_as_far_as_fargate_has_the_pair(place
     assert naas.space.update("web", cpu="4", place=place).memory == 16384
 
 
-def test_variables_are_replaced_as_a_whole_and_an_empty_set_takes_them_away(live, place):
-    naas.space.create("web", image=IMAGE, env={"A": "1", "B": "2"}, place=place)
+def test_update_keeps_variables_that_are_not_named(live, place):
+    arn = live.client("secretsmanager").create_secret(Name="db", SecretString="hush")["ARN"]
+    naas.space.create("web", image=IMAGE, env={"A": "1", "B": "2"}, secrets={"S": "db", "T": "db"}, place=place)
 
-    naas.space.update("web", env={"C": "3"}, place=place)
-    assert naas.space.get("web", place=place).env == {"C": "3"}
-    naas.space.update("web", env={}, place=place)
+    def kept():
+        found = naas.space.get("web", place=place)
+        return dict(found.env), dict(found.secrets)
+
+    naas.space.update("web", env={"B": "3", "C": "4"}, place=place)
+    assert kept() == ({"A": "1", "B": "3", "C": "4"}, {"S": arn, "T": arn})
+    naas.space.update("web", secrets={"A": "db"}, env={"S": "plain"}, place=place)
+    assert kept() == ({"B": "3", "C": "4", "S": "plain"}, {"A": arn, "T": arn})
+    naas.space.update("web", env={"D": "5"}, unset=["B", "T"], place=place)
+    assert kept() == ({"C": "4", "D": "5", "S": "plain"}, {"A": arn})
+    naas.space.update("web", unset=["A", "C", "D", "S"], place=place)
+    assert kept() == ({}, {})
     assert task_definition(live, "web")["containerDefinitions"][0].get("environment", []) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"unset": ["NOPE"]}, "space web has no variable 'NOPE'"),
+        ({"unset": ["A"], "env": {"A": "2"}}, "A is set and unset at once"),
+        ({"env": {"B": "2"}, "secrets": {"B": ARN}}, "B cannot be a variable and a secret at once"),
+    ],
+)
+def test_variables_that_contradict_each_other_are_refused(place, told, values, message):
+    naas.space.create("web", image=IMAGE, env={"A": "1"}, place=place)
+    plans = len(told.plans)
+
+    with pytest.raises(SpaceRequestError, match=message):
+        naas.space.update("web", **values, place=place)
+
+    assert len(told.plans) == plans
 
 
 def test_an_update_that_changes_nothing_makes_no_change_set(place, told):

@@ -97,11 +97,11 @@ def test_again_registry_space_and_pipeline_are_used_and_only_what_is_given_chang
     PIPELINE.write_text("mine\n", encoding="utf-8")
     before = stacks(place.account)
 
-    made = space.add("my-space", memory="4Gi", place=place)
+    made = space.add("my-space", memory="4Gi", env={"C": "d"}, place=place)
 
     assert stacks(place.account) == before
     assert (made.cpu, made.memory, made.image.rpartition(":")[2]) == (1, 4096, ID[:12])
-    assert space.get("my-space", place=place).env == {"A": "b"}
+    assert space.get("my-space", place=place).env == {"A": "b", "C": "d"}
     assert PIPELINE.read_text(encoding="utf-8") == "mine\n"
     said = "\n".join(told.lines)
     assert "registry my-space-registry is there already: it is used" in said
