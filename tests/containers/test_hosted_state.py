@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from exasol_ci_setup.containers.hosted.auth import MOST_WRONG, WINDOW_SECONDS, Gate
-from exasol_ci_setup.containers.hosted.state import PORTS, App, Drain, Phase, State, storing
+from exasol_ci_setup.containers.hosted.state import PORTS, App, Drain, Phase, State
+from exasol_ci_setup.containers.hosted.storage import storing
 from exasol_ci_setup.errors import AppConflict, DiskFull, InputError, KeyRefused, StateError, TooManyAttempts
 
 
@@ -220,6 +221,20 @@ def test_replaced_container_is_noted_until_it_is_forgotten(state: State, tmp_pat
     assert state.drains() == ()
 
 
+def test_stopped_app_should_not_run_until_it_is_started_or_deployed(state: State):
+    state.begin("app1", "demo:1", "app1.example.com")
+    assert state.app("app1").should_run
+
+    state.intend("app1", should_run=False)
+    stopped = state.app("app1")
+    assert not stopped.should_run
+    state.settle("app1", image="demo:2", container="abc", port=20000, env_names=[])
+    assert state.app("app1").should_run
+    assert stopped is not None
+    state.restore(stopped)
+    assert state.app("app1") == stopped
+
+
 def test_drain_is_over_at_its_time_or_without_workers():
     now = time.time()
     with subprocess.Popen(["bash", "-c", "exec -a 'nginx: worker process' sleep 60"]) as process:
@@ -305,10 +320,11 @@ def test_state_of_an_earlier_release_is_read_without_its_log(tmp_path: Path):
     with sqlite3.connect(tmp_path / "hosted.sqlite3") as database:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("DROP TABLE draining")
+        database.execute("ALTER TABLE apps DROP COLUMN should_run")
     database.close()
 
     state = State(tmp_path)
 
-    assert [app.name for app in state.apps()] == ["app1"]
+    assert [(app.name, app.should_run) for app in state.apps()] == [("app1", False)]
     assert state.drains() == ()
     assert not list(tmp_path.glob("*-wal"))

@@ -368,6 +368,26 @@ def test_nginx_that_does_not_run_leaves_nothing_of_a_deployment(host: Host):
     assert until(lambda: ask("app1.example.com").text.startswith("1 "))
 
 
+def test_app_that_was_not_stopped_by_a_caller_is_started_again(host: Host):
+    def is_running(name: str) -> bool:
+        return docker("inspect", "--format", "{{.State.Running}}", *host.containers(name)) == "true"
+
+    for name in ("app1", "app2"):
+        host.new("demo:1", name)
+    host.curl("/stop", {"name": "app2"})
+
+    # As the engine shows it after a crash: it ended, and the engine does not start it again.
+    docker("stop", *host.containers())
+    until(lambda: is_running("app1"))
+    assert until(lambda: ask("app1.example.com").status == 200)
+    host.stop()
+    docker("stop", *host.containers())
+    host.start()
+    until(lambda: is_running("app1"))
+    assert not is_running("app2")
+    assert host.curl("/run", {"name": "app2"}).status == 200
+
+
 def test_full_disk_is_507_but_apps_can_be_listed_and_deleted(stopped_host: Host):
     host = stopped_host
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=2750", "tmpfs", str(host.state)], check=True)

@@ -19,6 +19,7 @@ from exasol_ci_setup.containers.hosted.certificates import Certificates
 from exasol_ci_setup.containers.hosted.deployments import Deployments
 from exasol_ci_setup.containers.hosted.instances import Instances
 from exasol_ci_setup.containers.hosted.nginx import Nginx
+from exasol_ci_setup.containers.hosted.revival import Revival
 from exasol_ci_setup.containers.hosted.routes import Routes
 from exasol_ci_setup.containers.hosted.state import State
 from exasol_ci_setup.containers.quotes import cut
@@ -39,7 +40,7 @@ from exasol_ci_setup.errors import (
 from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from fastapi import FastAPI, Request, Response
     from starlette.types import Lifespan
@@ -71,8 +72,9 @@ _FAILURES: Final[dict[int | str, dict[str, Any]]] = {
     502: {"model": bodies.Failure, "description": "The Docker engine, nginx or certbot failed"},
     507: {"model": bodies.Failure, "description": "The disk with the service's state is full"},
 }
-_RENEWAL_SECONDS: Final = 12 * 3600
-_RENEWAL_LOCK: Final = "renewal.lock"
+_RENEWAL_SECONDS: Final = 12 * 3600.0
+_REVIVAL_SECONDS: Final = 5.0
+_TAKEOVER_SECONDS: Final = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -85,10 +87,11 @@ def create_app(settings: Settings, key: str) -> FastAPI:
     state = State(settings.state)
     # A pull says nothing for as long as the registry is silent.
     client = engine.connect(timeout=600, connections=64)
+    instances = Instances(client, state.identity)
     deployments = Deployments(
         settings,
         state,
-        Instances(client, state.identity),
+        instances,
         Nginx(settings.nginx, settings.state),
         Certificates(settings.state) if settings.ssl else None,
     )
@@ -97,8 +100,11 @@ def create_app(settings: Settings, key: str) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(deployments.recover)
         ending = threading.Event()
+        repeated = [("revival.lock", _REVIVAL_SECONDS, Revival(state, instances).revive)]
         if settings.ssl:
-            threading.Thread(target=_renew, args=(state, deployments, ending), daemon=True).start()
+            repeated.append(("renewal.lock", _RENEWAL_SECONDS, deployments.renew))
+        for lock, seconds, action in repeated:
+            threading.Thread(target=_repeat, args=(state, lock, seconds, action, ending), daemon=True).start()
         yield
         ending.set()
         client.close()
@@ -124,17 +130,24 @@ def assemble(settings: Settings, gate: Gate, deployments: Deployments, lifespan:
     return app
 
 
-def _renew(state: State, deployments: Deployments, ending: threading.Event) -> None:
-    """Renew certificates twice a day, in one of the workers; another takes over if that ends."""
+def _repeat(state: State, lock: str, seconds: float, action: Callable[[], None], ending: threading.Event) -> None:
+    """Call `action` every so many seconds in one of the workers; another takes over if that ends."""
+    problem = ""
     while not ending.is_set():
-        with state.locked_if_free(_RENEWAL_LOCK) as mine:
-            while mine and not ending.is_set():
-                try:
-                    deployments.renew()
-                except Exception:  # noqa: BLE001 - a thread that ends would never renew anything again
-                    _log.exception("certificates cannot be renewed")
-                ending.wait(_RENEWAL_SECONDS)
-        ending.wait(60)
+        try:
+            with state.locked_if_free(lock) as mine:
+                while mine and not ending.is_set():
+                    action()
+                    problem = ""
+                    ending.wait(seconds)
+        except SetupError as error:
+            # The same reason is not logged every few seconds.
+            if str(error) != problem:
+                _log.warning("%s", error)
+            problem = str(error)
+        except Exception:  # noqa: BLE001 - a thread that ends would never do it again
+            _log.exception("%s failed", lock)
+        ending.wait(min(seconds, _TAKEOVER_SECONDS))
 
 
 def _answer_errors(app: FastAPI) -> None:

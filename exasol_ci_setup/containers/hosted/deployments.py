@@ -94,7 +94,7 @@ class Deployments:
             )
             self._drains.note_workers(name, self._publish(name).before)
         except BaseException:
-            with self._logged(name), self._state.reserve():
+            with self._logged(name), self._state.reserve.released():
                 if before is not None:
                     self._state.restore(before)
                 else:
@@ -126,15 +126,17 @@ class Deployments:
             container = self._container(self._known(name, app))
             if containers.is_running(container):
                 raise AppConflict("That container is already running.")
-            self._instances.run(container)
+            with self._intended(name, should_run=True):
+                self._instances.run(container)
 
     def stop(self, name: str) -> None:
-        """Stop a running app gracefully."""
-        with self._app(name) as app:
+        """Stop a running app gracefully. It works on a full disk."""
+        with self._state.reserve.released(), self._app(name) as app:
             container = self._container(self._known(name, app))
             if not container.attrs["State"]["Running"]:
                 raise AppConflict("That container isn't running.")
-            self._instances.stop(container)
+            with self._intended(name, should_run=False):
+                self._instances.stop(container)
 
     def overview(self) -> dict[str, dict[str, Any]]:
         """Return what runs on this machine, by name: whether each container runs, its image, and the domains of those that are apps."""
@@ -180,7 +182,7 @@ class Deployments:
 
     def delete(self, name: str, *, purge: bool) -> None:
         """Remove an app; with `purge` the volume with what it has saved, too. It works on a full disk."""
-        with self._state.reserve(), self._app(name) as before:
+        with self._state.reserve.released(), self._app(name) as before:
             app = self._known(name, before)
             self._state.mark(name, Phase.PURGING if purge else Phase.DELETING)
             try:
@@ -235,6 +237,16 @@ class Deployments:
         with self._state.locked(name):
             self._tidy(name)
             yield self._state.app(name)
+
+    @contextlib.contextmanager
+    def _intended(self, name: str, *, should_run: bool) -> Iterator[None]:
+        """Note whether an app should run, unless what is done inside fails."""
+        self._state.intend(name, should_run=should_run)
+        try:
+            yield
+        except BaseException:
+            self._state.intend(name, should_run=not should_run)
+            raise
 
     @contextlib.contextmanager
     def _logged(self, name: str) -> Iterator[None]:
@@ -361,6 +373,8 @@ class Deployments:
             with self._state.locked(_CERTBOT_LOCK):
                 if self._certificates.directory(domain) is not None:
                     continue
+                # The site of another domain than the app's must not lose it, or get its certificate from here.
+                self._nginx.require_free(domain)
                 try:
                     self._certificates.obtain(domain)
                     self._publish(name)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup import templates
 from exasol_ci_setup.containers.hosted import server_names
 from exasol_ci_setup.containers.hosted.settings import child_environment
-from exasol_ci_setup.containers.hosted.state import storing
+from exasol_ci_setup.containers.hosted.storage import storing
 from exasol_ci_setup.containers.hosted.workers import serving, worker_processes
 from exasol_ci_setup.errors import AppConflict, InputError, NginxError, NginxRefused
 from exasol_ci_setup.whole_file import write_whole

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -15,9 +14,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.containers.hosted.storage import Reserve, storing
 from exasol_ci_setup.containers.hosted.workers import is_there
-from exasol_ci_setup.errors import AppConflict, DiskFull, InputError, StateError
-from exasol_ci_setup.whole_file import write_whole
+from exasol_ci_setup.errors import AppConflict, InputError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -30,14 +29,12 @@ LOCKS: Final = "locks"
 # Below those that the system gives to outgoing connections, and that Docker takes when it chooses itself.
 PORTS: Final = range(20000, 30000)
 _WAIT_SECONDS: Final = 60
-_RESERVE: Final = "reserve"
-# What the deletion of an app writes fits in many times.
-_RESERVE_BYTES: Final = 1 << 18
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS apps (
-    name TEXT PRIMARY KEY, image TEXT NOT NULL, phase TEXT NOT NULL, container TEXT, port INTEGER, env_names TEXT NOT NULL
+    name TEXT PRIMARY KEY, image TEXT NOT NULL, phase TEXT NOT NULL, container TEXT, port INTEGER, env_names TEXT NOT NULL,
+    should_run INTEGER NOT NULL DEFAULT 1
 );
 CREATE TABLE IF NOT EXISTS domains (domain TEXT PRIMARY KEY, app TEXT NOT NULL, position INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS ports (port INTEGER PRIMARY KEY, app TEXT NOT NULL);
@@ -60,6 +57,7 @@ class Phase(Enum):
 class App:
     """An app: its image as it was asked for, its container's id and port on this machine, and its domains, the first ones first.
 
+    It should run unless a caller stopped it.
     Of its variables only the names are here; the values are in the container's configuration and nowhere else.
     """
 
@@ -70,6 +68,7 @@ class App:
     port: int | None
     env_names: tuple[str, ...]
     domains: tuple[str, ...]
+    should_run: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +90,6 @@ class Drain:
         return self.workers is not None and not any(is_there(worker) for worker in self.workers)
 
 
-@contextlib.contextmanager
-def storing(directory: Path) -> Iterator[None]:
-    """Raise an error of files or the database below `directory` as DiskFull or StateError."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        is_full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or "full" in str(error)
-        # SQLite has other words for it, too, where it cannot make a file.
-        if is_full or not _free_bytes(directory):
-            raise DiskFull(f"The disk with the state directory {directory} is full.") from error
-        raise StateError(f"The state directory {directory} cannot be used: {error}") from error
-
-
-def _free_bytes(directory: Path) -> int:
-    try:
-        found = os.statvfs(directory)
-    except OSError:
-        return 1
-    return found.f_bavail * found.f_frsize
-
-
 class State:
     """The apps of one directory. Any number of threads and processes may use it at once."""
 
@@ -128,6 +106,7 @@ class State:
                 # With a write-ahead log nothing could be read on a full disk: it needs a file of its own for that.
                 connection.execute("PRAGMA journal_mode = DELETE")
                 connection.executescript(_SCHEMA)
+                _add_missing_column(connection)
             with self._changing() as connection:
                 row = connection.execute("SELECT id FROM identity").fetchone()
                 self.identity: str = row[0] if row else secrets.token_hex(8)
@@ -139,7 +118,8 @@ class State:
                 f"the state directory {directory} cannot be used: {why}",
                 hint="make it writable, or give another --state",
             ) from error
-        self._hold_reserve()
+        self.reserve = Reserve(directory)
+        self.reserve.hold()
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -162,27 +142,6 @@ class State:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-
-    @contextlib.contextmanager
-    def reserve(self) -> Iterator[None]:
-        """On a full disk, give the room of a file that is there for this to what is done inside; take it again afterwards."""
-        if _free_bytes(self._directory) < _RESERVE_BYTES:
-            with storing(self._directory):
-                (self._directory / _RESERVE).unlink(missing_ok=True)
-        try:
-            yield
-        finally:
-            self._hold_reserve()
-
-    def _hold_reserve(self) -> None:
-        path = self._directory / _RESERVE
-        if path.exists():
-            return
-        # On a full disk that is what was given a moment ago.
-        size = min(_RESERVE_BYTES, _free_bytes(self._directory))
-        with contextlib.suppress(OSError):
-            # Not zeros, of which some file systems keep nothing.
-            write_whole(path, os.urandom(size), mode=0o600, fsync=True)
 
     @contextlib.contextmanager
     def locked(self, what: str) -> Iterator[None]:
@@ -224,7 +183,7 @@ class State:
             # One transaction, so that the domains are of these apps.
             connection.execute("BEGIN")
             rows = connection.execute(
-                f"SELECT name, image, phase, container, port, env_names FROM apps {where} ORDER BY name",  # noqa: S608 - our own text
+                f"SELECT name, image, phase, container, port, env_names, should_run FROM apps {where} ORDER BY name",  # noqa: S608 - our own text
                 values,
             ).fetchall()
             domains: dict[str, list[str]] = {}
@@ -232,8 +191,17 @@ class State:
                 domains.setdefault(app, []).append(domain)
             connection.execute("COMMIT")
         return tuple(
-            App(name, image, Phase(phase), container, port, tuple(json.loads(names)), tuple(domains.get(name, ())))
-            for name, image, phase, container, port, names in rows
+            App(
+                name,
+                image,
+                Phase(phase),
+                container,
+                port,
+                tuple(json.loads(names)),
+                tuple(domains.get(name, ())),
+                bool(should_run),
+            )
+            for name, image, phase, container, port, names, should_run in rows
         )
 
     def begin(self, name: str, image: str, domain: str) -> None:
@@ -242,7 +210,9 @@ class State:
             owner = _owner(connection, domain)
             if owner is not None and owner != name:
                 raise AppConflict(f"The domain {domain} belongs to {owner}.")
-            connection.execute("INSERT INTO apps VALUES (?, ?, ?, NULL, NULL, '[]')", (name, image, Phase.MAKING.value))
+            connection.execute(
+                "INSERT INTO apps VALUES (?, ?, ?, NULL, NULL, '[]', 1)", (name, image, Phase.MAKING.value)
+            )
             connection.execute("INSERT OR REPLACE INTO domains VALUES (?, ?, 0)", (domain, name))
 
     def settle(
@@ -260,7 +230,7 @@ class State:
             if drain is not None:
                 _note(connection, drain)
             connection.execute(
-                "UPDATE apps SET image = ?, phase = ?, container = ?, port = ?, env_names = ? WHERE name = ?",
+                "UPDATE apps SET image = ?, phase = ?, container = ?, port = ?, env_names = ?, should_run = 1 WHERE name = ?",
                 (image, Phase.READY.value, container, port, json.dumps(list(env_names)), name),
             )
 
@@ -268,14 +238,22 @@ class State:
         """Note that an app is as it was before. Its domains are left as they are."""
         with self._changing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO apps VALUES (?, ?, ?, ?, ?, ?)",
-                (app.name, app.image, app.phase.value, app.container, app.port, json.dumps(app.env_names)),
+                "INSERT OR REPLACE INTO apps VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(app.name, app.image, app.phase.value, app.container, app.port),
+                    *(json.dumps(app.env_names), app.should_run),
+                ),
             )
 
     def mark(self, name: str, phase: Phase) -> None:
         """Note where an app is in its life."""
         with self._changing() as connection:
             connection.execute("UPDATE apps SET phase = ? WHERE name = ?", (phase.value, name))
+
+    def intend(self, name: str, *, should_run: bool) -> None:
+        """Note whether an app should run."""
+        with self._changing() as connection:
+            connection.execute("UPDATE apps SET should_run = ? WHERE name = ?", (should_run, name))
 
     def forget(self, name: str) -> None:
         """Delete an app with its domains and ports."""
@@ -363,6 +341,18 @@ class State:
                 return float(oldest + seconds - now)
             connection.execute("INSERT INTO attempts VALUES (?, ?)", (caller, now))
         return 0
+
+
+def _add_missing_column(connection: sqlite3.Connection) -> None:
+    """Bring the table of an earlier release up to date.
+
+    It did not note which apps were stopped, so none of them should run until it is seen running.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(apps)")}
+    if "should_run" not in columns:
+        connection.execute("ALTER TABLE apps ADD COLUMN should_run INTEGER NOT NULL DEFAULT 0")
+    connection.execute("COMMIT")
 
 
 def _note(connection: sqlite3.Connection, drain: Drain) -> None:
