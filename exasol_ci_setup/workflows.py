@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,22 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from exasol_ci_setup import templates
+from exasol_ci_setup import origin, templates
 from exasol_ci_setup.buildspecs.files import GeneratedFile, compare, from_root, write
 from exasol_ci_setup.constructs.ci import ProjectName
 from exasol_ci_setup.constructs.scope import Region
 from exasol_ci_setup.constructs.space import SpaceName
 from exasol_ci_setup.constructs.values import Name, RoleArn, matching
 from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
     import jinja2
 
 DIRECTORY: Final = Path(".github/workflows")
 """Where GitHub looks for workflows, below the repository's root."""
-
-DEFAULT_PACKAGE: Final = f"exasol-ci-setup=={__version__}"
 
 ACTIONS: Final = {
     "checkout": ("actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8", "v5.0.0"),
@@ -37,6 +35,7 @@ ACTIONS: Final = {
 """The actions that workflows use, each at the commit of a release: a tag can be moved to other code, a commit cannot."""
 
 _EXPRESSION: Final = "${{"
+_PACKAGE: Final = re.compile(r"^ +PACKAGE: (.+)$", re.MULTILINE)
 _Path = Annotated[
     str,
     matching(
@@ -67,7 +66,7 @@ class _Workflow:
     branch: str = "main"
     role_arn: str | None = None
     region: str | None = None
-    package: str = DEFAULT_PACKAGE
+    package: str
 
     def __post_init__(self) -> None:
         _require("branch", _Branch, self.branch)
@@ -138,6 +137,28 @@ def render(workflow: SpaceWorkflow | BuildWorkflow) -> str:
     return _environment().get_template(workflow.template).render(workflow=workflow)
 
 
+def package_of(path: Path) -> str | None:
+    """Return what the workflow at `path` is to install where nothing else is asked for; None if nothing is known that may be installed.
+
+    It is what this program was installed from, or the commit or archive that the file names already. A name from an index counts only if this program
+    came from there under it: under any other circumstances anybody could publish something else under that name.
+    """
+    if (known := origin.of_this().requirement) is not None:
+        return known
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    import yaml
+
+    found = _PACKAGE.search(text)
+    try:
+        named = yaml.safe_load(found[1]) if found else None
+    except yaml.YAMLError:
+        return None
+    return named if isinstance(named, str) and "://" in named else None
+
+
 def on_disk(workflow: SpaceWorkflow | BuildWorkflow, directory: Path = DIRECTORY) -> GeneratedFile:
     """Return the file in `directory` as it shall be and as it is. Raises InputError as `render` does, and if it cannot be read."""
     return compare(directory, {workflow.file_name: render(workflow)})[0]
@@ -181,13 +202,13 @@ def _environment() -> jinja2.Environment:
 
 __all__ = [
     "ACTIONS",
-    "DEFAULT_PACKAGE",
     "DIRECTORY",
     "BuildWorkflow",
     "GeneratedFile",
     "SpaceWorkflow",
     "from_root",
     "on_disk",
+    "package_of",
     "render",
     "write",
 ]

@@ -10,12 +10,13 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "exasol_ci_setup"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# What a room may import of the others; it may always import itself, `errors`, `clock`, `commands`, `version` and `whole_file`.
-BASE = {"errors", "clock", "commands", "version", "whole_file"}
+# What a room may import of the others; it may always import itself, `errors`, `clock`, `commands`, `origin`, `version` and `whole_file`.
+BASE = {"errors", "clock", "commands", "origin", "version", "whole_file"}
 ALLOWED = {
     "errors": set(),
     "clock": set(),
     "commands": set(),
+    "origin": set(),
     "version": set(),
     "whole_file": set(),
     "policies": {"stacks"},

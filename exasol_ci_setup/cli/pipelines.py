@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,8 @@ _OF_SPACES = ("registry_name", "skip_registry", "dockerfile_path", "docker_conte
 @click.option(
     "--package",
     metavar="TEXT",
-    help="What pip installs to have this program, such as git+https://…@COMMIT.  [default: exasol-ci-setup of this version]",
+    help="What pip installs to get this program, such as git+https://…@COMMIT.  [default: what this installation is from, if that is a version from an "
+    "index, a commit or an archive with its hash]",
 )
 @click.option(
     "--output-path",
@@ -71,10 +73,14 @@ def generate_pipeline(session: Session, target: str, output_path: Path, check: b
     Writes ci-NAME.yaml, whose runs act in a role that GitHub vouches for, so that no keys are stored. Run it in the
     repository's root.
     """
-    from exasol_ci_setup import workflows
+    from exasol_ci_setup import origin, workflows
     from exasol_ci_setup.cli import records
 
-    workflow = _of_codebuild(values) if target == "codebuild" else _of_space(values)
+    package = values.pop("package")
+    make = _of_codebuild if target == "codebuild" else _of_space
+    workflow = make({**values, "package": package or origin.EXAMPLE})
+    if package is None:
+        workflow = replace(workflow, package=_package(session, output_path / workflow.file_name))
     stale = generated.write_or_show(session.output, [workflows.on_disk(workflow, output_path)], check=check)
     if not check and workflow.role_arn is None:
         session.output.say(
@@ -83,6 +89,19 @@ def generate_pipeline(session: Session, target: str, output_path: Path, check: b
     session.output.record(records.result(generated.status(stale, check=check), changed=bool(stale) and not check))
     if check:
         generated.require_same(stale, "generate-pipeline")
+
+
+def _package(session: Session, path: Path) -> str:
+    from exasol_ci_setup import origin
+    from exasol_ci_setup.workflows import package_of
+
+    package = package_of(path)
+    if package is None:
+        raise InputError(
+            f"there is nothing that {path} may install: this installation is from no index, commit or archive with a hash",
+            hint=f"name a commit: {session.again('--package', origin.EXAMPLE)}",
+        )
+    return package
 
 
 def _of_space(values: dict[str, Any]) -> SpaceWorkflow:

@@ -218,6 +218,11 @@ def create(session: Session, plan_only: bool, **values: Any) -> None:
     "--generate-ci/--no-generate-ci", default=True, show_default=True, help="Write the pipeline of GitHub Actions."
 )
 @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role of the pipeline.  [default: the secret AWS_ROLE_ARN]")
+@click.option(
+    "--package",
+    metavar="TEXT",
+    help="What the pipeline installs to get this program, such as git+https://…@COMMIT.  [default: as for generate-pipeline; no pipeline without]",
+)
 @space_options
 @network_options
 @common_options

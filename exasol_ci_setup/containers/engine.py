@@ -7,6 +7,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.errors import EngineError, EngineUnavailable, ExtraMissing
+from exasol_ci_setup.origin import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ def require_extra() -> None:
     if any(importlib.util.find_spec(name) is None for name in _EXTRA):
         raise ExtraMissing(
             "containers on this machine are not installed: they are an extra",
-            hint="pip install 'exasol-ci-setup[containers]'",
+            hint=f"`{install_command('containers')}`",
         )
 
 

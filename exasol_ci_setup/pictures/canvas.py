@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any, Final, TypeAlias
 
 from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.origin import install_command
 
 PAPER: Final = "#ffffff"
 INK: Final = "#1f2933"
@@ -98,7 +99,7 @@ def png(picture: Picture) -> bytes:
     except ImportError as error:
         raise InputError(
             "a PNG cannot be drawn: Pillow is missing",
-            hint="pip install 'exasol-ci-setup[pictures]', or write an SVG, which needs nothing more",
+            hint=f"`{install_command('pictures')}`, or write an SVG, which needs nothing more",
         ) from error
     image = Image.new("RGB", (round(picture.width * _SCALE), round(picture.height * _SCALE)), PAPER)
     draw = ImageDraw.Draw(image)

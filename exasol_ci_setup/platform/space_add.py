@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import workflows
+from exasol_ci_setup import origin, workflows
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.errors import InputError, Interrupted, RegistryNotFound, SetupError, SpaceNotFound
 from exasol_ci_setup.platform import docker, registry
@@ -43,6 +44,7 @@ def add(
     container_port: int | None = None,
     generate_ci: bool = True,
     role_arn: str | None = None,
+    package: str | None = None,
     place: Place | None = None,
     **settings: Any,
 ) -> Space:
@@ -51,7 +53,8 @@ def add(
     One after the other: the registry (`registry_name`, or the space's name and ``-registry``) is made, or used if it is there; docker
     logs in; the image of `dockerfile_path` (``Dockerfile``) and `docker_context` (``.``) is built and pushed; the space is created, or
     updated if it is there; and unless `generate_ci` is false its pipeline is written to ``.github/workflows`` below the working directory, if
-    no file of its name is there. The image is pushed with a tag of its own, which is what the space runs, and with `image_tag`
+    no file of its name is there. A pipeline installs `package`, or what this program was installed from; without either it is not written, and the report
+    says how to write it. The image is pushed with a tag of its own, which is what the space runs, and with `image_tag`
     (``latest``). With `image` nothing is built, and the space runs that one; `skip_registry` needs it.
 
     `role_arn` is the pipeline's role. `settings` are those of `space.create`: `domain`, `env`, `secrets`, `cpu`, `memory`, `certificate_arn`,
@@ -70,11 +73,13 @@ def add(
     )
     name = registry_name or f"{space_name}-registry"
     # Refuses names that are none, whether it is written or not.
-    workflows.SpaceWorkflow(space=space_name, registry=name if source is not None else None)
+    workflows.SpaceWorkflow(
+        space=space_name, registry=name if source is not None else None, package=package or origin.EXAMPLE
+    )
     if source is not None:
         docker.require_tag(source.image_tag)
     place = here(place)
-    pipeline = _pipeline(space_name, name, source, place.account.region, role_arn) if generate_ci else None
+    pipeline = _pipeline(space_name, name, source, place.account.region, role_arn, package) if generate_ci else None
     wanted = {"image": image, "port": container_port, **settings}
     _require_acceptable(place, space_name, wanted)
     if source is not None:
@@ -84,7 +89,9 @@ def add(
         if source is not None:
             wanted["image"] = _pushed(place, _registry(place, name, made), source, made)
         space = _space(place, space_name, made, wanted)
-        if pipeline is not None:
+        if isinstance(pipeline, workflows.SpaceWorkflow):
+            place.report.say(_how_to_write(pipeline))
+        elif pipeline is not None:
             _write(place, pipeline, made)
     except SetupError as error:
         error.hint = _with_made(error.hint, made)
@@ -129,8 +136,9 @@ def _source(
 
 
 def _pipeline(
-    space: str, registry_name: str, source: _Source | None, region: str, role_arn: str | None
-) -> workflows.GeneratedFile:
+    space: str, registry_name: str, source: _Source | None, region: str, role_arn: str | None, package: str | None
+) -> workflows.GeneratedFile | workflows.SpaceWorkflow:
+    """Return the file of the pipeline, or the pipeline itself if nothing is known that it may install."""
     paths = {}
     if source is not None:
         # A pipeline finds them in the repository, wherever that is checked out.
@@ -138,14 +146,35 @@ def _pipeline(
             "dockerfile_path": workflows.from_root(source.dockerfile, "the Dockerfile"),
             "docker_context": workflows.from_root(source.context, "the Docker context"),
         }
-    return workflows.on_disk(
-        workflows.SpaceWorkflow(
-            space=space,
-            registry=registry_name if source is not None else None,
-            region=region,
-            role_arn=role_arn,
-            **paths,
-        )
+    wanted = workflows.SpaceWorkflow(
+        space=space,
+        registry=registry_name if source is not None else None,
+        region=region,
+        role_arn=role_arn,
+        package=package or origin.EXAMPLE,
+        **paths,
+    )
+    package = package or workflows.package_of(workflows.DIRECTORY / wanted.file_name)
+    return wanted if package is None else workflows.on_disk(replace(wanted, package=package))
+
+
+def _how_to_write(pipeline: workflows.SpaceWorkflow) -> str:
+    options = {
+        "--region": pipeline.region,
+        "--role-arn": pipeline.role_arn,
+        "--registry-name": pipeline.registry,
+        "--dockerfile-path": pipeline.dockerfile_path if pipeline.registry is not None else None,
+        "--docker-context": pipeline.docker_context if pipeline.registry is not None else None,
+        "--package": pipeline.package,
+    }
+    given = [word for option, value in options.items() if value is not None for word in (option, value)]
+    command = ["exasol-ci-setup", "generate-pipeline", "--name", pipeline.space, *given]
+    if pipeline.registry is None:
+        command.append("--skip-registry")
+    path = workflows.DIRECTORY / pipeline.file_name
+    return (
+        f"pipeline {path} {'was not compared' if path.exists() else 'was not written'}: this installation is from no index, commit or "
+        f"archive with a hash, so a pipeline cannot install it. Write it with `{shlex.join(command)}`"
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.errors import SandboxError
+from exasol_ci_setup.origin import install_command
 
 if TYPE_CHECKING:
     from exasol_ci_setup.sandbox import settings
@@ -34,9 +35,7 @@ def launch(directory: Path, wanted: settings.Settings, seconds: float) -> None:
     Raises SandboxError if the extra is missing, the process ends, or it is not ready within `seconds`.
     """
     if importlib.util.find_spec("ministack") is None:
-        raise SandboxError(
-            "the sandbox is not installed: it is an extra", hint="pip install 'exasol-ci-setup[sandbox]'"
-        )
+        raise SandboxError("the sandbox is not installed: it is an extra", hint=f"`{install_command('sandbox')}`")
     log_file = directory / LOG_FILE
     if log_file.exists() and log_file.stat().st_size > _LOG_BYTES:
         log_file.replace(log_file.with_suffix(".log.1"))

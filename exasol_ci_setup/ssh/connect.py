@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.errors import InputError, SSHError, SSHRefused, SSHUnreachable, TimedOut
+from exasol_ci_setup.origin import install_command
 from exasol_ci_setup.ssh import keys
 from exasol_ci_setup.ssh.known_hosts import HostKey, KnownHosts
 
@@ -142,7 +143,7 @@ def _require_paramiko() -> None:
     except ImportError as error:
         raise SSHError(
             f"commands on instances need Paramiko, which is not installed: {error}",
-            hint="pip install 'exasol-ci-setup[ssh]'",
+            hint=f"`{install_command('ssh')}`",
         ) from error
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from exasol_ci_setup.cli.container_manager import Place
+from exasol_ci_setup.origin import install_command
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_without_the_extra_it_is_one_line_and_how_to_get_it():
     assert ran.returncode == 2
     assert ran.stderr == (
         "error: containers on this machine are not installed: they are an extra\n\n"
-        "hint: pip install 'exasol-ci-setup[containers]'\n"
+        f"hint: `{install_command('containers')}`\n"
     )
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from exasol_ci_setup.origin import EXAMPLE
+from exasol_ci_setup.version import __version__
+from tests.origins import AT_COMMIT, COMMIT, git, install
 
 FILE = Path(".github/workflows/ci-my-space.yaml")
 
@@ -13,6 +19,74 @@ FILE = Path(".github/workflows/ci-my-space.yaml")
 def repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def from_directory(tmp_path_factory, monkeypatch):
+    """This program appears as installed from a directory."""
+    folder = tmp_path_factory.mktemp("directory")
+    install(monkeypatch, folder, {"url": folder.as_uri(), "dir_info": {"editable": True}})
+
+
+@pytest.fixture(autouse=True)
+def from_commit(tmp_path_factory, monkeypatch):
+    """This program appears as installed from a commit, unless a test says otherwise."""
+    install(monkeypatch, tmp_path_factory.mktemp("commit"), git())
+
+
+def package() -> str:
+    (found,) = re.findall(r'PACKAGE: "(.+)"', FILE.read_text(encoding="utf-8"))
+    return str(found)
+
+
+def test_pipeline_installs_commit_of_this_installation(program):
+    assert program("generate-pipeline", "--name", "my-space").code == 0
+
+    assert package() == AT_COMMIT
+
+
+def test_pipeline_of_index_installation_installs_its_version(program, tmp_path_factory, monkeypatch):
+    install(monkeypatch, tmp_path_factory.mktemp("index"))
+
+    assert program("generate-pipeline", "--name", "my-space").code == 0
+
+    assert package() == f"exasol-ci-setup=={__version__}"
+
+
+@pytest.mark.usefixtures("from_directory")
+@pytest.mark.parametrize("options", [("--name", "my-space"), ("--target", "codebuild", "--project", "Slc")])
+@pytest.mark.parametrize("check", [(), ("--check",)])
+def test_directory_installation_requires_package(program, options, check):
+    ran = program("generate-pipeline", *options, *check)
+
+    assert ran.code == 2
+    command = shlex.join(["exasol-ci-setup", "generate-pipeline", *options, *check, "--package", EXAMPLE])
+    assert f"hint: name a commit: `{command}`" in ran.stderr
+    assert not Path(".github").exists()
+
+
+@pytest.mark.usefixtures("from_directory")
+def test_directory_installation_keeps_package_of_existing_file(program):
+    chosen = f"git+https://github.com/acme/tool@{COMMIT}"
+    first = program("generate-pipeline", "--name", "my-space", "--package", chosen)
+
+    check = program("generate-pipeline", "--name", "my-space", "--check")
+    other = program("generate-pipeline", "--name", "my-space", "--branch", "stable")
+
+    assert (first.code, check.code, other.code) == (0, 0, 0)
+    assert package() == chosen
+
+
+@pytest.mark.usefixtures("from_directory")
+@pytest.mark.parametrize("line", ['PACKAGE: "exasol-ci-setup==0.1.0"', "PACKAGE: [", "PACKAGE: 1", ""])
+def test_name_in_existing_file_is_not_kept(program, line):
+    FILE.parent.mkdir(parents=True)
+    FILE.write_text(f"env:\n  {line}\n", encoding="utf-8")
+
+    ran = program("generate-pipeline", "--name", "my-space")
+
+    assert ran.code == 2
+    assert "there is nothing that .github/workflows/ci-my-space.yaml may install" in ran.stderr
 
 
 def test_the_file_and_its_directory_are_made_and_then_left_alone(program):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from exasol_ci_setup.origin import EXAMPLE
+from tests.origins import COMMIT, install
 from tests.platform import docker_stand_in
 
 pytestmark = pytest.mark.live
 
 ID = "0123456789abcdef" * 4
+PIPELINE = Path(".github/workflows/ci-my-space.yaml")
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +28,13 @@ def docker(tmp_path_factory, monkeypatch):
     stand_in.plan(image_says=f"sha256:{ID}")
     monkeypatch.setenv("PATH", path)
     return stand_in
+
+
+@pytest.fixture(autouse=True)
+def from_directory(tmp_path_factory, monkeypatch):
+    """This program appears as installed from a directory."""
+    folder = tmp_path_factory.mktemp("directory")
+    install(monkeypatch, folder, {"url": folder.as_uri(), "dir_info": {"editable": True}})
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +50,30 @@ def test_both_spellings_of_the_name_add_a_space(here, option):
     assert ran.code == 0
     assert f"/my-space-registry:{ID[:12]}" in ran.stdout
     assert "build done" in ran.stderr
-    assert Path(".github/workflows/ci-my-space.yaml").exists()
+    assert not Path(".github/workflows/ci-my-space.yaml").exists()
+
+
+def test_package_option_writes_pipeline(here):
+    package = f"git+https://github.com/acme/exasol-ci-setup@{COMMIT}"
+
+    ran = here("space", "add", "--name", "my-space", "--package", package)
+
+    assert ran.code == 0
+    assert f'PACKAGE: "{package}"' in PIPELINE.read_text(encoding="utf-8")
+
+
+def test_without_usable_origin_command_that_writes_pipeline_is_printed(here):
+    Path("deploy").mkdir()
+    Path("deploy/Docker file").write_text("FROM scratch\n")
+    ran = here("space", "add", "--name", "my-space", "--dockerfile-path", "deploy/Docker file")
+
+    assert ran.code == 0
+    assert not PIPELINE.exists()
+    (command,) = re.findall(r"was not written: .* Write it with `(.+)`", ran.stderr)
+    assert command.endswith(f"--package {EXAMPLE}")
+    written = here(*shlex.split(command)[1:])
+    assert written.code == 0, written.stderr
+    assert 'DOCKERFILE: "deploy/Docker file"' in PIPELINE.read_text(encoding="utf-8")
 
 
 def test_the_published_options_are_understood(here, docker):

@@ -68,7 +68,7 @@ def test_the_steps_lead_from_a_bare_host_to_a_running_service(images: None, tmp_
     packages, install, init, enable, deploy = steps()
     installed = set(packages.split())
     assert {"docker.io", "nginx-light", "certbot", "sudo", "curl", "python3-venv"} < installed
-    assert "pip install 'exasol-ci-setup[containers]'" in install
+    assert "pip install '.[containers]'" in install
     docker("tag", "demo:1", "nginxdemos/hello")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "systemctl").write_text(SYSTEMCTL)

@@ -19,6 +19,7 @@ from exasol_ci_setup.errors import DockerFailed
 from exasol_ci_setup.platform import docker
 from exasol_ci_setup.sandbox.daemon import DIRECTORY_VARIABLE
 from exasol_ci_setup.sandbox.settings import REGISTRY_VARIABLE
+from tests.origins import AT_COMMIT
 from tests.registry import require_program, tags
 
 pytestmark = pytest.mark.engine
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.engine
 NAME = "my-space"
 REGISTRY = "my-space-registry"
 PIPELINE = Path(".github/workflows/ci-my-space.yaml")
+ADD = ("space", "add", "--name", NAME, "--package", AT_COMMIT)
 SECRET = "t0p-s3cr3t-of-the-database"
 DOCKERFILE = (
     'FROM {image}\nCOPY page /srv/page\nRUN {command}\nWORKDIR /srv\nCMD ["python3", "-m", "http.server", "8080"]\n'
@@ -86,7 +88,7 @@ def folder(tmp_path: Path, image: str, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_folder_becomes_a_running_space_with_a_registry_and_a_pipeline(folder):
-    code, out, err = folder.run("space", "add", "--name", NAME)
+    code, out, err = folder.run(*ADD)
 
     assert code == 0, err
     (registry,) = (each for each in folder.records("registry", "list") if each["type"] == "registry")
@@ -108,11 +110,11 @@ def test_a_folder_becomes_a_running_space_with_a_registry_and_a_pipeline(folder)
 
 
 def test_again_it_uses_what_is_there_and_the_space_runs_the_new_image(folder):
-    assert folder.run("space", "add", "--name", NAME)[0] == 0
+    assert folder.run(*ADD)[0] == 0
     (first,) = (each for each in folder.records("space", "get", "--name", NAME) if each["type"] == "space")
     pipeline = (folder.path / PIPELINE).stat()
 
-    code, _, same = folder.run("space", "add", "--name", NAME)
+    code, _, same = folder.run(*ADD)
     assert code == 0, same
     assert f"registry {REGISTRY} is there already: it is used" in same
     assert f"the registry holds {first['image']} already" in same
@@ -121,7 +123,7 @@ def test_again_it_uses_what_is_there_and_the_space_runs_the_new_image(folder):
     assert len(tags(folder.client("ecr"), REGISTRY)) == 1
 
     folder.write("second")
-    code, _, err = folder.run("space", "add", "--name", NAME)
+    code, _, err = folder.run(*ADD)
     assert code == 0, err
     (second,) = (each for each in folder.records("space", "get", "--name", NAME) if each["type"] == "space")
     assert second["image"] != first["image"]
@@ -135,7 +137,7 @@ def test_a_failing_build_ends_it_with_dockers_exit_code_and_what_was_made_is_tol
     build = subprocess.run(["docker", "build", "."], cwd=folder.path, capture_output=True, check=False)
     assert build.returncode != 0
 
-    code, out, err = folder.run("space", "add", "--name", NAME)
+    code, out, err = folder.run(*ADD)
 
     assert code == build.returncode
     assert out == ""
@@ -146,7 +148,7 @@ def test_a_failing_build_ends_it_with_dockers_exit_code_and_what_was_made_is_tol
     assert not (folder.path / PIPELINE).exists()
 
     folder.write()
-    code, _, err = folder.run("space", "add", "--name", NAME)
+    code, _, err = folder.run(*ADD)
     assert code == 0, err
 
 
@@ -183,7 +185,7 @@ def test_no_secret_is_in_a_process_a_template_an_event_or_a_log(folder):
     looking = threading.Thread(target=look)
     looking.start()
     try:
-        added = folder.start("space", "add", "--name", NAME, "--secret", "DB=database", "--log-level", "debug")
+        added = folder.start(*ADD, "--secret", "DB=database", "--log-level", "debug")
         out, err = added.communicate()
     finally:
         ended.set()
@@ -204,7 +206,7 @@ def test_no_secret_is_in_a_process_a_template_an_event_or_a_log(folder):
 
 
 def test_a_registry_that_refuses_the_push_is_told(folder):
-    assert folder.run("space", "add", "--name", NAME)[0] == 0
+    assert folder.run(*ADD)[0] == 0
     # The sandbox's registry is gone, and with it the password that docker knows: a login is tried, and fails.
     address = folder.records("registry", "get", "--name", REGISTRY)[0]["uri"].partition("/")[0]
     folder.run("sandbox", "stop")

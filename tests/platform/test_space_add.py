@@ -18,6 +18,7 @@ from exasol_ci_setup.errors import (
 from exasol_ci_setup.platform import registry, secret, space
 from exasol_ci_setup.platform.place import Place, Silent
 from exasol_ci_setup.secretsmanager import TEAM_PREFIX
+from tests.origins import AT_COMMIT, git, install
 
 pytestmark = pytest.mark.live
 
@@ -61,6 +62,12 @@ def built(docker):
     return docker
 
 
+@pytest.fixture(autouse=True)
+def from_commit(tmp_path_factory, monkeypatch):
+    """This program appears as installed from a commit."""
+    install(monkeypatch, tmp_path_factory.mktemp("commit"), git())
+
+
 def stacks(account):
     return sorted(each["StackName"] for each in account.client("cloudformation").describe_stacks()["Stacks"])
 
@@ -87,6 +94,7 @@ def test_registry_login_build_push_space_and_pipeline_come_one_after_the_other(p
     assert (made.image, made.port, made.cpu) == (f"{uri}:{ID[:12]}", 8080, 1)
     assert space.get("my-space", place=place).env == {"A": "b"}
     assert 'aws-region: "eu-central-1"' in PIPELINE.read_text(encoding="utf-8")
+    assert f'PACKAGE: "{AT_COMMIT}"' in PIPELINE.read_text(encoding="utf-8")
     assert f"pipeline {PIPELINE} is written: commit it" in told.lines
 
 

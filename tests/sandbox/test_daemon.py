@@ -21,6 +21,7 @@ import pytest
 
 from exasol_ci_setup import sandbox
 from exasol_ci_setup.errors import InputError, SandboxError
+from exasol_ci_setup.origin import install_command
 from exasol_ci_setup.sandbox import daemon
 from exasol_ci_setup.sandbox.launch import LOG_FILE, PORT_FILE, launch
 from exasol_ci_setup.sandbox.server import Server, _listening
@@ -454,7 +455,7 @@ def test_a_missing_extra_is_named_with_the_way_to_install_it(state_dir: Path, mo
     state_dir.mkdir()
     with pytest.raises(SandboxError) as caught:
         launch(state_dir, Settings(), 60)
-    assert caught.value.hint == "pip install 'exasol-ci-setup[sandbox]'"
+    assert caught.value.hint == f"`{install_command('sandbox')}`"
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "3601"])

@@ -21,6 +21,7 @@ from exasol_ci_setup.aws import connect
 from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.errors import InputError, SSHError, SSHKeyUnusable
+from exasol_ci_setup.origin import install_command
 from exasol_ci_setup.resolve import running_with
 from exasol_ci_setup.ssh.connect import Host, jumps
 from exasol_ci_setup.ssh.keys import load
@@ -142,7 +143,7 @@ def test_without_paramiko_it_is_said_what_to_install(monkeypatch):
 
     with pytest.raises(SSHError, match="need Paramiko") as caught:
         deployed().run_command("true")
-    assert caught.value.hint == "pip install 'exasol-ci-setup[ssh]'"
+    assert caught.value.hint == f"`{install_command('ssh')}`"
 
 
 def test_a_key_that_is_not_there_is_named(monkeypatch, tmp_path):

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from exasol_ci_setup import lint
 from exasol_ci_setup.errors import InputError
 from exasol_ci_setup.templates import Template, parse
-from exasol_ci_setup.version import __version__
 from exasol_ci_setup.workflows import ACTIONS, BuildWorkflow, SpaceWorkflow, on_disk, render
+from tests.origins import AT_COMMIT, DIGEST, WHEEL
 
 ROLE = "arn:aws:iam::123456789012:role/pipeline"
 WORKFLOWS: dict[str, SpaceWorkflow | BuildWorkflow] = {
@@ -32,12 +32,16 @@ WORKFLOWS: dict[str, SpaceWorkflow | BuildWorkflow] = {
         branch="release/*",
         role_arn=ROLE,
         region="eu-central-1",
-        package="git+https://github.com/exasol/ci-setup@0123456789abcdef",
+        package=AT_COMMIT,
     ),
     "space_without_registry": SpaceWorkflow(space="my-space", registry=None, package="exasol-ci-setup==1.0"),
     "codebuild": BuildWorkflow(project="Slc", package="exasol-ci-setup==1.0"),
     "codebuild_many_options": BuildWorkflow(
-        project="Slc", branch="release/*", role_arn=ROLE, region="eu-central-1", package="exasol-ci-setup==1.0"
+        project="Slc",
+        branch="release/*",
+        role_arn=ROLE,
+        region="eu-central-1",
+        package=f"exasol-ci-setup @ {WHEEL}#sha256={DIGEST}",
     ),
 }
 every = pytest.mark.parametrize("kind", WORKFLOWS)
@@ -201,10 +205,6 @@ def test_role_and_region_come_from_the_repository_unless_they_are_given():
     assert of("space_many_options") == (ROLE, "eu-central-1")
 
 
-def test_pip_installs_this_very_version_unless_told_otherwise():
-    assert SpaceWorkflow(space="a", registry=None).package == f"exasol-ci-setup=={__version__}"
-
-
 def test_the_codebuild_workflow_starts_and_follows_the_build_of_what_was_pushed():
     last = steps(WORKFLOWS["codebuild"])[-1]
 
@@ -232,7 +232,8 @@ def test_nothing_that_is_typed_changes_the_structure(path: str, branch: str, pac
     except InputError:
         assume(False)
         raise
-    expected = read(SpaceWorkflow(space="my-space", registry="images"))
+    expected = read(WORKFLOWS["space"])
+    expected["jobs"]["space"]["env"]["REGISTRY"] = "images"
     by_name = {step["name"]: step for step in expected["jobs"]["space"]["steps"]}
     by_name["Build and Push Docker Image"]["env"].update(DOCKERFILE=path, DOCKER_CONTEXT=path)
     by_name["Install exasol-ci-setup"]["env"]["PACKAGE"] = package
@@ -261,12 +262,12 @@ def test_nothing_that_is_typed_changes_the_structure(path: str, branch: str, pac
 )
 def test_a_value_that_is_not_acceptable_is_named_by_its_option(option: str, values: dict[str, str]):
     with pytest.raises(InputError, match=f"^{option} "):
-        SpaceWorkflow(**{"space": "my-space", "registry": "images", **values})
+        SpaceWorkflow(**{"space": "my-space", "registry": "images", "package": AT_COMMIT, **values})
 
 
 @pytest.mark.parametrize("name", ["dockerfile_path", "docker_context", "branch", "package"])
 def test_an_expression_that_github_would_evaluate_is_refused(name: str):
-    values: dict[str, Any] = {"space": "a", "registry": "b", name: "a${{github.token}}"}
+    values: dict[str, Any] = {"space": "a", "registry": "b", "package": AT_COMMIT, name: "a${{github.token}}"}
 
     with pytest.raises(InputError, match="would evaluate"):
         render(SpaceWorkflow(**values))
