@@ -1,0 +1,478 @@
+"""Which containers a manager runs and for whom, on an engine in memory: starts, dependencies, locks, failures and the shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exasol_ci_setup.containers.manager.ports import Port
+from exasol_ci_setup.errors import (
+    ContainerNotReady,
+    EngineError,
+    ImageNotBuilt,
+    NoSuchImage,
+    PortTaken,
+    SetupError,
+    ShuttingDown,
+)
+from tests.containers.fake_engine import Engine, run, settle
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.containers.manager.manager import Manager, Started
+
+ONE = "app: {commands: [FROM x]}"
+LINKED = """
+db: {commands: [FROM x]}
+cache: {commands: [FROM x]}
+app: {commands: [FROM x], dependencies: [db, cache]}
+job: {commands: [FROM x], dependencies: [db]}
+"""
+WAITING = "app: {commands: [FROM x], wait_condition: {file_exists: [/ready]}}"
+
+
+def begin(manager: Manager, name: str, *, lock: bool = False) -> asyncio.Task[Started]:
+    return asyncio.create_task(manager.start(name, (), lock=lock))
+
+
+def test_concurrent_starts_share_one_build_and_one_container() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> list[Started]:
+        building = engine.hold("build app")
+        callers = [begin(manager, "app") for _ in range(20)]
+        await building.arrival()
+        building.open()
+        started = await asyncio.gather(*callers)
+        assert (engine.asked("build"), engine.asked("start")) == (["app"], ["app"])
+        return started
+
+    started = run(ONE, scenario)
+    assert {each.container_id for each in started} == {"app-1"}
+    assert [each.just_created for each in started] == [True, *[False] * 19]
+
+
+def test_started_container_is_found_again() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        first = await manager.start("app", [Port(80)])
+        second = await manager.start("app", ())
+        assert (first.just_created, second.just_created) == (True, False)
+        assert first.ports == second.ports == {"80": 40_000}
+        assert engine.asked("start") == ["app"]
+
+    run(ONE, scenario)
+
+
+def test_different_images_are_built_in_parallel() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        gates = [engine.hold(f"build {name}") for name in ("db", "cache")]
+        callers = [begin(manager, name) for name in ("db", "cache")]
+        for gate in gates:
+            await gate.arrival()
+        engine.release()
+        await asyncio.gather(*callers)
+
+    run(LINKED, scenario)
+
+
+def test_base_image_of_two_images_is_built_once_before_them() -> None:
+    images = """
+base: {commands: [FROM x]}
+one: {commands: [[FROM, "{images.base}"]]}
+two: {commands: [[FROM, "{images.base}"]]}
+"""
+
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        building = engine.hold("build base")
+        callers = [begin(manager, name) for name in ("one", "two")]
+        await building.arrival()
+        await settle()
+        assert engine.asked("build") == ["base"]
+        building.open()
+        await asyncio.gather(*callers)
+        assert sorted(engine.asked("build")) == ["base", "one", "two"]
+        assert engine.tags["one"] == engine.tags["two"] == {"base": "base:tag"}
+        assert sorted(engine.asked("start")) == ["one", "two"]
+
+    run(images, scenario)
+
+
+def test_dependencies_start_first_and_are_handed_over() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await manager.start("app", ())
+        assert sorted(engine.asked("start")[:2]) == ["cache", "db"]
+        assert engine.asked("start")[2:] == ["app"]
+        assert engine.others["app-1"] == {"db": "db-1", "cache": "cache-1"}
+
+    run(LINKED, scenario)
+
+
+def test_shared_dependency_is_removed_with_its_last_user() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await asyncio.gather(manager.start("app", ()), manager.start("job", ()))
+        await manager.stop("app")
+        assert engine.alive == {"job-1", "db-1"}
+        await manager.stop("job")
+        assert engine.alive == set()
+        assert engine.asked("remove") == ["app", "cache", "job", "db"]
+
+    run(LINKED, scenario)
+
+
+def test_dependency_with_caller_of_its_own_is_kept() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await manager.start("db", ())
+        await manager.start("job", ())
+        await manager.stop("job")
+        assert engine.alive == {"db-1"}
+        await manager.stop("db")
+        assert engine.alive == set()
+
+    run(LINKED, scenario)
+
+
+def test_stop_of_needed_container_waits_for_its_dependents() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await manager.start("db", ())
+        await manager.start("job", ())
+        await manager.stop("db")
+        assert engine.alive == {"db-1", "job-1"}
+        await manager.stop("job")
+        assert engine.alive == set()
+
+    run(LINKED, scenario)
+
+
+def test_failed_build_fails_each_caller_but_not_the_next_start() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        building = engine.hold("build app")
+        engine.failures["build app"] = ImageNotBuilt("image app cannot be built: no space")
+        callers = [begin(manager, "app") for _ in range(3)]
+        await building.arrival()
+        building.open()
+        failures = await asyncio.gather(*callers, return_exceptions=True)
+        assert [type(failure) for failure in failures] == [ImageNotBuilt] * 3
+        assert engine.asked("build") == ["app"]
+        engine.failures.clear()
+        assert (await manager.start("app", ())).just_created
+
+    run(ONE, scenario)
+
+
+def test_failed_start_releases_its_dependencies() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        engine.failures["start app"] = PortTaken("port is already allocated")
+        with pytest.raises(PortTaken):
+            await manager.start("app", ())
+        assert engine.alive == set()
+        assert sorted(engine.asked("remove")) == ["cache", "db"]
+
+    run(LINKED, scenario)
+
+
+def test_failed_dependency_fails_its_dependent_and_releases_the_others() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        engine.failures["start db"] = EngineError("the container of db cannot be started: no space")
+        with pytest.raises(EngineError, match="db cannot be started"):
+            await manager.start("app", ())
+        assert "app" not in engine.asked("start")
+        assert engine.alive == set()
+        assert engine.asked("remove") == ["cache"]
+
+    run(LINKED, scenario)
+
+
+def test_ended_container_is_removed_and_created_again() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await manager.start("app", ())
+        engine.ended.add("app-1")
+        again = await manager.start("app", ())
+        assert (again.container_id, again.just_created) == ("app-2", True)
+        assert engine.alive == {"app-2"}
+
+    run(ONE, scenario)
+
+
+def test_dependent_of_recreated_container_is_linked_again() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await manager.start("job", ())
+        await manager.start("job", ())
+        assert engine.asked("relink") == []
+        engine.ended.add("db-1")
+        again = await manager.start("job", ())
+        assert (again.container_id, again.just_created) == ("job-1", False)
+        assert engine.others["job-1"] == {"db": "db-2"}
+        assert engine.asked("relink") == ["job"]
+
+    run(LINKED, scenario)
+
+
+def test_engine_that_does_not_report_a_container_keeps_it() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await manager.start("app", ())
+        engine.failures["look app"] = EngineError("the container of app cannot be looked at")
+        with pytest.raises(EngineError):
+            await manager.start("app", ())
+        engine.failures.clear()
+        assert (await manager.start("app", ())).container_id == "app-1"
+
+    run(ONE, scenario)
+
+
+def test_wait_condition_holds_every_caller_until_it_is_met_once() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        waiting = engine.hold("wait app")
+        callers = [begin(manager, "app"), begin(manager, "app")]
+        await waiting.arrival()
+        callers.append(begin(manager, "app"))
+        await settle()
+        assert not any(caller.done() for caller in callers)
+        waiting.open()
+        await asyncio.gather(*callers)
+        await manager.start("app", ())
+        assert engine.asked("wait") == ["app"]
+
+    run(WAITING, scenario)
+
+
+def test_container_that_misses_its_condition_is_removed() -> None:
+    images = """
+db: {commands: [FROM x]}
+app: {commands: [FROM x], dependencies: [db], wait_condition: {file_exists: [/ready]}}
+"""
+
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        engine.failures["wait app"] = ContainerNotReady("the container of app was not ready within 1 s")
+        with pytest.raises(ContainerNotReady):
+            await manager.start("app", ())
+        assert engine.alive == set()
+        engine.failures.clear()
+        assert (await manager.start("app", ())).container_id == "app-2"
+
+    run(images, scenario)
+
+
+def test_dependency_options_replace_the_condition_of_the_dependency() -> None:
+    images = """
+db: {commands: [FROM x], wait_condition: {file_exists: [/own]}}
+app: {commands: [FROM x], dependencies: [db], dependency_options: {db: {wait_condition: {file_exists: [/other]}}}}
+"""
+
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await manager.start("app", ())
+        assert [condition.file_exists for condition in engine.conditions] == [("/other",)]
+        await manager.start("db", ())
+        assert [condition.file_exists for condition in engine.conditions] == [("/other",), ("/own",)]
+
+    run(images, scenario)
+
+
+def test_lock_is_acquired_in_the_order_of_the_requests() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await manager.start("app", (), lock=True)
+        waiting = [begin(manager, "app", lock=True) for _ in range(3)]
+        await settle()
+        for caller in waiting:
+            assert not caller.done()
+            manager.unlock("app")
+            await caller
+        assert engine.asked("start") == ["app"]
+
+    run(ONE, scenario)
+
+
+def test_lock_holds_no_caller_without_lock_and_no_other_image() -> None:
+    async def scenario(manager: Manager, _engine: Engine) -> None:
+        await manager.start("db", (), lock=True)
+        await manager.start("db", ())
+        await manager.start("cache", (), lock=True)
+
+    run(LINKED, scenario)
+
+
+def test_canceled_waiter_is_skipped() -> None:
+    async def scenario(manager: Manager, _engine: Engine) -> None:
+        await manager.start("app", (), lock=True)
+        canceled, next_one = begin(manager, "app", lock=True), begin(manager, "app", lock=True)
+        await settle()
+        canceled.cancel()
+        await settle()
+        manager.unlock("app")
+        await next_one
+        assert canceled.cancelled()
+
+    run(ONE, scenario)
+
+
+def test_failed_start_releases_its_lock() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        engine.failures["start app"] = PortTaken("port is already allocated")
+        with pytest.raises(PortTaken):
+            await manager.start("app", (), lock=True)
+        engine.failures.clear()
+        await manager.start("app", (), lock=True)
+
+    run(ONE, scenario)
+
+
+def test_canceled_caller_does_not_end_the_start_of_another() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        building = engine.hold("build app")
+        canceled, other = begin(manager, "app"), begin(manager, "app")
+        await building.arrival()
+        canceled.cancel()
+        await settle()
+        building.open()
+        assert (await other).container_id == "app-1"
+        assert engine.asked("build") == ["app"]
+
+    run(ONE, scenario)
+
+
+@pytest.mark.parametrize("has_built", [False, True])
+def test_shutdown_during_a_build_starts_nothing(has_built: bool) -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        engine.has_built = has_built
+        building = engine.hold("build app")
+        caller = begin(manager, "app")
+        await building.arrival()
+        assert await manager.shutdown() == []
+        with pytest.raises(ShuttingDown):
+            await caller
+        assert engine.asked("start") == []
+
+    run(ONE, scenario)
+
+
+def test_shutdown_during_a_start_removes_the_container() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        starting = engine.hold("start app")
+        caller = begin(manager, "app")
+        await starting.arrival()
+        end = asyncio.create_task(manager.shutdown())
+        await settle()
+        starting.open()
+        assert await end == []
+        await asyncio.gather(caller, return_exceptions=True)
+        assert engine.alive == set()
+        assert engine.asked("remove") == ["app"]
+
+    run(ONE, scenario)
+
+
+def test_shutdown_during_a_wait_removes_the_container() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        waiting = engine.hold("wait app")
+        caller = begin(manager, "app")
+        await waiting.arrival()
+        assert await manager.shutdown() == []
+        with pytest.raises(ShuttingDown):
+            await caller
+        assert engine.alive == set()
+
+    run(WAITING, scenario)
+
+
+def test_shutdown_removes_dependents_before_what_they_need() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await asyncio.gather(manager.start("app", ()), manager.start("job", ()))
+        removing = engine.hold("remove app")
+        end = asyncio.create_task(manager.shutdown())
+        await removing.arrival()
+        assert set(engine.asked("remove")) <= {"app", "job"}
+        removing.open()
+        assert await end == []
+        assert set(engine.asked("remove")[2:]) == {"db", "cache"}
+
+    run(LINKED, scenario)
+
+
+def test_failed_removal_is_reported_by_the_shutdown() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await asyncio.gather(manager.start("app", ()), manager.start("job", ()))
+        engine.failures["remove app"] = EngineError("container app-1 cannot be removed: it is busy")
+        assert await manager.shutdown() == ["app-1"]
+        assert engine.alive == {"app-1"}
+
+    run(LINKED, scenario)
+
+
+def test_shutdown_without_engine_reports_the_reason() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        engine.failures["sweep "] = EngineError("what is left cannot be listed: no connection")
+        assert await manager.shutdown() == ["what is left cannot be listed: no connection"]
+
+    run(ONE, scenario)
+
+
+def test_concurrent_shutdowns_are_one() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await manager.start("app", ())
+        await asyncio.gather(manager.shutdown(), manager.shutdown())
+        assert (engine.asked("remove"), engine.asked("sweep")) == (["app"], [""])
+
+    run(ONE, scenario)
+
+
+def test_shutdown_fails_waiting_and_later_callers() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await manager.start("app", (), lock=True)
+        waiting = begin(manager, "app", lock=True)
+        await settle()
+        removing = engine.hold("remove app")
+        end = asyncio.create_task(manager.shutdown())
+        await removing.arrival()
+        for caller in (waiting, begin(manager, "app"), begin(manager, "app", lock=True)):
+            with pytest.raises(ShuttingDown):
+                await caller
+        removing.open()
+        await end
+
+    run(ONE, scenario)
+
+
+def test_failed_removal_of_a_stop_is_repeated_by_the_next_stop() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await manager.start("app", ())
+        engine.failures["remove app"] = EngineError("container app-1 cannot be removed: it is busy")
+        with pytest.raises(EngineError):
+            await manager.stop("app")
+        assert engine.alive == {"app-1"}
+        engine.failures.clear()
+        await manager.stop("app")
+        assert engine.alive == set()
+
+    run(ONE, scenario)
+
+
+def test_stop_of_container_that_does_not_run_asks_the_engine_nothing() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        await manager.stop("app")
+        assert engine.calls == []
+
+    run(ONE, scenario)
+
+
+def test_unknown_image_is_refused_with_the_known_ones() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        for call in (manager.start("ap", ()), manager.start("ap", (), lock=True), manager.stop("ap")):
+            with pytest.raises(NoSuchImage) as caught:
+                await call
+            assert caught.value.available == ("app",)
+        with pytest.raises(NoSuchImage):
+            manager.unlock("ap")
+        assert engine.calls == []
+
+    run(ONE, scenario)
+
+
+@pytest.mark.parametrize("failing", ["build db", "start db", "start cache", "build app", "start app"])
+def test_any_failed_start_leaves_nothing_and_can_be_repeated(failing: str) -> None:
+    async def scenario(manager: Manager, engine: Engine) -> Any:
+        engine.failures[failing] = EngineError("no space")
+        with pytest.raises(SetupError):
+            await manager.start("app", ())
+        assert engine.alive == set()
+        engine.failures.clear()
+        return await manager.start("app", ())
+
+    assert run(LINKED, scenario).just_created

@@ -1,0 +1,137 @@
+"""A container manager's HTTP interface, on an engine in memory: statuses, locks, and clients that disconnect."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exasol_ci_setup.containers.manager import app
+from exasol_ci_setup.errors import EngineError, EngineUnavailable, ImageNotBuilt, PortTaken
+from tests.containers.fake_engine import Engine, Request, run, settle
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.containers.manager.manager import Manager
+
+ONE = "app: {commands: [FROM x]}"
+START = "Manager.start"
+
+
+def start(manager: Manager, *, lock: bool = False) -> Request:
+    return Request(app.create(manager, lambda _left: None), "/start_container", image="app", ports=[], lock=lock)
+
+
+def test_started_container_is_answered_with_its_ports() -> None:
+    async def scenario(manager: Manager, _engine: Engine) -> None:
+        application = app.create(manager, lambda _left: None)
+        answer = await Request(application, "/start_container", image="app", ports=[80]).send()
+        assert answer.status == 200
+        assert answer.json == {"ports": {"80": 40_000}, "just_created": True, "container_id": "app-1"}
+        stopped = await Request(application, "/stop_container", image="app").send()
+        assert (stopped.status, stopped.text) == (204, "")
+
+    run(ONE, scenario)
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (PortTaken("port is already allocated"), 409),
+        (ImageNotBuilt("image app cannot be built", output=["last line"]), 502),
+        (EngineUnavailable("the engine does not answer"), 502),
+        (EngineError("no space"), 502),
+        (ZeroDivisionError("secret"), 500),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
+)
+def test_failed_start_is_answered_with_its_status(failure: Exception, status: int) -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        engine.failures["start app"] = failure
+        request = start(manager)
+        # Starlette answers an unexpected error, and raises it again for the server's log.
+        await asyncio.gather(request.send(), return_exceptions=True)
+        assert request.status == status
+        assert request.json["error_code"] == (type(failure).__name__ if status != 500 else "InternalError")
+        assert "secret" not in request.text
+
+    run(ONE, scenario)
+
+
+def test_unknown_image_is_answered_with_404_and_start_after_shutdown_with_503() -> None:
+    async def scenario(manager: Manager, _engine: Engine) -> None:
+        application = app.create(manager, lambda _left: None)
+        for path in ("/stop_container", "/unlock_container"):
+            assert (await Request(application, path, image="other").send()).status == 404
+        await manager.shutdown()
+        assert (await start(manager).send()).status == 503
+
+    run(ONE, scenario)
+
+
+def test_client_that_disconnects_while_waiting_does_not_get_the_lock() -> None:
+    async def scenario(manager: Manager, _engine: Engine) -> None:
+        await manager.start("app", (), lock=True)
+        gone, waiting = start(manager, lock=True), start(manager, lock=True)
+        gone_answer, answer = gone.send(), waiting.send()
+        await settle()
+        gone.disconnect()
+        assert (await gone_answer).status == 500
+        manager.unlock("app")
+        assert (await answer).status == 200
+
+    run(ONE, scenario)
+
+
+def test_lock_of_client_that_disconnects_before_its_answer_is_released() -> None:
+    async def scenario(manager: Manager, _engine: Engine) -> None:
+        gone = start(manager, lock=True)
+        gone.disconnect_at_the_end_of(START)
+        assert (await gone.send()).status == 200
+        assert (await start(manager, lock=True).send()).status == 200
+
+    run(ONE, scenario)
+
+
+def test_request_without_lock_that_disconnects_releases_no_lock() -> None:
+    async def scenario(manager: Manager, _engine: Engine) -> None:
+        await manager.start("app", (), lock=True)
+        waiting, gone = start(manager, lock=True).send(), start(manager)
+        await settle()
+        gone.disconnect_at_the_end_of(START)
+        assert (await gone.send()).status == 200
+        await settle()
+        # Only a caller that still waits for the lock is refused.
+        await manager.shutdown()
+        assert (await waiting).status == 503
+
+    run(ONE, scenario)
+
+
+def test_disconnected_client_does_not_end_the_start_of_another() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> None:
+        building = engine.hold("build app")
+        gone, other = start(manager), start(manager)
+        gone_answer, answer = gone.send(), other.send()
+        await building.arrival()
+        gone.disconnect()
+        assert (await gone_answer).status == 500
+        building.open()
+        assert (await answer).json["container_id"] == "app-1"
+        assert engine.asked("build") == ["app"]
+
+    run(ONE, scenario)
+
+
+def test_shutdown_answers_when_everything_is_removed() -> None:
+    async def scenario(manager: Manager, engine: Engine) -> list[list[str]]:
+        reported: list[list[str]] = []
+        application = app.create(manager, reported.append)
+        await manager.start("app", ())
+        engine.failures["remove app"] = EngineError("it is busy")
+        refused = await Request(application, "/shutdown", method="GET", headers={"Sec-Fetch-Site": "cross-site"}).send()
+        assert (refused.status, reported) == (403, [])
+        assert (await Request(application, "/shutdown", method="GET").send()).status == 204
+        return reported
+
+    assert run(ONE, scenario) == [["app-1"]]
