@@ -73,8 +73,8 @@ def review(
 
 
 def needs_approval(broadenings: Iterable[Broadening], kind: str) -> bool:
-    """Whether someone has to approve: anything in an ``UPDATE``, in a ``CREATE`` only what lets in the whole world."""
-    return any(item.public or kind != "CREATE" for item in broadenings)
+    """Whether someone has to approve: in a ``CREATE`` only what lets in the whole world, else anything that was not asked for."""
+    return any(not item.granted and (item.public or kind != "CREATE") for item in broadenings)
 
 
 def _transformed(after: Mapping[str, Any]) -> Iterator[Broadening]:

@@ -56,6 +56,7 @@ ALLOWED = {
         "constructs",
         "network",
         "resolve",
+        "review",
         "roles",
         "stacks",
         "templates",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from exasol_ci_setup.cli import show
-from exasol_ci_setup.cli.platform import acting, details, done, require_yes, yes_option
+from exasol_ci_setup.cli.platform import acting, change_options, details, done, plan_option, require_yes, yes_option
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.cli.storage import workspace_option
+from exasol_ci_setup.cli.storage import no_change_planned, workspace_option
 from exasol_ci_setup.errors import AssetRequestError, InputError
 
 if TYPE_CHECKING:
@@ -64,9 +64,18 @@ def asset() -> None:
 @_visibility_option
 @_disposition_option
 @_broadening_option
+@change_options
 @common_options
 def create(
-    session: Session, workspace_id: str, data: Path | None, allow_broadening: bool, **values: str | None
+    session: Session,
+    workspace_id: str,
+    data: Path | None,
+    *,
+    allow_broadening: bool,
+    allow_data_loss: bool,
+    plan_only: bool,
+    yes: bool,
+    **values: str | None,
 ) -> None:
     """Make an asset of an object, and print its id and link.
 
@@ -75,11 +84,17 @@ def create(
     from exasol_ci_setup.platform import asset as verbs
 
     wanted = _wanted(data, values)
-    with acting(session) as place:
+    with acting(
+        session, plan_only=plan_only, yes=yes, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss
+    ) as place:
+        if plan_only:
+            verbs.plan_creation(workspace_id=workspace_id, asset_creation=wanted, place=place)
+            no_change_planned(session, workspace_id)
+            return
         made = verbs.create(
             workspace_id=workspace_id, asset_creation=wanted, allow_broadening=allow_broadening, place=place
         )
-    _show(session, made, "created", changed=True)
+        _show(session, made, "created", changed=True)
 
 
 @asset.command("get")
@@ -102,13 +117,18 @@ def get(session: Session, workspace_id: str, asset_id: str) -> None:
 @_visibility_option
 @_disposition_option
 @_broadening_option
+@change_options
 @common_options
 def update(
     session: Session,
     workspace_id: str,
     asset_id: str,
     data: Path | None,
+    *,
     allow_broadening: bool,
+    allow_data_loss: bool,
+    plan_only: bool,
+    yes: bool,
     **values: str | None,
 ) -> None:
     """Change an asset, and show it with a new link.
@@ -118,7 +138,13 @@ def update(
     from exasol_ci_setup.platform import asset as verbs
 
     wanted = _wanted(data, values)
-    with acting(session) as place:
+    with acting(
+        session, plan_only=plan_only, yes=yes, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss
+    ) as place:
+        if plan_only:
+            verbs.plan_update(workspace_id=workspace_id, asset_id=asset_id, asset_update=wanted, place=place)
+            no_change_planned(session, workspace_id)
+            return
         changed = verbs.update(
             workspace_id=workspace_id,
             asset_id=asset_id,
@@ -126,23 +152,29 @@ def update(
             allow_broadening=allow_broadening,
             place=place,
         )
-    _show(session, changed, "updated", changed=True)
+        _show(session, changed, "updated", changed=True)
 
 
 @asset.command("delete")
 @workspace_option
 @_id_option
+@plan_option
 @yes_option
 @common_options
-def delete(session: Session, workspace_id: str, asset_id: str, yes: bool) -> None:
+def delete(session: Session, workspace_id: str, asset_id: str, *, plan_only: bool, yes: bool) -> None:
     """Delete an asset, so that its public link ends.
 
     The object stays in its storage. Private links that were told before end by themselves.
     """
     from exasol_ci_setup.platform import asset as verbs
 
+    if plan_only:
+        with acting(session, plan_only=True) as place:
+            verbs.plan_deletion(workspace_id=workspace_id, asset_id=asset_id, place=place)
+            no_change_planned(session, workspace_id)
+        return
     require_yes(session, f"Delete asset {asset_id} of workspace {workspace_id}?", yes=yes)
-    with acting(session) as place:
+    with acting(session, yes=True) as place:
         verbs.delete(workspace_id=workspace_id, asset_id=asset_id, place=place)
     session.output.say(f"asset {asset_id} of workspace {workspace_id} is deleted")
     done(session, "deleted", changed=True)

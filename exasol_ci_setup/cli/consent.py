@@ -47,10 +47,13 @@ class Consent:
         return missing
 
 
-def warning(plans: Mapping[str, Plan]) -> str:
-    """Return what a question must say of plans, by stack, that need more than a yes; empty if none does."""
+def warning(plans: Mapping[str, Plan], *, allow_broadening: bool = False) -> str:
+    """Return what a question must say of plans, by stack, that need more than a yes; empty if none does.
+
+    With `allow_broadening` wider access was approved before.
+    """
     lost = [f"{name}/{each}" if len(plans) > 1 else each for name, plan in plans.items() for each in plan.data_loss]
-    wider = any(review.needs_approval(plan.broadenings, plan.kind) for plan in plans.values())
+    wider = not allow_broadening and any(review.needs_approval(plan.broadenings, plan.kind) for plan in plans.values())
     return ("This gives more access than there was. " if wider else "") + (
         f"Data loss: {_listed(lost)}. " if lost else ""
     )

@@ -1,8 +1,8 @@
 """What the groups of the platform share: where their verbs act, how a stack's way is shown, questions, tables and records.
 
 A group is a module of its own, such as `cli/space.py`, with one `click.Group` of the same name, and a row in `cli.main.COMMANDS`. Its
-commands have `common_options`; those that create or update stacks do not ask, since the command is the approval, but take `plan_option`;
-`delete` has `yes_option` and asks by `require_yes`.
+commands have `common_options`; those that create or update stacks have `change_options`, since the command is the approval: they ask in a terminal only
+about what is more than that. `delete` has `plan_option` and `yes_option`, and asks by `require_yes`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS
 from exasol_ci_setup.errors import Declined, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from exasol_ci_setup.cli.consent import Consent
     from exasol_ci_setup.cli.live import EventView
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.platform.place import Place
@@ -31,18 +33,44 @@ plan_option: Final = click.option(
 yes_option: Final = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
 
+def change_options(command: F) -> F:
+    """Add the options of a verb that creates or updates stacks; the command gets them as `plan_only`, `yes` and `allow_data_loss`."""
+    for option in (
+        ALLOW_DATA_LOSS,
+        click.option(
+            "--yes", "-y", is_flag=True, help="Do not ask about a first load balancer, wider access or data loss."
+        ),
+        plan_option,
+    ):
+        command = option(command)
+    return command
+
+
 @contextmanager
-def acting(session: Session, *, plan_only: bool = False) -> Iterator[Place]:
+def acting(
+    session: Session,
+    *,
+    plan_only: bool = False,
+    yes: bool = False,
+    allow_data_loss: bool = False,
+    allow_broadening: bool = False,
+) -> Iterator[Place]:
     """Yield the place that the session's options lead to, whose verbs show plans and events as deployments do.
 
     With `plan_only` the first stack that a verb would change ends the context, with success; a verb that is called there does
-    nothing else on AWS before that.
+    nothing else on AWS before that. Else a plan that makes a load balancer, widens access or deletes data is asked about, in a terminal and
+    without `yes`. `allow_broadening` approves wider access, `allow_data_loss` data loss without a terminal.
     """
     from exasol_ci_setup.cli import records
+    from exasol_ci_setup.cli.consent import Consent
     from exasol_ci_setup.platform.place import Place
 
+    # The verb is the approval of the access that it widens, where nobody can be asked.
+    consent = Consent(
+        session, allow_broadening=allow_broadening or not session.output.can_ask, allow_data_loss=allow_data_loss
+    )
     try:
-        yield Place(session.account, session.clock, _Shown(session, plan_only=plan_only))
+        yield Place(session.account, session.clock, _Shown(consent, plan_only=plan_only, yes=yes))
     except Declined:
         if not plan_only:
             raise
@@ -63,6 +91,20 @@ def require_yes(session: Session, question: str, *, yes: bool) -> None:
         raise InputError("cannot ask whether to go on: there is no terminal", hint="--yes approves it")
     if not session.output.confirm(question):
         raise Declined("not deleted: nothing was changed")
+
+
+def planned_deletion(place: Place, session: Session, stack_name: str, *, empty: bool = False) -> None:
+    """Show the plan that deletes a stack, and delete nothing."""
+    from exasol_ci_setup.cli import report
+    from exasol_ci_setup.stacks import delete as deletion
+    from exasol_ci_setup.stacks import removed, state
+
+    cfn = place.account.client("cloudformation")
+    stack = state.get(cfn, stack_name)
+    found = deletion.resources(cfn, stack)
+    report.deletion(session.output, found, removed.plan_of(cfn, stack, found), empty=empty, as_data=True)
+    session.output.say("this was only the plan: nothing was deleted")
+    done(session, "planned", changed=False)
 
 
 def listing(session: Session, header: Sequence[str], rows: Iterable[Sequence[str]], *, none: str) -> None:
@@ -110,9 +152,12 @@ def _drawn(header: Sequence[str], rows: Sequence[Sequence[str]], *, unicode: boo
 class _Shown:
     """Shows what a verb does as the deploy commands do: the plan, events as they come, findings, and remarks on stderr."""
 
-    def __init__(self, session: Session, *, plan_only: bool) -> None:
-        self._session = session
+    def __init__(self, consent: Consent, *, plan_only: bool, yes: bool) -> None:
+        self._consent = consent
+        self._session = consent.session
         self._plan_only = plan_only
+        self._yes = yes
+        self._declined = False
         self.changed = False
 
     def say(self, message: str, /) -> None:
@@ -121,9 +166,41 @@ class _Shown:
     def plan(self, plan: Plan, /) -> bool:
         from exasol_ci_setup.cli import report
 
+        if self._declined:
+            # What depends on it is not done either, and need not be shown.
+            return False
         report.plan(self._session.output, plan, as_data=self._plan_only)
-        self.changed = self.changed or not self._plan_only
-        return not self._plan_only
+        if self._plan_only:
+            return False
+        self._consent.require(plan, left="this stack was not changed")
+        self._ask(plan)
+        self.changed = True
+        return True
+
+    def _ask(self, plan: Plan) -> None:
+        """Ask in a terminal about what is more than the verb says. Raises Declined."""
+        from exasol_ci_setup.cli import show
+        from exasol_ci_setup.cli.consent import warning
+        from exasol_ci_setup.platform.load_balancer import STACK_NAME
+
+        output = self._session.output
+        if self._yes or not output.can_ask:
+            return
+        if plan.stack_name == STACK_NAME and plan.kind == "CREATE":
+            question = "This makes a load balancer, which is public and costs money by the hour. "
+        else:
+            question = warning({plan.stack_name: plan}, allow_broadening=self._consent.allow_broadening)
+        if not question:
+            return
+        if output.format == "json":
+            # The record on stdout is for a program; the person who is asked has to see it too.
+            output.say(*show.plan(plan, unicode=output.unicode))
+        if not output.confirm(f"{question}Go on?"):
+            self._declined = True
+            raise Declined(
+                f"not deployed: the plan for stack {plan.stack_name} was declined; this stack was not changed",
+                stack_name=plan.stack_name,
+            )
 
     def view(self, stack_name: str, title: str, /) -> EventView:
         from exasol_ci_setup.cli.engine import event_view
@@ -137,4 +214,15 @@ class _Shown:
         report_findings(self._session.output, template, lint.lint(template, region))
 
 
-__all__ = ["acting", "details", "done", "has_changed", "listing", "plan_option", "require_yes", "yes_option"]
+__all__ = [
+    "acting",
+    "change_options",
+    "details",
+    "done",
+    "has_changed",
+    "listing",
+    "plan_option",
+    "planned_deletion",
+    "require_yes",
+    "yes_option",
+]

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from exasol_ci_setup.cli.platform import acting, details, done, listing, plan_option, require_yes, yes_option
+from exasol_ci_setup.cli.platform import (
+    acting,
+    change_options,
+    details,
+    done,
+    listing,
+    plan_option,
+    planned_deletion,
+    require_yes,
+    yes_option,
+)
 from exasol_ci_setup.cli.session import common_options
 
 if TYPE_CHECKING:
@@ -40,9 +50,9 @@ def list_(session: Session) -> None:
 
 @registry.command()
 @_name_option
-@plan_option
+@change_options
 @common_options
-def create(session: Session, name: str, plan_only: bool) -> None:
+def create(session: Session, name: str, *, plan_only: bool, yes: bool, allow_data_loss: bool) -> None:
     """Make a registry.
 
     A tag stays at the image that it was given to, but for latest. Images are scanned as they come, and those without a tag are
@@ -50,7 +60,7 @@ def create(session: Session, name: str, plan_only: bool) -> None:
     """
     from exasol_ci_setup.platform import registry as verbs
 
-    with acting(session, plan_only=plan_only) as place:
+    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
         made = verbs.create(name, place=place)
         _show(session, made)
         done(session, "created", changed=True, name=name)
@@ -71,14 +81,18 @@ def get(session: Session, name: str) -> None:
 @registry.command()
 @_name_option
 @click.option("--empty", is_flag=True, help="Delete the images in it too.")
+@plan_option
 @yes_option
 @common_options
-def delete(session: Session, name: str, empty: bool, yes: bool) -> None:
+def delete(session: Session, name: str, *, empty: bool, plan_only: bool, yes: bool) -> None:
     """Delete a registry; one that holds images only with --empty."""
     from exasol_ci_setup.platform import registry as verbs
 
     with acting(session) as place:
         found = verbs.get(name, place=place)
+        if plan_only:
+            planned_deletion(place, session, found.stack_name, empty=empty)
+            return
         images = " with all its images" if empty else ""
         require_yes(session, f"Delete registry {name}{images} at {found.uri}?", yes=yes)
         verbs.delete(name, empty=empty, place=place)

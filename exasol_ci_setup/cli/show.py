@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from exasol_ci_setup.cli.records import plain
+from exasol_ci_setup.review import needs_approval
 from exasol_ci_setup.stacks.absent import ABSENT
 
 if TYPE_CHECKING:
@@ -87,10 +88,11 @@ def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
     settings = _shown_settings(plan)
     if settings:
         lines += ["", "Settings:", *(_setting(item) for item in settings)]
-    if plan.broadenings:
-        new = plan.kind == "CREATE"
-        lines += ["", click.style("Access that is granted:" if new else "Access that widens:", bold=True)]
-        lines += [_broadening(item, needs_approval=item.public or not new) for item in plan.broadenings]
+    new = plan.kind == "CREATE"
+    for title, granted in (("Access that is granted:", True), ("Access that widens:", False)):
+        if items := [item for item in plan.broadenings if (new or item.granted) is granted]:
+            lines += ["", click.style(title, bold=True)]
+            lines += [_broadening(item, needs_approval=needs_approval([item], plan.kind)) for item in items]
     if plan.notes:
         lines += ["", "Notes:", *(f"  {clean(note)}" for note in plan.notes)]
     lines += ["", click.style(summary(plan), bold=True)]

@@ -10,11 +10,13 @@ import click
 from exasol_ci_setup.cli.options import ROLE
 from exasol_ci_setup.cli.platform import (
     acting,
+    change_options,
     details,
     done,
     has_changed,
     listing,
     plan_option,
+    planned_deletion,
     require_yes,
     yes_option,
 )
@@ -185,16 +187,17 @@ def list_(session: Session) -> None:
 @click.option("--image", metavar="IMAGE", required=True, help="Image to run, with its tag or digest.")
 @space_options
 @network_options
-@plan_option
+@change_options
 @common_options
-def create(session: Session, plan_only: bool, **values: Any) -> None:
+def create(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: bool, **values: Any) -> None:
     """Run a container under a host name.
 
-    Makes the load balancer of all spaces too if there is none yet. Every stack's plan is shown and carried out, unless --plan is given.
+    Creates the load balancer of all spaces too if the region has none yet, after a question in a terminal. The plan of each stack is shown and
+    executed, unless --plan is given.
     """
     from exasol_ci_setup.platform import space as verbs
 
-    with acting(session, plan_only=plan_only) as place:
+    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
         made = verbs.create(**values, place=place)
         show_space(session, made)
         done(session, "created", changed=True, name=made.name)
@@ -225,18 +228,32 @@ def create(session: Session, plan_only: bool, **values: Any) -> None:
 )
 @space_options
 @network_options
+@change_options
 @common_options
-def add(session: Session, name: str, port: int | None, **values: Any) -> None:
+def add(
+    session: Session,
+    name: str,
+    port: int | None,
+    *,
+    plan_only: bool,
+    yes: bool,
+    allow_data_loss: bool,
+    **values: Any,
+) -> None:
     """Build the image of this folder and run it under a host name.
 
     Makes a registry, logs docker in, builds and pushes the image, creates the space, and writes the pipeline that does so with each
     push. What is there already is used again: a space is updated to the new image. A failing step ends it with its exit code,
-    and says what was made before.
+    and says what was made before. With --plan the plans of the stacks are shown, and nothing is built or written.
     """
     from exasol_ci_setup.platform import space as verbs
 
-    with acting(session) as place:
-        made = verbs.add(name, container_port=port, **values, place=place)
+    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
+        made = verbs.add(name, container_port=port, plan_only=plan_only, **values, place=place)
+        if plan_only:
+            session.output.say(f"space {name} stays as it is; this was only the plan")
+            done(session, "planned", changed=False)
+            return
         show_space(session, made)
         done(session, "added", changed=True, name=made.name)
 
@@ -263,9 +280,9 @@ def get(session: Session, name: str) -> None:
     metavar="NAME",
     help="Remove a variable, be its value given or that of a secret; may be repeated.",
 )
-@plan_option
+@change_options
 @common_options
-def update(session: Session, plan_only: bool, **values: Any) -> None:
+def update(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: bool, **values: Any) -> None:
     """Change a space.
 
     What is not given keeps its value. --env and --secret add or replace the variables that they name.
@@ -274,7 +291,7 @@ def update(session: Session, plan_only: bool, **values: Any) -> None:
 
     if all(value in (None, ()) for key, value in values.items() if key != "name"):
         raise InputError("nothing to change is given", hint="give --image, --env, --memory or another option")
-    with acting(session, plan_only=plan_only) as place:
+    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
         made = verbs.update(**values, place=place)
         changed = has_changed(place)
         if not changed:
@@ -285,9 +302,10 @@ def update(session: Session, plan_only: bool, **values: Any) -> None:
 
 @space.command()
 @name_option
+@plan_option
 @yes_option
 @common_options
-def delete(session: Session, name: str, yes: bool) -> None:
+def delete(session: Session, name: str, *, plan_only: bool, yes: bool) -> None:
     """Delete a space.
 
     With its logs. The load balancer stays for the other spaces; when the last one goes, its removal is offered.
@@ -297,7 +315,11 @@ def delete(session: Session, name: str, yes: bool) -> None:
 
     output = session.output
     with acting(session) as place:
-        space_stacks.require(place, name)
+        stack = space_stacks.require(place, name)
+        if plan_only:
+            session.output.say(f"the logs of space {name} are deleted with it")
+            planned_deletion(place, session, stack.name)
+            return
         require_yes(session, f"Delete space {name} with its logs?", yes=yes)
         left = verbs.delete(name, place=place)
         output.say(f"space {name} is deleted")

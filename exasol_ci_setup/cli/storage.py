@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from exasol_ci_setup.cli import show
-from exasol_ci_setup.cli.platform import acting, details, done, listing, plan_option, require_yes, yes_option
+from exasol_ci_setup.cli.platform import (
+    acting,
+    change_options,
+    details,
+    done,
+    listing,
+    plan_option,
+    require_yes,
+    yes_option,
+)
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.errors import Interrupted
 
@@ -42,18 +51,19 @@ def storage() -> None:
 @storage.command("create")
 @workspace_option
 @storage_option
-@plan_option
+@change_options
 @common_options
-def create(session: Session, workspace_id: str, storage_name: str, plan_only: bool) -> None:
+def create(
+    session: Session, workspace_id: str, storage_name: str, *, plan_only: bool, yes: bool, allow_data_loss: bool
+) -> None:
     """Make a storage, and the workspace's stack if this is its first."""
     from exasol_ci_setup.platform import storage as verbs
     from exasol_ci_setup.platform import workspaces
 
-    with acting(session, plan_only=plan_only) as place:
+    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
         if plan_only:
             workspaces.ensure(place, workspace_id)
-            session.output.say(f"the stack of workspace {workspace_id} stays as it is; this was only the plan")
-            done(session, "planned", changed=False)
+            no_change_planned(session, workspace_id)
             return
         made = verbs.create(workspace_id=workspace_id, storage_name=storage_name, place=place)
         session.output.say(f"workspace {made.workspace_id} has a new storage: {made.name}")
@@ -84,18 +94,24 @@ def list_(session: Session, workspace_id: str) -> None:
 @workspace_option
 @storage_option
 @click.option("--empty", is_flag=True, help="Delete the objects in the storage too.")
+@plan_option
 @yes_option
 @common_options
-def delete(session: Session, workspace_id: str, storage_name: str, empty: bool, yes: bool) -> None:
+def delete(session: Session, workspace_id: str, storage_name: str, *, empty: bool, plan_only: bool, yes: bool) -> None:
     """Delete a storage with its assets.
 
     The workspace's bucket keeps objects that were deleted for 30 days. The workspace's stack stays.
     """
     from exasol_ci_setup.platform import storage as verbs
 
+    if plan_only:
+        with acting(session, plan_only=True) as place:
+            verbs.plan_deletion(workspace_id=workspace_id, storage_name=storage_name, place=place)
+            no_change_planned(session, workspace_id)
+        return
     with_objects = " and all objects in it" if empty else ""
     require_yes(session, f"Delete storage {storage_name} of workspace {workspace_id}{with_objects}?", yes=yes)
-    with acting(session) as place:
+    with acting(session, yes=True) as place:
         gone = verbs.delete(workspace_id=workspace_id, storage_name=storage_name, empty=empty, place=place)
     objects = f" with {_objects(gone)}" if gone else ""
     session.output.say(f"storage {storage_name} of workspace {workspace_id} is deleted{objects}")
@@ -244,6 +260,12 @@ def delete_object(session: Session, workspace_id: str, storage_name: str, object
     done(session, "deleted", changed=True, objects=gone)
 
 
+def no_change_planned(session: Session, workspace_id: str) -> None:
+    """Say that a verb of which only the plan was asked for changes no stack."""
+    session.output.say(f"the stack of workspace {workspace_id} stays as it is; this was only the plan")
+    done(session, "planned", changed=False)
+
+
 @contextmanager
 def _resumable() -> Iterator[None]:
     try:
@@ -258,4 +280,4 @@ def _objects(count: int) -> str:
     return "1 object" if count == 1 else f"{count} objects"
 
 
-__all__ = ["storage", "storage_option", "workspace_option"]
+__all__ = ["no_change_planned", "storage", "storage_option", "workspace_option"]

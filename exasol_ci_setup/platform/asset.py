@@ -22,10 +22,10 @@ from exasol_ci_setup.constructs.values import Value
 from exasol_ci_setup.errors import AssetConflictError, AssetNotFound, AssetRequestError, InputError
 from exasol_ci_setup.platform import links, workspaces
 from exasol_ci_setup.platform.opened import is_there, no_storage
-from exasol_ci_setup.platform.place import here
+from exasol_ci_setup.platform.place import PlansOnly, here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.platform.workspaces import Bucket
@@ -71,26 +71,7 @@ def create(
     """
     wanted = _built(AssetCreation, asset_creation, workspace_id=workspace_id)
     place = here(place)
-    bucket = workspaces.find(place, wanted.workspace_id)
-    s3 = place.account.client("s3")
-    with boundary():
-        if bucket is None or not is_there(s3, bucket, wanted.storage_name):
-            raise no_storage(place, wanted)
-    links.require_object(place, bucket, wanted.storage_name, wanted.object_name, wanted.object_version or "")
-    now = datetime.now(timezone.utc)
-    # Of what it is made of, so that two who make it at once make one.
-    made_of = json.dumps([bucket.name, wanted.storage_name, wanted.object_name, wanted.object_version or ""])
-    asset = Asset(
-        id=str(uuid.uuid5(_NAMESPACE, made_of)),
-        workspace_id=wanted.workspace_id,
-        storage_name=wanted.storage_name,
-        object_name=wanted.object_name,
-        object_version=wanted.object_version or "",
-        visibility=wanted.visibility,
-        content_disposition=wanted.content_disposition,
-        created_at=now,
-        updated_at=now,
-    )
+    bucket, asset = _new(place, wanted)
     with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
         with boundary():
             try:
@@ -109,6 +90,36 @@ def create(
                 remove(place, bucket, asset)
                 raise
     return _linked(place, bucket, asset)
+
+
+def plan_creation(*, workspace_id: str, asset_creation: Mapping[str, Any], place: Place) -> None:
+    """Change nothing, and report what would become of the workspace's stack. Raises as `create`, and Declined if it would change."""
+    bucket, asset = _new(place, _built(AssetCreation, asset_creation, workspace_id=workspace_id))
+    _plan_visibility(place, bucket, public=asset.visibility == "public", ids={asset.id})
+
+
+def _new(place: Place, wanted: AssetCreation) -> tuple[Bucket, Asset]:
+    """Return the bucket of an asset that is asked for, and the asset. Raises as `create`."""
+    bucket = workspaces.find(place, wanted.workspace_id)
+    s3 = place.account.client("s3")
+    with boundary():
+        if bucket is None or not is_there(s3, bucket, wanted.storage_name):
+            raise no_storage(place, wanted)
+    links.require_object(place, bucket, wanted.storage_name, wanted.object_name, wanted.object_version or "")
+    now = datetime.now(timezone.utc)
+    # Of what it is made of, so that two who make it at once make one.
+    made_of = json.dumps([bucket.name, wanted.storage_name, wanted.object_name, wanted.object_version or ""])
+    return bucket, Asset(
+        id=str(uuid.uuid5(_NAMESPACE, made_of)),
+        workspace_id=wanted.workspace_id,
+        storage_name=wanted.storage_name,
+        object_name=wanted.object_name,
+        object_version=wanted.object_version or "",
+        visibility=wanted.visibility,
+        content_disposition=wanted.content_disposition,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def get(*, workspace_id: str, asset_id: str, place: Place | None = None) -> Asset:
@@ -133,15 +144,7 @@ def update(
     """
     changes = _built(AssetUpdate, asset_update)
     place = here(place)
-    bucket, before, tag = _found(place, workspace_id, asset_id)
-    asset = replace(
-        before,
-        visibility=changes.visibility or before.visibility,
-        content_disposition=changes.content_disposition or before.content_disposition,
-        updated_at=datetime.now(timezone.utc),
-    )
-    if asset.visibility == "public":
-        links.require_object(place, bucket, asset.storage_name, asset.object_name, asset.object_version)
+    bucket, before, asset, tag = _updated(place, workspace_id, asset_id, changes)
     with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
         if asset.visibility != "public":
             # What others see goes first, and also what a run that broke off left: no record says private of what is public still.
@@ -167,6 +170,44 @@ def update(
     if asset.visibility != "public":
         bucket = _closed_if_unused(place, bucket)
     return _linked(place, bucket, asset)
+
+
+def plan_update(*, workspace_id: str, asset_id: str, asset_update: Mapping[str, Any], place: Place) -> None:
+    """Change nothing, and report what would become of the workspace's stack. Raises as `update`, and Declined if it would change."""
+    bucket, _, asset, _ = _updated(place, workspace_id, asset_id, _built(AssetUpdate, asset_update))
+    _plan_visibility(place, bucket, public=asset.visibility == "public", ids={asset.id})
+
+
+def plan_deletion(*, workspace_id: str, asset_id: str, place: Place) -> None:
+    """Change nothing, and report what would become of the workspace's stack. Raises as `delete`, and Declined if it would change."""
+    bucket, asset, _ = _found(place, workspace_id, asset_id)
+    plan_removal(place, bucket, {asset.id})
+
+
+def plan_removal(place: Place, bucket: Bucket, ids: Collection[str]) -> None:
+    """Report what would become of the workspace's stack without these assets. Raises Declined if it would change."""
+    _plan_visibility(place, bucket, public=False, ids=ids)
+
+
+def _plan_visibility(place: Place, bucket: Bucket, *, public: bool, ids: Collection[str]) -> None:
+    opened = public or (bucket.is_public and links.any_public(place, bucket, but=ids))
+    if opened != bucket.is_public:
+        careful = replace(place, report=PlansOnly(place.report))
+        workspaces.ensure(careful, bucket.workspace_id, public_assets=opened)
+
+
+def _updated(place: Place, workspace_id: str, asset_id: str, changes: AssetUpdate) -> tuple[Bucket, Asset, Asset, str]:
+    """Return the bucket of an asset, the asset before and after an update, and the tag of its record. Raises as `update`."""
+    bucket, before, tag = _found(place, workspace_id, asset_id)
+    asset = replace(
+        before,
+        visibility=changes.visibility or before.visibility,
+        content_disposition=changes.content_disposition or before.content_disposition,
+        updated_at=datetime.now(timezone.utc),
+    )
+    if asset.visibility == "public":
+        links.require_object(place, bucket, asset.storage_name, asset.object_name, asset.object_version)
+    return bucket, before, asset, tag
 
 
 def delete(*, workspace_id: str, asset_id: str, place: Place | None = None) -> None:

@@ -15,6 +15,8 @@ from exasol_ci_setup.platform.opened import keys
 from exasol_ci_setup.roles import holding
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
@@ -102,11 +104,13 @@ def withdraw(place: Place, bucket: Bucket, asset_id: str) -> None:
                 s3.delete_object(Bucket=bucket.name, Key=entry["Key"], VersionId=entry["VersionId"])
 
 
-def any_public(place: Place, bucket: Bucket) -> bool:
-    """Return whether there is anything in the public folder of a workspace."""
+def any_public(place: Place, bucket: Bucket, *, but: Collection[str] = ()) -> bool:
+    """Return whether there is anything in the public folder of a workspace, of other assets than those with the ids `but`."""
+    s3 = place.account.client("s3")
     with boundary():
-        found = place.account.client("s3").list_objects_v2(Bucket=bucket.name, Prefix=workspaces.PUBLIC, MaxKeys=1)
-    return bool(found.get("Contents"))
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=workspaces.PUBLIC)
+        keys = (entry["Key"] for page in pages for entry in page.get("Contents", []))
+        return any(key.removeprefix(workspaces.PUBLIC).partition("/")[0] not in but for key in keys)
 
 
 def public_url(place: Place, bucket: Bucket, asset: Asset) -> str:

@@ -61,6 +61,19 @@ class Silent:
         """Find nothing."""
 
 
+class PlansOnly:
+    """Shows every plan and lets none be executed; passes on all else."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.say, self.view, self.check = report.say, report.view, report.check
+
+    def plan(self, plan: Plan, /) -> bool:
+        """Show the plan, and say no."""
+        self._report.plan(plan)
+        return False
+
+
 @dataclass(frozen=True)
 class Place:
     """An account in a region to act on, the time to wait by, and who is told."""

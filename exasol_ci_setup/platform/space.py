@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import secretsmanager
+from exasol_ci_setup import review, secretsmanager, templates
 from exasol_ci_setup.aws import boundary
 from exasol_ci_setup.constructs import space as constructs
 from exasol_ci_setup.constructs.base import build
@@ -211,6 +211,8 @@ def _updated(
     fields = _with_host(place, fields, look_up=look_up, zone=zone)
     balancer = load_balancer.wanted(load_balancer.find(place), certificate_arn=fields.get("certificate_arn"))
     wanted = _made(balancer, fields)
+    if fields.get("secrets") != before.get("secrets"):
+        place = replace(place, report=stacks.Granted(place.report, _granted(balancer, before, fields)))
     same_listener = _made(balancer, before).listener_output == wanted.listener_output
     made = stacks.told(stacks.deployed(place, wanted, keep_priority=same_listener))
     if "certificate_arn" in before and before["certificate_arn"] != wanted.certificate_arn:
@@ -218,6 +220,14 @@ def _updated(
     if moved:
         _say_how_to_reach(place, made, wanted.hosted_zone_id)
     return made
+
+
+def _granted(balancer: constructs.LoadBalancer, before: Mapping[str, Any], fields: Mapping[str, Any]) -> set[str]:
+    """Return what the secrets among `fields` alone give more access to than the space had, in the words of a plan."""
+    # A variable of the same name would be refused, and gives no access.
+    with_secrets = {**before, "secrets": fields.get("secrets", {}), "env": {}}
+    old, new = (templates.parse(templates.render(_made(balancer, each)).body) for each in (before, with_secrets))
+    return {each.message for each in review.review(old, new)}
 
 
 def delete(name: str, *, place: Place | None = None) -> int:

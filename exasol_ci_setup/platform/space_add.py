@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import origin, workflows
 from exasol_ci_setup.aws import ClientError, boundary, error_code
-from exasol_ci_setup.errors import InputError, Interrupted, RegistryNotFound, SetupError, SpaceNotFound
+from exasol_ci_setup.errors import Declined, InputError, Interrupted, RegistryNotFound, SetupError, SpaceNotFound
 from exasol_ci_setup.platform import docker, registry
-from exasol_ci_setup.platform.place import here
+from exasol_ci_setup.platform.place import PlansOnly, here
 
 if TYPE_CHECKING:
     from exasol_ci_setup.platform.place import Place
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_IMAGE_TAG: Final = "latest"
 _ID_LENGTH: Final = 12
+_STAND_IN: Final = "to-be-built"
 _OF_NEW_SPACES: Final = frozenset({"vpc_id", "subnet_ids"})
 
 
@@ -45,6 +47,7 @@ def add(
     generate_ci: bool = True,
     role_arn: str | None = None,
     package: str | None = None,
+    plan_only: bool = False,
     place: Place | None = None,
     **settings: Any,
 ) -> Space:
@@ -57,11 +60,13 @@ def add(
     says how to write it. The image is pushed with a tag of its own, which is what the space runs, and with `image_tag`
     (``latest``). With `image` nothing is built, and the space runs that one; `skip_registry` needs it.
 
+    With `plan_only` the place is shown the plans of the stacks, and nothing is built or changed; a tag stands for that of the image.
+
     `role_arn` is the pipeline's role. `settings` are those of `space.create`: `domain`, `env`, `secrets`, `cpu`, `memory`, `certificate_arn`,
     `hosted_zone_id`; `vpc_id` and `subnet_ids` are used only where the space is new.
 
-    Raises InputError before anything is made, and the errors of each step, whose hints say what was made before: DockerFailed with docker's
-    exit code, EngineUnavailable, and those of `registry.create`, `registry.docker_login`, `space.create` and `space.update`.
+    Raises Declined where a plan was only shown, InputError before anything is made, and the errors of each step, whose hints say what was
+    made before: DockerFailed with docker's exit code, EngineUnavailable, and those of `registry.create`, `registry.docker_login`, `space.create` and `space.update`.
     """
     source = _source(
         image,
@@ -82,6 +87,11 @@ def add(
     pipeline = _pipeline(space_name, name, source, place.account.region, role_arn, package) if generate_ci else None
     wanted = {"image": image, "port": container_port, **settings}
     _require_acceptable(place, space_name, wanted)
+    if plan_only:
+        place = replace(place, report=PlansOnly(place.report))
+        if source is not None:
+            wanted["image"] = _planned_image(place, name, source)
+        return _space(place, space_name, [], wanted)
     if source is not None:
         docker.require_engine()
     made: list[str] = []
@@ -197,6 +207,21 @@ def _registry(place: Place, name: str, made: list[str]) -> Registry:
     else:
         place.report.say(f"registry {name} is there already: it is used")
     return found
+
+
+def _planned_image(place: Place, name: str, source: _Source) -> str:
+    """Show the plan of the registry if there is none, and return an image in it that stands for the one that is built."""
+    try:
+        # One that was never finished has none.
+        where = registry.get(name, place=place).uri or name
+    except RegistryNotFound:
+        with suppress(Declined):
+            registry.create(name, place=place)
+        where = name
+    place.report.say(
+        f"the image is built from {source.context} when the plan is executed: the tag {_STAND_IN} stands for its own"
+    )
+    return f"{where}:{_STAND_IN}"
 
 
 def _pushed(place: Place, found: Registry, source: _Source, made: list[str]) -> str:

@@ -19,10 +19,10 @@ from exasol_ci_setup.stacks.model import Change
 from exasol_ci_setup.stacks.plan import deployed_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from exasol_ci_setup.constructs import space as constructs
-    from exasol_ci_setup.platform.place import Place
+    from exasol_ci_setup.platform.place import Place, Report
     from exasol_ci_setup.stacks.model import Plan, Stack
     from exasol_ci_setup.stacks.resources import Resource
 
@@ -141,6 +141,19 @@ class Unchanged:
         if found is None or found.id != self._stack.id or record(self._place, found) != self._fields:
             raise OutdatedError
         return self._place.report.plan(plan)
+
+
+class Granted:
+    """Marks in plans the access that the caller asked for, by its message; passes on all else."""
+
+    def __init__(self, report: Report, messages: Collection[str]) -> None:
+        self._report, self._messages = report, messages
+        self.say, self.view, self.check = report.say, report.view, report.check
+
+    def plan(self, plan: Plan, /) -> bool:
+        """Ask whether to execute the plan."""
+        marked = (replace(each, granted=each.message in self._messages) for each in plan.broadenings)
+        return self._report.plan(replace(plan, broadenings=tuple(marked)))
 
 
 def deployed(place: Place, space: constructs.Space, *, keep_priority: bool = False) -> Stack:

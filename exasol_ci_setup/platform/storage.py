@@ -96,11 +96,8 @@ def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: 
     """
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
     place = here(place)
-    bucket = opened(place, address).bucket
     s3 = place.account.client("s3")
-    with boundary():
-        if not is_there(s3, bucket, address.storage_name):
-            raise no_storage(place, address)
+    bucket = _bucket_of(place, address)
     # What stands in the way of taking the entry out of the file is told before anything is gone.
     credentials.find(address.workspace_id, address.storage_name)
     folder = workspaces.folder(address.storage_name)
@@ -119,6 +116,29 @@ def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: 
         s3.delete_object(Bucket=bucket.name, Key=workspaces.marker(address.storage_name))
     credentials.forget(address.workspace_id, address.storage_name)
     return gone
+
+
+def plan_deletion(*, workspace_id: str, storage_name: str, place: Place) -> int:
+    """Delete nothing, and return how many objects the storage holds, after a report of what would become of the workspace's stack.
+
+    Raises as `delete`, and Declined if the stack would change.
+    """
+    address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
+    bucket = _bucket_of(place, address)
+    folder = workspaces.folder(address.storage_name)
+    held = sum(1 for _ in _objects(place.account.client("s3"), bucket.name, folder, below=folder))
+    place.report.say(f"storage {address.storage_name} holds {held} object{'' if held == 1 else 's'}")
+    asset.plan_removal(place, bucket, {each.id for each in asset.of_storage(place, bucket, address.storage_name)})
+    return held
+
+
+def _bucket_of(place: Place, address: StorageAddress) -> workspaces.Bucket:
+    """Return the bucket of a storage. Raises StorageNotFound."""
+    bucket = opened(place, address).bucket
+    with boundary():
+        if not is_there(place.account.client("s3"), bucket, address.storage_name):
+            raise no_storage(place, address)
+    return bucket
 
 
 def connect(*, workspace_id: str, storage_name: str, place: Place | None = None) -> Credentials:

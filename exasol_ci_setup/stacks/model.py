@@ -105,13 +105,15 @@ class Broadening:
 
     `kind` is one of ``iam-allow``, ``iam-trust``, ``resource-policy``, ``ingress``, ``public-bucket``, ``nested-stack`` for one that
     could not be examined, and ``transform`` (without a logical ID) for a template whose processed form is not known. `public` is true if
-    everyone, or every action on every resource, is or may be allowed: this needs approval in a new stack too.
+    everyone, or every action on every resource, is or may be allowed: this needs approval in a new stack too. `granted` is true if the
+    caller asked for just this access: this needs no further approval.
     """
 
     kind: str
     logical_id: str
     message: str
     public: bool = False
+    granted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,8 +239,63 @@ def test_in_a_terminal_a_list_is_a_table_with_lines(create, server, account_id):
     assert "http://web.example.com/" in said
 
 
-def in_a_terminal(code: str, questions: list[str]) -> tuple[int, str]:
-    """Run Python with a terminal on all three streams, say yes to each of `questions`, and return the exit code and the output."""
+CREATE = f"'create', '--name', 'web', '--image', '{IMAGE}'"
+
+
+def stacks(live) -> list[str]:
+    described = live.client("cloudformation").describe_stacks()["Stacks"]
+    return sorted(each["StackName"] for each in described if each["StackStatus"] != "REVIEW_IN_PROGRESS")
+
+
+def test_first_load_balancer_is_asked_about_in_terminal(live, server, account_id):
+    code, said = in_a_terminal(PROGRAM.format(server.url, account_id, CREATE), ["[y/N]"], answers="n")
+
+    assert code == 1
+    assert "This makes a load balancer, which is public and costs money by the hour. Go on? [y/N]" in said
+    assert said.count("[y/N]") == 1
+    assert stacks(live) == []
+
+    code, said = in_a_terminal(PROGRAM.format(server.url, account_id, CREATE), ["[y/N]"])
+
+    assert code == 0
+    assert said.count("[y/N]") == 1
+    assert stacks(live) == ["space-web", "spaces-load-balancer"]
+
+
+def test_yes_makes_first_load_balancer_without_question(live, server, account_id):
+    code, said = in_a_terminal(PROGRAM.format(server.url, account_id, f"{CREATE}, '--yes'"), [])
+
+    assert code == 0
+    assert "[y/N]" not in said
+    assert stacks(live) == ["space-web", "spaces-load-balancer"]
+
+
+def test_secret_of_update_is_granted_and_not_asked_about(create, live, server, account_id):
+    live.client("secretsmanager").create_secret(Name="naas/key", SecretString="s")
+    create()
+
+    update = "'update', '--name', 'web', '--secret', 'KEY=key', '--memory', '1Gi'"
+    code, said = in_a_terminal(PROGRAM.format(server.url, account_id, update), [])
+
+    assert code == 0, said
+    assert "Access that is granted:" in said
+    assert "secretsmanager:GetSecretValue" in said
+    assert "Access that widens:" not in said
+    assert "[y/N]" not in said
+
+
+def test_plan_of_deletion_deletes_nothing(create, here, live):
+    create()
+
+    ran = here("space", "delete", "--name", "web", "--plan")
+
+    assert ran.code == 0
+    assert "Plan for stack space-web (delete)" in ran.stdout
+    assert stacks(live) == ["space-web", "spaces-load-balancer"]
+
+
+def in_a_terminal(code: str, questions: list[str], answers: str = "y") -> tuple[int, str]:
+    """Run Python with a terminal on all three streams, answer each of `questions`, and return the exit code and the output."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -262,6 +317,6 @@ def in_a_terminal(code: str, questions: list[str]) -> tuple[int, str]:
         if questions and questions[0].encode() in said[since:]:
             questions.pop(0)
             since = len(said)
-            os.write(ours, b"y\n")
+            os.write(ours, f"{answers}\n".encode())
     os.close(ours)
     return process.wait(), said.decode()

@@ -90,6 +90,31 @@ def test_the_published_options_are_understood(here, docker):
     assert any(command.endswith("/images:stable") for command in docker.commands)
 
 
+def test_plan_shows_stacks_and_makes_nothing(here, live, docker):
+    ran = here("space", "add", "--name", "my-space", "--plan")
+
+    assert ran.code == 0
+    names = ("registry-my-space-registry", "spaces-load-balancer", "space-my-space")
+    assert [f"Plan for stack {name} (new)" in ran.stdout for name in names] == [True] * 3
+    assert "the tag to-be-built stands for its own" in ran.stderr
+    assert "this was only the plan" in ran.stderr
+    assert docker.commands == []
+    assert live.client("cloudformation").describe_stacks()["Stacks"] == []
+    assert not Path(".github").exists()
+
+
+def test_plan_for_existing_space_changes_nothing(here, docker):
+    here("space", "add", "--name", "my-space")
+    before = len(docker.commands)
+
+    ran = here("space", "add", "--name", "my-space", "--plan")
+
+    assert ran.code == 0
+    assert "Plan for stack space-my-space (update)" in ran.stdout
+    assert f"/my-space-registry:{ID[:12]}" in here("space", "get", "--name", "my-space").stdout
+    assert len(docker.commands) == before
+
+
 def test_a_step_of_docker_that_fails_is_told_with_its_exit_code(here, docker):
     docker.plan(build=9, build_says="the command was not found")
 

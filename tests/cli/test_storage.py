@@ -261,3 +261,48 @@ def test_nothing_is_all_of_it_at_once(capsys):
         view.advance(0)
 
     assert capsys.readouterr().err.splitlines() == ["uploading a: 0 bytes"]
+
+
+def is_public(live):
+    (stack,) = live.client("cloudformation").describe_stacks()["Stacks"]
+    return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}["PublicAssets"] == "yes"
+
+
+@pytest.mark.usefixtures("made")
+def test_plans_of_assets_change_nothing(here, live, home):
+    (home / "a.txt").write_text("content")
+    here("storage", "put-object", *ON, "--source", "a.txt")
+    new = ("-s", "my-storage", "-o", "a.txt", "--visibility", "public", "--allow-broadening")
+    workspace = ("-w", "123")
+
+    opened = here("asset", "create", *workspace, *new, "--plan")
+    assert opened.code == 0
+    assert "Access that widens:" in opened.stdout
+    assert not is_public(live)
+
+    asset = created(here, *new)
+    assert is_public(live)
+    this = (*workspace, "--asset-id", asset["id"])
+    same = here("asset", "update", *this, "--content-disposition", "inline", "--plan")
+    assert "the stack of workspace 123 stays as it is; this was only the plan" in same.stderr
+    closing = [
+        here("asset", "update", *this, "--visibility", "private", "--plan"),
+        here("asset", "delete", *this, "--plan"),
+        here("storage", "delete", *ON, "--plan"),
+    ]
+    for ran in closing:
+        assert ran.code == 0
+        assert "(update)" in ran.stdout
+    assert "storage my-storage holds 1 object" in closing[2].stderr
+    assert here("asset", "get", *this).code == 0
+    assert is_public(live)
+
+
+def test_plan_of_registry_deletion_deletes_nothing(here):
+    here("registry", "create", "--name", "images")
+
+    ran = here("registry", "delete", "--name", "images", "--plan")
+
+    assert ran.code == 0
+    assert "data loss: its images" in ran.stdout
+    assert here("registry", "get", "--name", "images").code == 0
