@@ -400,7 +400,7 @@ class Caller:
     def __init__(self, manager: Manager) -> None:
         body = json.dumps({"image": "server", "ports": [[0, 4545]], "lock": True}).encode()
         self.socket = socket.create_connection(("127.0.0.1", manager.port))
-        self.socket.sendall(b"POST /start_container HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
+        self.socket.sendall(b"POST /start_container HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n")
         self.socket.sendall(b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         # What is sent after it is answered, and so it was read.
         assert httpx.get(f"http://127.0.0.1:{manager.port}/version", trust_env=False).status_code == 200
