@@ -41,7 +41,7 @@ def test_the_predecessors_lines_work_as_written(here, home):
     first = here("storage", "create", "--workspace-id", "123", "--name", "my-storage")
     (home / "a.txt").write_text("content")
     here("storage", "put-object", *ON, "--source", "a.txt")
-    (home / "asset_data.json").write_text(json.dumps({"storage_name": "my-storage", "object_name": "/a.txt"}))
+    (home / "asset_data.json").write_text(json.dumps({"storage_name": "my-storage", "object_name": "a.txt"}))
     second = here("asset", "create", "--workspace-id", "123", "--data", "asset_data.json")
 
     assert (first.code, first.stdout) == (0, "")
