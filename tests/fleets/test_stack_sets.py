@@ -363,3 +363,20 @@ def test_in_json_every_line_is_a_record(deploy):
     assert kinds[-1] == "result"
     assert {record["schema"] for record in ran.records} == {"exasol-ci-setup/1"}
     assert kinds.count("event") == 8
+
+
+def test_data_loss_in_stack_set_needs_consent(deploy, organization):
+    deploy()
+    (there,) = organization.sets.values()
+    body = templates.parse(there["TemplateBody"])
+    body["Resources"]["Table"] = {"Type": "AWS::DynamoDB::Table"}
+    there["TemplateBody"] = json.dumps(body)
+    before = begun(organization)
+
+    refused = deploy()
+
+    assert refused.code == 1
+    assert "deletes data (Table)" in refused.stderr
+    assert "--allow-data-loss" in refused.stderr
+    assert begun(organization) == before
+    assert deploy(FILE, "--allow-data-loss").code == 0
