@@ -181,7 +181,7 @@ def test_wrong_keys_are_counted_over_all_workers_and_the_right_one_never(tmp_pat
         found = list(pool.map(attempt, range(80)))
     wrong = found[::2]
 
-    # One with an old key keeps nobody out.
+    # Wrong keys do not lock the right one out.
     assert found[1::2] == [None] * 40
     assert wrong.count(KeyRefused) == MOST_WRONG
     assert wrong.count(TooManyAttempts) == 40 - MOST_WRONG
@@ -198,7 +198,7 @@ def test_wrong_keys_count_for_a_while_only(state: State):
 
     assert [attempt(1000), attempt(1010), attempt(1020), attempt(1020)] == [0, 0, 40, 40]
     assert attempt(1060) == 0
-    # A clock that is set back keeps nobody out.
+    # A clock that is set back does not count.
     assert attempt(0) == 0
 
 
@@ -308,7 +308,7 @@ def test_each_error_of_the_database_is_one_of_the_state(state: State, tmp_path: 
     ):
         with pytest.raises(StateError, match=r"^The state directory .* cannot be used: file is not a database"):
             call()
-    # Keys are compared all the same.
+    # Keys are still compared.
     gate = Gate(state, "key")
     gate.check("key", "10.0.0.1")
     with pytest.raises(KeyRefused):

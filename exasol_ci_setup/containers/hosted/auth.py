@@ -31,7 +31,7 @@ class Gate:
     def check(self, secret: str | None, caller: str) -> None:
         """Return if `secret` is the key. Raises KeyRefused if not, and TooManyAttempts after too many from the address `caller`.
 
-        The right key is accepted in any case: one script with an old key must not keep others behind the same address out. A random
+        The right key is always accepted: a script with an old key must not lock out other callers behind the same address. A random
         key of 256 bits, as `hosted init` writes it, cannot be guessed at any rate.
         """
         if secret is None:
