@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from threading import RLock
@@ -19,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 
 from exasol_ci_setup.aws_errors import boundary, error_code, is_passing, translate
+from exasol_ci_setup.aws_retries import Retries, few_attempts
 from exasol_ci_setup.errors import (
     RegionMissing,
 )
@@ -49,6 +51,7 @@ __all__ = [
     "boundary",
     "connect",
     "error_code",
+    "few_attempts",
     "is_passing",
     "translate",
 ]
@@ -172,14 +175,15 @@ def connect(
         else:
             session = boto3.Session(*access_key, region_name=region, botocore_session=without_configuration())
         session.events.register("before-call", log_call)
+        Retries().register(session.events)
         session.events.register("before-parse", require_aws)
         found = region or session.region_name
     if not found:
         of = f" for profile {profile!r}" if profile else ""
         raise RegionMissing(
             f"no AWS region is set{of}",
-            hint="give --region, or set AWS_REGION, or run `aws configure set region eu-central-1`"
-            + (f" --profile {profile}" if profile else ""),
+            hint="give --region, or set AWS_REGION, or run `aws configure set region eu-central-1"
+            + (f" --profile {shlex.quote(profile)}`" if profile else "`"),
         )
     return Account(session=session, region=found, endpoint_url=endpoint_url)
 

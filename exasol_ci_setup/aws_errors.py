@@ -135,8 +135,10 @@ def _unknown_profile(error: Any) -> SetupError:
 
 
 def _unreachable(error: BaseException) -> SetupError:
+    attempts = getattr(error, "attempts", 1)
+    times = f" ({attempts} attempts)" if attempts > 1 else ""
     return Unreachable(
-        f"AWS did not answer: {_one_line(error)}",
+        f"AWS did not answer: {_one_line(error)}{times}",
         hint="check the network, a proxy, the region's name, and AWS_ENDPOINT_URL",
     )
 
@@ -214,12 +216,19 @@ def _one_line(text: object) -> str:
 
 @contextmanager
 def boundary() -> Iterator[None]:
-    """Let errors of boto3 out as ours. What is already ours, or nobody's, passes."""
+    """Raise errors of botocore, and of its reading the AWS configuration, as errors of this package. Other exceptions pass."""
     try:
         yield
-    except (BotoCoreError, ClientError, ResponseParserError) as error:
+    except SetupError:
+        raise
+    except Exception as error:
+        from exasol_ci_setup.aws_configuration import explain
+
+        if explained := explain(error):
+            # Without the cause: its text may be what a credential process printed.
+            raise explained from None
         translated = translate(error)
-        if translated is None:  # pragma: no cover - translate knows both classes
+        if translated is None:
             raise
         _LOG.debug("translated from %s", type(error).__name__, exc_info=error)
         raise translated from error

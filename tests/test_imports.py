@@ -27,9 +27,11 @@ ALLOWED = {
     "template_yaml": set(),
     "lint": {"lint_cache", "templates"},
     "lint_cache": set(),
-    "aws": {"aws_errors"},
+    "aws": {"aws_errors", "aws_retries"},
+    "aws_retries": {"aws_errors"},
     # Only for the names of profiles, when one is not there.
-    "aws_errors": {"aws"},
+    "aws_errors": {"aws", "aws_configuration"},
+    "aws_configuration": set(),
     "secretsmanager": {"aws"},
     "network": {"aws", "constructs"},
     "review": {"policies", "stacks", "templates"},
@@ -38,7 +40,7 @@ ALLOWED = {
     "pace": {"aws_errors"},
     # Only when a construct has refused its arguments.
     "program": {"constructs"},
-    "roles": {"aws"},
+    "roles": {"aws", "aws_retries"},
     # An image that a service runs is a part of what is deployed, so it is made by the deployment.
     "resolve": {"actions", "aws", "roles", "pace", "network", "stacks", "templates", "constructs", "lint", "review"},
     "fleets": {"aws", "constructs", "resolve", "stacks", "templates"},

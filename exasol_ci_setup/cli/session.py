@@ -25,6 +25,8 @@ SANDBOX_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX"
 # A command of this program in backquotes, of those that talk to AWS.
 _COMMAND: Final = re.compile(r"`(exasol-ci-setup (?!sandbox\b|generate-|run-buildspec\b)[^`]+)`")
 _AWS_COMMAND: Final = re.compile(r"`(aws (?!configure\b|sso\b)[^`]+)`")
+# Of the AWS CLI, about the configuration of this machine.
+_CONFIGURING: Final = re.compile(r"`(aws (?:configure|sso)\b[^`]*)`")
 _LEVELS = {"normal": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 
 
@@ -77,6 +79,8 @@ class Session:
             return found[0] if is_own else f"`{_with_options(found[1], ours)}`"
 
         text = _COMMAND.sub(completed, text)
+        profile = [["--profile", self.profile]] if self.profile else []
+        text = _CONFIGURING.sub(lambda found: f"`{_with_options(found[1], profile)}`", text)
         return _AWS_COMMAND.sub(lambda found: f"`{_with_options(found[1], theirs)}`", text)
 
     @cached_property
@@ -124,7 +128,8 @@ def _set_log_level(_ctx: click.Context, _param: click.Parameter, value: str) -> 
     # Only our own loggers: botocore's write requests with their signatures and bodies.
     logging.getLogger("exasol_ci_setup").setLevel(_LEVELS[value])
     # Credentials that cannot be renewed are an error where they are needed; here they would be one more, with a traceback.
-    logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)
+    for name in ("botocore.credentials", "botocore.tokens"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 F = TypeVar("F", bound="Callable[..., Any]")

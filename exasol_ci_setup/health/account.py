@@ -219,11 +219,6 @@ def as_ours(error: Exception) -> SetupError:
         return error
     logging.getLogger(__name__).debug("a check failed", exc_info=error)
     said = " ".join(str(error).split())
-    if isinstance(error, RuntimeError) and "expired" in said:
-        # What botocore raises for credentials with an expiry that nothing can renew.
-        return CredentialsInvalid(
-            f"the AWS credentials have expired: {said}", hint="sign in again, or set new ones in the environment"
-        )
     return SetupError(f"{type(error).__name__}: {said}")
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code
 from exasol_ci_setup.errors import AwsUnavailable, SetupError
 from exasol_ci_setup.stacks.model import Hook
+from exasol_ci_setup.stacks.optional import optional
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -94,7 +95,7 @@ def _ask(cfn: CloudFormationClient, operation: str, **arguments: str) -> Any:
     method: Callable[..., Any] | None = getattr(cfn, operation, None)
     if method is None:
         raise AwsUnavailable("the installed version of boto3 is too old")
-    with boundary():
+    with optional(cfn, cfn.meta.method_to_api_mapping[operation]):
         return method(**arguments)
 
 

@@ -6,7 +6,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import boundary, few_attempts
 from exasol_ci_setup.errors import SetupError
 
 if TYPE_CHECKING:
@@ -95,9 +95,10 @@ class Rollouts:
             if found:
                 by_cluster.setdefault(found["cluster"], []).append(arn)
         try:
-            for cluster, services in by_cluster.items():
-                for start in range(0, len(services), _SERVICES):
-                    self._look_at(cluster, services[start : start + _SERVICES])
+            with few_attempts():
+                for cluster, services in by_cluster.items():
+                    for start in range(0, len(services), _SERVICES):
+                        self._look_at(cluster, services[start : start + _SERVICES])
         except SetupError as error:
             # Without the permission to look, or for a moment without an answer.
             _LOG.info("ECS could not be asked how the services are: %s", error)

@@ -9,9 +9,10 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code
 from exasol_ci_setup.errors import AccessDenied, AwsUnavailable, SetupError
 from exasol_ci_setup.stacks import hooks
+from exasol_ci_setup.stacks.optional import NotAnsweredAgain, optional
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +35,7 @@ def remarks(cfn: CloudFormationClient, change_set_id: str, reason: str = "") -> 
     warnings: list[str] = []
     told: set[str] = set()
     try:
-        with boundary():
+        with optional(cfn, "DescribeEvents"):
             for event in _events(cfn, change_set_id):
                 if event.get("EventType") in {"VALIDATION_ERROR", "HOOK_INVOCATION_ERROR"}:
                     told |= {event["HookType"]} if event.get("HookType") else set()
@@ -44,11 +45,15 @@ def remarks(cfn: CloudFormationClient, change_set_id: str, reason: str = "") -> 
         warnings.append(
             "AWS validated the change, but its findings may not be read: the permission cloudformation:DescribeEvents is missing"
         )
+    except NotAnsweredAgain:
+        _LOG.info("the endpoint did not answer DescribeEvents before, so findings of its validation are not shown")
     except AwsUnavailable as error:
         if _is_unknown(error.__cause__):
             _LOG.info("this endpoint has no DescribeEvents, so findings of its validation are not shown")
         else:
-            warnings.append(f"AWS validated the change, but its findings could not be read: {error}")
+            warnings.append(
+                f"{cfn.meta.endpoint_url} does not answer DescribeEvents, so findings of AWS's validation are not shown: {error}"
+            )
     if told or _HOOKS_FAILED.search(reason):
         try:
             _add_hooks(cfn, change_set_id, told, errors, warnings)

@@ -69,3 +69,25 @@ def test_a_hint_leads_to_where_the_stack_is(here):
     ran = here("status", "Nowhere", "--region", "eu-central-1")
 
     assert "`exasol-ci-setup list --region eu-central-1`" in ran.stderr
+
+
+def test_sign_in_hint_names_the_profile():
+    session = Session(profile="my profile", region="eu-west-1")
+
+    assert session.completed("`aws sso login`") == "`aws sso login --profile 'my profile'`"
+
+
+def test_missing_sso_token_is_one_error_without_a_log(program, tmp_path, monkeypatch):
+    (tmp_path / "config").write_text(
+        "[profile sso]\nregion = eu-central-1\nsso_session = my\nsso_account_id = 123456789012\nsso_role_name = x\n"
+        "[sso-session my]\nsso_start_url = https://x.awsapps.com/start\nsso_region = eu-central-1\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    ran = program("list", "--aws-profile", "sso")
+
+    assert ran.code == 4
+    assert "WARNING" not in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "`aws sso login --profile sso`" in ran.stderr

@@ -509,6 +509,21 @@ def test_without_describe_events_a_plan_is_made_all_the_same(answers, clock, err
     assert len(plans[0].notes) == notes
 
 
+@pytest.mark.parametrize("error", [AwsError("InternalFailure", "fault", status=500), ConnectionReset])
+def test_describe_events_that_fails_is_noted_once_in_a_run(answers, clock, error):
+    Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "DescribeEvents", error)
+    plans: list[Plan] = []
+
+    for _ in range(3):
+        run(answers, clock, approve=plans.append)
+
+    (note,) = [note for plan in plans for note in plan.notes]
+    assert "does not answer DescribeEvents" in note
+    assert operations(answers).count("DescribeEvents") == 2
+    assert sum(answers.retry_pauses) <= 1
+
+
 def test_a_lost_answer_to_the_creation_of_a_change_set_is_got_over(answers, clock):
     aws = Aws(answers, events=UPDATE)
 

@@ -1,0 +1,121 @@
+"""How often a request is sent again, by the kind of its error, beside botocore's own rules.
+
+botocore's "standard" mode has one number of attempts for all errors. Throttling and faults of AWS pass within minutes, a wrong endpoint does not.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore import exceptions as botocore_errors
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LOG = logging.getLogger(__name__)
+
+# Without a connection botocore waits up to 1, 2 and 4 s between these.
+_CONNECT_ATTEMPTS: Final = 4
+_CONNECT_SECONDS: Final = 10.0
+_FEW_ATTEMPTS: Final = 2
+# A request that is sent a third time has taken up to 3 s.
+_QUIET_ATTEMPTS: Final = 2
+_QUIET_SECONDS: Final = 3.0
+_SECONDS_BETWEEN_WARNINGS: Final = 20.0
+_FIRST_FAULT: Final = 500
+_BEGAN: Final = "exasol-ci-setup.began"
+_NOT_CONNECTED: Final = (
+    botocore_errors.ConnectTimeoutError,
+    botocore_errors.EndpointConnectionError,
+    botocore_errors.ProxyConnectionError,
+    botocore_errors.SSLError,
+)
+
+_has_few: ContextVar[bool] = ContextVar("has_few_attempts", default=False)
+
+
+@contextmanager
+def few_attempts() -> Iterator[None]:
+    """Send requests of this thread at most twice meanwhile: their results are optional."""
+    token = _has_few.set(True)
+    try:
+        yield
+    finally:
+        _has_few.reset(token)
+
+
+class Retries:
+    """Handlers of the events of one session, which end retries early and log a warning about those that take long.
+
+    Until an endpoint has answered once, a connection that cannot be established is tried four times. Later a lost connection is
+    retried as often as other errors, since an operation may be running.
+    """
+
+    def __init__(self) -> None:
+        self._answering: set[str] = set()
+        self._warned = float("-inf")
+
+    def register(self, events: Any) -> None:
+        """Register the handlers for all clients of a session."""
+        events.register("before-call", self._begin)
+        events.register_first("needs-retry", self._decide)
+
+    @staticmethod
+    def _begin(context: dict[str, Any], **_: object) -> None:
+        context[_BEGAN] = time.monotonic()
+
+    def _decide(
+        self,
+        response: tuple[Any, dict[str, Any]] | None,
+        endpoint: Any,
+        operation: Any,
+        attempts: int,
+        caught_exception: Exception | None,
+        request_dict: dict[str, Any],
+        **_: object,
+    ) -> None:
+        """Raise the error of an attempt if it is the last one. botocore decides about the others."""
+        if response is not None:
+            self._answering.add(endpoint.host)
+        error = caught_exception or _retried_error(response, operation.name)
+        if error is None:
+            return
+        seconds = time.monotonic() - request_dict.get("context", {}).get(_BEGAN, time.monotonic())
+        if caught_exception is not None:
+            caught_exception.attempts = attempts  # type: ignore[attr-defined] # for the message
+        limit = self._limit(error, endpoint.host)
+        if attempts >= limit or (limit == _CONNECT_ATTEMPTS and seconds > _CONNECT_SECONDS):
+            raise error
+        if attempts > _QUIET_ATTEMPTS or seconds > _QUIET_SECONDS:
+            self._warn(error, endpoint.host, attempts)
+
+    def _limit(self, error: Exception, host: str) -> float:
+        if "Invalid header" in str(error):
+            return 1
+        if _has_few.get():
+            return _FEW_ATTEMPTS
+        is_unknown = isinstance(error, _NOT_CONNECTED) and host not in self._answering
+        return _CONNECT_ATTEMPTS if is_unknown else float("inf")
+
+    def _warn(self, error: Exception, host: str, attempts: int) -> None:
+        now = time.monotonic()
+        if now - self._warned >= _SECONDS_BETWEEN_WARNINGS:
+            self._warned = now
+            _LOG.warning("%s: attempt %d failed, retrying: %s", host, attempts, " ".join(str(error).split()))
+
+
+def _retried_error(response: tuple[Any, dict[str, Any]] | None, operation: str) -> ClientError | None:
+    """Return the error that a response is, if botocore may send such a request again."""
+    from exasol_ci_setup.aws_errors import is_throttled
+
+    if response is None:
+        return None
+    http, parsed = response
+    answer: Any = parsed
+    is_fault = getattr(http, "status_code", 0) >= _FIRST_FAULT
+    return ClientError(answer, operation) if is_fault or is_throttled(parsed) else None

@@ -1,0 +1,77 @@
+"""How often a request is sent, by the kind of its error."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import EndpointConnectionError, HTTPClientError
+
+from exasol_ci_setup.aws import boundary, few_attempts
+from exasol_ci_setup.errors import AwsUnavailable, CredentialsInvalid, Throttled, Unreachable
+from tests.answers import AwsError, ConnectionReset
+
+REFUSED = EndpointConnectionError(endpoint_url="http://127.0.0.1:1/")
+
+
+def call(answers):
+    with boundary():
+        return answers.account.client("sts").get_caller_identity()
+
+
+def test_refused_connection_ends_after_four_attempts(answers, caplog):
+    answers.on("sts", "GetCallerIdentity", REFUSED)
+
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1.*4 attempts"):
+        call(answers)
+
+    assert len(answers.calls) == 4
+    assert sum(answers.retry_pauses) <= 7
+    assert "retrying" in caplog.text
+    assert "127.0.0.1:1" in caplog.text
+
+
+def test_lost_connection_is_retried_long_once_the_endpoint_answered(answers):
+    answers.on("sts", "GetCallerIdentity", [{"Account": "1"}, REFUSED], repeat_last=True)
+    call(answers)
+
+    with pytest.raises(Unreachable, match="10 attempts"):
+        call(answers)
+
+    assert len(answers.calls) == 11
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (AwsError("Throttling", "Rate exceeded"), Throttled),
+        (AwsError("InternalFailure", "fault", status=500), AwsUnavailable),
+        (ConnectionReset, Unreachable),
+    ],
+)
+def test_throttling_and_faults_keep_ten_attempts(answers, caplog, reply, kind):
+    answers.on("sts", "GetCallerIdentity", reply)
+
+    with pytest.raises(kind):
+        call(answers)
+
+    assert len(answers.calls) == 10
+    assert len([each for each in caplog.records if each.name == "exasol_ci_setup.aws_retries"]) == 1
+
+
+@pytest.mark.parametrize("reply", [AwsError("InternalFailure", "fault", status=500), ConnectionReset, REFUSED])
+def test_optional_call_is_sent_twice(answers, reply):
+    answers.on("sts", "GetCallerIdentity", reply)
+
+    with pytest.raises(AwsUnavailable), few_attempts():
+        call(answers)
+
+    assert len(answers.calls) == 2
+
+
+def test_credential_that_no_header_may_have_is_not_retried(answers):
+    answers.on("sts", "GetCallerIdentity", HTTPClientError(error=ValueError("Invalid header value b's3cr\\net'")))
+
+    with pytest.raises(CredentialsInvalid) as caught:
+        call(answers)
+
+    assert len(answers.calls) == 1
+    assert "s3cr" not in str(caught.value)
