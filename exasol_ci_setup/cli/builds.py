@@ -238,7 +238,7 @@ def _projects(session: Session, project: str | None, stack_name: str | None) -> 
     from exasol_ci_setup.builds import start
     from exasol_ci_setup.cli import starting
     from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
-    from exasol_ci_setup.stacks import state
+    from exasol_ci_setup.stacks import elsewhere, state
 
     if project is not None and stack_name is not None:
         raise InputError("--project and --stack-name cannot be together", hint="leave one of them out")
@@ -247,8 +247,11 @@ def _projects(session: Session, project: str | None, stack_name: str | None) -> 
         return [start.find_project(cfn, stack_name, hint="`exasol-ci-setup list` shows the stacks there are")]
     if project is None:
         return None
-    stacks = [starting.construct(kind, project, None).stack_name for kind in (CiBuild, ReleaseBuild)]
-    found = [start.find_project(cfn, stack) for stack in stacks if not state.is_absent(state.find(cfn, stack))]
+    constructs = [starting.construct(kind, project, None) for kind in (CiBuild, ReleaseBuild)]
+    stacks = [elsewhere.find(cfn, each) or state.find(cfn, each.stack_name) for each in constructs]
+    found = [
+        start.find_project(cfn, stack.name) for stack in stacks if stack is not None and not state.is_absent(stack)
+    ]
     if not found:
         raise StackNotFound(
             f"project {project!r} has neither a CI nor a release stack in {session.account.region}",

@@ -11,8 +11,8 @@ from exasol_ci_setup.cli import report, show
 from exasol_ci_setup.cli.consent import Consent, warning
 from exasol_ci_setup.cli.constructs import looked_up
 from exasol_ci_setup.cli.live import EventView
-from exasol_ci_setup.errors import Declined, InputError, TemplateRejected
-from exasol_ci_setup.stacks import alarms, drift, state
+from exasol_ci_setup.errors import Declined, InputError, StackError, TemplateRejected
+from exasol_ci_setup.stacks import alarms, drift, elsewhere, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.stacks.settings import policy_of
@@ -66,6 +66,7 @@ def run_deploy(
     policy = None if stack_policy is None else policy_of(stack_policy.read(), name=stack_policy.name)
     linting = None if no_lint else lint.Background()
     account = session.account
+    _require_only_stack(session, construct, plan_only=plan_only)
     construct = looked_up(construct, account)
     template = templates.render(construct)
     if linting is not None:
@@ -123,6 +124,23 @@ def run_deploy(
         # Last, as it may take AWS minutes and changes nothing of what was done.
         compare_imported(session, result.stack, result.plan)
     report.result(output, result.outcome.value, request.name, changed=result.outcome is Outcome.DEPLOYED)
+
+
+def _require_only_stack(session: Session, construct: Construct, *, plan_only: bool) -> None:
+    """Say that another stack builds the project already. Raises StackError if no user sees that before a second one is created."""
+    other = elsewhere.find(session.account.client("cloudformation"), construct)
+    if other is None:
+        return
+    own = state.is_own(other)
+    message = f"stack {other.name}{'' if own else ', which was not created by this tool,'} builds the project already"
+    options = ("--stack-name", other.name, *(() if own else ("--adopt",)))
+    hint = (
+        f"{'deploy' if own else 'adopt'} it with {session.again(*options)}; "
+        f"for a second stack, which builds each push too: {session.again('--stack-name', construct.stack_name)}"
+    )
+    if not plan_only and not session.output.can_ask:
+        raise StackError(message, hint=hint, stack_name=other.name)
+    session.output.say(f"{message}: {session.completed(hint)}")
 
 
 def compare_imported(session: Session, stack: Stack, plan: Plan) -> None:

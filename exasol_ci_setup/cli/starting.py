@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from exasol_ci_setup.errors import BuildFailed, InputError
+from exasol_ci_setup.errors import BuildFailed, InputError, StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,13 +78,25 @@ def codebuild_project(session: Session, construct: CiBuild | ReleaseBuild) -> st
     """Return the name of the CodeBuild project in the construct's stack. Raises StackNotFound and StackError."""
     from exasol_ci_setup.builds import start
     from exasol_ci_setup.cli.constructs import NAMES
+    from exasol_ci_setup.stacks import elsewhere, state
 
-    return start.find_project(
-        session.account.client("cloudformation"),
-        construct.stack_name,
-        hint=f"deploy it with `exasol-ci-setup deploy-{NAMES[type(construct)]} --project {construct.project} --project-url URL`, "
-        "or name another stack with --stack-name",
-    )
+    cfn = session.account.client("cloudformation")
+    deploy = f"exasol-ci-setup deploy-{NAMES[type(construct)]} --project {construct.project} --project-url URL"
+    try:
+        return start.find_project(
+            cfn,
+            construct.stack_name,
+            hint=f"deploy it with `{deploy}`, or name another stack with --stack-name",
+        )
+    except StackError as error:
+        other = elsewhere.find(cfn, construct)
+        if other is None:
+            raise
+        if not state.is_own(other):
+            error.message += f", and stack {other.name}, which builds the project, was not created by this tool"
+            error.hint = f"adopt it with `{deploy} --stack-name {other.name} --adopt`"
+            raise
+        return start.find_project(cfn, other.name)
 
 
 def check_options(branch: str, *, no_wait: bool, show_log: bool) -> None:

@@ -283,3 +283,48 @@ def test_fleet_with_adopt_refuses_stack_of_another_project(here, live, tmp_path)
     assert ran.code == 1
     assert "stack Slc belongs to construct ReleaseBuild, project S" in ran.stderr
     assert tags(live, "Slc")["exasol-ci-setup:project"] == "S"
+
+
+@pytest.mark.usefixtures("theirs")
+def test_second_stack_beside_predecessors_is_refused(here, live):
+    predecessor.create(live, "SlcCIBuild", predecessor.CI)
+    ours = ("deploy-ci-build", "--project", "Slc", "--project-url", URL, "--no-lint")
+
+    refused = here(*ours, "--yes")
+    planned = here(*ours, "--plan")
+    started = here("start-ci-build", "--project", "Slc", "--branch", "main")
+    adopted = here(*ours, "--stack-name", "SlcCIBuild", "--adopt", "--yes", "--allow-broadening", "--allow-data-loss")
+    again = here(*ours, "--yes")
+
+    said = "stack SlcCIBuild, which was not created by this tool, builds the project already"
+    assert (refused.code, planned.code, started.code, adopted.code, again.code) == (1, 0, 1, 0, 1), adopted.stderr
+    assert said in refused.stderr
+    assert f"--project-url {URL} --no-lint --yes --stack-name SlcCIBuild --adopt" in refused.stderr
+    assert said in planned.stderr
+    assert "--stack-name SlcCIBuild --adopt" in started.stderr
+    assert "stack SlcCIBuild builds the project already" in again.stderr
+    assert "--adopt" not in again.stderr
+
+
+@pytest.mark.usefixtures("deployed")
+def test_second_stack_of_asked_name_is_created(here, live):
+    predecessor.create(live, "SlcReleaseBuild", predecessor.RELEASE)
+
+    ran = here(
+        *("deploy-release-build", "--project", "Slc", "--project-url", URL, "--no-lint"),
+        *("--stack-name", "SlcRelease", "--yes"),
+    )
+
+    assert ran.code == 0, ran.stderr
+
+
+@pytest.mark.usefixtures("deployed")
+def test_builds_of_project_are_found_in_stack_of_another_name(here):
+    ours = ("deploy-ci-build", "--project", "Slc", "--project-url", URL, "--no-lint", "--yes")
+    assert here(*ours, "--stack-name", "Tests").code == 0
+
+    started = here("start-ci-build", "--project", "Slc", "--branch", "main", "--no-wait")
+    listed = here("builds", "--project", "Slc", "--output", "json")
+
+    assert started.code == 0, started.stderr
+    assert "SlcCodeBuild" in listed.stdout

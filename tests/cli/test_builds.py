@@ -80,6 +80,11 @@ def test_the_project_is_looked_for_in_the_stack(answers, clock, run, more, stack
 
 def test_a_stack_that_is_not_there_is_told_with_the_command_that_deploys_it(answers, run):
     answers.on("cloudformation", "ListStackResources", AwsError("ValidationError", "Stack with id Slc does not exist"))
+    answers.on(
+        "cloudformation",
+        "DescribeStacks",
+        lambda params: AwsError("ValidationError", "Stack does not exist") if "StackName" in params else {"Stacks": []},
+    )
 
     ran = run(*START)
 

@@ -474,6 +474,11 @@ def test_a_draft_that_cannot_be_removed_is_told_and_hides_not_why_there_is_no_bu
 
 def test_no_draft_is_made_when_the_stack_is_not_there(answers, run, hub):
     answers.on("cloudformation", "ListStackResources", AwsError("ValidationError", "Stack with id X does not exist"))
+    answers.on(
+        "cloudformation",
+        "DescribeStacks",
+        lambda params: AwsError("ValidationError", "Stack does not exist") if "StackName" in params else {"Stacks": []},
+    )
 
     ran = run(*TEST)
 

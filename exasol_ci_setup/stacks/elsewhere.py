@@ -1,0 +1,32 @@
+"""The stack of a project's builds under another name than the default one, by its tags or by the predecessor's names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.constructs.ci import CiBuild, ReleaseBuild
+from exasol_ci_setup.stacks import state
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.stacks.model import Stack
+
+
+def find(cfn: CloudFormationClient, construct: Construct) -> Stack | None:
+    """Return the stack that already builds the project of `construct`, if its name is not the construct's default.
+
+    A name that was asked for is taken at its word. Raises the errors of the AWS boundary.
+    """
+    if not isinstance(construct, CiBuild | ReleaseBuild) or construct.stack is not None:
+        return None
+    if not state.is_absent(state.find(cfn, construct.stack_name)):
+        return None
+    # What the predecessor called it.
+    suffix = "CIBuild" if isinstance(construct, CiBuild) else "ReleaseBuild"
+    theirs = state.find(cfn, f"{construct.project}{suffix}")
+    if theirs is not None and not state.is_absent(theirs) and not state.is_own(theirs):
+        return theirs
+    ours = (each for each in state.own(cfn) if not state.is_absent(each))
+    return next((each for each in ours if not state.is_of_another(each, construct.tags)), None)
