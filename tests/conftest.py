@@ -90,6 +90,36 @@ def live(server: Server, account_id: str) -> Account:
     return aws.connect(region="eu-central-1", endpoint_url=server.url, access_key=(account_id, "test"))
 
 
+class Operations:
+    """The operations on resources of one account in the sandbox, which can be held for as long as a test needs."""
+
+    def __init__(self, server: Server, account: Account, account_id: str) -> None:
+        self._server = server
+        self._account = account
+        self._account_id = account_id
+
+    def hold(self) -> None:
+        """Let no operation on a resource end, until `release`."""
+        self._server.delays[self._account_id] = 3600
+
+    def release(self, **_: object) -> None:
+        """Let those that are held end, and later ones end at once."""
+        self._server.delays.pop(self._account_id, None)
+
+    def release_after(self, call: str) -> None:
+        """Release them when CloudFormation has answered this call of the account."""
+        events = self._account.client("cloudformation").meta.events
+        events.register_last(f"after-call.cloudformation.{call}", self.release)
+
+
+@pytest.fixture
+def operations(server: Server, live: Account, account_id: str) -> Iterator[Operations]:
+    """What holds the operations on resources of the account `live`."""
+    held = Operations(server, live, account_id)
+    yield held
+    held.release()
+
+
 @pytest.fixture
 def somebody_else(server: Server, account_id: str) -> Account:
     """Another account in the same sandbox."""

@@ -70,6 +70,19 @@ def shell(tmp_path):
     shell.run("sandbox", "stop")
 
 
+@pytest.fixture
+def in_account(tmp_path, server, account_id):
+    """Runs the program with an account in the sandbox of this process, whose operations a test can hold."""
+    shell = Shell(tmp_path)
+    shell.environment |= {
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": account_id,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "eu-central-1",
+    }
+    return shell
+
+
 def until(process: subprocess.Popen[str], words: str) -> str:
     """Read what the process writes to stderr until `words` come."""
     assert process.stderr is not None
@@ -91,30 +104,32 @@ def test_the_first_command_starts_the_sandbox_and_the_next_finds_its_state(shell
     assert "starting the sandbox" not in second.stderr
 
 
-def test_killed_in_the_middle_the_same_command_follows_the_operation_to_its_end(shell):
-    shell.run("sandbox", "start", "--delay", "0.7")
-    process = shell.begin("--sandbox", *RELEASE)
-    until(process, "CREATE_COMPLETE")
+def test_killed_in_the_middle_the_same_command_follows_the_operation_to_its_end(in_account, operations):
+    operations.hold()
+    process = in_account.begin(*RELEASE)
+    until(process, "CREATE_IN_PROGRESS")
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    (stack,) = json.loads(f"[{shell.run('--sandbox', 'status', '--output', 'json').stdout}]")
+    (stack,) = json.loads(f"[{in_account.run('status', '--output', 'json').stdout}]")
     assert stack["status"] == "CREATE_IN_PROGRESS"
 
-    again = shell.run("--sandbox", *RELEASE)
+    again = in_account.begin(*RELEASE)
+    until(again, "following the operation under way")
+    operations.release()
+    stdout, stderr = again.communicate()
 
-    assert again.returncode == 0, again.stderr
-    assert "following the operation under way" in again.stderr
-    assert "CREATE_COMPLETE       SlcRelease" in again.stderr
-    assert "SlcReleaseCodeBuild" in again.stdout
-    (after,) = json.loads(f"[{shell.run('--sandbox', 'status', '--output', 'json').stdout}]")
+    assert again.returncode == 0, stderr
+    assert "CREATE_COMPLETE       SlcRelease" in stderr
+    assert "SlcReleaseCodeBuild" in stdout
+    (after,) = json.loads(f"[{in_account.run('status', '--output', 'json').stdout}]")
     assert after["id"] == stack["id"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_during_a_creation_ends_with_130_and_how_to_look_on(shell, number):
-    shell.run("sandbox", "start", "--delay", "0.7")
-    process = shell.begin("--sandbox", *RELEASE)
-    until(process, "CREATE_COMPLETE")
+def test_a_signal_during_a_creation_ends_with_130_and_how_to_look_on(in_account, operations, number):
+    operations.hold()
+    process = in_account.begin(*RELEASE)
+    until(process, "CREATE_IN_PROGRESS")
 
     process.send_signal(number)
     _, said = process.communicate()
@@ -124,15 +139,14 @@ def test_a_signal_during_a_creation_ends_with_130_and_how_to_look_on(shell, numb
     assert "watch SlcRelease" in said
     assert "Traceback" not in said
 
-    watched = shell.run("--sandbox", "watch", "SlcRelease")
+    operations.release()
+    watched = in_account.run("watch", "SlcRelease")
 
     assert watched.returncode == 0
     assert "SlcRelease is in CREATE_COMPLETE" in watched.stderr
 
 
 def test_a_reader_that_goes_away_is_no_error_worth_a_traceback(shell):
-    shell.run("--sandbox", *RELEASE)
-
     printing = command("validate-ci-build", "--offline", "--print-template", "--project", "P", "--project-url", URL)
     piped = subprocess.run(
         ["sh", "-c", f"{shlex.join(printing)} | head -1"],
@@ -147,13 +161,13 @@ def test_a_reader_that_goes_away_is_no_error_worth_a_traceback(shell):
 
 
 @pytest.mark.parametrize(("redirection", "code"), [("<&-", 2), (">&-", 0), ("2>&-", 0), (">/dev/full", 1)])
-def test_a_closed_or_full_stream_is_no_traceback(shell, redirection, code):
-    shell.run("--sandbox", *RELEASE)
+def test_a_closed_or_full_stream_is_no_traceback(in_account, redirection, code):
+    in_account.run(*RELEASE)
     asking = [each for each in RELEASE if each != "--yes"] if redirection == "<&-" else ["status"]
-    words = shlex.join(command("--sandbox", *asking, *(["--tag", "a=b"] if redirection == "<&-" else [])))
+    words = shlex.join(command(*asking, *(["--tag", "a=b"] if redirection == "<&-" else [])))
 
     ran = subprocess.run(
-        ["sh", "-c", f"{words} {redirection}"], env=shell.environment, capture_output=True, text=True, check=False
+        ["sh", "-c", f"{words} {redirection}"], env=in_account.environment, capture_output=True, text=True, check=False
     )
 
     assert ran.returncode == code, ran.stderr
@@ -162,12 +176,12 @@ def test_a_closed_or_full_stream_is_no_traceback(shell, redirection, code):
         assert "could be written to stdout" in ran.stderr
 
 
-def test_a_reader_that_goes_away_does_not_end_a_deployment(shell):
-    deploying = shlex.join(command("--sandbox", *RELEASE, "--output", "json"))
+def test_a_reader_that_goes_away_does_not_end_a_deployment(in_account):
+    deploying = shlex.join(command(*RELEASE, "--output", "json"))
 
-    subprocess.run(["sh", "-c", f"{deploying} | head -1"], env=shell.environment, capture_output=True, check=True)
+    subprocess.run(["sh", "-c", f"{deploying} | head -1"], env=in_account.environment, capture_output=True, check=True)
 
-    assert "CREATE_COMPLETE" in shell.run("--sandbox", "status").stdout
+    assert "CREATE_COMPLETE" in in_account.run("status").stdout
 
 
 def test_the_sandbox_does_not_depend_on_the_users_aws_configuration(shell):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -352,14 +354,23 @@ def diamond() -> list[ContainerBuilder]:
     ]
 
 
+def in_progress(live) -> list[str]:
+    described = live.client("cloudformation").describe_stacks()["Stacks"]
+    return [stack["StackName"] for stack in described if stack["StackStatus"] == "CREATE_IN_PROGRESS"]
+
+
 @pytest.mark.live
-def test_twenty_constructs_are_each_deployed_once_in_order_and_many_at_a_time(live, server, account_id):
-    server.delays[account_id] = 0.1
+def test_twenty_constructs_are_each_deployed_once_in_order_and_many_at_a_time(live, operations):
+    operations.hold()
     told = Told()
+    with ThreadPoolExecutor(1) as pool:
+        deployed = pool.submit(lambda: deployment(live, told).carry_out(Declared(diamond())))
+        while len(in_progress(live)) < 4:
+            assert not deployed.done(), deployed.result()
+            time.sleep(0.01)
+        operations.release()
+        ends = deployed.result()
 
-    ends = deployment(live, told).carry_out(Declared(diamond()))
-
-    server.delays.pop(account_id)
     assert {end.end for end in ends} == {End.DONE}
     assert len(ends) == len(told.plans) == len(set(told.plans)) == 20
     cfn = live.client("cloudformation")
@@ -371,8 +382,6 @@ def test_twenty_constructs_are_each_deployed_once_in_order_and_many_at_a_time(li
         begun = times[f"team-image-{number}"][0]
         assert begun >= times["team-registry"][1]
         assert begun >= times[f"team-source-{min(number, 8)}"][1]
-    spans = list(times.values())
-    assert max(sum(begun <= at < ended for begun, ended in spans) for at, _ in spans) > 3
 
 
 @pytest.mark.live

@@ -30,7 +30,9 @@ def identified(fleet: Fleet, connect: Connections, *, guarded: bool = True) -> d
             end.error.message = f"target {end.name}: {end.error.message}"
             raise end.error
     wrong = []
-    for name, account in found.items() if guarded else ():
+    # In the order of the file, not in that of the answers.
+    for name in fleet.used_targets if guarded else ():
+        account = found[name]
         allowed = fleet.targets[name].allowed_accounts
         if allowed is not None and account not in allowed:
             wrong.append(

@@ -82,7 +82,9 @@ def _depths(edges: Mapping[str, Sequence[str]]) -> dict[str, int]:
 
 def _sort(found: list[list[Node]], at: int, neighbours: Mapping[Node, Sequence[Node]]) -> None:
     """Order a layer by the middle of what its members are connected with."""
-    place = {node: index / max(len(layer), 1) for layer in found for index, node in enumerate(layer)}
+    # Each line has a node in every layer that it passes, so neighbours are in the layers beside this one.
+    beside = found[max(at - 1, 0) : at + 2]
+    place = {node: index / max(len(layer), 1) for layer in beside for index, node in enumerate(layer)}
 
     def middle(node: Node) -> float:
         near = [place[each] for each in neighbours.get(node, ())]

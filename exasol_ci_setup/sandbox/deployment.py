@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DELAYS: dict[str, float] = {}
 """Seconds that each resource operation takes, by account; under "" for all other accounts."""
 
+_DELAY_STEP: Final = 0.02
 _STACK: Final = "AWS::CloudFormation::Stack"
 # Types whose name may be taken by something outside the stack: their property with the name, and where ministack keeps them.
 _NAMED: Final = {
@@ -238,6 +239,13 @@ class _Work:
     def _delay(self) -> float:
         return DELAYS.get(self._account(), DELAYS.get("", 0.0))
 
+    async def _delayed(self) -> None:
+        """Wait for the delay, which may be changed meanwhile: one that is taken away ends at once."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while (left := begun + self._delay() - loop.time()) > 0:  # noqa: ASYNC110 - other threads change it
+            await asyncio.sleep(min(left, _DELAY_STEP))
+
     def is_awaited(self, resource_type: str) -> bool:
         """Whether an operation goes through `run`: ministack's own reason is that it blocks, ours that it takes time."""
         return bool(self._delay()) or self._blocks(resource_type)
@@ -246,7 +254,7 @@ class _Work:
         """Do an operation after the delay, in a thread if it blocks."""
         # An update has the physical id and the properties before and after for its arguments.
         if operation != self.update or arguments[1] != arguments[2]:
-            await asyncio.sleep(self._delay())
+            await self._delayed()
         if self._blocks(resource_type):
             return await self._run_in_thread(operation, resource_type, *arguments)
         return operation(resource_type, *arguments)

@@ -257,7 +257,7 @@ def test_a_hint_leads_to_the_region_of_the_stack_that_it_is_about(deploy, live, 
     text = fleet_of(("Udf", "ci: "), start="targets: {main: {region: us-east-1}}\n")
     account = live.client("sts").get_caller_identity()["Account"]
     far = aws.connect(region="us-east-1", endpoint_url=server.url, access_key=(account, "test"))
-    server.delays[account] = 2.0
+    server.delays[account] = 3600
     far.client("cloudformation").create_stack(
         StackName="Udf", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
     )
@@ -276,7 +276,7 @@ def test_a_hint_about_a_stack_behind_a_chain_of_roles_names_whose_credentials_it
         ("Udf", "ci: "), start=f"targets:\n  main:\n    region: eu-central-1\n    role_assumptions: ['{role}']\n"
     )
     there = aws.connect(region="eu-central-1", endpoint_url=server.url, access_key=(account, "test"))
-    server.delays[account] = 2.0
+    server.delays[account] = 3600
     there.client("cloudformation").create_stack(
         StackName="Udf", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
     )

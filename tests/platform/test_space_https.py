@@ -153,10 +153,10 @@ def test_the_load_balancer_goes_once_no_space_is_left(live, place):
     assert state.find(live.client("cloudformation"), load_balancer.STACK_NAME) is None
 
 
-def test_https_that_another_run_adds_meanwhile_is_not_taken_away(live, server, account_id, certificate):
+def test_https_that_another_run_adds_meanwhile_is_not_taken_away(live, operations, certificate):
     naas.space.create("old", image=IMAGE, domain="example.org", place=Place(live))
     certificate("web.example.com")
-    server.delays[account_id] = 0.3
+    operations.hold()
     begun = Event()
 
     class Waiting(Told):
@@ -176,8 +176,14 @@ def test_https_that_another_run_adds_meanwhile_is_not_taken_away(live, server, a
     )
     other.start()
     assert begun.wait(60)
-    # It finds a load balancer without HTTPS, waits for what is under way, and then there is HTTPS.
-    naas.space.create("plain", image=IMAGE, domain="example.org", place=Place(live))
+
+    class Releasing(Told):
+        def view(self, stack_name, title, /):
+            operations.release()
+            return super().view(stack_name, title)
+
+    # It finds a load balancer without HTTPS, waits for the update in progress, and then finds HTTPS.
+    naas.space.create("plain", image=IMAGE, domain="example.org", place=Place(live, report=Releasing()))
     other.join()
 
     assert list(rules(live, 443)) == ["web.example.com"]

@@ -351,7 +351,7 @@ def test_with_a_delay_an_update_can_be_cancelled(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "Slow", buckets("A"))
     change_set = plan(cloudformation, "Slow", buckets("A", "B", "C"), "UPDATE")
-    account.slow_down(0.2)
+    account.slow_down(3600)
     cloudformation.execute_change_set(ChangeSetName=change_set["ChangeSetId"])
     while events(cloudformation, "Slow")[-1][0] != "B":
         time.sleep(0.01)

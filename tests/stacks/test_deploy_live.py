@@ -314,12 +314,9 @@ def test_a_stuck_stack_of_somebody_else_is_not_recreated(live):
 
 def wait_for(account, name, status):
     cfn = account.client("cloudformation")
-    for _ in range(500):
-        stack = state.find(cfn, name)
-        if stack is not None and stack.status == status:
-            return stack
+    while (stack := state.find(cfn, name)) is None or stack.status != status:
         time.sleep(0.01)
-    pytest.fail(f"{name} did not become {status}")
+    return stack
 
 
 def test_on_failure_delete_leaves_no_stack(live):
@@ -420,19 +417,33 @@ class PressingCtrlC(Shown):
             raise KeyboardInterrupt
 
 
-def test_ctrl_c_during_a_creation_says_that_aws_goes_on(live, server, account_id):
-    server.delays[account_id] = 0.3
+class Releasing(Shown):
+    """Releases the operations at the first event."""
+
+    def __init__(self, operations):
+        super().__init__()
+        self._operations = operations
+
+    def event(self, event):
+        super().event(event)
+        self._operations.release()
+
+
+def test_ctrl_c_during_a_creation_says_that_aws_goes_on(live, operations):
+    operations.hold()
 
     with pytest.raises(Interrupted, match="AWS goes on with stack Slow") as interrupted:
         run(live, slow(), shown=PressingCtrlC())
 
     assert "watch Slow" in interrupted.value.hint
+    operations.release()
     wait_for(live, "Slow", "CREATE_COMPLETE")
 
 
-def test_ctrl_c_during_an_update_cancels_it(live, server, account_id):
+def test_ctrl_c_during_an_update_cancels_it(live, operations):
     run(live, slow())
-    server.delays[account_id] = 0.3
+    operations.hold()
+    operations.release_after("CancelUpdateStack")
     shown = PressingCtrlC()
 
     with pytest.raises(Interrupted, match="UPDATE_ROLLBACK_COMPLETE"):
@@ -446,29 +457,31 @@ def test_ctrl_c_during_an_update_cancels_it(live, server, account_id):
     assert len(shown.ids) == len(set(shown.ids))
 
 
-def test_a_creation_that_takes_too_long_is_ended(live, server, account_id):
-    server.delays[account_id] = 0.4
+def test_a_creation_that_takes_too_long_is_ended(live, operations):
+    operations.hold()
+    operations.release_after("DeleteStack")
 
     with pytest.raises(TimedOut, match=r"was not created within .* what had been made is deleted"):
-        run(live, slow(), timeout=0.6)
+        run(live, slow(), timeout=0.2)
 
-    time.sleep(1)
     assert state.is_absent(state.find(live.client("cloudformation"), "Slow"))
     assert live.session.client("sns", endpoint_url=live.endpoint_url).list_topics()["Topics"] == []
 
 
-def test_a_creation_that_takes_too_long_may_go_on(live, server, account_id):
-    server.delays[account_id] = 0.3
+def test_a_creation_that_takes_too_long_may_go_on(live, operations):
+    operations.hold()
 
     with pytest.raises(TimedOut, match="AWS goes on with it"):
         run(live, slow(on_failure="keep"), timeout=0.2)
 
+    operations.release()
     wait_for(live, "Slow", "CREATE_COMPLETE")
 
 
-def test_an_update_that_takes_too_long_is_cancelled(live, server, account_id):
+def test_an_update_that_takes_too_long_is_cancelled(live, operations):
     run(live, slow())
-    server.delays[account_id] = 0.4
+    operations.hold()
+    operations.release_after("CancelUpdateStack")
 
     with pytest.raises(TimedOut, match="UPDATE_ROLLBACK_COMPLETE"):
         run(
@@ -478,8 +491,8 @@ def test_an_update_that_takes_too_long_is_cancelled(live, server, account_id):
         )
 
 
-def test_another_operation_under_way_is_told_or_waited_for(live, server, account_id):
-    server.delays[account_id] = 0.3
+def test_another_operation_under_way_is_told_or_waited_for(live, operations):
+    operations.hold()
     with pytest.raises(Interrupted):
         run(live, slow(), shown=PressingCtrlC())
 
@@ -487,17 +500,18 @@ def test_another_operation_under_way_is_told_or_waited_for(live, server, account
         run(live, slow("new"))
     assert "--wait" in busy.value.hint
 
-    result = run(live, slow("new"), wait=True)
+    result = run(live, slow("new"), wait=True, shown=Releasing(operations))
 
     assert result.stack.status == "UPDATE_COMPLETE"
 
 
-def test_the_same_request_attaches_to_the_operation_under_way(live, server, account_id):
-    server.delays[account_id] = 0.3
+def test_the_same_request_attaches_to_the_operation_under_way(live, operations):
+    operations.hold()
     with pytest.raises(Interrupted):
         run(live, slow(), shown=PressingCtrlC())
     before = state.get(live.client("cloudformation"), "Slow")
-    shown = Shown()
+
+    shown = Releasing(operations)
 
     result = run(live, slow(), shown=shown, approve=lambda _plan: pytest.fail("nothing new to approve"))
 
