@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import uuid
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import deployment, ec2_types, strict, summaries
+from exasol_ci_setup.sandbox import change_sets, deployment, ec2_types, strict, summaries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +35,6 @@ _UPDATABLE: Final = frozenset(
 )
 # States that a deployment with rollback disabled leaves, from which AWS lets an update go on.
 _RESUMABLE: Final = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
-# The reason of a change set that changes no resource.
-_NO_CHANGES: Final = "didn't contain changes"
 _VALIDATIONS: Final = {
     "NAME_CONFLICT_VALIDATION": "AWS::EarlyValidation::ResourceExistenceCheck",
     "PROPERTY_VALIDATION": "AWS::EarlyValidation::PropertyValidation",
@@ -54,7 +51,7 @@ def extend() -> None:
     engine._validate_template_statics = _with_references_checked(engine._validate_template_statics)  # noqa: SLF001
     resolve = _with_names_checked(engine._resolve_parameters)  # noqa: SLF001
     handlers._resolve_parameters = changesets._resolve_parameters = resolve  # noqa: SLF001
-    changesets._resolve_props_for_diff = _without_false_conditions(changesets._resolve_props_for_diff)  # noqa: SLF001
+    changesets._resolve_props_for_diff = change_sets.without_false_conditions(changesets._resolve_props_for_diff)  # noqa: SLF001
     _extend_actions(handlers._ACTION_HANDLERS)  # noqa: SLF001
 
 
@@ -95,6 +92,8 @@ def _extend_actions(actions: dict[str, Action]) -> None:
     actions["DeleteStack"] = _deleting_stacks(actions["DeleteStack"])
     actions["ListChangeSets"] = _listing_active_change_sets(actions["ListChangeSets"])
     actions["DescribeEvents"] = _describing_events(actions["DescribeEvents"])
+    for name in ("DescribeStacks", "DescribeChangeSet"):
+        actions[name] = _naming_ssm_parameters(actions[name])
     actions["GetTemplateSummary"] = _summing_up_templates(actions["GetTemplateSummary"])
     for name in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"):
         actions[name] = _with_either_url_style(actions[name])
@@ -171,64 +170,12 @@ def _creating_change_sets(inner: Action) -> Action:
         if kind == "CREATE" and shell is not None:
             reply = _back_in_shell(shell, reply)
         if reply[0] == 200 and stack is not None and kind == "UPDATE":  # noqa: PLR2004
-            _make_executable(stack, change_set_name)
+            change_sets.make_executable(stack, change_set_name)
         if reply[0] == 200 and kind in {"CREATE", "UPDATE"}:  # noqa: PLR2004
             _validate_early(change_set_name, shell["StackName"] if shell else name)
         return reply
 
     return act
-
-
-def _make_executable(stack: dict[str, Any], change_set_name: str) -> None:
-    """Let a change set be executed that changes no resource, but an output or the description of the template.
-
-    AWS has such change sets, with an empty list of changes: https://github.com/aws/aws-cdk/pull/2029,
-    https://github.com/boto/boto3/issues/1609.
-    """
-    from ministack.services.cloudformation import changesets
-
-    _, change_set = changesets._find_change_set(change_set_name, stack["StackName"])  # noqa: SLF001
-    if change_set is None or change_set["Status"] != "FAILED" or _NO_CHANGES not in change_set["StatusReason"]:
-        return
-    new = (change_set["_template"], change_set["_resolved_params"])
-    old = (stack.get("_template") or {}, stack.get("_resolved_params") or {})
-    described = [template.get("Description") for template, _ in (old, new)]
-    if described[0] != described[1] or _outputs(stack, *old) != _outputs(stack, *new):
-        change_set.update(Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE", StatusReason="")
-
-
-def _outputs(stack: dict[str, Any], template: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Return the outputs whose conditions hold, with everything in them that is known before the deployment."""
-    from ministack.services.cloudformation import engine
-
-    conditions = engine._evaluate_conditions(template, values)  # noqa: SLF001
-    found: dict[str, Any] = {}
-    for name, output in (template.get("Outputs") or {}).items():
-        if not conditions.get(output.get("Condition"), True):
-            continue
-        try:
-            found[name] = engine._resolve_refs(  # noqa: SLF001
-                *(copy.deepcopy(output), stack.get("_resources", {}), values, conditions),
-                *(template.get("Mappings", {}), stack["StackName"], stack["StackId"]),
-            )
-        except Exception:  # noqa: BLE001 - what cannot be resolved yet is compared as it is written
-            found[name] = output
-    return found
-
-
-def _without_false_conditions(inner: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """Leave resources whose condition is false out of what change sets compare."""
-
-    def resolve(template: Any, values: Any, stack_name: str, stack_id: str) -> dict[str, Any]:
-        from ministack.services.cloudformation import engine
-
-        found = inner(template, values, stack_name, stack_id)
-        conditions = engine._evaluate_conditions(template, values) if template else {}  # noqa: SLF001
-        resources = found.get("Resources", {})
-        kept = {name: each for name, each in resources.items() if conditions.get(each.get("Condition"), True)}
-        return {**found, "Resources": kept} if resources else found
-
-    return resolve
 
 
 def _back_in_shell(shell: dict[str, Any], reply: Reply) -> Reply:
@@ -360,6 +307,17 @@ def _listing_active_change_sets(inner: Action) -> Action:
         finally:
             for key, each in executed.items():
                 _change_sets[key] = each
+
+    return act
+
+
+def _naming_ssm_parameters(inner: Action) -> Action:
+    def act(parameters: Parameters) -> Reply:
+        from ministack.services.cloudformation import _change_sets, _stacks
+
+        status, headers, body = inner(parameters)
+        records = {each["StackId"]: each for each in _stacks.values()} | dict(_change_sets.items())
+        return status, headers, summaries.with_ssm_names(body, records.get)
 
     return act
 

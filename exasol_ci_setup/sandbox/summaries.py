@@ -1,14 +1,16 @@
-"""What ministack's GetTemplateSummary leaves out: by which properties each resource of a template can be imported."""
+"""What ministack leaves out of answers: the identifiers of resources that can be imported, and the names of SSM parameters."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _END = b"</GetTemplateSummaryResult>"
+_NAMESPACE = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 
 
 def with_identifiers(body: bytes, template: Mapping[str, Any]) -> bytes:
@@ -35,3 +37,27 @@ def with_identifiers(body: bytes, template: Mapping[str, Any]) -> bytes:
 
 def _members(values: Any) -> str:
     return "".join(f"<member>{escape(value)}</member>" for value in values)
+
+
+def with_ssm_names(body: bytes, record_of: Callable[[str], Mapping[str, Any] | None]) -> bytes:
+    """Return the answer `body` with the names of SSM parameters as values, beside the values that they resolve to.
+
+    `record_of` returns ministack's record of a stack or change set, given its ARN.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Parameter.html
+    """
+    if b"<ParameterKey>" not in body:
+        return body
+    ET.register_namespace("", _NAMESPACE)
+    root = ET.fromstring(body)  # noqa: S314 - it was written in this process
+    for part in root.iter():
+        parameters = part.find(f"{{{_NAMESPACE}}}Parameters")
+        arn = part.findtext(f"{{{_NAMESPACE}}}ChangeSetId") or part.findtext(f"{{{_NAMESPACE}}}StackId")
+        record = record_of(arn) if arn and parameters is not None else None
+        for each in parameters if record and parameters is not None else ():
+            key, value = each[0], each[1]
+            name = record["_resolved_params"].get(key.text, {}).get("SsmName") if record else None
+            if name:
+                ET.SubElement(each, f"{{{_NAMESPACE}}}ResolvedValue").text = value.text
+                value.text = name
+    answer: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return answer

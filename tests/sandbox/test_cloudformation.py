@@ -489,3 +489,15 @@ def test_parameter_that_only_an_output_uses_is_a_change(account: Account) -> Non
     assert output["OutputValue"] == "maybe"
     unused = plan(cloudformation, "Stack", template, "UPDATE", Parameters=more("maybe"))
     assert unused["Status"] == "FAILED"
+
+
+def test_ssm_parameter_is_described_by_its_name(account: Account) -> None:
+    account.client("ssm").put_parameter(Name="/image", Value="ami-1", Type="String")
+    cloudformation = account.client("cloudformation")
+    template = conditional(Parameters={"More": {"Type": "AWS::SSM::Parameter::Value<String>"}})
+
+    change_set = plan(cloudformation, "Planned", template, Parameters=more("/image"))
+    stack = deploy(cloudformation, "Stack", template, Parameters=more("/image"))
+
+    expected = [{"ParameterKey": "More", "ParameterValue": "/image", "ResolvedValue": "ami-1"}]
+    assert (change_set["Parameters"], stack["Parameters"]) == (expected, expected)

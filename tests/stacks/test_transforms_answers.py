@@ -9,7 +9,7 @@ import pytest
 
 from exasol_ci_setup.errors import StackBusy
 from exasol_ci_setup.stacks import plan as planning
-from exasol_ci_setup.stacks.deploy import Outcome
+from exasol_ci_setup.stacks.deploy import Options, Outcome
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.templates import Template
 from tests.answers import AwsError
@@ -117,7 +117,7 @@ def test_operation_in_progress_with_transform_is_not_joined(answers, clock):
     answers.on("cloudformation", "GetTemplate", {"TemplateBody": MACRO})
 
     with pytest.raises(StackBusy):
-        run(answers, clock, body=MACRO, tags=OWN_TAG)
+        run(answers, clock, body=MACRO, tags=OWN_TAG, options=Options(timeout=5))
 
 
 def test_nested_stack_in_loop_gets_its_own_change_set(answers, clock):
