@@ -6,16 +6,17 @@ import contextlib
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, CONCURRENCY, IMPORT_EXISTING, Duration
 from exasol_ci_setup.cli.rehearsal import only_when_run, rehearsed, require_same, require_same_declarations
 from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from exasol_ci_setup.cli.many import Many
     from exasol_ci_setup.cli.output import Output
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.graph import Ended
     from exasol_ci_setup.stacks.model import Stack
 
+_CONTENTS: Final = " and what is in the buckets and repositories that go"
+
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
@@ -37,6 +40,11 @@ def _file_argument(command: F) -> F:
 _DEPLOY_OPTIONS = (
     click.option(
         "--prune", is_flag=True, help="Also delete the stacks of the scope that FILE does not declare any more."
+    ),
+    click.option(
+        "--empty",
+        is_flag=True,
+        help="With --prune: delete what is in the buckets and repositories of these stacks too.",
     ),
     IMPORT_EXISTING,
     click.option("--wait", is_flag=True, help="If another operation on a stack is under way, let it end first."),
@@ -77,6 +85,7 @@ def up(session: Session, file: Path, **values: Any) -> None:
     FILE has a function hangar_run, which makes constructs and calls resolve() on them. It runs without acting first: what it declares is
     then deployed, as much at once as the dependencies allow. After that it runs once more, with the outputs of all stacks known.
     """
+    _require_prune(session, values)
     with only_when_run():
         _up(session, file, **values)
 
@@ -90,6 +99,7 @@ def plan(session: Session, file: Path, **values: Any) -> None:
 
     FILE is run without acting. Nothing changes on AWS, and nothing is left there.
     """
+    _require_prune(session, values)
     with only_when_run():
         _up(
             session,
@@ -104,6 +114,11 @@ def plan(session: Session, file: Path, **values: Any) -> None:
         )
 
 
+def _require_prune(session: Session, values: Mapping[str, Any]) -> None:
+    if values["empty"] and not values["prune"]:
+        raise InputError("--empty has no effect without --prune", hint=f"{session.again('--prune')} deletes stacks")
+
+
 def _up(
     session: Session,
     file: Path,
@@ -115,6 +130,7 @@ def _up(
     recreate_failed: bool,
     timeout: float | None,
     prune: bool,
+    empty: bool,
     import_existing: bool,
     wait: bool,
     no_lint: bool,
@@ -126,7 +142,7 @@ def _up(
     from exasol_ci_setup.cli.consent import Consent, warning
     from exasol_ci_setup.cli.many import Many, ask, connections, counted
     from exasol_ci_setup.resolve import Deployment
-    from exasol_ci_setup.resolve.removal import require_deletable, require_unused, undeclared
+    from exasol_ci_setup.resolve.removal import require_unused, undeclared
     from exasol_ci_setup.stacks.deploy import Options
     from exasol_ci_setup.stacks.graph import End
 
@@ -155,11 +171,11 @@ def _up(
     left = undeclared(declared, connect)
     if left and not prune:
         output.say(f"not declared any more: {', '.join(left)}; --prune deletes what is not declared")
-    removed = left if prune else {}
-    require_deletable(removed.values())
+    removed = _removable(session, many, left if prune else {}, declared.constructs, empty=empty)
     removals = {name: each.removal for name, each in removed.items()}
     if plan_only or not yes:
-        changes = _show_plans(session, deployment, many, declared, removed, as_data=plan_only)
+        changes = _show_plans(session, deployment, many, declared, as_data=plan_only) + len(removed)
+        _show_removal(output, removed, empty=empty, as_data=plan_only)
         for action in intended:
             output.say(show.clean(action))
         if plan_only:
@@ -169,18 +185,18 @@ def _up(
         if changes:
             ask(
                 output,
-                f"{warning({**(many.shown or {}), **removals})}Go on with {counted(changes)}?",
+                f"{warning({**(many.shown or {}), **removals})}Go on with {counted(changes)}{_CONTENTS if empty else ''}?",
                 "not deployed: the plan was declined; nothing was changed",
             )
     elif removed:
-        _show_removal(output, removed, empty=False, as_data=False)
+        _show_removal(output, removed, empty=empty, as_data=False)
         consent.require(*removals.values())
     with many.table():
         ends = deployment.carry_out(declared)
     many.conclude(ends)
     if removed:
         require_unused(removed.values())
-        pruned, _ = _remove(session, many, removed, empty=False, wait=True, concurrency=concurrency)
+        pruned, _ = _remove(session, many, removed, empty=empty, wait=True, concurrency=concurrency)
         ends = [*ends, *pruned]
         many.conclude(ends)
     _finish(session, program, declared, deployment)
@@ -234,7 +250,6 @@ def _show_plans(
     deployment: Deployment,
     many: Many,
     declared: Declared,
-    removed: Mapping[str, Standing],
     *,
     as_data: bool,
 ) -> int:
@@ -253,12 +268,11 @@ def _show_plans(
             # The record on stdout is for a program; the person who is asked has to see it too.
             session.output.say(*show.plan(each, unicode=session.output.unicode))
     many.conclude(ends)
-    _show_removal(session.output, removed, empty=False, as_data=as_data)
     same = len(planned) - len(changing)
     if same:
         session.output.say(f"{counted(same)} as declared: nothing to do")
     many.shown = {name: each.plan for name, each in planned.items()}
-    return len(changing) + len(removed)
+    return len(changing)
 
 
 def _show_removal(output: Output, there: Mapping[str, Standing], *, empty: bool, as_data: bool) -> None:
@@ -273,14 +287,16 @@ def _show_removal(output: Output, there: Mapping[str, Standing], *, empty: bool,
 @_file_argument
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would go, and delete nothing.")
+@click.option("--prune", is_flag=True, help="Also delete the stacks of the scope that FILE does not declare.")
 @click.option("--empty", is_flag=True, help="Delete what is in buckets and repositories too.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the end of deletions that no other has to wait for.")
 @CONCURRENCY
 def down(session: Session, file: Path, **values: Any) -> None:
     """Delete the stacks that a Python program declares.
 
-    FILE is run without acting, to hear what it declares. Those stacks go first that others do not need. Stacks that are not there are
-    deleted already: exit code 0. Objects and images in buckets and repositories go only with --empty.
+    FILE is run without acting, to hear what it declares. A stack that uses another one is deleted before that. Stacks that do not exist
+    are deleted already: exit code 0. Nothing is deleted if a stack that stays uses one of them, or if a bucket or a repository is not empty: --empty
+    deletes its objects and images too.
     """
     with only_when_run():
         _down(session, file, **values)
@@ -289,27 +305,33 @@ def down(session: Session, file: Path, **values: Any) -> None:
 def _down(session: Session, file: Path, **values: Any) -> None:
     from exasol_ci_setup.cli.consent import warning
     from exasol_ci_setup.cli.many import Many, ask, connections, counted
-    from exasol_ci_setup.resolve.removal import require_deletable, require_unused, standing
+    from exasol_ci_setup.resolve.removal import standing, undeclared
 
     output = session.output
     many = Many(session)
     _, declared = rehearsed(file, lambda _action: None, names_only=True)
-    there = standing(declared, connections(session))
-    if not there:
+    connect = connections(session)
+    left = undeclared(declared, connect)
+    if left and not values["prune"]:
+        output.say(f"not declared in {file}: {', '.join(left)}; --prune deletes what is not declared")
+    found = {**standing(declared, connect), **(left if values["prune"] else {})}
+    if not found:
         output.say(f"there is no stack of what {file} declares: nothing to do")
         many.result("unchanged", changed=False)
         return
-    require_deletable(there.values())
-    require_unused(there.values())
+    there = _removable(session, many, found, {}, empty=values["empty"], prunable=left)
     _show_removal(output, there, empty=values["empty"], as_data=values["plan_only"])
     if values["plan_only"]:
         output.say("this was only the plan: nothing was deleted")
         many.result("planned", changed=False)
         return
     if not values["yes"]:
-        inside = " and what is in their buckets and repositories" if values["empty"] else ""
         lost = warning({name: each.removal for name, each in there.items()})
-        ask(output, f"{lost}Delete {counted(len(there))}{inside}?", "not deleted: all stacks are as they were")
+        ask(
+            output,
+            f"{lost}Delete {counted(len(there))}{_CONTENTS if values['empty'] else ''}?",
+            "not deleted: all stacks are as they were",
+        )
     ends, begun = _remove(
         session,
         many,
@@ -320,6 +342,33 @@ def _down(session: Session, file: Path, **values: Any) -> None:
     )
     many.conclude(ends)
     many.result("deleting" if begun else "deleted", ends, changed=True, begun=begun)
+
+
+def _removable(
+    session: Session,
+    many: Many,
+    there: Mapping[str, Standing],
+    declared: Mapping[str, ScopedConstruct],
+    *,
+    empty: bool,
+    prunable: Collection[str] = (),
+) -> Mapping[str, Standing]:
+    """Return the stacks in the order of their deletion. Raises StackError if AWS would refuse one of them.
+
+    `declared` are those that are deployed before, `prunable` the stacks that --prune deletes too.
+    """
+    from exasol_ci_setup.resolve.removal import Removable, require_deletable, require_empty
+
+    if not there:
+        return {}
+    require_deletable(there.values())
+    removable = Removable(there)
+    removable.require_unused(
+        declared, lambda user: f"{session.again('--prune')} deletes {user.name} too" if user.name in prunable else ""
+    )
+    if not empty:
+        require_empty(there, many.say, hint=f"{session.again('--empty')} deletes what they hold too")
+    return removable.in_order()
 
 
 def _remove(

@@ -160,10 +160,12 @@ def delete(session: Session, name: str, **values: Any) -> None:
     retained = deletion.retained(cfn, stack, found, values["retain"])
     if values["force"]:
         deletion.require_forcible(stack)
-    going = [each for each in found if each.logical_id not in retained]
-    users.require_unused(cfn, [(stack, going)])
-    emptied = going if values["empty"] else []
     removal = removed.plan_of(cfn, stack, found, retained=retained)
+    emptied = removed.resources_of(removal) if values["empty"] else []
+    users.require_unused(cfn, [(stack, removed.resources_of(removal))])
+    if not values["empty"] and not values["force"]:
+        hint = f"{session.again('--empty')} deletes what they hold too"
+        removed.require_empty(session.account, removal, output.say, hint=hint)
     has_leftovers = space_stacks.is_of_space(stack) and space_stacks.LOG_GROUP not in values["retain"]
     if has_leftovers:
         removal = space_stacks.with_logs(removal, found)

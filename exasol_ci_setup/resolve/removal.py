@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.errors import StackError
+from exasol_ci_setup import templates
+from exasol_ci_setup.errors import InUseError, StackError
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import graph, removed, state, users
 from exasol_ci_setup.stacks.graph import End, Node
+from exasol_ci_setup.stacks.users import Surroundings, require_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.constructs.base import ScopedConstruct
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.resolve.declared import Declared
     from exasol_ci_setup.stacks.delete import Resource
@@ -46,8 +51,7 @@ class Standing:
     @property
     def going(self) -> list[Resource]:
         """The resources that deleting the stack removes."""
-        gone = {change.logical_id for change in self.removal.changes}
-        return [resource for resource in self.resources if resource.logical_id in gone]
+        return removed.resources_of(self.removal)
 
 
 def standing(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, Standing]:
@@ -95,7 +99,7 @@ def _through(node: Node, nodes: Sequence[Node], there: Mapping[str, object]) -> 
 def undeclared(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, Standing]:
     """Return the stacks of the declared constructs' scopes that no construct declares, the youngest first.
 
-    Each needs the one before it: what another needs was there before it.
+    Raises the errors of the AWS boundary.
     """
     found: dict[str, Standing] = {}
     for scope in declared.scopes:
@@ -103,14 +107,94 @@ def undeclared(declared: Declared, connect: Callable[[Scope], Account]) -> dict[
         for stack in of_scope(account, scope.name):
             if stack.name not in declared.constructs and not state.is_absent(stack):
                 found[stack.name] = _standing(account, stack)
-    youngest_first = sorted(
-        found.values(), key=lambda each: each.stack.created.timestamp() if each.stack.created else 0.0, reverse=True
-    )
-    names = [each.stack.name for each in youngest_first]
-    return {
-        name: replace(each, needs=tuple(names[at - 1 : at]) if at else ())
-        for at, (name, each) in enumerate(zip(names, youngest_first, strict=True))
-    }
+    by_age = sorted(found.items(), key=lambda item: item[1].stack.created or datetime.min.replace(tzinfo=timezone.utc))
+    return dict(reversed(by_age))
+
+
+class Removable:
+    """Stacks that are to be deleted, with those around them: which uses which."""
+
+    def __init__(self, going: Mapping[str, Standing]) -> None:
+        self._going = going
+        # Two scopes may lead to one account.
+        accounts = {_place(each.stack): each.account for each in going.values()}
+        self._around = {place: Surroundings(each.client("cloudformation")) for place, each in accounts.items()}
+        for each in self._around.values():
+            each.read()
+        self._marks = {
+            name: self._around[_place(each.stack)].marks(each.stack, each.going) for name, each in going.items()
+        }
+
+    def in_order(self) -> dict[str, Standing]:
+        """Return the stacks to delete, those that use another one first.
+
+        What the code says of their order counts where it does not contradict what is deployed.
+        """
+        needs: dict[str, list[str]] = {name: [] for name in self._going}
+
+        def comes_before(first: str, then: str) -> bool:
+            left, seen = [then], {then}
+            while left:
+                more = [each for each in needs[left.pop()] if each not in seen]
+                seen.update(more)
+                left.extend(more)
+            return first in seen
+
+        deployed = [(name, user) for name in needs for user in needs if user != name and self._uses(user, name)]
+        for name, user in [*deployed, *((name, user) for name, each in self._going.items() for user in each.needs)]:
+            # A cycle has to begin somewhere.
+            if user not in needs[name] and not comes_before(name, user):
+                needs[name].append(user)
+        ordered = graph.order(Node(name, tuple(each)) for name, each in needs.items())
+        return {node.name: replace(self._going[node.name], needs=node.needs) for node in ordered}
+
+    def require_unused(self, declared: Mapping[str, ScopedConstruct], hint: Callable[[Stack], str]) -> None:
+        """Raise InUseError if a stack that stays uses one that goes; `hint` gives the way out for that stack, empty if it is its deletion.
+
+        The stacks of the constructs `declared` count as they are to be deployed.
+        """
+        wanted = {name: _text(construct) for name, construct in declared.items()}
+        for name, marks in self._marks.items():
+            for user, text in wanted.items():
+                if marks and re.search("|".join(marks), text):
+                    raise InUseError(
+                        f"stack {name} is not declared, but in use: {user} is declared with it",
+                        hint=f"declare {name} again, or {user} without it",
+                        stack_name=name,
+                    )
+            around = self._around[_place(self._going[name].stack)]
+            users = list(around.users(marks, but={*self._going, *declared}))
+            require_none(f"stack {name}", users, stack_name=name, hint=hint(users[0]) if users else "")
+
+    def _uses(self, user: str, name: str) -> bool:
+        place = _place(self._going[name].stack)
+        stack = self._going[user].stack
+        return _place(stack) == place and self._around[place].uses(stack, self._marks[name])
+
+
+def _text(construct: ScopedConstruct) -> str:
+    return "\n".join([*construct.given.values(), templates.render(construct).body])
+
+
+def _place(stack: Stack) -> tuple[str, ...]:
+    """Return region and account of a stack, which its ARN has."""
+    return tuple(stack.id.split(":")[3:5])
+
+
+def require_empty(there: Mapping[str, Standing], say: Callable[[str, str], None], *, hint: str) -> None:
+    """Raise StackError if a bucket or repository of the stacks holds something, so that AWS would refuse to delete it."""
+    full: dict[str, list[str]] = {}
+
+    def look(name: str) -> End:
+        full[name] = deletion.contents(there[name].account, there[name].going, partial(say, name))
+        return End.DONE
+
+    for end in graph.run([Node(name) for name in there], look):
+        if end.error is not None:
+            raise end.error
+    found = [f"{each} (stack {name})" for name in there for each in full[name]]
+    if found:
+        raise StackError(f"nothing was deleted: {', '.join(found)}", hint=hint)
 
 
 def of_scope(account: Account, name: str) -> list[Stack]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import ClientError, boundary, error_code
-from exasol_ci_setup.errors import AwsUnavailable, DeleteFailed, InputError, Interrupted, StackError
+from exasol_ci_setup.errors import AccessDenied, AwsUnavailable, DeleteFailed, InputError, Interrupted, StackError
 from exasol_ci_setup.stacks import data_loss, diagnose, plan, state
 from exasol_ci_setup.stacks.events import Following, latest_id
 from exasol_ci_setup.stacks.intrinsics import as_mapping
@@ -46,7 +47,7 @@ def retained(cfn: CloudFormationClient, stack: Stack, found: Sequence[Resource],
     if asked and stack.status != "DELETE_FAILED":
         raise InputError(
             f"--retain is for a stack that could not be deleted; {stack.name} is in {stack.status}",
-            hint="delete it without --retain first, or set a DeletionPolicy",
+            hint="AWS accepts it only after a failed deletion; to keep a resource of another stack, set its DeletionPolicy to Retain",
         )
     declared = as_mapping(plan.processed_template(cfn, stack.id).get("Resources"))
     return {*asked, *(name for name in known if data_loss.retains(as_mapping(declared.get(name))))}
@@ -156,6 +157,51 @@ def buckets(found: Iterable[Resource]) -> list[Resource]:
 def repositories(found: Iterable[Resource]) -> list[Resource]:
     """Return those of the resources that are ECR repositories, which AWS deletes only when they are empty."""
     return [resource for resource in found if resource.type == "AWS::ECR::Repository" and resource.physical_id]
+
+
+def contents(account: Account, going: Iterable[Resource], say: Callable[[str], None]) -> list[str]:
+    """Return in words which of the buckets and repositories hold something. `say` tells which may not be listed."""
+    listed = list(going)
+    looks: list[tuple[str, str, Callable[[], bool]]] = [
+        (f"bucket {each.physical_id}", "objects", partial(_has_objects, account.client("s3"), each.physical_id))
+        for each in buckets(listed)
+    ]
+    looks += [
+        (f"repository {each.physical_id}", "images", partial(_has_images, account.client("ecr"), each.physical_id))
+        for each in repositories(listed)
+    ]
+
+    def holds(which: str, what: str, look: Callable[[], bool]) -> bool:
+        try:
+            return look()
+        except AccessDenied as error:
+            say(f"whether {which} holds {what} is not known: {error.message}")
+            return False
+
+    return [f"{which} holds {what}" for which, what, look in looks if holds(which, what, look)]
+
+
+def _has_objects(s3: S3Client, bucket: str) -> bool:
+    with boundary():
+        try:
+            page = s3.list_object_versions(Bucket=bucket, MaxKeys=1)
+        except ClientError as error:
+            if error_code(error) == "NoSuchBucket":
+                return False
+            raise
+    return bool(page.get("Versions") or page.get("DeleteMarkers"))
+
+
+def _has_images(ecr: ECRClient, name: str) -> bool:
+    with boundary():
+        try:
+            # A page may be empty although another one follows.
+            pages = ecr.get_paginator("list_images").paginate(repositoryName=name)
+            return any(page["imageIds"] for page in pages)
+        except ClientError as error:
+            if error_code(error) == "RepositoryNotFoundException":
+                return False
+            raise
 
 
 def empty(account: Account, going: Iterable[Resource], say: Callable[[str], None]) -> None:

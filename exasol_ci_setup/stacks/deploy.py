@@ -148,7 +148,8 @@ def _deploy(
         import_existing=options.import_existing,
         notice=notice,
     ):
-        if not approve_recreation(current, removed.plan_of(cfn, current)):
+        removed.require_empty(account, removal := removed.plan_of(cfn, current), notice)
+        if not approve_recreation(current, removal):
             return Result(Outcome.PLANNED, Plan(request.name, "CREATE"), current)
         with view(f"deleting {current.name}") as shown:
             delete(cfn, current, view=shown, clock=clock)

@@ -313,7 +313,7 @@ def is_reserved_tag(key: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack as DescribeStacks tells it; `outputs` leaves out nothing, values are strings."""
+    """A stack as DescribeStacks tells it; `outputs` leaves out nothing, values are strings. A nested stack has the ARN of its root in `root_id`."""
 
     name: str
     id: str
@@ -330,6 +330,7 @@ class Stack:
     monitoring_minutes: int = 0
     created: datetime | None = None
     updated: datetime | None = None
+    root_id: str = ""
 
     @property
     def user_tags(self) -> dict[str, str]:

@@ -6,19 +6,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup import templates
+from exasol_ci_setup.errors import StackError
 from exasol_ci_setup.stacks import changeset, data_loss, processed
+from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks.data_holders import HOLDERS
 from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.model import NESTED, Change, Plan
-from exasol_ci_setup.stacks.resources import of_id
+from exasol_ci_setup.stacks.resources import Resource, of_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
+    from exasol_ci_setup.aws import Account
     from exasol_ci_setup.stacks.model import Stack
-    from exasol_ci_setup.stacks.resources import Resource
 
 
 def plan_of(
@@ -32,6 +34,24 @@ def plan_of(
     found = of_id(cfn, stack.id) if found is None else found
     going = _removals(each for each in found if each.logical_id not in retained)
     return Plan(stack.name, "DELETE", stack_id=stack.id, changes=_marked(cfn, stack.id, going))
+
+
+def resources_of(removal: Plan) -> list[Resource]:
+    """Return what a plan that deletes a stack removes, with the resources of its nested stacks."""
+    return [
+        Resource(change.logical_id, change.physical_id, change.type, status="")
+        for change in removal.every_change.values()
+    ]
+
+
+def require_empty(account: Account, removal: Plan, say: Callable[[str], None], *, hint: str = "") -> None:
+    """Raise StackError if a bucket or repository that goes holds something, so that AWS would refuse to delete it. `say` tells what is not known."""
+    if full := deletion.contents(account, resources_of(removal), say):
+        raise StackError(
+            f"nothing was deleted: {', '.join(full)}",
+            hint=hint or f"`exasol-ci-setup delete {removal.stack_name} --empty` deletes what they hold too",
+            stack_name=removal.stack_name,
+        )
 
 
 def inside(cfn: CloudFormationClient, stack_id: str) -> tuple[Change, ...]:

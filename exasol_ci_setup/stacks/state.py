@@ -52,14 +52,16 @@ def get(cfn: CloudFormationClient, name: str) -> Stack:
     return stack
 
 
-def own(cfn: CloudFormationClient) -> Iterator[Stack]:
-    """Yield the stacks that this tool made, known by their tags, in the order AWS gives them."""
+def every(cfn: CloudFormationClient) -> Iterator[Stack]:
+    """Yield all stacks of the account and region, in the order AWS gives them."""
     with boundary():
         for page in cfn.get_paginator("describe_stacks").paginate():
-            for description in page["Stacks"]:
-                stack = from_description(description)
-                if is_own(stack):
-                    yield stack
+            yield from map(from_description, page["Stacks"])
+
+
+def own(cfn: CloudFormationClient) -> Iterator[Stack]:
+    """Yield the stacks that this tool made, known by their tags, in the order AWS gives them."""
+    return filter(is_own, every(cfn))
 
 
 def is_own(stack: Stack) -> bool:
@@ -110,6 +112,7 @@ def from_description(description: Mapping[str, Any]) -> Stack:
     return Stack(
         name=description["StackName"],
         id=description.get("StackId", ""),
+        root_id=description.get("RootId", ""),
         status=description["StackStatus"],
         reason=description.get("StackStatusReason", ""),
         description=description.get("Description", ""),

@@ -1,7 +1,7 @@
 """Which stacks use something that is to be deleted. CloudFormation protects exports alone, and this tool's templates have none.
 
-A stack uses what one of its parameters or outputs names, such as the ARN of a listener. Images, secrets and the account's credentials for
-GitHub are named in templates too, so these are read for them.
+A stack uses what one of its parameters or outputs names, such as the ARN of a listener. Images, buckets, addresses, secrets and the account's
+credentials for GitHub are named in templates too, so these are read for them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup import templates
 from exasol_ci_setup.aws import error_code
 from exasol_ci_setup.errors import AwsUnavailable, InUseError
-from exasol_ci_setup.stacks import plan, state
+from exasol_ci_setup.stacks import graph, plan, state
+from exasol_ci_setup.stacks.graph import End, Node
+from exasol_ci_setup.stacks.intrinsics import as_mapping
+from exasol_ci_setup.stacks.references import named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -23,13 +27,86 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.resources import Resource
 
 _NAMED_IN_TEMPLATES: Final = frozenset(
-    {"AWS::CodeBuild::SourceCredential", "AWS::ECR::Repository", "AWS::SecretsManager::Secret"}
+    {
+        "AWS::CodeBuild::SourceCredential",
+        "AWS::EC2::Instance",
+        "AWS::ECR::Repository",
+        "AWS::S3::Bucket",
+        "AWS::SecretsManager::Secret",
+    }
 )
 # CodeBuild's projects name no credentials: it takes those that the account has for the kind of server.
 _GITHUB_SOURCE: Final = r"\bType\W+GITHUB\b"
 # An ARN, an address, an id or a name that AWS has made. Shorter names are words that anything may contain.
 _TELLING: Final = re.compile(r"[:/.]|.{20}|-[0-9a-f]{8,17}$")
 _MOST_SHOWN: Final = 10
+
+
+class Surroundings:
+    """The stacks of an account and region that have resources; the templates of those that this tool made are read once, when they are needed."""
+
+    def __init__(self, cfn: CloudFormationClient) -> None:
+        self._cfn = cfn
+        # Of what was rolled back nothing is left.
+        self._stacks = [
+            each for each in state.every(cfn) if not state.is_absent(each) and each.status != "ROLLBACK_COMPLETE"
+        ]
+        self._templates: dict[str, str] = {}
+
+    def read(self) -> None:
+        """Read all templates, several at once. Raises the errors of the AWS boundary."""
+        own = {each.id: each for each in self._stacks if state.is_own(each)}
+
+        def work(stack_id: str) -> End:
+            self._template(own[stack_id])
+            return End.DONE
+
+        for end in graph.run([Node(stack_id) for stack_id in own], work):
+            if end.error is not None:
+                raise end.error
+
+    def marks(self, stack: Stack, resources: Sequence[Resource]) -> list[str]:
+        """Return patterns of what names the resources of a stack: their ids, and the outputs that refer to them."""
+        ids = [each.physical_id for each in resources if each.physical_id]
+        going = {each.logical_id for each in resources}
+        body = self._template(stack) if stack.outputs else ""
+        declared = as_mapping(templates.parse(body).get("Outputs")) if body else {}
+        outputs = [
+            value
+            for name, value in stack.outputs.items()
+            if any(each in going for each in named(as_mapping(declared.get(name)).get("Value")))
+        ]
+        marks = [_mark(text) for text in {*ids, *outputs} if _TELLING.search(text)]
+        if any(each.type == "AWS::CodeBuild::SourceCredential" for each in resources):
+            marks.append(_GITHUB_SOURCE)
+        return marks
+
+    def uses(self, stack: Stack, marks: Sequence[str], *, in_templates: bool = True) -> bool:
+        """Return whether a parameter or an output of the stack, or its template, has one of the marks."""
+        if not marks:
+            return False
+        pattern = re.compile("|".join(marks))
+        if any(map(pattern.search, (*stack.parameters.values(), *stack.outputs.values()))):
+            return True
+        return in_templates and state.is_own(stack) and pattern.search(self._template(stack)) is not None
+
+    def users(self, marks: Sequence[str], *, but: Collection[str], in_templates: bool = True) -> Iterator[Stack]:
+        """Yield the stacks that have one of the marks, except for those named in `but` and what is nested in them."""
+        for each in self._stacks:
+            root = each.root_id.split("/")[1] if each.root_id else each.name
+            if root not in but and self.uses(each, marks, in_templates=in_templates):
+                yield each
+
+    def _template(self, stack: Stack) -> str:
+        """Return the text of a stack's template; nothing if the stack has gone meanwhile."""
+        if stack.id not in self._templates:
+            try:
+                self._templates[stack.id] = plan.deployed_body(self._cfn, stack.id)
+            except AwsUnavailable as error:
+                if error_code(error.__cause__ or error) != "ValidationError":
+                    raise
+                self._templates[stack.id] = ""
+        return self._templates[stack.id]
 
 
 def require_unused(
@@ -41,71 +118,34 @@ def require_unused(
     """
     listed = list(going)
     names = {stack.name for stack, _ in listed} | set(but)
-    marks = {stack.name: _marks(stack, resources) for stack, resources in listed}
-    in_templates = {
-        stack.name for stack, resources in listed if any(each.type in _NAMED_IN_TEMPLATES for each in resources)
-    }
-    others = [stack for stack in state.own(cfn) if stack.name not in names] if any(marks.values()) else []
-    for name, found in marks.items():
-        require_none(f"stack {name}", _users(cfn, others, found, in_templates=name in in_templates), stack_name=name)
+    around = Surroundings(cfn)
+    for stack, resources in listed:
+        in_templates = any(each.type in _NAMED_IN_TEMPLATES for each in resources)
+        users = around.users(around.marks(stack, resources), but=names, in_templates=in_templates)
+        require_none(f"stack {stack.name}", users, stack_name=stack.name)
 
 
-def of_secret(cfn: CloudFormationClient, arn: str, name: str) -> Iterator[str]:
-    """Yield the names of the stacks that read a secret. Raises the errors of the AWS boundary."""
-    return _users(cfn, state.own(cfn), [_mark(arn), f"{_mark(name)}(?!@)"], in_templates=True)
+def of_secret(cfn: CloudFormationClient, arn: str, name: str) -> Iterator[Stack]:
+    """Yield the stacks that read a secret. Raises the errors of the AWS boundary."""
+    return Surroundings(cfn).users([_mark(arn), f"{_mark(name)}(?!@)"], but=())
 
 
-def require_none(what: str, users: Iterable[str], *, stack_name: str = "") -> None:
-    """Raise InUseError, which names the `users`, the names of stacks, if there are any."""
+def require_none(what: str, users: Iterable[Stack], *, stack_name: str = "", hint: str = "") -> None:
+    """Raise InUseError, which names the `users`, if there are any. `hint` is the way out if it is not their deletion."""
     shown = list(islice(users, _MOST_SHOWN + 1))
     if shown:
         more = " and others" if len(shown) > _MOST_SHOWN else ""
+        delete = "exasol-ci-setup delete" if state.is_own(shown[0]) else "aws cloudformation delete-stack --stack-name"
         raise InUseError(
-            f"{what} is in use: {', '.join(shown[:_MOST_SHOWN])}{more}",
-            hint=f"delete what uses it first: `exasol-ci-setup delete {shown[0]}`",
+            f"{what} is in use: {', '.join(each.name for each in shown[:_MOST_SHOWN])}{more}",
+            hint=hint or f"delete what uses it first: `{delete} {shown[0].name}`",
             stack_name=stack_name,
         )
 
 
-def _marks(stack: Stack, resources: Sequence[Resource]) -> list[str]:
-    """Return patterns of what names the resources of a stack: their ids, and those outputs that are made of these."""
-    ids = [each.physical_id for each in resources if each.physical_id]
-    outputs = [
-        value
-        for value in stack.outputs.values()
-        if value not in stack.parameters.values() and any(physical_id in value for physical_id in ids)
-    ]
-    marks = [_mark(text) for text in {*ids, *outputs} if _TELLING.search(text)]
-    if any(each.type == "AWS::CodeBuild::SourceCredential" for each in resources):
-        marks.append(_GITHUB_SOURCE)
-    return marks
-
-
 def _mark(text: str) -> str:
-    # Not as a part of a longer name. A tag or a digest may follow that of an image.
-    return rf"(?<![\w/.-]){re.escape(text)}(?![\w/.+=-])"
-
-
-def _users(
-    cfn: CloudFormationClient, others: Iterable[Stack], marks: Sequence[str], *, in_templates: bool
-) -> Iterator[str]:
-    if not marks:
-        return
-    pattern = re.compile("|".join(marks))
-    for other in others:
-        # Of what was rolled back nothing is left.
-        if state.is_absent(other) or other.status == "ROLLBACK_COMPLETE":
-            continue
-        texts = (*other.parameters.values(), *other.outputs.values())
-        if any(map(pattern.search, texts)) or (in_templates and pattern.search(_template(cfn, other))):
-            yield other.name
-
-
-def _template(cfn: CloudFormationClient, stack: Stack) -> str:
-    """Return the text of a stack's template; nothing if the stack has gone meanwhile."""
-    try:
-        return plan.deployed_body(cfn, stack.id)
-    except AwsUnavailable as error:
-        if error_code(error.__cause__ or error) == "ValidationError":
-            return ""
-        raise
+    if "/" in text or ":" in text:
+        # Not as a part of a longer name. A tag or a digest may follow that of an image.
+        return rf"(?<![\w/.-]){re.escape(text)}(?![\w/.+=-])"
+    # A bucket or an address may be a part of a URL, or of a block of addresses.
+    return rf"(?<![\w-]){re.escape(text)}(?![\w-])"

@@ -297,7 +297,7 @@ def test_a_failure_names_the_stack_and_what_was_skipped_and_the_rest_is_done(her
     ran = here("up", write(BUILDER), "--yes", "--no-lint")
 
     assert ran.code == 1
-    assert "team-registry: failed: stack team-registry is there already" in ran.stderr
+    assert "team-registry: failed: stack team-registry exists" in ran.stderr
     assert "team-image: skipped, because team-registry failed" in ran.stderr
     assert stacks(live)["team-source"] == "CREATE_COMPLETE"
     assert "Traceback" not in ran.stderr

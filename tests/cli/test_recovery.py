@@ -190,6 +190,9 @@ def test_a_stack_that_cannot_go_is_deleted_by_force_and_what_stays_is_named(here
 
     early = here("delete", "Full", "--yes", "--force")
     refused = here("delete", "Full", "--yes")
+    assert settle(client, "Full") == "CREATE_COMPLETE"
+    client.delete_stack(StackName="Full")
+    assert settle(client, "Full") == "DELETE_FAILED"
     forced = here("delete", "Full", "--yes", "--force")
 
     assert (early.code, refused.code, forced.code) == (2, 1, 0)

@@ -155,6 +155,6 @@ def test_what_was_taken_over_outlives_the_recreation_of_a_failed_stack_which_is_
     run(live, request(), import_existing=True, recreate_failed=True, notice=notices.append)
 
     stays = "stack Slc took over CodeBuildLogGroup, which stays when the stack is deleted"
-    assert notices == [f"{stays}; --import-existing takes over again what has a name in the template", stays]
+    assert notices == [stays, "--import-existing takes over again what has a name in the template", stays]
     assert imports.imported({"Resources": deployed(live)}) == {"CodeBuildLogGroup"}
     assert groups(live) == [LOGS]

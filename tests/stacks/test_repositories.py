@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exasol_ci_setup.errors import AccessDenied, StackError
-from exasol_ci_setup.stacks.delete import Resource, empty_repository, repositories
+from exasol_ci_setup.stacks.delete import Resource, contents, empty_repository, repositories
 from tests.answers import AwsError
 
 
@@ -69,3 +69,41 @@ def test_any_other_refusal_is_told(answers):
 
     with pytest.raises(AccessDenied):
         empty_repository(answers.account.client("ecr"), "team/a")
+
+
+FULL = [Resource("A", "team/a", "AWS::ECR::Repository", ""), Resource("B", "team-b", "AWS::S3::Bucket", "")]
+
+
+@pytest.mark.parametrize(
+    ("images_answer", "objects_answer", "found"),
+    [
+        ({"imageIds": images("a")}, {}, ["repository team/a holds images"]),
+        ({"imageIds": []}, {"Versions": [{"Key": "k", "VersionId": "1"}]}, ["bucket team-b holds objects"]),
+        ({"imageIds": []}, {"DeleteMarkers": [{"Key": "k", "VersionId": "1"}]}, ["bucket team-b holds objects"]),
+        ({"imageIds": []}, {}, []),
+        (AwsError("RepositoryNotFoundException"), AwsError("NoSuchBucket", status=404), []),
+    ],
+)
+def test_contents_are_found_without_a_change(answers, images_answer, objects_answer, found):
+    answers.on("ecr", "ListImages", images_answer)
+    answers.on("s3", "ListObjectVersions", objects_answer)
+
+    assert contents(answers.account, FULL, pytest.fail) == found
+
+
+def test_repository_whose_first_page_is_empty_holds_images(answers):
+    answers.on("ecr", "ListImages", [{"imageIds": [], "nextToken": "2"}, {"imageIds": images("a")}])
+
+    assert contents(answers.account, FULL[:1], pytest.fail) == ["repository team/a holds images"]
+
+
+def test_contents_that_may_not_be_listed_are_reported(answers):
+    said: list[str] = []
+    answers.on("ecr", "ListImages", AwsError("AccessDeniedException", "not authorized"))
+    answers.on("s3", "ListObjectVersions", AwsError("AccessDenied", "not authorized", status=403))
+
+    assert contents(answers.account, FULL, said.append) == []
+    assert [line.split(" is not known")[0] for line in said] == [
+        "whether bucket team-b holds objects",
+        "whether repository team/a holds images",
+    ]
