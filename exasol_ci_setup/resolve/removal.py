@@ -205,7 +205,8 @@ def of_scope(account: Account, name: str) -> list[Stack]:
 def _standing(account: Account, stack: Stack) -> Standing:
     cfn = account.client("cloudformation")
     resources = deletion.resources(cfn, stack)
-    return Standing(account, stack, tuple(resources), removed.plan_of(cfn, stack, resources))
+    removal = removed.without_empty_log_groups(account, removed.plan_of(cfn, stack, resources))
+    return Standing(account, stack, tuple(resources), removal)
 
 
 @dataclass

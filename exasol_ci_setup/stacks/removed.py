@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup import templates
-from exasol_ci_setup.errors import StackError
+from exasol_ci_setup.aws import boundary, error_code
+from exasol_ci_setup.errors import AccessDenied, AwsUnavailable, StackError
 from exasol_ci_setup.stacks import changeset, data_loss, processed
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks.data_holders import HOLDERS
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_logs import CloudWatchLogsClient
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.stacks.model import Stack
@@ -44,6 +46,15 @@ def resources_of(removal: Plan) -> list[Resource]:
     ]
 
 
+def without_empty_log_groups(account: Account, removal: Plan) -> Plan:
+    """Return `removal` without the data-loss mark on log groups that have no log stream, and so no events.
+
+    Every cluster has a log group: without this, each deletion of a cluster that never ran would need consent. A log group that must
+    not be listed keeps its mark.
+    """
+    return replace(removal, changes=_without_empty_log_groups(account.client("logs"), removal.changes))
+
+
 def require_empty(account: Account, removal: Plan, say: Callable[[str], None], *, hint: str = "") -> None:
     """Raise StackError if a bucket or repository that goes holds something, so that AWS would refuse to delete it. `say` tells what is not known."""
     if full := deletion.contents(account, resources_of(removal), say):
@@ -65,6 +76,27 @@ def holds_data(cfn: CloudFormationClient, stack_id: str) -> bool:
     return any(each.type in HOLDERS for each in found) or any(
         holds_data(cfn, each.physical_id) for each in found if each.type == NESTED
     )
+
+
+def _without_empty_log_groups(logs: CloudWatchLogsClient, changes: Iterable[Change]) -> tuple[Change, ...]:
+    return tuple(
+        replace(change, data_loss=False)
+        if change.data_loss and change.type == "AWS::Logs::LogGroup" and _has_no_stream(logs, change.physical_id)
+        else replace(change, nested=_without_empty_log_groups(logs, change.nested))
+        for change in changes
+    )
+
+
+def _has_no_stream(logs: CloudWatchLogsClient, name: str) -> bool:
+    try:
+        with boundary():
+            return not logs.describe_log_streams(logGroupName=name, limit=1).get("logStreams")
+    except AccessDenied:
+        return False
+    except AwsUnavailable as error:
+        if error_code(error.__cause__ or error) == "ResourceNotFoundException":
+            return True
+        raise
 
 
 def _removals(going: Iterable[Resource]) -> tuple[Change, ...]:

@@ -11,6 +11,7 @@ import pytest
 from exasol_ci_setup.stacks import data_loss, removed
 from exasol_ci_setup.stacks.data_holders import HOLDERS, SNAPSHOTS
 from exasol_ci_setup.stacks.model import NESTED, Change, Plan, Stack
+from tests.answers import AwsError
 
 TABLE = "AWS::DynamoDB::Table"
 VOLUME = "AWS::EC2::Volume"
@@ -152,3 +153,20 @@ def test_deletion_leaves_out_what_is_to_be_retained(answers):
     plan = removed.plan_of(answers.account.client("cloudformation"), STACK, retained={"Other"})
 
     assert plan.data_loss == ("Table",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "lost"),
+    [
+        ({"logStreams": []}, ()),
+        ({"logStreams": [{"logStreamName": "web/1"}]}, ("Logs",)),
+        ("ResourceNotFoundException", ()),
+        ("AccessDeniedException", ("Logs",)),
+    ],
+)
+def test_log_group_without_streams_is_no_data_loss(answers, answer, lost):
+    family(answers, {"Outer": [("Logs", "AWS::Logs::LogGroup", "/ecs/web")]}, {"Outer": "Resources: {}"})
+    answers.on("logs", "DescribeLogStreams", AwsError(answer, "no") if isinstance(answer, str) else answer)
+    plan = removed.plan_of(answers.account.client("cloudformation"), STACK)
+
+    assert removed.without_empty_log_groups(answers.account, plan).data_loss == lost
