@@ -33,11 +33,9 @@ def on_engine(label: str = "exasol-ci-setup.container-manager") -> dict[str, lis
 NOTHING: dict[str, list[str]] = {"containers": [], "networks": []}
 
 
-def until(what: Any, seconds: float = 30) -> Any:
-    """Wait until `what()` is true, and return it."""
-    deadline = time.monotonic() + seconds
+def until(what: Any) -> Any:
+    """Wait until `what()` is true, and return it. The time limit of the test is the only one."""
     while not (found := what()):
-        assert time.monotonic() < deadline, "it did not come"
         time.sleep(0.02)
     return found
 

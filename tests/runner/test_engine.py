@@ -63,7 +63,5 @@ def test_no_container_is_left_behind_by_an_interruption_while_it_is_made_or_remo
     while not (here / "created").exists():
         time.sleep(0.01)
     # Whoever was asked to remove it goes on, although the one who asked is gone.
-    deadline = time.monotonic() + 30
     while (here / "container").exists():
-        assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -90,12 +90,9 @@ def build(account: Account, build_id: str) -> dict[str, Any]:
 
 def until(show: Callable[[], Shown], condition: Callable[[Shown], bool]) -> Shown:
     """Show something until it fulfils `condition`, and return it."""
-    for _ in range(1000):
-        shown = show()
-        if condition(shown):
-            return shown
+    while not condition(shown := show()):
         time.sleep(0.01)
-    raise AssertionError(f"still {json.dumps(shown, default=str)}")
+    return shown
 
 
 def ended(account: Account, batch_id: str) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Server:
         config.write_text("".join(f"{name} {value}\n" for name, value in lines.items()), encoding="utf-8")
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen([self._program, "-D", "-e", "-f", str(config)], stderr=log)
-        for _ in range(200):
+        for _ in range(1200):
             if self._process.poll() is not None:
                 break
             with socket.socket() as probe:
