@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import re
 import shlex
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+
+from exasol_ci_setup import sandbox
+from exasol_ci_setup.cli.main import PROGRAM, cli
+from exasol_ci_setup.cli.session import Session
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PROGRAM = "exasol-ci-setup"
 
 pytestmark = pytest.mark.live
 
@@ -54,26 +56,19 @@ WITH_EXAMPLES = [page for page in PAGES if examples(page)]
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
-def test_the_commands_on_a_page_do_what_it_says(page, tmp_path):
+def test_the_commands_on_a_page_do_what_it_says(page, tmp_path, monkeypatch):
     folder = tmp_path / "repository"
     folder.mkdir()
-    environment = {
-        **os.environ,
-        "EXASOL_CI_SETUP_SANDBOX_DIR": str(tmp_path / "sandbox"),
-        "HOME": str(tmp_path),
-    }
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("EXASOL_CI_SETUP_SANDBOX_DIR", str(tmp_path / "sandbox"))
+    monkeypatch.setenv("HOME", str(tmp_path))
 
-    def run(words: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "exasol_ci_setup", *words],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+    def run(words: list[str]) -> Result:
+        # In this process: dozens of processes would import boto3 and cfn-lint again for each command.
+        ran = CliRunner().invoke(cli, words, prog_name=PROGRAM, obj=Session())
+        if ran.exception is not None and not isinstance(ran.exception, SystemExit):
+            raise ran.exception
+        return ran
 
     try:
         for example in examples(page):
@@ -83,12 +78,14 @@ def test_the_commands_on_a_page_do_what_it_says(page, tmp_path):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_text(text, encoding="utf-8")
             ran = run(words[1:])
-            assert ran.returncode == 0, f"{page.name}:{example.line}: {example.command}\n{ran.stdout}"
-            lines = iter(ran.stdout.splitlines())
+            assert ran.exit_code == 0, f"{page.name}:{example.line}: {example.command}\n{ran.output}"
+            lines = iter(ran.output.splitlines())
             for expected in example.expected:
-                assert expected in lines, f"{page.name}:{example.line}: {expected!r} is not said in\n{ran.stdout}"
+                assert expected in lines, f"{page.name}:{example.line}: {expected!r} is not printed in\n{ran.output}"
     finally:
-        run(["sandbox", "stop"])
+        sandbox.stop()
+        logging.getLogger().handlers.clear()
+        logging.getLogger("exasol_ci_setup").setLevel(logging.NOTSET)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
