@@ -93,8 +93,6 @@ class Answers:
         self._lock = threading.RLock()
         self._current = threading.local()
         self.account = aws.connect(region=region, access_key=("AKIDEXAMPLE", "dummy"))
-        inner = self.account.session._session
-        inner.register_component("data_loader", _MODELS.get_component("data_loader"))
         events: Any = self.account.session.events
         events.register("before-parameter-build", self._note_params)
         events.register("request-created", self._note_request)

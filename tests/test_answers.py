@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ParamValidationError
 
+from exasol_ci_setup import aws
 from exasol_ci_setup.aws import boundary, is_passing
 from exasol_ci_setup.errors import CredentialsInvalid, Unreachable
 from tests.answers import AwsError, Call, ConnectionReset, VirtualClock
@@ -257,3 +258,11 @@ def test_the_clock_stands_where_a_callback_interrupted_the_sleep():
     with pytest.raises(KeyboardInterrupt):
         clock.sleep(10)
     assert clock.elapsed == 3
+
+
+def test_sessions_share_models_of_services():
+    one, other = (aws.connect(region="eu-central-1", access_key=(str(number) * 12, "test")) for number in (1, 2))
+
+    assert one.client("ec2").meta.service_model._service_description is (
+        other.client("ec2").meta.service_model._service_description
+    )
