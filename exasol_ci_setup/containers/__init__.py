@@ -1,1 +1,1 @@
-"""Containers on this machine: those that testers ask for over HTTP, and the apps of one host."""
+"""Containers on this machine: containers for tests on request over HTTP, and the apps of one host."""

@@ -1,4 +1,4 @@
-"""The connection to the Docker engine over its API, and the one place where what it refuses becomes an error of ours."""
+"""The connection to the API of the Docker engine, and the translation of its errors."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
-# What the extra `containers` brings, by the names that are imported.
+# The modules of the extra `containers`.
 _EXTRA: Final = ("docker", "fastapi", "fastapi_offline", "uvicorn")
-_START_HINT: Final = "start it, or set DOCKER_HOST; `docker version` shows whether it answers"
+_START_HINT: Final = "start it, or set DOCKER_HOST; check the connection with `docker version`"
 
 
 def require_extra() -> None:
-    """Raise ExtraMissing unless everything of the extra `containers` is installed."""
+    """Raise ExtraMissing unless all modules of the extra `containers` are installed."""
     if any(importlib.util.find_spec(name) is None for name in _EXTRA):
         raise ExtraMissing(
-            "containers on this machine are not installed: they are an extra",
+            "containers on this machine need the extra `containers`, which is not installed",
             hint=f"`{install_command('containers')}`",
         )
 
 
 def connect(*, timeout: int = 60, connections: int = 32) -> DockerClient:
-    """Return a client of the engine that ``DOCKER_HOST``, ``DOCKER_TLS_VERIFY`` and ``DOCKER_CERT_PATH`` name, after it has answered.
+    """Return a client of the Docker engine, after the engine has answered.
 
-    `timeout` is in seconds, for each answer; `connections` is how many are kept for further requests. The client may be used by
-    several threads. Whoever asked for it closes it. Raises ExtraMissing, and EngineUnavailable if there is no engine, or none that
-    answers.
+    ``DOCKER_HOST``, ``DOCKER_TLS_VERIFY`` and ``DOCKER_CERT_PATH`` select the engine. `timeout` is in seconds for each answer.
+    `connections` is the size of the connection pool. Several threads may use the client. The caller closes it.
+    Raises ExtraMissing, and EngineUnavailable if no engine answers.
     Source of the variables: https://docs.docker.com/reference/cli/docker/#environment-variables.
     """
     require_extra()
@@ -43,7 +43,7 @@ def connect(*, timeout: int = 60, connections: int = 32) -> DockerClient:
 
     client: DockerClient | None = None
     try:
-        # It asks the engine for the newest version of the API that both know.
+        # The client requests the newest version of the API that both sides support.
         client = docker.from_env(timeout=timeout, max_pool_size=connections)
         client.ping()
     except (DockerException, RequestException, OSError, ValueError) as error:
@@ -54,11 +54,11 @@ def connect(*, timeout: int = 60, connections: int = 32) -> DockerClient:
 
 
 @contextlib.contextmanager
-def told(doing: str) -> Iterator[None]:
-    """Raise what goes wrong inside with the engine as EngineError ``DOING: REASON``; as a decorator it does so for a function.
+def engine_errors(doing: str) -> Iterator[None]:
+    """Translate errors of the Docker client to EngineError ``DOING: REASON``.
 
-    The error's `status` is the engine's HTTP status, or 0 if it gave none: 404 for what it does not have, 409 for what is in the way of
-    something else. EngineUnavailable is raised if it does not answer any more.
+    Use it as a context manager or as a decorator. `status` of the error is the HTTP status of the engine, or 0 without an answer:
+    404 for a missing object, 409 for a conflict. Raises EngineUnavailable if the engine no longer answers.
     Source of the statuses: https://docs.docker.com/reference/api/engine/.
     """
     from docker.errors import DockerException
@@ -69,7 +69,7 @@ def told(doing: str) -> Iterator[None]:
     try:
         yield
     except DockerException as error:
-        # Not every one of the client's errors is the engine's: only those carry an answer.
+        # Only errors with an answer come from the engine; the client raises others itself.
         raise EngineError(f"{doing}: {reason(error)}", status=getattr(error, "status_code", None) or 0) from error
     except (NoConnection, Timeout) as error:
         raise EngineUnavailable(
@@ -80,18 +80,20 @@ def told(doing: str) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """Return in one line what went wrong: the engine's own message where there is one, else the innermost error's."""
-    said = getattr(error, "explanation", None) or getattr(error, "msg", None)
-    if said is None:
-        number = next((each.strerror for each in _chain(error) if isinstance(each, OSError) and each.strerror), None)
-        said = number or str(error)
-    if isinstance(said, bytes):
-        said = said.decode(errors="replace")
-    return " ".join(str(said).split()) or type(error).__name__
+    """Return the cause of an error in one line: the message of the engine, or that of the innermost error."""
+    message = getattr(error, "explanation", None) or getattr(error, "msg", None)
+    if message is None:
+        cause = next(
+            (each.strerror for each in _error_chain(error) if isinstance(each, OSError) and each.strerror), None
+        )
+        message = cause or str(error)
+    if isinstance(message, bytes):
+        message = message.decode(errors="replace")
+    return " ".join(str(message).split()) or type(error).__name__
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and those that it was made of; requests and urllib3 put them into their arguments."""
+def _error_chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and its causes; requests and urllib3 keep causes in their arguments."""
     seen: list[BaseException] = []
     waiting = [error]
     while waiting:

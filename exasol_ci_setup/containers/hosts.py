@@ -1,4 +1,4 @@
-"""The names under which the HTTP services may be reached, so that a page of another site cannot use them."""
+"""Host names that the HTTP services accept, so that pages of other sites cannot use the services."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.containers.quotes import quoted
+from exasol_ci_setup.containers.quotes import quote
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ _HOST: Final = re.compile(rf"(\[[0-9a-f:.]+\]|{_NAME.pattern})(?::[0-9]{{1,5}})?
 
 
 def host_name(text: str) -> str:
-    """Return a host name that `--allow-host` gives, in lower case. Raises InputError for text that is none."""
+    """Return the host name of `--allow-host` in lower case. Raises InputError if it is not a host name."""
     name = text.lower()
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"--allow-host {quoted(text)} is not a host name: a name has no scheme, no port and no wildcard",
-            hint="give a name, such as `--allow-host ci.example.com`",
+            f"--allow-host {quote(text)} is not a host name: a name has no scheme, no port and no wildcard",
+            hint="use a name, such as `--allow-host ci.example.com`",
         )
     return name
 
@@ -31,8 +31,8 @@ def host_name(text: str) -> str:
 def is_accepted(host: str, names: Collection[str] | None) -> bool:
     """Return whether a service may answer a request with this header `Host`.
 
-    A page of another site can reach a service on this machine by a name that leads here (DNS rebinding). Such a name is never an IP
-    address, ``localhost``, or one of `names`. None stands for every name.
+    A page of another site can reach a service on this machine by a name that resolves to it (DNS rebinding). Such a name is
+    never an IP address, ``localhost``, or one of `names`. If `names` is None, every name is accepted.
     """
     found = _HOST.fullmatch(host.lower())
     if found is None:

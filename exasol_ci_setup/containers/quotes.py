@@ -1,18 +1,18 @@
-"""What a client sent, quoted in messages of the HTTP services: in ASCII, and not longer than a person reads."""
+"""Quotes of client input for messages of the HTTP services: ASCII, at most 100 characters."""
 
 from __future__ import annotations
 
 from typing import Final
 
-_LONGEST: Final = 100
+_MAX_CHARACTERS: Final = 100
 
 
-def cut(text: str) -> str:
-    """Return the first 100 characters of a text, with an ellipsis if there are more."""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+def truncate(text: str) -> str:
+    """Return the first 100 characters of a text, with an ellipsis if it is longer."""
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}..."
 
 
-def quoted(value: object) -> str:
-    """Return the beginning of what Python's `ascii` returns for a value."""
-    # A representation is at least as long as its text, so no more than this has to be represented.
-    return cut(ascii(value[: _LONGEST + 1] if isinstance(value, str) else value))
+def quote(value: object) -> str:
+    """Return the first 100 characters of `ascii(value)`."""
+    # A representation is at least as long as its text, so the first 101 characters are enough.
+    return truncate(ascii(value[: _MAX_CHARACTERS + 1] if isinstance(value, str) else value))

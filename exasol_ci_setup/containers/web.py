@@ -1,4 +1,4 @@
-"""Protection of the two HTTP services: which hosts and origins may send requests, and how large and how slow a request may be."""
+"""Request checks of the two HTTP services: host, origin, size and time limits."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exasol_ci_setup.containers.hosts import is_accepted
-from exasol_ci_setup.containers.quotes import quoted
+from exasol_ci_setup.containers.quotes import quote
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LARGEST_BODY: Final = 1 << 20
+MAX_BODY_BYTES: Final = 1 << 20
 """The largest body of a request, in bytes."""
 
-HEAD_SECONDS: Final = 10.0
-"""How long a client may take to send the head of a request."""
+HEAD_TIMEOUT_SECONDS: Final = 10.0
+"""Time limit for the head of a request."""
 
-BODY_SECONDS: Final = 30.0
-"""How long a client may take to send the body of a request."""
+BODY_TIMEOUT_SECONDS: Final = 30.0
+"""Time limit for the body of a request."""
 
-_MOST_DIGITS: Final = 18
-# The page is one of the package's own: it loads nothing from elsewhere, and sends nothing there.
+_MAX_LENGTH_DIGITS: Final = 18
+# The page is part of the package. It loads nothing from other hosts and sends nothing to them.
 _POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 Refuse = Callable[[int, str], "Response"]
-"""Renders an error of a service from a status and a reason."""
+"""A function that renders an error response from a status and a reason."""
 
 
 def create_api(refuse: Refuse, *, hosts: Collection[str] | None, schemes: Collection[str], **options: Any) -> FastAPI:
     """Return an application whose requests pass `Guard`, and whose page `/docs` needs no other host.
 
-    `hosts` are the names that the service accepts besides ``localhost`` and IP addresses; None accepts every name.
-    `schemes` are those that an `Origin` may have.
+    `hosts` are the accepted names besides ``localhost`` and IP addresses; None accepts every name.
+    `schemes` are the accepted schemes of an `Origin`.
     """
     app = FastAPIOffline(
         redoc_url=None, static_url="/docs/files", swagger_ui_parameters={"validatorUrl": None}, **options
@@ -55,7 +55,7 @@ def create_api(refuse: Refuse, *, hosts: Collection[str] | None, schemes: Collec
 
 
 class Guard:
-    """ASGI middleware that refuses requests of other sites before they are routed, and bodies that are too large or too slow."""
+    """ASGI middleware that rejects requests of other sites, and bodies that are too large or too slow."""
 
     def __init__(
         self, app: ASGIApp, *, refuse: Refuse, hosts: Collection[str] | None, schemes: Collection[str]
@@ -66,11 +66,11 @@ class Guard:
         self._schemes = schemes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request that is refused; pass on all others."""
+        """Answer a rejected request; pass all others to the application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        problem = self._problem(Headers(scope=scope))
+        problem = self._find_problem(Headers(scope=scope))
         if problem is not None:
             await self._refuse(*problem)(scope, receive, send)
             return
@@ -80,70 +80,74 @@ class Guard:
                 message["headers"] = [*message["headers"], (b"content-security-policy", _POLICY.encode())]
             await send(message)
 
-        await self._app(scope, _bounded(receive), send_with_policy)
+        await self._app(scope, _limit_body(receive), send_with_policy)
 
-    def _problem(self, headers: Headers) -> tuple[int, str] | None:
+    def _find_problem(self, headers: Headers) -> tuple[int, str] | None:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not is_accepted(hosts[0], self._hosts):
-            return 403, f"the host {quoted(', '.join(hosts))} is not one of this service: allow it with --allow-host"
+            return (
+                403,
+                f"the host {quote(', '.join(hosts))} is not accepted by this service: allow it with --allow-host",
+            )
         origins = headers.getlist("origin")
         if any(origin not in {f"{scheme}://{hosts[0]}" for scheme in self._schemes} for origin in origins):
-            return 403, f"a page of {quoted(', '.join(origins))} may not use this service"
+            return 403, f"a page of {quote(', '.join(origins))} may not use this service"
         length = headers.get("content-length", "")
-        if length.isdigit() and (len(length) > _MOST_DIGITS or int(length) > LARGEST_BODY):
+        if length.isdigit() and (len(length) > _MAX_LENGTH_DIGITS or int(length) > MAX_BODY_BYTES):
             return 413, _too_large()
         return None
 
 
 def _too_large() -> str:
-    return f"the body is larger than {LARGEST_BODY} bytes"
+    return f"the body is larger than {MAX_BODY_BYTES} bytes"
 
 
-def _bounded(receive: Receive) -> Receive:
-    """Return a `receive` that raises HTTPException for a body that gets too large or takes too long."""
+def _limit_body(receive: Receive) -> Receive:
+    """Return a `receive` that raises HTTPException if a body is too large or too slow."""
     size = 0
-    is_whole = False
+    is_complete = False
     deadline: float | None = None
 
-    async def receive_bounded() -> Message:
-        nonlocal size, is_whole, deadline
-        if is_whole:
+    async def receive_limited() -> Message:
+        nonlocal size, is_complete, deadline
+        if is_complete:
             return await receive()
         if deadline is None:
-            deadline = time.monotonic() + BODY_SECONDS
+            deadline = time.monotonic() + BODY_TIMEOUT_SECONDS
         try:
             message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
         except asyncio.TimeoutError:
-            raise HTTPException(408, f"the body did not arrive within {BODY_SECONDS:g} seconds") from None
+            raise HTTPException(408, f"the body did not arrive within {BODY_TIMEOUT_SECONDS:g} seconds") from None
         size += len(message.get("body", b""))
-        is_whole = not message.get("more_body", False)
-        if size > LARGEST_BODY:
+        is_complete = not message.get("more_body", False)
+        if size > MAX_BODY_BYTES:
             raise HTTPException(413, _too_large())
         return message
 
-    return receive_bounded
+    return receive_limited
 
 
 class Protocol(H11Protocol):
-    """HTTP/1.1 of uvicorn that closes connections whose clients send no complete head within `HEAD_SECONDS`.
+    """HTTP/1.1 of uvicorn with a time limit for the head of a request.
 
-    It also closes those that still send a body so long after the answer. uvicorn has a time limit for idle connections only.
+    It closes a connection if no complete head arrives within `HEAD_TIMEOUT_SECONDS`. It also closes a connection that still sends
+    a body that long after the answer. uvicorn itself has a time limit for idle connections only.
     """
 
     _closing: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # the signature of uvicorn
         """Start the time limit for the first head."""
         super().connection_made(transport)
         self._limit()
 
     def data_received(self, data: bytes) -> None:
-        """Start the time limit for a head that is incomplete, and stop it for one that is complete."""
+        """Start the time limit if the head is incomplete; stop it if the head is complete."""
         super().data_received(data)
         self._limit()
 
     def on_response_complete(self) -> None:
-        """Start the time limit for the rest of a body that is not read."""
+        """Start the time limit for the unread rest of a body."""
         super().on_response_complete()
         self._limit()
 
@@ -156,7 +160,7 @@ class Protocol(H11Protocol):
         is_answered = self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
         if self.conn.their_state is h11.IDLE or is_answered:
             if self._closing is None:
-                self._closing = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+                self._closing = self.loop.call_later(HEAD_TIMEOUT_SECONDS, self.transport.abort)
         else:
             self._stop_limit()
 

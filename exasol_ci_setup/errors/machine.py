@@ -1,4 +1,4 @@
-"""The errors of what runs on a machine: containers, the services for them, and SSH."""
+"""Errors of containers on this machine, of their HTTP services, and of SSH."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 class NoSuchImage(InputError):
-    """The container manager was asked for `wanted`, which is not among the `available` images of its configuration."""
+    """The configuration of the container manager has no image `wanted`; it has the `available` images."""
 
     code = "no-such-image"
 
     def __init__(self, wanted: str, available: Sequence[str]) -> None:
-        super().__init__(f"there is no image {wanted!r} in the configuration")
+        super().__init__(f"the configuration has no image {wanted!r}")
         self.wanted = wanted
         self.available = tuple(available)
 
 
 class EngineError(SetupError):
-    """The Docker engine on this machine did not do what it should; `status` is its HTTP status, or 0 if it gave none."""
+    """A request to the Docker engine failed; `status` is its HTTP status, or 0 without an answer."""
 
     code = "engine-failed"
 
@@ -32,13 +32,13 @@ class EngineError(SetupError):
 
 
 class EngineUnavailable(EngineError):
-    """There is no Docker engine on this machine, or it cannot be used."""
+    """The Docker engine does not run or cannot be used."""
 
     code = "engine-unavailable"
 
 
 class DockerFailed(EngineError):
-    """The `docker` command ended in an error; `exit_code` is docker's own."""
+    """The command `docker` failed; `exit_code` is its exit code."""
 
     code = "docker-failed"
 
@@ -48,7 +48,7 @@ class DockerFailed(EngineError):
 
 
 class ImageNotBuilt(EngineError):
-    """An image could not be built, or what it is built from could not be had; `output` has the last that the build said."""
+    """An image could not be built or pulled; `output` has the last lines of the build."""
 
     code = "image-not-built"
 
@@ -58,13 +58,13 @@ class ImageNotBuilt(EngineError):
 
 
 class PortTaken(EngineError):
-    """A port of the host that was asked for is somebody else's."""
+    """A requested port of the host is in use."""
 
     code = "port-taken"
 
 
 class ContainerNotReady(EngineError):
-    """A container was started, but it ended, or what was waited for did not come; `output` has the last that it said."""
+    """A started container ended or missed its wait condition; `output` has its last lines."""
 
     code = "container-not-ready"
 
@@ -74,43 +74,43 @@ class ContainerNotReady(EngineError):
 
 
 class ShuttingDown(SetupError):
-    """The container manager is stopping its containers, and starts nothing any more."""
+    """The container manager is shutting down and starts no containers."""
 
     code = "shutting-down"
 
 
 class AppError(SetupError):
-    """An app of the hosted API could not be changed as it was asked for."""
+    """A request that changes an app of the hosted API failed."""
 
     code = "app-failed"
 
 
 class AppNotFound(AppError):
-    """There is no app of that name."""
+    """The app, or its image, does not exist."""
 
     code = "app-not-found"
 
 
 class AppConflict(AppError):
-    """The app's state, or something else that is there, is in the way."""
+    """The request conflicts with the state of the app, with another app, or with another site of nginx."""
 
     code = "app-conflict"
 
 
 class AppFailed(AppError):
-    """The container that an app was to get does not run, or does not answer."""
+    """The new container of an app does not run or does not answer."""
 
     code = "app-does-not-answer"
 
 
 class KeyRefused(SetupError):
-    """A caller of the hosted API has sent no key, or a wrong one."""
+    """The request to the hosted API has no key or a wrong key."""
 
     code = "key-refused"
 
 
 class TooManyAttempts(KeyRefused):
-    """A caller has sent wrong keys too often; `seconds` is how long it is not listened to."""
+    """A caller has sent too many wrong keys; it may try again after `seconds`."""
 
     code = "too-many-attempts"
 
@@ -120,60 +120,60 @@ class TooManyAttempts(KeyRefused):
 
 
 class StateError(SetupError):
-    """The directory with the state of the hosted API cannot be read or written."""
+    """The state directory of the hosted API cannot be read or written."""
 
     code = "state-failed"
 
 
 class DiskFull(StateError):
-    """The directory with the state of the hosted API cannot be written because its disk is full."""
+    """The disk with the state directory of the hosted API is full."""
 
     code = "disk-full"
 
 
 class NginxError(SetupError):
-    """Nginx is not there, does not run, or does not do what it is told."""
+    """Nginx is not installed, does not run, or a command of nginx failed."""
 
     code = "nginx-failed"
 
 
 class NginxRefused(NginxError):
-    """Nginx does not take a configuration that was made for it; the one before is in place again."""
+    """Nginx rejected a new configuration; the previous one was restored."""
 
     code = "nginx-refused"
 
 
 class CertificateError(SetupError):
-    """A domain has no certificate, or nginx does not show it."""
+    """A domain has no certificate, or nginx does not use it."""
 
     code = "certificate-failed"
 
 
 class SSHError(SetupError):
-    """A machine could not be used over SSH."""
+    """A connection or a command over SSH failed."""
 
     code = "ssh-failed"
 
 
 class SSHUnreachable(SSHError):
-    """Nothing that speaks SSH answers there, or not in time."""
+    """No SSH server answers at the address in time."""
 
     code = "ssh-unreachable"
 
 
 class SSHRefused(SSHError):
-    """The machine does not let this user in with this key."""
+    """The machine rejects the user or the key."""
 
     code = "ssh-refused"
 
 
 class SSHKeyUnusable(SSHError):
-    """The user's key cannot be read, or its passphrase is missing or wrong."""
+    """The private key cannot be read, or its passphrase is missing or wrong."""
 
     code = "ssh-key-unusable"
 
 
 class HostKeyChanged(SSHError):
-    """The machine shows another key than at the first connection."""
+    """The host key of the machine differs from the pinned one."""
 
     code = "host-key-changed"

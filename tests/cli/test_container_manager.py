@@ -47,7 +47,7 @@ def test_without_a_configuration_it_says_which_it_looked_for(program, tmp_path, 
     assert ran.code == 2
     assert ran.stderr == (
         "error: harpoon.yml cannot be read: No such file or directory\n\n"
-        "hint: name the configuration with --config or CONTAINER_MANAGER_CONFIG\n"
+        "hint: set the configuration with `--config PATH` or CONTAINER_MANAGER_CONFIG\n"
     )
 
 
@@ -65,7 +65,7 @@ def test_a_wrong_configuration_is_told_before_anything_is_started(program, tmp_p
     ran = program(name, str(tmp_path / "file"), "--config", str(tmp_path / "c.yml"), "--non-interactive")
 
     assert ran.code == 2
-    assert ran.stderr == f"error: {tmp_path / 'c.yml'}: images.a.prots: there is no such option\n"
+    assert ran.stderr == f"error: {tmp_path / 'c.yml'}: images.a.prots: unknown option\n"
     assert not (tmp_path / "file").exists()
 
 
@@ -81,10 +81,8 @@ def test_without_the_extra_it_is_one_line_and_how_to_get_it():
     ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
 
     assert ran.returncode == 2
-    assert ran.stderr == (
-        "error: containers on this machine are not installed: they are an extra\n\n"
-        f"hint: `{install_command('containers')}`\n"
-    )
+    assert "need the extra `containers`" in ran.stderr
+    assert ran.stderr.endswith(f"hint: `{install_command('containers')}`\n")
 
 
 def test_its_help_imports_nothing_of_the_extra():

@@ -1,4 +1,4 @@
-"""A Docker engine in memory: the three parts that a container manager is given, and requests to a manager's application."""
+"""A Docker engine in memory, for `Manager`, and requests to the application of a manager."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 
 from exasol_ci_setup.containers.manager import config
 from exasol_ci_setup.containers.manager.manager import Manager
-from exasol_ci_setup.containers.manager.run import Running
+from exasol_ci_setup.containers.manager.run import RunningContainer
 from exasol_ci_setup.errors import ShuttingDown
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Gate:
-    """Holds every call that arrives at it until it is opened. Belongs to the running event loop; calls arrive in threads."""
+    """Blocks calls from threads until it is opened. It belongs to the running event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -40,7 +40,7 @@ class Gate:
         self._open.wait()
 
     async def arrival(self) -> None:
-        """Wait until one more call has arrived."""
+        """Wait for the next call."""
         await self._arrivals.acquire()
 
     def open(self) -> None:
@@ -48,11 +48,11 @@ class Gate:
 
 
 class Engine:
-    """Images, containers and long answers of an engine, in the form of a manager's `Images`, `Containers` and `Streams`.
+    """The `Images`, `Containers` and `Streams` of a manager, in memory.
 
-    `calls` has what the engine was asked for, such as ``build app``; `failures` has what it answers with an error, by call;
-    `ended` has ids of containers that ended by themselves, and `alive` those that exist. With `has_built`, builds succeed although
-    their answers are cut off: the engine was already done.
+    `calls` lists the calls, such as ``build app``. `failures` maps calls to the errors that they raise. `alive` has the IDs of
+    existing containers, `ended` those of containers that have ended. With `has_built`, builds succeed although their answers are
+    aborted, because the engine has already finished them.
     """
 
     def __init__(self) -> None:
@@ -60,92 +60,98 @@ class Engine:
         self.failures: dict[str, Exception] = {}
         self.alive: set[str] = set()
         self.ended: set[str] = set()
-        self.others: dict[str, Mapping[str, str]] = {}
+        self.dependencies: dict[str, Mapping[str, str]] = {}
         self.tags: dict[str, Mapping[str, str]] = {}
         self.has_built = False
         self.conditions: list[WaitCondition] = []
         self._numbers: defaultdict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(1))
         self._gates: dict[str, Gate] = {}
-        self._is_cut_off = False
+        self._is_aborted = False
 
     def hold(self, call: str) -> Gate:
-        """Let `call` wait for a gate from now on."""
+        """Block later calls of `call` until the returned gate is opened."""
         self._gates[call] = Gate()
         return self._gates[call]
 
-    def asked(self, what: str) -> list[str]:
-        """The names that were asked for with `what`, in order."""
-        return [call.partition(" ")[2] for call in self.calls if call.startswith(f"{what} ")]
+    def calls_of(self, verb: str) -> list[str]:
+        """Return the names in the calls of `verb`, in order."""
+        return [call.partition(" ")[2] for call in self.calls if call.startswith(f"{verb} ")]
 
     def release(self) -> None:
-        """Let all calls that wait continue."""
+        """Open all gates."""
         for gate in self._gates.values():
             gate.open()
 
-    def _answer(self, what: str, name: str) -> None:
-        call = f"{what} {name}"
+    def _answer(self, verb: str, name: str) -> None:
+        call = f"{verb} {name}"
         self.calls.append(call)
         if call in self._gates:
             self._gates[call].arrive()
         if call in self.failures:
             raise self.failures[call]
 
-    def built(self, name: str, tags: Mapping[str, str]) -> str:
+    def ensure_built(self, name: str, tags: Mapping[str, str]) -> str:
         self.tags[name] = dict(tags)
         self._answer("build", name)
-        if self._is_cut_off and not self.has_built:
-            raise ShuttingDown("the answer was cut off")
+        if self._is_aborted and not self.has_built:
+            raise ShuttingDown("the answer was aborted")
         return f"{name}:tag"
 
-    def start(self, name: str, image: Image, *, tag: str, asked: Sequence[Port], others: Mapping[str, str]) -> Running:
+    def start(
+        self, name: str, image: Image, *, tag: str, requested: Sequence[Port], dependencies: Mapping[str, str]
+    ) -> RunningContainer:
         assert tag == f"{name}:tag"
-        assert set(others) == set(image.running)
+        assert set(dependencies) == set(image.required)
         self._answer("start", name)
-        made = f"{name}-{next(self._numbers[name])}"
-        self.alive.add(made)
-        self.others[made] = dict(others)
-        return Running(name, made, {str(port.container): 40_000 for port in asked}, None, dict(others))
+        container = f"{name}-{next(self._numbers[name])}"
+        self.alive.add(container)
+        self.dependencies[container] = dict(dependencies)
+        return RunningContainer(
+            name, container, {str(port.container): 40_000 for port in requested}, None, dict(dependencies)
+        )
 
-    def look(self, running: Running) -> Running | None:
-        self._answer("look", running.image)
+    def inspect(self, running: RunningContainer) -> RunningContainer | None:
+        self._answer("inspect", running.image)
         return None if running.id in self.ended else running
 
-    def relinked(self, running: Running, image: Image, others: Mapping[str, str]) -> Running:
-        assert set(others) == set(image.running)
+    def update_links(
+        self, running: RunningContainer, image: Image, dependencies: Mapping[str, str]
+    ) -> RunningContainer:
+        assert set(dependencies) == set(image.required)
         self._answer("relink", running.image)
-        self.others[running.id] = dict(others)
-        return Running(running.image, running.id, running.ports, running.network, dict(others))
+        self.dependencies[running.id] = dict(dependencies)
+        return RunningContainer(running.image, running.id, running.ports, running.network, dict(dependencies))
 
-    def wait(self, running: Running, condition: WaitCondition) -> None:
+    def wait(self, running: RunningContainer, condition: WaitCondition) -> None:
         self.conditions.append(condition)
         self._answer("wait", running.image)
-        if self._is_cut_off:
-            raise ShuttingDown("the answer was cut off")
+        if self._is_aborted:
+            raise ShuttingDown("the answer was aborted")
 
-    def remove(self, running: Running) -> None:
+    def remove(self, running: RunningContainer) -> None:
         self._answer("remove", running.image)
         self.alive.discard(running.id)
 
-    def sweep(self) -> list[str]:
-        self._answer("sweep", "")
+    def remove_all(self) -> list[str]:
+        self._answer("remove_all", "")
         return sorted(self.alive)
 
     def end(self) -> None:
-        """Cut off what is being read, as `Streams.end` does."""
-        self._is_cut_off = True
+        """Abort answers that are being read, as `Streams.end` does."""
+        self._is_aborted = True
         for call, gate in self._gates.items():
             if call.startswith(("build ", "wait ")):
                 gate.open()
 
 
 def run(images: str, scenario: Callable[[Manager, Engine], Awaitable[T]]) -> T:
-    """Run `scenario` with a manager of `images`, which are YAML, and its engine; shut the manager down in the end."""
-    read = config.read({"images": yaml.safe_load(images)}, Path("/project/harpoon.yml"))
+    """Run `scenario` with a manager of `images` (YAML) and its engine; shut the manager down afterwards."""
+    configuration = config.read({"images": yaml.safe_load(images)}, Path("/project/harpoon.yml"))
 
-    async def managed() -> T:
+    async def run_scenario() -> T:
         engine = Engine()
-        part: Any = engine
-        manager = Manager(read, part, part, part)
+        untyped: Any = engine
+        manager = Manager(configuration, untyped, untyped, untyped)
         try:
             return await scenario(manager, engine)
         finally:
@@ -153,17 +159,17 @@ def run(images: str, scenario: Callable[[Manager, Engine], Awaitable[T]]) -> T:
             engine.failures.clear()
             await manager.shutdown()
 
-    return asyncio.run(managed())
+    return asyncio.run(run_scenario())
 
 
 async def settle() -> None:
-    """Let everything happen that no thread has to happen for."""
+    """Run all tasks of the event loop that wait for no thread."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
 class Request:
-    """A request to an ASGI application by a client that may disconnect, and its answer."""
+    """A request to an ASGI application by a client that can disconnect, and its answer."""
 
     def __init__(
         self, app: Any, path: str, *, method: str = "POST", headers: Mapping[str, str] | None = None, **body: Any
@@ -193,8 +199,8 @@ class Request:
             ],
         }
         self._was_read = False
-        self._gone = asyncio.Event()
-        self._gone_after = ""
+        self._disconnected = asyncio.Event()
+        self._disconnect_after = ""
         self._earlier: set[asyncio.Task[Any]] = set()
         self.status = 0
         self.text = ""
@@ -205,16 +211,16 @@ class Request:
 
     def send(self) -> asyncio.Task[Request]:
         self._earlier = asyncio.all_tasks()
-        return asyncio.create_task(self._sent())
+        return asyncio.create_task(self._send_and_wait())
 
     def disconnect(self) -> None:
-        self._gone.set()
+        self._disconnected.set()
 
     def disconnect_at_the_end_of(self, coroutine: str) -> None:
-        """Disconnect at the moment when the request's own task of this coroutine function ends; it is a qualified name."""
-        self._gone_after = coroutine
+        """Disconnect when the task of the request that runs `coroutine`, a qualified name, ends."""
+        self._disconnect_after = coroutine
 
-    async def _sent(self) -> Request:
+    async def _send_and_wait(self) -> Request:
         await self._app(self._scope, self._receive, self._send)
         return self
 
@@ -222,12 +228,12 @@ class Request:
         if not self._was_read:
             self._was_read = True
             return {"type": "http.request", "body": self._body, "more_body": False}
-        if self._gone_after:
-            # A callback of that task would run one turn of the loop too late.
-            while self._gone_after in {_function(task) for task in asyncio.all_tasks() - self._earlier}:  # noqa: ASYNC110
+        if self._disconnect_after:
+            # A callback of that task would run one iteration of the loop too late.
+            while self._disconnect_after in {_function(task) for task in asyncio.all_tasks() - self._earlier}:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         else:
-            await self._gone.wait()
+            await self._disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Any) -> None:

@@ -1,4 +1,4 @@
-"""Which files an image is built from, and that equal files are equal bytes."""
+"""The files of a build context, and its reproducible archive."""
 
 from __future__ import annotations
 
@@ -32,49 +32,49 @@ def folder(tmp_path: Path) -> Path:
 
 
 def names(wanted: Context) -> set[str]:
-    return set(context.tree(wanted).entries)
+    return set(context.read_tree(wanted).entries)
 
 
 ALL = {".gitignore", ".git/config", "app/.gitignore", "app/local/x", "app/main.log", "app/main.py", "large/data"}
 
 
-def test_without_a_word_everything_is_in_it(folder):
+def test_context_contains_all_files_by_default(folder):
     assert names(Context(folder)) == ALL
 
 
-def test_a_context_that_is_off_is_empty(folder):
+def test_disabled_context_is_empty(folder):
     assert names(Context(folder / "none", enabled=False)) == set()
 
 
-def test_what_git_ignores_is_left_out_by_all_ignore_files(folder):
+def test_gitignored_files_are_omitted(folder):
     kept = {".gitignore", "app/.gitignore", "app/main.py", "large/data"}
 
     assert names(Context(folder, use_gitignore=True)) == kept
     assert names(Context(folder / "app", use_gitignore=True)) == {".gitignore", "main.py"}
 
 
-def test_exclude_leaves_out_and_include_brings_back(folder):
+def test_exclude_omits_files_and_include_adds_them(folder):
     assert names(Context(folder, exclude=("large/**", ".git"))) == ALL - {"large/data", ".git/config"}
     assert names(Context(folder, use_gitignore=True, exclude=("/*",), include=("app/main.log",))) == {"app/main.log"}
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path):
+def test_missing_folder_is_reported(tmp_path):
     with pytest.raises(InputError, match="none is not a folder"):
         names(Context(tmp_path / "none"))
 
 
-def test_equal_files_are_equal_bytes_whenever_they_were_written(folder):
-    def packed() -> tuple[bytes, str]:
-        with context.packed(
-            context.tree(Context(folder)), {"ours/text": "hello"}, {"ours/inner.tar.gz": Context(folder / "app")}
+def test_archive_does_not_depend_on_times_of_files(folder):
+    def pack() -> tuple[bytes, str]:
+        with context.pack(
+            context.read_tree(Context(folder)), {"ours/text": "hello"}, {"ours/inner.tar.gz": Context(folder / "app")}
         ) as (archive, digest):
             return archive.read(), digest
 
-    first = packed()
+    first = pack()
     os.utime(folder / "large/data", (1, 1))
-    assert packed() == first
+    assert pack() == first
     (folder / "app" / "main.py").write_text("changed")
-    assert packed()[1] != first[1]
+    assert pack()[1] != first[1]
 
     with tarfile.open(fileobj=io.BytesIO(first[0])) as whole:
         inner = whole.extractfile("ours/inner.tar.gz")

@@ -1,4 +1,4 @@
-"""How what the Docker client raises becomes an error of ours, and how an engine that is not there is told."""
+"""The translation of errors of the Docker client, and the error for a missing engine."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def answer(status: int) -> requests.Response:
     return response
 
 
-def test_the_engines_own_message_and_status_are_kept():
-    with pytest.raises(EngineError) as caught, engine.told("no container can be made of x"):
+def test_engine_error_keeps_message_and_status():
+    with pytest.raises(EngineError) as caught, engine.engine_errors("no container can be created from x"):
         raise docker.errors.APIError("500 Server Error", answer(409), explanation="the name is in use\n")
 
-    assert caught.value.message == "no container can be made of x: the name is in use"
+    assert caught.value.message == "no container can be created from x: the name is in use"
     assert caught.value.status == 409
 
 
@@ -37,8 +37,8 @@ def test_the_engines_own_message_and_status_are_kept():
         requests.exceptions.InvalidURL("odd"),
     ],
 )
-def test_every_other_error_of_the_client_is_translated_too(raised):
-    with pytest.raises(EngineError) as caught, engine.told("it failed"):
+def test_other_client_errors_are_translated(raised):
+    with pytest.raises(EngineError) as caught, engine.engine_errors("it failed"):
         raise raised
 
     assert caught.value.message == "it failed: odd"
@@ -54,19 +54,19 @@ def test_every_other_error_of_the_client_is_translated_too(raised):
         requests.exceptions.ReadTimeout("no file"),
     ],
 )
-def test_an_engine_that_does_not_answer_any_more_is_told_apart(raised):
-    with pytest.raises(EngineUnavailable) as caught, engine.told("it failed"):
+def test_lost_engine_is_engine_unavailable(raised):
+    with pytest.raises(EngineUnavailable) as caught, engine.engine_errors("it failed"):
         raise raised
 
     assert caught.value.message == "it failed: the Docker engine does not answer: no file"
 
 
-def test_what_is_not_the_clients_passes_through():
-    with pytest.raises(KeyError), engine.told("it failed"):
+def test_other_exceptions_pass_through():
+    with pytest.raises(KeyError), engine.engine_errors("it failed"):
         raise KeyError("x")
 
 
-# The client leaves the socket that did not connect to the garbage collector.
+# The client does not close a socket that could not connect.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("host", "why"),
@@ -76,7 +76,7 @@ def test_what_is_not_the_clients_passes_through():
         ("nonsense://x", "Invalid bind address protocol"),
     ],
 )
-def test_no_engine_is_one_line_and_a_hint(monkeypatch, host, why):
+def test_missing_engine_is_reported_with_hint(monkeypatch, host, why):
     monkeypatch.setenv("DOCKER_HOST", host)
 
     with pytest.raises(EngineUnavailable) as caught:

@@ -1,4 +1,4 @@
-"""Turns: first come, first served, and nobody is forgotten."""
+"""The FIFO lock, and the detection of cycles between images."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.containers.manager.dependencies import circle
-from exasol_ci_setup.containers.manager.locks import Turns
+from exasol_ci_setup.containers.manager.dependencies import find_cycle
+from exasol_ci_setup.containers.manager.locks import FifoLock
 from exasol_ci_setup.errors import ShuttingDown
 
 
-async def waiting(turns: Turns, number: int, had: list[int]) -> None:
-    await turns.take()
-    had.append(number)
+async def acquire(lock: FifoLock, number: int, acquired: list[int]) -> None:
+    await lock.acquire()
+    acquired.append(number)
 
 
 async def settle() -> None:
@@ -25,70 +25,70 @@ async def settle() -> None:
 
 
 @given(st.integers(1, 8), st.sets(st.integers(0, 7)))
-def test_those_who_wait_come_in_their_order_and_those_who_left_do_not(count, leaving):
+def test_waiters_acquire_in_fifo_order_without_canceled_ones(count, canceled):
     async def scenario() -> list[int]:
-        turns = Turns()
-        had: list[int] = []
-        await turns.take()
-        tasks = [asyncio.create_task(waiting(turns, number, had)) for number in range(count)]
+        lock = FifoLock()
+        acquired: list[int] = []
+        await lock.acquire()
+        tasks = [asyncio.create_task(acquire(lock, number, acquired)) for number in range(count)]
         await settle()
-        for number in leaving & set(range(count)):
+        for number in canceled & set(range(count)):
             tasks[number].cancel()
         await settle()
         for _ in range(count):
-            turns.give()
+            lock.release()
             await settle()
-        assert turns.waiting == 0
-        return had
+        assert lock.waiter_count == 0
+        return acquired
 
-    assert asyncio.run(scenario()) == [number for number in range(count) if number not in leaving]
+    assert asyncio.run(scenario()) == [number for number in range(count) if number not in canceled]
 
 
-def test_one_who_leaves_at_the_moment_of_getting_the_turn_gives_it_on():
+def test_waiter_canceled_while_acquiring_passes_lock_on():
     async def scenario() -> list[int]:
-        turns = Turns()
-        had: list[int] = []
-        await turns.take()
-        first, second = (asyncio.create_task(waiting(turns, number, had)) for number in (1, 2))
+        lock = FifoLock()
+        acquired: list[int] = []
+        await lock.acquire()
+        first, second = (asyncio.create_task(acquire(lock, number, acquired)) for number in (1, 2))
         await settle()
-        turns.give()
+        lock.release()
         first.cancel()
         await asyncio.wait([first, second], timeout=5)
-        return had
+        return acquired
 
     assert asyncio.run(scenario()) == [2]
 
 
-def test_a_turn_that_is_nobodys_can_be_given_up():
+def test_release_of_free_lock_has_no_effect():
     async def scenario() -> None:
-        turns = Turns()
-        turns.give()
-        await turns.take()
-        turns.give()
-        await turns.take()
+        lock = FifoLock()
+        lock.release()
+        await lock.acquire()
+        lock.release()
+        await lock.acquire()
 
     asyncio.run(scenario())
 
 
-def test_the_end_is_told_to_all_who_wait_and_to_all_who_come():
+def test_close_fails_current_and_later_waiters():
     async def scenario() -> list[object]:
-        turns = Turns()
-        await turns.take()
-        tasks = [asyncio.create_task(turns.take()) for _ in range(3)]
+        lock = FifoLock()
+        await lock.acquire()
+        tasks = [asyncio.create_task(lock.acquire()) for _ in range(3)]
         await settle()
-        turns.close()
-        return [*await asyncio.gather(*tasks, turns.take(), return_exceptions=True)]
+        lock.close()
+        return [*await asyncio.gather(*tasks, lock.acquire(), return_exceptions=True)]
 
     assert [type(each) for each in asyncio.run(scenario())] == [ShuttingDown] * 4
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"), max_size=3)))
-def test_a_circle_is_found_if_and_only_if_there_is_one(needs):
-    found = circle(needs)
+def test_cycle_is_found_if_it_exists(needs):
+    cycle = find_cycle(needs)
 
-    if found:
-        assert found[0] == found[-1]
-        assert all(following in needs[name] for name, following in itertools.pairwise(found))
+    if cycle:
+        assert cycle[0] == cycle[-1]
+        assert all(needed in needs[name] for name, needed in itertools.pairwise(cycle))
     else:
         left = dict(needs)
         while ready := [name for name in left if not any(each in left for each in left[name])]:
@@ -98,8 +98,8 @@ def test_a_circle_is_found_if_and_only_if_there_is_one(needs):
 
 
 @pytest.mark.parametrize("count", [5000])
-def test_long_chains_are_followed(count):
+def test_cycle_in_long_chain_is_found(count):
     needs = {str(number): [str(number + 1)] for number in range(count)}
 
-    assert circle(needs) == ()
-    assert len(circle({**needs, str(count): ["0"]})) == count + 2
+    assert find_cycle(needs) == ()
+    assert len(find_cycle({**needs, str(count): ["0"]})) == count + 2

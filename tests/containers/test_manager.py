@@ -1,4 +1,4 @@
-"""Which containers a manager runs and for whom, on an engine in memory: starts, dependencies, locks, failures and the shutdown."""
+"""`Manager` on an engine in memory: starts, dependencies, locks, failures and shutdown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from exasol_ci_setup.errors import (
 from tests.containers.fake_engine import Engine, run, settle
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.containers.manager.manager import Manager, Started
+    from exasol_ci_setup.containers.manager.manager import Manager, StartedContainer
 
 ONE = "app: {commands: [FROM x]}"
 LINKED = """
@@ -32,18 +32,18 @@ job: {commands: [FROM x], dependencies: [db]}
 WAITING = "app: {commands: [FROM x], wait_condition: {file_exists: [/ready]}}"
 
 
-def begin(manager: Manager, name: str, *, lock: bool = False) -> asyncio.Task[Started]:
+def begin(manager: Manager, name: str, *, lock: bool = False) -> asyncio.Task[StartedContainer]:
     return asyncio.create_task(manager.start(name, (), lock=lock))
 
 
 def test_concurrent_starts_share_one_build_and_one_container() -> None:
-    async def scenario(manager: Manager, engine: Engine) -> list[Started]:
+    async def scenario(manager: Manager, engine: Engine) -> list[StartedContainer]:
         building = engine.hold("build app")
         callers = [begin(manager, "app") for _ in range(20)]
         await building.arrival()
         building.open()
         started = await asyncio.gather(*callers)
-        assert (engine.asked("build"), engine.asked("start")) == (["app"], ["app"])
+        assert (engine.calls_of("build"), engine.calls_of("start")) == (["app"], ["app"])
         return started
 
     started = run(ONE, scenario)
@@ -51,13 +51,13 @@ def test_concurrent_starts_share_one_build_and_one_container() -> None:
     assert [each.just_created for each in started] == [True, *[False] * 19]
 
 
-def test_started_container_is_found_again() -> None:
+def test_second_start_returns_running_container() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         first = await manager.start("app", [Port(80)])
         second = await manager.start("app", ())
         assert (first.just_created, second.just_created) == (True, False)
         assert first.ports == second.ports == {"80": 40_000}
-        assert engine.asked("start") == ["app"]
+        assert engine.calls_of("start") == ["app"]
 
     run(ONE, scenario)
 
@@ -74,7 +74,7 @@ def test_different_images_are_built_in_parallel() -> None:
     run(LINKED, scenario)
 
 
-def test_base_image_of_two_images_is_built_once_before_them() -> None:
+def test_shared_base_image_is_built_once_and_first() -> None:
     images = """
 base: {commands: [FROM x]}
 one: {commands: [[FROM, "{images.base}"]]}
@@ -86,39 +86,39 @@ two: {commands: [[FROM, "{images.base}"]]}
         callers = [begin(manager, name) for name in ("one", "two")]
         await building.arrival()
         await settle()
-        assert engine.asked("build") == ["base"]
+        assert engine.calls_of("build") == ["base"]
         building.open()
         await asyncio.gather(*callers)
-        assert sorted(engine.asked("build")) == ["base", "one", "two"]
+        assert sorted(engine.calls_of("build")) == ["base", "one", "two"]
         assert engine.tags["one"] == engine.tags["two"] == {"base": "base:tag"}
-        assert sorted(engine.asked("start")) == ["one", "two"]
+        assert sorted(engine.calls_of("start")) == ["one", "two"]
 
     run(images, scenario)
 
 
-def test_dependencies_start_first_and_are_handed_over() -> None:
+def test_dependencies_start_first_and_are_passed_to_dependent() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         await manager.start("app", ())
-        assert sorted(engine.asked("start")[:2]) == ["cache", "db"]
-        assert engine.asked("start")[2:] == ["app"]
-        assert engine.others["app-1"] == {"db": "db-1", "cache": "cache-1"}
+        assert sorted(engine.calls_of("start")[:2]) == ["cache", "db"]
+        assert engine.calls_of("start")[2:] == ["app"]
+        assert engine.dependencies["app-1"] == {"db": "db-1", "cache": "cache-1"}
 
     run(LINKED, scenario)
 
 
-def test_shared_dependency_is_removed_with_its_last_user() -> None:
+def test_shared_dependency_is_removed_with_last_user() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         await asyncio.gather(manager.start("app", ()), manager.start("job", ()))
         await manager.stop("app")
         assert engine.alive == {"job-1", "db-1"}
         await manager.stop("job")
         assert engine.alive == set()
-        assert engine.asked("remove") == ["app", "cache", "job", "db"]
+        assert engine.calls_of("remove") == ["app", "cache", "job", "db"]
 
     run(LINKED, scenario)
 
 
-def test_dependency_with_caller_of_its_own_is_kept() -> None:
+def test_dependency_with_own_caller_is_kept() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         await manager.start("db", ())
         await manager.start("job", ())
@@ -142,7 +142,7 @@ def test_stop_of_needed_container_waits_for_its_dependents() -> None:
     run(LINKED, scenario)
 
 
-def test_failed_build_fails_each_caller_but_not_the_next_start() -> None:
+def test_failed_build_fails_all_callers_but_not_next_start() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         building = engine.hold("build app")
         engine.failures["build app"] = ImageNotBuilt("image app cannot be built: no space")
@@ -151,7 +151,7 @@ def test_failed_build_fails_each_caller_but_not_the_next_start() -> None:
         building.open()
         failures = await asyncio.gather(*callers, return_exceptions=True)
         assert [type(failure) for failure in failures] == [ImageNotBuilt] * 3
-        assert engine.asked("build") == ["app"]
+        assert engine.calls_of("build") == ["app"]
         engine.failures.clear()
         assert (await manager.start("app", ())).just_created
 
@@ -164,24 +164,24 @@ def test_failed_start_releases_its_dependencies() -> None:
         with pytest.raises(PortTaken):
             await manager.start("app", ())
         assert engine.alive == set()
-        assert sorted(engine.asked("remove")) == ["cache", "db"]
+        assert sorted(engine.calls_of("remove")) == ["cache", "db"]
 
     run(LINKED, scenario)
 
 
-def test_failed_dependency_fails_its_dependent_and_releases_the_others() -> None:
+def test_failed_dependency_fails_dependent_and_releases_others() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         engine.failures["start db"] = EngineError("the container of db cannot be started: no space")
         with pytest.raises(EngineError, match="db cannot be started"):
             await manager.start("app", ())
-        assert "app" not in engine.asked("start")
+        assert "app" not in engine.calls_of("start")
         assert engine.alive == set()
-        assert engine.asked("remove") == ["cache"]
+        assert engine.calls_of("remove") == ["cache"]
 
     run(LINKED, scenario)
 
 
-def test_ended_container_is_removed_and_created_again() -> None:
+def test_ended_container_is_recreated() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         await manager.start("app", ())
         engine.ended.add("app-1")
@@ -192,24 +192,24 @@ def test_ended_container_is_removed_and_created_again() -> None:
     run(ONE, scenario)
 
 
-def test_dependent_of_recreated_container_is_linked_again() -> None:
+def test_recreated_dependency_is_linked_again() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         await manager.start("job", ())
         await manager.start("job", ())
-        assert engine.asked("relink") == []
+        assert engine.calls_of("relink") == []
         engine.ended.add("db-1")
         again = await manager.start("job", ())
         assert (again.container_id, again.just_created) == ("job-1", False)
-        assert engine.others["job-1"] == {"db": "db-2"}
-        assert engine.asked("relink") == ["job"]
+        assert engine.dependencies["job-1"] == {"db": "db-2"}
+        assert engine.calls_of("relink") == ["job"]
 
     run(LINKED, scenario)
 
 
-def test_engine_that_does_not_report_a_container_keeps_it() -> None:
+def test_failed_inspection_keeps_container() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         await manager.start("app", ())
-        engine.failures["look app"] = EngineError("the container of app cannot be looked at")
+        engine.failures["inspect app"] = EngineError("the container of app cannot be inspected")
         with pytest.raises(EngineError):
             await manager.start("app", ())
         engine.failures.clear()
@@ -218,7 +218,7 @@ def test_engine_that_does_not_report_a_container_keeps_it() -> None:
     run(ONE, scenario)
 
 
-def test_wait_condition_holds_every_caller_until_it_is_met_once() -> None:
+def test_unmet_wait_condition_blocks_all_callers() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         waiting = engine.hold("wait app")
         callers = [begin(manager, "app"), begin(manager, "app")]
@@ -229,12 +229,12 @@ def test_wait_condition_holds_every_caller_until_it_is_met_once() -> None:
         waiting.open()
         await asyncio.gather(*callers)
         await manager.start("app", ())
-        assert engine.asked("wait") == ["app"]
+        assert engine.calls_of("wait") == ["app"]
 
     run(WAITING, scenario)
 
 
-def test_container_that_misses_its_condition_is_removed() -> None:
+def test_unmet_wait_condition_removes_container() -> None:
     images = """
 db: {commands: [FROM x]}
 app: {commands: [FROM x], dependencies: [db], wait_condition: {file_exists: [/ready]}}
@@ -251,7 +251,7 @@ app: {commands: [FROM x], dependencies: [db], wait_condition: {file_exists: [/re
     run(images, scenario)
 
 
-def test_dependency_options_replace_the_condition_of_the_dependency() -> None:
+def test_dependency_options_replace_wait_condition() -> None:
     images = """
 db: {commands: [FROM x], wait_condition: {file_exists: [/own]}}
 app: {commands: [FROM x], dependencies: [db], dependency_options: {db: {wait_condition: {file_exists: [/other]}}}}
@@ -266,7 +266,7 @@ app: {commands: [FROM x], dependencies: [db], dependency_options: {db: {wait_con
     run(images, scenario)
 
 
-def test_lock_is_acquired_in_the_order_of_the_requests() -> None:
+def test_lock_is_acquired_in_order_of_requests() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         await manager.start("app", (), lock=True)
         waiting = [begin(manager, "app", lock=True) for _ in range(3)]
@@ -275,12 +275,12 @@ def test_lock_is_acquired_in_the_order_of_the_requests() -> None:
             assert not caller.done()
             manager.unlock("app")
             await caller
-        assert engine.asked("start") == ["app"]
+        assert engine.calls_of("start") == ["app"]
 
     run(ONE, scenario)
 
 
-def test_lock_holds_no_caller_without_lock_and_no_other_image() -> None:
+def test_lock_blocks_no_caller_without_lock_and_no_other_image() -> None:
     async def scenario(manager: Manager, _engine: Engine) -> None:
         await manager.start("db", (), lock=True)
         await manager.start("db", ())
@@ -314,7 +314,7 @@ def test_failed_start_releases_its_lock() -> None:
     run(ONE, scenario)
 
 
-def test_canceled_caller_does_not_end_the_start_of_another() -> None:
+def test_canceled_caller_does_not_cancel_start_of_another() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         building = engine.hold("build app")
         canceled, other = begin(manager, "app"), begin(manager, "app")
@@ -323,13 +323,13 @@ def test_canceled_caller_does_not_end_the_start_of_another() -> None:
         await settle()
         building.open()
         assert (await other).container_id == "app-1"
-        assert engine.asked("build") == ["app"]
+        assert engine.calls_of("build") == ["app"]
 
     run(ONE, scenario)
 
 
 @pytest.mark.parametrize("has_built", [False, True])
-def test_shutdown_during_a_build_starts_nothing(has_built: bool) -> None:
+def test_shutdown_during_build_starts_nothing(has_built: bool) -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         engine.has_built = has_built
         building = engine.hold("build app")
@@ -338,12 +338,12 @@ def test_shutdown_during_a_build_starts_nothing(has_built: bool) -> None:
         assert await manager.shutdown() == []
         with pytest.raises(ShuttingDown):
             await caller
-        assert engine.asked("start") == []
+        assert engine.calls_of("start") == []
 
     run(ONE, scenario)
 
 
-def test_shutdown_during_a_start_removes_the_container() -> None:
+def test_shutdown_during_start_removes_container() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         starting = engine.hold("start app")
         caller = begin(manager, "app")
@@ -354,12 +354,12 @@ def test_shutdown_during_a_start_removes_the_container() -> None:
         assert await end == []
         await asyncio.gather(caller, return_exceptions=True)
         assert engine.alive == set()
-        assert engine.asked("remove") == ["app"]
+        assert engine.calls_of("remove") == ["app"]
 
     run(ONE, scenario)
 
 
-def test_shutdown_during_a_wait_removes_the_container() -> None:
+def test_shutdown_during_wait_removes_container() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         waiting = engine.hold("wait app")
         caller = begin(manager, "app")
@@ -372,21 +372,21 @@ def test_shutdown_during_a_wait_removes_the_container() -> None:
     run(WAITING, scenario)
 
 
-def test_shutdown_removes_dependents_before_what_they_need() -> None:
+def test_shutdown_removes_dependents_before_dependencies() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         await asyncio.gather(manager.start("app", ()), manager.start("job", ()))
         removing = engine.hold("remove app")
         end = asyncio.create_task(manager.shutdown())
         await removing.arrival()
-        assert set(engine.asked("remove")) <= {"app", "job"}
+        assert set(engine.calls_of("remove")) <= {"app", "job"}
         removing.open()
         assert await end == []
-        assert set(engine.asked("remove")[2:]) == {"db", "cache"}
+        assert set(engine.calls_of("remove")[2:]) == {"db", "cache"}
 
     run(LINKED, scenario)
 
 
-def test_failed_removal_is_reported_by_the_shutdown() -> None:
+def test_shutdown_reports_failed_removal() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         await asyncio.gather(manager.start("app", ()), manager.start("job", ()))
         engine.failures["remove app"] = EngineError("container app-1 cannot be removed: it is busy")
@@ -396,19 +396,19 @@ def test_failed_removal_is_reported_by_the_shutdown() -> None:
     run(LINKED, scenario)
 
 
-def test_shutdown_without_engine_reports_the_reason() -> None:
+def test_shutdown_without_engine_reports_reason() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
-        engine.failures["sweep "] = EngineError("what is left cannot be listed: no connection")
-        assert await manager.shutdown() == ["what is left cannot be listed: no connection"]
+        engine.failures["remove_all "] = EngineError("the containers cannot be listed: no connection")
+        assert await manager.shutdown() == ["the containers cannot be listed: no connection"]
 
     run(ONE, scenario)
 
 
-def test_concurrent_shutdowns_are_one() -> None:
+def test_concurrent_shutdowns_remove_once() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         await manager.start("app", ())
         await asyncio.gather(manager.shutdown(), manager.shutdown())
-        assert (engine.asked("remove"), engine.asked("sweep")) == (["app"], [""])
+        assert (engine.calls_of("remove"), engine.calls_of("remove_all")) == (["app"], [""])
 
     run(ONE, scenario)
 
@@ -430,7 +430,7 @@ def test_shutdown_fails_waiting_and_later_callers() -> None:
     run(ONE, scenario)
 
 
-def test_failed_removal_of_a_stop_is_repeated_by_the_next_stop() -> None:
+def test_stop_retries_failed_removal() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         await manager.start("app", ())
         engine.failures["remove app"] = EngineError("container app-1 cannot be removed: it is busy")
@@ -444,7 +444,7 @@ def test_failed_removal_of_a_stop_is_repeated_by_the_next_stop() -> None:
     run(ONE, scenario)
 
 
-def test_stop_of_container_that_does_not_run_asks_the_engine_nothing() -> None:
+def test_stop_of_stopped_container_calls_no_engine() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         await manager.stop("app")
         assert engine.calls == []
@@ -452,7 +452,7 @@ def test_stop_of_container_that_does_not_run_asks_the_engine_nothing() -> None:
     run(ONE, scenario)
 
 
-def test_unknown_image_is_refused_with_the_known_ones() -> None:
+def test_unknown_image_is_rejected_with_known_images() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         for call in (manager.start("ap", ()), manager.start("ap", (), lock=True), manager.stop("ap")):
             with pytest.raises(NoSuchImage) as caught:
@@ -466,7 +466,7 @@ def test_unknown_image_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("failing", ["build db", "start db", "start cache", "build app", "start app"])
-def test_any_failed_start_leaves_nothing_and_can_be_repeated(failing: str) -> None:
+def test_failed_start_leaves_nothing_and_can_be_repeated(failing: str) -> None:
     async def scenario(manager: Manager, engine: Engine) -> Any:
         engine.failures[failing] = EngineError("no space")
         with pytest.raises(SetupError):

@@ -1,4 +1,4 @@
-"""A container manager's HTTP interface, on an engine in memory: statuses, locks, and clients that disconnect."""
+"""The HTTP interface of a container manager on an engine in memory: statuses, locks, and disconnects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def start(manager: Manager, *, lock: bool = False) -> Request:
     return Request(app.create(manager, lambda _left: None), "/start_container", image="app", ports=[], lock=lock)
 
 
-def test_started_container_is_answered_with_its_ports() -> None:
+def test_start_returns_ports() -> None:
     async def scenario(manager: Manager, _engine: Engine) -> None:
         application = app.create(manager, lambda _left: None)
         answer = await Request(application, "/start_container", image="app", ports=[80]).send()
@@ -45,11 +45,11 @@ def test_started_container_is_answered_with_its_ports() -> None:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
 )
-def test_failed_start_is_answered_with_its_status(failure: Exception, status: int) -> None:
+def test_failed_start_returns_status_of_error(failure: Exception, status: int) -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         engine.failures["start app"] = failure
         request = start(manager)
-        # Starlette answers an unexpected error, and raises it again for the server's log.
+        # Starlette answers an unexpected error, and raises it again for the log of the server.
         await asyncio.gather(request.send(), return_exceptions=True)
         assert request.status == status
         assert request.json["error_code"] == (type(failure).__name__ if status != 500 else "InternalError")
@@ -58,7 +58,7 @@ def test_failed_start_is_answered_with_its_status(failure: Exception, status: in
     run(ONE, scenario)
 
 
-def test_unknown_image_is_answered_with_404_and_start_after_shutdown_with_503() -> None:
+def test_unknown_image_returns_404_and_start_after_shutdown_503() -> None:
     async def scenario(manager: Manager, _engine: Engine) -> None:
         application = app.create(manager, lambda _left: None)
         for path in ("/stop_container", "/unlock_container"):
@@ -69,7 +69,7 @@ def test_unknown_image_is_answered_with_404_and_start_after_shutdown_with_503() 
     run(ONE, scenario)
 
 
-def test_client_that_disconnects_while_waiting_does_not_get_the_lock() -> None:
+def test_disconnected_waiter_does_not_acquire_lock() -> None:
     async def scenario(manager: Manager, _engine: Engine) -> None:
         await manager.start("app", (), lock=True)
         gone, waiting = start(manager, lock=True), start(manager, lock=True)
@@ -83,7 +83,7 @@ def test_client_that_disconnects_while_waiting_does_not_get_the_lock() -> None:
     run(ONE, scenario)
 
 
-def test_lock_of_client_that_disconnects_before_its_answer_is_released() -> None:
+def test_disconnect_before_answer_releases_lock() -> None:
     async def scenario(manager: Manager, _engine: Engine) -> None:
         gone = start(manager, lock=True)
         gone.disconnect_at_the_end_of(START)
@@ -93,7 +93,7 @@ def test_lock_of_client_that_disconnects_before_its_answer_is_released() -> None
     run(ONE, scenario)
 
 
-def test_request_without_lock_that_disconnects_releases_no_lock() -> None:
+def test_disconnect_of_request_without_lock_releases_no_lock() -> None:
     async def scenario(manager: Manager, _engine: Engine) -> None:
         await manager.start("app", (), lock=True)
         waiting, gone = start(manager, lock=True).send(), start(manager)
@@ -108,7 +108,7 @@ def test_request_without_lock_that_disconnects_releases_no_lock() -> None:
     run(ONE, scenario)
 
 
-def test_disconnected_client_does_not_end_the_start_of_another() -> None:
+def test_disconnect_does_not_cancel_start_of_another_client() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         building = engine.hold("build app")
         gone, other = start(manager), start(manager)
@@ -118,12 +118,12 @@ def test_disconnected_client_does_not_end_the_start_of_another() -> None:
         assert (await gone_answer).status == 500
         building.open()
         assert (await answer).json["container_id"] == "app-1"
-        assert engine.asked("build") == ["app"]
+        assert engine.calls_of("build") == ["app"]
 
     run(ONE, scenario)
 
 
-def test_shutdown_answers_when_everything_is_removed() -> None:
+def test_shutdown_answers_after_removal_of_all_containers() -> None:
     async def scenario(manager: Manager, engine: Engine) -> list[list[str]]:
         reported: list[list[str]] = []
         application = app.create(manager, reported.append)

@@ -1,4 +1,4 @@
-"""Ports in all the forms that callers and configurations write them in."""
+"""Ports in all forms of requests and configurations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PORTS = st.integers(1, 65535)
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("written", "port"),
     [
         (6379, Port(6379)),
         ("6379", Port(6379)),
@@ -30,8 +30,8 @@ PORTS = st.integers(1, 65535)
         (["::1", 8080, 80], Port(80, host=8080, address="::1")),
     ],
 )
-def test_every_form_is_understood(written, meant):
-    assert ports.parse(written) == meant
+def test_each_form_is_parsed(written, port):
+    assert ports.parse(written) == port
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,13 @@ def test_every_form_is_understood(written, meant):
         *(0, 65536, -1, 1.5, True, None, [], [1, 2, 3, 4], [[1]], {}, [True, 80], ["a", 80], [80, 0]),
     ],
 )
-def test_what_is_no_port_is_refused_with_what_was_written(written):
+def test_invalid_port_is_rejected_with_its_value(written):
     with pytest.raises(ValueError, match=re.escape(ascii(written))):
         ports.parse(written)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5))
-def test_nothing_that_json_can_hold_is_more_than_refused(written):
+def test_any_json_value_is_parsed_or_rejected(written):
     try:
         found = ports.parse(written)
     except ValueError:
@@ -71,29 +71,29 @@ def test_nothing_that_json_can_hold_is_more_than_refused(written):
 
 
 @given(PORTS, st.integers(0, 65535), st.sampled_from(["tcp", "udp", "sctp"]), st.ip_addresses().map(str) | st.just(""))
-def test_texts_and_lists_mean_the_same(container, host, protocol, address):
-    meant = Port(container, protocol, host, address)
-    shown = f"[{address}]" if ":" in address else address
+def test_string_and_list_are_equivalent(container, host, protocol, address):
+    port = Port(container, protocol, host, address)
+    bracketed = f"[{address}]" if ":" in address else address
 
-    assert ports.parse([address, host, f"{container}/{protocol}"]) == meant
-    assert ports.parse(f"{shown}:{host}:{container}/{protocol}") == meant
+    assert ports.parse([address, host, f"{container}/{protocol}"]) == port
+    assert ports.parse(f"{bracketed}:{host}:{container}/{protocol}") == port
 
 
-def test_the_engine_gets_all_places_of_a_port_and_chooses_where_none_is_named():
-    assert ports.bindings([Port(80), Port(80, host=8080, address="127.0.0.1"), Port(53, "udp")]) == {
+def test_bindings_contain_all_host_ports_and_none_for_free_port():
+    assert ports.to_bindings([Port(80), Port(80, host=8080, address="127.0.0.1"), Port(53, "udp")]) == {
         "80/tcp": [("", None), ("127.0.0.1", 8080)],
         "53/udp": [("", None)],
     }
 
 
-def test_what_is_asked_for_comes_before_what_is_configured():
-    asked = [Port(80, host=1)]
+def test_requested_port_replaces_configured_port():
+    requested = [Port(80, host=1)]
 
-    assert ports.merged([Port(80, host=2), Port(80, "udp")], asked) == (Port(80, host=1), Port(80, "udp"))
+    assert ports.merge([Port(80, host=2), Port(80, "udp")], requested) == (Port(80, host=1), Port(80, "udp"))
 
 
-def test_answers_have_the_first_port_of_the_host_and_no_protocol_for_tcp():
-    told = {"80/tcp": [{"HostPort": "32768"}, {"HostPort": "1"}], "53/udp": [{"HostPort": "2"}]}
+def test_published_ports_have_first_host_port_and_no_tcp_suffix():
+    port_map = {"80/tcp": [{"HostPort": "32768"}, {"HostPort": "1"}], "53/udp": [{"HostPort": "2"}]}
 
-    assert ports.published({**told, "81/tcp": None}) == {"80": 32768, "53/udp": 2}
-    assert ports.published(None) == {}
+    assert ports.read_published({**port_map, "81/tcp": None}) == {"80": 32768, "53/udp": 2}
+    assert ports.read_published(None) == {}

@@ -268,16 +268,16 @@ def test_body_over_the_limit_is_413_before_it_is_read(applications: dict[str, Fa
             yield b" " * 65536
 
     path = {"manager": "/start_container", "hosted": "/new"}[service]
-    declared = {**BEARER, "Content-Type": "application/json", "Content-Length": str(web.LARGEST_BODY + 1)}
+    declared = {**BEARER, "Content-Type": "application/json", "Content-Length": str(web.MAX_BODY_BYTES + 1)}
 
-    answer = ask(applications[service], "POST", path, content=body(2 * web.LARGEST_BODY), headers=declared)
+    answer = ask(applications[service], "POST", path, content=body(2 * web.MAX_BODY_BYTES), headers=declared)
     assert (answer.status_code, reason(answer)) == (413, "the body is larger than 1048576 bytes")
     # Nothing declares this one's size, so it is read up to the limit.
     chunked = {**BEARER, "Content-Type": "application/json"}
     answer = ask(applications[service], "POST", path, content=body(300 << 20), headers=chunked)
     assert answer.status_code == 413
-    assert read <= web.LARGEST_BODY + 2 * 65536
-    small = ask(applications[service], "POST", path, content=body(web.LARGEST_BODY), headers=chunked)
+    assert read <= web.MAX_BODY_BYTES + 2 * 65536
+    small = ask(applications[service], "POST", path, content=body(web.MAX_BODY_BYTES), headers=chunked)
     assert small.status_code == 400
 
 
@@ -285,7 +285,7 @@ def test_body_over_the_limit_is_413_before_it_is_read(applications: dict[str, Fa
 def test_body_that_does_not_arrive_is_408(
     applications: dict[str, FastAPI], service: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(web, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(web, "BODY_TIMEOUT_SECONDS", 0.05)
 
     async def body() -> Any:
         yield b"{"
@@ -366,14 +366,14 @@ HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
     ids=["nothing", "part of a head", "second head", "body after answer"],
 )
 def test_connection_without_complete_head_is_closed(monkeypatch: pytest.MonkeyPatch, sent: bytes):
-    monkeypatch.setattr(web, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(web, "HEAD_TIMEOUT_SECONDS", 0.3)
     with served(slow_app) as port, socket.create_connection(("127.0.0.1", port)) as caller:
         caller.sendall(sent)
         assert closed_after(caller) < 4  # uvicorn alone closes idle connections after 5 s
 
 
 def test_slow_answer_and_idle_connection_are_not_cut(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(web, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(web, "HEAD_TIMEOUT_SECONDS", 0.3)
     with served(slow_app) as port, socket.create_connection(("127.0.0.1", port), timeout=30) as caller:
         caller.sendall(HEAD.replace(b"GET /", b"GET /slow"))
         stream = caller.makefile("rb")

@@ -1,4 +1,4 @@
-"""Tests with a real Docker engine: `make test-engine` gives them one; without it they are skipped, or fail if it is required."""
+"""Tests with a real Docker engine of `make test-engine`. Without it they are skipped, or fail if it is required."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 IMAGE = "exasol-ci-setup-tests:base"
 
-# Asked for before the variables of this project are taken away for the test.
+# Read on import: fixtures remove the variables of this project.
 REQUIRED = "engine" in os.environ.get("EXASOL_CI_SETUP_REQUIRE", "").split(",")
 
 
@@ -24,19 +24,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engine: needs the Docker engine that tests/engine/with-engine starts")
 
 
-def _reason_against() -> str:
-    """Why the tests cannot run here, or nothing."""
+def _find_problem() -> str:
+    """Return why the tests cannot run here, or an empty string."""
     docker = shutil.which("docker")
     if docker is None:
-        return "there is no `docker`"
-    asked = subprocess.run([docker, "image", "inspect", IMAGE], capture_output=True, text=True, check=False)
-    return f"no engine with the image {IMAGE}: {asked.stderr.strip()}" if asked.returncode else ""
+        return "`docker` is not installed"
+    ran = subprocess.run([docker, "image", "inspect", IMAGE], capture_output=True, text=True, check=False)
+    return f"no engine with the image {IMAGE}: {ran.stderr.strip()}" if ran.returncode else ""
 
 
 @pytest.fixture(scope="session")
 def image() -> str:
-    """The image for containers; it has busybox, bash and Python, and a `git` and a `docker` that say how they were called."""
-    reason = _reason_against()
+    """The image for containers: busybox, bash and Python, and a `git` and a `docker` that print their arguments."""
+    reason = _find_problem()
     if reason and REQUIRED:
         pytest.fail(f"a Docker engine is required: {reason}")
     if reason:
@@ -45,7 +45,7 @@ def image() -> str:
 
 
 def need(*programs: str) -> None:
-    """Skip the test where a program is missing that it needs, or fail it where the engine's tests are required."""
+    """Skip the test if a program is missing, or fail it if the tests with an engine are required."""
     missing = [name for name in programs if shutil.which(name) is None]
     if missing and REQUIRED:
         pytest.fail(f"required, but not installed: {', '.join(missing)}")
@@ -60,8 +60,8 @@ def images(image: str, tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture
-def stopped_host(images: None) -> Iterator[Host]:  # noqa: ARG001 - they are in the engine
-    """A host with nginx, on which the hosted API does not run yet."""
+def stopped_host(images: None) -> Iterator[Host]:  # noqa: ARG001 - loads the images into the engine
+    """A host with nginx, without the hosted API."""
     need("nginx", "curl")
     host = Host()
     try:
@@ -80,10 +80,10 @@ def host(stopped_host: Host) -> Host:
 
 @pytest.fixture
 def containers() -> list[str]:
-    """The containers that there are when the test begins."""
-    return listed()
+    """The containers that exist when the test begins."""
+    return list_containers()
 
 
-def listed() -> list[str]:
+def list_containers() -> list[str]:
     ran = subprocess.run(["docker", "ps", "--all", "--quiet"], capture_output=True, text=True, check=True)
     return ran.stdout.split()

@@ -1,4 +1,4 @@
-"""Container managers as processes of their own, and what they leave on the engine."""
+"""Container managers as processes, and the containers and networks that they leave on the engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def docker(*arguments: str) -> str:
 
 
 def on_engine(label: str = "exasol-ci-setup.container-manager") -> dict[str, list[str]]:
-    """What carries the label: containers, and networks."""
+    """Return the containers and networks with a label."""
     return {
         "containers": docker("ps", "--all", "--quiet", "--filter", f"label={label}").split(),
         "networks": docker("network", "ls", "--quiet", "--filter", f"label={label}").split(),
@@ -34,14 +34,14 @@ NOTHING: dict[str, list[str]] = {"containers": [], "networks": []}
 
 
 def until(what: Any) -> Any:
-    """Wait until `what()` is true, and return it. The time limit of the test is the only one."""
+    """Wait until `what()` is true, and return its value. The time limit of the test is the only one."""
     while not (found := what()):
         time.sleep(0.02)
     return found
 
 
 class Manager:
-    """A manager in the background, started in `folder` with `images` and what else its file says."""
+    """A manager in the background, with `images` and other values in its configuration in `folder`."""
 
     def __init__(
         self, folder: Path, images: dict[str, Any], environment: dict[str, str] | None = None, **more: Any
@@ -75,7 +75,7 @@ class Manager:
         return self.http.post(path, json=body)
 
     def start(self, image: str, *ports: Any, **more: Any) -> dict[str, Any]:
-        """Start a container, which must succeed, and return the answer."""
+        """Start a container without error, and return the answer."""
         answer = self.post("/start_container", image=image, ports=list(ports), **more)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
@@ -84,13 +84,13 @@ class Manager:
     def stop(self, image: str) -> None:
         assert self.post("/stop_container", image=image).status_code == 204
 
-    def at_once(self, times: int, path: str, **body: Any) -> list[httpx.Response]:
-        """Post the same as often as told, all at the same time."""
+    def post_in_parallel(self, times: int, path: str, **body: Any) -> list[httpx.Response]:
+        """Post a request several times in parallel."""
         with ThreadPoolExecutor(times) as threads:
             return list(threads.map(lambda _: self.post(path, **body), range(times)))
 
     @property
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         try:
             state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
         except FileNotFoundError:
@@ -98,8 +98,8 @@ class Manager:
         return state != "Z"
 
     def end(self, number: int = signal.SIGTERM) -> None:
-        """Send a signal, and wait until the process is gone."""
-        if self.lives:
+        """Send a signal, and wait until the process has ended."""
+        if self.is_alive:
             os.kill(self.pid, number)
-            until(lambda: not self.lives)
+            until(lambda: not self.is_alive)
         self.http.close()

@@ -1,4 +1,4 @@
-"""The steps of docs/containers.md, run one after the other in one shell."""
+"""The steps of docs/containers.md, run in one shell."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ PAGE = Path(__file__).parents[2] / "docs" / "containers.md"
 MARK = "-- next --"
 
 
-def section() -> str:
+def read_section() -> str:
     found = re.search(r"^## Container manager$(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert found
     return found[1]
 
 
-def blocks(kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}$\n(.*?)^```$", section(), re.MULTILINE | re.DOTALL)
+def read_blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}$\n(.*?)^```$", read_section(), re.MULTILINE | re.DOTALL)
 
 
-def test_the_steps_do_what_the_page_says(tmp_path, image):
-    (tmp_path / "harpoon.yml").write_text(blocks("yaml harpoon.yml")[0])
-    made = docker("run", "--detach", image, "ln", "-s", "python3", "/usr/bin/python")
-    docker("wait", made)
-    docker("commit", made, "python:3")
-    docker("rm", made)
+def test_steps_of_page_print_documented_output(tmp_path, image):
+    (tmp_path / "harpoon.yml").write_text(read_blocks("yaml harpoon.yml")[0])
+    container = docker("run", "--detach", image, "ln", "-s", "python3", "/usr/bin/python")
+    docker("wait", container)
+    docker("commit", container, "python:3")
+    docker("rm", container)
     steps: list[tuple[str, list[str]]] = []
-    for line in "".join(blocks("sh-session")).splitlines():
+    for line in "".join(read_blocks("sh-session")).splitlines():
         if line.startswith("$ "):
             steps.append((line.removeprefix("$ "), []))
         else:
@@ -57,8 +57,8 @@ def test_the_steps_do_what_the_page_says(tmp_path, image):
         check=False,
     )
 
-    said = ran.stdout.split(f"{MARK}\n")
-    for (command, expected), output in zip(steps, said, strict=False):
+    outputs = ran.stdout.split(f"{MARK}\n")
+    for (command, expected), output in zip(steps, outputs, strict=False):
         lines = [line for line in output.splitlines() if line]
         assert len(lines) == len(expected), f"{command}\n{output}"
         for line, wanted in zip(lines, expected, strict=True):
@@ -66,7 +66,7 @@ def test_the_steps_do_what_the_page_says(tmp_path, image):
     assert on_engine() == NOTHING
 
 
-def test_what_removes_leftovers_removes_them(image):
+def test_cleanup_of_page_removes_leftovers(image):
     label = subprocess.run(["hostname"], capture_output=True, text=True, check=True).stdout.strip()
     labels = [
         *("--label", f"exasol-ci-setup.container-manager.process={label}:4711"),
@@ -75,7 +75,7 @@ def test_what_removes_leftovers_removes_them(image):
     docker("network", "create", *labels, "left")
     docker("run", "--detach", "--network", "left", *labels, image, "sleep", "1000")
 
-    (removal,) = [block for block in blocks("sh") if "4711" in block]
+    (removal,) = [block for block in read_blocks("sh") if "4711" in block]
     subprocess.run(["bash", "-ec", removal], check=True, stdout=subprocess.DEVNULL)
 
     assert on_engine() == NOTHING

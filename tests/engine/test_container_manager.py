@@ -1,4 +1,4 @@
-"""The container manager as a process of its own, with a real engine: what callers get, and what is left behind."""
+"""The container manager as a process with a real Docker engine: answers to callers, and cleanup."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Managers = Callable[..., Manager]
 
 @pytest.fixture
 def managers(tmp_path: Path, image: str) -> Iterator[Managers]:
-    """Starts managers; when the test ends they must end, and leave nothing."""
-    del image  # only for the engine that it stands for
+    """Start managers; when the test ends, they must end and leave nothing on the engine."""
+    del image  # only requires the engine
     started: list[Manager] = []
 
     def start(images: dict[str, Any], folder: str = "one", **environment: str) -> Manager:
@@ -44,8 +44,8 @@ def managers(tmp_path: Path, image: str) -> Iterator[Managers]:
 
 
 def server(image: str, *more: Any, **options: Any) -> dict[str, Any]:
-    """An image with a web server on port 4545, which ends when it is told to."""
-    # The shell is there to be told: the first process of a container is deaf to signals that it has no handler for.
+    """Return an image with a web server on port 4545 that ends on SIGTERM."""
+    # The shell handles the signal: the first process of a container ignores signals without a handler.
     command = "trap 'exit 0' TERM; python3 -m http.server 4545 --directory /www & wait"
     return {
         "context": False,
@@ -60,15 +60,15 @@ def server(image: str, *more: Any, **options: Any) -> dict[str, Any]:
     }
 
 
-def fetched(port: int, path: str = "/example_file") -> str:
+def fetch(port: int, path: str = "/example_file") -> str:
     return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).text
 
 
-def running(container: str) -> bool:
+def is_running(container: str) -> bool:
     return container in docker("ps", "--quiet", "--no-trunc").split()
 
 
-def test_a_container_is_made_found_again_stopped_and_made_anew(managers, image):
+def test_container_is_created_reused_stopped_and_recreated(managers, image):
     manager = managers({"server": server(image)})
 
     first = manager.start("server", [0, 4545])
@@ -76,17 +76,19 @@ def test_a_container_is_made_found_again_stopped_and_made_anew(managers, image):
 
     assert first == {**again, "just_created": True}
     assert again["just_created"] is False
-    assert fetched(first["ports"]["4545"]) == "hello there"
+    assert fetch(first["ports"]["4545"]) == "hello there"
     manager.stop("server")
     assert on_engine() == NOTHING
     manager.stop("server")
     assert manager.start("server", [0, 4545])["container_id"] != first["container_id"]
 
 
-def test_twenty_who_ask_at_once_get_one_build_and_one_container(managers, image):
+def test_twenty_parallel_starts_share_one_build_and_one_container(managers, image):
     manager = managers({"server": server(image, "RUN sleep 0.5; echo built once")})
 
-    answers = [each.json() for each in manager.at_once(20, "/start_container", image="server", ports=[[0, 4545]])]
+    answers = [
+        each.json() for each in manager.post_in_parallel(20, "/start_container", image="server", ports=[[0, 4545]])
+    ]
 
     assert len({each["container_id"] for each in answers}) == 1
     assert [each["just_created"] for each in answers].count(True) == 1
@@ -94,7 +96,7 @@ def test_twenty_who_ask_at_once_get_one_build_and_one_container(managers, image)
     assert len(on_engine()["containers"]) == 1
 
 
-def test_different_images_are_built_at_the_same_time(managers, image):
+def test_different_images_are_built_in_parallel(managers, image):
     manager = managers({name: server(image, f"RUN sleep 1 # {name}") for name in ("one", "two")})
 
     with ThreadPoolExecutor() as threads:
@@ -107,7 +109,7 @@ def test_different_images_are_built_at_the_same_time(managers, image):
     assert max(begun) < min(done)
 
 
-def test_unchanged_images_are_not_built_again_and_changed_ones_are(managers, image, tmp_path):
+def test_only_changed_images_are_built_again(managers, image, tmp_path):
     folder = tmp_path / "one"
     folder.mkdir()
     (folder / "data").write_text("1")
@@ -123,10 +125,10 @@ def test_unchanged_images_are_not_built_again_and_changed_ones_are(managers, ima
     port = manager.start("server", [0, 4545])["ports"]["4545"]
 
     assert manager.log.read_text().count(": server: building ") == 2
-    assert fetched(port, "/data") == "2"
+    assert fetch(port, "/data") == "2"
 
 
-def test_an_image_is_built_from_another_one_and_gets_files_of_a_third(managers, image):
+def test_image_is_built_from_base_and_files_of_another_image(managers, image):
     manager = managers(
         {
             "base": {"context": False, "commands": [f"FROM {image}", "RUN mkdir /www && echo from base > /www/base"]},
@@ -147,11 +149,11 @@ def test_an_image_is_built_from_another_one_and_gets_files_of_a_third(managers, 
 
     port = manager.start("server", [0, 4545])["ports"]["4545"]
 
-    assert [fetched(port, f"/{name}") for name in ("base", "made", "env")] == ["from base\n", "from files\n", "1 2\n"]
-    assert fetched(port, "/context/harpoon.yml") == (manager.folder / "harpoon.yml").read_text()
+    assert [fetch(port, f"/{name}") for name in ("base", "made", "env")] == ["from base\n", "from files\n", "1 2\n"]
+    assert fetch(port, "/context/harpoon.yml") == (manager.folder / "harpoon.yml").read_text()
 
 
-def test_what_two_images_need_stays_until_the_last_of_them_stops(managers, image):
+def test_shared_dependency_stops_with_last_dependent(managers, image):
     db = server(image)
     app = {**server(image), "links": [["{images.db}", "dbhost"]]}
     manager = managers({"db": db, "one": app, "two": app})
@@ -161,26 +163,26 @@ def test_what_two_images_need_stays_until_the_last_of_them_stops(managers, image
 
     assert len(on_engine()["containers"]) == 3
     manager.stop("one")
-    assert running(shared)
+    assert is_running(shared)
     manager.stop("db")
-    assert running(shared), "it was needed by another one"
+    assert is_running(shared), "another container needs it"
     manager.stop("two")
     assert on_engine() == NOTHING
 
 
-def test_what_was_asked_for_by_itself_stays_when_those_that_need_it_stop(managers, image):
+def test_requested_dependency_stays_when_dependent_stops(managers, image):
     manager = managers({"db": server(image), "app": {**server(image), "dependencies": ["db"]}})
     db = manager.start("db", [0, 4545])["container_id"]
     manager.start("app")
 
     manager.stop("app")
 
-    assert running(db)
+    assert is_running(db)
     manager.stop("db")
     assert on_engine() == NOTHING
 
 
-def test_a_link_is_a_name_and_a_remade_dependency_has_it_again(managers, image):
+def test_recreated_dependency_is_linked_under_its_alias(managers, image):
     waits = {"curl_result": {"http://dbhost:4545/example_file": "hello there"}, "timeout": 20}
     manager = managers(
         {"db": server(image), "app": {**server(image), "links": ["{images.db}:dbhost"], "wait_condition": waits}}
@@ -192,13 +194,12 @@ def test_a_link_is_a_name_and_a_remade_dependency_has_it_again(managers, image):
     again = manager.start("app")
 
     assert again["container_id"] == app
-    said = docker("exec", app, "wget", "-q", "-O", "-", "http://dbhost:4545/example_file")
-    assert said == "hello there"
+    assert docker("exec", app, "wget", "-q", "-O", "-", "http://dbhost:4545/example_file") == "hello there"
     assert len(on_engine()["networks"]) == 1
 
 
 @pytest.mark.parametrize("how", [("kill",), ("rm", "--force")])
-def test_a_container_that_is_ended_from_outside_is_made_anew(managers, image, how):
+def test_container_ended_by_user_is_recreated(managers, image, how):
     manager = managers({"server": server(image)})
     first = manager.start("server", [0, 4545])
     docker(*how, first["container_id"])
@@ -207,15 +208,15 @@ def test_a_container_that_is_ended_from_outside_is_made_anew(managers, image, ho
 
     assert again["just_created"] is True
     assert again["container_id"] != first["container_id"]
-    assert fetched(again["ports"]["4545"]) == "hello there"
+    assert fetch(again["ports"]["4545"]) == "hello there"
     assert len(on_engine()["containers"]) == 1
 
 
-def test_a_container_that_was_restarted_is_told_with_its_new_ports(managers, image):
+def test_restarted_container_is_returned_with_new_ports(managers, image):
     manager = managers({"server": server(image)})
     first = manager.start("server", [0, 4545])
     docker("stop", first["container_id"])
-    with socket.create_server(("0.0.0.0", first["ports"]["4545"])):  # noqa: S104 - so that it cannot have it again
+    with socket.create_server(("0.0.0.0", first["ports"]["4545"])):  # noqa: S104 - the restart must not get the same port
         docker("start", first["container_id"])
 
     again = manager.start("server", [0, 4545])
@@ -225,14 +226,14 @@ def test_a_container_that_was_restarted_is_told_with_its_new_ports(managers, ima
     assert again["ports"] == {"4545": int(published)}
 
 
-def test_a_failed_build_fails_each_caller_with_the_reason_and_not_the_next_try(managers, image, tmp_path):
+def test_failed_build_fails_all_callers_but_not_next_start(managers, image, tmp_path):
     folder = tmp_path / "one"
     folder.mkdir()
     (folder / "kind").write_text("bad")
     more = ("COPY kind /kind", "RUN echo looking; sleep 0.5; grep good /kind")
     manager = managers({"server": {**server(image, *more), "context": {"include": ["kind"], "exclude": ["*"]}}})
 
-    answers = manager.at_once(5, "/start_container", image="server", ports=[])
+    answers = manager.post_in_parallel(5, "/start_container", image="server", ports=[])
 
     assert [each.status_code for each in answers] == [502] * 5
     for each in answers:
@@ -255,9 +256,9 @@ def test_a_failed_build_fails_each_caller_with_the_reason_and_not_the_next_try(m
         (["FROM {image}", 'CMD ["/nothing"]'], "EngineError", "/nothing"),
     ],
 )
-def test_what_the_engine_does_not_do_is_told_in_its_own_words(managers, image, commands, code, why):
-    written = [command.replace("{image}", image) for command in commands]
-    manager = managers({"bad": {"context": False, "commands": written, "wait_condition": {"file_exists": ["/never"]}}})
+def test_errors_of_engine_are_reported_with_its_reason(managers, image, commands, code, why):
+    commands = [command.replace("{image}", image) for command in commands]
+    manager = managers({"bad": {"context": False, "commands": commands, "wait_condition": {"file_exists": ["/never"]}}})
 
     answer = manager.post("/start_container", image="bad", ports=[])
 
@@ -268,7 +269,7 @@ def test_what_the_engine_does_not_do_is_told_in_its_own_words(managers, image, c
     assert on_engine() == NOTHING
 
 
-def test_a_failed_start_takes_what_it_needed_along(managers, image):
+def test_failed_start_removes_its_dependencies(managers, image):
     bad = {"context": False, "commands": [f"FROM {image}", "CMD exit 1"], "links": ["{images.db}"]}
     manager = managers({"db": server(image), "bad": {**bad, "wait_condition": {"file_exists": ["/never"]}}})
 
@@ -277,7 +278,7 @@ def test_a_failed_start_takes_what_it_needed_along(managers, image):
     assert on_engine() == NOTHING
 
 
-def test_all_wait_conditions_are_waited_for(managers, image):
+def test_start_waits_for_all_wait_conditions(managers, image):
     command = "sleep 0.5; echo now ready > /log; echo 7 > /value; touch /file; exec python3 -m http.server 4545"
     conditions = {
         "greps": {"/log": "^now"},
@@ -297,7 +298,7 @@ def test_all_wait_conditions_are_waited_for(managers, image):
     assert docker("exec", container, "cat", "/log") == "now ready"
 
 
-def test_what_does_not_get_ready_in_time_is_told_and_removed(managers, image):
+def test_container_not_ready_in_time_is_reported_and_removed(managers, image):
     manager = managers(
         {
             "never": {
@@ -312,13 +313,13 @@ def test_what_does_not_get_ready_in_time_is_told_and_removed(managers, image):
 
     assert answer.status_code == 502
     assert answer.json()["error"]["message"] == (
-        "the container of never was not ready within 0.5 s: it lacked a listener on port 80, a file /never"
+        "the container of never was not ready within 0.5 s: missing a listener on port 80, a file /never"
     )
     assert answer.json()["error"]["output"] == ["waiting"]
     assert on_engine() == NOTHING
 
 
-def test_a_dependencys_condition_may_be_replaced_by_those_that_need_it(managers, image):
+def test_dependency_options_replace_wait_condition(managers, image):
     needs = {"dependencies": ["db"], "dependency_options": {"db": {"wait_condition": {"port_open": [4545]}}}}
     manager = managers(
         {
@@ -331,7 +332,7 @@ def test_a_dependencys_condition_may_be_replaced_by_those_that_need_it(managers,
     assert manager.post("/start_container", image="db", ports=[]).status_code == 502
 
 
-def test_ports_are_published_as_they_were_asked_for(managers, image):
+def test_ports_are_published_as_requested(managers, image):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     manager = managers({"server": server(image, ports=["7000"])})
@@ -340,10 +341,10 @@ def test_ports_are_published_as_they_were_asked_for(managers, image):
 
     assert ports.keys() == {"53/udp", "4545", "6379", "7000"}
     assert ports["4545"] == port
-    assert fetched(port) == "hello there"
+    assert fetch(port) == "hello there"
 
 
-def test_a_port_of_the_host_that_is_taken_is_a_conflict(managers, image):
+def test_host_port_in_use_is_conflict(managers, image):
     manager = managers({"server": server(image)})
     with socket.create_server(("127.0.0.1", 0)) as taken:
         answer = manager.post("/start_container", image="server", ports=[["127.0.0.1", taken.getsockname()[1], 4545]])
@@ -353,7 +354,7 @@ def test_a_port_of_the_host_that_is_taken_is_a_conflict(managers, image):
     assert manager.start("server")["just_created"] is True
 
 
-def test_options_reach_the_container_and_its_volumes_go_with_it(managers, image, tmp_path):
+def test_options_apply_to_container_and_its_volumes_are_removed(managers, image, tmp_path):
     (tmp_path / "one" / "shared").mkdir(parents=True)
     options = {
         "env": ["GIVEN", "DEFAULTED:default", "OVERRIDDEN:default", "SET=a=b:c"],
@@ -377,32 +378,32 @@ def test_options_reach_the_container_and_its_volumes_go_with_it(managers, image,
 
     container = manager.start("odd")["container_id"]
 
-    said = (tmp_path / "one" / "shared" / "env").read_text().splitlines()
-    assert {"GIVEN=given", "DEFAULTED=default", "OVERRIDDEN=overridden", "SET=a=b:c", "named"} <= set(said)
+    lines = (tmp_path / "one" / "shared" / "env").read_text().splitlines()
+    assert {"GIVEN=given", "DEFAULTED=default", "OVERRIDDEN=overridden", "SET=a=b:c", "named"} <= set(lines)
     assert docker("inspect", "--format", "{{.HostConfig.Memory}}", container) == str(64 * 2**20)
     assert docker("volume", "ls", "--quiet") != ""
     manager.stop("odd")
     assert docker("volume", "ls", "--quiet") == ""
 
 
-def test_a_variable_that_is_not_there_is_told_to_the_caller(managers, image):
+def test_missing_variable_is_reported_to_caller(managers, image):
     manager = managers({"server": server(image, env=["SURELY_NOT_SET"])})
 
     answer = manager.post("/start_container", image="server", ports=[])
 
     assert answer.status_code == 409
-    assert answer.json()["error"]["message"] == "the container manager's environment lacks SURELY_NOT_SET"
+    assert answer.json()["error"]["message"].endswith(": SURELY_NOT_SET")
 
 
 class Caller:
-    """Somebody who asks for a container with a lock; when this is made, the manager has read it."""
+    """A request for a container with a lock; the manager has read it when the constructor returns."""
 
     def __init__(self, manager: Manager) -> None:
         body = json.dumps({"image": "server", "ports": [[0, 4545]], "lock": True}).encode()
         self.socket = socket.create_connection(("127.0.0.1", manager.port))
         self.socket.sendall(b"POST /start_container HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n")
         self.socket.sendall(b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        # What is sent after it is answered, and so it was read.
+        # A later request is answered, so the manager has read the first one.
         assert httpx.get(f"http://127.0.0.1:{manager.port}/version", trust_env=False).status_code == 200
 
     @property
@@ -414,7 +415,7 @@ class Caller:
             return reading.read()
 
 
-def test_locks_are_given_in_the_order_in_which_they_were_asked_for(managers, image):
+def test_locks_are_acquired_in_order_of_requests(managers, image):
     manager = managers({"server": server(image)})
     first = Caller(manager)
     assert '"just_created": true' in first.answer()
@@ -431,26 +432,26 @@ def test_locks_are_given_in_the_order_in_which_they_were_asked_for(managers, ima
     assert manager.start("server", lock=True)["just_created"] is False
 
 
-def test_whoever_hangs_up_while_waiting_for_a_lock_does_not_get_it(managers, image):
+def test_disconnected_waiter_does_not_acquire_lock(managers, image):
     manager = managers({"server": server(image)})
     manager.start("server", lock=True)
-    impatient, patient = Caller(manager), Caller(manager)
-    impatient.socket.close()
+    disconnected, waiting = Caller(manager), Caller(manager)
+    disconnected.socket.close()
     assert manager.http.get("/version").status_code == 200
 
     manager.post("/unlock_container", image="server")
 
-    assert '"just_created": false' in patient.answer()
+    assert '"just_created": false' in waiting.answer()
 
 
-def test_a_start_that_fails_gives_its_turn_on(managers, image):
+def test_failed_start_releases_lock(managers, image):
     manager = managers({"bad": {"context": False, "commands": [f"FROM {image}", "RUN exit 1"]}})
 
     for _ in range(2):
         assert manager.post("/start_container", image="bad", ports=[], lock=True).status_code == 502
 
 
-def test_a_shutdown_frees_those_who_wait_with_503(managers, image):
+def test_shutdown_answers_waiters_with_503(managers, image):
     manager = managers({"server": server(image)})
     manager.start("server", lock=True)
     waiting = [Caller(manager) for _ in range(3)]
@@ -458,21 +459,21 @@ def test_a_shutdown_frees_those_who_wait_with_503(managers, image):
     answer = manager.http.get("/shutdown")
 
     assert answer.status_code == 204
-    told = {"error": {"message": "the container manager is shutting down"}, "error_code": "ShuttingDown"}
+    expected = {"error": {"message": "the container manager is shutting down"}, "error_code": "ShuttingDown"}
     for each in waiting:
         head, _, body = each.answer().partition("\n\n")
         assert head.startswith("HTTP/1.1 503 ")
-        assert json.loads(body) == told
+        assert json.loads(body) == expected
     assert on_engine() == NOTHING
     assert not manager.file.exists()
-    until(lambda: not manager.lives)
+    until(lambda: not manager.is_alive)
 
 
-def test_while_it_shuts_down_nothing_is_started(managers, image):
-    # It is deaf to being told to end, so that there is a while.
-    deaf = {"context": False, "commands": [f"FROM {image}", 'CMD ["sleep", "1000"]']}
-    manager = managers({"deaf": deaf, "server": server(image)})
-    manager.start("deaf")
+def test_start_during_shutdown_is_rejected(managers, image):
+    # The container ignores SIGTERM, so that the shutdown takes some time.
+    slow = {"context": False, "commands": [f"FROM {image}", 'CMD ["sleep", "1000"]']}
+    manager = managers({"slow": slow, "server": server(image)})
+    manager.start("slow")
     with ThreadPoolExecutor() as threads:
         ending = threads.submit(httpx.get, f"http://127.0.0.1:{manager.port}/shutdown", trust_env=False, timeout=60)
         until(lambda: "shutting down" in manager.log.read_text())
@@ -483,19 +484,19 @@ def test_while_it_shuts_down_nothing_is_started(managers, image):
         assert ending.result().status_code == 204
 
 
-def test_a_condition_whose_command_hangs_is_over_in_time(managers, image):
+def test_wait_condition_with_hanging_command_times_out(managers, image):
     condition = {"command": ["sleep 1000"], "timeout": 0.5}
     manager = managers({"server": {**server(image), "wait_condition": condition}})
 
     answer = manager.post("/start_container", image="server", ports=[])
 
     assert answer.json()["error"]["message"] == (
-        "the container of server was not ready within 0.5 s: it lacked success of 'sleep 1000'"
+        "the container of server was not ready within 0.5 s: missing success of 'sleep 1000'"
     )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_during_a_build_leaves_nothing_of_it(managers, image, number):
+def test_signal_during_build_leaves_nothing(managers, image, number):
     manager = managers({"db": server(image), "slow": {**server(image, "RUN sleep 4711"), "links": ["{images.db}"]}})
     with ThreadPoolExecutor() as threads:
         waiting = threads.submit(manager.post, "/start_container", image="slow", ports=[])
@@ -511,7 +512,7 @@ def test_a_signal_during_a_build_leaves_nothing_of_it(managers, image, number):
 
 
 def processes(command: str) -> list[str]:
-    """The processes of this namespace, those in containers too, that run this command."""
+    """Return the processes that run `command`, also those in containers."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -523,7 +524,7 @@ def processes(command: str) -> list[str]:
     return found
 
 
-def test_a_signal_while_a_container_is_waited_for_leaves_nothing(managers, image):
+def test_signal_during_wait_leaves_nothing(managers, image):
     manager = managers({"server": {**server(image), "wait_condition": {"file_exists": ["/never"]}}})
     with ThreadPoolExecutor() as threads:
         waiting = threads.submit(manager.post, "/start_container", image="server", ports=[])
@@ -535,19 +536,19 @@ def test_a_signal_while_a_container_is_waited_for_leaves_nothing(managers, image
     assert on_engine() == NOTHING
 
 
-def test_two_managers_do_not_touch_each_others_containers(managers, image):
+def test_managers_do_not_change_containers_of_each_other(managers, image):
     one, two = managers({"server": server(image)}), managers({"server": server(image)}, "two")
     first, second = one.start("server", [0, 4545]), two.start("server", [0, 4545])
 
     assert first["container_id"] != second["container_id"]
     one.stop("server")
-    assert running(second["container_id"])
+    assert is_running(second["container_id"])
     one.start("server")
     assert one.http.get("/shutdown").status_code == 204
-    assert fetched(second["ports"]["4545"]) == "hello there"
+    assert fetch(second["ports"]["4545"]) == "hello there"
 
 
-def test_what_a_killed_manager_left_is_known_by_its_labels(managers, image):
+def test_leftovers_of_killed_manager_have_labels(managers, image):
     killed = managers({"server": server(image)})
     left = killed.start("server")["container_id"]
     killed.end(signal.SIGKILL)
@@ -562,7 +563,7 @@ def test_what_a_killed_manager_left_is_known_by_its_labels(managers, image):
     killed.file.unlink()
 
 
-def test_in_the_background_it_is_a_daemon_with_a_file_that_names_it(managers, image):
+def test_background_manager_is_daemon_with_port_and_id_in_file(managers, image):
     manager = managers({"server": server(image)})
 
     assert manager.file.read_text() == f"{manager.port}\n{manager.pid}\n"
@@ -573,7 +574,7 @@ def test_in_the_background_it_is_a_daemon_with_a_file_that_names_it(managers, im
     assert not manager.file.exists()
 
 
-def test_with_a_taken_port_there_is_one_line_and_no_file(managers, image):
+def test_port_in_use_is_reported_and_no_file_is_written(managers, image):
     manager = managers({"server": server(image)})
     file = manager.folder / "second"
 
@@ -583,13 +584,13 @@ def test_with_a_taken_port_there_is_one_line_and_no_file(managers, image):
         assert ran.returncode == 1
         assert not ran.stdout
         assert ran.stderr.splitlines()[0] == (
-            f"error: 127.0.0.1:{manager.port} cannot be listened on: Address already in use"
+            f"error: cannot listen on 127.0.0.1:{manager.port}: Address already in use"
         )
         assert "Traceback" not in ran.stderr
     assert not file.exists()
 
 
-def test_without_an_engine_there_is_one_line_and_no_file(managers, image):
+def test_missing_engine_is_reported_and_no_file_is_written(managers, image):
     manager = managers({"server": server(image)})
     manager.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
 
@@ -600,7 +601,7 @@ def test_without_an_engine_there_is_one_line_and_no_file(managers, image):
     assert not (manager.folder / "second").exists()
 
 
-def test_a_file_that_cannot_be_written_ends_it(managers, image):
+def test_unwritable_file_exits_2(managers, image):
     manager = managers({"server": server(image)})
 
     ran = manager.command(str(manager.folder / "none" / "file"))
@@ -610,14 +611,14 @@ def test_a_file_that_cannot_be_written_ends_it(managers, image):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_in_the_foreground_a_signal_ends_it_and_its_containers(tmp_path, image, number):
+def test_signal_stops_foreground_manager_and_its_containers(tmp_path, image, number):
     (tmp_path / "harpoon.yml").write_text(json.dumps({"images": {"server": server(image)}}))
     process = subprocess.Popen([*PROGRAM, ":0"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    said = until(process.stderr.readline)
-    while "runs at" not in said:
-        said = process.stderr.readline()
-    url = said.rpartition(" ")[2].strip()
+    line = until(process.stderr.readline)
+    while "runs at" not in line:
+        line = process.stderr.readline()
+    url = line.rpartition(" ")[2].strip()
     answer = httpx.post(f"{url}/start_container", json={"image": "server", "ports": []}, trust_env=False, timeout=60)
     assert answer.status_code == 200
 
@@ -629,7 +630,7 @@ def test_in_the_foreground_a_signal_ends_it_and_its_containers(tmp_path, image, 
     assert on_engine() == NOTHING
 
 
-def test_a_page_of_another_site_cannot_shut_it_down(managers, image):
+def test_page_of_another_site_cannot_shut_down_manager(managers, image):
     manager = managers({"server": server(image)})
 
     answer = manager.http.get("/shutdown", headers={"Sec-Fetch-Site": "cross-site"})
@@ -646,8 +647,8 @@ async def pump(reader, writer):
         await writer.drain()
     writer.close()
 async def forward(reader, writer):
-    there = await asyncio.open_unix_connection(sys.argv[2])
-    await asyncio.gather(pump(reader, there[1]), pump(there[0], writer), return_exceptions=True)
+    target = await asyncio.open_unix_connection(sys.argv[2])
+    await asyncio.gather(pump(reader, target[1]), pump(target[0], writer), return_exceptions=True)
 async def main():
     server = await asyncio.start_unix_server(forward, sys.argv[1])
     print("ready", flush=True)
@@ -656,7 +657,7 @@ asyncio.run(main())
 """
 
 
-def test_an_engine_that_goes_away_is_told_and_does_not_keep_the_manager_from_ending(tmp_path, image):
+def test_lost_engine_is_reported_and_manager_still_ends(tmp_path, image):
     between = tmp_path / "docker.sock"
     engine = os.environ["DOCKER_HOST"].removeprefix("unix://")
     forwarding = subprocess.Popen([sys.executable, "-c", FORWARD, between, engine], stdout=subprocess.PIPE, text=True)
@@ -674,5 +675,5 @@ def test_an_engine_that_goes_away_is_told_and_does_not_keep_the_manager_from_end
     assert "the Docker engine does not answer" in answer.json()["error"]["message"]
     assert not manager.file.exists()
     assert "Traceback" not in manager.log.read_text()
-    assert running(left)
+    assert is_running(left)
     docker("rm", "--force", "--volumes", left)

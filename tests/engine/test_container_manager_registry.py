@@ -1,4 +1,4 @@
-"""Images of a registry that lets in only those who log in."""
+"""Images of a registry that needs a login."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ LOGIN = ("me", "sesame-open")
 
 @pytest.fixture(scope="module")
 def private(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[str]:
-    """An image in a registry with a login, which the engine does not have."""
+    """An image in a registry with a login; the engine does not have the image."""
     if shutil.which("docker-registry") is None or shutil.which("htpasswd") is None:
         if "engine" in os.environ.get("EXASOL_CI_SETUP_REQUIRE", "").split(","):
-            pytest.fail("there is no docker-registry or no htpasswd")
-        pytest.skip("there is no docker-registry or no htpasswd")
+            pytest.fail("docker-registry or htpasswd is not installed")
+        pytest.skip("docker-registry or htpasswd is not installed")
     folder = tmp_path_factory.mktemp("registry")
     users = subprocess.run(["htpasswd", "-Bbn", *LOGIN], capture_output=True, text=True, check=True).stdout
     (folder / "users").write_text(users)
@@ -62,7 +62,7 @@ def _answers(url: str) -> bool:
 
 
 @pytest.mark.parametrize("everywhere", [True, False])
-def test_an_image_is_pulled_with_the_login_of_its_registry_which_nobody_sees(private, tmp_path: Path, everywhere):
+def test_image_is_pulled_with_login_and_password_is_not_logged(private, tmp_path: Path, everywhere):
     login = {REGISTRY: {"reading": {"use": "plain", "username": "{names.me}", "password": LOGIN[1]}}}
     image = {"context": False, "commands": [f"FROM {private}", 'CMD ["sleep", "1000"]']}
     refused = Manager(tmp_path / "refused", {"app": image})
@@ -73,7 +73,7 @@ def test_an_image_is_pulled_with_the_login_of_its_registry_which_nobody_sees(pri
 
     more: dict[str, Any] = {"authentication": login} if everywhere else {}
     manager = Manager(
-        tmp_path / "let-in",
+        tmp_path / "accepted",
         {"app": image if everywhere else {**image, "authentication": login}},
         names={"me": LOGIN[0]},
         **more,

@@ -1,4 +1,4 @@
-"""The container manager's interface with odd requests: as its own description allows them, and as nothing does."""
+"""The HTTP interface of the container manager with valid and invalid requests."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def manager(tmp_path_factory: pytest.TempPathFactory, image: str):
     assert on_engine() == NOTHING
 
 
-def test_what_its_description_allows_and_forbids_is_answered_as_described(manager, tmp_path):
+def test_answers_conform_to_openapi_document(manager, tmp_path):
     ran = subprocess.run(
         [
             *(Path(sys.executable).with_name("schemathesis"), "run", f"http://127.0.0.1:{manager.port}/openapi.json"),
-            # It would end what is tested. The container of one image cannot be started with every port there is.
+            # /shutdown would end the manager. One container cannot be started with every possible port.
             *("--exclude-path", "/shutdown", "--max-examples", "60", "--generation-deterministic", "--no-color"),
             *("--exclude-checks", "positive_data_acceptance", "--phases", "examples,coverage,fuzzing"),
         ],
@@ -62,7 +62,7 @@ def test_what_its_description_allows_and_forbids_is_answered_as_described(manage
         (b"[" * 100000, "BadRequest", ""),
     ],
 )
-def test_a_bad_request_is_told_where_and_why(manager, body, code, why):
+def test_invalid_request_is_reported_with_path_and_reason(manager, body, code, why):
     answer = manager.http.post("/start_container", content=body, headers=JSON)
 
     assert (answer.status_code, answer.json()["error_code"]) == (400, code)
@@ -70,7 +70,7 @@ def test_a_bad_request_is_told_where_and_why(manager, body, code, why):
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "nonsense"])
-def test_another_content_type_is_a_bad_request(manager, kind):
+def test_other_content_type_is_bad_request(manager, kind):
     body = b'{"image": "server", "ports": []}'
 
     answer = manager.http.post("/start_container", content=body, headers={"Content-Type": kind})
@@ -81,7 +81,7 @@ def test_another_content_type_is_a_bad_request(manager, kind):
 
 
 @pytest.mark.parametrize("name", ["none", "", "\ud800", "../server"])
-def test_an_unknown_image_is_told_with_those_that_there_are(manager, name):
+def test_unknown_image_is_reported_with_available_images(manager, name):
     body = json.dumps({"image": name, "ports": []}).encode()
     for path in ("/start_container", "/stop_container", "/unlock_container"):
         if path != "/start_container":
@@ -95,7 +95,7 @@ def test_an_unknown_image_is_told_with_those_that_there_are(manager, name):
         assert answer.json()["error"]["wanted"] == name
 
 
-def test_other_paths_are_not_found_and_other_methods_not_allowed(manager):
+def test_other_paths_return_404_and_other_methods_405(manager):
     for path in ("/", "/start_container/", "/redoc", "/%ff"):
         answer = manager.http.get(path)
         assert (answer.status_code, answer.json()["error_code"]) == (404, "NotFound")
@@ -103,7 +103,7 @@ def test_other_paths_are_not_found_and_other_methods_not_allowed(manager):
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
 
 
-def test_its_description_is_a_page(manager):
+def test_openapi_document_has_page(manager):
     assert "Container manager" in manager.http.get("/docs").text
     described = manager.http.get("/openapi.json").json()
     assert set(described["paths"]["/start_container"]["post"]["responses"]) == {

@@ -1,4 +1,4 @@
-"""What was written for the program that the container manager takes after: its example, its calls, its script."""
+"""Compatibility with the program that the container manager replaces: its example, its calls, its script."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ images:
          - CMD python -m http.server 4545
 """
 
-# The calls are made where the original has `bazel test`; a server takes a moment after its container was started.
+# The calls replace `bazel test` of the original script. A server answers some time after its container starts.
 BAZEL = r"""#!/bin/bash
 set -e
 start() {
@@ -81,15 +81,15 @@ bazel test
 
 @pytest.fixture(scope="module")
 def python3(image: str) -> None:
-    """The image `python:3`, as far as the example needs it."""
-    made = docker("run", "--detach", image, "ln", "-s", "python3", "/usr/bin/python")
-    docker("wait", made)
-    docker("commit", made, "python:3")
-    docker("rm", made)
+    """Create an image `python:3` that is sufficient for the example."""
+    container = docker("run", "--detach", image, "ln", "-s", "python3", "/usr/bin/python")
+    docker("wait", container)
+    docker("commit", container, "python:3")
+    docker("rm", container)
 
 
 @pytest.fixture
-def folder(tmp_path: Path, python3: None) -> Path:  # noqa: ARG001 - the image must be there
+def folder(tmp_path: Path, python3: None) -> Path:  # noqa: ARG001 - creates the image
     (tmp_path / "harpoon.yml").write_text(CONFIG)
     (tmp_path / "bin").mkdir()
     for name, text in (("bazel", BAZEL), ("run-tests", SCRIPT)):
@@ -113,7 +113,7 @@ def run(folder: Path, *command: str, **environment: str) -> subprocess.Completed
 
 
 @pytest.mark.parametrize("status", ["0", "3"])
-def test_the_script_runs_as_it_was_written(folder, status):
+def test_original_script_runs_unchanged(folder, status):
     ran = run(folder, "bin/run-tests", BAZEL_STATUS=status)
 
     assert ran.returncode == int(status), ran.stderr
@@ -130,7 +130,7 @@ def test_the_script_runs_as_it_was_written(folder, status):
     assert not ran.stdout
 
 
-def test_the_script_ends_when_the_manager_cannot_be_started(folder):
+def test_original_script_ends_if_manager_cannot_start(folder):
     (folder / "harpoon.yml").write_text("images: {server: {}}")
 
     ran = run(folder, "bin/run-tests")
@@ -156,13 +156,13 @@ curl -s http://localhost:4545/shutdown
 """
 
 
-def test_the_calls_work_as_they_were_written_on_the_port_that_is_the_default(folder):
+def test_original_calls_work_on_default_port(folder):
     process = subprocess.Popen(
         [sys.executable, "-m", "exasol_ci_setup", "container_manager"], cwd=folder, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     while "runs at http://127.0.0.1:4545" not in (line := process.stderr.readline()):
-        assert line, "it ended"
+        assert line, "the manager ended"
 
     ran = run(folder, "bash", "-c", CALLS)
     _, rest = process.communicate()

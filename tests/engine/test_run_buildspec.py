@@ -16,7 +16,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.engine.conftest import listed
+from tests.engine.conftest import list_containers
 
 pytestmark = pytest.mark.engine
 
@@ -52,7 +52,7 @@ class Repository:
 @pytest.fixture
 def repository(tmp_path: Path, image: str, containers: list[str]):
     yield Repository(tmp_path, image)
-    assert listed() == containers, "a container was left behind"
+    assert list_containers() == containers, "a container was left behind"
 
 
 def spec(*commands: str, **more: object) -> dict[str, object]:
@@ -362,7 +362,7 @@ def test_a_container_that_is_stopped_from_outside_is_an_error_not_a_failed_build
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
 
-    subprocess.run(["docker", "kill", *listed()], check=True, capture_output=True)
+    subprocess.run(["docker", "kill", *list_containers()], check=True, capture_output=True)
     _, said = process.communicate()
 
     assert process.returncode == 1
@@ -384,5 +384,5 @@ def test_when_the_program_is_killed_the_container_goes_after_the_command_under_w
     process.kill()
     process.communicate()
 
-    while listed():
+    while list_containers():
         time.sleep(0.1)

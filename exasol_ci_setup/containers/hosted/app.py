@@ -22,7 +22,7 @@ from exasol_ci_setup.containers.hosted.nginx import Nginx
 from exasol_ci_setup.containers.hosted.revival import Revival
 from exasol_ci_setup.containers.hosted.routes import Routes
 from exasol_ci_setup.containers.hosted.state import State
-from exasol_ci_setup.containers.quotes import cut
+from exasol_ci_setup.containers.quotes import truncate
 from exasol_ci_setup.errors import (
     AppConflict,
     AppFailed,
@@ -164,7 +164,7 @@ def _answer_errors(app: FastAPI) -> None:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
             return _failure(400, "The body is not JSON.")
-        where = ".".join(cut(str(each)) for each in first["loc"][1:])
+        where = ".".join(truncate(str(each)) for each in first["loc"][1:])
         why = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
         return _failure(400, f"{where}: {why}" if where else f"The body cannot be used: {why}")
 

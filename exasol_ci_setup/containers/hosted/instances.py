@@ -48,7 +48,7 @@ class Instances:
         if here is not None and not _is_of_registry(here, repository):
             return here
         try:
-            with engine.told(f"The image {name} cannot be pulled"):
+            with engine.engine_errors(f"The image {name} cannot be pulled"):
                 # The client's own pull() does not notice a failure after the first byte.
                 lines = self._client.api.pull(repository, tag=tag, stream=True, decode=True)
                 problem = next((line["error"] for line in lines if "error" in line), None)
@@ -65,7 +65,7 @@ class Instances:
     def _image(self, name: str) -> Image | None:
         from docker.errors import ImageNotFound
 
-        with engine.told(f"The image {name} cannot be looked up"):
+        with engine.engine_errors(f"The image {name} cannot be looked up"):
             try:
                 return self._client.images.get(name)
             except ImageNotFound:
@@ -85,7 +85,7 @@ class Instances:
 
     def _started(self, app: str, image: Image, variables: Mapping[str, str], port: int) -> Container:
         labels = {INSTANCE_LABEL: self._identity, APP_LABEL: app}
-        with engine.told(f"The container of {app} cannot be started"):
+        with engine.engine_errors(f"The container of {app} cannot be started"):
             container = self._client.containers.create(
                 image,
                 # A label has no point in it, so this is no other app's.
@@ -114,14 +114,14 @@ class Instances:
 
     def of(self, app: str) -> list[Container]:
         """Return all containers of an app, running or not."""
-        with engine.told(f"The containers of {app} cannot be listed"):
+        with engine.engine_errors(f"The containers of {app} cannot be listed"):
             return self._client.containers.list(
                 all=True, ignore_removed=True, filters=self._filters(f"{APP_LABEL}={app}")
             )
 
     def apps(self) -> set[str]:
         """Return the names of the apps that have containers."""
-        with engine.told("The containers cannot be listed"):
+        with engine.engine_errors("The containers cannot be listed"):
             found = self._client.api.containers(all=True, filters=self._filters())
         return {each["Labels"][APP_LABEL] for each in found if APP_LABEL in each["Labels"]}
 
@@ -134,7 +134,7 @@ class Instances:
 
         if container is None:
             return None
-        with engine.told("The container cannot be looked up"):
+        with engine.engine_errors("The container cannot be looked up"):
             try:
                 return self._client.containers.get(container)
             except NotFound:
@@ -142,7 +142,7 @@ class Instances:
 
     def everything(self) -> list[dict[str, Any]]:
         """Return what the engine says of each container on this machine, in one request however many there are."""
-        with engine.told("The containers cannot be listed"):
+        with engine.engine_errors("The containers cannot be listed"):
             found: list[dict[str, Any]] = self._client.api.containers(all=True)
         return found
 
@@ -154,25 +154,25 @@ class Instances:
         """Stop a container gracefully, and remove it with its anonymous volumes."""
         from docker.errors import NotFound
 
-        with engine.told("The container cannot be removed"), contextlib.suppress(NotFound):
+        with engine.engine_errors("The container cannot be removed"), contextlib.suppress(NotFound):
             container.stop(timeout=_STOP_SECONDS)
             container.remove(force=True, v=True)
 
     def run(self, container: Container) -> None:
         """Start a container that was stopped."""
-        with engine.told("The container cannot be started"):
+        with engine.engine_errors("The container cannot be started"):
             container.start()
 
     def stop(self, container: Container) -> None:
         """Stop a container: it is told to, and killed after 10 seconds."""
-        with engine.told("The container cannot be stopped"):
+        with engine.engine_errors("The container cannot be stopped"):
             container.stop(timeout=_STOP_SECONDS)
 
     def purge(self, app: str) -> None:
         """Remove the volume of an app, if it is ours."""
         from docker.errors import NotFound
 
-        with engine.told(f"The volume of {app} cannot be removed"), contextlib.suppress(NotFound):
+        with engine.engine_errors(f"The volume of {app} cannot be removed"), contextlib.suppress(NotFound):
             volume = self._client.volumes.get(volume_name(app))
             if (volume.attrs.get("Labels") or {}).get(INSTANCE_LABEL) == self._identity:
                 volume.remove()
@@ -201,7 +201,7 @@ def variables_of(container: Container) -> dict[str, str]:
 
 def logs(container: Container, lines: int) -> str:
     """Return the last `lines` of what a container wrote."""
-    with engine.told("The log cannot be read"):
+    with engine.engine_errors("The log cannot be read"):
         return container.logs(tail=lines).decode("utf-8", "replace")
 
 
@@ -213,7 +213,7 @@ def wait_until_it_answers(container: Container, *, port: int, host: str, seconds
     deadline = time.monotonic() + seconds
     answer = "no answer"
     while time.monotonic() < deadline:
-        with engine.told("The new container cannot be looked up"):
+        with engine.engine_errors("The new container cannot be looked up"):
             container.reload()
         state = container.attrs["State"]
         if not is_running(container) or container.attrs["RestartCount"]:

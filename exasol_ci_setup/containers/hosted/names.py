@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.containers.quotes import quoted
+from exasol_ci_setup.containers.quotes import quote
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def app_name(text: str) -> str:
     """
     if not _NAME.fullmatch(text):
         raise InputError(
-            f"name: {quoted(text)} cannot name an app: use at most 63 small letters, digits and hyphens, with no hyphen at either end"
+            f"name: {quote(text)} cannot name an app: use at most 63 small letters, digits and hyphens, with no hyphen at either end"
         )
     return text
 
@@ -55,7 +55,7 @@ def domain_name(text: str, what: str = "domain") -> str:
     domain = text.lower() if text.isascii() else text
     if not _DOMAIN.fullmatch(domain) or len(domain) > _DOMAIN_LENGTH or domain.rpartition(".")[2].isdigit():
         raise InputError(
-            f"{what}: {quoted(text)} is not a fully-qualified domain: use labels of letters, digits and hyphens with points between them,"
+            f"{what}: {quote(text)} is not a fully-qualified domain: use labels of letters, digits and hyphens with points between them,"
             " without protocol and port"
         )
     return domain
@@ -65,7 +65,7 @@ def image_reference(text: str) -> str:
     """Return `text` if it names an image as ``docker pull`` takes it. Raises InputError if not."""
     if len(text) > _IMAGE_LENGTH or not _IMAGE.fullmatch(text) or _ID.fullmatch(text):
         raise InputError(
-            f"image: {quoted(text)} does not name an image: use a name on Docker Hub, or REGISTRY/NAME, with :TAG or @DIGEST if wanted"
+            f"image: {quote(text)} does not name an image: use a name on Docker Hub, or REGISTRY/NAME, with :TAG or @DIGEST if wanted"
         )
     return text
 
@@ -74,7 +74,7 @@ def repository_and_tag(image: str) -> tuple[str, str]:
     """Split the name of an image into its repository and its tag or digest; without either the tag is ``latest``."""
     found = _IMAGE.fullmatch(image)
     if found is None:
-        raise InputError(f"image: {quoted(image)} does not name an image")
+        raise InputError(f"image: {quote(image)} does not name an image")
     return found["repository"], (found["digest"] or "").removeprefix("@") or found["tag"] or "latest"
 
 
@@ -87,7 +87,7 @@ def default_name(image: str) -> str:
     last = (found["path"] if found else "").rpartition("/")[2]
     name = re.sub(r"[^a-z0-9]+", "-", last.lower())[:_NAME_LENGTH].strip("-")
     if not name:
-        raise InputError(f"name: there is none in {quoted(image)}: give one")
+        raise InputError(f"name: there is none in {quote(image)}: give one")
     return name
 
 
@@ -98,10 +98,10 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     """
     for name, value in given.items():
         if not name or "=" in name:
-            raise InputError(f"env: {quoted(name)} cannot name a variable")
+            raise InputError(f"env: {quote(name)} cannot name a variable")
         for text in (name, value):
             if "\0" in text or not _is_unicode(text):
-                raise InputError(f"env: {quoted(name)} holds a character that no variable can")
+                raise InputError(f"env: {quote(name)} holds a character that no variable can")
     variables = {"ENV": "prod", "PORT": "8001", **given}
     inner_port(variables)
     return variables
@@ -111,7 +111,7 @@ def inner_port(variables: Mapping[str, str]) -> int:
     """Return the port on which the app listens in its container. Raises InputError if PORT is not a port."""
     port = variables["PORT"]
     if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) not in _PORTS:
-        raise InputError(f"env: PORT {quoted(port)} is not a port: use a number from 1 to 65535")
+        raise InputError(f"env: PORT {quote(port)} is not a port: use a number from 1 to 65535")
     return int(port)
 
 

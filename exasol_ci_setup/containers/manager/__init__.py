@@ -1,1 +1,1 @@
-"""The container manager: containers of a configuration file's images, on request over HTTP."""
+"""The container manager: runs containers of configured images on request over HTTP."""

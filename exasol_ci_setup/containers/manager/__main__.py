@@ -1,4 +1,4 @@
-"""The process of a container manager in the background, which `daemon.start` starts."""
+"""The background process of a container manager, started by `daemon.start`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exasol_ci_setup.errors import SetupError
 
 
 def main() -> None:
-    """Detach, serve on the socket that was handed over, and tell the caller through the pipe when that begins, or why it does not."""
+    """Detach, serve on the inherited socket, and report readiness or the error through the pipe."""
     parser = argparse.ArgumentParser(prog="python -m exasol_ci_setup.containers.manager")
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--file", type=Path, required=True)
@@ -23,30 +23,30 @@ def main() -> None:
     parser.add_argument("--ready-fd", type=int, required=True)
     parser.add_argument("--allow-host", action="append", default=[])
     arguments = parser.parse_args()
-    # The caller waits for this first process only.
+    # The caller waits only for this first process.
     if os.fork():
         os._exit(0)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    said = False
+    is_reported = False
 
-    def say(**word: object) -> None:
-        nonlocal said
-        if not said:
-            os.write(arguments.ready_fd, json.dumps(word).encode())
+    def report(**values: object) -> None:
+        nonlocal is_reported
+        if not is_reported:
+            os.write(arguments.ready_fd, json.dumps(values).encode())
             os.close(arguments.ready_fd)
-            said = True
+            is_reported = True
 
     try:
         left = serve.serve(
             config.load(arguments.config),
             socket.socket(fileno=arguments.listening_fd),
-            lambda: say(pid=os.getpid()),
+            lambda: report(pid=os.getpid()),
             file=arguments.file,
             hosts=arguments.allow_host,
         )
     except SetupError as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 - the reason is in the message
-        say(message=error.message)
+        report(message=error.message)
         sys.exit(error.exit_code)
     sys.exit(1 if left else 0)
 

@@ -1,4 +1,4 @@
-"""The container manager's HTTP interface: what is asked, what is answered, and how each error is told."""
+"""The HTTP interface of the container manager: requests, answers and errors."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from exasol_ci_setup.containers import web
 from exasol_ci_setup.containers.manager import ports
 from exasol_ci_setup.containers.manager.ports import Port
-from exasol_ci_setup.containers.quotes import cut
+from exasol_ci_setup.containers.quotes import truncate
 from exasol_ci_setup.errors import EngineError, InputError, NoSuchImage, PortTaken, SetupError, ShuttingDown
 from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from exasol_ci_setup.containers.manager.manager import Manager, Started
+    from exasol_ci_setup.containers.manager.manager import Manager, StartedContainer
 
 log = logging.getLogger(__name__)
 
-# The first that fits counts. An image whose options cannot be followed here and now is in conflict with the manager's surroundings.
+# The first match counts. InputError is 409: the options of an image conflict with the environment of the manager.
 _STATUSES: Final[tuple[tuple[type[SetupError], int], ...]] = (
     (NoSuchImage, 404),
     (InputError, 409),
@@ -44,35 +44,37 @@ _NAMES: Final = {
     413: "BodyTooLarge",
 }
 _BAD_REQUEST: Final = 400
-_MOST_PROBLEMS: Final = 10
-_MOST_PORTS: Final = 1000
-_LONGEST_NAME: Final = 255
-_FAILED: Final = 500
-# What an error may carry besides its message.
+_MAX_PROBLEMS: Final = 10
+_MAX_PORTS: Final = 1000
+_MAX_NAME_LENGTH: Final = 255
+_SERVER_ERROR: Final = 500
+# Attributes of errors that an answer contains besides the message.
 _FACTS: Final = ("wanted", "available", "output")
 
-_WORD: Final = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
-AskedPort = Annotated[
+_PORT_PART: Final = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
+RequestedPort = Annotated[
     Port,
     BeforeValidator(ports.parse),
     WithJsonSchema(
         {
-            "description": "As `docker run --publish` has it; a host's port 0 is a free one.",
+            "description": "A port as in `docker run --publish`; host port 0 selects a free port.",
             "examples": [[0, 4545], ["127.0.0.1", 0, "53/udp"], "8080:6379", 6379],
-            "anyOf": [*_WORD["anyOf"], {"type": "array", "items": _WORD, "minItems": 1, "maxItems": 3}],
+            "anyOf": [*_PORT_PART["anyOf"], {"type": "array", "items": _PORT_PART, "minItems": 1, "maxItems": 3}],
         }
     ),
 ]
 
 
-def _short(name: str) -> str:
-    if len(name) > _LONGEST_NAME:
-        raise ValueError(f"a name has at most {_LONGEST_NAME} characters")
+def _check_length(name: str) -> str:
+    if len(name) > _MAX_NAME_LENGTH:
+        raise ValueError(f"a name has at most {_MAX_NAME_LENGTH} characters")
     return name
 
 
-# The constraint of pydantic itself refuses text that UTF-8 has no bytes for; such a name is one that does not exist.
-ImageName = Annotated[str, AfterValidator(_short), WithJsonSchema({"type": "string", "maxLength": _LONGEST_NAME})]
+# Not a length constraint of pydantic: it rejects text that UTF-8 cannot encode. Such a name gets 404, as any unknown name.
+ImageName = Annotated[
+    str, AfterValidator(_check_length), WithJsonSchema({"type": "string", "maxLength": _MAX_NAME_LENGTH})
+]
 
 
 class _Body(BaseModel):
@@ -80,47 +82,50 @@ class _Body(BaseModel):
 
 
 class ImageRequest(_Body):
-    """Which image is meant."""
+    """A request that names an image."""
 
     image: ImageName = Field(description="A name below `images` in the configuration.")
 
 
 class StartRequest(ImageRequest):
-    """Which image's container is wanted, with which ports, and whether for its caller alone."""
+    """A request for the container of an image, with ports, and optionally with exclusive use."""
 
-    ports: list[AskedPort] = Field(max_length=_MOST_PORTS)
-    lock: bool = Field(default=False, description="Wait until everyone who asked so before has unlocked the container.")
+    ports: list[RequestedPort] = Field(max_length=_MAX_PORTS)
+    lock: bool = Field(
+        default=False, description="Wait until all earlier requests with `lock` have unlocked the container."
+    )
 
 
 class StartAnswer(BaseModel):
-    """The container."""
+    """A running container."""
 
-    ports: dict[str, int] = Field(description="The host's port of each port of the container, such as 4545 or 53/udp.")
+    ports: dict[str, int] = Field(description="The host port of each container port; keys such as 4545 or 53/udp.")
     just_created: bool
     container_id: str
 
 
 class ErrorAnswer(BaseModel):
-    """What went wrong."""
+    """An error."""
 
-    error: dict[str, Any] = Field(description="At least a `message`.")
+    error: dict[str, Any] = Field(description="An object with at least a `message`.")
     error_code: str
 
 
 class _Ascii(JSONResponse):
-    """JSON whose text can be encoded, whatever a caller sent and is told again."""
+    """JSON in ASCII, so that an answer can quote text that UTF-8 cannot encode."""
 
     def render(self, content: Any) -> bytes:
         return json.dumps(content, allow_nan=False).encode("ascii")
 
 
-def create(manager: Manager, stopped: Callable[[list[str]], None], *, hosts: Collection[str] = ()) -> FastAPI:
-    """Return the application; `stopped` is called when nothing runs any more, with what could not be removed.
+def create(manager: Manager, on_stopped: Callable[[list[str]], None], *, hosts: Collection[str] = ()) -> FastAPI:
+    """Return the application.
 
+    After a shutdown request, the application calls `on_stopped` with descriptions of the containers that could not be removed.
     Requests must name this host by ``localhost``, an IP address, or one of `hosts`.
     """
     app = web.create_api(
-        lambda status, reason: _error(status, _NAMES[status], reason),
+        lambda status, reason: _render_error(status, _NAMES[status], reason),
         hosts=hosts,
         schemes=("http",),
         title="Container manager",
@@ -132,47 +137,47 @@ def create(manager: Manager, stopped: Callable[[list[str]], None], *, hosts: Col
         responses={code: {"model": ErrorAnswer} for code in (403, 408, 413)},
     )
     _add_errors(app)
-    _describe(app)
-    told = {code: {"model": ErrorAnswer} for code in (400, 404, 409, 502, 503)}
+    _fix_openapi(app)
+    responses = {code: {"model": ErrorAnswer} for code in (400, 404, 409, 502, 503)}
 
-    @app.post("/start_container", responses=_only(told, 400, 404, 409, 502, 503))
+    @app.post("/start_container", responses=_select(responses, 400, 404, 409, 502, 503))
     async def start_container(body: StartRequest, request: Request) -> StartAnswer:
-        """Start the container of an image, unless it runs, and tell where its ports are."""
-        started = await _unless_gone(request, manager, body)
+        """Start the container of an image, unless it runs already, and return its ports."""
+        started = await _start_unless_disconnected(request, manager, body)
         return StartAnswer(
             ports=dict(started.ports), just_created=started.just_created, container_id=started.container_id
         )
 
-    @app.post("/stop_container", status_code=204, response_class=Response, responses=_only(told, 400, 404, 502))
+    @app.post("/stop_container", status_code=204, response_class=Response, responses=_select(responses, 400, 404, 502))
     async def stop_container(body: ImageRequest) -> None:
-        """Stop and remove the container of an image, and what ran only for it; one that does not run is no error."""
+        """Stop and remove the container of an image and its unused dependencies; do nothing if it does not run."""
         await manager.stop(body.image)
 
-    @app.post("/unlock_container", status_code=204, response_class=Response, responses=_only(told, 400, 404))
+    @app.post("/unlock_container", status_code=204, response_class=Response, responses=_select(responses, 400, 404))
     async def unlock_container(body: ImageRequest) -> None:
-        """Let the next caller who asked for the image with `lock` have its container."""
+        """Release the container of an image to the next request with `lock`."""
         manager.unlock(body.image)
 
     @app.get("/version", response_class=PlainTextResponse)
     async def version() -> str:
-        """Tell the program and its version."""
+        """Return the name and the version of the program."""
         return f"exasol-ci-setup {__version__}"
 
     @app.get("/shutdown", status_code=204, response_class=Response)
     async def shutdown(request: Request) -> None:
-        """Stop and remove every container, and end the manager."""
-        if _may_be_of_a_page(request):
-            raise HTTPException(403, "a page of another site cannot shut this down")
-        stopped(await manager.shutdown())
+        """Stop and remove all containers, and stop the manager."""
+        if _may_come_from_page(request):
+            raise HTTPException(403, "a page of another site cannot shut down the container manager")
+        on_stopped(await manager.shutdown())
 
     return app
 
 
-def _may_be_of_a_page(request: Request) -> bool:
-    """Return whether a page of another site may have sent a `GET`, which carries no `Origin`: as a picture, for example.
+def _may_come_from_page(request: Request) -> bool:
+    """Return whether a page of another site may have sent a `GET`, for example as the URL of an image.
 
-    Browsers name the site to trustworthy addresses only, such as 127.0.0.1: https://www.w3.org/TR/fetch-metadata/. To others, a
-    browser is known by its `User-Agent`, which no page can change.
+    Such a request has no `Origin`. Browsers send `Sec-Fetch-Site` only to trustworthy addresses, such as 127.0.0.1:
+    https://www.w3.org/TR/fetch-metadata/. For other addresses, `User-Agent` identifies a browser; no page can change it.
     """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
@@ -180,53 +185,53 @@ def _may_be_of_a_page(request: Request) -> bool:
     return request.headers.get("user-agent", "").startswith("Mozilla/")
 
 
-def _only(told: dict[int, Any], *codes: int) -> dict[int | str, dict[str, Any]]:
-    return {code: told[code] for code in codes}
+def _select(responses: dict[int, Any], *codes: int) -> dict[int | str, dict[str, Any]]:
+    return {code: responses[code] for code in codes}
 
 
-class _Gone(Exception):
-    """Nobody waits for the answer any more."""
+class _ClientDisconnected(Exception):
+    """The client disconnected before the answer."""
 
 
-async def _unless_gone(request: Request, manager: Manager, body: StartRequest) -> Started:
-    """Start the container; whoever hangs up meanwhile is not given a turn that nobody would end."""
+async def _start_unless_disconnected(request: Request, manager: Manager, body: StartRequest) -> StartedContainer:
+    """Start the container. If the client disconnects meanwhile, release the lock of the container."""
     work = asyncio.create_task(manager.start(body.image, body.ports, lock=body.lock))
-    gone = asyncio.create_task(_hung_up(request))
+    disconnect = asyncio.create_task(_wait_for_disconnect(request))
     try:
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((work, disconnect), return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
-            raise _Gone
+            raise _ClientDisconnected
         started = work.result()
-        if gone.done() and body.lock:
+        if disconnect.done() and body.lock:
             manager.unlock(body.image)
         return started
     finally:
-        for task in (work, gone):
+        for task in (work, disconnect):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, SetupError):
                 await task
 
 
-async def _hung_up(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(SetupError)
-    async def refused(_request: Request, error: SetupError) -> Response:
-        status = next((code for kind, code in _STATUSES if isinstance(error, kind)), _FAILED)
-        if status >= _FAILED:
+    async def handle_setup_error(_request: Request, error: SetupError) -> Response:
+        status = next((code for kind, code in _STATUSES if isinstance(error, kind)), _SERVER_ERROR)
+        if status >= _SERVER_ERROR:
             log.warning("%s", error)
-        facts = {name: list(value) if isinstance(value, tuple) else value for name, value in _facts(error)}
+        facts = {name: list(value) if isinstance(value, tuple) else value for name, value in _read_facts(error)}
         hint = {"hint": error.hint} if error.hint else {}
-        return _error(status, type(error).__name__, error.message, **hint, **facts)
+        return _render_error(status, type(error).__name__, error.message, **hint, **facts)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> Response:
-        problems = [_problem(each) for each in error.errors()[:_MOST_PROBLEMS]]
+    async def handle_invalid_request(_request: Request, error: RequestValidationError) -> Response:
+        problems = [_describe_problem(each) for each in error.errors()[:_MAX_PROBLEMS]]
         is_json = all(each["type"] != "json_invalid" for each in error.errors())
-        return _error(
+        return _render_error(
             _BAD_REQUEST,
             "BadRequest" if is_json else "BadJSON",
             "; ".join(f"{where}: {why}" if where else why for where, why in problems),
@@ -234,27 +239,27 @@ def _add_errors(app: FastAPI) -> None:
         )
 
     @app.exception_handler(StarletteHTTPException)
-    async def http(_request: Request, error: StarletteHTTPException) -> Response:
+    async def handle_http_error(_request: Request, error: StarletteHTTPException) -> Response:
         name = _NAMES.get(error.status_code, "BadRequest")
-        answer = _error(error.status_code, name, str(error.detail))
+        answer = _render_error(error.status_code, name, str(error.detail))
         answer.headers.update(error.headers or {})
         return answer
 
-    @app.exception_handler(_Gone)
-    async def gone(_request: Request, _error: _Gone) -> Response:
-        return Response(status_code=_FAILED)
+    @app.exception_handler(_ClientDisconnected)
+    async def handle_disconnect(_request: Request, _error: _ClientDisconnected) -> Response:
+        return Response(status_code=_SERVER_ERROR)
 
     @app.exception_handler(Exception)
-    async def unexpected(_request: Request, error: Exception) -> Response:
-        # The server writes its traceback to the log.
-        return _error(_FAILED, "InternalError", f"this should not have happened: {type(error).__name__}")
+    async def handle_unexpected_error(_request: Request, error: Exception) -> Response:
+        # The server writes the traceback to the log.
+        return _render_error(_SERVER_ERROR, "InternalError", f"internal error: {type(error).__name__}")
 
 
-def _describe(app: FastAPI) -> None:
+def _fix_openapi(app: FastAPI) -> None:
     described = app.openapi
 
     def without_422() -> dict[str, Any]:
-        """Describe the interface without the status that FastAPI assumes, in place of which 400 is given."""
+        """Return the OpenAPI document without status 422: the application answers 400 instead."""
         schema = described()
         for path in schema["paths"].values():
             for operation in path.values():
@@ -263,23 +268,23 @@ def _describe(app: FastAPI) -> None:
             schema.get("components", {}).get("schemas", {}).pop(name, None)
         return schema
 
-    app.openapi = without_422  # type: ignore[method-assign] # as FastAPI's documentation has it
+    app.openapi = without_422  # type: ignore[method-assign] # as in FastAPI's documentation
 
 
-def _facts(error: SetupError) -> list[tuple[str, Any]]:
+def _read_facts(error: SetupError) -> list[tuple[str, Any]]:
     return [(name, getattr(error, name)) for name in _FACTS if hasattr(error, name)]
 
 
-def _problem(error: dict[str, Any]) -> tuple[str, str]:
-    """Return where in the request something is wrong, and why."""
+def _describe_problem(error: dict[str, Any]) -> tuple[str, str]:
+    """Return the path of a problem in the request, and its reason."""
     if error["type"] == "json_invalid":
         return "", f"the body is not JSON: {error.get('ctx', {}).get('error', error['msg'])}"
     raised = error.get("ctx", {}).get("error")
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{cut(part)}" for part in error["loc"][1:])
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{truncate(part)}" for part in error["loc"][1:])
     if not where:
         return "", "the body must be a JSON object, with the content type application/json"
     return where.lstrip("."), str(raised) if isinstance(raised, Exception) else str(error["msg"])
 
 
-def _error(status: int, code: str, message: str, **facts: Any) -> Response:
+def _render_error(status: int, code: str, message: str, **facts: Any) -> Response:
     return _Ascii({"error": {"message": message, **facts}, "error_code": code}, status_code=status)

@@ -1,4 +1,4 @@
-"""From an image's options to what the engine is told when its container is made."""
+"""The arguments of the Docker API for the container of an image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.containers.manager.config import Image
     from exasol_ci_setup.containers.manager.ports import Port
 
-# What is ours is known by these, whoever is asked for it.
+# Labels of all containers and networks that a manager creates.
 MANAGER_LABEL: Final = "exasol-ci-setup.container-manager"
 IMAGE_LABEL: Final = "exasol-ci-setup.container-manager.image"
 PROCESS_LABEL: Final = "exasol-ci-setup.container-manager.process"
@@ -22,32 +22,32 @@ PROCESS_LABEL: Final = "exasol-ci-setup.container-manager.process"
 
 @dataclass(frozen=True)
 class Arguments:
-    """What docker-py's `create_container` and `create_host_config` are given."""
+    """The arguments of docker-py's `create_container` and `create_host_config`."""
 
     container: dict[str, Any]
     host: dict[str, Any]
 
 
-def arguments(
+def build_arguments(
     image: Image,
     *,
     tag: str,
-    asked: Sequence[Port],
+    requested: Sequence[Port],
     network: str | None,
-    others: Mapping[str, str],
+    dependencies: Mapping[str, str],
     environ: Mapping[str, str],
 ) -> Arguments:
-    """Return how the container of `image` is made.
+    """Return the arguments that create the container of `image`.
 
-    `asked` are the ports that its caller asked for, `network` the network that is made for its links, `others` the ids of the containers
-    that run for it by their images, `environ` the manager's own environment. Raises InputError for a variable that is not in it.
+    `requested` are the ports of the request. `network` is the network of its links. `dependencies` maps images to the IDs of the
+    containers that it needs. `environ` is the environment of the manager. Raises InputError for a variable that is missing there.
     """
-    published = ports.bindings(ports.merged(image.ports, asked))
+    published = ports.to_bindings(ports.merge(image.ports, requested))
     host: dict[str, Any] = {
         "port_bindings": published,
         "binds": [f"{mount.source}:{mount.target}:{mount.mode}" for mount in image.volumes.mount],
-        "volumes_from": [others[name] for name in image.volumes.share_with],
-        "network_mode": network or image.network.chosen,
+        "volumes_from": [dependencies[name] for name in image.volumes.share_with],
+        "network_mode": network or image.network.effective_mode,
         "publish_all_ports": image.network.publish_all_ports,
         "dns": list(image.network.dns),
         "dns_search": list(image.network.dns_search),
@@ -60,7 +60,7 @@ def arguments(
     container: dict[str, Any] = {
         "image": tag,
         "command": ["/bin/bash", "-c", image.bash] if image.bash else image.command,
-        "environment": environment(image, environ),
+        "environment": resolve_environment(image, environ),
         "ports": [tuple(key.split("/")) for key in published],
         "hostname": image.network.hostname,
         "domainname": image.network.domainname,
@@ -72,8 +72,8 @@ def arguments(
     )
 
 
-def environment(image: Image, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of a container. Raises InputError that names those that must be set here and are not."""
+def resolve_environment(image: Image, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a container. Raises InputError with the names of all missing variables."""
     found: dict[str, str] = {}
     missing: list[str] = []
     for variable in image.env:
@@ -85,7 +85,7 @@ def environment(image: Image, environ: Mapping[str, str]) -> dict[str, str]:
             missing.append(variable.name)
     if missing:
         raise InputError(
-            f"the container manager's environment lacks {', '.join(missing)}",
-            hint="start it with the variables set, or give them defaults in the configuration, such as NAME:default",
+            f"variables are not set in the environment of the container manager: {', '.join(missing)}",
+            hint="set them before you start it, or add defaults to the configuration, such as NAME:default",
         )
     return found

@@ -1,4 +1,4 @@
-"""The configuration file: its images and their options, checked when it is read."""
+"""The configuration file of the container manager: images and their options."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from exasol_ci_setup.containers.manager.options import (
     Variable,
     Volumes,
     WaitCondition,
-    document_of,
+    get_document,
 )
 from exasol_ci_setup.errors import InputError
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 VARIABLE: Final = "CONTAINER_MANAGER_CONFIG"
 DEFAULT: Final = "harpoon.yml"
 
-# What the format knows and a container manager has no use for: names for a registry, tasks of a command line, and how others run it.
+# Options of the format without effect here, such as registry names, and tasks of another command line.
 # fmt: off
 UNUSED: Final = frozenset({
     "assume_role", "configuration", "container_name", "deleteable_image", "devices", "harpoon", "image_index",
@@ -59,22 +59,22 @@ UNUSED: Final = frozenset({
 
 def _commands(value: Any, info: ValidationInfo) -> tuple[dockerfile.Instruction, ...]:
     if not isinstance(value, list):
-        raise ValueError("write a list of commands")  # noqa: TRY004 - as pydantic wants it
-    return dockerfile.parse(value, document_of(info), _context_reader(document_of(info)))
+        raise ValueError("a list of commands is needed")  # noqa: TRY004 - pydantic reports only ValueError
+    return dockerfile.parse(value, get_document(info), _context_reader(get_document(info)))
 
 
 def _context_reader(document: Document) -> Callable[[Any], Context]:
     def read(value: Any) -> Context:
         try:
-            return ContextOptions.model_validate(value, context=document).of(document)
+            return ContextOptions.model_validate(value, context=document).resolve(document)
         except ValidationError as error:
-            raise ValueError("; ".join(f"context{line}" for line in _lines(error))) from None
+            raise ValueError("; ".join(f"context{line}" for line in _render_errors(error))) from None
 
     return read
 
 
 class Image(Options):
-    """An image, how it is built, and how its container is run."""
+    """The options of an image: how to build it, and how to run its container."""
 
     commands: Annotated[tuple[dockerfile.Instruction, ...], BeforeValidator(_commands)]
     context: ContextOptions
@@ -99,13 +99,13 @@ class Image(Options):
         """Add what the whole file says of contexts and variables, unless this image says it itself."""
         if not isinstance(value, dict):
             return value
-        whole = document_of(info).values
+        whole = get_document(info).values
         context = value.get("context")
         if context is None or isinstance(context, dict):
             own = whole.get("context")
             context = {**(own if isinstance(own, dict) else {} if own is None else {"enabled": own}), **(context or {})}
         used = {name: options for name, options in value.items() if name not in UNUSED}
-        # Of old it was called so.
+        # An old name of the option.
         if "link" in used:
             used.setdefault("links", used.pop("link"))
         if "env" in whole:
@@ -114,14 +114,14 @@ class Image(Options):
         return {**used, **given, "context": context}
 
     @model_validator(mode="after")
-    def _links_have_a_network(self) -> Image:
-        if self.links and self.network.chosen:
-            raise ValueError(f"links need a network of their own, but network says {self.network.chosen!r}")
+    def _require_own_network(self) -> Image:
+        if self.links and self.network.effective_mode:
+            raise ValueError(f"links need a separate network, but network is {self.network.effective_mode!r}")
         return self
 
     @property
-    def running(self) -> tuple[str, ...]:
-        """The images whose containers must run before this one's."""
+    def required(self) -> tuple[str, ...]:
+        """The images whose containers must run before this container."""
         return tuple(
             dict.fromkeys((*(link.image for link in self.links), *self.volumes.share_with, *self.dependencies))
         )
@@ -136,7 +136,7 @@ class _File(Options):
 
 @dataclass(frozen=True)
 class Config:
-    """What a configuration file says; `unused` names options that are known and not acted on."""
+    """A configuration file. `unused` lists the options of the format that have no effect."""
 
     document: Document
     images: Mapping[str, Image]
@@ -145,12 +145,12 @@ class Config:
 
 
 def load(path: Path) -> Config:
-    """Return what the file says. Raises InputError that names the file, where in it, and what is wrong there."""
+    """Read a configuration file. Raises InputError with the file, the position and the reason."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read: {error.strerror}", hint=f"name the configuration with --config or {VARIABLE}"
+            f"{path} cannot be read: {error.strerror}", hint=f"set the configuration with `--config PATH` or {VARIABLE}"
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} cannot be read: it is not UTF-8 at byte {error.start}") from error
@@ -161,44 +161,44 @@ def load(path: Path) -> Config:
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise InputError(f"{path}: {where}{getattr(error, 'problem', None) or error}") from error
     except (ValueError, RecursionError) as error:
-        # Not all that looks like a date is one, and the reader does not say where it stood.
+        # Such as an impossible date. The YAML reader does not report its position.
         why = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise InputError(f"{path}: a value in it cannot be read: {why}") from error
     if values is not None and not isinstance(values, dict):
-        raise InputError(f"{path}: it must hold a mapping with `images`")
+        raise InputError(f"{path}: the file must be a mapping with the key `images`")
     return read(values or {}, path)
 
 
 def read(values: dict[str, Any], path: Path) -> Config:
-    """Return what these values of the file at `path` say. Raises InputError as `load` does."""
+    """Validate the values of the file at `path`. Raises InputError as `load` does."""
     values = {**values, "images": values.get("images") or {}}
     document = Document(values, path.absolute().parent)
     try:
         file = _File.model_validate(values, context=document)
     except ValidationError as error:
-        raise InputError("\n".join(f"{path}: {line.removeprefix('.')}" for line in _lines(error))) from None
+        raise InputError("\n".join(f"{path}: {line.removeprefix('.')}" for line in _render_errors(error))) from None
     for needs, what in (
-        ({name: dockerfile.parents(image.commands) for name, image in file.images.items()}, "is built from"),
-        ({name: image.running for name, image in file.images.items()}, "depends on"),
+        ({name: dockerfile.parent_images(image.commands) for name, image in file.images.items()}, "is built from"),
+        ({name: image.required for name, image in file.images.items()}, "depends on"),
     ):
-        if chain := dependencies.circle(needs):
-            raise InputError(f"{path}: images.{chain[0]}: it {what} itself: {' -> '.join(chain)}")
+        if chain := dependencies.find_cycle(needs):
+            raise InputError(f"{path}: images.{chain[0]}: the image {what} itself: {' -> '.join(chain)}")
     unused = tuple(f"images.{name}.{key}" for name in file.images for key in values["images"][name] if key in UNUSED)
     return Config(document, file.images, file.authentication, unused)
 
 
-def _lines(error: ValidationError) -> list[str]:
-    """Return where and why, one line for each thing that is wrong."""
+def _render_errors(error: ValidationError) -> list[str]:
+    """Return one line for each problem, with its path and its reason."""
     lines: list[str] = []
     for each in error.errors(include_url=False):
-        where = "".join(_shown(part) for part in each["loc"] if part != "[key]")
+        where = "".join(_render_part(part) for part in each["loc"] if part != "[key]")
         raised = each.get("ctx", {}).get("error")
         reason = str(raised) if raised is not None else _reason(each["type"], each["msg"])
         lines.append(f"{where}{reason}" if reason.startswith(("[", ":")) else f"{where}: {reason}")
     return lines
 
 
-def _shown(part: str | int) -> str:
+def _render_part(part: str | int) -> str:
     if isinstance(part, int):
         return f"[{part}]"
     return f".{part}" if part.isprintable() else f".{part!r}"
@@ -206,7 +206,7 @@ def _shown(part: str | int) -> str:
 
 def _reason(kind: str, message: str) -> str:
     if kind == "extra_forbidden":
-        return "there is no such option"
+        return "unknown option"
     if kind in {"model_type", "dict_type"}:
-        return "write options, each with its value"
+        return "a mapping of options is needed"
     return message[:1].lower() + message[1:]

@@ -1,4 +1,4 @@
-"""The files that an image is built from, as an archive of which equal files make equal bytes."""
+"""The files of a build context, as a reproducible archive."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Context:
-    """Which files of which folder: all, but for those that git ignores if asked for, and `exclude`; `include` brings back.
+    """A selection of the files in `folder`: all except the patterns in `exclude`.
 
-    Both have patterns as in ignore files: https://git-scm.com/docs/gitignore.
+    With `use_gitignore`, files that git ignores are omitted. `include` adds omitted files again.
+    The patterns are those of ignore files: https://git-scm.com/docs/gitignore.
     """
 
     folder: Path
@@ -29,12 +30,12 @@ class Context:
     exclude: tuple[str, ...] = ()
 
 
-def tree(context: Context) -> archive.Tree:
-    """Return the files of a context. Raises InputError that names what cannot be read, or the folder that is not there."""
+def read_tree(context: Context) -> archive.Tree:
+    """Return the files of a context. Raises InputError if the folder is missing or a file cannot be read."""
     if not context.enabled:
         return archive.Tree()
     everything = archive.of_folder(context.folder, None) if context.include or not context.use_gitignore else None
-    chosen = _not_ignored(context.folder) if context.use_gitignore else everything
+    chosen = _read_unignored(context.folder) if context.use_gitignore else everything
     assert chosen is not None  # noqa: S101 - one of the two was read
     if not context.include and not context.exclude:
         return chosen
@@ -48,8 +49,8 @@ def tree(context: Context) -> archive.Tree:
     return archive.Tree(kept, chosen.skipped)
 
 
-def _not_ignored(folder: Path) -> archive.Tree:
-    """Return what git does not ignore; the ignore files of the whole repository count, although only a folder of it is wanted."""
+def _read_unignored(folder: Path) -> archive.Tree:
+    """Return the files of a folder that git does not ignore, by the ignore files of the whole repository."""
     folder = folder.absolute()
     root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
     found = archive.of_folder(root)
@@ -69,21 +70,22 @@ def _not_ignored(folder: Path) -> archive.Tree:
 
 
 @contextmanager
-def packed(
+def pack(
     files: archive.Tree, contents: Mapping[str, str], contexts: Mapping[str, Context]
 ) -> Iterator[tuple[IO[bytes], str]]:
-    """Give an archive of `files`, of texts and of archives of further contexts, each by its name, and the SHA-256 of what is in it.
+    """Yield an archive and the SHA-256 of its content.
 
-    Raises the errors of `tree`, and SetupError for a file that changes meanwhile.
+    The archive contains `files`, the texts in `contents`, and an archive of each of `contexts`, by name.
+    Raises the errors of `read_tree`, and SetupError for a file that changes meanwhile.
     """
     with tempfile.TemporaryDirectory(prefix="exasol-ci-setup-") as folder:
         for name, text in contents.items():
-            files.add(archive.Entry(name, _Text(text)))
+            files.add(archive.Entry(name, _TextSource(text)))
         for number, (name, context) in enumerate(contexts.items()):
             path = Path(folder) / str(number)
             with path.open("wb") as inner:
-                archive.pack(tree(context), inner)
-            files.add(archive.Entry(name, _File(path)))
+                archive.pack(read_tree(context), inner)
+            files.add(archive.Entry(name, _FileSource(path)))
         with tempfile.TemporaryFile(dir=folder) as whole:
             digest = archive.pack(files, whole)
             whole.seek(0)
@@ -91,7 +93,7 @@ def packed(
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class _TextSource:
     text: str
 
     def __call__(self) -> IO[bytes]:
@@ -99,7 +101,7 @@ class _Text:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class _FileSource:
     path: Path
 
     def __call__(self) -> IO[bytes]:

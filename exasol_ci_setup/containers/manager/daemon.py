@@ -1,4 +1,4 @@
-"""The container manager in the background: started in a process of its own that outlives the caller, who waits until it answers."""
+"""Start of the container manager as a background process."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _START_SECONDS: Final = 60.0
-_LARGEST_WORD: Final = 65536  # bytes
+_MAX_REPORT_BYTES: Final = 65536
 
 
 @dataclass(frozen=True)
-class Started:
-    """Where the manager listens, its process, and its log."""
+class StartedManager:
+    """The port, process ID and log file of a manager in the background."""
 
     port: int
     pid: int
@@ -33,25 +33,24 @@ class Started:
 
 
 def log_file(port: int) -> Path:
-    """Return where the manager on `port` writes its log: below ``$XDG_STATE_HOME`` or ``~/.local/state``."""
-    # The XDG base directory specification wants a relative path ignored.
+    """Return the log file of the manager on `port`, below ``$XDG_STATE_HOME`` or ``~/.local/state``."""
+    # A relative path is ignored: https://specifications.freedesktop.org/basedir-spec/latest/.
     base = os.environ.get("XDG_STATE_HOME", "")
     root = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
     return root / "exasol-ci-setup" / "container-manager" / f"{port}.log"
 
 
-def start(config: Path, listening: socket.socket, file: Path, *, hosts: Collection[str] = ()) -> Started:
-    """Start a manager that serves on `listening`, and return when it answers and has written `file`.
+def start(config: Path, listening: socket.socket, file: Path, *, hosts: Collection[str] = ()) -> StartedManager:
+    """Start a manager that serves on `listening`; return when it answers and has written `file`.
 
-    `hosts` are further names under which it may be reached.
-
-    Raises SetupError with the reason if it does not come so far; then there is no process left, and no file.
+    `hosts` are further accepted host names. Raises SetupError with the reason if the manager does not start. Then neither the
+    process nor the file remains.
     """
     port = listening.getsockname()[1]
     log = log_file(port)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        # Of a manager that listened on this port before.
+        # The log of an earlier manager on this port.
         log.unlink(missing_ok=True)
         writing_log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as error:
@@ -60,12 +59,12 @@ def start(config: Path, listening: socket.socket, file: Path, *, hosts: Collecti
         ) from error
     reading, writing = os.pipe()
     try:
-        process = subprocess.Popen(  # noqa: S603 - this interpreter, our own module
+        process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of this package
             [
                 *(sys.executable, "-m", "exasol_ci_setup.containers.manager"),
                 *("--config", str(config.absolute()), "--file", str(file.absolute())),
                 *("--listening-fd", str(listening.fileno()), "--ready-fd", str(writing)),
-                *(word for host in hosts for word in ("--allow-host", host)),
+                *(argument for host in hosts for argument in ("--allow-host", host)),
             ],
             stdin=subprocess.DEVNULL,
             stdout=writing_log,
@@ -79,47 +78,48 @@ def start(config: Path, listening: socket.socket, file: Path, *, hosts: Collecti
         os.close(writing_log)
         os.close(writing)
     try:
-        word = _word(reading)
+        report = _read_report(reading)
     except BaseException:
-        _end(process)
+        _terminate(process)
         raise
     finally:
         os.close(reading)
-    # The first process only starts the one that serves, which so belongs to nobody and leaves no zombie.
-    if word is None:
-        _end(process)
-        raise SetupError(f"the container manager was not ready after {_START_SECONDS:g} s", hint=f"its log: {log}")
+    # The first process exits after it has started the server, which therefore leaves no zombie.
+    if report is None:
+        _terminate(process)
+        raise SetupError(f"the container manager was not ready after {_START_SECONDS:g} s", hint=f"see its log: {log}")
     process.wait()
-    if "pid" not in word:
+    if "pid" not in report:
         raise SetupError(
-            f"the container manager ended at once: {word.get('message', 'it gave no reason')}", hint=f"its log: {log}"
+            f"the container manager did not start: {report.get('message', 'no reason was reported')}",
+            hint=f"see its log: {log}",
         )
-    return Started(port, int(word["pid"]), log)
+    return StartedManager(port, int(report["pid"]), log)
 
 
-def _word(reading: int) -> dict[str, Any] | None:
-    """Return what the process says, nothing in it if it has ended without a word, or None if it says nothing for too long."""
+def _read_report(reading: int) -> dict[str, Any] | None:
+    """Return the report of the process: empty if it ended without one, None after the start timeout."""
     ready, _, _ = select.select([reading], [], [], _START_SECONDS)
     if not ready:
         return None
-    said = os.read(reading, _LARGEST_WORD)
-    word: dict[str, Any] = json.loads(said) if said else {}
-    return word
+    content = os.read(reading, _MAX_REPORT_BYTES)
+    report: dict[str, Any] = json.loads(content) if content else {}
+    return report
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End all that was started, which is a session of its own."""
+def _terminate(process: subprocess.Popen[bytes]) -> None:
+    """Terminate the session of the process."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     process.wait()
 
 
 def _environment() -> dict[str, str]:
-    """Return this environment, which containers may need, with this package where the process finds it."""
+    """Return the current environment, with a PYTHONPATH that leads to this package."""
     package_root = Path(__file__).parents[3]
     values = dict(os.environ)
     if package_root.name not in {"site-packages", "dist-packages"}:
-        # It has another working directory, so that of this process does not count.
+        # Relative entries do not work: the process has another working directory.
         inherited = [str(Path(entry).absolute()) for entry in values.get("PYTHONPATH", "").split(os.pathsep) if entry]
         values["PYTHONPATH"] = os.pathsep.join([*inherited, str(package_root)])
     return values

@@ -1,4 +1,4 @@
-"""The order that images need each other in, and the circles that there must not be."""
+"""Detection of cycles between images."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def circle(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return a chain of names that leads back to its beginning, such as (a, b, a), or nothing if there is none."""
+def find_cycle(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return a cycle as a chain of names, such as (a, b, a), or an empty tuple if no cycle exists."""
     done: set[str] = set()
     for start in needs:
-        # The way to the name that is looked at, and of each name on it those that are still to be followed.
-        way: list[tuple[str, list[str]]] = [(start, list(needs[start]))] if start not in done else []
-        while way:
-            name, left = way[-1]
+        # Each entry is a name on the current path, with its neighbors that are not visited yet.
+        path: list[tuple[str, list[str]]] = [(start, list(needs[start]))] if start not in done else []
+        while path:
+            name, left = path[-1]
             if not left:
                 done.add(name)
-                way.pop()
+                path.pop()
                 continue
-            following = left.pop(0)
-            on_the_way = [each for each, _ in way]
-            if following in on_the_way:
-                return (*on_the_way[on_the_way.index(following) :], following)
-            if following not in done:
-                way.append((following, list(needs.get(following, ()))))
+            next_name = left.pop(0)
+            names_on_path = [each for each, _ in path]
+            if next_name in names_on_path:
+                return (*names_on_path[names_on_path.index(next_name) :], next_name)
+            if next_name not in done:
+                path.append((next_name, list(needs.get(next_name, ()))))
     return ()

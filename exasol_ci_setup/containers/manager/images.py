@@ -1,4 +1,4 @@
-"""Images from their configuration: built once for what they are made of, and found again by a tag that is made of it, too."""
+"""Builds of configured images. The tag of an image is a digest of its inputs, so equal inputs are built once."""
 
 from __future__ import annotations
 
@@ -25,48 +25,48 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPOSITORY: Final = "exasol-ci-setup-container-manager"
-_FILE: Final = f"{dockerfile.OURS}/Dockerfile"
+_FILE: Final = f"{dockerfile.OWN_DIRECTORY}/Dockerfile"
 _NOT_FOUND: Final = 404
 _LAST_LINES: Final = 20
 _DIGEST_LENGTH: Final = 32
 
 
 class Images:
-    """The images of a configuration, on an engine. Its functions block, and may be called by several threads at once."""
+    """The images of a configuration on a Docker engine. The methods block; several threads may call them."""
 
     def __init__(self, client: DockerClient, streams: Streams, config: Config) -> None:
         self._client = client
         self._streams = streams
         self._config = config
 
-    def built(self, name: str, tags: Mapping[str, str]) -> str:
-        """Return the tag of an image, which is built if the engine does not have it.
+    def ensure_built(self, name: str, tags: Mapping[str, str]) -> str:
+        """Return the tag of an image; build the image if the engine does not have it.
 
-        `tags` has the tags of the images of the configuration that it is built from. Raises ImageNotBuilt with the engine's reason,
-        InputError for files that cannot be read, and ShuttingDown when that came in between.
+        `tags` maps the images of the configuration that it is built from to their tags. Raises ImageNotBuilt with the reason of the
+        engine, InputError for files that cannot be read, and ShuttingDown if the manager shuts down meanwhile.
         """
         image = self._config.images[name]
-        bases = [self._had(base, image) for base in dockerfile.externals(image.commands)]
+        bases = [self._ensure_pulled(base, image) for base in dockerfile.external_images(image.commands)]
         contents, contexts = {_FILE: dockerfile.render(image.commands, tags)}, {}
         for each in image.commands:
             if isinstance(each, dockerfile.AddContent):
                 contents[each.name] = each.content
             elif isinstance(each, dockerfile.AddContext):
                 contexts[each.name] = each.context
-        files = context.tree(image.context.of(self._config.document))
+        files = context.read_tree(image.context.resolve(self._config.document))
         for path in files.skipped:
-            log.warning("%s: %s is neither a file nor a link, and left out", name, path)
-        with context.packed(files, contents, contexts) as (archive, digest):
+            log.warning("%s: skipped %s, which is neither a file nor a link", name, path)
+        with context.pack(files, contents, contexts) as (archive, digest):
             whole = hashlib.sha256("\n".join([digest, *bases]).encode()).hexdigest()[:_DIGEST_LENGTH]
             tag = f"{REPOSITORY}/{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}:{whole}"
-            if self._id(tag) is None:
+            if self._find_id(tag) is None:
                 self._build(name, tag, archive)
         return tag
 
     def _build(self, name: str, tag: str, archive: Any) -> None:
         log.info("%s: building %s", name, tag)
         output: deque[str] = deque(maxlen=_LAST_LINES)
-        with self._streams.reading(), _not_built(f"image {name} cannot be built"):
+        with self._streams.reading(), _image_errors(f"image {name} cannot be built"):
             answer = self._client.api.build(
                 fileobj=archive,
                 custom_context=True,
@@ -78,26 +78,24 @@ class Images:
                 labels={IMAGE_LABEL: name},
                 decode=True,
             )
-            reason = _followed(name, answer, output)
+            reason = _read_output(name, answer, output)
         if reason is not None:
             raise ImageNotBuilt(f"image {name} cannot be built: {reason}", output=output)
         log.info("%s: built", name)
 
-    def _had(self, reference: str, image: Image) -> str:
-        """Return the id of an image that is not of the configuration, pulled if the engine does not have it."""
-        if found := self._id(reference):
+    def _ensure_pulled(self, reference: str, image: Image) -> str:
+        """Return the ID of an image from a registry; pull it if the engine does not have it."""
+        if found := self._find_id(reference):
             return found
         log.info("pulling %s", reference)
-        with self._streams.reading(), _not_built(f"image {reference} cannot be pulled"):
+        with self._streams.reading(), _image_errors(f"image {reference} cannot be pulled"):
             answer = self._client.api.pull(
                 reference, stream=True, decode=True, auth_config=self._login(reference, image)
             )
-            reason = _followed(reference, answer, deque(maxlen=1))
-        found = self._id(reference)
+            reason = _read_output(reference, answer, deque(maxlen=1))
+        found = self._find_id(reference)
         if reason is not None or found is None:
-            raise ImageNotBuilt(
-                f"image {reference} cannot be pulled: {reason or 'the engine does not have it afterwards'}"
-            )
+            raise ImageNotBuilt(f"image {reference} cannot be pulled: {reason or 'it is missing after the pull'}")
         return found
 
     def _login(self, reference: str, image: Image) -> dict[str, str] | None:
@@ -107,14 +105,14 @@ class Images:
         for registries in (image.authentication, self._config.authentication):
             if (known := registries.get(registry)) and known.reading:
                 return {"username": known.reading.username, "password": known.reading.password.get_secret_value()}
-        # The client looks into the user's own configuration.
+        # Then the client uses the logins of `docker login`.
         return None
 
-    def _id(self, reference: str) -> str | None:
+    def _find_id(self, reference: str) -> str | None:
         try:
-            with engine.told(f"image {reference} cannot be looked up"):
-                told = self._client.api.inspect_image(reference)  # type: ignore[no-untyped-call] # the stubs leave it out
-                return str(told["Id"])
+            with engine.engine_errors(f"image {reference} cannot be looked up"):
+                description = self._client.api.inspect_image(reference)  # type: ignore[no-untyped-call] # missing in the stubs
+                return str(description["Id"])
         except EngineError as error:
             if error.status == _NOT_FOUND:
                 return None
@@ -122,10 +120,10 @@ class Images:
 
 
 @contextlib.contextmanager
-def _not_built(doing: str) -> Iterator[None]:
-    """Raise what the engine refuses as ImageNotBuilt."""
+def _image_errors(doing: str) -> Iterator[None]:
+    """Translate errors of the engine to ImageNotBuilt."""
     try:
-        with engine.told(doing):
+        with engine.engine_errors(doing):
             yield
     except EngineUnavailable:
         raise
@@ -133,8 +131,8 @@ def _not_built(doing: str) -> Iterator[None]:
         raise ImageNotBuilt(error.message, status=error.status) from error
 
 
-def _followed(name: str, answer: Iterable[Any], output: deque[str]) -> str | None:
-    """Read the answer to its end; return why it failed, or None if it did not. `output` gets the last lines."""
+def _read_output(name: str, answer: Iterable[Any], output: deque[str]) -> str | None:
+    """Read the answer to its end; return the reason of a failure, or None. `output` receives the last lines."""
     for part in answer:
         if "error" in part:
             return " ".join(str(part["error"]).split())

@@ -1,4 +1,4 @@
-"""Turns at a container: who asks first has it first, and whoever waits when it all ends is told."""
+"""A FIFO lock for a container. A shutdown fails all waiters with ShuttingDown."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from collections import deque
 from exasol_ci_setup.errors import ShuttingDown
 
 
-class Turns:
-    """One turn after the other, in the order in which they were asked for."""
+class FifoLock:
+    """A lock that waiters acquire in the order of their requests."""
 
     def __init__(self) -> None:
-        self._taken = False
-        self._closed = False
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._is_acquired = False
+        self._is_closed = False
+        self._waiters: deque[asyncio.Future[None]] = deque()
 
     @property
-    def waiting(self) -> int:
-        """How many wait."""
-        return len(self._waiting)
+    def waiter_count(self) -> int:
+        """The number of waiters."""
+        return len(self._waiters)
 
-    async def take(self) -> None:
-        """Wait for the turn. Raises ShuttingDown if there will be none. Whoever is cancelled gives the turn on."""
-        if self._closed:
+    async def acquire(self) -> None:
+        """Wait for the lock. Raises ShuttingDown if the lock is closed. A canceled waiter passes the lock on."""
+        if self._is_closed:
             raise ShuttingDown("the container manager is shutting down")
-        if not self._taken:
-            self._taken = True
+        if not self._is_acquired:
+            self._is_acquired = True
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
         try:
-            await turn
+            await waiter
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self.give()
-            elif turn in self._waiting:
-                self._waiting.remove(turn)
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.release()
+            elif waiter in self._waiters:
+                self._waiters.remove(waiter)
             raise
 
-    def give(self) -> None:
-        """End the turn, and let the next one in; nothing happens if it is nobody's turn."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
+    def release(self) -> None:
+        """Pass the lock to the next waiter; without effect if the lock is free."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
                 return
-        self._taken = False
+        self._is_acquired = False
 
     def close(self) -> None:
-        """Tell all who wait, and all who come, that there are no turns any more."""
-        self._closed = True
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_exception(ShuttingDown("the container manager is shutting down"))
+        """Fail all current and later waiters with ShuttingDown."""
+        self._is_closed = True
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(ShuttingDown("the container manager is shutting down"))

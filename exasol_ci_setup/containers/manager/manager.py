@@ -1,4 +1,4 @@
-"""Which containers run and for whom: each image started once for all who ask, and stopped when the last user is gone."""
+"""The running containers and their users: an image is started once for all callers, and stopped with its last user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from exasol_ci_setup.containers.manager import dockerfile
-from exasol_ci_setup.containers.manager.locks import Turns
+from exasol_ci_setup.containers.manager.locks import FifoLock
 from exasol_ci_setup.errors import NoSuchImage, SetupError, ShuttingDown
 
 if TYPE_CHECKING:
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from exasol_ci_setup.containers.manager.images import Images
     from exasol_ci_setup.containers.manager.options import WaitCondition
     from exasol_ci_setup.containers.manager.ports import Port
-    from exasol_ci_setup.containers.manager.run import Containers, Running
+    from exasol_ci_setup.containers.manager.run import Containers, RunningContainer
     from exasol_ci_setup.containers.manager.streams import Streams
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_CALLERS: Final = ""  # a user of a container, besides the images that depend on it: whoever asks over HTTP
+_CALLERS: Final = ""  # one user for all HTTP callers; the other users of a container are images
 _THREADS: Final = 64
 
 
 @dataclass(frozen=True)
-class Started:
-    """The answer to whoever asked for a container."""
+class StartedContainer:
+    """The answer to a request for a container."""
 
     ports: Mapping[str, int]
     just_created: bool
@@ -41,7 +41,7 @@ class Started:
 
 
 class Manager:
-    """The state of a container manager. All of it belongs to one event loop; the engine is asked in threads."""
+    """The state of a container manager. It belongs to one event loop; calls of the engine run in threads."""
 
     def __init__(self, config: Config, images: Images, containers: Containers, streams: Streams) -> None:
         self._config = config
@@ -49,51 +49,52 @@ class Manager:
         self._containers = containers
         self._streams = streams
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="engine")
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, RunningContainer] = {}
         self._users: defaultdict[str, set[str]] = defaultdict(set)
-        # Of an image, one thing at a time is started or stopped; those that others need come after them, so there is no circle.
-        self._guards: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._turns: defaultdict[str, Turns] = defaultdict(Turns)
-        self._under_way: dict[tuple[str, str], asyncio.Task[Any]] = {}
-        # Containers whose own condition was met once.
+        # Only one start or stop of an image runs at a time. A dependent locks before its dependencies, which prevents deadlocks.
+        self._image_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._caller_locks: defaultdict[str, FifoLock] = defaultdict(FifoLock)
+        self._in_progress: dict[tuple[str, str], asyncio.Task[Any]] = {}
+        # Containers whose wait condition was met once.
         self._known_ready: set[str] = set()
-        self._end: asyncio.Task[list[str]] | None = None
+        self._shutdown_task: asyncio.Task[list[str]] | None = None
 
-    async def start(self, name: str, ports: Sequence[Port], *, lock: bool = False) -> Started:
-        """Return the container of an image, which is started if it does not run; with `lock` when it is the caller's turn.
+    async def start(self, name: str, ports: Sequence[Port], *, lock: bool = False) -> StartedContainer:
+        """Return the container of an image; start it if it does not run. With `lock`, acquire its lock first.
 
-        However many ask at the same time, it is built and started once, and only who came first is told that it was just created.
-        Raises NoSuchImage, ShuttingDown, and whatever kept it from being started.
+        Concurrent calls share one build and one start; `just_created` is true for the first call only.
+        Raises NoSuchImage, ShuttingDown, and the error that prevented the start.
         """
         self._require(name)
         if lock:
-            await self._turns[name].take()
+            await self._caller_locks[name].acquire()
         try:
             return await self._start(name, ports)
         except BaseException:
             if lock:
-                self._turns[name].give()
+                self._caller_locks[name].release()
             raise
 
     async def stop(self, name: str) -> None:
-        """Stop and remove the container of an image, and what ran only for it; one that others need goes when they do.
+        """Stop and remove the container of an image and its unused dependencies.
 
-        It is no error that it does not run. Raises NoSuchImage, and EngineError if it cannot be removed.
+        A container that others need is removed with its last dependent. A container that does not run is no error.
+        Raises NoSuchImage, and EngineError if the container cannot be removed.
         """
         self._require_known(name)
         self._users[name].discard(_CALLERS)
-        await self._removed_if_unused(name)
+        await self._remove_if_unused(name)
 
     def unlock(self, name: str) -> None:
-        """Let the next caller who asked for this image with a lock have it. Raises NoSuchImage."""
+        """Release the lock of an image to the next waiter. Raises NoSuchImage."""
         self._require_known(name)
-        self._turns[name].give()
+        self._caller_locks[name].release()
 
     async def shutdown(self) -> list[str]:
-        """Start nothing any more, end what is being started, and remove every container; return what could not be removed."""
-        if self._end is None:
-            self._end = asyncio.create_task(self._shutdown())
-        return await asyncio.shield(self._end)
+        """Stop all starts, remove all containers, and return the reasons of failed removals."""
+        if self._shutdown_task is None:
+            self._shutdown_task = asyncio.create_task(self._shutdown())
+        return await asyncio.shield(self._shutdown_task)
 
     def _require_known(self, name: str) -> None:
         if name not in self._config.images:
@@ -101,154 +102,158 @@ class Manager:
 
     def _require(self, name: str) -> None:
         self._require_known(name)
-        if self._end is not None:
+        if self._shutdown_task is not None:
             raise ShuttingDown("the container manager is shutting down")
 
-    async def _start(self, name: str, ports: Sequence[Port]) -> Started:
+    async def _start(self, name: str, ports: Sequence[Port]) -> StartedContainer:
         self._users[name].add(_CALLERS)
         try:
-            running, just_created = await self._ready(name, ports)
+            running, just_created = await self._ensure_ready(name, ports)
         except SetupError:
             if name not in self._running:
                 self._users[name].discard(_CALLERS)
             raise
-        return Started(running.ports, just_created, running.id)
+        return StartedContainer(running.ports, just_created, running.id)
 
-    async def _ready(
+    async def _ensure_ready(
         self, name: str, ports: Sequence[Port], condition: WaitCondition | None = None
-    ) -> tuple[Running, bool]:
-        """Return the container of an image when it is ready, and whether this call made it; `condition` replaces its own."""
-        first = ("start", name) not in self._under_way
-        running, made = await self._together("start", name, lambda: self._ensure(name, ports))
+    ) -> tuple[RunningContainer, bool]:
+        """Return the ready container of an image, and whether this call created it.
+
+        `condition` replaces the wait condition of the image.
+        """
+        first = ("start", name) not in self._in_progress
+        running, made = await self._single_flight("start", name, lambda: self._ensure_running(name, ports))
         if condition is not None:
-            await self._do(self._containers.wait, running, condition)
+            await self._run_in_thread(self._containers.wait, running, condition)
         elif self._config.images[name].wait_condition is not None and running.id not in self._known_ready:
-            await self._together("wait", running.id, lambda: self._waited(running))
+            await self._single_flight("wait", running.id, lambda: self._wait_until_ready(running))
         return running, made and first
 
-    async def _ensure(self, name: str, ports: Sequence[Port]) -> tuple[Running, bool]:
+    async def _ensure_running(self, name: str, ports: Sequence[Port]) -> tuple[RunningContainer, bool]:
         image = self._config.images[name]
-        async with self._guards[name]:
+        async with self._image_locks[name]:
             self._require(name)
-            others = await self._held(name, image)
+            dependencies = await self._start_dependencies(name, image)
             try:
                 if running := self._running.get(name):
-                    if now := await self._do(self._containers.look, running):
-                        if now.others != others:
-                            now = await self._do(self._containers.relinked, now, image, others)
+                    if now := await self._run_in_thread(self._containers.inspect, running):
+                        if now.dependencies != dependencies:
+                            now = await self._run_in_thread(self._containers.update_links, now, image, dependencies)
                         self._running[name] = now
                         return now, False
-                    log.info("%s: container %s has ended, another is made", name, running.id[:12])
-                    await self._do(self._containers.remove, running)
+                    log.info("%s: container %s has ended and is recreated", name, running.id[:12])
+                    await self._run_in_thread(self._containers.remove, running)
                     del self._running[name]
-                tag = await self._built(name)
+                tag = await self._build_image(name)
                 self._require(name)
-                running = await self._do(
-                    lambda: self._containers.start(name, image, tag=tag, asked=ports, others=others)
+                running = await self._run_in_thread(
+                    lambda: self._containers.start(name, image, tag=tag, requested=ports, dependencies=dependencies)
                 )
             except BaseException:
                 if name not in self._running:
-                    await self._released(name, image)
+                    await self._release_dependencies(name, image)
                 raise
             self._running[name] = running
             return running, True
 
-    async def _held(self, name: str, image: Image) -> dict[str, str]:
-        """Start what an image needs, note that it does, and return the ids of the containers."""
-        for other in image.running:
+    async def _start_dependencies(self, name: str, image: Image) -> dict[str, str]:
+        """Start the containers that an image needs, register it as their user, and return their IDs."""
+        for other in image.required:
             self._users[other].add(name)
         options = image.dependency_options
         found = await asyncio.gather(
             *(
-                self._ready(other, (), options[other].wait_condition if other in options else None)
-                for other in image.running
+                self._ensure_ready(other, (), options[other].wait_condition if other in options else None)
+                for other in image.required
             ),
             return_exceptions=True,
         )
         failures = [each for each in found if isinstance(each, BaseException)]
         if failures:
             if name not in self._running:
-                await self._released(name, image)
+                await self._release_dependencies(name, image)
             raise failures[0]
         return {each[0].image: each[0].id for each in found if not isinstance(each, BaseException)}
 
-    async def _released(self, name: str, image: Image) -> None:
-        for other in image.running:
+    async def _release_dependencies(self, name: str, image: Image) -> None:
+        for other in image.required:
             self._users[other].discard(name)
-            await self._removed_if_unused(other)
+            await self._remove_if_unused(other)
 
-    async def _removed_if_unused(self, name: str) -> None:
-        async with self._guards[name]:
+    async def _remove_if_unused(self, name: str) -> None:
+        async with self._image_locks[name]:
             running = self._running.get(name)
             if self._users[name] or running is None:
                 return
-            await self._do(self._containers.remove, running)
+            await self._run_in_thread(self._containers.remove, running)
             self._running.pop(name, None)
-            await self._released(name, self._config.images[name])
+            await self._release_dependencies(name, self._config.images[name])
 
-    async def _waited(self, running: Running) -> None:
-        """Wait until a container is ready by its own condition; it is removed if it does not get so."""
+    async def _wait_until_ready(self, running: RunningContainer) -> None:
+        """Wait for the wait condition of a container; remove the container if it is not met."""
         condition = self._config.images[running.image].wait_condition
-        assert condition is not None  # noqa: S101 - asked for only where there is one
+        assert condition is not None  # noqa: S101 - the caller has checked it
         try:
-            await self._do(self._containers.wait, running, condition)
+            await self._run_in_thread(self._containers.wait, running, condition)
         except SetupError:
-            async with self._guards[running.image]:
+            async with self._image_locks[running.image]:
                 if (now := self._running.get(running.image)) and now.id == running.id:
-                    await self._do(self._containers.remove, running)
+                    await self._run_in_thread(self._containers.remove, running)
                     del self._running[running.image]
-                    await self._released(running.image, self._config.images[running.image])
+                    await self._release_dependencies(running.image, self._config.images[running.image])
             raise
         self._known_ready.add(running.id)
 
-    async def _built(self, name: str) -> str:
-        """Return the tag of an image, built after those that it is built from."""
+    async def _build_image(self, name: str) -> str:
+        """Build an image after its parent images, and return its tag."""
 
         async def build() -> str:
-            parents = dockerfile.parents(self._config.images[name].commands)
-            tags = await asyncio.gather(*(self._built(parent) for parent in parents))
-            return await self._do(self._images.built, name, dict(zip(parents, tags, strict=True)))
+            parents = dockerfile.parent_images(self._config.images[name].commands)
+            tags = await asyncio.gather(*(self._build_image(parent) for parent in parents))
+            return await self._run_in_thread(self._images.ensure_built, name, dict(zip(parents, tags, strict=True)))
 
-        return await self._together("build", name, build)
+        return await self._single_flight("build", name, build)
 
-    async def _together(self, what: str, key: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do the work, or wait for it if it is under way; whoever goes away does not end it for the others."""
-        task: asyncio.Task[T] | None = self._under_way.get((what, key))
+    async def _single_flight(self, what: str, key: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run `work`, or wait for it if it is in progress. A canceled caller does not cancel it for the others."""
+        task: asyncio.Task[T] | None = self._in_progress.get((what, key))
         if task is None:
             task = asyncio.create_task(work())
-            self._under_way[what, key] = task
+            self._in_progress[what, key] = task
 
-            def done(ended: asyncio.Task[T]) -> None:
-                del self._under_way[what, key]
-                # Asked for, as nobody may be left who would.
-                if not ended.cancelled():
-                    ended.exception()
+            def forget(finished: asyncio.Task[T]) -> None:
+                del self._in_progress[what, key]
+                # Retrieve the exception: asyncio warns if no caller is left to do it.
+                if not finished.cancelled():
+                    finished.exception()
 
-            task.add_done_callback(done)
+            task.add_done_callback(forget)
         return await asyncio.shield(task)
 
-    async def _do(self, work: Callable[..., T], *arguments: Any) -> T:
+    async def _run_in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     async def _shutdown(self) -> list[str]:
         log.info("shutting down")
-        for turns in self._turns.values():
-            turns.close()
+        for lock in self._caller_locks.values():
+            lock.close()
         self._streams.end()
-        while self._under_way:
-            await asyncio.gather(*self._under_way.values(), return_exceptions=True)
-        # Those first that no other one needs, as they may want to say goodbye to those that they need.
+        while self._in_progress:
+            await asyncio.gather(*self._in_progress.values(), return_exceptions=True)
+        # Dependents first: they may still use their dependencies while they stop.
         while self._running:
-            needed = {other for name in self._running for other in self._config.images[name].running}
+            needed = {other for name in self._running for other in self._config.images[name].required}
             last = [name for name in self._running if name not in needed]
             ended = await asyncio.gather(
-                *(self._do(self._containers.remove, self._running.pop(name)) for name in last), return_exceptions=True
+                *(self._run_in_thread(self._containers.remove, self._running.pop(name)) for name in last),
+                return_exceptions=True,
             )
             for failure in ended:
                 if isinstance(failure, BaseException):
                     log.error("%s", failure)
         try:
-            left = await self._do(self._containers.sweep)
+            left = await self._run_in_thread(self._containers.remove_all)
         except SetupError as error:
             left = [error.message]
         for each in left:

@@ -1,4 +1,4 @@
-"""The options of an image as the configuration file has them, each read into a model that is checked."""
+"""Models of the options of an image in the configuration file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exasol_ci_setup.containers.manager.ports import Port
 
 _PAIR: Final = 2
 _TRIPLE: Final = 3
-_LONGEST: Final = 7 * 24 * 3600  # seconds; a thread cannot wait for ever longer ones
+_MAX_SECONDS: Final = 7 * 24 * 3600  # a thread cannot wait for arbitrarily long times
 _VARIABLE: Final = re.compile(r"([^:=\s]+)(?:([:=])(.*))?", re.DOTALL)
 _LINK: Final = re.compile(r"(\{[^}]*\}|[^:{}]+)(?::([^:]+))?")
 # Such as ro, or z,ro: https://docs.docker.com/engine/storage/bind-mounts/#options-for---volume
@@ -24,28 +24,28 @@ _MODE: Final = re.compile(r"[a-zA-Z]+(,[a-zA-Z]+)*")
 T = TypeVar("T")
 
 
-def document_of(info: ValidationInfo) -> Document:
-    """Return the document that a model is read from, which is handed to pydantic as the context of the validation."""
+def get_document(info: ValidationInfo) -> Document:
+    """Return the document from the context of a pydantic validation."""
     if not isinstance(info.context, Document):
-        raise TypeError("options are read with their document as context")
+        raise TypeError("the context of the validation must be a Document")
     return info.context
 
 
-def _formatted(value: Any, info: ValidationInfo) -> str:
+def _expand(value: Any, info: ValidationInfo) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise ValueError("write a text")  # noqa: TRY004 - as pydantic wants it
-    return document_of(info).text(str(value))
+        raise ValueError("a string is needed")  # noqa: TRY004 - pydantic reports only ValueError
+    return get_document(info).expand(str(value))
 
 
-def _listed(value: Any) -> Any:
+def _to_list(value: Any) -> Any:
     return [] if value is None else value if isinstance(value, (list, tuple)) else [value]
 
 
 def _image(value: Any, info: ValidationInfo) -> str:
     if not isinstance(value, str):
-        raise ValueError("write the name of an image")  # noqa: TRY004 - as pydantic wants it
-    document = document_of(info)
-    name = document.image(value) or value.strip()
+        raise ValueError("the name of an image is needed")  # noqa: TRY004 - pydantic reports only ValueError
+    document = get_document(info)
+    name = document.find_image(value) or value.strip()
     document.require_image(name)
     return name
 
@@ -53,45 +53,45 @@ def _image(value: Any, info: ValidationInfo) -> str:
 def _port(value: Any, info: ValidationInfo) -> Port:
     if isinstance(value, Port):
         return value
-    return ports.parse(document_of(info).text(value) if isinstance(value, str) else value)
+    return ports.parse(get_document(info).expand(value) if isinstance(value, str) else value)
 
 
-Formatted = Annotated[str, BeforeValidator(_formatted)]
+Formatted = Annotated[str, BeforeValidator(_expand)]
 ImageName = Annotated[str, BeforeValidator(_image)]
-Listed = Annotated[tuple[T, ...], BeforeValidator(_listed)]
+Listed = Annotated[tuple[T, ...], BeforeValidator(_to_list)]
 PublishedPort = Annotated[Port, BeforeValidator(_port)]
 
 
 class Options(BaseModel):
-    """Options that are all known."""
+    """A model that rejects unknown options."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ContextOptions(Options):
-    """``context``: a truth value, or which files of which folder; the file's own ``context`` has what is not said here."""
+    """``context``: a Boolean, or a selection of files; omitted options come from ``context`` of the file."""
 
     enabled: bool = True
     parent_dir: Formatted = Field(default="{config_root}", validate_default=True)
     use_gitignore: bool = False
     include: Listed[str] = ()
     exclude: Listed[str] = ()
-    # Times do not matter to what is built: each file has the same.
+    # Without effect: all files of a context have the same time.
     use_git_timestamps: Any = None
 
     @model_validator(mode="before")
     @classmethod
-    def _of_truth_value(cls, value: Any) -> Any:
+    def _parse_bool(cls, value: Any) -> Any:
         return {"enabled": value} if isinstance(value, bool) else {} if value is None else value
 
-    def of(self, document: Document) -> Context:
-        """Return the context that is meant, its folder found from the file's own."""
+    def resolve(self, document: Document) -> Context:
+        """Return the context; its folder is relative to the folder of the file."""
         folder = document.root / Path(self.parent_dir).expanduser()
         return Context(folder, self.enabled, self.use_gitignore, self.include, self.exclude)
 
 
 class Variable(Options):
-    """``NAME``, which must be set where the manager runs, ``NAME:default``, or ``NAME=value``."""
+    """``NAME`` from the environment of the manager, ``NAME:default``, or ``NAME=value``."""
 
     name: str
     value: str | None = None
@@ -99,22 +99,22 @@ class Variable(Options):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_text(cls, value: Any, info: ValidationInfo) -> Any:
-        found = _VARIABLE.fullmatch(_formatted(value, info))
+    def _parse_text(cls, value: Any, info: ValidationInfo) -> Any:
+        found = _VARIABLE.fullmatch(_expand(value, info))
         if not found:
             raise ValueError(f"{value!r} is not a variable: write NAME, NAME:default or NAME=value")
         return {"name": found[1], {"=": "value", ":": "default"}.get(found[2], "value"): found[3]}
 
 
 class Link(Options):
-    """``"{images.db}"``, ``"{images.db}:alias"`` or both in a list: the container of another image, under a name."""
+    """A link to the container of another image: ``"{images.db}"``, ``"{images.db}:alias"``, or a list of both."""
 
     image: ImageName
     alias: str
 
     @model_validator(mode="before")
     @classmethod
-    def _of_text(cls, value: Any) -> Any:
+    def _parse_text(cls, value: Any) -> Any:
         found = _LINK.fullmatch(value) if isinstance(value, str) else None
         parts = list(found.groups()) if found else value
         if not isinstance(parts, list) or len(parts) not in {1, _PAIR}:
@@ -125,7 +125,7 @@ class Link(Options):
 
 
 class Mount(Options):
-    """``FOLDER:PATH`` or ``FOLDER:PATH:MODE``: a folder of the engine's host, or a volume by its name, in the container."""
+    """``SOURCE:PATH`` or ``SOURCE:PATH:MODE``: mounts a folder of the host, or a volume, in the container."""
 
     source: str
     target: str
@@ -133,37 +133,37 @@ class Mount(Options):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_text(cls, value: Any, info: ValidationInfo) -> Any:
-        document = document_of(info)
-        parts = document.text(value).split(":") if isinstance(value, str) else value
+    def _parse_text(cls, value: Any, info: ValidationInfo) -> Any:
+        document = get_document(info)
+        parts = document.expand(value).split(":") if isinstance(value, str) else value
         if (
             not isinstance(parts, list)
             or len(parts) not in {_PAIR, _TRIPLE}
             or not all(isinstance(p, str) for p in parts)
         ):
             raise ValueError(f"{value!r} is not a mount: write FOLDER:PATH or FOLDER:PATH:ro")
-        source, target, mode = (*(document.text(part) if isinstance(value, list) else part for part in parts), "rw")[
+        source, target, mode = (*(document.expand(part) if isinstance(value, list) else part for part in parts), "rw")[
             :_TRIPLE
         ]
         if not source or not target.startswith("/") or not _MODE.fullmatch(mode):
-            raise ValueError(f"{value!r} is not a mount: PATH must be absolute, and the mode such as ro or rw")
+            raise ValueError(f"{value!r} is not a mount: PATH must be absolute, and the mode a word such as ro or rw")
         if "/" in source or source.startswith((".", "~")):
             source = str(document.root / Path(source).expanduser())
         return {"source": source, "target": target, "mode": mode}
 
 
 class Volumes(Options):
-    """``volumes``: what is mounted, and whose volumes are."""
+    """``volumes``: mounts, and images whose volumes the container shares."""
 
     mount: Listed[Mount] = ()
     share_with: Listed[ImageName] = ()
 
 
 class WaitCondition(Options):
-    """``wait_condition``: what must be so before a container counts as started; times in seconds."""
+    """``wait_condition``: the conditions for a container to be ready; times in seconds."""
 
-    timeout: float = Field(default=300, gt=0, le=_LONGEST)
-    wait_between_attempts: float = Field(default=0.2, ge=0.01, le=_LONGEST)
+    timeout: float = Field(default=300, gt=0, le=_MAX_SECONDS)
+    wait_between_attempts: float = Field(default=0.2, ge=0.01, le=_MAX_SECONDS)
     greps: dict[Formatted, Formatted] = Field(default_factory=dict)
     command: Listed[Formatted] = ()
     port_open: Listed[Annotated[int, Field(ge=1, le=65535)]] = ()
@@ -173,15 +173,15 @@ class WaitCondition(Options):
 
 
 class DependencyOptions(Options):
-    """``dependency_options.IMAGE``: what to wait for in place of the dependency's own condition."""
+    """``dependency_options.IMAGE``: a wait condition that replaces the one of the dependency."""
 
-    # Output of a dependency is the engine's to keep; nobody looks on.
+    # Without effect: the manager does not attach to containers.
     attached: Any = None
     wait_condition: WaitCondition | None = None
 
 
 class Network(Options):
-    """``network``: names, and the mode that the engine knows."""
+    """``network``: the network mode, and host names."""
 
     mode: Formatted | None = None
     network_mode: Formatted | None = None
@@ -194,28 +194,28 @@ class Network(Options):
     publish_all_ports: bool = False
 
     @property
-    def chosen(self) -> str | None:
-        """The engine's network mode, or None for its default."""
+    def effective_mode(self) -> str | None:
+        """The network mode, or None for the default of the engine."""
         return "none" if self.disabled else self.network_mode or self.mode
 
 
 class Cpu(Options):
-    """``cpu``: limits; memory in bytes, or with a unit such as 512m; -1 swaps without a limit."""
+    """``cpu``: limits. Memory is in bytes, or has a unit, such as 512m; -1 removes the limit of swap."""
 
     mem_limit: Annotated[int | str, Field(union_mode="left_to_right")] = 0
     memswap_limit: Annotated[int | str, Field(union_mode="left_to_right")] = 0
     cpu_shares: int | None = None
 
     @model_validator(mode="after")
-    def _sizes(self) -> Cpu:
+    def _check_sizes(self) -> Cpu:
         for name in ("mem_limit", "memswap_limit"):
             if not re.fullmatch(r"-1|[0-9]+[bkmg]?", str(getattr(self, name)), re.IGNORECASE):
-                raise ValueError(f"{name} is bytes, or a number with one of b, k, m and g, such as 512m")
+                raise ValueError(f"{name} must be a number of bytes, or a number with unit b, k, m or g, such as 512m")
         return self
 
 
 class Login(Options):
-    """Who may pull from a registry."""
+    """The login of a registry."""
 
     use: Literal["plain"]
     username: Formatted
@@ -223,18 +223,18 @@ class Login(Options):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_password(cls, value: Any, info: ValidationInfo) -> Any:
+    def _expand_password(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, dict) or not isinstance(value.get("password"), str):
             return value
         try:
-            return {**value, "password": document_of(info).text(value["password"])}
+            return {**value, "password": get_document(info).expand(value["password"])}
         except ValueError:
-            # The reason would show it.
-            raise ValueError("the password has braces that stand for nothing; write {{ for a brace") from None
+            # The original reason contains the password.
+            raise ValueError("the password has invalid braces; write {{ for a brace") from None
 
 
 class Registry(Options):
-    """``authentication.REGISTRY``; nothing is pushed, so only ``reading`` counts."""
+    """``authentication.REGISTRY``. Only ``reading`` has an effect: the manager pushes no images."""
 
     reading: Login | None = None
     writing: Any = None

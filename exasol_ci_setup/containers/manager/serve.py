@@ -1,4 +1,4 @@
-"""The container manager as a server: listening, ending on a signal, and the file that tells where it is."""
+"""The server of the container manager: its socket, its signals, and the file with its port."""
 
 from __future__ import annotations
 
@@ -33,25 +33,30 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_LAST_ANSWERS: Final = 5  # seconds for answers that are being sent when all containers are gone
+_GRACEFUL_SHUTDOWN_SECONDS: Final = 5  # for unfinished answers, after all containers are removed
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens there; port 0 is a free one. Raises InputError for a host that is none, and SetupError if it cannot."""
+    """Return a listening socket; port 0 selects a free port.
+
+    Raises InputError for an invalid host, and SetupError if the address cannot be used.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
         raise InputError(f"{host!r} is not a host to listen on: {getattr(error, 'strerror', error)}") from None
     listening = socket.socket(family, kind, protocol)
     try:
-        # What an earlier run left in the state TIME_WAIT is in nobody's way.
+        # Connections of an earlier run in the state TIME_WAIT must not block the port.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(socket.SOMAXCONN)
     except OSError as error:
         listening.close()
-        hint = "name another port, or a file without a port for a free one" if error.errno == errno.EADDRINUSE else ""
-        raise SetupError(f"{host}:{port} cannot be listened on: {error.strerror}", hint=hint) from None
+        hint = (
+            "choose another port; a file without a port selects a free one" if error.errno == errno.EADDRINUSE else ""
+        )
+        raise SetupError(f"cannot listen on {host}:{port}: {error.strerror}", hint=hint) from None
     return listening
 
 
@@ -63,10 +68,11 @@ def serve(
     file: Path | None = None,
     hosts: Collection[str] = (),
 ) -> list[str]:
-    """Serve until a signal or a request ends it; return what could not be removed then.
+    """Serve until a signal or a request stops the manager; return the reasons of failed removals.
 
-    `hosts` are further names under which it may be reached. `ready` is called when requests are answered; before that `file`, if given, is written with the port and this process's id, and it is
-    removed when no container runs any more. Raises EngineUnavailable, and InputError if the file cannot be written.
+    `hosts` are further accepted host names. `ready` is called when the manager answers requests. Before that, `file` receives the
+    port and the process ID. It is removed after the last container. Raises EngineUnavailable, and InputError if the file cannot be
+    written.
     """
     client = engine.connect(connections=64)
     try:
@@ -74,7 +80,7 @@ def serve(
     finally:
         client.close()
         if file is not None:
-            _forget(file)
+            _remove_file(file)
 
 
 async def _serve(
@@ -90,60 +96,60 @@ async def _serve(
     manager = Manager(config, Images(client, streams, config), containers, streams)
     left: list[str] = []
 
-    def stopped(remaining: list[str]) -> None:
+    def on_stopped(remaining: list[str]) -> None:
         left[:] = remaining
         if file is not None:
-            _forget(file)
+            _remove_file(file)
         server.should_exit = True
 
     async def end() -> None:
-        stopped(await manager.shutdown())
+        on_stopped(await manager.shutdown())
 
-    def begun() -> None:
+    def on_ready() -> None:
         for option in config.unused:
-            log.warning("%s is not acted on", option)
+            log.warning("the option %s has no effect", option)
         if file is not None:
-            _announce(file, listening.getsockname()[1])
+            _write_file(file, listening.getsockname()[1])
         log.info("manager %s is ready", containers.manager_id)
         ready()
 
     server = _Server(
         uvicorn.Config(
-            app.create(manager, stopped, hosts=hosts),
+            app.create(manager, on_stopped, hosts=hosts),
             http=web.Protocol,
             lifespan="off",
             log_config=None,
-            timeout_graceful_shutdown=_LAST_ANSWERS,
+            timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_SECONDS,
         ),
-        begun,
+        on_ready,
         end,
     )
     try:
         await server.serve(sockets=[listening])
     finally:
-        # Something else than a request or a signal may have ended it.
+        # An error, too, may have stopped the server.
         await end()
     return left
 
 
 class _Server(uvicorn.Server):
-    """A server that tells when it is ready, and that lets a signal end the containers before itself."""
+    """A server that reports readiness, and that removes the containers on a signal before it stops."""
 
     def __init__(
-        self, config: uvicorn.Config, begun: Callable[[], None], end: Callable[[], Coroutine[Any, Any, None]]
+        self, config: uvicorn.Config, on_ready: Callable[[], None], end: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
         super().__init__(config)
-        self._begun = begun
+        self._on_ready = on_ready
         self._end = end
         self._ending: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._begun()
+        self._on_ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take signals in place of uvicorn, which would wait for the callers first, and they for their containers."""
+        """Handle signals instead of uvicorn, which would first wait for callers that wait for containers."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, lambda: self._ending.add(loop.create_task(self._end())))
@@ -154,16 +160,16 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
-def _announce(file: Path, port: int) -> None:
-    """Write the port and this process's id, all at once. Raises InputError if that cannot be done."""
+def _write_file(file: Path, port: int) -> None:
+    """Write the port and the process ID atomically. Raises InputError if that fails."""
     try:
         write_whole(file, f"{port}\n{os.getpid()}\n".encode("ascii"), mode=0o600)
     except OSError as error:
         raise InputError(f"{file} cannot be written: {error.strerror}") from error
 
 
-def _forget(file: Path) -> None:
-    """Remove the file, unless it is somebody else's by now."""
+def _remove_file(file: Path) -> None:
+    """Remove the file, unless another process has replaced it."""
     with contextlib.suppress(OSError, ValueError):
         if file.is_file() and int(file.read_text(encoding="ascii").split()[1]) == os.getpid():
             file.unlink()

@@ -1,4 +1,4 @@
-"""Long answers of the engine, such as a build's, which can be cut off from another thread."""
+"""Streamed answers of the engine, such as that of a build, which another thread can abort."""
 
 from __future__ import annotations
 
@@ -16,29 +16,32 @@ if TYPE_CHECKING:
 
 
 class Streams:
-    """The long answers that are being read, each by a thread. The engine gives up a build or a pull whose reader is gone."""
+    """The streamed answers that threads read. The engine cancels a build or a pull when its reader disconnects."""
 
     def __init__(self, client: DockerClient) -> None:
         self._lock = threading.Lock()
         self._reading: dict[int, list[Response]] = {}
         self._ended = threading.Event()
-        client.api.hooks["response"].append(self._opened)
+        client.api.hooks["response"].append(self._register)
 
     @property
-    def ended(self) -> bool:
-        """Whether they have been cut off."""
+    def is_ended(self) -> bool:
+        """Whether all answers were aborted."""
         return self._ended.is_set()
 
     def pause(self, seconds: float) -> None:
-        """Wait. Raises ShuttingDown as soon as they are cut off."""
+        """Wait. Raises ShuttingDown as soon as the answers are aborted."""
         self._ended.wait(seconds)
         self._check()
 
     @contextlib.contextmanager
     def reading(self, limit: float | None = None) -> Iterator[None]:
-        """Let the answers to this thread's requests be cut off, also after `limit` seconds. Raises ShuttingDown when they all were."""
+        """Make the answers to requests of this thread abortable.
+
+        After `limit` seconds they are aborted. Raises ShuttingDown if `end` aborts them.
+        """
         thread = threading.get_ident()
-        timer = threading.Timer(limit, self._end_of, [thread]) if limit is not None else None
+        timer = threading.Timer(limit, self._end_thread, [thread]) if limit is not None else None
         with self._lock:
             self._reading[thread] = []
         try:
@@ -59,32 +62,32 @@ class Streams:
                 response.close()
 
     def end(self) -> None:
-        """Cut them off, and those to come."""
+        """Abort all current and later answers."""
         with self._lock:
             self._ended.set()
             threads = list(self._reading)
         for thread in threads:
-            self._end_of(thread)
+            self._end_thread(thread)
 
-    def _end_of(self, thread: int) -> None:
+    def _end_thread(self, thread: int) -> None:
         with self._lock:
             for response in self._reading.get(thread, ()):
-                _cut(response)
+                _shut_down(response)
 
     def _check(self) -> None:
-        if self.ended:
+        if self.is_ended:
             raise ShuttingDown("the container manager is shutting down")
 
-    def _opened(self, response: Response, **_options: Any) -> None:
+    def _register(self, response: Response, **_options: Any) -> None:
         with self._lock:
             responses = self._reading.get(threading.get_ident())
             if responses is not None:
                 responses.append(response)
-                if self.ended:
-                    _cut(response)
+                if self.is_ended:
+                    _shut_down(response)
 
 
-def _cut(response: Response) -> None:
-    # What was read to its end has no connection any more.
+def _shut_down(response: Response) -> None:
+    # A completely read answer has no connection.
     with contextlib.suppress(ValueError, RuntimeError, OSError):
         response.raw.shutdown()

@@ -1,4 +1,4 @@
-"""What a wait condition asks of a container: commands to run in it, and what they must say."""
+"""The probes of a wait condition: commands in a container, and their expected results."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.containers.manager.options import WaitCondition
 
-# Written for bash by many; where there is none, the shell that there is.
+# Many commands are written for bash. Images without bash use their sh.
 _SHELL: Final = 'command -v bash >/dev/null 2>&1 && exec bash -c "$1"; exec sh -c "$1"'
-# Whichever there is; an answer that is an error has no body for either. Busybox's wget fails in some builds when given a time limit.
+# Neither program prints the body of an error. Some builds of Busybox's wget fail with a time limit.
 _FETCH: Final = (
     'if command -v curl >/dev/null 2>&1; then exec curl --silent --show-error --fail --max-time 10 -- "$1"; fi; '
     'exec wget -q -O - "$1"'
@@ -24,15 +24,15 @@ _LISTENS: Final = re.compile(r"^\s*\d+:\s+[0-9A-F]+:([0-9A-F]{4})\s+[0-9A-F]+:[0
 
 @dataclass(frozen=True)
 class Probe:
-    """A command, and whether its exit status and output mean that what is waited for has come; `awaits` says it in words."""
+    """A command; `is_met` evaluates its exit status and output, `expects` describes the condition."""
 
-    awaits: str
+    expects: str
     command: tuple[str, ...]
-    met: Callable[[int, str], bool]
+    is_met: Callable[[int, str], bool]
 
 
 def probes(condition: WaitCondition) -> tuple[Probe, ...]:
-    """Return what must all be so."""
+    """Return the probes that must all be met."""
     return tuple(_probes(condition))
 
 
@@ -40,13 +40,13 @@ def _probes(condition: WaitCondition) -> Iterator[Probe]:
     for path, pattern in condition.greps.items():
         yield Probe(f"{pattern!r} in {path}", ("grep", "-q", "-e", pattern, "--", path), _succeeds)
     for path, content in condition.file_value.items():
-        yield Probe(f"{path} with {content!r}", ("cat", "--", path), _says(content))
+        yield Probe(f"{path} with {content!r}", ("cat", "--", path), _outputs(content))
     for port in condition.port_open:
-        # Asked of the kernel: few images have a program that tries to connect, and a server need not be disturbed.
+        # Read from the kernel: few images have a program that connects, and a connection may disturb the server.
         listing = "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || cat /proc/net/tcp"
         yield Probe(f"a listener on port {port}", ("sh", "-c", listing), _has_listener(port))
     for url, content in condition.curl_result.items():
-        yield Probe(f"{url} with {content!r}", ("sh", "-c", _FETCH, "sh", url), _says(content))
+        yield Probe(f"{url} with {content!r}", ("sh", "-c", _FETCH, "sh", url), _outputs(content))
     for path in condition.file_exists:
         yield Probe(f"a file {path}", ("sh", "-c", 'test -e "$1"', "sh", path), _succeeds)
     for command in condition.command:
@@ -57,7 +57,7 @@ def _succeeds(status: int, _output: str) -> bool:
     return status == 0
 
 
-def _says(content: str) -> Callable[[int, str], bool]:
+def _outputs(content: str) -> Callable[[int, str], bool]:
     return lambda status, output: status == 0 and output.strip() == content.strip()
 
 
