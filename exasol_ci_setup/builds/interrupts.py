@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
+import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -12,11 +15,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+_PATIENCE: Final = 4.0  # seconds
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Held:
-    """Holds back, while it is open as a context manager, the first signal that would break in; the second one does.
+    """Holds back, while it is open as a context manager, the first signal that would interrupt the call; the second one does.
+
+    After a few seconds without an answer the first one interrupts it too.
 
     `pressed` says whether one was held back, which its owner has to see to, as `deliver` does. Signals without a handler
     of Python's keep their effect, and so do all of them outside the main thread, which is where handlers run.
@@ -24,9 +30,11 @@ class Held:
 
     def __init__(self) -> None:
         self.pressed = False
+        self._is_open = False
         self._before: dict[int, Callable[[int, FrameType | None], Any]] = {}
 
     def __enter__(self) -> Self:
+        self._is_open = True
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 before = signal.getsignal(number)
@@ -38,6 +46,7 @@ class Held:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_open = False
         for number, before in self._before.items():
             signal.signal(number, before)
 
@@ -50,3 +59,10 @@ class Held:
         if self.pressed:
             self._before[number](number, frame)
         self.pressed = True
+        # Not a Thread: the signal may have come while one is being started, which holds a lock.
+        _thread.start_new_thread(self._press_again, (number,))
+
+    def _press_again(self, number: int) -> None:
+        time.sleep(_PATIENCE)
+        if self._is_open:
+            os.kill(os.getpid(), number)

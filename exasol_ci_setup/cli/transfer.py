@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.cli import show
@@ -28,7 +27,6 @@ class TransferView(View):
     def __init__(self, output: Output, title: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(output, clock=clock)
         self._title = title
-        self._lock = Lock()
         self._total = 0
         self._before = 0
         self._done = 0
@@ -36,22 +34,18 @@ class TransferView(View):
 
     def begin(self, total: int, done: int) -> None:
         """Show that the transfer begins, or goes on after a break."""
-        with self._lock:
-            self._total, self._before, self._done = total, done, done
-            self._step = self._reached()
+        self._total, self._before, self._done = total, done, done
+        self._step = self._reached()
         if self._terminal is None:
             again = f", going on after {_amount(done)}" if done else ""
             self._say(show.clean(f"{self._title}: {_amount(total)}{again}"))
 
     def advance(self, count: int) -> None:
         """Show that `count` bytes more are done."""
-        with self._lock:
-            self._done += count
-            before, self._step = self._step, self._reached()
-            is_step, progress = self._step > before, self._progress()
-        # Written without the lock: a terminal that is not read must not hold up the other parts.
-        if self._terminal is None and is_step:
-            self._say(show.clean(progress))
+        self._done += count
+        before, self._step = self._step, self._reached()
+        if self._terminal is None and self._step > before:
+            self._say(show.clean(self._progress()))
         else:
             self.tick()
 

@@ -40,7 +40,8 @@ def checks(
     except Exception as error:  # noqa: BLE001 - the checks of this machine are made all the same
         opened = on_aws.as_ours(error)
     # As many as there are checks that wait for someone else.
-    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="health") as pool:
+    pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="health")
+    try:
         command_line = pool.submit(machine.aws_command_line)
         docker = pool.submit(machine.docker_engine)
         templates = pool.submit(shipped.templates, opened.region if isinstance(opened, aws.Account) else None)
@@ -50,3 +51,6 @@ def checks(
         yield from on_account
         yield templates.result()
         yield docker.result()
+    finally:
+        # After Ctrl-C a call that is not answered is not waited for.
+        pool.shutdown(wait=False, cancel_futures=True)

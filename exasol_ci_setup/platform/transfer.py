@@ -7,7 +7,7 @@ import hashlib
 import mimetypes
 import stat
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
@@ -30,6 +30,7 @@ PART: Final = 8 * _MEBIBYTE
 _MOST_PARTS: Final = 10_000
 """Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html."""
 _AT_ONCE: Final = 4
+_ARRIVING: Final = 5.0  # seconds
 _BREAKS: Final = 5  # one after the other, in which nothing came; botocore has tried each request again by then
 
 
@@ -145,8 +146,11 @@ def _send(
     step = part_size(size)
     count = -(-size // step)
 
+    def length(number: int) -> int:
+        return min(step, size - (number - 1) * step)
+
     def content(number: int) -> bytes:
-        return _read(source, (number - 1) * step, min(step, size - (number - 1) * step))
+        return _read(source, (number - 1) * step, length(number))
 
     # Of an object that S3 encrypts with its own keys, the tag of a part is the MD5 of its bytes.
     kept = {
@@ -158,20 +162,30 @@ def _send(
     progress.begin(size, sum(int(part["Size"]) for part in kept.values()))
 
     def send(number: int) -> dict[str, Any]:
-        body = content(number)
         answer = s3.upload_part(
-            Bucket=bucket, Key=key, UploadId=upload.id, PartNumber=number, Body=body, ChecksumAlgorithm="CRC32"
+            Bucket=bucket,
+            Key=key,
+            UploadId=upload.id,
+            PartNumber=number,
+            Body=content(number),
+            ChecksumAlgorithm="CRC32",
         )
-        progress.advance(len(body))
         return dict(answer)
 
     workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="upload")
+    sent: dict[Future[dict[str, Any]], int] = {}
+    done: dict[int, dict[str, Any]] = {}
     try:
-        sent = {number: workers.submit(send, number) for number in range(1, count + 1) if number not in kept}
-        done = {number: future.result() for number, future in sent.items()}
+        for number in range(1, count + 1):
+            if number not in kept:
+                sent[workers.submit(send, number)] = number
+        for future in as_completed(sent):
+            done[sent[future]] = future.result()
+            progress.advance(length(sent[future]))
     finally:
-        # After an error, or Ctrl-C, the parts that are on their way arrive, and no others are begun.
-        workers.shutdown(cancel_futures=True)
+        # After an error, or Ctrl-C, the parts that are being sent have a few seconds to arrive, and no others are begun.
+        workers.shutdown(wait=False, cancel_futures=True)
+        wait([future for future in sent if not future.cancelled()], timeout=_ARRIVING)
     parts = {**kept, **done}
     return [
         {
