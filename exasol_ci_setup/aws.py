@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shlex
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 from xml.etree import ElementTree as ET
 
 import boto3
@@ -28,7 +31,7 @@ from exasol_ci_setup.errors import (
 from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_acm import ACMClient
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -53,8 +56,10 @@ __all__ = [
     "connect",
     "error_code",
     "few_attempts",
+    "has_changed",
     "is_passing",
     "translate",
+    "undoing",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -72,6 +77,29 @@ _REQUEST_IDS = frozenset({"x-amz-request-id", "x-amzn-requestid"})
 # Sessions cannot be shared by threads while clients are made of them, clients can:
 # https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
 _MAKING = RLock()
+
+
+# Operations that change nothing of what a user has. A change set that is not executed is deleted again.
+_READING: Final = re.compile(
+    r"(Describe|List|Get|Head|BatchGet|Filter|Lookup|Detect|Validate|Estimate|Assume)|(Create|Delete)ChangeSet$"
+)
+_CALLED: set[str] = set()
+_UNDOING: ContextVar[bool] = ContextVar("undoing", default=False)
+
+
+def has_changed() -> bool:
+    """Return whether this process has asked AWS for a change of anything."""
+    return bool(_CALLED)
+
+
+@contextmanager
+def undoing() -> Iterator[None]:
+    """Let calls count as no change: they delete what this program created and did not use, such as the empty stack of a plan."""
+    token = _UNDOING.set(True)
+    try:
+        yield
+    finally:
+        _UNDOING.reset(token)
 
 
 @dataclass(frozen=True)
@@ -207,7 +235,9 @@ def without_configuration() -> botocore.session.Session:
 
 
 def log_call(model: Any, **_: object) -> None:
-    """Log which operation is called, and nothing of what is in the request."""
+    """Note whether the operation changes something; log its name, and nothing of what is in the request."""
+    if not _READING.match(model.name) and not _UNDOING.get():
+        _CALLED.add(model.name)
     _LOG.debug("%s %s", model.service_model.service_name, model.name)
 
 

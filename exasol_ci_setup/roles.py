@@ -13,7 +13,7 @@ from botocore.credentials import (
 )
 from botocore.exceptions import NoCredentialsError
 
-from exasol_ci_setup.aws import Account, boundary, require_aws, without_configuration
+from exasol_ci_setup.aws import Account, boundary, log_call, require_aws, without_configuration
 from exasol_ci_setup.aws_retries import Retries
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def _holding(account: Account, credentials: RefreshableCredentials) -> Account:
         # Reading the models of AWS's services is most of what the first client costs.
         inner.register_component("data_loader", account.session._session.get_component("data_loader"))  # noqa: SLF001
         session = type(account.session)(region_name=account.region, botocore_session=inner)
+    session.events.register("before-call", log_call)
     session.events.register("before-parse", require_aws)
     Retries().register(session.events)
     return Account(session, account.region, account.endpoint_url, account.pace)

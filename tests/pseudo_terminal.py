@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import codecs
 import fcntl
+import multiprocessing
 import os
 import pty
 import re
 import select
 import signal
 import struct
-import subprocess
 import sys
 import termios
 import time
@@ -20,21 +20,48 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from typing_extensions import Self
 
 LIMIT: Final = 180.0  # seconds; far more than anything takes on a busy machine
 QUESTION: Final = "[y/N]: "
+_FULL: Final = 3000  # bytes; the kernel keeps 4 KiB
 _SHOW: Final = "\x1b[?25h"
 _HIDE: Final = "\x1b[?25l"
-# The process takes the terminal, so that Ctrl-C is a key and a closed terminal a hang-up.
-_PROGRAM: Final = """
-import fcntl, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+PROGRAM: Final = """
 from exasol_ci_setup.cli.main import main
 main()
 """
+# A process of its own has imported what commands need, and each command is a fork of it: imports take most of the time of a short run.
+_FORKS: Final = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(
+    [
+        "boto3",
+        "rich.live",
+        *(
+            f"exasol_ci_setup.cli.{name}"
+            for name in ("main", "deploy", "engine", "fleet_run", "live", "platform", "program", "stacks")
+        ),
+    ]
+)
+
+
+def _run(terminal: str, cwd: Path, environment: Mapping[str, str], code: str, arguments: Sequence[str]) -> None:
+    """Run `code` in a session of its own, whose terminal is the one of that name: Ctrl-C is a key then, and a closed terminal a hang-up."""
+    os.setsid()
+    theirs = os.open(terminal, os.O_RDWR)
+    fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+    for number in (0, 1, 2):
+        os.dup2(theirs, number)
+    os.close(theirs)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115 - for as long as the process lives
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["exasol-ci-setup", *arguments]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    exec(code, {"__name__": "__main__"})  # noqa: S102 - a test's own
 
 
 class PseudoTerminal:
@@ -45,14 +72,13 @@ class PseudoTerminal:
         *arguments: str,
         cwd: Path,
         environment: Mapping[str, str],
-        program: str = _PROGRAM,
+        program: str = PROGRAM,
         size: tuple[int, int] = (40, 120),
         chunk: int = 65536,
         pause: float = 0.0,
     ) -> None:
-        self._command = [sys.executable, "-c", program, *arguments]
-        self._cwd = cwd
-        self._environment = environment
+        kept = {name: value for name, value in os.environ.items() if name not in {"CI", "NO_COLOR", "COLUMNS", "LINES"}}
+        self._job = (cwd, {**kept, "TERM": "xterm-256color", **environment}, program, arguments)
         self._size = size
         self._chunk = chunk
         self._pause = pause
@@ -63,24 +89,19 @@ class PseudoTerminal:
     def __enter__(self) -> Self:
         self._terminal, theirs = pty.openpty()
         self.resize(*self._size)
-        kept = {name: value for name, value in os.environ.items() if name not in {"CI", "NO_COLOR", "COLUMNS", "LINES"}}
-        self.process = subprocess.Popen(
-            self._command,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            cwd=self._cwd,
-            env={**kept, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **self._environment},
-            start_new_session=True,
-        )
-        os.close(theirs)
+        self.process = _FORKS.Process(target=_run, args=(os.ttyname(theirs), *self._job))
+        self.process.start()
+        # Until the process has the terminal it is kept open here: a terminal without a process has ended.
+        self._theirs: int | None = theirs
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
+        if self.process.is_alive():
             self.process.kill()
-        self.process.wait()
-        os.close(self._terminal)
+        self.process.join()
+        for descriptor in (self._terminal, self._theirs):
+            if descriptor is not None:
+                os.close(descriptor)
 
     @property
     def text(self) -> str:
@@ -90,6 +111,11 @@ class PseudoTerminal:
     @property
     def is_cursor_visible(self) -> bool:
         return self.written.rfind(_SHOW) >= self.written.rfind(_HIDE)
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed."""
+        return bool(termios.tcgetattr(self._terminal)[3] & termios.ECHO)
 
     def resize(self, rows: int, columns: int) -> None:
         """Give the terminal another size; the kernel tells the process by SIGWINCH."""
@@ -119,17 +145,38 @@ class PseudoTerminal:
         until = time.monotonic() + seconds
         while self._read(until):
             pass
-        try:
-            return self.process.wait(max(until - time.monotonic(), 0.1))
-        except subprocess.TimeoutExpired:
+        self.process.join(max(until - time.monotonic(), 0.1))
+        if self.process.exitcode is None:
             pytest.fail(f"it did not end within {seconds:g} s:\n{self.text[-2000:]}")
+        return self.process.exitcode
+
+    def fill(self) -> None:
+        """Read nothing more, and return when the kernel's buffer is full, so that the process waits for a reader."""
+        until = time.monotonic() + LIMIT
+        before = -1
+        while (waiting := self._waiting()) != before or waiting < _FULL:
+            before = waiting
+            assert time.monotonic() < until, f"only {waiting} bytes were written"
+            time.sleep(0.5)
+
+    def _waiting(self) -> int:
+        return int.from_bytes(fcntl.ioctl(self._terminal, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def leave(self) -> None:
         """Send what the kernel sends when the window is closed."""
-        self.process.send_signal(signal.SIGHUP)
+        self.send(signal.SIGHUP)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
 
     def _read(self, until: float) -> bool:
         """Read what comes next, and return False at the end of the process or of the time."""
+        while self._theirs is not None:
+            if select.select([self._terminal], [], [], 0.1)[0] or not self.process.is_alive():
+                os.close(self._theirs)
+                self._theirs = None
         readable, _, _ = select.select([self._terminal], [], [], max(until - time.monotonic(), 0.0))
         if not readable:
             return False

@@ -135,7 +135,7 @@ def test_a_signal_during_a_creation_ends_with_130_and_how_to_look_on(in_account,
     _, said = process.communicate()
 
     assert process.returncode == 130
-    assert "AWS goes on with stack SlcRelease" in said
+    assert "AWS continues with stack SlcRelease" in said
     assert "watch SlcRelease" in said
     assert "Traceback" not in said
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import fleets
@@ -13,6 +12,7 @@ from exasol_ci_setup.cli.many import Many, ask, connections, counted
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
 from exasol_ci_setup.errors import InputError, Interrupted
+from exasol_ci_setup.once import Once
 from exasol_ci_setup.resolve import Deployment
 from exasol_ci_setup.stacks.deploy import Options, deploy
 from exasol_ci_setup.stacks.graph import End, Ended
@@ -89,8 +89,6 @@ def run(
         before = [end for end in ends if end.name not in plans]
         for end in before:
             teller.ended(end)
-        if any(isinstance(end.error, Interrupted) for end in ends):
-            teller.conclude(ends)
         if plan_only:
             output.say("this was only the plan: nothing was changed")
             _tell(session, fleet, ends, {name: _word(plan) for name, plan in plans.items()})
@@ -110,6 +108,8 @@ def run(
     for name, stack in deployment.stacks.items():
         output.record({"type": "outputs", "name": name, "stack_name": stack.name, "outputs": stack.outputs})
     ends = [*ends, *before]
+    if any(isinstance(end.error, Interrupted) for end in ends):
+        teller.conclude(ends)
     _tell(session, fleet, ends, {})
     teller.conclude(ends)
     unchanged = all(end.end is End.UNCHANGED for end in ends)
@@ -153,19 +153,20 @@ class _Secrets:
     """What only AWS knows of a construct: the ARN of its secret, which is asked for once in each account and region."""
 
     def __init__(self) -> None:
-        self._arns: dict[tuple[int, str], str | None] = {}
-        self._lock = Lock()
+        self._arns: Once[tuple[int, str], str | None] = Once()
 
     def __call__(self, construct: Construct, account: Account) -> Construct:
         if not isinstance(construct, CiBuild | ReleaseBuild) or construct.known_docker_secret_arn is not None:
             return looked_up(construct, account, spelled=str)
         # An account is one object for the whole of a run.
         key = (id(account), construct.docker_secret)
-        with self._lock:
-            if key not in self._arns:
-                found = looked_up(construct, account, spelled=str)
-                self._arns[key] = found.docker_secret_arn if isinstance(found, CiBuild | ReleaseBuild) else None
-        return construct.model_copy(update={"docker_secret_arn": self._arns[key]})
+        arn = self._arns.get(key, lambda: _docker_secret_arn(construct, account))
+        return construct.model_copy(update={"docker_secret_arn": arn})
+
+
+def _docker_secret_arn(construct: Construct, account: Account) -> str | None:
+    found = looked_up(construct, account, spelled=str)
+    return found.docker_secret_arn if isinstance(found, CiBuild | ReleaseBuild) else None
 
 
 def _show(session: Session, plans: Mapping[str, Plan], *, as_data: bool) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import gc
 import os
-import signal
 import sys
 from importlib import import_module
 from itertools import pairwise
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
+from exasol_ci_setup.cli import interruption
 from exasol_ci_setup.cli.session import Session, sandbox_option
 from exasol_ci_setup.errors import InputError, Interrupted, SetupError
 from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
     from click.shell_completion import CompletionItem
 
@@ -147,6 +146,13 @@ class Program(click.Group):
             with formatter.section(section):
                 formatter.write_dl([(name, text) for name, _, text in rows], col_max=30)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Raises Interrupted for Ctrl-C, before Click writes to a stream that another thread may own."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            raise interruption.error(ctx.ensure_object(Session)) from None
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -169,12 +175,10 @@ class Program(click.Group):
             session.output.record(InputError(error.format_message()))
             code = error.exit_code
         except (KeyboardInterrupt, click.Abort):
-            session.output.error(Interrupted("interrupted"))
-            code = Interrupted.exit_code
+            code = _fail(session, interruption.error(session))
         except SetupError as error:
             error.hint = session.completed(error.hint)
-            session.output.error(error)
-            code = error.exit_code
+            code = _fail(session, error)
         # What was never asked for has written nothing, and `--help` need not load it.
         if "output" in session.__dict__ and session.output.has_failed:
             session.output.error(SetupError(f"not everything could be written to stdout: {session.output.lost}"))
@@ -182,6 +186,20 @@ class Program(click.Group):
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(session: Session, error: SetupError) -> int:
+    """Print the error and return its exit code. A terminal that is not read does not keep the process from ending."""
+    try:
+        if not session.output.close(interruption.PATIENCE if isinstance(error, Interrupted) else None):
+            interruption.force_end(error)
+        if isinstance(error, Interrupted) and session.output.can_ask:
+            # After the ^C that the terminal shows.
+            session.output.say("")
+        session.output.error(error)
+    except KeyboardInterrupt:
+        return Interrupted.exit_code
+    return error.exit_code
 
 
 @click.group(
@@ -198,22 +216,22 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the program, as the console script does."""
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
     # Most of a short run is imports, which make objects and hardly any garbage. Looking for it every 700 objects, and among all of
     # them at exit, takes a fifth of the time. What a long wait leaves behind is still collected.
     gc.set_threshold(400_000)
     atexit.register(gc.freeze)
-    # A CI system ends a job by SIGTERM, a closed terminal by SIGHUP; what is left on AWS is tidied up, or told, as for Ctrl-C.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+    session = Session()
+    handler = interruption.Interruption(session)
+    handler.install()
     # A stream that was closed by the caller is not there at all.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for as long as the process lives
-    cli.main()
+    try:
+        cli.main(obj=session)
+    except SystemExit as ended:
+        handler.leave(ended.code)
+        raise
     raise AssertionError  # pragma: no cover - `main` exits
 
 

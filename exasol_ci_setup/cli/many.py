@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup import lint as linter
 from exasol_ci_setup.cli import records, report, show
 from exasol_ci_setup.cli.consent import Consent, require_no_more_data_loss, require_no_more_than
-from exasol_ci_setup.cli.view import PATIENCE
-from exasol_ci_setup.errors import Declined, DeployFailed
+from exasol_ci_setup.cli.interruption import PATIENCE
+from exasol_ci_setup.errors import Declined, DeployFailed, Interrupted
+from exasol_ci_setup.once import Once
 from exasol_ci_setup.resolve.verbs import require_success
 from exasol_ci_setup.stacks.graph import End
 
@@ -143,7 +144,11 @@ class Many:
         if ended.error is not None:
             why = f"{word}: {ended.error.message}"
             row.reason = ended.error.message
-        if not self._live:
+        interrupted = isinstance(ended.error, Interrupted)
+        if interrupted:
+            row.status, row.reason = "interrupted", ""
+        elif not self._live:
+            # After Ctrl-C one line is printed for all stacks, at the end.
             self._say(ended.name, why)
         self._output.record(ended)
 
@@ -315,12 +320,14 @@ def connections(session: Session) -> Connections:
     from exasol_ci_setup.resolve import Connections
     from exasol_ci_setup.resolve.connections import from_configuration
 
+    opened: Once[None, Account] = Once()
+
     def base(scope: Scope) -> Account:
         if scope.profile is not None and not session.sandbox:
             return from_configuration(scope)
         # Each scope says in which region it is; without any other word this one will do to open a session.
         session.region = session.region or scope.region
-        return session.account
+        return opened.get(None, lambda: session.account)
 
     return Connections(session.clock, base)
 

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from exasol_ci_setup import sandbox as room
+from exasol_ci_setup.cli.session import pass_session
 from exasol_ci_setup.errors import InputError, SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from exasol_ci_setup.cli.session import Session
 
 _START_HINT = "start it with `exasol-ci-setup sandbox start`"
 _STOPPED = {
@@ -192,12 +195,13 @@ def env(style: str) -> None:
 
 @sandbox.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def reset(yes: bool) -> None:
+@pass_session
+def reset(session: Session, yes: bool) -> None:
     """Empty the sandbox: its stacks and everything else in it are gone, the dummy secrets are there again."""
     if not yes:
         if not sys.stdin.isatty():
             raise InputError("the sandbox is not emptied without being asked", hint="add --yes")
-        if not click.confirm("Forget everything in the sandbox?", err=True):
+        if not session.output.confirm("Forget everything in the sandbox?"):
             click.echo("the sandbox is as it was", err=True)
             return
     room.reset()

@@ -38,6 +38,8 @@ class Session:
     region: str | None = None
     output_format: str = "text"
     sandbox: bool = False
+    is_on_aws: bool = False
+    """Whether the command works on AWS."""
     arguments: tuple[str, ...] = ()
     clock: Clock = field(default_factory=SystemClock)
 
@@ -123,8 +125,29 @@ def _into_session(name: str) -> Callable[[click.Context, click.Parameter, Any], 
     return store
 
 
-def _set_log_level(_ctx: click.Context, _param: click.Parameter, value: str) -> None:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S", force=True)
+class _Log(logging.Handler):
+    """Writes log lines where all other lines go, so that one thread writes them. No lock is held meanwhile."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record, without the lock of a handler."""
+        wanted = bool(self.filter(record))
+        if wanted:
+            self.emit(record)
+        return wanted
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        self._session.output.say(self.format(record))
+
+
+def _set_log_level(ctx: click.Context, _param: click.Parameter, value: str) -> None:
+    handler = _Log(ctx.ensure_object(Session))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+    logging.basicConfig(handlers=[handler], force=True)
     # Only our own loggers: botocore's write requests with their signatures and bodies.
     logging.getLogger("exasol_ci_setup").setLevel(_LEVELS[value])
     # Credentials that cannot be renewed are an error where they are needed; here they would be one more, with a traceback.
@@ -186,7 +209,13 @@ def common_options(command: F) -> F:
         ),
     ):
         command = option(command)
-    return pass_session(command)
+
+    @functools.wraps(command)
+    def on_aws(session: Session, *args: Any, **kwargs: Any) -> Any:
+        session.is_on_aws = True
+        return command(session, *args, **kwargs)
+
+    return pass_session(on_aws)  # type: ignore[return-value] # the same function, one argument less
 
 
 def pass_session(command: F) -> F:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.cli import show
+from exasol_ci_setup.cli.interruption import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.terminal import Terminal
 
 _QUIET: Final = 30.0  # seconds without a line after which a CI system, or a person, starts to wonder
-PATIENCE: Final = 2.0  # seconds that a terminal has after Ctrl-C to take what was sent to it
 
 
 class View:

@@ -192,14 +192,15 @@ class ExtraMissing(SetupError):
 
 
 class Interrupted(SetupError):
-    """The user pressed Ctrl-C; `batch_id` is of the batch that goes on, if one does."""
+    """The user pressed Ctrl-C; `batch_id` is of the batch that continues, `stack_name` of the stack on which AWS may continue, if any."""
 
     exit_code = 130
     code = "interrupted"
 
-    def __init__(self, message: str, *, hint: str = "", batch_id: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", batch_id: str = "", stack_name: str = "") -> None:
         super().__init__(message, hint=hint)
         self.batch_id = batch_id
+        self.stack_name = stack_name
 
 
 class SandboxError(SetupError):

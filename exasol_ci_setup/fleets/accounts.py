@@ -25,7 +25,10 @@ def identified(fleet: Fleet, connect: Connections, *, guarded: bool = True) -> d
         found[name] = connect.identity(fleet.targets[name].scope(name))
         return End.DONE
 
-    for end in graph.run([Node(name) for name in fleet.used_targets], ask):
+    ends = graph.run([Node(name) for name in fleet.used_targets], ask)
+    if interrupted := graph.interruption(ends, changed=False):
+        raise interrupted
+    for end in ends:
         if end.error is not None:
             end.error.message = f"target {end.name}: {end.error.message}"
             raise end.error

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup import aws
 from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.once import Once
 from exasol_ci_setup.pace import Budgets
 from exasol_ci_setup.roles import assume
 
@@ -34,19 +34,18 @@ class Connections:
     def __init__(self, clock: Clock, base: Callable[[Scope], Account] = from_configuration) -> None:
         self._base = base
         self._budgets = Budgets(clock)
-        self._accounts: dict[tuple[str | None, tuple[str, ...], str], Account] = {}
+        self._accounts: Once[tuple[str | None, tuple[str, ...], str], Account] = Once()
         self._ids: dict[tuple[str | None, tuple[str, ...]], str] = {}
-        self._lock = Lock()
 
     def __call__(self, scope: Scope) -> Account:
         """Return the account of `scope`. Raises as `aws.connect`, and CredentialsInvalid."""
         key = (scope.profile, scope.role_assumptions, scope.region)
-        with self._lock:
-            if key not in self._accounts:
-                base = self._base(scope)
-                pace = None if base.endpoint_url else partial(self._take, scope)
-                self._accounts[key] = assume(base, scope.role_assumptions, region=scope.region, pace=pace)
-            return self._accounts[key]
+        return self._accounts.get(key, lambda: self._open(scope))
+
+    def _open(self, scope: Scope) -> Account:
+        base = self._base(scope)
+        pace = None if base.endpoint_url else partial(self._take, scope)
+        return assume(base, scope.role_assumptions, region=scope.region, pace=pace)
 
     def identity(self, scope: Scope) -> str:
         """Return the id of the account of `scope`, by GetCallerIdentity. Raises as the call itself, and the errors of the AWS boundary."""

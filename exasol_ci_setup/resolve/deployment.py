@@ -105,7 +105,7 @@ class Deployment:
     def plan(self, declared: Stacks) -> tuple[dict[str, Planned], list[Ended]]:
         """Return what would change, by stack, and how the planning of each ended. Nothing is changed, and nothing left on AWS.
 
-        The outputs of constructs that are deployed are set, and those of the others are filled with placeholders.
+        The outputs of constructs that are deployed are set, and those of the others are filled with placeholders. Raises Interrupted.
         """
         planned: dict[str, Planned] = {}
         clock = InterruptibleClock(self.clock)
@@ -129,6 +129,8 @@ class Deployment:
         ends = graph.run(
             declared.nodes, work, concurrency=self.concurrency, interrupt=clock.interrupt, ended=self.planned
         )
+        if interrupted := graph.interruption(ends, changed=False):
+            raise interrupted
         return {name: planned[name] for name in declared.constructs if name in planned}, ends
 
     def _plan(

@@ -71,7 +71,10 @@ def standing(declared: Declared, connect: Callable[[Scope], Account]) -> dict[st
             found[name] = replace(_standing(account, stack), declared_tags=construct.tags)
         return End.DONE
 
-    for end in graph.run([Node(name) for name in declared.constructs], look):
+    ends = graph.run([Node(name) for name in declared.constructs], look)
+    if interrupted := graph.interruption(ends, changed=False):
+        raise interrupted
+    for end in ends:
         if end.error is not None:
             raise end.error
     backwards = graph.order(graph.backwards(declared.nodes))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.errors import InputError, Interrupted, SetupError, StackError
+from exasol_ci_setup.errors import InputError, SetupError, StackError
+from exasol_ci_setup.stacks import graph
 from exasol_ci_setup.stacks.events import Unseen
 
 if TYPE_CHECKING:
@@ -103,9 +104,8 @@ def require_success(ends: Sequence[Ended]) -> None:
     errors = {end.name: end.error for end in ends if end.error is not None}
     if not errors:
         return
-    for error in errors.values():
-        if isinstance(error, Interrupted):
-            raise error
+    if interrupted := graph.interruption(ends):
+        raise interrupted
     skipped = [end.name for end in ends if end.because]
     if len(errors) == 1:
         raise next(iter(errors.values()))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import templates
 from exasol_ci_setup.aws import ClientError, boundary, error_code
 from exasol_ci_setup.errors import Overtaken, TemplateRejected
-from exasol_ci_setup.stacks.changeset import PREFIX, out_of_date, taken_back_on_failure
+from exasol_ci_setup.stacks.changeset import new_name, out_of_date, taken_back_on_failure
 from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.stacks.upload import template_source
 
@@ -69,7 +68,7 @@ def create(account: Account, request: Request, wanted: Mapping[str, Any], clock:
     Raises TemplateRejected with AWS's words, and Overtaken. When it raises, nothing is left.
     """
     cfn = account.client("cloudformation")
-    name = f"{PREFIX}{uuid.uuid4().hex}"
+    name = new_name()
     arguments = {
         "StackName": request.name,
         "ChangeSetName": name,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from contextlib import contextmanager
+import os
+import platform
+import uuid
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, boundary, error_code, undoing
 from exasol_ci_setup.errors import Interrupted, Overtaken, SetupError
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.absent import ABSENT
@@ -31,6 +36,8 @@ _LONGEST_PAUSE: Final = 2.0
 _QUIET: Final = 25.0
 # For so many seconds AWS may go on making a change set that is to be taken back; until then it refuses to delete it.
 _PATIENCE: Final = 120.0
+# After Ctrl-C no longer than this. What is left then, the next run deletes.
+_PATIENCE_INTERRUPTED: Final = 4.0
 # A change set of ours that is older was left by a process that was killed: a plan is not looked at for a day.
 _FORGOTTEN: Final = timedelta(days=1)
 _BEING_DELETED: Final = frozenset({"DELETE_PENDING", "DELETE_IN_PROGRESS"})
@@ -82,16 +89,52 @@ def has_started(cfn: CloudFormationClient, plan: Plan) -> bool:
     return described.get("ExecutionStatus", "").startswith("EXECUTE_")
 
 
-def discard(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
-    """Take back what a plan left on AWS: the change set, and the empty shell of a stack that was made for it.
+def new_name() -> str:
+    """Return the name of a new change set. It is used once, and tells which process on which machine created it."""
+    return f"{PREFIX}{_machine()}-{os.getpid()}-{uuid.uuid4().hex}"
 
-    A shell stays as long as it holds somebody else's change set. AWS does not delete a change set while it is being made, so
-    that is waited for. Never raises for what is already gone.
+
+def _machine() -> str:
+    """Return a text that is the same for two processes only if each would see the other among those of its machine or container."""
+    known = [platform.node()]
+    with suppress(OSError):
+        # Of Linux, where processes of two containers do not see each other.
+        known += [Path("/proc/sys/kernel/random/boot_id").read_text("ascii"), str(Path("/proc/self/ns/pid").readlink())]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:12]
+
+
+def _is_abandoned(name: str, created: datetime) -> bool:
+    """Return whether a change set was left by a process of this machine that has ended, or by one that was started a day ago."""
+    if not name.startswith(PREFIX):
+        return False
+    if created < datetime.now(timezone.utc) - _FORGOTTEN:
+        return True
+    machine, _, rest = name.removeprefix(PREFIX).partition("-")
+    process = rest.partition("-")[0]
+    return machine == _machine() and process.isdecimal() and not _is_running(int(process))
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        # It belongs to another user.
+        return True
+    return True
+
+
+def discard(cfn: CloudFormationClient, plan: Plan, clock: Clock, *, patience: float = _PATIENCE) -> None:
+    """Delete what a plan left on AWS: the change set, and the empty shell of a stack that was created for it.
+
+    A shell stays as long as it holds the change set of another process that runs. AWS does not delete a change set while it is being
+    created, so that is waited for, at most `patience` seconds. Never raises for what is already gone.
     """
     if not plan.change_set_id:
         return
-    deadline = clock.now() + _PATIENCE
-    with boundary():
+    deadline = clock.now() + patience
+    with boundary(), undoing():
         while True:
             try:
                 cfn.delete_change_set(**_reference(plan))
@@ -108,12 +151,22 @@ def discard(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
         _discard_shell(cfn, plan, clock, deadline)
 
 
+def delete_abandoned(cfn: CloudFormationClient, plan: Plan) -> None:
+    """Delete the change sets of an existing stack that processes left which were interrupted or killed."""
+    if plan.kind != "UPDATE":
+        return
+    with boundary(), undoing():
+        for other in cfn.list_change_sets(StackName=plan.stack_name).get("Summaries", []):
+            name, created = other.get("ChangeSetName", ""), other.get("CreationTime", datetime.now(timezone.utc))
+            if _is_abandoned(name, created) and other.get("Status") not in _BEING_MADE | _BEING_DELETED:
+                cfn.delete_change_set(ChangeSetName=name, StackName=plan.stack_name)
+
+
 def _discard_shell(cfn: CloudFormationClient, plan: Plan, clock: Clock, deadline: float) -> None:
-    with boundary():
+    with boundary(), undoing():
         stack = state.find(cfn, plan.stack_id)
         if stack is None or stack.status != "REVIEW_IN_PROGRESS":
             return
-        oldest = datetime.now(timezone.utc) - _FORGOTTEN
         listed = cfn.list_change_sets(StackName=plan.stack_name).get("Summaries", [])
         while clock.now() < deadline and any(each.get("Status", "") in _BEING_DELETED for each in listed):
             # With nested stacks AWS takes its time, and it needs this shell to find the shells of those.
@@ -121,8 +174,8 @@ def _discard_shell(cfn: CloudFormationClient, plan: Plan, clock: Clock, deadline
             listed = cfn.list_change_sets(StackName=plan.stack_name).get("Summaries", [])
         for other in listed:
             ours = plan.change_set_id in {other.get("ChangeSetId"), other.get("ChangeSetName")}
-            forgotten = other.get("ChangeSetName", "").startswith(PREFIX) and other.get("CreationTime", oldest) < oldest
-            if not ours and not forgotten:
+            created = other.get("CreationTime", datetime.now(timezone.utc))
+            if not ours and not _is_abandoned(other.get("ChangeSetName", ""), created):
                 return
         cfn.delete_stack(StackName=stack.id)
 
@@ -133,16 +186,17 @@ def taken_back_on_failure(cfn: CloudFormationClient, plan: Plan, clock: Clock) -
     try:
         yield
     except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
         try:
-            discard(cfn, plan, clock)
+            discard(cfn, plan, clock, patience=_PATIENCE_INTERRUPTED if interrupted else _PATIENCE)
         except SetupError as second:
             left = f"change set {plan.change_set_id} of stack {plan.stack_name} could not be taken back: {second}"
             _LOG.debug("%s", left, exc_info=second)
             if isinstance(error, SetupError):
                 error.hint = f"{error.hint}\n{left}".strip()
-            elif isinstance(error, KeyboardInterrupt):
+            elif interrupted:
                 raise Interrupted(
-                    "interrupted", hint=f"{left}\n`aws cloudformation delete-change-set` with its name removes it"
+                    "interrupted; nothing was changed", hint=f"{left}\nthe same command deletes it when it runs again"
                 ) from error
         raise
 

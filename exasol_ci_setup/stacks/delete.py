@@ -103,8 +103,9 @@ def delete(
         ended = following.run()
     except KeyboardInterrupt:
         raise Interrupted(
-            f"stopped looking on: AWS goes on deleting stack {stack.name}",
-            hint=f"`exasol-ci-setup watch {stack.name}` looks on again",
+            f"stopped following: AWS continues to delete stack {stack.name}",
+            hint=f"to follow it again: `exasol-ci-setup watch {stack.name}`",
+            stack_name=stack.name,
         ) from None
     except AwsUnavailable as error:
         error.hint = f"AWS goes on deleting stack {stack.name} whatever happens here\n{error.hint}".rstrip()

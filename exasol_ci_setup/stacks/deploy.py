@@ -12,11 +12,10 @@ from exasol_ci_setup.errors import (
     DeployFailed,
     Interrupted,
     Overtaken,
-    SetupError,
     StackBusy,
     TimedOut,
 )
-from exasol_ci_setup.stacks import changeset, diagnose, express, recreation, removed, settings, state
+from exasol_ci_setup.stacks import changeset, diagnose, express, interrupted, recreation, removed, settings, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import Following, latest_id
@@ -172,6 +171,7 @@ def _deploy(
         if not approve(plan):
             # In here, so that an interruption does not leave it either.
             changeset.discard(cfn, plan, clock)
+            changeset.delete_abandoned(cfn, plan)
             return Result(Outcome.PLANNED, plan, current)
     stack = carry_out(account, request, plan, view, clock, options)
     recreation.require_complete(account, request, stack)
@@ -273,13 +273,14 @@ def _follow(
     try:
         stack = following.run(deadline)
     except KeyboardInterrupt:
-        stack = None if creating else _cancel_on_interrupt(cfn, following, name)
+        stack = None if creating else interrupted.cancel(cfn, following, name, clock)
         if stack is not None:
             raise Interrupted(
                 f"the update of stack {name} was interrupted; it ended in {stack.status}",
                 hint="run the same command again to apply the change",
+                stack_name=name,
             ) from None
-        raise _interrupted(following, name, creating=creating) from None
+        raise interrupted.error(following, name, creating=creating) from None
     except AwsUnavailable as error:
         error.hint = (
             f"stack {name} was last seen in {following.status or 'an operation just begun'}, and AWS goes on with it whatever happens "
@@ -316,7 +317,7 @@ def _end_in_time(
     if creating:
         with boundary():
             cfn.delete_stack(StackName=following.stack_id)
-        stack = _finish(following, name)
+        stack = interrupted.finish(following, name)
         became = (
             "and what had been made is deleted" if stack.status == "DELETE_COMPLETE" else f"it is in {stack.status}"
         )
@@ -326,7 +327,7 @@ def _end_in_time(
             stack_name=name,
         )
     cancelled = ask_to_cancel(cfn, name)
-    stack = _finish(following, name)
+    stack = interrupted.finish(following, name)
     if not cancelled and state.has_succeeded(stack):
         return stack
     raise TimedOut(
@@ -335,40 +336,6 @@ def _end_in_time(
         hint="allow more --timeout",
         stack_name=name,
     )
-
-
-def _finish(following: Following, name: str) -> Stack:
-    """Follow to the end, without a limit of time."""
-    while True:
-        try:
-            stack = following.run()
-        except KeyboardInterrupt:
-            raise _interrupted(following, name) from None
-        if stack is not None:
-            return stack
-
-
-def _interrupted(following: Following, name: str, *, creating: bool = False) -> Interrupted:
-    hint = f"`exasol-ci-setup watch {name}` looks on again"
-    if creating:
-        hint += f"; `exasol-ci-setup delete {name}` undoes a creation"
-    return Interrupted(
-        f"stopped looking on: AWS goes on with stack {name} ({following.status or 'just begun'})", hint=hint
-    )
-
-
-def _cancel_on_interrupt(cfn: CloudFormationClient, following: Following, name: str) -> Stack | None:
-    """Ask AWS to cancel the update and return the stack as it ended; None if it could not be cancelled."""
-    try:
-        if not ask_to_cancel(cfn, name):
-            return None
-    except SetupError as error:
-        following.say(f"the update could not be cancelled: {error}")
-        return None
-    except KeyboardInterrupt:
-        return None
-    following.say("asked AWS to cancel the update; Ctrl-C again stops looking on")
-    return _finish(following, name)
 
 
 def _require_success(cfn: CloudFormationClient, stack: Stack, following: Following, rollouts: Rollouts) -> None:

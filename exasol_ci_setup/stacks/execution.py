@@ -29,11 +29,15 @@ def execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
             if error_code(error.__cause__ or error) == "InvalidChangeSetStatus":
                 # The answer to the first try was lost on its way, the call was not.
                 return
-            goes_on = f"AWS goes on with stack {plan.stack_name}; `exasol-ci-setup watch {plan.stack_name}` looks on"
+            goes_on = (
+                f"AWS continues with stack {plan.stack_name}; to follow it: `exasol-ci-setup watch {plan.stack_name}`"
+            )
             if isinstance(error, SetupError):
                 error.hint = f"{goes_on}\n{error.hint}".strip()
                 raise
-            raise Interrupted("interrupted just when the change had been given to AWS", hint=goes_on) from None
+            raise Interrupted(
+                "interrupted just when the change had been given to AWS", hint=goes_on, stack_name=plan.stack_name
+            ) from None
         with changeset.taken_back_on_failure(cfn, plan, clock):
             if _is_refusal(error):
                 raise changeset.out_of_date(plan.stack_name) from error

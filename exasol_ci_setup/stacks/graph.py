@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from contextvars import copy_context
 from dataclasses import dataclass
 from enum import Enum
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 CONCURRENCY: Final = 8
 """How much is under way at once, unless something else is asked for."""
+# Seconds that work in progress has after Ctrl-C to delete what it created, or to tell AWS to stop. A call that AWS does not answer is not
+# waited for any longer.
+_GRACE: Final = 6.0
 
 
 class End(str, Enum):
@@ -58,8 +62,8 @@ def run(
     A node starts as soon as all that it needs is done, while fewer than `concurrency` are under way. When `work` raises a
     SetupError, what needs that node is skipped, and the rest goes on. `ended` is told of each end, in this thread.
 
-    Ctrl-C: nothing new starts, `interrupt` is called, which may tell the work under way, and that is waited for. What had not started
-    is skipped, with an Interrupted. Ctrl-C once more is raised at once.
+    Ctrl-C: nothing new starts, `interrupt` is called, which may tell the work in progress, and that has a few seconds to end. What had
+    not started is skipped, with an Interrupted; `interruption` returns one error for all of them. Ctrl-C once more is raised at once.
 
     Raises InputError as `order` does. Any other exception of `work` is raised when what was under way has ended.
     """
@@ -81,6 +85,7 @@ class _Run:
         self._ends: dict[str, Ended] = {}
         self._done: SimpleQueue[tuple[str, End | BaseException]] = SimpleQueue()
         self._interrupted = False
+        self._until: float | None = None
         self._crash: BaseException | None = None
 
     def to_the_end(self, interrupt: Callable[[], None]) -> list[Ended]:
@@ -90,17 +95,28 @@ class _Run:
                     self._start_what_may()
                 if not self._running:
                     break
-                self._take(*self._done.get())
+                self._take(*self._done.get(timeout=self._seconds_left()))
+            except Empty:
+                # Its thread is a daemon and does not keep the process from ending.
+                for name in sorted(self._running):
+                    self._close(
+                        Ended(name, End.FAILED, error=Interrupted(f"{name} was not waited for", stack_name=name))
+                    )
+                break
             except KeyboardInterrupt:
                 if self._interrupted:
                     raise
                 self._interrupted = True
+                self._until = time.monotonic() + _GRACE
                 interrupt()
         if self._crash is not None:
             raise self._crash
         for name in self._waiting:
             self._close(Ended(name, End.SKIPPED, error=Interrupted(f"{name} had not begun")))
         return [self._ends[node.name] for node in self._ordered]
+
+    def _seconds_left(self) -> float | None:
+        return None if self._until is None else max(self._until - time.monotonic(), 0.0)
 
     def _start_what_may(self) -> None:
         """Start what is ready while there is room, and close what never will be."""
@@ -132,6 +148,29 @@ class _Run:
     def _close(self, end: Ended) -> None:
         self._ends[end.name] = end
         self._ended(end)
+
+
+def interruption(ends: Iterable[Ended], *, changed: bool = True) -> Interrupted | None:
+    """Return one error for all that Ctrl-C stopped, None if it stopped nothing.
+
+    `changed` says whether the work changes something; if not, nothing was changed, whatever had begun.
+    """
+    found = list(ends)
+    stopped = [end for end in found if isinstance(end.error, Interrupted)]
+    if not stopped:
+        return None
+    # Names as the work has them: those of a fleet begin with where they are.
+    continued = [end.name for end in stopped if isinstance(end.error, Interrupted) and end.error.stack_name] * changed
+    done = sum(end.end is End.DONE for end in found) * changed
+    failed = sum(end.end is End.FAILED and end not in stopped for end in found) * changed
+    if not continued and not done and not failed:
+        return Interrupted("interrupted; nothing was changed")
+    counts = [f"{done} done", *([f"{failed} failed"] if failed else [])]
+    unfinished = f"; AWS may continue with {', '.join(continued)}" if continued else ""
+    return Interrupted(
+        f"interrupted; of {len(found)} stacks {' and '.join(counts)}{unfinished}",
+        hint="run the same command again: it does what is left",
+    )
 
 
 def _start(work: Callable[[str], End], name: str, done: SimpleQueue[tuple[str, End | BaseException]]) -> None:

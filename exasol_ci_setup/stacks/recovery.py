@@ -107,8 +107,9 @@ def _follow(cfn: CloudFormationClient, stack: Stack, following: Following) -> St
         ended = following.run()
     except KeyboardInterrupt:
         raise Interrupted(
-            f"stopped looking on: AWS goes on with stack {stack.name} ({following.status or 'just begun'})",
-            hint=f"`exasol-ci-setup watch {stack.name}` looks on again",
+            f"stopped following: AWS continues with stack {stack.name} ({following.status or 'just begun'})",
+            hint=f"to follow it again: `exasol-ci-setup watch {stack.name}`",
+            stack_name=stack.name,
         ) from None
     except AwsUnavailable as error:
         error.hint = f"AWS goes on with stack {stack.name} whatever happens here\n{error.hint}".rstrip()

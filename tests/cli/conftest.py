@@ -13,12 +13,14 @@ from click.testing import CliRunner
 
 from exasol_ci_setup.cli.main import PROGRAM, cli
 from exasol_ci_setup.cli.session import Session
+from tests.pseudo_terminal import PseudoTerminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.sandbox.server import Server
 
 
 @dataclass
@@ -75,3 +77,21 @@ def write(tmp_path: Path) -> Callable[[str], str]:
         return str(path)
 
     return to
+
+
+@pytest.fixture
+def begin(server: Server, account_id: str, tmp_path: Path) -> Callable[..., PseudoTerminal]:
+    """Run the program in a terminal, on an account of its own in the sandbox."""
+    environment = {
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": account_id,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "eu-central-1",
+        "HOME": str(tmp_path),
+        "EXASOL_CI_SETUP_LINT_CACHE": "",
+    }
+
+    def run(*arguments: str, chunk: int = 65536, pause: float = 0.0, **more: str) -> PseudoTerminal:
+        return PseudoTerminal(*arguments, cwd=tmp_path, environment={**environment, **more}, chunk=chunk, pause=pause)
+
+    return run

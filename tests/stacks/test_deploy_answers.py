@@ -577,7 +577,7 @@ def test_ctrl_c_twice_stops_looking_on_at_once(answers, clock):
     clock.at(0.1, press)
     clock.at(5.0, press)
 
-    with pytest.raises(Interrupted, match="AWS goes on with stack Slc") as interrupted:
+    with pytest.raises(Interrupted, match="AWS continues with stack Slc") as interrupted:
         run(answers, clock)
 
     assert interrupted.value.exit_code == 130
@@ -591,10 +591,10 @@ def test_refused_cancellation_after_ctrl_c_is_printed(answers, clock):
     clock.at(0.1, press)
     shown = Shown()
 
-    with pytest.raises(Interrupted, match="AWS goes on with stack Slc"):
+    with pytest.raises(Interrupted, match="AWS continues with stack Slc"):
         run(answers, clock, shown=shown)
 
-    (note,) = [note for note in shown.notes if "could not be cancelled" in note]
+    (note,) = [note for note in shown.notes if "could not be canceled" in note]
     assert "not for you" in note
 
 

@@ -432,7 +432,7 @@ class Releasing(Shown):
 def test_ctrl_c_during_a_creation_says_that_aws_goes_on(live, operations):
     operations.hold()
 
-    with pytest.raises(Interrupted, match="AWS goes on with stack Slow") as interrupted:
+    with pytest.raises(Interrupted, match="AWS continues with stack Slow") as interrupted:
         run(live, slow(), shown=PressingCtrlC())
 
     assert "watch Slow" in interrupted.value.hint

@@ -192,7 +192,8 @@ def test_ctrl_c_starts_nothing_new_and_waits_for_what_is_under_way(monkeypatch):
             self.queue.append(thing)
             self.inner.release()
 
-        def get(self) -> object:
+        def get(self, timeout: float | None) -> object:
+            assert (timeout is not None) is self.pressed
             if not self.pressed:
                 self.pressed = True
                 raise KeyboardInterrupt

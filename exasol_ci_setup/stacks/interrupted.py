@@ -1,0 +1,57 @@
+"""Ctrl-C while AWS works on a stack: an update is canceled, a creation continues, and neither is followed for long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.errors import Interrupted, SetupError
+from exasol_ci_setup.stacks.recovery import ask_to_cancel
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.stacks.events import Following
+    from exasol_ci_setup.stacks.model import Stack
+
+_CANCELING: Final = 5.0  # seconds that a canceled update is followed
+
+
+def error(following: Following, name: str, *, creating: bool = False) -> Interrupted:
+    """Return the error that says that AWS continues with the stack, and how to follow it again."""
+    hint = f"to follow it again: `exasol-ci-setup watch {name}`"
+    if creating:
+        hint += f"; to delete what was created: `exasol-ci-setup delete {name}`"
+    return Interrupted(
+        f"stopped following: AWS continues with stack {name} ({following.status or 'just begun'})",
+        hint=hint,
+        stack_name=name,
+    )
+
+
+def cancel(cfn: CloudFormationClient, following: Following, name: str, clock: Clock) -> Stack | None:
+    """Ask AWS to cancel the update and return the stack as it ended; None if it could not be canceled.
+
+    Raises Interrupted if that takes long, or after another Ctrl-C.
+    """
+    try:
+        if not ask_to_cancel(cfn, name):
+            return None
+    except SetupError as failed:
+        following.say(f"the update could not be canceled: {failed}")
+        return None
+    except KeyboardInterrupt:
+        return None
+    following.say("asked AWS to cancel the update; Ctrl-C again stops following")
+    return finish(following, name, clock.now() + _CANCELING)
+
+
+def finish(following: Following, name: str, deadline: float | None = None) -> Stack:
+    """Follow to the end. Raises Interrupted after Ctrl-C, and at the `deadline`."""
+    try:
+        stack = following.run(deadline)
+    except KeyboardInterrupt:
+        stack = None
+    if stack is None:
+        raise error(following, name)
+    return stack
