@@ -261,8 +261,7 @@ def test_the_clock_stands_where_a_callback_interrupted_the_sleep():
 
 
 def test_sessions_share_models_of_services():
-    one, other = (aws.connect(region="eu-central-1", access_key=(str(number) * 12, "test")) for number in (1, 2))
+    accounts = [aws.connect(region="eu-central-1", access_key=(str(number) * 12, "test")) for number in (1, 2)]
+    one, other = (vars(account.client("ec2").meta.service_model)["_service_description"] for account in accounts)
 
-    assert one.client("ec2").meta.service_model._service_description is (
-        other.client("ec2").meta.service_model._service_description
-    )
+    assert one is other
