@@ -48,7 +48,7 @@
     ├── CertificateError          1  there is no certificate for a domain
     ├── SSHError                  1  a machine could not be used over SSH
     │   ├── SSHUnreachable        1  nothing answers there
-    │   ├── SSHRefused            1  it does not let this user in with this key
+    │   ├── SSHRefused            1  the machine rejects the user or the key
     │   ├── SSHKeyUnusable        1  the key's file cannot be read or opened
     │   └── HostKeyChanged        1  another machine answers than before
     ├── SpaceNotFound             1  there is no space of that name

@@ -1,1 +1,1 @@
-"""Commands on other machines over SSH: keys, host keys, connections, and what a command says."""
+"""Commands on other machines over SSH: keys, host keys, connections, and results."""

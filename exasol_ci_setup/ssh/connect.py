@@ -1,4 +1,4 @@
-"""A connection to a machine, straight or through others: tried again while the machine boots, with the host keys that are pinned."""
+"""SSH connections with pinned host keys, direct or through jump hosts, with retries while a machine boots."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.clock import Clock
 
-PATIENCE: Final = 300.0
-"""Seconds in which a machine that was just started has to answer; Ubuntu on EC2 takes about one minute."""
+BOOT_TIMEOUT_SECONDS: Final = 300.0
+"""How long a machine that was just started may take to answer; Ubuntu on EC2 takes about one minute."""
 
-_ATTEMPT: Final = 10.0
-_PAUSE: Final = 2.0
-# A machine that is gone without a word is given up after so many milliseconds with data that it did not confirm.
-_UNCONFIRMED: Final = 60_000
-_KEEPALIVE: Final = 15
+_ATTEMPT_SECONDS: Final = 10.0
+_PAUSE_SECONDS: Final = 2.0
+# TCP_USER_TIMEOUT: the connection fails after so many milliseconds without an acknowledgment of sent data.
+_UNACKNOWLEDGED_MILLISECONDS: Final = 60_000
+_KEEPALIVE_SECONDS: Final = 15
 _HIGHEST_PORT: Final = 65_535
 
-# A machine that boots has no such address yet, does not listen yet, or ends what it began to answer.
-_PASSING: Final = frozenset(
+# While a machine boots, its address is unreachable, its port is closed, or it closes new connections.
+_TRANSIENT_ERRORS: Final = frozenset(
     {
         errno.ECONNREFUSED,
         errno.ECONNRESET,
@@ -48,7 +48,7 @@ _PASSING: Final = frozenset(
 )
 # SSH_OPEN_CONNECT_FAILED: https://www.rfc-editor.org/rfc/rfc4254#section-5.1.
 _CONNECT_FAILED: Final = 2
-# pam_nologin says so until the machine is up.
+# The message of pam_nologin until the machine has booted.
 _BOOTING: Final = "booting up"
 
 _JUMP: Final = re.compile(
@@ -58,7 +58,10 @@ _JUMP: Final = re.compile(
 
 @dataclass(frozen=True)
 class Host:
-    """Where to connect and as whom. `name` is what its key is pinned under: another machine at the same address has another one."""
+    """The address and user of a connection.
+
+    `name` identifies the machine in the known hosts, because another machine may get the same address.
+    """
 
     address: str
     user: str
@@ -66,17 +69,17 @@ class Host:
     name: str = ""
 
     @property
-    def pinned_as(self) -> str:
-        """The name in the file of known hosts, by default the address as OpenSSH writes it there."""
-        return self.name or (self.address if self.port == 22 else f"[{self.address}]:{self.port}")  # noqa: PLR2004 - SSH's own
+    def known_hosts_name(self) -> str:
+        """The name in the file of known hosts; the default is the address in the form of OpenSSH."""
+        return self.name or (self.address if self.port == 22 else f"[{self.address}]:{self.port}")  # noqa: PLR2004 - the port of SSH
 
     def __str__(self) -> str:
-        shown = f"{self.user}@{self.address}"
-        return shown if self.port == 22 else f"{shown}:{self.port}"  # noqa: PLR2004 - SSH's own
+        text = f"{self.user}@{self.address}"
+        return text if self.port == 22 else f"{text}:{self.port}"  # noqa: PLR2004 - the port of SSH
 
 
-def jumps(text: str, user: str) -> list[Host]:
-    """Return the machines of ``[USER@]HOST[:PORT],…``, as `ssh -J` takes them; `user` is that of those without one.
+def parse_jumps(text: str, user: str) -> list[Host]:
+    """Parse jump hosts in the form of `ssh -J`: ``[USER@]HOST[:PORT],…``; `user` is the default user.
 
     Raises InputError.
     """
@@ -85,13 +88,15 @@ def jumps(text: str, user: str) -> list[Host]:
         match = _JUMP.fullmatch(part.strip())
         port = int(match["port"] or 22) if match else 0
         if match is None or not 0 < port <= _HIGHEST_PORT:
-            raise InputError(f"{part!r} is no jump host", hint="use [USER@]HOST[:PORT], several with commas in between")
+            raise InputError(
+                f"{part!r} is not a jump host", hint="use `[USER@]HOST[:PORT]`; separate several with commas"
+            )
         found.append(Host(match["v6"] or match["host"], match["user"] or user, port))
     return found
 
 
-class _NotYet(Exception):
-    """An attempt failed in a way in which one fails while a machine boots."""
+class _NotReadyError(Exception):
+    """An attempt failed with an error that also occurs while a machine boots."""
 
     def __init__(self, host: Host, why: str, *, is_silent: bool = False) -> None:
         super().__init__(why)
@@ -107,22 +112,22 @@ def connect(
     known_hosts: KnownHosts,
     clock: Clock,
     stack: ExitStack,
-    patience: float = PATIENCE,
+    patience: float = BOOT_TIMEOUT_SECONDS,
 ) -> Transport:
-    """Connect to the last machine of `route` through those before it; `stack` closes what was opened.
+    """Connect to the last machine of `route` through the others; `stack` closes the connections.
 
-    An attempt that fails because a machine does not answer is repeated until `patience` seconds have passed: then SSHUnreachable is
-    raised, or TimedOut if the machine was silent. Raises SSHRefused, HostKeyChanged, SSHKeyUnusable and SSHError at once.
+    If a machine does not answer, retry for up to `patience` seconds. Then raise SSHUnreachable, or TimedOut if the machine
+    accepted a connection but sent nothing. Raises SSHRefused, HostKeyChanged, SSHKeyUnusable and SSHError without a retry.
     """
     _require_paramiko()
-    key = _key(key_file, stack)
+    key = _find_key(key_file, stack)
     began = clock.now()
     while True:
         left = began + patience - clock.now()
         with ExitStack() as opened:
             try:
-                transport = _attempt(route, key, key_file, known_hosts, opened, min(_ATTEMPT, max(left, 1.0)))
-            except _NotYet as error:
+                transport = _attempt(route, key, key_file, known_hosts, opened, min(_ATTEMPT_SECONDS, max(left, 1.0)))
+            except _NotReadyError as error:
                 failed = error
             else:
                 stack.push(opened.pop_all())
@@ -132,14 +137,14 @@ def connect(
             kind = TimedOut if failed.is_silent else SSHUnreachable
             raise kind(
                 f"{failed.host} did not answer for {patience:g} s: {failed.why}",
-                hint="is the machine running, and does a security group let this address in on that port?",
+                hint="check that the machine runs, and that its security group allows this address and port",
             ) from failed
-        clock.sleep(min(_PAUSE, left))
+        clock.sleep(min(_PAUSE_SECONDS, left))
 
 
 def _require_paramiko() -> None:
     try:
-        import paramiko  # noqa: F401 - only whether it is there
+        import paramiko  # noqa: F401 - checks that it is installed
     except ImportError as error:
         raise SSHError(
             f"commands on instances need Paramiko, which is not installed: {error}",
@@ -147,13 +152,13 @@ def _require_paramiko() -> None:
         ) from error
 
 
-def _key(path: Path, stack: ExitStack) -> PKey:
+def _find_key(path: Path, stack: ExitStack) -> PKey:
     from paramiko import Agent, SSHException
 
     try:
         agent = Agent()
     except (SSHException, OSError):
-        # One that does not answer is as good as none. Without a socket this makes an agent that holds nothing.
+        # An agent that does not answer is ignored. Without a socket, Paramiko returns an empty agent.
         return keys.load(path)
     stack.callback(agent.close)
     return keys.find(path, agent)
@@ -164,22 +169,22 @@ def _attempt(
 ) -> Transport:
     transport: Transport | None = None
     for host in route:
-        transport = _opened(host, transport, opened, seconds)
-        _greet(transport, host, known_hosts, seconds)
-        _log_in(transport, host, key, key_file)
+        transport = _open_transport(host, transport, opened, seconds)
+        _exchange_keys(transport, host, known_hosts, seconds)
+        _authenticate(transport, host, key, key_file)
     if transport is None:
         raise ValueError("no machine to connect to")
     return transport
 
 
-def _opened(host: Host, through: Transport | None, opened: ExitStack, seconds: float) -> Transport:
-    """Return the transport to `host`, before a word is said."""
+def _open_transport(host: Host, through: Transport | None, opened: ExitStack, seconds: float) -> Transport:
+    """Return a transport to `host` that has not sent any data."""
     from paramiko import Transport
 
-    # In its own words Paramiko logs every attempt that fails, with a traceback.
+    # Paramiko logs each failed attempt with a traceback, so its log is off unless debug logging is on.
     log = logging.getLogger(f"{__name__}.paramiko")
     log.setLevel(logging.NOTSET if log.parent and log.parent.isEnabledFor(logging.DEBUG) else logging.CRITICAL)
-    line = _straight(host, seconds) if through is None else _through(through, host, seconds)
+    line = _connect_directly(host, seconds) if through is None else _connect_through(through, host, seconds)
     opened.callback(line.close)
     transport = Transport(line)
     opened.callback(transport.close)
@@ -187,71 +192,72 @@ def _opened(host: Host, through: Transport | None, opened: ExitStack, seconds: f
     return transport
 
 
-def _straight(host: Host, seconds: float) -> socket.socket:
+def _connect_directly(host: Host, seconds: float) -> socket.socket:
     try:
         line = socket.create_connection((host.address, host.port), timeout=seconds)
     except TimeoutError as error:
-        raise _NotYet(host, f"no connection within {seconds:g} s", is_silent=True) from error
+        raise _NotReadyError(host, f"no connection within {seconds:g} s", is_silent=True) from error
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
-            raise _NotYet(host, str(error.strerror)) from error
-        raise SSHUnreachable(f"there is no machine {host.address!r}: {error.strerror}") from error
+            raise _NotReadyError(host, str(error.strerror)) from error
+        raise SSHUnreachable(f"host name {host.address!r} cannot be resolved: {error.strerror}") from error
     except OSError as error:
-        if error.errno not in _PASSING:
+        if error.errno not in _TRANSIENT_ERRORS:
             raise SSHUnreachable(f"{host} cannot be reached: {error.strerror or error}") from error
-        raise _NotYet(host, error.strerror or str(error)) from error
+        raise _NotReadyError(host, error.strerror or str(error)) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNCONFIRMED)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MILLISECONDS)
     return line
 
 
-def _through(jump: Transport, host: Host, seconds: float) -> Channel:
+def _connect_through(jump: Transport, host: Host, seconds: float) -> Channel:
     from paramiko import ChannelException, SSHException
 
     try:
         return jump.open_channel("direct-tcpip", (host.address, host.port), ("127.0.0.1", 0), timeout=seconds)
     except ChannelException as error:
         if error.code == _CONNECT_FAILED:
-            raise _NotYet(host, f"the jump host says: {error.text}") from error
+            raise _NotReadyError(host, f"the jump host cannot connect: {error.text}") from error
         raise SSHError(
-            f"the jump host does not connect to {host}: {error.text}", hint="AllowTcpForwarding of its sshd rules that"
+            f"the jump host does not connect to {host}: {error.text}",
+            hint="check `AllowTcpForwarding` in the sshd_config of the jump host",
         ) from error
     except (SSHException, EOFError, OSError) as error:
-        raise _NotYet(host, f"the jump host does not answer: {error}", is_silent=True) from error
+        raise _NotReadyError(host, f"the jump host does not answer: {error}", is_silent=True) from error
 
 
-def _greet(transport: Transport, host: Host, known_hosts: KnownHosts, seconds: float) -> None:
-    """Agree on keys, and see that it is the machine that was seen before."""
+def _exchange_keys(transport: Transport, host: Host, known_hosts: KnownHosts, seconds: float) -> None:
+    """Exchange keys, and verify the host key of the machine."""
     from paramiko import SSHException
     from paramiko.ssh_exception import IncompatiblePeer
 
-    known = known_hosts.pinned(host.pinned_as)
+    known = known_hosts.find_key(host.known_hosts_name)
     if known is not None:
-        # A machine has several keys, and shows that of the type that is asked for first.
+        # A machine has several host keys. It uses the type that the client requests first.
         options = transport.get_security_options()
-        wanted = [kind for kind in options.key_types if kind in _signatures(known.kind)]
+        wanted = [kind for kind in options.key_types if kind in _signature_algorithms(known.kind)]
         options.key_types = (*wanted, *(kind for kind in options.key_types if kind not in wanted))
-    # Longer than the whole may take, so that one limit decides.
+    # Longer than the timeout of start_client, so that only that timeout applies.
     transport.banner_timeout = 2 * seconds
     try:
         transport.start_client(timeout=seconds)
         if not transport.initial_kex_done:
-            raise _NotYet(host, f"it said nothing for {seconds:g} s", is_silent=True)
-        shown = transport.get_remote_server_key()
+            raise _NotReadyError(host, f"no data within {seconds:g} s", is_silent=True)
+        host_key = transport.get_remote_server_key()
     except IncompatiblePeer as error:
-        raise SSHError(f"{host} and this machine have no way of encryption in common: {error}") from error
+        raise SSHError(f"{host} and this machine have no common SSH algorithm: {error}") from error
     except (SSHException, EOFError, OSError) as error:
-        raise _NotYet(host, f"it does not speak SSH: {error}") from error
-    known_hosts.require(host.pinned_as, HostKey(shown.get_name(), shown.asbytes()))
-    transport.set_keepalive(_KEEPALIVE)
+        raise _NotReadyError(host, f"the SSH handshake failed: {error}") from error
+    known_hosts.verify_or_pin(host.known_hosts_name, HostKey(host_key.get_name(), host_key.asbytes()))
+    transport.set_keepalive(_KEEPALIVE_SECONDS)
 
 
-def _signatures(kind: str) -> tuple[str, ...]:
-    """Return the algorithms by which a key of type `kind` signs: an RSA key is asked for by these names."""
+def _signature_algorithms(kind: str) -> tuple[str, ...]:
+    """Return the signature algorithms of a key of type `kind`; those of an RSA key have other names."""
     return ("rsa-sha2-512", "rsa-sha2-256") if kind == "ssh-rsa" else (kind,)
 
 
-def _log_in(transport: Transport, host: Host, key: PKey, key_file: Path) -> None:
+def _authenticate(transport: Transport, host: Host, key: PKey, key_file: Path) -> None:
     from paramiko import AuthenticationException, SSHException
 
     try:
@@ -260,11 +266,10 @@ def _log_in(transport: Transport, host: Host, key: PKey, key_file: Path) -> None
         banner = transport.get_banner() or b""
         is_gone = not transport.is_active() or not isinstance(error, AuthenticationException)
         if is_gone or _BOOTING in banner.decode("utf-8", errors="replace"):
-            raise _NotYet(host, f"it ended the connection: {error}") from error
+            raise _NotReadyError(host, f"the machine closed the connection: {error}") from error
         raise SSHRefused(
-            f"{host.address} does not let {host.user!r} in with the key {str(key_file)!r}",
-            hint="a machine does not tell which of the two it does not know; the user of Ubuntu's images is ubuntu, "
-            "and only the key that an instance was made with is known there",
+            f"{host.address} rejects user {host.user!r} with the key {str(key_file)!r}",
+            hint="check both: the user of Ubuntu images is `ubuntu`, and an instance accepts only the key that it was created with",
         ) from error
     if further:
-        raise SSHRefused(f"{host.address} wants more of {host.user!r} than a key: {', '.join(further)}")
+        raise SSHRefused(f"{host.address} needs more than a key from user {host.user!r}: {', '.join(further)}")

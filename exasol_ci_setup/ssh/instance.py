@@ -1,4 +1,4 @@
-"""Commands on an instance that is deployed: what `Instance.run_command` and `run_commands` do."""
+"""Commands on a deployed instance, for `Instance.run_command` and `Instance.run_commands`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exasol_ci_setup.errors import InputError, SSHError
 from exasol_ci_setup.ssh import connect as connections
 from exasol_ci_setup.ssh.connect import Host
 from exasol_ci_setup.ssh.known_hosts import KnownHosts, state_directory
-from exasol_ci_setup.ssh.run import CommandResult, run, shown
+from exasol_ci_setup.ssh.run import CommandResult, redact, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,28 +31,31 @@ def run_all(
     jump: str | None,
     clock: Clock | None = None,
 ) -> Iterator[CommandResult]:
-    """Run the commands one after the other over one connection, and yield what became of each; `timeout` counts for each.
+    """Run the commands sequentially over one connection, and yield the result of each; `timeout` applies to each.
 
-    Where actions are only announced, nothing is done, and all commands end well with a placeholder for what they write. Raises InputError
-    if the instance is not deployed, SSHError if it is one of the sandbox, and the errors of `connect` and of `run`.
+    In a dry run, no command runs: each result has exit status 0 and a placeholder as `stdout`. Raises InputError if the instance
+    is not deployed, SSHError for an instance in the sandbox, and the errors of `connect` and `run`.
     """
     address = instance.public_ip
     stage = actions.current()
     if not stage.acts:
         for command in commands:
-            stage.say(f"instance {instance.name}: would run {shown(command)}")
+            stage.say(f"instance {instance.name}: would run {redact(command)}")
             stdout = placeholder(instance, what="stdout of a command")
             yield CommandResult(command=command, stdout=stdout, stderr="", exit_status=0)
         return
     if timeout is not None and timeout <= 0:
-        raise InputError(f"a command cannot end within {timeout:g} s", hint="give a timeout above 0, or None for none")
-    # Under its id: the address of an instance may go to another one, and an instance may get another address.
+        raise InputError(
+            f"timeout {timeout:g} is invalid: it must be above 0 s",
+            hint="use a timeout above 0, or None for no timeout",
+        )
+    # The key is pinned under the ID, because addresses change.
     target = Host(address, user, port, name=instance.output("InstanceId"))
-    route = [*(connections.jumps(jump, user) if jump else ()), target]
+    route = [*(connections.parse_jumps(jump, user) if jump else ()), target]
     if not all(stage.may_log_in_to(host.address, instance.own_scope) for host in route):
         raise SSHError(
-            f"Instance {instance.name!r} cannot run a command: an instance in the sandbox runs nothing",
-            hint="nothing was connected to; deploy it to AWS to run commands on it",
+            f"Instance {instance.name!r} cannot run a command: instances in the sandbox run no commands",
+            hint="deploy it to AWS to run commands on it",
         )
     with ExitStack() as stack:
         transport = connections.connect(

@@ -1,4 +1,4 @@
-"""The user's key: from the SSH agent if it holds it, else from its file."""
+"""The private key of the user, from the SSH agent or from a file."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
     from paramiko import Agent, PKey
 
-PASSPHRASE_VARIABLE: Final = "EXASOL_CI_SETUP_KEY_PASSPHRASE"  # noqa: S105 - the name of it
+PASSPHRASE_VARIABLE: Final = "EXASOL_CI_SETUP_KEY_PASSPHRASE"  # noqa: S105 - a name of a variable
 
 
 def find(path: Path, agent: Agent) -> PKey:
-    """Return the key whose private half is in the file `path`.
+    """Return the private key of the file `path`.
 
-    If its public half, beside it as ``.pub``, is one that the agent holds, the agent signs and the file is not read. A file that
-    is encrypted is opened with the passphrase in ``$EXASOL_CI_SETUP_KEY_PASSPHRASE``. Raises SSHKeyUnusable.
+    If the agent holds the key of the public key file beside it (``.pub``), the agent signs and `path` is not read.
+    ``$EXASOL_CI_SETUP_KEY_PASSPHRASE`` decrypts an encrypted file. Raises SSHKeyUnusable.
     """
-    public = _public(path.with_name(f"{path.name}.pub"))
+    public = _read_public_key(path.with_name(f"{path.name}.pub"))
     for key in agent.get_keys() if public else ():
         if key.asbytes() == public:
             return key
     return load(path)
 
 
-def _public(path: Path) -> bytes:
-    """Return the public key in the file, or nothing if there is none."""
+def _read_public_key(path: Path) -> bytes:
+    """Return the public key in the file, or empty bytes if it has none."""
     try:
         return base64.b64decode(path.read_text(encoding="utf-8").split()[1], validate=True)
     except (OSError, ValueError, IndexError, binascii.Error):
@@ -47,43 +47,43 @@ def load(path: Path) -> PKey:
     except OSError as error:
         raise SSHKeyUnusable(
             f"the key {str(path)!r} cannot be read: {error.strerror}",
-            hint=f"name the private half, or give it to an SSH agent and leave its public half as {path.name}.pub",
+            hint=f"use the path of the private key, or add the key to an SSH agent and keep its public key as {path.name}.pub",
         ) from error
-    key = _opened(data, path)
+    key = _decrypt(data, path)
     if key is None:
         raise SSHKeyUnusable(
-            f"{str(path)!r} holds no private key of type RSA, ECDSA or Ed25519",
-            hint="ssh-keygen -t ed25519 -f FILE makes one",
+            f"{str(path)!r} contains no private key of type RSA, ECDSA or Ed25519",
+            hint="create a key with `ssh-keygen -t ed25519 -f FILE`",
         )
     return key
 
 
-def _opened(data: bytes, path: Path) -> PKey | None:
-    """Return the key in `data`, or None if there is none of a type that Paramiko knows."""
+def _decrypt(data: bytes, path: Path) -> PKey | None:
+    """Return the key in `data`, or None if it has no key of a type that Paramiko supports."""
     try:
-        return _parsed(data, None)
-    except _Encrypted:
+        return _parse(data, None)
+    except _EncryptedKeyError:
         passphrase = os.environ.get(PASSPHRASE_VARIABLE)
     if not passphrase:
         raise SSHKeyUnusable(
-            f"the key {str(path)!r} is encrypted, and there is no passphrase for it",
-            hint=f"ssh-add '{path}' gives it to the SSH agent; or set {PASSPHRASE_VARIABLE}",
+            f"the key {str(path)!r} is encrypted and its passphrase is missing",
+            hint=f"add it to the SSH agent with `ssh-add '{path}'`, or set {PASSPHRASE_VARIABLE}",
         )
-    key = _parsed(data, passphrase.encode())
+    key = _parse(data, passphrase.encode())
     if key is None:
         raise SSHKeyUnusable(
-            f"the key {str(path)!r} does not open with the passphrase in {PASSPHRASE_VARIABLE}",
-            hint=f"ssh-keygen -y -f '{path}' tells whether a passphrase is the right one",
+            f"the passphrase in {PASSPHRASE_VARIABLE} does not decrypt the key {str(path)!r}",
+            hint=f"check the passphrase with `ssh-keygen -y -f '{path}'`",
         )
     return key
 
 
-class _Encrypted(Exception):
-    """The key is encrypted, and no passphrase was given."""
+class _EncryptedKeyError(Exception):
+    """The key is encrypted and needs a passphrase."""
 
 
-def _parsed(data: bytes, passphrase: bytes | None) -> PKey | None:
-    # Paramiko's own way to read a file refuses half of all ECDSA keys, those with no padding:
+def _parse(data: bytes, passphrase: bytes | None) -> PKey | None:
+    # Paramiko's own reader rejects the half of all ECDSA keys that has no padding:
     # https://github.com/paramiko/paramiko/issues/2445.
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
@@ -94,16 +94,16 @@ def _parsed(data: bytes, passphrase: bytes | None) -> PKey | None:
         else serialization.load_pem_private_key
     )
     try:
-        return _for_paramiko(read(data, passphrase))
+        return _to_paramiko(read(data, passphrase))
     except TypeError as error:
         if passphrase is None:
-            raise _Encrypted from error
+            raise _EncryptedKeyError from error
         return None
     except (ValueError, UnsupportedAlgorithm):
         return None
 
 
-def _for_paramiko(key: PrivateKeyTypes) -> PKey | None:
+def _to_paramiko(key: PrivateKeyTypes) -> PKey | None:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
     from paramiko import ECDSAKey, Ed25519Key, RSAKey

@@ -1,4 +1,4 @@
-"""Ways to machines, as a user writes them, and what needs no machine."""
+"""Jump hosts, private keys, and errors of SSH commands that need no machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.errors import InputError, SSHError, SSHKeyUnusable
 from exasol_ci_setup.origin import install_command
 from exasol_ci_setup.resolve import running_with
-from exasol_ci_setup.ssh.connect import Host, jumps
+from exasol_ci_setup.ssh.connect import Host, parse_jumps
 from exasol_ci_setup.ssh.keys import load
 from tests.instances import PlacedInstance
 
@@ -35,9 +35,9 @@ def instance(key: Path = Path("/nowhere/key")) -> Instance:
 
 
 def deployed(key: Path = Path("/nowhere/key")) -> Instance:
-    made = instance(key)
-    made.set_outputs({"InstanceId": "i-0123456789abcdef0", "PublicIp": "127.0.0.1"})
-    return made
+    box = instance(key)
+    box.set_outputs({"InstanceId": "i-0123456789abcdef0", "PublicIp": "127.0.0.1"})
+    return box
 
 
 def no_account(scope: Scope) -> Any:
@@ -54,50 +54,50 @@ def no_account(scope: Scope) -> Any:
         ("you@[::1]", [Host("::1", "you")]),
     ],
 )
-def test_a_jump_host_is_written_as_ssh_takes_it(text, expected):
-    assert jumps(text, "me") == expected
+def test_jump_hosts_are_parsed_as_in_ssh(text, expected):
+    assert parse_jumps(text, "me") == expected
 
 
 @pytest.mark.parametrize("text", ["", ",", "a,,b", "a:0", "a:65536", "a:", "you@", "@a", "a b", "::1", "a@b@c"])
-def test_what_is_no_jump_host_is_refused_with_the_rule(text):
-    with pytest.raises(InputError, match="no jump host") as caught:
-        jumps(text, "me")
+def test_invalid_jump_host_is_rejected_with_its_form(text):
+    with pytest.raises(InputError, match="not a jump host") as caught:
+        parse_jumps(text, "me")
     assert "[USER@]HOST[:PORT]" in caught.value.hint
 
 
 @given(st.text())
-def test_any_text_is_a_list_of_machines_or_refused(text):
+def test_any_text_is_parsed_or_rejected(text):
     try:
-        found = jumps(text, "me")
+        found = parse_jumps(text, "me")
     except InputError:
         return
     assert all(host.address and host.user and 0 < host.port < 65_536 for host in found)
 
 
-def test_a_machine_is_pinned_under_its_name_else_as_openssh_writes_addresses():
-    assert Host("10.0.0.1", "u").pinned_as == "10.0.0.1"
-    assert Host("10.0.0.1", "u", 2222).pinned_as == "[10.0.0.1]:2222"
-    assert Host("10.0.0.1", "u", 2222, "i-1").pinned_as == "i-1"
+def test_known_hosts_name_is_name_or_address_of_openssh():
+    assert Host("10.0.0.1", "u").known_hosts_name == "10.0.0.1"
+    assert Host("10.0.0.1", "u", 2222).known_hosts_name == "[10.0.0.1]:2222"
+    assert Host("10.0.0.1", "u", 2222, "i-1").known_hosts_name == "i-1"
 
 
-def test_an_instance_that_is_not_deployed_runs_nothing():
+def test_command_on_undeployed_instance_is_rejected():
     with pytest.raises(InputError, match="not deployed yet"):
         instance().run_command("true")
 
 
-def test_where_actions_are_only_said_no_command_runs():
-    heard = deployed()
-    said: list[str] = []
+def test_dry_run_runs_no_command():
+    box = deployed()
+    messages: list[str] = []
 
-    with running_with(lambda _: None, acting=False), taking_place_on(Stage(no_account, SystemClock(), said.append)):
-        one = heard.run_command("TOKEN=secret rm -rf /")
-        many = list(heard.run_commands(["a", "b --password secret"]))
+    with running_with(lambda _: None, acting=False), taking_place_on(Stage(no_account, SystemClock(), messages.append)):
+        one = box.run_command("TOKEN=secret rm -rf /")
+        many = list(box.run_commands(["a", "b --password secret"]))
 
     (unknown,) = placeholders_in(one["stdout"])
     assert unknown.described == "the stdout of a command of PlacedInstance 'box'"
     assert one == {"command": "TOKEN=secret rm -rf /", "stdout": unknown.text, "stderr": "", "exit_status": 0}
     assert [each["command"] for each in many] == ["a", "b --password secret"]
-    assert said == [f"instance box: would run '{name}…'" for name in ("TOKEN", "a", "b")]
+    assert messages == [f"instance box: would run '{name}…'" for name in ("TOKEN", "a", "b")]
 
 
 def on_sandbox() -> Stage:
@@ -114,31 +114,31 @@ def with_endpoint_of_the_configuration() -> Stage:
     ("address", "through"), [("203.0.113.7", None), ("203.0.113.7", "127.0.0.1"), ("127.0.0.1", "203.0.113.8")]
 )
 @pytest.mark.parametrize("stage", [on_sandbox, with_endpoint_of_the_configuration])
-def test_an_instance_in_the_sandbox_runs_nothing_and_no_machine_is_connected_to(monkeypatch, stage, address, through):
+def test_command_on_sandbox_instance_is_rejected_without_connection(monkeypatch, stage, address, through):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     opened: list[object] = []
-    monkeypatch.setattr(socket, "create_connection", lambda *given, **_: opened.append(given))
-    made = instance()
-    made.set_outputs({"InstanceId": "i-0123456789abcdef0", "PublicIp": address})
+    monkeypatch.setattr(socket, "create_connection", lambda *arguments, **_: opened.append(arguments))
+    box = instance()
+    box.set_outputs({"InstanceId": "i-0123456789abcdef0", "PublicIp": address})
 
-    with taking_place_on(stage()), pytest.raises(SSHError, match="an instance in the sandbox runs nothing"):
-        made.run_command("true", jump=through)
+    with taking_place_on(stage()), pytest.raises(SSHError, match="instances in the sandbox run no commands"):
+        box.run_command("true", jump=through)
     assert not opened
 
 
-def test_an_address_of_this_machine_is_connected_to_in_the_sandbox_too(monkeypatch, tmp_path):
+def test_loopback_address_is_connected_to_in_sandbox(monkeypatch, tmp_path):
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
     with taking_place_on(on_sandbox()), pytest.raises(SSHKeyUnusable):
         deployed(tmp_path / "id_rsa").run_command("true", jump="127.0.0.1")
 
 
-def test_in_a_program_that_is_run_after_the_deployment_a_command_does_run():
+def test_command_runs_in_program_after_deployment():
     with running_with(lambda _: None), pytest.raises(SSHError):
         deployed().run_command("true")
 
 
-def test_without_paramiko_it_is_said_what_to_install(monkeypatch):
+def test_missing_paramiko_is_reported_with_installation(monkeypatch):
     monkeypatch.setitem(sys.modules, "paramiko", None)
 
     with pytest.raises(SSHError, match="need Paramiko") as caught:
@@ -146,7 +146,7 @@ def test_without_paramiko_it_is_said_what_to_install(monkeypatch):
     assert caught.value.hint == f"`{install_command('ssh')}`"
 
 
-def test_a_key_that_is_not_there_is_named(monkeypatch, tmp_path):
+def test_missing_key_is_named(monkeypatch, tmp_path):
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
     with pytest.raises(SSHKeyUnusable, match="cannot be read: No such file") as caught:
@@ -166,7 +166,7 @@ def test_a_key_that_is_not_there_is_named(monkeypatch, tmp_path):
         b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n",
     ],
 )
-def test_a_file_that_is_no_private_key_is_refused(tmp_path, content, monkeypatch):
+def test_file_without_private_key_is_rejected(tmp_path, content, monkeypatch):
     monkeypatch.setenv("EXASOL_CI_SETUP_KEY_PASSPHRASE", "some")
     path = tmp_path / "key"
     path.write_bytes(content)
@@ -183,45 +183,47 @@ def test_a_file_that_is_no_private_key_is_refused(tmp_path, content, monkeypatch
         *((kind, "TraditionalOpenSSL") for kind in ("rsa", "p256", "p384", "p521")),
     ],
 )
-def test_a_key_is_read_whatever_its_type_and_format(tmp_path, monkeypatch, kind, form, passphrase):
+def test_key_of_each_type_and_format_is_read(tmp_path, monkeypatch, kind, form, passphrase):
     curves = {"p256": ec.SECP256R1(), "p384": ec.SECP384R1(), "p521": ec.SECP521R1()}
-    made: Any
+    private: Any
     if kind == "rsa":
-        made = rsa.generate_private_key(65537, 2048)
+        private = rsa.generate_private_key(65537, 2048)
     else:
-        made = Ed25519PrivateKey.generate() if kind == "ed25519" else ec.generate_private_key(curves[kind])
+        private = Ed25519PrivateKey.generate() if kind == "ed25519" else ec.generate_private_key(curves[kind])
     encryption = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
     path = tmp_path / "key"
     path.write_bytes(
-        made.private_bytes(serialization.Encoding.PEM, getattr(serialization.PrivateFormat, form), encryption)
+        private.private_bytes(serialization.Encoding.PEM, getattr(serialization.PrivateFormat, form), encryption)
     )
     monkeypatch.setenv("EXASOL_CI_SETUP_KEY_PASSPHRASE", passphrase.decode())
 
     key = load(path)
 
-    public = made.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    public = private.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     assert base64.b64decode(public.split()[1]) == key.asbytes()
     assert key.can_sign()
 
 
-def test_ecdsa_keys_are_read_one_like_the_other(tmp_path):
-    # Some of them come without padding, which depends on nothing that one sees.
+def test_ecdsa_keys_without_padding_are_read(tmp_path):
+    # About half of the keys have no padding.
     path = tmp_path / "key"
     for _ in range(30):
-        made = ec.generate_private_key(ec.SECP256R1())
+        private = ec.generate_private_key(ec.SECP256R1())
         path.write_bytes(
-            made.private_bytes(
+            private.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
             )
         )
         assert load(path).can_sign()
 
 
-def test_a_key_of_a_curve_that_ssh_does_not_have_is_refused(tmp_path):
+def test_key_of_unsupported_curve_is_rejected(tmp_path):
     path = tmp_path / "key"
-    made = ec.generate_private_key(ec.SECP256K1())
+    private = ec.generate_private_key(ec.SECP256K1())
     path.write_bytes(
-        made.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
     )
 
     with pytest.raises(SSHKeyUnusable, match="no private key of type"):

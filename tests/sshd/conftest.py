@@ -1,4 +1,4 @@
-"""A server of OpenSSH on this machine for tests: without one they are skipped, or fail if it is required."""
+"""A server of OpenSSH for tests. Without one they are skipped, or fail if it is required."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 PROGRAM = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 
-# Asked for before the variables of this project are taken away for the test.
+# Read on import: fixtures remove the variables of this project.
 REQUIRED = "sshd" in os.environ.get("EXASOL_CI_SETUP_REQUIRE", "").split(",")
 
 
-def _reason_against() -> str:
-    """Why the tests cannot run here, or nothing."""
+def _find_problem() -> str:
+    """Return why the tests cannot run here, or an empty string."""
     if PROGRAM is None:
-        return "there is no `sshd`"
+        return "`sshd` is not installed"
     if shutil.which("ssh-keygen") is None:
-        return "there is no `ssh-keygen`"
-    # It wants a directory to lock itself up in, which only root can make.
+        return "`ssh-keygen` is not installed"
+    # sshd needs a directory for chroot, which only root can create.
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     return ""
@@ -36,9 +36,9 @@ def _reason_against() -> str:
 @pytest.fixture(scope="session")
 def sshd() -> str:
     """The path of `sshd`."""
-    reason = _reason_against()
+    reason = _find_problem()
     if reason and REQUIRED:
-        pytest.fail(f"OpenSSH's server is required: {reason}")
+        pytest.fail(f"the server of OpenSSH is required: {reason}")
     if reason:
         pytest.skip(f"{reason} (apt-get install openssh-server)")
     assert PROGRAM is not None
@@ -47,7 +47,7 @@ def sshd() -> str:
 
 @pytest.fixture
 def make_key(tmp_path: Path) -> Callable[..., Path]:
-    """A function that makes a pair of keys and returns the path of its private half."""
+    """A function that creates a key pair and returns the path of the private key."""
 
     def make(kind: str = "ed25519", *, name: str = "", passphrase: str = "") -> Path:
         return key_pair(tmp_path / (name or f"id_{kind}"), kind, passphrase)
@@ -56,13 +56,13 @@ def make_key(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def key(make_key: Callable[..., Path], sshd: str) -> Path:  # noqa: ARG001 - before anything else it is known whether tests can run
+def key(make_key: Callable[..., Path], sshd: str) -> Path:  # noqa: ARG001 - skips the test without sshd
     return make_key()
 
 
 @pytest.fixture
 def make_server(sshd: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """A function that starts a server which lets the current user in with the keys given, and on which it listens."""
+    """A function that starts a server that accepts the current user with the given keys."""
     started: list[Server] = []
 
     def make(*keys: Path, **settings: str) -> Server:
@@ -83,7 +83,7 @@ def machine(make_server: Callable[..., Server], key: Path) -> Server:
 
 @pytest.fixture
 def agent(sshd: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # noqa: ARG001 - as above
-    """An agent of the test's own that holds no key yet."""
+    """An empty SSH agent for the test."""
     started = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True)
     variables = dict(part.strip().split("=", 1) for part in started.stdout.replace("\n", ";").split(";") if "=" in part)
     for name in ("SSH_AUTH_SOCK", "SSH_AGENT_PID"):

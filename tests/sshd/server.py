@@ -1,4 +1,4 @@
-"""One `sshd` for a test: its own keys and settings, on a port of loopback."""
+"""An `sshd` for a test, with its own keys and settings, on a loopback port."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def key_pair(path: Path, kind: str, passphrase: str = "") -> Path:
 
 
 def free_port() -> int:
-    """A port below those that connections are given, so that none of them takes it while the server is stopped."""
+    """Return a port below the ephemeral ports, so that no connection uses it while the server is stopped."""
     while True:
         port = random.randint(20_000, 29_999)  # noqa: S311 - not a secret
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -31,7 +31,7 @@ def free_port() -> int:
 
 
 class Server:
-    """`keys` are the private halves of those that are let in; `settings` are of sshd_config."""
+    """A server that accepts `keys` (paths of private keys); `settings` are those of sshd_config."""
 
     def __init__(self, program: str, directory: Path, keys: Sequence[Path], settings: Mapping[str, str]) -> None:
         self.port = free_port()
@@ -50,7 +50,7 @@ class Server:
         return (self._directory / "log").read_text(encoding="utf-8")
 
     def new_host_key(self) -> None:
-        """Become another machine."""
+        """Replace the host key, as another machine would have one."""
         self.stop()
         for path in (self._host_key, self._host_key.with_name("host.pub")):
             path.unlink()
@@ -58,7 +58,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        """Start, and return when it listens."""
+        """Start the server, and return when it listens."""
         lines = {
             "ListenAddress": f"127.0.0.1:{self.port}",
             "HostKey": str(self._host_key),

@@ -23,24 +23,24 @@ pytestmark = [pytest.mark.sshd, pytest.mark.live]
 SOURCE = """
     from exasol_ci_setup import Instance, Scope
 
-    class Here(Instance):
-        # What the sandbox says is nobody's address.
+    class LocalInstance(Instance):
+        # The address in the sandbox belongs to no machine.
         @property
         def public_ip(self):
             return "127.0.0.1"
 
     def hangar_run():
         scope = Scope(name="team", region="eu-central-1")
-        box = Here(scope=scope, name="box", instanceType="t3.micro", path_to_key={key!r})
+        box = LocalInstance(scope=scope, name="box", instanceType="t3.micro", path_to_key={key!r})
         box.deploy()
         result = box.run_command("echo run >> {trace}; echo hi", user={user!r}, port={port})
-        print("said", result)
+        print("result", result)
 """
 
 
 @pytest.fixture
 def run(live, monkeypatch, tmp_path) -> Iterator[Callable[..., Result]]:
-    """Run the program on an account of its own in the sandbox."""
+    """Run the program on a separate account in the sandbox."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
     def run(*arguments: str) -> Result:
@@ -53,15 +53,15 @@ def run(live, monkeypatch, tmp_path) -> Iterator[Callable[..., Result]]:
     logging.getLogger("exasol_ci_setup").setLevel(logging.NOTSET)
 
 
-def written(folder: Path, **values: object) -> str:
+def write_program(folder: Path, **values: object) -> str:
     file = folder / "program.py"
     file.write_text(dedent(SOURCE).format(**values), encoding="utf-8")
     return str(file)
 
 
-def test_a_command_runs_once_on_each_up_and_neither_on_plan_nor_on_down(run, key, machine, tmp_path):
+def test_command_runs_on_up_but_not_on_plan_or_down(run, key, machine, tmp_path):
     trace = tmp_path / "trace"
-    file = written(tmp_path, key=str(key), trace=trace, user=machine.user, port=machine.port)
+    file = write_program(tmp_path, key=str(key), trace=trace, user=machine.user, port=machine.port)
 
     plan = run("plan", file)
     assert plan.exit_code == 0, plan.output
@@ -79,12 +79,12 @@ def test_a_command_runs_once_on_each_up_and_neither_on_plan_nor_on_down(run, key
     assert trace.read_text(encoding="utf-8") == "run\n" * 2
 
 
-def test_a_command_that_cannot_be_run_ends_up_with_the_reason(run, key, make_key, make_server, tmp_path):
+def test_rejected_key_ends_up_with_reason(run, key, make_key, make_server, tmp_path):
     machine = make_server(make_key(name="other"))
-    file = written(tmp_path, key=str(key), trace=tmp_path / "trace", user=machine.user, port=machine.port)
+    file = write_program(tmp_path, key=str(key), trace=tmp_path / "trace", user=machine.user, port=machine.port)
 
     up = run("up", file, "--yes")
 
     assert up.exit_code == 1
-    assert f"127.0.0.1 does not let {machine.user!r} in with the key {str(key)!r}" in up.stderr
+    assert f"127.0.0.1 rejects user {machine.user!r} with the key {str(key)!r}" in up.stderr
     assert "hint: " in up.stderr

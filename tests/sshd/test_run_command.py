@@ -1,4 +1,4 @@
-"""Commands on an instance over SSH, which here is a real `sshd` on loopback."""
+"""Commands on an instance over SSH, with a real `sshd` on loopback."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def known_hosts(tmp_path: Path) -> Path:
 
 
 def instance(key: Path, *, address: str = "127.0.0.1", number: str = "i-0123456789abcdef0") -> Instance:
-    made = PlacedInstance(
+    box = PlacedInstance(
         scope=Scope(name="team", region="eu-central-1"), name="box", instance_type="t3.micro", path_to_key=str(key)
     )
-    made.set_outputs({"InstanceId": number, "PublicIp": address})
-    return made
+    box.set_outputs({"InstanceId": number, "PublicIp": address})
+    return box
 
 
 def run(key: Path, machine: Server, command: str, **options: Any) -> Any:
@@ -55,20 +55,20 @@ def run(key: Path, machine: Server, command: str, **options: Any) -> Any:
     )
 
 
-def test_a_command_returns_what_it_wrote_and_its_status(key, machine):
+def test_command_returns_output_and_status(key, machine):
     result = run(key, machine, "echo hi")
 
     assert result == {"command": "echo hi", "stdout": "hi\n", "stderr": "", "exit_status": 0}
     assert list(result) == ["command", "stdout", "stderr", "exit_status"]
 
 
-def test_a_command_that_fails_is_told_by_its_status_and_not_by_an_error(key, machine):
+def test_failed_command_returns_status_and_raises_nothing(key, machine):
     result = run(key, machine, "echo no >&2; exit 3")
 
     assert (result["stdout"], result["stderr"], result["exit_status"]) == ("", "no\n", 3)
 
 
-def test_commands_are_run_one_after_the_other_over_one_connection(key, machine, tmp_path):
+def test_commands_run_sequentially_over_one_connection(key, machine, tmp_path):
     file = shlex.quote(str(tmp_path / "trace"))
     commands = [f"echo $SSH_CONNECTION >> {file}", "exit 4", f"cat {file}; echo $SSH_CONNECTION"]
 
@@ -80,7 +80,7 @@ def test_commands_are_run_one_after_the_other_over_one_connection(key, machine, 
     assert first == last
 
 
-def test_the_next_command_starts_when_its_result_is_asked_for(key, machine, tmp_path):
+def test_next_command_starts_when_its_result_is_requested(key, machine, tmp_path):
     file = tmp_path / "second"
     results = instance(key).run_commands(
         ["true", f"touch {shlex.quote(str(file))}"], user=machine.user, port=machine.port
@@ -93,16 +93,16 @@ def test_the_next_command_starts_when_its_result_is_asked_for(key, machine, tmp_
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ecdsa", "ed25519"])
-def test_keys_of_each_type_let_in_and_are_let_in(make_key, make_server, kind):
+def test_user_and_host_keys_of_each_type_are_accepted(make_key, make_server, kind):
     key = make_key(kind)
     machine = make_server(key, host_key=kind)
 
     assert run(key, machine, "echo hi")["stdout"] == "hi\n"
-    # The second time the machine has to show the key that is pinned.
+    # The second connection verifies the pinned host key.
     assert run(key, machine, "echo hi")["stdout"] == "hi\n"
 
 
-def test_five_megabytes_on_both_outputs_come_whole(key, machine):
+def test_five_megabytes_on_both_outputs_are_complete(key, machine):
     command = "head -c 5000000 /dev/zero | tr '\\0' o & head -c 5000000 /dev/zero | tr '\\0' e >&2; wait"
 
     result = run(key, machine, command, timeout=60)
@@ -111,29 +111,29 @@ def test_five_megabytes_on_both_outputs_come_whole(key, machine):
     assert result["stderr"] == "e" * 5_000_000
 
 
-def test_bytes_that_are_no_text_are_shown_by_their_numbers(key, machine):
+def test_invalid_utf8_is_escaped(key, machine):
     result = run(key, machine, "printf 'a\\377b \\303\\244'")
 
     assert result["stdout"] == "a\\xffb ä"
 
 
-def test_a_command_that_reads_finds_the_end_of_its_input(key, machine):
+def test_stdin_of_command_is_empty(key, machine):
     assert run(key, machine, "cat; echo read", timeout=20)["stdout"] == "read\n"
 
 
-def test_a_command_reaches_the_shell_of_the_machine_as_it_is(key, machine):
+def test_command_reaches_shell_unchanged(key, machine):
     command = "printf '%s\\n' \"a  b\" '$HOME' ; printf 'ü\\n'"
 
     assert run(key, machine, command)["stdout"] == "a  b\n$HOME\nü\n"
 
 
-def test_a_command_that_a_signal_ends_has_the_status_minus_one(key, machine):
+def test_command_ended_by_signal_has_status_minus_one(key, machine):
     result = run(key, machine, "echo before; kill -9 $$")
 
     assert (result["stdout"], result["exit_status"]) == ("before\n", -1)
 
 
-def test_a_command_that_outlives_its_time_is_given_up(key, machine):
+def test_command_longer_than_timeout_raises_timed_out(key, machine):
     with pytest.raises(TimedOut) as caught:
         run(key, machine, "PASSWORD=secret sleep 60", timeout=0.5)
 
@@ -143,23 +143,23 @@ def test_a_command_that_outlives_its_time_is_given_up(key, machine):
     )
 
 
-def test_a_command_that_closed_its_outputs_is_given_up_too(key, machine):
+def test_command_with_closed_outputs_raises_timed_out(key, machine):
     with pytest.raises(TimedOut):
         run(key, machine, "exec >&- 2>&-; sleep 60", timeout=0.5)
 
 
-def test_a_connection_that_breaks_is_told(key, machine):
+def test_broken_connection_is_reported(key, machine):
     with pytest.raises(SSHError, match="broke while a command ran"):
-        # The parent of the shell is the server's process for this connection.
+        # The parent of the shell is the process of the server for this connection.
         run(key, machine, "kill -9 $PPID; sleep 20", timeout=30)
 
 
-def test_a_time_of_nothing_is_refused(key, machine):
-    with pytest.raises(InputError, match="cannot end within 0 s"):
+def test_timeout_of_zero_is_rejected(key, machine):
+    with pytest.raises(InputError, match="timeout 0 is invalid"):
         run(key, machine, "true", timeout=0)
 
 
-def test_another_key_is_refused_with_what_to_look_at(machine, make_key):
+def test_wrong_key_is_rejected_with_hint(machine, make_key):
     other = make_key(name="other")
 
     with pytest.raises(SSHRefused) as caught:
@@ -171,30 +171,30 @@ def test_another_key_is_refused_with_what_to_look_at(machine, make_key):
     assert "ubuntu" in caught.value.hint
 
 
-def test_another_user_is_refused(key, machine):
-    with pytest.raises(SSHRefused, match="'nobody-there'"):
-        run(key, machine, "true", user="nobody-there")
+def test_unknown_user_is_rejected(key, machine):
+    with pytest.raises(SSHRefused, match="'unknown-user'"):
+        run(key, machine, "true", user="unknown-user")
 
 
-def test_a_machine_that_wants_more_than_a_key_is_told(key, make_server):
+def test_machine_that_needs_more_than_key_is_reported(key, make_server):
     machine = make_server(
         key, AuthenticationMethods="publickey,keyboard-interactive", KbdInteractiveAuthentication="yes"
     )
 
-    with pytest.raises(SSHRefused, match=r"wants more of .* than a key: keyboard-interactive"):
+    with pytest.raises(SSHRefused, match=r"needs more than a key from user .*: keyboard-interactive"):
         run(key, machine, "true")
 
 
-def test_an_encrypted_key_needs_its_passphrase(make_key, make_server, monkeypatch):
+def test_encrypted_key_needs_passphrase(make_key, make_server, monkeypatch):
     key = make_key("ed25519", passphrase="correct horse")
     machine = make_server(key)
 
-    with pytest.raises(SSHKeyUnusable, match="is encrypted, and there is no passphrase") as caught:
+    with pytest.raises(SSHKeyUnusable, match="is encrypted and its passphrase is missing") as caught:
         run(key, machine, "true")
     assert "EXASOL_CI_SETUP_KEY_PASSPHRASE" in caught.value.hint
 
     monkeypatch.setenv("EXASOL_CI_SETUP_KEY_PASSPHRASE", "wrong")
-    with pytest.raises(SSHKeyUnusable, match="does not open with the passphrase"):
+    with pytest.raises(SSHKeyUnusable, match="does not decrypt the key"):
         run(key, machine, "true")
 
     monkeypatch.setenv("EXASOL_CI_SETUP_KEY_PASSPHRASE", "correct horse")
@@ -203,8 +203,8 @@ def test_an_encrypted_key_needs_its_passphrase(make_key, make_server, monkeypatc
 
 @pytest.mark.parametrize("kind", ["rsa", "ed25519"])
 @pytest.mark.usefixtures("agent")
-def test_a_key_that_the_agent_holds_is_not_read(make_key, make_server, kind):
-    # Others come first, of which a server takes only a few before it hangs up.
+def test_key_in_agent_is_not_read_from_file(make_key, make_server, kind):
+    # The agent holds other keys first; a server closes the connection after a few wrong keys.
     for number in range(8):
         subprocess.run(["ssh-add", "-q", make_key(name=f"other{number}")], check=True)
     key = make_key(kind)
@@ -214,10 +214,10 @@ def test_a_key_that_the_agent_holds_is_not_read(make_key, make_server, kind):
     assert run(key, make_server(key), "echo hi")["stdout"] == "hi\n"
 
 
-# Paramiko leaves the socket with which it did not get through to the garbage collector.
+# Paramiko does not close a socket that could not connect.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_an_agent_that_is_gone_is_as_good_as_none(key, machine, monkeypatch, tmp_path):
+def test_unreachable_agent_is_ignored(key, machine, monkeypatch, tmp_path):
     with socket.socket(socket.AF_UNIX) as gone:
         gone.bind(str(tmp_path / "agent"))
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
@@ -225,7 +225,7 @@ def test_an_agent_that_is_gone_is_as_good_as_none(key, machine, monkeypatch, tmp
     assert run(key, machine, "echo hi")["stdout"] == "hi\n"
 
 
-def test_the_key_of_a_machine_is_pinned_once_for_the_scope(key, machine, known_hosts):
+def test_host_key_is_pinned_once_per_scope(key, machine, known_hosts):
     run(key, machine, "true")
     before = known_hosts.read_bytes()
     run(key, machine, "true")
@@ -235,7 +235,7 @@ def test_the_key_of_a_machine_is_pinned_once_for_the_scope(key, machine, known_h
     assert stat.S_IMODE(known_hosts.stat().st_mode) == 0o600
 
 
-def test_openssh_itself_accepts_what_was_pinned(key, machine, known_hosts):
+def test_openssh_accepts_pinned_keys(key, machine, known_hosts):
     run(key, machine, "true")
     options = {
         "UserKnownHostsFile": str(known_hosts),
@@ -259,7 +259,7 @@ def test_openssh_itself_accepts_what_was_pinned(key, machine, known_hosts):
     assert (ran.stdout, ran.returncode) == ("hi\n", 0), ran.stderr
 
 
-def test_a_machine_with_another_key_than_before_is_refused_and_sees_no_key_of_the_user(key, machine, known_hosts):
+def test_changed_host_key_is_rejected_before_authentication(key, machine, known_hosts):
     run(key, machine, "true")
     before = known_hosts.read_bytes()
     machine.new_host_key()
@@ -274,7 +274,7 @@ def test_a_machine_with_another_key_than_before_is_refused_and_sees_no_key_of_th
     assert machine.log.count("Accepted publickey") == 1
 
 
-def test_another_instance_at_the_same_address_is_another_machine(key, machine, known_hosts):
+def test_other_instance_at_same_address_has_own_key(key, machine, known_hosts):
     run(key, machine, "true")
     machine.new_host_key()
 
@@ -286,7 +286,7 @@ def test_another_instance_at_the_same_address_is_another_machine(key, machine, k
     assert len(known_hosts.read_text(encoding="utf-8").splitlines()) == 2
 
 
-def test_a_machine_that_boots_is_waited_for(key, machine, clock):
+def test_connection_is_retried_while_machine_boots(key, machine, clock):
     machine.stop()
     clock.at(31, machine.start)
 
@@ -305,21 +305,21 @@ def test_a_machine_that_boots_is_waited_for(key, machine, clock):
     assert 31 <= clock.elapsed < 40
 
 
-def test_a_machine_that_hangs_up_while_it_boots_is_waited_for(key, machine, clock):
+def test_connection_closed_during_boot_is_retried(key, machine, clock):
     machine.stop()
-    with socket.create_server(("127.0.0.1", machine.port)) as door:
-        hung_up = threading.Event()
+    with socket.create_server(("127.0.0.1", machine.port)) as listening:
+        closed = threading.Event()
 
-        def hang_up() -> None:
-            door.accept()[0].close()
-            hung_up.set()
+        def close_connection() -> None:
+            listening.accept()[0].close()
+            closed.set()
 
-        thread = threading.Thread(target=hang_up)
+        thread = threading.Thread(target=close_connection)
         thread.start()
 
         def boot() -> None:
-            assert hung_up.is_set()
-            door.close()
+            assert closed.is_set()
+            listening.close()
             machine.start()
 
         clock.at(1, boot)
@@ -340,7 +340,7 @@ def test_a_machine_that_hangs_up_while_it_boots_is_waited_for(key, machine, cloc
     assert results[0]["stdout"] == "hi\n"
 
 
-def test_a_machine_that_does_not_listen_in_all_that_time_is_unreachable(key, clock):
+def test_machine_without_server_is_unreachable_after_timeout(key, clock):
     port = free_port()
 
     with pytest.raises(SSHUnreachable) as caught:
@@ -352,14 +352,14 @@ def test_a_machine_that_does_not_listen_in_all_that_time_is_unreachable(key, clo
     assert 300 <= clock.elapsed < 305
 
 
-def test_a_machine_that_is_silent_in_all_that_time_is_a_time_out(key):
-    with socket.create_server(("127.0.0.1", 0)) as door, pytest.raises(TimedOut, match="did not answer for 1 s"):
+def test_silent_machine_times_out(key):
+    with socket.create_server(("127.0.0.1", 0)) as listening, pytest.raises(TimedOut, match="did not answer for 1 s"):
         list(
             run_all(
                 instance(key),
                 ["true"],
                 user="u",
-                port=door.getsockname()[1],
+                port=listening.getsockname()[1],
                 timeout=None,
                 patience=1,
                 jump=None,
@@ -368,11 +368,11 @@ def test_a_machine_that_is_silent_in_all_that_time_is_a_time_out(key):
         )
 
 
-def test_a_name_that_nobody_has_is_not_waited_for(key, clock):
-    with pytest.raises(SSHUnreachable, match="no machine"):
+def test_unknown_host_name_is_not_retried(key, clock):
+    with pytest.raises(SSHUnreachable, match="cannot be resolved"):
         list(
             run_all(
-                instance(key, address="nobody.invalid"),
+                instance(key, address="unknown.invalid"),
                 ["true"],
                 user="u",
                 port=22,
@@ -384,7 +384,7 @@ def test_a_name_that_nobody_has_is_not_waited_for(key, clock):
         )
 
 
-def test_the_way_goes_through_a_jump_host_whose_key_is_pinned_too(key, machine, make_server, known_hosts):
+def test_command_runs_through_jump_host_and_pins_its_key(key, machine, make_server, known_hosts):
     jump = make_server(key)
 
     result = run(key, machine, "echo $SSH_CONNECTION", jump=f"{jump.user}@127.0.0.1:{jump.port}")
@@ -395,7 +395,7 @@ def test_the_way_goes_through_a_jump_host_whose_key_is_pinned_too(key, machine, 
     assert "Accepted publickey" in jump.log
 
 
-def test_the_way_goes_through_two_jump_hosts(key, machine, make_server):
+def test_command_runs_through_two_jump_hosts(key, machine, make_server):
     first, second = make_server(key), make_server(key)
 
     result = run(key, machine, "echo hi", jump=f"127.0.0.1:{first.port},127.0.0.1:{second.port}")
@@ -405,7 +405,7 @@ def test_the_way_goes_through_two_jump_hosts(key, machine, make_server):
     assert "Accepted publickey" in second.log
 
 
-def test_a_machine_behind_a_jump_host_is_waited_for(key, machine, make_server, clock):
+def test_connection_through_jump_host_is_retried_during_boot(key, machine, make_server, clock):
     jump = make_server(key)
     machine.stop()
     clock.at(5, machine.start)
@@ -424,7 +424,7 @@ def test_a_machine_behind_a_jump_host_is_waited_for(key, machine, make_server, c
     assert result["stdout"] == "hi\n"
 
 
-def test_a_jump_host_that_lets_nobody_through_is_told(key, machine, make_server):
+def test_jump_host_without_forwarding_is_reported(key, machine, make_server):
     jump = make_server(key, AllowTcpForwarding="no")
 
     with pytest.raises(SSHError, match="the jump host does not connect to") as caught:
