@@ -61,7 +61,11 @@ def _stores() -> dict[str, Any]:
 def extended() -> Any:
     """Return ministack's application module with everything of ours in it; the same one at each call."""
     import ministack.app as ministack
+    from ministack.core import router
 
+    # For a service that it does not have, ministack loads the models of all 434 services, and answers nothing for 3 s of CPU time. Without
+    # that, each service whose name it does not know is unsupported.
+    router._is_aws_service_name = lambda _name: True  # noqa: SLF001
     access.extend(ministack)
     ministack._get_module = _loading(ministack._get_module)  # noqa: SLF001
     for service in ("cloudformation", "secretsmanager"):

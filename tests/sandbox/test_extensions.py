@@ -1,0 +1,18 @@
+"""What the sandbox changes in ministack as a whole."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.sandbox.conftest import Account
+
+pytestmark = pytest.mark.live
+
+
+def test_unsupported_service_is_refused_without_reading_all_models(account: Account) -> None:
+    from ministack.core import router
+
+    with pytest.raises(ClientError, match="400"):
+        account.client("pricing").get_products(ServiceCode="AmazonEC2")
+    assert router._KNOWN_AWS_SERVICE_NAMES is None
