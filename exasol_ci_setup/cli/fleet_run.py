@@ -54,10 +54,11 @@ def run(
     fleet = fleets.load(file).selected(select)
     engines = fleet.stack_sets() if as_stack_sets else {}
     connect = connections(session)
-    # Whatever the sandbox is, it is no account that could be the wrong one.
-    fleets.identified(fleet, connect, guarded=not session.sandbox)
     consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
     teller = _Teller(session, fleet, consent, lint=not no_lint)
+    teller.announce(len(fleet.members))
+    # Whatever the sandbox is, it is no account that could be the wrong one.
+    fleets.identified(fleet, connect, guarded=not session.sandbox)
     deployment = Deployment(
         connect,
         teller,

@@ -194,6 +194,11 @@ class Many:
             self._output.say(f"still under way: {', '.join(map(show.clean, running))}")
             self._last_line = now
 
+    def announce(self, total: int) -> None:
+        """Print at once, in a terminal, that stacks are checked: the first answers of AWS may take a while."""
+        if self._output.live:
+            self._output.say(_checking(self._output, total))
+
     @contextmanager
     def checking(self, total: int) -> Iterator[None]:
         """Show how many of the stacks are checked while this is open."""
@@ -202,7 +207,7 @@ class Many:
             self._live = True
             self._output.open(self._counter)
         else:
-            self._output.say(f"checking {counted(total)} …" if self._output.unicode else f"checking {counted(total)}")
+            self._output.say(_checking(self._output, total))
             self._output.open()
         with self._closing():
             yield
@@ -313,6 +318,10 @@ class _StackView:
 def _own_name(name: str) -> str:
     """Return the name that a stack has on AWS: that of a fleet's stack begins with where it is."""
     return name.rpartition("/")[2]
+
+
+def _checking(output: Output, total: int) -> str:
+    return f"checking {counted(total)} {'…' if output.unicode else '...'}"
 
 
 def connections(session: Session) -> Connections:

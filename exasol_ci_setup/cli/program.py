@@ -158,6 +158,7 @@ def _up(
         many.result("unchanged", changed=False)
         return
     connect = connections(session)
+    many.announce(len(declared.constructs))
     deployment = Deployment(
         connect,
         many,
@@ -311,6 +312,7 @@ def _down(session: Session, file: Path, **values: Any) -> None:
     many = Many(session)
     _, declared = rehearsed(file, lambda _action: None, names_only=True)
     connect = connections(session)
+    many.announce(len(declared.constructs))
     left = undeclared(declared, connect)
     if left and not values["prune"]:
         output.say(f"not declared in {file}: {', '.join(left)}; --prune deletes what is not declared")

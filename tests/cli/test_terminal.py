@@ -209,6 +209,25 @@ def test_ctrl_c_while_planning_leaves_nothing(begin, live, silent_aws, command):
     assert left(live) == []
 
 
+@pytest.mark.parametrize(
+    ("command", "operation"),
+    [
+        (("deploy-fleet", "fleet.yaml"), "GetCallerIdentity"),
+        (("up", "program.py"), "DescribeStacks"),
+        (("down", "program.py"), "DescribeStacks"),
+    ],
+)
+@pytest.mark.usefixtures("fleet", "registries")
+def test_first_line_comes_before_the_first_answer_of_aws(begin, silent_aws, command, operation):
+    aws = silent_aws(operation)
+    with begin(*command, AWS_ENDPOINT_URL=aws.url) as terminal:
+        terminal.wait_for("checking 8 stacks …")
+        assert aws.asked.wait(LIMIT)
+        terminal.interrupt()
+        assert terminal.end(SOON) == 130
+    assert errors(terminal) == [UNCHANGED]
+
+
 @pytest.mark.parametrize("command", [("deploy-fleet", "fleet.yaml"), ("up", "program.py")])
 @pytest.mark.usefixtures("fleet", "registries")
 def test_ctrl_c_while_deploying_prints_one_line(begin, live, server, account_id, command):
