@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.loaders import Loader, create_loader
 from botocore.response import StreamingBody
 
-from exasol_ci_setup.aws_errors import boundary, error_code, is_passing, translate
+from exasol_ci_setup.aws_errors import error_code, is_transient, translate, translate_aws_errors
 from exasol_ci_setup.aws_retries import Retries, few_attempts
 from exasol_ci_setup.errors import (
     RegionMissing,
@@ -52,13 +52,13 @@ __all__ = [
     "Account",
     "BotoCoreError",
     "ClientError",
-    "boundary",
     "connect",
     "error_code",
     "few_attempts",
     "has_changed",
-    "is_passing",
+    "is_transient",
     "translate",
+    "translate_aws_errors",
     "undoing",
 ]
 
@@ -150,7 +150,7 @@ class Account:
         One that is not `patient` gives up within 30 s: for a caller that asks again by itself and watches the time.
         """
         key = (service, patient)
-        with _MAKING, boundary():
+        with _MAKING, translate_aws_errors():
             if key not in self._clients:
                 config = self._config if patient else self._config.merge(_IMPATIENT)
                 client = self.make(service, config=config)
@@ -198,7 +198,7 @@ def connect(
     """
     # AWS's other tools read AWS_REGION, botocore does not: https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html.
     region = region or os.environ.get("AWS_REGION") or None
-    with boundary():
+    with translate_aws_errors():
         if access_key is None:
             inner = botocore.session.Session()
             session = boto3.Session(profile_name=profile, region_name=region, botocore_session=inner)

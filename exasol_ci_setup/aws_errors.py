@@ -97,7 +97,7 @@ def is_throttled(parsed_response: object) -> bool:
     return isinstance(error, dict) and error.get("Code") in _THROTTLING
 
 
-def is_passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Return whether the same call may well succeed later: throttling, a broken connection, a fault on AWS's side."""
     if isinstance(error, ClientError):
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -215,7 +215,7 @@ def _one_line(text: object) -> str:
 
 
 @contextmanager
-def boundary() -> Iterator[None]:
+def translate_aws_errors() -> Iterator[None]:
     """Raise errors of botocore, and of its reading the AWS configuration, as errors of this package. Other exceptions pass."""
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import translate_aws_errors
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.errors import InputError
 
@@ -42,7 +42,7 @@ def parameters(account: Account, construct: Construct) -> dict[str, str]:
 
 
 def _vpc_of(account: Account, subnet_ids: tuple[str, ...]) -> str:
-    with boundary():
+    with translate_aws_errors():
         subnets = account.client("ec2").describe_subnets(SubnetIds=list(subnet_ids))["Subnets"]
     vpcs = sorted({subnet["VpcId"] for subnet in subnets})
     if len(vpcs) != 1:
@@ -51,7 +51,7 @@ def _vpc_of(account: Account, subnet_ids: tuple[str, ...]) -> str:
 
 
 def _default_vpc(account: Account) -> str:
-    with boundary():
+    with translate_aws_errors():
         vpcs = account.client("ec2").describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
     if not vpcs:
         raise InputError(f"there is no default VPC in {account.region}", hint=_HINT)
@@ -60,7 +60,7 @@ def _default_vpc(account: Account) -> str:
 
 def _default_subnets(account: Account, vpc_id: str) -> tuple[str, ...]:
     filters = [{"Name": "vpc-id", "Values": [vpc_id]}, {"Name": "default-for-az", "Values": ["true"]}]
-    with boundary():
+    with translate_aws_errors():
         pages = account.client("ec2").get_paginator("describe_subnets").paginate(Filters=filters)  # type: ignore[arg-type] # a list of such dictionaries
         subnets = [subnet for page in pages for subnet in page["Subnets"]]
     if not subnets:

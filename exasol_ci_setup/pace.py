@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 RATE: Final = 20.0
 BURST: Final = 40.0
 # Others may use the account too, so what AWS refuses says how much of its limit is left: the rate falls at once, and grows again slowly.
-_CUT: Final = 0.7
+_DECREASE_FACTOR: Final = 0.7
 _GROWTH: Final = 0.1  # requests a second, each second
-_LEAST: Final = 1.0
+_MIN_RATE: Final = 1.0
 # Requests that were under way when the rate was cut say nothing of the new one, in seconds.
-_DEAF: Final = 1.0
+_CUT_COOLDOWN_SECONDS: Final = 1.0
 
 
-class Bucket:
+class TokenBucket:
     """A token bucket: `burst` requests at once, then `rate` of them a second, or fewer while AWS refuses some. To be shared by threads."""
 
     def __init__(self, clock: Clock, *, rate: float = RATE, burst: float = BURST) -> None:
@@ -62,21 +62,21 @@ class Bucket:
     def _slow_down(self) -> None:
         with self._lock:
             now = self._clock.now()
-            if now - self._cut_at >= _DEAF:
+            if now - self._cut_at >= _CUT_COOLDOWN_SECONDS:
                 self._cut_at = now
-                self._rate = max(_LEAST, self._rate * _CUT)
+                self._rate = max(_MIN_RATE, self._rate * _DECREASE_FACTOR)
                 self._left = min(self._left, 0.0)
 
 
-class Budgets:
+class RateLimiters:
     """The buckets of a run, one for each account and region."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._buckets: dict[tuple[str, str], TokenBucket] = {}
         self._lock = Lock()
 
-    def of(self, account: str, region: str) -> Bucket:
+    def of(self, account: str, region: str) -> TokenBucket:
         """Return the bucket of `account`, known by any text that is its own, in `region`."""
         with self._lock:
-            return self._buckets.setdefault((account, region), Bucket(self._clock))
+            return self._buckets.setdefault((account, region), TokenBucket(self._clock))

@@ -157,9 +157,9 @@ def _failure(error: BaseException, path: Path) -> SetupError:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
-        from exasol_ci_setup.constructs.base import meant
+        from exasol_ci_setup.constructs.base import simplify_errors
 
-        problems = meant(error.errors(include_url=False, include_input=False))
+        problems = simplify_errors(error.errors(include_url=False, include_input=False))
         said = "; ".join(
             f"{'.'.join(map(str, each['loc'])) or 'it'}: {_rule(each['type'], each['msg'])}" for each in problems
         )

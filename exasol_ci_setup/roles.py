@@ -13,7 +13,7 @@ from botocore.credentials import (
 )
 from botocore.exceptions import NoCredentialsError
 
-from exasol_ci_setup.aws import Account, boundary, log_call, require_aws, without_configuration
+from exasol_ci_setup.aws import Account, log_call, require_aws, translate_aws_errors, without_configuration
 from exasol_ci_setup.aws_retries import Retries
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def assume(
 
 def _in_role(account: Account, role_arn: str) -> Account:
     """Return the role's account, with the role's credentials, and else with what `account` was configured by."""
-    with boundary():
+    with translate_aws_errors():
         source = account.session.get_credentials()
         if source is None:
             raise NoCredentialsError
@@ -68,7 +68,7 @@ def holding(account: Account, fetch: Callable[[], Keys], known: Keys | None = No
 
 
 def _holding(account: Account, credentials: RefreshableCredentials) -> Account:
-    with boundary():
+    with translate_aws_errors():
         profile = account.session.profile_name
         inner = (
             without_configuration()

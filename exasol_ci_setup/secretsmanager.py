@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import boundary, error_code
+from exasol_ci_setup.aws import error_code, translate_aws_errors
 from exasol_ci_setup.errors import AccessDenied, InputError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str = 
     """
     region = client.meta.region_name
     try:
-        with boundary():
+        with translate_aws_errors():
             return client.describe_secret(SecretId=name)["ARN"]
     except AccessDenied as error:
         error.hint = f"ask for secretsmanager:DescribeSecret, or give the secret's full ARN with {option}"
@@ -50,7 +50,7 @@ def team_arn_of(client: SecretsManagerClient, name: str, *, option: str) -> str:
 def exists(client: SecretsManagerClient, name: str) -> bool:
     """Return whether there is a secret called `name` that is not being deleted. Raises the errors of the AWS boundary."""
     try:
-        with boundary():
+        with translate_aws_errors():
             return "DeletedDate" not in client.describe_secret(SecretId=name)
     except Exception as error:
         if error_code(error.__cause__ or error) != "ResourceNotFoundException":
@@ -64,7 +64,7 @@ def create(client: SecretsManagerClient, name: str, value: str, *, description: 
     Raises AccessDenied, whose hint names the permission, and the other errors of the AWS boundary.
     """
     try:
-        with boundary():
+        with translate_aws_errors():
             client.create_secret(
                 Name=name,
                 SecretString=value,
@@ -93,7 +93,7 @@ def put(client: SecretsManagerClient, name: str, value: str) -> None:
     Raises AccessDenied, whose hint names the permission, and the other errors of the AWS boundary.
     """
     try:
-        with boundary():
+        with translate_aws_errors():
             client.put_secret_value(SecretId=name, SecretString=value)
     except AccessDenied as error:
         error.hint = f"ask for secretsmanager:PutSecretValue on {name.rpartition('/')[0]}/*"
@@ -103,7 +103,7 @@ def put(client: SecretsManagerClient, name: str, value: str) -> None:
 def delete(client: SecretsManagerClient, name: str) -> bool:
     """Delete a secret for good, without the days in which it could be restored. Returns whether there was one."""
     try:
-        with boundary():
+        with translate_aws_errors():
             client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
     except Exception as error:
         if error_code(error.__cause__ or error) != "ResourceNotFoundException":

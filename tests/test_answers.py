@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ParamValidationError
 
 from exasol_ci_setup import aws
-from exasol_ci_setup.aws import boundary, is_passing
+from exasol_ci_setup.aws import is_transient, translate_aws_errors
 from exasol_ci_setup.errors import CredentialsInvalid, Unreachable
 from tests.answers import AwsError, Call, ConnectionReset, VirtualClock
 
@@ -114,13 +114,13 @@ def test_status_from_500_is_retryable(answers, status, passing):
     answers.on("sts", "GetCallerIdentity", AwsError("Odd", "odd", status=status))
     with pytest.raises(ClientError) as caught:
         answers.account.client("sts").get_caller_identity()
-    assert is_passing(caught.value) is passing
+    assert is_transient(caught.value) is passing
 
 
 def test_our_own_boundary_sees_an_expired_token(answers):
     answers.on("sts", "GetCallerIdentity", AwsError("ExpiredToken", "The security token has expired", status=403))
 
-    with pytest.raises(CredentialsInvalid, match="expired"), boundary():
+    with pytest.raises(CredentialsInvalid, match="expired"), translate_aws_errors():
         answers.account.client("sts").get_caller_identity()
 
 
@@ -131,7 +131,7 @@ def test_a_connection_reset_is_retried_and_then_surfaces(answers):
         answers.account.client("cloudformation").describe_stacks()
 
     assert len(answers.calls) == 10
-    with pytest.raises(Unreachable), boundary():
+    with pytest.raises(Unreachable), translate_aws_errors():
         raise caught.value
 
 

@@ -38,7 +38,7 @@ def configure(tmp_path, monkeypatch):
 
 def failure(profile: str | None = "p") -> CredentialsInvalid:
     """Return the error of a call with the profile; none of these reaches a network."""
-    with pytest.raises(CredentialsInvalid) as caught, aws.boundary():
+    with pytest.raises(CredentialsInvalid) as caught, aws.translate_aws_errors():
         aws.connect(profile, "eu-central-1").client("cloudformation").list_stacks()
     error = caught.value
     everything = f"{error.hint} {''.join(traceback.format_exception(error))}"
@@ -141,7 +141,7 @@ def test_session_token_with_line_break_is_not_shown(configure, monkeypatch, free
 
 
 def test_exception_of_other_code_passes_the_boundary():
-    with pytest.raises(ZeroDivisionError), aws.boundary():
+    with pytest.raises(ZeroDivisionError), aws.translate_aws_errors():
         raise ZeroDivisionError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import EndpointConnectionError, HTTPClientError
 
-from exasol_ci_setup.aws import boundary, few_attempts
+from exasol_ci_setup.aws import few_attempts, translate_aws_errors
 from exasol_ci_setup.errors import AwsUnavailable, CredentialsInvalid, Throttled, Unreachable
 from tests.answers import AwsError, ConnectionReset
 
@@ -13,7 +13,7 @@ REFUSED = EndpointConnectionError(endpoint_url="http://127.0.0.1:1/")
 
 
 def call(answers):
-    with boundary():
+    with translate_aws_errors():
         return answers.account.client("sts").get_caller_identity()
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exasol_ci_setup.pace import Bucket, Budgets
+from exasol_ci_setup.pace import RateLimiters, TokenBucket
 from exasol_ci_setup.roles import assume
 from tests.answers import AwsError, VirtualClock
 
 
 def test_a_burst_goes_at_once_and_then_the_rate_rules(clock):
-    bucket = Bucket(clock, rate=10, burst=5)
+    bucket = TokenBucket(clock, rate=10, burst=5)
     times = []
     for _ in range(8):
         bucket.take()
@@ -24,7 +24,7 @@ def test_a_burst_goes_at_once_and_then_the_rate_rules(clock):
 @given(pauses=st.lists(st.floats(0, 3), max_size=60), rate=st.floats(0.5, 20), burst=st.integers(1, 10))
 def test_in_any_stretch_of_time_no_more_goes_than_burst_and_rate_allow(pauses, rate, burst):
     clock = VirtualClock()
-    bucket = Bucket(clock, rate=rate, burst=burst)
+    bucket = TokenBucket(clock, rate=rate, burst=burst)
     times = []
     for pause in pauses:
         clock.sleep(pause)
@@ -37,7 +37,7 @@ def test_in_any_stretch_of_time_no_more_goes_than_burst_and_rate_allow(pauses, r
 
 
 def test_one_account_and_region_have_one_bucket(clock):
-    budgets = Budgets(clock)
+    budgets = RateLimiters(clock)
 
     assert budgets.of("a", "eu-central-1") is budgets.of("a", "eu-central-1")
     assert budgets.of("a", "eu-central-1") is not budgets.of("a", "eu-west-1")
@@ -61,7 +61,7 @@ def test_each_request_and_each_retry_takes_one(answers):
 
 
 def test_what_aws_refuses_slows_all_down_and_the_rate_comes_back(answers, clock):
-    bucket = Bucket(clock, rate=10, burst=5)
+    bucket = TokenBucket(clock, rate=10, burst=5)
     account = assume(answers.account, (), region="eu-central-1", pace=bucket.take)
     refused = AwsError("Throttling", "Rate exceeded")
     answers.on("cloudformation", "DescribeStacks", [refused, refused, {"Stacks": []}], repeat_last=True)
@@ -79,7 +79,7 @@ def test_what_aws_refuses_slows_all_down_and_the_rate_comes_back(answers, clock)
 
 
 def test_however_much_is_refused_something_goes_on(clock):
-    bucket = Bucket(clock, rate=10, burst=5)
+    bucket = TokenBucket(clock, rate=10, burst=5)
     for _ in range(100):
         clock.sleep(1)
         bucket.take(parsed_response={"Error": {"Code": "Throttling"}})
@@ -88,7 +88,7 @@ def test_however_much_is_refused_something_goes_on(clock):
 
 
 def test_refusals_of_requests_that_were_under_way_together_count_once(clock):
-    bucket = Bucket(clock, rate=10, burst=5)
+    bucket = TokenBucket(clock, rate=10, burst=5)
     for _ in range(20):
         bucket.take(parsed_response={"Error": {"Code": "Throttling"}})
 
@@ -96,7 +96,7 @@ def test_refusals_of_requests_that_were_under_way_together_count_once(clock):
 
 
 def test_other_answers_do_not_slow_anything_down(clock):
-    bucket = Bucket(clock, rate=10, burst=5)
+    bucket = TokenBucket(clock, rate=10, burst=5)
     answers: list[object] = [None, {}, {"Stacks": []}, {"Error": {"Code": "ValidationError"}}]
     for answer in answers:
         bucket.take(parsed_response=answer)

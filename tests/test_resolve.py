@@ -20,9 +20,9 @@ from exasol_ci_setup.resolve import Connections, Declared, Deployment, images, r
 from exasol_ci_setup.resolve.deployment import require_values
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
 from exasol_ci_setup.resolve.preview import recreated
-from exasol_ci_setup.resolve.removal import Removal, require_deletable, standing, undeclared
-from exasol_ci_setup.resolve.verbs import _Silent, require_success
-from exasol_ci_setup.stacks.events import Unseen
+from exasol_ci_setup.resolve.removal import Removal, find_existing, require_deletable, undeclared
+from exasol_ci_setup.resolve.verbs import _NullReporter, require_success
+from exasol_ci_setup.stacks.events import NullView
 from exasol_ci_setup.stacks.graph import End, Ended
 from exasol_ci_setup.stacks.model import Change, Plan
 from tests.answers import VirtualClock
@@ -40,7 +40,7 @@ def builder(scope: Scope = SCOPE) -> ContainerBuilder:
     )
 
 
-class Ticks(Unseen):
+class Ticks(NullView):
     """A view that remembers when it was told of the time."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Ticks(Unseen):
         self.ticks.append(now)
 
 
-class Told(_Silent):
+class Told(_NullReporter):
     """Approves, and remembers what was approved."""
 
     def __init__(self) -> None:
@@ -214,14 +214,14 @@ def test_down_goes_the_other_way_and_the_second_time_nothing_stands(live):
     deployment(live).carry_out(declared)
     told = Told()
 
-    there = standing(declared, connect)
+    there = find_existing(declared, connect)
     assert next(iter(there)) == "team-image"
     assert there["team-registry"].needs == ("team-image",)
     removal = Removal(told.view, lambda *_: None, told.ended, SystemClock(), empty=True)
     ends = removal.carry_out(there)
 
     assert [end.end for end in ends] == [End.DONE] * 3
-    assert standing(declared, connect) == {}
+    assert find_existing(declared, connect) == {}
 
 
 @pytest.mark.live
@@ -235,7 +235,7 @@ def test_a_stack_that_has_the_name_by_chance_is_neither_taken_over_nor_deleted(l
         (ended,) = deployment(live).carry_out(declared)
         assert "belongs to construct Registry, scope team-x, name img, not to" in str(ended.error)
 
-        there = standing(declared, lambda _scope: live)
+        there = find_existing(declared, lambda _scope: live)
         with pytest.raises(
             StackError, match="team-x-img belongs to construct Registry, scope team-x, name img, not to"
         ):
@@ -245,7 +245,7 @@ def test_a_stack_that_has_the_name_by_chance_is_neither_taken_over_nor_deleted(l
         (ended,) = removal.carry_out(there)
         assert ended.end is End.FAILED
 
-    require_deletable(standing(Declared([theirs]), lambda _scope: live).values())
+    require_deletable(find_existing(Declared([theirs]), lambda _scope: live).values())
     (stack,) = live.client("cloudformation").describe_stacks(StackName="team-x-img")["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
 
@@ -259,7 +259,7 @@ def test_the_shell_of_somebody_elses_change_set_does_not_stand(live):
         TemplateBody='{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}',
     )
 
-    assert standing(Declared([Registry(scope=SCOPE, name="registry")]), lambda _scope: live) == {}
+    assert find_existing(Declared([Registry(scope=SCOPE, name="registry")]), lambda _scope: live) == {}
 
 
 @pytest.mark.live

@@ -80,7 +80,7 @@ def test_a_role_that_may_not_be_assumed_is_access_denied(sts):
     sts.denied = SECOND
     base = aws.connect(region="eu-central-1", endpoint_url=sts.url, access_key=("BASE", "secret"))
 
-    with pytest.raises(AccessDenied, match="AWS does not allow AssumeRole: not you"), aws.boundary():
+    with pytest.raises(AccessDenied, match="AWS does not allow AssumeRole: not you"), aws.translate_aws_errors():
         assume(base, (FIRST, SECOND), region="eu-west-1").client("sts").get_caller_identity()
 
 

@@ -46,7 +46,7 @@ class Endpoint:
     def call(self, name, body, *, kind, status=200, **headers):
         """What a call returns when `body` comes as `kind` with this status."""
         self.body, self.status, self.headers = body, status, {"Content-Type": kind, **headers}
-        with aws.boundary():
+        with aws.translate_aws_errors():
             return CALLS[name](self.account)
 
 

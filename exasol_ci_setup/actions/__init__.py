@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Runtime:
     """Where actions take place: `connect` opens the account of a scope, `say` hears of each action in one line."""
 
     connect: Callable[[Scope], Account]
@@ -45,11 +45,11 @@ class Stage:
 
 
 # For the whole process, as a program may act in threads of its own.
-_STAGES: list[Stage] = []
+_STAGES: list[Runtime] = []
 
 
 @contextmanager
-def taking_place_on(stage: Stage) -> Iterator[None]:
+def use_runtime(stage: Runtime) -> Iterator[None]:
     """Let actions take place on `stage`, in all threads, while the context is open."""
     _STAGES.append(stage)
     try:
@@ -58,7 +58,7 @@ def taking_place_on(stage: Stage) -> Iterator[None]:
         _STAGES.remove(stage)
 
 
-def current() -> Stage:
+def current() -> Runtime:
     """Return the stage that is set, or else one that acts as the AWS configuration says, and is silent."""
     if _STAGES:
         return _STAGES[-1]
@@ -66,4 +66,4 @@ def current() -> Stage:
     from exasol_ci_setup.resolve.connections import Connections
 
     clock = SystemClock()
-    return Stage(Connections(clock), clock, lambda _message: None)
+    return Runtime(Connections(clock), clock, lambda _message: None)

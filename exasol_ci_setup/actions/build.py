@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import actions
 from exasol_ci_setup.actions.images import Images
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import translate_aws_errors
 from exasol_ci_setup.builds.logs import Tails, last_lines
 from exasol_ci_setup.builds.model import IN_PROGRESS, build_of
 from exasol_ci_setup.builds.model import Build as State
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_codebuild import CodeBuildClient
 
-    from exasol_ci_setup.actions import Stage
+    from exasol_ci_setup.actions import Runtime
     from exasol_ci_setup.actions.sync import Synced
     from exasol_ci_setup.constructs.builder import ContainerBuilder
 
@@ -52,7 +52,14 @@ class Build:
     """
 
     def __init__(
-        self, stage: Stage, builder: ContainerBuilder, content_hash: str, state: State, *, tag: str = "", started: bool
+        self,
+        stage: Runtime,
+        builder: ContainerBuilder,
+        content_hash: str,
+        state: State,
+        *,
+        tag: str = "",
+        started: bool,
     ) -> None:
         self.content_hash = content_hash
         self.started = started
@@ -113,7 +120,7 @@ class Build:
     def stop(self) -> None:
         """Stop the build; one that has ended, or was not needed, stays as it is. Raises the errors of the AWS boundary."""
         if self.id and not self._look().has_ended:
-            with boundary():
+            with translate_aws_errors():
                 self._state = build_of(self._account.client("codebuild").stop_build(id=self.id)["build"])
 
     @property
@@ -122,7 +129,7 @@ class Build:
 
     def _look(self) -> State:
         if self.id and not self._state.has_ended:
-            with boundary():
+            with translate_aws_errors():
                 found = self._account.client("codebuild").batch_get_builds(ids=[self.id])["builds"]
             if found:
                 self._state = build_of(found[0])
@@ -179,7 +186,7 @@ def build(
 
 
 def ensure(
-    stage: Stage,
+    stage: Runtime,
     builder: ContainerBuilder,
     synced: Synced,
     tag: str,
@@ -246,7 +253,7 @@ def _content_hash(source: str, context: str, variables: Mapping[str, str]) -> st
 
 def _builds(codebuild: CodeBuildClient, project: str, content_hash: str) -> tuple[str, State | None, str]:
     """Return the id of the project's newest build, empty if there is none, and the build of this content that is under way, with its tag."""
-    with boundary():
+    with translate_aws_errors():
         ids = codebuild.list_builds_for_project(projectName=project, sortOrder="DESCENDING").get("ids", [])
         found = codebuild.batch_get_builds(ids=ids[:_LOOKED_AT]).get("builds", []) if ids else []
     for each in found:
@@ -261,7 +268,7 @@ def _start(codebuild: CodeBuildClient, project: str, variables: Mapping[str, str
     # Whoever wants the same at the same time, having seen the same builds, sends the same token and gets the same build.
     token = hashlib.sha256(json.dumps([newest, project, variables], sort_keys=True).encode()).hexdigest()
     try:
-        with boundary():
+        with translate_aws_errors():
             answer = codebuild.start_build(
                 projectName=project,
                 environmentVariablesOverride=[

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.errors import InputError, SetupError
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
     from typing_extensions import Self
 
-    from exasol_ci_setup.actions import Stage
+    from exasol_ci_setup.actions import Runtime
     from exasol_ci_setup.constructs.builder import ContainerBuilder
 
 # Indexes stand first, so that ECR sends the one that the tag is at, and not one of the images in it:
@@ -39,7 +39,7 @@ class Images:
     movable: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, stage: Stage, builder: ContainerBuilder) -> Self:
+    def of(cls, stage: Runtime, builder: ContainerBuilder) -> Self:
         """Return those that a builder pushes. Raises InputError if its registry is not deployed."""
         registry = builder.registry
         ecr = stage.connect(builder.own_scope).client("ecr")
@@ -59,7 +59,7 @@ class Images:
         found = self._with(tag)
         if found is not None and another in found.get("imageTags", []):
             return False
-        with boundary():
+        with translate_aws_errors():
             images = self.ecr.batch_get_image(
                 repositoryName=self.repository, imageIds=[{"imageTag": tag}], acceptedMediaTypes=list(_MANIFESTS)
             ).get("images", [])
@@ -89,7 +89,7 @@ class Images:
     def _may_move(self, tag: str) -> bool:
         if self.movable is not None:
             return any(fnmatchcase(tag, pattern) for pattern in self.movable)
-        with boundary():
+        with translate_aws_errors():
             found: Any = self.ecr.describe_repositories(repositoryNames=[self.repository])["repositories"][0]
         setting = found.get("imageTagMutability", "MUTABLE")
         patterns = [each["filter"] for each in found.get("imageTagMutabilityExclusionFilters", [])]
@@ -99,7 +99,7 @@ class Images:
         return bool(setting == "MUTABLE")
 
     def _with(self, tag: str) -> Any:
-        with boundary():
+        with translate_aws_errors():
             try:
                 found = self.ecr.describe_images(repositoryName=self.repository, imageIds=[{"imageTag": tag}])
             except ClientError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup import actions
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.errors import StackError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def public_ip(instance: Instance) -> str:
 
 
 def _described(ec2: EC2Client, instance_id: str) -> Any:
-    with boundary():
+    with translate_aws_errors():
         try:
             reservations = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
         except ClientError as error:

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import actions
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def log(cluster: Cluster, service: Service | str, lines: int = 100) -> list[str]
     group = cluster.output(f"{found.logical_id}LogGroupName")
     logs = stage.connect(cluster.own_scope).client("logs")
     events: list[Any] = []
-    with boundary():
+    with translate_aws_errors():
         try:
             streams = logs.describe_log_streams(
                 logGroupName=group, orderBy="LastEventTime", descending=True, limit=_STREAMS

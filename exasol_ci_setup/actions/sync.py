@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from exasol_ci_setup import actions, github
 from exasol_ci_setup.actions import archive
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs.asset import GitHubRepo, LocalDirectory
 from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.errors import InputError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from exasol_ci_setup.actions import Stage
+    from exasol_ci_setup.actions import Runtime
     from exasol_ci_setup.actions.archive import Tree
     from exasol_ci_setup.constructs.asset import Asset
 
@@ -58,7 +58,7 @@ def sync(asset: Asset, token: str | None = None) -> Synced:
     return put(stage, asset, token)
 
 
-def put(stage: Stage, asset: Asset, token: str | None = None) -> Synced:
+def put(stage: Runtime, asset: Asset, token: str | None = None) -> Synced:
     """Do as `sync` does, on this stage, whether a program is acting or not. Raises the errors of `sync`."""
     source = _source(asset)
     bucket = asset.bucket_name
@@ -69,7 +69,7 @@ def put(stage: Stage, asset: Asset, token: str | None = None) -> Synced:
         packed.seek(0)
         key = f"{sha256}.tar.gz"
         s3 = stage.connect(asset.own_scope).client("s3")
-        with boundary():
+        with translate_aws_errors():
             is_new = not _is_there(s3, bucket, key)
             if is_new:
                 s3.upload_fileobj(packed, bucket, key, ExtraArgs={"ContentType": "application/gzip"})
@@ -78,7 +78,7 @@ def put(stage: Stage, asset: Asset, token: str | None = None) -> Synced:
     return Synced(key, sha256, uploaded=is_new)
 
 
-def fingerprint(stage: Stage, asset: Asset) -> str:
+def fingerprint(stage: Runtime, asset: Asset) -> str:
     """Return the hash that `put` would find, and upload nothing. A private repository takes the token in GITHUB_TOKEN.
 
     Raises the errors of `sync`.
@@ -109,7 +109,7 @@ def _repository(source: GitHubRepo) -> str:
 
 
 @contextmanager
-def _tree(stage: Stage, asset: Asset, source: GitHubRepo | LocalDirectory, token: str | None) -> Iterator[Tree]:
+def _tree(stage: Runtime, asset: Asset, source: GitHubRepo | LocalDirectory, token: str | None) -> Iterator[Tree]:
     if isinstance(source, LocalDirectory):
         yield archive.of_folder(Path(source.path), source.ignorefile)
         return
@@ -119,7 +119,7 @@ def _tree(stage: Stage, asset: Asset, source: GitHubRepo | LocalDirectory, token
             yield tree
 
 
-def _download(stage: Stage, asset: Asset, source: GitHubRepo, token: str | None, into: IO[bytes]) -> None:
+def _download(stage: Runtime, asset: Asset, source: GitHubRepo, token: str | None, into: IO[bytes]) -> None:
     url, usable = github.api_url_from_environment(), _token(token)
     if usable is not None and not stage.may_log_in_to(urlsplit(url).hostname, asset.own_scope):
         stage.say(f"asset {asset.name}: GitHub is asked without the token, as this is the sandbox")
@@ -135,7 +135,7 @@ def _token(given: str | None) -> Token | None:
     return github.optional_token_from_environment(environment)
 
 
-def _name_skipped(stage: Stage, asset: Asset, skipped: list[str]) -> None:
+def _name_skipped(stage: Runtime, asset: Asset, skipped: list[str]) -> None:
     if not skipped:
         return
     more = f" and {len(skipped) - _NAMES_SHOWN} more" if len(skipped) > _NAMES_SHOWN else ""

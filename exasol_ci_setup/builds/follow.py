@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exasol_ci_setup.aws import is_passing
+from exasol_ci_setup.aws import is_transient
 from exasol_ci_setup.builds.logs import SECONDS_BEHIND
 from exasol_ci_setup.errors import AwsUnavailable, InputError, Interrupted, SetupError, TimedOut
 
@@ -57,7 +57,7 @@ class View(Protocol):
         """Say something else, such as that AWS did not answer."""
 
 
-class Following:
+class BuildMonitor:
     """A batch under way, shown as it goes on; with `tails` the log lines of its builds too. `batch` is what was seen last.
 
     `since` is the batch as it was when it was started, or before it was retried: CodeBuild's answers may lag behind for a while,
@@ -122,7 +122,7 @@ class Following:
             if isinstance(error, InputError) and self._may_lag():
                 self._looks += 1
                 return None
-            if not is_passing(error.__cause__ or error):
+            if not is_transient(error.__cause__ or error):
                 raise
             self._failing = True
             self._view.note(f"AWS could not be asked just now, trying again ({error})")
@@ -150,7 +150,7 @@ class Following:
             try:
                 self._show_log(batch)
             except SetupError as error:
-                if not is_passing(error.__cause__ or error):
+                if not is_transient(error.__cause__ or error):
                     raise
 
     def _shown(self, batch: Batch) -> list[Build]:
@@ -163,7 +163,7 @@ class Following:
             for line in self._tails.fresh(self._shown(batch)):
                 self._view.log(line)
         except AwsUnavailable as error:
-            if is_passing(error.__cause__ or error):
+            if is_transient(error.__cause__ or error):
                 raise
             # Who may build may not always read logs, and the build matters more.
             self._tails = None
@@ -196,7 +196,7 @@ def interrupted(batch_id: str) -> Interrupted:
     )
 
 
-def to_the_end(following: Following, batch_id: str, *, clock: Clock, timeout: float | None) -> Batch:
+def to_the_end(following: BuildMonitor, batch_id: str, *, clock: Clock, timeout: float | None) -> Batch:
     """Return the batch when it has ended, however it did; `timeout` is in seconds.
 
     Raises TimedOut and Interrupted, which say how to stop the batch that goes on, and the errors of the AWS boundary.

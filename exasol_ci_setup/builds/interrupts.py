@@ -19,7 +19,7 @@ _PATIENCE: Final = 4.0  # seconds
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Held:
+class DeferredSignals:
     """Holds back, while it is open as a context manager, the first signal that would interrupt the call; the second one does.
 
     After a few seconds without an answer the first one interrupts it too.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -103,7 +103,7 @@ def last_lines(logs: CloudWatchLogsClient, build: Build, count: int) -> tuple[st
 
 def _page(logs: CloudWatchLogsClient, build: Build, **more: Any) -> Mapping[str, Any] | None:
     """Return a page of a build's log, or None if nothing was written to it yet."""
-    with boundary():
+    with translate_aws_errors():
         try:
             return logs.get_log_events(logGroupName=build.log_group, logStreamName=build.log_stream, **more)
         except ClientError as error:

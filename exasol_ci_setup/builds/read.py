@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.builds.model import Batch, Build, batch_of, build_of, id_of, time_of
 from exasol_ci_setup.errors import InputError
 
@@ -53,7 +53,7 @@ def get_batch(codebuild: CodeBuildClient, batch_id: str) -> Batch:
 
 def find_batch(codebuild: CodeBuildClient, batch_id: str) -> Batch | None:
     """Return the batch of that id, or None if there is none."""
-    with boundary():
+    with translate_aws_errors():
         answer = codebuild.batch_get_build_batches(ids=[batch_id])
     found = answer.get("buildBatches", [])
     return batch_of(found[0], as_of=time_of(answer)) if found else None
@@ -99,7 +99,7 @@ def recent(codebuild: CodeBuildClient, projects: Sequence[str] | None, *, limit:
     """Return the newest batches, at most `limit`, the newest first: those of `projects`, or if None of the whole account."""
     newest = []
     for project in projects if projects is not None else [None]:
-        with boundary():
+        with translate_aws_errors():
             newest += _get_batches(codebuild, list(islice(_ids(codebuild, project), limit)))
     newest.sort(key=lambda batch: batch.started.timestamp() if batch.started else 0.0, reverse=True)
     return newest[:limit]
@@ -130,7 +130,7 @@ def _get_batches(codebuild: CodeBuildClient, ids: Sequence[str]) -> list[Batch]:
 def _describe(codebuild: CodeBuildClient, ids: Sequence[str]) -> list[Any]:
     found: list[Any] = []
     for start in range(0, len(ids), _IDS_PER_CALL):
-        with boundary():
+        with translate_aws_errors():
             found += codebuild.batch_get_builds(ids=ids[start : start + _IDS_PER_CALL]).get("builds", [])
     return found
 

@@ -6,9 +6,9 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code, is_passing
+from exasol_ci_setup.aws import ClientError, error_code, is_transient, translate_aws_errors
 from exasol_ci_setup.builds.follow import interrupted
-from exasol_ci_setup.builds.interrupts import Held
+from exasol_ci_setup.builds.interrupts import DeferredSignals
 from exasol_ci_setup.builds.model import TOKEN_VARIABLE, Batch, batch_of
 from exasol_ci_setup.errors import Interrupted, SetupError, StackError, StackNotFound, Throttled
 
@@ -30,7 +30,7 @@ def find_project(cfn: CloudFormationClient, stack_name: str, *, hint: str = "") 
     Raises StackNotFound, and StackError if there is none in it or several, naming them.
     """
     found = []
-    with boundary():
+    with translate_aws_errors():
         try:
             for page in cfn.get_paginator("list_stack_resources").paginate(StackName=stack_name):
                 found += [
@@ -127,7 +127,7 @@ def _certain(call: Callable[[], Mapping[str, Any]], begun: Callable[[str], None]
     https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuildBatch.html, idempotencyToken.
     """
     pressed = False
-    with Held() as held:
+    with DeferredSignals() as held:
         try:
             answer = call()
         except (KeyboardInterrupt, SetupError) as error:
@@ -154,13 +154,13 @@ def _certain(call: Callable[[], Mapping[str, Any]], begun: Callable[[str], None]
 
 def _leaves_doubt(error: SetupError) -> bool:
     """Return whether the call that failed so may have been carried out: no answer came, or one of a fault."""
-    return is_passing(error.__cause__ or error) and not isinstance(error, Throttled)
+    return is_transient(error.__cause__ or error) and not isinstance(error, Throttled)
 
 
 @contextmanager
 def _refusals(what: str) -> Iterator[None]:
     try:
-        with boundary():
+        with translate_aws_errors():
             yield
     except SetupError as error:
         cause = error.__cause__

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import secretsmanager
-from exasol_ci_setup.aws import is_passing
-from exasol_ci_setup.builds.interrupts import Held
+from exasol_ci_setup.aws import is_transient
+from exasol_ci_setup.builds.interrupts import DeferredSignals
 from exasol_ci_setup.errors import SetupError
 from exasol_ci_setup.stacks.state import TAG_PREFIX
 
@@ -61,7 +61,7 @@ def stored(
     secret = Stored(name or f"{prefix}github-token-{secrets.token_hex(8)}")
     made = False
     try:
-        with Held() as held:
+        with DeferredSignals() as held:
             if name is None:
                 _create(client, secret.name, token)
             else:
@@ -70,7 +70,7 @@ def stored(
         held.deliver()
     except BaseException as error:
         # Unless AWS has said no, it may have been made, or be made yet.
-        if not isinstance(error, SetupError) or is_passing(error.__cause__ or error):
+        if not isinstance(error, SetupError) or is_transient(error.__cause__ or error):
             _remove(client, secret.name, say=say, unsure=None if made else clock)
         raise
     try:
@@ -141,7 +141,7 @@ def _remove(
     """
     try:
         # One Ctrl-C more is no reason to leave a token behind.
-        with Held():
+        with DeferredSignals():
             removed = secretsmanager.delete(client, name)
             for pause in _UNTIL_MADE if unsure else ():
                 if removed or unsure is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exasol_ci_setup import review
 from exasol_ci_setup.cli import show
-from exasol_ci_setup.errors import Declined
+from exasol_ci_setup.errors import NotApprovedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ class Consent:
             return
         for plan in plans:
             if missing := self._missing(plan):
-                raise Declined(
+                raise NotApprovedError(
                     f"not deployed: the change to stack {plan.stack_name} {' and '.join(missing.values())}, which --yes does not approve "
                     "where nobody can be asked",
                     hint=f"look at the plan, then add {' '.join(missing)}: {self.session.again(*missing)}; {left}",
@@ -87,8 +87,8 @@ def require_no_more_data_loss(shown: Plan | None, plan: Plan) -> None:
         raise _more_than_shown(plan, f"data loss of {more[0]}")
 
 
-def _more_than_shown(plan: Plan, what: str) -> Declined:
-    return Declined(
+def _more_than_shown(plan: Plan, what: str) -> NotApprovedError:
+    return NotApprovedError(
         f"not deployed: stack {plan.stack_name} turned out to need more than was shown: {what}",
         hint="run the same command again: what is known by now is in its plan",
         stack_name=plan.stack_name,

@@ -296,7 +296,7 @@ def _option(field: str) -> str:
     return f"--{field.replace('_', '-')}"
 
 
-def looked_up(construct: Construct, account: Account, *, spelled: Callable[[str], str] = _option) -> Construct:
+def resolve_secrets(construct: Construct, account: Account, *, spelled: Callable[[str], str] = _option) -> Construct:
     """Return `construct` with what only AWS knows: the ARN of its Docker secret, or that the GitHub secret is there.
 
     `spelled` is how the user writes a field. Raises InputError if a secret does not exist.

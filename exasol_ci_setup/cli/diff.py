@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, looked_up
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.errors import DifferencesFound
 
@@ -38,7 +38,7 @@ def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
 
     construct, own = construct_of(kind, values)
     account = session.account
-    template = templates.render(looked_up(construct, account))
+    template = templates.render(resolve_secrets(construct, account))
     cfn = account.client("cloudformation")
     stack = state.find(cfn, construct.stack_name)
     deployed = "" if stack is None or state.is_absent(stack) else plan.deployed_body(cfn, stack.name)

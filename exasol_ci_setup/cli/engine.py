@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup import lint, network, templates
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.cli import report, show
 from exasol_ci_setup.cli.consent import Consent, warning
-from exasol_ci_setup.cli.constructs import looked_up
+from exasol_ci_setup.cli.constructs import resolve_secrets
 from exasol_ci_setup.cli.live import EventView
-from exasol_ci_setup.errors import Declined, InputError, StackError, TemplateRejected
+from exasol_ci_setup.errors import InputError, NotApprovedError, StackError, TemplateRejected
 from exasol_ci_setup.stacks import alarms, drift, elsewhere, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.model import Request
@@ -67,7 +67,7 @@ def run_deploy(
     linting = None if no_lint else lint.Background()
     account = session.account
     _require_only_stack(session, construct, plan_only=plan_only)
-    construct = looked_up(construct, account)
+    construct = resolve_secrets(construct, account)
     template = templates.render(construct)
     if linting is not None:
         linting.start(template, account.region)
@@ -140,7 +140,7 @@ def _require_only_stack(session: Session, construct: Construct, *, plan_only: bo
     )
     if not plan_only and not session.output.can_ask:
         raise StackError(message, hint=hint, stack_name=other.name)
-    session.output.say(f"{message}: {session.completed(hint)}")
+    session.output.say(f"{message}: {session.with_global_options(hint)}")
 
 
 def compare_imported(session: Session, stack: Stack, plan: Plan) -> None:
@@ -178,7 +178,7 @@ def event_view(session: Session, stack_name: str, title: str) -> EventView:
 def validate(account: Account, template: Template, *, bucket: str | None = None) -> None:
     """Let CloudFormation check the template. Raises TemplateRejected with its words."""
     cfn = account.client("cloudformation")
-    with boundary():
+    with translate_aws_errors():
         try:
             cfn.validate_template(**template_source(account, template, bucket=bucket))
         except ClientError as error:
@@ -205,7 +205,7 @@ class Approval:
         self._plan_only = plan_only
 
     def __call__(self, plan: Plan) -> bool:
-        """Return False if it was only to be shown. Raises Declined, and InputError if there is nobody to ask."""
+        """Return False if it was only to be shown. Raises NotApprovedError, and InputError if there is nobody to ask."""
         report.plan(self._output, plan, as_data=self._plan_only)
         if self._plan_only:
             return False
@@ -217,7 +217,7 @@ class Approval:
             # The record on stdout is for a program; the person who is asked has to see it too.
             self._output.say(*show.plan(plan, unicode=self._output.unicode))
         if not self._output.confirm(f"{warning({plan.stack_name: plan})}Go on?"):
-            raise Declined(
+            raise NotApprovedError(
                 f"not deployed: the plan for stack {plan.stack_name} was declined; nothing was changed",
                 stack_name=plan.stack_name,
             )
@@ -238,7 +238,7 @@ class Approval:
             return True
         require_terminal(output)
         if not output.confirm(f"{warning({stack.name: removal})}Delete stack {stack.name}?"):
-            raise Declined(f"not deployed: stack {stack.name} is as it was", stack_name=stack.name)
+            raise NotApprovedError(f"not deployed: stack {stack.name} is as it was", stack_name=stack.name)
         return True
 
 

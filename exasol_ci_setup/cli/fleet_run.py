@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup import fleets
 from exasol_ci_setup.cli import records, report, show
 from exasol_ci_setup.cli.consent import Consent, warning
-from exasol_ci_setup.cli.constructs import looked_up
-from exasol_ci_setup.cli.many import Many, ask, connections, counted
+from exasol_ci_setup.cli.constructs import resolve_secrets
+from exasol_ci_setup.cli.many import MultiStackReporter, ask, connections, counted
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
 from exasol_ci_setup.errors import InputError, Interrupted
@@ -55,7 +55,7 @@ def run(
     engines = fleet.stack_sets() if as_stack_sets else {}
     connect = connections(session)
     consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
-    teller = _Teller(session, fleet, consent, lint=not no_lint)
+    teller = FleetReporter(session, fleet, consent, lint=not no_lint)
     teller.announce(len(fleet.members))
     # Whatever the sandbox is, it is no account that could be the wrong one.
     fleets.identified(fleet, connect, guarded=not session.sandbox)
@@ -117,7 +117,7 @@ def run(
     teller.result("unchanged" if unchanged else "deployed", ends, changed=not unchanged)
 
 
-class _Teller(Many):
+class FleetReporter(MultiStackReporter):
     """Many stacks in many accounts: a hint leads to the account of the stack that it is about."""
 
     def __init__(self, session: Session, fleet: Fleet, consent: Consent, *, lint: bool) -> None:
@@ -135,7 +135,7 @@ class _Teller(Many):
                 sandbox=self._run.sandbox,
                 arguments=self._run.arguments,
             )
-            hint = there.completed(ended.error.hint)
+            hint = there.with_global_options(ended.error.hint)
             if scope.role_assumptions and hint != ended.error.hint:
                 # No option leads through roles, and without them the command is about another account's stack.
                 hint = f"{hint}\nrun that with the credentials of {scope.role_assumptions[-1]}, such as a profile that assumes it"
@@ -158,7 +158,7 @@ class _Secrets:
 
     def __call__(self, construct: Construct, account: Account) -> Construct:
         if not isinstance(construct, CiBuild | ReleaseBuild) or construct.known_docker_secret_arn is not None:
-            return looked_up(construct, account, spelled=str)
+            return resolve_secrets(construct, account, spelled=str)
         # An account is one object for the whole of a run.
         key = (id(account), construct.docker_secret)
         arn = self._arns.get(key, lambda: _docker_secret_arn(construct, account))
@@ -166,7 +166,7 @@ class _Secrets:
 
 
 def _docker_secret_arn(construct: Construct, account: Account) -> str | None:
-    found = looked_up(construct, account, spelled=str)
+    found = resolve_secrets(construct, account, spelled=str)
     return found.docker_secret_arn if isinstance(found, CiBuild | ReleaseBuild) else None
 
 

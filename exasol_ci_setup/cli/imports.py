@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, looked_up
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets
 from exasol_ci_setup.cli.options import ROLE
 from exasol_ci_setup.cli.session import common_options
 
@@ -57,7 +57,7 @@ def _import(
     output = session.output
     account = session.account
     command = f"deploy-{NAMES[type(construct)]}"
-    construct = looked_up(construct, account)
+    construct = resolve_secrets(construct, account)
     request = Request(
         name=construct.stack_name,
         template=templates.render(construct),

@@ -177,7 +177,7 @@ class Program(click.Group):
         except (KeyboardInterrupt, click.Abort):
             code = _fail(session, interruption.error(session))
         except SetupError as error:
-            error.hint = session.completed(error.hint)
+            error.hint = session.with_global_options(error.hint)
             code = _fail(session, error)
         # What was never asked for has written nothing, and `--help` need not load it.
         if "output" in session.__dict__ and session.output.has_failed:

@@ -13,7 +13,7 @@ from exasol_ci_setup import lint as linter
 from exasol_ci_setup.cli import records, report, show
 from exasol_ci_setup.cli.consent import Consent, require_no_more_data_loss, require_no_more_than
 from exasol_ci_setup.cli.interruption import PATIENCE
-from exasol_ci_setup.errors import Declined, DeployFailed, Interrupted
+from exasol_ci_setup.errors import DeployFailed, Interrupted, NotApprovedError
 from exasol_ci_setup.once import Once
 from exasol_ci_setup.resolve.verbs import require_success
 from exasol_ci_setup.stacks.graph import End
@@ -54,7 +54,7 @@ class _Row:
     colour: str = ""
 
 
-class Many:
+class MultiStackReporter:
     """Decides on plans and shows what becomes of stacks, from several threads at once.
 
     What is shown is kept and written by one thread: the one that owns the terminal while `checking` or `table` is open. The others send
@@ -88,7 +88,7 @@ class Many:
         self._checked = self._total_checked = 0
 
     def approve(self, name: str, plan: Plan, /) -> bool:
-        """Show the plan, or compare it with what was approved, and say yes. Raises Declined."""
+        """Show the plan, or compare it with what was approved, and say yes. Raises NotApprovedError."""
         if self.shown is not None:
             require_no_more_than(self.shown.get(name), plan)
             return True
@@ -98,7 +98,7 @@ class Many:
         return True
 
     def approve_recreation(self, name: str, stack: Stack, removal: Plan, /) -> bool:
-        """Say that a stack is deleted first, which --recreate-failed has approved unless its data goes. Raises Declined."""
+        """Say that a stack is deleted first, which --recreate-failed has approved unless its data goes. Raises NotApprovedError."""
         if self.shown is not None:
             require_no_more_data_loss(self.shown.get(name), removal)
         else:
@@ -292,7 +292,7 @@ class Many:
 class _StackView:
     """The events of one stack among those of many."""
 
-    def __init__(self, many: Many, stack_name: str) -> None:
+    def __init__(self, many: MultiStackReporter, stack_name: str) -> None:
         self._many = many
         self._stack_name = stack_name
 
@@ -342,12 +342,12 @@ def connections(session: Session) -> Connections:
 
 
 def ask(output: Output, question: str, declined: str) -> None:
-    """Ask whether to go on. Raises Declined, with the message `declined`, and InputError if there is nobody to ask."""
+    """Ask whether to go on. Raises NotApprovedError, with the message `declined`, and InputError if there is nobody to ask."""
     from exasol_ci_setup.cli.engine import require_terminal
 
     require_terminal(output)
     if not output.confirm(question):
-        raise Declined(declined)
+        raise NotApprovedError(declined)
 
 
 def counted(count: int) -> str:

@@ -15,7 +15,7 @@ from exasol_ci_setup.errors import InputError, TemplateRejected
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.pictures.canvas import Picture
-    from exasol_ci_setup.pictures.graph import Part
+    from exasol_ci_setup.pictures.graph import GraphPart
 
 _WIDEST: Final = 120
 
@@ -88,29 +88,29 @@ def _require(target: Path | None, suffixes: tuple[str, ...]) -> None:
         raise InputError(f"--to {target} is no kind of picture", hint=f"let its name end with {', '.join(suffixes)}")
 
 
-def _of_template(file: Path) -> list[Part]:
+def _of_template(file: Path) -> list[GraphPart]:
     from exasol_ci_setup import templates
-    from exasol_ci_setup.pictures.graph import Part
+    from exasol_ci_setup.pictures.graph import GraphPart
 
     try:
         body = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
-        return [Part(file.name, templates.parse(body))]
+        return [GraphPart(file.name, templates.parse(body))]
     except TemplateRejected as error:
         raise InputError(f"{file}: {error}", hint="give a CloudFormation template, in YAML or JSON") from error
 
 
-def _of_program(file: Path) -> list[Part]:
+def _of_program(file: Path) -> list[GraphPart]:
     from exasol_ci_setup import templates
-    from exasol_ci_setup.cli.rehearsal import only_when_run, rehearsed
-    from exasol_ci_setup.pictures.graph import Part
+    from exasol_ci_setup.cli.rehearsal import collect_only, dry_run
+    from exasol_ci_setup.pictures.graph import GraphPart
 
-    with only_when_run():
-        _, declared = rehearsed(file, lambda _action: None)
+    with collect_only():
+        _, declared = dry_run(file, lambda _action: None)
     return [
-        Part(
+        GraphPart(
             name,
             templates.parse(templates.render(construct).body),
             tuple(each.stack_name for each in construct.dependencies),

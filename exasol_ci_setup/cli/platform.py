@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS
-from exasol_ci_setup.errors import Declined, InputError
+from exasol_ci_setup.errors import InputError, NotApprovedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -71,7 +71,7 @@ def acting(
     )
     try:
         yield Place(session.account, session.clock, _Shown(consent, plan_only=plan_only, yes=yes))
-    except Declined:
+    except NotApprovedError:
         if not plan_only:
             raise
         session.output.say("this was only the plan: nothing was changed")
@@ -84,13 +84,13 @@ def has_changed(place: Place) -> bool:
 
 
 def require_yes(session: Session, question: str, *, yes: bool) -> None:
-    """Ask unless `yes` was said before. Raises Declined for a no, and InputError if there is nobody to ask."""
+    """Ask unless `yes` was said before. Raises NotApprovedError for a no, and InputError if there is nobody to ask."""
     if yes:
         return
     if not session.output.can_ask:
         raise InputError("cannot ask whether to go on: there is no terminal", hint="--yes approves it")
     if not session.output.confirm(question):
-        raise Declined("not deleted: nothing was changed")
+        raise NotApprovedError("not deleted: nothing was changed")
 
 
 def planned_deletion(place: Place, session: Session, stack_name: str, *, empty: bool = False) -> None:
@@ -161,7 +161,7 @@ class _Shown:
         self.changed = False
 
     def say(self, message: str, /) -> None:
-        self._session.output.say(self._session.completed(message))
+        self._session.output.say(self._session.with_global_options(message))
 
     def plan(self, plan: Plan, /) -> bool:
         from exasol_ci_setup.cli import report
@@ -178,7 +178,7 @@ class _Shown:
         return True
 
     def _ask(self, plan: Plan) -> None:
-        """Ask in a terminal about what is more than the verb says. Raises Declined."""
+        """Ask in a terminal about what is more than the verb says. Raises NotApprovedError."""
         from exasol_ci_setup.cli import show
         from exasol_ci_setup.cli.consent import warning
         from exasol_ci_setup.platform.load_balancer import STACK_NAME
@@ -197,7 +197,7 @@ class _Shown:
             output.say(*show.plan(plan, unicode=output.unicode))
         if not output.confirm(f"{question}Go on?"):
             self._declined = True
-            raise Declined(
+            raise NotApprovedError(
                 f"not deployed: the plan for stack {plan.stack_name} was declined; this stack was not changed",
                 stack_name=plan.stack_name,
             )

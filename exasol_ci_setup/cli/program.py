@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, CONCURRENCY, IMPORT_EXISTING, Duration
-from exasol_ci_setup.cli.rehearsal import only_when_run, rehearsed, require_same, require_same_declarations
+from exasol_ci_setup.cli.rehearsal import collect_only, dry_run, require_same, require_same_declarations
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from exasol_ci_setup.cli.many import Many
+    from exasol_ci_setup.cli.many import MultiStackReporter
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import ScopedConstruct
     from exasol_ci_setup.program import Program
     from exasol_ci_setup.resolve import Declared, Deployment
-    from exasol_ci_setup.resolve.removal import Standing
+    from exasol_ci_setup.resolve.removal import ExistingStack
     from exasol_ci_setup.stacks.graph import Ended
     from exasol_ci_setup.stacks.model import Stack
 
@@ -86,7 +86,7 @@ def up(session: Session, file: Path, **values: Any) -> None:
     then deployed, as much at once as the dependencies allow. After that it runs once more, with the outputs of all stacks known.
     """
     _require_prune(session, values)
-    with only_when_run():
+    with collect_only():
         _up(session, file, **values)
 
 
@@ -100,7 +100,7 @@ def plan(session: Session, file: Path, **values: Any) -> None:
     FILE is run without acting. Nothing changes on AWS, and nothing is left there.
     """
     _require_prune(session, values)
-    with only_when_run():
+    with collect_only():
         _up(
             session,
             file,
@@ -140,7 +140,7 @@ def _up(
     from exasol_ci_setup import network
     from exasol_ci_setup.cli import show
     from exasol_ci_setup.cli.consent import Consent, warning
-    from exasol_ci_setup.cli.many import Many, ask, connections, counted
+    from exasol_ci_setup.cli.many import MultiStackReporter, ask, connections, counted
     from exasol_ci_setup.resolve import Deployment
     from exasol_ci_setup.resolve.removal import require_unused, undeclared
     from exasol_ci_setup.stacks.deploy import Options
@@ -149,10 +149,10 @@ def _up(
     output = session.output
     intended: list[str] = []
     threads = set(threading.enumerate())
-    program, declared = rehearsed(file, intended.append)
+    program, declared = dry_run(file, intended.append)
     require_same_declarations(program, declared)
     consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
-    many = Many(session, consent=consent, lint=not no_lint)
+    many = MultiStackReporter(session, consent=consent, lint=not no_lint)
     if not declared.constructs:
         output.say(f"{file} resolves no construct: nothing to do", *_hint_at(set(threading.enumerate()) - threads))
         many.result("unchanged", changed=False)
@@ -212,7 +212,7 @@ def _up(
 
 def _finish(session: Session, program: Program, declared: Declared, deployment: Deployment) -> None:
     """Show the outputs, and run the program once more, with all outputs known."""
-    from exasol_ci_setup.actions import Stage, taking_place_on
+    from exasol_ci_setup.actions import Runtime, use_runtime
     from exasol_ci_setup.cli import show
     from exasol_ci_setup.cli.records import outputs
     from exasol_ci_setup.resolve import Declared, images, running_with
@@ -235,8 +235,8 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
 
     # In JSON stdout is for records alone.
     stdout = contextlib.redirect_stdout(sys.stderr) if output.format == "json" else contextlib.nullcontext()
-    stage = Stage(deployment.connect, session.clock, lambda line: output.say(show.clean(line)))
-    with running_with(give), taking_place_on(stage), stdout:
+    stage = Runtime(deployment.connect, session.clock, lambda line: output.say(show.clean(line)))
+    with running_with(give), use_runtime(stage), stdout:
         program.run()
 
 
@@ -249,7 +249,7 @@ def _hint_at(running: set[threading.Thread]) -> list[str]:
 def _show_plans(
     session: Session,
     deployment: Deployment,
-    many: Many,
+    many: MultiStackReporter,
     declared: Declared,
     *,
     as_data: bool,
@@ -276,7 +276,7 @@ def _show_plans(
     return len(changing)
 
 
-def _show_removal(output: Output, there: Mapping[str, Standing], *, empty: bool, as_data: bool) -> None:
+def _show_removal(output: Output, there: Mapping[str, ExistingStack], *, empty: bool, as_data: bool) -> None:
     from exasol_ci_setup.cli import report
 
     for each in there.values():
@@ -299,24 +299,24 @@ def down(session: Session, file: Path, **values: Any) -> None:
     are deleted already: exit code 0. Nothing is deleted if a stack that stays uses one of them, or if a bucket or a repository is not empty: --empty
     deletes its objects and images too.
     """
-    with only_when_run():
+    with collect_only():
         _down(session, file, **values)
 
 
 def _down(session: Session, file: Path, **values: Any) -> None:
     from exasol_ci_setup.cli.consent import warning
-    from exasol_ci_setup.cli.many import Many, ask, connections, counted
-    from exasol_ci_setup.resolve.removal import standing, undeclared
+    from exasol_ci_setup.cli.many import MultiStackReporter, ask, connections, counted
+    from exasol_ci_setup.resolve.removal import find_existing, undeclared
 
     output = session.output
-    many = Many(session)
-    _, declared = rehearsed(file, lambda _action: None, names_only=True)
+    many = MultiStackReporter(session)
+    _, declared = dry_run(file, lambda _action: None, names_only=True)
     connect = connections(session)
     many.announce(len(declared.constructs))
     left = undeclared(declared, connect)
     if left and not values["prune"]:
         output.say(f"not declared in {file}: {', '.join(left)}; --prune deletes what is not declared")
-    found = {**standing(declared, connect), **(left if values["prune"] else {})}
+    found = {**find_existing(declared, connect), **(left if values["prune"] else {})}
     if not found:
         output.say(f"there is no stack of what {file} declares: nothing to do")
         many.result("unchanged", changed=False)
@@ -348,13 +348,13 @@ def _down(session: Session, file: Path, **values: Any) -> None:
 
 def _removable(
     session: Session,
-    many: Many,
-    there: Mapping[str, Standing],
+    many: MultiStackReporter,
+    there: Mapping[str, ExistingStack],
     declared: Mapping[str, ScopedConstruct],
     *,
     empty: bool,
     prunable: Collection[str] = (),
-) -> Mapping[str, Standing]:
+) -> Mapping[str, ExistingStack]:
     """Return the stacks in the order of their deletion. Raises StackError if AWS would refuse one of them.
 
     `declared` are those that are deployed before, `prunable` the stacks that --prune deletes too.
@@ -374,7 +374,13 @@ def _removable(
 
 
 def _remove(
-    session: Session, many: Many, there: Mapping[str, Standing], *, empty: bool, wait: bool, concurrency: int
+    session: Session,
+    many: MultiStackReporter,
+    there: Mapping[str, ExistingStack],
+    *,
+    empty: bool,
+    wait: bool,
+    concurrency: int,
 ) -> tuple[list[Ended], set[str]]:
     """Delete the stacks, and return how each ended, and the names of those that AWS goes on with."""
     from exasol_ci_setup.resolve.removal import Removal
@@ -390,6 +396,6 @@ def _remove(
         ends = removal.carry_out(there)
     for name in removal.begun:
         session.output.say(
-            session.completed(f"AWS goes on deleting stack {name}; `exasol-ci-setup watch {name}` looks on")
+            session.with_global_options(f"AWS goes on deleting stack {name}; `exasol-ci-setup watch {name}` looks on")
         )
     return ends, removal.begun

@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from exasol_ci_setup.resolve import Declared
 
 
-def only_when_run() -> AbstractContextManager[None]:
+def collect_only() -> AbstractContextManager[None]:
     """Refuse whatever a program does outside of hangar_run, for the time of a command that runs it."""
-    from exasol_ci_setup.resolve.verbs import only_when_run as refusing
+    from exasol_ci_setup.resolve.verbs import collect_only as refusing
 
     return refusing()
 
 
-def rehearsed(file: Path, intend: Callable[[str], None], *, names_only: bool = False) -> tuple[Program, Declared]:
+def dry_run(file: Path, intend: Callable[[str], None], *, names_only: bool = False) -> tuple[Program, Declared]:
     """Load the program and run it without acting: what it prints is not shown, outputs are placeholders.
 
     `intend` is called with each action that the program would take. With `names_only` no template is rendered, and constructs may use
     placeholders. Raises InputError if a construct uses one otherwise.
     """
     from exasol_ci_setup import program as programs
-    from exasol_ci_setup.actions import Stage, taking_place_on
+    from exasol_ci_setup.actions import Runtime, use_runtime
     from exasol_ci_setup.clock import SystemClock
     from exasol_ci_setup.constructs.placeholders import readable
 
     # What a program does while it is imported would be done once, and not again when it is run.
-    with only_when_run(), taking_place_on(Stage(_not_connected, SystemClock(), _refuse)):
+    with collect_only(), use_runtime(Runtime(_not_connected, SystemClock(), _refuse)):
         program = programs.load(file)
     declared = _declared(program, lambda action: intend(readable(action)), names_only=names_only)
     if not names_only:
@@ -86,7 +86,7 @@ def _require_values(construct: ScopedConstruct) -> None:
 
 
 def _declared(program: Program, intend: Callable[[str], None], *, names_only: bool = False) -> Declared:
-    from exasol_ci_setup.actions import Stage, taking_place_on
+    from exasol_ci_setup.actions import Runtime, use_runtime
     from exasol_ci_setup.clock import SystemClock
     from exasol_ci_setup.constructs.placeholders import in_run, readable
     from exasol_ci_setup.resolve import Declared, images, running_with
@@ -100,10 +100,10 @@ def _declared(program: Program, intend: Callable[[str], None], *, names_only: bo
             images.set_placeholders(each)
         heard.append(construct)
 
-    stage = Stage(_not_connected, SystemClock(), intend)
+    stage = Runtime(_not_connected, SystemClock(), intend)
     with (
         running_with(note, acting=False),
-        taking_place_on(stage),
+        use_runtime(stage),
         in_run(refused=not names_only),
         contextlib.redirect_stdout(io.StringIO()),
     ):

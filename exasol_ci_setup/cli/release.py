@@ -218,11 +218,11 @@ class _Draft:
     @contextmanager
     def made(self, branch: str, title: str) -> Iterator[_Draft]:
         """Create it, and see to it at the end. Raises the errors of `github.Api`."""
-        from exasol_ci_setup.builds.interrupts import Held
+        from exasol_ci_setup.builds.interrupts import DeferredSignals
 
         output = self._session.output
         try:
-            with Held() as held:
+            with DeferredSignals() as held:
                 release = self._api.create_test_release(
                     self._repository, branch=branch.removeprefix("refs/heads/"), title=title
                 )
@@ -236,11 +236,11 @@ class _Draft:
                 self._remove()
 
     def _remove(self) -> None:
-        from exasol_ci_setup.builds.interrupts import Held
+        from exasol_ci_setup.builds.interrupts import DeferredSignals
 
         output = self._session.output
         try:
-            with Held():
+            with DeferredSignals():
                 self._api.delete_release(self._repository, self.release_id)
         except (SetupError, KeyboardInterrupt) as error:
             # Not raised: it must not take the place of why the build was not started.

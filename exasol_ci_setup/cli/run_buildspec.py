@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
-    from exasol_ci_setup.runner.build import Kept, Outcome
+    from exasol_ci_setup.runner.build import Outcome, SavedArtifacts
     from exasol_ci_setup.runner.buildspec import BatchBuild, Buildspec
     from exasol_ci_setup.runner.phases import Command, PhaseResult
 
@@ -239,7 +239,7 @@ def _tell(output: Output, outcome: Outcome, build: BatchBuild | None) -> None:
     output.record(records.result("succeeded", build=build.identifier if build else "", exported=outcome.exported))
 
 
-def _tell_kept(output: Output, kept: Kept) -> None:
+def _tell_kept(output: Output, kept: SavedArtifacts) -> None:
     from exasol_ci_setup.cli import show
 
     count = f"{len(kept.files)} file{'' if len(kept.files) == 1 else 's'}"

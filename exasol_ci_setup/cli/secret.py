@@ -21,7 +21,7 @@ _REASON = "other users see it in the list of processes, and the shell keeps it i
 _name_option = click.option("--name", "-n", required=True, metavar="NAME", help="Name of the secret.")
 
 
-class _Discreet(click.Command):
+class RedactedCommand(click.Command):
     """A command that does not repeat what it was given too much of: it may be a secret."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -63,7 +63,7 @@ def list_(session: Session) -> None:
     done(session, "listed", changed=False, secrets=len(found))
 
 
-@secret.command("create", cls=_Discreet)
+@secret.command("create", cls=RedactedCommand)
 @common_options
 @_name_option
 @click.option("--value", "-v", callback=_only_stdin, metavar="-", help="Read the value from standard input.")
@@ -89,7 +89,7 @@ def create(session: Session, name: str, value: str | None, file: Path | None) ->
     done(session, "created", changed=True, name=name)
 
 
-@secret.command("bulk-create", cls=_Discreet)
+@secret.command("bulk-create", cls=RedactedCommand)
 @common_options
 @click.option("--secrets", callback=_only_stdin, metavar="-", help="Read the secrets from standard input.")
 @click.option(

@@ -54,7 +54,7 @@ class Session:
         """Return the command of this run with further `options`, in backquotes."""
         return f"`{shlex.join(['exasol-ci-setup', *self.arguments, *options])}`"
 
-    def completed(self, text: str) -> str:
+    def with_global_options(self, text: str) -> str:
         """Return `text` with the options for AWS that this run was given added to the commands in it.
 
         A hint such as "`exasol-ci-setup watch Slc` looks on" has to lead to where the stack is.

@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.options import ROLE, STACK
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import Declined, DeployFailed, InputError, StackError
+from exasol_ci_setup.errors import DeployFailed, InputError, NotApprovedError, StackError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
@@ -85,7 +85,7 @@ def watch(session: Session, name: str) -> None:
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.cli.live import EventView
     from exasol_ci_setup.stacks import diagnose, state
-    from exasol_ci_setup.stacks.events import Following
+    from exasol_ci_setup.stacks.events import StackMonitor
     from exasol_ci_setup.stacks.rollout import Rollouts
 
     cfn = session.account.client("cloudformation")
@@ -98,7 +98,7 @@ def watch(session: Session, name: str) -> None:
         )
     events = EventView(session.output, stack.name, clock=session.clock.now)
     with Rollouts(session.account, events, session.clock) as view:
-        following = Following(cfn, stack.id, after=None, view=view, clock=session.clock)
+        following = StackMonitor(cfn, stack.id, after=None, view=view, clock=session.clock)
         ended = following.run()
     if ended is None:  # pragma: no cover - without a deadline it returns a stack
         return
@@ -207,4 +207,4 @@ def _ask(output: Output, removal: Plan, emptied: list[Resource]) -> None:
         )
     with_objects = f" with all that is in {', '.join(each.physical_id for each in emptied)}" if emptied else ""
     if not output.confirm(f"{warning({name: removal})}Delete stack {name}{with_objects}?"):
-        raise Declined(f"not deleted: stack {name} is as it was", stack_name=name)
+        raise NotApprovedError(f"not deleted: stack {name} is as it was", stack_name=name)

@@ -129,7 +129,7 @@ def see_through(
         if not no_wait:
             return follow(session, batch, timeout=timeout, show_log=show_log, since=before or batch)
     way_on = f"`exasol-ci-setup logs {batch.id} --follow` looks on, `exasol-ci-setup stop {batch.id}` stops it"
-    output.say(session.completed(way_on))
+    output.say(session.with_global_options(way_on))
     output.record(records.result("started", batch_id=batch.id, changed=True))
     return None
 
@@ -148,14 +148,14 @@ def follow(
 
     `since` is as for `Following`. Raises TimedOut, Interrupted and the errors of the AWS boundary.
     """
-    from exasol_ci_setup.builds.follow import Following, to_the_end
+    from exasol_ci_setup.builds.follow import BuildMonitor, to_the_end
     from exasol_ci_setup.builds.logs import Tails
     from exasol_ci_setup.builds.read import Reader
     from exasol_ci_setup.cli.build_view import BuildView
 
     account = session.account
     with BuildView(session.output, clock=session.clock.now, log_only=log_only) as view:
-        following = Following(
+        following = BuildMonitor(
             # It asks again by itself, and a call that hangs would hold up the time-out.
             Reader(account.client("codebuild", patient=False), batch.id),
             view=view,
@@ -200,7 +200,7 @@ def token_to_store(session: Session) -> Token:
 
 def warner(session: Session) -> Callable[[str], None]:
     """Return what writes warnings, with the options for AWS in the commands that they name."""
-    return lambda text: session.output.warn(session.completed(text))
+    return lambda text: session.output.warn(session.with_global_options(text))
 
 
 @contextmanager

@@ -55,12 +55,12 @@ def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -
         )
         findings = lint.lint(template, region)
     else:
-        from exasol_ci_setup.cli.constructs import looked_up
+        from exasol_ci_setup.cli.constructs import resolve_secrets
         from exasol_ci_setup.cli.engine import validate
 
         linting = lint.Background()
         account = session.account
-        template = templates.render(looked_up(construct, account))
+        template = templates.render(resolve_secrets(construct, account))
         linting.start(template, account.region)
         validate(account, template)
         findings = linting.findings()

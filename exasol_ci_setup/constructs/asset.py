@@ -67,7 +67,7 @@ class Asset(ScopedConstruct):
     _synced: Synced | None = PrivateAttr(default=None)
 
     @property
-    def made_of(self) -> tuple[ScopedConstruct, ...]:
+    def parts(self) -> tuple[ScopedConstruct, ...]:
         """The source, if there is one."""
         return () if self.source is None else (self.source,)
 

@@ -57,7 +57,7 @@ class Construct(Value):
         return ()
 
     @property
-    def nameless(self) -> Construct:
+    def lint_template_key(self) -> Construct:
         """A construct whose template differs from this one's in names at most: of many, the linter has to see one."""
         return self
 
@@ -88,7 +88,7 @@ class ScopedConstruct(Construct):
     name: Name
 
     @property
-    def made_of(self) -> tuple[ScopedConstruct, ...]:
+    def parts(self) -> tuple[ScopedConstruct, ...]:
         """The constructs that this one names in its fields."""
         return ()
 
@@ -96,7 +96,7 @@ class ScopedConstruct(Construct):
     def dependencies(self) -> tuple[ScopedConstruct, ...]:
         """The constructs whose stacks must be there before this one's, each once, in the order of its fields."""
         found: dict[int, ScopedConstruct] = {}
-        for part in self.made_of:
+        for part in self.parts:
             for each in (part,) if part.has_stack else part.dependencies:
                 found[id(each)] = each
         return tuple(found.values())
@@ -201,7 +201,7 @@ class ScopedConstruct(Construct):
         """Return the scopes of this construct and of all its parts, its own first; some may be there twice."""
         if self.scope is not None:
             yield self.scope
-        for part in self.made_of:
+        for part in self.parts:
             yield from part.scopes()
 
 
@@ -218,10 +218,10 @@ def build(cls: type[V], **values: Any) -> V:
     except ValidationError as error:
         problems = error.errors(include_url=False)
     # Raised here and not inside `except`, since pydantic's own words, which would be chained to it, show the raw input.
-    raise InputError(_message(meant(problems)))
+    raise InputError(_message(simplify_errors(problems)))
 
 
-def meant(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+def simplify_errors(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
     """Return the problems with a model's values as a person sees them.
 
     Where a value may be text or a construct, pydantic tells for each of the two why it is none, under a name of its own for the text.

@@ -57,7 +57,7 @@ class ContainerBuilder(ScopedConstruct):
     _image_tag: str | None = PrivateAttr(default=None)
 
     @property
-    def made_of(self) -> tuple[ScopedConstruct, ...]:
+    def parts(self) -> tuple[ScopedConstruct, ...]:
         """Asset, builder and registry, as far as they are constructs."""
         return tuple(part for part in (self.asset, self.builder, self.registry) if isinstance(part, ScopedConstruct))
 

@@ -171,7 +171,7 @@ class _Build(Construct):
         return tuple(f"{service}:{verb}" for service in services for verb in _CONNECTION_VERBS)
 
     @property
-    def nameless(self) -> Construct:
+    def lint_template_key(self) -> Construct:
         """The same for a project of another name: what is in a template does not depend on the name or the repository."""
         return self.model_copy(
             update={"project": "Project", "project_url": "https://github.com/owner/repository", "stack": None}

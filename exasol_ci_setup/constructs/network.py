@@ -131,7 +131,7 @@ class Attached(ScopedConstruct):
     security_groups: SecurityGroups = ()
 
     @property
-    def made_of(self) -> tuple[ScopedConstruct, ...]:
+    def parts(self) -> tuple[ScopedConstruct, ...]:
         """Those security groups that are constructs."""
         return tuple(group for group in self.security_groups if isinstance(group, SecurityGroup))
 

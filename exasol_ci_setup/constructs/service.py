@@ -196,7 +196,7 @@ class Service(ScopedConstruct):
         return self
 
     @property
-    def made_of(self) -> tuple[ScopedConstruct, ...]:
+    def parts(self) -> tuple[ScopedConstruct, ...]:
         """The registry and the builder of the container's image, if they are of the program."""
         return tuple(part for part in (self.container.registry, self.container.builder) if part is not None)
 
@@ -229,9 +229,9 @@ class Cluster(Attached):
         return self
 
     @property
-    def made_of(self) -> tuple[ScopedConstruct, ...]:
+    def parts(self) -> tuple[ScopedConstruct, ...]:
         """The services, and those security groups that are constructs."""
-        return (*self.services, *super().made_of)
+        return (*self.services, *super().parts)
 
     @property
     def registries(self) -> tuple[Registry, ...]:

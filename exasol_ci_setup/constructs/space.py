@@ -147,7 +147,7 @@ class Space(ScopedConstruct):
         return super().stack_name if self.stack is not None or self.is_scoped else f"space-{self.name}"
 
     @property
-    def made_of(self) -> tuple[ScopedConstruct, ...]:
+    def parts(self) -> tuple[ScopedConstruct, ...]:
         """The load balancer."""
         return (self.load_balancer,)
 

@@ -6,7 +6,7 @@ import contextlib
 import importlib.util
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.errors import EngineError, EngineUnavailable, ExtraMissing
+from exasol_ci_setup.errors import EngineError, EngineUnavailable, MissingExtraError
 from exasol_ci_setup.origin import install_command
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ _START_HINT: Final = "start it, or set DOCKER_HOST; check the connection with `d
 
 
 def require_extra() -> None:
-    """Raise ExtraMissing unless all modules of the extra `containers` are installed."""
+    """Raise MissingExtraError unless all modules of the extra `containers` are installed."""
     if any(importlib.util.find_spec(name) is None for name in _EXTRA):
-        raise ExtraMissing(
+        raise MissingExtraError(
             "containers on this machine need the extra `containers`, which is not installed",
             hint=f"`{install_command('containers')}`",
         )
@@ -33,7 +33,7 @@ def connect(*, timeout: int = 60, connections: int = 32) -> DockerClient:
 
     ``DOCKER_HOST``, ``DOCKER_TLS_VERIFY`` and ``DOCKER_CERT_PATH`` select the engine. `timeout` is in seconds for each answer.
     `connections` is the size of the connection pool. Several threads may use the client. The caller closes it.
-    Raises ExtraMissing, and EngineUnavailable if no engine answers.
+    Raises MissingExtraError, and EngineUnavailable if no engine answers.
     Source of the variables: https://docs.docker.com/reference/cli/docker/#environment-variables.
     """
     require_extra()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import translate_aws_errors
 from exasol_ci_setup.errors import AwsUnavailable, CredentialsInvalid
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def link(cfn: CloudFormationClient, body: str, parameters: Mapping[str, str]) ->
     if len(body.encode()) > _LONGEST_BODY:
         return ""
     try:
-        with boundary():
+        with translate_aws_errors():
             answer = cfn.estimate_template_cost(
                 TemplateBody=body,
                 Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],

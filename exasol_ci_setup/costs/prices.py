@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import Account, ClientError, boundary, error_code
+from exasol_ci_setup.aws import Account, ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.costs.model import Price
 from exasol_ci_setup.errors import AccessDenied, AwsUnavailable, CredentialsInvalid
 
@@ -51,7 +51,7 @@ def look_up(account: Account, rates: Iterable[Rate]) -> Prices:
     for rate in dict.fromkeys(rates):
         filters = {rate.region_field: account.region, **dict(rate.filters)}
         try:
-            with boundary():
+            with translate_aws_errors():
                 try:
                     pages = client.get_paginator("get_products").paginate(
                         ServiceCode=rate.service,
@@ -78,7 +78,7 @@ def endpoint_region(account: Account) -> str | None:
 
     Each tells the prices of all regions: https://docs.aws.amazon.com/general/latest/gr/billing.html.
     """
-    with boundary():
+    with translate_aws_errors():
         partition = account.session.get_partition_for_region(account.region)
         regions = account.session.get_available_regions("pricing", partition_name=partition)
     continent = account.region.partition("-")[0]

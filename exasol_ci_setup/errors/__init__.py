@@ -19,11 +19,11 @@
     │   ├── StackNotFound         1
     │   ├── InUseError            1  a stack uses what is to be deleted
     │   ├── StackBusy             1  another operation is under way
-    │   │   └── Overtaken         1  it came between a plan and its execution
-    │   ├── StackStuck            1  in a state that no update leaves
+    │   │   └── PlanOutdatedError 1  it came between a plan and its execution
+    │   ├── StackNotUpdatableError 1  in a state that no update leaves
     │   ├── DeployFailed          1
     │   ├── DeleteFailed          1
-    │   └── Declined              1  the user, or the lack of a terminal, said no
+    │   └── NotApprovedError      1  the user, or the lack of a terminal, said no
     ├── DifferencesFound          5  `--exit-code` of `diff` and `drift`
     ├── BuildFailed               6  a build failed, was stopped, or timed out on AWS
     ├── TimedOut                  7
@@ -34,7 +34,7 @@
     │   ├── PortTaken             1  something else has the host's port
     │   └── ContainerNotReady     1  it ended, or did not get ready in time
     ├── ShuttingDown              1  the container manager starts nothing any more
-    ├── ExtraMissing              2  an optional part of this program is not installed
+    ├── MissingExtraError         2  an optional part of this program is not installed
     ├── AppError                  1  an app of the hosted API could not be changed as asked
     │   ├── AppNotFound           1
     │   ├── AppConflict           1  it is in a state, or there is something else, that is in the way
@@ -82,15 +82,15 @@ from exasol_ci_setup.errors.base import (
     AwsUnavailable,
     BuildFailed,
     CredentialsInvalid,
-    Declined,
     DeleteFailed,
     DeployFailed,
     DifferencesFound,
-    ExtraMissing,
     InputError,
     Interrupted,
     InUseError,
-    Overtaken,
+    MissingExtraError,
+    NotApprovedError,
+    PlanOutdatedError,
     ProfileNotFound,
     RegionMissing,
     SandboxError,
@@ -98,7 +98,7 @@ from exasol_ci_setup.errors.base import (
     StackBusy,
     StackError,
     StackNotFound,
-    StackStuck,
+    StackNotUpdatableError,
     TemplateRejected,
     Throttled,
     TimedOut,
@@ -167,7 +167,6 @@ __all__ = [
     "CertificateError",
     "ContainerNotReady",
     "CredentialsInvalid",
-    "Declined",
     "DeleteFailed",
     "DeployFailed",
     "DifferencesFound",
@@ -175,18 +174,19 @@ __all__ = [
     "DockerFailed",
     "EngineError",
     "EngineUnavailable",
-    "ExtraMissing",
     "HostKeyChanged",
     "ImageNotBuilt",
     "InUseError",
     "InputError",
     "Interrupted",
     "KeyRefused",
+    "MissingExtraError",
     "NginxError",
     "NginxRefused",
     "NoSuchImage",
+    "NotApprovedError",
     "ObjectNotFound",
-    "Overtaken",
+    "PlanOutdatedError",
     "PortTaken",
     "ProfileNotFound",
     "RegionMissing",
@@ -209,7 +209,7 @@ __all__ = [
     "StackBusy",
     "StackError",
     "StackNotFound",
-    "StackStuck",
+    "StackNotUpdatableError",
     "StateError",
     "StorageConflictError",
     "StorageError",

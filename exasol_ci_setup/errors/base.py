@@ -122,11 +122,11 @@ class StackBusy(StackError):
     code = "stack-busy"
 
 
-class Overtaken(StackBusy):
+class PlanOutdatedError(StackBusy):
     """Another operation on the stack came between a plan and its execution, so that the plan is not valid any more."""
 
 
-class StackStuck(StackError):
+class StackNotUpdatableError(StackError):
     """The stack is in a state that no update leaves; the hint is the way out."""
 
     code = "stack-stuck"
@@ -148,7 +148,7 @@ class DeleteFailed(DeployFailed):
     code = "delete-failed"
 
 
-class Declined(StackError):
+class NotApprovedError(StackError):
     """The plan was not approved, so nothing was changed."""
 
     code = "declined"
@@ -184,7 +184,7 @@ class TimedOut(StackError):
         self.batch_id = batch_id
 
 
-class ExtraMissing(SetupError):
+class MissingExtraError(SetupError):
     """An optional part of this program is not installed; the hint says how to get it."""
 
     exit_code = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from exasol_ci_setup.aws import boundary, is_passing
+from exasol_ci_setup.aws import is_transient, translate_aws_errors
 from exasol_ci_setup.errors import DeployFailed, Interrupted, TimedOut
 from exasol_ci_setup.stacks.model import Diagnosis, Event
 
@@ -84,12 +84,12 @@ class Operation:
                 heard = clock.now()
             except Exception as error:
                 # A failed look never fails what AWS goes on with.
-                if not is_passing(error.__cause__ or error) or clock.now() - heard > _PATIENCE:
+                if not is_transient(error.__cause__ or error) or clock.now() - heard > _PATIENCE:
                     raise
             if self._description and self._description["Status"] not in UNDER_WAY:
                 return stopped
             if deadline is not None and not stopped and clock.now() >= deadline:
-                with boundary():
+                with translate_aws_errors():
                     self._cfn.stop_stack_set_operation(
                         StackSetName=self.name, OperationId=self.id, CallAs=self._call_as
                     )
@@ -99,7 +99,7 @@ class Operation:
             clock.sleep(_PAUSE)
 
     def _look(self, view: View) -> None:
-        with boundary():
+        with translate_aws_errors():
             # The state before the results, so that of an operation that has ended all results are seen.
             self._description = self._cfn.describe_stack_set_operation(
                 StackSetName=self.name, OperationId=self.id, CallAs=self._call_as

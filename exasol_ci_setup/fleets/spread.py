@@ -36,7 +36,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class There:
+class DeployedStackSet:
     """A StackSet as it is: AWS's description of it, and of its stacks in accounts and regions."""
 
     description: Mapping[str, Any]
@@ -84,11 +84,11 @@ class There:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class StackSetPlan:
     """How `wanted` compares with a StackSet that is there, or with none."""
 
     wanted: StackSet
-    there: There | None
+    there: DeployedStackSet | None
 
     @property
     def auto_deployment(self) -> dict[str, bool]:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup import templates
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.errors import AwsUnavailable, StackBusy, TemplateRejected
 from exasol_ci_setup.fleets.operations import UNDER_WAY, Operation
-from exasol_ci_setup.fleets.spread import Spread, There
+from exasol_ci_setup.fleets.spread import DeployedStackSet, StackSetPlan
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.changeset import PREFIX
 from exasol_ci_setup.stacks.deploy import Outcome, Result
@@ -76,7 +76,7 @@ class StackSets:
             there = self._find(cfn, request)
         if there is not None:
             request = replace(request, template=as_deployed(request, there.template, {}))
-        spread = Spread(self._wanted, there)
+        spread = StackSetPlan(self._wanted, there)
         plan = spread.plan(request)
         if not plan:
             return Result(Outcome.DEPLOYED if running else Outcome.UNCHANGED, plan)
@@ -89,7 +89,9 @@ class StackSets:
                     follow(operation_id, f"{title} {request.name}")
         return Result(Outcome.DEPLOYED, plan)
 
-    def _steps(self, account: Account, request: Request, spread: Spread) -> Iterator[tuple[Callable[[], str], str]]:
+    def _steps(
+        self, account: Account, request: Request, spread: StackSetPlan
+    ) -> Iterator[tuple[Callable[[], str], str]]:
         """Yield what begins one operation after the other, and returns its id, with a word for it."""
         if spread.there is None:
             yield lambda: self._create(account, request, spread), "creating"
@@ -101,8 +103,8 @@ class StackSets:
         for batch in spread.missing:
             yield lambda batch=batch: self._add(account, request, spread, batch), "creating"  # type: ignore[misc] # it cannot infer a default's type
 
-    def _find(self, cfn: CloudFormationClient, request: Request) -> There | None:
-        with boundary():
+    def _find(self, cfn: CloudFormationClient, request: Request) -> DeployedStackSet | None:
+        with translate_aws_errors():
             try:
                 found = cfn.describe_stack_set(StackSetName=request.name, CallAs=self._call_as)["StackSet"]
             except ClientError as error:
@@ -112,11 +114,11 @@ class StackSets:
             if found.get("Status") == "DELETED":
                 return None
             pages = cfn.get_paginator("list_stack_instances").paginate(StackSetName=request.name, CallAs=self._call_as)
-            return There(found, [each for page in pages for each in page.get("Summaries", [])])
+            return DeployedStackSet(found, [each for page in pages for each in page.get("Summaries", [])])
 
     def _running(self, cfn: CloudFormationClient, request: Request, *, wait: bool) -> str:
         """Return the id of the operation under way that is to be followed, or an empty string. Raises StackBusy for somebody else's."""
-        with boundary():
+        with translate_aws_errors():
             newest = cfn.list_stack_set_operations(StackSetName=request.name, CallAs=self._call_as)["Summaries"]
         running = next((each for each in newest if each.get("Status") in UNDER_WAY), None)
         if running is None:
@@ -130,7 +132,7 @@ class StackSets:
             )
         return found
 
-    def _common(self, account: Account, request: Request, spread: Spread) -> dict[str, Any]:
+    def _common(self, account: Account, request: Request, spread: StackSetPlan) -> dict[str, Any]:
         wanted = templates.parse(request.template.body)
         return {
             "StackSetName": request.name,
@@ -143,12 +145,12 @@ class StackSets:
             "CallAs": self._call_as,
         }
 
-    def _create(self, account: Account, request: Request, spread: Spread) -> str:
+    def _create(self, account: Account, request: Request, spread: StackSetPlan) -> str:
         """Make the set, which is done at once and without stacks: there is no operation to follow."""
         account.client("cloudformation").create_stack_set(**self._common(account, request, spread))
         return ""
 
-    def _update(self, account: Account, request: Request, spread: Spread, batch: Batch | None) -> str:
+    def _update(self, account: Account, request: Request, spread: StackSetPlan, batch: Batch | None) -> str:
         """Begin to update the set with all of its stacks, or with those of a batch alone."""
         regions = batch.regions if batch is not None else spread.there.regions if spread.there is not None else []
         only: dict[str, Any] = {}
@@ -162,7 +164,7 @@ class StackSets:
         )
         return answer["OperationId"]
 
-    def _add(self, account: Account, request: Request, spread: Spread, batch: Batch) -> str:
+    def _add(self, account: Account, request: Request, spread: StackSetPlan, batch: Batch) -> str:
         """Begin to make the stacks of a batch."""
         answer = account.client("cloudformation").create_stack_instances(
             StackSetName=request.name,
@@ -183,7 +185,7 @@ def _new_id() -> str:
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
     """Let AWS's refusals out as what the user can do about them."""
-    with boundary():
+    with translate_aws_errors():
         try:
             yield
         except ClientError as error:

@@ -103,7 +103,7 @@ def _find_credentials(opened: Account | SetupError, profile: str | None) -> Any:
             opened = aws.connect(profile, "us-east-1")
         if isinstance(opened, SetupError):
             return opened
-        with aws.boundary():
+        with aws.translate_aws_errors():
             found = opened.session.get_credentials()
     except Exception as error:  # noqa: BLE001 - a provider of credentials may raise anything
         return as_ours(error)
@@ -203,7 +203,7 @@ def _ask(call: Callable[[], Mapping[str, Any]], now: Callable[[], datetime]) -> 
     reply: Mapping[str, Any] | None = None
     error: SetupError | None = None
     try:
-        with aws.boundary():
+        with aws.translate_aws_errors():
             reply = call()
     except Exception as caught:  # noqa: BLE001 - one check that cannot be made must not end the others
         error = as_ours(caught)
@@ -283,7 +283,7 @@ def _filled_keys(account: Account, name: str) -> frozenset[str] | SetupError | N
     The one place that has the secret's value: it goes no further.
     """
     try:
-        with aws.boundary():
+        with aws.translate_aws_errors():
             text = account.client("secretsmanager").get_secret_value(SecretId=name).get("SecretString", "")
     except Exception as error:  # noqa: BLE001 - one check that cannot be made must not end the others
         return as_ours(error)

@@ -39,7 +39,7 @@ _OTHER: Final = ("#f1f4f7", "#52606d")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class GraphPart:
     """One stack in a picture: its parsed template, and the other parts whose outputs it takes."""
 
     name: str
@@ -55,7 +55,7 @@ class _Placed:
     places: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
-def picture(parts: Sequence[Part], *, title: str) -> Picture:
+def picture(parts: Sequence[GraphPart], *, title: str) -> Picture:
     """Return a picture of the parts: the resources of each with their references, in a frame of its own if there are several."""
     framed = len(parts) > 1
     inside = {part.name: _resources(part, framed=framed) for part in parts}
@@ -71,7 +71,7 @@ def picture(parts: Sequence[Part], *, title: str) -> Picture:
     return Picture(whole.width + 2 * _MARGIN, whole.height + 2 * _MARGIN, title, tuple(moved))
 
 
-def _resources(part: Part, *, framed: bool) -> _Placed:
+def _resources(part: GraphPart, *, framed: bool) -> _Placed:
     declared = as_mapping(part.template.get("Resources"))
     types = {name: str(as_mapping(each).get("Type", "")) for name, each in declared.items()}
     sizes = {

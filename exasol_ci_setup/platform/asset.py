@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs.asset_record import AssetCreation, AssetUpdate
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.values import Value
@@ -73,7 +73,7 @@ def create(
     place = here(place)
     bucket, asset = _new(place, wanted)
     with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
-        with boundary():
+        with translate_aws_errors():
             try:
                 tag = _write(place, bucket, asset, IfNoneMatch="*")
             except ClientError as error:
@@ -93,7 +93,7 @@ def create(
 
 
 def plan_creation(*, workspace_id: str, asset_creation: Mapping[str, Any], place: Place) -> None:
-    """Change nothing, and report what would become of the workspace's stack. Raises as `create`, and Declined if it would change."""
+    """Change nothing, and report what would become of the workspace's stack. Raises as `create`, and NotApprovedError if it would change."""
     bucket, asset = _new(place, _built(AssetCreation, asset_creation, workspace_id=workspace_id))
     _plan_visibility(place, bucket, public=asset.visibility == "public", ids={asset.id})
 
@@ -102,15 +102,15 @@ def _new(place: Place, wanted: AssetCreation) -> tuple[Bucket, Asset]:
     """Return the bucket of an asset that is asked for, and the asset. Raises as `create`."""
     bucket = workspaces.find(place, wanted.workspace_id)
     s3 = place.account.client("s3")
-    with boundary():
+    with translate_aws_errors():
         if bucket is None or not is_there(s3, bucket, wanted.storage_name):
             raise no_storage(place, wanted)
     links.require_object(place, bucket, wanted.storage_name, wanted.object_name, wanted.object_version or "")
     now = datetime.now(timezone.utc)
     # Of what it is made of, so that two who make it at once make one.
-    made_of = json.dumps([bucket.name, wanted.storage_name, wanted.object_name, wanted.object_version or ""])
+    parts = json.dumps([bucket.name, wanted.storage_name, wanted.object_name, wanted.object_version or ""])
     return bucket, Asset(
-        id=str(uuid.uuid5(_NAMESPACE, made_of)),
+        id=str(uuid.uuid5(_NAMESPACE, parts)),
         workspace_id=wanted.workspace_id,
         storage_name=wanted.storage_name,
         object_name=wanted.object_name,
@@ -149,7 +149,7 @@ def update(
         if asset.visibility != "public":
             # What others see goes first, and also what a run that broke off left: no record says private of what is public still.
             links.withdraw(place, bucket, asset.id)
-        with boundary():
+        with translate_aws_errors():
             try:
                 tag = _write(place, bucket, asset, IfMatch=tag)
             except ClientError as error:
@@ -164,7 +164,7 @@ def update(
             except BaseException:
                 if before.visibility != "public":
                     links.withdraw(place, bucket, asset.id)
-                    with boundary():
+                    with translate_aws_errors():
                         _write(place, bucket, before, IfMatch=tag)
                 raise
     if asset.visibility != "public":
@@ -173,19 +173,19 @@ def update(
 
 
 def plan_update(*, workspace_id: str, asset_id: str, asset_update: Mapping[str, Any], place: Place) -> None:
-    """Change nothing, and report what would become of the workspace's stack. Raises as `update`, and Declined if it would change."""
+    """Change nothing, and report what would become of the workspace's stack. Raises as `update`, and NotApprovedError if it would change."""
     bucket, _, asset, _ = _updated(place, workspace_id, asset_id, _built(AssetUpdate, asset_update))
     _plan_visibility(place, bucket, public=asset.visibility == "public", ids={asset.id})
 
 
 def plan_deletion(*, workspace_id: str, asset_id: str, place: Place) -> None:
-    """Change nothing, and report what would become of the workspace's stack. Raises as `delete`, and Declined if it would change."""
+    """Change nothing, and report what would become of the workspace's stack. Raises as `delete`, and NotApprovedError if it would change."""
     bucket, asset, _ = _found(place, workspace_id, asset_id)
     plan_removal(place, bucket, {asset.id})
 
 
 def plan_removal(place: Place, bucket: Bucket, ids: Collection[str]) -> None:
-    """Report what would become of the workspace's stack without these assets. Raises Declined if it would change."""
+    """Report what would become of the workspace's stack without these assets. Raises NotApprovedError if it would change."""
     _plan_visibility(place, bucket, public=False, ids=ids)
 
 
@@ -221,14 +221,14 @@ def remove(place: Place, bucket: Bucket, asset: Asset) -> None:
     """Delete an asset that was found."""
     # What others see goes first.
     _withdrawn(place, bucket, asset)
-    with boundary():
+    with translate_aws_errors():
         place.account.client("s3").delete_object(Bucket=bucket.name, Key=_record(asset.id))
 
 
 def of_storage(place: Place, bucket: Bucket, storage_name: str) -> Iterator[Asset]:
     """Yield the assets of a storage; each record in the workspace is read."""
     s3 = place.account.client("s3")
-    with boundary():
+    with translate_aws_errors():
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=_FOLDER):
             for entry in page.get("Contents", []):
                 found = _parsed(s3.get_object(Bucket=bucket.name, Key=entry["Key"])["Body"].read())
@@ -347,7 +347,7 @@ def _found(place: Place, workspace_id: str, asset_id: str) -> tuple[Bucket, Asse
     # Anything else than what an id looks like could be the key of something else.
     if bucket is None or not re.fullmatch(r"[0-9a-f-]{36}", asset_id.lower()):
         raise _not_found(workspace_id, asset_id)
-    with boundary():
+    with translate_aws_errors():
         try:
             answer = place.account.client("s3").get_object(Bucket=bucket.name, Key=key)
         except ClientError as error:

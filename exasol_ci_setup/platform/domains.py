@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import boundary, error_code
+from exasol_ci_setup.aws import error_code, translate_aws_errors
 from exasol_ci_setup.errors import AccessDenied, SpaceRequestError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def certificate_for(account: Account, host: str) -> str | None:
     """
     found: dict[bool, list[str]] = {True: [], False: []}
     try:
-        with boundary():
+        with translate_aws_errors():
             pages = account.client("acm").get_paginator("list_certificates")
             for page in pages.paginate(CertificateStatuses=["ISSUED"], Includes={"keyTypes": list(_KEYS)}):
                 for certificate in page["CertificateSummaryList"]:
@@ -49,7 +49,7 @@ def certificate_for(account: Account, host: str) -> str | None:
 def require_zone(account: Account, zone_id: str, host: str) -> None:
     """Raise SpaceRequestError unless there is a hosted zone `zone_id`, and `host` is in it."""
     try:
-        with boundary():
+        with translate_aws_errors():
             zone = account.client("route53").get_hosted_zone(Id=zone_id)["HostedZone"]["Name"].rstrip(".")
     except Exception as error:
         if error_code(error.__cause__ or error) != "NoSuchHostedZone":

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from botocore.config import Config
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.errors import ObjectNotFound
 from exasol_ci_setup.platform import workspaces
 from exasol_ci_setup.platform.opened import keys
@@ -31,7 +31,7 @@ _MARGIN: Final = timedelta(seconds=5)
 def require_object(place: Place, bucket: Bucket, storage_name: str, name: str, version: str) -> str:
     """Return the type of an object's content. Raises ObjectNotFound."""
     request: dict[str, Any] = {"VersionId": version} if version else {}
-    with boundary():
+    with translate_aws_errors():
         try:
             head = place.account.client("s3").head_object(
                 Bucket=bucket.name, Key=workspaces.folder(storage_name) + name, **request
@@ -64,7 +64,7 @@ def signed_url(place: Place, bucket: Bucket, asset: Asset) -> tuple[str, datetim
         request["VersionId"] = asset.object_version
     now = datetime.now(timezone.utc)
     seconds = int((session.expires_at - now - _MARGIN).total_seconds())
-    with boundary():
+    with translate_aws_errors():
         account = holding(place.account, lambda: keys(session), keys(session))
         url = _linking(account).generate_presigned_url("get_object", Params=request, ExpiresIn=seconds)
     return url, (now + timedelta(seconds=seconds)).replace(microsecond=0)
@@ -77,7 +77,7 @@ def publish(place: Place, bucket: Bucket, asset: Asset) -> None:
     source: CopySourceTypeDef = {"Bucket": bucket.name, "Key": key}
     if asset.object_version:
         source["VersionId"] = asset.object_version
-    with boundary():
+    with translate_aws_errors():
         # In parts, where the object is larger than S3 copies at once.
         place.account.client("s3").copy(
             source,
@@ -96,7 +96,7 @@ def publish(place: Place, bucket: Bucket, asset: Asset) -> None:
 def withdraw(place: Place, bucket: Bucket, asset_id: str) -> None:
     """Delete what is public of an asset, with all its versions."""
     s3 = place.account.client("s3")
-    with boundary():
+    with translate_aws_errors():
         for page in s3.get_paginator("list_object_versions").paginate(
             Bucket=bucket.name, Prefix=f"{workspaces.PUBLIC}{asset_id}/"
         ):
@@ -107,7 +107,7 @@ def withdraw(place: Place, bucket: Bucket, asset_id: str) -> None:
 def any_public(place: Place, bucket: Bucket, *, but: Collection[str] = ()) -> bool:
     """Return whether there is anything in the public folder of a workspace, of other assets than those with the ids `but`."""
     s3 = place.account.client("s3")
-    with boundary():
+    with translate_aws_errors():
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=workspaces.PUBLIC)
         keys = (entry["Key"] for page in pages for entry in page.get("Contents", []))
         return any(key.removeprefix(workspaces.PUBLIC).partition("/")[0] not in but for key in keys)
@@ -115,7 +115,7 @@ def any_public(place: Place, bucket: Bucket, *, but: Collection[str] = ()) -> bo
 
 def public_url(place: Place, bucket: Bucket, asset: Asset) -> str:
     """Return the link of a public asset, which does not change."""
-    with boundary():
+    with translate_aws_errors():
         signed = _linking(place.account).generate_presigned_url(
             "get_object", Params={"Bucket": bucket.name, "Key": public_key(asset)}
         )
@@ -133,7 +133,7 @@ def _linking(account: Account) -> S3Client:
     botocore's choice is an older signature in some regions, and the host without a region, which for a new bucket answers with a redirect:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html.
     """
-    with boundary():
+    with translate_aws_errors():
         usual = account.client("s3").meta
         # An endpoint of AWS's has a host for each bucket, others have not, however they are configured.
         addressing: Literal["virtual", "path"] = "virtual" if ".amazonaws.com" in usual.endpoint_url else "path"

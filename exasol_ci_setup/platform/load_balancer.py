@@ -7,7 +7,7 @@ from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.space import LoadBalancer
 from exasol_ci_setup.errors import DeployFailed, SpaceRequestError, StackBusy
@@ -67,9 +67,9 @@ def wanted(
 def ensure(place: Place, asked: LoadBalancer) -> LoadBalancer:
     """Return the load balancer with its outputs, after it was made, or given what `asked` has and it lacks.
 
-    Raises Declined where only plans are asked for, SpaceRequestError, and the errors of a deployment.
+    Raises NotApprovedError where only plans are asked for, SpaceRequestError, and the errors of a deployment.
     """
-    careful = replace(place, report=_Careful(place.report))
+    careful = replace(place, report=_KeepHttpsReporter(place.report))
     for tries_left in reversed(range(_TRIES)):
         balancer = wanted(
             find(place), certificate_arn=asked.certificate_arn, vpc_id=asked.vpc_id, subnet_ids=asked.subnet_ids
@@ -90,7 +90,7 @@ class _OutdatedError(Exception):
     """A plan would take away what another run has just added."""
 
 
-class _Careful:
+class _KeepHttpsReporter:
     """Stops a plan that takes HTTPS away, which was made of a stack that had none yet, and passes on all else."""
 
     def __init__(self, inner: Report) -> None:
@@ -115,7 +115,7 @@ def free_priority(place: Place, listener_arn: str, space_name: str) -> int:
     The order of the rules does not matter, since no two spaces have the same host.
     """
     taken: set[str] = set()
-    with boundary():
+    with translate_aws_errors():
         for page in place.account.client("elbv2").get_paginator("describe_rules").paginate(ListenerArn=listener_arn):
             taken.update(rule["Priority"] for rule in page["Rules"])
     first = int(sha256(space_name.encode()).hexdigest(), base=16) % len(_PRIORITIES)
@@ -139,7 +139,7 @@ def drop_certificate(place: Place, listener_arn: str, certificate_arn: str, *, u
     """Take a certificate from a listener unless it is among those in `used`, or the listener's own."""
     if certificate_arn in used:
         return
-    with boundary():
+    with translate_aws_errors():
         # A certificate that is not in the list, such as the listener's own, is left alone.
         place.account.client("elbv2").remove_listener_certificates(
             ListenerArn=listener_arn, Certificates=[{"CertificateArn": certificate_arn}]

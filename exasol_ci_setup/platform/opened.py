@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.errors import StorageNotFound
 from exasol_ci_setup.platform import credentials, workspaces
 from exasol_ci_setup.roles import Keys, holding
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from exasol_ci_setup.platform.workspaces import Bucket
 
 # What S3 says of credentials that are not for this bucket: those of a workspace that was made anew, or of another account's.
-_MISFITS: Final = frozenset(
+_WRONG_BUCKET_CODES: Final = frozenset(
     {"AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "NoSuchBucket", "SignatureDoesNotMatch"}
 )
 
 
 @dataclass(frozen=True)
-class Opened:
+class StorageSession:
     """A storage of a workspace that has a bucket."""
 
     place: Place
@@ -41,11 +41,11 @@ class Opened:
         if known is None or not known.are_good or known.region != self.place.account.region:
             return self._with(self.renew())
         s3 = self._with(known)
-        with boundary():
+        with translate_aws_errors():
             try:
                 self._require(s3)
             except ClientError as error:
-                if error_code(error) not in _MISFITS:
+                if error_code(error) not in _WRONG_BUCKET_CODES:
                     raise
                 return self._with(self.renew())
         return s3
@@ -53,7 +53,7 @@ class Opened:
     def renew(self) -> Credentials:
         """Put new credentials into the file and return them. Raises as `client` does."""
         fresh = workspaces.session(self.place.account, self.bucket, self.address.storage_name)
-        with boundary():
+        with translate_aws_errors():
             self._require(self._with(fresh))
         credentials.save(self.address.workspace_id, self.address.storage_name, fresh)
         return fresh
@@ -67,12 +67,12 @@ class Opened:
             raise no_storage(self.place, self.address)
 
 
-def opened(place: Place, address: StorageAddress) -> Opened:
+def open_storage(place: Place, address: StorageAddress) -> StorageSession:
     """Return a storage, if its workspace has a bucket at all. Raises StorageNotFound."""
     bucket = workspaces.find(place, address.workspace_id)
     if bucket is None:
         raise no_storage(place, address)
-    return Opened(place, address, bucket)
+    return StorageSession(place, address, bucket)
 
 
 def is_there(s3: S3Client, bucket: Bucket, storage_name: str) -> bool:

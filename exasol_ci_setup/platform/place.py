@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 from exasol_ci_setup import network, templates
 from exasol_ci_setup.aws import connect
 from exasol_ci_setup.clock import SystemClock
-from exasol_ci_setup.errors import Declined, StackBusy, StackStuck
+from exasol_ci_setup.errors import NotApprovedError, StackBusy, StackNotUpdatableError
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import deploy as deployment
 from exasol_ci_setup.stacks import state, users
-from exasol_ci_setup.stacks.events import Unseen
+from exasol_ci_setup.stacks.events import NullView
 from exasol_ci_setup.stacks.model import Request
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Report(Protocol):
         """Look at a template before anything is made on AWS of it; may raise TemplateRejected."""
 
 
-class Silent:
+class NullReport:
     """Lets every plan be carried out, as a verb is the word of its caller, and shows nothing."""
 
     def say(self, message: str, /) -> None:
@@ -55,7 +55,7 @@ class Silent:
 
     def view(self, _stack_name: str, _title: str, /) -> View:
         """Return a view that nobody looks at."""
-        return Unseen()
+        return NullView()
 
     def check(self, template: Template, region: str, /) -> None:
         """Find nothing."""
@@ -80,7 +80,7 @@ class Place:
 
     account: Account
     clock: Clock = field(default_factory=SystemClock)
-    report: Report = field(default_factory=Silent)
+    report: Report = field(default_factory=NullReport)
 
 
 def here(place: Place | None) -> Place:
@@ -119,14 +119,16 @@ def deploy(place: Place, construct: Construct) -> Stack:
         except StackBusy:
             if not tries_left:
                 raise
-        except StackStuck as error:
+        except StackNotUpdatableError as error:
             error.hint = (
                 f"`exasol-ci-setup status {request.name}` says more; once `exasol-ci-setup delete {request.name}` has deleted it, "
                 "do this again"
             )
             raise
     if result.outcome is deployment.Outcome.PLANNED or result.stack is None:
-        raise Declined(f"not deployed: the plan for stack {request.name} was not approved", stack_name=request.name)
+        raise NotApprovedError(
+            f"not deployed: the plan for stack {request.name} was not approved", stack_name=request.name
+        )
     return result.stack
 
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs import Registry as Construct
 from exasol_ci_setup.constructs.base import TAG_PREFIX, build
 from exasol_ci_setup.errors import DockerFailed, RegistryConflictError, RegistryError, RegistryNotFound
@@ -80,17 +80,17 @@ def create(name: str, *, place: Place | None = None) -> Registry:
             f"there is a repository {construct.repository_name!r} in ECR already, which is no registry of this tool's",
             hint="use another name",
         )
-    return _told(deploy(place, construct))
+    return _describe(deploy(place, construct))
 
 
 def list(*, place: Place | None = None) -> builtins.list[Registry]:  # noqa: A001 - the verb's name
     """Return all registries of the account and region, by name; those that `deploy-registry` made too."""
-    return sorted(map(_told, _every(here(place))), key=lambda registry: registry.name)
+    return sorted(map(_describe, _every(here(place))), key=lambda registry: registry.name)
 
 
 def get(name: str, *, place: Place | None = None) -> Registry:
     """Return the registry called `name`. Raises RegistryNotFound."""
-    return _told(_require(here(place), name))
+    return _describe(_require(here(place), name))
 
 
 def delete(name: str, *, empty: bool = False, place: Place | None = None) -> None:
@@ -101,7 +101,7 @@ def delete(name: str, *, empty: bool = False, place: Place | None = None) -> Non
     """
     place = here(place)
     stack = _require(place, name)
-    repository = _told(stack).repository
+    repository = _describe(stack).repository
     # One that was never finished may have none.
     if not empty and repository and (count := _images(place, repository)):
         raise RegistryConflictError(
@@ -118,7 +118,7 @@ def get_credentials(name: str, *, place: Place | None = None) -> Credentials:
     """
     place = here(place)
     _require(place, name)
-    with boundary():
+    with translate_aws_errors():
         found = place.account.client("ecr").get_authorization_token()["authorizationData"][0]
     username, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
     return Credentials(username, password, found["proxyEndpoint"], found["expiresAt"])
@@ -189,7 +189,7 @@ def _is_registry(stack: Stack) -> bool:
     )
 
 
-def _told(stack: Stack) -> Registry:
+def _describe(stack: Stack) -> Registry:
     return Registry(
         name=stack.tags[f"{TAG_PREFIX}name"],
         status=stack.status,
@@ -201,7 +201,7 @@ def _told(stack: Stack) -> Registry:
 
 
 def _is_taken(place: Place, repository: str) -> bool:
-    with boundary():
+    with translate_aws_errors():
         try:
             return bool(place.account.client("ecr").describe_repositories(repositoryNames=[repository])["repositories"])
         except ClientError as error:
@@ -213,7 +213,7 @@ def _is_taken(place: Place, repository: str) -> bool:
 def _images(place: Place, repository: str) -> int:
     """Return how many images the repository holds."""
     digests: set[str] = set()
-    with boundary():
+    with translate_aws_errors():
         try:
             for page in place.account.client("ecr").get_paginator("list_images").paginate(repositoryName=repository):
                 digests.update(each["imageDigest"] for each in page["imageIds"] if "imageDigest" in each)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import secretsmanager
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.errors import InputError, SecretConflictError, SecretNotFound, SetupError
 from exasol_ci_setup.platform.place import Place, here
 from exasol_ci_setup.stacks import users
@@ -91,7 +91,7 @@ def get(name: str, *, place: Place | None = None) -> Secret:
     """Return a secret with its value. Raises SecretNotFound, and the errors of the AWS boundary."""
     _require_name(name)
     client = here(place).account.client("secretsmanager")
-    with boundary():
+    with translate_aws_errors():
         try:
             found = client.get_secret_value(SecretId=_full(name))
         except ClientError as error:
@@ -108,7 +108,7 @@ def list(*, place: Place | None = None) -> builtins.list[SecretEntry]:  # noqa: 
     """Return all secrets, in the order of their names; their values are not read. Raises the errors of the AWS boundary."""
     client = here(place).account.client("secretsmanager")
     prefix = secretsmanager.TEAM_PREFIX
-    with boundary():
+    with translate_aws_errors():
         pages = client.get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [prefix]}])
         found = [
             SecretEntry(each["Name"].removeprefix(prefix), each["ARN"], each.get("LastChangedDate"))
@@ -141,14 +141,14 @@ def delete(name: str, *, place: Place | None = None) -> datetime:
     Raises SecretNotFound, InUseError while a stack of this tool reads it, and the errors of the AWS boundary.
     """
     client = require_deletable(name, place=place)
-    with boundary():
+    with translate_aws_errors():
         # Without a word of the recovery window it is AWS's longest: 30 days.
         return client.delete_secret(SecretId=_full(name))["DeletionDate"]
 
 
 def _create(client: SecretsManagerClient, name: str, value: str | bytes) -> SecretEntry:
     stored = _as_stored(value)
-    with boundary():
+    with translate_aws_errors():
         try:
             made = client.create_secret(
                 Name=_full(name),
@@ -193,7 +193,7 @@ def _as_stored(value: str | bytes) -> dict[str, Any]:
 
 
 def _described(client: SecretsManagerClient, name: str) -> Mapping[str, Any] | None:
-    with boundary():
+    with translate_aws_errors():
         try:
             return client.describe_secret(SecretId=_full(name))
         except ClientError as error:

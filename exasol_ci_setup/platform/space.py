@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import review, secretsmanager, templates
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import translate_aws_errors
 from exasol_ci_setup.constructs import space as constructs
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.errors import InputError, SpaceConflictError, SpaceRequestError, StackBusy
 from exasol_ci_setup.platform import domains, load_balancer, sizes
 from exasol_ci_setup.platform import space_stacks as stacks
-from exasol_ci_setup.platform.place import Silent, here
+from exasol_ci_setup.platform.place import NullReport, here
 from exasol_ci_setup.platform.place import delete as delete_stack
 from exasol_ci_setup.platform.space_add import add
 from exasol_ci_setup.platform.space_stacks import Space
@@ -86,7 +86,7 @@ def create(
         subnet_ids=subnet_ids,
     )
     wanted = _made(balancer, fields)
-    made = stacks.told(stacks.deployed(place, wanted))
+    made = stacks.describe(stacks.deployed(place, wanted))
     stacks.drop_logs(place, wanted.log_group_prefix, but=made.log_group)
     _say_how_to_reach(place, made, hosted_zone_id)
     return made
@@ -104,7 +104,7 @@ def require_acceptable(
 ) -> None:
     """Make nothing, and raise what `create` would raise for a space with these values; whether there is one already does not matter."""
     fields = _new_fields(
-        replace(place, report=Silent()),
+        replace(place, report=NullReport()),
         name,
         _given(**given),
         secrets=secrets,
@@ -117,18 +117,18 @@ def require_acceptable(
 
 def list(*, place: Place | None = None) -> builtins.list[Space]:  # noqa: A001 - the verb's name
     """Return all spaces of the account and region, by name."""
-    return sorted(map(stacks.told, stacks.every(here(place))), key=lambda space: space.name)
+    return sorted(map(stacks.describe, stacks.every(here(place))), key=lambda space: space.name)
 
 
 def get(name: str, *, place: Place | None = None) -> Space:
     """Return the space called `name`, with its variables, its secrets' ARNs, and how many tasks run. Raises SpaceNotFound."""
     place = here(place)
     stack = stacks.require(place, name)
-    found = stacks.told(stack)
+    found = stacks.describe(stack)
     if "ServiceName" not in stack.outputs:
         return found
     fields = stacks.record(place, stack)
-    with boundary():
+    with translate_aws_errors():
         services = place.account.client("ecs").describe_services(
             cluster=stack.outputs["ClusterName"], services=[stack.outputs["ServiceName"]]
         )["services"]
@@ -214,7 +214,7 @@ def _updated(
     if fields.get("secrets") != before.get("secrets"):
         place = replace(place, report=stacks.Granted(place.report, _granted(balancer, before, fields)))
     same_listener = _made(balancer, before).listener_output == wanted.listener_output
-    made = stacks.told(stacks.deployed(place, wanted, keep_priority=same_listener))
+    made = stacks.describe(stacks.deployed(place, wanted, keep_priority=same_listener))
     if "certificate_arn" in before and before["certificate_arn"] != wanted.certificate_arn:
         stacks.drop_certificate(place, before["certificate_arn"])
     if moved:

@@ -9,8 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import origin, workflows
-from exasol_ci_setup.aws import ClientError, boundary, error_code
-from exasol_ci_setup.errors import Declined, InputError, Interrupted, RegistryNotFound, SetupError, SpaceNotFound
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.errors import (
+    InputError,
+    Interrupted,
+    NotApprovedError,
+    RegistryNotFound,
+    SetupError,
+    SpaceNotFound,
+)
 from exasol_ci_setup.platform import docker, registry
 from exasol_ci_setup.platform.place import PlansOnly, here
 
@@ -65,7 +72,7 @@ def add(
     `role_arn` is the pipeline's role. `settings` are those of `space.create`: `domain`, `env`, `secrets`, `cpu`, `memory`, `certificate_arn`,
     `hosted_zone_id`; `vpc_id` and `subnet_ids` are used only where the space is new.
 
-    Raises Declined where a plan was only shown, InputError before anything is made, and the errors of each step, whose hints say what was
+    Raises NotApprovedError where a plan was only shown, InputError before anything is made, and the errors of each step, whose hints say what was
     made before: DockerFailed with docker's exit code, EngineUnavailable, and those of `registry.create`, `registry.docker_login`, `space.create` and `space.update`.
     """
     source = _source(
@@ -215,7 +222,7 @@ def _planned_image(place: Place, name: str, source: _Source) -> str:
         # One that was never finished has none.
         where = registry.get(name, place=place).uri or name
     except RegistryNotFound:
-        with suppress(Declined):
+        with suppress(NotApprovedError):
             registry.create(name, place=place)
         where = name
     place.report.say(
@@ -245,7 +252,7 @@ def _pushed(place: Place, found: Registry, source: _Source, made: list[str]) -> 
 
 
 def _holds(place: Place, repository: str, tag: str) -> bool:
-    with boundary():
+    with translate_aws_errors():
         try:
             found = place.account.client("ecr").describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])
         except ClientError as error:

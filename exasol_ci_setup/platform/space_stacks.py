@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import translate_aws_errors
 from exasol_ci_setup.constructs.base import TAG_PREFIX
 from exasol_ci_setup.constructs.space import SPACE_NAME
-from exasol_ci_setup.errors import Declined, DeployFailed, SetupError, SpaceNotFound
+from exasol_ci_setup.errors import DeployFailed, NotApprovedError, SetupError, SpaceNotFound
 from exasol_ci_setup.platform import load_balancer, sizes
 from exasol_ci_setup.platform.place import deploy, preview
 from exasol_ci_setup.stacks import state
@@ -96,7 +96,7 @@ def is_of_space(stack: Stack) -> bool:
     )
 
 
-def told(stack: Stack) -> Space:
+def describe(stack: Stack) -> Space:
     """Return what the stack tells of its space; one that was never finished tells little."""
     outputs = stack.outputs
     host, dns_name = outputs.get("Host", ""), outputs.get("DnsName", "")
@@ -164,7 +164,7 @@ def deployed(place: Place, space: constructs.Space, *, keep_priority: bool = Fal
     """
     try:
         balancer = load_balancer.ensure(place, space.load_balancer)
-    except Declined:
+    except NotApprovedError:
         preview(place, space, why=f"seen from the template alone: it takes outputs of {load_balancer.STACK_NAME}")
         raise
     space = space.model_copy(update={"load_balancer": balancer})
@@ -208,13 +208,13 @@ def drop_logs(place: Place, prefix: str, *, but: str = "") -> None:
     """Delete the log groups of a space that CloudFormation has left, those of creations that failed too, all `but` one."""
     for group in _log_groups(place, prefix):
         if group != but:
-            with boundary():
+            with translate_aws_errors():
                 place.account.client("logs").delete_log_group(logGroupName=group)
 
 
 def _log_groups(place: Place, prefix: str) -> list[str]:
     """Return the names of the log groups that begin with `prefix`, the oldest first."""
-    with boundary():
+    with translate_aws_errors():
         pages = place.account.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)
         found = [group for page in pages for group in page["logGroups"]]
     return [group["logGroupName"] for group in sorted(found, key=lambda group: group["creationTime"])]

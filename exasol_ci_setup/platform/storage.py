@@ -12,12 +12,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress, StorageAddress
 from exasol_ci_setup.errors import InputError, ObjectNotFound, StorageConflictError, StorageError
 from exasol_ci_setup.platform import asset, credentials, transfer, workspaces
-from exasol_ci_setup.platform.opened import is_there, no_storage, opened
+from exasol_ci_setup.platform.opened import is_there, no_storage, open_storage
 from exasol_ci_setup.platform.place import here
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def create(*, workspace_id: str, storage_name: str, place: Place | None = None) 
     place = here(place)
     bucket = workspaces.ensure(place, address.workspace_id)
     key = workspaces.marker(address.storage_name)
-    with boundary():
+    with translate_aws_errors():
         try:
             place.account.client("s3").put_object(Bucket=bucket.name, Key=key, Body=b"", IfNoneMatch="*")
         except ClientError as error:
@@ -112,7 +112,7 @@ def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: 
     gone = _delete_each(
         s3, bucket.name, (folder + found.name for found in _objects(s3, bucket.name, folder, below=folder))
     )
-    with boundary():
+    with translate_aws_errors():
         s3.delete_object(Bucket=bucket.name, Key=workspaces.marker(address.storage_name))
     credentials.forget(address.workspace_id, address.storage_name)
     return gone
@@ -121,7 +121,7 @@ def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: 
 def plan_deletion(*, workspace_id: str, storage_name: str, place: Place) -> int:
     """Delete nothing, and return how many objects the storage holds, after a report of what would become of the workspace's stack.
 
-    Raises as `delete`, and Declined if the stack would change.
+    Raises as `delete`, and NotApprovedError if the stack would change.
     """
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
     bucket = _bucket_of(place, address)
@@ -134,8 +134,8 @@ def plan_deletion(*, workspace_id: str, storage_name: str, place: Place) -> int:
 
 def _bucket_of(place: Place, address: StorageAddress) -> workspaces.Bucket:
     """Return the bucket of a storage. Raises StorageNotFound."""
-    bucket = opened(place, address).bucket
-    with boundary():
+    bucket = open_storage(place, address).bucket
+    with translate_aws_errors():
         if not is_there(place.account.client("s3"), bucket, address.storage_name):
             raise no_storage(place, address)
     return bucket
@@ -147,7 +147,7 @@ def connect(*, workspace_id: str, storage_name: str, place: Place | None = None)
     Raises StorageNotFound, StorageError if the file cannot be written, and AccessDenied.
     """
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
-    return opened(here(place), address).renew()
+    return open_storage(here(place), address).renew()
 
 
 def list_object(
@@ -155,7 +155,7 @@ def list_object(
 ) -> Iterator[StoredObject]:
     """Return the objects of a storage whose names begin with `storage_prefix`, by name. Raises StorageNotFound."""
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
-    storage = opened(here(place), address)
+    storage = open_storage(here(place), address)
     folder = workspaces.folder(storage_name)
     return _objects(storage.client(), storage.bucket.name, folder + storage_prefix, below=folder)
 
@@ -178,13 +178,13 @@ def put_object(
     transfer.size_of(source)
     name = dst_file.removesuffix(".") + source.name if dst_file == "." or dst_file.endswith("/") else dst_file
     address = build(NewObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=name)
-    storage = opened(here(place), address)
+    storage = open_storage(here(place), address)
     size = transfer.upload(
         storage.client(),
         source,
         bucket=storage.bucket.name,
         key=workspaces.folder(storage_name) + address.object_name,
-        progress=progress or transfer.Unwatched(),
+        progress=progress or transfer.NullProgress(),
     )
     return StoredObject(address.object_name, size)
 
@@ -218,13 +218,13 @@ def get_object(
         raise InputError(f"{target.parent} is no folder", hint="make it first")
     if target.is_dir():
         raise InputError(f"{target} is a folder", hint="give another destination")
-    storage = opened(here(place), address)
+    storage = open_storage(here(place), address)
     transfer.download(
         storage.client(),
         bucket=storage.bucket.name,
         key=workspaces.folder(storage_name) + address.object_name,
         target=target,
-        progress=progress or transfer.Unwatched(),
+        progress=progress or transfer.NullProgress(),
         name=address.object_name,
     )
     return target
@@ -237,7 +237,7 @@ def delete_object(*, workspace_id: str, storage_name: str, object_name: str, pla
     Raises StorageNotFound, and ObjectNotFound if there is nothing of that name.
     """
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=object_name)
-    storage = opened(here(place), address)
+    storage = open_storage(here(place), address)
     s3, bucket, folder = storage.client(), storage.bucket.name, workspaces.folder(storage_name)
     found = _objects(s3, bucket, folder + address.object_name, below=folder)
     if not object_name.endswith("/"):
@@ -254,7 +254,7 @@ def delete_object(*, workspace_id: str, storage_name: str, object_name: str, pla
 
 def _objects(s3: S3Client, bucket: str, prefix: str, *, below: str) -> Iterator[StoredObject]:
     """Yield what is in a bucket, with names from `below` on."""
-    with boundary():
+    with translate_aws_errors():
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for entry in page.get("Contents", []):
                 yield StoredObject(entry["Key"].removeprefix(below), entry["Size"], entry["LastModified"])
@@ -264,7 +264,7 @@ def _delete_each(s3: S3Client, bucket: str, keys: Iterator[str]) -> int:
     """Delete objects, many at once, and return how many they were. Raises StorageError naming the first that S3 did not delete."""
     gone = 0
     while batch := tuple(islice(keys, _BATCH)):
-        with boundary():
+        with translate_aws_errors():
             answer = s3.delete_objects(
                 Bucket=bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
             )

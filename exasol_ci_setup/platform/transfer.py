@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
-from exasol_ci_setup.aws import BotoCoreError, ClientError, boundary, error_code, is_passing
+from exasol_ci_setup.aws import BotoCoreError, ClientError, error_code, is_transient, translate_aws_errors
 from exasol_ci_setup.errors import InputError, ObjectNotFound, TransferFailed
 from exasol_ci_setup.platform import part_file, private_files
 from exasol_ci_setup.whole_file import is_stream
@@ -44,7 +44,7 @@ class Progress(Protocol):
         """Hear that `count` bytes more are done."""
 
 
-class Unwatched:
+class NullProgress:
     """Progress that nobody looks at."""
 
     def begin(self, total: int, done: int, /) -> None:
@@ -77,7 +77,7 @@ def upload(s3: S3Client, source: Path, *, bucket: str, key: str, progress: Progr
     """
     size = size_of(source)
     kind = mimetypes.guess_type(source.name)[0] or "application/octet-stream"
-    with boundary():
+    with translate_aws_errors():
         if size <= PART:
             progress.begin(size, 0)
             s3.put_object(Bucket=bucket, Key=key, Body=_whole(source, size), ContentType=kind)
@@ -247,7 +247,7 @@ def download(s3: S3Client, *, bucket: str, key: str, target: Path, progress: Pro
         raise InputError(
             f"{target} cannot be written: it is a device, a pipe or a socket", hint="give a file as the destination"
         )
-    with boundary():
+    with translate_aws_errors():
         try:
             head = s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
@@ -289,7 +289,7 @@ def _fetch(s3: S3Client, request: dict[str, str], part: PartFile, size: int, *, 
                 raise _not_found(name) from error
             raise
         except BotoCoreError as error:
-            if not is_passing(error) or breaks >= _BREAKS:
+            if not is_transient(error) or breaks >= _BREAKS:
                 raise
         breaks = 0 if part.size > done else breaks + 1
         if breaks > _BREAKS:

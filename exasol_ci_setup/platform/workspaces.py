@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import Workspace
 from exasol_ci_setup.errors import StorageError
@@ -122,7 +122,7 @@ def session(account: Account, bucket: Bucket, storage_name: str) -> Credentials:
 
     Raises AccessDenied if the account's own credentials may not assume the role, and the errors of the AWS boundary.
     """
-    with boundary():
+    with translate_aws_errors():
         answer = account.client("sts").assume_role(
             RoleArn=bucket.role_arn,
             RoleSessionName=f"storage-{storage_name}"[:64],

@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup import aws
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import translate_aws_errors
 from exasol_ci_setup.once import Once
-from exasol_ci_setup.pace import Budgets
+from exasol_ci_setup.pace import RateLimiters
 from exasol_ci_setup.roles import assume
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Connections:
 
     def __init__(self, clock: Clock, base: Callable[[Scope], Account] = from_configuration) -> None:
         self._base = base
-        self._budgets = Budgets(clock)
+        self._budgets = RateLimiters(clock)
         self._accounts: Once[tuple[str | None, tuple[str, ...], str], Account] = Once()
         self._ids: dict[tuple[str | None, tuple[str, ...]], str] = {}
 
@@ -50,7 +50,7 @@ class Connections:
     def identity(self, scope: Scope) -> str:
         """Return the id of the account of `scope`, by GetCallerIdentity. Raises as the call itself, and the errors of the AWS boundary."""
         account = self(scope)
-        with boundary():
+        with translate_aws_errors():
             found = account.client("sts").get_caller_identity()["Account"]
         self._ids[scope.profile, scope.role_assumptions] = found
         return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from exasol_ci_setup import templates
-from exasol_ci_setup.actions import Stage
+from exasol_ci_setup.actions import Runtime
 from exasol_ci_setup.constructs.placeholders import placeholder, placeholders_in, readable, refusal_of
 from exasol_ci_setup.resolve import images
 from exasol_ci_setup.resolve.interrupt import InterruptibleClock
@@ -208,12 +208,12 @@ class Deployment:
             ended=lambda end: self.reporter.ended(end, self.stacks.get(end.name)),
         )
 
-    def _stage(self, construct: Construct, clock: Clock) -> Stage:
-        return Stage(self.connect, clock, lambda message: self.reporter.notice(construct.stack_name, message))
+    def _stage(self, construct: Construct, clock: Clock) -> Runtime:
+        return Runtime(self.connect, clock, lambda message: self.reporter.notice(construct.stack_name, message))
 
     def _check(self, construct: Construct, request: Request, account: Account) -> None:
-        nameless = construct.nameless
-        template = request.template if nameless is construct else templates.render(nameless)
+        lint_template_key = construct.lint_template_key
+        template = request.template if lint_template_key is construct else templates.render(lint_template_key)
         self.reporter.check(template, account.region)
 
     def _request(self, name: str, construct: Construct, account: Account) -> Request:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.constructs.registry import Registry
-from exasol_ci_setup.errors import Declined, InputError
+from exasol_ci_setup.errors import InputError, NotApprovedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from exasol_ci_setup.actions import Stage
+    from exasol_ci_setup.actions import Runtime
     from exasol_ci_setup.clock import Clock
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.builder import ContainerBuilder
@@ -37,7 +37,7 @@ def hand_on(made: Construct, to: Construct) -> None:
         builder.set_image_tag(known.image_tag)
 
 
-def hash_sources(construct: Construct, stage: Stage) -> None:
+def hash_sources(construct: Construct, stage: Runtime) -> None:
     """Set the tag of each image that `construct` runs to the hash of its source as it is now. Nothing is uploaded or built.
 
     Raises the errors of `actions.sync.fingerprint`.
@@ -50,11 +50,11 @@ def hash_sources(construct: Construct, stage: Stage) -> None:
 
 
 def make(
-    construct: Construct, stage: Stage, view: Callable[[str], View], *, shown: Sequence[str] | None = None
+    construct: Construct, stage: Runtime, view: Callable[[str], View], *, shown: Sequence[str] | None = None
 ) -> None:
     """See to it that each image that `construct` runs is in its registry, and set its tag.
 
-    `shown` are the tags that the plan had, if there was one; a source that is another one by now is not built, and Declined is raised.
+    `shown` are the tags that the plan had, if there was one; a source that is another one by now is not built, and NotApprovedError is raised.
     An image gets the tag ``latest`` too where its registry lets that move: the next build takes its layers from there. `view` is opened
     while this goes on. Raises the errors of `actions.sync.sync` and `actions.build.build`, and BuildFailed.
     """
@@ -69,7 +69,7 @@ def make(
             tag = DEFAULT_TAG if _may_move(builder, DEFAULT_TAG) else ""
             source = sync.put(ticking, _asset(builder))
             if shown is not None and source.sha256 != shown[number]:
-                raise Declined(
+                raise NotApprovedError(
                     f"not deployed: the source of image {builder.name} has changed since the plan was made: it is {source.sha256[:_SHOWN]} "
                     f"now, and {shown[number][:_SHOWN]} was shown",
                     hint="run the same command again: its plan has the source as it is by then",

@@ -34,7 +34,7 @@ NAME_TAG = f"{state.TAG_PREFIX}name"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ExistingStack:
     """A stack that is there, where it is, and what would go with it; `needs` are the stacks that must be gone before it.
 
     `removal` is the plan that deletes it.
@@ -54,14 +54,14 @@ class Standing:
         return removed.resources_of(self.removal)
 
 
-def standing(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, Standing]:
+def find_existing(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, ExistingStack]:
     """Return the stacks that are there under the declared names, those first that go first.
 
     The empty shell of a change set is no stack: the change set may be somebody else's.
 
     Raises the errors of the AWS boundary.
     """
-    found: dict[str, Standing] = {}
+    found: dict[str, ExistingStack] = {}
 
     def look(name: str) -> End:
         construct = declared.constructs[name]
@@ -99,12 +99,12 @@ def _through(node: Node, nodes: Sequence[Node], there: Mapping[str, object]) -> 
     return list(near)
 
 
-def undeclared(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, Standing]:
+def undeclared(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, ExistingStack]:
     """Return the stacks of the declared constructs' scopes that no construct declares, the youngest first.
 
     Raises the errors of the AWS boundary.
     """
-    found: dict[str, Standing] = {}
+    found: dict[str, ExistingStack] = {}
     for scope in declared.scopes:
         account = connect(scope)
         for stack in of_scope(account, scope.name):
@@ -117,7 +117,7 @@ def undeclared(declared: Declared, connect: Callable[[Scope], Account]) -> dict[
 class Removable:
     """Stacks that are to be deleted, with those around them: which uses which."""
 
-    def __init__(self, going: Mapping[str, Standing]) -> None:
+    def __init__(self, going: Mapping[str, ExistingStack]) -> None:
         self._going = going
         # Two scopes may lead to one account.
         accounts = {_place(each.stack): each.account for each in going.values()}
@@ -128,7 +128,7 @@ class Removable:
             name: self._around[_place(each.stack)].marks(each.stack, each.going) for name, each in going.items()
         }
 
-    def in_order(self) -> dict[str, Standing]:
+    def in_order(self) -> dict[str, ExistingStack]:
         """Return the stacks to delete, those that use another one first.
 
         What the code says of their order counts where it does not contradict what is deployed.
@@ -184,7 +184,7 @@ def _place(stack: Stack) -> tuple[str, ...]:
     return tuple(stack.id.split(":")[3:5])
 
 
-def require_empty(there: Mapping[str, Standing], say: Callable[[str, str], None], *, hint: str) -> None:
+def require_empty(there: Mapping[str, ExistingStack], say: Callable[[str, str], None], *, hint: str) -> None:
     """Raise StackError if a bucket or repository of the stacks holds something, so that AWS would refuse to delete it."""
     full: dict[str, list[str]] = {}
 
@@ -205,11 +205,11 @@ def of_scope(account: Account, name: str) -> list[Stack]:
     return [stack for stack in state.own(account.client("cloudformation")) if stack.tags.get(SCOPE_TAG) == name]
 
 
-def _standing(account: Account, stack: Stack) -> Standing:
+def _standing(account: Account, stack: Stack) -> ExistingStack:
     cfn = account.client("cloudformation")
     resources = deletion.resources(cfn, stack)
     removal = removed.without_empty_log_groups(account, removed.plan_of(cfn, stack, resources))
-    return Standing(account, stack, tuple(resources), removal)
+    return ExistingStack(account, stack, tuple(resources), removal)
 
 
 @dataclass
@@ -230,7 +230,7 @@ class Removal:
     begun: set[str] = field(default_factory=set)
     """The stacks whose deletion was begun and not waited for."""
 
-    def carry_out(self, there: Mapping[str, Standing]) -> list[Ended]:
+    def carry_out(self, there: Mapping[str, ExistingStack]) -> list[Ended]:
         """Delete the stacks, each when those that it needs are gone, and return how each deletion ended."""
         clock = InterruptibleClock(self.clock)
         waited_for = {name for each in there.values() for name in each.needs}
@@ -258,25 +258,25 @@ class Removal:
         )
 
 
-def require_deletable(there: Iterable[Standing]) -> None:
+def require_deletable(there: Iterable[ExistingStack]) -> None:
     """Raise StackError unless all of the stacks may be deleted, before one of them is."""
     for each in there:
         _require_deletable(each)
 
 
-def require_unused(there: Iterable[Standing]) -> None:
+def require_unused(there: Iterable[ExistingStack]) -> None:
     """Raise InUseError if a stack that stays uses one of those that are there, before one of them is deleted.
 
     To be called when what is declared is deployed: until then a stack may use what it no longer declares.
     """
-    of_account: dict[int, list[Standing]] = {}
+    of_account: dict[int, list[ExistingStack]] = {}
     for each in there:
         of_account.setdefault(id(each.account.client("cloudformation")), []).append(each)
     for group in of_account.values():
         users.require_unused(group[0].account.client("cloudformation"), [(each.stack, each.going) for each in group])
 
 
-def _require_deletable(each: Standing) -> None:
+def _require_deletable(each: ExistingStack) -> None:
     deletion.require_deletable(each.stack)
     # Names of different scopes and constructs, put together, may give the same name of a stack.
     if state.is_of_another(each.stack, each.declared_tags):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from exasol_ci_setup.errors import InputError, SetupError, StackError
 from exasol_ci_setup.stacks import graph
-from exasol_ci_setup.stacks.events import Unseen
+from exasol_ci_setup.stacks.events import NullView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -50,7 +50,7 @@ def running_with(resolver: Callable[[ScopedConstruct], None], *, acting: bool = 
 
 
 @contextmanager
-def only_when_run() -> Iterator[None]:
+def collect_only() -> Iterator[None]:
     """Refuse to resolve anything, and do nothing, where no other role is set: for the time of a command that runs a program.
 
     A thread that the program leaves behind would else deploy for real between two runs.
@@ -92,7 +92,7 @@ def _deploy(construct: ScopedConstruct) -> None:
     from exasol_ci_setup.resolve.deployment import Deployment
 
     clock = SystemClock()
-    deployment = Deployment(Connections(clock), _Silent(), clock, network.find)
+    deployment = Deployment(Connections(clock), _NullReporter(), clock, network.find)
     require_success(deployment.carry_out(Declared([construct])))
 
 
@@ -119,7 +119,7 @@ def require_success(ends: Sequence[Ended]) -> None:
     raise summary
 
 
-class _Silent:
+class _NullReporter:
     """Approves of every plan, as the program that asks for it is the word of its author, and shows nothing."""
 
     def approve(self, _name: str, _plan: Plan) -> bool:
@@ -128,8 +128,8 @@ class _Silent:
     def approve_recreation(self, _name: str, _stack: Stack, _removal: Plan) -> bool:
         return False
 
-    def view(self, _stack_name: str, _title: str) -> Unseen:
-        return Unseen()
+    def view(self, _stack_name: str, _title: str) -> NullView:
+        return NullView()
 
     def notice(self, _stack_name: str, _message: str) -> None:
         pass

@@ -30,7 +30,7 @@ _OWN_VARIABLES: Final = ("AWS_",)  # CodeBuild does not export them
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SavedArtifacts:
     """One set of artifacts: where it was put, and the files in it; `problem` says why there are none."""
 
     identifier: str
@@ -45,7 +45,7 @@ class Outcome:
 
     phases: tuple[PhaseResult, ...]
     exported: Mapping[str, str] = field(default_factory=dict)
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[SavedArtifacts, ...] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -266,13 +266,13 @@ def _answers(container: Container, count: int) -> list[str]:
     )
 
 
-def _keep(container: Container, artifact: Artifact, folder: Path) -> Kept:
+def _keep(container: Container, artifact: Artifact, folder: Path) -> SavedArtifacts:
     """Copy one set of artifacts out of the container."""
     target = folder / (_harmless(artifact.name) or artifact.identifier or "artifacts")
     root = artifacts.root(artifact)
     with _temporary(folder) as file:
         if not container.get(root, file):
-            return Kept(artifact.identifier, target, problem=f"there is no {root}")
+            return SavedArtifacts(artifact.identifier, target, problem=f"there is no {root}")
         file.seek(0)
         with tarfile.open(fileobj=file) as archive:
             # Docker's archive begins with the folder itself.
@@ -284,8 +284,8 @@ def _keep(container: Container, artifact: Artifact, folder: Path) -> Kept:
             except OSError as error:
                 raise SetupError(f"artifacts cannot be written: {error.filename or target}: {error.strerror}") from None
     if not files:
-        return Kept(artifact.identifier, target, problem=f"no file matches {', '.join(artifact.files)}")
-    return Kept(artifact.identifier, target, files)
+        return SavedArtifacts(artifact.identifier, target, problem=f"no file matches {', '.join(artifact.files)}")
+    return SavedArtifacts(artifact.identifier, target, files)
 
 
 def _temporary(folder: Path) -> IO[bytes]:

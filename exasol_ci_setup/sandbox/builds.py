@@ -264,7 +264,7 @@ class Builds:
             await run.close()
         finish(build, "FAILED" if failed else "SUCCEEDED")
 
-    def unmatched_switches(self, build: Values, identifiers: Sequence[str]) -> tuple[switches.Unmatched, ...]:
+    def unmatched_switches(self, build: Values, identifiers: Sequence[str]) -> tuple[switches.UnmatchedSwitch, ...]:
         """Return the switches that name a build which is none of a batch's `identifiers`."""
         return switches.unmatched(self._responses.get_account_id(), build["sourceVersion"] or "", identifiers)
 

@@ -29,7 +29,7 @@ class Client:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundClient:
     """The client to build with, or why there is none."""
 
     client: Client | None = None
@@ -45,21 +45,21 @@ class Found:
         return asdict(self.client) if self.client else {"reason": self.reason}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, str]) -> Found:
+    def from_settings(cls, settings: Mapping[str, str]) -> FoundClient:
         """Return what `as_settings` wrote."""
         if "program" in settings:
             return cls(Client(**settings))
         return cls(reason=settings["reason"]) if settings else cls()
 
 
-def find() -> Found:
+def find() -> FoundClient:
     """Look for a client that can build with BuildKit, and whose engine is on this machine and answers."""
     directories = [Path(entry) for entry in os.environ.get("PATH", "").split(os.pathsep) if entry]
     programs = [
         str(path) for path in dict.fromkeys(each / "docker" for each in directories) if os.access(path, os.X_OK)
     ]
     if not programs:
-        return Found(reason="there is no docker command")
+        return FoundClient(reason="there is no docker command")
     reason = ""
     for program in programs:
         host = _output(program, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
@@ -74,20 +74,20 @@ def find() -> Found:
         elif not _has_buildkit(program):
             reason = reason or f"{program} has no buildx, without which it does not build with BuildKit"
         else:
-            return Found(Client(program, host, _plugins()))
-    return Found(reason=reason)
+            return FoundClient(Client(program, host, _plugins()))
+    return FoundClient(reason=reason)
 
 
 # One at most, as there is one set of services in a process.
-_IN_USE: list[Found] = [Found()]
+_IN_USE: list[FoundClient] = [FoundClient()]
 
 
-def use(found: Found) -> None:
+def use(found: FoundClient) -> None:
     """Let images be built as was found, in this process, from now on."""
     _IN_USE[:] = [found]
 
 
-def in_use() -> Found:
+def in_use() -> FoundClient:
     """Return with what images are built in this process."""
     return _IN_USE[0]
 

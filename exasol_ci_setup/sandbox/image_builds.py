@@ -53,7 +53,7 @@ _PUSH_TAG: Final = (
 _NAMES: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
 
 
-class Unfit(Exception):
+class UnsupportedBuild(Exception):
     """Why a command fails, as the program in it would say."""
 
 
@@ -102,7 +102,7 @@ class ImageBuild:
             return _FAILED
         try:
             return await self._steps[known]()
-        except Unfit as problem:
+        except UnsupportedBuild as problem:
             self._say([str(problem)])
             return _FAILED
 
@@ -127,7 +127,7 @@ class ImageBuild:
         bucket, key = self._of("ASSET_BUCKET"), self._of("ASSET_KEY")
         content = self._place.get_service("s3")._get_object_data(bucket, key)  # noqa: SLF001
         if content is None:
-            raise Unfit(f"fatal error: there is no object s3://{bucket}/{key}")
+            raise UnsupportedBuild(f"fatal error: there is no object s3://{bucket}/{key}")
         await asyncio.to_thread((self._work / "source.tar.gz").write_bytes, content)
         return 0
 
@@ -140,7 +140,7 @@ class ImageBuild:
         context = (self._source / self._of("BUILD_CONTEXT")).resolve()
         # The name comes with the request, so it must not lead to other files of this user.
         if not (context.is_relative_to(self._source) and context.is_dir()):
-            raise Unfit(f"unable to prepare context: path source/{self._of('BUILD_CONTEXT')} not found")
+            raise UnsupportedBuild(f"unable to prepare context: path source/{self._of('BUILD_CONTEXT')} not found")
         await self._hold(f"{uri}:{tag}")
         cached = self._tag("IMAGE_TAG") if self._of("IMAGE_TAG") else tag
         return await self._docker(
@@ -152,7 +152,7 @@ class ImageBuild:
     def _build_arguments(self) -> Iterator[str]:
         for name in self._of("BUILD_ARGS").split(" "):
             if name and not _VARIABLE.fullmatch(name):
-                raise Unfit(f"invalid argument: {name!r} is not the name of a variable")
+                raise UnsupportedBuild(f"invalid argument: {name!r} is not the name of a variable")
             if name in self._variables:
                 # With its value, since a variable such as PATH must not become one of the docker command's own.
                 yield from ("--build-arg", f"{name}={self._variables[name]}")
@@ -174,13 +174,13 @@ class ImageBuild:
         uri, name = self._uri(), self._repository()
         repository = self._place.get_service("ecr")._repositories.get(name)  # noqa: SLF001
         if repository is None:
-            raise Unfit(
+            raise UnsupportedBuild(
                 f"name unknown: The repository with name '{name}' does not exist in the registry with id "
                 f"'{self._place.account}'"
             )
         held = Repository.of(self._registry, self._place.account, self._place.region, name)
         if not ecr.may_move(repository, tag) and any(tag in image.tags for image in held.images()):
-            raise Unfit(f"tag invalid: {ecr.taken(tag, name)}")
+            raise UnsupportedBuild(f"tag invalid: {ecr.taken(tag, name)}")
         return await self._docker("push", f"{uri}:{tag}")
 
     async def _hold(self, image: str) -> None:
@@ -225,7 +225,7 @@ class ImageBuild:
     def _tag(self, variable: str) -> str:
         tag = self._of(variable)
         if not TAG.fullmatch(tag):
-            raise Unfit(f"invalid reference format: {tag!r} is not the tag of an image")
+            raise UnsupportedBuild(f"invalid reference format: {tag!r} is not the tag of an image")
         return tag
 
     def _uri(self) -> str:
@@ -244,7 +244,7 @@ def repository_at(uri: str, place: Place) -> str:
     on_aws = _HOST_ON_AWS.fullmatch(host)
     if on_aws and (on_aws["account"], on_aws["region"]) == (place.account, place.region):
         return name
-    raise Unfit(f"Error response: {uri} is not in the registry of account {place.account} in {place.region}")
+    raise UnsupportedBuild(f"Error response: {uri} is not in the registry of account {place.account} in {place.region}")
 
 
 def is_one(commands: Mapping[str, Sequence[str]]) -> bool:
@@ -265,4 +265,4 @@ def _unpack(archive: Path, folder: Path) -> None:
         with tarfile.open(archive, "r:gz") as packed:
             packed.extractall(folder, filter="data")
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise Unfit(f"tar: {error}") from error
+        raise UnsupportedBuild(f"tar: {error}") from error

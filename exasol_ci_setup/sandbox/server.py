@@ -278,7 +278,7 @@ def serve_forever(*, state_dir: Path, ports: Sequence[int], settings: Settings, 
             log_file=state_dir / LOG_FILE,
             instance=secrets.token_hex(16),
             registry=images.address if images else "",
-            engine=docker_client.Found.from_settings(settings.docker).engine if images else "",
+            engine=docker_client.FoundClient.from_settings(settings.docker).engine if images else "",
         )
         asyncio.run(run(endpoint))
 
@@ -351,4 +351,4 @@ def _registry_for_a_while() -> Iterator[registry.Registry]:
         try:
             yield running
         finally:
-            docker_client.use(docker_client.Found())
+            docker_client.use(docker_client.FoundClient())

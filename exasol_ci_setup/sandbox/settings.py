@@ -62,7 +62,7 @@ class Settings:
         switches.BUILD_SECONDS[""] = self.build_seconds
         switches.SOURCES[""] = {url: Path(directory) for url, directory in self.sources.items()}
         switches.FAILURES[""] = self.fail
-        docker_client.use(docker_client.Found.from_settings(self.docker))
+        docker_client.use(docker_client.FoundClient.from_settings(self.docker))
 
 
 def chosen(

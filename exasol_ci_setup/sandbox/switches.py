@@ -85,19 +85,19 @@ def failure(account: str, identifier: str, source_version: str, *, first_try: bo
 
 
 @dataclass(frozen=True)
-class Unmatched:
+class UnmatchedSwitch:
     """That a switch names a build that a batch does not have; a mistake if it is the batch's own branch that does."""
 
     message: str
     mistaken: bool
 
 
-def unmatched(account: str, source_version: str, identifiers: Iterable[str]) -> tuple[Unmatched, ...]:
+def unmatched(account: str, source_version: str, identifiers: Iterable[str]) -> tuple[UnmatchedSwitch, ...]:
     """Return the switches that name a build which is none of `identifiers`, those of a batch."""
     known = {_READING, *identifiers}
     builds = ", ".join(sorted(known - {_READING}))
     return tuple(
-        Unmatched(
+        UnmatchedSwitch(
             f"{order.switch} is to fail {order.identifier}, but the builds of this batch are {builds}",
             # A setting is for all projects, of which others may have that build.
             mistaken=order.of_branch,

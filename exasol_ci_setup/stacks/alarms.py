@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import translate_aws_errors
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def rollback_alarms(account: Account, arns: Sequence[str]) -> dict[str, str]:
     """
     if len(arns) > MOST_ALARMS:
         raise InputError(f"CloudFormation takes at most {MOST_ALARMS} alarms, and {len(arns)} are given")
-    with boundary():
+    with translate_aws_errors():
         answer = account.client("cloudwatch").describe_alarms(
             AlarmNames=[arn.split(":alarm:", 1)[1] for arn in arns], AlarmTypes=["MetricAlarm", "CompositeAlarm"]
         )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import templates
-from exasol_ci_setup.aws import ClientError, boundary, error_code
-from exasol_ci_setup.errors import Overtaken, TemplateRejected
-from exasol_ci_setup.stacks.changeset import new_name, out_of_date, taken_back_on_failure
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.errors import PlanOutdatedError, TemplateRejected
+from exasol_ci_setup.stacks.changeset import delete_on_error, new_name, out_of_date
 from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.stacks.upload import template_source
 
@@ -36,7 +36,7 @@ _TAKEN: Final = "NAME_CONFLICT_VALIDATION"
 
 
 @dataclass(frozen=True, slots=True)
-class Mode:
+class ChangeSetMode:
     """Which kind of change set is made.
 
     `new`: for a stack that is not there. `unfinished`: the stack's last operation failed and was left as it was, which AWS lets go on
@@ -60,12 +60,12 @@ class Mode:
         return "IMPORT" if self.resources else "CREATE" if self.new else "UPDATE"
 
 
-def create(account: Account, request: Request, wanted: Mapping[str, Any], clock: Clock, mode: Mode) -> Plan:
+def create(account: Account, request: Request, wanted: Mapping[str, Any], clock: Clock, mode: ChangeSetMode) -> Plan:
     """Let AWS make a change set, and return a plan that names it and nothing yet of what it holds.
 
     `wanted` is the parsed template. Names are used once, so that parallel runs do not collide.
 
-    Raises TemplateRejected with AWS's words, and Overtaken. When it raises, nothing is left.
+    Raises TemplateRejected with AWS's words, and PlanOutdatedError. When it raises, nothing is left.
     """
     cfn = account.client("cloudformation")
     name = new_name()
@@ -84,8 +84,8 @@ def create(account: Account, request: Request, wanted: Mapping[str, Any], clock:
         **_of_request(request, mode),
     }
     with (
-        taken_back_on_failure(cfn, Plan(request.name, mode.kind, stack_id=request.name, change_set_id=name), clock),
-        boundary(),
+        delete_on_error(cfn, Plan(request.name, mode.kind, stack_id=request.name, change_set_id=name), clock),
+        translate_aws_errors(),
     ):
         try:
             answer: Any = cfn.create_change_set(**arguments)
@@ -100,7 +100,7 @@ def create(account: Account, request: Request, wanted: Mapping[str, Any], clock:
     return Plan(request.name, mode.kind, stack_id=answer["StackId"], change_set_id=answer["Id"])
 
 
-def _of_mode(mode: Mode) -> dict[str, Any]:
+def _of_mode(mode: ChangeSetMode) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     if mode.resources:
         arguments["ResourcesToImport"] = list(mode.resources)
@@ -113,7 +113,7 @@ def _of_mode(mode: Mode) -> dict[str, Any]:
     return arguments
 
 
-def _of_request(request: Request, mode: Mode) -> dict[str, Any]:
+def _of_request(request: Request, mode: ChangeSetMode) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     if not mode.resources:
         # In an import AWS takes no tags, for a new stack neither.
@@ -139,7 +139,7 @@ def _of_request(request: Request, mode: Mode) -> dict[str, Any]:
 
 
 def _refuse(error: ClientError, request: Request) -> None:
-    """Raise Overtaken or TemplateRejected, if AWS's answer to CreateChangeSet says that."""
+    """Raise PlanOutdatedError or TemplateRejected, if AWS's answer to CreateChangeSet says that."""
     said = error.response.get("Error", {}).get("Message", "")
     code = error_code(error)
     if code == "ValidationError" and said.startswith(
@@ -148,7 +148,7 @@ def _refuse(error: ClientError, request: Request) -> None:
         # Somebody else made or deleted it since it was looked at.
         raise out_of_date(request.name) from error
     if code == "ValidationError" and "_IN_PROGRESS state" in said:
-        raise Overtaken(
+        raise PlanOutdatedError(
             f"stack {request.name} is busy: {said}", hint="wait for it with --wait", stack_name=request.name
         ) from error
     if code in {"ValidationError", "InsufficientCapabilitiesException"}:

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code, undoing
-from exasol_ci_setup.errors import Interrupted, Overtaken, SetupError
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors, undoing
+from exasol_ci_setup.errors import Interrupted, PlanOutdatedError, SetupError
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.absent import ABSENT
 from exasol_ci_setup.stacks.model import Change, Plan, PropertyChange
@@ -47,12 +47,12 @@ _BEING_MADE: Final = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
 def wait(cfn: CloudFormationClient, plan: Plan, clock: Clock, notice: Callable[[str], None]) -> Mapping[str, Any]:
     """Return the change set's first page when AWS has finished it, created or failed.
 
-    `notice` is told that it takes long. Raises Overtaken if somebody else's operation swept the change set away.
+    `notice` is told that it takes long. Raises PlanOutdatedError if somebody else's operation swept the change set away.
     """
     began = told = clock.now()
     looks = 0
     while True:
-        with boundary():
+        with translate_aws_errors():
             try:
                 described = cfn.describe_change_set(ChangeSetName=plan.change_set_id, IncludePropertyValues=True)
             except ClientError as error:
@@ -68,9 +68,9 @@ def wait(cfn: CloudFormationClient, plan: Plan, clock: Clock, notice: Callable[[
         looks += 1
 
 
-def out_of_date(stack_name: str) -> Overtaken:
+def out_of_date(stack_name: str) -> PlanOutdatedError:
     """Return the error that a plan is not valid any more, because the stack was made, changed or deleted meanwhile."""
-    return Overtaken(
+    return PlanOutdatedError(
         f"the plan for stack {stack_name} is out of date: somebody changed the stack meanwhile",
         hint="run the same command again for a new plan",
         stack_name=stack_name,
@@ -79,7 +79,7 @@ def out_of_date(stack_name: str) -> Overtaken:
 
 def has_started(cfn: CloudFormationClient, plan: Plan) -> bool:
     """Return whether the change set is being executed, or has been."""
-    with boundary():
+    with translate_aws_errors():
         try:
             described = cfn.describe_change_set(**_reference(plan))
         except ClientError as error:
@@ -125,7 +125,7 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def discard(cfn: CloudFormationClient, plan: Plan, clock: Clock, *, patience: float = _PATIENCE) -> None:
+def delete_change_set(cfn: CloudFormationClient, plan: Plan, clock: Clock, *, patience: float = _PATIENCE) -> None:
     """Delete what a plan left on AWS: the change set, and the empty shell of a stack that was created for it.
 
     A shell stays as long as it holds the change set of another process that runs. AWS does not delete a change set while it is being
@@ -134,7 +134,7 @@ def discard(cfn: CloudFormationClient, plan: Plan, clock: Clock, *, patience: fl
     if not plan.change_set_id:
         return
     deadline = clock.now() + patience
-    with boundary(), undoing():
+    with translate_aws_errors(), undoing():
         while True:
             try:
                 cfn.delete_change_set(**_reference(plan))
@@ -155,7 +155,7 @@ def delete_abandoned(cfn: CloudFormationClient, plan: Plan) -> None:
     """Delete the change sets of an existing stack that processes left which were interrupted or killed."""
     if plan.kind != "UPDATE":
         return
-    with boundary(), undoing():
+    with translate_aws_errors(), undoing():
         for other in cfn.list_change_sets(StackName=plan.stack_name).get("Summaries", []):
             name, created = other.get("ChangeSetName", ""), other.get("CreationTime", datetime.now(timezone.utc))
             if _is_abandoned(name, created) and other.get("Status") not in _BEING_MADE | _BEING_DELETED:
@@ -163,7 +163,7 @@ def delete_abandoned(cfn: CloudFormationClient, plan: Plan) -> None:
 
 
 def _discard_shell(cfn: CloudFormationClient, plan: Plan, clock: Clock, deadline: float) -> None:
-    with boundary(), undoing():
+    with translate_aws_errors(), undoing():
         stack = state.find(cfn, plan.stack_id)
         if stack is None or stack.status != "REVIEW_IN_PROGRESS":
             return
@@ -181,14 +181,14 @@ def _discard_shell(cfn: CloudFormationClient, plan: Plan, clock: Clock, deadline
 
 
 @contextmanager
-def taken_back_on_failure(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> Iterator[None]:
+def delete_on_error(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> Iterator[None]:
     """Discard the plan if the block raises. That it could not be discarded is added to what is told, and replaces nothing."""
     try:
         yield
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt)
         try:
-            discard(cfn, plan, clock, patience=_PATIENCE_INTERRUPTED if interrupted else _PATIENCE)
+            delete_change_set(cfn, plan, clock, patience=_PATIENCE_INTERRUPTED if interrupted else _PATIENCE)
         except SetupError as second:
             left = f"change set {plan.change_set_id} of stack {plan.stack_name} could not be taken back: {second}"
             _LOG.debug("%s", left, exc_info=second)
@@ -215,7 +215,7 @@ def template_body(
 
     At the stage ``Processed`` its transforms are applied.
     """
-    with boundary():
+    with translate_aws_errors():
         body: Any = cfn.get_template(TemplateStage=stage, **which).get("TemplateBody", "")
     # botocore hands a JSON template over as a dictionary.
     return body if isinstance(body, str) else json.dumps(body, indent=2)
@@ -229,7 +229,7 @@ def changes(
     found = {change.logical_id: change for change in _pages(cfn, change_set_id, first, with_values=True)}
     reason = first.get("StatusReason", "")
     if _INCOMPLETE in reason:
-        with boundary():
+        with translate_aws_errors():
             again = cfn.describe_change_set(ChangeSetName=change_set_id)
         for change in _pages(cfn, change_set_id, again, with_values=False):
             found.setdefault(change.logical_id, change)
@@ -250,7 +250,7 @@ def _pages(
         token = page.get("NextToken")
         if not token:
             return
-        with boundary():
+        with translate_aws_errors():
             page = cfn.describe_change_set(
                 ChangeSetName=change_set_id, NextToken=token, IncludePropertyValues=with_values
             )

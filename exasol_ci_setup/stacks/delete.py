@@ -6,10 +6,10 @@ import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.errors import AccessDenied, AwsUnavailable, DeleteFailed, InputError, Interrupted, StackError
 from exasol_ci_setup.stacks import data_loss, diagnose, plan, state
-from exasol_ci_setup.stacks.events import Following, latest_id
+from exasol_ci_setup.stacks.events import StackMonitor, latest_id
 from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.resources import Resource as Resource  # noqa: PLC0414, TC001 - what this module works on
 from exasol_ci_setup.stacks.resources import resources as resources  # noqa: PLC0414
@@ -98,7 +98,7 @@ def delete(
     """
     after = None if state.is_busy(stack) else latest_id(cfn, stack.id)
     begin(cfn, stack, role_arn=role_arn, retain=retain, force=force)
-    following = Following(cfn, stack.id, after=after, view=view, clock=clock)
+    following = StackMonitor(cfn, stack.id, after=after, view=view, clock=clock)
     try:
         ended = following.run()
     except KeyboardInterrupt:
@@ -140,7 +140,7 @@ def begin(
         arguments["RetainResources"] = list(retain)
     if force:
         arguments["DeletionMode"] = "FORCE_DELETE_STACK"
-    with boundary():
+    with translate_aws_errors():
         try:
             cfn.delete_stack(**arguments)
         except ClientError as error:
@@ -183,7 +183,7 @@ def contents(account: Account, going: Iterable[Resource], say: Callable[[str], N
 
 
 def _has_objects(s3: S3Client, bucket: str) -> bool:
-    with boundary():
+    with translate_aws_errors():
         try:
             page = s3.list_object_versions(Bucket=bucket, MaxKeys=1)
         except ClientError as error:
@@ -194,7 +194,7 @@ def _has_objects(s3: S3Client, bucket: str) -> bool:
 
 
 def _has_images(ecr: ECRClient, name: str) -> bool:
-    with boundary():
+    with translate_aws_errors():
         try:
             # A page may be empty although another one follows.
             pages = ecr.get_paginator("list_images").paginate(repositoryName=name)
@@ -223,7 +223,7 @@ def empty_repository(ecr: ECRClient, name: str) -> int:
     manifest list names (https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageFailure.html).
     """
     gone = 0
-    with boundary():
+    with translate_aws_errors():
         try:
             while True:
                 pages = ecr.get_paginator("list_images").paginate(repositoryName=name)
@@ -256,7 +256,7 @@ def empty_bucket(s3: S3Client, bucket: str) -> int:
     Raises StackError naming the first object that S3 did not delete.
     """
     gone = 0
-    with boundary():
+    with translate_aws_errors():
         try:
             for batch in _batches(s3, bucket):
                 answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})

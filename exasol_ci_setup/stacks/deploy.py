@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import translate_aws_errors
 from exasol_ci_setup.errors import (
     AwsUnavailable,
     DeployFailed,
     Interrupted,
-    Overtaken,
+    PlanOutdatedError,
     StackBusy,
     TimedOut,
 )
 from exasol_ci_setup.stacks import changeset, diagnose, express, interrupted, recreation, removed, settings, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.delete import delete
-from exasol_ci_setup.stacks.events import Following, latest_id
+from exasol_ci_setup.stacks.events import StackMonitor, latest_id
 from exasol_ci_setup.stacks.execution import execute
 from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.stacks.recovery import ask_to_cancel, way_out
@@ -95,7 +95,7 @@ def deploy(
     a process that was killed, is followed to its end instead of being started again. If another operation comes between the plan and its
     execution, it is planned once more, and `approve` is asked once more if that plan has something to do.
 
-    Raises StackError for a stack that is not this tool's or is of something else, StackBusy, StackStuck, TemplateRejected, DeployFailed (with its diagnosis), TimedOut, Interrupted, and the
+    Raises StackError for a stack that is not this tool's or is of something else, StackBusy, StackNotUpdatableError, TemplateRejected, DeployFailed (with its diagnosis), TimedOut, Interrupted, and the
     errors of the AWS boundary, whose hint tells the stack's last known state if the operation had begun.
     """
 
@@ -115,7 +115,7 @@ def deploy(
 
     try:
         return attempt()
-    except Overtaken:
+    except PlanOutdatedError:
         notice("somebody changed the stack meanwhile, so it is planned once more")
         return attempt()
 
@@ -158,7 +158,7 @@ def _deploy(
         if request.express:
             express.require_finished(current)
     found = None if current is None or state.is_absent(current) else drift(current)
-    plan = planning.make(
+    plan = planning.plan_stack(
         *(account, request, current, clock),
         drift=found,
         import_existing=options.import_existing,
@@ -167,10 +167,10 @@ def _deploy(
     )
     if not plan:
         return Result(Outcome.DEPLOYED if joined else Outcome.UNCHANGED, plan, current)
-    with changeset.taken_back_on_failure(cfn, plan, clock):
+    with changeset.delete_on_error(cfn, plan, clock):
         if not approve(plan):
             # In here, so that an interruption does not leave it either.
-            changeset.discard(cfn, plan, clock)
+            changeset.delete_change_set(cfn, plan, clock)
             changeset.delete_abandoned(cfn, plan)
             return Result(Outcome.PLANNED, plan, current)
     stack = carry_out(account, request, plan, view, clock, options)
@@ -200,7 +200,7 @@ def _join(
             stack_name=current.name,
         )
     with Rollouts(account, view(f"{current.name}: following the operation under way"), clock) as shown:
-        following = Following(cfn, current.id, after=None, view=shown, clock=clock)
+        following = StackMonitor(cfn, current.id, after=None, view=shown, clock=clock)
         if not ours:
             _wait_for(following, current, clock, options)
             return False
@@ -209,7 +209,7 @@ def _join(
     return True
 
 
-def _wait_for(following: Following, current: Stack, clock: Clock, options: Options) -> None:
+def _wait_for(following: StackMonitor, current: Stack, clock: Clock, options: Options) -> None:
     """Look on until somebody else's operation has ended. It is not ours to cancel."""
     try:
         ended = following.run(None if options.timeout is None else clock.now() + options.timeout)
@@ -242,13 +242,13 @@ def carry_out(
         # A new stack has no events but that of its shell.
         after, policy_is_set = "", False
         if plan.kind != "CREATE":
-            with changeset.taken_back_on_failure(cfn, plan, clock):
+            with changeset.delete_on_error(cfn, plan, clock):
                 after = latest_id(cfn, plan.stack_id)
                 policy_is_set = settings.apply_policy_first(cfn, plan)
         with settings.policy_told_of(policy_is_set):
             execute(cfn, plan, clock)
             with Rollouts(account, view(f"{_VERBS[plan.kind]} {plan.stack_name}"), clock) as shown:
-                following = Following(cfn, plan.stack_id, after=after, view=shown, clock=clock)
+                following = StackMonitor(cfn, plan.stack_id, after=after, view=shown, clock=clock)
                 stack = _follow(cfn, request, following, clock, options, creating=plan.kind == "CREATE")
             _require_success(cfn, stack, following, shown)
         if not settings.apply(cfn, plan):
@@ -261,7 +261,7 @@ def carry_out(
 def _follow(
     cfn: CloudFormationClient,
     request: Request,
-    following: Following,
+    following: StackMonitor,
     clock: Clock,
     options: Options,
     *,
@@ -293,7 +293,7 @@ def _follow(
 
 
 def _end_in_time(
-    cfn: CloudFormationClient, request: Request, following: Following, options: Options, *, creating: bool
+    cfn: CloudFormationClient, request: Request, following: StackMonitor, options: Options, *, creating: bool
 ) -> Stack:
     """End an operation whose time is up. Return the stack if it was done at the last moment, else raise TimedOut."""
     name = request.name
@@ -315,7 +315,7 @@ def _end_in_time(
     if not state.is_busy(stack):
         return stack
     if creating:
-        with boundary():
+        with translate_aws_errors():
             cfn.delete_stack(StackName=following.stack_id)
         stack = interrupted.finish(following, name)
         became = (
@@ -338,7 +338,7 @@ def _end_in_time(
     )
 
 
-def _require_success(cfn: CloudFormationClient, stack: Stack, following: Following, rollouts: Rollouts) -> None:
+def _require_success(cfn: CloudFormationClient, stack: Stack, following: StackMonitor, rollouts: Rollouts) -> None:
     if state.has_succeeded(stack):
         return
     found = diagnose.of_stack(cfn, stack, following.events)

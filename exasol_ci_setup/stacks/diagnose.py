@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import boundary, few_attempts
+from exasol_ci_setup.aws import few_attempts, translate_aws_errors
 from exasol_ci_setup.commands import DEPLOY_SOURCE_CREDENTIALS
 from exasol_ci_setup.errors import SetupError
 from exasol_ci_setup.stacks import event_pages, hooks
@@ -120,7 +120,7 @@ def of_stack(cfn: CloudFormationClient, stack: Stack, events: Sequence[Event]) -
 
     def nested(stack_id: str) -> Sequence[Event]:
         try:
-            with few_attempts(), boundary():
+            with few_attempts(), translate_aws_errors():
                 # Not only its last operation: after a creation that failed, that is its deletion.
                 return event_pages.since(cfn, stack_id, events[0].at)
         except SetupError:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import templates
-from exasol_ci_setup.aws import ClientError, boundary, error_code, is_passing
+from exasol_ci_setup.aws import ClientError, error_code, is_transient, translate_aws_errors
 from exasol_ci_setup.errors import SetupError, StackBusy, StackError, TimedOut
 from exasol_ci_setup.stacks import intrinsics, state
 from exasol_ci_setup.stacks import plan as planning
@@ -86,7 +86,7 @@ def look(
 def unchecked(cfn: CloudFormationClient, stack: Stack, found: Drift) -> tuple[ResourceDrift, ...]:
     """Return the stack's resources that `found` says nothing of, because AWS cannot compare their types."""
     known = {each.logical_id for each in found.resources}
-    with boundary():
+    with translate_aws_errors():
         listed = [
             summary
             for page in cfn.get_paginator("list_stack_resources").paginate(StackName=stack.id)
@@ -130,7 +130,7 @@ class _Waiting:
 
 def _begin(cfn: CloudFormationClient, stack: Stack, waiting: _Waiting) -> str:
     while True:
-        with boundary():
+        with translate_aws_errors():
             try:
                 return cfn.detect_stack_drift(StackName=stack.id or stack.name)["StackDriftDetectionId"]
             except ClientError as error:
@@ -152,13 +152,13 @@ def _end(cfn: CloudFormationClient, detection: str, waiting: _Waiting) -> Mappin
     while True:
         why = "AWS is at it"
         try:
-            with boundary():
+            with translate_aws_errors():
                 described = cfn.describe_stack_drift_detection_status(StackDriftDetectionId=detection)
             if described["DetectionStatus"] != "DETECTION_IN_PROGRESS":
                 return described
         except SetupError as error:
             # botocore has tried ten times; the comparison itself goes on.
-            if not is_passing(error.__cause__ or error):
+            if not is_transient(error.__cause__ or error):
                 raise
             why = error.message
         waiting.pause(why)
@@ -168,7 +168,7 @@ def _described(cfn: CloudFormationClient, stack: Stack) -> Iterator[Mapping[str,
     """Yield all pages of DescribeStackResourceDrifts, for which botocore has no paginator."""
     arguments: dict[str, Any] = {"StackName": stack.id or stack.name}
     while True:
-        with boundary():
+        with translate_aws_errors():
             page = cfn.describe_stack_resource_drifts(**arguments)
         yield from page["StackResourceDrifts"]
         if not page.get("NextToken"):

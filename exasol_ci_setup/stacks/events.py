@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exasol_ci_setup.aws import boundary, is_passing
+from exasol_ci_setup.aws import is_transient, translate_aws_errors
 from exasol_ci_setup.errors import SetupError, StackError
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.event_pages import newest_first
@@ -55,7 +55,7 @@ class View(Protocol):
         """Say something that is not an event, such as that AWS did not answer."""
 
 
-class Unseen:
+class NullView:
     """A view that nobody looks at."""
 
     def __enter__(self) -> Self:
@@ -79,7 +79,7 @@ class Unseen:
 
 def latest_id(cfn: CloudFormationClient, stack: str) -> str:
     """Return the id of the newest event of `stack`, or an empty string: where a new operation's events will begin."""
-    with boundary():
+    with translate_aws_errors():
         events = cfn.describe_stack_events(StackName=stack).get("StackEvents", [])
     return events[0]["EventId"] if events else ""
 
@@ -87,7 +87,7 @@ def latest_id(cfn: CloudFormationClient, stack: str) -> str:
 def of_last_operation(cfn: CloudFormationClient, stack: str) -> list[Event]:
     """Return the events of the operation that began last on `stack`, the oldest first."""
     found: deque[Event] = deque()
-    with boundary():
+    with translate_aws_errors():
         for event in newest_first(cfn, stack):
             found.appendleft(event)
             if _opens(event):
@@ -95,7 +95,7 @@ def of_last_operation(cfn: CloudFormationClient, stack: str) -> list[Event]:
     return list(found)
 
 
-class Following:
+class StackMonitor:
     """The events of the operation under way on one stack, and of what is nested in it, shown as they come.
 
     `after` is the id of the last event before the operation, an empty string if there was none, or None if the operation
@@ -155,7 +155,7 @@ class Following:
                 if ended is not None:
                     self._nested.rest()
         except SetupError as error:
-            if not is_passing(error.__cause__ or error):
+            if not is_transient(error.__cause__ or error):
                 raise
             now = self._clock.now()
             self._failing_since = now if self._failing_since is None else self._failing_since
@@ -197,7 +197,7 @@ class Following:
     def _show_fresh(self) -> None:
         last = self.events[-1] if self.events else None
         fresh: deque[Event] = deque()
-        with boundary():
+        with translate_aws_errors():
             for event in newest_first(self._cfn, self.stack_id):
                 if event.is_same(last) or (last is None and event.id == self._after):
                     break

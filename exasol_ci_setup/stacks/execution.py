@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.aws import boundary, error_code
+from exasol_ci_setup.aws import error_code, translate_aws_errors
 from exasol_ci_setup.errors import Interrupted, SetupError
 from exasol_ci_setup.stacks import changeset
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
     """Execute the change set of a plan. Whatever comes between, either it has started, or it is taken back.
 
-    Raises Overtaken if another operation came first, Interrupted if AWS may have begun, and the errors of the AWS boundary.
+    Raises PlanOutdatedError if another operation came first, Interrupted if AWS may have begun, and the errors of the AWS boundary.
     """
     try:
-        with boundary():
+        with translate_aws_errors():
             cfn.execute_change_set(ChangeSetName=plan.change_set_id, ClientRequestToken=uuid.uuid4().hex)
     except BaseException as error:
         if _may_have_started(cfn, plan):
@@ -38,7 +38,7 @@ def execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
             raise Interrupted(
                 "interrupted just when the change had been given to AWS", hint=goes_on, stack_name=plan.stack_name
             ) from None
-        with changeset.taken_back_on_failure(cfn, plan, clock):
+        with changeset.delete_on_error(cfn, plan, clock):
             if _is_refusal(error):
                 raise changeset.out_of_date(plan.stack_name) from error
             raise

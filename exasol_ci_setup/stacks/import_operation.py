@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import templates
-from exasol_ci_setup.aws import boundary
-from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy, StackStuck
+from exasol_ci_setup.aws import translate_aws_errors
+from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy, StackNotUpdatableError
 from exasol_ci_setup.stacks import changeset, imports, references, state
 from exasol_ci_setup.stacks import plan as planning
-from exasol_ci_setup.stacks.change_set_request import Mode, create
+from exasol_ci_setup.stacks.change_set_request import ChangeSetMode, create
 from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, carry_out
 from exasol_ci_setup.stacks.upload import template_source
 
@@ -47,7 +47,7 @@ def import_resources(
     deployment, since AWS makes none of them here: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-manually.html.
     `approve`, `view`, `check` and `notice` are as for `deploy`; with `adopt` the stack may be one that this tool did not create.
 
-    Raises InputError for what AWS cannot import or does not find, StackError for a stack that is not this tool's, StackBusy, StackStuck,
+    Raises InputError for what AWS cannot import or does not find, StackError for a stack that is not this tool's, StackBusy, StackNotUpdatableError,
     TemplateRejected, DeployFailed, Interrupted, and the errors of the AWS boundary.
     """
     cfn = account.client("cloudformation")
@@ -66,10 +66,10 @@ def import_resources(
     resources = _resources_to_import(account, template, identifiers, bucket=request.template_bucket)
     check()
     plan = _planned(account, request, wanted, resources, clock, notice, new=before is None)
-    with changeset.taken_back_on_failure(cfn, plan, clock):
+    with changeset.delete_on_error(cfn, plan, clock):
         if not approve(plan):
             # In here, so that an interruption does not leave it either.
-            changeset.discard(cfn, plan, clock)
+            changeset.delete_change_set(cfn, plan, clock)
             return Result(Outcome.PLANNED, plan, current)
     try:
         stack = carry_out(account, request, plan, view, clock, Options())
@@ -97,7 +97,7 @@ def _importable(account: Account, request: Request, current: Stack | None, *, ad
     state.require_own(current, request.tags, adopt=adopt)
     if state.is_stuck(current) or state.is_unfinished(current):
         delete = "exasol-ci-setup delete" if state.is_own(current) else "aws cloudformation delete-stack --stack-name"
-        raise StackStuck(
+        raise StackNotUpdatableError(
             f"stack {current.name} is in {current.status}, in which AWS imports nothing",
             hint=f"look at what is in it, then `{delete} {current.name}`, and import into a new one"
             if state.is_stuck(current)
@@ -136,7 +136,7 @@ def _template(wanted: Template, before: Mapping[str, Any] | None, identifiers: M
     result["Resources"] = {**there, **added}
     if not result["Parameters"]:
         del result["Parameters"]
-    return imports.marked(replace(wanted, body=templates.written(result)), added.keys())
+    return imports.mark_imported(replace(wanted, body=templates.written(result)), added.keys())
 
 
 def _resources_to_import(
@@ -144,7 +144,7 @@ def _resources_to_import(
 ) -> list[dict[str, Any]]:
     """Return what AWS is told to import. Raises InputError for a type that it cannot import, and for an identifier of another form."""
     cfn = account.client("cloudformation")
-    with boundary():
+    with translate_aws_errors():
         source: Any = template_source(account, template, bucket=bucket)
         summary = cfn.get_template_summary(**source)
     keys = {
@@ -198,8 +198,8 @@ def _planned(
     new: bool,
 ) -> Plan:
     cfn = account.client("cloudformation")
-    plan = create(account, request, wanted, clock, Mode(new, resources=resources))
-    with changeset.taken_back_on_failure(cfn, plan, clock):
+    plan = create(account, request, wanted, clock, ChangeSetMode(new, resources=resources))
+    with changeset.delete_on_error(cfn, plan, clock):
         described = changeset.wait(cfn, plan, clock, notice)
         reason = described.get("StatusReason") or "it gave no reason"
         if described["Status"] == "FAILED" or described.get("ExecutionStatus") == "UNAVAILABLE":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.clock import Clock
-    from exasol_ci_setup.stacks.change_set_request import Mode
+    from exasol_ci_setup.stacks.change_set_request import ChangeSetMode
     from exasol_ci_setup.stacks.model import Request
 
 # The key and the value in a resource's metadata. CloudFormation itself does not tell afterwards what was imported.
@@ -36,7 +36,7 @@ _MARK: Final = (
 _LOGICAL_ID: Final = re.compile(r"  ([A-Za-z0-9]+):\s*")
 
 
-def imported(template: Mapping[str, Any]) -> frozenset[str]:
+def imported_resources(template: Mapping[str, Any]) -> frozenset[str]:
     """Return the logical ids of the resources that a parsed template marks as imported."""
     return frozenset(
         name
@@ -45,7 +45,7 @@ def imported(template: Mapping[str, Any]) -> frozenset[str]:
     )
 
 
-def marked(template: templates.Template, names: Collection[str]) -> templates.Template:
+def mark_imported(template: templates.Template, names: Collection[str]) -> templates.Template:
     """Return `template` with the resources `names` marked as imported, which neither the stack's end nor a replacement deletes.
 
     AWS imports only what has such a policy: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html.
@@ -73,32 +73,32 @@ def marked(template: templates.Template, names: Collection[str]) -> templates.Te
 def _are_marked(template: Mapping[str, Any], names: Collection[str]) -> bool:
     marked_resources = resources(template)
     retained = (marked_resources[name].get(policy) in _RETAINING for name in names for policy in _POLICIES)
-    return imported(template) >= set(names) and all(retained)
+    return imported_resources(template) >= set(names) and all(retained)
 
 
-def kept(template: templates.Template, before: Mapping[str, Any]) -> templates.Template:
+def keep_import_marks(template: templates.Template, before: Mapping[str, Any]) -> templates.Template:
     """Return `template` with the marks of `before`, the parsed one that its stack has: what was imported once stays so."""
     there = resources(before)
-    names = imported(before)
+    names = imported_resources(before)
     if not names:
         return template
     wanted = resources(templates.parse(template.body))
-    return marked(
+    return mark_imported(
         template,
         {
             name
-            for name in names - imported({"Resources": wanted})
+            for name in names - imported_resources({"Resources": wanted})
             if wanted.get(name, {}).get("Type") == there[name].get("Type")
         },
     )
 
 
-def looked_for(
+def find_importable(
     account: Account,
     request: Request,
     before: Mapping[str, Any] | None,
     clock: Clock,
-    mode: Mode,
+    mode: ChangeSetMode,
     notice: Callable[[str], None],
 ) -> tuple[Request, Plan]:
     """Return `request` with those resources marked that are there already, and the change set in which AWS told that.
@@ -113,17 +113,17 @@ def looked_for(
     candidates = resources(templates.parse(request.template.body)).keys() - resources(before or {}).keys()
     if not candidates:
         return request, Plan(request.name, mode.kind)
-    asking = replace(request, template=marked(request.template, candidates))
+    asking = replace(request, template=mark_imported(request.template, candidates))
     wanted = templates.parse(asking.template.body)
     question = change_set_request.create(account, asking, wanted, clock, replace(mode, nested=False))
-    with changeset.taken_back_on_failure(cfn, question, clock):
+    with changeset.delete_on_error(cfn, question, clock):
         described = changeset.wait(cfn, question, clock, notice)
         if described["Status"] == "FAILED":
             errors, _ = validation.remarks(cfn, question.change_set_id, described.get("StatusReason", ""))
             change_set_request.require_no_changes(request, described.get("StatusReason", ""), errors, importing=True)
         changes, _ = changeset.changes(cfn, question.change_set_id, described)
         found = {change.logical_id for change in changes if change.action == "Import"}
-        return replace(request, template=marked(request.template, found)), question
+        return replace(request, template=mark_imported(request.template, found)), question
 
 
 def resources(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

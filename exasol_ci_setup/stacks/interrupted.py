@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
     from exasol_ci_setup.clock import Clock
-    from exasol_ci_setup.stacks.events import Following
+    from exasol_ci_setup.stacks.events import StackMonitor
     from exasol_ci_setup.stacks.model import Stack
 
 _CANCELING: Final = 5.0  # seconds that a canceled update is followed
 
 
-def error(following: Following, name: str, *, creating: bool = False) -> Interrupted:
+def error(following: StackMonitor, name: str, *, creating: bool = False) -> Interrupted:
     """Return the error that says that AWS continues with the stack, and how to follow it again."""
     hint = f"to follow it again: `exasol-ci-setup watch {name}`"
     if creating:
@@ -29,7 +29,7 @@ def error(following: Following, name: str, *, creating: bool = False) -> Interru
     )
 
 
-def cancel(cfn: CloudFormationClient, following: Following, name: str, clock: Clock) -> Stack | None:
+def cancel(cfn: CloudFormationClient, following: StackMonitor, name: str, clock: Clock) -> Stack | None:
     """Ask AWS to cancel the update and return the stack as it ended; None if it could not be canceled.
 
     Raises Interrupted if that takes long, or after another Ctrl-C.
@@ -46,7 +46,7 @@ def cancel(cfn: CloudFormationClient, following: Following, name: str, clock: Cl
     return finish(following, name, clock.now() + _CANCELING)
 
 
-def finish(following: Following, name: str, deadline: float | None = None) -> Stack:
+def finish(following: StackMonitor, name: str, deadline: float | None = None) -> Stack:
     """Follow to the end. Raises Interrupted after Ctrl-C, and at the `deadline`."""
     try:
         stack = following.run(deadline)

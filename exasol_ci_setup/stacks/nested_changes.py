@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup import review, templates
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import translate_aws_errors
 from exasol_ci_setup.errors import SetupError
 from exasol_ci_setup.stacks import changeset, data_loss, processed, removed, state
 from exasol_ci_setup.stacks.intrinsics import as_mapping
@@ -29,7 +29,7 @@ _NESTED_SET: Final = re.compile(r"arn:[-\w]+:cloudformation:[-\w]+:\d+:changeSet
 
 
 @dataclass(frozen=True, slots=True)
-class Inside:
+class NestedChanges:
     """Changes with what they change in nested stacks, what of that gives more access, and what could not be seen."""
 
     changes: tuple[Change, ...]
@@ -70,7 +70,7 @@ def why_failed(
     if named is None:
         return change_set_id, reason
     try:
-        with boundary():
+        with translate_aws_errors():
             inner = cfn.describe_change_set(ChangeSetName=named)
     except SetupError:
         return change_set_id, reason
@@ -83,7 +83,7 @@ def is_only_unknown(reason: str) -> bool:
     return _PLACEHOLDERS.search(reason) is not None
 
 
-def look_inside(cfn: CloudFormationClient, changes: Iterable[Change], *, above: str = "") -> Inside:
+def look_inside(cfn: CloudFormationClient, changes: Iterable[Change], *, above: str = "") -> NestedChanges:
     """Return `changes` with what AWS says of each nested stack among them, at any depth; `above` are the names of the stacks around.
 
     What cannot be seen is a note, and counts as more access. It also counts as data loss if the nested stack holds data.
@@ -112,7 +112,7 @@ def look_inside(cfn: CloudFormationClient, changes: Iterable[Change], *, above: 
         seen.append(replace(change, nested=found.changes))
         broadenings += found.broadenings
         notes += found.notes
-    return Inside(tuple(seen), tuple(broadenings), tuple(notes))
+    return NestedChanges(tuple(seen), tuple(broadenings), tuple(notes))
 
 
 def _removed(cfn: CloudFormationClient, change: Change) -> Change:
@@ -132,17 +132,17 @@ def _may_hold_data(cfn: CloudFormationClient, change: Change) -> bool:
         return True
 
 
-def _read(cfn: CloudFormationClient, change: Change, name: str) -> Inside | None:
+def _read(cfn: CloudFormationClient, change: Change, name: str) -> NestedChanges | None:
     """Return what is inside the nested stack of `change`, None if AWS made no change set for it."""
     if not change.change_set_id:
         return None
-    with boundary():
+    with translate_aws_errors():
         first = cfn.describe_change_set(ChangeSetName=change.change_set_id, IncludePropertyValues=True)
     changes, said = changeset.changes(cfn, change.change_set_id, first)
     inside = look_inside(cfn, changes, above=f"{name}/")
     before, after = _templates(cfn, change)
     access = _review(cfn, change, first, before, after)
-    return Inside(
+    return NestedChanges(
         data_loss.marked(inside.changes, before, after),
         (
             *(

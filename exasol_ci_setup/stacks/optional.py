@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from exasol_ci_setup.aws import boundary, few_attempts, is_passing
+from exasol_ci_setup.aws import few_attempts, is_transient, translate_aws_errors
 from exasol_ci_setup.errors import AwsUnavailable, SetupError
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ def optional(client: Any, operation: str) -> Iterator[None]:
     if operation in _unanswered.get(client, ()):
         raise NotAnsweredAgain(f"{client.meta.endpoint_url} does not answer {operation}")
     try:
-        with few_attempts(), boundary():
+        with few_attempts(), translate_aws_errors():
             yield
     except SetupError as error:
-        if is_passing(error.__cause__ or error) and not _is_first(client, operation):
+        if is_transient(error.__cause__ or error) and not _is_first(client, operation):
             raise NotAnsweredAgain(error.message) from error
         raise
 

@@ -22,7 +22,13 @@ from exasol_ci_setup.stacks import (
     validation,
 )
 from exasol_ci_setup.stacks import settings as stack_settings
-from exasol_ci_setup.stacks.change_set_request import REVERT_DRIFT, Mode, can_revert_drift, create, require_no_changes
+from exasol_ci_setup.stacks.change_set_request import (
+    REVERT_DRIFT,
+    ChangeSetMode,
+    can_revert_drift,
+    create,
+    require_no_changes,
+)
 from exasol_ci_setup.stacks.model import Plan
 
 if TYPE_CHECKING:
@@ -37,7 +43,7 @@ if TYPE_CHECKING:
 CANNOT_REVERT: Final = "CloudFormation does not bring back what was changed outside of it"
 
 
-def make(
+def plan_stack(
     account: Account,
     request: Request,
     current: Stack | None,
@@ -81,22 +87,22 @@ def make(
     if before is not None and deployed is not None and not drifted and _is_unchanged(request, deployed, before, wanted):
         return _without_change_set(request, "UPDATE", deployed.id, settings)
     check()
-    mode = Mode(
+    mode = ChangeSetMode(
         new, current is not None and state.is_unfinished(current), nested_changes.has_nested(wanted), import_existing
     )
     question = Plan(request.name, mode.kind)
     if import_existing:
-        sent, question = imports.looked_for(account, sent, before, clock, mode, notice)
-    with changeset.taken_back_on_failure(cfn, question, clock):
+        sent, question = imports.find_importable(account, sent, before, clock, mode, notice)
+    with changeset.delete_on_error(cfn, question, clock):
         wanted = templates.parse(sent.template.body)
-        plan, drifted, described = _made(account, sent, wanted, clock, drifted, notice, mode)
-        _give_way(cfn, question, plan, clock)
-    with changeset.taken_back_on_failure(cfn, plan, clock):
+        plan, drifted, described = _create_and_wait(account, sent, wanted, clock, drifted, notice, mode)
+        _replace_change_set(cfn, question, plan, clock)
+    with changeset.delete_on_error(cfn, plan, clock):
         examined = described.get("ChangeSetId", plan.change_set_id)
         errors, warnings = validation.remarks(cfn, examined, described.get("StatusReason", ""))
         if described["Status"] == "FAILED":
             require_no_changes(request, described.get("StatusReason", ""), errors, importing=import_existing)
-            changeset.discard(cfn, plan, clock)
+            changeset.delete_change_set(cfn, plan, clock)
             remarks = (*_not_reverted(drifted), *_left_unchanged(settings, request, current))
             for remark in remarks:
                 notice(remark)
@@ -168,14 +174,14 @@ def _left_unchanged(settings: tuple[Setting, ...], request: Request, current: St
     return (f"AWS reports no changes, so these keep their values: {', '.join(names)}",) if names else ()
 
 
-def _made(
+def _create_and_wait(
     account: Account,
     request: Request,
     wanted: Mapping[str, Any],
     clock: Clock,
     drifted: tuple[ResourceDrift, ...],
     notice: Callable[[str], None],
-    mode: Mode,
+    mode: ChangeSetMode,
 ) -> tuple[Plan, tuple[ResourceDrift, ...], Mapping[str, Any]]:
     """Return the plan that names a new change set, what of `drifted` it brings back, and its first page, created or failed.
 
@@ -183,9 +189,9 @@ def _made(
     If the change set of a nested stack failed, the page names that and its reason.
     """
     cfn = account.client("cloudformation")
-    make = partial(_created, account, request, wanted, clock, drifted, notice)
+    make = partial(_create_change_set, account, request, wanted, clock, drifted, notice)
     plan, reverted = make(mode)
-    with changeset.taken_back_on_failure(cfn, plan, clock):
+    with changeset.delete_on_error(cfn, plan, clock):
         described = changeset.wait(cfn, plan, clock, notice)
         if not mode.nested or described["Status"] != "FAILED":
             return plan, reverted, described
@@ -194,26 +200,26 @@ def _made(
             return plan, reverted, {**described, "ChangeSetId": failed, "StatusReason": reason}
         notice(f"AWS cannot say beforehand what changes inside nested stacks: {reason}")
         second, reverted = make(replace(mode, nested=False))
-        _give_way(cfn, plan, second, clock)
-    with changeset.taken_back_on_failure(cfn, second, clock):
+        _replace_change_set(cfn, plan, second, clock)
+    with changeset.delete_on_error(cfn, second, clock):
         return second, reverted, changeset.wait(cfn, second, clock, notice)
 
 
-def _give_way(cfn: CloudFormationClient, first: Plan, second: Plan, clock: Clock) -> None:
+def _replace_change_set(cfn: CloudFormationClient, first: Plan, second: Plan, clock: Clock) -> None:
     """Discard the change set of `first`, now that there is that of `second`, which goes too when this raises."""
-    with changeset.taken_back_on_failure(cfn, second, clock):
+    with changeset.delete_on_error(cfn, second, clock):
         # As that of an update, so that the shell of a new stack stays: the second change set is in it.
-        changeset.discard(cfn, replace(first, kind="UPDATE"), clock)
+        changeset.delete_change_set(cfn, replace(first, kind="UPDATE"), clock)
 
 
-def _created(
+def _create_change_set(
     account: Account,
     request: Request,
     wanted: Mapping[str, Any],
     clock: Clock,
     drifted: tuple[ResourceDrift, ...],
     notice: Callable[[str], None],
-    mode: Mode,
+    mode: ChangeSetMode,
 ) -> tuple[Plan, tuple[ResourceDrift, ...]]:
     """Return the plan that names a new change set, and what of `drifted` it brings back: all, or nothing on an older endpoint."""
     if drifted and can_revert_drift(account.client("cloudformation")):
@@ -249,7 +255,7 @@ def as_deployed(
     These are the logical IDs of resources that exist only once, and the marks of resources that were imported.
     """
     ids = _kept_ids(request, before, before_parameters)
-    return imports.kept(unique.with_kept_ids(request.template, ids), before)
+    return imports.keep_import_marks(unique.with_kept_ids(request.template, ids), before)
 
 
 def _kept_ids(request: Request, before: Mapping[str, Any], before_parameters: Mapping[str, str]) -> dict[str, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.errors import AwsUnavailable, DeployFailed, InputError, Interrupted, StackError
 from exasol_ci_setup.stacks import diagnose, state
-from exasol_ci_setup.stacks.events import Following, latest_id, of_last_operation
+from exasol_ci_setup.stacks.events import StackMonitor, latest_id, of_last_operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ def ask_to_cancel(cfn: CloudFormationClient, name: str) -> bool:
     Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CancelUpdateStack.html. Raises the errors of the AWS
     boundary.
     """
-    with boundary():
+    with translate_aws_errors():
         try:
             cfn.cancel_update_stack(StackName=name, ClientRequestToken=uuid.uuid4().hex)
         except ClientError as error:
@@ -55,7 +55,7 @@ def cancel(cfn: CloudFormationClient, stack: Stack, *, view: View, clock: Clock)
         )
     if not ask_to_cancel(cfn, stack.name):
         raise _too_late(state.get(cfn, stack.id))
-    ended = _follow(cfn, stack, Following(cfn, stack.id, after=None, view=view, clock=clock))
+    ended = _follow(cfn, stack, StackMonitor(cfn, stack.id, after=None, view=view, clock=clock))
     if state.has_succeeded(ended):
         raise _too_late(ended)
     return ended
@@ -88,7 +88,7 @@ def continue_rollback(
     if role_arn:
         arguments["RoleARN"] = role_arn
     after = latest_id(cfn, stack.id)
-    with boundary():
+    with translate_aws_errors():
         try:
             cfn.continue_update_rollback(**arguments)
         except ClientError as error:
@@ -99,10 +99,10 @@ def continue_rollback(
                 f"AWS did not continue the rollback of stack {stack.name}: {said}",
                 hint=f"`exasol-ci-setup diagnose {stack.name}` names what could not be rolled back",
             ) from error
-    return _follow(cfn, stack, Following(cfn, stack.id, after=after, view=view, clock=clock))
+    return _follow(cfn, stack, StackMonitor(cfn, stack.id, after=after, view=view, clock=clock))
 
 
-def _follow(cfn: CloudFormationClient, stack: Stack, following: Following) -> Stack:
+def _follow(cfn: CloudFormationClient, stack: Stack, following: StackMonitor) -> Stack:
     try:
         ended = following.run()
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import translate_aws_errors
 from exasol_ci_setup.errors import AccessDenied, StackError
 from exasol_ci_setup.stacks import imports, intrinsics, state
 from exasol_ci_setup.stacks import plan as planning
@@ -35,7 +35,9 @@ def is_needed(
     and is of a type that neither an update nor a drift-aware change set brings back. Raises StackError for such a stack that must not be deleted.
     """
     if recreate_failed and state.is_own(current) and (state.is_stuck(current) or current.status == "CREATE_FAILED"):
-        if left := imports.imported(planning.deployed_template(account.client("cloudformation"), current.name)):
+        if left := imports.imported_resources(
+            planning.deployed_template(account.client("cloudformation"), current.name)
+        ):
             again = "" if import_existing else "; --import-existing takes over again what has a name in the template"
             notice(
                 f"stack {current.name} took over {', '.join(sorted(left))}, which stays when the stack is deleted{again}"
@@ -79,7 +81,7 @@ def _lost(
     if not declared:
         return {}
     try:
-        with boundary():
+        with translate_aws_errors():
             found = account.client("codebuild").list_source_credentials()["sourceCredentialsInfos"]
     except AccessDenied as error:
         notice(f"whether CodeBuild has the credential is unknown: {error.message}")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup import templates
-from exasol_ci_setup.aws import boundary, error_code
+from exasol_ci_setup.aws import error_code, translate_aws_errors
 from exasol_ci_setup.errors import AccessDenied, AwsUnavailable, StackError
 from exasol_ci_setup.stacks import changeset, data_loss, processed
 from exasol_ci_setup.stacks import delete as deletion
@@ -89,7 +89,7 @@ def _without_empty_log_groups(logs: CloudWatchLogsClient, changes: Iterable[Chan
 
 def _has_no_stream(logs: CloudWatchLogsClient, name: str) -> bool:
     try:
-        with boundary():
+        with translate_aws_errors():
             return not logs.describe_log_streams(logGroupName=name, limit=1).get("logStreams")
     except AccessDenied:
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.aws import boundary
+from exasol_ci_setup.aws import translate_aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -30,7 +30,7 @@ def resources(cfn: CloudFormationClient, stack: Stack) -> list[Resource]:
 
 def of_id(cfn: CloudFormationClient, stack_id: str) -> list[Resource]:
     """Return the resources of the stack with this ARN, as `resources` does."""
-    with boundary():
+    with translate_aws_errors():
         return [
             Resource(
                 summary["LogicalResourceId"],

@@ -6,7 +6,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import boundary, few_attempts
+from exasol_ci_setup.aws import few_attempts, translate_aws_errors
 from exasol_ci_setup.errors import SetupError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Rollouts:
 
     def _look_at(self, cluster: str, arns: list[str]) -> None:
         ecs = self._account.client("ecs")
-        with boundary():
+        with translate_aws_errors():
             described = ecs.describe_services(cluster=cluster, services=arns).get("services", [])
         for service in described:
             arn = service["serviceArn"]
@@ -123,7 +123,7 @@ class Rollouts:
 
     def _explain(self, cluster: str, service: Mapping[str, Any], failing: Collection[str | None]) -> None:
         ecs = self._account.client("ecs")
-        with boundary():
+        with translate_aws_errors():
             arns = ecs.list_tasks(cluster=cluster, serviceName=service["serviceName"], desiredStatus="STOPPED").get(
                 "taskArns", []
             )
@@ -152,7 +152,7 @@ class Rollouts:
         ecs, logs = self._account.client("ecs"), self._account.client("logs")
         lines: list[str] = []
         try:
-            with boundary():
+            with translate_aws_errors():
                 definition = ecs.describe_task_definition(taskDefinition=task["taskDefinitionArn"])["taskDefinition"]
                 for container in definition.get("containerDefinitions", []):
                     options = container.get("logConfiguration", {}).get("options", {})

@@ -6,7 +6,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.errors import InputError, SetupError
 from exasol_ci_setup.stacks.absent import ABSENT
 from exasol_ci_setup.stacks.model import Setting
@@ -52,7 +52,7 @@ def policy_change(cfn: CloudFormationClient, request: Request, current: Stack | 
     after = json.loads(request.stack_policy)
     before: Any = ABSENT
     if current is not None:
-        with boundary():
+        with translate_aws_errors():
             body = cfn.get_stack_policy(StackName=current.id).get("StackPolicyBody")
         before = json.loads(body) if body else ABSENT
     return () if before == after else (Setting(POLICY, before, after),)
@@ -72,7 +72,7 @@ def apply_policy_first(cfn: CloudFormationClient, plan: Plan) -> bool:
     Raises InputError if AWS does not take the policy, and the errors of the AWS boundary; the stack is then as it was.
     """
     wanted = [setting for setting in plan.settings if setting.name == POLICY]
-    with boundary():
+    with translate_aws_errors():
         for setting in wanted:
             _set_policy(cfn, plan.stack_id or plan.stack_name, json.dumps(setting.after))
     return bool(wanted)
@@ -99,7 +99,7 @@ def apply(cfn: CloudFormationClient, plan: Plan) -> bool:
     own = [each for each in plan.settings if is_own_call(each) and not (is_first and each.name == POLICY)]
     stack = plan.stack_id or plan.stack_name
     try:
-        with boundary():
+        with translate_aws_errors():
             for setting in own:
                 if setting.name == PROTECTION:
                     cfn.update_termination_protection(StackName=stack, EnableTerminationProtection=bool(setting.after))

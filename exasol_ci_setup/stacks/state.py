@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, boundary, error_code
-from exasol_ci_setup.errors import StackError, StackNotFound, StackStuck
+from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.errors import StackError, StackNotFound, StackNotUpdatableError
 from exasol_ci_setup.stacks.model import Stack
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}
 
 def find(cfn: CloudFormationClient, name: str) -> Stack | None:
     """Return the stack called `name` (or with that ARN), or None if there is none. Raises the errors of the AWS boundary."""
-    with boundary():
+    with translate_aws_errors():
         try:
             answer = cfn.describe_stacks(StackName=name)
         except ClientError as error:
@@ -54,7 +54,7 @@ def get(cfn: CloudFormationClient, name: str) -> Stack:
 
 def every(cfn: CloudFormationClient) -> Iterator[Stack]:
     """Yield all stacks of the account and region, in the order AWS gives them."""
-    with boundary():
+    with translate_aws_errors():
         for page in cfn.get_paginator("describe_stacks").paginate():
             yield from map(from_description, page["Stacks"])
 
@@ -155,20 +155,20 @@ def has_succeeded(stack: Stack) -> bool:
 
 
 def require_updatable(stack: Stack) -> None:
-    """Raise StackStuck, whose hint is the way out, unless an update may start on the stack."""
+    """Raise StackNotUpdatableError, whose hint is the way out, unless an update may start on the stack."""
     if is_stuck(stack):
         way_out = (
             "run the same command with --recreate-failed, which deletes it first and asks before it does"
             if is_own(stack)
             else f"it carries no tag of this tool: look at what is in it, then `aws cloudformation delete-stack --stack-name {stack.name}`"
         )
-        raise StackStuck(
+        raise StackNotUpdatableError(
             f"stack {stack.name} is in {stack.status}, which no update leaves" + _because(stack),
             hint=way_out,
             stack_name=stack.name,
         )
     if stack.status == "UPDATE_ROLLBACK_FAILED":
-        raise StackStuck(
+        raise StackNotUpdatableError(
             f"stack {stack.name} is in UPDATE_ROLLBACK_FAILED, because a rollback could not finish" + _because(stack),
             hint=f"mend what stands in the way, then `exasol-ci-setup continue-rollback {stack.name}`",
             stack_name=stack.name,

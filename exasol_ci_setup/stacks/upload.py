@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import Account, ClientError, boundary, error_code
+from exasol_ci_setup.aws import Account, ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.errors import AwsUnavailable, TemplateRejected
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def template_source(account: Account, template: Template, *, bucket: str | None 
     if len(body) <= LARGEST_BODY:
         return {"TemplateBody": template.body}
     s3 = account.client("s3")
-    with boundary():
+    with translate_aws_errors():
         owner = account.client("sts").get_caller_identity()["Account"]
         name = bucket or f"exasol-ci-setup-templates-{owner}-{account.region}"
         if bucket is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.actions import Stage, taking_place_on
+from exasol_ci_setup.actions import Runtime, use_runtime
 from exasol_ci_setup.actions.images import Images
 from exasol_ci_setup.constructs import (
     Asset,
@@ -43,7 +43,7 @@ def builder(tmp_path):
 @pytest.fixture(autouse=True)
 def said(answers, clock):
     lines: list[str] = []
-    with taking_place_on(Stage(lambda _scope: answers.account, clock, lines.append)):
+    with use_runtime(Runtime(lambda _scope: answers.account, clock, lines.append)):
         yield lines
 
 

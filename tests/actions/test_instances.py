@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from exasol_ci_setup import Instance, Scope, network
-from exasol_ci_setup.actions import Stage, taking_place_on
+from exasol_ci_setup.actions import Runtime, use_runtime
 from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.errors import AccessDenied, InputError, StackError
 from exasol_ci_setup.resolve import Connections, Declared, Deployment, running_with
-from exasol_ci_setup.resolve.verbs import _Silent
+from exasol_ci_setup.resolve.verbs import _NullReporter
 from tests.answers import AwsError
 from tests.templates.samples import PUBLIC_KEY
 
@@ -36,12 +36,14 @@ def described(**values: Any) -> dict[str, Any]:
 
 
 def stage(account: Any) -> Any:
-    return taking_place_on(Stage(lambda _scope: account, SystemClock(), lambda _message: None))
+    return use_runtime(Runtime(lambda _scope: account, SystemClock(), lambda _message: None))
 
 
 @pytest.mark.live
 def test_address_after_stop_and_start_is_the_new_one(live, box):
-    deployment = Deployment(Connections(SystemClock(), lambda _scope: live), _Silent(), SystemClock(), network.find)
+    deployment = Deployment(
+        Connections(SystemClock(), lambda _scope: live), _NullReporter(), SystemClock(), network.find
+    )
     deployment.carry_out(Declared([box]))
     ec2 = live.client("ec2")
     ids = [box.outputs["InstanceId"]]

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from exasol_ci_setup import network
-from exasol_ci_setup.actions import Stage, current, sync, taking_place_on
+from exasol_ci_setup.actions import Runtime, current, sync, use_runtime
 from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs import (
     Asset,
@@ -27,7 +27,7 @@ from exasol_ci_setup.constructs import (
 )
 from exasol_ci_setup.errors import BuildFailed, InputError, SetupError
 from exasol_ci_setup.resolve import Connections, Declared, Deployment, running_with
-from exasol_ci_setup.resolve.verbs import _Silent, require_success
+from exasol_ci_setup.resolve.verbs import _NullReporter, require_success
 from tests.hub import running
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("said")]
@@ -64,7 +64,7 @@ def builder(asset):
 def deploy(live):
     def all_of(*constructs) -> None:
         clock = SystemClock()
-        deployment = Deployment(Connections(clock, lambda _scope: live), _Silent(), clock, network.find)
+        deployment = Deployment(Connections(clock, lambda _scope: live), _NullReporter(), clock, network.find)
         require_success(deployment.carry_out(Declared(constructs)))
 
     return all_of
@@ -73,7 +73,7 @@ def deploy(live):
 @pytest.fixture
 def said(live):
     lines: list[str] = []
-    with taking_place_on(Stage(lambda _scope: live, SystemClock(), lines.append)):
+    with use_runtime(Runtime(lambda _scope: live, SystemClock(), lines.append)):
         yield lines
 
 
@@ -337,7 +337,7 @@ def test_nothing_is_done_where_nothing_shall_be_done(builder):
     def never(_scope):
         raise AssertionError
 
-    with taking_place_on(Stage(never, SystemClock(), lines.append)), running_with(print, acting=False):
+    with use_runtime(Runtime(never, SystemClock(), lines.append)), running_with(print, acting=False):
         synced = builder.asset.sync()
         build = builder.build(tag="v1").wait()
         build.stop()

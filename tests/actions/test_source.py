@@ -8,7 +8,7 @@ from urllib.request import OpenerDirector, Request
 
 import pytest
 
-from exasol_ci_setup.actions import Stage, taking_place_on
+from exasol_ci_setup.actions import Runtime, use_runtime
 from exasol_ci_setup.aws import connect
 from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs import Asset, GitHubRepo, Scope
@@ -105,7 +105,7 @@ def test_a_token_does_not_leave_this_machine_from_the_sandbox(monkeypatch, endpo
     asset.set_outputs({"BucketName": "the-bucket"})
     said: list[str] = []
 
-    with taking_place_on(Stage(lambda _scope: account, SystemClock(), said.append)), pytest.raises(SetupError):
+    with use_runtime(Runtime(lambda _scope: account, SystemClock(), said.append)), pytest.raises(SetupError):
         asset.sync(token=given)
     assert asked
     assert {value for each in asked for name, value in each.header_items() if name == "Authorization"} == sent

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from exasol_ci_setup.builds import explain
-from exasol_ci_setup.builds.follow import Following, to_the_end
+from exasol_ci_setup.builds.follow import BuildMonitor, to_the_end
 from exasol_ci_setup.builds.logs import Tails
 from exasol_ci_setup.builds.model import batch_of
 from exasol_ci_setup.builds.read import Reader
@@ -28,7 +28,7 @@ def follow(answers, clock, shown):
     def run(timeout=None, *, log=False, since=None):
         tails = Tails(answers.account.client("logs", patient=False), clock) if log else None
         reader = Reader(answers.account.client("codebuild", patient=False), ID)
-        following = Following(reader, view=shown, clock=clock, tails=tails, since=since)
+        following = BuildMonitor(reader, view=shown, clock=clock, tails=tails, since=since)
         return to_the_end(following, ID, clock=clock, timeout=timeout)
 
     return run

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from exasol_ci_setup.builds.interrupts import Held
+from exasol_ci_setup.builds.interrupts import DeferredSignals
 
 
 @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -23,7 +23,7 @@ def number(request):
 
 
 def test_the_first_signal_waits_and_the_second_breaks_in(number):
-    with Held() as held:
+    with DeferredSignals() as held:
         signal.raise_signal(number)
         assert held.pressed
         with pytest.raises(KeyboardInterrupt):
@@ -31,7 +31,7 @@ def test_the_first_signal_waits_and_the_second_breaks_in(number):
 
 
 def test_what_was_held_back_is_delivered_on_demand(number):
-    with Held() as held:
+    with DeferredSignals() as held:
         signal.raise_signal(number)
 
     with pytest.raises(KeyboardInterrupt):
@@ -39,7 +39,7 @@ def test_what_was_held_back_is_delivered_on_demand(number):
 
 
 def test_without_a_signal_nothing_is_delivered():
-    with Held() as held:
+    with DeferredSignals() as held:
         pass
 
     held.deliver()
@@ -48,7 +48,7 @@ def test_without_a_signal_nothing_is_delivered():
 def test_afterwards_signals_are_handled_as_before(number):
     before = signal.getsignal(number)
 
-    with Held():
+    with DeferredSignals():
         assert signal.getsignal(number) != before
 
     assert signal.getsignal(number) == before
@@ -57,7 +57,7 @@ def test_afterwards_signals_are_handled_as_before(number):
 def test_a_signal_that_python_does_not_handle_keeps_its_effect():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Held():
+        with DeferredSignals():
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -68,7 +68,7 @@ def test_in_another_thread_nothing_is_held_back():
     seen = []
 
     def work():
-        with Held():
+        with DeferredSignals():
             seen.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=work)

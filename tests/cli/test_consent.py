@@ -7,7 +7,7 @@ import pytest
 from exasol_ci_setup.cli.consent import Consent, warning
 from exasol_ci_setup.cli.platform import acting
 from exasol_ci_setup.cli.session import Session
-from exasol_ci_setup.errors import Declined
+from exasol_ci_setup.errors import NotApprovedError
 from exasol_ci_setup.stacks.model import Broadening, Change, Plan
 
 LOSS = Plan("Slc", "UPDATE", changes=(Change("Remove", "Table", "AWS::DynamoDB::Table", data_loss=True),))
@@ -25,14 +25,14 @@ ARGUMENTS = ("up", "my program.py", "--yes")
 def test_plan_that_needs_more_than_yes_is_refused_with_command(plan, options):
     session = Session(region="eu-central-1", arguments=ARGUMENTS)
 
-    with pytest.raises(Declined) as caught:
+    with pytest.raises(NotApprovedError) as caught:
         Consent(session).require(plan)
 
     command = f"`exasol-ci-setup up 'my program.py' --yes {options}`"
     assert caught.value.exit_code == 1
     assert command in caught.value.hint
     # The command has its options already, so none is added.
-    assert command in session.completed(caught.value.hint)
+    assert command in session.with_global_options(caught.value.hint)
 
 
 @pytest.mark.parametrize("plan", [LOSS, WIDER, BOTH, GRANTED], ids=["data-loss", "access", "both", "granted"])
@@ -55,7 +55,7 @@ def test_platform_verb_without_terminal_loses_no_data(answers):
     session = Session()
     session.__dict__["account"] = answers.account
 
-    with pytest.raises(Declined, match=r"deletes data \(Table\)"), acting(session, yes=True) as place:
+    with pytest.raises(NotApprovedError, match=r"deletes data \(Table\)"), acting(session, yes=True) as place:
         place.report.plan(LOSS)
     with acting(session, allow_data_loss=True) as place:
         assert place.report.plan(LOSS)

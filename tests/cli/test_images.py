@@ -21,9 +21,9 @@ from exasol_ci_setup.constructs import (
     Scope,
     Service,
 )
-from exasol_ci_setup.errors import Declined
+from exasol_ci_setup.errors import NotApprovedError
 from exasol_ci_setup.resolve import Connections, Declared, Deployment
-from exasol_ci_setup.resolve.verbs import _Silent, require_success
+from exasol_ci_setup.resolve.verbs import _NullReporter, require_success
 from exasol_ci_setup.sandbox import switches
 from tests.hub import press_ctrl_c
 
@@ -247,7 +247,7 @@ def image(folder):
 
 def deployment_to(live) -> Deployment:
     clock = SystemClock()
-    return Deployment(Connections(clock, lambda _scope: live), _Silent(), clock, network.find)
+    return Deployment(Connections(clock, lambda _scope: live), _NullReporter(), clock, network.find)
 
 
 def cluster_of(image, *names: str) -> Declared:
@@ -274,6 +274,6 @@ def test_a_source_that_changes_while_its_plan_is_looked_at_is_neither_built_nor_
     deployment.plan(declared)
     (folder / "Dockerfile").write_text("FROM busybox:2\n", encoding="utf-8")
 
-    with pytest.raises(Declined, match="the source of image image has changed since the plan was made"):
+    with pytest.raises(NotApprovedError, match="the source of image image has changed since the plan was made"):
         require_success(deployment.carry_out(declared))
     assert (stacks(live).get("team-cluster"), builds(live)) == before

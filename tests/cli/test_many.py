@@ -8,9 +8,9 @@ from io import StringIO
 
 import pytest
 
-from exasol_ci_setup.cli.many import Many
+from exasol_ci_setup.cli.many import MultiStackReporter
 from exasol_ci_setup.cli.session import Session
-from exasol_ci_setup.errors import Declined, InputError
+from exasol_ci_setup.errors import InputError, NotApprovedError
 from exasol_ci_setup.stacks.graph import End, Ended
 from exasol_ci_setup.stacks.model import Broadening, Change, Event, Hook, Plan, Stack
 
@@ -20,7 +20,9 @@ SHOWN = Plan("team-source", "UPDATE", change_set_id="a", changes=(BUCKET,))
 
 
 def approved(shown: Plan | None, plan: Plan) -> bool:
-    return Many(Session(), shown={} if shown is None else {plan.stack_name: shown}).approve(plan.stack_name, plan)
+    return MultiStackReporter(Session(), shown={} if shown is None else {plan.stack_name: shown}).approve(
+        plan.stack_name, plan
+    )
 
 
 def test_what_was_shown_is_done():
@@ -56,7 +58,7 @@ def test_less_than_was_shown_is_done():
     ids=["another-resource", "nested", "replacement", "access"],
 )
 def test_more_than_was_shown_is_not_done(plan, said):
-    with pytest.raises(Declined, match=f"turned out to need more than was shown: {said}"):
+    with pytest.raises(NotApprovedError, match=f"turned out to need more than was shown: {said}"):
         approved(SHOWN, plan)
 
 
@@ -72,14 +74,14 @@ def test_possible_replacement_that_was_shown_may_become_certain():
 def test_data_loss_that_was_not_shown_is_refused():
     shown = Plan("team-table", "UPDATE", changes=(replace(TABLE, data_loss=False),))
 
-    with pytest.raises(Declined, match="more than was shown: data loss of Table"):
+    with pytest.raises(NotApprovedError, match="more than was shown: data loss of Table"):
         approved(shown, replace(shown, changes=(TABLE,)))
 
 
 def test_recreated_resource_that_was_shown_may_be_created():
     recreated = replace(TABLE, replacement="True")
     shown = Plan("team-table", "CREATE", changes=(recreated,))
-    many = Many(Session(), shown={"team-table": shown})
+    many = MultiStackReporter(Session(), shown={"team-table": shown})
     stack = Stack("team-table", "arn", "CREATE_FAILED")
 
     assert many.approve_recreation("team-table", stack, Plan("team-table", "DELETE", changes=(TABLE,)))
@@ -90,19 +92,19 @@ def test_recreation_with_data_loss_that_was_not_shown_is_refused():
     removal = Plan("team-table", "DELETE", changes=(replace(TABLE, action="Remove"),))
     stack = Stack("team-table", "arn", "CREATE_FAILED")
 
-    for many in (Many(Session()), Many(Session(), shown={})):
-        with pytest.raises(Declined, match="Table"):
+    for many in (MultiStackReporter(Session()), MultiStackReporter(Session(), shown={})):
+        with pytest.raises(NotApprovedError, match="Table"):
             many.approve_recreation("team-table", stack, removal)
 
 
 def test_a_stack_that_was_not_shown_is_not_changed():
-    with pytest.raises(Declined, match="Modify of Bucket"):
+    with pytest.raises(NotApprovedError, match="Modify of Bucket"):
         approved(None, SHOWN)
 
 
 def test_while_nothing_happens_it_says_what_is_under_way_at_least_every_30_seconds(capsys, clock):
     session = Session(clock=clock)
-    many = Many(session)
+    many = MultiStackReporter(session)
     with many.view("team-image", "creating team-image") as view:
         for _ in range(40):
             clock.sleep(1.8)
@@ -114,7 +116,7 @@ def test_while_nothing_happens_it_says_what_is_under_way_at_least_every_30_secon
 
 
 def test_the_end_of_a_nested_stack_is_not_the_end_of_the_stack_that_it_is_in(clock):
-    many = Many(Session(clock=clock), shown={})
+    many = MultiStackReporter(Session(clock=clock), shown={})
     with many.view("west/team-image", "creating team-image") as view:
         for name, status in (("team-image", "CREATE_IN_PROGRESS"), ("team-image-Inner-1", "CREATE_COMPLETE")):
             view.event(Event("1", name, name, name, name, "AWS::CloudFormation::Stack", status, "", BEGIN))
@@ -125,7 +127,7 @@ def test_the_end_of_a_nested_stack_is_not_the_end_of_the_stack_that_it_is_in(clo
 
 def test_a_hook_that_warns_is_told_in_a_line_and_one_that_stops_a_resource_in_the_row(clock, capsys):
     hook = Hook("Example::Rules::Hook", "HOOK_COMPLETE_FAILED", "because", "PRE_PROVISION", "WARN")
-    many = Many(Session(clock=clock, output_format="json"), shown={})
+    many = MultiStackReporter(Session(clock=clock, output_format="json"), shown={})
     with many.view("team-image", "creating team-image") as view:
         for each in (hook, replace(hook, failure_mode="FAIL")):
             view.event(
@@ -142,7 +144,7 @@ def test_a_hook_that_warns_is_told_in_a_line_and_one_that_stops_a_resource_in_th
 
 
 def test_of_hundreds_of_stacks_the_table_shows_those_under_way_and_those_that_failed_and_counts_the_rest(clock):
-    many = Many(Session(clock=clock), total=200)
+    many = MultiStackReporter(Session(clock=clock), total=200)
     for name in ("main/a", "main/b", "main/c"):
         many.view(name, f"creating {name}")
     many.ended(Ended("main/a", End.DONE))

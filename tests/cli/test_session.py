@@ -19,7 +19,7 @@ from exasol_ci_setup.cli.session import Session
     ],
 )
 def test_a_command_in_a_hint_gets_the_options_that_lead_to_the_same_account(session, told):
-    assert session.completed("`exasol-ci-setup watch Slc` looks on") == told
+    assert session.with_global_options("`exasol-ci-setup watch Slc` looks on") == told
 
 
 def test_a_command_of_the_aws_cli_gets_its_own_spelling_of_them(live):
@@ -27,21 +27,23 @@ def test_a_command_of_the_aws_cli_gets_its_own_spelling_of_them(live):
     in_the_sandbox = Session(sandbox=True)
     in_the_sandbox.__dict__["account"] = live
 
-    assert session.completed("`aws cloudformation x`") == "`aws cloudformation x --region eu-west-1 --profile p`"
-    assert in_the_sandbox.completed("`aws s3 ls`") == f"`aws s3 ls --endpoint-url {live.endpoint_url}`"
+    assert (
+        session.with_global_options("`aws cloudformation x`") == "`aws cloudformation x --region eu-west-1 --profile p`"
+    )
+    assert in_the_sandbox.with_global_options("`aws s3 ls`") == f"`aws s3 ls --endpoint-url {live.endpoint_url}`"
 
 
 def test_a_hint_does_not_start_the_sandbox():
     session = Session(sandbox=True)
 
-    assert session.completed("`aws s3 ls`") == "`aws s3 ls`"
+    assert session.with_global_options("`aws s3 ls`") == "`aws s3 ls`"
     assert "account" not in session.__dict__
 
 
 def test_what_the_environment_says_need_not_be_typed(monkeypatch):
     monkeypatch.setenv("EXASOL_CI_SETUP_SANDBOX", "1")
 
-    assert Session(sandbox=True).completed("`exasol-ci-setup watch Slc`") == "`exasol-ci-setup watch Slc`"
+    assert Session(sandbox=True).with_global_options("`exasol-ci-setup watch Slc`") == "`exasol-ci-setup watch Slc`"
 
 
 @pytest.mark.parametrize(
@@ -54,13 +56,13 @@ def test_what_the_environment_says_need_not_be_typed(monkeypatch):
     ],
 )
 def test_other_commands_stay_as_they_are(text):
-    assert Session(sandbox=True, region="eu-west-1").completed(text) == text
+    assert Session(sandbox=True, region="eu-west-1").with_global_options(text) == text
 
 
 def test_options_that_a_command_has_are_not_added():
     session = Session(sandbox=True, region="eu-west-1")
 
-    completed = session.completed("`exasol-ci-setup watch Slc --region eu-central-1`")
+    completed = session.with_global_options("`exasol-ci-setup watch Slc --region eu-central-1`")
 
     assert completed == "`exasol-ci-setup watch Slc --region eu-central-1 --sandbox`"
 
@@ -74,7 +76,7 @@ def test_a_hint_leads_to_where_the_stack_is(here):
 def test_sign_in_hint_names_the_profile():
     session = Session(profile="my profile", region="eu-west-1")
 
-    assert session.completed("`aws sso login`") == "`aws sso login --profile 'my profile'`"
+    assert session.with_global_options("`aws sso login`") == "`aws sso login --profile 'my profile'`"
 
 
 def test_missing_sso_token_is_one_error_without_a_log(program, tmp_path, monkeypatch):

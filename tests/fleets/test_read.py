@@ -300,8 +300,8 @@ def test_projects_with_the_same_options_have_one_template_for_the_linter():
     other = CiBuild(project="Slc", project_url="https://github.com/exasol/Slc", cache="docker")
 
     assert templates.render(first) != templates.render(second)
-    assert templates.render(first.nameless) == templates.render(second.nameless)
-    assert templates.render(first.nameless) != templates.render(other.nameless)
+    assert templates.render(first.lint_template_key) == templates.render(second.lint_template_key)
+    assert templates.render(first.lint_template_key) != templates.render(other.lint_template_key)
 
 
 def test_a_mistake_beside_a_merge_key_is_told_with_its_own_line(refused):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup import CiBuild, render, templates
 from exasol_ci_setup.pictures.canvas import Box, Line, Picture, Text, png, svg
-from exasol_ci_setup.pictures.graph import Part, picture
+from exasol_ci_setup.pictures.graph import GraphPart, picture
 from exasol_ci_setup.pictures.layers import arrange
 from exasol_ci_setup.stacks.references import references
 
@@ -123,7 +123,7 @@ def test_boxes_never_overlap_and_all_of_it_is_on_the_paper(edges):
         for name, used in edges.items()
     }
 
-    drawn = picture([Part("t", {"Resources": resources})], title="t")
+    drawn = picture([GraphPart("t", {"Resources": resources})], title="t")
 
     for one, other in combinations(boxes(drawn), 2):
         apart = (
@@ -142,7 +142,7 @@ def test_boxes_never_overlap_and_all_of_it_is_on_the_paper(edges):
 def test_whatever_a_template_holds_the_svg_is_xml(text):
     resources = {text: {"Type": text}, "B": {"Type": "x", "DependsOn": text}}
 
-    written = svg(picture([Part(text, {"Resources": resources}), Part("other", {})], title=text))
+    written = svg(picture([GraphPart(text, {"Resources": resources}), GraphPart("other", {})], title=text))
 
     if all(character.isprintable() for character in text):
         shown = {element.text for element in ET.fromstring(written).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314 - our own
@@ -152,7 +152,7 @@ def test_whatever_a_template_holds_the_svg_is_xml(text):
 def test_the_picture_in_the_documentation_is_that_of_the_template(golden):
     construct = CiBuild(project="Slc", project_url="https://github.com/exasol/script-languages-release")
 
-    drawn = picture([Part("Slc", templates.parse(render(construct).body))], title="The resources of template.yaml")
+    drawn = picture([GraphPart("Slc", templates.parse(render(construct).body))], title="The resources of template.yaml")
 
     golden("../../docs/diagrams/ci-build.svg", svg(drawn))
 
@@ -161,7 +161,7 @@ def test_the_picture_of_a_ci_build_shows_each_resource_with_its_type():
     construct = CiBuild(project="Slc", project_url="https://github.com/exasol/script-languages-release")
     template = templates.parse(render(construct).body)
 
-    drawn = picture([Part("Slc", template)], title="Slc")
+    drawn = picture([GraphPart("Slc", template)], title="Slc")
 
     texts = [shape.text for shape in drawn.shapes if isinstance(shape, Text)]
     for name, resource in template["Resources"].items():
@@ -174,7 +174,7 @@ def test_the_picture_of_a_ci_build_shows_each_resource_with_its_type():
 def test_several_parts_have_frames_and_an_arrow_from_the_one_that_takes_to_the_one_that_gives():
     topic = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
 
-    drawn = picture([Part("gives", topic), Part("takes", topic, ("gives",))], title="both")
+    drawn = picture([GraphPart("gives", topic), GraphPart("takes", topic, ("gives",))], title="both")
 
     frames = {box.hint: box for box in boxes(drawn) if box.hint in {"gives", "takes"}}
     (arrow,) = [shape for shape in drawn.shapes if isinstance(shape, Line)]

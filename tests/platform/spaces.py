@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.platform.place import Silent
+from exasol_ci_setup.platform.place import NullReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.model import Plan
 
 
-class Told(Silent):
+class Told(NullReport):
     """Remembers what it is told, and does `before` each plan that it approves of."""
 
     def __init__(self, *, approve: bool = True, before: Callable[[Plan], None] = lambda _plan: None) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from exasol_ci_setup.constructs import Registry, SecurityGroup, SourceCredentials
-from exasol_ci_setup.errors import Declined, RegionMissing, StackNotFound
-from exasol_ci_setup.platform.place import Place, Silent, deploy, here
+from exasol_ci_setup.errors import NotApprovedError, RegionMissing, StackNotFound
+from exasol_ci_setup.platform.place import NullReport, Place, deploy, here
 from exasol_ci_setup.platform.place import delete as delete_stack
 from exasol_ci_setup.stacks import state
 
 pytestmark = pytest.mark.live
 
 
-class Told(Silent):
+class Told(NullReport):
     """Remembers the plans, and says what it was told to."""
 
     def __init__(self, *, approve=True):
@@ -50,7 +50,7 @@ def test_a_construct_gets_the_accounts_network(live):
 
 
 def test_a_plan_that_is_not_approved_of_leaves_nothing(live):
-    with pytest.raises(Declined):
+    with pytest.raises(NotApprovedError):
         deploy(Place(live, report=Told(approve=False)), Registry(name="images"))
 
     assert state.find(live.client("cloudformation"), "images") is None

@@ -19,12 +19,12 @@ from exasol_ci_setup.errors import (
 )
 from exasol_ci_setup.platform import docker as command
 from exasol_ci_setup.platform import registry
-from exasol_ci_setup.platform.place import Place, Silent, deploy
+from exasol_ci_setup.platform.place import NullReport, Place, deploy
 
 PASSWORD = "t0p-s3cr3t"
 
 
-class Told(Silent):
+class Told(NullReport):
     """Remembers what was said."""
 
     def __init__(self):

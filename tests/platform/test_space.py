@@ -8,9 +8,9 @@ import pytest
 
 import exasol_ci_setup as naas
 from exasol_ci_setup.errors import (
-    Declined,
     DeployFailed,
     InputError,
+    NotApprovedError,
     SetupError,
     SpaceConflictError,
     SpaceNotFound,
@@ -425,7 +425,7 @@ def test_without_a_domain_the_load_balancers_name_leads_to_it_and_how_is_told(li
 def test_a_plan_shows_the_load_balancer_and_the_space_and_makes_nothing(live):
     told = Told(approve=False)
 
-    with pytest.raises(Declined):
+    with pytest.raises(NotApprovedError):
         naas.space.create("web", image=IMAGE, place=Place(live, report=told))
 
     assert [plan.stack_name for plan in told.plans] == ["spaces-load-balancer", "space-web"]

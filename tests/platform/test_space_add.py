@@ -16,7 +16,7 @@ from exasol_ci_setup.errors import (
     StackError,
 )
 from exasol_ci_setup.platform import registry, secret, space
-from exasol_ci_setup.platform.place import Place, Silent
+from exasol_ci_setup.platform.place import NullReport, Place
 from exasol_ci_setup.secretsmanager import TEAM_PREFIX
 from tests.origins import AT_COMMIT, git, install
 
@@ -26,7 +26,7 @@ ID = "0123456789abcdef" * 4
 PIPELINE = Path(".github/workflows/ci-my-space.yaml")
 
 
-class Told(Silent):
+class Told(NullReport):
     """Remembers what was said, and may be interrupted at a word."""
 
     def __init__(self, *, interrupted_at="nothing"):

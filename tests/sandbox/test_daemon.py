@@ -133,14 +133,14 @@ def test_port_that_another_server_takes_at_once_is_left_to_it(monkeypatch: pytes
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
 
-        class Overtaken(socket.socket):
+        class PlanOutdatedError(socket.socket):
             """A socket that another one overtakes between `bind` and `listen`."""
 
             def bind(self, address: Any) -> None:
                 super().bind(address)
                 other.listen()
 
-        monkeypatch.setattr(socket, "socket", Overtaken)
+        monkeypatch.setattr(socket, "socket", PlanOutdatedError)
         with _listening((port,)) as listening:
             assert listening.getsockname()[1] != port
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from exasol_ci_setup.sandbox import buildspecs, docker_client, image_builds, registry
-from exasol_ci_setup.sandbox.docker_client import Client, Found
+from exasol_ci_setup.sandbox.docker_client import Client, FoundClient
 from exasol_ci_setup.sandbox.settings import Settings, chosen
 from tests.registry import Pusher, require_program, tags
 from tests.sandbox.codebuild import build, create_project, log, send, until
@@ -69,9 +69,9 @@ def record(tmp_path: Path) -> Iterator[Path]:
     program = tmp_path / "docker"
     program.write_text(DOCKER.format(record=tmp_path), encoding="utf-8")
     program.chmod(0o755)
-    docker_client.use(Found(Client(str(program), "unix:///the-engine")))
+    docker_client.use(FoundClient(Client(str(program), "unix:///the-engine")))
     yield tmp_path
-    docker_client.use(Found())
+    docker_client.use(FoundClient())
 
 
 class Builder:
@@ -340,11 +340,11 @@ def test_what_is_no_archive_is_refused(builder: Builder, record: Path) -> None:
 
 
 def test_without_an_engine_the_build_pretends_and_says_why(builder: Builder) -> None:
-    docker_client.use(Found(reason="no Docker engine answers at unix:///nowhere"))
+    docker_client.use(FoundClient(reason="no Docker engine answers at unix:///nowhere"))
     try:
         shown = builder.run()
     finally:
-        docker_client.use(Found())
+        docker_client.use(FoundClient())
     assert shown["buildStatus"] == "SUCCEEDED"
     said = builder.log(shown)
     assert "No image comes of this build: no Docker engine answers at unix:///nowhere" in said
@@ -393,11 +393,11 @@ def test_the_first_client_that_can_build_is_used(tmp_path: Path, monkeypatch: py
     for name, kind in kinds.items():
         client(tmp_path / name, **kind)
 
-    def on_path(*names: str) -> Found:
+    def on_path(*names: str) -> FoundClient:
         monkeypatch.setenv("PATH", ":".join(str(tmp_path / name) for name in names))
         return docker_client.find()
 
-    assert on_path("nowhere") == Found(reason="there is no docker command")
+    assert on_path("nowhere") == FoundClient(reason="there is no docker command")
     assert on_path("remote").engine == "none, as the Docker engine at tcp://10.0.0.1:2376 is not on this machine"
     assert on_path("silent").engine == "none, as no Docker engine answers at unix:///silent"
     assert "is in a virtual machine" in on_path("boxed").reason
@@ -421,10 +421,12 @@ def test_plugins_of_the_user_are_found_though_the_configuration_is_not_theirs(
     assert found.plugins == str(plugins)
 
 
-@pytest.mark.parametrize("found", [Found(), Found(reason="why not"), Found(Client("docker", "unix:///x", "/plugins"))])
-def test_what_was_found_reaches_the_process_of_the_sandbox(found: Found) -> None:
+@pytest.mark.parametrize(
+    "found", [FoundClient(), FoundClient(reason="why not"), FoundClient(Client("docker", "unix:///x", "/plugins"))]
+)
+def test_what_was_found_reaches_the_process_of_the_sandbox(found: FoundClient) -> None:
     settings = Settings(registry=True, docker=found.as_settings())
-    assert Found.from_settings(Settings.from_json(settings.as_json()).docker) == found
+    assert FoundClient.from_settings(Settings.from_json(settings.as_json()).docker) == found
 
 
 def test_no_engine_is_looked_for_without_a_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from exasol_ci_setup.constructs import Registry, Scope
 from exasol_ci_setup.resolve import Connections, Declared, Deployment
-from exasol_ci_setup.resolve.verbs import _Silent
+from exasol_ci_setup.resolve.verbs import _NullReporter
 from exasol_ci_setup.stacks.graph import CONCURRENCY, End
 from tests.answers import REGION, Answers, AwsError
 from tests.simulation.cloudformation import CHANGE_SET_SECONDS, LATENCY, Cost, Limits, Stack
@@ -102,7 +102,7 @@ class _Service:
         }
 
 
-class _Told(_Silent):
+class _Told(_NullReporter):
     """Approves everything, and counts the ends."""
 
     def __init__(self, stacks: dict[str, Stack], clock: SharedClock, cost: Cost) -> None:

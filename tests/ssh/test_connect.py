@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exasol_ci_setup import Instance, Scope
-from exasol_ci_setup.actions import Stage, taking_place_on
+from exasol_ci_setup.actions import Runtime, use_runtime
 from exasol_ci_setup.aws import connect
 from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs.placeholders import placeholders_in
@@ -89,7 +89,7 @@ def test_dry_run_runs_no_command():
     box = deployed()
     messages: list[str] = []
 
-    with running_with(lambda _: None, acting=False), taking_place_on(Stage(no_account, SystemClock(), messages.append)):
+    with running_with(lambda _: None, acting=False), use_runtime(Runtime(no_account, SystemClock(), messages.append)):
         one = box.run_command("TOKEN=secret rm -rf /")
         many = list(box.run_commands(["a", "b --password secret"]))
 
@@ -100,14 +100,14 @@ def test_dry_run_runs_no_command():
     assert messages == [f"instance box: would run '{name}…'" for name in ("TOKEN", "a", "b")]
 
 
-def on_sandbox() -> Stage:
+def on_sandbox() -> Runtime:
     account = connect(None, "eu-central-1", endpoint_url="http://127.0.0.1:1", access_key=("500000000001", "any"))
-    return Stage(lambda _scope: account, SystemClock(), lambda _message: None)
+    return Runtime(lambda _scope: account, SystemClock(), lambda _message: None)
 
 
-def with_endpoint_of_the_configuration() -> Stage:
+def with_endpoint_of_the_configuration() -> Runtime:
     account = connect(None, "eu-central-1")
-    return Stage(lambda _scope: account, SystemClock(), lambda _message: None)
+    return Runtime(lambda _scope: account, SystemClock(), lambda _message: None)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_command_on_sandbox_instance_is_rejected_without_connection(monkeypatch,
     box = instance()
     box.set_outputs({"InstanceId": "i-0123456789abcdef0", "PublicIp": address})
 
-    with taking_place_on(stage()), pytest.raises(SSHError, match="instances in the sandbox run no commands"):
+    with use_runtime(stage()), pytest.raises(SSHError, match="instances in the sandbox run no commands"):
         box.run_command("true", jump=through)
     assert not opened
 
@@ -129,7 +129,7 @@ def test_command_on_sandbox_instance_is_rejected_without_connection(monkeypatch,
 def test_loopback_address_is_connected_to_in_sandbox(monkeypatch, tmp_path):
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
-    with taking_place_on(on_sandbox()), pytest.raises(SSHKeyUnusable):
+    with use_runtime(on_sandbox()), pytest.raises(SSHKeyUnusable):
         deployed(tmp_path / "id_rsa").run_command("true", jump="127.0.0.1")
 
 

@@ -14,14 +14,14 @@ from exasol_ci_setup.errors import (
     Interrupted,
     StackBusy,
     StackError,
-    StackStuck,
+    StackNotUpdatableError,
     Throttled,
     TimedOut,
     Unreachable,
 )
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
-from exasol_ci_setup.stacks.events import Following
+from exasol_ci_setup.stacks.events import StackMonitor
 from exasol_ci_setup.stacks.model import ABSENT, Plan, Request
 from exasol_ci_setup.templates import Template
 from tests.answers import AwsError, ConnectionReset
@@ -358,7 +358,7 @@ def test_the_end_is_seen_within_two_seconds_at_less_than_two_thirds_of_a_call_a_
     for at in range(7, 600, 7):
         clock.at(at, lambda: aws.told.append(aws.event("UPDATE_IN_PROGRESS", "T")))
     clock.at(asked_at, lambda: aws.told.append(aws.event("UPDATE_COMPLETE", "Slc")))
-    following = Following(answers.account.client("cloudformation"), ID, after="event-0", view=Shown(), clock=clock)
+    following = StackMonitor(answers.account.client("cloudformation"), ID, after="event-0", view=Shown(), clock=clock)
 
     stack = following.run()
 
@@ -382,7 +382,7 @@ def test_events_are_read_page_by_page_back_to_the_last_known_one(answers, clock)
     answers.on("cloudformation", "DescribeStackEvents", pages)
     shown = Shown()
 
-    Following(answers.account.client("cloudformation"), ID, after="event-0", view=shown, clock=clock).run()
+    StackMonitor(answers.account.client("cloudformation"), ID, after="event-0", view=shown, clock=clock).run()
 
     assert len(shown.events) == 252
     assert shown.lines[0] == "UPDATE_IN_PROGRESS Slc"
@@ -661,7 +661,7 @@ def test_capabilities_are_those_that_the_template_needs(answers, clock):
 def test_a_state_that_no_update_leaves_is_told_with_its_way_out(answers, clock, status, way_out):
     answers.on("cloudformation", "DescribeStacks", stack_in(status))
 
-    with pytest.raises(StackStuck, match=status) as stuck:
+    with pytest.raises(StackNotUpdatableError, match=status) as stuck:
         run(answers, clock)
 
     assert way_out in stuck.value.hint

@@ -16,7 +16,7 @@ from exasol_ci_setup.errors import (
     Interrupted,
     StackBusy,
     StackError,
-    StackStuck,
+    StackNotUpdatableError,
     TemplateRejected,
     TimedOut,
 )
@@ -273,7 +273,7 @@ def test_a_taken_bucket_name_ends_with_the_bucket_and_awss_reason(live, somebody
     assert "already" in diagnosis.reason
     assert diagnosis.status == "ROLLBACK_COMPLETE"
     assert "--recreate-failed" in failed.value.hint
-    with pytest.raises(StackStuck, match="ROLLBACK_COMPLETE") as stuck:
+    with pytest.raises(StackNotUpdatableError, match="ROLLBACK_COMPLETE") as stuck:
         run(live, request())
     assert "--recreate-failed" in stuck.value.hint
 
@@ -299,7 +299,7 @@ def test_a_stuck_stack_of_somebody_else_is_not_recreated(live):
     stack = wait_for(live, "Slc", "ROLLBACK_COMPLETE")
     assert not state.is_own(stack)
 
-    for adopt, error in ((False, StackError), (True, StackStuck)):
+    for adopt, error in ((False, StackError), (True, StackNotUpdatableError)):
         with pytest.raises(error):
             run(
                 live,

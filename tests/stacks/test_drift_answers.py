@@ -230,7 +230,9 @@ SAME = Request("Slc", Template("t", OLD), tags={"exasol-ci-setup:construct": "Te
 
 
 def make(answers, clock, *, found=FOUND, told=None):
-    return plan.make(answers.account, SAME, STACK, clock, drift=found, notice=(told if told is not None else []).append)
+    return plan.plan_stack(
+        answers.account, SAME, STACK, clock, drift=found, notice=(told if told is not None else []).append
+    )
 
 
 @pytest.fixture
@@ -339,7 +341,7 @@ def test_parameters_that_are_kept_are_sent_without_a_value_and_are_no_difference
     current = Stack("Slc", ID, "CREATE_COMPLETE", parameters={"Token": "****", "Size": "3"}, tags=STACK.tags)
     wanted = Request("Slc", Template("t", body), tags=STACK.tags, kept_parameters=("Token", "Size"))
 
-    made = plan.make(sets.account, wanted, current, clock, drift=FOUND)
+    made = plan.plan_stack(sets.account, wanted, current, clock, drift=FOUND)
 
     assert sets.of("CreateChangeSet")[0]["Parameters"] == [
         {"ParameterKey": "Token", "UsePreviousValue": True},

@@ -9,7 +9,7 @@ from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs import Registry, Scope
 from exasol_ci_setup.errors import DeployFailed
 from exasol_ci_setup.resolve import Connections, Declared, Deployment
-from exasol_ci_setup.resolve.verbs import _Silent, require_success
+from exasol_ci_setup.resolve.verbs import _NullReporter, require_success
 from exasol_ci_setup.stacks import drift, state
 from exasol_ci_setup.stacks.deploy import Outcome, deploy
 from exasol_ci_setup.stacks.graph import End
@@ -202,7 +202,7 @@ def test_a_run_over_many_stacks_looks_once_at_each_that_is_there(live):
     )
 
     def deployment(**more):
-        return Deployment(connect, _Silent(), SystemClock(), network.find, **more)
+        return Deployment(connect, _NullReporter(), SystemClock(), network.find, **more)
 
     deployment().carry_out(declared)
     assert looked == []
@@ -224,7 +224,7 @@ def test_no_construct_has_drifted_when_it_has_just_been_deployed(live, tmp_path)
     ]
     connect = Connections(SystemClock(), lambda _scope: live)
     declared = Declared(constructs)
-    require_success(Deployment(connect, _Silent(), SystemClock(), network.find).carry_out(declared))
+    require_success(Deployment(connect, _NullReporter(), SystemClock(), network.find).carry_out(declared))
 
     cfn = live.client("cloudformation")
     found = [drift.detect(cfn, state.get(cfn, name), SystemClock()) for name in declared.constructs]

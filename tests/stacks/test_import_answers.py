@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy, StackStuck
+from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy, StackNotUpdatableError
 from exasol_ci_setup.stacks.deploy import Outcome
 from exasol_ci_setup.stacks.import_operation import import_resources
 from exasol_ci_setup.stacks.model import Request
@@ -169,7 +169,7 @@ def test_a_stack_that_aws_imports_nothing_into_is_told_with_a_way_out_that_there
     new_stack(answers, DONE)
     answers.on("cloudformation", "DescribeStacks", stack_in(status))
 
-    with pytest.raises(StackStuck, match=f"{status}, in which AWS imports nothing") as stuck:
+    with pytest.raises(StackNotUpdatableError, match=f"{status}, in which AWS imports nothing") as stuck:
         run(answers, clock, {"Web": "a|b"})
 
     assert way_out in stuck.value.hint

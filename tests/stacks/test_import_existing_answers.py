@@ -124,7 +124,9 @@ def test_only_what_aws_found_is_marked_and_a_plan_alone_leaves_nothing(answers, 
     plan = planned(answers, clock, body)
 
     assert {change.logical_id: change.action for change in plan.changes}["Logs"] == "Import"
-    marks = [imports.imported(templates.parse(sent["TemplateBody"])) for sent in answers.of("CreateChangeSet")]
+    marks = [
+        imports.imported_resources(templates.parse(sent["TemplateBody"])) for sent in answers.of("CreateChangeSet")
+    ]
     assert marks[0] == templates.parse(body)["Resources"].keys()
     assert set(marks[1:]) == {frozenset({"Logs"})}
     assert aws.is_clean

@@ -24,10 +24,10 @@ def test_every_resource_of_every_template_can_be_marked_and_nothing_else_changes
     body = file.read_text(encoding="utf-8")
     before = templates.parse(body)
 
-    marked = imports.marked(template(body), before["Resources"].keys())
+    marked = imports.mark_imported(template(body), before["Resources"].keys())
 
     after = templates.parse(marked.body)
-    assert imports.imported(after) == before["Resources"].keys()
+    assert imports.imported_resources(after) == before["Resources"].keys()
     for name, resource in after["Resources"].items():
         assert resource["DeletionPolicy"] == "Retain"
         assert resource["UpdateReplacePolicy"] == "Retain"
@@ -44,27 +44,32 @@ def test_every_resource_of_every_template_can_be_marked_and_nothing_else_changes
 
 def test_the_marks_go_over_to_the_next_template_of_the_stack():
     body = "Resources:\n  A:\n    Type: AWS::SNS::Topic\n  B:\n    Type: AWS::SNS::Topic\n"
-    before = templates.parse(imports.marked(template(body), {"A"}).body)
+    before = templates.parse(imports.mark_imported(template(body), {"A"}).body)
 
-    after = imports.kept(template(body + "  C:\n    Type: AWS::SNS::Topic\n"), before)
+    after = imports.keep_import_marks(template(body + "  C:\n    Type: AWS::SNS::Topic\n"), before)
 
-    assert imports.imported(templates.parse(after.body)) == {"A"}
-    assert imports.kept(after, before) == after
+    assert imports.imported_resources(templates.parse(after.body)) == {"A"}
+    assert imports.keep_import_marks(after, before) == after
 
 
 def test_another_type_under_the_same_name_is_another_resource():
     body = "Resources:\n  A:\n    Type: AWS::SNS::Topic\n"
-    before = templates.parse(imports.marked(template(body), {"A"}).body)
+    before = templates.parse(imports.mark_imported(template(body), {"A"}).body)
     new = template("Resources:\n  A:\n    Type: AWS::SQS::Queue\n")
 
-    assert imports.kept(new, before) == new
-    assert imports.kept(template("Resources:\n  B:\n    Type: AWS::SQS::Queue\n"), before).body.count("Metadata") == 0
+    assert imports.keep_import_marks(new, before) == new
+    assert (
+        imports.keep_import_marks(template("Resources:\n  B:\n    Type: AWS::SQS::Queue\n"), before).body.count(
+            "Metadata"
+        )
+        == 0
+    )
 
 
 def test_a_name_below_another_block_is_no_resource():
     body = "Parameters:\n  A:\n    Type: String\nResources:\n  A1:\n    Type: AWS::SNS::Topic\nOutputs:\n  A1:\n    Value: x\n"
 
-    marked = templates.parse(imports.marked(template(body), {"A1"}).body)
+    marked = templates.parse(imports.mark_imported(template(body), {"A1"}).body)
 
     assert marked["Parameters"] == {"A": {"Type": "String"}}
     assert marked["Outputs"] == {"A1": {"Value": "x"}}
@@ -82,13 +87,13 @@ def test_a_name_below_another_block_is_no_resource():
 )
 def test_a_template_that_cannot_be_marked_is_refused(body):
     with pytest.raises(InputError, match="cannot be marked as imported"):
-        imports.marked(template(body), {"A"})
+        imports.mark_imported(template(body), {"A"})
 
 
 def test_a_resource_that_only_outlives_its_stack_outlives_its_replacement_too():
     body = "Resources:\n  A:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: RetainExceptOnCreate\n"
 
-    resource = templates.parse(imports.marked(template(body), {"A"}).body)["Resources"]["A"]
+    resource = templates.parse(imports.mark_imported(template(body), {"A"}).body)["Resources"]["A"]
 
     assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
@@ -105,4 +110,4 @@ def test_a_resource_that_only_outlives_its_stack_outlives_its_replacement_too():
 def test_templates_of_others_of_any_shape_have_no_marks(before):
     new = template("Resources:\n  A:\n    Type: AWS::SNS::Topic\n")
 
-    assert imports.kept(new, before) == new
+    assert imports.keep_import_marks(new, before) == new

@@ -71,7 +71,7 @@ def test_a_later_change_leaves_what_was_taken_over_marked(with_logs):
     changed = next(change for change in plans[0].changes if change.logical_id == "CodeBuildLogGroup")
     assert [each.path for each in changed.properties] == ["RetentionInDays"]
     assert deployed(with_logs)["CodeBuildLogGroup"]["Properties"]["RetentionInDays"] == 30
-    assert imports.imported({"Resources": deployed(with_logs)}) == {"CodeBuildLogGroup"}
+    assert imports.imported_resources({"Resources": deployed(with_logs)}) == {"CodeBuildLogGroup"}
 
 
 def test_the_deletion_of_the_stack_leaves_standing_what_was_taken_over(with_logs):
@@ -106,7 +106,7 @@ def test_with_nothing_there_everything_is_made_and_nothing_is_marked(live):
     run(live, request(), import_existing=True, approve=remembering(plans))
 
     assert set(actions(plans[0]).values()) == {"Add"}
-    assert imports.imported({"Resources": deployed(live)}) == frozenset()
+    assert imports.imported_resources({"Resources": deployed(live)}) == frozenset()
     assert deployed(live) == templates.parse(request().template.body)["Resources"]
 
 
@@ -156,5 +156,5 @@ def test_what_was_taken_over_outlives_the_recreation_of_a_failed_stack_which_is_
 
     stays = "stack Slc took over CodeBuildLogGroup, which stays when the stack is deleted"
     assert notices == [stays, "--import-existing takes over again what has a name in the template", stays]
-    assert imports.imported({"Resources": deployed(live)}) == {"CodeBuildLogGroup"}
+    assert imports.imported_resources({"Resources": deployed(live)}) == {"CodeBuildLogGroup"}
     assert groups(live) == [LOGS]

@@ -9,7 +9,7 @@ import pytest
 
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.delete import delete
-from exasol_ci_setup.stacks.events import Following
+from exasol_ci_setup.stacks.events import StackMonitor
 from tests.answers import AwsError, ConnectionReset
 from tests.stacks.family import Family, arn
 from tests.stacks.views import Shown
@@ -37,7 +37,7 @@ CREATION: dict[str, list[tuple[Any, ...]]] = {
 def follow(answers, clock, *, shown=None, after=""):
     view = shown or Shown()
     cfn = answers.account.client("cloudformation")
-    return Following(cfn, arn("Slc"), after=after, view=view, clock=clock).run()
+    return StackMonitor(cfn, arn("Slc"), after=after, view=view, clock=clock).run()
 
 
 def told(shown):
@@ -294,7 +294,7 @@ def test_after_ctrl_c_nothing_is_shown_twice_or_lost(answers, clock):
                 raise KeyboardInterrupt
 
     shown = Pressed()
-    following = Following(answers.account.client("cloudformation"), arn("Slc"), after="", view=shown, clock=clock)
+    following = StackMonitor(answers.account.client("cloudformation"), arn("Slc"), after="", view=shown, clock=clock)
 
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):

@@ -16,12 +16,12 @@ from exasol_ci_setup.errors import (
     AssetConflictError,
     AssetNotFound,
     AssetRequestError,
-    Declined,
+    NotApprovedError,
     ObjectNotFound,
     StorageNotFound,
 )
 from exasol_ci_setup.platform import asset, storage, workspaces
-from exasol_ci_setup.platform.place import Place, Silent
+from exasol_ci_setup.platform.place import NullReport, Place
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("enforced")]
 
@@ -270,7 +270,7 @@ def test_a_storage_takes_its_assets_along(place):
 
 
 def test_a_plan_that_opens_the_bucket_is_shown_with_what_it_widens(place):
-    class Refusing(Silent):
+    class Refusing(NullReport):
         def __init__(self):
             self.plans = []
 
@@ -279,7 +279,7 @@ def test_a_plan_that_opens_the_bucket_is_shown_with_what_it_widens(place):
             return False
 
     report = Refusing()
-    with pytest.raises(Declined):
+    with pytest.raises(NotApprovedError):
         create(Place(place.account, report=report), visibility="public", allow_broadening=True)
 
     (plan,) = report.plans
@@ -328,7 +328,7 @@ def test_what_is_asked_for_may_be_wrapped_and_have_empty_values(place):
 def test_a_change_that_somebody_else_was_quicker_with_is_told(place):
     made = create(place)
 
-    class Meddling(Silent):
+    class Meddling(NullReport):
         def plan(self, plan, /):
             if plan.broadenings:
                 update(place, made, content_disposition="attachment")

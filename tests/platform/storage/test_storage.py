@@ -29,7 +29,7 @@ from exasol_ci_setup.errors import (
 )
 from exasol_ci_setup.platform import credentials, storage, workspaces
 from exasol_ci_setup.platform.credentials import Credentials
-from exasol_ci_setup.platform.opened import opened
+from exasol_ci_setup.platform.opened import open_storage
 from exasol_ci_setup.platform.place import Place
 from exasol_ci_setup.stacks import state
 
@@ -177,11 +177,11 @@ def test_credentials_that_have_ended_are_renewed_unasked(place, tmp_path):
 def test_credentials_that_end_during_a_transfer_are_renewed_unasked(place):
     old = storage.connect(**MINE, place=place)
     soon = datetime.now(timezone.utc) + timedelta(minutes=5)
-    open_storage = opened(place, StorageAddress(**MINE))
+    session = open_storage(place, StorageAddress(**MINE))
 
-    s3 = open_storage._with(replace(old, session_token="ended", expires_at=soon))
+    s3 = session._with(replace(old, session_token="ended", expires_at=soon))
 
-    assert s3.put_object(Bucket=open_storage.bucket.name, Key="storages/mine/a", Body=b"")
+    assert s3.put_object(Bucket=session.bucket.name, Key="storages/mine/a", Body=b"")
     assert credentials.find("123", "mine").access_key_id != old.access_key_id
 
 

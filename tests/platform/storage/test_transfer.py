@@ -12,7 +12,7 @@ import pytest
 from exasol_ci_setup.aws import Account
 from exasol_ci_setup.errors import InputError, ObjectNotFound, TransferFailed
 from exasol_ci_setup.platform import transfer
-from exasol_ci_setup.platform.transfer import PART, Unwatched, download, part_size, upload
+from exasol_ci_setup.platform.transfer import PART, NullProgress, download, part_size, upload
 
 pytestmark = pytest.mark.live
 
@@ -73,12 +73,12 @@ def source(tmp_path):
 
 
 def put(account, source, bucket, progress=None):
-    return upload(account.client("s3"), source, bucket=bucket, key="data", progress=progress or Unwatched())
+    return upload(account.client("s3"), source, bucket=bucket, key="data", progress=progress or NullProgress())
 
 
 def get(account, bucket, target, progress=None):
     return download(
-        account.client("s3"), bucket=bucket, key="data", target=target, progress=progress or Unwatched(), name="data"
+        account.client("s3"), bucket=bucket, key="data", target=target, progress=progress or NullProgress(), name="data"
     )
 
 
@@ -427,12 +427,12 @@ def test_what_has_no_size_is_not_taken_for_an_empty_file(live, bucket, tmp_path,
     os.mkfifo(tmp_path / "pipe")
 
     with pytest.raises(InputError, match="is no file but a pipe or a device"):
-        upload(live.client("s3"), tmp_path / source, bucket=bucket, key="a", progress=Unwatched())
+        upload(live.client("s3"), tmp_path / source, bucket=bucket, key="a", progress=NullProgress())
 
 
 def test_a_file_of_the_kernels_is_not_taken_for_an_empty_one(live, bucket):
     with pytest.raises(TransferFailed, match="holds more than its size says"):
-        upload(live.client("s3"), Path("/proc/self/status"), bucket=bucket, key="a", progress=Unwatched())
+        upload(live.client("s3"), Path("/proc/self/status"), bucket=bucket, key="a", progress=NullProgress())
 
 
 def test_a_name_of_many_bytes_is_fetched_too(live, bucket, tmp_path):
@@ -440,6 +440,6 @@ def test_a_name_of_many_bytes_is_fetched_too(live, bucket, tmp_path):
     name = "\N{ELEPHANT}" * 60
     s3.put_object(Bucket=bucket, Key="a", Body=b"content")
 
-    download(s3, bucket=bucket, key="a", target=tmp_path / name, progress=Unwatched(), name="a")
+    download(s3, bucket=bucket, key="a", target=tmp_path / name, progress=NullProgress(), name="a")
 
     assert (tmp_path / name).read_bytes() == b"content"
