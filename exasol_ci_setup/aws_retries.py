@@ -85,13 +85,14 @@ class Retries:
         error = caught_exception or _retried_error(response, operation.name)
         if error is None:
             return
-        seconds = time.monotonic() - request_dict.get("context", {}).get(_BEGAN, time.monotonic())
+        context = request_dict.get("context", {})
+        seconds = time.monotonic() - context.get(_BEGAN, time.monotonic())
         if caught_exception is not None:
             caught_exception.attempts = attempts  # type: ignore[attr-defined] # for the message
         limit = self._limit(error, endpoint.host)
         if attempts >= limit or (limit == _CONNECT_ATTEMPTS and seconds > _CONNECT_SECONDS):
             raise error
-        if attempts > _QUIET_ATTEMPTS or seconds > _QUIET_SECONDS:
+        if attempts < _most(context) and (attempts > _QUIET_ATTEMPTS or seconds > _QUIET_SECONDS):
             self._warn(error, endpoint.host, attempts)
 
     def _limit(self, error: Exception, host: str) -> float:
@@ -107,6 +108,12 @@ class Retries:
         if now - self._warned >= _SECONDS_BETWEEN_WARNINGS:
             self._warned = now
             _LOG.warning("%s: attempt %d failed, retrying: %s", host, attempts, " ".join(str(error).split()))
+
+
+def _most(context: dict[str, Any]) -> float:
+    """Return how many attempts the client has for a request in all."""
+    retries = getattr(context.get("client_config"), "retries", None) or {}
+    return float(retries.get("total_max_attempts", "inf"))
 
 
 def _retried_error(response: tuple[Any, dict[str, Any]] | None, operation: str) -> ClientError | None:
