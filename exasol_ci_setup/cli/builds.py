@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.cli.starting import DEFAULT_TIMEOUT, follow_options, project_options
+from exasol_ci_setup.cli.start_builds import DEFAULT_TIMEOUT, follow_options, project_options
 from exasol_ci_setup.errors import InputError, StackNotFound
 
 if TYPE_CHECKING:
@@ -38,17 +38,17 @@ def start_ci_build(
     ended in time.
     """
     from exasol_ci_setup.builds import start
-    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.cli import start_builds
     from exasol_ci_setup.constructs import CiBuild
 
-    starting.check_options(branch, no_wait=no_wait, show_log=show_log)
-    construct = starting.construct(CiBuild, project, stack_name)
-    codebuild_project = starting.codebuild_project(session, construct)
+    start_builds.check_options(branch, no_wait=no_wait, show_log=show_log)
+    construct = start_builds.construct(CiBuild, project, stack_name)
+    codebuild_project = start_builds.codebuild_project(session, construct)
     batch = start.start(session.account.client("codebuild"), codebuild_project, branch, {"CUSTOM_BRANCH": branch})
     timeout = float(timeout_in_seconds or DEFAULT_TIMEOUT)
-    ended = starting.see_through(session, batch, timeout=timeout, no_wait=no_wait, show_log=show_log)
+    ended = start_builds.follow_started(session, batch, timeout=timeout, no_wait=no_wait, show_log=show_log)
     if ended is not None:
-        starting.conclude(session, ended)
+        start_builds.report_result(session, ended)
 
 
 @click.command("builds")
@@ -132,7 +132,7 @@ def stop(session: Session, name: str, no_wait: bool) -> None:
     BUILD is the id or ARN of the batch. A batch that has ended is left as it is: exit code 0.
     """
     from exasol_ci_setup.builds import read, start, token
-    from exasol_ci_setup.cli import records, starting
+    from exasol_ci_setup.cli import records, start_builds
 
     output = session.output
     codebuild = session.account.client("codebuild")
@@ -142,13 +142,13 @@ def stop(session: Session, name: str, no_wait: bool) -> None:
         start.stop(codebuild, batch.id)
         output.say(f"asked AWS to stop batch {batch.id}")
         if not no_wait:
-            batch = starting.follow(session, batch, timeout=DEFAULT_TIMEOUT, show_log=False)
+            batch = start_builds.follow(session, batch, timeout=DEFAULT_TIMEOUT, show_log=False)
     if batch.has_ended:
         output.say(f"batch {batch.id} ended in {batch.status}" + ("" if changed else " already: nothing to do"))
         if batch.token_secret:
-            token.remove_after(session.account.client("secretsmanager"), batch, say=starting.warner(session))
+            token.remove_after(session.account.client("secretsmanager"), batch, say=start_builds.warner(session))
     elif token.is_own(batch.token_secret):
-        starting.warner(session)(token.stays(batch.token_secret, batch.id))
+        start_builds.warner(session)(token.stays(batch.token_secret, batch.id))
     output.record(records.result("stopped" if changed else "unchanged", batch_id=batch.id, changed=changed))
 
 
@@ -171,9 +171,9 @@ def retry(
     removed when the batch ended. The exit code is 0 if the batch succeeded, 6 if it did not, and 7 if it had not ended in time.
     """
     from exasol_ci_setup.builds import read, start
-    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.cli import start_builds
 
-    starting.check_options("-", no_wait=no_wait, show_log=show_log)
+    start_builds.check_options("-", no_wait=no_wait, show_log=show_log)
     batch = read.require_batch(session.account.client("codebuild"), name)
     if not batch.has_ended:
         raise InputError(
@@ -188,37 +188,39 @@ def retry(
     timeout = float(timeout_in_seconds or DEFAULT_TIMEOUT)
     with _token_again(session, batch) as secret:
         again = start.retry(codebuild, batch.id, failed_only=failed_only, begun=secret.begun)
-        ended = starting.see_through(session, again, timeout=timeout, no_wait=no_wait, show_log=show_log, before=batch)
+        ended = start_builds.follow_started(
+            session, again, timeout=timeout, no_wait=no_wait, show_log=show_log, before=batch
+        )
         if ended is not None:
             secret.batch_id = ""
     if ended is not None:
-        starting.conclude(session, ended)
+        start_builds.report_result(session, ended)
 
 
 @contextmanager
 def _token_again(session: Session, batch: Batch) -> Iterator[Stored]:
     """Yield the secret that a batch reads the GitHub token from, made anew if this tool had made it, and removed."""
     from exasol_ci_setup.builds.token import Stored, is_own, stored
-    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.cli import start_builds
 
     if not is_own(batch.token_secret):
         yield Stored(batch.token_secret)
         return
-    token = starting.token_to_store(session)
+    token = start_builds.token_to_store(session)
     client = session.account.client("secretsmanager")
-    say = starting.warner(session)
+    say = start_builds.warner(session)
     with stored(client, "", token, say=say, clock=session.clock, name=batch.token_secret) as secret:
         yield secret
 
 
 def _follow_logs(session: Session, batch: Batch, group: str) -> None:
     from exasol_ci_setup.builds import token
-    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.cli import start_builds
 
-    ended = starting.follow(session, batch, timeout=None, show_log=True, log_only=True, group=group)
+    ended = start_builds.follow(session, batch, timeout=None, show_log=True, log_only=True, group=group)
     if ended.token_secret:
-        token.remove_after(session.account.client("secretsmanager"), ended, say=starting.warner(session))
-    starting.conclude(session, ended)
+        token.remove_after(session.account.client("secretsmanager"), ended, say=start_builds.warner(session))
+    start_builds.report_result(session, ended)
 
 
 def _of_group(batch: Batch, group: str | None) -> list[Build]:
@@ -236,7 +238,7 @@ def _of_group(batch: Batch, group: str | None) -> list[Build]:
 def _projects(session: Session, project: str | None, stack_name: str | None) -> list[str] | None:
     """Return the CodeBuild projects that are asked for, or None for all. Raises StackNotFound if there is no such stack."""
     from exasol_ci_setup.builds import start
-    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.cli import start_builds
     from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
     from exasol_ci_setup.stacks import elsewhere, state
 
@@ -247,7 +249,7 @@ def _projects(session: Session, project: str | None, stack_name: str | None) -> 
         return [start.find_project(cfn, stack_name, hint="`exasol-ci-setup list` shows the stacks there are")]
     if project is None:
         return None
-    constructs = [starting.construct(kind, project, None) for kind in (CiBuild, ReleaseBuild)]
+    constructs = [start_builds.construct(kind, project, None) for kind in (CiBuild, ReleaseBuild)]
     stacks = [elsewhere.find(cfn, each) or state.find(cfn, each.stack_name) for each in constructs]
     found = [
         start.find_project(cfn, stack.name) for stack in stacks if stack is not None and not state.is_absent(stack)

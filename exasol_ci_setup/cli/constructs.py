@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 import click
 
-from exasol_ci_setup.cli.parts import EGRESS, INGRESS, SERVICE
+from exasol_ci_setup.cli.construct_types import EGRESS, INGRESS, SERVICE
 from exasol_ci_setup.constructs import (
     Asset,
     BuildkitBuilder,

@@ -104,7 +104,7 @@ def _of_template(file: Path) -> list[GraphPart]:
 
 def _of_program(file: Path) -> list[GraphPart]:
     from exasol_ci_setup import templates
-    from exasol_ci_setup.cli.rehearsal import collect_only, dry_run
+    from exasol_ci_setup.cli.dry_run import collect_only, dry_run
     from exasol_ci_setup.pictures.graph import GraphPart
 
     with collect_only():

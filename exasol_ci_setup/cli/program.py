@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from exasol_ci_setup.cli.dry_run import collect_only, dry_run, require_same, require_same_declarations
 from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, CONCURRENCY, IMPORT_EXISTING, Duration
-from exasol_ci_setup.cli.rehearsal import collect_only, dry_run, require_same, require_same_declarations
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.errors import InputError
 
@@ -38,9 +38,7 @@ def _file_argument(command: F) -> F:
 
 
 _DEPLOY_OPTIONS = (
-    click.option(
-        "--prune", is_flag=True, help="Also delete the stacks of the scope that FILE does not declare any more."
-    ),
+    click.option("--prune", is_flag=True, help="Also delete the scope's stacks that FILE no longer declares."),
     click.option(
         "--empty",
         is_flag=True,

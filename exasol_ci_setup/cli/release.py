@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.cli.starting import follow_options, project_options
+from exasol_ci_setup.cli.start_builds import follow_options, project_options
 from exasol_ci_setup.errors import SetupError
 
 if TYPE_CHECKING:
@@ -66,14 +66,14 @@ def start_release_build(
     The exit code is 0 if the batch succeeded, 6 if it did not, and 7 if it had not ended in time.
     """
     from exasol_ci_setup import github
-    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.cli import start_builds
     from exasol_ci_setup.constructs import ReleaseBuild
 
-    starting.check_options(branch, no_wait=values["no_wait"], show_log=values["show_log"])
-    construct = starting.construct(ReleaseBuild, project, stack_name)
+    start_builds.check_options(branch, no_wait=values["no_wait"], show_log=values["show_log"])
+    construct = start_builds.construct(ReleaseBuild, project, stack_name)
     release = github.parse_upload_url(upload_url, api_url=github.api_url_from_environment())
     timeout = _timeout(values)
-    codebuild_project = starting.codebuild_project(session, construct)
+    codebuild_project = start_builds.codebuild_project(session, construct)
     _run(
         session,
         construct,
@@ -117,18 +117,18 @@ def start_test_release_build(
     The exit code is 0 if the batch succeeded, 6 if it did not, and 7 if it had not ended in time.
     """
     from exasol_ci_setup import github
-    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.cli import start_builds
     from exasol_ci_setup.constructs import ReleaseBuild
     from exasol_ci_setup.errors import InputError
 
-    starting.check_options(branch, no_wait=values["no_wait"], show_log=values["show_log"])
+    start_builds.check_options(branch, no_wait=values["no_wait"], show_log=values["show_log"])
     github.require_repository(repo_name)
     if not release_title.strip():
         raise InputError("--release-title must not be empty")
-    construct = starting.construct(ReleaseBuild, project, stack_name)
+    construct = start_builds.construct(ReleaseBuild, project, stack_name)
     api = github.Api(github.api_url_from_environment(), github.token_from_environment(), session.clock)
     timeout = _timeout(values)
-    codebuild_project = starting.codebuild_project(session, construct)
+    codebuild_project = start_builds.codebuild_project(session, construct)
     with _Draft(session, api, repo_name, keep=values["keep_draft"]).made(branch, release_title) as draft:
         _run(
             session,
@@ -156,13 +156,13 @@ def _run(
     on_start: Callable[[str], None] = lambda _: None,
 ) -> None:
     from exasol_ci_setup.builds import start
-    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.cli import start_builds
 
     def begun(batch_id: str) -> None:
         secret.begun(batch_id)
         on_start(batch_id)
 
-    with starting.token_for(session, construct, values["github_token_secret"]) as secret:
+    with start_builds.token_for(session, construct, values["github_token_secret"]) as secret:
         batch = start.start(
             session.account.client("codebuild"),
             codebuild_project,
@@ -171,19 +171,19 @@ def _run(
             token_reference=secret.name,
             begun=begun,
         )
-        ended = starting.see_through(
+        ended = start_builds.follow_started(
             session, batch, timeout=timeout, no_wait=values["no_wait"], show_log=values["show_log"]
         )
         if ended is not None:
             secret.batch_id = ""
     if ended is not None:
-        starting.conclude(session, ended)
+        start_builds.report_result(session, ended)
 
 
 def _timeout(values: dict[str, Any]) -> float:
     """Return the time-out in seconds; the configuration file gives it in minutes."""
     from exasol_ci_setup import config
-    from exasol_ci_setup.cli import starting
+    from exasol_ci_setup.cli import start_builds
 
     seconds: int | None = values["timeout_in_seconds"]
     # Read even if the option decides, so that a mistake in it is told.
@@ -194,7 +194,7 @@ def _timeout(values: dict[str, Any]) -> float:
     )
     if seconds is not None:
         return float(seconds)
-    return minutes * 60.0 if minutes is not None else float(starting.DEFAULT_TIMEOUT)
+    return minutes * 60.0 if minutes is not None else float(start_builds.DEFAULT_TIMEOUT)
 
 
 class _Draft:

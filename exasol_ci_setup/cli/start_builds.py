@@ -107,7 +107,7 @@ def check_options(branch: str, *, no_wait: bool, show_log: bool) -> None:
         raise InputError(f"--branch {branch!r} is not acceptable: it must not be empty or hold control characters")
 
 
-def see_through(
+def follow_started(
     session: Session, batch: Batch, *, timeout: float, no_wait: bool, show_log: bool, before: Batch | None = None
 ) -> Batch | None:
     """Tell that a batch has begun, its id being data, and return it when it has ended; with `no_wait` return None at once.
@@ -167,7 +167,7 @@ def follow(
         return to_the_end(following, batch.id, clock=session.clock, timeout=timeout)
 
 
-def conclude(session: Session, batch: Batch) -> None:
+def report_result(session: Session, batch: Batch) -> None:
     """Tell how a batch ended. Raises BuildFailed, after its log's end was shown, unless it has succeeded."""
     from exasol_ci_setup.builds import explain
     from exasol_ci_setup.cli import build_view, records, show
