@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.errors import InputError, WrongAccount
+from exasol_ci_setup.errors import InputError, SetupError, WrongAccount
 from exasol_ci_setup.stacks import graph
-from exasol_ci_setup.stacks.graph import End, Node
 
 if TYPE_CHECKING:
     from exasol_ci_setup.fleets.fleet import Fleet
@@ -21,17 +20,14 @@ def identified(fleet: Fleet, connect: Connections, *, guarded: bool = True) -> d
     """
     found: dict[str, str] = {}
 
-    def ask(name: str) -> End:
-        found[name] = connect.identity(fleet.targets[name].scope(name))
-        return End.DONE
+    def ask(name: str) -> None:
+        try:
+            found[name] = connect.identity(fleet.targets[name].scope(name))
+        except SetupError as error:
+            error.message = f"target {name}: {error.message}"
+            raise
 
-    ends = graph.run([Node(name) for name in fleet.used_targets], ask)
-    if interrupted := graph.interruption(ends, changed=False):
-        raise interrupted
-    for end in ends:
-        if end.error is not None:
-            end.error.message = f"target {end.name}: {end.error.message}"
-            raise end.error
+    graph.read_all(fleet.used_targets, ask)
     wrong = []
     # In the order of the file, not in that of the answers.
     for name in fleet.used_targets if guarded else ():

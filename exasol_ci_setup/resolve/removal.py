@@ -63,20 +63,14 @@ def find_existing(declared: Declared, connect: Callable[[Scope], Account]) -> di
     """
     found: dict[str, ExistingStack] = {}
 
-    def look(name: str) -> End:
+    def look(name: str) -> None:
         construct = declared.constructs[name]
         account = connect(construct.own_scope)
         stack = state.find(account.client("cloudformation"), name)
         if stack is not None and not state.is_absent(stack):
             found[name] = replace(_standing(account, stack), declared_tags=construct.tags)
-        return End.DONE
 
-    ends = graph.run([Node(name) for name in declared.constructs], look)
-    if interrupted := graph.interruption(ends, changed=False):
-        raise interrupted
-    for end in ends:
-        if end.error is not None:
-            raise end.error
+    graph.read_all(declared.constructs, look)
     backwards = graph.order(graph.backwards(declared.nodes))
     # A stack that is gone holds nothing up.
     return {
@@ -188,13 +182,10 @@ def require_empty(there: Mapping[str, ExistingStack], say: Callable[[str, str], 
     """Raise StackError if a bucket or repository of the stacks holds something, so that AWS would refuse to delete it."""
     full: dict[str, list[str]] = {}
 
-    def look(name: str) -> End:
+    def look(name: str) -> None:
         full[name] = deletion.contents(there[name].account, there[name].going, partial(say, name))
-        return End.DONE
 
-    for end in graph.run([Node(name) for name in there], look):
-        if end.error is not None:
-            raise end.error
+    graph.read_all(there, look)
     found = [f"{each} (stack {name})" for name in there for each in full[name]]
     if found:
         raise StackError(f"nothing was deleted: {', '.join(found)}", hint=hint)

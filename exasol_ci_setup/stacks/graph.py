@@ -64,6 +64,7 @@ def run(
 
     Ctrl-C: nothing new starts, `interrupt` is called, which may tell the work in progress, and that has a few seconds to end. What had
     not started is skipped, with an Interrupted; `interruption` returns one error for all of them. Ctrl-C once more is raised at once.
+    If all work had started and ended as without Ctrl-C, KeyboardInterrupt is raised, so that the caller does not continue.
 
     Raises InputError as `order` does. Any other exception of `work` is raised when what was under way has ended.
     """
@@ -113,7 +114,13 @@ class _Run:
             raise self._crash
         for name in self._waiting:
             self._close(Ended(name, End.SKIPPED, error=Interrupted(f"{name} had not begun")))
+        self._require_heard()
         return [self._ends[node.name] for node in self._ordered]
+
+    def _require_heard(self) -> None:
+        """Raise KeyboardInterrupt if none of the ends tells of a Ctrl-C that came."""
+        if self._interrupted and interruption(self._ends.values()) is None:
+            raise KeyboardInterrupt
 
     def _seconds_left(self) -> float | None:
         return None if self._until is None else max(self._until - time.monotonic(), 0.0)
@@ -148,6 +155,24 @@ class _Run:
     def _close(self, end: Ended) -> None:
         self._ends[end.name] = end
         self._ended(end)
+
+
+def read_all(names: Iterable[str], read: Callable[[str], None]) -> None:
+    """Call `read`, which changes nothing, for each name, in threads.
+
+    Raises the error of the first name whose call failed, Interrupted or KeyboardInterrupt on Ctrl-C, and InputError as `order` does.
+    """
+
+    def work(name: str) -> End:
+        read(name)
+        return End.DONE
+
+    ends = run([Node(name) for name in names], work)
+    if interrupted := interruption(ends, changed=False):
+        raise interrupted
+    for end in ends:
+        if end.error is not None:
+            raise end.error
 
 
 def interruption(ends: Iterable[Ended], *, changed: bool = True) -> Interrupted | None:

@@ -14,7 +14,6 @@ from exasol_ci_setup import templates
 from exasol_ci_setup.aws import error_code
 from exasol_ci_setup.errors import AwsUnavailable, InUseError
 from exasol_ci_setup.stacks import graph, plan, state
-from exasol_ci_setup.stacks.graph import End, Node
 from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.references import named
 
@@ -57,13 +56,10 @@ class Surroundings:
         """Read all templates, several at once. Raises the errors of the AWS boundary."""
         own = {each.id: each for each in self._stacks if state.is_own(each)}
 
-        def work(stack_id: str) -> End:
+        def read(stack_id: str) -> None:
             self._template(own[stack_id])
-            return End.DONE
 
-        for end in graph.run([Node(stack_id) for stack_id in own], work):
-            if end.error is not None:
-                raise end.error
+        graph.read_all(own, read)
 
     def marks(self, stack: Stack, resources: Sequence[Resource]) -> list[str]:
         """Return patterns of what names the resources of a stack: their ids, and the outputs that refer to them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exasol_ci_setup.errors import InputError, Interrupted, SetupError
-from exasol_ci_setup.stacks.graph import End, Ended, Node, backwards, order, run
+from exasol_ci_setup.stacks.graph import End, Ended, Node, backwards, order, read_all, run
 
 
 class Worker:
@@ -206,6 +207,50 @@ def test_ctrl_c_starts_nothing_new_and_waits_for_what_is_under_way(monkeypatch):
 
     assert ends(results) == {"a": "failed", "b": "skipped", "c": "skipped"}
     assert all(isinstance(result.error, Interrupted) for result in results)
+
+
+def press_ctrl_c() -> None:
+    """Interrupt the main thread, which waits for the work."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_ctrl_c_that_stops_no_work_is_raised_at_its_end(fails):
+    def work(name: str) -> End:
+        press_ctrl_c()
+        assert told.wait(30)
+        if fails:
+            raise SetupError(name)
+        return End.DONE
+
+    told = threading.Event()
+
+    with pytest.raises(KeyboardInterrupt):
+        run([Node("a")], work, interrupt=told.set)
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b", *map(str, range(20))]])
+def test_ctrl_c_while_reading_is_raised(names):
+    interrupted = threading.Event()
+
+    def read(_name: str) -> None:
+        if not interrupted.is_set():
+            interrupted.set()
+            press_ctrl_c()
+
+    with pytest.raises((KeyboardInterrupt, Interrupted)):
+        read_all(names, read)
+
+
+def test_read_all_raises_the_error_of_the_first_name():
+    def read(name: str) -> None:
+        if name != "a":
+            raise SetupError(name)
+
+    with pytest.raises(SetupError, match="b"):
+        read_all(["a", "b", "c"], read)
 
 
 @st.composite
