@@ -54,6 +54,7 @@ class Operation:
             raise Interrupted(
                 f"stopped looking on: AWS goes on with StackSet {self.name} ({self._description.get('Status', 'just begun')})",
                 hint="the same command follows it again",
+                stack_name=self.name,
             ) from None
         status = self._description["Status"]
         failed = [each for each in self._results if each.get("Status") == "FAILED"]

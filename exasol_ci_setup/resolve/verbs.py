@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from exasol_ci_setup.aws import has_changed
 from exasol_ci_setup.errors import InputError, SetupError, StackError
 from exasol_ci_setup.stacks import graph
 from exasol_ci_setup.stacks.events import NullView
@@ -104,7 +105,7 @@ def require_success(ends: Sequence[Ended]) -> None:
     errors = {end.name: end.error for end in ends if end.error is not None}
     if not errors:
         return
-    if interrupted := graph.interruption(ends):
+    if interrupted := graph.interruption(ends, changed=has_changed()):
         raise interrupted
     skipped = [end.name for end in ends if end.because]
     if len(errors) == 1:

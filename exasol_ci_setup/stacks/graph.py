@@ -178,18 +178,20 @@ def read_all(names: Iterable[str], read: Callable[[str], None]) -> None:
 def interruption(ends: Iterable[Ended], *, changed: bool = True) -> Interrupted | None:
     """Return one error for all that Ctrl-C stopped, None if it stopped nothing.
 
-    `changed` says whether the work changes something; if not, nothing was changed, whatever had begun.
+    `changed` is false only if it is certain that the work changed nothing.
     """
     found = list(ends)
-    stopped = [end for end in found if isinstance(end.error, Interrupted)]
+    stopped = [end.error for end in found if isinstance(end.error, Interrupted)]
     if not stopped:
         return None
-    # Names as the work has them: those of a fleet begin with where they are.
-    continued = [end.name for end in stopped if isinstance(end.error, Interrupted) and end.error.stack_name] * changed
-    done = sum(end.end is End.DONE for end in found) * changed
-    failed = sum(end.end is End.FAILED and end not in stopped for end in found) * changed
-    if not continued and not done and not failed:
+    if not changed:
         return Interrupted("interrupted; nothing was changed")
+    if len(found) == 1:
+        return stopped[0]
+    # Names as the work has them: those of a fleet begin with where they are.
+    continued = [end.name for end in found if isinstance(end.error, Interrupted) and end.error.stack_name]
+    done = sum(end.end is End.DONE for end in found)
+    failed = sum(end.end is End.FAILED and not isinstance(end.error, Interrupted) for end in found)
     counts = [f"{done} done", *([f"{failed} failed"] if failed else [])]
     unfinished = f"; AWS may continue with {', '.join(continued)}" if continued else ""
     return Interrupted(

@@ -38,10 +38,9 @@ def is_needed(
         if left := imports.imported_resources(
             planning.deployed_template(account.client("cloudformation"), current.name)
         ):
-            again = "" if import_existing else "; --import-existing takes over again what has a name in the template"
-            notice(
-                f"stack {current.name} took over {', '.join(sorted(left))}, which stays when the stack is deleted{again}"
-            )
+            notice(f"imported resources of stack {current.name} are kept when it is deleted: {', '.join(sorted(left))}")
+            if not import_existing:
+                notice("--import-existing imports those again that have a name in the template")
         return True
     if state.is_absent(current) or state.is_stuck(current) or not current.status.endswith("_COMPLETE"):
         return False

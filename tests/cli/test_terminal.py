@@ -33,11 +33,11 @@ UNCHANGED = "error: interrupted; nothing was changed"
 
 THREADS = """
 from threading import Thread
-from exasol_ci_setup.cli.many import Many
+from exasol_ci_setup.cli.many import MultiStackReporter
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.stacks.graph import End, Ended
 
-many = Many(Session(), shown={})
+many = MultiStackReporter(Session(), shown={})
 
 def work(name):
     for _ in range(20):

@@ -144,7 +144,7 @@ def test_a_name_that_is_taken_is_refused_with_the_word_that_it_can_be_taken_over
     assert result.stack.outputs["ArtifactsBucketName"] == "there-before"
 
 
-def test_what_was_taken_over_outlives_the_recreation_of_a_failed_stack_which_is_said_before(live):
+def test_imported_resource_survives_recreation_with_notice(live):
     live.client("logs").create_log_group(logGroupName=LOGS)
     with pytest.raises(DeployFailed):
         run(live, request(), import_existing=True)  # without source credentials
@@ -154,7 +154,7 @@ def test_what_was_taken_over_outlives_the_recreation_of_a_failed_stack_which_is_
     run(live, request(), recreate_failed=True, recreate=lambda _stack, _removal: False, notice=notices.append)
     run(live, request(), import_existing=True, recreate_failed=True, notice=notices.append)
 
-    stays = "stack Slc took over CodeBuildLogGroup, which stays when the stack is deleted"
-    assert notices == [stays, "--import-existing takes over again what has a name in the template", stays]
+    kept = "imported resources of stack Slc are kept when it is deleted: CodeBuildLogGroup"
+    assert notices == [kept, "--import-existing imports those again that have a name in the template", kept]
     assert imports.imported_resources({"Resources": deployed(live)}) == {"CodeBuildLogGroup"}
     assert groups(live) == [LOGS]
