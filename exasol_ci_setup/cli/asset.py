@@ -47,7 +47,7 @@ _broadening_option = click.option(
 
 @click.group()
 def asset() -> None:
-    """Hand out objects of storages by links.
+    """Share objects of storages by links.
 
     A private asset has a link that ends after an hour, and a new one whenever it is asked for. A public asset is a copy that everybody may read.
     """

@@ -165,7 +165,7 @@ def retry(
     no_wait: bool,
     show_log: bool,
 ) -> None:
-    """Build a batch that did not succeed again.
+    """Build a batch again that did not succeed.
 
     BUILD is the id or ARN of the batch. A release build needs the environment variable GITHUB_TOKEN once more, since the token was
     removed when the batch ended. The exit code is 0 if the batch succeeded, 6 if it did not, and 7 if it had not ended in time.

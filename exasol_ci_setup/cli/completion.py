@@ -13,7 +13,7 @@ SHELLS: Final = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what makes a shell complete commands and options.
+    """Print the shell completion script.
 
     \b
     bash  add to ~/.bashrc:  eval "$(exasol-ci-setup completion bash)"

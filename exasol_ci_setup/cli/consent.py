@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from exasol_ci_setup import review
 from exasol_ci_setup.cli import show
-from exasol_ci_setup.errors import NotApprovedError
+from exasol_ci_setup.errors import InputError, NotApprovedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.stacks.model import Plan
 
@@ -41,10 +42,16 @@ class Consent:
         """Return the options that the plan needs and that were not given, each with what it approves."""
         missing = {}
         if not self.allow_broadening and review.needs_approval(plan.broadenings, plan.kind):
-            missing["--allow-broadening"] = "gives more access than there was"
+            missing["--allow-broadening"] = "broadens access"
         if not self.allow_data_loss and plan.data_loss:
             missing["--allow-data-loss"] = f"deletes data ({_listed(plan.data_loss)})"
         return missing
+
+
+def require_terminal(output: Output, *, hint: str = "add --yes, or --plan") -> None:
+    """Raise InputError if the user cannot be asked, because there is no terminal."""
+    if not output.can_ask:
+        raise InputError("confirmation is needed, but there is no terminal", hint=hint)
 
 
 def warning(plans: Mapping[str, Plan], *, allow_broadening: bool = False) -> str:
@@ -54,9 +61,7 @@ def warning(plans: Mapping[str, Plan], *, allow_broadening: bool = False) -> str
     """
     lost = [f"{name}/{each}" if len(plans) > 1 else each for name, plan in plans.items() for each in plan.data_loss]
     wider = not allow_broadening and any(review.needs_approval(plan.broadenings, plan.kind) for plan in plans.values())
-    return ("This gives more access than there was. " if wider else "") + (
-        f"Data loss: {_listed(lost)}. " if lost else ""
-    )
+    return ("This broadens access. " if wider else "") + (f"Data loss: {_listed(lost)}. " if lost else "")
 
 
 def require_no_more_than(shown: Plan | None, plan: Plan) -> None:

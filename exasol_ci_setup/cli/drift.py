@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-broadening",
     is_flag=True,
-    help="With --yes and without a terminal: also bring back what gives more access than there is now.",
+    help="With --yes and without a terminal: also revert drift that broadens access.",
 )
 @ALLOW_DATA_LOSS
 @click.option("--exit-code", is_flag=True, help="Exit with 5 if something was changed and is not brought back.")

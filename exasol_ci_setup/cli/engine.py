@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from exasol_ci_setup import lint, network, templates
 from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.cli import report, show
-from exasol_ci_setup.cli.consent import Consent, warning
+from exasol_ci_setup.cli.consent import Consent, require_terminal, warning
 from exasol_ci_setup.cli.constructs import resolve_secrets
 from exasol_ci_setup.cli.live import EventView
 from exasol_ci_setup.errors import InputError, NotApprovedError, StackError, TemplateRejected
@@ -113,9 +113,9 @@ def run_deploy(
         notice=output.say,
     )
     if result.outcome is Outcome.PLANNED:
-        output.say("this was only the plan: nothing was changed")
+        output.say("plan only: nothing was changed")
     elif result.outcome is Outcome.UNCHANGED:
-        output.say(f"stack {request.name} is as it should be: nothing to do")
+        output.say(f"stack {request.name} is up to date: nothing to do")
     else:
         output.say(f"stack {request.name} is deployed" + ("; AWS may still be getting it ready" if express else ""))
     if result.stack is not None and result.outcome is not Outcome.PLANNED:
@@ -195,6 +195,12 @@ def report_findings(output: Output, template: Template, findings: list[lint.Find
     lint.reject_errors(template, findings)
 
 
+def _question(plan: Plan) -> str:
+    if plan.kind == "IMPORT":
+        return f"Import into stack {plan.stack_name}?"
+    return f"Deploy stack {plan.stack_name}?"
+
+
 class Approval:
     """Shows a plan, and answers whether it shall be carried out."""
 
@@ -216,7 +222,7 @@ class Approval:
         if self._output.format == "json":
             # The record on stdout is for a program; the person who is asked has to see it too.
             self._output.say(*show.plan(plan, unicode=self._output.unicode))
-        if not self._output.confirm(f"{warning({plan.stack_name: plan})}Go on?"):
+        if not self._output.confirm(f"{warning({plan.stack_name: plan})}{_question(plan)}"):
             raise NotApprovedError(
                 f"not deployed: the plan for stack {plan.stack_name} was declined; nothing was changed",
                 stack_name=plan.stack_name,
@@ -240,11 +246,3 @@ class Approval:
         if not output.confirm(f"{warning({stack.name: removal})}Delete stack {stack.name}?"):
             raise NotApprovedError(f"not deployed: stack {stack.name} is as it was", stack_name=stack.name)
         return True
-
-
-def require_terminal(output: Output) -> None:
-    """Raise InputError if there is nobody to ask."""
-    if not output.can_ask:
-        raise InputError(
-            "cannot ask whether to go on: there is no terminal", hint="--yes approves the change, --plan only shows it"
-        )

@@ -44,7 +44,7 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
 @click.option(
     "--allow-broadening",
     is_flag=True,
-    help="With --yes and without a terminal: also approve changes that give more access than there was.",
+    help="With --yes and without a terminal: also approve changes that broaden access.",
 )
 @ALLOW_DATA_LOSS
 @click.option(

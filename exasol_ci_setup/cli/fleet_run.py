@@ -8,7 +8,7 @@ from exasol_ci_setup import fleets
 from exasol_ci_setup.cli import records, report, show
 from exasol_ci_setup.cli.consent import Consent, warning
 from exasol_ci_setup.cli.constructs import resolve_secrets
-from exasol_ci_setup.cli.many import MultiStackReporter, ask, connections, counted
+from exasol_ci_setup.cli.multi_stack import MultiStackReporter, ask, connections, counted
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
 from exasol_ci_setup.errors import InputError, Interrupted
@@ -91,7 +91,7 @@ def run(
         for end in before:
             teller.ended(end)
         if plan_only:
-            output.say("this was only the plan: nothing was changed")
+            output.say("plan only: nothing was changed")
             _tell(session, fleet, ends, {name: _word(plan) for name, plan in plans.items()})
             teller.conclude(ends)
             stacks = {name: _word(plan) if plan else End.UNCHANGED.value for name, plan in plans.items()}
@@ -101,7 +101,7 @@ def run(
             but = f", without the {len(before)} that cannot be" if before else ""
             ask(
                 output,
-                f"{warning(plans)}Go on with {counted(changes)}{but}?",
+                f"{warning(plans)}Deploy {counted(changes)}{but}?",
                 "not deployed: the plan was declined; nothing was changed",
             )
     with teller.table():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group("import")
 def import_() -> None:
-    """Take resources that are there already over into a stack.
+    """Import existing resources into a stack.
 
     AWS imports them as they are and changes nothing. A deployment afterwards makes the rest of the stack; where all that is there has a name
     of the template's, `deploy-… --import-existing` does both at once.
@@ -76,7 +76,7 @@ def _import(
         notice=output.say,
     )
     if result.outcome is Outcome.PLANNED:
-        output.say("this was only the plan: nothing was changed")
+        output.say("plan only: nothing was changed")
     elif result.stack is not None:
         output.say(f"imported into stack {request.name}: {', '.join(resources)}")
         compare_imported(session, result.stack, result.plan)

@@ -117,7 +117,7 @@ _OPTIONS: Final = (
     click.option(
         "--allow-broadening",
         is_flag=True,
-        help="With --yes and without a terminal: also approve a change that gives more access than there was.",
+        help="With --yes and without a terminal: also approve a change that broadens access.",
     ),
     ALLOW_DATA_LOSS,
     click.option(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS
-from exasol_ci_setup.errors import InputError, NotApprovedError
+from exasol_ci_setup.errors import NotApprovedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -74,7 +74,7 @@ def acting(
     except NotApprovedError:
         if not plan_only:
             raise
-        session.output.say("this was only the plan: nothing was changed")
+        session.output.say("plan only: nothing was changed")
         session.output.record(records.result("planned", changed=False))
 
 
@@ -84,11 +84,12 @@ def has_changed(place: Place) -> bool:
 
 
 def require_yes(session: Session, question: str, *, yes: bool) -> None:
-    """Ask unless `yes` was said before. Raises NotApprovedError for a no, and InputError if there is nobody to ask."""
+    """Ask for confirmation unless `yes` is set. Raises NotApprovedError for a no, and InputError without a terminal."""
+    from exasol_ci_setup.cli.consent import require_terminal
+
     if yes:
         return
-    if not session.output.can_ask:
-        raise InputError("cannot ask whether to go on: there is no terminal", hint="--yes approves it")
+    require_terminal(session.output, hint="add --yes")
     if not session.output.confirm(question):
         raise NotApprovedError("not deleted: nothing was changed")
 
@@ -103,7 +104,7 @@ def planned_deletion(place: Place, session: Session, stack_name: str, *, empty: 
     stack = state.get(cfn, stack_name)
     found = deletion.resources(cfn, stack)
     report.deletion(session.output, found, removed.plan_of(cfn, stack, found), empty=empty, as_data=True)
-    session.output.say("this was only the plan: nothing was deleted")
+    session.output.say("plan only: nothing was deleted")
     done(session, "planned", changed=False)
 
 
@@ -187,7 +188,7 @@ class _Shown:
         if self._yes or not output.can_ask:
             return
         if plan.stack_name == STACK_NAME and plan.kind == "CREATE":
-            question = "This makes a load balancer, which is public and costs money by the hour. "
+            question = "This creates a load balancer, which is public and costs money by the hour. "
         else:
             question = warning({plan.stack_name: plan}, allow_broadening=self._consent.allow_broadening)
         if not question:
@@ -195,7 +196,7 @@ class _Shown:
         if output.format == "json":
             # The record on stdout is for a program; the person who is asked has to see it too.
             output.say(*show.plan(plan, unicode=output.unicode))
-        if not output.confirm(f"{question}Go on?"):
+        if not output.confirm(f"{question}Deploy stack {plan.stack_name}?"):
             self._declined = True
             raise NotApprovedError(
                 f"not deployed: the plan for stack {plan.stack_name} was declined; this stack was not changed",

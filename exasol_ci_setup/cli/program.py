@@ -18,7 +18,7 @@ from exasol_ci_setup.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from exasol_ci_setup.cli.many import MultiStackReporter
+    from exasol_ci_setup.cli.multi_stack import MultiStackReporter
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import ScopedConstruct
@@ -66,7 +66,7 @@ def _deploy_options(command: F) -> F:
 @click.option(
     "--allow-broadening",
     is_flag=True,
-    help="With --yes and without a terminal: also approve changes that give more access than there was.",
+    help="With --yes and without a terminal: also approve changes that broaden access.",
 )
 @ALLOW_DATA_LOSS
 @click.option("--recreate-failed", is_flag=True, help="Delete stacks that no update can mend, and go on.")
@@ -138,7 +138,7 @@ def _up(
     from exasol_ci_setup import network
     from exasol_ci_setup.cli import show
     from exasol_ci_setup.cli.consent import Consent, warning
-    from exasol_ci_setup.cli.many import MultiStackReporter, ask, connections, counted
+    from exasol_ci_setup.cli.multi_stack import MultiStackReporter, ask, connections, counted
     from exasol_ci_setup.resolve import Deployment
     from exasol_ci_setup.resolve.removal import require_unused, undeclared
     from exasol_ci_setup.stacks.deploy import Options
@@ -178,13 +178,13 @@ def _up(
         for action in intended:
             output.say(show.clean(action))
         if plan_only:
-            output.say("this was only the plan: nothing was changed")
+            output.say("plan only: nothing was changed")
             many.result("planned" if changes else "unchanged", changed=False)
             return
         if changes:
             ask(
                 output,
-                f"{warning({**(many.shown or {}), **removals})}Go on with {counted(changes)}{_CONTENTS if empty else ''}?",
+                f"{warning({**(many.shown or {}), **removals})}Deploy {counted(changes)}{_CONTENTS if empty else ''}?",
                 "not deployed: the plan was declined; nothing was changed",
             )
     elif removed:
@@ -254,7 +254,7 @@ def _show_plans(
 ) -> int:
     """Show what would change in each stack, and return in how many of them something would."""
     from exasol_ci_setup.cli import report, show
-    from exasol_ci_setup.cli.many import counted
+    from exasol_ci_setup.cli.multi_stack import counted
 
     with many.checking(len(declared.constructs)):
         planned, ends = deployment.plan(declared)
@@ -303,7 +303,7 @@ def down(session: Session, file: Path, **values: Any) -> None:
 
 def _down(session: Session, file: Path, **values: Any) -> None:
     from exasol_ci_setup.cli.consent import warning
-    from exasol_ci_setup.cli.many import MultiStackReporter, ask, connections, counted
+    from exasol_ci_setup.cli.multi_stack import MultiStackReporter, ask, connections, counted
     from exasol_ci_setup.resolve.removal import find_existing, undeclared
 
     output = session.output
@@ -322,7 +322,7 @@ def _down(session: Session, file: Path, **values: Any) -> None:
     there = _removable(session, many, found, {}, empty=values["empty"], prunable=left)
     _show_removal(output, there, empty=values["empty"], as_data=values["plan_only"])
     if values["plan_only"]:
-        output.say("this was only the plan: nothing was deleted")
+        output.say("plan only: nothing was deleted")
         many.result("planned", changed=False)
         return
     if not values["yes"]:

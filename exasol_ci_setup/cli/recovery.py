@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("name", type=STACK, metavar="STACK")
 @common_options
 def cancel(session: Session, name: str) -> None:
-    """Cancel the update under way on a stack.
+    """Cancel the update in progress on a stack.
 
     AWS puts back what the update of STACK has changed, which is followed to its end. A creation cannot be cancelled; `delete` ends it.
     """
@@ -45,7 +45,7 @@ def cancel(session: Session, name: str) -> None:
 @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation acts in.")
 @common_options
 def continue_rollback(session: Session, name: str, skip: tuple[str, ...], role_arn: str | None) -> None:
-    """Go on with a rollback that could not finish.
+    """Continue a rollback that could not finish.
 
     For a STACK in UPDATE_ROLLBACK_FAILED, once what stood in the way is mended; `diagnose` tells what that was.
     """

@@ -30,7 +30,7 @@ _name_option: Final = click.option(
 
 @click.group()
 def registry() -> None:
-    """Keep container images in Amazon ECR."""
+    """Manage container images in Amazon ECR."""
 
 
 @registry.command("list")

@@ -88,7 +88,7 @@ def run_buildspec(
     artifacts_dir: Path,
     privileged: bool | None,
 ) -> None:
-    """Run a build on this machine, in a container, as CodeBuild would.
+    """Run a build in a local container, as CodeBuild would.
 
     BUILDSPEC is a batch of builds, of which one is run, or a buildspec with phases.  [default: aws-code-build/ci/buildspec.yaml]
 

@@ -40,7 +40,7 @@ def _source(entry: str) -> tuple[str, Path]:
 
 @click.group()
 def sandbox() -> None:
-    """Run an AWS endpoint on this machine, for a first run and for tests.
+    """Run a local AWS endpoint, for first steps and for tests.
 
     It listens on this machine only, keeps its state between runs, and needs no AWS account. Every command uses it with --sandbox,
     and any AWS client with: eval "$(exasol-ci-setup sandbox env)"

@@ -46,7 +46,7 @@ def _only_stdin(_ctx: click.Context, parameter: click.Parameter, given: str | No
 
 @click.group("secret")
 def secret() -> None:
-    """Keep a team's secrets in AWS Secrets Manager."""
+    """Manage a team's secrets in AWS Secrets Manager."""
 
 
 @secret.command("list")

@@ -41,7 +41,7 @@ _DRIFT_WORDS: Final = {"MODIFIED": "changed", "DELETED": "deleted", "IN_SYNC": "
 _SYMBOLS: Final = {"Add": "+", "Modify": "~", "Remove": "-", "Import": "=", "SyncWithActual": "~"}
 _COLOURS: Final = {"+": "green", "~": "yellow", "-": "red", "±": "magenta", "=": "cyan", "?": "magenta"}
 _REMARKS: Final = {
-    "Import": "taken over into the stack",
+    "Import": "imported into the stack",
     "Dynamic": "decided while the change runs",
     "SyncWithActual": "brought in line with what is there",
 }
@@ -83,7 +83,7 @@ def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
     lines += [""] if plan.changes else []
     lines += changes(plan.changes)
     if plan.drift:
-        lines += ["", "Changed outside of CloudFormation, to be brought back (expected → actual):"]
+        lines += ["", "Changed outside of CloudFormation, to be reverted (expected → actual):"]
         lines += [f"  {line}" for each in plan.drift for line in _resource_drift(each)]
     settings = _shown_settings(plan)
     if settings:

@@ -156,7 +156,7 @@ def network_options(command: F) -> F:
 
 @click.group()
 def space() -> None:
-    """Run containers under host names, behind a load balancer that they share.
+    """Run containers under host names, behind a shared load balancer.
 
     The load balancer and an ECS cluster are made with the first space of an account and region.
     """
@@ -251,7 +251,7 @@ def add(
     with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
         made = verbs.add(name, container_port=port, plan_only=plan_only, **values, place=place)
         if plan_only:
-            session.output.say(f"space {name} stays as it is; this was only the plan")
+            session.output.say(f"plan only: space {name} does not change")
             done(session, "planned", changed=False)
             return
         show_space(session, made)
@@ -295,7 +295,7 @@ def update(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: boo
         made = verbs.update(**values, place=place)
         changed = has_changed(place)
         if not changed:
-            session.output.say(f"space {made.name} is as it should be: nothing to do")
+            session.output.say(f"space {made.name} is up to date: nothing to do")
         show_space(session, made)
         done(session, "updated" if changed else "unchanged", changed=changed, name=made.name)
 

@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.options import ROLE, STACK
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import DeployFailed, InputError, NotApprovedError, StackError
+from exasol_ci_setup.errors import DeployFailed, NotApprovedError, StackError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command("list")
 @common_options
 def list_(session: Session) -> None:
-    """List the stacks that this tool made.
+    """List the stacks that this tool created.
 
     Those in the region, with their state and the time of their last change.
     """
@@ -76,7 +76,7 @@ def outputs(session: Session, name: str, style: str) -> None:
 @click.argument("name", type=STACK, metavar="STACK")
 @common_options
 def watch(session: Session, name: str) -> None:
-    """Follow the operation under way on a stack.
+    """Follow the operation in progress on a stack.
 
     If none is under way on STACK, the last one is shown.
 
@@ -136,7 +136,7 @@ def watch(session: Session, name: str) -> None:
 @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation acts in.")
 @common_options
 def delete(session: Session, name: str, **values: Any) -> None:
-    """Delete a stack that this tool made.
+    """Delete a stack that this tool created.
 
     A STACK that does not exist is deleted already: exit code 0. What is in its buckets and repositories goes only with
     --empty. A stack that another one uses is refused.
@@ -171,7 +171,7 @@ def delete(session: Session, name: str, **values: Any) -> None:
         removal = space_stacks.with_logs(removal, found)
     report.deletion(output, found, removal, empty=values["empty"], as_data=values["plan_only"])
     if values["plan_only"]:
-        output.say("this was only the plan: nothing was deleted")
+        output.say("plan only: nothing was deleted")
         report.result(output, "planned", stack.name, changed=False)
         return
     if not values["yes"]:
@@ -198,13 +198,10 @@ def delete(session: Session, name: str, **values: Any) -> None:
 
 
 def _ask(output: Output, removal: Plan, emptied: list[Resource]) -> None:
-    from exasol_ci_setup.cli.consent import warning
+    from exasol_ci_setup.cli.consent import require_terminal, warning
 
     name = removal.stack_name
-    if not output.can_ask:
-        raise InputError(
-            "cannot ask whether to go on: there is no terminal", hint="--yes approves it, --plan only shows it"
-        )
+    require_terminal(output)
     with_objects = f" with all that is in {', '.join(each.physical_id for each in emptied)}" if emptied else ""
     if not output.confirm(f"{warning({name: removal})}Delete stack {name}{with_objects}?"):
         raise NotApprovedError(f"not deleted: stack {name} is as it was", stack_name=name)

@@ -42,7 +42,7 @@ storage_option = click.option(
 
 @click.group()
 def storage() -> None:
-    """Keep files in storages of a workspace.
+    """Manage files in the storages of a workspace.
 
     They are folders of one private bucket, each with credentials of its own.
     """
@@ -262,7 +262,7 @@ def delete_object(session: Session, workspace_id: str, storage_name: str, object
 
 def no_change_planned(session: Session, workspace_id: str) -> None:
     """Say that a verb of which only the plan was asked for changes no stack."""
-    session.output.say(f"the stack of workspace {workspace_id} stays as it is; this was only the plan")
+    session.output.say(f"plan only: the stack of workspace {workspace_id} does not change")
     done(session, "planned", changed=False)
 
 

@@ -161,7 +161,7 @@ def preview(place: Place, construct: ScopedConstruct, *, why: str) -> None:
 
 
 def delete(place: Place, stack_name: str, *, empty: bool = False) -> None:
-    """Delete a stack that this tool made, and return when it is gone; with `empty` what is in its buckets and repositories too.
+    """Delete a stack that this tool created, and return when it is gone; with `empty` what is in its buckets and repositories too.
 
     What the stack's template keeps is neither deleted nor emptied. Raises StackNotFound, StackError for a stack that is protected or
     another tool's, InUseError if another stack uses it, and DeleteFailed.

@@ -101,7 +101,7 @@ def _with_nested(changes: Iterable[Change], above: str = "") -> Iterator[tuple[s
 
 @dataclass(frozen=True, slots=True)
 class Broadening:
-    """One way in which a change gives more access than there was.
+    """One way in which a change broadens access.
 
     `kind` is one of ``iam-allow``, ``iam-trust``, ``resource-policy``, ``ingress``, ``public-bucket``, ``nested-stack`` for one that
     could not be examined, and ``transform`` (without a logical ID) for a template whose processed form is not known. `public` is true if

@@ -57,7 +57,7 @@ def plan_stack(
     """Return what would change if `request` were carried out on `current`, the stack as it is now or None.
 
     What `drift` says something else has changed is brought back by the same change set, and `before` in the plan is then what is there.
-    With `import_existing` resources that are there already, under a name of the template's, are taken over into the stack.
+    With `import_existing` resources that are there already, under a name of the template's, are imported into the stack.
 
     `check` is called when it is certain that AWS must be asked, before anything is made there; it raises to stop that. `notice` is
     told what there is to say while AWS takes its time.

@@ -154,7 +154,7 @@ def test_lost_credential_needs_confirmation(here, live):
     ran = here(*DEPLOY)
 
     assert ran.code == 2
-    assert "--yes approves the change" in ran.stderr
+    assert "confirmation is needed" in ran.stderr
     assert resources(live, STACK).keys() == {"SourceCredential"}
 
 

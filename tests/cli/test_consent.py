@@ -47,7 +47,7 @@ def test_granted_access_needs_no_option():
 
 
 def test_warning_names_lost_data_and_wider_access():
-    assert warning({"Slc": BOTH}) == "This gives more access than there was. Data loss: Table. "
+    assert warning({"Slc": BOTH}) == "This broadens access. Data loss: Table. "
     assert warning({"Slc": LOSS, "Other": LOSS}) == "Data loss: Slc/Table, Other/Table. "
 
 

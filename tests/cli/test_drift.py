@@ -74,7 +74,7 @@ def test_a_group_changed_by_hand_is_shown_by_plan_and_brought_back_by_up(here, l
 
     planned = here("plan", file, "--no-lint")
     assert planned.code == 0
-    assert "Changed outside of CloudFormation, to be brought back (expected → actual):" in planned.stdout
+    assert "Changed outside of CloudFormation, to be reverted (expected → actual):" in planned.stdout
     assert LINE in planned.stdout
     assert ports(live) == {22, 443}
     assert change_sets(live) == []
@@ -104,7 +104,7 @@ def test_what_was_closed_by_hand_is_not_opened_again_without_a_word_of_its_own(h
 
     refused = here("up", file, "--yes", "--no-lint")
     assert refused.code == 1
-    assert "gives more access than there was" in refused.stderr
+    assert "broadens access" in refused.stderr
     assert ports(live) == set()
 
     allowed = here("up", file, "--yes", "--no-lint", "--allow-broadening")

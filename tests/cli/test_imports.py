@@ -30,7 +30,7 @@ def ready(here, live):
 def test_what_is_taken_over_is_planned_compared_and_left_standing(here, live):
     planned = here(*CI, "--import-existing", "--plan")
     assert planned.code == 0
-    assert "= CodeBuildLogGroup      AWS::Logs::LogGroup  (taken over into the stack)" in planned.stdout
+    assert "= CodeBuildLogGroup      AWS::Logs::LogGroup  (imported into the stack)" in planned.stdout
     assert "5 to add, 0 to change, 0 to remove, 1 to import" in planned.stdout
 
     ran = here(*CI, "--import-existing", "--yes")
@@ -113,7 +113,7 @@ def test_a_resource_without_a_name_in_the_template_is_imported_by_its_identifier
 ):
     planned = here(*IMPORT, "--resource", f"ArtifactsBucket={bucket}", "--plan")
     assert planned.code == 0
-    assert "= ArtifactsBucket  AWS::S3::Bucket  (taken over into the stack)" in planned.stdout
+    assert "= ArtifactsBucket  AWS::S3::Bucket  (imported into the stack)" in planned.stdout
     assert "Shop" not in here("list").stdout
 
     ran = here(*IMPORT, "--resource", f"ArtifactsBucket={bucket}", "--yes", "--output", "json")

@@ -482,7 +482,7 @@ def test_in_a_terminal_the_question_says_that_access_widens(live, write, environ
     code, shown = answered(["up", write(OPEN_TO_ALL), "--no-lint"], environment, "y")
 
     assert code == 0, shown
-    assert "This gives more access than there was. Go on with 1 stack?" in shown
+    assert "This broadens access. Deploy 1 stack?" in shown
     assert stacks(live) == {"team-door": "CREATE_COMPLETE"}
 
 
@@ -498,7 +498,7 @@ def test_in_a_terminal_it_asks_once_for_all_and_shows_a_table(live, write, envir
     code, shown = answered(["up", program, "--no-lint"], environment, "y")
     assert code == 0, shown
     assert shown.count("[y/N]") == 1
-    assert "Go on with 3 stacks?" in shown
+    assert "Deploy 3 stacks?" in shown
     assert len(stacks(live)) == 3
     assert "team-image" in shown
 
@@ -541,7 +541,7 @@ def test_replaced_instance_is_data_loss(here, live, write, environment, tmp_path
 
     code, shown = answered(["up", program, "--no-lint"], {**environment, "GROUPS": "2"}, "n")
     assert code == 1, shown
-    assert "Data loss: box-vm/Instance. Go on with 1 stack?" in shown
+    assert "Data loss: box-vm/Instance. Deploy 1 stack?" in shown
     assert machine(live) == before
 
     assert here("up", program, "--yes", "--no-lint", "--allow-data-loss").code == 0

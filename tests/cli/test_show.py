@@ -109,7 +109,7 @@ def test_a_long_value_that_is_a_beginning_of_the_other_still_shows_where_they_pa
             "± R  T  (replacement, the old one is deleted)",
         ),
         (Change("Modify", "R", "T", replacement="Conditional"), "± R  T  (replacement possible)"),
-        (Change("Import", "R", "T"), "= R  T  (taken over into the stack)"),
+        (Change("Import", "R", "T"), "= R  T  (imported into the stack)"),
         (Change("Dynamic", "R", "T"), "? R  T  (decided while the change runs)"),
         (Change("SyncWithActual", "R", "T"), "~ R  T  (brought in line with what is there)"),
         (Change("Brandnew", "R", "T"), "? R  T  (Brandnew)"),

@@ -159,7 +159,7 @@ def test_an_update_to_what_it_is_says_so(create, here):
     ran = here("space", "update", "--name", "web", "--image", IMAGE, "--output", "json")
 
     assert ran.code == 0
-    assert "space web is as it should be: nothing to do" in ran.stderr
+    assert "space web is up to date: nothing to do" in ran.stderr
     assert (ran.records[-1]["status"], ran.records[-1]["changed"]) == ("unchanged", False)
 
 
@@ -203,7 +203,7 @@ def test_deleting_needs_a_yes_where_nobody_can_be_asked(create, here):
     ran = here("space", "delete", "--name", "web")
 
     assert ran.code == 2
-    assert "--yes approves it" in ran.stderr
+    assert "add --yes" in ran.stderr
     assert here("space", "get", "--name", "web").code == 0
 
 
@@ -251,7 +251,7 @@ def test_first_load_balancer_is_asked_about_in_terminal(live, server, account_id
     code, said = in_a_terminal(PROGRAM.format(server.url, account_id, CREATE), ["[y/N]"], answers="n")
 
     assert code == 1
-    assert "This makes a load balancer, which is public and costs money by the hour. Go on? [y/N]" in said
+    assert "costs money by the hour. Deploy stack" in said
     assert said.count("[y/N]") == 1
     assert stacks(live) == []
 

@@ -112,7 +112,7 @@ def test_a_plan_changes_nothing(here):
     new = here("storage", "create", "-w", "456", "-s", "first", "--plan")
 
     assert (there.code, new.code) == (0, 0)
-    assert "the stack of workspace 123 stays as it is" in there.stderr
+    assert "the stack of workspace 123 does not change" in there.stderr
     assert "+ Bucket" in new.stdout
     assert "second" not in here("storage", "list", "-w", "123").stdout
     assert "workspace 456 has no storages in eu-central-1" in here("storage", "list", "-w", "456").stderr
@@ -126,8 +126,8 @@ def test_a_plan_changes_nothing(here):
         (("storage", "connect", "-w", "123", "-s", "other"), 1, "workspace 123 has no storage 'other'"),
         (("storage", "get-object", *ON, "-src", "nope"), 1, "there is no object 'nope'"),
         (("storage", "put-object", *ON, "-src", "nope"), 2, "nope cannot be read: No such file or directory"),
-        (("storage", "delete", *ON), 2, "cannot ask whether to go on"),
-        (("storage", "delete-object", *ON, "-o", "folder/"), 2, "cannot ask whether to go on"),
+        (("storage", "delete", *ON), 2, "confirmation is needed"),
+        (("storage", "delete-object", *ON, "-o", "folder/"), 2, "confirmation is needed"),
         (("asset", "get", "-w", "123", "-id", "nope"), 1, "workspace 123 has no asset 'nope'"),
         (("asset", "create", "-w", "123"), 2, "--storage-name: it is required"),
         (("asset", "create", "-w", "123", "--data", "nope.json"), 2, "nope.json cannot be read"),
@@ -284,7 +284,7 @@ def test_plans_of_assets_change_nothing(here, live, home):
     assert is_public(live)
     this = (*workspace, "--asset-id", asset["id"])
     same = here("asset", "update", *this, "--content-disposition", "inline", "--plan")
-    assert "the stack of workspace 123 stays as it is; this was only the plan" in same.stderr
+    assert "plan only: the stack of workspace 123 does not change" in same.stderr
     closing = [
         here("asset", "update", *this, "--visibility", "private", "--plan"),
         here("asset", "delete", *this, "--plan"),

@@ -33,7 +33,7 @@ UNCHANGED = "error: interrupted; nothing was changed"
 
 THREADS = """
 from threading import Thread
-from exasol_ci_setup.cli.many import MultiStackReporter
+from exasol_ci_setup.cli.multi_stack import MultiStackReporter
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.stacks.graph import End, Ended
 

@@ -174,7 +174,7 @@ def test_a_plan_leaves_nothing_behind_and_goes_on_after_a_bad_project(deploy, li
     clean = deploy(fleet_of(("Good", "ci: ")), "--plan")
 
     assert clean.code == 0
-    assert "this was only the plan: nothing was changed" in clean.stderr
+    assert "plan only: nothing was changed" in clean.stderr
     assert stacks(live) == {}
 
 
@@ -359,7 +359,7 @@ def test_ctrl_c_while_it_plans_ends_it_without_a_question(write, live, program):
     ran = program("deploy-fleet", write(fleet_of(("Slc", "ci: "))), "--no-lint", account=live)
 
     assert ran.code == 130
-    assert "cannot ask" not in ran.stderr
+    assert "confirmation is needed" not in ran.stderr
 
 
 def _interrupt(**_event: object) -> None:
@@ -387,7 +387,7 @@ def test_in_a_terminal_it_asks_once_for_all_that_can_be_done(live, write, server
 
     code, shown = answered(["deploy-fleet", write(text), "--no-lint"], environment, "n")
     assert code == 1, shown
-    assert "Go on with 2 stacks, without the 1 that cannot be?" in shown
+    assert "Deploy 2 stacks, without the 1 that cannot be?" in shown
     assert stacks(live) == {}
 
     code, shown = answered(["deploy-fleet", write(text), "--no-lint"], environment, "y")
@@ -400,7 +400,7 @@ def test_in_a_terminal_it_asks_once_for_all_that_can_be_done(live, write, server
     text = fleet_of(("Slc", f"ci: {{connection_arn: '{arn}'}}"))
     code, shown = answered(["deploy-fleet", write(text), "--no-lint"], environment, "n")
     assert code == 1, shown
-    assert "This gives more access than there was. Go on with 1 stack?" in shown
+    assert "This broadens access. Deploy 1 stack?" in shown
 
 
 def test_the_program_does_not_load_what_a_fleet_needs_for_its_help():

@@ -8,7 +8,7 @@ from io import StringIO
 
 import pytest
 
-from exasol_ci_setup.cli.many import MultiStackReporter
+from exasol_ci_setup.cli.multi_stack import MultiStackReporter
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.errors import InputError, NotApprovedError
 from exasol_ci_setup.stacks.graph import End, Ended

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import lint as linter
 from exasol_ci_setup.cli import records, report, show
-from exasol_ci_setup.cli.consent import Consent, require_no_more_data_loss, require_no_more_than
+from exasol_ci_setup.cli.consent import Consent, require_no_more_data_loss, require_no_more_than, require_terminal
 from exasol_ci_setup.cli.interruption import PATIENCE
 from exasol_ci_setup.errors import DeployFailed, Interrupted, NotApprovedError
 from exasol_ci_setup.once import Once
@@ -342,9 +342,7 @@ def connections(session: Session) -> Connections:
 
 
 def ask(output: Output, question: str, declined: str) -> None:
-    """Ask whether to go on. Raises NotApprovedError, with the message `declined`, and InputError if there is nobody to ask."""
-    from exasol_ci_setup.cli.engine import require_terminal
-
+    """Ask for confirmation. Raises NotApprovedError with the message `declined`, and InputError without a terminal."""
     require_terminal(output)
     if not output.confirm(question):
         raise NotApprovedError(declined)
