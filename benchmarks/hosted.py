@@ -75,8 +75,8 @@ def fill(client: DockerClient, state: State) -> None:
             name=f"{name}.bench",
             labels={INSTANCE_LABEL: state.identity, APP_LABEL: name},
         )
-        state.begin(name, IMAGE, f"{name}.example.com")
-        state.settle(name, image=IMAGE, container=container.id or "", port=20000 + number, env_names=[])
+        state.add_app(name, IMAGE, f"{name}.example.com")
+        state.set_container(name, image=IMAGE, container=container.id or "", port=20000 + number, env_names=[])
 
 
 def main() -> None:

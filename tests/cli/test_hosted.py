@@ -45,8 +45,8 @@ def test_init_tells_the_files_as_records_too(program, tmp_path: Path):
     ("options", "said"),
     [
         (("--domain", "a; }"), "is not a fully-qualified domain"),
-        (("--domain", "example.com", "--user", "a b"), "--user 'a b' is not the name of a user"),
-        (("--domain", "example.com", "--state", "/srv/a b"), "cannot be written into the configuration of nginx"),
+        (("--domain", "example.com", "--user", "a b"), "--user 'a b' is not a valid user name"),
+        (("--domain", "example.com", "--state", "/srv/a b"), "not allowed in the configuration of nginx"),
         (("--domain", "example.com", "--into", "/proc/nowhere"), "cannot be written"),
         ((), "Missing option '--domain'"),
     ],
@@ -68,7 +68,7 @@ def test_init_refuses_what_cannot_be(program, tmp_path: Path, monkeypatch: pytes
         (("--nginx", "sudo 'nginx"), "is not a command"),
         (("--domain", "localhost"), "is not a fully-qualified domain"),
         (("--workers", "0"), "--workers"),
-        (("--answer-within", "60"), "is not a time"),
+        (("--answer-within", "0"), "is not a time"),
     ],
 )
 def test_serve_refuses_what_cannot_be(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options, said):

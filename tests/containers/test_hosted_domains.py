@@ -1,4 +1,4 @@
-"""Domains that change hands while something else is done with the app that had them."""
+"""Domains that are assigned to another app during an operation on their app."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Files:
-    """What nginx has, by domain."""
+class FakeNginx:
+    """The files of nginx, in memory."""
 
     def __init__(self) -> None:
-        self.found: dict[str, str] = {}
+        self.files: dict[str, str] = {}
 
     def apply(self, files: Mapping[str, str | None]) -> Reload:
         for domain, text in files.items():
             if text is None:
-                self.found.pop(domain, None)
+                self.files.pop(domain, None)
             else:
-                self.found[domain] = text
+                self.files[domain] = text
         return Reload()
 
 
 class NoContainers:
-    """An engine on which nothing runs."""
+    """An engine without containers."""
 
-    def of(self, _app: str) -> list[Any]:
+    def list_app(self, _app: str) -> list[Any]:
         return []
 
 
-class Taking(State):
-    """In which another app is given a domain as soon as the deletion of the one that has it is noted."""
+class ReassigningState(State):
+    """A state that assigns a domain to another app as soon as the deletion of its app is recorded."""
 
-    def mark(self, name: str, phase: Phase) -> None:
-        super().mark(name, phase)
-        self.give("shared.example.com", "app2")
+    def set_phase(self, name: str, phase: Phase) -> None:
+        super().set_phase(name, phase)
+        self.assign_domain("shared.example.com", "app2")
 
 
-def test_a_domain_that_was_taken_from_an_app_is_still_served_when_that_app_is_deleted(tmp_path: Path):
-    state, files = Taking(tmp_path), Files()
+def test_domain_reassigned_during_deletion_stays_served(tmp_path: Path):
+    state, fake = ReassigningState(tmp_path), FakeNginx()
     for port, name in enumerate(("app1", "app2"), 20000):
-        state.begin(name, "demo:1", f"{name}.example.com")
-        state.settle(name, image="demo:1", container=name, port=port, env_names=())
-    state.give("shared.example.com", "app1")
-    files.found["shared.example.com"] = "of app2, as it was written since"
-    nginx: Any = files
+        state.add_app(name, "demo:1", f"{name}.example.com")
+        state.set_container(name, image="demo:1", container=name, port=port, env_names=())
+    state.assign_domain("shared.example.com", "app1")
+    fake.files["shared.example.com"] = "written for app2"
+    nginx: Any = fake
     engine: Any = NoContainers()
     deployments = Deployments(Settings(state=tmp_path), state, engine, nginx, None)
 
     deployments.delete("app1", purge=False)
 
     assert state.app("app1") is None
-    assert state.owner("shared.example.com") == "app2"
-    assert "shared.example.com" in files.found
+    assert state.domain_owner("shared.example.com") == "app2"
+    assert "shared.example.com" in fake.files

@@ -1,4 +1,4 @@
-"""What the hosted API takes for a name, and that nothing else gets through."""
+"""Validation of names of apps, domains, images and variables in the hosted API."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from exasol_ci_setup.containers.hosted import names
 from exasol_ci_setup.containers.hosted.nginx import Site, render_site
 from exasol_ci_setup.errors import InputError
 
-# What a caller would need to change the meaning of nginx's configuration, a path or a host name.
-TELLING = re.compile(r"[^a-z0-9.-]")
+# Characters that could change the meaning of a configuration of nginx, a path or a host name.
+SPECIAL = re.compile(r"[^a-z0-9.-]")
 TEXT = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=80),
     st.text("ab-.;}{ \n/$\"'\\#A0", max_size=80),
@@ -22,14 +22,14 @@ TEXT = st.one_of(
 
 
 @pytest.mark.parametrize("name", ["a", "app1", "1", "a-b", "a" * 63, "xn--bcher-kva"])
-def test_a_label_of_a_domain_can_name_an_app(name):
+def test_domain_label_is_valid_app_name(name):
     assert names.app_name(name) == name
 
 
 @pytest.mark.parametrize(
     "name", ["", "../x", "A", "a_b", "-a", "a-", "a.b", "a" * 64, "a\n", "a; }", "ä", "\ud800", " a", "\u212a"]
 )
-def test_nothing_else_can_name_an_app(name):
+def test_invalid_app_name_is_rejected(name):
     with pytest.raises(InputError, match=r"^name: "):
         names.app_name(name)
 
@@ -37,11 +37,11 @@ def test_nothing_else_can_name_an_app(name):
 @pytest.mark.parametrize(
     "domain", ["example.com", "a.b.c", "1.example.com", "xn--bcher-kva.example", f"{'a' * 63}.com"]
 )
-def test_a_fully_qualified_domain_is_one(domain):
+def test_fully_qualified_domain_is_valid(domain):
     assert names.domain_name(domain) == domain
 
 
-def test_a_domain_is_written_in_small_letters():
+def test_domain_is_converted_to_lower_case():
     assert names.domain_name("Www.Example.COM") == "www.example.com"
 
 
@@ -72,19 +72,19 @@ def test_a_domain_is_written_in_small_letters():
         *("a-.com", ".".join(["a" * 63] * 4)),
     ],
 )
-def test_nothing_else_is_a_domain(domain):
+def test_invalid_domain_is_rejected(domain):
     with pytest.raises(InputError, match=r"^domain: "):
         names.domain_name(domain)
 
 
 @given(TEXT)
-def test_whatever_passes_means_nothing_to_nginx_and_is_no_path(text):
+def test_valid_names_have_no_special_characters(text):
     for check in (names.app_name, names.domain_name):
         try:
             passed = check(text)
         except InputError:
             continue
-        assert not TELLING.search(passed)
+        assert not SPECIAL.search(passed)
         assert not passed.startswith((".", "-"))
         assert passed in render_site(Site(passed, "app1", 20000), acme=None)
 
@@ -102,7 +102,7 @@ def test_whatever_passes_means_nothing_to_nginx_and_is_no_path(text):
         (f"{'a' * 62}-b", f"{'a' * 62}-b", "latest", "a" * 62),
     ],
 )
-def test_an_images_name_is_read_as_docker_reads_it(image, repository, tag, name):
+def test_image_reference_is_parsed_as_in_docker(image, repository, tag, name):
     assert names.image_reference(image) == image
     assert names.repository_and_tag(image) == (repository, tag)
     assert names.default_name(image) == name
@@ -130,13 +130,13 @@ def test_an_images_name_is_read_as_docker_reads_it(image, repository, tag, name)
         *("a\n", "ä", "\ud800", "0" * 64, "a" * 600, "a//b", "-a"),
     ],
 )
-def test_nothing_else_names_an_image(image):
+def test_invalid_image_reference_is_rejected(image):
     with pytest.raises(InputError, match=r"^image: "):
         names.image_reference(image)
 
 
 @given(TEXT)
-def test_an_images_name_always_gives_a_valid_name_or_none(image):
+def test_default_name_is_valid_app_name(image):
     try:
         names.image_reference(image)
     except InputError:
@@ -145,14 +145,14 @@ def test_an_images_name_always_gives_a_valid_name_or_none(image):
     assert names.app_name(name) == name
 
 
-def test_variables_stand_over_the_defaults():
+def test_variables_override_defaults():
     assert names.environment({}) == {"ENV": "prod", "PORT": "8001"}
     assert names.environment({"ENV": "test", "A": "1"}) == {"ENV": "test", "PORT": "8001", "A": "1"}
     assert names.inner_port(names.environment({"PORT": "80"})) == 80
 
 
 @pytest.mark.parametrize(
-    "given_",
+    "overrides",
     [
         {"": "a"},
         {"A=B": "a"},
@@ -165,6 +165,6 @@ def test_variables_stand_over_the_defaults():
         {"PORT": "٣"},
     ],
 )
-def test_what_no_process_can_be_given_is_refused(given_):
+def test_invalid_variable_is_rejected(overrides):
     with pytest.raises(InputError, match=r"^env: "):
-        names.environment(given_)
+        names.environment(overrides)

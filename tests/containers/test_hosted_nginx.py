@@ -1,4 +1,4 @@
-"""The files for nginx and systemd: how they read, and that a refusal leaves those that were there."""
+"""The files for nginx and systemd: their content, and the restoration of previous files after an error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exasol_ci_setup.containers.hosted import server_names
-from exasol_ci_setup.containers.hosted.nginx import FOLDER, Nginx, Site, plain, render_site
+from exasol_ci_setup.containers.hosted.nginx import FOLDER, Nginx, Site, render_site, require_plain
 from exasol_ci_setup.containers.hosted.settings import Settings
 from exasol_ci_setup.containers.hosted.setup_files import KEY_FILE, render_server_block, render_unit, write
 from exasol_ci_setup.containers.hosted.workers import Process
@@ -27,7 +27,7 @@ PROGRAM = Path("/opt/exasol-ci-setup/bin/exasol-ci-setup")
 SITE = Site("app1.example.com", "app1", 20000)
 TLS = Site("app1.example.com", "app1", 20000, STATE / "letsencrypt/live/app1.example.com")
 
-# Stands in for nginx: refuses files that hold the word `bad`, and can be made to fail otherwise.
+# A fake nginx: it rejects files that contain the word `bad`, and files in its folder make it fail in other ways.
 FAKE = """
 import pathlib, sys
 folder = pathlib.Path(sys.argv[1])
@@ -66,7 +66,7 @@ elif (folder / "down").exists():
         ),
     ],
 )
-def test_the_files_read_as_agreed(name: str, text: str, golden: Callable[[str, str], None]):
+def test_files_equal_golden_files(name: str, text: str, golden: Callable[[str, str], None]):
     golden(name, text)
     assert text.isascii()
     assert text.endswith("\n")
@@ -74,12 +74,12 @@ def test_the_files_read_as_agreed(name: str, text: str, golden: Callable[[str, s
     assert [line for line in text.splitlines() if line != line.rstrip()] == []
 
 
-def test_systemd_finds_nothing_to_complain_about(tmp_path: Path):
+def test_systemd_accepts_unit(tmp_path: Path):
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
-        pytest.skip("there is no `systemd-analyze`")
+        pytest.skip("`systemd-analyze` is not installed")
     unit = tmp_path / "hosted.service"
-    # Its program, user and directory would have to be there.
+    # systemd-analyze checks that the program, the user and the directory exist.
     settings = Settings(state=tmp_path, domain="example.com", ssl=True)
     unit.write_text(render_unit(settings, user="root", program=Path(sys.executable)))
 
@@ -89,33 +89,33 @@ def test_systemd_finds_nothing_to_complain_about(tmp_path: Path):
 
 
 @given(st.one_of(st.text(max_size=20), st.text("ab;{}$ \n\"'\\#%", max_size=20)))
-def test_no_value_can_change_a_files_structure(text: str):
+def test_value_with_special_characters_is_rejected(text: str):
     if text and not set(text) - set(string.ascii_letters + string.digits + "/._:@+-"):
-        assert plain(text) == text
+        assert require_plain(text) == text
     else:
-        with pytest.raises(InputError, match="cannot stand in a configuration file"):
-            plain(text)
+        with pytest.raises(InputError, match="not allowed in a configuration file"):
+            require_plain(text)
 
 
 @pytest.mark.parametrize("value", [None, True, 1.5, ["a"], b"a"])
-def test_other_objects_are_mistakes_in_a_template(value: object):
+def test_value_of_other_type_raises_type_error(value: object):
     with pytest.raises(TypeError):
-        plain(value)
+        require_plain(value)
 
 
 @pytest.mark.parametrize("path", ["/srv/a b", "/srv/a;b", "/srv/$x", "/srv/%h", "/srv/ä", "/srv/a\nb", "/srv/a:b"])
-def test_a_path_that_means_something_to_nginx_or_systemd_is_refused(path: str):
-    with pytest.raises(InputError, match="cannot be written into the configuration of nginx"):
+def test_path_with_special_characters_is_rejected(path: str):
+    with pytest.raises(InputError, match="not allowed in the configuration of nginx"):
         Settings(state=Path(path))
 
 
 @pytest.mark.parametrize("user", ["", "a b", "a%i", "Root", "-x", "a\n"])
-def test_what_is_no_user_is_refused(user: str):
+def test_invalid_user_is_rejected(user: str):
     with pytest.raises(InputError, match=r"^--user "):
         render_unit(Settings(state=STATE, domain="example.com"), user=user, program=PROGRAM)
 
 
-def test_the_key_is_random_its_owners_only_and_kept(tmp_path: Path):
+def test_key_is_random_private_and_kept(tmp_path: Path):
     settings = Settings(state=STATE, domain="example.com")
     for name in ("a", "b"):
         write(settings, user="hosted", into=tmp_path / name)
@@ -140,13 +140,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def nginx(folder: Path) -> Nginx:
-    # It has other workers at each look, as after a reload.
+    # Each call lists other workers, as after a reload.
     numbers = itertools.count(2)
     command = (sys.executable, "-IS", str(folder / "nginx.py"), str(folder))
     return Nginx(command, folder / "state", processes=lambda: [Process((next(numbers), 1), 1)])
 
 
-def written(folder: Path) -> dict[str, str]:
+def read_files(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in (folder / "state" / FOLDER).iterdir()}
 
 
@@ -154,31 +154,31 @@ def calls(folder: Path) -> list[str]:
     return (folder / "calls").read_text().splitlines() if (folder / "calls").exists() else []
 
 
-def test_files_are_checked_before_they_are_read(nginx: Nginx, folder: Path):
+def test_files_are_checked_before_reload(nginx: Nginx, folder: Path):
     nginx.apply({"a.example.com": "a", "b.example.com": "b"})
 
-    assert written(folder) == {"a.example.com": "a", "b.example.com": "b"}
+    assert read_files(folder) == {"a.example.com": "a", "b.example.com": "b"}
     assert calls(folder) == ["-T", "-s reload"]
 
 
-def test_where_nothing_changes_nginx_is_left_alone(nginx: Nginx, folder: Path):
+def test_unchanged_files_do_not_reload_nginx(nginx: Nginx, folder: Path):
     nginx.apply({"a.example.com": "a"})
     nginx.apply({"a.example.com": "a", "b.example.com": None})
 
     assert calls(folder) == ["-T", "-s reload"]
 
 
-def test_files_of_a_killed_worker_are_read_at_the_next_change(nginx: Nginx, folder: Path):
+def test_files_of_killed_worker_are_read_at_next_change(nginx: Nginx, folder: Path):
     (folder / "state" / "nginx-unread").touch()
 
-    # Nothing changes, but it is unknown what nginx has read.
+    # The files are unchanged, but it is unknown which ones nginx has read.
     nginx.apply({"a.example.com": None})
     nginx.apply({"a.example.com": None})
 
     assert calls(folder) == ["-T", "-s reload"]
 
 
-def test_reload_that_is_not_sent_leaves_nothing_to_read(nginx: Nginx, folder: Path):
+def test_failed_reload_command_leaves_no_pending_files(nginx: Nginx, folder: Path):
     nginx.apply({"a.example.com": "a"})
     (folder / "down").touch()
     with pytest.raises(NginxError, match=r"^nginx -s reload failed: open\(\)"):
@@ -190,19 +190,19 @@ def test_reload_that_is_not_sent_leaves_nothing_to_read(nginx: Nginx, folder: Pa
     assert calls(folder) == []
 
 
-def test_all_workers_of_before_are_waited_for(folder: Path):
+def test_reload_returns_all_earlier_workers_of_same_nginx(folder: Path):
     leaving, serving, other = Process((10, 1), 1, is_leaving=True), Process((11, 1), 1), Process((12, 1), 2)
-    looks = iter([[leaving, serving, other], [leaving, serving, other], [leaving, Process((13, 1), 1), other]])
+    listings = iter([[leaving, serving, other], [leaving, serving, other], [leaving, Process((13, 1), 1), other]])
     command = (sys.executable, "-IS", str(folder / "nginx.py"), str(folder))
 
-    reload = Nginx(command, folder / "state", processes=lambda: next(looks)).apply({"a.example.com": "a"})
+    reload = Nginx(command, folder / "state", processes=lambda: next(listings)).apply({"a.example.com": "a"})
 
-    # Another nginx of this machine has none of the requests.
+    # Another nginx on this machine has no requests of the apps.
     assert reload.before == frozenset({(10, 1), (11, 1)})
 
 
 @pytest.mark.parametrize(
-    ("lines", "has_it"),
+    ("lines", "is_match"),
     [
         ("server_name shop.example.net;", True),
         ("server_name www.example.net Shop.Example.NET;", True),
@@ -225,35 +225,35 @@ def test_all_workers_of_before_are_waited_for(folder: Path):
         ("set $server_name_of shop.example.net;", False),
     ],
 )
-def test_names_of_a_site_are_read_as_nginx_reads_them(lines: str, has_it: bool):
-    names = server_names.server_names(f"server {{ listen 127.0.0.2:8080; {lines} }}")
+def test_server_names_match_as_in_nginx(lines: str, is_match: bool):
+    names = server_names.parse_server_names(f"server {{ listen 127.0.0.2:8080; {lines} }}")
 
-    assert any(server_names.is_for(name, "shop.example.net") for name in names) is has_it
+    assert any(server_names.matches_domain(name, "shop.example.net") for name in names) is is_match
 
 
-def test_name_of_this_host_is_that_of_its_site(monkeypatch: pytest.MonkeyPatch):
+def test_hostname_variable_matches_name_of_host(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("socket.gethostname", lambda: "Shop.example.net")
 
-    assert server_names.is_for("$hostname", "shop.example.net")
-    assert not server_names.is_for("$hostname", "example.net")
+    assert server_names.matches_domain("$hostname", "shop.example.net")
+    assert not server_names.matches_domain("$hostname", "example.net")
 
 
-def test_domain_of_another_site_is_refused_and_nothing_is_written(nginx: Nginx, folder: Path):
+def test_domain_of_another_site_is_rejected_without_files(nginx: Nginx, folder: Path):
     (folder / "shop.site").write_text("server { listen 127.0.0.2:8080; server_name *.example.net; }")
 
     for call in (lambda: nginx.require_free("shop.example.net"), lambda: nginx.apply({"shop.example.net": "a"})):
         with pytest.raises(AppConflict, match=r"^The domain shop\.example\.net belongs to .*shop\.site\.$"):
             call()
 
-    assert written(folder) == {}
+    assert read_files(folder) == {}
     assert "-s reload" not in calls(folder)
     assert nginx.served_elsewhere(["shop.example.net"]) == {"shop.example.net": str(folder / "shop.site")}
-    # Its site is in the way of no other domain.
+    # The site does not block other domains.
     nginx.apply({"app1.example.com": "a"})
-    assert list(written(folder)) == ["app1.example.com"]
+    assert list(read_files(folder)) == ["app1.example.com"]
 
 
-def test_only_a_warning_of_the_same_domain_counts(nginx: Nginx, folder: Path):
+def test_only_warning_about_same_domain_is_conflict(nginx: Nginx, folder: Path):
     warning = 'nginx: [warn] conflicting server name "{}" on 0.0.0.0:80, ignored\n'
     (folder / "warnings").write_text(warning.format("b.example.com") + warning.format("xa.example.com"))
     nginx.apply({"a.example.com": "a"})
@@ -261,66 +261,66 @@ def test_only_a_warning_of_the_same_domain_counts(nginx: Nginx, folder: Path):
     with pytest.raises(AppConflict, match=r"^The domain b\.example\.com belongs to another site of this nginx\.$"):
         nginx.apply({"a.example.com": "c", "b.example.com": "b"})
 
-    assert written(folder) == {"a.example.com": "a"}
+    assert read_files(folder) == {"a.example.com": "a"}
 
 
-def test_own_files_are_no_other_site(nginx: Nginx, folder: Path):
+def test_own_files_are_no_conflict(nginx: Nginx, folder: Path):
     text = render_site(SITE, acme=None)
     nginx.apply({SITE.domain: text})
 
     nginx.apply({SITE.domain: text.replace("20000", "20001")})
 
     assert nginx.served_elsewhere([SITE.domain]) == {}
-    # A second name in one of them is not of this program.
+    # This program never writes a second name into a file.
     (folder / "state" / FOLDER / "b.example.com").write_text("server { server_name b.example.com c.example.com; }")
     assert list(nginx.served_elsewhere(["b.example.com", "c.example.com"])) == ["c.example.com"]
 
 
-def test_what_nginx_refuses_is_taken_back(nginx: Nginx, folder: Path):
+def test_rejected_files_are_reverted(nginx: Nginx, folder: Path):
     nginx.apply({"a.example.com": "a", "b.example.com": "b"})
 
-    with pytest.raises(NginxRefused, match=r"^nginx refuses: unknown directive in "):
+    with pytest.raises(NginxRefused, match=r"^nginx rejects the configuration: unknown directive in "):
         nginx.apply({"a.example.com": "bad", "b.example.com": None, "c.example.com": "c"})
 
-    assert written(folder) == {"a.example.com": "a", "b.example.com": "b"}
+    assert read_files(folder) == {"a.example.com": "a", "b.example.com": "b"}
     assert list((folder / "state" / "tmp").iterdir()) == []
     (folder / "calls").unlink()
     nginx.apply({"a.example.com": "a"})
     assert calls(folder) == []
 
 
-def test_what_nginx_refuses_without_it_is_not_its_fault(nginx: Nginx, folder: Path):
-    (folder / "state" / FOLDER / "somebody").write_text("bad")
+def test_previously_invalid_configuration_is_not_nginx_refused(nginx: Nginx, folder: Path):
+    (folder / "state" / FOLDER / "other").write_text("bad")
 
-    with pytest.raises(NginxError, match=r"^nginx has a configuration that it refuses: ") as caught:
+    with pytest.raises(NginxError, match=r"^the configuration of nginx was already invalid: ") as caught:
         nginx.apply({"a.example.com": "a"})
 
     assert not isinstance(caught.value, NginxRefused)
-    assert written(folder) == {"somebody": "bad"}
+    assert read_files(folder) == {"other": "bad"}
 
 
 @pytest.mark.parametrize(
-    ("trouble", "said"), [("absent", "sudo: a password is required"), ("down", 'open() "/run/nginx.pid" failed')]
+    ("problem", "reason"), [("absent", "sudo: a password is required"), ("down", 'open() "/run/nginx.pid" failed')]
 )
-def test_an_nginx_that_cannot_be_used_is_told_and_nothing_is_left(nginx: Nginx, folder: Path, trouble: str, said: str):
-    (folder / trouble).touch()
+def test_unusable_nginx_is_reported_and_files_are_reverted(nginx: Nginx, folder: Path, problem: str, reason: str):
+    (folder / problem).touch()
 
     with pytest.raises(NginxError) as caught:
         nginx.apply({"a.example.com": "a"})
 
-    assert said in caught.value.message
+    assert reason in caught.value.message
     assert not isinstance(caught.value, NginxRefused)
-    assert written(folder) == {}
+    assert read_files(folder) == {}
 
 
-def test_a_command_that_is_not_there_is_told(folder: Path):
-    with pytest.raises(NginxError, match=r"^nginx cannot be called: .*no-nginx"):
+def test_missing_command_is_reported(folder: Path):
+    with pytest.raises(NginxError, match=r"^nginx cannot be run: .*no-nginx"):
         Nginx((str(folder / "no-nginx"),), folder / "state").apply({"a.example.com": "a"})
 
-    assert written(folder) == {}
+    assert read_files(folder) == {}
 
 
-def test_programs_that_are_called_are_not_given_the_key(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_child_processes_do_not_get_key(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DEPLOY_KEY", "a-key")
     script = f"env >{shlex.quote(str(folder / 'environment'))}"
     Nginx(("sh", "-c", script, "nginx"), folder / "state", processes=list).apply({"a.example.com": "a"})

@@ -1,4 +1,4 @@
-"""How the hosted API is told what to do: options, variables, the key."""
+"""The settings of the hosted API: options, variables, and the deploy key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exasol_ci_setup.containers.hosted.settings import Settings, child_environme
 from exasol_ci_setup.errors import InputError
 
 
-def test_workers_get_the_settings_by_the_environment():
+def test_settings_survive_round_trip_through_environment():
     settings = Settings(
         state=Path("/srv/hosted"),
         domain="example.com",
@@ -42,12 +42,12 @@ def test_workers_get_the_settings_by_the_environment():
         ("STATE", "/a b"),
     ],
 )
-def test_a_variable_that_cannot_be_is_refused(name, value):
+def test_invalid_variable_is_rejected(name, value):
     with pytest.raises(InputError):
         from_environment({f"EXASOL_CI_SETUP_HOSTED_{name}": value})
 
 
-def test_the_key_is_the_variables_or_the_credential(tmp_path: Path):
+def test_key_comes_from_variable_or_credential(tmp_path: Path):
     (tmp_path / "deploy_key").write_text("from systemd\n")
 
     assert deploy_key({"DEPLOY_KEY": "a"}) == "a"
@@ -57,7 +57,7 @@ def test_the_key_is_the_variables_or_the_credential(tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [None, "", " \n"])
-def test_an_empty_key_is_none(tmp_path: Path, content):
+def test_missing_or_empty_key_is_rejected(tmp_path: Path, content):
     if content is not None:
         (tmp_path / "deploy_key").write_text(content)
 
@@ -67,7 +67,7 @@ def test_an_empty_key_is_none(tmp_path: Path, content):
 
 
 @pytest.mark.parametrize("command", ["serve", "gunicorn"])
-def test_without_a_key_it_refuses_to_start(tmp_path: Path, command):
+def test_start_without_key_is_rejected(tmp_path: Path, command):
     environment = {name: value for name, value in os.environ.items() if name != "DEPLOY_KEY"}
     module = {
         "serve": ["-m", "exasol_ci_setup", "hosted", "serve"],
@@ -79,6 +79,6 @@ def test_without_a_key_it_refuses_to_start(tmp_path: Path, command):
     )
 
     assert ran.returncode == (2 if command == "serve" else 1)
-    assert ran.stderr.startswith("error: there is no deploy key: DEPLOY_KEY is not set\n\nhint: ")
+    assert ran.stderr.startswith("error: the deploy key is missing: DEPLOY_KEY is not set\n\nhint: ")
     assert "Traceback" not in ran.stderr
     assert list(tmp_path.iterdir()) == []

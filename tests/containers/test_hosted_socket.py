@@ -11,7 +11,7 @@ from exasol_ci_setup.containers.hosted.serve import unix_socket
 from exasol_ci_setup.errors import InputError
 
 
-def test_what_a_killed_server_left_is_replaced_and_removed_at_the_end(tmp_path: Path):
+def test_socket_of_killed_server_is_replaced_and_removed_at_end(tmp_path: Path):
     path = tmp_path / "api.sock"
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(path))
@@ -22,7 +22,7 @@ def test_what_a_killed_server_left_is_replaced_and_removed_at_the_end(tmp_path: 
     assert not path.exists()
 
 
-def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path):
+def test_file_that_is_not_socket_is_kept(tmp_path: Path):
     path = tmp_path / "notes.txt"
     path.write_text("mine")
 
@@ -35,11 +35,11 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path):
     assert path.read_text() == "mine"
 
 
-def test_the_socket_of_a_server_that_answers_is_left_alone(tmp_path: Path):
+def test_socket_of_running_server_is_kept(tmp_path: Path):
     path = tmp_path / "api.sock"
     with (
         unix_socket(path),
-        pytest.raises(InputError, match=r"another server answers there$"),
+        pytest.raises(InputError, match=r"another server answers on it$"),
         unix_socket(path),
     ):
         pass

@@ -1,4 +1,4 @@
-"""What both HTTP services do with requests before they read them: hosts, origins, sizes, slow clients, and the page `/docs`."""
+"""Request checks of both HTTP services: hosts, origins, sizes, slow clients, and the page `/docs`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.containers import web
 from exasol_ci_setup.containers.hosted import app as hosted
-from exasol_ci_setup.containers.hosted.auth import Gate
+from exasol_ci_setup.containers.hosted.auth import Authenticator
 from exasol_ci_setup.containers.hosted.deployments import Deployments
 from exasol_ci_setup.containers.hosted.instances import Instances
 from exasol_ci_setup.containers.hosted.nginx import Nginx
@@ -59,14 +59,14 @@ PATHS = {
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[docker.DockerClient]:
-    """A client of an engine that does not exist: what is refused must not reach it."""
+    """A client of an engine that does not exist: rejected requests must not reach it."""
     with contextlib.closing(docker.DockerClient(base_url="tcp://127.0.0.1:1", version="1.41")) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def ended() -> list[list[str]]:
-    """What managers that were shut down could not remove."""
+    """The failed removals that each shutdown of a manager reports."""
     return []
 
 
@@ -100,7 +100,7 @@ def make_hosted(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFa
         deployments = Deployments(
             settings, state, Instances(client, state.identity), Nginx(("false",), folder, processes=list), None
         )
-        return hosted.assemble(settings, Gate(state, KEY), deployments, lifespan)
+        return hosted.assemble(settings, Authenticator(state, KEY), deployments, lifespan)
 
     return make
 
@@ -110,7 +110,7 @@ def applications(make_manager: Callable[..., FastAPI], make_hosted: Callable[...
     return {"manager": make_manager(), "hosted": make_hosted()}
 
 
-def ask(app: FastAPI, method: str, path: str, **more: Any) -> httpx.Response:
+def request(app: FastAPI, method: str, path: str, **more: Any) -> httpx.Response:
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as caller:
@@ -185,7 +185,7 @@ def test_foreign_host_or_origin_is_refused_on_every_route(
     for route in PATHS[service]:
         method, path = route.split()
         for headers in foreign:
-            answer = ask(applications[service], method, path, headers={**BEARER, **headers})
+            answer = request(applications[service], method, path, headers={**BEARER, **headers})
             assert answer.status_code == 403, (route, headers)
             assert "evil.example" in reason(answer) or "attack" in reason(answer) or "page of" in reason(answer)
     assert ended == before
@@ -219,21 +219,21 @@ def test_own_origin_and_allowed_name_are_accepted(
     manager, api = make_manager("ci.example.com"), make_hosted(allow_hosts=("CI.example.com",))
     for host in ("localhost", "[::1]:4545", "ci.example.com:4545"):
         own = {"Host": host, "Origin": f"http://{host}"}
-        assert ask(manager, "GET", "/version", headers=own).status_code == 200
-        assert ask(api, "GET", "/openapi.json", headers=own).status_code == 200
-    # nginx ends TLS for the one; the other has none.
+        assert request(manager, "GET", "/version", headers=own).status_code == 200
+        assert request(api, "GET", "/openapi.json", headers=own).status_code == 200
+    # nginx terminates TLS for the hosted API; the manager has no TLS.
     encrypted = {"Host": "localhost", "Origin": "https://localhost"}
-    assert ask(api, "GET", "/openapi.json", headers={**encrypted, "Host": "example.com"}).status_code == 403
-    assert ask(api, "GET", "/openapi.json", headers=encrypted).status_code == 200
-    assert ask(manager, "GET", "/version", headers=encrypted).status_code == 403
+    assert request(api, "GET", "/openapi.json", headers={**encrypted, "Host": "example.com"}).status_code == 403
+    assert request(api, "GET", "/openapi.json", headers=encrypted).status_code == 200
+    assert request(manager, "GET", "/version", headers=encrypted).status_code == 403
 
 
 def test_hosted_api_without_domain_answers_under_every_name(make_hosted: Callable[..., FastAPI]):
     api = make_hosted(domain=None)
 
-    assert ask(api, "GET", "/openapi.json", headers={"Host": "any.example"}).status_code == 200
+    assert request(api, "GET", "/openapi.json", headers={"Host": "any.example"}).status_code == 200
     crossing = {"Host": "any.example", "Origin": "http://evil.example"}
-    assert ask(api, "GET", "/openapi.json", headers=crossing).status_code == 403
+    assert request(api, "GET", "/openapi.json", headers=crossing).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -241,18 +241,18 @@ def test_hosted_api_without_domain_answers_under_every_name(make_hosted: Callabl
     [
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
-        # To an address that is not trustworthy, a browser does not name the site.
+        # A browser does not send the site to an untrustworthy address.
         ({"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"}, 403),
         ({"Sec-Fetch-Site": "none", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"}, 204),
         ({"User-Agent": "curl/8.5.0"}, 204),
     ],
 )
-def test_page_of_another_site_cannot_shut_the_manager_down(
+def test_page_of_another_site_cannot_shut_down_manager(
     make_manager: Callable[..., FastAPI], ended: list[list[str]], headers: dict[str, str], status: int
 ):
     before = len(ended)
 
-    assert ask(make_manager(), "GET", "/shutdown", headers={"Host": "192.168.1.7", **headers}).status_code == status
+    assert request(make_manager(), "GET", "/shutdown", headers={"Host": "192.168.1.7", **headers}).status_code == status
 
     assert len(ended) == before + (status == 204)
 
@@ -270,14 +270,14 @@ def test_body_over_the_limit_is_413_before_it_is_read(applications: dict[str, Fa
     path = {"manager": "/start_container", "hosted": "/new"}[service]
     declared = {**BEARER, "Content-Type": "application/json", "Content-Length": str(web.MAX_BODY_BYTES + 1)}
 
-    answer = ask(applications[service], "POST", path, content=body(2 * web.MAX_BODY_BYTES), headers=declared)
+    answer = request(applications[service], "POST", path, content=body(2 * web.MAX_BODY_BYTES), headers=declared)
     assert (answer.status_code, reason(answer)) == (413, "the body is larger than 1048576 bytes")
-    # Nothing declares this one's size, so it is read up to the limit.
+    # The size of this body is not declared, so it is read up to the limit.
     chunked = {**BEARER, "Content-Type": "application/json"}
-    answer = ask(applications[service], "POST", path, content=body(300 << 20), headers=chunked)
+    answer = request(applications[service], "POST", path, content=body(300 << 20), headers=chunked)
     assert answer.status_code == 413
     assert read <= web.MAX_BODY_BYTES + 2 * 65536
-    small = ask(applications[service], "POST", path, content=body(web.MAX_BODY_BYTES), headers=chunked)
+    small = request(applications[service], "POST", path, content=body(web.MAX_BODY_BYTES), headers=chunked)
     assert small.status_code == 400
 
 
@@ -292,7 +292,7 @@ def test_body_that_does_not_arrive_is_408(
         await asyncio.sleep(60)
 
     path = {"manager": "/start_container", "hosted": "/new"}[service]
-    answer = ask(
+    answer = request(
         applications[service], "POST", path, content=body(), headers={**BEARER, "Content-Type": "application/json"}
     )
 
@@ -301,18 +301,18 @@ def test_body_that_does_not_arrive_is_408(
 
 @pytest.mark.parametrize("service", PATHS)
 def test_docs_page_and_its_files_name_no_other_host(applications: dict[str, FastAPI], service: str):
-    page = ask(applications[service], "GET", "/docs")
+    page = request(applications[service], "GET", "/docs")
 
     loaded = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)
     assert len(loaded) == 3
     assert "//" not in page.text.replace("//-->", "").replace("<!-- ", "")
     for path in loaded:
-        answer = ask(applications[service], "GET", path)
+        answer = request(applications[service], "GET", path)
         assert answer.status_code == 200
         if path.endswith(".css"):
             assert set(re.findall(r"url\(\s*[\"']?([a-z]+:)", answer.text)) <= {"data:"}
             assert "@import" not in answer.text
-    # The browser enforces it for what the scripts do, too.
+    # The browser also enforces the policy for requests of scripts.
     policy = page.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'self';")
     assert "http" not in policy
@@ -321,7 +321,7 @@ def test_docs_page_and_its_files_name_no_other_host(applications: dict[str, Fast
 
 @contextlib.contextmanager
 def served(app: Callable[..., Awaitable[None]]) -> Iterator[int]:
-    """Serve on a free port as the services do; gives the port."""
+    """Serve on a free port as the services do; yield the port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, http=web.Protocol, lifespan="off", log_config=None))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -335,7 +335,7 @@ def served(app: Callable[..., Awaitable[None]]) -> Iterator[int]:
 
 
 def closed_after(caller: socket.socket) -> float:
-    """Return how long it takes until the server closes a connection."""
+    """Return the seconds until the server closes a connection."""
     begun = time.monotonic()
     caller.settimeout(30)
     with contextlib.suppress(ConnectionResetError):
@@ -345,7 +345,7 @@ def closed_after(caller: socket.socket) -> float:
 
 
 async def slow_app(scope: Any, _receive: Any, send: Any) -> None:
-    """Answer after a second; it reads no body."""
+    """Answer after a second without reading the body."""
     await asyncio.sleep(1 if scope["path"] == "/slow" else 0)
     length = [(b"content-length", b"2")]
     await send({"type": "http.response.start", "status": 200, "headers": length})
@@ -386,23 +386,23 @@ def test_unknown_field_is_refused_with_its_name(applications: dict[str, FastAPI]
     known = {"/new": {"image", "name"}, "/add_domain": {"name", "domain"}}.get(path, {"name"})
     sent = {name: value for name, value in body.items() if name in {*known, "envs"}}
 
-    answer = ask(applications["hosted"], "POST", path, json=sent, headers=BEARER)
+    answer = request(applications["hosted"], "POST", path, json=sent, headers=BEARER)
 
-    assert (answer.status_code, reason(answer)) == (400, "envs: there is no such field")
+    assert (answer.status_code, reason(answer)) == (400, "envs: unknown field")
 
 
 def test_key_is_checked_before_the_body(applications: dict[str, FastAPI]):
     api = applications["hosted"]
     long = json.dumps({"image": "x", "name": "a" * 500_000})
     for content in ("{", "[" * 100_000, '{"secret": 5}', '"x"', long, ""):
-        answer = ask(api, "POST", "/new", content=content, headers={"Content-Type": "application/json"})
+        answer = request(api, "POST", "/new", content=content, headers={"Content-Type": "application/json"})
         assert (answer.status_code, reason(answer)) == (403, "The secret is missing.")
     for sent in ({"json": {"secret": "wrong"}}, {"content": long, "headers": {"Authorization": "bearer wrong"}}):
-        answer = ask(api, "POST", "/new", **sent)
+        answer = request(api, "POST", "/new", **sent)
         assert (answer.status_code, reason(answer)) == (403, "The secret is wrong.")
 
-    # With the key it is told what is wrong, in a few words.
-    answer = ask(api, "POST", "/new", content=long, headers={**BEARER, "Content-Type": "application/json"})
+    # With the key, the answer contains a short reason.
+    answer = request(api, "POST", "/new", content=long, headers={**BEARER, "Content-Type": "application/json"})
     assert answer.status_code == 400
     assert reason(answer).startswith("name: 'aaa")
     assert len(answer.content) < 400
@@ -413,7 +413,7 @@ def test_wrong_key_is_refused_before_its_body_arrives(applications: dict[str, Fa
         await asyncio.sleep(60)
         yield b"{}"
 
-    answer = ask(applications["hosted"], "POST", "/new", content=body(), headers={"Authorization": "Bearer wrong"})
+    answer = request(applications["hosted"], "POST", "/new", content=body(), headers={"Authorization": "Bearer wrong"})
 
     assert answer.status_code == 403
 
@@ -436,7 +436,7 @@ def test_wrong_key_is_refused_before_its_body_arrives(applications: dict[str, Fa
 def test_answer_does_not_repeat_long_values(applications: dict[str, FastAPI], path: str, body: dict[str, Any]):
     app = applications["manager" if path == "/start_container" else "hosted"]
 
-    answer = ask(app, "POST", path, json=body, headers=BEARER)
+    answer = request(app, "POST", path, json=body, headers=BEARER)
 
     assert answer.status_code == 400
     assert 0 < len(answer.content) < 10_000

@@ -1,4 +1,4 @@
-"""A host for the hosted API, as its documentation sets one up: nginx on port 80, the service behind a Unix socket, images to deploy."""
+"""A host with the hosted API, set up as in its documentation: nginx on port 80, the service on a Unix socket, and images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = "a-key-for-tests"
 DOMAIN = "example.com"
 LABEL = "exasol-ci-setup.hosted"
 
-# An app that says what it was given. It ends at once when it is told to, whatever it is answering.
+# An app that answers with its variables. It ends immediately on SIGTERM, even while it answers.
 APP = """
 import http.server, os, pathlib, signal, sys, threading, time
 released = threading.Event()
@@ -35,10 +35,10 @@ time.sleep(float(os.environ.get("WAIT", "0")))
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path.startswith("/sleep/"):
-            print("asked for", self.path, flush=True)
+            print("received", self.path, flush=True)
             time.sleep(float(self.path.rpartition("/")[2]))
         if self.path == "/hold":
-            print("asked for", self.path, flush=True)
+            print("received", self.path, flush=True)
             released.wait(120)
         if self.path == "/release":
             released.set()
@@ -72,7 +72,7 @@ def docker(*arguments: str) -> str:
 
 
 def make_images(base: str, folder: Path) -> None:
-    """Make the images that the tests deploy; there is no registry to pull them from."""
+    """Create the images of the tests locally, because no registry is available."""
     (folder / "app.py").write_text(APP)
     container = docker("create", base, "true")
     docker("cp", str(folder / "app.py"), f"{container}:/app.py")
@@ -84,7 +84,7 @@ def make_images(base: str, folder: Path) -> None:
 
 @dataclass
 class Answer:
-    """What a request was answered with."""
+    """The answer to a request."""
 
     status: int
     text: str
@@ -95,8 +95,8 @@ class Answer:
         return json.loads(self.text)
 
 
-def ask(host: str, path: str = "/", *, port: int = 80, timeout: float = 60) -> Answer:
-    """Send one request to nginx, over a connection of its own."""
+def request(host: str, path: str = "/", *, port: int = 80, timeout: float = 60) -> Answer:
+    """Send one request to nginx over a new connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     with contextlib.closing(connection):
         connection.request("GET", path, headers={"Host": host})
@@ -105,23 +105,23 @@ def ask(host: str, path: str = "/", *, port: int = 80, timeout: float = 60) -> A
 
 
 def until(condition: Any, seconds: float = 60) -> Any:
-    """Wait until something is so, and return it."""
+    """Wait until `condition()` is true, and return its value."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
             return found
         time.sleep(0.02)
-    raise AssertionError(f"not so after {seconds} s")
+    raise AssertionError(f"timed out after {seconds} s")
 
 
 class Host:
-    """One state directory, nginx in front of it, and the service; each can be started and killed."""
+    """A state directory with nginx and the service, which can be started and killed."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="hosted-"))
         self.state = self.folder / "state"
         self.state.mkdir()
-        # As the documentation says: nginx's workers, of another user, reach the socket and the challenges.
+        # As in the documentation: workers of nginx run as another user and need the socket and the challenges.
         for path in (self.folder, self.state):
             shutil.chown(path, group="www-data")
             path.chmod(0o2750)
@@ -152,7 +152,7 @@ class Host:
         return ["nginx", "-c", str(self.config)]
 
     def start_nginx(self) -> None:
-        # It listens when this returns.
+        # nginx listens when the command returns.
         subprocess.run(self.nginx, check=True, capture_output=True)
 
     def stop_nginx(self) -> None:
@@ -184,17 +184,17 @@ class Host:
 
     def _answers(self) -> bool:
         try:
-            return ask(DOMAIN, "/openapi.json").status == 200
+            return request(DOMAIN, "/openapi.json").status == 200
         except OSError:
             return False
 
     def stop(self) -> int:
-        """Tell the service to end, and return its exit code."""
+        """Stop the service with SIGTERM, and return its exit code."""
         self.service.send_signal(signal.SIGTERM)
         return self.service.wait(60)
 
     def kill(self) -> None:
-        """Kill the service with all its processes, without a word."""
+        """Kill the service with all its processes."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.service.pid, signal.SIGKILL)
         self.service.wait(60)
@@ -211,7 +211,7 @@ class Host:
         shutil.rmtree(self.folder)
 
     def curl(self, path: str, body: object = None, *options: str, key: str | None = KEY, host: str = DOMAIN) -> Answer:
-        """Ask the API through nginx, as a deploy script does."""
+        """Send a request to the API through nginx, as a deploy script does."""
         sent = {"secret": key, **body} if isinstance(body, dict) and key is not None else body
         data = ["--header", "Content-Type: application/json", "--data", json.dumps(sent)] if body is not None else []
         ran = subprocess.run(
@@ -230,7 +230,7 @@ class Host:
         return self.curl("/new", {"image": image, "name": name, **more})
 
     def containers(self, name: str = "app1") -> list[str]:
-        """The ids of the containers of an app, running or not."""
+        """Return the IDs of the containers of an app, running or not."""
         return docker("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}.app={name}").split()
 
     def files(self) -> dict[str, str]:
@@ -238,7 +238,7 @@ class Host:
 
     @contextlib.contextmanager
     def in_background(self, call: Any) -> Iterator[list[Any]]:
-        """Run `call` in a thread; the list holds what it returned, once it has."""
+        """Run `call` in a thread; the yielded list receives its result."""
         results: list[Any] = []
 
         def run() -> None:

@@ -1,4 +1,4 @@
-"""The hosted API through a real nginx on a real engine: each endpoint and text that its callers know."""
+"""The hosted API with a real nginx and Docker engine: endpoints, and the texts that scripts of callers expect."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.containers.hosted.auth import MOST_WRONG
+from exasol_ci_setup.containers.hosted.auth import MAX_WRONG_KEYS
 from tests.engine.conftest import need
-from tests.engine.hosted import DOMAIN, KEY, LABEL, Host, ask, docker, until
+from tests.engine.hosted import DOMAIN, KEY, LABEL, Host, docker, request, until
 
 pytestmark = pytest.mark.engine
 
@@ -27,8 +27,8 @@ RUNNING = {"running": True, "image": "demo:1", "domains": ["app1.example.com"]}
 
 
 @contextlib.contextmanager
-def failing(failures: list[BaseException]) -> Iterator[None]:
-    """Note what the block raises, and go on."""
+def collect_errors(failures: list[BaseException]) -> Iterator[None]:
+    """Collect connection errors of the block instead of raising them."""
     try:
         yield
     except (OSError, http.client.HTTPException) as error:
@@ -39,13 +39,13 @@ def failure(reason: str) -> dict[str, object]:
     return {"success": False, "reason": reason}
 
 
-def test_each_endpoint_answers_in_the_words_that_scripts_know(host: Host):
+def test_each_endpoint_returns_expected_texts(host: Host):
     assert host.curl("/").json == {}
 
     new = host.new("demo:1")
     assert (new.status, new.text) == (200, "Running on app1.example.com!")
     assert host.curl("/").json == {"app1": RUNNING}
-    assert ask("app1.example.com").text == "1 prod 8001 - -"
+    assert request("app1.example.com").text == "1 prod 8001 - -"
 
     run = host.curl("/run", {"name": "app1"})
     assert (run.status, run.json) == (409, failure("That container is already running."))
@@ -54,11 +54,11 @@ def test_each_endpoint_answers_in_the_words_that_scripts_know(host: Host):
     stop = host.curl("/stop", {"name": "app1"})
     assert (stop.status, stop.json) == (409, failure("That container isn't running."))
     assert host.curl("/run", {"name": "app1"}).json == {"success": True}
-    assert until(lambda: ask("app1.example.com").status == 200)
+    assert until(lambda: request("app1.example.com").status == 200)
 
     assert host.curl("/add_domain", {"name": "app1", "domain": "app1-pr.example.com"}).json == {"success": True}
     assert host.curl("/").json["app1"]["domains"] == ["app1.example.com", "app1-pr.example.com"]
-    assert ask("app1-pr.example.com").text == "1 prod 8001 - -"
+    assert request("app1-pr.example.com").text == "1 prod 8001 - -"
 
     logs = host.curl("/logs", {"name": "app1"}).json
     assert logs == {"success": True, "logs": "this is an app\nthis is an app\n"}
@@ -73,7 +73,7 @@ def test_each_endpoint_answers_in_the_words_that_scripts_know(host: Host):
 
 
 @pytest.mark.parametrize("path", ["/stop", "/run", "/add_domain", "/delete", "/logs", "/redeploy"])
-def test_an_app_that_is_not_there_is_told_at_each_endpoint(host: Host, path):
+def test_missing_app_is_reported_by_each_endpoint(host: Host, path):
     more = {"domain": "app.example.com"} if path == "/add_domain" else {}
 
     answer = host.curl(path, {"name": "app1", **more})
@@ -81,43 +81,46 @@ def test_an_app_that_is_not_there_is_told_at_each_endpoint(host: Host, path):
     assert (answer.status, answer.json) == (404, failure("That container doesn't exist."))
 
 
-def test_the_key_may_come_as_a_bearer_and_is_shown_to_nobody(host: Host):
+def test_key_in_header_is_accepted_and_never_shown(host: Host):
     answer = host.curl(
         "/new", {"image": "demo:1", "name": "app1"}, "--header", f"Authorization: Bearer {KEY}", key=None
     )
 
     assert answer.text == "Running on app1.example.com!"
-    # Neither the app nor the list knows it, and neither do the files or the log.
-    assert ask("app1.example.com").text.endswith(" -")
-    everything = [host.curl("/").text, host.log.read_text(), *host.files().values()]
-    everything += [(host.folder / name).read_text() for name in ("hosted.conf", "hosted.service")]
-    everything.append((host.state / "hosted.sqlite3").read_bytes().decode("latin-1"))
-    everything.append(docker("inspect", *host.containers()))
-    assert not [text for text in everything if KEY in text]
+    # The key is not in the app, the list, the files or the log.
+    assert request("app1.example.com").text.endswith(" -")
+    texts = [host.curl("/").text, host.log.read_text(), *host.files().values()]
+    texts += [(host.folder / name).read_text() for name in ("hosted.conf", "hosted.service")]
+    texts.append((host.state / "hosted.sqlite3").read_bytes().decode("latin-1"))
+    texts.append(docker("inspect", *host.containers()))
+    assert not [text for text in texts if KEY in text]
 
 
-def test_wrong_key_changes_nothing_and_keeps_the_right_one_out_never(stopped_host: Host):
+def test_wrong_keys_change_nothing_and_never_block_right_key(stopped_host: Host):
     host = stopped_host
     host.start("--workers", "2")
 
     missing = host.curl("/new", {"image": "demo:1", "name": "app1"}, key=None)
     assert (missing.status, missing.json) == (403, failure("The secret is missing."))
     wrong = [
-        host.curl("/new", {"image": "demo:1", "name": "app1"}, key=f"wrong {number}") for number in range(MOST_WRONG)
+        host.curl("/new", {"image": "demo:1", "name": "app1"}, key=f"wrong {number}")
+        for number in range(MAX_WRONG_KEYS)
     ]
-    assert [(answer.status, answer.json) for answer in wrong] == [(403, failure("The secret is wrong."))] * MOST_WRONG
+    assert [(answer.status, answer.json) for answer in wrong] == [
+        (403, failure("The secret is wrong."))
+    ] * MAX_WRONG_KEYS
 
     refused = host.curl("/new", {"image": "demo:1", "name": "app1"}, "--include", key="wrong")
     assert refused.status == 429
     assert "Too many wrong secrets" in refused.text
     assert "retry-after: " in refused.text.lower()
     assert host.curl("/").json == {}
-    # What a caller says of its own address counts for nothing: nginx knows it.
+    # The address that a caller sends is ignored; nginx sets the real one.
     assert host.curl("/stop", {"name": "app1"}, "--header", "X-Real-IP: 10.1.2.3", key="wrong").status == 429
     assert host.curl("/stop", {"name": "app1"}).status == 404
 
 
-def test_the_list_is_open_unless_it_is_private(stopped_host: Host):
+def test_private_list_needs_key(stopped_host: Host):
     host = stopped_host
     host.start("--private")
 
@@ -145,7 +148,7 @@ def test_the_list_is_open_unless_it_is_private(stopped_host: Host):
         ("/new", ["not", "an", "object"]),
     ],
 )
-def test_what_cannot_be_a_name_is_refused_and_nothing_is_written(host: Host, path, body):
+def test_invalid_request_is_rejected_without_changes(host: Host, path, body):
     host.new("demo:1")
     before = (host.files(), host.curl("/").text, docker("ps", "--all", "--quiet"), sorted(host.state.rglob("*")))
 
@@ -162,7 +165,7 @@ def test_what_cannot_be_a_name_is_refused_and_nothing_is_written(host: Host, pat
     ) == before
 
 
-def test_a_body_that_is_no_json_is_refused(host: Host):
+def test_invalid_json_is_rejected(host: Host):
     header = ("--header", "Content-Type: application/json")
 
     bearer = ("--header", f"Authorization: Bearer {KEY}")
@@ -175,16 +178,16 @@ def test_a_body_that_is_no_json_is_refused(host: Host):
     assert host.curl("/new").json == failure("Method Not Allowed")
 
 
-def test_an_app_has_the_defaults_of_its_variables_unless_they_are_given(host: Host):
+def test_variables_override_defaults_and_survive_redeploy(host: Host):
     host.new("demo:1", env={"ENV": "test", "PORT": 9000, "GREETING": "hi $HOME; }"})
 
-    assert ask("app1.example.com").text == "1 test 9000 hi $HOME; } -"
+    assert request("app1.example.com").text == "1 test 9000 hi $HOME; } -"
     assert host.curl("/redeploy", {"name": "app1"}).text == "Running on app1.example.com!"
-    assert ask("app1.example.com").text == "1 test 9000 hi $HOME; } -"
+    assert request("app1.example.com").text == "1 test 9000 hi $HOME; } -"
     assert "hi $HOME" not in (host.state / "hosted.sqlite3").read_bytes().decode("latin-1")
 
 
-def test_the_name_is_the_images_unless_it_is_given(host: Host):
+def test_default_name_is_derived_from_image(host: Host):
     docker("tag", "demo:1", "registry.example.com:5000/team/My_Demo.App:7".lower())
 
     answer = host.curl("/new", {"image": "registry.example.com:5000/team/my_demo.app:7"})
@@ -193,7 +196,7 @@ def test_the_name_is_the_images_unless_it_is_given(host: Host):
     assert list(host.curl("/").json) == ["my-demo-app"]
 
 
-def test_ports_are_on_this_machine_only(host: Host):
+def test_ports_are_published_on_loopback_only(host: Host):
     host.new("demo:1")
 
     found = json.loads(docker("inspect", *host.containers()))[0]
@@ -202,7 +205,7 @@ def test_ports_are_on_this_machine_only(host: Host):
     assert {each["HostIp"] for each in bindings} == {"127.0.0.1"}
 
 
-def test_twenty_at_once_are_twenty_apps_on_twenty_ports(stopped_host: Host):
+def test_twenty_parallel_deployments_get_twenty_ports(stopped_host: Host):
     host = stopped_host
     host.start("--workers", "3")
     names = [f"app{number}" for number in range(20)]
@@ -214,12 +217,12 @@ def test_twenty_at_once_are_twenty_apps_on_twenty_ports(stopped_host: Host):
     shown = host.curl("/").json
     assert sorted(shown) == sorted(names)
     assert all(shown[name] == {**RUNNING, "domains": [f"{name}.example.com"]} for name in names)
-    assert [ask(f"{name}.example.com").text for name in names] == [f"1 prod 8001 {name} -" for name in names]
+    assert [request(f"{name}.example.com").text for name in names] == [f"1 prod 8001 {name} -" for name in names]
     ports = {docker("port", *host.containers(name), "8001/tcp") for name in names}
     assert len(ports) == 20
 
 
-def test_no_request_is_lost_while_an_app_is_replaced(host: Host):
+def test_replacement_of_app_loses_no_request(host: Host):
     host.new("demo:1")
     seen: list[tuple[int, str]] = []
     enough = threading.Event()
@@ -227,15 +230,15 @@ def test_no_request_is_lost_while_an_app_is_replaced(host: Host):
 
     def load() -> None:
         while not enough.is_set():
-            with failing(failures):
-                answer = ask("app1.example.com")
+            with collect_errors(failures):
+                answer = request("app1.example.com")
                 seen.append((answer.status, answer.text[0]))
 
     threads = [threading.Thread(target=load) for _ in range(8)]
     for thread in threads:
         thread.start()
-    # One that takes its time is answered by the container that it reached, which ends at once when it is told to.
-    with host.in_background(lambda: ask("app1.example.com", "/sleep/3")) as slow:
+    # The old container answers a slow request, although it ends immediately on SIGTERM.
+    with host.in_background(lambda: request("app1.example.com", "/sleep/3")) as slow:
         until(lambda: len(seen) > 100)
         first = host.containers()
         replaced = [host.new("demo:2"), host.new("demo:1"), host.new("demo:2")]
@@ -255,51 +258,51 @@ def test_no_request_is_lost_while_an_app_is_replaced(host: Host):
 
 
 def hold_a_request(host: Host) -> int:
-    """Wait until the request for /hold has reached the app, and return the port at which it can be released."""
+    """Wait until the request for /hold has reached the app, and return the port of the app."""
     (container,) = host.containers()
     until(lambda: "/hold" in docker("logs", container))
     return int(docker("port", container, "8001/tcp").rpartition(":")[2])
 
 
-def test_an_app_can_be_replaced_again_while_its_old_container_still_answers(host: Host):
+def test_app_can_be_replaced_while_old_container_still_answers(host: Host):
     host.new("demo:1")
     (first,) = host.containers()
-    with host.in_background(lambda: ask("app1.example.com", "/hold")) as slow:
+    with host.in_background(lambda: request("app1.example.com", "/hold")) as slow:
         port = hold_a_request(host)
         assert host.new("demo:2").status == 200
         assert host.new("demo:1").status == 200
         assert host.curl("/stop", {"name": "app1"}).json == {"success": True}
         assert slow == []
         assert first in host.containers()
-        ask("app1.example.com", "/release", port=port)
+        request("app1.example.com", "/release", port=port)
 
     assert [(answer.status, answer.text[0]) for answer in slow] == [(200, "1")]
     assert until(lambda: len(host.containers()) == 1)
 
 
-def test_request_in_flight_outlives_reloads_and_a_restart(host: Host):
+def test_open_request_survives_reloads_and_restart(host: Host):
     host.new("demo:1")
     host.new("demo:1", "app2")
-    with host.in_background(lambda: ask("app1.example.com", "/hold")) as held:
+    with host.in_background(lambda: request("app1.example.com", "/hold")) as held:
         port = hold_a_request(host)
-        # From now on, the worker that has it is leaving already.
+        # The worker with the open request is shutting down from now on.
         assert host.curl("/add_domain", {"name": "app2", "domain": "two.example.org"}).status == 200
         assert host.new("demo:2").status == 200
         assert host.stop() == 0
         host.start()
-        assert ask("app1.example.com").text.startswith("2 ")
+        assert request("app1.example.com").text.startswith("2 ")
         assert len(host.containers()) == 2
-        ask("app1.example.com", "/release", port=port)
+        request("app1.example.com", "/release", port=port)
 
     assert [(answer.status, answer.text[0]) for answer in held] == [(200, "1")]
     assert until(lambda: len(host.containers()) == 1)
 
 
-def test_request_in_flight_is_not_waited_for_longer_than_the_drain(stopped_host: Host):
+def test_open_request_is_cut_after_drain(stopped_host: Host):
     host = stopped_host
     host.start("--drain", "1s")
     host.new("demo:1")
-    with host.in_background(lambda: ask("app1.example.com", "/hold")) as held:
+    with host.in_background(lambda: request("app1.example.com", "/hold")) as held:
         hold_a_request(host)
         assert host.new("demo:2").status == 200
         assert until(lambda: len(host.containers()) == 1)
@@ -307,7 +310,7 @@ def test_request_in_flight_is_not_waited_for_longer_than_the_drain(stopped_host:
     assert [answer.status for answer in held] == [502]
 
 
-def test_domain_of_another_site_is_refused_and_the_site_works(host: Host):
+def test_domain_of_another_site_is_rejected_and_site_works(host: Host):
     site = "server {{ listen 80; server_name {}; return 200 shop; }}"
     before, after = host.folder / "before.conf", host.folder / "after.conf"
     before.write_text(site.format("first.example.net app3.example.com"))
@@ -315,7 +318,7 @@ def test_domain_of_another_site_is_refused_and_the_site_works(host: Host):
     http = f"http {{ access_log off; include {before}; include {host.folder}/hosted.conf; include {after}; }}"
     host.config.write_text(host.config.read_text().partition("http {")[0] + http)
     subprocess.run([*host.nginx, "-s", "reload"], check=True, capture_output=True)
-    until(lambda: ask("first.example.net").text == "shop")
+    until(lambda: request("first.example.net").text == "shop")
     host.new("demo:1")
     files = host.files()
 
@@ -324,28 +327,28 @@ def test_domain_of_another_site_is_refused_and_the_site_works(host: Host):
             answer = host.curl("/add_domain", {"name": "app1", "domain": domain, "force": force})
             reason = f"The domain {domain} belongs to another site of this nginx: see {file}."
             assert (answer.status, answer.json) == (409, failure(reason))
-        assert ask(domain).text == "shop"
+        assert request(domain).text == "shop"
     new = host.new("demo:1", "app3")
     assert new.status == 409
     assert new.json["reason"].startswith("The domain app3.example.com belongs to another site")
     assert (host.files(), host.containers("app3"), list(host.curl("/").json)) == (files, [], ["app1"])
-    # A conflict between others is in the way of nothing.
+    # A conflict between other sites has no effect.
     after.write_text(site.format("first.example.net"))
     assert host.new("demo:2").status == 200
-    # A site that gets the name of an app later is logged, and a deployment of the app does not claim to be reached.
+    # If a site gets the name of an app later, the conflict is logged and a deployment of the app fails.
     after.write_text(site.format("app1.example.com"))
     assert host.new("demo:1").status == 409
-    assert ask("app1.example.com").text.startswith("2 ")
+    assert request("app1.example.com").text.startswith("2 ")
     assert host.curl("/stop", {"name": "app1"}).status == 200
     host.stop()
     host.start()
     assert (
-        f"the domain app1.example.com belongs to another site of this nginx, too: see {after}" in host.log.read_text()
+        f"the domain app1.example.com also belongs to another site of this nginx: see {after}" in host.log.read_text()
     )
     assert host.curl("/delete", {"name": "app1"}).status == 200
 
 
-def test_nginx_that_does_not_run_leaves_nothing_of_a_deployment(host: Host):
+def test_deployment_without_nginx_leaves_nothing(host: Host):
     host.new("demo:1")
     host.new("demo:1", "app2")
     before = (host.files(), host.containers(), host.containers("app2"))
@@ -359,16 +362,16 @@ def test_nginx_that_does_not_run_leaves_nothing_of_a_deployment(host: Host):
 
     assert host.containers("app9") == []
     assert (host.files(), host.containers(), host.containers("app2")) == before
-    # What has nothing to do with nginx works without it, also if nginx is to read something yet.
+    # Operations that do not need nginx work without it, even with pending files.
     assert host.curl("/stop", {"name": "app2"}, *socket).status == 200
     (host.state / "nginx-unread").touch()
     assert host.curl("/run", {"name": "app2"}, *socket).status == 200
     host.start_nginx()
     assert list(host.curl("/").json) == ["app1", "app2"]
-    assert until(lambda: ask("app1.example.com").text.startswith("1 "))
+    assert until(lambda: request("app1.example.com").text.startswith("1 "))
 
 
-def test_app_that_was_not_stopped_by_a_caller_is_started_again(host: Host):
+def test_app_that_ended_without_request_is_started_again(host: Host):
     def is_running(name: str) -> bool:
         return docker("inspect", "--format", "{{.State.Running}}", *host.containers(name)) == "true"
 
@@ -376,10 +379,10 @@ def test_app_that_was_not_stopped_by_a_caller_is_started_again(host: Host):
         host.new("demo:1", name)
     host.curl("/stop", {"name": "app2"})
 
-    # As the engine shows it after a crash: it ended, and the engine does not start it again.
+    # As after a crash of the engine: the container has ended, and the engine does not restart it.
     docker("stop", *host.containers())
     until(lambda: is_running("app1"))
-    assert until(lambda: ask("app1.example.com").status == 200)
+    assert until(lambda: request("app1.example.com").status == 200)
     host.stop()
     docker("stop", *host.containers())
     host.start()
@@ -430,12 +433,12 @@ def test_full_disk_is_507_but_apps_can_be_listed_and_deleted(stopped_host: Host)
     ("bad", "reason"),
     [
         ("broken:1", "The new container ended"),
-        ("failing:1", "GET / was answered with 500"),
+        ("failing:1", "GET / returned status 500"),
         ("slow:1", "did not answer within 2 seconds"),
         ("nothing:1", "/no/such/program"),
     ],
 )
-def test_an_image_that_fails_leaves_the_old_one_serving(stopped_host: Host, bad, reason):
+def test_failing_image_keeps_old_container(stopped_host: Host, bad, reason):
     host = stopped_host
     host.start("--answer-within", "2s")
     host.new("demo:1", env={"GREETING": "kept"})
@@ -445,19 +448,19 @@ def test_an_image_that_fails_leaves_the_old_one_serving(stopped_host: Host, bad,
 
     assert answer.status == 400
     assert reason in answer.json["reason"]
-    assert ask("app1.example.com").text == "1 prod 8001 kept -"
+    assert request("app1.example.com").text == "1 prod 8001 kept -"
     assert (host.containers(), host.files(), host.curl("/").text) == before
-    # As a new app it leaves nothing at all.
+    # A new app with this image leaves nothing.
     assert host.new(bad, "app2").status == 400
     assert (host.containers("app2"), list(host.curl("/").json), len(host.files())) == ([], ["app1"], 1)
     assert host.new("demo:2", "app2").status == 200
 
 
-def test_what_a_failing_image_wrote_is_told(host: Host):
+def test_log_of_failing_image_is_reported(host: Host):
     assert "no configuration" in host.new("broken:1").json["reason"]
 
 
-def test_an_image_that_cannot_be_pulled_is_told_and_changes_nothing(host: Host):
+def test_failed_pull_is_reported_and_changes_nothing(host: Host):
     host.new("demo:1")
 
     answer = host.new("127.0.0.1:1/nothing/here:1")
@@ -469,7 +472,7 @@ def test_an_image_that_cannot_be_pulled_is_told_and_changes_nothing(host: Host):
 
 @contextlib.contextmanager
 def registry(folder: Path) -> Iterator[str]:
-    """A registry on this machine that anybody may push to; gives its address."""
+    """Start a registry without a login; yield its address."""
     address = "127.0.0.1:5010"
     (folder / "config.yml").write_text(
         f"{{version: 0.1, storage: {{filesystem: {{rootdirectory: {folder}/images}}}}, http: {{addr: '{address}'}}}}"
@@ -488,46 +491,46 @@ def registry(folder: Path) -> Iterator[str]:
         process.wait()
 
 
-def test_an_image_is_pulled_each_time_and_the_old_one_serves_while_the_registry_is_away(host: Host, tmp_path: Path):
+def test_image_is_pulled_each_time_and_failed_pull_keeps_old_one(host: Host, tmp_path: Path):
     need("docker-registry")
     with registry(tmp_path) as address:
         image = f"{address}/team/demo"
         for version in ("1", "2"):
             docker("tag", f"demo:{version}", image)
             docker("push", image)
-            # The engine has the other version by that name, so only a pull brings this one.
+            # The engine has the other version under this name, so only a pull returns this version.
             docker("tag", "demo:1", image)
             answer = host.new(image) if version == "1" else host.curl("/redeploy", {"name": "app1"})
             assert answer.text == "Running on app1.example.com!"
-            assert ask("app1.example.com").text.startswith(f"{version} ")
+            assert request("app1.example.com").text.startswith(f"{version} ")
         unknown = host.new(f"{address}/team/unknown", "app2")
         assert (unknown.status, host.containers("app2")) == (404, [])
 
-    away = host.curl("/redeploy", {"name": "app1"})
+    failed = host.curl("/redeploy", {"name": "app1"})
 
-    assert away.status == 404
-    assert f"The image {image} cannot be pulled: " in away.json["reason"]
-    assert ask("app1.example.com").text.startswith("2 ")
+    assert failed.status == 404
+    assert f"The image {image} cannot be pulled: " in failed.json["reason"]
+    assert request("app1.example.com").text.startswith("2 ")
     assert host.curl("/").json["app1"]["running"]
 
 
-def test_a_configuration_that_nginx_refuses_is_undone_and_told(host: Host):
+def test_configuration_rejected_by_nginx_is_reverted_and_reported(host: Host):
     host.new("demo:1")
     before = (host.files(), host.curl("/").text)
-    # Longer than nginx's table of names has room for, as it is by default.
+    # Too long for the default size of the table of names in nginx.
     long = f"{'a' * 60}.{'b' * 60}.example.com"
 
     answer = host.curl("/add_domain", {"name": "app1", "domain": long})
 
     assert answer.status == 400
-    assert answer.json["reason"].startswith("nginx refuses: could not build server_names_hash")
+    assert answer.json["reason"].startswith("nginx rejects the configuration: could not build server_names_hash")
     assert (host.files(), host.curl("/").text) == before
     assert host.new("demo:1", "c" * 63).status == 400
     assert (host.files(), host.curl("/").text, host.containers("c" * 63)) == (*before, [])
-    assert ask("app1.example.com").status == 200
+    assert request("app1.example.com").status == 200
 
 
-def test_a_mistake_of_somebody_else_in_nginxs_configuration_is_told_as_such(host: Host):
+def test_previously_invalid_configuration_of_nginx_is_reported(host: Host):
     host.new("demo:1")
     before = host.files()
     good = host.config.read_text()
@@ -538,16 +541,16 @@ def test_a_mistake_of_somebody_else_in_nginxs_configuration_is_told_as_such(host
 
     for answer in (new, delete):
         assert answer.status == 502
-        assert answer.json["reason"].startswith("nginx has a configuration that it refuses: ")
+        assert answer.json["reason"].startswith("the configuration of nginx was already invalid: ")
         assert 'unknown directive "nonsense"' in answer.json["reason"]
     assert host.files() == before
     assert host.curl("/").json == {"app1": RUNNING}
-    assert ask("app1.example.com").text.startswith("1 ")
+    assert request("app1.example.com").text.startswith("1 ")
     host.config.write_text(good)
     assert host.new("demo:2").status == 200
 
 
-def test_a_domain_that_another_app_has_is_taken_only_by_force(host: Host):
+def test_domain_of_another_app_needs_force(host: Host):
     host.new("demo:1", "app1")
     host.new("demo:2", "app2")
     assert host.curl("/add_domain", {"name": "app1", "domain": "Www.Example.org"}).status == 200
@@ -555,61 +558,61 @@ def test_a_domain_that_another_app_has_is_taken_only_by_force(host: Host):
 
     refused = host.curl("/add_domain", {"name": "app2", "domain": "www.example.org"})
     assert (refused.status, refused.json) == (409, failure("That domain belongs to app1."))
-    assert ask("www.example.org").text.startswith("1 ")
+    assert request("www.example.org").text.startswith("1 ")
     assert host.curl("/add_domain", {"name": "app2", "domain": "www.example.org", "force": True}).status == 200
-    assert until(lambda: ask("www.example.org").text.startswith("2 "))
+    assert until(lambda: request("www.example.org").text.startswith("2 "))
     shown = host.curl("/").json
     assert (shown["app1"]["domains"], shown["app2"]["domains"]) == (
         ["app1.example.com"],
         ["app2.example.com", "www.example.org"],
     )
     own = host.curl("/add_domain", {"name": "app1", "domain": DOMAIN, "force": True})
-    assert (own.status, own.json) == (409, failure("That domain is this service's own."))
-    # A new app whose own domain is taken is refused before anything is started.
+    assert (own.status, own.json) == (409, failure("That domain belongs to this service."))
+    # A new app whose domain belongs to another app is rejected before its container starts.
     assert host.curl("/add_domain", {"name": "app1", "domain": "app3.example.com"}).status == 200
     assert host.new("demo:1", "app3").json == failure("The domain app3.example.com belongs to app1.")
     assert host.containers("app3") == []
 
 
-def test_what_an_app_saves_outlives_updates_and_is_removed_only_when_it_is_purged(host: Host):
+def test_data_of_app_survives_deletion_unless_purged(host: Host):
     host.new("demo:1")
-    assert ask("app1.example.com", "/save").text == "x"
+    assert request("app1.example.com", "/save").text == "x"
     host.new("demo:2")
-    assert ask("app1.example.com", "/save").text == "xx"
+    assert request("app1.example.com", "/save").text == "xx"
     host.curl("/delete", {"name": "app1"})
     host.new("demo:1")
-    assert ask("app1.example.com", "/save").text == "xxx"
+    assert request("app1.example.com", "/save").text == "xxx"
 
     host.curl("/delete", {"name": "app1", "purge": True})
 
     assert docker("volume", "ls", "--quiet", "--filter", f"label={LABEL}") == ""
     host.new("demo:1")
-    assert ask("app1.example.com", "/save").text == "x"
+    assert request("app1.example.com", "/save").text == "x"
 
 
-def test_containers_of_others_are_shown_but_not_touched(host: Host):
-    theirs = docker("run", "--detach", "--name", "theirs", "--env", "PORT=1", "demo:1")
+def test_containers_of_other_programs_are_listed_but_not_changed(host: Host):
+    foreign = docker("run", "--detach", "--name", "foreign", "--env", "PORT=1", "demo:1")
     docker("volume", "create", "hosted-app1-save")
     try:
-        assert host.curl("/").json == {"theirs": {"running": True, "image": "demo:1", "domains": []}}
+        assert host.curl("/").json == {"foreign": {"running": True, "image": "demo:1", "domains": []}}
         for path in ("/new", "/stop", "/run", "/delete", "/logs", "/redeploy", "/add_domain"):
             fields: dict[str, dict[str, object]] = {
                 "/new": {"image": "demo:1"},
-                "/add_domain": {"domain": "theirs.example.com"},
+                "/add_domain": {"domain": "foreign.example.com"},
                 "/delete": {"purge": True},
             }
             more = fields.get(path, {})
-            answer = host.curl(path, {"name": "theirs", **more})
-            assert (answer.status, answer.json) == (409, failure("That container was not made by this service."))
-        assert host.new("demo:1").json == failure("The volume hosted-app1-save was not made by this service.")
-        assert docker("inspect", "--format", "{{.State.Running}}", theirs) == "true"
-        assert host.curl("/").json == {"theirs": {"running": True, "image": "demo:1", "domains": []}}
+            answer = host.curl(path, {"name": "foreign", **more})
+            assert (answer.status, answer.json) == (409, failure("That container was not created by this service."))
+        assert host.new("demo:1").json == failure("The volume hosted-app1-save was not created by this service.")
+        assert docker("inspect", "--format", "{{.State.Running}}", foreign) == "true"
+        assert host.curl("/").json == {"foreign": {"running": True, "image": "demo:1", "domains": []}}
     finally:
-        docker("rm", "--force", theirs)
+        docker("rm", "--force", foreign)
         docker("volume", "rm", "hosted-app1-save")
 
 
-def test_an_app_whose_container_somebody_removed_is_shown_as_it_is_and_can_be_deployed_again(host: Host):
+def test_app_with_removed_container_can_be_deployed_again(host: Host):
     host.new("demo:1")
     docker("rm", "--force", *host.containers())
 
@@ -617,10 +620,10 @@ def test_an_app_whose_container_somebody_removed_is_shown_as_it_is_and_can_be_de
     for path in ("/run", "/stop", "/redeploy"):
         assert host.curl(path, {"name": "app1"}).status == 409
     assert host.new("demo:2").status == 200
-    assert until(lambda: ask("app1.example.com").text.startswith("2 "))
+    assert until(lambda: request("app1.example.com").text.startswith("2 "))
 
 
-def test_the_description_of_the_api_can_be_read(host: Host):
+def test_openapi_document_and_page_are_served(host: Host):
     found = host.curl("/openapi.json").json
 
     assert set(found["paths"]) == {"/", "/new", "/stop", "/run", "/add_domain", "/delete", "/logs", "/redeploy"}
@@ -628,7 +631,7 @@ def test_the_description_of_the_api_can_be_read(host: Host):
     assert host.curl("/docs/files/swagger-ui-bundle.js").status == 200
 
 
-def test_without_a_domain_apps_get_theirs_below_the_name_that_was_asked(stopped_host: Host):
+def test_default_domain_is_host_of_request(stopped_host: Host):
     host = stopped_host
     host.start(command=host.program(*("hosted", "serve", "--socket", "api.sock", "--nginx", " ".join(host.nginx))))
 
@@ -638,7 +641,7 @@ def test_without_a_domain_apps_get_theirs_below_the_name_that_was_asked(stopped_
     assert other.status == 400
 
 
-def test_it_ends_well_when_it_is_told_to(host: Host):
+def test_sigterm_ends_service_with_exit_code_0(host: Host):
     assert (host.state / "api.sock").stat().st_mode & 0o777 == 0o660
 
     assert host.stop() == 0
@@ -646,7 +649,7 @@ def test_it_ends_well_when_it_is_told_to(host: Host):
     assert "Traceback" not in host.log.read_text()
 
 
-def test_a_second_one_on_the_same_socket_is_refused(host: Host):
+def test_second_service_on_same_socket_is_rejected(host: Host):
     ran = subprocess.run(
         host.program("hosted", "serve", "--socket", str(host.state / "api.sock"), "--state", str(host.state)),
         capture_output=True,
@@ -656,11 +659,11 @@ def test_a_second_one_on_the_same_socket_is_refused(host: Host):
     )
 
     assert ran.returncode == 2
-    assert "another server answers there" in ran.stderr
+    assert "another server answers on it" in ran.stderr
     assert host.curl("/").status == 200
 
 
-def test_without_an_engine_it_refuses_to_start(tmp_path: Path):
+def test_start_without_engine_is_rejected(tmp_path: Path):
     ran = subprocess.run(
         [sys.executable, "-m", "exasol_ci_setup", "hosted", "serve", "--state", str(tmp_path)],
         capture_output=True,
@@ -674,9 +677,9 @@ def test_without_an_engine_it_refuses_to_start(tmp_path: Path):
     assert "Traceback" not in ran.stderr
 
 
-def test_gunicorn_serves_it_by_the_unit_of_old(stopped_host: Host):
+def test_gunicorn_serves_application_with_old_unit(stopped_host: Host):
     host = stopped_host
-    # What the old unit calls is `gunicorn … wsgi:app` in the working directory; these two files are all that it needs.
+    # The old unit runs `gunicorn … wsgi:app` in the working directory, which needs these two files.
     (host.state / "wsgi.py").write_text("from exasol_ci_setup.containers.hosted.wsgi import app\n")
     (host.state / "gunicorn.conf.py").write_text('worker_class = "asgi"\n')
     gunicorn = str(Path(sys.executable).with_name("gunicorn"))

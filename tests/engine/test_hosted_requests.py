@@ -1,4 +1,4 @@
-"""The hosted API under requests that its own description leads to, and worse ones: none is answered with a 500."""
+"""The hosted API with generated valid and invalid requests: none is answered with 500."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import negative_data_rejection, positive_data_acceptance
 
-from exasol_ci_setup.containers.hosted.auth import MOST_WRONG
+from exasol_ci_setup.containers.hosted.auth import MAX_WRONG_KEYS
 from tests.engine.conftest import need
 from tests.engine.hosted import DOMAIN, KEY, Host
 
@@ -30,8 +30,8 @@ EXAMPLES = settings(
 
 
 @pytest.fixture(scope="module")
-def busy_host(images: None) -> Iterator[Host]:  # noqa: ARG001 - they are in the engine
-    """A host with apps on it, whose API is asked for anything."""
+def busy_host(images: None) -> Iterator[Host]:  # noqa: ARG001 - loads the images into the engine
+    """A host with apps."""
     need("nginx", "curl")
     host = Host()
     try:
@@ -55,19 +55,19 @@ def description(busy_host: Host) -> Any:
 
 
 def requests_for(description: Any, path: str) -> st.SearchStrategy[schemathesis.Case[Any]]:
-    """Requests as the description has them, and such as it does not."""
+    """Return valid and invalid requests for a path of the OpenAPI document."""
     operation = description[path]["get" if path == "/" else "post"]
     modes = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
     return st.one_of([operation.as_strategy(generation_mode=mode) for mode in modes])
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_callers_with_the_key_get_what_the_description_says(description: Any, path: str):
+def test_answers_with_key_conform_to_openapi_document(description: Any, path: str):
     @EXAMPLES
     @given(case=requests_for(description, path), chance=st.randoms(use_true_random=False))
     def ask(case: schemathesis.Case[Any], chance: random.Random) -> None:
         before = copy.deepcopy(case.body)
-        # So that some requests reach what is there.
+        # Make some requests refer to existing apps and images.
         if isinstance(case.body, dict):
             if isinstance(case.body.get("secret", 0), str | None):
                 case.body["secret"] = KEY
@@ -76,7 +76,7 @@ def test_callers_with_the_key_get_what_the_description_says(description: Any, pa
             if isinstance(case.body.get("image"), str) and chance.random() < 0.7:
                 case.body["image"] = chance.choice(["demo:1", "demo:2", "broken:1"])
         case.headers.update({"Host": DOMAIN, "Authorization": f"Bearer {KEY}"})
-        # What was put right, or leads to an image that fails, is not what the description made it.
+        # A changed body may be valid or invalid, so these two checks do not apply.
         changed = case.body != before
         case.call_and_validate(excluded_checks=[positive_data_acceptance, negative_data_rejection] if changed else [])
 
@@ -84,7 +84,7 @@ def test_callers_with_the_key_get_what_the_description_says(description: Any, pa
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_callers_without_the_key_get_nothing_done(description: Any, path: str):
+def test_requests_without_key_are_rejected(description: Any, path: str):
     @EXAMPLES
     @given(case=requests_for(description, path))
     def ask(case: schemathesis.Case[Any]) -> None:
@@ -95,8 +95,8 @@ def test_callers_without_the_key_get_nothing_done(description: Any, path: str):
     ask()
 
 
-def test_the_limit_was_reached(busy_host: Host):
-    for number in range(MOST_WRONG):
+def test_limit_of_wrong_keys_applies(busy_host: Host):
+    for number in range(MAX_WRONG_KEYS):
         busy_host.curl("/stop", {"name": "app1"}, key=f"wrong {number}")
 
     assert busy_host.curl("/stop", {"name": "app1"}, key="wrong").status == 429

@@ -1,4 +1,4 @@
-"""The set-up in docs/hosted.md, step by step as it is written there, with /etc, /opt and /srv of its own."""
+"""The setup steps of docs/hosted.md, with private /etc, /opt and /srv."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.engine
 ROOT = Path(__file__).parents[2]
 PYTHON = "/usr/bin/python3"
 
-# There is no systemd where tests run. This does what the unit asks of it.
+# Tests run without systemd. This program does what systemd does for the unit.
 SYSTEMCTL = f"""#!{PYTHON}
 import os, pathlib, shlex, shutil, subprocess, sys
 if sys.argv[1:] == ["daemon-reload"]:
@@ -47,25 +47,25 @@ pathlib.Path("/run/hosted.pid").write_text(str(service.pid))
 """
 
 
-def steps() -> list[str]:
-    """The blocks of commands, one for each step."""
+def read_steps() -> list[str]:
+    """Return the blocks of commands, one for each step."""
     page = (ROOT / "docs" / "hosted.md").read_text(encoding="utf-8")
-    section = page.partition("## From a bare Debian host")[2].partition("\n## ")[0]
+    section = page.partition("## Set up a Debian host")[2].partition("\n## ")[0]
     return [textwrap.dedent(block) for block in re.findall(r" *```sh\n(.*?)\n *```", section, re.DOTALL)]
 
 
-def test_the_steps_lead_from_a_bare_host_to_a_running_service(images: None, tmp_path: Path):  # noqa: ARG001 - they are in the engine
+def test_setup_steps_of_page_start_service(images: None, tmp_path: Path):  # noqa: ARG001 - loads the images into the engine
     need("nginx", "curl", "sudo", "setpriv", "unshare", "useradd")
     code = f"import sys; sys.path[:0] = {[str(ROOT), *site.getsitepackages()]!r}; import exasol_ci_setup.containers.hosted.bodies"
-    tried = subprocess.run(
+    check = subprocess.run(
         ["setpriv", "--reuid", "nobody", "--clear-groups", PYTHON, "-c", code],
         capture_output=True,
         text=True,
         check=False,
     )
-    if tried.returncode:
-        pytest.skip(f"other users cannot run the program from here: {tried.stderr.strip().splitlines()[-1]}")
-    packages, install, init, enable, deploy = steps()
+    if check.returncode:
+        pytest.skip(f"other users cannot run the program from here: {check.stderr.strip().splitlines()[-1]}")
+    packages, install, init, enable, deploy = read_steps()
     installed = set(packages.split())
     assert {"docker.io", "nginx-light", "certbot", "sudo", "curl", "python3-venv"} < installed
     assert "pip install '.[containers]'" in install
@@ -84,16 +84,16 @@ def test_the_steps_lead_from_a_bare_host_to_a_running_service(images: None, tmp_
         nginx
         trap 'kill $(cat /run/nginx.pid) $(cat /run/hosted.pid)' EXIT
 
-        # In place of the second step: the program as it is here.
+        # Instead of the second step: install the program from this clone.
         {PYTHON} -m venv --without-pip /opt/exasol-ci-setup
-        echo '{paths}' >$(echo /opt/exasol-ci-setup/lib/python3*/site-packages)/here.pth
+        echo '{paths}' >$(echo /opt/exasol-ci-setup/lib/python3*/site-packages)/clone.pth
         printf '%s\\n' '#!/opt/exasol-ci-setup/bin/python3' 'from exasol_ci_setup.cli.main import main' \\
           'if __name__ == "__main__":' '    main()' >/opt/exasol-ci-setup/bin/exasol-ci-setup
         chmod 755 /opt/exasol-ci-setup/bin/exasol-ci-setup
 
         {{
         {init}
-        }} 2>{tmp_path}/said
+        }} 2>{tmp_path}/output
         {enable}
         for _ in $(seq 200); do curl --silent --fail http://example.com/openapi.json >/dev/null && break; sleep 0.1; done || true
         {deploy}
@@ -115,18 +115,18 @@ def test_the_steps_lead_from_a_bare_host_to_a_running_service(images: None, tmp_
         capture_output=True,
         text=True,
         check=False,
-        # The engine is where everybody looks for it.
+        # The service uses the default socket of the engine.
         env={name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "PYTHON"))},
     )
     log = Path("/run/hosted.log")
 
     try:
-        told = f"{ran.stdout}\n{ran.stderr}\n{log.read_text() if log.exists() else ''}"
-        assert ran.returncode == 0, told
+        output = f"{ran.stdout}\n{ran.stderr}\n{log.read_text() if log.exists() else ''}"
+        assert ran.returncode == 0, output
         lines = ran.stdout.splitlines()
-        assert lines[-3:] == ["Running on app1.example.com!", "1 prod 80 - -", "hosted"], told
-        # What the page says to do is what the program says to do.
-        printed = [line.strip() for line in (tmp_path / "said").read_text().splitlines() if line.startswith("  ")]
+        assert lines[-3:] == ["Running on app1.example.com!", "1 prod 80 - -", "hosted"], output
+        # The page and the program list the same commands.
+        printed = [line.strip() for line in (tmp_path / "output").read_text().splitlines() if line.startswith("  ")]
         assert printed == [line.replace("/root/hosted", str(tmp_path / "hosted")) for line in enable.splitlines()]
     finally:
         ours = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").split()

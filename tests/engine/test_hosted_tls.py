@@ -1,4 +1,4 @@
-"""Certificates for apps, from a certificate authority on this machine that checks its challenges through nginx."""
+"""Certificates for apps from a local certificate authority that checks its challenges through nginx."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from exasol_ci_setup.containers.hosted.nginx import Nginx
 from exasol_ci_setup.containers.hosted.settings import Settings
 from exasol_ci_setup.containers.hosted.state import State
 from tests.engine.conftest import need
-from tests.engine.hosted import DOMAIN, Host, ask, until
+from tests.engine.hosted import DOMAIN, Host, request, until
 
 pytestmark = pytest.mark.engine
 
@@ -32,7 +32,7 @@ NAMES_PORT = 8055
 
 
 class Authority:
-    """Pebble, which is to be trusted by nobody but tests, and a name server that leads every name to this machine."""
+    """Pebble, a certificate authority for tests, and a name server that resolves all names to this machine."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -55,7 +55,7 @@ class Authority:
             "tlsPort": 443,
         }
         (folder / "pebble.json").write_text(json.dumps({"pebble": settings}))
-        # certbot's own file: which authority it asks.
+        # The configuration of certbot sets the authority.
         (folder / "letsencrypt").mkdir()
         (folder / "letsencrypt" / "cli.ini").write_text(f"server = https://localhost:{ACME_PORT}/dir\n")
         self.environment = {"XDG_CONFIG_HOME": str(folder), "REQUESTS_CA_BUNDLE": str(certificate)}
@@ -74,15 +74,15 @@ class Authority:
             *("-http01", "", "-https01", "", "-tlsalpn01", "", "-management", f"127.0.0.1:{NAMES_PORT}"),
         ]
         pebble = ["pebble", "-config", str(self._folder / "pebble.json"), "-dnsserver", f"127.0.0.1:{DNS_PORT}"]
-        # It makes no pauses, and takes each nonce.
+        # Pebble must not pause, and must accept each nonce.
         environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
         with (self._folder / "pebble.log").open("ab") as log:
             for command in (names, pebble):
                 self._processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
         until(lambda: _listens(ACME_PORT))
 
-    def lead_elsewhere(self, domain: str) -> None:
-        """Let a name lead to a machine that there is not."""
+    def resolve_elsewhere(self, domain: str) -> None:
+        """Resolve a name to an address without a machine."""
         body = json.dumps({"host": f"{domain}.", "addresses": ["203.0.113.1"]}).encode()
         with urllib.request.urlopen(f"http://127.0.0.1:{NAMES_PORT}/add-a", data=body) as answer:
             assert answer.status == 200
@@ -103,13 +103,13 @@ def _listens(port: int) -> bool:
 @pytest.fixture
 def authority(tmp_path: Path) -> Iterator[Authority]:
     need("certbot", "pebble", "pebble-challtestsrv", "openssl")
-    found = Authority(tmp_path)
-    yield found
-    found.stop()
+    started = Authority(tmp_path)
+    yield started
+    started.stop()
 
 
-def served(domain: str) -> tuple[dict[str, object], bytes]:
-    """What a browser gets by TLS: the certificate, and the answer to a request."""
+def fetch(domain: str) -> tuple[dict[str, object], bytes]:
+    """Return the certificate and the answer to a request over TLS."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -121,16 +121,16 @@ def served(domain: str) -> tuple[dict[str, object], bytes]:
         connection.sendall(f"GET / HTTP/1.0\r\nHost: {domain}\r\n\r\n".encode())
         body = connection.makefile("rb").read().rpartition(b"\r\n\r\n")[2]
     assert certificate is not None
-    told = subprocess.run(
+    text = subprocess.run(
         ["openssl", "x509", "-inform", "der", "-noout", "-serial", "-ext", "subjectAltName"],
         input=certificate,
         capture_output=True,
         check=True,
     ).stdout.decode()
-    return {"serial": told.splitlines()[0], "for": f"DNS:{domain}" in told}, body
+    return {"serial": text.splitlines()[0], "for": f"DNS:{domain}" in text}, body
 
 
-def test_each_domain_gets_a_certificate_and_plain_http_leads_to_it(stopped_host: Host, authority: Authority):
+def test_each_domain_gets_certificate_and_http_is_redirected(stopped_host: Host, authority: Authority):
     host = stopped_host
     authority.start()
     host.start("--ssl", environment=authority.environment)
@@ -139,22 +139,20 @@ def test_each_domain_gets_a_certificate_and_plain_http_leads_to_it(stopped_host:
     assert host.curl("/add_domain", {"name": "app1", "domain": "www.example.org"}).json == {"success": True}
 
     for domain in ("app1.example.com", "www.example.org"):
-        certificate, body = served(domain)
+        certificate, body = fetch(domain)
         assert certificate["for"]
         assert body == b"1 prod 8001 - -"
-        plain = ask(domain, "/a?b=c")
+        plain = request(domain, "/a?b=c")
         assert (plain.status, plain.headers["Location"]) == (301, f"https://{domain}/a?b=c")
     # An update keeps the certificate.
-    first, _ = served("app1.example.com")
+    first, _ = fetch("app1.example.com")
     assert host.new("demo:2").text == "Running on app1.example.com!"
-    assert until(lambda: served("app1.example.com") == (first, b"2 prod 8001 - -"))
+    assert until(lambda: fetch("app1.example.com") == (first, b"2 prod 8001 - -"))
     assert host.curl("/delete", {"name": "app1"}).json == {"success": True}
     assert list((host.state / "letsencrypt" / "renewal").iterdir()) == []
 
 
-def test_without_a_certificate_an_app_is_served_without_tls_told_and_tried_again(
-    stopped_host: Host, authority: Authority
-):
+def test_failed_certificate_is_reported_and_retried(stopped_host: Host, authority: Authority):
     host = stopped_host
     host.start("--ssl", environment=authority.environment)
 
@@ -164,41 +162,41 @@ def test_without_a_certificate_an_app_is_served_without_tls_told_and_tried_again
     assert new.json["reason"].startswith(
         "The app is served without TLS: app1.example.com has no certificate: certbot failed: "
     )
-    assert ask("app1.example.com").text == "1 prod 8001 - -"
+    assert request("app1.example.com").text == "1 prod 8001 - -"
     assert host.curl("/").json["app1"]["running"]
-    # At the next start it is there.
+    # The next start requests it again.
     host.stop()
     authority.start()
     host.start("--ssl", environment=authority.environment)
-    until(lambda: ask("app1.example.com").status == 301)
-    assert served("app1.example.com")[1] == b"1 prod 8001 - -"
+    until(lambda: request("app1.example.com").status == 301)
+    assert fetch("app1.example.com")[1] == b"1 prod 8001 - -"
 
 
-def test_an_authority_that_refuses_is_told_in_its_words(stopped_host: Host, authority: Authority):
+def test_reason_of_certificate_authority_is_reported(stopped_host: Host, authority: Authority):
     host = stopped_host
     authority.start()
     host.start("--ssl", environment=authority.environment)
     host.new("demo:1")
 
-    authority.lead_elsewhere("elsewhere.example")
+    authority.resolve_elsewhere("elsewhere.example")
     answer = host.curl("/add_domain", {"name": "app1", "domain": "elsewhere.example"})
 
     assert answer.status == 502
     assert "elsewhere.example has no certificate: certbot failed: " in answer.json["reason"]
     assert "203.0.113.1" in answer.json["reason"]
-    assert ask("elsewhere.example").text == "1 prod 8001 - -"
-    # The other domain has its own.
-    assert ask("app1.example.com").status == 301
+    assert request("elsewhere.example").text == "1 prod 8001 - -"
+    # The other domain has its certificate.
+    assert request("app1.example.com").status == 301
 
 
-def test_certificates_are_renewed_and_nginx_shows_the_new_ones(
+def test_renewed_certificates_are_served_by_nginx(
     stopped_host: Host, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ):
     host = stopped_host
     authority.start()
     host.start("--ssl", environment=authority.environment)
     host.new("demo:1")
-    before, _ = served("app1.example.com")
+    before, _ = fetch("app1.example.com")
     for name, value in authority.environment.items():
         monkeypatch.setenv(name, value)
     settings = Settings(state=host.state, domain=DOMAIN, ssl=True, nginx=tuple(host.nginx))
@@ -212,12 +210,12 @@ def test_certificates_are_renewed_and_nginx_shows_the_new_ones(
             Nginx(settings.nginx, host.state),
             Certificates(host.state),
         )
-        # Nothing ends soon, so nothing is done.
+        # No certificate expires soon, so none is renewed.
         deployments.renew()
-        assert served("app1.example.com")[0] == before
+        assert fetch("app1.example.com")[0] == before
 
         deployments.renew(force=True)
 
-    after, body = served("app1.example.com")
+    after, body = fetch("app1.example.com")
     assert after["serial"] != before["serial"]
     assert body == b"1 prod 8001 - -"

@@ -1,1 +1,1 @@
-"""The hosted API: deploys apps to this machine over HTTP, each in a container behind nginx."""
+"""The hosted API deploys apps to this machine over HTTP, each in a container behind nginx."""

@@ -1,4 +1,4 @@
-"""The hosted API over HTTP: checks who asks and what, hands it on, and answers in the words that its callers know."""
+"""The application of the hosted API: request checks, error answers, and background tasks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from exasol_ci_setup.containers import engine, web
 from exasol_ci_setup.containers.hosted import bodies
-from exasol_ci_setup.containers.hosted.auth import Gate
+from exasol_ci_setup.containers.hosted.auth import Authenticator
 from exasol_ci_setup.containers.hosted.certificates import Certificates
 from exasol_ci_setup.containers.hosted.deployments import Deployments
 from exasol_ci_setup.containers.hosted.instances import Instances
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.containers.hosted.settings import Settings
 
-# The first that fits counts.
+# The first match counts.
 _STATUSES: Final[tuple[tuple[type[SetupError], int], ...]] = (
     (InputError, 400),
     (AppFailed, 400),
@@ -62,30 +62,39 @@ _STATUSES: Final[tuple[tuple[type[SetupError], int], ...]] = (
     (CertificateError, 502),
 )
 _FAILURES: Final[dict[int | str, dict[str, Any]]] = {
-    400: {"model": bodies.Failure, "description": "What was sent cannot be used, or what it leads to does not run"},
-    403: {"model": bodies.Failure, "description": "The secret is missing or wrong, or a page of another site asks"},
-    404: {"model": bodies.Failure, "description": "There is no such container or image"},
-    409: {"model": bodies.Failure, "description": "The container's state, or another container, is in the way"},
-    408: {"model": bodies.Failure, "description": "The body did not arrive in time"},
-    413: {"model": bodies.Failure, "description": "The body is too large"},
-    429: {"model": bodies.Failure, "description": "Too many wrong secrets"},
-    502: {"model": bodies.Failure, "description": "The Docker engine, nginx or certbot failed"},
-    507: {"model": bodies.Failure, "description": "The disk with the service's state is full"},
+    400: {
+        "model": bodies.FailureAnswer,
+        "description": "The request is invalid, or the new container does not run",
+    },
+    403: {
+        "model": bodies.FailureAnswer,
+        "description": "The secret is missing or wrong, or the request is from a page of another site",
+    },
+    404: {"model": bodies.FailureAnswer, "description": "The container or image does not exist"},
+    409: {
+        "model": bodies.FailureAnswer,
+        "description": "The request conflicts with the state of the container or with another container",
+    },
+    408: {"model": bodies.FailureAnswer, "description": "The body did not arrive in time"},
+    413: {"model": bodies.FailureAnswer, "description": "The body is too large"},
+    429: {"model": bodies.FailureAnswer, "description": "Too many wrong secrets"},
+    502: {"model": bodies.FailureAnswer, "description": "The Docker engine, nginx or certbot failed"},
+    507: {"model": bodies.FailureAnswer, "description": "The disk with the state directory is full"},
 }
 _RENEWAL_SECONDS: Final = 12 * 3600.0
 _REVIVAL_SECONDS: Final = 5.0
-_TAKEOVER_SECONDS: Final = 60.0
+_MAX_RETRY_SECONDS: Final = 60.0
 
 _log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings, key: str) -> FastAPI:
-    """Make the application for `settings`, whose callers know `key`.
+    """Create the application for `settings`; callers authenticate with `key`.
 
-    Raises InputError for a state directory that cannot be used, and EngineUnavailable if there is no Docker engine.
+    Raises InputError for an unusable state directory, and EngineUnavailable if no Docker engine answers.
     """
     state = State(settings.state)
-    # A pull says nothing for as long as the registry is silent.
+    # Long, because a pull sends no data while it waits for the registry.
     client = engine.connect(timeout=600, connections=64)
     instances = Instances(client, state.identity)
     deployments = Deployments(
@@ -109,80 +118,82 @@ def create_app(settings: Settings, key: str) -> FastAPI:
         ending.set()
         client.close()
 
-    return assemble(settings, Gate(state, key), deployments, lifespan)
+    return assemble(settings, Authenticator(state, key), deployments, lifespan)
 
 
-def assemble(settings: Settings, gate: Gate, deployments: Deployments, lifespan: Lifespan[FastAPI]) -> FastAPI:
-    """Return the application that checks requests, hands them to `deployments` and answers."""
+def assemble(
+    settings: Settings, authenticator: Authenticator, deployments: Deployments, lifespan: Lifespan[FastAPI]
+) -> FastAPI:
+    """Return the application that checks requests and passes them to `deployments`."""
     app = web.create_api(
-        _failure,
+        _render_failure,
         hosts=settings.hosts,
-        # nginx ends TLS, so a page may be of either.
+        # nginx terminates TLS, so an origin may have either scheme.
         schemes=("https", "http"),
         title="Hosted Docker API",
         version=__version__,
         lifespan=lifespan,
         responses=_FAILURES,
     )
-    _answer_errors(app)
+    _add_error_handlers(app)
     _describe_errors(app)
-    Routes(settings, gate, deployments).add_to(app)
+    Routes(settings, authenticator, deployments).add_to(app)
     return app
 
 
 def _repeat(state: State, lock: str, seconds: float, action: Callable[[], None], ending: threading.Event) -> None:
-    """Call `action` every so many seconds in one of the workers; another takes over if that ends."""
+    """Call `action` at an interval in one of the workers; another worker continues if that one ends."""
     problem = ""
     while not ending.is_set():
         try:
-            with state.locked_if_free(lock) as mine:
+            with state.try_lock(lock) as mine:
                 while mine and not ending.is_set():
                     action()
                     problem = ""
                     ending.wait(seconds)
         except SetupError as error:
-            # The same reason is not logged every few seconds.
+            # A repeated reason is logged once.
             if str(error) != problem:
                 _log.warning("%s", error)
             problem = str(error)
-        except Exception:  # noqa: BLE001 - a thread that ends would never do it again
+        except Exception:  # noqa: BLE001 - the thread must not end
             _log.exception("%s failed", lock)
-        ending.wait(min(seconds, _TAKEOVER_SECONDS))
+        ending.wait(min(seconds, _MAX_RETRY_SECONDS))
 
 
-def _answer_errors(app: FastAPI) -> None:
+def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(SetupError)
-    def of_ours(_request: Request, error: SetupError) -> Response:
+    def handle_setup_error(_request: Request, error: SetupError) -> Response:
         status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
         if status >= 500:  # noqa: PLR2004 - the server's errors
             _log.error("%s", error)
         headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyAttempts) else None
-        return _failure(status, error.message, headers)
+        return _render_failure(status, error.message, headers)
 
     @app.exception_handler(RequestValidationError)
-    def of_the_body(_request: Request, error: RequestValidationError) -> Response:
+    def handle_invalid_body(_request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
-            return _failure(400, "The body is not JSON.")
+            return _render_failure(400, "The body is not JSON.")
         where = ".".join(truncate(str(each)) for each in first["loc"][1:])
-        why = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
-        return _failure(400, f"{where}: {why}" if where else f"The body cannot be used: {why}")
+        why = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
+        return _render_failure(400, f"{where}: {why}" if where else f"The body is invalid: {why}")
 
     @app.exception_handler(Exception)
-    def of_anything_else(_request: Request, _error: Exception) -> Response:
-        # The server logs it.
-        return _failure(500, "The service failed; its log says why.")
+    def handle_unexpected_error(_request: Request, _error: Exception) -> Response:
+        # The server logs the traceback.
+        return _render_failure(500, "The service failed; see its log.")
 
     @app.exception_handler(HTTPException)
-    def of_http(_request: Request, error: HTTPException) -> Response:
-        return _failure(error.status_code, str(error.detail), dict(error.headers or {}))
+    def handle_http_error(_request: Request, error: HTTPException) -> Response:
+        return _render_failure(error.status_code, str(error.detail), dict(error.headers or {}))
 
 
 def _describe_errors(app: FastAPI) -> None:
     described = app.openapi
 
     def openapi() -> dict[str, Any]:
-        """Return the description as it is here: a wrong body is a 400, and each failure is JSON, where success is text, too."""
+        """Return the OpenAPI document, with status 400 for an invalid body, and JSON for all failures."""
         found = described()
         for path in found["paths"].values():
             for operation in path.values():
@@ -194,10 +205,10 @@ def _describe_errors(app: FastAPI) -> None:
             found.get("components", {}).get("schemas", {}).pop(name, None)
         return found
 
-    app.openapi = openapi  # type: ignore[method-assign] # the way that the framework's documentation shows
+    app.openapi = openapi  # type: ignore[method-assign] # as in FastAPI's documentation
 
 
-def _failure(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
-    # A body may hold what UTF-8 has no bytes for, and a reason may repeat it.
+def _render_failure(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
+    # A reason may quote text of the body that UTF-8 cannot encode.
     text = reason.encode(errors="backslashreplace").decode()
     return JSONResponse({"success": False, "reason": text}, status_code=status, headers=headers)

@@ -1,4 +1,4 @@
-"""Access to the changes of apps: requests with the deploy key, compared in constant time; many wrong keys are answered late."""
+"""Authentication with the deploy key: constant-time comparison, and delays after many wrong keys."""
 
 from __future__ import annotations
 
@@ -12,37 +12,38 @@ from exasol_ci_setup.errors import KeyRefused, StateError, TooManyAttempts
 if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.state import State
 
-MOST_WRONG: Final = 10
-"""How many wrong keys of one address within `WINDOW_SECONDS` are answered at once, by all workers together."""
+MAX_WRONG_KEYS: Final = 10
+"""How many wrong keys of one address within `WINDOW_SECONDS` all workers together answer without a delay."""
 
 WINDOW_SECONDS: Final = 60.0
 
 DELAY_SECONDS: Final = 0.5
-"""How long an answer to a further wrong key is held back."""
+"""The delay of the answer to a further wrong key."""
 
 
-class Gate:
-    """Lets those in who know the key."""
+class Authenticator:
+    """Accepts requests with the key."""
 
     def __init__(self, state: State, key: str) -> None:
         self._state = state
         self._key = key.encode()
 
     def check(self, secret: str | None, caller: str) -> None:
-        """Return if `secret` is the key. Raises KeyRefused if not, and TooManyAttempts after too many from the address `caller`.
+        """Check that `secret` is the key.
 
-        The right key is always accepted: a script with an old key must not lock out other callers behind the same address. A random
-        key of 256 bits, as `hosted init` writes it, cannot be guessed at any rate.
+        Raises KeyRefused for a wrong key, and TooManyAttempts after many wrong keys from the address `caller`. The right key is
+        always accepted: a script with an old key must not lock out other callers behind the same address. Unlimited attempts
+        cannot guess the random key of 256 bits that `hosted init` writes.
         """
         if secret is None:
             raise KeyRefused("The secret is missing.")
-        # Text from JSON may hold what UTF-8 has no bytes for.
+        # Text from JSON may contain surrogates, which UTF-8 cannot encode.
         if hmac.compare_digest(secret.encode(errors="surrogatepass"), self._key):
             return
         try:
-            wait = self._state.attempt(caller, now=time.time(), most=MOST_WRONG, seconds=WINDOW_SECONDS)
+            wait = self._state.count_wrong_key(caller, now=time.time(), limit=MAX_WRONG_KEYS, seconds=WINDOW_SECONDS)
         except StateError:
-            # It cannot be counted, on a full disk for example, and is wrong anyway.
+            # The attempt cannot be counted, for example on a full disk. It is still rejected.
             wait = 0.0
         if wait:
             seconds = max(1, math.ceil(wait))

@@ -1,4 +1,4 @@
-"""Certificates for the domains of apps: certbot gets and renews them, and what it says is checked against what nginx shows."""
+"""Certificates for the domains of apps: requests and renewals with certbot, and checks of the served certificate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ACME: Final = "acme"
-"""The directory, below that of the state, from which nginx answers the certificate authority."""
+"""The directory below the state directory with the answers to challenges of the certificate authority."""
 
 _CONFIG: Final = "letsencrypt"
 _CERTBOT_SECONDS: Final = 600
@@ -26,9 +26,9 @@ _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE---
 
 
 class Certificates:
-    """The certificates in one `state` directory. Only one caller at a time may change them; the lock is the caller's.
+    """The certificates in one `state` directory. The caller must hold a lock to change them.
 
-    Which authority they are from, and the address for its mail, is certbot's own configuration:
+    The configuration of certbot sets the authority and the email address:
     https://eff-certbot.readthedocs.io/en/stable/using.html#configuration-file.
     """
 
@@ -38,8 +38,8 @@ class Certificates:
         for folder in (self.webroot, self._config):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def directory(self, domain: str) -> Path | None:
-        """Return the directory with the certificate and key of a domain, or None if there is none that could be used."""
+    def find_directory(self, domain: str) -> Path | None:
+        """Return the directory with the certificate and key of a domain, or None without a usable certificate."""
         directory = self._config / "live" / domain
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
@@ -50,19 +50,22 @@ class Certificates:
         return directory
 
     def obtain(self, domain: str) -> None:
-        """Get a certificate for a domain, whose challenge nginx answers from the webroot. Raises CertificateError with certbot's reason."""
+        """Request a certificate for a domain; nginx answers the challenge from the webroot.
+
+        Raises CertificateError with the reason of certbot.
+        """
         self._certbot(
             domain,
             *("certonly", "--webroot", "--webroot-path", str(self.webroot), "--domain", domain, "--cert-name", domain),
             *("--keep-until-expiring", "--agree-tos", "--register-unsafely-without-email"),
         )
-        if self.directory(domain) is None:
-            raise CertificateError(f"{domain} has no certificate: certbot ended well but left none that can be used")
+        if self.find_directory(domain) is None:
+            raise CertificateError(f"{domain} has no certificate: certbot succeeded without a usable certificate")
 
     def renew(self, *, force: bool = False) -> set[str]:
-        """Renew the certificates that end soon, or all by `force`; return the domains that have another one now.
+        """Renew the certificates that expire soon, or all with `force`; return the domains with a new certificate.
 
-        Raises CertificateError with certbot's reason if one of them could not be renewed, after the others were.
+        Raises CertificateError with the reason of certbot if no certificate was renewed.
         """
         before = self._fingerprints()
         if not before:
@@ -78,17 +81,17 @@ class Certificates:
         return renewed
 
     def forget(self, domain: str) -> None:
-        """Delete the certificate of a domain, so that it is not renewed any more."""
+        """Delete the certificate of a domain, which ends its renewal."""
         if (self._config / "renewal" / f"{domain}.conf").exists():
             self._certbot(domain, "delete", "--cert-name", domain)
 
     def check(self, domain: str) -> None:
-        """Raise CertificateError unless nginx, on this machine, shows the certificate of a domain that is on disk."""
-        directory = self.directory(domain)
+        """Raise CertificateError unless nginx on this machine serves the certificate of a domain."""
+        directory = self.find_directory(domain)
         if directory is None:
             raise CertificateError(f"{domain} has no certificate")
         context = ssl.create_default_context()
-        # Whether browsers trust the authority is not asked here, only whether it is this certificate.
+        # Only the identity of the certificate is checked, not whether browsers trust the authority.
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         try:
@@ -96,14 +99,14 @@ class Certificates:
                 socket.create_connection(("127.0.0.1", 443), timeout=_HANDSHAKE_SECONDS) as plain,
                 context.wrap_socket(plain, server_hostname=domain) as connection,
             ):
-                shown = connection.getpeercert(binary_form=True)
+                served = connection.getpeercert(binary_form=True)
         except OSError as error:
             raise CertificateError(
                 f"{domain} has a certificate, but nginx does not answer with TLS: {error}"
             ) from error
         leaf = _PEM.search((directory / "fullchain.pem").read_text(encoding="ascii"))
-        if leaf is None or shown != ssl.PEM_cert_to_DER_cert(leaf.group()):
-            raise CertificateError(f"{domain} has a certificate, but nginx shows another one")
+        if leaf is None or served != ssl.PEM_cert_to_DER_cert(leaf.group()):
+            raise CertificateError(f"{domain} has a certificate, but nginx serves another one")
 
     def _fingerprints(self) -> dict[str, bytes]:
         return {path.parent.name: path.read_bytes() for path in self._config.glob("live/*/fullchain.pem")}
@@ -116,8 +119,8 @@ class Certificates:
             *("--logs-dir", str(self._config / "logs")),
         )
         try:
-            ran = subprocess.run(  # noqa: S603 - domains that were validated, and our own paths
-                ["certbot", *arguments, *folders, "--non-interactive"],  # noqa: S607 - the operator's
+            ran = subprocess.run(  # noqa: S603 - validated domains and own paths
+                ["certbot", *arguments, *folders, "--non-interactive"],  # noqa: S607 - the operator selects certbot by PATH
                 capture_output=True,
                 text=True,
                 errors="replace",
@@ -129,17 +132,17 @@ class Certificates:
         except FileNotFoundError as error:
             raise CertificateError(f"{what}: certbot is not installed") from error
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise CertificateError(f"{what}: certbot cannot be called: {error}") from error
+            raise CertificateError(f"{what}: certbot cannot be run: {error}") from error
         if ran.returncode:
             raise CertificateError(f"{what}: certbot failed: {_reason(ran.stdout + ran.stderr)}")
 
 
-def _reason(said: str) -> str:
-    """Return the lines in which certbot says why; around them are others that say where its logs are."""
-    lines = [" ".join(line.split()) for line in said.splitlines()]
+def _reason(output: str) -> str:
+    """Return the lines with the reason in the output of certbot, without those about its logs."""
+    lines = [" ".join(line.split()) for line in output.splitlines()]
     details = [line for line in lines if line.startswith(("Detail:", "Type:"))]
     if details:
         return " ".join(details)
     noise = ("Saving debug log", "Ask for help", "- - -", "Some challenges have failed", "See the logfile")
-    told = [line for line in lines if line and not line.startswith(noise)]
-    return " ".join(told[-2:]) or "it did not say why"
+    reasons = [line for line in lines if line and not line.startswith(noise)]
+    return " ".join(reasons[-2:]) or "it printed no reason"

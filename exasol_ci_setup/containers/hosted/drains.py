@@ -1,4 +1,4 @@
-"""Replaced containers: each is kept until it has answered the requests that it has, over restarts of the service, too."""
+"""Replaced containers, which are kept until they have answered their open requests, also over restarts."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ _POLL_SECONDS: Final = 0.1
 
 
 class Drains:
-    """The replaced containers of a `state`; each has `seconds`, and `tidy` removes those of an app that need no more."""
+    """The replaced containers of a `state`. Each is kept for up to `seconds`; `reconcile` removes those of an app."""
 
-    def __init__(self, state: State, seconds: float, tidy: Callable[[str], None]) -> None:
+    def __init__(self, state: State, seconds: float, reconcile: Callable[[str], None]) -> None:
         self._state = state
         self._seconds = seconds
-        self._tidy = tidy
+        self._reconcile = reconcile
 
-    def of(self, before: App | None) -> Drain | None:
-        """Return what is to be noted of the container that an app has, before another replaces it.
+    def plan(self, before: App | None) -> Drain | None:
+        """Return the drain for the current container of an app, before another container replaces it.
 
-        Until it is known which workers of nginx have requests for it, it is kept for the whole time.
+        Until the workers of nginx with requests for it are known, the container is kept for the whole time.
         """
         if before is None or before.container is None:
             return None
         return Drain(before.name, before.container, time.time() + self._seconds)
 
     def note_workers(self, app: str, workers: frozenset[Worker] | None) -> None:
-        """Note which workers may have requests for the replaced container of an app, after nginx was switched."""
-        # If it cannot be noted, the container is kept for longer than it needs.
+        """Record the workers of nginx that may have requests for the replaced container of an app."""
+        # If the record fails, the container is kept longer than needed.
         with contextlib.suppress(StateError):
             for drain in self._state.drains() if workers else ():
                 if drain.app == app and drain.workers is None:
-                    self._state.note_drain(replace(drain, until=time.time() + self._seconds, workers=workers))
+                    self._state.save_drain(replace(drain, until=time.time() + self._seconds, workers=workers))
 
-    def answering(self) -> set[str]:
-        """Return the replaced containers that may still have requests."""
+    def active_containers(self) -> set[str]:
+        """Return the IDs of replaced containers that may still have requests."""
         return {drain.container for drain in self._state.drains() if not drain.is_over()}
 
     def wait(self, app: str | None = None) -> None:
-        """Remove the replaced containers of an app, or of all apps, when it is time, in threads of their own.
+        """Remove the replaced containers of an app, or of all apps, in background threads when their drain is over.
 
-        The app is not locked meanwhile: a request for it that waits here is one of those that nginx's old workers have.
+        The app is not locked meanwhile: other operations on it need not wait for open requests.
         """
         for drain in self._state.drains():
             if app in {None, drain.app}:
@@ -61,4 +61,4 @@ class Drains:
     def _wait(self, drain: Drain) -> None:
         while not drain.is_over():
             time.sleep(_POLL_SECONDS)
-        self._tidy(drain.app)
+        self._reconcile(drain.app)

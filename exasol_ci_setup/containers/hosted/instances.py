@@ -1,4 +1,4 @@
-"""The containers of apps: made for one port on this machine only, waited for until they answer, and removed."""
+"""The containers of apps: creation on a loopback port, readiness checks, and removal."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ _LOG_LINES: Final = 5
 
 
 class Instances:
-    """The containers of the apps of one state directory, whose `identity` is on each of them; others are not touched."""
+    """The containers of the apps of one state directory. A label has its `identity`; other containers are not changed."""
 
     def __init__(self, client: DockerClient, identity: str) -> None:
         self._client = client
         self._identity = identity
 
-    def fetch(self, name: str) -> Image:
-        """Return the newest image of that name: the registry's, or this machine's if it was made here.
+    def fetch_image(self, name: str) -> Image:
+        """Return the newest image of that name: from the registry, or a local image that was built here.
 
-        Raises AppNotFound, with the engine's reason, if there is none or the registry does not answer.
+        Raises AppNotFound with the reason of the engine if the image does not exist or the registry does not answer.
         """
-        here = self._image(name)
+        local = self._find_image(name)
         repository, tag = repository_and_tag(name)
-        if here is not None and not _is_of_registry(here, repository):
-            return here
+        if local is not None and not _is_of_registry(local, repository):
+            return local
         try:
             with engine.engine_errors(f"The image {name} cannot be pulled"):
-                # The client's own pull() does not notice a failure after the first byte.
+                # pull() of the client ignores a failure after the first byte.
                 lines = self._client.api.pull(repository, tag=tag, stream=True, decode=True)
                 problem = next((line["error"] for line in lines if "error" in line), None)
                 if problem is None:
@@ -57,15 +57,15 @@ class Instances:
         except EngineUnavailable:
             raise
         except EngineError as error:
-            if here is not None and error.status == _NOT_FOUND:
-                return here
+            if local is not None and error.status == _NOT_FOUND:
+                return local
             raise AppNotFound(error.message) from error
         raise AppNotFound(f"The image {name} cannot be pulled: {problem}")
 
-    def _image(self, name: str) -> Image | None:
+    def _find_image(self, name: str) -> Image | None:
         from docker.errors import ImageNotFound
 
-        with engine.engine_errors(f"The image {name} cannot be looked up"):
+        with engine.engine_errors(f"The image {name} cannot be inspected"):
             try:
                 return self._client.images.get(name)
             except ImageNotFound:
@@ -74,27 +74,27 @@ class Instances:
     def start(self, app: str, image: Image, variables: Mapping[str, str], port: int) -> Container:
         """Start a container for an app on `port` of this machine.
 
-        Raises AppFailed if the engine cannot run the image, and EngineError for all else, such as a port that somebody else has.
+        Raises AppFailed if the engine cannot run the image, and EngineError for other errors, such as a port in use.
         """
         try:
-            return self._started(app, image, variables, port)
+            return self._create_and_start(app, image, variables, port)
         except EngineError as error:
             if error.status == _BAD_REQUEST:
                 raise AppFailed(error.message) from error
             raise
 
-    def _started(self, app: str, image: Image, variables: Mapping[str, str], port: int) -> Container:
+    def _create_and_start(self, app: str, image: Image, variables: Mapping[str, str], port: int) -> Container:
         labels = {INSTANCE_LABEL: self._identity, APP_LABEL: app}
         with engine.engine_errors(f"The container of {app} cannot be started"):
             container = self._client.containers.create(
                 image,
-                # A label has no point in it, so this is no other app's.
+                # Names of apps have no point, so this cannot be the name of another app.
                 name=f"{app}.{secrets.token_hex(4)}",
                 environment=dict(variables),
                 ports={f"{inner_port(variables)}/tcp": ("127.0.0.1", port)},
-                volumes={self._volume(app): {"bind": SAVE, "mode": "rw"}},
+                volumes={self._ensure_volume(app): {"bind": SAVE, "mode": "rw"}},
                 labels=labels,
-                restart_policy={"Name": "unless-stopped"},  # type: ignore[arg-type] # the count is for another policy
+                restart_policy={"Name": "unless-stopped"},  # type: ignore[arg-type] # only another policy needs a count
             )
             try:
                 container.start()
@@ -103,23 +103,26 @@ class Instances:
                 raise
         return container
 
-    def _volume(self, app: str) -> str:
-        """Return the name of an app's volume, which is made if need be. Raises AppConflict if it is not ours."""
+    def _ensure_volume(self, app: str) -> str:
+        """Return the name of the volume of an app; create it if it is missing.
+
+        Raises AppConflict if another program created it.
+        """
         name = volume_name(app)
-        # Of an existing one the engine gives the labels that it has.
+        # For an existing volume, the engine returns its labels.
         volume = self._client.volumes.create(name, labels={INSTANCE_LABEL: self._identity, APP_LABEL: app})
         if (volume.attrs.get("Labels") or {}).get(INSTANCE_LABEL) != self._identity:
-            raise AppConflict(f"The volume {name} was not made by this service.")
+            raise AppConflict(f"The volume {name} was not created by this service.")
         return name
 
-    def of(self, app: str) -> list[Container]:
+    def list_app(self, app: str) -> list[Container]:
         """Return all containers of an app, running or not."""
         with engine.engine_errors(f"The containers of {app} cannot be listed"):
             return self._client.containers.list(
                 all=True, ignore_removed=True, filters=self._filters(f"{APP_LABEL}={app}")
             )
 
-    def apps(self) -> set[str]:
+    def list_app_names(self) -> set[str]:
         """Return the names of the apps that have containers."""
         with engine.engine_errors("The containers cannot be listed"):
             found = self._client.api.containers(all=True, filters=self._filters())
@@ -129,25 +132,25 @@ class Instances:
         return {"label": [f"{INSTANCE_LABEL}={self._identity}", *labels]}
 
     def get(self, container: str | None) -> Container | None:
-        """Return a container by its id, or None if it is not there any more."""
+        """Return a container by its ID, or None if it no longer exists."""
         from docker.errors import NotFound
 
         if container is None:
             return None
-        with engine.engine_errors("The container cannot be looked up"):
+        with engine.engine_errors("The container cannot be inspected"):
             try:
                 return self._client.containers.get(container)
             except NotFound:
                 return None
 
-    def everything(self) -> list[dict[str, Any]]:
-        """Return what the engine says of each container on this machine, in one request however many there are."""
+    def list_all(self) -> list[dict[str, Any]]:
+        """Return the description of each container on this machine, with a single request."""
         with engine.engine_errors("The containers cannot be listed"):
             found: list[dict[str, Any]] = self._client.api.containers(all=True)
         return found
 
-    def is_ours(self, described: Mapping[str, Any]) -> bool:
-        """Tell whether a container, as `everything` describes it, is of one of the apps."""
+    def is_own(self, described: Mapping[str, Any]) -> bool:
+        """Return whether a container, as described by `list_all`, belongs to an app."""
         return (described.get("Labels") or {}).get(INSTANCE_LABEL) == self._identity
 
     def remove(self, container: Container) -> None:
@@ -159,17 +162,17 @@ class Instances:
             container.remove(force=True, v=True)
 
     def run(self, container: Container) -> None:
-        """Start a container that was stopped."""
+        """Start a stopped container."""
         with engine.engine_errors("The container cannot be started"):
             container.start()
 
     def stop(self, container: Container) -> None:
-        """Stop a container: it is told to, and killed after 10 seconds."""
+        """Stop a container with SIGTERM, and with SIGKILL after 10 seconds."""
         with engine.engine_errors("The container cannot be stopped"):
             container.stop(timeout=_STOP_SECONDS)
 
-    def purge(self, app: str) -> None:
-        """Remove the volume of an app, if it is ours."""
+    def remove_volume(self, app: str) -> None:
+        """Remove the volume of an app, if this service created it."""
         from docker.errors import NotFound
 
         with engine.engine_errors(f"The volume of {app} cannot be removed"), contextlib.suppress(NotFound):
@@ -179,73 +182,73 @@ class Instances:
 
 
 def _is_of_registry(image: Image, repository: str) -> bool:
-    """Tell whether an image was ever in a registry by this name; by another it may well have been."""
+    """Return whether an image was ever in a registry under this name."""
     short = re.sub(r"^(index\.)?docker\.io/(library/)?", "", repository)
     return any(each.rpartition("@")[0] in {repository, short} for each in image.attrs.get("RepoDigests") or ())
 
 
 def volume_name(app: str) -> str:
-    """Return the name of the volume that an app finds at ``/save``."""
+    """Return the name of the volume that is mounted at ``/save`` of an app."""
     return f"hosted-{app}-save"
 
 
 def is_running(container: Container) -> bool:
-    """Tell whether a container runs, as the engine said when it was last asked."""
+    """Return whether a container runs, according to its last description."""
     return bool(container.attrs["State"]["Running"]) and not container.attrs["State"].get("Restarting")
 
 
 def variables_of(container: Container) -> dict[str, str]:
-    """Return the environment of a container, that of its image included."""
+    """Return the environment of a container, including that of its image."""
     return dict(each.partition("=")[::2] for each in container.attrs["Config"]["Env"] or ())
 
 
 def logs(container: Container, lines: int) -> str:
-    """Return the last `lines` of what a container wrote."""
+    """Return the last `lines` of the log of a container."""
     with engine.engine_errors("The log cannot be read"):
         return container.logs(tail=lines).decode("utf-8", "replace")
 
 
-def wait_until_it_answers(container: Container, *, port: int, host: str, seconds: float) -> None:
-    """Return when a container answers an HTTP request on `port`, with anything but a server's error.
+def wait_until_ready(container: Container, *, port: int, host: str, seconds: float) -> None:
+    """Wait until a container answers an HTTP request on `port` with a status below 500.
 
-    Raises AppFailed, with the last lines of its log, if it ends, or has not answered after `seconds`.
+    Raises AppFailed with the last lines of its log if it ends, or does not answer within `seconds`.
     """
     deadline = time.monotonic() + seconds
     answer = "no answer"
     while time.monotonic() < deadline:
-        with engine.engine_errors("The new container cannot be looked up"):
+        with engine.engine_errors("The new container cannot be inspected"):
             container.reload()
         state = container.attrs["State"]
         if not is_running(container) or container.attrs["RestartCount"]:
-            # The engine starts it again and again, and has forgotten the exit code when it runs.
+            # The engine restarts the container. While it runs, its last exit code is unknown.
             code = f" with exit code {state['ExitCode']}" if not state["Running"] else ""
-            raise AppFailed(f"The new container ended{code}{_told_by(container)}")
+            raise AppFailed(f"The new container ended{code}{_quote_log(container)}")
         status = _status(port, host)
         if status and status < _SERVER_ERROR:
             return
-        answer = f"GET / was answered with {status}" if status else "no answer"
+        answer = f"GET / returned status {status}" if status else "no answer"
         time.sleep(_POLL_SECONDS)
     raise AppFailed(
-        f"The new container did not answer within {seconds:g} seconds on its port: {answer}{_told_by(container)}"
+        f"The new container did not answer within {seconds:g} seconds on its port: {answer}{_quote_log(container)}"
     )
 
 
 def _status(port: int, host: str) -> int:
-    """Return the status that a GET request is answered with, 0 without an answer."""
+    """Return the status of a GET request, or 0 without an answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/", headers={"Host": host, "Connection": "close"})
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        # The engine listens for a container that does not yet, and hangs up.
+        # The engine accepts connections for a container that does not listen yet, and closes them.
         return 0
     finally:
         connection.close()
 
 
-def _told_by(container: Container) -> str:
+def _quote_log(container: Container) -> str:
     try:
-        said = logs(container, _LOG_LINES).strip()
+        lines = logs(container, _LOG_LINES).strip()
     except EngineError:
-        said = ""
-    return f"; the last of its log:\n{said}" if said else "; it wrote nothing to its log"
+        lines = ""
+    return f"; the last lines of its log:\n{lines}" if lines else "; its log is empty"

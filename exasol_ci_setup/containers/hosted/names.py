@@ -1,4 +1,4 @@
-"""What a caller may send for the name of an app, a domain, an image and a variable, and the name that an image gives an app."""
+"""Validation of names of apps, domains, images and variables, and the default name of an app."""
 
 from __future__ import annotations
 
@@ -33,82 +33,84 @@ _PORTS: Final = range(1, 65536)
 
 
 def app_name(text: str) -> str:
-    """Return `text` if it can name an app: it becomes the first label of a domain, so it is one itself.
+    """Return `text` if it is a valid name of an app, which becomes the first label of a domain.
 
-    Raises InputError unless it is 1 to 63 small letters, digits and hyphens, with no hyphen at either end. Source:
-    https://www.rfc-editor.org/rfc/rfc1123#section-2.1.
+    Raises InputError unless it is 1 to 63 lowercase letters, digits and hyphens, without a hyphen at either end.
+    Source: https://www.rfc-editor.org/rfc/rfc1123#section-2.1.
     """
     if not _NAME.fullmatch(text):
         raise InputError(
-            f"name: {quote(text)} cannot name an app: use at most 63 small letters, digits and hyphens, with no hyphen at either end"
+            f"name: {quote(text)} is not a valid app name: use at most 63 lowercase letters, digits and hyphens,"
+            " without a hyphen at either end"
         )
     return text
 
 
 def domain_name(text: str, what: str = "domain") -> str:
-    """Return `text` in small letters if it is a fully-qualified domain; `what` is what the message calls it.
+    """Return `text` in lower case if it is a fully-qualified domain; `what` is its name in messages.
 
-    Raises InputError unless it is two or more labels, 253 characters at most, and the last is not all digits as an address's is.
+    Raises InputError unless it has two or more labels and at most 253 characters, and its last label is not a number.
     Source: https://www.rfc-editor.org/rfc/rfc1123#section-2.1.
     """
-    # Only letters of ASCII: others have small letters that are ASCII, too.
+    # Only ASCII: the lower case of some other letters is ASCII.
     domain = text.lower() if text.isascii() else text
     if not _DOMAIN.fullmatch(domain) or len(domain) > _DOMAIN_LENGTH or domain.rpartition(".")[2].isdigit():
         raise InputError(
-            f"{what}: {quote(text)} is not a fully-qualified domain: use labels of letters, digits and hyphens with points between them,"
+            f"{what}: {quote(text)} is not a fully-qualified domain: use labels of letters, digits and hyphens, separated by points,"
             " without protocol and port"
         )
     return domain
 
 
 def image_reference(text: str) -> str:
-    """Return `text` if it names an image as ``docker pull`` takes it. Raises InputError if not."""
+    """Return `text` if it is an image reference as for ``docker pull``. Raises InputError otherwise."""
     if len(text) > _IMAGE_LENGTH or not _IMAGE.fullmatch(text) or _ID.fullmatch(text):
         raise InputError(
-            f"image: {quote(text)} does not name an image: use a name on Docker Hub, or REGISTRY/NAME, with :TAG or @DIGEST if wanted"
+            f"image: {quote(text)} is not an image reference: use a name on Docker Hub, or REGISTRY/NAME,"
+            " optionally with :TAG or @DIGEST"
         )
     return text
 
 
 def repository_and_tag(image: str) -> tuple[str, str]:
-    """Split the name of an image into its repository and its tag or digest; without either the tag is ``latest``."""
+    """Split an image reference into its repository and its tag or digest; the default tag is ``latest``."""
     found = _IMAGE.fullmatch(image)
     if found is None:
-        raise InputError(f"image: {quote(image)} does not name an image")
+        raise InputError(f"image: {quote(image)} is not an image reference")
     return found["repository"], (found["digest"] or "").removeprefix("@") or found["tag"] or "latest"
 
 
 def default_name(image: str) -> str:
-    """Return the name for an app of `image`: the last part of its path without tag and digest, made a valid name.
+    """Return the default name of an app of `image`: the last part of its path, with invalid characters replaced.
 
-    Raises InputError if nothing is left of it.
+    Raises InputError if no valid character remains.
     """
     found = _IMAGE.fullmatch(image_reference(image))
     last = (found["path"] if found else "").rpartition("/")[2]
     name = re.sub(r"[^a-z0-9]+", "-", last.lower())[:_NAME_LENGTH].strip("-")
     if not name:
-        raise InputError(f"name: there is none in {quote(image)}: give one")
+        raise InputError(f"name: no name can be derived from {quote(image)}: set a name")
     return name
 
 
-def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of an app's container: those that are `given`, over ``ENV=prod`` and ``PORT=8001``.
+def environment(overrides: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the container of an app: the defaults ``ENV=prod`` and ``PORT=8001``, and `overrides`.
 
-    Raises InputError for a name that is empty or holds ``=``, for text that no process can be given, and for a PORT that is none.
+    Raises InputError for an empty name, a name with ``=``, a character that a variable cannot contain, and an invalid PORT.
     """
-    for name, value in given.items():
+    for name, value in overrides.items():
         if not name or "=" in name:
-            raise InputError(f"env: {quote(name)} cannot name a variable")
+            raise InputError(f"env: {quote(name)} is not a valid name of a variable")
         for text in (name, value):
             if "\0" in text or not _is_unicode(text):
-                raise InputError(f"env: {quote(name)} holds a character that no variable can")
-    variables = {"ENV": "prod", "PORT": "8001", **given}
+                raise InputError(f"env: {quote(name)} contains a character that is not allowed in variables")
+    variables = {"ENV": "prod", "PORT": "8001", **overrides}
     inner_port(variables)
     return variables
 
 
 def inner_port(variables: Mapping[str, str]) -> int:
-    """Return the port on which the app listens in its container. Raises InputError if PORT is not a port."""
+    """Return the port that the app listens on in its container. Raises InputError if PORT is not a port."""
     port = variables["PORT"]
     if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) not in _PORTS:
         raise InputError(f"env: PORT {quote(port)} is not a port: use a number from 1 to 65535")

@@ -1,4 +1,4 @@
-"""Apps that should run and do not, as after a crash of the Docker engine: they are started again."""
+"""Restart of apps that should run but do not, for example after a crash of the Docker engine."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.instances import Instances
     from exasol_ci_setup.containers.hosted.state import App, State
 
-# One that the engine starts again by itself is "restarting".
+# A container that the engine restarts itself is "restarting".
 _STOPPED: Final = frozenset({"created", "exited"})
 
 _log = logging.getLogger(__name__)
 
 
 class Revival:
-    """Starts the apps of a `state` whose containers ended although no caller stopped them."""
+    """Restarts the apps of a `state` whose containers ended without a request to stop them."""
 
     def __init__(self, state: State, instances: Instances) -> None:
         self._state = state
@@ -27,28 +27,29 @@ class Revival:
         self._failing: dict[str, str] = {}
 
     def revive(self) -> None:
-        """Start the apps that should run and do not; log those that cannot be started, once for each reason.
+        """Start the apps that should run but do not; log a failed start once for each reason.
 
-        One that is seen running should run from then on. An app that is being changed is left to the one that changes it. Raises EngineError if the engine does not answer.
+        An app that runs although it was stopped is recorded as running. Locked apps are skipped. Raises EngineError if the engine
+        does not answer.
         """
-        states = {each["Id"]: each["State"] for each in self._instances.everything()}
+        states = {each["Id"]: each["State"] for each in self._instances.list_all()}
         for app in self._state.apps():
             state = states.get(app.container or "")
             if app.phase is Phase.READY and state in (_STOPPED if app.should_run else {"running"}):
-                with self._state.locked_if_free(app.name) as free:
+                with self._state.try_lock(app.name) as free:
                     if free and self._state.app(app.name) == app:
-                        self._put_right(app)
+                        self._correct(app)
 
-    def _put_right(self, app: App) -> None:
+    def _correct(self, app: App) -> None:
         try:
             container = self._instances.get(app.container)
             if container is not None and container.status == "running" and not app.should_run:
-                self._state.intend(app.name, should_run=True)
+                self._state.set_should_run(app.name, should_run=True)
             elif container is not None and container.status in _STOPPED and app.should_run:
                 self._instances.run(container)
-                _log.warning("app %s did not run, and was started again", app.name)
+                _log.warning("app %s had stopped and was started again", app.name)
             self._failing.pop(app.name, None)
         except EngineError as error:
             if self._failing.get(app.name) != error.message:
-                _log.warning("app %s does not run, and cannot be started: %s", app.name, error)
+                _log.warning("app %s has stopped and cannot be started: %s", app.name, error)
             self._failing[app.name] = error.message

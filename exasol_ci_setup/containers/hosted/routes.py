@@ -1,4 +1,4 @@
-"""The endpoints of the hosted API: the key is checked first, then the body, then the request is carried out."""
+"""The endpoints of the hosted API. The key is checked first, then the body."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from exasol_ci_setup.errors import AppConflict, TooManyAttempts
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from exasol_ci_setup.containers.hosted.auth import Gate
+    from exasol_ci_setup.containers.hosted.auth import Authenticator
     from exasol_ci_setup.containers.hosted.deployments import Deployments
     from exasol_ci_setup.containers.hosted.settings import Settings
 
@@ -28,16 +28,16 @@ _LOCAL: Final = frozenset({"", "127.0.0.1", "::1"})
 
 
 class Routes:
-    """The endpoints; the texts that they answer with are known to the scripts of their callers."""
+    """The endpoints. Scripts of callers depend on the texts of the answers."""
 
-    def __init__(self, settings: Settings, gate: Gate, deployments: Deployments) -> None:
+    def __init__(self, settings: Settings, authenticator: Authenticator, deployments: Deployments) -> None:
         self._settings = settings
-        self._gate = gate
+        self._authenticator = authenticator
         self._deployments = deployments
 
     def add_to(self, app: FastAPI) -> None:
         """Add the endpoints to an application."""
-        gate = self._gate
+        authenticator = self._authenticator
 
         class Protected(APIRoute):
             """A route that checks the key before the framework reads and checks the body."""
@@ -47,7 +47,7 @@ class Routes:
 
                 async def check_and_handle(request: Request) -> Response:
                     try:
-                        await run_in_threadpool(gate.check, await _sent_key(request), _caller(request))
+                        await run_in_threadpool(authenticator.check, await _read_key(request), _caller_address(request))
                     except TooManyAttempts:
                         await asyncio.sleep(DELAY_SECONDS)
                         raise
@@ -57,69 +57,69 @@ class Routes:
 
         protected = APIRouter(route_class=Protected)
         index = protected if self._settings.private else app
-        index.get("/", summary="List containers", response_model=dict[str, bodies.Shown])(self.index)
+        index.get("/", summary="List containers", response_model=dict[str, bodies.ContainerSummary])(self.index)
         for path, summary, endpoint in (
-            ("/new", "Deploy a container, new or in place of the one that runs", self.new),
-            ("/redeploy", "Pull a container's image, and run it in place of the one that runs", self.redeploy),
+            ("/new", "Deploy a container, or replace the running one", self.new),
+            ("/redeploy", "Pull the image of a container again, and replace the running container", self.redeploy),
         ):
             protected.post(path, summary=summary, response_class=PlainTextResponse)(endpoint)
         protected.post("/stop", summary="Stop a running container")(self.stop)
         protected.post("/run", summary="Run a stopped container")(self.run)
         protected.post("/add_domain", summary="Add a domain to a container")(self.add_domain)
         protected.post("/delete", summary="Delete a container")(self.delete)
-        protected.post("/logs", summary="Read what a container wrote")(self.logs)
+        protected.post("/logs", summary="Read the log of a container")(self.logs)
         app.include_router(protected)
 
     def index(self) -> dict[str, Any]:
-        """Tell of each container on this machine whether it runs, its image, and its domains."""
+        """Return the status, image and domains of each container on this machine."""
         return self._deployments.overview()
 
-    def new(self, body: bodies.New, request: Request) -> str:
-        """Answer when the new container has answered; until then, the one that ran gets the requests."""
+    def new(self, body: bodies.NewApp, request: Request) -> str:
+        """Return after the new container has answered a request. Until then, the old one receives requests."""
         name = body.name or names.default_name(body.image)
         domain = self._deployments.deploy(
             body.image, name=name, variables=body.env or {}, parent=self._own_domain(request)
         )
         return f"Running on {domain}!"
 
-    def redeploy(self, body: bodies.Named) -> str:
-        """Keep the variables as they are, and pull the image again."""
+    def redeploy(self, body: bodies.AppRequest) -> str:
+        """Pull the image again; the variables stay unchanged."""
         return f"Running on {self._deployments.redeploy(body.name)}!"
 
-    def stop(self, body: bodies.Named) -> bodies.Success:
-        """Tell it to end, and kill it after ten seconds."""
+    def stop(self, body: bodies.AppRequest) -> bodies.SuccessAnswer:
+        """Stop the container with SIGTERM, and with SIGKILL after 10 seconds."""
         self._deployments.stop(body.name)
-        return bodies.Success()
+        return bodies.SuccessAnswer()
 
-    def run(self, body: bodies.Named) -> bodies.Success:
-        """Start the container that was stopped, with its port and its domains."""
+    def run(self, body: bodies.AppRequest) -> bodies.SuccessAnswer:
+        """Start a stopped container with its port and its domains."""
         self._deployments.run(body.name)
-        return bodies.Success()
+        return bodies.SuccessAnswer()
 
-    def add_domain(self, body: bodies.AddDomain, request: Request) -> bodies.Success:
-        """Let the container answer for the domain, which is no mistake if it does so already."""
+    def add_domain(self, body: bodies.AddDomain, request: Request) -> bodies.SuccessAnswer:
+        """Add a domain to the container; no error if the container already has it."""
         if body.domain in {self._settings.domain, (request.url.hostname or "").lower()}:
-            raise AppConflict("That domain is this service's own.")
+            raise AppConflict("That domain belongs to this service.")
         self._deployments.add_domain(body.name, body.domain, force=body.force)
-        return bodies.Success()
+        return bodies.SuccessAnswer()
 
-    def delete(self, body: bodies.Delete) -> bodies.Success:
-        """Remove the container; what it has saved is kept for the next one of that name, unless it is purged."""
+    def delete(self, body: bodies.DeleteApp) -> bodies.SuccessAnswer:
+        """Remove the container. Its data is kept for a later container of that name, unless `purge` is set."""
         self._deployments.delete(body.name, purge=body.purge)
-        return bodies.Success()
+        return bodies.SuccessAnswer()
 
-    def logs(self, body: bodies.Logs) -> bodies.Log:
-        """Return both of its streams, as the engine has them."""
-        return bodies.Log(logs=self._deployments.logs(body.name, body.lines))
+    def logs(self, body: bodies.LogsRequest) -> bodies.LogsAnswer:
+        """Return stdout and stderr of the container."""
+        return bodies.LogsAnswer(logs=self._deployments.logs(body.name, body.lines))
 
     def _own_domain(self, request: Request) -> str:
         if self._settings.domain is not None:
             return self._settings.domain
-        return names.domain_name(request.url.hostname or "", "the name that the request was sent to")
+        return names.domain_name(request.url.hostname or "", "the host of the request")
 
 
-async def _sent_key(request: Request) -> str | None:
-    """Return the key of a request: that of the header, so that no body is read for a wrong one, or else that of the body."""
+async def _read_key(request: Request) -> str | None:
+    """Return the key of a request: from the header, or from the body if the header has none."""
     header = request.headers.get("authorization", "")
     if header.lower().startswith(_BEARER):
         return header[len(_BEARER) :].strip()
@@ -131,11 +131,11 @@ async def _sent_key(request: Request) -> str | None:
     return secret if isinstance(secret, str) else None
 
 
-def _caller(request: Request) -> str:
-    """Return the address of who asks: what nginx says, which alone connects over the socket or from this machine."""
+def _caller_address(request: Request) -> str:
+    """Return the address of the caller: from nginx if it forwards the request, or that of the connection."""
     peer = request.client.host if request.client else ""
-    told = request.headers.get("x-real-ip", "") if peer in _LOCAL else ""
+    forwarded = request.headers.get("x-real-ip", "") if peer in _LOCAL else ""
     try:
-        return str(ipaddress.ip_address(told or peer))
+        return str(ipaddress.ip_address(forwarded or peer))
     except ValueError:
         return "unknown"

@@ -1,4 +1,4 @@
-"""Runs the hosted API: listens first, then lets one or more workers answer."""
+"""The server of the hosted API: a listening socket, and one or more workers."""
 
 from __future__ import annotations
 
@@ -25,20 +25,23 @@ _BACKLOG: Final = 2048
 
 
 def check(settings: Settings) -> None:
-    """Raise InputError without a deploy key or a usable state directory, and EngineUnavailable without a Docker engine."""
+    """Check the deploy key, the state directory and the Docker engine.
+
+    Raises InputError for the first two, and EngineUnavailable if no engine answers.
+    """
     deploy_key(os.environ)
     State(settings.state)
     engine.connect().close()
 
 
 def serve(settings: Settings, listening: socket.socket, *, workers: int) -> None:
-    """Answer on a socket that listens, with so many processes, until SIGTERM or Ctrl-C; requests under way are ended first."""
+    """Serve on a listening socket with `workers` processes until SIGTERM or Ctrl-C; complete open requests first."""
     from uvicorn import Config, Server
     from uvicorn.supervisors import Multiprocess
 
     from exasol_ci_setup.containers import web
 
-    # Workers are new processes, which read them again.
+    # Workers are new processes and read their settings from the environment.
     os.environ.update(settings.variables())
     config = Config(
         _APPLICATION,
@@ -46,11 +49,11 @@ def serve(settings: Settings, listening: socket.socket, *, workers: int) -> None
         http=web.Protocol,
         lifespan="on",
         log_config=_log_config(),
-        # What nginx tells of a caller is read where it counts.
+        # The application itself reads the address that nginx forwards.
         proxy_headers=False,
         server_header=False,
     )
-    # The server tells SIGTERM on when it has ended, to which there is nothing more to do.
+    # uvicorn raises SIGTERM again after its shutdown; ignore it, so that the exit code is 0.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     if workers > 1:
         Multiprocess(config, sockets=[listening]).run()
@@ -60,9 +63,9 @@ def serve(settings: Settings, listening: socket.socket, *, workers: int) -> None
 
 @contextlib.contextmanager
 def unix_socket(path: Path) -> Iterator[socket.socket]:
-    """Listen at `path`, for this user and group only, and remove it at the end.
+    """Listen on a Unix socket at `path`, for this user and group only, and remove it at the end.
 
-    What a killed server has left there is replaced. Raises InputError if one answers there, or the path cannot be used.
+    The socket of a killed server is replaced. Raises InputError if another server answers, or the path cannot be used.
     """
     listening = socket.socket(socket.AF_UNIX)
     try:
@@ -70,15 +73,15 @@ def unix_socket(path: Path) -> Iterator[socket.socket]:
             try:
                 probe.connect(str(path))
             except ConnectionRefusedError:
-                # So is the answer of a file that is no socket at all, which is not ours to remove.
+                # A file that is not a socket also refuses connections. It must not be removed.
                 if not path.is_socket():
                     raise InputError(f"--socket {path} cannot be used: it is not a socket") from None
                 path.unlink()
             except FileNotFoundError:
                 pass
             else:
-                raise InputError(f"--socket {path} cannot be used: another server answers there")
-        # From its first moment on, nobody else may connect.
+                raise InputError(f"--socket {path} cannot be used: another server answers on it")
+        # The mask applies from the creation of the socket, so that other users can never connect.
         mask = os.umask(0o117)
         try:
             listening.bind(str(path))
@@ -100,7 +103,7 @@ def unix_socket(path: Path) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def tcp_socket(host: str, port: int) -> Iterator[socket.socket]:
-    """Listen on a port of an address of this machine. Raises InputError if that is not possible."""
+    """Listen on a port of an address of this machine. Raises InputError if the address cannot be used."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -113,7 +116,7 @@ def tcp_socket(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def _log_config() -> dict[str, Any]:
-    """Return the server's own way of logging, all of it to stderr, with what our modules say."""
+    """Return the logging configuration of uvicorn, with all output on stderr, and the loggers of this package."""
     from uvicorn.config import LOGGING_CONFIG
 
     config: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)

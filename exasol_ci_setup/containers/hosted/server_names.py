@@ -1,4 +1,4 @@
-"""The names that other sites of the same nginx have, read from the configuration that ``nginx -T`` dumps."""
+"""The server names of other sites of the same nginx, parsed from the output of ``nginx -T``."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _TOKEN: Final = re.compile(
     re.DOTALL,
 )
 _CONFLICT: Final = re.compile(r'conflicting server name "([^"]*)" on \S+ ignored')
-# No site has this name, so a pattern that matches it stands for all names, as that of a default site does.
+# No site has this name. A pattern that matches it matches all names, as that of a default site.
 _NO_NAME: Final = "no-such-name.invalid"
 
 
-def files(dump: str) -> Iterator[tuple[str, str]]:
-    """Give the path and the text of each file in a dump."""
+def split_files(dump: str) -> Iterator[tuple[str, str]]:
+    """Yield the path and the text of each file in a dump."""
     parts = _FILE.split(dump)
     yield from zip(parts[1::2], parts[2::2], strict=True)
 
 
-def server_names(text: str) -> list[str]:
-    """Return the words of all ``server_name`` lines in a file, whichever block they are in."""
+def parse_server_names(text: str) -> list[str]:
+    """Return the names in all ``server_name`` directives of a file."""
     found: list[str] = []
     words: list[str] = []
     for token in _TOKEN.finditer(text):
@@ -41,11 +41,11 @@ def server_names(text: str) -> list[str]:
     return found
 
 
-def is_for(name: str, domain: str) -> bool:
-    """Return whether a word of a ``server_name`` line stands for a domain.
+def matches_domain(name: str, domain: str) -> bool:
+    """Return whether a name of a ``server_name`` directive matches a domain.
 
-    Source of the forms: https://nginx.org/en/docs/http/server_names.html. A pattern for all names is that of a default site, and stands
-    for no domain; neither does a pattern that Python cannot read.
+    A pattern for all names belongs to a default site and matches no domain. A pattern that Python cannot parse matches no domain.
+    Source of the forms: https://nginx.org/en/docs/http/server_names.html.
     """
     if name.startswith("~"):
         return _matches(name[1:], domain) and not _matches(name[1:], _NO_NAME)
@@ -61,12 +61,12 @@ def is_for(name: str, domain: str) -> bool:
 
 def _matches(pattern: str, domain: str) -> bool:
     try:
-        # PCRE names a group (?<name>…), Python (?P<name>…).
+        # A named group is (?<name>…) in PCRE and (?P<name>…) in Python.
         return re.search(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern), domain, re.IGNORECASE) is not None
     except re.error:
         return False
 
 
-def conflicting(warnings: str) -> set[str]:
-    """Return the names of which nginx warns that two of its sites have them at one address; it ignores the second one."""
+def parse_conflicts(warnings: str) -> set[str]:
+    """Return the names that two sites have at one address, from the warnings of nginx."""
     return set(_CONFLICT.findall(warnings))

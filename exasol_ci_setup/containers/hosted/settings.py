@@ -1,4 +1,4 @@
-"""How the hosted API is set up, handed from `hosted serve` to its workers, and to gunicorn's, by the environment."""
+"""The settings of the hosted API. Workers, also those of gunicorn, read them from the environment."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX: Final = "EXASOL_CI_SETUP_HOSTED_"
-"""What the names of the variables begin with; the rest is a field of Settings in capital letters."""
+"""The prefix of the variables; the rest of a name is a field of Settings in upper case."""
 
 KEY_VARIABLE: Final = "DEPLOY_KEY"
 KEY_CREDENTIAL: Final = "deploy_key"
-"""The name of the key's file among those that systemd hands over: https://systemd.io/CREDENTIALS/."""
+"""The name of the systemd credential with the key: https://systemd.io/CREDENTIALS/."""
 
 DEFAULT_ANSWER_SECONDS: Final = 60.0
 DEFAULT_DRAIN_SECONDS: Final = 75.0
-# A path stands in nginx's configuration and in a unit, each with characters of its own that mean something; these mean nothing anywhere.
+# Characters without a special meaning in the configurations of nginx and systemd.
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._@+-]+")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
@@ -33,14 +33,14 @@ _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How the API works on this machine.
+    """The settings of the API on this machine.
 
-    `state` is the directory for everything it keeps. Apps get the names below `domain`; without one, below the name that a request was
-    sent to. `private` wants the key for the list of apps, too. `ssl` gets a certificate for each domain. `nginx` is how nginx is called.
-    A new container that has not answered after `answer_seconds` has failed. The one before it may answer the requests that it has for
-    `drain_seconds` more. The API is reached under `domain` and the names in `allow_hosts`.
+    `state` is the directory for all data. Apps get names below `domain`; the default is the host of a request. With `private`, the
+    list of apps needs the key. With `ssl`, each domain gets a certificate. `nginx` is the command for nginx. A new container must
+    answer within `answer_seconds`. A replaced container may answer its open requests for `drain_seconds`. The API accepts requests
+    for `domain` and the names in `allow_hosts`.
 
-    Raises InputError for a path with characters that mean something to nginx or systemd, and for what is not a domain or host name.
+    Raises InputError for a path with special characters of nginx or systemd, and for an invalid domain or host name.
     """
 
     state: Path
@@ -57,18 +57,18 @@ class Settings:
         if self.domain is not None:
             object.__setattr__(self, "domain", domain_name(self.domain))
         object.__setattr__(self, "allow_hosts", tuple(host_name(name) for name in self.allow_hosts))
-        # Only root may tell nginx to reload.
+        # Only root may reload nginx.
         default = ("nginx",) if os.geteuid() == 0 else ("sudo", "-n", "nginx")
         object.__setattr__(self, "nginx", self.nginx or default)
 
     @property
     def hosts(self) -> frozenset[str] | None:
-        """The names under which the API is reached, besides ``localhost`` and IP addresses; None for every name."""
+        """The accepted host names besides ``localhost`` and IP addresses; None for every name."""
         names = {*self.allow_hosts, *([self.domain] if self.domain is not None else [])}
         return frozenset(names) or None
 
     def variables(self) -> dict[str, str]:
-        """Return the environment from which `from_environment` makes the same settings."""
+        """Return the variables from which `from_environment` reads the same settings."""
         values = {
             "STATE": str(self.state),
             "DOMAIN": self.domain or "",
@@ -83,7 +83,7 @@ class Settings:
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read the settings from variables, which count for nothing if they are empty. Raises InputError for one that cannot be."""
+    """Read the settings from variables; empty variables are ignored. Raises InputError for an invalid value."""
 
     def value(name: str) -> str:
         return environment.get(f"{PREFIX}{name}", "").strip()
@@ -91,7 +91,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     def flag(name: str) -> bool:
         text = value(name).lower()
         if text not in _TRUE | _FALSE:
-            raise InputError(f"{PREFIX}{name} is {text!a}: use 1 or 0")
+            raise InputError(f"{PREFIX}{name} is invalid: {text!a} is not 1 or 0")
         return text in _TRUE
 
     try:
@@ -113,20 +113,23 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 
 def plain_path(path: Path, what: str) -> Path:
-    """Return `path`, absolute, if nginx and systemd take it as it stands. Raises InputError if not; `what` is what the message calls it."""
-    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are
+    """Return `path` as an absolute path without special characters; `what` is its name in messages.
+
+    Raises InputError for a path with special characters of nginx or systemd.
+    """
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - does not resolve links
     if not _PLAIN_PATH.fullmatch(str(absolute)):
         raise InputError(
-            f"{what} {str(absolute)!a} cannot be written into the configuration of nginx",
+            f"{what} {str(absolute)!a} contains characters that are not allowed in the configuration of nginx",
             hint="use a path of letters, digits and the characters . _ @ + -",
         )
     return absolute
 
 
 def deploy_key(environment: Mapping[str, str]) -> str:
-    """Return the key that callers must send: DEPLOY_KEY, or the credential ``deploy_key`` that systemd hands over.
+    """Return the deploy key: DEPLOY_KEY, or the systemd credential ``deploy_key``.
 
-    Raises InputError if there is none, or an empty one.
+    Raises InputError if the key is missing or empty.
     """
     key = environment.get(KEY_VARIABLE, "").strip()
     folder = environment.get("CREDENTIALS_DIRECTORY")
@@ -139,12 +142,12 @@ def deploy_key(environment: Mapping[str, str]) -> str:
             raise InputError(f"the deploy key cannot be read: {error}") from error
     if not key:
         raise InputError(
-            f"there is no deploy key: {KEY_VARIABLE} is not set",
-            hint="set it to a random secret, such as the output of: openssl rand -hex 32",
+            f"the deploy key is missing: {KEY_VARIABLE} is not set",
+            hint="set it to a random secret, such as the output of `openssl rand -hex 32`",
         )
     return key
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for the programs that are called: without the deploy key, which is none of their business."""
+    """Return the environment for child processes, without the deploy key."""
     return {name: value for name, value in environment.items() if name not in {KEY_VARIABLE, "CREDENTIALS_DIRECTORY"}}

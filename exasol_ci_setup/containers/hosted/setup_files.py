@@ -1,4 +1,4 @@
-"""The files that make a service of the hosted API: nginx's server block, systemd's unit, and the deploy key."""
+"""The files of a service for the hosted API: the server block of nginx, the unit of systemd, and the deploy key."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ UNIT_FILE: Final = "hosted.service"
 KEY_FILE: Final = "hosted.key"
 INSTALLED_KEY: Final = "/etc/exasol-ci-setup/hosted.key"
 
-# What useradd takes: https://manpages.debian.org/bookworm/passwd/useradd.8.en.html.
+# The rule of useradd: https://manpages.debian.org/bookworm/passwd/useradd.8.en.html.
 _USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
 def render_server_block(settings: Settings) -> str:
-    """Render what nginx needs: the API's own server, and the inclusion of the apps' files."""
+    """Render the configuration of nginx: the server of the API, and the inclusion of the files of apps."""
     return render("nginx/api.conf.j2", domain=settings.domain, state=settings.state, folder=FOLDER)
 
 
 def render_unit(settings: Settings, *, user: str, program: Path) -> str:
-    """Render systemd's unit, in which there is no secret; `program` is this program's own path."""
+    """Render the unit of systemd, which contains no secret; `program` is the path of this program."""
     if not _USER.fullmatch(user):
-        raise InputError(f"--user {user!a} is not the name of a user")
+        raise InputError(f"--user {user!a} is not a valid user name")
     return render(
         "systemd/hosted.service.j2",
         settings=settings,
@@ -46,9 +46,9 @@ def render_unit(settings: Settings, *, user: str, program: Path) -> str:
 
 
 def write(settings: Settings, *, user: str, into: Path) -> tuple[Path, ...]:
-    """Write the files into a directory, which is made if need be, and return their paths. A key that is there is kept.
+    """Write the files into a directory, and return their paths. Create the directory; keep an existing key.
 
-    Raises InputError if they cannot be written.
+    Raises InputError if a file cannot be written.
     """
     program = Path(sys.executable).with_name("exasol-ci-setup")
     texts = {
@@ -62,12 +62,14 @@ def write(settings: Settings, *, user: str, into: Path) -> tuple[Path, ...]:
         if not (into / KEY_FILE).exists():
             write_whole(into / KEY_FILE, f"{secrets.token_hex(32)}\n".encode("ascii"), mode=0o600)
     except OSError as error:
-        raise InputError(f"{error.filename} cannot be written: {error.strerror}", hint="give another --into") from error
+        raise InputError(
+            f"{error.filename} cannot be written: {error.strerror}", hint="choose another `--into DIR`"
+        ) from error
     return (*(into / name for name in texts), into / KEY_FILE)
 
 
 def next_steps(settings: Settings, *, user: str, into: Path) -> tuple[str, ...]:
-    """Return the lines that say, for a shell of root, how the files become a service."""
+    """Return the lines with the commands, for a shell of root, that install the files."""
     root = user == "root"
     sudoers = f"'{user} ALL=(root) NOPASSWD: /usr/sbin/nginx -T, /usr/sbin/nginx -s reload' >/etc/sudoers.d/{user}"
     return (

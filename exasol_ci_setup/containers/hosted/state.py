@@ -1,4 +1,4 @@
-"""What the apps are to be, in SQLite, so that several workers see the same and a crash leaves nothing half written."""
+"""The intended state of the apps, in SQLite: shared by all workers, and consistent after a crash."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.containers.hosted.storage import Reserve, storing
-from exasol_ci_setup.containers.hosted.workers import is_there
+from exasol_ci_setup.containers.hosted.storage import Reserve, storage_errors
+from exasol_ci_setup.containers.hosted.workers import is_alive
 from exasol_ci_setup.errors import AppConflict, InputError, StateError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FILE: Final = "hosted.sqlite3"
 LOCKS: Final = "locks"
-# Below those that the system gives to outgoing connections, and that Docker takes when it chooses itself.
+# Below the ephemeral ports, which outgoing connections and Docker use.
 PORTS: Final = range(20000, 30000)
 _WAIT_SECONDS: Final = 60
 
@@ -45,9 +45,9 @@ CREATE INDEX IF NOT EXISTS attempts_by_caller ON attempts (caller, at);
 
 
 class Phase(Enum):
-    """Where an app is in its life. Only `READY` lasts; the others are what a killed worker leaves, and are ended by the next."""
+    """The phase of an app. Only `READY` is stable; the next worker completes the others after a crash."""
 
-    MAKING = "making"
+    CREATING = "making"
     READY = "ready"
     DELETING = "deleting"
     PURGING = "purging"
@@ -55,10 +55,10 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An app: its image as it was asked for, its container's id and port on this machine, and its domains, the first ones first.
+    """An app: the requested image, the ID and port of its container, and its domains in order of addition.
 
-    It should run unless a caller stopped it.
-    Of its variables only the names are here; the values are in the container's configuration and nowhere else.
+    `should_run` is false after a request to stop the app. Only the names of its variables are stored; the values are only in the
+    configuration of the container.
     """
 
     name: str
@@ -73,9 +73,9 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """A container that was replaced, and answers the requests that it has: until `until`, or until no worker of nginx has any.
+    """A replaced container that answers its open requests until `until`, or until its `workers` of nginx have ended.
 
-    `until` is in seconds since the epoch; `workers` are None if they are not known.
+    `until` is in seconds since the epoch; `workers` is None if they are unknown.
     """
 
     app: str
@@ -84,30 +84,30 @@ class Drain:
     workers: frozenset[Worker] | None = None
 
     def is_over(self) -> bool:
-        """Return whether the container has no request any more, or no time."""
+        """Return whether the container has no open requests, or its time is over."""
         if time.time() >= self.until:
             return True
-        return self.workers is not None and not any(is_there(worker) for worker in self.workers)
+        return self.workers is not None and not any(is_alive(worker) for worker in self.workers)
 
 
 class State:
-    """The apps of one directory. Any number of threads and processes may use it at once."""
+    """The apps of one directory. Any number of threads and processes may use it."""
 
     def __init__(self, directory: Path) -> None:
-        """Make what is missing in `directory`. Raises InputError if that is not possible."""
+        """Create missing files in `directory`. Raises InputError if that fails."""
         self._directory = directory
         self._file = directory / FILE
         self._locks = directory / LOCKS
         try:
             self._locks.mkdir(parents=True, exist_ok=True)
-            # Its owner's only: what is in it is not secret, but what it says is done.
+            # Only for the owner: the content is not secret, but it controls the service.
             os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600))
             with self._connection() as connection:
-                # With a write-ahead log nothing could be read on a full disk: it needs a file of its own for that.
+                # A write-ahead log needs a file for each read, which fails on a full disk.
                 connection.execute("PRAGMA journal_mode = DELETE")
                 connection.executescript(_SCHEMA)
                 _add_missing_column(connection)
-            with self._changing() as connection:
+            with self._transaction() as connection:
                 row = connection.execute("SELECT id FROM identity").fetchone()
                 self.identity: str = row[0] if row else secrets.token_hex(8)
                 if not row:
@@ -116,7 +116,7 @@ class State:
             why = error.__cause__ or error
             raise InputError(
                 f"the state directory {directory} cannot be used: {why}",
-                hint="make it writable, or give another --state",
+                hint="make it writable, or choose another `--state DIR`",
             ) from error
         self.reserve = Reserve(directory)
         self.reserve.hold()
@@ -124,35 +124,38 @@ class State:
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         with (
-            storing(self._directory),
+            storage_errors(self._directory),
             contextlib.closing(sqlite3.connect(self._file, timeout=_WAIT_SECONDS, isolation_level=None)) as connection,
         ):
             yield connection
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection in a transaction that nobody else writes during, and that an error takes back."""
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection in an exclusive transaction, which an error rolls back."""
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                # SQLite itself may have rolled back, if the disk is full.
+                # On a full disk, SQLite may have rolled back already.
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
 
     @contextlib.contextmanager
-    def locked(self, what: str) -> Iterator[None]:
-        """Wait for the lock of an app, or another that has a point in its name, and hold it. The system frees that of a killed process."""
+    def lock(self, what: str) -> Iterator[None]:
+        """Wait for the lock of an app, or another lock with a point in its name, and hold it.
+
+        The system releases the lock of a killed process.
+        """
         with self._lock_file(what) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     @contextlib.contextmanager
-    def locked_if_free(self, what: str) -> Iterator[bool]:
-        """Hold the lock if nobody else does, and tell whether that is so."""
+    def try_lock(self, what: str) -> Iterator[bool]:
+        """Acquire the lock if it is free; yield whether it was acquired."""
         with self._lock_file(what) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -163,7 +166,7 @@ class State:
 
     @contextlib.contextmanager
     def _lock_file(self, what: str) -> Iterator[int]:
-        with storing(self._directory):
+        with storage_errors(self._directory):
             file = os.open(self._locks / what, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             yield file
@@ -204,18 +207,18 @@ class State:
             for name, image, phase, container, port, names, should_run in rows
         )
 
-    def begin(self, name: str, image: str, domain: str) -> None:
-        """Note that an app is being made. Raises AppConflict if its domain is another's."""
-        with self._changing() as connection:
-            owner = _owner(connection, domain)
+    def add_app(self, name: str, image: str, domain: str) -> None:
+        """Record an app in creation. Raises AppConflict if its domain belongs to another app."""
+        with self._transaction() as connection:
+            owner = _find_owner(connection, domain)
             if owner is not None and owner != name:
                 raise AppConflict(f"The domain {domain} belongs to {owner}.")
             connection.execute(
-                "INSERT INTO apps VALUES (?, ?, ?, NULL, NULL, '[]', 1)", (name, image, Phase.MAKING.value)
+                "INSERT INTO apps VALUES (?, ?, ?, NULL, NULL, '[]', 1)", (name, image, Phase.CREATING.value)
             )
             connection.execute("INSERT OR REPLACE INTO domains VALUES (?, ?, 0)", (domain, name))
 
-    def settle(
+    def set_container(
         self,
         name: str,
         *,
@@ -225,18 +228,18 @@ class State:
         env_names: Sequence[str],
         drain: Drain | None = None,
     ) -> None:
-        """Note the container that an app has from now on, and in `drain` the one that it had before."""
-        with self._changing() as connection:
+        """Record the new container of an app, and in `drain` the replaced container."""
+        with self._transaction() as connection:
             if drain is not None:
-                _note(connection, drain)
+                _save_drain(connection, drain)
             connection.execute(
                 "UPDATE apps SET image = ?, phase = ?, container = ?, port = ?, env_names = ?, should_run = 1 WHERE name = ?",
                 (image, Phase.READY.value, container, port, json.dumps(list(env_names)), name),
             )
 
-    def restore(self, app: App) -> None:
-        """Note that an app is as it was before. Its domains are left as they are."""
-        with self._changing() as connection:
+    def restore_app(self, app: App) -> None:
+        """Record the previous state of an app; its domains stay unchanged."""
+        with self._transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO apps VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -245,31 +248,31 @@ class State:
                 ),
             )
 
-    def mark(self, name: str, phase: Phase) -> None:
-        """Note where an app is in its life."""
-        with self._changing() as connection:
+    def set_phase(self, name: str, phase: Phase) -> None:
+        """Record the phase of an app."""
+        with self._transaction() as connection:
             connection.execute("UPDATE apps SET phase = ? WHERE name = ?", (phase.value, name))
 
-    def intend(self, name: str, *, should_run: bool) -> None:
-        """Note whether an app should run."""
-        with self._changing() as connection:
+    def set_should_run(self, name: str, *, should_run: bool) -> None:
+        """Record whether an app should run."""
+        with self._transaction() as connection:
             connection.execute("UPDATE apps SET should_run = ? WHERE name = ?", (should_run, name))
 
-    def forget(self, name: str) -> None:
+    def delete_app(self, name: str) -> None:
         """Delete an app with its domains and ports."""
-        with self._changing() as connection:
+        with self._transaction() as connection:
             connection.execute("DELETE FROM domains WHERE app = ?", (name,))
             connection.execute("DELETE FROM ports WHERE app = ?", (name,))
             connection.execute("DELETE FROM draining WHERE app = ?", (name,))
             connection.execute("DELETE FROM apps WHERE name = ?", (name,))
 
-    def note_drain(self, drain: Drain) -> None:
-        """Note that a container answers the requests that it has, in place of what was noted of it before."""
-        with self._changing() as connection:
-            _note(connection, drain)
+    def save_drain(self, drain: Drain) -> None:
+        """Record or replace the drain of a container."""
+        with self._transaction() as connection:
+            _save_drain(connection, drain)
 
     def drains(self) -> tuple[Drain, ...]:
-        """Return the containers that were replaced and are not removed yet."""
+        """Return the replaced containers that are not removed yet."""
         with self._connection() as connection:
             rows = connection.execute("SELECT app, container, until, workers FROM draining").fetchall()
         found = ((app, container, until, json.loads(workers)) for app, container, until, workers in rows)
@@ -278,75 +281,78 @@ class State:
             for app, container, until, workers in found
         )
 
-    def forget_drains(self, app: str, *, but: Collection[str]) -> None:
-        """Forget the replaced containers of an app, `but` these."""
-        with self._changing() as connection:
+    def delete_drains(self, app: str, *, keep: Collection[str]) -> None:
+        """Delete the drains of an app, except those of the containers in `keep`."""
+        with self._transaction() as connection:
             noted = connection.execute("SELECT container FROM draining WHERE app = ?", (app,)).fetchall()
             connection.executemany(
-                "DELETE FROM draining WHERE container = ?", [(each,) for (each,) in noted if each not in but]
+                "DELETE FROM draining WHERE container = ?", [(each,) for (each,) in noted if each not in keep]
             )
 
-    def owner(self, domain: str) -> str | None:
+    def domain_owner(self, domain: str) -> str | None:
         """Return the name of the app that has a domain, or None."""
         with self._connection() as connection:
-            return _owner(connection, domain)
+            return _find_owner(connection, domain)
 
-    def place(self, domain: str) -> int | None:
-        """Return the place of a domain among those of its app, or None if no app has it."""
+    def domain_position(self, domain: str) -> int | None:
+        """Return the position of a domain among the domains of its app, or None if no app has it."""
         with self._connection() as connection:
             row = connection.execute("SELECT position FROM domains WHERE domain = ?", (domain,)).fetchone()
         return row[0] if row else None
 
-    def give(self, domain: str, app: str | None, *, place: int | None = None) -> None:
-        """Give a domain to an app, whoever had it, as its last one or in the `place` that it had before; or to nobody."""
-        with self._changing() as connection:
+    def assign_domain(self, domain: str, app: str | None, *, position: int | None = None) -> None:
+        """Assign a domain to an app, replacing the previous owner, as the last domain or at `position`.
+
+        If `app` is None, only remove the domain from its owner.
+        """
+        with self._transaction() as connection:
             connection.execute("DELETE FROM domains WHERE domain = ?", (domain,))
             if app is not None:
                 connection.execute(
                     "INSERT INTO domains SELECT ?, ?, COALESCE(?, MAX(position) + 1, 1) FROM domains WHERE app = ?",
-                    (domain, app, place, app),
+                    (domain, app, position, app),
                 )
 
-    def reserve_port(self, app: str, *, besides: Collection[int] = ()) -> int:
-        """Give an app a port that no other app has, and on which nothing listens, and that is none of `besides`.
+    def reserve_port(self, app: str, *, exclude: Collection[int] = ()) -> int:
+        """Reserve a free port for an app that no other app has and that is not in `exclude`.
 
-        Raises AppConflict if there is none.
+        Raises AppConflict if no port is free.
         """
-        with self._changing() as connection:
+        with self._transaction() as connection:
             taken = {row[0] for row in connection.execute("SELECT port FROM ports")}
             for port in PORTS:
-                if port not in taken and port not in besides and _is_free(port):
+                if port not in taken and port not in exclude and _is_free(port):
                     connection.execute("INSERT INTO ports VALUES (?, ?)", (port, app))
                     return port
-        raise AppConflict(f"All ports from {PORTS[0]} to {PORTS[-1]} are taken.")
+        raise AppConflict(f"All ports from {PORTS[0]} to {PORTS[-1]} are in use.")
 
-    def release_ports(self, app: str, *, but: int | None) -> None:
-        """Give back the ports of an app, `but` one."""
-        with self._changing() as connection:
-            connection.execute("DELETE FROM ports WHERE app = ? AND port IS NOT ?", (app, but))
+    def release_ports(self, app: str, *, keep: int | None) -> None:
+        """Release the ports of an app, except `keep`."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM ports WHERE app = ? AND port IS NOT ?", (app, keep))
 
-    def attempt(self, caller: str, *, now: float, most: int, seconds: float) -> float:
-        """Count a wrong attempt of `caller`, unless there were `most` of them in the last `seconds` already.
+    def count_wrong_key(self, caller: str, *, now: float, limit: int, seconds: float) -> float:
+        """Count a wrong key of `caller`, unless it has sent `limit` wrong keys in the last `seconds`.
 
-        `now` is in seconds since the epoch. Returns in how many seconds the next is counted, 0 if this one was. All of it is one
-        step, so that no number of callers at once gets more tries.
+        `now` is in seconds since the epoch. Returns 0 if the key was counted, otherwise the seconds until the next one is counted.
+        The transaction prevents that parallel callers exceed the limit.
         """
-        with self._changing() as connection:
-            # Those of the future are of a clock that was set back.
+        with self._transaction() as connection:
+            # Attempts in the future are from before the clock was set back.
             connection.execute("DELETE FROM attempts WHERE at <= ? OR at > ?", (now - seconds, now + seconds))
             number, oldest = connection.execute(
                 "SELECT COUNT(*), MIN(at) FROM attempts WHERE caller = ?", (caller,)
             ).fetchone()
-            if number >= most:
+            if number >= limit:
                 return float(oldest + seconds - now)
             connection.execute("INSERT INTO attempts VALUES (?, ?)", (caller, now))
         return 0
 
 
 def _add_missing_column(connection: sqlite3.Connection) -> None:
-    """Bring the table of an earlier release up to date.
+    """Migrate the table of an earlier release.
 
-    It did not note which apps were stopped, so none of them should run until it is seen running.
+    That release did not record stopped apps, so `should_run` is false until an app is seen running.
     """
     connection.execute("BEGIN IMMEDIATE")
     columns = {row[1] for row in connection.execute("PRAGMA table_info(apps)")}
@@ -355,7 +361,7 @@ def _add_missing_column(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def _note(connection: sqlite3.Connection, drain: Drain) -> None:
+def _save_drain(connection: sqlite3.Connection, drain: Drain) -> None:
     workers = None if drain.workers is None else sorted(drain.workers)
     connection.execute(
         "INSERT OR REPLACE INTO draining VALUES (?, ?, ?, ?)",
@@ -363,14 +369,14 @@ def _note(connection: sqlite3.Connection, drain: Drain) -> None:
     )
 
 
-def _owner(connection: sqlite3.Connection, domain: str) -> str | None:
+def _find_owner(connection: sqlite3.Connection, domain: str) -> str | None:
     row = connection.execute("SELECT app FROM domains WHERE domain = ?", (domain,)).fetchone()
     return row[0] if row else None
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the engine's own: a connection that was closed a moment ago is not in the way.
+        # As in the engine: recently closed connections do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""The disk of the hosted API's state: errors that name the directory, and room that is kept for a full disk."""
+"""Errors of the state directory of the hosted API, and a disk reserve for operations on a full disk."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME: Final = "reserve"
-# What the deletion of an app writes fits in many times.
+# Many times the size of the writes that delete an app.
 _BYTES: Final = 1 << 18
 
 
 @contextlib.contextmanager
-def storing(directory: Path) -> Iterator[None]:
-    """Raise an error of files or the database below `directory` as DiskFull or StateError."""
+def storage_errors(directory: Path) -> Iterator[None]:
+    """Translate errors of files and of the database below `directory` to DiskFull or StateError."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
         is_full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or "full" in str(error)
-        # SQLite has other words for it, too, where it cannot make a file.
+        # SQLite reports another error if it cannot create a file.
         if is_full or not _free_bytes(directory):
             raise DiskFull(f"The disk with the state directory {directory} is full.") from error
         raise StateError(f"The state directory {directory} cannot be used: {error}") from error
@@ -42,17 +42,17 @@ def _free_bytes(directory: Path) -> int:
 
 
 class Reserve:
-    """A file in the state `directory` whose room is given to the requests that make a full disk less full."""
+    """A file in the state `directory` that reserves disk space for requests that free disk space."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._path = directory / _NAME
 
     @contextlib.contextmanager
-    def released(self) -> Iterator[None]:
-        """On a full disk, give the room to what is done inside; take it again afterwards."""
+    def release(self) -> Iterator[None]:
+        """On a full disk, release the reserve for the operations inside; reserve it again afterwards."""
         if _free_bytes(self._directory) < _BYTES:
-            with storing(self._directory):
+            with storage_errors(self._directory):
                 self._path.unlink(missing_ok=True)
         try:
             yield
@@ -60,11 +60,11 @@ class Reserve:
             self.hold()
 
     def hold(self) -> None:
-        """Take the room, or as much of it as there is."""
+        """Reserve the space, or as much as is free."""
         if self._path.exists():
             return
-        # On a full disk that is what was given a moment ago.
+        # On a full disk, this is the space that was just released.
         size = min(_BYTES, _free_bytes(self._directory))
         with contextlib.suppress(OSError):
-            # Not zeros, of which some file systems keep nothing.
+            # Not zeros, for which some file systems use no space.
             write_whole(self._path, os.urandom(size), mode=0o600, fsync=True)

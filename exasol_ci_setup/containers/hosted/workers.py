@@ -1,4 +1,4 @@
-"""The worker processes of nginx: which take new requests, and which still answer those that they have."""
+"""The worker processes of nginx: those that accept requests, and those that are shutting down."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 Worker = tuple[int, int]
-"""A worker: its process, and when that was started."""
+"""A worker: its process ID and start time."""
 
 _WORKER: Final = b"nginx: worker process"
 _LEAVING: Final = b"is shutting down"
@@ -18,15 +18,15 @@ _LEAVING: Final = b"is shutting down"
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A worker of nginx, the process of its master, and whether it only ends the requests that it has."""
+    """A worker of nginx, the process ID of its master, and whether it is shutting down."""
 
     worker: Worker
     master: int
     is_leaving: bool = False
 
 
-def serving(processes: Iterable[Process]) -> dict[int, set[Worker]]:
-    """Return the workers that take new connections, by their master."""
+def group_serving(processes: Iterable[Process]) -> dict[int, set[Worker]]:
+    """Return the workers that accept new connections, by their master."""
     found: dict[int, set[Worker]] = {}
     for each in processes:
         if not each.is_leaving:
@@ -35,7 +35,7 @@ def serving(processes: Iterable[Process]) -> dict[int, set[Worker]]:
 
 
 def worker_processes() -> Iterator[Process]:
-    """Give the workers of nginx on this machine. Those of an nginx in a container do not count."""
+    """Yield the workers of nginx on this machine, except those in containers."""
     depth = _depth_and_parent("self")[0]
     for entry in Path("/proc").glob("[0-9]*"):
         title = _title(int(entry.name))
@@ -46,14 +46,14 @@ def worker_processes() -> Iterator[Process]:
                 yield Process(worker, master, _LEAVING in title)
 
 
-def is_there(worker: Worker) -> bool:
-    """Return whether a worker of nginx has not ended. Its number alone may be another process's by now."""
+def is_alive(worker: Worker) -> bool:
+    """Return whether a worker of nginx still runs. The start time detects a reused process ID."""
     process, start = worker
     return bool(_title(process)) and _start(process) == start
 
 
 def _title(process: int) -> bytes:
-    """Return the title of a process of nginx, empty if there is none of that number."""
+    """Return the title of a process of nginx, or empty bytes for any other process ID."""
     try:
         title = Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
@@ -62,17 +62,20 @@ def _title(process: int) -> bytes:
 
 
 def _start(process: int) -> int:
-    """Return when a process was started, in ticks since the machine was, or 0 if it is gone."""
+    """Return the start time of a process in ticks since boot, or 0 if it has ended."""
     try:
         status = Path(f"/proc/{process}/stat").read_bytes()
     except OSError:
         return 0
-    # Its second field, a name in parentheses, may hold blanks: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    # The second field, a name in parentheses, may contain spaces: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
     return int(status.rpartition(b")")[2].split()[19])
 
 
 def _depth_and_parent(process: str) -> tuple[int, int]:
-    """Return how many namespaces know a process by a number, which is one more in a container, and its parent; zeros if it is gone."""
+    """Return the depth of the PID namespace of a process and its parent; zeros if it has ended.
+
+    The depth is greater in a container.
+    """
     try:
         lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_GRACEFUL_SHUTDOWN_SECONDS: Final = 5  # for unfinished answers, after all containers are removed
+_GRACEFUL_SHUTDOWN_SECONDS: Final = 5  # for pending answers, after all containers are removed
 
 
 def listen(host: str, port: int) -> socket.socket:
