@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 from xml.etree import ElementTree as ET
 
 import boto3
@@ -24,7 +24,7 @@ from botocore.loaders import Loader, create_loader
 from botocore.response import StreamingBody
 
 from exasol_ci_setup.aws_errors import error_code, is_transient, translate, translate_aws_errors
-from exasol_ci_setup.aws_retries import Retries, few_attempts
+from exasol_ci_setup.aws_retries import OPTIONAL_CALLS, Retries
 from exasol_ci_setup.errors import (
     RegionMissing,
 )
@@ -54,7 +54,7 @@ __all__ = [
     "ClientError",
     "connect",
     "error_code",
-    "few_attempts",
+    "for_optional_calls",
     "has_changed",
     "is_transient",
     "translate",
@@ -66,9 +66,13 @@ _LOG = logging.getLogger(__name__)
 
 # Ten attempts of botocore's "standard" mode: exponential backoff with jitter up to 20 s, which outlasts the minute that
 # CloudFormation's throttling takes to let go (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).
-_ATTEMPTS = 10
+_PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
 # Three, so that a request or two too many do not matter. With the pauses between them that is less than 30 s.
 _IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=7)
+# The attribute of a client with the function that returns the one for optional calls.
+_OPTIONAL: Final = "_exasol_ci_setup_optional"
+
+C = TypeVar("C")
 
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 # S3's, and the other services': https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html.
@@ -114,7 +118,7 @@ class Account:
     region: str
     endpoint_url: str | None = None
     pace: Callable[..., None] | None = field(default=None, repr=False, compare=False)
-    _clients: dict[tuple[str, bool], Any] = field(default_factory=dict, repr=False, compare=False)
+    _clients: dict[tuple[str, Config], Any] = field(default_factory=dict, repr=False, compare=False)
 
     @overload
     def client(self, service: Literal["cloudformation"], *, patient: bool = ...) -> CloudFormationClient: ...
@@ -149,11 +153,14 @@ class Account:
 
         One that is not `patient` gives up within 30 s: for a caller that asks again by itself and watches the time.
         """
-        key = (service, patient)
+        return self._client(service, _PATIENT if patient else _IMPATIENT)
+
+    def _client(self, service: str, config: Config) -> Any:
+        key = (service, config)
         with _MAKING, translate_aws_errors():
             if key not in self._clients:
-                config = self._config if patient else self._config.merge(_IMPATIENT)
-                client = self.make(service, config=config)
+                client = self.make(service, config=self._config.merge(config))
+                setattr(client, _OPTIONAL, partial(self._client, service, OPTIONAL_CALLS))
                 if self.pace is not None:
                     client.meta.events.register_first("before-send", self.pace)
                     client.meta.events.register("response-received", self.pace)
@@ -169,8 +176,7 @@ class Account:
 
     @cached_property
     def _config(self) -> Config:
-        return Config(
-            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        config = Config(
             user_agent_extra=f"exasol-ci-setup/{__version__}",
             connect_timeout=10,
             read_timeout=60,
@@ -180,6 +186,16 @@ class Account:
             s3={"addressing_style": "path"} if self.endpoint_url else {},
             proxies={} if self.endpoint_url else None,
         )
+        return _PATIENT.merge(config)
+
+
+def for_optional_calls(client: C) -> C:
+    """Return a client like this one for calls whose results only add to what is shown.
+
+    It waits 8 s for an answer, and sends a request at most twice. A client that no Account returned is returned as it is.
+    """
+    made: Callable[[], C] | None = getattr(client, _OPTIONAL, None)
+    return client if made is None else made()
 
 
 def connect(

@@ -7,46 +7,34 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from botocore import exceptions as botocore_errors
+from botocore.config import Config
 from botocore.exceptions import ClientError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _LOG = logging.getLogger(__name__)
 
 # Without a connection botocore waits up to 1, 2 and 4 s between these.
 _CONNECT_ATTEMPTS: Final = 4
 _CONNECT_SECONDS: Final = 10.0
-_FEW_ATTEMPTS: Final = 2
 # A request that is sent a third time has taken up to 3 s.
 _QUIET_ATTEMPTS: Final = 2
 _QUIET_SECONDS: Final = 3.0
 _SECONDS_BETWEEN_WARNINGS: Final = 20.0
 _FIRST_FAULT: Final = 500
 _BEGAN: Final = "exasol-ci-setup.began"
+_OPTIONAL_ATTEMPTS: Final = 2
+OPTIONAL_CALLS: Final = Config(
+    retries={"mode": "standard", "total_max_attempts": _OPTIONAL_ATTEMPTS}, connect_timeout=5, read_timeout=8
+)
+"""The configuration of clients whose results are optional. A request that got no answer in time is not sent again."""
 _NOT_CONNECTED: Final = (
     botocore_errors.ConnectTimeoutError,
     botocore_errors.EndpointConnectionError,
     botocore_errors.ProxyConnectionError,
     botocore_errors.SSLError,
 )
-
-_has_few: ContextVar[bool] = ContextVar("has_few_attempts", default=False)
-
-
-@contextmanager
-def few_attempts() -> Iterator[None]:
-    """Send requests of this thread at most twice meanwhile: their results are optional."""
-    token = _has_few.set(True)
-    try:
-        yield
-    finally:
-        _has_few.reset(token)
 
 
 class Retries:
@@ -89,17 +77,17 @@ class Retries:
         seconds = time.monotonic() - context.get(_BEGAN, time.monotonic())
         if caught_exception is not None:
             caught_exception.attempts = attempts  # type: ignore[attr-defined] # for the message
-        limit = self._limit(error, endpoint.host)
+        limit = self._limit(error, endpoint.host, context)
         if attempts >= limit or (limit == _CONNECT_ATTEMPTS and seconds > _CONNECT_SECONDS):
             raise error
         if attempts < _most(context) and (attempts > _QUIET_ATTEMPTS or seconds > _QUIET_SECONDS):
             self._warn(error, endpoint.host, attempts)
 
-    def _limit(self, error: Exception, host: str) -> float:
+    def _limit(self, error: Exception, host: str, context: dict[str, Any]) -> float:
         if "Invalid header" in str(error):
             return 1
-        if _has_few.get():
-            return _FEW_ATTEMPTS
+        if isinstance(error, botocore_errors.ReadTimeoutError) and _most(context) <= _OPTIONAL_ATTEMPTS:
+            return 1
         is_unknown = isinstance(error, _NOT_CONNECTED) and host not in self._answering
         return _CONNECT_ATTEMPTS if is_unknown else float("inf")
 

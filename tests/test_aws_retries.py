@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, HTTPClientError
+from botocore.exceptions import EndpointConnectionError, HTTPClientError, ReadTimeoutError
 
-from exasol_ci_setup.aws import few_attempts, translate_aws_errors
+from exasol_ci_setup.aws import for_optional_calls, translate_aws_errors
 from exasol_ci_setup.errors import AwsUnavailable, CredentialsInvalid, Throttled, Unreachable
 from tests.answers import AwsError, ConnectionReset
 
@@ -15,6 +15,11 @@ REFUSED = EndpointConnectionError(endpoint_url="http://127.0.0.1:1/")
 def call(answers):
     with translate_aws_errors():
         return answers.account.client("sts").get_caller_identity()
+
+
+def call_for_display(answers):
+    with translate_aws_errors():
+        return for_optional_calls(answers.account.client("sts")).get_caller_identity()
 
 
 def test_refused_connection_ends_after_four_attempts(answers, caplog):
@@ -61,10 +66,26 @@ def test_throttling_and_faults_keep_ten_attempts(answers, caplog, reply, kind):
 def test_optional_call_is_sent_twice(answers, reply):
     answers.on("sts", "GetCallerIdentity", reply)
 
-    with pytest.raises(AwsUnavailable), few_attempts():
-        call(answers)
+    with pytest.raises(AwsUnavailable):
+        call_for_display(answers)
 
     assert len(answers.calls) == 2
+
+
+def test_optional_call_without_answer_in_time_is_sent_once(answers):
+    answers.on("sts", "GetCallerIdentity", ReadTimeoutError(endpoint_url="https://sts.amazonaws.com"))
+
+    with pytest.raises(Unreachable, match="Read timeout"):
+        call_for_display(answers)
+
+    assert len(answers.calls) == 1
+
+
+def test_client_for_optional_calls_waits_eight_seconds_for_an_answer(answers):
+    client = for_optional_calls(answers.account.client("sts"))
+
+    assert client.meta.config.read_timeout == 8
+    assert for_optional_calls(answers.account.client("sts")) is client
 
 
 def test_credential_that_no_header_may_have_is_not_retried(answers):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import few_attempts, translate_aws_errors
+from exasol_ci_setup.aws import for_optional_calls, translate_aws_errors
 from exasol_ci_setup.commands import DEPLOY_SOURCE_CREDENTIALS
 from exasol_ci_setup.errors import SetupError
 from exasol_ci_setup.stacks import event_pages, hooks
@@ -120,9 +120,9 @@ def of_stack(cfn: CloudFormationClient, stack: Stack, events: Sequence[Event]) -
 
     def nested(stack_id: str) -> Sequence[Event]:
         try:
-            with few_attempts(), translate_aws_errors():
+            with translate_aws_errors():
                 # Not only its last operation: after a creation that failed, that is its deletion.
-                return event_pages.since(cfn, stack_id, events[0].at)
+                return event_pages.since(for_optional_calls(cfn), stack_id, events[0].at)
         except SetupError:
             # An explanation that is less deep is better than another failure on top of the first.
             return ()

@@ -13,7 +13,7 @@ from exasol_ci_setup.stacks.model import Hook
 from exasol_ci_setup.stacks.optional import optional
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import HookResultSummaryTypeDef
@@ -92,11 +92,10 @@ def _hook(result: HookResultSummaryTypeDef) -> Hook:
 
 def _ask(cfn: CloudFormationClient, operation: str, **arguments: str) -> Any:
     # botocore knows these operations since 2025, and earlier versions of it are allowed.
-    method: Callable[..., Any] | None = getattr(cfn, operation, None)
-    if method is None:
+    if not hasattr(cfn, operation):
         raise AwsUnavailable("the installed version of boto3 is too old")
-    with optional(cfn, cfn.meta.method_to_api_mapping[operation]):
-        return method(**arguments)
+    with optional(cfn, cfn.meta.method_to_api_mapping[operation]) as client:
+        return getattr(client, operation)(**arguments)
 
 
 def _why(error: SetupError) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import few_attempts, is_transient, translate_aws_errors
+from exasol_ci_setup.aws import for_optional_calls, is_transient, translate_aws_errors
 from exasol_ci_setup.errors import SetupError
 from exasol_ci_setup.stacks.event_pages import newest_first
 from exasol_ci_setup.stacks.model import NESTED
@@ -139,5 +139,5 @@ class Nested:
             # What is older than the operation is of another one: the root was not busy then.
             return (self._since is None or event.at >= self._since) and not event.is_same(stack.last)
 
-        with few_attempts(), translate_aws_errors():
-            return list(takewhile(is_fresh, newest_first(self._cfn, stack.id)))[::-1]
+        with translate_aws_errors():
+            return list(takewhile(is_fresh, newest_first(for_optional_calls(self._cfn), stack.id)))[::-1]

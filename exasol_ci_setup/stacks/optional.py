@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from exasol_ci_setup.aws import few_attempts, is_transient, translate_aws_errors
+from exasol_ci_setup.aws import for_optional_calls, is_transient, translate_aws_errors
 from exasol_ci_setup.errors import AwsUnavailable, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from botocore.client import BaseClient
+
+C = TypeVar("C", bound="BaseClient")
 
 # A client lives as long as a run. Emulators have endpoints that answer an operation with a fault each time.
 _unanswered: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
@@ -19,16 +23,16 @@ _lock = Lock()
 
 
 @contextmanager
-def optional(client: Any, operation: str) -> Iterator[None]:
-    """Translate the errors of a call of `operation` (botocore's name) that is made while this is open.
+def optional(client: C, operation: str) -> Iterator[C]:
+    """Yield the client for a call of `operation` (botocore's name), and translate the errors of the call.
 
     Raises `NotAnsweredAgain` at once if `client` did not get an answer before, and what `boundary` does.
     """
     if operation in _unanswered.get(client, ()):
         raise NotAnsweredAgain(f"{client.meta.endpoint_url} does not answer {operation}")
     try:
-        with few_attempts(), translate_aws_errors():
-            yield
+        with translate_aws_errors():
+            yield for_optional_calls(client)
     except SetupError as error:
         if is_transient(error.__cause__ or error) and not _is_first(client, operation):
             raise NotAnsweredAgain(error.message) from error

@@ -6,7 +6,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import few_attempts, translate_aws_errors
+from exasol_ci_setup.aws import for_optional_calls, translate_aws_errors
 from exasol_ci_setup.errors import SetupError
 
 if TYPE_CHECKING:
@@ -95,16 +95,15 @@ class Rollouts:
             if found:
                 by_cluster.setdefault(found["cluster"], []).append(arn)
         try:
-            with few_attempts():
-                for cluster, services in by_cluster.items():
-                    for start in range(0, len(services), _SERVICES):
-                        self._look_at(cluster, services[start : start + _SERVICES])
+            for cluster, services in by_cluster.items():
+                for start in range(0, len(services), _SERVICES):
+                    self._look_at(cluster, services[start : start + _SERVICES])
         except SetupError as error:
             # Without the permission to look, or for a moment without an answer.
             _LOG.info("ECS could not be asked how the services are: %s", error)
 
     def _look_at(self, cluster: str, arns: list[str]) -> None:
-        ecs = self._account.client("ecs")
+        ecs = for_optional_calls(self._account.client("ecs"))
         with translate_aws_errors():
             described = ecs.describe_services(cluster=cluster, services=arns).get("services", [])
         for service in described:
@@ -122,7 +121,7 @@ class Rollouts:
                 self._explain(cluster, service, failing)
 
     def _explain(self, cluster: str, service: Mapping[str, Any], failing: Collection[str | None]) -> None:
-        ecs = self._account.client("ecs")
+        ecs = for_optional_calls(self._account.client("ecs"))
         with translate_aws_errors():
             arns = ecs.list_tasks(cluster=cluster, serviceName=service["serviceName"], desiredStatus="STOPPED").get(
                 "taskArns", []
@@ -149,7 +148,7 @@ class Rollouts:
 
     def _log_of(self, task: Mapping[str, Any]) -> list[str]:
         """Return the last lines that the containers of a task wrote."""
-        ecs, logs = self._account.client("ecs"), self._account.client("logs")
+        ecs, logs = for_optional_calls(self._account.client("ecs")), for_optional_calls(self._account.client("logs"))
         lines: list[str] = []
         try:
             with translate_aws_errors():

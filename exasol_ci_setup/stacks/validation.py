@@ -35,8 +35,8 @@ def remarks(cfn: CloudFormationClient, change_set_id: str, reason: str = "") -> 
     warnings: list[str] = []
     told: set[str] = set()
     try:
-        with optional(cfn, "DescribeEvents"):
-            for event in _events(cfn, change_set_id):
+        with optional(cfn, "DescribeEvents") as client:
+            for event in _events(client, change_set_id):
                 if event.get("EventType") in {"VALIDATION_ERROR", "HOOK_INVOCATION_ERROR"}:
                     told |= {event["HookType"]} if event.get("HookType") else set()
                     failed = "FAIL" in {event.get("ValidationFailureMode"), event.get("HookFailureMode")}
