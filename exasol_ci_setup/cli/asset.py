@@ -1,4 +1,4 @@
-"""The group `asset`: objects of storages that others fetch by a link."""
+"""The group `asset`: share objects of storages by links."""
 
 from __future__ import annotations
 
@@ -19,29 +19,33 @@ if TYPE_CHECKING:
     from exasol_ci_setup.platform.asset import Asset
 
 _id_option = click.option(
-    "-id", "--asset-id", "--id", "asset_id", metavar="ID", required=True, help="Asset, as `asset create` told it."
+    "-id", "--asset-id", "--id", "asset_id", metavar="ID", required=True, help="ID that `asset create` printed."
 )
 _data_option = click.option(
-    "--data", "data", metavar="FILE", type=click.Path(path_type=Path), help="JSON file with what the options say."
+    "--data",
+    "data",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="JSON file with the values of these options; options override it.",
 )
 _visibility_option = click.option(
     "-vis",
     "--visibility",
     "visibility",
     type=click.Choice(["private", "public"]),
-    help="private: by a link that ends after an hour; public: for everybody.",
+    help="private: by a link that expires after an hour; public: for everyone.",
 )
 _disposition_option = click.option(
     "-cd",
     "--content-disposition",
     "content_disposition",
     metavar="TEXT",
-    help="What browsers do with it: inline, or attachment, also with a file name as in HTTP.",
+    help="HTTP header Content-Disposition: inline or attachment, optionally with a file name.",
 )
 _broadening_option = click.option(
     "--allow-broadening",
     is_flag=True,
-    help="Let everybody read the folder public/ of the workspace's bucket, if nothing is public yet.",
+    help="Allow public access to the folder public/ of the workspace's bucket, if it is not public yet.",
 )
 
 
@@ -49,7 +53,7 @@ _broadening_option = click.option(
 def asset() -> None:
     """Share objects of storages by links.
 
-    A private asset has a link that ends after an hour, and a new one whenever it is asked for. A public asset is a copy that everybody may read.
+    The link of a private asset expires after an hour; `asset get` prints a new one. A public asset is a copy that everyone can read.
     """
 
 
@@ -77,24 +81,24 @@ def create(
     yes: bool,
     **values: str | None,
 ) -> None:
-    """Make an asset of an object, and print its id and link.
+    """Create an asset from an object, and print its ID and link.
 
-    The asset is private, unless something else is said.
+    The asset is private by default.
     """
     from exasol_ci_setup.platform import asset as verbs
 
-    wanted = _wanted(data, values)
+    request = _read_request(data, values)
     with acting(
         session, plan_only=plan_only, yes=yes, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss
     ) as place:
         if plan_only:
-            verbs.plan_creation(workspace_id=workspace_id, asset_creation=wanted, place=place)
+            verbs.plan_creation(workspace_id=workspace_id, asset_creation=request, place=place)
             no_change_planned(session, workspace_id)
             return
-        made = verbs.create(
-            workspace_id=workspace_id, asset_creation=wanted, allow_broadening=allow_broadening, place=place
+        created = verbs.create(
+            workspace_id=workspace_id, asset_creation=request, allow_broadening=allow_broadening, place=place
         )
-        _show(session, made, "created", changed=True)
+        _show(session, created, "created", changed=True)
 
 
 @asset.command("get")
@@ -106,8 +110,8 @@ def get(session: Session, workspace_id: str, asset_id: str) -> None:
     from exasol_ci_setup.platform import asset as verbs
 
     with acting(session) as place:
-        found = verbs.get(workspace_id=workspace_id, asset_id=asset_id, place=place)
-    _show(session, found, "found", changed=False)
+        asset = verbs.get(workspace_id=workspace_id, asset_id=asset_id, place=place)
+    _show(session, asset, "found", changed=False)
 
 
 @asset.command("update")
@@ -133,26 +137,26 @@ def update(
 ) -> None:
     """Change an asset, and show it with a new link.
 
-    A public one is copied again from its object.
+    A public asset is copied again from its object.
     """
     from exasol_ci_setup.platform import asset as verbs
 
-    wanted = _wanted(data, values)
+    request = _read_request(data, values)
     with acting(
         session, plan_only=plan_only, yes=yes, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss
     ) as place:
         if plan_only:
-            verbs.plan_update(workspace_id=workspace_id, asset_id=asset_id, asset_update=wanted, place=place)
+            verbs.plan_update(workspace_id=workspace_id, asset_id=asset_id, asset_update=request, place=place)
             no_change_planned(session, workspace_id)
             return
-        changed = verbs.update(
+        updated = verbs.update(
             workspace_id=workspace_id,
             asset_id=asset_id,
-            asset_update=wanted,
+            asset_update=request,
             allow_broadening=allow_broadening,
             place=place,
         )
-        _show(session, changed, "updated", changed=True)
+        _show(session, updated, "updated", changed=True)
 
 
 @asset.command("delete")
@@ -162,9 +166,9 @@ def update(
 @yes_option
 @common_options
 def delete(session: Session, workspace_id: str, asset_id: str, *, plan_only: bool, yes: bool) -> None:
-    """Delete an asset, so that its public link ends.
+    """Delete an asset and its public link.
 
-    The object stays in its storage. Private links that were told before end by themselves.
+    The object stays in its storage. Existing private links expire after an hour.
     """
     from exasol_ci_setup.platform import asset as verbs
 
@@ -180,39 +184,41 @@ def delete(session: Session, workspace_id: str, asset_id: str, *, plan_only: boo
     done(session, "deleted", changed=True)
 
 
-def _wanted(data: Path | None, values: dict[str, str | None]) -> dict[str, Any]:
-    """Return what the file says, and what the options say in its place. Raises InputError and AssetRequestError."""
-    found: dict[str, Any] = {}
+def _read_request(data: Path | None, values: dict[str, str | None]) -> dict[str, Any]:
+    """Return the values of the file, overridden by those of options. Raises InputError and AssetRequestError."""
+    values_of_file: dict[str, Any] = {}
     if data is not None:
         try:
-            found = json.loads(data.read_text(encoding="utf-8"))
+            values_of_file = json.loads(data.read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"{data} cannot be read: {error.strerror}") from error
         except ValueError as error:
-            raise AssetRequestError(f"{data} is no JSON: {error}", hint="correct it") from error
-        if not isinstance(found, dict):
-            raise AssetRequestError(f"{data} is no JSON object", hint='such as {"storage_name": …, "object_name": …}')
-    return {**found, **{name: value for name, value in values.items() if value is not None}}
+            raise AssetRequestError(f"{data} is not JSON: {error}", hint="correct the file") from error
+        if not isinstance(values_of_file, dict):
+            raise AssetRequestError(
+                f"{data} is not a JSON object", hint='use an object such as {"storage_name": …, "object_name": …}'
+            )
+    return {**values_of_file, **{name: value for name, value in values.items() if value is not None}}
 
 
-def _show(session: Session, found: Asset, status: str, *, changed: bool) -> None:
-    expires = "not while the asset is public" if found.visibility == "public" else show.moment(found.url_expires_at)
+def _show(session: Session, asset: Asset, status: str, *, changed: bool) -> None:
+    expires = "never, as the asset is public" if asset.visibility == "public" else show.moment(asset.url_expires_at)
     details(
         session,
         {
-            "id": found.id,
-            "url": found.url,
+            "id": asset.id,
+            "url": asset.url,
             "expires": expires,
-            "visibility": found.visibility,
-            "storage": found.storage_name,
-            "object": found.object_name,
-            "version": found.object_version,
-            "content disposition": found.content_disposition,
-            "created": show.moment(found.created_at),
-            "updated": show.moment(found.updated_at),
+            "visibility": asset.visibility,
+            "storage": asset.storage_name,
+            "object": asset.object_name,
+            "version": asset.object_version,
+            "content disposition": asset.content_disposition,
+            "created": show.moment(asset.created_at),
+            "updated": show.moment(asset.updated_at),
         },
     )
-    session.output.record(found)
+    session.output.record(asset)
     done(session, status, changed=changed)
 
 

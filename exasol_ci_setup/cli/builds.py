@@ -34,8 +34,8 @@ def start_ci_build(
 ) -> None:
     """Start a CI build of a branch and follow it.
 
-    The same as a push to the branch starts. The exit code is 0 if the batch succeeded, 6 if it did not, and 7 if it had not
-    ended in time.
+    The build is the one that a push to the branch starts. Exit codes: 0 if the batch succeeded, 6 if it did not, 7 if it
+    exceeded the time limit.
     """
     from exasol_ci_setup.builds import start
     from exasol_ci_setup.cli import start_builds
@@ -53,10 +53,15 @@ def start_ci_build(
 
 @click.command("builds")
 @common_options
-@click.option("--project", metavar="NAME", help="Only those of this project's CI and release stacks.")
-@click.option("--stack-name", metavar="NAME", help="Only those of this stack.")
+@click.option("--project", metavar="NAME", help="Only batches of the CI and release stacks of this project.")
+@click.option("--stack-name", metavar="NAME", help="Only batches of this stack.")
 @click.option(
-    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, metavar="N", help="How many at most."
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Maximum number of batches.",
 )
 def builds(session: Session, project: str | None, stack_name: str | None, limit: int) -> None:
     """List batches of builds, the newest first."""
@@ -70,8 +75,8 @@ def builds(session: Session, project: str | None, stack_name: str | None, limit:
     for batch in found:
         session.output.record(batch)
     if not found:
-        where = f"of {', '.join(projects)}" if projects else "at all"
-        session.output.say(f"there are no batches {where} in {session.account.region}")
+        of_projects = f" of {', '.join(projects)}" if projects else ""
+        session.output.say(f"no batches{of_projects} in {session.account.region}")
     session.output.record(records.result("listed", batches=len(found), changed=False))
 
 
@@ -82,13 +87,13 @@ def builds(session: Session, project: str | None, stack_name: str | None, limit:
 @click.option(
     "--follow",
     is_flag=True,
-    help="Look on until the batch ends; the exit code is then the batch's.",
+    help="Follow the batch until it ends; the exit code is that of the batch.",
 )
 def logs(session: Session, name: str, group: str | None, follow: bool) -> None:
     """Print the logs of a build or a batch.
 
-    BUILD is the id or ARN of a batch, or of one build in it. With --follow new lines are printed as they come until the
-    batch has ended; the exit code is then 0 if it succeeded and 6 if it did not.
+    BUILD is the ID or ARN of a batch, or of one build in it. With --follow the command prints new lines until the batch
+    ends. The exit code is then 0 if the batch succeeded and 6 if it did not.
     """
     from exasol_ci_setup.builds import read
     from exasol_ci_setup.builds.logs import Tails
@@ -100,36 +105,36 @@ def logs(session: Session, name: str, group: str | None, follow: bool) -> None:
     if isinstance(found, Build):
         if found.batch_id and follow:
             raise InputError(
-                f"{found.id} is a build of a batch, and a batch is what can be followed",
-                hint=f"`exasol-ci-setup logs {found.batch_id} --follow`",
+                f"build {found.id} cannot be followed alone: it belongs to a batch",
+                hint=f"follow the batch with `exasol-ci-setup logs {found.batch_id} --follow`",
             )
         if follow or group:
-            raise InputError("--follow and --group are for a batch", hint="leave them out: this is a single build")
-        wanted: list[Build] = [found]
+            raise InputError("--follow and --group need a batch, but this is a single build", hint="omit both options")
+        selected: list[Build] = [found]
     else:
-        wanted = _of_group(found, group)
+        selected = _of_group(found, group)
         if follow:
             _follow_logs(session, found, group or "")
             return
     view = BuildView(session.output, clock=session.clock.now, log_only=True)
     tails = Tails(session.account.client("logs"), session.clock)
     lines = 0
-    for line in tails.fresh(wanted):
+    for line in tails.fresh(selected):
         lines += 1
         view.log(line)
     if not lines:
-        session.output.say("nothing was logged yet" if any(not b.has_ended for b in wanted) else "nothing was logged")
+        session.output.say("no log lines yet" if any(not b.has_ended for b in selected) else "no log lines")
     session.output.record(records.result("logged", lines=lines, changed=False))
 
 
 @click.command("stop")
 @common_options
 @click.argument("name", metavar="BUILD")
-@click.option("--no-wait", is_flag=True, help="Do not wait until it has stopped.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the batch has stopped.")
 def stop(session: Session, name: str, no_wait: bool) -> None:
     """Stop a batch with all its builds.
 
-    BUILD is the id or ARN of the batch. A batch that has ended is left as it is: exit code 0.
+    BUILD is the ID or ARN of the batch. If the batch has already ended, nothing changes, and the exit code is 0.
     """
     from exasol_ci_setup.builds import read, start, token
     from exasol_ci_setup.cli import records, start_builds
@@ -140,11 +145,11 @@ def stop(session: Session, name: str, no_wait: bool) -> None:
     changed = not batch.has_ended
     if changed:
         start.stop(codebuild, batch.id)
-        output.say(f"asked AWS to stop batch {batch.id}")
+        output.say(f"requested to stop batch {batch.id}")
         if not no_wait:
             batch = start_builds.follow(session, batch, timeout=DEFAULT_TIMEOUT, show_log=False)
     if batch.has_ended:
-        output.say(f"batch {batch.id} ended in {batch.status}" + ("" if changed else " already: nothing to do"))
+        output.say(f"batch {batch.id} ended in {batch.status}" + ("" if changed else " before: nothing to do"))
         if batch.token_secret:
             token.remove_after(session.account.client("secretsmanager"), batch, say=start_builds.warner(session))
     elif token.is_own(batch.token_secret):
@@ -155,7 +160,7 @@ def stop(session: Session, name: str, no_wait: bool) -> None:
 @click.command("retry")
 @common_options
 @click.argument("name", metavar="BUILD")
-@click.option("--failed-only", is_flag=True, help="Build again only what did not succeed.")
+@click.option("--failed-only", is_flag=True, help="Retry only builds that did not succeed.")
 @follow_options
 def retry(
     session: Session,
@@ -165,10 +170,10 @@ def retry(
     no_wait: bool,
     show_log: bool,
 ) -> None:
-    """Build a batch again that did not succeed.
+    """Retry a batch that did not succeed.
 
-    BUILD is the id or ARN of the batch. A release build needs the environment variable GITHUB_TOKEN once more, since the token was
-    removed when the batch ended. The exit code is 0 if the batch succeeded, 6 if it did not, and 7 if it had not ended in time.
+    BUILD is the ID or ARN of the batch. A release build needs the environment variable GITHUB_TOKEN again, since the token was
+    removed when the batch ended. Exit codes: 0 if the batch succeeded, 6 if it did not, 7 if it exceeded the time limit.
     """
     from exasol_ci_setup.builds import read, start
     from exasol_ci_setup.cli import start_builds
@@ -177,19 +182,19 @@ def retry(
     batch = read.require_batch(session.account.client("codebuild"), name)
     if not batch.has_ended:
         raise InputError(
-            f"batch {batch.id} has not ended: it is in {batch.status}",
-            hint=f"`exasol-ci-setup logs {batch.id} --follow` looks on",
+            f"batch {batch.id} cannot be retried: it is in {batch.status}",
+            hint=f"follow it with `exasol-ci-setup logs {batch.id} --follow`",
         )
     if batch.status == "SUCCEEDED":
-        # CodeBuild would refuse it too, but only after the token was stored:
+        # CodeBuild rejects this too, but only after the token was stored:
         # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_RetryBuildBatch.html.
-        raise InputError(f"batch {batch.id} has succeeded, and only one that did not can be built again")
+        raise InputError(f"batch {batch.id} cannot be retried: it has succeeded")
     codebuild = session.account.client("codebuild")
     timeout = float(timeout_in_seconds or DEFAULT_TIMEOUT)
-    with _token_again(session, batch) as secret:
-        again = start.retry(codebuild, batch.id, failed_only=failed_only, begun=secret.begun)
+    with _stored_token(session, batch) as secret:
+        retried = start.retry(codebuild, batch.id, failed_only=failed_only, begun=secret.begun)
         ended = start_builds.follow_started(
-            session, again, timeout=timeout, no_wait=no_wait, show_log=show_log, before=batch
+            session, retried, timeout=timeout, no_wait=no_wait, show_log=show_log, before=batch
         )
         if ended is not None:
             secret.batch_id = ""
@@ -198,8 +203,8 @@ def retry(
 
 
 @contextmanager
-def _token_again(session: Session, batch: Batch) -> Iterator[Stored]:
-    """Yield the secret that a batch reads the GitHub token from, made anew if this tool had made it, and removed."""
+def _stored_token(session: Session, batch: Batch) -> Iterator[Stored]:
+    """Yield the secret with the GitHub token of a batch. A secret of this tool is created again, and removed at the end."""
     from exasol_ci_setup.builds.token import Stored, is_own, stored
     from exasol_ci_setup.cli import start_builds
 
@@ -229,24 +234,22 @@ def _of_group(batch: Batch, group: str | None) -> list[Build]:
     found = [build for build in batch.builds if build.group == group]
     if not found:
         names = ", ".join(build.group for build in batch.builds)
-        raise InputError(
-            f"there is no build {group!r} in batch {batch.id}", hint=f"its builds are: {names or 'none yet'}"
-        )
+        raise InputError(f"batch {batch.id} has no build {group!r}", hint=f"its builds are: {names or 'none yet'}")
     return found
 
 
 def _projects(session: Session, project: str | None, stack_name: str | None) -> list[str] | None:
-    """Return the CodeBuild projects that are asked for, or None for all. Raises StackNotFound if there is no such stack."""
+    """Return the selected CodeBuild projects, or None for all. Raises StackNotFound."""
     from exasol_ci_setup.builds import start
     from exasol_ci_setup.cli import start_builds
     from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
     from exasol_ci_setup.stacks import elsewhere, state
 
     if project is not None and stack_name is not None:
-        raise InputError("--project and --stack-name cannot be together", hint="leave one of them out")
+        raise InputError("--project and --stack-name exclude each other", hint="omit one of them")
     cfn = session.account.client("cloudformation")
     if stack_name is not None:
-        return [start.find_project(cfn, stack_name, hint="`exasol-ci-setup list` shows the stacks there are")]
+        return [start.find_project(cfn, stack_name, hint="`exasol-ci-setup list` lists all stacks")]
     if project is None:
         return None
     constructs = [start_builds.construct(kind, project, None) for kind in (CiBuild, ReleaseBuild)]
@@ -257,7 +260,7 @@ def _projects(session: Session, project: str | None, stack_name: str | None) -> 
     if not found:
         raise StackNotFound(
             f"project {project!r} has neither a CI nor a release stack in {session.account.region}",
-            hint="`exasol-ci-setup list` shows the stacks there are, --stack-name takes one of another name",
+            hint="`exasol-ci-setup list` lists all stacks; --stack-name selects one of another name",
             stack_name=project,
         )
     return found

@@ -1,4 +1,4 @@
-"""`generate-buildspec` and `generate-release-buildspec`: a repository's buildspec files, made or checked."""
+"""`generate-buildspec` and `generate-release-buildspec`: generate or check buildspec files."""
 
 from __future__ import annotations
 
@@ -27,43 +27,43 @@ def _options(output_path: str) -> Callable[[F], F]:
             click.option(
                 "--python-version",
                 metavar="VERSION",
-                help="Python of the builds, as CodeBuild's image has it; none for an image of your own.  [default: 3.10]",
+                help="Python version of CodeBuild's image; none for a custom image.  [default: 3.10]",
             ),
             click.option(
                 "--docker-secret",
                 metavar="NAME",
-                help="Secret with which builds log in to Docker: the one of the stack.  [default: Dockerhub]",
+                help="Secret for the login to Docker Hub, the same as in the stack.  [default: Dockerhub]",
             ),
             click.option(
                 "--install-command",
                 "install_commands",
                 metavar="TEXT",
                 multiple=True,
-                help="Shell command that prepares a build, in place of Poetry's set-up; may be repeated.",
+                help="Shell command that prepares a build, instead of the setup of Poetry; may be repeated.",
             ),
             click.option(
                 "--build-command",
                 metavar="TEXT",
-                help="Shell command that builds the flavor $FLAVOR.  [default: the one of exasol_script_languages_container_ci]",
+                help="Shell command that builds the flavor $FLAVOR.  [default: that of exasol_script_languages_container_ci]",
             ),
             click.option(
                 "--batch-limit",
                 type=click.IntRange(min=1),
                 metavar="NUMBER",
-                help="Most builds in one batch: the one of the stack.  [default: 100]",
+                help="Maximum builds in a batch, the same as in the stack.  [default: 100]",
             ),
             click.option(
                 "--flavors-per-build",
                 type=click.IntRange(min=1),
                 metavar="NUMBER",
-                help="Most flavors that one build builds, one after the other.  [default: 1]",
+                help="Maximum flavors that one build builds, sequentially.  [default: 1]",
             ),
             check_option,
             click.option(
                 "--config-file",
                 type=GivenPath(path_type=Path),
                 metavar="PATH",
-                help="JSON file with the repository's build configuration, which builds read too.",
+                help="JSON file with the build configuration of the repository; builds read it too.",
             ),
             click.option(
                 "--output-path",
@@ -71,7 +71,7 @@ def _options(output_path: str) -> Callable[[F], F]:
                 metavar="PATH",
                 default=output_path,
                 show_default=True,
-                help="Directory of the files; made if need be.",
+                help="Directory of the files; created if it does not exist.",
             ),
             click.option(
                 "--flavor-root-path",
@@ -80,7 +80,7 @@ def _options(output_path: str) -> Callable[[F], F]:
                 metavar="PATH",
                 multiple=True,
                 required=True,
-                help="Directory in which each flavor has a directory of its own; may be repeated.",
+                help="Directory with one subdirectory for each flavor; may be repeated.",
             ),
         ):
             command = option(command)
@@ -97,7 +97,7 @@ def _generate(
     output_path: Path,
     config_file: Path | None,
     check: bool,
-    **given: Any,
+    **values: Any,
 ) -> None:
     from exasol_ci_setup import buildspecs
     from exasol_ci_setup.cli import records
@@ -107,9 +107,9 @@ def _generate(
         kind=kind,
         output_path=buildspecs.from_root(output_path, "the output path"),
         config_file=None if config_file is None else buildspecs.from_root(config_file, "the config file"),
-        **{name: value for name, value in given.items() if value is not None},
+        **{name: value for name, value in values.items() if value is not None},
     )
-    _look_at_config(session, config_file, kind, has_own_command=options.build_command is not None)
+    _check_config(session, config_file, kind, has_own_command=options.build_command is not None)
     flavors = buildspecs.find_flavors(flavor_root_paths)
     files = buildspecs.compare(Path(options.output_path), buildspecs.render(flavors, options))
     stale = generated.write_or_show(output, files, check=check)
@@ -121,13 +121,13 @@ def _generate(
         generated.require_same(stale, "generate-buildspec" if kind == "ci" else "generate-release-buildspec")
 
 
-def _look_at_config(
+def _check_config(
     session: Session, path: Path | None, kind: Literal["ci", "release"], *, has_own_command: bool
 ) -> None:
     if path is None:
         if not has_own_command:
             session.output.warn(
-                f"no --config-file: run-{kind} of exasol_script_languages_container_ci asks for one in each build"
+                f"no --config-file: run-{kind} of exasol_script_languages_container_ci needs it in each build"
             )
         return
     from exasol_ci_setup import config
@@ -135,7 +135,7 @@ def _look_at_config(
     absent = config.load(path).absent
     if absent and not has_own_command:
         session.output.warn(
-            f"{path} has no {', '.join(absent)}: run-{kind} of exasol_script_languages_container_ci asks for it in each build"
+            f"{path} has no {', '.join(absent)}: run-{kind} of exasol_script_languages_container_ci needs it in each build"
         )
 
 
@@ -148,8 +148,8 @@ def _count(number: int, what: str) -> str:
 def generate_buildspec(session: Session, **values: Any) -> None:
     """Generate the buildspec files that build each push.
 
-    Writes buildspec.yaml, a batch with one build for each flavor, and build_buildspec.yaml, which each of the builds runs. Run
-    it in the repository's root: paths in the files are relative to it.
+    The command writes buildspec.yaml, a batch with one build for each flavor, and build_buildspec.yaml, which each build runs.
+    Run it in the root of the repository: paths in the files are relative to it.
     """
     _generate(session, "ci", **values)
 
@@ -159,8 +159,8 @@ def generate_buildspec(session: Session, **values: Any) -> None:
 def generate_release_buildspec(session: Session, **values: Any) -> None:
     """Generate the buildspec files that build releases.
 
-    Writes buildspec.yaml, a batch with one build for each flavor, and build_buildspec.yaml, which each of the builds runs. Run
-    it in the repository's root: paths in the files are relative to it.
+    The command writes buildspec.yaml, a batch with one build for each flavor, and build_buildspec.yaml, which each build runs.
+    Run it in the root of the repository: paths in the files are relative to it.
     """
     _generate(session, "release", **values)
 

@@ -1,4 +1,4 @@
-"""`completion`: what makes a shell complete this program's commands and options."""
+"""`completion`: completion of commands and options in a shell."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def completion(context: click.Context, shell: str) -> None:
     bash  add to ~/.bashrc:  eval "$(exasol-ci-setup completion bash)"
     zsh   add to ~/.zshrc:   eval "$(exasol-ci-setup completion zsh)"
     fish  exasol-ci-setup completion fish > ~/.config/fish/completions/exasol-ci-setup.fish
-    """  # noqa: D301 - click's own mark of lines that are not to be wrapped
+    """  # noqa: D301 - click's mark of lines that are not wrapped
     from click.shell_completion import get_completion_class
 
     root = context.find_root()
     name = root.info_name or ""
-    # The variable that click looks for in its own environment, made of the program's name as click makes it.
+    # Click derives the name of its environment variable from the program in the same way.
     variable = f"_{name}_COMPLETE".replace("-", "_").replace(".", "_").upper()
-    maker = get_completion_class(shell)
-    if maker is None:  # pragma: no cover - click knows the three
-        raise click.UsageError(f"{shell} is not known")
-    click.echo(maker(root.command, {}, name, variable).source().rstrip("\n"))
+    completer = get_completion_class(shell)
+    if completer is None:  # pragma: no cover - click has all three
+        raise click.UsageError(f"unknown shell: {shell}")
+    click.echo(completer(root.command, {}, name, variable).source().rstrip("\n"))

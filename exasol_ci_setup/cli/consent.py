@@ -1,4 +1,4 @@
-"""What needs more than a yes: access that a plan widens, and data that it deletes."""
+"""Approval of plans that broaden access or delete data, beyond --yes."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Consent:
-    """What the options of this run approve beyond --yes."""
+    """Approvals by the options of this run, beyond --yes."""
 
     session: Session
     allow_broadening: bool = False
     allow_data_loss: bool = False
 
-    def require(self, *plans: Plan, left: str = "nothing was changed") -> None:
-        """Raise Declined if one of the plans needs more than --yes and there is no terminal. `left` says what was not changed."""
+    def require(self, *plans: Plan, unchanged: str = "nothing was changed") -> None:
+        """Raise NotApprovedError if a plan needs more than --yes without a terminal. `unchanged` ends the hint."""
         if self.session.output.can_ask:
             return
         for plan in plans:
             if missing := self._missing(plan):
                 raise NotApprovedError(
-                    f"not deployed: the change to stack {plan.stack_name} {' and '.join(missing.values())}, which --yes does not approve "
-                    "where nobody can be asked",
-                    hint=f"look at the plan, then add {' '.join(missing)}: {self.session.again(*missing)}; {left}",
+                    f"not deployed: the change to stack {plan.stack_name} {' and '.join(missing.values())}; "
+                    "without a terminal, --yes does not approve that",
+                    hint=f"review the plan, then add {' '.join(missing)}: {self.session.again(*missing)}; {unchanged}",
                     stack_name=plan.stack_name,
                 )
 
     def _missing(self, plan: Plan) -> dict[str, str]:
-        """Return the options that the plan needs and that were not given, each with what it approves."""
+        """Return the missing options that the plan needs, each with the reason."""
         missing = {}
         if not self.allow_broadening and review.needs_approval(plan.broadenings, plan.kind):
             missing["--allow-broadening"] = "broadens access"
         if not self.allow_data_loss and plan.data_loss:
-            missing["--allow-data-loss"] = f"deletes data ({_listed(plan.data_loss)})"
+            missing["--allow-data-loss"] = f"deletes data ({_join(plan.data_loss)})"
         return missing
 
 
@@ -55,20 +55,25 @@ def require_terminal(output: Output, *, hint: str = "add --yes, or --plan") -> N
 
 
 def warning(plans: Mapping[str, Plan], *, allow_broadening: bool = False) -> str:
-    """Return what a question must say of plans, by stack, that need more than a yes; empty if none does.
+    """Return the warnings that a question about these plans, by stack, starts with; may be empty.
 
-    With `allow_broadening` wider access was approved before.
+    With `allow_broadening` broader access is approved already.
     """
     lost = [f"{name}/{each}" if len(plans) > 1 else each for name, plan in plans.items() for each in plan.data_loss]
-    wider = not allow_broadening and any(review.needs_approval(plan.broadenings, plan.kind) for plan in plans.values())
-    return ("This broadens access. " if wider else "") + (f"Data loss: {_listed(lost)}. " if lost else "")
+    broadens = not allow_broadening and any(
+        review.needs_approval(plan.broadenings, plan.kind) for plan in plans.values()
+    )
+    return ("This broadens access. " if broadens else "") + (f"Data loss: {_join(lost)}. " if lost else "")
 
 
 def require_no_more_than(shown: Plan | None, plan: Plan) -> None:
-    """Raise Declined if `plan` has more than the user was shown: another resource, a replacement, wider access, or more data loss."""
+    """Raise NotApprovedError if `plan` exceeds the plan that the user approved.
+
+    It exceeds it by another resource, a replacement, broader access, or more data loss.
+    """
     before = shown.every_change if shown else {}
     replaced = {name for name, each in before.items() if each.replacement in {"True", "Conditional"}}
-    # Once a stack was deleted because no update can fix it, what was shown as replaced is created.
+    # If the stack was deleted because it could not be updated, an approved replacement becomes a creation.
     known = {(each.action, name) for name, each in before.items()} | {("Add", name) for name in replaced}
     allowed = {each.message for each in shown.broadenings} if shown else set()
     more = [f"{each.action} of {name}" for name, each in plan.every_change.items() if (each.action, name) not in known]
@@ -80,25 +85,25 @@ def require_no_more_than(shown: Plan | None, plan: Plan) -> None:
     if review.needs_approval(plan.broadenings, plan.kind):
         more += [each.message for each in plan.broadenings if each.message not in allowed]
     if more:
-        raise _more_than_shown(plan, more[0])
+        raise _exceeded_plan(plan, more[0])
     require_no_more_data_loss(shown, plan)
 
 
 def require_no_more_data_loss(shown: Plan | None, plan: Plan) -> None:
-    """Raise Declined if `plan` deletes data that the user was not shown."""
+    """Raise NotApprovedError if `plan` deletes data beyond the plan that the user approved."""
     known = set(shown.data_loss) if shown else set()
     more = [name for name in plan.data_loss if name not in known]
     if more:
-        raise _more_than_shown(plan, f"data loss of {more[0]}")
+        raise _exceeded_plan(plan, f"data loss of {more[0]}")
 
 
-def _more_than_shown(plan: Plan, what: str) -> NotApprovedError:
+def _exceeded_plan(plan: Plan, what: str) -> NotApprovedError:
     return NotApprovedError(
-        f"not deployed: stack {plan.stack_name} turned out to need more than was shown: {what}",
-        hint="run the same command again: what is known by now is in its plan",
+        f"not deployed: stack {plan.stack_name} needs a change that the approved plan does not show: {what}",
+        hint="run the command again: its plan shows this change",
         stack_name=plan.stack_name,
     )
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join(names: Iterable[str]) -> str:
     return ", ".join(map(show.clean, names))

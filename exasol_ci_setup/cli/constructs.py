@@ -1,4 +1,4 @@
-"""The options of each construct, and the construct made of them."""
+"""The command-line options of each construct, and the construct that they describe."""
 
 from __future__ import annotations
 
@@ -35,38 +35,38 @@ def _stack_name(default: str) -> Callable[[F], F]:
     return click.option("--stack-name", metavar="NAME", help=f"Name of the stack.  [default: {default}]")
 
 
-def _named(what: str) -> tuple[Callable[[F], F], ...]:
+def _name_options(kind: str) -> tuple[Callable[[F], F], ...]:
     return (
-        click.option("--name", metavar="NAME", required=True, help=f"Name of the {what}."),
+        click.option("--name", metavar="NAME", required=True, help=f"Name of the {kind}."),
         _stack_name("the name"),
     )
 
 
-def _several(option: str, field: str, *, help: str, **more: Any) -> Callable[[F], F]:  # noqa: A002 - click's own name for it
-    """Make an option that may be repeated, whose value is None if it is not there."""
+def _multiple(option: str, field: str, *, help: str, **more: Any) -> Callable[[F], F]:  # noqa: A002 - the name that click uses
+    """Return a repeatable option; its value is None if it is omitted."""
     return click.option(
         option, field, multiple=True, help=help, callback=lambda _context, _option, values: values or None, **more
     )
 
 
-def _days(field: str, what: str, default: int) -> Callable[[F], F]:
-    return click.option(f"--{field}", type=int, metavar="N", help=f"How long {what} are kept.  [default: {default}]")
+def _retention_option(field: str, kept: str, default: int) -> Callable[[F], F]:
+    return click.option(f"--{field}", type=int, metavar="N", help=f"Days to keep {kept}.  [default: {default}]")
 
 
 _VPC: Final = click.option("--vpc-id", metavar="VPC", help="The VPC.  [default: the region's default VPC]")
-_ATTACHED: Final = (
+_NETWORK: Final = (
     _VPC,
-    _several(
+    _multiple(
         "--subnet-id",
         "subnet_ids",
         metavar="SUBNET",
         help="A subnet of the VPC; may be repeated.  [default: those of the default VPC]",
     ),
-    _several(
+    _multiple(
         "--security-group",
         "security_groups",
         metavar="GROUP",
-        help="Id of a security group to be in; may be repeated.  [default: one of its own alone]",
+        help="ID of a security group; may be repeated.  [default: a new one]",
     ),
 )
 
@@ -74,31 +74,34 @@ _ATTACHED: Final = (
 def _build_options(*, stack: str, log_days: int, artifact_days: int) -> tuple[Callable[[F], F], ...]:
     return (
         click.option(
-            "--project", metavar="NAME", required=True, help="Name that the stack and its resources are called after."
+            "--project",
+            metavar="NAME",
+            required=True,
+            help="Name of the project; the names of the stack and its resources derive from it.",
         ),
         click.option(
-            "--project-url", metavar="URL", required=True, help="The repository: https://github.com/OWNER/REPO"
+            "--project-url", metavar="URL", required=True, help="URL of the repository: https://github.com/OWNER/REPO"
         ),
         _stack_name(stack),
-        click.option("--image", metavar="IMAGE", help=f"Docker image that builds run in.  [default: {DEFAULT_IMAGE}]"),
+        click.option("--image", metavar="IMAGE", help=f"Docker image of the builds.  [default: {DEFAULT_IMAGE}]"),
         click.option(
             "--compute-type",
             type=click.Choice(get_args(ComputeType)),
             metavar="TYPE",
             help=f"Size of the build host, one of {', '.join(get_args(ComputeType))}.  [default: BUILD_GENERAL1_SMALL]",
         ),
-        click.option("--timeout-in-minutes", type=int, metavar="N", help="Longest time of one build.  [default: 240]"),
+        click.option("--timeout-in-minutes", type=int, metavar="N", help="Time limit of one build.  [default: 240]"),
         click.option(
-            "--batch-timeout-in-minutes", type=int, metavar="N", help="Longest time of a batch.  [default: 240]"
+            "--batch-timeout-in-minutes", type=int, metavar="N", help="Time limit of a batch.  [default: 240]"
         ),
-        click.option("--batch-limit", type=int, metavar="N", help="Most builds in one batch.  [default: 100]"),
+        click.option("--batch-limit", type=int, metavar="N", help="Maximum builds in a batch.  [default: 100]"),
         click.option(
-            "--auto-retry-limit", type=int, metavar="N", help="How often AWS repeats a failed build.  [default: 0]"
+            "--auto-retry-limit", type=int, metavar="N", help="How often AWS retries a failed build.  [default: 0]"
         ),
         click.option(
             "--cache",
             type=click.Choice(get_args(Cache)),
-            help="What a build keeps for the next one.  [default: none]",
+            help="What builds cache for later builds.  [default: none]",
         ),
         click.option(
             "--docker-secret",
@@ -113,16 +116,16 @@ def _build_options(*, stack: str, log_days: int, artifact_days: int) -> tuple[Ca
         click.option(
             "--bucket-name",
             metavar="NAME",
-            help="Name of the artifacts bucket.  [default: CloudFormation makes one up]",
+            help="Name of the artifacts bucket.  [default: generated by CloudFormation]",
         ),
         click.option(
-            "--log-retention-in-days", type=int, metavar="N", help=f"How long logs are kept.  [default: {log_days}]"
+            "--log-retention-in-days", type=int, metavar="N", help=f"Days to keep logs.  [default: {log_days}]"
         ),
         click.option(
             "--artifact-retention-in-days",
             type=int,
             metavar="N",
-            help=f"How long artifacts are kept.  [default: {artifact_days}]",
+            help=f"Days to keep artifacts.  [default: {artifact_days}]",
         ),
     )
 
@@ -133,7 +136,7 @@ OPTIONS: Final[dict[type[Construct], tuple[Callable[[Any], Any], ...]]] = {
         click.option(
             "--branch-filter",
             metavar="REGEX",
-            help="Pushes to branches that match start a build.  [default: main, master, develop and the usual prefixes]",
+            help="Pushes to matching branches start a build.  [default: main, master, develop and the usual prefixes]",
         ),
     ),
     ReleaseBuild: _build_options(stack="the project's name + Release", log_days=180, artifact_days=180),
@@ -153,87 +156,86 @@ OPTIONS: Final[dict[type[Construct], tuple[Callable[[Any], Any], ...]]] = {
         _stack_name("SLCSourceCredentials"),
     ),
     Registry: (
-        *_named("repository"),
-        _several(
+        *_name_options("repository"),
+        _multiple(
             "--mutable-tag",
             "mutable_tags",
             metavar="TAG",
-            help="Tag, or pattern with *, that may move to another image; may be repeated.  [default: latest]",
+            help="Tag, or pattern with *, that can move to another image; may be repeated.  [default: latest]",
         ),
-        _days("untagged-retention-in-days", "images without a tag", 14),
+        _retention_option("untagged-retention-in-days", "images without a tag", 14),
     ),
-    Asset: (*_named("asset"), _days("noncurrent-retention-in-days", "replaced and deleted archives", 30)),
+    Asset: (
+        *_name_options("asset"),
+        _retention_option("noncurrent-retention-in-days", "replaced and deleted archives", 30),
+    ),
     ContainerBuilder: (
-        *_named("builder"),
-        click.option(
-            "--bucket-name", "asset", metavar="NAME", required=True, help="The bucket that holds the source archives."
-        ),
-        click.option(
-            "--repository", "registry", metavar="NAME", required=True, help="The ECR repository that images go to."
-        ),
-        click.option("--image", metavar="IMAGE", help=f"Docker image that builds run in.  [default: {DEFAULT_IMAGE}]"),
+        *_name_options("builder"),
+        click.option("--bucket-name", "asset", metavar="NAME", required=True, help="Bucket with the source archives."),
+        click.option("--repository", "registry", metavar="NAME", required=True, help="ECR repository for the images."),
+        click.option("--image", metavar="IMAGE", help=f"Docker image of the builds.  [default: {DEFAULT_IMAGE}]"),
         click.option(
             "--compute-type",
             type=click.Choice(get_args(ComputeType)),
             metavar="TYPE",
             help="Size of the build host.  [default: BUILD_GENERAL1_SMALL]",
         ),
-        click.option("--timeout-in-minutes", type=int, metavar="N", help="Longest time of one build.  [default: 60]"),
-        _days("log-retention-in-days", "logs", 30),
+        click.option("--timeout-in-minutes", type=int, metavar="N", help="Time limit of one build.  [default: 60]"),
+        _retention_option("log-retention-in-days", "logs", 30),
     ),
     Cluster: (
-        *_named("cluster"),
-        _several(
+        *_name_options("cluster"),
+        _multiple(
             "--service",
             "services",
             type=SERVICE,
             required=True,
             metavar="PAIRS",
-            help="A service, such as name=web,image=public.ecr.aws/nginx/nginx:1.27,port=80; may be repeated. Further: count, cpu, "
+            help="A service, such as name=web,image=public.ecr.aws/nginx/nginx:1.27,port=80; may be repeated. Other keys: count, cpu, "
             "memory (MiB), command, env.NAME, secret.NAME (an ARN).",
         ),
-        *_ATTACHED,
+        *_NETWORK,
         click.option(
             "--public-ip/--no-public-ip",
             default=None,
-            help="Whether each task has a public address, which it needs in a default VPC.  [default: it has]",
+            help="Give each task a public address; a default VPC requires it.  [default: public]",
         ),
-        _days("log-retention-in-days", "logs", 30),
+        _retention_option("log-retention-in-days", "logs", 30),
     ),
     SecurityGroup: (
-        *_named("security group"),
-        _several(
+        *_name_options("security group"),
+        _multiple(
             "--ingress",
             "ingresses",
             type=INGRESS,
             metavar="RULE",
-            help="What may come in, as PROTOCOL:PORT:CIDR, such as tcp:443:10.0.0.0/8; may be repeated.  [default: nothing]",
+            help="Allowed inbound traffic as PROTOCOL:PORT:CIDR, such as tcp:443:10.0.0.0/8; may be repeated.  [default: none]",
         ),
-        _several(
+        _multiple(
             "--egress",
             "egresses",
             type=EGRESS,
             metavar="RULE",
-            help="What may go out; may be repeated.  [default: everything]",
+            help="Allowed outbound traffic; may be repeated.  [default: all]",
         ),
         _VPC,
     ),
     Instance: (
-        *_named("instance"),
+        *_name_options("instance"),
         click.option("--instance-type", metavar="TYPE", required=True, help="Type of the instance, such as t3.micro."),
         click.option(
             "--path-to-key",
             metavar="FILE",
             required=True,
-            help="SSH key, beside which its public half is as FILE.pub; only that is read.",
+            help="SSH key; only its public key, FILE.pub, is read.",
         ),
-        *_ATTACHED,
-        click.option("--ssh", is_flag=True, default=None, help="Let SSH in from --ssh-cidr."),
-        click.option("--ssh-cidr", metavar="CIDR", help="Block of addresses that may connect, such as 203.0.113.7/32."),
+        *_NETWORK,
+        click.option("--ssh", is_flag=True, default=None, help="Allow SSH from --ssh-cidr."),
+        click.option("--ssh-cidr", metavar="CIDR", help="Addresses that can connect, such as 203.0.113.7/32."),
         click.option("--disk-in-gib", type=int, metavar="N", help="Size of the encrypted disk.  [default: 16]"),
     ),
 }
-"""The options of each construct, by the names of its fields. A test holds them against the models."""
+"""The options of each construct, by the names of its fields. A test compares them with the models."""
 
 NAMES: Final[dict[type[Construct], str]] = {
     CiBuild: "ci-build",
@@ -246,7 +248,7 @@ NAMES: Final[dict[type[Construct], str]] = {
     SecurityGroup: "security-group",
     Instance: "instance",
 }
-"""What a construct is called in the names of commands."""
+"""Names of constructs in commands."""
 
 STACKS: Final[dict[type[Construct], str]] = {
     CiBuild: "a CI stack",
@@ -259,17 +261,17 @@ STACKS: Final[dict[type[Construct], str]] = {
     SecurityGroup: "a security group",
     Instance: "a virtual machine",
 }
-"""What a construct is called in the help of the commands that exist for each, after "of"."""
+"""Names of constructs in help texts."""
 
 
 BUILDER_OPTIONS: Final = ("image", "compute_type", "timeout_in_minutes")
-"""Those options of a container builder that are fields of its build environment."""
+"""Options of a container builder that are fields of its build environment."""
 
 _BUILDER: Final = "builder"
 
 
 def construct_options(kind: type[Construct]) -> Callable[[F], F]:
-    """Add the options of `kind` to a command; it gets them as keyword arguments, None where they are not given."""
+    """Add the options of `kind` to a command. The value of an omitted option is None."""
 
     def add(command: F) -> F:
         for option in reversed(OPTIONS[kind]):
@@ -280,15 +282,15 @@ def construct_options(kind: type[Construct]) -> Callable[[F], F]:
 
 
 def construct_of(kind: type[Construct], values: dict[str, Any]) -> tuple[Construct, dict[str, Any]]:
-    """Return the construct made of those of `values` that are its own, and the other values. Raises InputError."""
-    own = {*kind.model_fields, "stack_name"}
+    """Create a construct from its fields in `values`; return it and the other values. Raises InputError."""
+    fields = {*kind.model_fields, "stack_name"}
     if kind is ContainerBuilder:
-        # The options of its build environment stand beside its own.
+        # The command has the options of the build environment too.
         builder = {name: values.pop(name) for name in BUILDER_OPTIONS}
         values["builder"] = build(BuildkitBuilder, name=_BUILDER, **builder)
     return (
-        build(kind, **{name: value for name, value in values.items() if name in own}),
-        {name: value for name, value in values.items() if name not in own},
+        build(kind, **{name: value for name, value in values.items() if name in fields}),
+        {name: value for name, value in values.items() if name not in fields},
     )
 
 
@@ -297,9 +299,9 @@ def _option(field: str) -> str:
 
 
 def resolve_secrets(construct: Construct, account: Account, *, spelled: Callable[[str], str] = _option) -> Construct:
-    """Return `construct` with what only AWS knows: the ARN of its Docker secret, or that the GitHub secret is there.
+    """Return `construct` with the ARN of its Docker secret. For source credentials, check the GitHub secret.
 
-    `spelled` is how the user writes a field. Raises InputError if a secret does not exist.
+    `spelled` returns how the user writes a field, for messages. Raises InputError if a secret does not exist.
     """
     from exasol_ci_setup import secretsmanager
 

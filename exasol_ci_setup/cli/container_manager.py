@@ -1,4 +1,4 @@
-"""The command `container-manager`: containers on request over HTTP, in the foreground or in the background."""
+"""`container-manager`: run containers on request over HTTP, in the foreground or the background."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _PORT: Final = 4545
 _LARGEST_PORT: Final = 65535
 
 
-class Place(click.ParamType):  # type: ignore[type-arg] # generic only in newer releases of click
+class FileAndPort(click.ParamType):  # type: ignore[type-arg] # generic only in newer releases of click
     """[FILE][:PORT]; converted to a path or None, and a port."""
 
-    name = "place"
+    name = "file-and-port"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[Path | None, int]:
-        """Return file and port; without a port, 0 for a free one."""
+        """Return file and port. An omitted port is 0, for a free port."""
         text = str(value)
         file, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
         if not text or (colon and not (re.fullmatch("[0-9]{1,5}", port, re.ASCII) and int(port) <= _LARGEST_PORT)):
@@ -33,14 +33,12 @@ class Place(click.ParamType):  # type: ignore[type-arg] # generic only in newer 
                 f"{text!r} is not of the form FILE, :PORT or FILE:PORT, with a port up to {_LARGEST_PORT}", param, ctx
             )
         if file.isdigit() and not colon:
-            self.fail(
-                f"{text!r} would be the name of a file: write :{text} for a port, or ./{text} for a file", param, ctx
-            )
+            self.fail(f"{text!r} is ambiguous: write :{text} for a port, or ./{text} for a file", param, ctx)
         return Path(file) if file else None, int(port or 0)
 
 
 @click.command("container-manager")
-@click.argument("place", metavar="[FILE][:PORT]", type=Place(), default=f":{_PORT}")
+@click.argument("target", metavar="[FILE][:PORT]", type=FileAndPort(), default=f":{_PORT}")
 @click.option(
     "--config",
     "config_file",
@@ -50,29 +48,30 @@ class Place(click.ParamType):  # type: ignore[type-arg] # generic only in newer 
     default="harpoon.yml",
     show_default=True,
     show_envvar=True,
-    help="The images and their options.",
+    help="File with the images and their options.",
 )
-@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Where it listens.")
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--allow-host",
     "hosts",
     multiple=True,
     metavar="NAME",
-    help="Further host name under which it may be reached, besides localhost and IP addresses.",
+    help="Another accepted host name, besides localhost and IP addresses; may be repeated.",
 )
-@click.option("--non-interactive", is_flag=True, expose_value=False, hidden=True, help="Accepted, as it never asks.")
+@click.option("--non-interactive", is_flag=True, expose_value=False, hidden=True, help="Accepted without effect.")
 @log_level_option
 @pass_session
 def container_manager(
-    session: Session, place: tuple[Path | None, int], config_file: Path, host: str, hosts: tuple[str, ...]
+    session: Session, target: tuple[Path | None, int], config_file: Path, host: str, hosts: tuple[str, ...]
 ) -> None:
     """Run containers on request over HTTP.
 
-    It builds the images of a configuration, starts their containers when they are asked for, and stops and removes them at the end:
-    by Ctrl-C, SIGTERM, or a GET of /shutdown. What it answers to is described at /docs.
+    The container manager builds the images of a configuration and starts their containers on request. Ctrl-C, SIGTERM or
+    GET /shutdown ends it; it then stops and removes the containers. /docs describes its HTTP API.
 
-    With FILE it runs in the background, and this command returns when it answers; FILE then has its port and its process id, each on a
-    line, and is removed when it ends. Without a port it takes a free one. Without FILE it runs in the foreground.
+    With FILE it runs in the background, and this command returns once it answers. FILE then has two lines, the port and the
+    process ID, and is removed when the container manager ends. If PORT is omitted, it uses a free port. Without FILE it runs
+    in the foreground.
     """
     from exasol_ci_setup.containers import engine
 
@@ -80,11 +79,11 @@ def container_manager(
     from exasol_ci_setup.containers.hosts import host_name
     from exasol_ci_setup.containers.manager import config, daemon, serve
 
-    file, port = place
+    file, port = target
     allowed = tuple(host_name(name) for name in hosts)
     loaded = config.load(config_file)
     if file is not None:
-        _require_place_for(file)
+        _require_writable(file)
     engine.connect().close()
     listening = serve.listen(host, port)
     with listening:
@@ -92,10 +91,10 @@ def container_manager(
         if file is not None:
             started = daemon.start(config_file, listening, file, hosts=allowed)
             session.output.say(
-                f"the container manager runs at {where} (process {started.pid}), and writes to {started.log_file}"
+                f"the container manager runs at {where} (process {started.pid}); its log is {started.log_file}"
             )
             return
-        # Its requests, and what it does for them, are what it has to say in the foreground.
+        # In the foreground the log of requests is the output of this command.
         for name in ("uvicorn.access", "exasol_ci_setup.containers"):
             logger = logging.getLogger(name)
             logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
@@ -103,22 +102,22 @@ def container_manager(
             loaded, listening, lambda: session.output.say(f"the container manager runs at {where}"), hosts=allowed
         )
     if left:
-        raise EngineError(f"not everything could be removed: {'; '.join(left)}")
+        raise EngineError(f"some containers or networks could not be removed: {'; '.join(left)}")
 
 
-def _require_place_for(file: Path) -> None:
-    """Raise InputError unless the file can be written, as far as that is known before."""
+def _require_writable(file: Path) -> None:
+    """Raise InputError if `file` cannot be written, as far as that can be checked in advance."""
     from exasol_ci_setup.whole_file import is_stream
 
-    folder = file.absolute().parent
+    directory = file.absolute().parent
     if file.is_dir():
-        why = "it is a folder"
+        why = "it is a directory"
     elif is_stream(file):
         why = "it is a device, a pipe or a socket"
-    elif not folder.is_dir():
-        why = f"there is no folder {folder}"
-    elif not os.access(folder, os.W_OK):
-        why = f"the folder {folder} is not yours to write to"
+    elif not directory.is_dir():
+        why = f"directory {directory} does not exist"
+    elif not os.access(directory, os.W_OK):
+        why = f"no permission to write to directory {directory}"
     else:
         return
     raise InputError(f"{file} cannot be written: {why}")

@@ -1,4 +1,4 @@
-"""`cost`: what a template costs a month, line by line."""
+"""`cost`: estimate the monthly cost of a template."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @click.group("cost")
 def cost() -> None:
-    """Estimate what a template costs a month.
+    """Estimate the monthly cost of a template.
 
-    Line by line, at AWS's own prices in the region: an amount for what runs all the time, a unit price for what depends on use.
-    Nothing is made or changed.
+    The estimate uses the list prices of AWS in the region. It has an amount for resources that run all the time, and a unit
+    price for those billed by use. Nothing is created or changed.
     """
 
 
@@ -41,9 +41,9 @@ def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
     try:
         parameters = network.parameters(account, construct)
     except (AccessDenied, InputError) as error:
-        # Only AWS's calculator wants to know in which network the stack will be.
-        parameters, note = None, f"AWS's calculator was not asked: {error}"
-    found = estimate(
+        # Only AWS's calculator needs the network parameters.
+        parameters, note = None, f"no link to AWS's calculator: {error}"
+    cost = estimate(
         construct.stack_name,
         account.region,
         templates.parse(template.body),
@@ -51,16 +51,16 @@ def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
         partial(prices.look_up, account),
     )
     if parameters is None:
-        found = replace(found, notes=(*found.notes, note))
+        cost = replace(cost, notes=(*cost.notes, note))
     else:
-        # A link is not worth minutes of retries.
+        # Without retries: the link is optional, and retries take minutes.
         cfn = account.client("cloudformation", patient=False)
         url = calculator.link(cfn, template.body, parameters)
-        found = replace(found, calculator_url=url)
-    session.output.data("\n".join(cost_view.lines(found)))
-    for note in found.notes:
+        cost = replace(cost, calculator_url=url)
+    session.output.data("\n".join(cost_view.lines(cost)))
+    for note in cost.notes:
         session.output.warn(note)
-    session.output.record(found)
+    session.output.record(cost)
 
 
 def _command(kind: type[Construct], what: str) -> None:

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 def _deploy(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
-    construct, engine = construct_of(kind, values)
+    construct, settings = construct_of(kind, values)
     from exasol_ci_setup.cli.engine import run_deploy
 
-    run_deploy(session, construct, **engine)
+    run_deploy(session, construct, **settings)
 
 
 @click.command("deploy-ci-build")
@@ -40,8 +40,8 @@ def _deploy(session: Session, kind: type[Construct], values: dict[str, Any]) -> 
 def deploy_ci_build(session: Session, **values: Any) -> None:
     """Deploy the stack that builds each push to a repository.
 
-    It holds a CodeBuild project that runs batches, its webhook on GitHub, its roles, a bucket for artifacts and a log group.
-    The source-credentials stack must be there first, unless --connection-arn is given.
+    The stack has a CodeBuild project that runs batches, its webhook on GitHub, its roles, a bucket for artifacts and a log group.
+    Deploy the source-credentials stack first, unless you use --connection-arn.
     """
     _deploy(session, CiBuild, values)
 
@@ -53,7 +53,7 @@ def deploy_ci_build(session: Session, **values: Any) -> None:
 def deploy_release_build(session: Session, **values: Any) -> None:
     """Deploy the stack that builds a repository's releases.
 
-    It is of the same family as the CI stack, without a webhook: a release starts when it is asked for.
+    The stack is like the CI stack, without a webhook: `start-release-build` starts a release.
     """
     _deploy(session, ReleaseBuild, values)
 
@@ -65,8 +65,8 @@ def deploy_release_build(session: Session, **values: Any) -> None:
 def deploy_source_credentials(session: Session, **values: Any) -> None:
     """Deploy the stack with CodeBuild's access to GitHub.
 
-    AWS holds one such credential for each account and region, so this is done once for all projects. The template names the
-    secret; its values are read by CloudFormation alone.
+    CodeBuild has one such credential for each account and region, so one stack serves all projects. The template contains the
+    name of the secret; only CloudFormation reads its values.
     """
     _deploy(session, SourceCredentials, values)
 
@@ -86,44 +86,43 @@ deploy_registry = _command(
     Registry,
     """Deploy a repository for container images.
 
-    It is one of ECR's, which scans each image as it comes. A tag stays at the image that it was given to, but for those
-    of --mutable-tag.
+    The repository is in Amazon ECR, with scan on push. Tags are immutable, except those of --mutable-tag.
     """,
 )
 deploy_asset = _command(
     Asset,
     """Deploy a bucket for source archives.
 
-    It is private, encrypted and versioned, and reached over TLS only.
+    The bucket is private, encrypted and versioned, and requires TLS.
     """,
 )
 deploy_container_builder = _command(
     ContainerBuilder,
     """Deploy a project that builds a container image.
 
-    It is one of CodeBuild's: a build fetches an archive from the bucket, builds it with BuildKit, and pushes the image to the
-    repository. Nothing is built by deploying it.
+    The project is in CodeBuild. A build fetches an archive from the bucket, builds it with BuildKit, and pushes the image to the
+    repository. The deployment starts no build.
     """,
 )
 deploy_cluster = _command(
     Cluster,
     """Deploy a cluster with services.
 
-    ECS keeps their containers running on Fargate, each with roles and a log group of its own. A release whose containers do not
-    start is taken back.
+    Amazon ECS runs the containers on Fargate; each service has its own roles and log group. If the containers of a release do
+    not start, ECS rolls it back.
     """,
 )
 deploy_security_group = _command(
     SecurityGroup,
     """Deploy a security group.
 
-    Nothing may come in but what --ingress lets in.
+    Only the inbound traffic of --ingress is allowed.
     """,
 )
 deploy_instance = _command(
     Instance,
     """Deploy a virtual machine with Ubuntu.
 
-    It is an EC2 instance with a public address and an encrypted disk, and with the public half of your SSH key in it.
+    The machine is an EC2 instance with a public address, an encrypted disk and your public SSH key.
     """,
 )

@@ -1,4 +1,4 @@
-"""`diff`: a rendered template against the deployed one, line by line."""
+"""`diff`: compare a rendered template with the deployed one."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _exit_code_option = click.option("--exit-code", is_flag=True, help="Exit with 5 
 
 @click.group("diff")
 def diff() -> None:
-    """Compare a template with what is deployed.
+    """Compare a template with the deployed one.
 
-    Line by line; nothing is changed, and no change set is made.
+    The output is a unified diff. Nothing is changed, and no change set is created.
     """
 
 
@@ -36,7 +36,7 @@ def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
     from exasol_ci_setup.stacks import plan, state
     from exasol_ci_setup.stacks.model import Request
 
-    construct, own = construct_of(kind, values)
+    construct, options = construct_of(kind, values)
     account = session.account
     template = templates.render(resolve_secrets(construct, account))
     cfn = account.client("cloudformation")
@@ -57,7 +57,7 @@ def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
     if not lines:
         session.output.say(f"stack {construct.stack_name} has this template: no differences")
     report.result(session.output, "different" if lines else "same", construct.stack_name, changed=False)
-    if lines and own["exit_code"]:
+    if lines and options["exit_code"]:
         raise DifferencesFound(f"the template of stack {construct.stack_name} differs from the deployed one")
 
 

@@ -1,4 +1,4 @@
-"""`drift`: what of a stack was changed outside of CloudFormation, and the way back."""
+"""`drift`: show and revert changes that were made outside of CloudFormation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command("drift")
 @common_options
 @click.argument("name", type=STACK, metavar="STACK")
-@click.option("--revert", is_flag=True, help="Bring back what was changed, after asking.")
+@click.option("--revert", is_flag=True, help="Revert the drift, after confirmation.")
 @click.option("--yes", "-y", is_flag=True, help="With --revert: do not ask.")
 @click.option(
     "--allow-broadening",
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="With --yes and without a terminal: also revert drift that broadens access.",
 )
 @ALLOW_DATA_LOSS
-@click.option("--exit-code", is_flag=True, help="Exit with 5 if something was changed and is not brought back.")
+@click.option("--exit-code", is_flag=True, help="Exit with 5 if there is drift that is not reverted.")
 def drift(
     session: Session,
     name: str,
@@ -41,8 +41,8 @@ def drift(
 ) -> None:
     """Show what was changed outside of CloudFormation.
 
-    AWS compares the resources of STACK with what CloudFormation made of them, property by property. It compares only properties that the
-    template sets, and not all types of resources.
+    AWS compares the resources of STACK with its template, property by property. AWS compares only properties that the template
+    sets, and does not support all resource types.
     """
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.cli.consent import Consent
@@ -51,12 +51,12 @@ def drift(
     from exasol_ci_setup.stacks import recreation, state
 
     if yes and not revert:
-        raise InputError("--yes approves of --revert, which was not given", hint="without --revert nothing is changed")
+        raise InputError("--yes needs --revert", hint="add --revert, or omit --yes to only show the drift")
     output = session.output
     cfn = session.account.client("cloudformation")
     stack = state.get(cfn, name)
     if state.is_absent(stack):
-        raise StackError(f"stack {stack.name} was never deployed: there is nothing to compare", stack_name=stack.name)
+        raise StackError(f"stack {stack.name} was never deployed", stack_name=stack.name)
     found = drifts.detect(cfn, stack, session.clock, notice=output.say)
     gone = recreation.lost(session.account, stack, output.say)
     unchecked = (
@@ -65,21 +65,21 @@ def drift(
     )
     found = replace(found, resources=(*found.resources, *unchecked))
     if found and revert:
-        # The plan shows it.
+        # The plan prints it as text.
         output.record(found)
         consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
         _revert(session, stack, found, Approval(consent, yes=yes, plan_only=False))
         return
     report.drift(output, found, as_data=True)
     if not found:
-        output.say(f"stack {stack.name}: nothing was changed outside of CloudFormation, as far as AWS can compare")
+        output.say(f"stack {stack.name} has no drift, as far as AWS can compare")
     report.result(output, "different" if found else "same", stack.name, changed=False)
     if found and exit_code:
         raise DifferencesFound(f"stack {stack.name} was changed outside of CloudFormation")
 
 
 def _revert(session: Session, stack: Stack, found: Drift, approval: Approval) -> None:
-    """Deploy the stack once more as it was deployed last. Raises StackError if the drift is still there then."""
+    """Deploy the stack again with its deployed template. Raises StackError if drift remains."""
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.cli.engine import event_view
     from exasol_ci_setup.stacks import drift as drifts
@@ -92,8 +92,8 @@ def _revert(session: Session, stack: Stack, found: Drift, approval: Approval) ->
     cfn = session.account.client("cloudformation")
     if not state.is_own(stack):
         raise StackError(
-            f"stack {stack.name} was not made by this tool, which therefore changes nothing of it",
-            hint="bring it back with the tool that made it",
+            f"stack {stack.name} cannot be reverted: it was not created by this tool",
+            hint="revert it with the tool that created it",
             stack_name=stack.name,
         )
     request = Request(
@@ -114,13 +114,13 @@ def _revert(session: Session, stack: Stack, found: Drift, approval: Approval) ->
     )
     left = found
     if result.outcome is Outcome.DEPLOYED and result.stack is not None:
-        # By its own id, as it may have been created again.
+        # By the new ID, since the stack may have been created again.
         left = drifts.detect(cfn, state.get(cfn, result.stack.id), session.clock, notice=output.say)
     if left:
         raise StackError(
-            f"not everything was brought back in stack {stack.name}: {', '.join(each.logical_id for each in left.drifted)}",
-            hint=f"set by hand what `exasol-ci-setup drift {stack.name}` shows as expected, or change the template",
+            f"drift remains in stack {stack.name}: {', '.join(each.logical_id for each in left.drifted)}",
+            hint=f"set the expected values that `exasol-ci-setup drift {stack.name}` shows, or change the template",
             stack_name=stack.name,
         )
-    output.say(f"stack {stack.name} is as CloudFormation left it")
+    output.say(f"reverted the drift of stack {stack.name}")
     report.result(output, "reverted", stack.name, changed=True)

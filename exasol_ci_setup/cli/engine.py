@@ -1,4 +1,4 @@
-"""The way from a construct to a stack as the user sees it: plan, question, events, outputs."""
+"""The use case `deploy`: plan, confirmation, events and outputs of one stack."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def run_deploy(
     template_bucket: str | None,
     no_lint: bool,
 ) -> None:
-    """Deploy `construct` and show it: plan, question, events, outputs."""
+    """Deploy `construct`; show its plan, events and outputs."""
     output = session.output
     if monitoring_minutes is not None and not rollback_alarms:
-        raise InputError(
-            "--monitoring-minutes says how long alarms count, and there is none", hint="add --rollback-alarm"
-        )
+        raise InputError("--monitoring-minutes needs an alarm", hint="add --rollback-alarm")
     if express and on_failure != "rollback":
-        raise InputError("--express always rolls a failure back", hint=f"leave out --on-failure {on_failure}")
+        raise InputError(
+            f"--on-failure {on_failure} does not work with --express, which always rolls back", hint="omit one of them"
+        )
     policy = None if stack_policy is None else policy_of(stack_policy.read(), name=stack_policy.name)
     linting = None if no_lint else lint.Background()
     account = session.account
@@ -117,17 +117,17 @@ def run_deploy(
     elif result.outcome is Outcome.UNCHANGED:
         output.say(f"stack {request.name} is up to date: nothing to do")
     else:
-        output.say(f"stack {request.name} is deployed" + ("; AWS may still be getting it ready" if express else ""))
+        output.say(f"stack {request.name} is deployed" + ("; its resources may not be ready yet" if express else ""))
     if result.stack is not None and result.outcome is not Outcome.PLANNED:
         report.outputs(output, result.stack)
     if result.stack is not None and result.outcome is Outcome.DEPLOYED:
-        # Last, as it may take AWS minutes and changes nothing of what was done.
+        # Last, since the comparison may take minutes and does not change the result.
         compare_imported(session, result.stack, result.plan)
     report.result(output, result.outcome.value, request.name, changed=result.outcome is Outcome.DEPLOYED)
 
 
 def _require_only_stack(session: Session, construct: Construct, *, plan_only: bool) -> None:
-    """Say that another stack builds the project already. Raises StackError if no user sees that before a second one is created."""
+    """Warn if another stack builds the project. Raises StackError if no user can confirm a second stack."""
     other = elsewhere.find(session.account.client("cloudformation"), construct)
     if other is None:
         return
@@ -144,13 +144,13 @@ def _require_only_stack(session: Session, construct: Construct, *, plan_only: bo
 
 
 def compare_imported(session: Session, stack: Stack, plan: Plan) -> None:
-    """Tell how what was taken over differs from the template: AWS takes resources over as they are."""
+    """Print how imported resources differ from the template: an import does not change them."""
     names = {change.logical_id for change in plan.changes if change.action == "Import"}
     if not names:
         return
     output = session.output
     if state.is_busy(stack):
-        output.say(f"what was taken over could not be compared: stack {stack.name} is busy again ({stack.status})")
+        output.say(f"imported resources were not compared: stack {stack.name} is busy again ({stack.status})")
         return
     found = drift.look(session.account.client("cloudformation"), stack, session.clock, notice=output.say)
     if found is None:
@@ -159,24 +159,24 @@ def compare_imported(session: Session, stack: Stack, plan: Plan) -> None:
     if not found:
         output.say(
             *map(show.clean, found.notes),
-            f"what was taken over is as the template says, as far as AWS can compare: {', '.join(sorted(names))}",
+            f"imported resources match the template, as far as AWS can compare: {', '.join(sorted(names))}",
         )
         return
     report.drift(output, found, as_data=False)
     output.say(
-        f"{', '.join(each.logical_id for each in found.drifted)}: taken over as it is, which is not as the template says; "
-        f"`exasol-ci-setup drift {stack.name} --revert` changes it{'' if state.is_own(stack) else ', once the stack has been deployed'}"
+        f"{', '.join(each.logical_id for each in found.drifted)}: imported, but different from the template; "
+        f"`exasol-ci-setup drift {stack.name} --revert` corrects it{'' if state.is_own(stack) else ' once the stack has been deployed'}"
     )
 
 
 def event_view(session: Session, stack_name: str, title: str) -> EventView:
-    """Say `title`, and return what shows the events of a stack."""
+    """Print `title`, and return the view of the events of a stack."""
     session.output.say(title)
     return EventView(session.output, stack_name, clock=session.clock.now)
 
 
 def validate(account: Account, template: Template, *, bucket: str | None = None) -> None:
-    """Let CloudFormation check the template. Raises TemplateRejected with its words."""
+    """Let CloudFormation validate the template. Raises TemplateRejected with its message."""
     cfn = account.client("cloudformation")
     with translate_aws_errors():
         try:
@@ -184,12 +184,12 @@ def validate(account: Account, template: Template, *, bucket: str | None = None)
         except ClientError as error:
             if error_code(error) != "ValidationError":
                 raise
-            said = error.response.get("Error", {}).get("Message", "")
-            raise TemplateRejected(f"AWS refused the template {template.name}: {said}") from error
+            reason = error.response.get("Error", {}).get("Message", "")
+            raise TemplateRejected(f"AWS rejected the template {template.name}: {reason}") from error
 
 
 def report_findings(output: Output, template: Template, findings: list[lint.Finding]) -> None:
-    """Show the linter's findings. Raises TemplateRejected if one is an error."""
+    """Print findings of the linter. Raises TemplateRejected if one is an error."""
     for finding in findings:
         report.finding(output, finding, template)
     lint.reject_errors(template, findings)
@@ -202,7 +202,7 @@ def _question(plan: Plan) -> str:
 
 
 class Approval:
-    """Shows a plan, and answers whether it shall be carried out."""
+    """Shows a plan, and returns whether to execute it."""
 
     def __init__(self, consent: Consent, *, yes: bool, plan_only: bool) -> None:
         self._consent = consent
@@ -211,7 +211,7 @@ class Approval:
         self._plan_only = plan_only
 
     def __call__(self, plan: Plan) -> bool:
-        """Return False if it was only to be shown. Raises NotApprovedError, and InputError if there is nobody to ask."""
+        """Return False for --plan. Raises NotApprovedError, and InputError without a terminal."""
         report.plan(self._output, plan, as_data=self._plan_only)
         if self._plan_only:
             return False
@@ -220,7 +220,7 @@ class Approval:
             return True
         require_terminal(self._output)
         if self._output.format == "json":
-            # The record on stdout is for a program; the person who is asked has to see it too.
+            # The record on stdout is for a program; the user needs the plan as text.
             self._output.say(*show.plan(plan, unicode=self._output.unicode))
         if not self._output.confirm(f"{warning({plan.stack_name: plan})}{_question(plan)}"):
             raise NotApprovedError(
@@ -230,7 +230,7 @@ class Approval:
         return True
 
     def of_recreation(self, stack: Stack, removal: Plan) -> bool:
-        """Return whether a stack may be deleted, as the plan `removal` says, to be created again. Raises as a call does."""
+        """Return whether to delete a stack by the plan `removal` and create it again. Raises like `__call__`."""
         output = self._output
         if self._plan_only:
             output.say(
@@ -238,11 +238,14 @@ class Approval:
                 *([warning({stack.name: removal}).rstrip()] if removal.data_loss else []),
             )
             return False
-        output.say(f"stack {stack.name} ({stack.status}) has to be deleted before it can be created again")
+        output.say(f"stack {stack.name} ({stack.status}) must be deleted before it can be created again")
         if self._yes:
             self._consent.require(removal)
             return True
         require_terminal(output)
         if not output.confirm(f"{warning({stack.name: removal})}Delete stack {stack.name}?"):
-            raise NotApprovedError(f"not deployed: stack {stack.name} is as it was", stack_name=stack.name)
+            raise NotApprovedError(
+                f"not deployed: the deletion of stack {stack.name} was declined; nothing was changed",
+                stack_name=stack.name,
+            )
         return True

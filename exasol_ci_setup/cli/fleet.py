@@ -1,4 +1,4 @@
-"""`deploy-fleet`: many projects' stacks in many accounts, from one file."""
+"""`deploy-fleet`: deploy stacks of many projects to many accounts, from one file."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
     is_eager=True,
     expose_value=False,
     callback=_print_schema,
-    help="Print the JSON schema of FILE, for editors, and do nothing else.",
+    help="Print the JSON schema of FILE, for editors, and exit.",
 )
-@click.option("--yes", "-y", is_flag=True, help="Do not ask before the changes are made.")
-@click.option("--plan", "plan_only", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
 @click.option(
     "--select",
     multiple=True,
     metavar="PATTERN",
-    help="Only projects or stacks whose name matches, such as 'slc*'; may be repeated.",
+    help="Only projects or stacks with a matching name, such as 'slc*'; may be repeated.",
 )
 @click.option(
     "--allow-broadening",
@@ -54,22 +54,22 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
     help="Let AWS deploy each stack to the accounts of an organization, as a CloudFormation StackSet.",
 )
 @IMPORT_EXISTING
-@click.option("--adopt", is_flag=True, help="Adopt stacks that this tool did not create; look at the plan first.")
-@click.option("--recreate-failed", is_flag=True, help="Delete stacks that no update can mend, and go on.")
-@click.option("--wait", is_flag=True, help="If another operation on a stack is under way, let it end first.")
+@click.option("--adopt", is_flag=True, help="Adopt stacks that this tool did not create; review the plan first.")
+@click.option("--recreate-failed", is_flag=True, help="If a stack cannot be updated: delete it, create it again.")
+@click.option("--wait", is_flag=True, help="Wait for another operation in progress on a stack.")
 @click.option(
     "--timeout",
     type=Duration(),
     metavar="TIME",
-    help="Give up on a stack after this time (90s, 30m, 2h): an update is cancelled, a creation undone.",
+    help="Time limit of a stack (90s, 30m, 2h). Then an update is canceled, and a creation rolled back.",
 )
 @click.option("--no-lint", is_flag=True, help="Skip cfn-lint.")
 @CONCURRENCY
 def deploy_fleet(session: Session, file: Path, **values: Any) -> None:
     """Deploy the build stacks of many projects.
 
-    FILE says in YAML which accounts and regions there are, and which project's CI and release stacks go to which. What is there as the file
-    says is left alone, so a run that was ended is simply started again.
+    FILE declares in YAML accounts and regions, and the CI and release stacks of each project in them. Stacks that are up to
+    date stay unchanged. To resume an interrupted run, run the command again.
     """
     from exasol_ci_setup.cli.fleet_run import run
 

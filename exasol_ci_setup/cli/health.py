@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.health import Check
 
-_COLOURS: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
+_COLORS: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
 @click.command("health")
@@ -56,7 +56,7 @@ def health(session: Session, docker_secret: str) -> None:
 def _lines(check: Check, width: int) -> list[str]:
     from exasol_ci_setup.cli.show import clean
 
-    status = click.style(f"{check.status:<7}", fg=_COLOURS[check.status], bold=check.status == "problem")
+    status = click.style(f"{check.status:<7}", fg=_COLORS[check.status], bold=check.status == "problem")
     lines = [f"{status}  {check.code}  {check.name:<{width}}  {clean(check.message)}"]
     if check.fix:
         lines.append(f"{'':<18}{click.style('fix:', fg='cyan')} {clean(check.fix)}")

@@ -112,28 +112,28 @@ class EventView(View):
             table.add_column(
                 name, overflow="fold", no_wrap=name != "reason", justify="right" if name == "time" else "left"
             )
-        colour = show.status_colour(self._status)
-        total = f"{self._symbol(colour)} {show.clean(self._status)}" if self._status else "waiting for AWS"
+        color = show.status_color(self._status)
+        total = f"{self._symbol(color)} {show.clean(self._status)}" if self._status else "waiting for AWS"
         table.add_row(
             Text(show.clean(self._stack_name), style="bold"),
             "",
-            Text(total, style=colour if self._status else "dim"),
+            Text(total, style=color if self._status else "dim"),
             show.duration(self._elapsed()),
             "",
         )
         for row, depth in self._fitting(list(self._ordered())):
-            colour = show.status_colour(row.status)
+            color = show.status_color(row.status)
             table.add_row(
                 Text("  " * (depth + 1) + show.clean(row.logical_id)),
                 Text(show.clean(row.type), style="dim"),
-                Text(f"{self._symbol(colour)} {show.clean(row.status)}", style=colour),
+                Text(f"{self._symbol(color)} {show.clean(row.status)}", style=color),
                 Text(show.duration(self._elapsed(row)), style="" if row.is_running else "dim"),
                 Text(show.clean(row.reason), style="red"),
             )
         return table
 
-    def _symbol(self, colour: str) -> str:
-        return _SYMBOLS.get(colour, "·") if self._output.unicode else {"green": "+", "red": "!"}.get(colour, " ")
+    def _symbol(self, color: str) -> str:
+        return _SYMBOLS.get(color, "·") if self._output.unicode else {"green": "+", "red": "!"}.get(color, " ")
 
     def _fitting(self, rows: list[tuple[_Row, int]]) -> list[tuple[_Row, int]]:
         """Leave out what is done when the screen is too short for all, while the view is open."""

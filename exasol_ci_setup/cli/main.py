@@ -58,8 +58,8 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("validate-cluster", "validate", "Check the template of a cluster with services"),
         ("validate-security-group", "validate", "Check the template of a security group"),
         ("validate-instance", "validate", "Check the template of a virtual machine"),
-        ("diff", "diff", "Compare a template with what is deployed"),
-        ("cost", "cost", "Estimate what a template costs a month"),
+        ("diff", "diff", "Compare a template with the deployed one"),
+        ("cost", "cost", "Estimate the monthly cost of a template"),
         ("graph", "pictures", "Draw the resources of a template or program"),
     ),
     "Buildspecs": (
@@ -75,7 +75,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("builds", "builds", "List batches of builds, the newest first"),
         ("logs", "builds", "Print the logs of a build or a batch"),
         ("stop", "builds", "Stop a batch with all its builds"),
-        ("retry", "builds", "Build a batch again that did not succeed"),
+        ("retry", "builds", "Retry a batch that did not succeed"),
     ),
     "Stacks": (
         ("list", "stacks", "List the stacks that this tool created"),

@@ -51,7 +51,7 @@ class _Row:
     until: float | None = None
     finished: int = 0
     reason: str = ""
-    colour: str = ""
+    color: str = ""
 
 
 class MultiStackReporter:
@@ -94,7 +94,7 @@ class MultiStackReporter:
             return True
         report.plan(self._output, plan, as_data=False, name=name)
         self._output.send(self._note_line)
-        self._consent.require(plan, left="this stack was not changed")
+        self._consent.require(plan, unchanged="this stack was not changed")
         return True
 
     def approve_recreation(self, name: str, stack: Stack, removal: Plan, /) -> bool:
@@ -102,7 +102,7 @@ class MultiStackReporter:
         if self.shown is not None:
             require_no_more_data_loss(self.shown.get(name), removal)
         else:
-            self._consent.require(removal, left="this stack was not changed")
+            self._consent.require(removal, unchanged="this stack was not changed")
         self.say(name, f"it is in {stack.status}, and is deleted and created again")
         return True
 
@@ -137,9 +137,9 @@ class MultiStackReporter:
         self._output.send(partial(self._ended, ended, self._session.clock.now()))
 
     def _ended(self, ended: Ended, now: float) -> None:
-        word, colour = _WORDS[ended.end]
+        word, color = _WORDS[ended.end]
         row = self._rows.setdefault(ended.name, _Row(word, now))
-        row.status, row.colour, row.until = word, colour, now
+        row.status, row.color, row.until = word, color, now
         why = f"skipped, because {', '.join(ended.because)} failed" if ended.because else word
         if ended.error is not None:
             why = f"{word}: {ended.error.message}"
@@ -263,11 +263,11 @@ class MultiStackReporter:
             table.caption_justify = "left"
             rows = [(name, row) for name, row in rows if row.until is None or row.reason]
         for name, row in rows:
-            colour = row.colour or show.status_colour(row.status)
+            color = row.color or show.status_color(row.status)
             now = self._session.clock.now() if row.until is None else row.until
             table.add_row(
                 Text(show.clean(name)),
-                Text(show.clean(row.status or "waiting for AWS"), style=colour),
+                Text(show.clean(row.status or "waiting for AWS"), style=color),
                 f"{row.finished} done" if row.finished else "",
                 show.duration(now - row.since),
                 Text(show.clean(row.reason), style="red"),

@@ -27,7 +27,7 @@ class Output:
     """Writes in one of two formats.
 
     ``text``: data to stdout, the rest to stderr. ``json``: stdout carries JSON objects only, one a line; what `say` and
-    `warn` write still goes to stderr. Colour needs a terminal and none of ``NO_COLOR``, ``TERM=dumb`` and ``CI``.
+    `warn` write still goes to stderr. Color needs a terminal and none of ``NO_COLOR``, ``TERM=dumb`` and ``CI``.
     """
 
     def __init__(self, format: Literal["text", "json"] = "text") -> None:  # noqa: A002  the option's name
@@ -41,9 +41,9 @@ class Output:
         return _is_terminal(sys.stderr) and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
 
     @property
-    def colour(self) -> bool:
-        """Whether stderr is written in colour."""
-        return self.live and _is_colour_wanted()
+    def color(self) -> bool:
+        """Whether stderr is written in color."""
+        return self.live and _is_color_wanted()
 
     @property
     def can_ask(self) -> bool:
@@ -68,7 +68,7 @@ class Output:
     def data(self, text: str) -> None:
         """Write to stdout what the user asked for; in JSON format nothing, as its record goes there."""
         if self.format == "text":
-            self._to_stdout(_encodable(text, sys.stdout), colour=_is_terminal(sys.stdout) and _is_colour_wanted())
+            self._to_stdout(_encodable(text, sys.stdout), color=_is_terminal(sys.stdout) and _is_color_wanted())
 
     def raw(self, data: bytes) -> None:
         """Write bytes to stdout as they are, and for a terminal a line break after them; in JSON format nothing."""
@@ -79,20 +79,20 @@ class Output:
     def say(self, *lines: str) -> None:
         """Write lines, styled or not, to stderr."""
         if self._terminal is not None:
-            self._terminal.say([line if self.colour else click.unstyle(line) for line in lines])
+            self._terminal.say([line if self.color else click.unstyle(line) for line in lines])
         else:
             self._echo(lines)
 
     def _echo(self, lines: Sequence[str]) -> None:
         for line in lines:
             with suppress(OSError):  # the terminal was closed, which is no reason to stop midway
-                click.echo(_encodable(line, sys.stderr), err=True, color=self.colour)
+                click.echo(_encodable(line, sys.stderr), err=True, color=self.color)
 
     def open(self, draw: Callable[[], RenderableType] | None = None) -> Terminal:
         """Give stdout and stderr to a thread that alone writes there until `close`, and shows what `draw` returns below the lines."""
         from exasol_ci_setup.cli.terminal import Terminal
 
-        self._terminal = Terminal(self._echo, draw, color=self.colour)
+        self._terminal = Terminal(self._echo, draw, color=self.color)
         self._terminal.start()
         return self._terminal
 
@@ -124,10 +124,10 @@ class Output:
     def record(self, thing: object) -> None:
         """Write the record of `thing` (see `records.record`) as one line to stdout in JSON format, else nothing."""
         if self.format == "json":
-            self._to_stdout(json.dumps(records.record(thing), allow_nan=False), colour=False)
+            self._to_stdout(json.dumps(records.record(thing), allow_nan=False), color=False)
 
-    def _to_stdout(self, text: str, *, colour: bool) -> None:
-        self._write(lambda: click.echo(text, color=colour))
+    def _to_stdout(self, text: str, *, color: bool) -> None:
+        self._write(lambda: click.echo(text, color=color))
 
     def _write(self, write: Callable[[], object]) -> None:
         """Write to stdout. If that fails, the work continues without it: AWS would continue too, and the end should be shown."""
@@ -167,7 +167,7 @@ class Output:
         return answer.strip().lower() in {"y", "yes"}
 
 
-def _is_colour_wanted() -> bool:
+def _is_color_wanted() -> bool:
     return not (os.environ.get("NO_COLOR") or os.environ.get("CI") or os.environ.get("TERM") == "dumb")
 
 

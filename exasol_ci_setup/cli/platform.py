@@ -173,7 +173,7 @@ class _Shown:
         report.plan(self._session.output, plan, as_data=self._plan_only)
         if self._plan_only:
             return False
-        self._consent.require(plan, left="this stack was not changed")
+        self._consent.require(plan, unchanged="this stack was not changed")
         self._ask(plan)
         self.changed = True
         return True

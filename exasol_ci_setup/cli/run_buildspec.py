@@ -182,8 +182,8 @@ class _View:
         from exasol_ci_setup.cli import show
 
         seconds = time.monotonic() - self._since
-        colour = "red" if result.failure else "green"
-        ended = click.style(result.status, fg=colour)
+        color = "red" if result.failure else "green"
+        ended = click.style(result.status, fg=color)
         if result.failure:
             ended += f": `{_shown(result.failure.command.text)}` ended with exit status {result.failure.status}"
         self._output.say(f"phase {result.name} {ended} ({show.duration(seconds)})")

@@ -39,7 +39,7 @@ _NAME_WIDTH: Final = 40
 _DRIFT_WORDS: Final = {"MODIFIED": "changed", "DELETED": "deleted", "IN_SYNC": "as expected"}
 
 _SYMBOLS: Final = {"Add": "+", "Modify": "~", "Remove": "-", "Import": "=", "SyncWithActual": "~"}
-_COLOURS: Final = {"+": "green", "~": "yellow", "-": "red", "±": "magenta", "=": "cyan", "?": "magenta"}
+_COLORS: Final = {"+": "green", "~": "yellow", "-": "red", "±": "magenta", "=": "cyan", "?": "magenta"}
 _REMARKS: Final = {
     "Import": "imported into the stack",
     "Dynamic": "decided while the change runs",
@@ -121,7 +121,7 @@ def event(event: Event, *, root: str = "") -> str:
     name = clean(event.logical_id)
     if root and event.stack_name != root:
         name = clean(event.stack_name) + ("" if event.is_stack else f"/{name}")
-    status = click.style(f"{clean(event.status):<20}", fg=status_colour(event.status))
+    status = click.style(f"{clean(event.status):<20}", fg=status_color(event.status))
     line = f"{utc(event.at):%H:%M:%S}  {status}  {name:<20}  {clean(event.type)}"
     said = _hook(event.hook) if event.hook else clean(event.reason)
     return f"{line}  {said}" if said else line
@@ -155,8 +155,8 @@ def diagnosis(diagnosis: Diagnosis) -> list[str]:
 
 def finding(finding: Finding, *, name: str = "") -> str:
     """Return a linter's finding as one line; `name` says which template it is about."""
-    colour = "red" if str(finding.level).lower() == "error" else "yellow"
-    level = click.style(f"{clean(str(finding.level))} {clean(str(finding.rule))}", fg=colour)
+    color = "red" if str(finding.level).lower() == "error" else "yellow"
+    level = click.style(f"{clean(str(finding.level))} {clean(str(finding.rule))}", fg=color)
     place = " ".join(part for part in (clean(str(name)), level, f"line {finding.line}" if finding.line else "") if part)
     return f"{place}: {clean(str(finding.message))}"
 
@@ -185,8 +185,8 @@ def stacks(stacks: Iterable[Stack]) -> list[str]:
 
 def status(stack: Stack) -> list[str]:
     """Return all that is known of one stack as lines."""
-    colour = status_colour(stack.status)
-    lines = [click.style(clean(stack.name), bold=True), f"  status       {click.style(clean(stack.status), fg=colour)}"]
+    color = status_color(stack.status)
+    lines = [click.style(clean(stack.name), bold=True), f"  status       {click.style(clean(stack.status), fg=color)}"]
     told = {
         "reason": stack.reason,
         "description": stack.description,
@@ -208,8 +208,8 @@ def pairs(values: Mapping[str, str]) -> list[str]:
     return [f"{clean(name):<{width}}  {clean(value)}".rstrip() for name, value in values.items()]
 
 
-def status_colour(status: str) -> str:
-    """Return the colour for a status of CloudFormation: red for failures and rollbacks, green for what is done."""
+def status_color(status: str) -> str:
+    """Return the color for a status of CloudFormation: red for failures and rollbacks, green for what is done."""
     if "FAILED" in status or "ROLLBACK" in status:
         return "red"
     if status.endswith("_COMPLETE"):
@@ -272,7 +272,7 @@ def _change(change: Change, width: int) -> list[str]:
         remarks.append(data_loss(change))
     remark = ", ".join(word for word in remarks if word)
     line = f"{symbol} {clean(change.logical_id):<{width}}  {clean(change.type)}" + (f"  ({remark})" if remark else "")
-    lines = [click.style(line, fg=_COLOURS[symbol])]
+    lines = [click.style(line, fg=_COLORS[symbol])]
     if change.action != "Add":
         lines += [f"    {_property(item)}" for item in change.properties]
         if not change.properties:
@@ -290,7 +290,7 @@ def data_loss(change: Change) -> str:
 
 def _resource_drift(drift: ResourceDrift) -> list[str]:
     symbol, remark = ("-", "  (deleted)") if drift.status == "DELETED" else ("~", "")
-    line = click.style(f"{symbol} {clean(drift.logical_id)}  {clean(drift.type)}{remark}", fg=_COLOURS[symbol])
+    line = click.style(f"{symbol} {clean(drift.logical_id)}  {clean(drift.type)}{remark}", fg=_COLORS[symbol])
     return [
         line,
         *(f"    {clean(each.path)}: {_before_after(each.expected, each.actual)}" for each in drift.properties),

@@ -1,78 +1,78 @@
-"""Every error that this library raises on purpose, each with its exit code and a hint.
+"""All errors that this library raises on purpose, with their exit codes.
 
 ::
 
     SetupError                    1  the operation failed
     ├── InputError                2  bad usage or bad input
-    │   ├── SpaceRequestError     2  a space cannot be what is asked for
-    │   └── NoSuchImage           2  the configuration of the container manager has no image of that name
-    ├── TemplateRejected          3  lint or AWS refused the template
-    ├── AwsUnavailable            4  AWS could not be used at all
+    │   ├── SpaceRequestError     2  the request for a space is invalid
+    │   └── NoSuchImage           2  the configuration of the container manager lacks this image
+    ├── TemplateRejected          3  the linter or AWS rejected the template
+    ├── AwsUnavailable            4  AWS cannot be used
     │   ├── ProfileNotFound       4
     │   ├── RegionMissing         4
-    │   ├── CredentialsInvalid    4  none found, expired or refused
+    │   ├── CredentialsInvalid    4  credentials are missing, expired or rejected
     │   ├── AccessDenied          4
-    │   ├── WrongAccount          4  the credentials lead to another account than is allowed
-    │   ├── Throttled             4  to the end of all retries
-    │   └── Unreachable           4  no network, or no such endpoint
+    │   ├── WrongAccount          4  the credentials belong to an account that is not allowed
+    │   ├── Throttled             4  after the last retry
+    │   └── Unreachable           4  no network, or a wrong endpoint
     ├── StackError                1
     │   ├── StackNotFound         1
-    │   ├── InUseError            1  a stack uses what is to be deleted
-    │   ├── StackBusy             1  another operation is under way
-    │   │   └── PlanOutdatedError 1  it came between a plan and its execution
-    │   ├── StackNotUpdatableError 1  in a state that no update leaves
+    │   ├── InUseError            1  another stack uses the resource to be deleted
+    │   ├── StackBusy             1  another operation is in progress
+    │   │   └── PlanOutdatedError 1  the stack changed between plan and execution
+    │   ├── StackNotUpdatableError 1  the state of the stack allows no update
     │   ├── DeployFailed          1
     │   ├── DeleteFailed          1
-    │   └── NotApprovedError      1  the user, or the lack of a terminal, said no
+    │   └── NotApprovedError      1  the plan was rejected, or could not be confirmed
     ├── DifferencesFound          5  `--exit-code` of `diff` and `drift`
     ├── BuildFailed               6  a build failed, was stopped, or timed out on AWS
     ├── TimedOut                  7
-    ├── EngineError               1  the Docker engine on this machine did not do what it should
-    │   ├── EngineUnavailable     1  no Docker engine, or none that answers
-    │   ├── DockerFailed          -  `docker` ended in an error: with its own exit code
-    │   ├── ImageNotBuilt         1  a command of its Dockerfile failed, or what it is built from cannot be had
-    │   ├── PortTaken             1  something else has the host's port
-    │   └── ContainerNotReady     1  it ended, or did not get ready in time
-    ├── ShuttingDown              1  the container manager starts nothing any more
-    ├── MissingExtraError         2  an optional part of this program is not installed
-    ├── AppError                  1  an app of the hosted API could not be changed as asked
+    ├── EngineError               1  a request to the local Docker engine failed
+    │   ├── EngineUnavailable     1  the Docker engine does not run or answer
+    │   ├── DockerFailed          -  `docker` failed; the exit code is that of `docker`
+    │   ├── ImageNotBuilt         1  the build failed, or a base image is unavailable
+    │   ├── PortTaken             1  a port of the host is in use
+    │   └── ContainerNotReady     1  the container ended, or was not ready in time
+    ├── ShuttingDown              1  the container manager is shutting down
+    ├── MissingExtraError         2  an optional dependency is not installed
+    ├── AppError                  1  a change to an app of the hosted API failed
     │   ├── AppNotFound           1
-    │   ├── AppConflict           1  it is in a state, or there is something else, that is in the way
-    │   └── AppFailed             1  its new container does not answer
-    ├── KeyRefused                1  a caller of the hosted API has not sent its key
+    │   ├── AppConflict           1  the request conflicts with the state or with another app
+    │   └── AppFailed             1  the new container does not answer
+    ├── KeyRefused                1  a request to the hosted API has no valid key
     │   └── TooManyAttempts       1
-    ├── StateError                1  the state of the hosted API cannot be used
-    │   └── DiskFull              1  its disk is full
+    ├── StateError                1  the state directory of the hosted API cannot be used
+    │   └── DiskFull              1  the disk is full
     ├── NginxError                1  nginx cannot be used
-    │   └── NginxRefused          1  it does not take this configuration
-    ├── CertificateError          1  there is no certificate for a domain
-    ├── SSHError                  1  a machine could not be used over SSH
-    │   ├── SSHUnreachable        1  nothing answers there
+    │   └── NginxRefused          1  nginx rejects the configuration
+    ├── CertificateError          1  a domain has no certificate
+    ├── SSHError                  1  a connection or command over SSH failed
+    │   ├── SSHUnreachable        1  no SSH server answers
     │   ├── SSHRefused            1  the machine rejects the user or the key
-    │   ├── SSHKeyUnusable        1  the key's file cannot be read or opened
-    │   └── HostKeyChanged        1  another machine answers than before
-    ├── SpaceNotFound             1  there is no space of that name
-    ├── SpaceConflictError        1  there is one already
-    ├── SecretError               1  a secret could not be used
-    │   ├── SecretNotFound        1  there is no secret of that name
-    │   └── SecretConflictError   1  there is one already
-    ├── RegistryError             1  a registry could not be used
-    │   ├── RegistryNotFound      1  there is no registry of that name
-    │   └── RegistryConflictError 1  there is one already, or it still holds images
-    ├── StorageError              1  a storage, or an object in it, could not be used
+    │   ├── SSHKeyUnusable        1  the private key cannot be read
+    │   └── HostKeyChanged        1  the host key differs from the pinned one
+    ├── SpaceNotFound             1  the space does not exist
+    ├── SpaceConflictError        1  the space already exists
+    ├── SecretError               1  a request for a secret failed
+    │   ├── SecretNotFound        1  the secret does not exist
+    │   └── SecretConflictError   1  the secret already exists
+    ├── RegistryError             1  a request for a registry failed
+    │   ├── RegistryNotFound      1  the registry does not exist
+    │   └── RegistryConflictError 1  the registry already exists, or holds images
+    ├── StorageError              1  a request for a storage or an object failed
     │   ├── StorageNotFound       1
-    │   ├── StorageConflictError  1  it is there already, or objects are still in it
+    │   ├── StorageConflictError  1  the storage already exists, or holds objects
     │   ├── ObjectNotFound        1
-    │   └── TransferFailed        1  an up- or download did not come to its end
+    │   └── TransferFailed        1  an upload or download failed
     ├── AssetError                1
     │   ├── AssetNotFound         1
-    │   ├── AssetConflictError    1  the object is an asset already, or somebody else changed it meanwhile
-    │   └── AssetRequestError     2  what is asked for cannot be an asset
+    │   ├── AssetConflictError    1  the asset already exists, or changed concurrently
+    │   └── AssetRequestError     2  the request for an asset is invalid
     ├── Interrupted             130  Ctrl-C
     └── SandboxError              1
 
-A message reads ``what happened: why``; the hint is one or more lines that say what to do. Neither ends in a period
-unless it holds several sentences. ``cli`` turns them into text or JSON in one place.
+A message reads ``what happened: why``; the hint has one or more lines with a way to fix the error. Neither ends
+in a period, unless it has several sentences. `cli.main` prints both as text or JSON.
 """
 
 from __future__ import annotations

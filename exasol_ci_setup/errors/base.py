@@ -1,4 +1,4 @@
-"""The errors of the program itself, of AWS, of stacks and of builds."""
+"""Errors of the program, of AWS, of stacks and of builds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SetupError(Exception):
-    """The operation failed: `message` says what and why, `hint` what to do (empty if nothing is known)."""
+    """The operation failed. `message` names failure and cause, `hint` the fix (may be empty)."""
 
     exit_code = 1
     code = "failed"
@@ -28,14 +28,14 @@ class SetupError(Exception):
 
 
 class InputError(SetupError):
-    """What the user typed, or a file of theirs, is not acceptable."""
+    """An argument, an option or an input file is invalid."""
 
     exit_code = 2
     code = "bad-input"
 
 
 class TemplateRejected(SetupError):
-    """The template has errors; `findings` holds those of the linter, or is empty if AWS itself refused it."""
+    """The template has errors. `findings` are those of the linter; it is empty if AWS rejected the template."""
 
     exit_code = 3
     code = "template-rejected"
@@ -46,7 +46,7 @@ class TemplateRejected(SetupError):
 
 
 class AwsUnavailable(SetupError):
-    """AWS could not be used."""
+    """AWS cannot be used."""
 
     exit_code = 4
     code = "aws-unavailable"
@@ -59,43 +59,43 @@ class ProfileNotFound(AwsUnavailable):
 
 
 class RegionMissing(AwsUnavailable):
-    """No region was given, by option, environment or profile."""
+    """Neither option, environment nor profile sets a region."""
 
     code = "region-missing"
 
 
 class CredentialsInvalid(AwsUnavailable):
-    """There are no credentials, or AWS does not accept them any more."""
+    """The credentials are missing, expired, or rejected by AWS."""
 
     code = "credentials-invalid"
 
 
 class AccessDenied(AwsUnavailable):
-    """The credentials work but may not do this."""
+    """The credentials are valid but lack a permission."""
 
     code = "access-denied"
 
 
 class WrongAccount(AwsUnavailable):
-    """The credentials work, and lead to an account that was not to be touched."""
+    """The credentials are valid, but belong to an account that is not allowed."""
 
     code = "wrong-account"
 
 
 class Throttled(AwsUnavailable):
-    """AWS refused for too many requests until the retries were used up."""
+    """AWS throttled the request until the last retry."""
 
     code = "throttled"
 
 
 class Unreachable(AwsUnavailable):
-    """The endpoint did not answer."""
+    """The endpoint does not answer."""
 
     code = "unreachable"
 
 
 class StackError(SetupError):
-    """An operation on a stack failed; `stack_name` is the stack's."""
+    """An operation on the stack `stack_name` failed."""
 
     code = "stack-failed"
 
@@ -105,35 +105,35 @@ class StackError(SetupError):
 
 
 class StackNotFound(StackError):
-    """There is no stack of that name."""
+    """The stack does not exist."""
 
     code = "stack-not-found"
 
 
 class InUseError(StackError):
-    """A stack uses what is to be deleted; `stack_name` is that of the stack to delete, if it is one."""
+    """Another stack uses the resource to be deleted. `stack_name` is the stack to delete, or empty."""
 
     code = "in-use"
 
 
 class StackBusy(StackError):
-    """Another operation on the stack is under way."""
+    """Another operation on the stack is in progress."""
 
     code = "stack-busy"
 
 
 class PlanOutdatedError(StackBusy):
-    """Another operation on the stack came between a plan and its execution, so that the plan is not valid any more."""
+    """The stack changed between plan and execution, so the plan is outdated."""
 
 
 class StackNotUpdatableError(StackError):
-    """The stack is in a state that no update leaves; the hint is the way out."""
+    """The state of the stack allows no update. The hint has the way out."""
 
     code = "stack-stuck"
 
 
 class DeployFailed(StackError):
-    """A deployment ended in a failed or rolled-back state; `diagnosis` says which resource was first and why."""
+    """A deployment failed or was rolled back. `diagnosis` has the first failed resource and its reason."""
 
     code = "deploy-failed"
 
@@ -143,7 +143,7 @@ class DeployFailed(StackError):
 
 
 class DeleteFailed(DeployFailed):
-    """A deletion ended with resources left."""
+    """A deletion failed for some resources."""
 
     code = "delete-failed"
 
@@ -155,14 +155,14 @@ class NotApprovedError(StackError):
 
 
 class DifferencesFound(SetupError):
-    """There are differences, and the user asked to be told by the exit code."""
+    """There are differences, and an option requests exit code 5 for them."""
 
     exit_code = 5
     code = "differences-found"
 
 
 class BuildFailed(SetupError):
-    """A batch of builds ended in something else than success; `failures` says which builds failed and why, the cause first."""
+    """A batch of builds did not succeed. `failures` are the failed builds, the root cause first."""
 
     exit_code = 6
     code = "build-failed"
@@ -174,7 +174,7 @@ class BuildFailed(SetupError):
 
 
 class TimedOut(StackError):
-    """The operation took longer than the user allowed; `stack_name` or `batch_id` is what it was on."""
+    """The operation exceeded its time limit. `stack_name` or `batch_id` names its subject."""
 
     exit_code = 7
     code = "timed-out"
@@ -185,14 +185,17 @@ class TimedOut(StackError):
 
 
 class MissingExtraError(SetupError):
-    """An optional part of this program is not installed; the hint says how to get it."""
+    """An optional dependency is not installed. The hint has the command that installs it."""
 
     exit_code = 2
     code = "extra-missing"
 
 
 class Interrupted(SetupError):
-    """The user pressed Ctrl-C; `batch_id` is of the batch that continues, `stack_name` of the stack on which AWS may continue, if any."""
+    """The user pressed Ctrl-C.
+
+    `batch_id` is the batch that continues, `stack_name` the stack on which AWS may continue. Both may be empty.
+    """
 
     exit_code = 130
     code = "interrupted"
@@ -204,6 +207,6 @@ class Interrupted(SetupError):
 
 
 class SandboxError(SetupError):
-    """The AWS endpoint on this machine could not be started or reached."""
+    """The local AWS endpoint cannot be started or reached."""
 
     code = "sandbox-failed"

@@ -1,4 +1,4 @@
-"""The errors of spaces, secrets, registries, storages and assets."""
+"""Errors of spaces, secrets, registries, storages and assets."""
 
 from __future__ import annotations
 
@@ -6,109 +6,109 @@ from exasol_ci_setup.errors.base import InputError, SetupError
 
 
 class SpaceNotFound(SetupError):
-    """There is no space of that name in the account and region."""
+    """The space does not exist in the account and region."""
 
     code = "space-not-found"
 
 
 class SpaceConflictError(SetupError):
-    """There is a space of that name already."""
+    """A space of that name already exists."""
 
     code = "space-conflict"
 
 
 class SpaceRequestError(InputError):
-    """A space cannot be what is asked for."""
+    """The request for a space is invalid."""
 
     code = "space-request"
 
 
 class SecretError(SetupError):
-    """A secret could not be used."""
+    """A request for a secret failed."""
 
     code = "secret-failed"
 
 
 class SecretNotFound(SecretError):
-    """There is no secret of that name in the account and region."""
+    """The secret does not exist in the account and region."""
 
     code = "secret-not-found"
 
 
 class SecretConflictError(SecretError):
-    """There is a secret of that name already."""
+    """A secret of that name already exists."""
 
     code = "secret-conflict"
 
 
 class RegistryError(SetupError):
-    """A registry could not be used."""
+    """A request for a registry failed."""
 
     code = "registry-failed"
 
 
 class RegistryNotFound(RegistryError):
-    """There is no registry of that name in the account and region."""
+    """The registry does not exist in the account and region."""
 
     code = "registry-not-found"
 
 
 class RegistryConflictError(RegistryError):
-    """There is a registry of that name already, or it still holds images."""
+    """A registry of that name already exists, or the registry still holds images."""
 
     code = "registry-conflict"
 
 
 class StorageError(SetupError):
-    """A storage, an object in it, or the file with its credentials could not be used."""
+    """A request for a storage or an object failed, or the credentials file is invalid."""
 
     code = "storage-failed"
 
 
 class StorageNotFound(StorageError):
-    """There is no storage of that name in the workspace."""
+    """The storage does not exist in the workspace."""
 
     code = "storage-not-found"
 
 
 class StorageConflictError(StorageError):
-    """The storage is there already, or it still holds objects."""
+    """The storage already exists, or it still holds objects."""
 
     code = "storage-conflict"
 
 
 class ObjectNotFound(StorageError):
-    """There is no object of that name in the storage."""
+    """The object does not exist in the storage."""
 
     code = "object-not-found"
 
 
 class TransferFailed(StorageError):
-    """An up- or download did not come to its end, or not to the right one."""
+    """An upload or download failed, or its checksum does not match."""
 
     code = "transfer-failed"
 
 
 class AssetError(SetupError):
-    """Something went wrong with an asset."""
+    """A request for an asset failed."""
 
     code = "asset-failed"
 
 
 class AssetNotFound(AssetError):
-    """There is no asset with that id in the workspace."""
+    """The asset does not exist in the workspace."""
 
     code = "asset-not-found"
 
 
 class AssetConflictError(AssetError):
-    """The object is an asset already, or somebody else changed the asset meanwhile."""
+    """The object already is an asset, or a concurrent request changed the asset."""
 
     code = "asset-conflict"
 
 
 class AssetRequestError(AssetError):
-    """What is asked for cannot be an asset, or not without a word more."""
+    """The request for an asset is invalid, or lacks a required field."""
 
     exit_code = 2
     code = "asset-request"

@@ -229,7 +229,7 @@ def test_a_batch_that_goes_on_is_not_retried(answers, clock, run):
     ran = run("retry", ID)
 
     assert ran.code == 2
-    assert "has not ended: it is in IN_PROGRESS" in ran.stderr
+    assert "cannot be retried: it is in IN_PROGRESS" in ran.stderr
 
 
 def test_what_aws_refuses_to_retry_is_told_in_its_words(answers, clock, run):
@@ -418,7 +418,7 @@ def test_a_project_without_batches_has_none_and_one_without_stacks_is_an_error(r
     ran = ready("builds", "--project", "Slc")
 
     assert (ran.code, ran.stdout) == (0, "")
-    assert "there are no batches of SlcCodeBuild" in ran.stderr
+    assert "no batches of SlcCodeBuild" in ran.stderr
     assert ready("builds", "--project", "Nope").code == 1
 
 

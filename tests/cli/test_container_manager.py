@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.cli.container_manager import Place
+from exasol_ci_setup.cli.container_manager import FileAndPort
 from exasol_ci_setup.origin import install_command
 
 
@@ -25,7 +25,7 @@ from exasol_ci_setup.origin import install_command
     ],
 )
 def test_a_place_is_a_file_and_a_port(written, meant):
-    assert Place().convert(written, None, None) == meant
+    assert FileAndPort().convert(written, None, None) == meant
 
 
 @pytest.mark.parametrize(

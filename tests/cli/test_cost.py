@@ -100,7 +100,7 @@ def test_without_the_permission_there_are_no_prices_one_note_and_no_failure(run,
         "warning: prices are missing: AWS does not allow GetProducts: not authorized; "
         "the permission is pricing:GetProducts\n"
     )
-    assert "no total: no price was found of what runs all the time (730 hours a month)" in ran.stdout
+    assert "no total: found no price of resources that run all the time (730 hours a month)" in ran.stdout
     assert "calculator" not in ran.stdout
 
 
@@ -114,10 +114,10 @@ def test_a_price_that_is_not_found_is_told_in_its_line_and_with_the_total(run, a
     ran = run(*CLUSTER)
 
     (line,) = [line for line in ran.stdout.splitlines() if "public IPv4 addresses" in line]
-    assert line.endswith(" not known")
+    assert line.endswith(" unknown")
     assert "price not found" in line
     assert (
-        "20.72 USD a month for what runs all the time (730 hours), without 1 of 3 amounts: the total is incomplete"
+        "20.72 USD a month for resources that run all the time (730 hours), without 1 of 3 amounts: the total is incomplete"
         in (ran.stdout)
     )
 
@@ -127,8 +127,8 @@ def test_what_is_not_known_is_named_with_its_type_and_the_total_says_so():
     found = estimate("box", "eu-central-1", {"Resources": resources}, {}, found_in_frankfurt)
 
     assert [click.unstyle(line) for line in cost_view.lines(found)][-2:] == [
-        "0.40 USD a month for what runs all the time (730 hours), without what is not known: the total is incomplete",
-        "not known: what Db (AWS::RDS::DBInstance) costs",
+        "0.40 USD a month for resources that run all the time (730 hours), without unknown costs: the total is incomplete",
+        "unknown cost: Db (AWS::RDS::DBInstance)",
     ]
 
 
@@ -138,8 +138,8 @@ def test_without_a_network_only_the_calculator_is_not_asked(run, answers):
     ran = run("cost", "security-group", "--name", "web")
 
     assert ran.code == 0
-    assert "nothing in it is billed\n1 resource costs nothing itself\n" in ran.stdout
-    assert ran.stderr == "warning: AWS's calculator was not asked: there is no default VPC in eu-central-1\n"
+    assert "no resource is billed\n1 resource costs nothing itself\n" in ran.stdout
+    assert ran.stderr == "warning: no link to AWS's calculator: there is no default VPC in eu-central-1\n"
     assert answers.names() == ["DescribeVpcs"]
 
 
@@ -206,7 +206,7 @@ def test_an_endpoint_without_a_price_list_tells_what_is_billed_and_why_there_are
     assert ran.code == 0
     assert ran.stderr == "warning: prices are missing: the endpoint in use does not have AWS's price list\n"
     assert "CodeBuild          builds on a small host" in ran.stdout
-    assert "nothing runs all the time: all of it depends on use" in ran.stdout
+    assert "no resource runs all the time: all costs depend on use" in ran.stdout
 
 
 @pytest.mark.live

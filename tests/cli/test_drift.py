@@ -128,7 +128,7 @@ def test_drift_shows_what_was_expected_and_what_is_there(here, live):
     clean = here("drift", "team-web", "--exit-code")
     assert clean.code == 0
     assert "1 as expected" in clean.stdout
-    assert "nothing was changed outside of CloudFormation" in clean.stderr
+    assert "has no drift" in clean.stderr
 
     open_ssh(live)
     found = here("drift", "team-web")
@@ -169,7 +169,7 @@ def test_revert_brings_back_and_keeps_parameters_and_tags(here, live):
 
     assert ran.code == 0, ran.stderr
     assert LINE in ran.stderr
-    assert "stack team-web is as CloudFormation left it" in ran.stderr
+    assert "reverted the drift of stack team-web" in ran.stderr
     assert ports(live) == {443}
     after = cfn.describe_stacks(StackName="team-web")["Stacks"][0]
     assert (after["Parameters"], after["Tags"]) == (before["Parameters"], before["Tags"])
@@ -211,7 +211,7 @@ def test_a_stack_of_somebody_else_is_compared_and_not_changed(here, live):
     ran = here("drift", "theirs", "--revert", "--yes")
 
     assert ran.code == 1
-    assert "not made by this tool" in ran.stderr
+    assert "not created by this tool" in ran.stderr
 
 
 @pytest.mark.parametrize(

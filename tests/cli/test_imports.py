@@ -36,7 +36,7 @@ def test_what_is_taken_over_is_planned_compared_and_left_standing(here, live):
     ran = here(*CI, "--import-existing", "--yes")
     assert ran.code == 0, ran.stderr
     assert 'RetentionInDays: "14" → (none)' in ran.stderr
-    assert "`exasol-ci-setup drift Shop --revert` changes it" in ran.stderr
+    assert "`exasol-ci-setup drift Shop --revert` corrects it" in ran.stderr
 
     same = here("diff", "ci-build", *CI[1:5], "--exit-code")
     assert same.code == 0
@@ -65,7 +65,7 @@ def test_what_is_as_the_template_says_is_told_so(here, live):
     ran = here(*CI, "--import-existing", "--yes")
 
     assert ran.code == 0, ran.stderr
-    assert "what was taken over is as the template says, as far as AWS can compare: CodeBuildLogGroup" in ran.stderr
+    assert "match the template, as far as AWS can compare: CodeBuildLogGroup" in ran.stderr
 
 
 @pytest.mark.usefixtures("ready")
@@ -220,7 +220,7 @@ def test_a_stack_without_tags_is_deployed_before_what_differs_can_be_changed(ans
     compared(answers, clock)
 
     assert (
-        "`exasol-ci-setup drift Shop --revert` changes it, once the stack has been deployed" in capsys.readouterr().err
+        "`exasol-ci-setup drift Shop --revert` corrects it once the stack has been deployed" in capsys.readouterr().err
     )
 
 
@@ -236,5 +236,5 @@ def test_what_aws_could_not_compare_is_told(answers, clock, capsys):
 def test_that_the_stack_is_busy_again_makes_no_failure_of_a_deployment_that_was_done(answers, clock, capsys):
     compared(answers, clock, status="UPDATE_IN_PROGRESS")
 
-    assert "could not be compared: stack Shop is busy again" in capsys.readouterr().err
+    assert "not compared: stack Shop is busy again" in capsys.readouterr().err
     assert answers.calls == []

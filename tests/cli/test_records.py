@@ -183,9 +183,9 @@ def test_an_error_with_several_lines_keeps_them_and_nothing_that_a_terminal_woul
     assert capsys.readouterr().err == "error: a\nb\\x1b[31m\n"
 
 
-def test_without_a_terminal_there_is_no_colour_no_live_view_and_no_question(capsys):
+def test_without_a_terminal_there_is_no_color_no_live_view_and_no_question(capsys):
     output = Output()
-    assert (output.colour, output.live, output.can_ask) == (False, False, False)
+    assert (output.color, output.live, output.can_ask) == (False, False, False)
     output.say("\x1b[31mred\x1b[0m")
     assert capsys.readouterr().err == "red\n"
 

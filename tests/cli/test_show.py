@@ -28,7 +28,7 @@ from exasol_ci_setup.stacks.model import (
 AT = datetime(2025, 3, 1, 21, 3, 4, tzinfo=timezone.utc)
 
 
-# The only sequences that this module's own colours make; the hostile ones below are not among them.
+# The only sequences that this module's own colors make; the hostile ones below are not among them.
 OWN_STYLE = re.compile(r"\x1b\[(?:0|1|2|3[1-7]|90)m")
 
 

@@ -131,8 +131,8 @@ def test_a_plan_changes_nothing(here):
         (("asset", "get", "-w", "123", "-id", "nope"), 1, "workspace 123 has no asset 'nope'"),
         (("asset", "create", "-w", "123"), 2, "--storage-name: it is required"),
         (("asset", "create", "-w", "123", "--data", "nope.json"), 2, "nope.json cannot be read"),
-        (("asset", "create", "-w", "123", "--data", "broken.json"), 2, "broken.json is no JSON"),
-        (("asset", "create", "-w", "123", "--data", "list.json"), 2, "list.json is no JSON object"),
+        (("asset", "create", "-w", "123", "--data", "broken.json"), 2, "broken.json is not JSON"),
+        (("asset", "create", "-w", "123", "--data", "list.json"), 2, "list.json is not a JSON object"),
     ],
 )
 @pytest.mark.usefixtures("made")
@@ -176,7 +176,7 @@ def test_an_asset_to_public_and_back(here, home):
     assert refused.code == 2
     assert "Access that widens:" in public.stderr
     assert "lets everyone s3:GetObject" in public.stderr
-    assert "not while the asset is public" in public.stdout
+    assert "never, as the asset is public" in public.stdout
     assert "X-Amz-Signature" in private.stdout
     assert gone.code == 0
     assert here("asset", "get", *on).code == 1

@@ -43,7 +43,7 @@ _MEANING = {
     1: "the operation failed",
     2: "bad usage or bad input",
     3: "the template was rejected",
-    4: "AWS could not be used",
+    4: "AWS cannot be used",
     5: "differences were found (with `--check` or `--exit-code`)",
     6: "a build failed",
     7: "timed out",
