@@ -157,20 +157,20 @@ def test_other_host_is_not_accepted(host: str):
 
 
 @given(st.text(st.characters(codec="ascii", exclude_characters=":"), max_size=20))
-def test_name_that_extends_an_accepted_one_is_not_accepted(text: str):
+def test_name_that_extends_accepted_name_is_rejected(text: str):
     for host in (f"127.0.0.1.{text}", f"localhost.{text}", f"{text}.localhost", f"x{text}127.0.0.1"):
         assert not is_accepted(host, ())
 
 
 @pytest.mark.parametrize("text", ["", "http://a", "a:80", "*.example.com", "a b", "ä", "a.", "[::1]"])
-def test_invalid_allowed_host_is_refused_with_its_text(text: str):
+def test_invalid_allowed_host_is_rejected_with_its_text(text: str):
     with pytest.raises(InputError, match=r"^--allow-host .* is not a host name") as caught:
         host_name(text)
     assert ascii(text) in caught.value.message
 
 
 @pytest.mark.parametrize("service", PATHS)
-def test_foreign_host_or_origin_is_refused_on_every_route(
+def test_foreign_host_or_origin_is_rejected_on_every_route(
     applications: dict[str, FastAPI], service: str, ended: list[list[str]]
 ):
     foreign = [
@@ -192,7 +192,7 @@ def test_foreign_host_or_origin_is_refused_on_every_route(
 
 
 @pytest.mark.parametrize("service", PATHS)
-def test_request_without_exactly_one_host_is_refused(applications: dict[str, FastAPI], service: str):
+def test_request_without_exactly_one_host_is_rejected(applications: dict[str, FastAPI], service: str):
     async def status(headers: list[tuple[bytes, bytes]]) -> int:
         sent: list[Any] = []
 
@@ -258,7 +258,7 @@ def test_page_of_another_site_cannot_shut_down_manager(
 
 
 @pytest.mark.parametrize("service", PATHS)
-def test_body_over_the_limit_is_413_before_it_is_read(applications: dict[str, FastAPI], service: str):
+def test_body_over_limit_is_413_before_it_is_read(applications: dict[str, FastAPI], service: str):
     read = 0
 
     async def body(total: int) -> Any:
@@ -381,7 +381,7 @@ def test_slow_answer_and_idle_connection_are_not_cut(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("path", ["/new", "/redeploy", "/stop", "/run", "/add_domain", "/delete", "/logs"])
-def test_unknown_field_is_refused_with_its_name(applications: dict[str, FastAPI], path: str):
+def test_unknown_field_is_rejected_with_its_name(applications: dict[str, FastAPI], path: str):
     body = {"image": "demo:1", "name": "typo", "domain": "a.example.org", "envs": {"GREETING": "hi"}}
     known = {"/new": {"image", "name"}, "/add_domain": {"name", "domain"}}.get(path, {"name"})
     sent = {name: value for name, value in body.items() if name in {*known, "envs"}}
@@ -391,7 +391,7 @@ def test_unknown_field_is_refused_with_its_name(applications: dict[str, FastAPI]
     assert (answer.status_code, reason(answer)) == (400, "envs: unknown field")
 
 
-def test_key_is_checked_before_the_body(applications: dict[str, FastAPI]):
+def test_key_is_checked_before_body(applications: dict[str, FastAPI]):
     api = applications["hosted"]
     long = json.dumps({"image": "x", "name": "a" * 500_000})
     for content in ("{", "[" * 100_000, '{"secret": 5}', '"x"', long, ""):
@@ -408,7 +408,7 @@ def test_key_is_checked_before_the_body(applications: dict[str, FastAPI]):
     assert len(answer.content) < 400
 
 
-def test_wrong_key_is_refused_before_its_body_arrives(applications: dict[str, FastAPI]):
+def test_wrong_key_is_rejected_before_body_arrives(applications: dict[str, FastAPI]):
     async def body() -> Any:
         await asyncio.sleep(60)
         yield b"{}"

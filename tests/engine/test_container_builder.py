@@ -1,4 +1,4 @@
-"""The whole way of an image with a real engine: source, archive, build in the sandbox, registry, and a container that answers."""
+"""Image builds with a real Docker engine: source, archive, build in the sandbox, registry, and running container."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Team:
         )
 
     def up(self, **environment: str) -> tuple[str, str, str, str]:
-        """Run the program, and return the id of the build, its status, the hash of the content, and the repository's URI."""
+        """Run the program; return the ID and status of the build, the content hash, and the URI of the repository."""
         ran = self.run("--sandbox", "up", "program.py", "--yes", **environment)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         (line,) = [line for line in ran.stdout.splitlines() if line.startswith("BUILD ")]
@@ -119,8 +119,8 @@ def team(tmp_path: Path, image: str, monkeypatch: pytest.MonkeyPatch):
     require_program()
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "sandbox"))
     monkeypatch.setenv(REGISTRY_VARIABLE, "1")
-    made = Team(tmp_path, image)
-    yield made
+    created = Team(tmp_path, image)
+    yield created
     sandbox.stop()
 
 
@@ -130,8 +130,8 @@ def docker(*arguments: str, secret: str = "") -> str:
     return ran.stdout.strip()
 
 
-def answer(image: str) -> str:
-    """What a container of an image answers over HTTP."""
+def fetch_page(image: str) -> str:
+    """Return the answer of a container of an image over HTTP."""
     container = docker("run", "--detach", "--publish", "127.0.0.1::8080", image)
     try:
         address = docker("port", container, "8080").splitlines()[0]
@@ -149,11 +149,11 @@ def answer(image: str) -> str:
         docker("rm", "--force", container)
 
 
-def images_of(uri: str) -> list[str]:
+def list_images(uri: str) -> list[str]:
     return docker("image", "ls", "--quiet", uri).split()
 
 
-def ended(team: Team, build: str) -> Any:
+def wait_for_build(team: Team, build: str) -> Any:
     while True:
         (found,) = team.client("codebuild").batch_get_builds(ids=[build])["builds"]
         if found["buildComplete"]:
@@ -162,11 +162,11 @@ def ended(team: Team, build: str) -> Any:
 
 
 def docker_processes(word: str) -> list[str]:
-    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if "docker" in line and f" {word} " in line]
+    processes = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in processes.splitlines() if "docker" in line and f" {word} " in line]
 
 
-def test_source_becomes_an_image_that_runs_and_is_built_again_only_when_it_changes(team: Team) -> None:
+def test_source_is_built_to_running_image_and_rebuilt_on_change(team: Team) -> None:
     build, status, content, uri = team.up()
     assert status == "SUCCEEDED"
     assert list(team.tags().values()) == [sorted([content, "latest"])]
@@ -175,7 +175,7 @@ def test_source_becomes_an_image_that_runs_and_is_built_again_only_when_it_chang
     assert (
         log.index("Running command docker build") < log.index("made by BuildKit") < log.index("Phase complete: BUILD")
     )
-    assert images_of(uri) == [], "the build left an image in the engine"
+    assert list_images(uri) == [], "the build left an image in the engine"
 
     token = team.run("--sandbox", "sandbox", "env", "--format", "json")
     variables = json.loads(token.stdout)
@@ -188,7 +188,7 @@ def test_source_becomes_an_image_that_runs_and_is_built_again_only_when_it_chang
     ).stdout
     assert password.strip() not in log
     docker("login", "--username", "AWS", "--password-stdin", uri.partition("/")[0], secret=password)
-    assert answer(f"{uri}:latest") == "first"
+    assert fetch_page(f"{uri}:latest") == "first"
 
     assert team.up()[:3] == ("none", "SUCCEEDED", content)
     assert len(team.builds()) == 1
@@ -199,12 +199,12 @@ def test_source_becomes_an_image_that_runs_and_is_built_again_only_when_it_chang
     assert changed != content
     assert {each["id"] for each in team.builds()} == {build, other}
     docker("pull", "--quiet", f"{uri}:latest")
-    assert answer(f"{uri}:latest") == "fjrst"
-    assert answer(f"{uri}:{content}") == "first"
+    assert fetch_page(f"{uri}:latest") == "fjrst"
+    assert fetch_page(f"{uri}:{content}") == "first"
     assert sorted(map(sorted, team.tags().values())) == sorted([[content], sorted([changed, "latest"])])
 
 
-def test_a_dockerfile_that_fails_fails_the_build_with_the_reason(team: Team) -> None:
+def test_failing_dockerfile_fails_build_with_reason(team: Team) -> None:
     team.write("Dockerfile", (team.source / "Dockerfile").read_text() + 'RUN echo "no such luck"; exit 7\n')
     ran = team.run("--sandbox", "up", "program.py", "--yes")
     assert ran.returncode == 6, ran.stderr
@@ -220,7 +220,7 @@ def test_a_dockerfile_that_fails_fails_the_build_with_the_reason(team: Team) -> 
     assert team.tags() == {}
 
 
-def test_a_build_in_a_folder_of_the_source_finds_its_dockerfile_there(team: Team) -> None:
+def test_build_context_in_subfolder_has_its_dockerfile(team: Team) -> None:
     for name in ("Dockerfile", "page"):
         team.write(f"deep/er/{name}", (team.source / name).read_text())
         (team.source / name).unlink()
@@ -229,54 +229,54 @@ def test_a_build_in_a_folder_of_the_source_finds_its_dockerfile_there(team: Team
     assert list(team.tags().values()) == [[content]]
 
 
-def test_the_variables_of_a_build_are_arguments_of_its_dockerfile(team: Team) -> None:
+def test_variables_of_build_are_build_arguments(team: Team) -> None:
     text = (team.source / "Dockerfile").read_text()
-    team.write("Dockerfile", text + 'ARG COLOUR=grey\nARG SIZE=none\nRUN echo "painted $COLOUR, $SIZE"\n')
-    build, status, content, _ = team.up(VARIABLES=json.dumps({"COLOUR": "light blue"}))
+    team.write("Dockerfile", text + 'ARG COLOR=grey\nARG SIZE=none\nRUN echo "painted $COLOR, $SIZE"\n')
+    build, status, content, _ = team.up(VARIABLES=json.dumps({"COLOR": "light blue"}))
     assert status == "SUCCEEDED"
     assert "painted light blue, none" in team.log(build)
 
-    other, _, changed, _ = team.up(VARIABLES=json.dumps({"COLOUR": "red"}))
+    other, _, changed, _ = team.up(VARIABLES=json.dumps({"COLOR": "red"}))
     assert changed != content
     assert "painted red, none" in team.log(other)
 
 
 @pytest.fixture
-def under_way(team: Team) -> str:
-    """The id of a build that does not end by itself."""
-    team.write("Dockerfile", (team.source / "Dockerfile").read_text() + "RUN echo under way; sleep 600\n")
+def endless_build(team: Team) -> str:
+    """The ID of a build that does not end by itself."""
+    team.write("Dockerfile", (team.source / "Dockerfile").read_text() + "RUN echo in progress; sleep 600\n")
     build, *_ = team.up(WAIT="no")
-    while "under way" not in re.sub(r"RUN echo under way", "", team.log(build)):
+    while "in progress" not in re.sub(r"RUN echo in progress", "", team.log(build)):
         time.sleep(0.05)
     return build
 
 
-def test_a_build_that_is_stopped_leaves_no_process_and_no_image(team: Team, under_way: str) -> None:
+def test_stopped_build_leaves_no_process_and_no_image(team: Team, endless_build: str) -> None:
     assert docker_processes("build")
-    # Others are served meanwhile.
+    # The sandbox answers other requests meanwhile.
     assert team.tags() == {}
-    team.client("codebuild").stop_build(id=under_way)
-    assert ended(team, under_way)["buildStatus"] == "STOPPED"
+    team.client("codebuild").stop_build(id=endless_build)
+    assert wait_for_build(team, endless_build)["buildStatus"] == "STOPPED"
     while docker_processes("build"):
         time.sleep(0.05)
     assert team.tags() == {}
 
 
-def test_the_sandbox_ends_with_a_build_under_way(team: Team, under_way: str) -> None:
+def test_sandbox_stops_during_build(team: Team, endless_build: str) -> None:
     assert sandbox.stop() is sandbox.End.SAVED
     assert not docker_processes("build")
-    (found,) = team.client("codebuild").batch_get_builds(ids=[under_way])["builds"]
+    (found,) = team.client("codebuild").batch_get_builds(ids=[endless_build])["builds"]
     assert found["buildStatus"] == "FAULT"
 
 
-def test_a_tag_that_the_repository_keeps_is_not_pushed_over(team: Team) -> None:
+def test_immutable_tag_is_not_overwritten(team: Team) -> None:
     _, _, content, _ = team.up(TAG="1.0")
     codebuild = team.client("codebuild")
     (project,) = codebuild.list_projects()["projects"]
     (first,) = team.builds()
-    told = [{**each, "type": "PLAINTEXT"} for each in first["environment"]["environmentVariables"]]
-    started = codebuild.start_build(projectName=project, environmentVariablesOverride=told)["build"]["id"]
-    assert ended(team, started)["buildStatus"] == "FAILED"
+    variables = [{**each, "type": "PLAINTEXT"} for each in first["environment"]["environmentVariables"]]
+    started = codebuild.start_build(projectName=project, environmentVariablesOverride=variables)["build"]["id"]
+    assert wait_for_build(team, started)["buildStatus"] == "FAILED"
     assert f"tag invalid: The image tag '{content}' already exists in the 'team/registry' repository" in team.log(
         started
     )
@@ -291,17 +291,17 @@ def test_a_tag_that_the_repository_keeps_is_not_pushed_over(team: Team) -> None:
         ("ASSET_KEY", "nothing", "there is no object s3://"),
     ],
 )
-def test_a_request_cannot_lead_a_build_elsewhere(team: Team, name: str, value: str, reason: str) -> None:
+def test_request_cannot_redirect_build(team: Team, name: str, value: str, reason: str) -> None:
     team.up()
     codebuild = team.client("codebuild")
     (project,) = codebuild.list_projects()["projects"]
     (first,) = team.builds()
-    told = {each["name"]: each["value"] for each in first["environment"]["environmentVariables"]}
-    told |= {"CONTENT_HASH": "another", name: value}
+    variables = {each["name"]: each["value"] for each in first["environment"]["environmentVariables"]}
+    variables |= {"CONTENT_HASH": "another", name: value}
     started = codebuild.start_build(
         projectName=project,
-        environmentVariablesOverride=[{"name": key, "value": text} for key, text in told.items()],
+        environmentVariablesOverride=[{"name": key, "value": text} for key, text in variables.items()],
     )["build"]["id"]
-    assert ended(team, started)["buildStatus"] == "FAILED"
+    assert wait_for_build(team, started)["buildStatus"] == "FAILED"
     assert reason in team.log(started)
     assert len(team.tags()) == 1

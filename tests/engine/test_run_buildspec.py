@@ -1,4 +1,4 @@
-"""`run-buildspec` with a real engine, as a process of its own."""
+"""`run-buildspec` as a process, with a real Docker engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_c
 
 
 class Repository:
-    """A directory with a buildspec, and runs of the program in it."""
+    """A directory with a buildspec, and functions that run the program in it."""
 
     def __init__(self, folder: Path, image: str) -> None:
         self.folder, self.image = folder, image
@@ -61,7 +61,7 @@ def spec(*commands: str, **more: object) -> dict[str, object]:
 
 @pytest.fixture
 def generated(repository: Repository) -> Callable[..., Repository]:
-    """A repository with two flavors and generated buildspecs, whose build command is this one."""
+    """A function that generates buildspecs with a build command in a repository with two flavors."""
 
     def generate(build_command: str, *options: str) -> Repository:
         for name in ("python-3.10", "r-4"):
@@ -81,7 +81,7 @@ STUB = 'mkdir -p .build_output/jobs/logs; echo "built $FLAVOR" | tee .build_outp
 LOGIN = {"DOCKER_USER": "me", "DOCKER_PASSWORD": "sesame-open"}
 
 
-def test_a_generated_build_runs_and_its_artifacts_are_collected(generated):
+def test_generated_build_runs_and_artifacts_are_collected(generated):
     repository = generated(STUB)
 
     ran = repository.program(
@@ -98,7 +98,7 @@ def test_a_generated_build_runs_and_its_artifacts_are_collected(generated):
     assert "sesame-open" not in ran.stdout + ran.stderr
 
 
-def test_a_generated_build_that_fails_ends_with_6_naming_phase_and_status_and_keeps_its_artifacts(generated):
+def test_failed_generated_build_exits_6_and_keeps_artifacts(generated):
     repository = generated(STUB)
 
     ran = repository.program(
@@ -129,7 +129,7 @@ def test_a_generated_build_that_fails_ends_with_6_naming_phase_and_status_and_ke
     assert "exit status 9" in records[-1]["message"]
 
 
-def test_of_a_build_of_several_flavors_the_one_that_was_asked_for_runs(generated):
+def test_only_requested_flavor_of_build_runs(generated):
     repository = generated('echo "built $FLAVOR"', "--flavors-per-build", "2")
 
     ran = repository.program("run-buildspec", "--flavor", "r-4", "--image", repository.image, **LOGIN)
@@ -140,20 +140,20 @@ def test_of_a_build_of_several_flavors_the_one_that_was_asked_for_runs(generated
 
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=20))
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_commands_and_values_reach_the_shell_unchanged(repository, pairs):
+def test_commands_and_values_reach_shell_unchanged(repository, pairs):
     quoted = ["'" + text.replace("'", "'\\''") + "'" for _, text in pairs]
     commands = [f"printf '%s\\0%s\\0' \"$V{number}\" {text}" for number, text in enumerate(quoted)]
-    # YAML has letters of its own for line breaks, which a file cannot hold unchanged; JSON's escapes are YAML, too.
+    # As JSON, which is also YAML: its escapes keep characters that are line breaks in YAML.
     text = json.dumps(spec(*commands, env={"variables": {f"V{n}": value for n, (value, _) in enumerate(pairs)}}))
 
     ran = repository.build(text)
 
     assert ran.returncode == 0, ran.stderr
-    # After each command that did not end its line, one is ended.
+    # A newline follows the output of each command that does not end with one.
     assert ran.stdout == "".join(f"{value}\0{text}\0\n" for value, text in pairs)
 
 
-def test_variables_and_directory_are_carried_from_phase_to_phase(repository):
+def test_variables_and_directory_persist_across_phases(repository):
     ran = repository.build(
         {
             "version": "0.2",
@@ -173,7 +173,7 @@ def test_variables_and_directory_are_carried_from_phase_to_phase(repository):
     assert "exported TOKEN=***" in ran.stderr
 
 
-def test_after_a_failed_build_post_build_runs_and_knows(repository):
+def test_post_build_runs_after_failed_build(repository):
     ran = repository.build(
         {
             "version": "0.2",
@@ -188,21 +188,21 @@ def test_after_a_failed_build_post_build_runs_and_knows(repository):
     assert ran.stdout == "finally\nsucceeding: 0\n"
 
 
-def test_what_runs_in_the_background_does_not_keep_the_build_from_ending(repository):
+def test_background_process_does_not_block_end_of_build(repository):
     ran = repository.build(spec("sleep 1000 &", "(while sleep 0.1; do echo tick; done) &", "echo done"))
 
     assert ran.returncode == 0, ran.stderr
     assert "done\n" in ran.stdout
 
 
-def test_artifacts_that_are_not_there_fail_the_build(repository):
+def test_missing_artifacts_fail_build(repository):
     ran = repository.build(spec("true", artifacts={"files": ["none/*"]}))
 
     assert ran.returncode == 6
     assert "its artifacts cannot be kept: there is no /codebuild/output/src/src/none" in ran.stderr
 
 
-def test_links_become_files_secondary_artifacts_get_folders_and_an_earlier_run_is_replaced(repository):
+def test_links_become_files_and_earlier_artifacts_are_replaced(repository):
     build = spec(
         "mkdir -p out/bin; echo run > out/bin/tool; chmod +x out/bin/tool; ln -s tool out/bin/link",
         "ln -s /etc/passwd out/escape; echo log > a.log",
@@ -230,7 +230,7 @@ def test_links_become_files_secondary_artifacts_get_folders_and_an_earlier_run_i
     assert (folder / "build/artifacts/bin/tool").stat().st_mode & 0o111
 
 
-def test_odd_links_and_names_in_source_and_artifacts_do_no_harm(repository):
+def test_odd_links_and_names_are_skipped_or_copied(repository):
     (repository.folder / os.fsdecode(b"\xff")).write_text("odd")
     (repository.folder / "loop").symlink_to("loop")
     os.mkfifo(repository.folder / "pipe")
@@ -238,11 +238,11 @@ def test_odd_links_and_names_in_source_and_artifacts_do_no_harm(repository):
     ran = repository.build(spec("ln -s self self; ln -s b a; ln -s a b; echo 1 > file", artifacts={"files": ["**/*"]}))
 
     assert ran.returncode == 0, ran.stderr
-    found = {path.name for path in (repository.folder / ".run-buildspec/build/artifacts").iterdir()}
-    assert found == {os.fsdecode(b"\xff"), "build.yaml", "file"}
+    names = {path.name for path in (repository.folder / ".run-buildspec/build/artifacts").iterdir()}
+    assert names == {os.fsdecode(b"\xff"), "build.yaml", "file"}
 
 
-def test_what_a_build_has_in_the_place_of_its_folder_is_replaced(repository):
+def test_link_in_place_of_artifact_folder_is_replaced(repository):
     build = spec("echo 1 > file", artifacts={"files": ["file"]})
     repository.build(build)
     folder = repository.folder / ".run-buildspec" / "build"
@@ -256,7 +256,7 @@ def test_what_a_build_has_in_the_place_of_its_folder_is_replaced(repository):
     assert (folder / "artifacts" / "file").read_text() == "1\n"
 
 
-def test_a_secret_inside_of_an_exported_variable_is_hidden(repository):
+def test_secret_in_exported_variable_is_redacted(repository):
     ran = repository.build(
         spec(
             'URL="https://me:$TOKEN@host"',
@@ -269,26 +269,26 @@ def test_a_secret_inside_of_an_exported_variable_is_hidden(repository):
     assert "sesame" not in ran.stdout + ran.stderr
 
 
-def test_a_directory_that_is_gone_fails_the_next_command_and_no_build_that_has_none(repository):
-    gone = "mkdir x; cd x; rmdir ../x"
+def test_removed_directory_fails_only_next_command(repository):
+    remove = "mkdir x; cd x; rmdir ../x"
     artifacts = {"files": ["build.yaml"]}
 
-    last = repository.build(spec(gone, artifacts=artifacts))
-    not_last = repository.build(spec(gone, "echo never", artifacts=artifacts))
+    last = repository.build(spec(remove, artifacts=artifacts))
+    not_last = repository.build(spec(remove, "echo never", artifacts=artifacts))
 
     assert last.returncode == 0, last.stderr
     assert not_last.returncode == 6
     assert "`echo never` ended with exit status 1" in not_last.stderr
 
 
-def test_a_build_that_removes_our_own_files_and_fails_has_failed(repository):
+def test_build_that_removes_internal_files_fails(repository):
     ran = repository.build(spec("rm -rf /codebuild/output/tmp", "false"))
 
     assert ran.returncode == 6
     assert "`rm -rf /codebuild/output/tmp` ended with exit status" in ran.stderr
 
 
-def test_control_characters_of_a_build_do_not_reach_the_terminal_in_our_own_words(repository):
+def test_control_characters_are_removed_from_messages(repository):
     ran = repository.build(
         spec(
             "X=$(printf 'a\\033[2Jb')",
@@ -302,27 +302,27 @@ def test_control_characters_of_a_build_do_not_reach_the_terminal_in_our_own_word
     assert "\x1b[2J" not in ran.stderr
 
 
-def test_the_build_gets_a_copy_with_everything_that_is_not_committed(repository):
+def test_build_gets_copy_with_uncommitted_files(repository):
     (repository.folder / ".hidden").write_text("h")
     (repository.folder / "link").symlink_to(".hidden")
     (repository.folder / "tool").write_text("#!/bin/sh\necho tool\n")
     (repository.folder / "tool").chmod(0o755)
 
-    ran = repository.build(spec("ls -A", "./tool", "cat link", "rm -rf .hidden; echo new > made"))
+    ran = repository.build(spec("ls -A", "./tool", "cat link", "rm -rf .hidden; echo new > created"))
 
     assert ran.stdout == ".hidden\nbuild.yaml\nlink\ntool\ntool\nh\n"
     assert (repository.folder / ".hidden").exists()
-    assert not (repository.folder / "made").exists()
+    assert not (repository.folder / "created").exists()
 
 
-def test_where_a_privileged_container_is_not_permitted_it_runs_without_and_says_so(repository):
+def test_privileged_build_runs(repository):
     ran = repository.build(spec("echo ran"), "--privileged")
 
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == "ran\n"
 
 
-def test_an_image_that_cannot_be_had_is_an_error(repository):
+def test_missing_image_is_error(repository):
     ran = repository.build(spec("true"), "--image", "localhost:1/none:none")
 
     assert ran.returncode == 1
@@ -330,7 +330,7 @@ def test_an_image_that_cannot_be_had_is_an_error(repository):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_build_takes_its_container_along(repository, number):
+def test_interrupted_build_removes_container(repository, number):
     (repository.folder / "build.yaml").write_text(yaml.safe_dump(spec("echo begun", "sleep 1000")))
     process = subprocess.Popen(
         repository.command("run-buildspec", "build.yaml", "--image", repository.image),
@@ -343,14 +343,14 @@ def test_an_interrupted_build_takes_its_container_along(repository, number):
     assert process.stdout.readline() == "begun\n"
 
     process.send_signal(number)
-    _, said = process.communicate()
+    _, stderr = process.communicate()
 
     assert process.returncode == 130
-    assert "interrupted" in said
-    assert "Traceback" not in said
+    assert "interrupted" in stderr
+    assert "Traceback" not in stderr
 
 
-def test_a_container_that_is_stopped_from_outside_is_an_error_not_a_failed_build(repository):
+def test_killed_container_is_error_and_not_failed_build(repository):
     (repository.folder / "build.yaml").write_text(yaml.safe_dump(spec("echo begun", "sleep 1000")))
     process = subprocess.Popen(
         repository.command("run-buildspec", "build.yaml", "--image", repository.image),
@@ -363,13 +363,13 @@ def test_a_container_that_is_stopped_from_outside_is_an_error_not_a_failed_build
     assert process.stdout.readline() == "begun\n"
 
     subprocess.run(["docker", "kill", *list_containers()], check=True, capture_output=True)
-    _, said = process.communicate()
+    _, stderr = process.communicate()
 
     assert process.returncode == 1
-    assert "the container ended before the build did" in said
+    assert "the container ended before the build did" in stderr
 
 
-def test_when_the_program_is_killed_the_container_goes_after_the_command_under_way(repository):
+def test_container_of_killed_program_ends_after_current_command(repository):
     (repository.folder / "build.yaml").write_text(yaml.safe_dump(spec("echo begun; sleep 1", "sleep 1000")))
     process = subprocess.Popen(
         repository.command("run-buildspec", "build.yaml", "--image", repository.image),

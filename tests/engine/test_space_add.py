@@ -1,4 +1,4 @@
-"""`space add` and `registry docker-login` with a real engine and a real registry: from a folder to a running space."""
+"""`space add` and `registry docker-login` with a real Docker engine and registry."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class Folder:
             [sys.executable, "-m", "exasol_ci_setup", "--sandbox", *arguments], cwd=self.path, text=True, **streams
         )
 
-    def run(self, *arguments: str, given: str = "") -> tuple[int, str, str]:
-        """Return the exit code and what was written to stdout and stderr."""
+    def run(self, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
+        """Run a command with `stdin`; return its exit code, stdout and stderr."""
         process = self.start(*arguments, stdin=subprocess.PIPE)
-        out, err = process.communicate(given)
+        out, err = process.communicate(stdin)
         return process.returncode, out, err
 
     def records(self, *arguments: str) -> list[dict[str, Any]]:
@@ -80,14 +80,14 @@ def folder(tmp_path: Path, image: str, monkeypatch: pytest.MonkeyPatch):
     require_program()
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "sandbox"))
     monkeypatch.setenv(REGISTRY_VARIABLE, "1")
-    # Where docker keeps what it logged in with.
+    # The directory for the logins of docker.
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
-    made = Folder(tmp_path / "repository", image)
-    yield made
-    made.run("sandbox", "stop")
+    created = Folder(tmp_path / "repository", image)
+    yield created
+    created.run("sandbox", "stop")
 
 
-def test_a_folder_becomes_a_running_space_with_a_registry_and_a_pipeline(folder):
+def test_folder_becomes_running_space_with_registry_and_pipeline(folder):
     code, out, err = folder.run(*ADD)
 
     assert code == 0, err
@@ -101,7 +101,7 @@ def test_a_folder_becomes_a_running_space_with_a_registry_and_a_pipeline(folder)
     workflow = yaml.safe_load((folder.path / PIPELINE).read_text(encoding="utf-8"))
     assert workflow["jobs"]["space"]["env"] == {"SPACE": NAME, "REGISTRY": REGISTRY}
 
-    # What the space runs is in the registry, and is what the folder holds.
+    # The image of the space is in the registry and contains the files of the folder.
     subprocess.run(["docker", "rmi", "--force", space["image"], f"{registry['uri']}:latest"], check=True)
     ran = subprocess.run(
         ["docker", "run", "--rm", space["image"], "cat", "page"], capture_output=True, text=True, check=True
@@ -109,7 +109,7 @@ def test_a_folder_becomes_a_running_space_with_a_registry_and_a_pipeline(folder)
     assert ran.stdout == "first"
 
 
-def test_again_it_uses_what_is_there_and_the_space_runs_the_new_image(folder):
+def test_second_run_uses_existing_resources_and_updates_image(folder):
     assert folder.run(*ADD)[0] == 0
     (first,) = (each for each in folder.records("space", "get", "--name", NAME) if each["type"] == "space")
     pipeline = (folder.path / PIPELINE).stat()
@@ -132,7 +132,7 @@ def test_again_it_uses_what_is_there_and_the_space_runs_the_new_image(folder):
     assert (folder.path / PIPELINE).stat().st_mtime_ns == pipeline.st_mtime_ns
 
 
-def test_a_failing_build_ends_it_with_dockers_exit_code_and_what_was_made_is_told(folder):
+def test_failed_build_exits_with_docker_exit_code(folder):
     folder.write(command="exit 7")
     build = subprocess.run(["docker", "build", "."], cwd=folder.path, capture_output=True, check=False)
     assert build.returncode != 0
@@ -152,7 +152,7 @@ def test_a_failing_build_ends_it_with_dockers_exit_code_and_what_was_made_is_tol
     assert code == 0, err
 
 
-def test_docker_login_succeeds_and_a_wrong_password_does_not(folder):
+def test_docker_login_rejects_wrong_password(folder):
     assert folder.run("registry", "create", "--name", REGISTRY)[0] == 0
 
     code, out, err = folder.run("registry", "docker-login", "--name", REGISTRY)
@@ -167,29 +167,29 @@ def test_docker_login_succeeds_and_a_wrong_password_does_not(folder):
     assert caught.value.exit_code == 1
 
 
-def test_no_secret_is_in_a_process_a_template_an_event_or_a_log(folder):
-    assert folder.run("secret", "create", "--name", "database", "--value", "-", given=SECRET)[0] == 0
+def test_secret_is_in_no_process_template_event_or_log(folder):
+    assert folder.run("secret", "create", "--name", "database", "--value", "-", stdin=SECRET)[0] == 0
     assert folder.run("registry", "create", "--name", REGISTRY)[0] == 0
     (credentials,) = folder.records("registry", "get-credentials", "--name", REGISTRY)
     hidden = [SECRET.encode(), credentials["password"].encode()]
     seen: set[bytes] = set()
     ended = threading.Event()
 
-    def look() -> None:
+    def collect() -> None:
         while not ended.is_set():
             for process in Path("/proc").glob("[0-9]*"):
                 for name in ("cmdline", "environ"):
                     with contextlib.suppress(OSError):
                         seen.add((process / name).read_bytes())
 
-    looking = threading.Thread(target=look)
-    looking.start()
+    collector = threading.Thread(target=collect)
+    collector.start()
     try:
         added = folder.start(*ADD, "--secret", "DB=database", "--log-level", "debug")
         out, err = added.communicate()
     finally:
         ended.set()
-        looking.join()
+        collector.join()
 
     assert added.returncode == 0, err
     assert any(b"--password-stdin" in each for each in seen)
@@ -205,10 +205,10 @@ def test_no_secret_is_in_a_process_a_template_an_event_or_a_log(folder):
     assert ":secret:naas/database-" in space["secrets"]["DB"]
 
 
-def test_a_registry_that_refuses_the_push_is_told(folder):
+def test_rejected_push_is_reported(folder):
     assert folder.run(*ADD)[0] == 0
-    # The sandbox's registry is gone, and with it the password that docker knows: a login is tried, and fails.
+    # The registry of the sandbox has stopped, so the push and the login both fail.
     address = folder.records("registry", "get", "--name", REGISTRY)[0]["uri"].partition("/")[0]
     folder.run("sandbox", "stop")
     with pytest.raises(DockerFailed, match="was not pushed"):
-        docker.push(f"{address}/nobody/there:1", print)
+        docker.push(f"{address}/none/none:1", print)
