@@ -102,7 +102,7 @@ def run_buildspec(
 
     output = session.output
     spec, chosen = _read(buildspec, source, identifier=identifier, flavor=flavor)
-    given = variables.given(assignments, env_files, os.environ)
+    given = variables.parse(assignments, env_files, os.environ)
     secrets = variables.secret_values(spec, given, os.environ)
     folder = running.ArtifactsFolder(artifacts_dir, _folder_name(chosen, buildspec))
 
@@ -115,14 +115,14 @@ def run_buildspec(
         output.say(f"pulling {picked.name}")
         engine.pull(picked.name, output.say)
 
-    own = variables.codebuild(source, picked.name, chosen.identifier if chosen else "", os.environ)
-    values = variables.merged(spec, chosen, own, secrets, given)
+    own = variables.of_codebuild(source, picked.name, chosen.identifier if chosen else "", os.environ)
+    values = variables.merge(spec, chosen, own, secrets, given)
     wanted = privileged if privileged is not None else bool(chosen and chosen.privileged)
     hidden = tuple(values[name] for name in spec.secrets)
     outcome = running.run(
         engine, running.Job(spec, source, picked.name, values, hidden, folder, privileged=wanted), view
     )
-    _tell(output, outcome, chosen)
+    _report_result(output, outcome, chosen)
 
 
 def _read(path: Path, source: Path, *, identifier: str, flavor: str) -> tuple[Buildspec, BatchBuild | None]:
@@ -212,39 +212,39 @@ class _View:
             self._output.record({"type": "log", "build": self._build, "phase": self._phase, "message": message})
 
 
-def _tell(output: Output, outcome: Outcome, build: BatchBuild | None) -> None:
+def _report_result(output: Output, outcome: Outcome, build: BatchBuild | None) -> None:
     """Tell what the build left behind, and raise BuildFailed if it failed."""
     from exasol_ci_setup.cli import records, show
     from exasol_ci_setup.errors import BuildFailed
 
     for name, value in outcome.exported.items():
         output.say(f"exported {name}={show.clean(value)}")
-    for kept in outcome.kept:
-        if not kept.problem:
-            _tell_kept(output, kept)
+    for saved in outcome.artifacts:
+        if not saved.problem:
+            _report_artifacts(output, saved)
     failed = next((result.failure for result in outcome.phases if result.failure), None)
     which = f"build {build.identifier}" if build else "the build"
     if failed:
         raise BuildFailed(
             f"{which} failed in phase {failed.command.phase}: `{_shown(failed.command.text)}` ended with exit status {failed.status}"
         )
-    problems = [kept for kept in outcome.kept if kept.problem]
+    problems = [saved for saved in outcome.artifacts if saved.problem]
     if problems:
         kind = f"the artifacts {problems[0].identifier}" if problems[0].identifier else "its artifacts"
         raise BuildFailed(
-            f"{which} ran, but {kind} cannot be kept: {problems[0].problem}",
+            f"{which} ran, but {kind} cannot be saved: {problems[0].problem}",
             hint="artifacts are looked for below the source, or base-directory; CodeBuild would fail, too",
         )
     output.say(f"{which} {click.style('succeeded', fg='green')}")
     output.record(records.result("succeeded", build=build.identifier if build else "", exported=outcome.exported))
 
 
-def _tell_kept(output: Output, kept: SavedArtifacts) -> None:
+def _report_artifacts(output: Output, saved: SavedArtifacts) -> None:
     from exasol_ci_setup.cli import show
 
-    count = f"{len(kept.files)} file{'' if len(kept.files) == 1 else 's'}"
-    output.say(f"artifacts: {count} in {show.clean(str(kept.folder))}")
-    output.record({"type": "artifacts", "identifier": kept.identifier, "folder": kept.folder, "files": kept.files})
+    count = f"{len(saved.files)} file{'' if len(saved.files) == 1 else 's'}"
+    output.say(f"artifacts: {count} in {show.clean(str(saved.folder))}")
+    output.record({"type": "artifacts", "identifier": saved.identifier, "folder": saved.folder, "files": saved.files})
 
 
 def _shown(command: str) -> str:

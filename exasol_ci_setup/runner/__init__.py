@@ -1,1 +1,1 @@
-"""Runs the phases of a buildspec in a container on this machine, as CodeBuild does in the cloud."""
+"""Run the phases of a buildspec in a container on this machine, as CodeBuild does in the cloud."""

@@ -1,6 +1,6 @@
-"""Which files of a build are its artifacts, and under which names they are kept: pure, given the list of all files.
+"""Select the artifacts of a build from the list of its files.
 
-The rules are those of `artifacts` in https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html.
+These are pure functions. The rules are those of `artifacts` in https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WILD: Final = re.compile(r"[*?\[]")
 
 
 def root(artifact: Artifact) -> str:
-    """Return the directory of the container, absolute, below which all of the artifact's files are."""
+    """Return the absolute directory in the container that holds all files of the artifact."""
     base = _fixed(_absolute(artifact.base_directory or "."))
     if _WILD.search(artifact.base_directory):
         return base
@@ -31,11 +31,11 @@ def root(artifact: Artifact) -> str:
 
 
 def select(artifact: Artifact, paths: Iterable[str]) -> dict[str, str]:
-    """Return the artifact's files: the name under which each is kept, relative, and its path in the container.
+    """Return the files of an artifact: the relative name of each, and its path in the container.
 
-    `paths` are the absolute paths of the files there are. ``*`` stays within one folder, ``**`` does not; both match names that
-    begin with a dot. A base directory with wildcards may stand for several. Where two files would get one name, as
-    `discard-paths` can bring about, the first in the order of paths is kept.
+    `paths` are the absolute paths of the existing files. ``*`` matches within one folder, ``**`` across folders. Both match
+    names that begin with a dot. A base directory with wildcards can match several directories. If two files get the same
+    name, as with `discard-paths`, the first one in the order of paths is used.
     """
     base = _absolute(artifact.base_directory or ".").strip("/").split("/")
     base = [part for part in base if part]
@@ -59,7 +59,7 @@ def _absolute(path: str) -> str:
 
 
 def _inside(base: str, pattern: str) -> str:
-    """Return a pattern relative to `base`, in the container; an absolute one that leads elsewhere matches nothing there."""
+    """Return a pattern relative to `base`. An absolute pattern outside of `base` matches nothing."""
     if pattern.startswith("/"):
         return pattern.removeprefix(base.rstrip("/") + "/") if pattern.startswith(base.rstrip("/") + "/") else "//"
     return posixpath.normpath(pattern)
@@ -67,23 +67,23 @@ def _inside(base: str, pattern: str) -> str:
 
 def _fixed(path: str) -> str:
     """Return the part of a path before the first name with wildcards."""
-    kept: list[str] = []
+    fixed: list[str] = []
     for part in path.split("/"):
         if _WILD.search(part):
             break
-        kept.append(part)
-    return "/".join(kept) or ("/" if path.startswith("/") else "")
+        fixed.append(part)
+    return "/".join(fixed) or ("/" if path.startswith("/") else "")
 
 
 @lru_cache(maxsize=256)
 def _part(pattern: str) -> re.Pattern[str]:
-    """Return the expression for one name in a path."""
+    """Return the regular expression for one name in a path."""
     return re.compile(_name_expression(pattern), re.DOTALL)
 
 
 @lru_cache(maxsize=256)
 def _pattern(pattern: str) -> re.Pattern[str]:
-    """Return the expression for a whole relative path."""
+    """Return the regular expression for a whole relative path."""
     parts = pattern.split("/")
     text = ""
     for number, part in enumerate(parts):
@@ -113,7 +113,7 @@ def _name_expression(pattern: str) -> str:
 
 
 def _members(pattern: str, at: int) -> str:
-    """Return the expression for the set of letters that begins at `at`, or nothing if it is none."""
+    """Return the regular expression for the character set that begins at `at`; empty if it is not a valid one."""
     end = pattern.find("]", at + 1)
     if end < 0:
         return ""
@@ -122,6 +122,6 @@ def _members(pattern: str, at: int) -> str:
     expression = f"(?!/)[{'^' if negated else ''}{inner}]"
     try:
         re.compile(expression)
-    except re.error:  # a range the wrong way round
+    except re.error:  # a reversed range
         return ""
     return expression

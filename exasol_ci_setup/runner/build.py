@@ -1,4 +1,4 @@
-"""One build from its buildspec to its artifacts: copies the source into a container, has its phases run there, keeps what they made."""
+"""Run one build in a container: copy the source, run the phases, save the artifacts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, Final, Protocol
 from exasol_ci_setup.errors import EngineError, InputError, SetupError
 from exasol_ci_setup.runner import artifacts, phases, script
 from exasol_ci_setup.runner.engine import NotPermitted
-from exasol_ci_setup.runner.phases import Observer
-from exasol_ci_setup.runner.stream import Splitter, hidden
+from exasol_ci_setup.runner.phases import PhaseReporter
+from exasol_ci_setup.runner.stream import Splitter, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from exasol_ci_setup.runner.engine import Container, Conversation, Engine
     from exasol_ci_setup.runner.phases import PhaseResult
 
-_OURS: Final = "# Made by exasol-ci-setup run-buildspec; what is in here is replaced by its next run.\n*\n"
+_MARK_TEXT: Final = "# Created by exasol-ci-setup run-buildspec. The next run replaces the files in this folder.\n*\n"
 _OWN_VARIABLES: Final = ("AWS_",)  # CodeBuild does not export them
 
 
 @dataclass(frozen=True, slots=True)
 class SavedArtifacts:
-    """One set of artifacts: where it was put, and the files in it; `problem` says why there are none."""
+    """One set of artifacts: its folder and its files; `problem` is the reason if it has no files."""
 
     identifier: str
     folder: Path
@@ -41,31 +41,33 @@ class SavedArtifacts:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a build ended."""
+    """The result of a build: its phases, exported variables and saved artifacts."""
 
     phases: tuple[PhaseResult, ...]
     exported: Mapping[str, str] = field(default_factory=dict)
-    kept: tuple[SavedArtifacts, ...] = ()
+    artifacts: tuple[SavedArtifacts, ...] = ()
 
     @property
     def succeeded(self) -> bool:
-        """Whether every phase did, and all artifacts were there."""
-        return all(result.failure is None for result in self.phases) and not any(each.problem for each in self.kept)
+        """Whether all phases succeeded, and all artifacts were found."""
+        return all(result.failure is None for result in self.phases) and not any(
+            each.problem for each in self.artifacts
+        )
 
 
-class Watcher(Observer, Protocol):
-    """Is told what happens, and gets the output."""
+class BuildReporter(PhaseReporter, Protocol):
+    """Receives the progress and the output of a build."""
 
     def output(self, data: bytes) -> None:
-        """Take a piece of what the build writes, secrets hidden."""
+        """Receive a piece of the build's output, with redacted secrets."""
 
     def note(self, text: str) -> None:
-        """Take a remark on what is different from CodeBuild."""
+        """Receive a note about a difference from CodeBuild."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be run: a buildspec on a copy of `source`, in `image`, its artifacts to go below `folder`."""
+    """The inputs of a build: it runs `spec` on a copy of `source` in `image`, and saves artifacts to `folder`."""
 
     spec: Buildspec
     source: Path
@@ -77,10 +79,10 @@ class Job:
 
 
 class ArtifactsFolder:
-    """The folder for the artifacts of builds, one folder for each build in it; a file marks it as ours to replace."""
+    """The folder for artifacts, with one subfolder for each build. A marker file in it allows its replacement."""
 
     def __init__(self, root: Path, build: str) -> None:
-        """Name the folder; nothing is made yet. Raises InputError if `root` is in use for something else."""
+        """Check the folder without creating it. Raises InputError if `root` contains other files."""
         self.root, self.path = root, root / build
         hint = "name another folder with --artifacts-dir"
         try:
@@ -90,42 +92,45 @@ class ArtifactsFolder:
                 f"{root} cannot be used for artifacts: {getattr(error, 'strerror', None) or error}", hint=hint
             ) from None
         if not usable:
-            raise InputError(f"{root} is not empty and was not made by run-buildspec", hint=hint)
+            raise InputError(f"{root} is not empty and was not created by run-buildspec", hint=hint)
 
     @property
     def _mark(self) -> Path:
         return self.root / ".gitignore"
 
     def renew(self) -> None:
-        """Make the folder of this build, empty. Raises SetupError if that is not possible."""
+        """Create the folder of this build, and empty it if it exists. Raises SetupError if that fails."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self._mark.write_text(_OURS, encoding="utf-8")
+            self._mark.write_text(_MARK_TEXT, encoding="utf-8")
             if self.path.is_symlink() or self.path.is_file():
                 self.path.unlink()
             elif self.path.exists():
                 shutil.rmtree(self.path)
             self.path.mkdir()
         except OSError as error:
-            raise SetupError(f"{self.path} cannot be made: {error.strerror or error}") from None
+            raise SetupError(f"{self.path} cannot be created: {error.strerror or error}") from None
 
 
-def run(engine: Engine, job: Job, watcher: Watcher) -> Outcome:
-    """Run a build and return how it ended.
+def run(engine: Engine, job: Job, reporter: BuildReporter) -> Outcome:
+    """Run a build and return its result.
 
-    Raises EngineError if the engine fails, and SetupError if the source cannot be copied. The container is removed in any case.
+    The container is always removed. Raises EngineError if the Docker engine fails, and SetupError if the source cannot be
+    copied or the artifacts cannot be written.
     """
     job.folder.renew()
     try:
-        return _run(engine, job, watcher)
+        return _run(engine, job, reporter)
     except NotPermitted as error:
         if not job.privileged:
             raise EngineError(f"the container cannot be started: {error}") from None
-        watcher.note(f"the engine may not run a privileged container ({error}), so the build runs without privileges")
-        return _run(engine, replace(job, privileged=False), watcher)
+        reporter.note(
+            f"the Docker engine cannot run privileged containers ({error}); the build runs without privileges"
+        )
+        return _run(engine, replace(job, privileged=False), reporter)
 
 
-def _run(engine: Engine, job: Job, watcher: Watcher) -> Outcome:
+def _run(engine: Engine, job: Job, reporter: BuildReporter) -> Outcome:
     marker = f"{script.SEPARATOR}{randomness.token_hex(16)} "
     arguments = ("-c", script.entry(job.spec.shell))
     with engine.container(job.image, arguments, privileged=job.privileged) as container:
@@ -135,54 +140,57 @@ def _run(engine: Engine, job: Job, watcher: Watcher) -> Outcome:
         container.put(lambda archive: _pack(archive, job, files))
         container.start()
         with container.attached() as conversation:
-            orders = _Orders(conversation, Splitter(marker, job.secrets), watcher)
-            results = phases.run(job.spec, lambda command, fine: orders.give(f"script-{command.number}", fine), watcher)
-            orders.give(script.EVALUATION, all(result.failure is None for result in results))
+            agent = _Agent(conversation, Splitter(marker, job.secrets), reporter)
+            results = phases.run(
+                job.spec, lambda command, succeeding: agent.run(f"script-{command.number}", succeeding), reporter
+            )
+            agent.run(script.EVALUATION, all(result.failure is None for result in results))
             try:
-                answers = _answers(container, len(_expressions(job.spec)) + len(job.spec.exported))
+                answers = _read_answers(container, len(_expressions(job.spec)) + len(job.spec.exported))
             except EngineError:
                 if all(result.failure is None for result in results):
                     raise
-                # How the build failed says more.
+                # The failed phase is a better error than the missing answers.
                 return Outcome(results)
-            spec = _evaluated(job.spec, answers)
-            kept = tuple(_keep(container, each, job.folder.path) for each in spec.artifacts)
+            spec = _expand_artifacts(job.spec, answers)
+            saved = tuple(_save_artifacts(container, each, job.folder.path) for each in spec.artifacts)
     exported = dict(zip(spec.exported, answers[len(answers) - len(spec.exported) :], strict=True))
     return Outcome(
         results,
         {
-            name: "***" if name in spec.secrets else hidden(value, job.secrets)
+            name: "***" if name in spec.secrets else redact(value, job.secrets)
             for name, value in exported.items()
             if not name.startswith(_OWN_VARIABLES)
         },
-        kept if phases.has_built(spec, results) else (),
+        saved if phases.has_built(spec, results) else (),
     )
 
 
-class _Orders:
-    """Gives the agent orders, and passes on what comes until it has done each."""
+class _Agent:
+    """Sends commands to the agent in the container, and passes on their output."""
 
-    def __init__(self, conversation: Conversation, splitter: Splitter, watcher: Watcher) -> None:
-        self._conversation, self._watcher = conversation, watcher
+    def __init__(self, conversation: Conversation, splitter: Splitter, reporter: BuildReporter) -> None:
+        self._conversation, self._reporter = conversation, reporter
         self._pieces = self._read(splitter)
 
-    def give(self, name: str, succeeding: bool) -> int:
-        """Have a script run and return its exit status."""
+    def run(self, name: str, succeeding: bool) -> int:
+        """Run a script and return its exit status."""
         self._conversation.write(f"{name} {int(succeeding)}\n".encode())
-        return self._await()
+        return self._wait_for_status()
 
-    def _await(self) -> int:
+    def _wait_for_status(self) -> int:
         line_is_open = False
         for piece in self._pieces:
             if isinstance(piece, int):
                 if line_is_open:
-                    self._watcher.output(b"\n")
+                    self._reporter.output(b"\n")
                 return piece
-            self._watcher.output(piece)
+            self._reporter.output(piece)
             line_is_open = not piece.endswith(b"\n")
         raise EngineError(
-            "the container ended before the build did" + (f": {said}" if (said := self._conversation.said()) else ""),
-            hint="it may have been stopped from outside, or have had too little memory",
+            "the container ended before the build did"
+            + (f": {message}" if (message := self._conversation.last_message()) else ""),
+            hint="another process stopped it, or it ran out of memory",
         )
 
     def _read(self, splitter: Splitter) -> Iterator[bytes | int]:
@@ -192,11 +200,11 @@ class _Orders:
 
 
 def _pack(archive: tarfile.TarFile, job: Job, files: Mapping[str, str]) -> None:
-    """Add the source, without the folder for artifacts, and the scripts."""
+    """Add the scripts and the source, except the folder for artifacts, to an archive."""
     without = os.path.realpath(job.folder.root)
 
-    def ours(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        # Everything is root's, or git would refuse a repository that is somebody else's.
+    def owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        # git refuses a repository that another user owns.
         member.uid = member.gid = 0
         member.uname = member.gname = "root"
         return member
@@ -204,7 +212,7 @@ def _pack(archive: tarfile.TarFile, job: Job, files: Mapping[str, str]) -> None:
     def add(path: Path, name: str) -> None:
         if os.path.realpath(path) == without:
             return
-        archive.add(path, name, recursive=False, filter=ours)
+        archive.add(path, name, recursive=False, filter=owned_by_root)
         if path.is_dir() and not path.is_symlink():
             for entry in sorted(path.iterdir()):
                 add(entry, f"{name}/{entry.name}")
@@ -218,7 +226,7 @@ def _pack(archive: tarfile.TarFile, job: Job, files: Mapping[str, str]) -> None:
             f"the source cannot be copied: {error.filename or job.source}: {error.strerror or error}"
         ) from None
     for name, text in files.items():
-        # A variable of the caller's may hold any bytes.
+        # The value of a variable can contain any bytes.
         data = text.encode(errors="surrogateescape")
         member = tarfile.TarInfo(f"{script.WORK.lstrip('/')}/{name}")
         member.size, member.mode = len(data), 0o600
@@ -231,8 +239,8 @@ def _expressions(spec: Buildspec) -> list[str]:
     ]
 
 
-def _evaluated(spec: Buildspec, answers: list[str]) -> Buildspec:
-    """Return the buildspec with its artifacts' texts as the shell expands them."""
+def _expand_artifacts(spec: Buildspec, answers: list[str]) -> Buildspec:
+    """Return the buildspec with the artifacts' texts as expanded by the shell."""
     rest = iter(answers)
 
     def expanded(each: Artifact) -> Artifact:
@@ -249,7 +257,7 @@ def _evaluated(spec: Buildspec, answers: list[str]) -> Buildspec:
     return replace(spec, artifacts=tuple(expanded(each) for each in spec.artifacts))
 
 
-def _answers(container: Container, count: int) -> list[str]:
+def _read_answers(container: Container, count: int) -> list[str]:
     with tempfile.TemporaryFile() as file:
         found = container.get(script.ANSWERS, file)
         file.seek(0)
@@ -261,21 +269,21 @@ def _answers(container: Container, count: int) -> list[str]:
                         if len(answers) == count:
                             return answers
     raise EngineError(
-        "the build left no trace of its variables behind",
-        hint="is a path or name of the artifacts no valid text for a shell, or did a command remove /codebuild/output/tmp?",
+        "the artifacts and exported variables cannot be read: the shell did not write them",
+        hint="check that names and paths of artifacts are valid shell text, and that no command removes /codebuild/output/tmp",
     )
 
 
-def _keep(container: Container, artifact: Artifact, folder: Path) -> SavedArtifacts:
+def _save_artifacts(container: Container, artifact: Artifact, folder: Path) -> SavedArtifacts:
     """Copy one set of artifacts out of the container."""
-    target = folder / (_harmless(artifact.name) or artifact.identifier or "artifacts")
+    target = folder / (_safe_name(artifact.name) or artifact.identifier or "artifacts")
     root = artifacts.root(artifact)
     with _temporary(folder) as file:
         if not container.get(root, file):
-            return SavedArtifacts(artifact.identifier, target, problem=f"there is no {root}")
+            return SavedArtifacts(artifact.identifier, target, problem=f"{root} does not exist")
         file.seek(0)
         with tarfile.open(fileobj=file) as archive:
-            # Docker's archive begins with the folder itself.
+            # The archive of `docker cp` begins with the folder itself.
             above = root.rstrip("/").rpartition("/")[0]
             members = {f"{above}/{each.name}".rstrip("/"): each for each in archive if not each.isdir()}
             chosen = artifacts.select(artifact, members)
@@ -296,14 +304,14 @@ def _temporary(folder: Path) -> IO[bytes]:
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, name: str) -> bool:
-    """Write a file of an archive to `target`/`name`; a link becomes what it leads to. Return whether there was anything to write."""
-    # The archive holds what a build made; no name of it may lead out of the folder.
+    """Write a file of an archive to `target`/`name`, and return whether it was written. Links are followed."""
+    # The build controls the names in the archive, so they must not lead out of the folder.
     parts = name.split("/")
     if ".." in parts or "" in parts:
         return False
     try:
         content = archive.extractfile(member)
-    except (KeyError, RecursionError):  # a link that leads out of the archive, or to itself
+    except (KeyError, RecursionError):  # a link out of the archive, or to itself
         return False
     if content is None:
         return False
@@ -315,6 +323,6 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, na
     return True
 
 
-def _harmless(name: str) -> str:
-    """Return an artifact's name as a relative path below the folder for artifacts."""
+def _safe_name(name: str) -> str:
+    """Return the name of an artifact as a relative path without ``..``."""
     return "/".join(part for part in name.split("/") if part not in {"", ".", ".."})

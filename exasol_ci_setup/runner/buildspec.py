@@ -1,4 +1,4 @@
-"""What a buildspec file says, checked: phases, variables, artifacts, and the builds of a batch.
+"""Parse and check buildspec files: phases, variables, artifacts, and the builds of a batch.
 
 The rules are those of the buildspec reference, https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html, and of the
 batch build reference, https://docs.aws.amazon.com/codebuild/latest/userguide/batch-build-buildspec.html.
@@ -26,13 +26,13 @@ _SHELLS: Final = {"": "sh", "sh": "sh", "/bin/sh": "sh", "bash": "bash", "/bin/b
 _VERSIONS: Final = ("0.1", "0.2")
 _TOP: Final = frozenset({"version", "run-as", "env", "proxy", "batch", "phases", "reports", "artifacts", "cache"})
 _IGNORED: Final = {
-    "proxy": "the settings for a proxy server are ignored",
+    "proxy": "proxy settings are ignored",
     "cache": "nothing is cached between runs",
-    "reports": "no test reports are made",
+    "reports": "no test reports are created",
     "run-as": "every command runs as root",
 }
 _IGNORED_OF_PHASE: Final = {
-    "runtime-versions": "no runtime is installed: what the image has is used",
+    "runtime-versions": "no runtime is installed; the build uses those of the image",
     "run-as": "every command runs as root",
 }
 _BATCHES: Final = ("build-graph", "build-list")
@@ -40,7 +40,7 @@ _BATCHES: Final = ("build-graph", "build-list")
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One phase: its commands, those of `finally`, and what `on-failure` says (empty if nothing)."""
+    """One phase: its commands, those of `finally`, and the value of `on-failure` (empty if not set)."""
 
     name: str
     commands: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One set of files to be kept; `identifier` is empty for the primary one. Texts may hold what the shell expands."""
+    """One set of artifacts; `identifier` is empty for the primary set. The shell expands its texts."""
 
     identifier: str
     files: tuple[str, ...]
@@ -62,10 +62,10 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Buildspec:
-    """A buildspec with phases, as far as it matters on this machine; `notes` say what of it does not.
+    """A buildspec with phases; `notes` lists the ignored settings.
 
-    `secrets` holds, for each variable that CodeBuild would fetch, where it is: ``parameter-store NAME`` or
-    ``secrets-manager REFERENCE``.
+    `secrets` maps each variable that CodeBuild would fetch to its source: ``parameter-store NAME`` or ``secrets-manager
+    REFERENCE``.
     """
 
     version: str
@@ -80,7 +80,7 @@ class Buildspec:
 
 @dataclass(frozen=True, slots=True)
 class BatchBuild:
-    """One build of a batch: what it overrides. `buildspec` is empty if it uses the batch file's own phases."""
+    """One build of a batch: the settings that it overrides. `buildspec` is empty if it uses the phases of the batch file."""
 
     identifier: str
     variables: Mapping[str, str]
@@ -90,41 +90,43 @@ class BatchBuild:
 
     @property
     def flavors(self) -> tuple[str, ...]:
-        """The flavors that it builds: the words of its variables FLAVOR and FLAVORS."""
+        """The flavors of the build: the words of its variables FLAVOR and FLAVORS."""
         words = " ".join(self.variables.get(name, "") for name in ("FLAVOR", "FLAVORS"))
         return tuple(re.split(r"[\s,]+", words.strip())) if words.strip() else ()
 
 
 class Document:
-    """A buildspec file as it was written: every scalar is text, so that 3.10 stays 3.10."""
+    """The content of a buildspec file. Every scalar is text, so that 3.10 stays 3.10."""
 
     def __init__(self, path: Path, text: str) -> None:
-        """Parse `text`; `path` is named in errors. Raises InputError if it is no YAML mapping of a known version."""
+        """Parse `text`; errors name `path`. Raises InputError if it is not a YAML mapping with a known version."""
         self.path = path
         try:
-            # The safe one of PyYAML that leaves scalars alone: it makes text, lists and mappings only.
-            data = _joined(yaml.load(text, Loader=yaml.BaseLoader))  # noqa: S506
+            # BaseLoader is safe: it creates text, lists and mappings only.
+            data = _join_surrogates(yaml.load(text, Loader=yaml.BaseLoader))  # noqa: S506
         except yaml.YAMLError as error:
-            raise InputError(f"{path} is no valid YAML: {_one_line(error)}") from None
+            raise InputError(f"{path} is not valid YAML: {_one_line(error)}") from None
         except UnicodeDecodeError:
-            raise InputError(f"{path} is no valid YAML: it has half a letter, as \\ud800 is") from None
+            raise InputError(
+                f"{path} is not valid YAML: it contains half of a surrogate pair, such as \\ud800"
+            ) from None
         except RecursionError:
-            raise InputError(f"{path} is no valid YAML: it is nested too deeply") from None
-        except (ValueError, OverflowError):  # PyYAML's own slip
-            raise InputError(f"{path} is no valid YAML: it has an escaped letter beyond \\U0010FFFF") from None
+            raise InputError(f"{path} is not valid YAML: it is nested too deeply") from None
+        except (ValueError, OverflowError):  # PyYAML does not translate these
+            raise InputError(f"{path} is not valid YAML: it contains an escaped character above \\U0010FFFF") from None
         if _has_nul(data):
             raise InputError(
-                f"{path} is no buildspec: it holds the letter NUL, which no variable, path or command of a shell can hold"
+                f"{path} is not a buildspec: it contains the character NUL, which shells and paths do not allow"
             )
         if not isinstance(data, Mapping):
             raise InputError(
-                f"{path} is no buildspec: {_kind(data)} where a mapping with `version` and `phases` belongs"
+                f"{path} is not a buildspec: expected a mapping with `version` and `phases`, found {_kind(data)}"
             )
         self.data: Mapping[str, Any] = data
         self.version = str(data.get("version", ""))
         if self.version not in _VERSIONS:
-            told = f"{self.version!r} is no version of buildspecs" if self.version else "is missing"
-            raise self.wrong("version", told, hint="write `version: 0.2`")
+            why = f"{self.version!r} is not a version of buildspecs" if self.version else "missing"
+            raise self.error("version", why, hint="write `version: 0.2`")
 
     @classmethod
     def read(cls, path: Path) -> Document:
@@ -133,50 +135,50 @@ class Document:
             return cls(path, path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(
-                f"there is no buildspec {path}",
-                hint="name the file, or make it with exasol-ci-setup generate-buildspec",
+                f"buildspec not found: {path}",
+                hint="name the file, or create it with `exasol-ci-setup generate-buildspec`",
             ) from None
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise InputError(f"{path} cannot be read: it is not UTF-8") from None
 
-    def wrong(self, place: str, why: str, *, hint: str = "") -> InputError:
-        """Return the error for what stands at `place`, the keys that lead to it joined by slashes."""
+    def error(self, place: str, why: str, *, hint: str = "") -> InputError:
+        """Return the error for the value at `place`: its keys, joined by slashes."""
         return InputError(f"{self.path}: {place}: {why}", hint=hint)
 
     def batch(self) -> tuple[BatchBuild, ...]:
-        """Return the builds of `batch`, none if there is no such key. Raises InputError for what cannot be run here."""
+        """Return the builds of `batch`; empty without that key. Raises InputError if they are invalid or a matrix."""
         batch = self._mapping(self.data, "batch", "batch")
         kinds = [kind for kind in _BATCHES if kind in batch]
         if not kinds:
             if "build-matrix" in batch:
-                raise self.wrong(
-                    "batch/build-matrix", "a matrix cannot be run here", hint="name the buildspec of one of its builds"
+                raise self.error(
+                    "batch/build-matrix", "a matrix cannot run locally", hint="name the buildspec of one of its builds"
                 )
             return ()
         builds: list[BatchBuild] = []
         for kind in kinds:
             entries = batch[kind]
             if not isinstance(entries, list):
-                raise self.wrong(f"batch/{kind}", f"{_kind(entries)} where a list of builds belongs")
+                raise self.error(f"batch/{kind}", f"expected a list of builds, found {_kind(entries)}")
             builds += [self._build(entry, f"batch/{kind}/{number}") for number, entry in enumerate(entries)]
         if not builds:
-            raise self.wrong("batch", "it holds no builds")
+            raise self.error("batch", "it has no builds")
         return tuple(builds)
 
     def buildspec(self) -> Buildspec:
-        """Return what is to be run. Raises InputError if the file does not say that in the way of the reference."""
+        """Return the buildspec to run. Raises InputError if the file is not valid according to the reference."""
         notes = [f"`{key}`: {_IGNORED[key]}" for key in _IGNORED if key in self.data]
-        notes += [f"`{key}` is nothing that a buildspec knows, and is ignored" for key in self.data if key not in _TOP]
+        notes += [f"`{key}` is not a key of buildspecs and is ignored" for key in self.data if key not in _TOP]
         env = self._mapping(self.data, "env", "env")
         shell = self._text(env, "shell", "env/shell")
         if shell not in _SHELLS:
-            raise self.wrong(
-                "env/shell", f"{shell!r} cannot be used here", hint="sh and bash can; builds of Windows cannot be run"
+            raise self.error(
+                "env/shell", f"{shell!r} is not supported", hint="use sh or bash; Windows builds cannot run locally"
             )
         if env.get("git-credential-helper", "no") not in {"no", ""}:
-            notes.append("`env/git-credential-helper`: git uses what the image has")
+            notes.append("`env/git-credential-helper`: git uses the credential helper of the image, if any")
         secrets = {
             name: f"{kind} {place}"
             for kind in ("parameter-store", "secrets-manager")
@@ -195,7 +197,7 @@ class Document:
 
     def _build(self, entry: object, place: str) -> BatchBuild:
         if not isinstance(entry, Mapping):
-            raise self.wrong(place, f"{_kind(entry)} where a mapping belongs")
+            raise self.error(place, f"expected a mapping, found {_kind(entry)}")
         identifier = self._text(entry, "identifier", f"{place}/identifier")
         env = self._mapping(entry, "env", f"{place}/env")
         return BatchBuild(
@@ -209,10 +211,10 @@ class Document:
     def _phases(self, notes: list[str]) -> tuple[Phase, ...]:
         phases = self._mapping(self.data, "phases", "phases")
         if not phases:
-            raise self.wrong("phases", "there is none, so nothing can be run")
-        strange = [name for name in phases if name not in PHASES]
-        if strange:
-            raise self.wrong(f"phases/{strange[0]}", "there is no such phase", hint=f"phases are {', '.join(PHASES)}")
+            raise self.error("phases", "missing or empty")
+        unknown = [name for name in phases if name not in PHASES]
+        if unknown:
+            raise self.error(f"phases/{unknown[0]}", "unknown phase", hint=f"phases are {', '.join(PHASES)}")
         return tuple(self._phase(phases, name, notes) for name in PHASES if name in phases)
 
     def _phase(self, phases: Mapping[str, Any], name: str, notes: list[str]) -> Phase:
@@ -221,10 +223,10 @@ class Document:
         notes += [f"`{place}/{key}`: {why}" for key, why in _IGNORED_OF_PHASE.items() if key in phase]
         on_failure = self._text(phase, "on-failure", f"{place}/on-failure")
         if on_failure.startswith("RETRY"):
-            notes.append(f"`{place}/on-failure`: nothing is tried again here; {on_failure} is taken as ABORT")
+            notes.append(f"`{place}/on-failure`: local builds do not retry; {on_failure} acts as ABORT")
             on_failure = "ABORT"
         if on_failure not in {"", "ABORT", "CONTINUE"}:
-            raise self.wrong(f"{place}/on-failure", f"{on_failure!r} is neither ABORT nor CONTINUE nor RETRY")
+            raise self.error(f"{place}/on-failure", f"{on_failure!r} is not ABORT, CONTINUE or RETRY")
         return Phase(
             name,
             self._texts(phase, "commands", f"{place}/commands"),
@@ -241,14 +243,14 @@ class Document:
         for identifier in secondary:
             place = f"artifacts/secondary-artifacts/{identifier}"
             if not re.fullmatch(r"[A-Za-z0-9_]+", identifier):
-                raise self.wrong(place, "an identifier has letters, digits and underscores only")
+                raise self.error(place, "an identifier consists of letters, digits and underscores")
             found.append(self._artifact(identifier, self._mapping(secondary, identifier, place), place))
         return tuple(found)
 
     def _artifact(self, identifier: str, data: Mapping[str, Any], place: str) -> Artifact:
         files = self._texts(data, "files", f"{place}/files")
         if not files:
-            raise self.wrong(f"{place}/files", "artifacts need at least one path")
+            raise self.error(f"{place}/files", "artifacts need at least one path")
         return Artifact(
             identifier,
             files,
@@ -261,25 +263,25 @@ class Document:
     def _mapping(self, data: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
         value = data.get(key) or {}
         if not isinstance(value, Mapping):
-            raise self.wrong(place, f"{_kind(value)} where a mapping belongs")
+            raise self.error(place, f"expected a mapping, found {_kind(value)}")
         return value
 
     def _text(self, data: Mapping[str, Any], key: str, place: str) -> str:
         value = data.get(key, "")
         if not isinstance(value, str):
-            raise self.wrong(place, f"{_kind(value)} where text belongs")
+            raise self.error(place, f"expected text, found {_kind(value)}")
         return value
 
     def _texts(self, data: Mapping[str, Any], key: str, place: str) -> tuple[str, ...]:
         values = data.get(key) or []
         if not isinstance(values, list):
-            raise self.wrong(place, f"{_kind(values)} where a list belongs")
+            raise self.error(place, f"expected a list, found {_kind(values)}")
         for number, value in enumerate(values):
             if not isinstance(value, str):
-                raise self.wrong(
+                raise self.error(
                     f"{place}/{number}",
-                    f"{_kind(value)} where text belongs",
-                    hint="a colon followed by a space makes a mapping: put the text in quotes, or below a `|`",
+                    f"expected text, found {_kind(value)}",
+                    hint="YAML reads `key: value` as a mapping: put the text in quotes, or in a block after `|`",
                 )
         return tuple(values)
 
@@ -297,19 +299,19 @@ class Document:
 
     def _check_name(self, name: str, place: str) -> None:
         if not VARIABLE.fullmatch(name):
-            raise self.wrong(place, f"{name!r} is no name for a variable")
+            raise self.error(place, f"{name!r} is not a valid variable name")
 
     def _flag(self, data: Mapping[str, Any], key: str, place: str) -> bool:
         value = self._text(data, key, place).lower()
         if value not in {"", "yes", "no", "true", "false"}:
-            raise self.wrong(place, f"{value!r} is neither yes nor no")
+            raise self.error(place, f"{value!r} is not yes or no")
         return value in {"yes", "true"}
 
 
 def choose(builds: Sequence[BatchBuild], path: Path, *, identifier: str = "", flavor: str = "") -> BatchBuild:
-    """Return the build of a batch with that identifier, or for that flavor; with neither, the only one.
+    """Return the build of a batch with the identifier, or for the flavor; without both, the only build.
 
-    `path` is the batch file, named in errors. Raises InputError, listing what there is, if that does not name one build.
+    `path` is the batch file, named in errors. Raises InputError, with the possible choices, unless exactly one build matches.
     """
     if identifier:
         found = [build for build in builds if build.identifier == identifier]
@@ -325,7 +327,7 @@ def choose(builds: Sequence[BatchBuild], path: Path, *, identifier: str = "", fl
     if not identifier and not flavor:
         option = "--flavor" if any(build.flavors for build in builds) else "--build"
         raise InputError(
-            f"{path} has {len(builds)} builds, and one can be run at a time",
+            f"{path} has {len(builds)} builds, but one run executes one build",
             hint=f"choose one with {option}: {', '.join(known)}",
         )
     if found:
@@ -333,17 +335,17 @@ def choose(builds: Sequence[BatchBuild], path: Path, *, identifier: str = "", fl
             f"{path} has {len(found)} builds for {flavor or identifier!r}",
             hint=f"choose one with --build: {', '.join(build.identifier for build in found)}",
         )
-    raise InputError(f"{path} has no {wanted}", hint=f"it has {', '.join(known)}" if known else "it has none at all")
+    raise InputError(f"{path} has no {wanted}", hint=f"it has {', '.join(known)}" if known else "it has no builds")
 
 
-def _joined(data: Any) -> Any:
-    """Return `data` with each pair of surrogates, as JSON writes rare letters, as the letter that it means."""
+def _join_surrogates(data: Any) -> Any:
+    """Return `data` with each surrogate pair, an escape of JSON, replaced by its character."""
     if isinstance(data, str):
         return data.encode("utf-16", "surrogatepass").decode("utf-16")
     if isinstance(data, list):
-        return [_joined(each) for each in data]
+        return [_join_surrogates(each) for each in data]
     if isinstance(data, Mapping):
-        return {_joined(key): _joined(value) for key, value in data.items()}
+        return {_join_surrogates(key): _join_surrogates(value) for key, value in data.items()}
     return data
 
 

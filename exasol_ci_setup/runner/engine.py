@@ -1,4 +1,4 @@
-"""The Docker engine, by way of the `docker` program: a container for one build, which is gone when the build is."""
+"""Run a container for one build with the `docker` program, and remove it with the build."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _CHUNK: Final = 65536  # bytes
-_PATIENCE: Final = 20.0  # seconds for what an engine answers at once
+_TIMEOUT_SECONDS: Final = 20.0  # for requests that a Docker engine answers immediately
 _FROM_ENGINE: Final = "Error response from daemon: "
 _NOT_PERMITTED: Final = ("operation not permitted", "permission denied", "privileged mode is incompatible")
 
 
 class NotPermitted(Exception):
-    """The engine may not start a container with the privileges asked for."""
+    """The Docker engine refuses to start a privileged container."""
 
 
 class Engine:
     """A Docker engine that answers."""
 
     def __init__(self) -> None:
-        """Find `docker` and ask the engine. Raises EngineUnavailable if there is none, or none that answers."""
+        """Find `docker` and request the engine's version. Raises EngineUnavailable if one of the two fails."""
         program = shutil.which("docker")
         if program is None:
             raise EngineUnavailable(
@@ -38,27 +38,27 @@ class Engine:
             )
         self._program = program
         try:
-            asked = self._run("version", "--format", "{{.Server.Version}}", patience=_PATIENCE)
+            version = self._run("version", "--format", "{{.Server.Version}}", timeout=_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             raise EngineUnavailable(
-                f"the Docker engine did not answer within {_PATIENCE:g} s", hint="try: docker version"
+                f"the Docker engine did not answer within {_TIMEOUT_SECONDS:g} s", hint="try: docker version"
             ) from None
         except OSError as error:
             raise EngineUnavailable(
                 f"{program} cannot be run: {error.strerror}", hint="install Docker: https://docs.docker.com/get-docker/"
             ) from None
-        if asked.returncode or not asked.stdout.strip():
+        if version.returncode or not version.stdout.strip():
             raise EngineUnavailable(
-                f"the Docker engine cannot be used: {_reason(asked.stderr)}",
+                f"the Docker engine cannot be used: {_reason(version.stderr)}",
                 hint="start it, or set DOCKER_HOST; `docker version` shows whether it answers",
             )
 
     def has(self, image: str) -> bool:
-        """Return whether the image is on the engine's machine."""
+        """Return whether the engine has the image locally."""
         return not self._run("image", "inspect", "--format", "{{.Id}}", "--", image).returncode
 
     def pull(self, image: str, say: Callable[[str], None]) -> None:
-        """Get an image, telling what Docker says of it line by line. Raises EngineError if that fails."""
+        """Pull an image, and pass each line of Docker's output to `say`. Raises EngineError if that fails."""
         process = subprocess.Popen(  # noqa: S603 - docker, with the user's own image
             [self._program, "pull", "--", image],
             stdin=subprocess.DEVNULL,
@@ -67,50 +67,50 @@ class Engine:
             start_new_session=True,
         )
         last = ""
-        with _ended(process):
+        with _closing(process):
             assert process.stdout is not None  # noqa: S101 - a pipe was asked for
             for line in process.stdout:
                 last = line.decode(errors="replace").strip() or last
                 say(last)
             if process.wait():
                 raise EngineError(
-                    f"image {image} cannot be had: {_reason(last.encode())}", hint="name another with --image"
+                    f"image {image} cannot be pulled: {_reason(last.encode())}", hint="name another one with --image"
                 )
 
     @contextlib.contextmanager
     def container(self, image: str, arguments: Sequence[str], *, privileged: bool) -> Iterator[Container]:
-        """Make a container that runs ``/bin/sh ARGUMENTS`` as root once it is started; it is removed at the end, whatever happens.
+        """Create a container that runs ``/bin/sh ARGUMENTS`` as root when started, and always remove it at the end.
 
-        Raises EngineError if it cannot be made.
+        Raises EngineError if it cannot be created.
         """
         options = ["--privileged", "--env", "EXASOL_CI_SETUP_PRIVILEGED=1"] if privileged else []
-        # --rm also takes it away when this process is killed: its input ends, and with it the agent.
-        # The name is ours, so that it can be removed although an interruption kept us from learning its id.
+        # If this process is killed, the agent's input ends, the agent exits, and --rm removes the container.
+        # With a name chosen here, the container can be removed even if an interruption hides its id.
         name = f"exasol-ci-setup-{secrets.token_hex(6)}"
         try:
-            status, said = _uninterrupted(
+            status, stderr = _run_to_end(
                 *(self._program, "create", "--rm", "--interactive", "--name", name, "--user", "0", "--workdir", "/"),
                 *("--entrypoint", "/bin/sh", *options, "--", image, *arguments),
             )
             if status:
-                raise EngineError(f"no container can be made of {image}: {_reason(said)}")
+                raise EngineError(f"no container can be created from {image}: {_reason(stderr)}")
             yield Container(self._program, name)
         finally:
-            _uninterrupted(self._program, "rm", "--force", "--volumes", name)
+            _run_to_end(self._program, "rm", "--force", "--volumes", name)
 
-    def _run(self, *arguments: str, patience: float | None = None) -> subprocess.CompletedProcess[bytes]:
-        return _run(self._program, *arguments, patience=patience)
+    def _run(self, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[bytes]:
+        return _run(self._program, *arguments, timeout=timeout)
 
 
 class Container:
-    """A container of an engine."""
+    """A container of a Docker engine."""
 
     def __init__(self, program: str, name: str) -> None:
         self._program = program
         self.name = name
 
     def put(self, write: Callable[[tarfile.TarFile], None]) -> None:
-        """Copy to the container's root what `write` adds to an archive. Raises EngineError if Docker does not take it."""
+        """Copy the archive that `write` fills to the root of the container. Raises EngineError if Docker rejects it."""
         process = subprocess.Popen(  # noqa: S603 - docker, with the name of our container
             [self._program, "cp", "-", f"{self.name}:/"],
             stdin=subprocess.PIPE,
@@ -118,20 +118,20 @@ class Container:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        with _ended(process):
+        with _closing(process):
             assert process.stdin is not None  # noqa: S101 - a pipe was asked for
             assert process.stderr is not None  # noqa: S101 - a pipe was asked for
-            # What breaks the pipe is told by Docker itself.
+            # Docker reports the cause of a broken pipe on stderr.
             with contextlib.suppress(BrokenPipeError):
                 with tarfile.open(fileobj=process.stdin, mode="w|", bufsize=_CHUNK * 16) as archive:
                     write(archive)
                 process.stdin.close()
-            said = process.stderr.read()
+            stderr = process.stderr.read()
             if process.wait():
-                raise EngineError(f"the source cannot be copied into the container: {_reason(said)}")
+                raise EngineError(f"the source cannot be copied into the container: {_reason(stderr)}")
 
     def get(self, path: str, file: IO[bytes]) -> bool:
-        """Write an archive of a file or folder of the container to `file`; return whether there is such a path.
+        """Write an archive of a file or folder of the container to `file`; return whether the path exists.
 
         Raises EngineError if it cannot be read.
         """
@@ -142,17 +142,17 @@ class Container:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        with _ended(process):
+        with _closing(process):
             assert process.stderr is not None  # noqa: S101 - a pipe was asked for
-            said = process.stderr.read()
+            stderr = process.stderr.read()
             if not process.wait():
                 return True
-        if b"ould not find the file" in said or b"o such container:path" in said.lower():
+        if b"ould not find the file" in stderr or b"o such container:path" in stderr.lower():
             return False
-        raise EngineError(f"{path} cannot be copied out of the container: {_reason(said)}")
+        raise EngineError(f"{path} cannot be copied out of the container: {_reason(stderr)}")
 
     def start(self) -> None:
-        """Start it. Raises EngineError, or NotPermitted if the engine may not give it the privileges asked for."""
+        """Start the container. Raises NotPermitted if the engine refuses its privileges, else EngineError."""
         started = _run(self._program, "start", self.name)
         if not started.returncode:
             return
@@ -163,7 +163,7 @@ class Container:
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[Conversation]:
-        """Connect to the input and the output of the program that runs in it."""
+        """Connect to the input and output of the program in the container."""
         process = subprocess.Popen(  # noqa: S603 - docker, with the name of our container
             [self._program, "attach", "--sig-proxy=false", self.name],
             stdin=subprocess.PIPE,
@@ -172,44 +172,44 @@ class Container:
             start_new_session=True,
             bufsize=0,
         )
-        with _ended(process):
+        with _closing(process):
             yield Conversation(process)
 
 
 class Conversation:
-    """The input and output of a container's program."""
+    """The input and output of the program in a container."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None  # noqa: S101 - a pipe was asked for
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         self._process, self._input, self._output = process, process.stdin, process.stdout
-        # Docker's own words would block it once the pipe is full.
-        self._said: list[bytes] = []
+        # Docker's messages are read in a thread: a full pipe would block Docker.
+        self._messages: list[bytes] = []
         threading.Thread(target=self._listen, daemon=True).start()
 
     def write(self, data: bytes) -> None:
-        """Send input; that nobody reads it any more shows when reading."""
+        """Send input. If the program no longer reads it, the next `read` returns nothing."""
         with contextlib.suppress(BrokenPipeError):
             self._input.write(data)
 
     def read(self) -> bytes:
-        """Return the next output, waiting for it; nothing means that it has ended."""
+        """Wait for output and return it; empty at the end of the program."""
         return self._output.read(_CHUNK)
 
-    def said(self) -> str:
-        """Return the last that Docker itself said."""
-        return _reason(b"".join(self._said)) if self._said else ""
+    def last_message(self) -> str:
+        """Return the last message of Docker itself, or an empty text."""
+        return _reason(b"".join(self._messages)) if self._messages else ""
 
     def _listen(self) -> None:
         assert self._process.stderr is not None  # noqa: S101 - a pipe was asked for
         with contextlib.suppress(ValueError, OSError):
             for line in self._process.stderr:
-                self._said.append(line)
+                self._messages.append(line)
 
 
 @contextlib.contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """End a process of ours and close its pipes, whatever happens."""
+def _closing(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End a process and close its pipes when the block ends."""
     try:
         yield
     finally:
@@ -222,50 +222,50 @@ def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
                     pipe.close()
 
 
-def _run(program: str, *arguments: str, patience: float | None = None) -> subprocess.CompletedProcess[bytes]:
-    # In a session of its own, so that Ctrl-C in a terminal reaches us only, and what is to be taken away still can be.
+def _run(program: str, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[bytes]:
+    # Ctrl-C in a terminal must not end `docker`: the new session keeps it able to clean up.
     return subprocess.run(  # noqa: S603 - docker, with arguments of ours
         [program, *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=patience,
+        timeout=timeout,
         check=False,
         start_new_session=True,
     )
 
 
-def _uninterrupted(*command: str) -> tuple[int, bytes]:
-    """Run a command and return its exit status and what it said on stderr; an interruption is raised when it has ended.
+def _run_to_end(*command: str) -> tuple[int, bytes]:
+    """Run a command to its end and return its exit status and stderr; then raise a KeyboardInterrupt that came meanwhile.
 
-    Whoever is asked to make a container makes it, although the one who asked is gone; it could then be made after it was removed.
+    The engine creates a container even if `docker create` was killed. The container could then appear after its removal.
     """
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(  # noqa: S603 - docker, with arguments of ours
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
         )
         interruption: KeyboardInterrupt | None = None
-        patience: float | None = None
+        timeout: float | None = None
         while True:
             try:
-                status = process.wait(patience)
+                status = process.wait(timeout)
                 break
             except KeyboardInterrupt as raised:
-                interruption, patience = raised, _PATIENCE
+                interruption, timeout = raised, _TIMEOUT_SECONDS
             except subprocess.TimeoutExpired:
-                # An engine that hangs must not keep us from ending.
+                # An engine that hangs must not delay the end of this process.
                 process.kill()
         if interruption is not None:
             raise interruption
-        said.seek(0)
-        return status, said.read()
+        stderr.seek(0)
+        return status, stderr.read()
 
 
-def _reason(said: bytes) -> str:
-    """Return Docker's reason without what it always says around it."""
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+def _reason(stderr: bytes) -> str:
+    """Return the reason from Docker's output, without its standard phrases."""
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(("Run 'docker", "See 'docker", "errors pretty printing"))]
     if not lines:
         return "no reason given"
-    # What the engine says comes first; what `docker` adds to it tells less.
+    # The engine's line is more specific than those that `docker` adds.
     own = [line for line in lines if _FROM_ENGINE in line]
     return (own or lines)[-1].rpartition(_FROM_ENGINE)[2].removeprefix("Error: ").strip()

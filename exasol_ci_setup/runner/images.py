@@ -1,4 +1,4 @@
-"""Which image stands in on this machine for one of CodeBuild's own."""
+"""Choose the image of a local build, with a replacement for CodeBuild's unpublished images."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ _AMAZON_LINUX: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The image to use, and what to tell of the choice (empty if it is what was asked for)."""
+    """The image to use, and a note about the choice (empty if it is the requested image)."""
 
     name: str
     note: str = ""
 
 
-def choose(asked: str, configured: str, has: Callable[[str], bool], machine: str = platform.machine()) -> Image:
-    """Return the image for a build: `asked` for on the command line, else `configured` in the batch, else Amazon Linux.
+def choose(requested: str, configured: str, has: Callable[[str], bool], machine: str = platform.machine()) -> Image:
+    """Return the image for a build: `requested` on the command line, else `configured` in the batch, else Amazon Linux.
 
-    `has` tells whether an image is on this machine. Of the images that AWS maintains for CodeBuild, it publishes those of Amazon
-    Linux, at https://gallery.ecr.aws/codebuild, and not those of Ubuntu (https://github.com/aws/aws-codebuild-docker-images/issues/753): these
-    can be built by oneself, and are used if they are there.
+    `has` returns whether an image exists locally. AWS publishes its Amazon Linux images for CodeBuild at
+    https://gallery.ecr.aws/codebuild, but not its Ubuntu images: https://github.com/aws/aws-codebuild-docker-images/issues/753.
+    A locally built Ubuntu image is used if it exists.
     """
-    if asked:
-        return Image(asked)
+    if requested:
+        return Image(requested)
     default = _AMAZON_LINUX["aarch64" if machine in {"aarch64", "arm64"} else "x86_64"]
     if not configured:
-        return Image(default, f"CodeBuild's image is not known here; using {default} (--image names another)")
+        return Image(default, f"the image of the CodeBuild project is unknown; using {default} (override with --image)")
     if not configured.startswith(_MANAGED) or has(configured):
         return Image(configured)
     if configured.startswith(f"{_MANAGED}amazonlinux"):
         return Image(_PUBLISHED + configured.removeprefix(_MANAGED))
     return Image(
         default,
-        f"AWS does not publish {configured}; using {default} (--image names another, as one built from"
+        f"AWS does not publish {configured}; using {default} (override with --image, for example with one built from"
         " https://github.com/aws/aws-codebuild-docker-images)",
     )

@@ -1,7 +1,7 @@
-"""In which order phases run, and which are left out after a failure: pure, given a way to run one command.
+"""Run the phases of a build in CodeBuild's order, and skip phases after a failure.
 
-Between phases CodeBuild moves as drawn in https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html: a failed install
-or pre_build ends the build; after build, failed or not, come post_build and the artifacts.
+The transitions are those of https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html. A failed install or
+pre_build ends the build. After build, even if it failed, post_build runs and artifacts are saved.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.runner.buildspec import Buildspec, Phase
 
-_GOES_ON_AFTER: Final = frozenset({"build"})  # post_build follows, unless on-failure says otherwise
+_CONTINUES_AFTER: Final = frozenset({"build"})  # post_build follows, unless on-failure is ABORT
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command of a phase; `number` is its place among all commands of the buildspec, from 0."""
+    """One command of a phase; `number` is its index among all commands of the buildspec."""
 
     number: int
     phase: str
@@ -28,7 +28,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The command because of which a phase failed, and its exit status."""
+    """The command that failed a phase, and its exit status."""
 
     command: Command
     status: int
@@ -36,28 +36,28 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class PhaseResult:
-    """How a phase ended; `failure` is its first failed command."""
+    """The result of a phase; `failure` is its first failed command."""
 
     name: str
     status: Literal["SUCCEEDED", "FAILED"]
     failure: Failure | None = None
 
 
-class Observer(Protocol):
-    """Is told what happens, as it happens."""
+class PhaseReporter(Protocol):
+    """Receives the progress of the phases."""
 
     def phase_begins(self, name: str) -> None:
-        """Take note that a phase begins."""
+        """Report that a phase begins."""
 
     def command_begins(self, command: Command) -> None:
-        """Take note of the command that is about to run."""
+        """Report the command that runs next."""
 
     def phase_ends(self, result: PhaseResult) -> None:
-        """Take note of how a phase ended."""
+        """Report the result of a phase."""
 
 
 def commands(spec: Buildspec) -> Iterator[Command]:
-    """Yield every command of a buildspec, those of `finally` too, numbered in their order."""
+    """Yield and number every command of a buildspec, also those of `finally`, in order."""
     number = 0
     for phase in spec.phases:
         for text in (*phase.commands, *phase.finally_commands):
@@ -65,45 +65,50 @@ def commands(spec: Buildspec) -> Iterator[Command]:
             number += 1
 
 
-def run(spec: Buildspec, execute: Callable[[Command, bool], int], observer: Observer) -> tuple[PhaseResult, ...]:
-    """Run the phases and return how each ended that was begun.
+def run(spec: Buildspec, execute: Callable[[Command, bool], int], reporter: PhaseReporter) -> tuple[PhaseResult, ...]:
+    """Run the phases and return the result of each phase that began.
 
-    `execute` runs one command and returns its exit status; it is told whether all went well so far.
+    `execute` runs one command and returns its exit status. Its second argument is whether the build has succeeded so far.
     """
     numbered = commands(spec)
     results: list[PhaseResult] = []
     succeeding = True
     for phase in spec.phases:
         own = [next(numbered) for _ in (*phase.commands, *phase.finally_commands)]
-        observer.phase_begins(phase.name)
-        result = _run_phase(phase, own, execute, observer, succeeding=succeeding)
-        observer.phase_ends(result)
+        reporter.phase_begins(phase.name)
+        result = _run_phase(phase, own, execute, reporter, succeeding=succeeding)
+        reporter.phase_ends(result)
         results.append(result)
         if result.failure:
             succeeding = False
-            if not _goes_on(phase):
+            if not _continues_after(phase):
                 break
     return tuple(results)
 
 
 def has_built(spec: Buildspec, results: tuple[PhaseResult, ...]) -> bool:
-    """Return whether the run came as far as the build phase, after which CodeBuild always attempts to keep the artifacts."""
+    """Return whether the run reached the build phase. After it, CodeBuild always tries to save artifacts."""
     last = spec.phases[len(results) - 1]
-    return not results[-1].failure or last.name not in {"install", "pre_build"} or _goes_on(last)
+    return not results[-1].failure or last.name not in {"install", "pre_build"} or _continues_after(last)
 
 
-def _goes_on(phase: Phase) -> bool:
-    return phase.on_failure == "CONTINUE" or (not phase.on_failure and phase.name in _GOES_ON_AFTER)
+def _continues_after(phase: Phase) -> bool:
+    return phase.on_failure == "CONTINUE" or (not phase.on_failure and phase.name in _CONTINUES_AFTER)
 
 
 def _run_phase(
-    phase: Phase, own: list[Command], execute: Callable[[Command, bool], int], observer: Observer, *, succeeding: bool
+    phase: Phase,
+    own: list[Command],
+    execute: Callable[[Command, bool], int],
+    reporter: PhaseReporter,
+    *,
+    succeeding: bool,
 ) -> PhaseResult:
     failure: Failure | None = None
     ordinary = len(phase.commands)
     for block in (own[:ordinary], own[ordinary:]):
         for command in block:
-            observer.command_begins(command)
+            reporter.command_begins(command)
             status = execute(command, succeeding and failure is None)
             if status:
                 failure = failure or Failure(command, status)

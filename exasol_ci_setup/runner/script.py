@@ -1,8 +1,8 @@
-"""The shell text that runs in the container: an agent that takes one order a line, and a script for each command.
+"""Render the shell scripts that run in the container: the agent, and a script for each command.
 
-CodeBuild runs every command of a version 0.2 buildspec in a shell of its own, which begins with the variables and in the directory that the
-command before it left; its logs show that (``/codebuild/output/tmp/script.sh: line 4: …``). So a command may call ``exit``, or be no
-valid shell at all, and only that command ends. Version 0.1 begins each command anew.
+CodeBuild runs each command of a version 0.2 buildspec in a separate shell. That shell starts with the variables and the directory
+that the previous command left. CodeBuild's logs show this: ``/codebuild/output/tmp/script.sh: line 4: …``. So ``exit`` or a syntax error
+ends only its own command. With version 0.1, each command starts with the original variables and directory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 OUTPUT: Final = "/codebuild/output"
 SOURCE: Final = f"{OUTPUT}/src/src"
-WORK: Final = f"{OUTPUT}/tmp"  # noqa: S108 - in the container, where CodeBuild has it
+WORK: Final = f"{OUTPUT}/tmp"  # noqa: S108 - in the container, the same path as in CodeBuild
 ANSWERS: Final = f"{WORK}/answers"
 SEPARATOR: Final = "\x1e"
 EVALUATION: Final = "evaluation"
@@ -24,21 +24,21 @@ EVALUATION: Final = "evaluation"
 _END: Final = "EXASOL_CI_SETUP_END_OF_TEXT"
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Return `text` as one word of any POSIX shell."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 
 def environment(variables: Mapping[str, str]) -> str:
     """Return the shell text that exports these variables."""
-    return "".join(f"export {name}={quoted(value)}\n" for name, value in variables.items())
+    return "".join(f"export {name}={quote(value)}\n" for name, value in variables.items())
 
 
 def agent(shell: str, marker: str) -> str:
-    """Return the program that runs in the container as long as orders come, and writes `marker` and an exit status after each.
+    """Return the agent: a shell program that reads lines, runs a script for each, and writes `marker` and the exit status.
 
-    An order is ``SCRIPT SUCCEEDING``, the name of a script in WORK and 0 or 1. What a command writes goes to one stream, as in
-    CodeBuild's log; it has no input.
+    A line is ``SCRIPT SUCCEEDING``: the name of a script in WORK, and 0 or 1. stdout and stderr of a command are one stream, as
+    in CodeBuild's log. Commands have no input.
     """
     return f"""\
 while read -r script succeeding; do
@@ -47,13 +47,13 @@ while read -r script succeeding; do
         [ "$script" = {EVALUATION} ] || cd -- "$directory" || exit 1
         exec {shell} {WORK}/"$script" "$succeeding"
     ) </dev/null 2>&1
-    printf '%s%d\\n' {quoted(marker)} "$?"
+    printf '%s%d\\n' {quote(marker)} "$?"
 done
 """
 
 
 def entry(shell: str) -> str:
-    """Return what starts the agent; CodeBuild's own images start a Docker engine before it, where they may."""
+    """Return the shell command that starts the agent. In privileged containers of CodeBuild's images it starts Docker first."""
     return (
         f'if [ -n "$EXASOL_CI_SETUP_PRIVILEGED" ] && command -v dockerd-entrypoint.sh >/dev/null; then '
         f"unset EXASOL_CI_SETUP_PRIVILEGED; exec dockerd-entrypoint.sh {shell} {WORK}/agent; "
@@ -62,9 +62,10 @@ def entry(shell: str) -> str:
 
 
 def files(spec: Buildspec, texts: Iterable[str], variables: Mapping[str, str], marker: str) -> dict[str, str]:
-    """Return the files for WORK: the agent, the environment, the directory to begin in, and the scripts.
+    """Return the files for WORK: the agent, the environment, the start directory, and the scripts.
 
-    `texts` are the commands in the order of their numbers, each in a file of its own, so that none can reach beyond its end.
+    `texts` are the commands in the order of their numbers. Each is in a separate file, so that an open quote or here-document
+    ends with its command.
     """
     made = {
         "agent": agent(spec.shell, marker),
@@ -74,12 +75,12 @@ def files(spec: Buildspec, texts: Iterable[str], variables: Mapping[str, str], m
     }
     for number, text in enumerate(texts):
         made[f"command-{number}"] = f"{text}\n"
-        made[f"script-{number}"] = _carried_over(number) if spec.version == "0.2" else _alone(number)
+        made[f"script-{number}"] = _stateful_script(number) if spec.version == "0.2" else _isolated_script(number)
     return made
 
 
 def evaluation(expressions: Iterable[str], exported: Iterable[str]) -> str:
-    """Return the script that writes to ANSWERS what the shell makes of texts, and what variables hold, each ended by SEPARATOR."""
+    """Return the script that writes expanded texts and values of variables to ANSWERS, each followed by SEPARATOR."""
     lines = [f". {WORK}/environment", f"cd -- {SOURCE}", "{", ":"]
     for expression in expressions:
         lines += [f"printf '%s\\036' \"$(cat <<{_END}", expression, _END, ')"']
@@ -87,8 +88,8 @@ def evaluation(expressions: Iterable[str], exported: Iterable[str]) -> str:
     return "\n".join([*lines, f"}} >{ANSWERS}", ""])
 
 
-def _carried_over(number: int) -> str:
-    # CODEBUILD_LAST_EXIT is CodeBuild's own name; commands have come to rely on it.
+def _stateful_script(number: int) -> str:
+    # CodeBuild sets CODEBUILD_LAST_EXIT, and existing buildspecs use it.
     return f"""\
 . {WORK}/environment
 export CODEBUILD_BUILD_SUCCEEDING="$1"
@@ -102,7 +103,7 @@ exit "$CODEBUILD_LAST_EXIT"
 """
 
 
-def _alone(number: int) -> str:
+def _isolated_script(number: int) -> str:
     return f"""\
 . {WORK}/environment.0
 export CODEBUILD_BUILD_SUCCEEDING="$1"

@@ -1,4 +1,4 @@
-"""What comes out of the container, taken apart as it comes: the build's output, secrets hidden, and the agent's exit statuses."""
+"""Split the container's output into the build's output, with redacted secrets, and exit statuses."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 HIDDEN: Final = b"***"
-_SHORTEST_SECRET: Final = 4  # characters; hiding shorter ones, such as "x", would make the output unreadable
+_SHORTEST_SECRET: Final = 4  # characters; redacting shorter ones, such as "x", would make the output unreadable
 _LONGEST_STATUS: Final = 4  # digits and the line break of an exit status
 
 
-def hidden(text: str, secrets: Iterable[str]) -> str:
-    """Return `text` with every secret in it hidden; short ones only where they are all of it."""
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` with every secret replaced by ``***``; a short secret only if it is the whole text."""
     for secret in sorted(secrets, key=len, reverse=True):
         if text == secret and secret:
             return HIDDEN.decode()
@@ -24,20 +24,20 @@ def hidden(text: str, secrets: Iterable[str]) -> str:
 
 
 class Splitter:
-    """Splits a stream of bytes, in whatever pieces it comes, into output and exit statuses.
+    """Splits a stream of bytes, in chunks of any size, into output and exit statuses.
 
-    `marker` begins the agent's lines; it must not occur in the output. Output is handed on at once, even if its line is not
-    finished yet; only what may be the beginning of a marker or of a secret is held back.
+    `marker` begins the agent's lines and must not occur in the output. Output is passed on immediately, also in the middle of a
+    line. Only bytes that may begin a marker or a secret are held back.
     """
 
     def __init__(self, marker: str, secrets: Iterable[str] = ()) -> None:
         self._marker = marker.encode()
-        hidden = sorted(
+        needles = sorted(
             (secret.encode(errors="surrogateescape") for secret in secrets if len(secret) >= _SHORTEST_SECRET),
             key=lambda each: (-len(each), each),
         )
-        self._needles = [self._marker, *hidden]
-        choices = [re.escape(self._marker) + rb"(?P<status>\d{1,3})\n", *map(re.escape, hidden)]
+        self._needles = [self._marker, *needles]
+        choices = [re.escape(self._marker) + rb"(?P<status>\d{1,3})\n", *map(re.escape, needles)]
         self._pattern = re.compile(b"|".join(choices))
         self._rest = b""
 
@@ -47,12 +47,12 @@ class Splitter:
         yield from self._split(keep=True)
 
     def end(self) -> Iterator[bytes | int]:
-        """Yield what was held back, as nothing more comes."""
+        """Yield the bytes held back, at the end of the stream."""
         yield from self._split(keep=False)
 
     def _split(self, *, keep: bool) -> Iterator[bytes | int]:
         text, at = self._rest, 0
-        end = len(text) - (self._unclear(text) if keep else 0)
+        end = len(text) - (self._held_back_length(text) if keep else 0)
         for found in self._pattern.finditer(text):
             if found.start() >= end:
                 break
@@ -66,8 +66,8 @@ class Splitter:
         if end > at:
             yield text[at:end]
 
-    def _unclear(self, text: bytes) -> int:
-        """Return how many bytes at the end may be the beginning of something."""
+    def _held_back_length(self, text: bytes) -> int:
+        """Return the number of bytes at the end that may begin a marker or a secret."""
         begun = text.rfind(self._marker)
         if begun >= 0 and 0 <= len(text) - begun - len(self._marker) < _LONGEST_STATUS and b"\n" not in text[begun:]:
             return len(text) - begun

@@ -1,4 +1,4 @@
-"""The variables that a build sees: those of CodeBuild, of the buildspec, of the batch, and those given for this run."""
+"""Collect the variables of a build: from CodeBuild, the buildspec, the batch, and the command line."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from exasol_ci_setup.runner.buildspec import BatchBuild, Buildspec
 
 _PROJECT = "run-buildspec"
-_NOBODYS_ACCOUNT = "000000000000"
-_GIT_PATIENCE = 10.0  # seconds
+_DUMMY_ACCOUNT = "000000000000"
+_GIT_TIMEOUT_SECONDS = 10.0
 
 
-def given(assignments: Iterable[str], files: Iterable[Path], own: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables given for this run, those of `files` first.
+def parse(assignments: Iterable[str], files: Iterable[Path], own: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the command line: those of `files` first, then `assignments`.
 
-    Each is ``NAME=VALUE``, or ``NAME`` for the value that it has in `own`, the caller's environment; in a file one stands on a
-    line, and lines that are empty or begin with # do not count. Raises InputError for anything else.
+    Each is ``NAME=VALUE``, or ``NAME`` for its value in `own`, the caller's environment. A file has one on each line; empty lines
+    and lines that begin with # are skipped. Raises InputError for anything else.
     """
     found: dict[str, str] = {}
     for path in files:
         try:
-            # Not splitlines: a value may hold what Unicode takes for a line break.
+            # Not splitlines: a value can contain characters that Unicode regards as line breaks.
             lines = [line.removesuffix("\r") for line in path.read_text(encoding="utf-8-sig").split("\n")]
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(
@@ -49,27 +49,27 @@ def given(assignments: Iterable[str], files: Iterable[Path], own: Mapping[str, s
 
 
 def secret_values(spec: Buildspec, given: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """Return values for the variables that CodeBuild would fetch from AWS: those given, else those of the caller's environment.
+    """Return values for the variables that CodeBuild would fetch from AWS: from `given`, else from the caller's environment.
 
-    Nothing is fetched here, so that a build on this machine needs no access to AWS. Raises InputError naming all that have none.
+    Nothing is fetched, so that a local build needs no access to AWS. Raises InputError with the names of all missing variables.
     """
     values = {name: given.get(name, own.get(name)) for name in spec.secrets}
     missing = [name for name, value in values.items() if value is None]
     if missing:
         places = "; ".join(f"{name} ({spec.secrets[name]})" for name in missing)
         raise InputError(
-            f"the buildspec has variables from AWS that have no value here: {places}",
-            hint="set them in the environment, or give them with --env-file FILE or --env NAME=VALUE; any value will do"
-            " if the build does not really need them",
+            f"variables that CodeBuild reads from AWS have no value in your environment: {places}",
+            hint="set them in the environment, or with --env-file FILE or --env NAME=VALUE; any value works if the build"
+            " does not use them",
         )
     return {name: value for name, value in values.items() if value is not None}
 
 
-def codebuild(source: Path, image: str, identifier: str, own: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that CodeBuild sets, as far as they have a meaning on this machine.
+def of_codebuild(source: Path, image: str, identifier: str, own: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that CodeBuild sets, as far as they have a meaning locally.
 
-    The list is https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html. `identifier` is that of the batch's build, or
-    empty.
+    The list is https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html. `identifier` is that of the build in its
+    batch, or empty.
     """
     number = str(uuid.uuid4())
     region = own.get("AWS_REGION") or own.get("AWS_DEFAULT_REGION") or ""
@@ -77,7 +77,7 @@ def codebuild(source: Path, image: str, identifier: str, own: Mapping[str, str])
         "AWS_DEFAULT_REGION": region,
         "AWS_REGION": region,
         "CODEBUILD_BATCH_BUILD_IDENTIFIER": identifier,
-        "CODEBUILD_BUILD_ARN": f"arn:aws:codebuild:{region or 'local'}:{_NOBODYS_ACCOUNT}:build/{_PROJECT}:{number}",
+        "CODEBUILD_BUILD_ARN": f"arn:aws:codebuild:{region or 'local'}:{_DUMMY_ACCOUNT}:build/{_PROJECT}:{number}",
         "CODEBUILD_BUILD_ID": f"{_PROJECT}:{number}",
         "CODEBUILD_BUILD_IMAGE": image,
         "CODEBUILD_BUILD_NUMBER": "1",
@@ -95,15 +95,16 @@ def codebuild(source: Path, image: str, identifier: str, own: Mapping[str, str])
     return {name: value for name, value in values.items() if value}
 
 
-def merged(
+def merge(
     spec: Buildspec,
     build: BatchBuild | None,
     own: Mapping[str, str],
     secrets: Mapping[str, str],
     given: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return all variables; where one is set in several places, what was given for this run wins, then the batch, then the
-    buildspec. `own` are CodeBuild's, which neither of the latter may set.
+    """Return all variables of a build.
+
+    `given` overrides `own`, the variables of CodeBuild; these override the batch, and the batch overrides the buildspec.
     """
     return {**spec.variables, **secrets, **(build.variables if build else {}), **own, **given}
 
@@ -111,8 +112,8 @@ def merged(
 def _assignment(text: str, own: Mapping[str, str], place: str) -> dict[str, str]:
     name, equals, value = text.partition("=")
     if not VARIABLE.fullmatch(name):
-        # The text may hold a secret, so it is not repeated.
-        raise InputError(f"{place}: there is no name of a variable before the =", hint="write NAME=VALUE or NAME")
+        # The text can contain a secret, so the message does not repeat it.
+        raise InputError(f"{place}: no valid variable name before the =", hint="write NAME=VALUE or NAME")
     if equals:
         return {name: value}
     if name not in own:
@@ -123,19 +124,19 @@ def _assignment(text: str, own: Mapping[str, str], place: str) -> dict[str, str]
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # no entry for this user id, as in some containers
+    except (KeyError, OSError):  # some containers have no entry for this user id
         return str(os.getuid())
 
 
 def _git(source: Path, *arguments: str) -> str:
-    """Return what git says, or nothing without git, without a repository, or if it takes too long."""
+    """Return the output of git; empty if git fails, is missing, or exceeds its timeout."""
     try:
         ran = subprocess.run(  # noqa: S603 - constant arguments
             ["git", "-C", str(source), *arguments],  # noqa: S607 - the user's git
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=_GIT_PATIENCE,
+            timeout=_GIT_TIMEOUT_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -144,7 +145,7 @@ def _git(source: Path, *arguments: str) -> str:
 
 
 def _without_login(url: str) -> str:
-    """Return a repository's URL without the user and the token that some keep in it."""
+    """Return the URL of a repository without a user or token in it."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -34,18 +34,18 @@ def repository(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "there is no buildspec aws-code-build/ci/buildspec.yaml"),
+        ([], "buildspec not found: aws-code-build/ci/buildspec.yaml"),
         (["ci/batch.yaml"], "choose one with --flavor: a, b"),
         (["ci/batch.yaml", "--flavor", "c"], "ci/batch.yaml has no build for flavor 'c'"),
         (["ci/batch.yaml", "--build", "build_c"], "it has build_a, build_b"),
         (["ci/batch.yaml", "--build", "build_a", "--flavor", "a"], "--flavor and --build both choose a build"),
         (["ci/build.yaml", "--flavor", "a"], "ci/build.yaml is no batch"),
         (["ci/build.yaml"], "TOKEN (secrets-manager gh:token)"),
-        (["ci/build.yaml", "--env", "=x"], "--env: there is no name of a variable"),
+        (["ci/build.yaml", "--env", "=x"], "--env: no valid variable name"),
         (["ci/build.yaml", "--env-file", "none"], "none cannot be read: No such file"),
         (
             ["ci/build.yaml", "--env", "TOKEN=t", "--artifacts-dir", "ci"],
-            "ci is not empty and was not made by run-buildspec",
+            "ci is not empty and was not created by run-buildspec",
         ),
         (
             ["ci/build.yaml", "--env", "TOKEN=t", "--artifacts-dir", "a" * 300],
@@ -69,7 +69,7 @@ def test_a_batchs_buildspec_is_looked_for_below_the_source(program, repository):
     ran = program("run-buildspec", "ci/batch.yaml", "--flavor", "a")
 
     assert ran.code == 2
-    assert "there is no buildspec ci/build.yaml" in ran.stderr
+    assert "buildspec not found: ci/build.yaml" in ran.stderr
 
 
 def test_without_docker_it_says_so(program, repository, monkeypatch):

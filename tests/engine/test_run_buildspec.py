@@ -199,7 +199,7 @@ def test_missing_artifacts_fail_build(repository):
     ran = repository.build(spec("true", artifacts={"files": ["none/*"]}))
 
     assert ran.returncode == 6
-    assert "its artifacts cannot be kept: there is no /codebuild/output/src/src/none" in ran.stderr
+    assert "its artifacts cannot be saved: /codebuild/output/src/src/none does not exist" in ran.stderr
 
 
 def test_links_become_files_and_earlier_artifacts_are_replaced(repository):
@@ -326,7 +326,7 @@ def test_missing_image_is_error(repository):
     ran = repository.build(spec("true"), "--image", "localhost:1/none:none")
 
     assert ran.returncode == 1
-    assert "image localhost:1/none:none cannot be had" in ran.stderr
+    assert "image localhost:1/none:none cannot be pulled" in ran.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,4 +1,4 @@
-"""Which files are artifacts, as the buildspec reference has it."""
+"""Tests of the selection of artifacts by the rules of the buildspec reference."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILES = [
 ]
 
 
-def kept(*files: str, base: str = "", exclude: tuple[str, ...] = (), discard: bool = False) -> set[str]:
+def selected(*files: str, base: str = "", exclude: tuple[str, ...] = (), discard: bool = False) -> set[str]:
     artifact = Artifact("", files, base, exclude, discard)
     below = root(artifact)
     paths = [path for path in (f"{SOURCE}/{name}" for name in FILES) if path.startswith(below)]
@@ -47,23 +47,23 @@ def kept(*files: str, base: str = "", exclude: tuple[str, ...] = (), discard: bo
         (["../**/*"], set()),
     ],
 )
-def test_paths_and_wildcards(files, expected):
-    assert kept(*files) == expected
+def test_paths_and_wildcards_select_files(files, expected):
+    assert selected(*files) == expected
 
 
-def test_a_base_directory_is_not_part_of_the_names():
-    assert kept("*/my-file3.txt", base="my-build2") == {"my-subdirectory/my-file3.txt"}
+def test_base_directory_is_not_part_of_names():
+    assert selected("*/my-file3.txt", base="my-build2") == {"my-subdirectory/my-file3.txt"}
 
 
-def test_a_base_directory_with_wildcards_stands_for_several():
-    assert kept("**/*", base="my-build*", discard=True) == {"my-file1.txt", "my-file2.txt", "my-file3.txt"}
+def test_base_directory_with_wildcards_matches_several():
+    assert selected("**/*", base="my-build*", discard=True) == {"my-file1.txt", "my-file2.txt", "my-file3.txt"}
 
 
-def test_excluded_paths_are_left_out():
-    assert kept("**/*", base="other", exclude=("**/.hidden/**/*",)) == {"a[1].log"}
+def test_excluded_paths_are_not_selected():
+    assert selected("**/*", base="other", exclude=("**/.hidden/**/*",)) == {"a[1].log"}
 
 
-def test_of_two_files_of_one_name_the_first_is_kept():
+def test_duplicate_name_selects_first_file():
     artifact = Artifact("", ("**/*",), discard_paths=True)
 
     assert select(artifact, [f"{SOURCE}/b/x", f"{SOURCE}/a/x"]) == {"x": f"{SOURCE}/a/x"}
@@ -80,12 +80,12 @@ def test_of_two_files_of_one_name_the_first_is_kept():
         (Artifact("", ("**/*",), "/srv/out"), "/srv/out"),
     ],
 )
-def test_only_the_folder_that_can_hold_them_is_copied(artifact, expected):
+def test_root_is_deepest_folder_that_contains_all_files(artifact, expected):
     assert root(artifact) == expected
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0\n"), min_size=1))
-def test_any_pattern_can_be_used(pattern):
+def test_any_pattern_is_accepted(pattern):
     artifact = Artifact("", (pattern,))
 
     assert root(artifact).startswith("/")
@@ -97,5 +97,5 @@ def test_any_pattern_can_be_used(pattern):
         lambda name: name not in {".", ".."}
     )
 )
-def test_a_name_without_wildcards_matches_itself(name):
+def test_name_without_wildcards_matches_only_itself(name):
     assert select(Artifact("", (name,)), [f"{SOURCE}/{name}", f"{SOURCE}/x{name}"]) == {name: f"{SOURCE}/{name}"}

@@ -1,4 +1,4 @@
-"""What is read from buildspec files, and what is refused with the place in the file."""
+"""Tests of parsing buildspec files, and of the location in errors."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ def document(text: str, version: str = "0.2") -> Document:
     return Document(PATH, f"version: {version}\n{text}")
 
 
-def test_scalars_stay_as_they_were_written():
+def test_scalars_remain_text():
     spec = document("env: {variables: {A: 3.10, B: no, C: 010, D: '', E: 1e3}}\n" + PHASES).buildspec()
 
     assert spec.variables == {"A": "3.10", "B": "no", "C": "010", "D": "", "E": "1e3"}
 
 
-def test_a_rare_letter_may_be_written_as_json_does():
+def test_surrogate_pair_is_one_character():
     assert document(r'phases: {build: {commands: ["\ud83d\ude00"]}}').buildspec().phases[0].commands == ("\U0001f600",)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
-        (r'phases: {build: {commands: ["\UFFFFFFFF"]}}', "an escaped letter beyond"),
-        (r'phases: {build: {commands: ["\U00110000"]}}', "an escaped letter beyond"),
-        (r'phases: {build: {commands: ["a\0b"]}}', "holds the letter NUL"),
-        (r'batch: {build-list: [{buildspec: "a\0b"}]}', "holds the letter NUL"),
-        (r'"a\0b": c', "holds the letter NUL"),
+        (r'phases: {build: {commands: ["\UFFFFFFFF"]}}', "escaped character above"),
+        (r'phases: {build: {commands: ["\U00110000"]}}', "escaped character above"),
+        (r'phases: {build: {commands: ["a\0b"]}}', "character NUL"),
+        (r'batch: {build-list: [{buildspec: "a\0b"}]}', "character NUL"),
+        (r'"a\0b": c', "character NUL"),
     ],
 )
-def test_letters_that_nothing_can_hold_are_refused(text, told):
-    with pytest.raises(InputError, match=f"^ci/buildspec.yaml .*{told}"):
+def test_invalid_character_is_rejected(text, reason):
+    with pytest.raises(InputError, match=f"^ci/buildspec.yaml .*{reason}"):
         document(text)
 
 
-def test_phases_come_in_codebuilds_order_not_in_the_files():
+def test_phases_are_in_order_of_codebuild():
     spec = document(
         "phases:\n  post_build: {commands: [d]}\n  install: {commands: [a], finally: [b], on-failure: CONTINUE}\n"
     ).buildspec()
@@ -60,7 +60,7 @@ def test_phases_come_in_codebuilds_order_not_in_the_files():
         st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], include_characters="\n\t")), min_size=1
     )
 )
-def test_any_text_is_a_command_unchanged(texts):
+def test_command_text_is_unchanged(texts):
     import yaml
 
     spec = Document(PATH, yaml.safe_dump({"version": "0.2", "phases": {"build": {"commands": texts}}})).buildspec()
@@ -97,7 +97,7 @@ artifacts:
     assert (logs.identifier, logs.files) == ("logs", ("log",))
 
 
-def test_what_is_not_done_here_is_noted_once_each():
+def test_each_ignored_setting_has_one_note():
     spec = document(
         """
 run-as: nobody
@@ -125,28 +125,28 @@ phases:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("phases: [build]", "phases: a list where a mapping belongs"),
-        ("", "phases: there is none"),
-        ("phases: {biuld: {commands: [a]}}", "phases/biuld: there is no such phase"),
-        ("phases: {build: make}", "phases/build: text where a mapping belongs"),
-        ("phases: {build: {commands: make}}", "phases/build/commands: text where a list belongs"),
-        ("phases: {build: {commands: [a, echo b: c]}}", "phases/build/commands/1: a mapping where text belongs"),
-        ("phases: {build: {finally: [[a]]}}", "phases/build/finally/0: a list where text belongs"),
+        ("phases: [build]", "phases: expected a mapping, found a list"),
+        ("", "phases: missing"),
+        ("phases: {biuld: {commands: [a]}}", "phases/biuld: unknown phase"),
+        ("phases: {build: make}", "phases/build: expected a mapping, found text"),
+        ("phases: {build: {commands: make}}", "phases/build/commands: expected a list, found text"),
+        ("phases: {build: {commands: [a, echo b: c]}}", "phases/build/commands/1: expected text, found a mapping"),
+        ("phases: {build: {finally: [[a]]}}", "phases/build/finally/0: expected text, found a list"),
         ("phases: {build: {commands: [a], on-failure: STOP}}", "phases/build/on-failure: 'STOP'"),
-        (PHASES + "env: {shell: powershell.exe}", "env/shell: 'powershell.exe' cannot be used here"),
-        (PHASES + "env: {variables: [A]}", "env/variables: a list where a mapping belongs"),
-        (PHASES + "env: {variables: {A: [b]}}", "env/variables/A: a list where text belongs"),
-        (PHASES + "env: {variables: {a-b: c}}", "env/variables: 'a-b' is no name for a variable"),
-        (PHASES + "env: {exported-variables: [a b]}", "env/exported-variables: 'a b' is no name"),
+        (PHASES + "env: {shell: powershell.exe}", "env/shell: 'powershell.exe' is not supported"),
+        (PHASES + "env: {variables: [A]}", "env/variables: expected a mapping, found a list"),
+        (PHASES + "env: {variables: {A: [b]}}", "env/variables/A: expected text, found a list"),
+        (PHASES + "env: {variables: {a-b: c}}", "env/variables: 'a-b' is not a valid variable name"),
+        (PHASES + "env: {exported-variables: [a b]}", "env/exported-variables: 'a b' is not a valid"),
         (PHASES + "artifacts: {name: x}", "artifacts/files: artifacts need at least one path"),
         (PHASES + "artifacts: {files: [a], discard-paths: maybe}", "artifacts/discard-paths: 'maybe'"),
         (
             PHASES + "artifacts: {secondary-artifacts: {../up: {files: [a]}}}",
-            "artifacts/secondary-artifacts/../up: an identifier has letters",
+            "artifacts/secondary-artifacts/../up: an identifier consists of letters",
         ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(text, place):
+def test_invalid_value_is_named_with_its_location(text, place):
     with pytest.raises(InputError) as caught:
         document(text).buildspec()
 
@@ -156,19 +156,19 @@ def test_what_is_wrong_is_told_with_its_place(text, place):
 @pytest.mark.parametrize(
     "text", ["", "- a", "a: [", "version: 0.2\nphases: {a: b: c}", "\x00", "[" * 5000, "&a [*a]", '"\\ud800"']
 )
-def test_what_is_no_yaml_mapping_is_refused_with_the_files_name(text):
-    with pytest.raises(InputError, match=r"ci/buildspec\.yaml is no "):
+def test_text_other_than_yaml_mapping_is_rejected_with_file_name(text):
+    with pytest.raises(InputError, match=r"ci/buildspec\.yaml is not "):
         Document(PATH, text)
 
 
-@pytest.mark.parametrize(("version", "told"), [("0.3", "'0.3' is no version"), ("''", "is missing")])
-def test_an_unknown_version_is_refused(version, told):
-    with pytest.raises(InputError, match=told):
+@pytest.mark.parametrize(("version", "reason"), [("0.3", "'0.3' is not a version"), ("''", "version: missing")])
+def test_unknown_version_is_rejected(version, reason):
+    with pytest.raises(InputError, match=reason):
         document(PHASES, version)
 
 
-def test_a_file_that_is_not_there_is_named_with_a_hint(tmp_path):
-    with pytest.raises(InputError, match="there is no buildspec") as caught:
+def test_missing_file_is_named_with_hint(tmp_path):
+    with pytest.raises(InputError, match="buildspec not found") as caught:
         Document.read(tmp_path / "none.yaml")
 
     assert "generate-buildspec" in caught.value.hint
@@ -185,7 +185,7 @@ batch:
 """
 
 
-def test_the_builds_of_a_batch_are_read():
+def test_builds_of_batch_are_read():
     first, second = document(BATCH).batch()
 
     assert first == BatchBuild("build_a", {"FLAVOR": "a-1"}, "ci/build.yaml", "i:1", privileged=True)
@@ -195,17 +195,17 @@ def test_the_builds_of_a_batch_are_read():
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("batch: {build-graph: {a: b}}", "batch/build-graph: a mapping where a list"),
-        ("batch: {build-list: [a]}", "batch/build-list/0: text where a mapping"),
-        ("batch: {build-list: []}", "batch: it holds no builds"),
+        ("batch: {build-graph: {a: b}}", "batch/build-graph: expected a list of builds, found a mapping"),
+        ("batch: {build-list: [a]}", "batch/build-list/0: expected a mapping, found text"),
+        ("batch: {build-list: []}", "batch: it has no builds"),
         (
             "batch: {build-list: [{env: {privileged-mode: perhaps}}]}",
             "batch/build-list/0/env/privileged-mode: 'perhaps'",
         ),
-        ("batch: {build-matrix: {}}", "batch/build-matrix: a matrix cannot be run here"),
+        ("batch: {build-matrix: {}}", "batch/build-matrix: a matrix cannot run locally"),
     ],
 )
-def test_a_batch_that_cannot_be_read_is_told_with_its_place(text, place):
+def test_invalid_batch_is_named_with_its_location(text, place):
     with pytest.raises(InputError) as caught:
         document(text).batch()
 
@@ -216,7 +216,7 @@ def test_a_batch_that_cannot_be_read_is_told_with_its_place(text, place):
     ("wanted", "identifier"),
     [({"flavor": "a-1"}, "build_a"), ({"flavor": "c"}, "build_bc"), ({"identifier": "build_bc"}, "build_bc")],
 )
-def test_a_build_is_chosen_by_flavor_or_identifier(wanted, identifier):
+def test_flavor_or_identifier_selects_build(wanted, identifier):
     assert choose(document(BATCH).batch(), PATH, **wanted).identifier == identifier
 
 
@@ -228,14 +228,14 @@ def test_a_build_is_chosen_by_flavor_or_identifier(wanted, identifier):
         ({"identifier": "build_d"}, "it has build_a, build_bc"),
     ],
 )
-def test_a_choice_that_names_no_single_build_lists_what_there_is(wanted, hint):
+def test_ambiguous_or_unknown_choice_lists_builds(wanted, hint):
     with pytest.raises(InputError) as caught:
         choose(document(BATCH).batch(), PATH, **wanted)
 
     assert caught.value.hint == hint
 
 
-def test_an_only_build_needs_no_choice():
+def test_only_build_needs_no_choice():
     builds = document(BATCH).batch()[:1]
 
     assert choose(builds, PATH) is builds[0]

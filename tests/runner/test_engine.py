@@ -1,4 +1,4 @@
-"""The way to the Docker engine, with a stand-in for `docker`: what an interruption leaves behind."""
+"""Tests of interruptions of `docker`, with a script in its place: no container may remain."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-# Slow, as an engine under load, which goes on with what it was asked for when `docker` is gone. The file `container` is there as
-# long as the container is.
+# Slow, like an engine under load. It continues a request after `docker` ended. The file `container` exists as long as the
+# container does.
 DOCKER = """\
 #!/bin/sh
 case $1 in
@@ -26,12 +26,12 @@ import signal
 from exasol_ci_setup.runner.engine import Engine
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with Engine().container("image", (), privileged=False):
-    print("made", flush=True)
+    print("created", flush=True)
 """
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     docker = tmp_path / "docker"
     docker.write_text(DOCKER, encoding="utf-8")
     docker.chmod(0o755)
@@ -39,29 +39,27 @@ def here(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("interruptions", [["creating"], ["removing"], ["creating", "removing"]], ids="+".join)
-def test_no_container_is_left_behind_by_an_interruption_while_it_is_made_or_removed(
-    interruptions: list[str], here: Path
-) -> None:
+def test_interruption_of_creation_or_removal_leaves_no_container(interruptions: list[str], folder: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", USE],
-        cwd=here,
-        env={**os.environ, "PATH": f"{here}:{os.environ['PATH']}", "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=folder,
+        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(Path(__file__).parents[2])},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
     for name in interruptions:
-        while not (here / name).exists():
+        while not (folder / name).exists():
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
+    _, stderr = process.communicate()
 
     assert process.returncode != 0
-    assert said.rstrip().endswith("KeyboardInterrupt")
-    assert (here / "removing").exists()
-    while not (here / "created").exists():
+    assert stderr.rstrip().endswith("KeyboardInterrupt")
+    assert (folder / "removing").exists()
+    while not (folder / "created").exists():
         time.sleep(0.01)
-    # Whoever was asked to remove it goes on, although the one who asked is gone.
-    while (here / "container").exists():
+    # The engine continues the removal after `docker` ended.
+    while (folder / "container").exists():
         time.sleep(0.01)

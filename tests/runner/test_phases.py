@@ -1,4 +1,4 @@
-"""Which commands run after which failure."""
+"""Tests of which commands run after a failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ phases:
 """
 
 
-class Silent:
+class NullReporter:
     def phase_begins(self, name):
         pass
 
@@ -30,17 +30,17 @@ class Silent:
         pass
 
 
-def ran(text: str, *failing: str) -> tuple[str, Buildspec, tuple[phases.PhaseResult, ...]]:
-    """The commands that ran, those that were told of a failure before them with a !."""
+def run_phases(text: str, *failing: str) -> tuple[str, Buildspec, tuple[phases.PhaseResult, ...]]:
+    """Run the phases and return the executed commands; ``!`` marks those that ran after a failure."""
     spec = Document(Path("b.yaml"), text).buildspec()
-    told: list[str] = []
+    executed: list[str] = []
 
-    def execute(command: phases.Command, fine: bool) -> int:
-        told.append(command.text if fine else f"{command.text}!")
+    def execute(command: phases.Command, succeeding: bool) -> int:
+        executed.append(command.text if succeeding else f"{command.text}!")
         return 3 if command.text in failing else 0
 
-    results = phases.run(spec, execute, Silent())
-    return " ".join(told), spec, results
+    results = phases.run(spec, execute, NullReporter())
+    return " ".join(executed), spec, results
 
 
 @pytest.mark.parametrize(
@@ -55,16 +55,16 @@ def ran(text: str, *failing: str) -> tuple[str, Buildspec, tuple[phases.PhaseRes
         (("o1",), "i1 i2 i3 p1 b1 b2 b3 b4 o1", True),
     ],
 )
-def test_after_a_failure_codebuilds_order_holds(failing, commands, built):
-    told, spec, results = ran(ALL, *failing)
+def test_failure_skips_same_commands_as_codebuild(failing, commands, built):
+    executed, spec, results = run_phases(ALL, *failing)
 
-    assert told == commands
+    assert executed == commands
     assert phases.has_built(spec, results) is built
     assert any(result.failure for result in results) is bool(failing)
 
 
 @pytest.mark.parametrize(
-    ("phase", "says", "failing", "commands", "built"),
+    ("phase", "on_failure", "failing", "commands", "built"),
     [
         ("pre_build", "CONTINUE", "p1", "i1 i2 i3 p1 b1! b2! b3! b4! o1!", True),
         ("build", "ABORT", "b2", "i1 i2 i3 p1 b1 b2 b3! b4!", True),
@@ -72,22 +72,24 @@ def test_after_a_failure_codebuilds_order_holds(failing, commands, built):
         ("install", "RETRY", "i1", "i1 i3!", False),
     ],
 )
-def test_on_failure_overrules_the_order(phase, says, failing, commands, built):
-    told, spec, results = ran(ALL.replace(f"  {phase}: {{", f"  {phase}: {{on-failure: {says}, ", 1), failing)
+def test_on_failure_overrides_default(phase, on_failure, failing, commands, built):
+    executed, spec, results = run_phases(
+        ALL.replace(f"  {phase}: {{", f"  {phase}: {{on-failure: {on_failure}, ", 1), failing
+    )
 
-    assert told == commands
+    assert executed == commands
     assert phases.has_built(spec, results) is built
     assert any(result.failure for result in results)
 
 
-def test_the_first_failed_command_is_the_phases_failure():
-    _, _, results = ran(ALL, "b2", "b3")
+def test_first_failed_command_is_failure_of_phase():
+    _, _, results = run_phases(ALL, "b2", "b3")
 
     failure = next(result.failure for result in results if result.failure)
     assert (failure.command.text, failure.command.phase, failure.status) == ("b2", "build", 3)
 
 
-def test_commands_are_numbered_through_all_phases():
+def test_command_numbers_continue_through_phases():
     spec = Document(Path("b.yaml"), ALL).buildspec()
 
     assert [(command.number, command.text) for command in phases.commands(spec)][-2:] == [(7, "b4"), (8, "o1")]

@@ -1,4 +1,4 @@
-"""That free text reaches the shell unchanged, in each shell that is there."""
+"""Tests that text reaches each installed shell unchanged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_c
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 @given(values=st.lists(TEXT, min_size=1, max_size=20))
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-def test_values_reach_the_shell_unchanged(shell, values):
+def test_values_reach_shell_unchanged(shell, values):
     text = script.environment({f"V{number}": value for number, value in enumerate(values)})
     text += "".join(f"printf '%s\\0' \"$V{number}\"\n" for number in range(len(values)))
 
@@ -30,8 +30,8 @@ def test_values_reach_the_shell_unchanged(shell, values):
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
-def test_what_a_command_left_behind_is_what_the_next_begins_with(shell, tmp_path):
-    work = moved(
+def test_variables_and_directory_carry_over_to_next_command(shell, tmp_path):
+    work = write_scripts(
         tmp_path, ["cd sub; X='a\nb'; export Y=\"it's\"; exit_is=3", "exit 7", 'printf "%s|" "$X" "$Y" "$PWD"']
     )
     (tmp_path / "src" / "src" / "sub").mkdir(parents=True)
@@ -51,8 +51,8 @@ def test_what_a_command_left_behind_is_what_the_next_begins_with(shell, tmp_path
     assert statuses[2].stdout == f"a\nb|it's|{tmp_path}/src/src/sub|"
 
 
-def test_a_command_cannot_reach_beyond_its_end(tmp_path):
-    work = moved(tmp_path, ["echo 'open", "echo one \\", "cat <<X\ntext"])
+def test_open_quote_ends_with_its_command(tmp_path):
+    work = write_scripts(tmp_path, ["echo 'open", "echo one \\", "cat <<X\ntext"])
     (tmp_path / "src" / "src").mkdir(parents=True)
 
     ran = [
@@ -64,8 +64,10 @@ def test_a_command_cannot_reach_beyond_its_end(tmp_path):
     assert ran[2].stdout == "text\n"
 
 
-def test_version_0_1_begins_every_command_anew(tmp_path):
-    work = moved(tmp_path, ["A=changed; cd /", 'printf "%s %s" "$A" "$CODEBUILD_BUILD_SUCCEEDING"'], version="0.1")
+def test_version_0_1_resets_state_for_each_command(tmp_path):
+    work = write_scripts(
+        tmp_path, ["A=changed; cd /", 'printf "%s %s" "$A" "$CODEBUILD_BUILD_SUCCEEDING"'], version="0.1"
+    )
 
     ran = [
         subprocess.run(["sh", work / f"script-{n}", "0"], capture_output=True, text=True, check=True) for n in range(2)
@@ -74,8 +76,8 @@ def test_version_0_1_begins_every_command_anew(tmp_path):
     assert ran[1].stdout == "first 0"
 
 
-def test_texts_of_artifacts_are_expanded_by_the_shell(tmp_path):
-    work = moved(tmp_path, [])
+def test_shell_expands_texts_of_artifacts(tmp_path):
+    work = write_scripts(tmp_path, [])
     (tmp_path / "src" / "src").mkdir(parents=True)
     text = script.evaluation(["$A/**/*", 'say "it\'s" $(echo now) `echo so`', "plain", ""], ["A", "UNSET"])
     (work / "evaluation").write_text(text.replace(script.OUTPUT, str(tmp_path)))
@@ -86,8 +88,8 @@ def test_texts_of_artifacts_are_expanded_by_the_shell(tmp_path):
     assert answers == ["first/**/*", 'say "it\'s" now so', "plain", "", "first", "", ""]
 
 
-def moved(folder: Path, commands: list[str], version: str = "0.2") -> Path:
-    """The files for a container, to be used below `folder` instead of where a container has them."""
+def write_scripts(folder: Path, commands: list[str], version: str = "0.2") -> Path:
+    """Write the files of a container to `folder`, with adjusted paths."""
     spec = Document(Path("b"), f"version: {version}\nphases: {{build: {{}}}}").buildspec()
     work = folder / "tmp"
     work.mkdir()

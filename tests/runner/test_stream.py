@@ -1,11 +1,11 @@
-"""Output, secrets and exit statuses taken out of a stream that comes in any pieces."""
+"""Tests of splitting a stream of any chunks into output and exit statuses, with redacted secrets."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.runner.stream import Splitter, hidden
+from exasol_ci_setup.runner.stream import Splitter, redact
 
 MARKER = "\x1eab12 "
 
@@ -16,7 +16,7 @@ def pieces(splitter: Splitter, *chunks: bytes) -> tuple[bytes, list[int]]:
 
 
 @given(st.data())
-def test_the_pieces_in_which_it_comes_make_no_difference(data):
+def test_chunk_boundaries_do_not_change_result(data):
     outputs = data.draw(st.lists(st.binary(max_size=20).filter(lambda each: b"\x1e" not in each), max_size=5))
     statuses = data.draw(st.lists(st.integers(0, 255), min_size=len(outputs), max_size=len(outputs)))
     stream = b"".join(out + f"{MARKER}{status}\n".encode() for out, status in zip(outputs, statuses, strict=True))
@@ -27,7 +27,7 @@ def test_the_pieces_in_which_it_comes_make_no_difference(data):
 
 
 @given(st.data())
-def test_a_secret_never_comes_through_wherever_the_stream_is_cut(data):
+def test_secret_is_redacted_across_chunks(data):
     secret = data.draw(st.text("ab\n", min_size=4, max_size=8))
     text = data.draw(st.lists(st.sampled_from([secret, "a", "b", "\n", "c", secret[:-1]]), max_size=12).map("".join))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
@@ -38,7 +38,7 @@ def test_a_secret_never_comes_through_wherever_the_stream_is_cut(data):
     assert output == text.replace(secret, "***").encode()
 
 
-def test_a_line_that_is_not_finished_is_handed_on_at_once():
+def test_incomplete_line_is_passed_on_immediately():
     splitter = Splitter(MARKER, ["sesame"])
 
     assert list(splitter.feed(b"50 %")) == [b"50 %"]
@@ -46,14 +46,14 @@ def test_a_line_that_is_not_finished_is_handed_on_at_once():
     assert list(splitter.feed(b"sion")) == [b"session"]
 
 
-def test_the_longer_of_two_secrets_is_hidden_whole():
+def test_longer_of_two_secrets_is_redacted_completely():
     assert pieces(Splitter(MARKER, ["pass", "password"]), b"a password, a pass") == (b"a ***, a ***", [])
 
 
-def test_secrets_are_hidden_inside_of_a_text_short_ones_where_they_are_all_of_it():
-    assert hidden("https://me:password@host", ["pass", "password", ""]) == "https://me:***@host"
-    assert (hidden("x", ["x"]), hidden("exit", ["x"]), hidden("", [""])) == ("***", "exit", "")
+def test_short_secret_is_redacted_only_as_whole_text():
+    assert redact("https://me:password@host", ["pass", "password", ""]) == "https://me:***@host"
+    assert (redact("x", ["x"]), redact("exit", ["x"]), redact("", [""])) == ("***", "exit", "")
 
 
-def test_a_very_short_secret_is_left_alone_as_it_would_hide_everything():
+def test_short_secret_is_not_redacted_in_output():
     assert pieces(Splitter(MARKER, ["x", ""]), b"exit") == (b"exit", [])

@@ -1,4 +1,4 @@
-"""The variables of a build, and which of several values wins."""
+"""Tests of the variables and the image of a build."""
 
 from __future__ import annotations
 
@@ -23,60 +23,60 @@ phases: {build: {commands: [make]}}
 ).buildspec()
 
 
-def test_the_command_line_wins_over_the_batch_and_that_over_the_buildspec():
+def test_command_line_overrides_batch_and_batch_overrides_buildspec():
     build = BatchBuild("b", {"B": "batch", "C": "batch", "CODEBUILD_SRC_DIR": "no"})
 
-    values = variables.merged(SPEC, build, {"CODEBUILD_SRC_DIR": "own"}, {"TOKEN": "t"}, {"C": "given"})
+    values = variables.merge(SPEC, build, {"CODEBUILD_SRC_DIR": "own"}, {"TOKEN": "t"}, {"C": "given"})
 
     assert values == {"A": "spec", "B": "batch", "C": "given", "CODEBUILD_SRC_DIR": "own", "TOKEN": "t"}
 
 
-def test_variables_are_given_by_value_by_name_and_by_file(tmp_path):
+def test_values_names_and_files_set_variables(tmp_path):
     file = tmp_path / "env"
     file.write_text("# remark\n\nA=1=2\nHOME_TOWN\nC= spaced 'as it is' \n", encoding="utf-8")
 
-    found = variables.given(["A=9", "OWN"], [file], {"OWN": "mine", "HOME_TOWN": "N"})
+    found = variables.parse(["A=9", "OWN"], [file], {"OWN": "mine", "HOME_TOWN": "N"})
 
     assert found == {"A": "9", "HOME_TOWN": "N", "C": " spaced 'as it is' ", "OWN": "mine"}
 
 
-def test_a_line_of_a_file_ends_where_a_line_ends_and_nowhere_else(tmp_path):
+def test_only_line_feeds_end_lines_of_file(tmp_path):
     file = tmp_path / "env"
     file.write_bytes("\ufeffA=1\u20282\x0c3\r\nB=2".encode())
 
-    assert variables.given([], [file], {}) == {"A": "1\u20282\x0c3", "B": "2"}
+    assert variables.parse([], [file], {}) == {"A": "1\u20282\x0c3", "B": "2"}
 
 
 @pytest.mark.parametrize("text", ["=sesame", "a-b=sesame", "1A=sesame", "two words"])
-def test_what_is_no_assignment_is_refused_without_repeating_it(text):
+def test_invalid_assignment_is_not_repeated_in_error(text):
     with pytest.raises(InputError) as caught:
-        variables.given([text], [], {})
+        variables.parse([text], [], {})
 
     assert "sesame" not in str(caught.value)
     assert "--env" in str(caught.value)
 
 
-def test_a_line_of_a_file_that_is_wrong_is_told_by_its_number(tmp_path):
+def test_invalid_line_of_file_is_named_by_number(tmp_path):
     file = tmp_path / "env"
     file.write_text("A=1\nMISSING\n", encoding="utf-8")
 
     with pytest.raises(InputError, match="line 2: MISSING is not set in your environment"):
-        variables.given([], [file], {})
+        variables.parse([], [file], {})
 
 
-def test_a_secret_comes_from_the_command_line_or_the_environment():
+def test_secret_comes_from_command_line_or_environment():
     assert variables.secret_values(SPEC, {"TOKEN": "given"}, {"TOKEN": "own"}) == {"TOKEN": "given"}
     assert variables.secret_values(SPEC, {}, {"TOKEN": ""}) == {"TOKEN": ""}
 
 
-def test_a_secret_without_a_value_is_named_with_its_place_on_aws():
+def test_missing_secret_is_named_with_its_source_on_aws():
     with pytest.raises(InputError, match=r"TOKEN \(secrets-manager gh:token\)") as caught:
         variables.secret_values(SPEC, {}, {})
 
     assert "--env-file" in caught.value.hint
 
 
-def test_codebuilds_variables_tell_of_the_repository(tmp_path):
+def test_codebuild_variables_describe_repository(tmp_path):
     def git(*arguments: str) -> str:
         ran = subprocess.run(["git", "-C", tmp_path, *arguments], capture_output=True, text=True, check=True)
         return ran.stdout.strip()
@@ -85,7 +85,7 @@ def test_codebuilds_variables_tell_of_the_repository(tmp_path):
     git("remote", "add", "origin", "https://me:sesame@github.com/o/r.git")
     git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty", "-m", "x")
 
-    values = variables.codebuild(tmp_path, "image:1", "build_a", {"AWS_REGION": "eu-west-1"})
+    values = variables.of_codebuild(tmp_path, "image:1", "build_a", {"AWS_REGION": "eu-west-1"})
 
     assert values["CODEBUILD_RESOLVED_SOURCE_VERSION"] == git("rev-parse", "HEAD")
     assert values["CODEBUILD_SOURCE_VERSION"] == "refs/heads/main"
@@ -95,15 +95,15 @@ def test_codebuilds_variables_tell_of_the_repository(tmp_path):
     assert values["AWS_DEFAULT_REGION"] == values["AWS_REGION"] == "eu-west-1"
 
 
-def test_without_a_repository_or_a_region_their_variables_are_not_set(tmp_path):
-    values = variables.codebuild(tmp_path, "image:1", "", {})
+def test_variables_without_repository_or_region_are_not_set(tmp_path):
+    values = variables.of_codebuild(tmp_path, "image:1", "", {})
 
     assert not {"CODEBUILD_RESOLVED_SOURCE_VERSION", "AWS_REGION", "CODEBUILD_BATCH_BUILD_IDENTIFIER"} & set(values)
     assert values["CODEBUILD_SRC_DIR"] == "/codebuild/output/src/src"
 
 
 @pytest.mark.parametrize(
-    ("asked", "configured", "here", "expected", "noted"),
+    ("requested", "configured", "exists", "expected", "noted"),
     [
         ("mine:1", "aws/codebuild/standard:8.0", True, "mine:1", False),
         ("", "theirs:1", False, "theirs:1", False),
@@ -116,12 +116,12 @@ def test_without_a_repository_or_a_region_their_variables_are_not_set(tmp_path):
         ],
     ],
 )
-def test_an_image_that_aws_does_not_publish_is_stood_in_for(asked, configured, here, expected, noted):
-    image = images.choose(asked, configured, lambda _: here, "x86_64")
+def test_unpublished_image_is_replaced(requested, configured, exists, expected, noted):
+    image = images.choose(requested, configured, lambda _: exists, "x86_64")
 
     assert image.name == expected
     assert bool(image.note) is noted
 
 
-def test_on_arm_the_image_is_for_arm():
+def test_arm_machine_uses_arm_image():
     assert "aarch64" in images.choose("", "", lambda _: False, "arm64").name
