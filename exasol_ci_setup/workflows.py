@@ -137,12 +137,20 @@ def render(workflow: SpaceWorkflow | BuildWorkflow) -> str:
     return _environment().get_template(workflow.template).render(workflow=workflow)
 
 
-def package_of(path: Path) -> str | None:
-    """Return what the workflow at `path` is to install where nothing else is asked for; None if nothing is known that may be installed.
+def package_of(path: Path, chosen: str | None = None) -> str | None:
+    """Return what the workflow at `path` installs: `chosen`, or if that is None, a default; None if nothing is known that may be installed.
 
-    It is what this program was installed from, or the commit or archive that the file names already. A name from an index counts only if this program
-    came from there under it: under any other circumstances anybody could publish something else under that name.
+    The default is what this program was installed from, or the commit or archive that the file names already. A name from an index counts only if
+    this program came from there under it: under any other circumstances anybody could publish something else under that name.
+
+    Raises InputError if `chosen` is the example of the hints, since its owner on GitHub is another user.
     """
+    if chosen == origin.EXAMPLE:
+        raise InputError(
+            f"--package {chosen} is only an example", hint="replace OWNER and COMMIT with those of your repository"
+        )
+    if chosen is not None:
+        return chosen
     if (known := origin.of_this().requirement) is not None:
         return known
     try:
@@ -156,7 +164,7 @@ def package_of(path: Path) -> str | None:
         named = yaml.safe_load(found[1]) if found else None
     except yaml.YAMLError:
         return None
-    return named if isinstance(named, str) and "://" in named else None
+    return named if isinstance(named, str) and "://" in named and named != origin.EXAMPLE else None
 
 
 def on_disk(workflow: SpaceWorkflow | BuildWorkflow, directory: Path = DIRECTORY) -> GeneratedFile:

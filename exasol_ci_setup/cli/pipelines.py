@@ -78,9 +78,9 @@ def generate_pipeline(session: Session, target: str, output_path: Path, check: b
 
     package = values.pop("package")
     make = _of_codebuild if target == "codebuild" else _of_space
-    workflow = make({**values, "package": package or origin.EXAMPLE})
-    if package is None:
-        workflow = replace(workflow, package=_package(session, output_path / workflow.file_name))
+    # Checks all values first; the example is never written.
+    workflow = make({**values, "package": origin.EXAMPLE if package is None else package})
+    workflow = replace(workflow, package=_package(session, output_path / workflow.file_name, package))
     stale = generated.write_or_show(session.output, [workflows.on_disk(workflow, output_path)], check=check)
     if not check and workflow.role_arn is None:
         session.output.say(
@@ -91,11 +91,11 @@ def generate_pipeline(session: Session, target: str, output_path: Path, check: b
         generated.require_same(stale, "generate-pipeline")
 
 
-def _package(session: Session, path: Path) -> str:
+def _package(session: Session, path: Path, chosen: str | None) -> str:
     from exasol_ci_setup import origin
     from exasol_ci_setup.workflows import package_of
 
-    package = package_of(path)
+    package = package_of(path, chosen)
     if package is None:
         raise InputError(
             f"there is nothing that {path} may install: this installation is from no index, commit or archive with a hash",

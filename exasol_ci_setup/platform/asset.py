@@ -72,6 +72,7 @@ def create(
     wanted = _built(AssetCreation, asset_creation, workspace_id=workspace_id)
     place = here(place)
     bucket, asset = _new(place, wanted)
+    _require_new(place, asset)
     with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
         with translate_aws_errors():
             try:
@@ -95,6 +96,7 @@ def create(
 def plan_creation(*, workspace_id: str, asset_creation: Mapping[str, Any], place: Place) -> None:
     """Change nothing, and report what would become of the workspace's stack. Raises as `create`, and NotApprovedError if it would change."""
     bucket, asset = _new(place, _built(AssetCreation, asset_creation, workspace_id=workspace_id))
+    _require_new(place, asset)
     _plan_visibility(place, bucket, public=asset.visibility == "public", ids={asset.id})
 
 
@@ -120,6 +122,15 @@ def _new(place: Place, wanted: AssetCreation) -> tuple[Bucket, Asset]:
         created_at=now,
         updated_at=now,
     )
+
+
+def _require_new(place: Place, asset: Asset) -> None:
+    """Raise AssetConflictError if an asset exists already, before a bucket is opened to the public for it."""
+    try:
+        _found(place, asset.workspace_id, asset.id)
+    except AssetNotFound:
+        return
+    raise _conflict(asset)
 
 
 def get(*, workspace_id: str, asset_id: str, place: Place | None = None) -> Asset:

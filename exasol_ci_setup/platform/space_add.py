@@ -86,7 +86,9 @@ def add(
     name = registry_name or f"{space_name}-registry"
     # Refuses names that are none, whether it is written or not.
     workflows.SpaceWorkflow(
-        space=space_name, registry=name if source is not None else None, package=package or origin.EXAMPLE
+        space=space_name,
+        registry=name if source is not None else None,
+        package=origin.EXAMPLE if package is None else package,
     )
     if source is not None:
         docker.require_tag(source.image_tag)
@@ -168,10 +170,10 @@ def _pipeline(
         registry=registry_name if source is not None else None,
         region=region,
         role_arn=role_arn,
-        package=package or origin.EXAMPLE,
+        package=origin.EXAMPLE if package is None else package,
         **paths,
     )
-    package = package or workflows.package_of(workflows.DIRECTORY / wanted.file_name)
+    package = workflows.package_of(workflows.DIRECTORY / wanted.file_name, package)
     return wanted if package is None else workflows.on_disk(replace(wanted, package=package))
 
 

@@ -65,6 +65,15 @@ def test_directory_installation_requires_package(program, options, check):
     assert not Path(".github").exists()
 
 
+@pytest.mark.parametrize("chosen", ["", EXAMPLE])
+def test_empty_package_and_example_of_hints_are_refused(program, chosen):
+    ran = program("generate-pipeline", "--name", "my-space", "--package", chosen)
+
+    assert ran.code == 2
+    assert "--package" in ran.stderr
+    assert not Path(".github").exists()
+
+
 @pytest.mark.usefixtures("from_directory")
 def test_directory_installation_keeps_package_of_existing_file(program):
     chosen = f"git+https://github.com/acme/tool@{COMMIT}"
@@ -78,7 +87,9 @@ def test_directory_installation_keeps_package_of_existing_file(program):
 
 
 @pytest.mark.usefixtures("from_directory")
-@pytest.mark.parametrize("line", ['PACKAGE: "exasol-ci-setup==0.1.0"', "PACKAGE: [", "PACKAGE: 1", ""])
+@pytest.mark.parametrize(
+    "line", ['PACKAGE: "exasol-ci-setup==0.1.0"', f'PACKAGE: "{EXAMPLE}"', "PACKAGE: [", "PACKAGE: 1", ""]
+)
 def test_name_in_existing_file_is_not_kept(program, line):
     FILE.parent.mkdir(parents=True)
     FILE.write_text(f"env:\n  {line}\n", encoding="utf-8")

@@ -152,6 +152,16 @@ def test_an_object_is_an_asset_once(place):
     assert not is_public(place)
 
 
+def test_refused_public_asset_never_opens_bucket(place):
+    create(place)
+
+    with pytest.raises(AssetConflictError):
+        create(place, visibility="public", allow_broadening=True)
+
+    events = place.account.client("cloudformation").describe_stack_events(StackName="workspace-123")["StackEvents"]
+    assert not [each for each in events if each["ResourceStatus"].startswith("UPDATE")]
+
+
 def test_a_version_of_an_object_stays_what_it_was(place, tmp_path):
     bucket = workspaces.find(place, "123").name
     versions = place.account.client("s3").list_object_versions(Bucket=bucket, Prefix="storages/mine/docs/")["Versions"]
