@@ -67,6 +67,11 @@ class _Setting:
         where = f" of profile {self.profile!r}" if self.profile else ""
         return f"{self.name}{where}" + ("" if self.name in _SECRET else f" is {self.value!r}")
 
+    @property
+    def has_other_scheme(self) -> bool:
+        """Whether it is the URL of an endpoint to which HTTP does not lead."""
+        return "endpoint_url" in self.name.lower() and not self.value.lower().startswith(("http://", "https://"))
+
     def explains(self, text: str) -> bool:
         """Return whether the `text` of an exception quotes the value or a part of it, or says why it is no URL."""
         if self.value in text or any(part in self.value for part in _QUOTED.findall(text)):
@@ -89,6 +94,10 @@ def explain(error: Exception) -> SetupError | None:
             "the AWS credentials cannot be used: one of them contains a line break or another character that no header may have",
             hint="correct AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN, or the same keys of the profile",
         )
+    if "Not supported URL scheme" in str(error):
+        # botocore notices it when a request is sent.
+        wrong = [each for each in _settings("", "default") if each.has_other_scheme]
+        return _unusable(_text(error).rpartition(": ")[2], wrong, "default")
     frames = list(_frames(error))
     owners = [(type(owner).__name__, owner) for frame in frames if (owner := frame.f_locals.get("self")) is not None]
     kind, owner = next(((name, each) for name, each in reversed(owners) if name in _SETTINGS), ("", None))
@@ -110,6 +119,10 @@ def explain(error: Exception) -> SetupError | None:
     # Of credentials that are loaded late the profile is not known.
     settings = [each for each in own if each.explains(text)] or [each for each in known if each.explains(text)]
     settings = settings or (own if kind else [])
+    return _unusable(text, settings, profile)
+
+
+def _unusable(text: str, settings: list[_Setting], profile: str) -> SetupError:
     of = f" ({', '.join(map(str, settings))})" if settings else f" (profile {profile!r})"
     return CredentialsInvalid(f"the AWS configuration cannot be used: {text}{of}", hint=_hint(settings))
 

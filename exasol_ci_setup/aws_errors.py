@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -122,6 +123,11 @@ def translate(error: BaseException) -> SetupError | None:
     return None
 
 
+def _files() -> str:
+    variables = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
+    return " or ".join(os.environ.get(name, default) for name, default in variables.items())
+
+
 def _unknown_profile(error: Any) -> SetupError:
     from exasol_ci_setup.aws import profiles
 
@@ -190,7 +196,7 @@ _TRANSLATIONS: tuple[tuple[_Errors, Callable[[Any], SetupError]], ...] = (
         _CONFIGURATION,
         lambda error: CredentialsInvalid(
             f"the AWS configuration cannot be used: {_one_line(error)}",
-            hint="correct ~/.aws/config or ~/.aws/credentials",
+            hint=f"correct {_files()}",
         ),
     ),
     (

@@ -25,6 +25,8 @@ _SECONDS_BETWEEN_WARNINGS: Final = 20.0
 _FIRST_FAULT: Final = 500
 _BEGAN: Final = "exasol-ci-setup.began"
 _OPTIONAL_ATTEMPTS: Final = 2
+# What botocore says of a request that cannot be sent because of the configuration.
+_CONFIGURATION_ERRORS: Final = ("Invalid header", "Not supported URL scheme")
 OPTIONAL_CALLS: Final = Config(
     retries={"mode": "standard", "total_max_attempts": _OPTIONAL_ATTEMPTS}, connect_timeout=5, read_timeout=8
 )
@@ -84,7 +86,7 @@ class Retries:
             self._warn(error, endpoint.host, attempts)
 
     def _limit(self, error: Exception, host: str, context: dict[str, Any]) -> float:
-        if "Invalid header" in str(error):
+        if any(text in str(error) for text in _CONFIGURATION_ERRORS):
             return 1
         if isinstance(error, botocore_errors.ReadTimeoutError) and _most(context) <= _OPTIONAL_ATTEMPTS:
             return 1

@@ -98,6 +98,7 @@ def test_invalid_setting_of_profile_is_named_with_its_value(configure, tmp_path,
         ("AWS_ENDPOINT_URL", "127.0.0.1:4566", {}),
         ("AWS_ENDPOINT_URL", "http://localhost:abc", {}),
         ("AWS_ENDPOINT_URL", "http://", {}),
+        ("AWS_ENDPOINT_URL", "ftp://localhost", {}),
         ("AWS_ENDPOINT_URL", "http://[::1", {}),
         ("AWS_ENDPOINT_URL_CLOUDFORMATION", "127.0.0.1:1", {}),
         ("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent", {"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/x"}),
@@ -153,3 +154,10 @@ def test_missing_region_of_profile_has_one_command_as_hint(configure, tmp_path):
         aws.connect("my profile")
 
     assert "`aws configure set region eu-central-1 --profile 'my profile'`" in caught.value.hint
+
+
+def test_file_that_cannot_be_parsed_is_named_in_hint(configure, tmp_path):
+    configure()
+    (tmp_path / "config").write_text("[profile p\n")
+
+    assert str(tmp_path / "config") in failure(None).hint
