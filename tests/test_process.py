@@ -173,7 +173,7 @@ def test_a_closed_or_full_stream_is_no_traceback(in_account, redirection, code):
     assert ran.returncode == code, ran.stderr
     assert "Traceback" not in ran.stderr
     if redirection == ">/dev/full":
-        assert "could be written to stdout" in ran.stderr
+        assert "writing to stdout failed" in ran.stderr
 
 
 def test_a_reader_that_goes_away_does_not_end_a_deployment(in_account):

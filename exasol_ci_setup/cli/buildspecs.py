@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from exasol_ci_setup.cli import generated
-from exasol_ci_setup.cli.generated import GivenPath, check_option
+from exasol_ci_setup.cli.generated import NonEmptyPath, check_option
 from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
 
 if TYPE_CHECKING:
@@ -61,13 +61,13 @@ def _options(output_path: str) -> Callable[[F], F]:
             check_option,
             click.option(
                 "--config-file",
-                type=GivenPath(path_type=Path),
+                type=NonEmptyPath(path_type=Path),
                 metavar="PATH",
                 help="JSON file with the build configuration of the repository; builds read it too.",
             ),
             click.option(
                 "--output-path",
-                type=GivenPath(path_type=Path),
+                type=NonEmptyPath(path_type=Path),
                 metavar="PATH",
                 default=output_path,
                 show_default=True,
@@ -76,7 +76,7 @@ def _options(output_path: str) -> Callable[[F], F]:
             click.option(
                 "--flavor-root-path",
                 "flavor_root_paths",
-                type=GivenPath(path_type=Path),
+                type=NonEmptyPath(path_type=Path),
                 metavar="PATH",
                 multiple=True,
                 required=True,

@@ -1,4 +1,4 @@
-"""One run over a fleet as the user sees it: guard, plans, one question, the stacks' ends, and a table of all of them."""
+"""The use case `deploy-fleet`: account check, plans, one confirmation, deployment, and a table of results."""
 
 from __future__ import annotations
 
@@ -47,21 +47,26 @@ def run(
     no_lint: bool,
     concurrency: int,
 ) -> None:
-    """Deploy the fleet that `file` declares, or show what would change. Raises the error of the stack that failed, or one that names all."""
+    """Deploy the fleet in `file`, or show its plans.
+
+    Raises the error of the failed stack, or an error that names all failed stacks.
+    """
     output = session.output
     if as_stack_sets and import_existing:
-        raise InputError("AWS makes the stacks of a StackSet without imports", hint="leave out --import-existing")
+        raise InputError(
+            "--import-existing does not work with --stack-set: a StackSet cannot import", hint="omit one of them"
+        )
     fleet = fleets.load(file).selected(select)
-    engines = fleet.stack_sets() if as_stack_sets else {}
+    stack_sets = fleet.stack_sets() if as_stack_sets else {}
     connect = connections(session)
     consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
-    teller = FleetReporter(session, fleet, consent, lint=not no_lint)
-    teller.announce(len(fleet.members))
-    # Whatever the sandbox is, it is no account that could be the wrong one.
+    reporter = FleetReporter(session, fleet, consent, lint=not no_lint)
+    reporter.announce(len(fleet.members))
+    # The sandbox has no accounts that could be the wrong ones.
     fleets.identified(fleet, connect, guarded=not session.sandbox)
     deployment = Deployment(
         connect,
-        teller,
+        reporter,
         session.clock,
         lambda _account, _construct: {},
         options=Options(
@@ -72,53 +77,53 @@ def run(
             timeout=timeout,
         ),
         concurrency=concurrency,
-        # A comparison takes AWS a minute for each stack; `drift` does it for one.
+        # A drift detection takes AWS a minute for each stack.
         drift=False,
-        # Each account of an organization has a secret of its own, which a template can only know by name.
-        complete=_Secrets() if not as_stack_sets else lambda construct, _account: construct,
-        planned=teller.checked,
+        # Each account of an organization has its own secret, so the template refers to it by name.
+        complete=_SecretResolver() if not as_stack_sets else lambda construct, _account: construct,
+        planned=reporter.checked,
         tags=lambda name: fleet.members[name].tags,
-        engine=lambda name: engines.get(name, deploy),
+        engine=lambda name: stack_sets.get(name, deploy),
     )
-    before: list[Ended] = []
+    failed_plans: list[Ended] = []
     if plan_only or not yes:
-        with teller.checking(len(fleet.members)):
+        with reporter.checking(len(fleet.members)):
             planned, ends = deployment.plan(fleet)
         plans = {name: each.plan for name, each in planned.items()}
-        changes = _show(session, plans, as_data=plan_only)
-        teller.shown = plans
-        before = [end for end in ends if end.name not in plans]
-        for end in before:
-            teller.ended(end)
+        changes = _show_plans(session, plans, as_data=plan_only)
+        reporter.shown = plans
+        failed_plans = [end for end in ends if end.name not in plans]
+        for end in failed_plans:
+            reporter.ended(end)
         if plan_only:
             output.say("plan only: nothing was changed")
-            _tell(session, fleet, ends, {name: _word(plan) for name, plan in plans.items()})
-            teller.conclude(ends)
-            stacks = {name: _word(plan) if plan else End.UNCHANGED.value for name, plan in plans.items()}
+            _print_results(session, fleet, ends, {name: _plan_result(plan) for name, plan in plans.items()})
+            reporter.conclude(ends)
+            stacks = {name: _plan_result(plan) if plan else End.UNCHANGED.value for name, plan in plans.items()}
             output.record(records.result("planned" if changes else "unchanged", stacks=stacks, changed=False))
             return
         if changes:
-            but = f", without the {len(before)} that cannot be" if before else ""
+            rest = f", without {len(failed_plans)} failed" if failed_plans else ""
             ask(
                 output,
-                f"{warning(plans)}Deploy {counted(changes)}{but}?",
+                f"{warning(plans)}Deploy {counted(changes)}{rest}?",
                 "not deployed: the plan was declined; nothing was changed",
             )
-    with teller.table():
-        ends = deployment.carry_out(fleet.only(set(fleet.members) - {end.name for end in before}))
+    with reporter.table():
+        ends = deployment.carry_out(fleet.only(set(fleet.members) - {end.name for end in failed_plans}))
     for name, stack in deployment.stacks.items():
         output.record({"type": "outputs", "name": name, "stack_name": stack.name, "outputs": stack.outputs})
-    ends = [*ends, *before]
+    ends = [*ends, *failed_plans]
     if any(isinstance(end.error, Interrupted) for end in ends):
-        teller.conclude(ends)
-    _tell(session, fleet, ends, {})
-    teller.conclude(ends)
+        reporter.conclude(ends)
+    _print_results(session, fleet, ends, {})
+    reporter.conclude(ends)
     unchanged = all(end.end is End.UNCHANGED for end in ends)
-    teller.result("unchanged" if unchanged else "deployed", ends, changed=not unchanged)
+    reporter.result("unchanged" if unchanged else "deployed", ends, changed=not unchanged)
 
 
 class FleetReporter(MultiStackReporter):
-    """Many stacks in many accounts: a hint leads to the account of the stack that it is about."""
+    """A reporter for many accounts: commands in hints select the account of their stack."""
 
     def __init__(self, session: Session, fleet: Fleet, consent: Consent, *, lint: bool) -> None:
         super().__init__(session, consent=consent, lint=lint, total=len(fleet.members))
@@ -126,32 +131,32 @@ class FleetReporter(MultiStackReporter):
         self._fleet = fleet
 
     def ended(self, ended: Ended, stack: Stack | None = None, /) -> None:
-        """Tell how the work on a stack ended."""
+        """Report the result of a stack."""
         if ended.error is not None:
             scope = self._fleet.scope_of(ended.name)
-            there = Session(
+            target = Session(
                 scope.profile or self._run.profile,
                 scope.region,
                 sandbox=self._run.sandbox,
                 arguments=self._run.arguments,
             )
-            hint = there.with_global_options(ended.error.hint)
+            hint = target.with_global_options(ended.error.hint)
             if scope.role_assumptions and hint != ended.error.hint:
-                # No option leads through roles, and without them the command is about another account's stack.
-                hint = f"{hint}\nrun that with the credentials of {scope.role_assumptions[-1]}, such as a profile that assumes it"
+                # No option assumes roles. Without them the command would act on a stack of another account.
+                hint = f"{hint}\nrun it with the credentials of {scope.role_assumptions[-1]}, such as a profile that assumes this role"
             ended.error.hint = hint
         super().ended(ended, stack)
 
     def conclude(self, ends: Sequence[Ended]) -> None:
-        """Raise what failed; the message of a single failure names the stack too."""
+        """Raise the failure, if any. The message of a single failure includes the stack."""
         failed = [end for end in ends if end.error is not None]
         if len(failed) == 1 and failed[0].error is not None:
             failed[0].error.message = f"1 of {counted(len(ends))} failed: {failed[0].name}: {failed[0].error.message}"
         super().conclude(ends)
 
 
-class _Secrets:
-    """What only AWS knows of a construct: the ARN of its secret, which is asked for once in each account and region."""
+class _SecretResolver:
+    """Resolves the ARN of the Docker secret, with one request for each account and region."""
 
     def __init__(self) -> None:
         self._arns: Once[tuple[int, str], str | None] = Once()
@@ -159,19 +164,19 @@ class _Secrets:
     def __call__(self, construct: Construct, account: Account) -> Construct:
         if not isinstance(construct, CiBuild | ReleaseBuild) or construct.known_docker_secret_arn is not None:
             return resolve_secrets(construct, account, spelled=str)
-        # An account is one object for the whole of a run.
+        # There is one Account object for each account and region in a run.
         key = (id(account), construct.docker_secret)
         arn = self._arns.get(key, lambda: _docker_secret_arn(construct, account))
         return construct.model_copy(update={"docker_secret_arn": arn})
 
 
 def _docker_secret_arn(construct: Construct, account: Account) -> str | None:
-    found = resolve_secrets(construct, account, spelled=str)
-    return found.docker_secret_arn if isinstance(found, CiBuild | ReleaseBuild) else None
+    resolved = resolve_secrets(construct, account, spelled=str)
+    return resolved.docker_secret_arn if isinstance(resolved, CiBuild | ReleaseBuild) else None
 
 
-def _show(session: Session, plans: Mapping[str, Plan], *, as_data: bool) -> int:
-    """Show the plans in which something changes, and return how many they are."""
+def _show_plans(session: Session, plans: Mapping[str, Plan], *, as_data: bool) -> int:
+    """Show the plans with changes, and return their number."""
     output = session.output
     changing = {name: plan for name, plan in plans.items() if plan}
     for number, (name, plan) in enumerate(changing.items()):
@@ -180,23 +185,23 @@ def _show(session: Session, plans: Mapping[str, Plan], *, as_data: bool) -> int:
             (output.data if as_data else output.say)("\n" * bool(number) + f"Target {show.clean(target)}")
         report.plan(output, plan, as_data=as_data, name=name)
         if not as_data and output.format == "json":
-            # The record on stdout is for a program; the person who is asked has to see it too.
+            # The record on stdout is for a program; the user needs the plan as text.
             output.say(*show.plan(plan, unicode=output.unicode))
     return len(changing)
 
 
-def _word(plan: Plan) -> str:
+def _plan_result(plan: Plan) -> str:
     if not plan:
         return "nothing to do"
     return "new" if plan.kind == "CREATE" else "update"
 
 
-def _tell(session: Session, fleet: Fleet, ends: Sequence[Ended], words: Mapping[str, str]) -> None:
-    """Print the table of all stacks in the order of the file, and say how many ended how; `words` replace the ends."""
+def _print_results(session: Session, fleet: Fleet, ends: Sequence[Ended], words: Mapping[str, str]) -> None:
+    """Print a table of all stacks in the order of the file, and counts of results. `words` replace results."""
     by_name = {end.name: end for end in ends}
     results = {name: words.get(name, _ENDS[by_name[name].end]) for name in fleet.members if name in by_name}
     rows = [
-        (fleet.members[name].target, fleet.members[name].construct.stack_name, result, _why(by_name[name]))
+        (fleet.members[name].target, fleet.members[name].construct.stack_name, result, _reason(by_name[name]))
         for name, result in results.items()
     ]
     session.output.data("\n".join(show.table(("TARGET", "STACK", "RESULT", "WHY"), rows)))
@@ -204,7 +209,7 @@ def _tell(session: Session, fleet: Fleet, ends: Sequence[Ended], words: Mapping[
     session.output.say(f"{counted(len(rows))}: {', '.join(f'{count} {word}' for word, count in counts.items())}")
 
 
-def _why(end: Ended) -> str:
+def _reason(end: Ended) -> str:
     if end.because:
         return f"{', '.join(end.because)} failed"
     return "" if end.error is None else end.error.message.partition("\n")[0]

@@ -1,4 +1,4 @@
-"""What the commands that generate files share: paths, writing, and `--check`, which compares instead."""
+"""Shared by commands that generate files: paths, writing, and `--check`."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
 
 
-class GivenPath(click.Path):
-    """A path; no text at all, which Python takes for the working directory, is refused."""
+class NonEmptyPath(click.Path):
+    """A path. Rejects an empty text, which Python takes for the working directory."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return `value` as a path."""
         if value == "":
-            self.fail("it is empty", param, ctx)
+            self.fail("the path is empty", param, ctx)
         return super().convert(value, param, ctx)
 
 
 check_option: Final = click.option(
     "--check",
     is_flag=True,
-    help="Write nothing; print how files differ from what they should be, and exit with 5 if they do.",
+    help="Write nothing; print a diff of outdated files, and exit with 5 if there are any.",
 )
 
 
 def write_or_show(output: Output, files: Sequence[GeneratedFile], *, check: bool) -> list[GeneratedFile]:
-    """Write those of `files` that are not as they should be, or with `check` print how they differ; return them.
+    """Write outdated files, or with `check` print their diffs; return the outdated files.
 
-    Raises InputError if one cannot be written.
+    Raises InputError if a file cannot be written.
     """
     from exasol_ci_setup import buildspecs
 
@@ -51,18 +51,18 @@ def write_or_show(output: Output, files: Sequence[GeneratedFile], *, check: bool
 
 
 def status(stale: Sequence[GeneratedFile], *, check: bool) -> str:
-    """Return the word for the record that ends the command."""
+    """Return the status for the result record."""
     if check:
         return "different" if stale else "same"
     return "done" if stale else "nothing-to-do"
 
 
 def require_same(stale: Sequence[GeneratedFile], command: str) -> None:
-    """Raise DifferencesFound if there are any; `command` mends them."""
+    """Raise DifferencesFound if files are outdated. `command` updates them."""
     if stale:
         raise DifferencesFound(
             f"{' and '.join(str(file.path) for file in stale)} {'is' if len(stale) == 1 else 'are'} not up to date",
-            hint=f"run exasol-ci-setup {command} with the same options but --check, and commit what it writes",
+            hint=f"run `exasol-ci-setup {command}` with the same options except --check, and commit the files",
         )
 
 

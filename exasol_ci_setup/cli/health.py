@@ -1,4 +1,4 @@
-"""`health`: what on this machine and in the AWS account stands in the way of the other commands."""
+"""`health`: check that this machine and the AWS account meet the needs of the other commands."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _COLORS: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
     metavar="NAME",
     default="Dockerhub",
     show_default=True,
-    help="Secret with the keys User and AccessToken, with which builds log in to Docker.",
+    help="Secret with the keys User and AccessToken, for the login of builds to Docker Hub.",
 )
 @common_options
 def health(session: Session, docker_secret: str) -> None:
-    """Check this machine and the AWS account for what the other commands need.
+    """Check the requirements of the other commands: this machine and the AWS account.
 
-    Every check is listed with what to do about it; nothing is changed. The exit code is 1 if there is a problem, and
-    0 if there are warnings only.
+    The command lists every check with its fix, and changes nothing. The exit code is 1 if there is a problem, and 0 if there
+    are only warnings.
     """
     from exasol_ci_setup import health as checking
     from exasol_ci_setup.cli import records

@@ -1,4 +1,4 @@
-"""The group `hosted`: the API that deploys apps to this machine, and the files that nginx and systemd need for it."""
+"""The group `hosted`: serve the hosted API, and write its nginx and systemd files."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _state = click.option(
     default=".",
     show_default="the working directory",
     metavar="DIR",
-    help="Directory for all that it keeps: its database, nginx's files, certificates.",
+    help="State directory: database, nginx files and certificates.",
 )
 _private = click.option(
     "--private",
     envvar="EXASOL_CI_SETUP_HOSTED_PRIVATE",
     is_flag=True,
-    help="Show the list of apps only to who knows the key.",
+    help="Require the key to list apps.",
 )
 _ssl = click.option(
     "--ssl",
     envvar="EXASOL_CI_SETUP_HOSTED_SSL",
     is_flag=True,
-    help="Get a certificate for each domain, with certbot, and renew it.",
+    help="Get and renew a certificate for each domain with certbot.",
 )
 
 
 class Seconds(Duration):
-    """A time with its unit, or a number of seconds, as the variables of the service have it; converted to seconds."""
+    """A time with its unit, or a number of seconds, as in environment variables; converted to seconds."""
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return seconds."""
@@ -68,7 +68,7 @@ def hosted() -> None:
     "--domain",
     envvar="EXASOL_CI_SETUP_HOSTED_DOMAIN",
     metavar="NAME",
-    help="Domain below which new apps get theirs.  [default: the name that a request was sent to]",
+    help="Parent domain of new apps.  [default: the host name of the request]",
 )
 @_private
 @_ssl
@@ -76,7 +76,7 @@ def hosted() -> None:
     "--nginx",
     envvar="EXASOL_CI_SETUP_HOSTED_NGINX",
     metavar="COMMAND",
-    help="How nginx is called.  [default: nginx for root, else sudo -n nginx]",
+    help="Command that runs nginx.  [default: nginx for root, otherwise sudo -n nginx]",
 )
 @click.option(
     "--answer-within",
@@ -85,7 +85,7 @@ def hosted() -> None:
     default="60s",
     show_default=True,
     metavar="TIME",
-    help="How long a new container may take until it answers.",
+    help="Time limit for the first answer of a new container.",
 )
 @click.option(
     "--drain",
@@ -94,7 +94,7 @@ def hosted() -> None:
     default="75s",
     show_default=True,
     metavar="TIME",
-    help="How long a replaced container may take to answer the requests that it has.",
+    help="Time for a replaced container to answer open requests.",
 )
 @click.option(
     "--allow-host",
@@ -102,9 +102,9 @@ def hosted() -> None:
     envvar="EXASOL_CI_SETUP_HOSTED_ALLOW_HOSTS",
     multiple=True,
     metavar="NAME",
-    help="Further host name under which the API may be reached, besides --domain, localhost and IP addresses.",
+    help="Another accepted host name of the API, besides --domain, localhost and IP addresses; may be repeated.",
 )
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="How many processes answer.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Number of worker processes.")
 @log_level_option
 @pass_session
 def serve(
@@ -124,8 +124,8 @@ def serve(
 ) -> None:
     """Serve the API until SIGTERM or Ctrl-C.
 
-    DEPLOY_KEY in the environment is the secret that callers send; systemd may hand it over as the credential deploy_key. Without it,
-    nothing is served.
+    The secret that callers send is in the environment variable DEPLOY_KEY, or in the systemd credential deploy_key. The command
+    fails if it is missing.
     """
     import shlex
 
@@ -150,14 +150,14 @@ def serve(
         allow_hosts=hosts,
     )
     server.check(settings)
-    opened = server.unix_socket(path) if path is not None else server.tcp_socket(host, port)
-    with opened as listening:
+    listening_socket = server.unix_socket(path) if path is not None else server.tcp_socket(host, port)
+    with listening_socket as listening:
         session.output.say(f"the hosted API listens on {path or f'http://{host}:{port}'}")
         server.serve(settings, listening, workers=workers)
 
 
 @hosted.command()
-@click.option("--domain", required=True, metavar="NAME", help="Domain of the API; new apps get theirs below it.")
+@click.option("--domain", required=True, metavar="NAME", help="Domain of the API, and parent domain of new apps.")
 @_state
 @click.option("--user", default="hosted", show_default=True, metavar="NAME", help="User that the service runs as.")
 @_private
@@ -168,14 +168,14 @@ def serve(
     default=".",
     show_default="the working directory",
     metavar="DIR",
-    help="Directory that the files are written to.",
+    help="Directory for the files.",
 )
 @output_option
 @pass_session
 def init(session: Session, domain: str, state: Path, user: str, private: bool, ssl: bool, into: Path) -> None:
     """Write the files that nginx and systemd need for the API, and a deploy key.
 
-    They are hosted.conf, hosted.service and hosted.key; what to do with them is said. A key that is there is kept.
+    The files are hosted.conf, hosted.service and hosted.key; the command prints the next steps. It keeps an existing key.
     """
     from exasol_ci_setup.containers.hosted.settings import Settings
     from exasol_ci_setup.containers.hosted.setup_files import next_steps, write

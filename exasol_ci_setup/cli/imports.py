@@ -1,4 +1,4 @@
-"""`import`: resources that are there already, taken over into a construct's stack by their identifiers."""
+"""`import`: import existing resources by their identifiers into the stack of a construct."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 def import_() -> None:
     """Import existing resources into a stack.
 
-    AWS imports them as they are and changes nothing. A deployment afterwards makes the rest of the stack; where all that is there has a name
-    of the template's, `deploy-… --import-existing` does both at once.
+    An import does not change the resources. Deploy afterwards to create the rest of the stack. If the template has the names of
+    all existing resources, `deploy-… --import-existing` does both in one step.
     """
 
 
 def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    resources: dict[str, str] = {}
     for value in values:
         name, equals, identifier = value.partition("=")
         if not (name and equals and identifier):
             raise click.BadParameter(f"{value!r} has no identifier: write LOGICAL_ID=IDENTIFIER")
-        if name in found:
-            raise click.BadParameter(f"{name} stands twice")
-        found[name] = identifier
-    return found
+        if name in resources:
+            raise click.BadParameter(f"{name} appears twice")
+        resources[name] = identifier
+    return resources
 
 
 def _import(
@@ -80,9 +80,9 @@ def _import(
     elif result.stack is not None:
         output.say(f"imported into stack {request.name}: {', '.join(resources)}")
         compare_imported(session, result.stack, result.plan)
-        # AWS takes no tags in an import, so a stack that began with one carries none of this tool's.
-        more = "" if result.stack.tags else " --adopt"
-        output.say(f"`exasol-ci-setup {command}{more}` with the same options makes what is missing")
+        # AWS accepts no tags in an import, so a stack created by an import lacks the tags of this tool.
+        adoption = "" if result.stack.tags else " --adopt"
+        output.say(f"`exasol-ci-setup {command}{adoption}` with the same options creates the missing resources")
     report.result(
         output,
         "imported" if result.outcome is Outcome.DEPLOYED else result.outcome.value,
@@ -101,17 +101,17 @@ def _command(kind: type[Construct], what: str) -> None:
         required=True,
         callback=_pairs,
         metavar="LOGICAL_ID=IDENTIFIER",
-        help="Resource of the template, and what AWS knows the one that is there by: its name, its id or its ARN, as its type has it; "
-        "several values with | between them. May be repeated.",
+        help="Logical ID in the template, and identifier (name, ID or ARN) of the existing resource; separate several values "
+        "with |. May be repeated.",
     )
-    @click.option("--yes", "-y", is_flag=True, help="Do not ask before the import.")
-    @click.option("--plan", "plan_only", is_flag=True, help="Show what would be imported, and change nothing.")
+    @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
+    @click.option("--plan", "plan_only", is_flag=True, help="Show what would be imported; change nothing.")
     @click.option("--adopt", is_flag=True, help="Import into a stack that this tool did not create.")
-    @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation acts in.")
+    @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation uses.")
     @construct_options(kind)
     def command(session: Session, **values: Any) -> None:
-        construct, own = construct_of(kind, values)
-        _import(session, construct, **own)
+        construct, options = construct_of(kind, values)
+        _import(session, construct, **options)
 
 
 for _kind, _what in STACKS.items():

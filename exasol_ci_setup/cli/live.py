@@ -1,4 +1,4 @@
-"""The view of an operation on a stack: a table that is updated in place in a terminal, plain lines or records elsewhere."""
+"""The view of an operation on a stack: a live table in a terminal, plain lines or JSON records elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SYMBOLS: Final = {"green": "✓", "red": "✗", "yellow": "…"}
 
 @dataclass(slots=True)
 class _Row:
-    """A resource as its events tell it so far."""
+    """State of a resource, from its events so far."""
 
     logical_id: str
     type: str
@@ -44,15 +44,16 @@ class _Row:
         self.status, self.until = event.status, event.at
         self.physical_id = event.physical_id or self.physical_id
         if not self.reason:
-            # The first failure is kept: what a rollback says later hides why there is one.
+            # Keep the first failure, the cause of a rollback. Later reasons come from the rollback.
             self.reason = event.failure
 
 
 class EventView(View):
-    """Shows the events of one stack and those nested in it, while it is open as a context manager.
+    """Shows the events of a stack and its nested stacks, while it is open as a context manager.
 
-    In a terminal it is a table on stderr, one row a resource, with the time each has taken; without one a line for each event,
-    and at least one every 30 s; in JSON format records on stdout. `clock` returns seconds that only grow.
+    In a terminal the view is a table on stderr with a row for each resource and its elapsed time. Without a terminal it is a
+    line for each event, and at least one line every 30 s. In JSON format it is records on stdout.
+    `clock` returns monotonic seconds.
     """
 
     def __init__(self, output: Output, stack_name: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -95,7 +96,10 @@ class EventView(View):
         self._rows[key].update(event)
 
     def _elapsed(self, row: _Row | None = None) -> float:
-        """Return the seconds that a resource, or the whole, has taken: AWS's times up to the last event, then our clock."""
+        """Return the elapsed seconds of a resource, or of the operation.
+
+        Times of AWS count up to the last event, the local clock from then on.
+        """
         since = row.since if row else self._first_at
         if row and not row.is_running:
             return (row.until - row.since).total_seconds()
@@ -136,15 +140,15 @@ class EventView(View):
         return _SYMBOLS.get(color, "·") if self._output.unicode else {"green": "+", "red": "!"}.get(color, " ")
 
     def _fitting(self, rows: list[tuple[_Row, int]]) -> list[tuple[_Row, int]]:
-        """Leave out what is done when the screen is too short for all, while the view is open."""
+        """Omit finished resources if the screen is too short for all rows, while the view is open."""
         height = self._terminal.height if self._terminal is not None else None
         if height is None or len(rows) < height - 1:
             return rows
         return [(row, depth) for row, depth in rows if not row.status.endswith("_COMPLETE")]
 
     def _ordered(self) -> Iterator[tuple[_Row, int]]:
-        """Yield the resources with their depth, those of a nested stack below the resource that it is."""
-        # A snapshot: the table is drawn from a thread of its own, while events come in.
+        """Yield the resources with their depth. Resources of a nested stack follow its own row."""
+        # A copy: a thread of its own draws the table while events arrive.
         rows = list(self._rows.values())
         owned = {row.stack_id for row in rows} & {row.physical_id for row in rows}
 

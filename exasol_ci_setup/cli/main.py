@@ -1,4 +1,4 @@
-"""The program itself: its commands, loaded when they are called, and the one way in which errors become text and exit codes."""
+"""The program: lazily loaded commands, and the translation of errors into text and exit codes."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "exasol-ci-setup"
 
-# Name, module below `cli`, and the first line of the help, so that `--help` imports none of them.
+# Name, module in `cli`, and first line of the help: `--help` imports no command.
 COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     "Deploy": (
-        ("health", "health", "Check this machine and the AWS account for what the other commands need"),
+        ("health", "health", "Check the requirements of the other commands: this machine and the AWS account"),
         ("deploy-source-credentials", "deploy", "Deploy the stack with CodeBuild's access to GitHub"),
         ("deploy-ci-build", "deploy", "Deploy the stack that builds each push to a repository"),
         ("deploy-release-build", "deploy", "Deploy the stack that builds a repository's releases"),
@@ -105,13 +105,13 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("completion", "completion", "Print the shell completion script"),
     ),
 }
-# Spellings that work and that the overview leaves out.
+# Accepted spellings that the overview omits.
 ALIASES: Final = {
     "generate-buildspecs": "buildspecs",
     "generate-release-buildspecs": "buildspecs",
     "container_manager": "container_manager",
 }
-_PLACES: Final = {name: module for section in COMMANDS.values() for name, module, _ in section}
+_MODULES: Final = {name: module for section in COMMANDS.values() for name, module, _ in section}
 
 
 class Program(click.Group):
@@ -119,21 +119,21 @@ class Program(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the order of the help."""
-        return list(_PLACES)
+        return list(_MODULES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Import the module of a command and return it, or None if there is no such command."""
-        place = _PLACES.get(cmd_name) or ALIASES.get(cmd_name)
-        if place is None:
+        """Import the module of a command and return the command, or None if it is unknown."""
+        module = _MODULES.get(cmd_name) or ALIASES.get(cmd_name)
+        if module is None:
             return None
         command: click.Command = getattr(
-            import_module(f"exasol_ci_setup.cli.{place}"),
+            import_module(f"exasol_ci_setup.cli.{module}"),
             cmd_name.replace("-", "_") + ("_" if cmd_name in {"list", "import"} else ""),
         )
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete the names of commands and options, without importing a command."""
+        """Complete names of commands and options, without importing a command."""
         from click.shell_completion import CompletionItem
 
         rows = [(name, text) for section in COMMANDS.values() for name, _, text in section]
@@ -147,7 +147,7 @@ class Program(click.Group):
                 formatter.write_dl([(name, text) for name, _, text in rows], col_max=30)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Raises Interrupted for Ctrl-C, before Click writes to a stream that another thread may own."""
+        """Run the command. Raises Interrupted for Ctrl-C before Click writes to a stream that another thread owns."""
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
@@ -161,12 +161,12 @@ class Program(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run the program and exit. The one place where errors become text and exit codes."""
+        """Run the program and exit. Only this function translates errors into text and exit codes."""
         session = extra.setdefault("obj", Session())
         arguments = sys.argv[1:] if args is None else args
         session.arguments = tuple(arguments)
         if "--output=json" in arguments or ("--output", "json") in pairwise(arguments):
-            # Known before the options are read, for an error in them.
+            # Set before the options are parsed, for errors in them.
             session.output_format = "json"
         try:
             code = super().main(args, prog_name or PROGRAM, complete_var, standalone_mode=False, **extra)
@@ -179,9 +179,9 @@ class Program(click.Group):
         except SetupError as error:
             error.hint = session.with_global_options(error.hint)
             code = _fail(session, error)
-        # What was never asked for has written nothing, and `--help` need not load it.
+        # An unused output has written nothing; `--help` does not load it.
         if "output" in session.__dict__ and session.output.has_failed:
-            session.output.error(SetupError(f"not everything could be written to stdout: {session.output.lost}"))
+            session.output.error(SetupError(f"output is incomplete: writing to stdout failed: {session.output.lost}"))
             code = code or SetupError.exit_code
         if not standalone_mode:
             return code
@@ -189,12 +189,12 @@ class Program(click.Group):
 
 
 def _fail(session: Session, error: SetupError) -> int:
-    """Print the error and return its exit code. A terminal that is not read does not keep the process from ending."""
+    """Print the error and return its exit code. Ends the process if the terminal blocks."""
     try:
-        if not session.output.close(interruption.PATIENCE if isinstance(error, Interrupted) else None):
+        if not session.output.close(interruption.FLUSH_SECONDS if isinstance(error, Interrupted) else None):
             interruption.force_end(error)
         if isinstance(error, Interrupted) and session.output.can_ask:
-            # After the ^C that the terminal shows.
+            # A new line after the ^C of the terminal.
             session.output.say("")
         session.output.error(error)
     except KeyboardInterrupt:
@@ -205,28 +205,28 @@ def _fail(session: Session, error: SetupError) -> int:
 @click.group(
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Every command explains itself: exasol-ci-setup COMMAND --help. First steps without an AWS account: "
+    epilog="Help for a command: exasol-ci-setup COMMAND --help. First steps without an AWS account: "
     "exasol-ci-setup --sandbox health",
 )
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 @sandbox_option
 def cli() -> None:
-    """Take a repository's containers from source to a running service on AWS, as CloudFormation you can read before it runs."""
+    """Deploy CI builds and container services of a repository to AWS with CloudFormation, with a plan of every change."""
 
 
 def main() -> NoReturn:
-    """Run the program, as the console script does."""
-    # Most of a short run is imports, which make objects and hardly any garbage. Looking for it every 700 objects, and among all of
-    # them at exit, takes a fifth of the time. What a long wait leaves behind is still collected.
+    """Run the program. The entry point of the console script."""
+    # A short run mostly imports modules, which creates hardly any garbage. With the default threshold of 700 objects, garbage
+    # collection takes a fifth of the run time. In long runs the higher threshold still collects garbage.
     gc.set_threshold(400_000)
     atexit.register(gc.freeze)
     session = Session()
     handler = interruption.Interruption(session)
     handler.install()
-    # A stream that was closed by the caller is not there at all.
+    # Python sets a stream that the caller closed to None.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for as long as the process lives
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until the process ends
     try:
         cli.main(obj=session)
     except SystemExit as ended:

@@ -1,4 +1,4 @@
-"""Many stacks as the user sees them: one question for all, and lines that begin with the stack's name, or a table of stacks in a terminal."""
+"""The view of many stacks: one confirmation for all; a table in a terminal, or lines with the stack's name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup import lint as linter
 from exasol_ci_setup.cli import records, report, show
 from exasol_ci_setup.cli.consent import Consent, require_no_more_data_loss, require_no_more_than, require_terminal
-from exasol_ci_setup.cli.interruption import PATIENCE
+from exasol_ci_setup.cli.interruption import FLUSH_SECONDS
 from exasol_ci_setup.errors import DeployFailed, Interrupted, NotApprovedError
 from exasol_ci_setup.once import Once
 from exasol_ci_setup.resolve.verbs import require_success
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.model import Event, Plan, Stack
     from exasol_ci_setup.templates import Template
 
-_QUIET: Final = 25.0  # seconds without a line after which one is due, looks being 1.8 s apart
-_WORDS: Final = {
+_HEARTBEAT_SECONDS: Final = 25.0  # so that a line follows within 30 s: `tick` is called every 1.8 s
+_RESULTS: Final = {
     End.DONE: ("done", "green"),
     End.UNCHANGED: ("nothing to do", "green"),
     End.FAILED: ("failed", "red"),
@@ -44,7 +44,7 @@ _WORDS: Final = {
 
 @dataclass(slots=True)
 class _Row:
-    """A stack as its events tell it so far."""
+    """State of a stack, from its events so far."""
 
     status: str
     since: float
@@ -55,13 +55,13 @@ class _Row:
 
 
 class MultiStackReporter:
-    """Decides on plans and shows what becomes of stacks, from several threads at once.
+    """Approves plans and reports on stacks, called from several threads.
 
-    What is shown is kept and written by one thread: the one that owns the terminal while `checking` or `table` is open. The others send
-    it messages through `Output.send`. No lock is held while something is written.
+    One thread owns the rows and the terminal while `checking` or `table` is open. Other threads send it calls through
+    `Output.send`. No lock is held while output is written.
 
-    `shown` are the plans that the user has said yes to; None means that each is shown when it is made and approved by `--yes`. With
-    `total`, for more stacks than a screen has lines, the table shows those under way and those that failed, and counts the others.
+    `shown` are the plans that the user approved. If it is None, each plan is shown when it is created, and `--yes` approves it.
+    With `total`, for more stacks than a screen has lines, the table shows only running and failed stacks, and counts the others.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class MultiStackReporter:
         self._lint = lint
         self._total = total
         self._linted: set[tuple[str, str]] = set()
-        # cfn-lint keeps its rules and caches in one place for all.
+        # cfn-lint has global state.
         self._lint_lock = Lock()
         self._rows: dict[str, _Row] = {}
         self._last_line = session.clock.now()
@@ -88,7 +88,7 @@ class MultiStackReporter:
         self._checked = self._total_checked = 0
 
     def approve(self, name: str, plan: Plan, /) -> bool:
-        """Show the plan, or compare it with what was approved, and say yes. Raises NotApprovedError."""
+        """Show the plan, or compare it with the approved one; return True. Raises NotApprovedError."""
         if self.shown is not None:
             require_no_more_than(self.shown.get(name), plan)
             return True
@@ -98,16 +98,19 @@ class MultiStackReporter:
         return True
 
     def approve_recreation(self, name: str, stack: Stack, removal: Plan, /) -> bool:
-        """Say that a stack is deleted first, which --recreate-failed has approved unless its data goes. Raises NotApprovedError."""
+        """Report that a stack is deleted first; return True. Raises NotApprovedError.
+
+        --recreate-failed approves the deletion, unless it deletes data.
+        """
         if self.shown is not None:
             require_no_more_data_loss(self.shown.get(name), removal)
         else:
             self._consent.require(removal, unchanged="this stack was not changed")
-        self.say(name, f"it is in {stack.status}, and is deleted and created again")
+        self.say(name, f"in {stack.status}: the stack is deleted and created again")
         return True
 
     def view(self, stack_name: str, title: str, /) -> _StackView:
-        """Return what shows the events of one stack."""
+        """Return the view of the events of one stack."""
         self._output.send(partial(self._begin, stack_name, self._session.clock.now()))
         self.say(stack_name, title.replace(f" {_own_name(stack_name)}", ""))
         return _StackView(self, stack_name)
@@ -116,11 +119,11 @@ class MultiStackReporter:
         self._rows.setdefault(stack_name, _Row("", now))
 
     def notice(self, stack_name: str, message: str, /) -> None:
-        """Say something about a stack."""
+        """Print a message about a stack."""
         self.say(stack_name, message)
 
     def check(self, template: Template, region: str, /) -> None:
-        """Run the linter, once for each template and region, and show what it finds. Raises TemplateRejected."""
+        """Run the linter once for each template and region, and print its findings. Raises TemplateRejected."""
         if not self._lint:
             return
         with self._lint_lock:
@@ -133,23 +136,23 @@ class MultiStackReporter:
         linter.reject_errors(template, findings)
 
     def ended(self, ended: Ended, _stack: Stack | None = None, /) -> None:
-        """Tell how the work on a stack ended."""
+        """Report the result of a stack."""
         self._output.send(partial(self._ended, ended, self._session.clock.now()))
 
     def _ended(self, ended: Ended, now: float) -> None:
-        word, color = _WORDS[ended.end]
-        row = self._rows.setdefault(ended.name, _Row(word, now))
-        row.status, row.color, row.until = word, color, now
-        why = f"skipped, because {', '.join(ended.because)} failed" if ended.because else word
+        result, color = _RESULTS[ended.end]
+        row = self._rows.setdefault(ended.name, _Row(result, now))
+        row.status, row.color, row.until = result, color, now
+        message = f"skipped, because {', '.join(ended.because)} failed" if ended.because else result
         if ended.error is not None:
-            why = f"{word}: {ended.error.message}"
+            message = f"{result}: {ended.error.message}"
             row.reason = ended.error.message
         interrupted = isinstance(ended.error, Interrupted)
         if interrupted:
             row.status, row.reason = "interrupted", ""
         elif not self._live:
-            # After Ctrl-C one line is printed for all stacks, at the end.
-            self._say(ended.name, why)
+            # After Ctrl-C one line at the end covers all stacks.
+            self._say(ended.name, message)
         self._output.record(ended)
 
     def say(self, stack_name: str, message: str) -> None:
@@ -170,7 +173,7 @@ class MultiStackReporter:
     def _event(self, stack_name: str, event: Event) -> None:
         row = self._rows.setdefault(stack_name, _Row("", self._session.clock.now()))
         if event.is_stack:
-            # A nested stack's own events are not the end of the whole.
+            # Events of nested stacks do not set the status of this stack.
             if event.stack_name == _own_name(stack_name):
                 row.status = event.status
         elif event.status.endswith("_COMPLETE"):
@@ -189,13 +192,13 @@ class MultiStackReporter:
         self._output.send(partial(self._tick, now))
 
     def _tick(self, now: float) -> None:
-        if not self._live and now - self._last_line > _QUIET:
+        if not self._live and now - self._last_line > _HEARTBEAT_SECONDS:
             running = [name for name, row in self._rows.items() if row.until is None]
-            self._output.say(f"still under way: {', '.join(map(show.clean, running))}")
+            self._output.say(f"still in progress: {', '.join(map(show.clean, running))}")
             self._last_line = now
 
     def announce(self, total: int) -> None:
-        """Print at once, in a terminal, that stacks are checked: the first answers of AWS may take a while."""
+        """Print in a terminal that stacks are checked: the first answers of AWS take a while."""
         if self._output.live:
             self._output.say(_checking(self._output, total))
 
@@ -218,7 +221,7 @@ class MultiStackReporter:
 
     def _count(self) -> None:
         self._checked += 1
-        if not self._live and self._session.clock.now() - self._last_line > _QUIET:
+        if not self._live and self._session.clock.now() - self._last_line > _HEARTBEAT_SECONDS:
             self._output.say(self._counter())
             self._note_line()
 
@@ -228,7 +231,7 @@ class MultiStackReporter:
     @contextmanager
     def table(self) -> Iterator[None]:
         """Show the stacks as a table on stderr while this is open, if that is a terminal."""
-        # Where plans are still to be shown there are lines.
+        # Plans that are shown later need lines instead of a table.
         self._live = self._output.format == "text" and self._output.live and self.shown is not None
         self._output.open(self._table if self._live else None)
         with self._closing():
@@ -236,12 +239,12 @@ class MultiStackReporter:
 
     @contextmanager
     def _closing(self) -> Iterator[None]:
-        """Give the terminal back when the work ends; after Ctrl-C a terminal that is not read is not waited for."""
+        """Release the terminal at the end. After Ctrl-C, do not wait for a terminal that blocks."""
         seconds: float | None = None
         try:
             yield
         except KeyboardInterrupt:
-            seconds = PATIENCE
+            seconds = FLUSH_SECONDS
             raise
         finally:
             self._output.close(seconds)
@@ -254,12 +257,12 @@ class MultiStackReporter:
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
         for name in ("stack", "status", "resources", "time", "reason"):
             table.add_column(name, overflow="fold", no_wrap=name != "reason")
-        # Drawn by the thread that changes the rows.
+        # No copy is needed: the same thread draws and changes the rows.
         rows = list(self._rows.items())
         if self._total:
-            over = Counter(row.status for _, row in rows if row.until is not None)
-            told = [f"{count} {word}" for word, count in over.items()]
-            table.caption = ", ".join([*told, f"{self._total - over.total()} to go"])
+            finished = Counter(row.status for _, row in rows if row.until is not None)
+            counts = [f"{count} {status}" for status, count in finished.items()]
+            table.caption = ", ".join([*counts, f"{self._total - finished.total()} to go"])
             table.caption_justify = "left"
             rows = [(name, row) for name, row in rows if row.until is None or row.reason]
         for name, row in rows:
@@ -275,7 +278,7 @@ class MultiStackReporter:
         return table
 
     def conclude(self, ends: Sequence[Ended]) -> None:
-        """Raise what failed, as `require_success` does; of several failures each one's cause is told before."""
+        """Raise the failure, as `require_success` does. Prints the cause of each one if several stacks failed."""
         failures = [end for end in ends if isinstance(end.error, DeployFailed)]
         if len([end for end in ends if end.error is not None]) > 1:
             for end in failures:
@@ -284,16 +287,16 @@ class MultiStackReporter:
         require_success(ends)
 
     def result(self, status: str, ends: Sequence[Ended] = (), *, changed: bool, begun: Collection[str] = ()) -> None:
-        """Write the record that ends the command. `begun` are the stacks whose deletion was not waited for."""
+        """Write the record that ends the command. `begun` are stacks whose deletion continues on AWS."""
         stacks = {end.name: "deleting" if end.name in begun else end.end.value for end in ends}
         self._output.record(records.result(status, stacks=stacks, changed=changed))
 
 
 class _StackView:
-    """The events of one stack among those of many."""
+    """The view of the events of one stack of many."""
 
-    def __init__(self, many: MultiStackReporter, stack_name: str) -> None:
-        self._many = many
+    def __init__(self, reporter: MultiStackReporter, stack_name: str) -> None:
+        self._reporter = reporter
         self._stack_name = stack_name
 
     def __enter__(self) -> Self:
@@ -304,19 +307,19 @@ class _StackView:
 
     def event(self, event: Event) -> None:
         """Show one event."""
-        self._many.event(self._stack_name, event)
+        self._reporter.event(self._stack_name, event)
 
     def tick(self, now: float) -> None:
-        """Let time pass."""
-        self._many.tick(now)
+        """Print a heartbeat line if it is due."""
+        self._reporter.tick(now)
 
     def note(self, message: str) -> None:
-        """Say something that is not an event."""
-        self._many.say(self._stack_name, message)
+        """Print a message that is not an event."""
+        self._reporter.say(self._stack_name, message)
 
 
 def _own_name(name: str) -> str:
-    """Return the name that a stack has on AWS: that of a fleet's stack begins with where it is."""
+    """Return the name of a stack on AWS, without the target of a fleet."""
     return name.rpartition("/")[2]
 
 
@@ -325,18 +328,18 @@ def _checking(output: Output, total: int) -> str:
 
 
 def connections(session: Session) -> Connections:
-    """Return what gives each scope its account: by its own profile, or the one of this run."""
+    """Return the connections of this run: by the profile of a scope, or by that of the run."""
     from exasol_ci_setup.resolve import Connections
     from exasol_ci_setup.resolve.connections import from_configuration
 
-    opened: Once[None, Account] = Once()
+    account_of_run: Once[None, Account] = Once()
 
     def base(scope: Scope) -> Account:
         if scope.profile is not None and not session.sandbox:
             return from_configuration(scope)
-        # Each scope says in which region it is; without any other word this one will do to open a session.
+        # Each scope sets its own region later, so any region works to open the session.
         session.region = session.region or scope.region
-        return opened.get(None, lambda: session.account)
+        return account_of_run.get(None, lambda: session.account)
 
     return Connections(session.clock, base)
 
@@ -349,5 +352,5 @@ def ask(output: Output, question: str, declined: str) -> None:
 
 
 def counted(count: int) -> str:
-    """Return how many stacks in words."""
+    """Return the number of stacks as text."""
     return f"{count} stack{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The options of every deployment."""
+"""Options that several commands share, and those of every deployment."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # generic only in new
         """Return seconds."""
         found = re.fullmatch(r"([0-9]{1,6})([smh])", str(value).strip())
         if not found or int(found[1]) == 0:
-            self.fail(f"{value!r} is not a time: write a number with its unit, such as 90s, 30m or 2h", param, ctx)
+            self.fail(f"{value!r} is not a time: use a number with its unit, such as 90s, 30m or 2h", param, ctx)
         return float(int(found[1]) * _SECONDS[found[2]])
 
 
 class Tag(click.ParamType):  # type: ignore[type-arg] # as above
-    """KEY=VALUE as AWS takes it: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Tag.html."""
+    """KEY=VALUE by the rules of AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Tag.html."""
 
     name = "tag"
 
@@ -41,18 +41,18 @@ class Tag(click.ParamType):  # type: ignore[type-arg] # as above
 
         key, equals, text = str(value).partition("=")
         if not equals or not key or not text:
-            self.fail(f"{value!r} is not a tag: write KEY=VALUE, neither of them empty", param, ctx)
+            self.fail(f"{value!r} is not a tag: use KEY=VALUE, both not empty", param, ctx)
         if len(key) > _TAG_KEY or len(text) > _TAG_VALUE:
-            self.fail(f"a tag's key has at most {_TAG_KEY} characters and its value {_TAG_VALUE}", param, ctx)
+            self.fail(f"a tag's key has at most {_TAG_KEY} characters, its value at most {_TAG_VALUE}", param, ctx)
         if is_reserved_tag(key):
-            self.fail(f"{key!r} is reserved: AWS keeps the prefix aws: to itself", param, ctx)
+            self.fail(f"{key!r} is reserved: AWS uses the prefix aws:", param, ctx)
         if key.startswith("exasol-ci-setup:"):
-            self.fail(f"{key!r} is reserved: this tool knows its stacks by tags with that prefix", param, ctx)
+            self.fail(f"{key!r} is reserved: this tool uses tags with that prefix", param, ctx)
         return key, text
 
 
 class Pattern(click.ParamType):  # type: ignore[type-arg] # as above
-    """Text that a regular expression matches as a whole; `rule` says in plain words what that is."""
+    """Text that fully matches a regular expression; `rule` describes valid text in messages."""
 
     def __init__(self, name: str, pattern: str, rule: str) -> None:
         self.name = name
@@ -96,13 +96,13 @@ CONCURRENCY: Final = click.option(
     default=8,
     show_default=True,
     metavar="N",
-    help="How many stacks are worked on at once.",
+    help="Maximum number of stacks in parallel.",
 )
 
 IMPORT_EXISTING: Final = click.option(
     "--import-existing",
     is_flag=True,
-    help="Take over resources that are there already under a name of the template's; the stack's deletion leaves them standing.",
+    help="Import existing resources whose names match the template; they are kept when the stack is deleted.",
 )
 
 ALLOW_DATA_LOSS: Final = click.option(
@@ -112,8 +112,8 @@ ALLOW_DATA_LOSS: Final = click.option(
 )
 
 _OPTIONS: Final = (
-    click.option("--yes", "-y", is_flag=True, help="Do not ask before the change is made."),
-    click.option("--plan", "plan_only", is_flag=True, help="Show what would change, and change nothing."),
+    click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation."),
+    click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing."),
     click.option(
         "--allow-broadening",
         is_flag=True,
@@ -123,25 +123,25 @@ _OPTIONS: Final = (
     click.option(
         "--tag", "tags", type=Tag(), multiple=True, metavar="KEY=VALUE", help="Tag of the stack; may be repeated."
     ),
-    click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation acts in."),
+    click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation uses."),
     click.option(
         "--notification-arn",
         "notification_arns",
         type=_TOPIC,
         multiple=True,
         metavar="ARN",
-        help="SNS topic that hears of the stack's events; may be repeated.",
+        help="SNS topic that receives the stack's events; may be repeated.",
     ),
     click.option(
         "--termination-protection/--no-termination-protection",
         default=None,
-        help="Protect the stack against deletion.  [default: as it is]",
+        help="Protect the stack against deletion.  [default: unchanged]",
     ),
     click.option(
         "--stack-policy",
         type=click.File("rb"),
         metavar="FILE",
-        help="JSON policy that says which resources an update may change; - is stdin.  [default: as it is]",
+        help="JSON stack policy, with the resources that an update can change; - is stdin.  [default: unchanged]",
     ),
     click.option(
         "--rollback-alarm",
@@ -149,41 +149,43 @@ _OPTIONS: Final = (
         type=_ALARM,
         multiple=True,
         metavar="ARN",
-        help="CloudWatch alarm that rolls the deployment back if it goes off; may be repeated, at most 5.  [default: as it is]",
+        help="CloudWatch alarm that rolls the deployment back; may be repeated up to 5 times.  [default: unchanged]",
     ),
     click.option(
         "--monitoring-minutes",
         type=click.IntRange(0, 180),
         metavar="N",
-        help="How long after the change the alarms still count.  [default: 0]",
+        help="Minutes after the change during which alarms still roll it back.  [default: 0]",
     ),
     click.option(
         "--timeout",
         type=Duration(),
         metavar="TIME",
-        help="Give up after this time (90s, 30m, 2h): an update is cancelled, a creation ended as --on-failure says.",
+        help="Time limit (90s, 30m, 2h). Then an update is canceled, and a creation ends as set by --on-failure.",
     ),
     click.option(
         "--on-failure",
         type=click.Choice(["rollback", "delete", "keep"]),
         default="rollback",
         show_default=True,
-        help="What becomes of a creation that fails.",
+        help="What to do if the creation of the stack fails.",
     ),
-    click.option("--adopt", is_flag=True, help="Adopt a stack that this tool did not create; look at the plan first."),
+    click.option("--adopt", is_flag=True, help="Adopt a stack that this tool did not create; review the plan first."),
     IMPORT_EXISTING,
-    click.option("--wait", is_flag=True, help="If another operation on the stack is under way, let it end first."),
+    click.option("--wait", is_flag=True, help="Wait for another operation in progress on the stack."),
     click.option(
-        "--recreate-failed", is_flag=True, help="Delete a stack that no update can mend, after asking, and go on."
+        "--recreate-failed", is_flag=True, help="If the stack cannot be updated: ask, delete it, create it again."
     ),
     click.option(
         "--express",
         is_flag=True,
-        help="End as soon as each resource is configured, and do not wait until it is ready; not for services and replacements.",
+        help="End when resources are configured, before they are ready; not for services and replacements.",
     ),
-    click.option("--force", is_flag=True, help="Ask AWS for a plan even if nothing seems to differ."),
+    click.option("--force", is_flag=True, help="Request a plan of AWS even if no difference is known."),
     click.option(
-        "--template-bucket", metavar="NAME", help="Bucket for templates over 51,200 bytes.  [default: one is made]"
+        "--template-bucket",
+        metavar="NAME",
+        help="Bucket for templates over 51,200 bytes.  [default: created on demand]",
     ),
     click.option("--no-lint", is_flag=True, help="Skip cfn-lint."),
 )

@@ -1,4 +1,4 @@
-"""The single place that writes: data to stdout, everything else to stderr, and JSON lines if they are asked for."""
+"""All output: data to stdout, everything else to stderr, and JSON lines with --output json."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Output:
     """Writes in one of two formats.
 
-    ``text``: data to stdout, the rest to stderr. ``json``: stdout carries JSON objects only, one a line; what `say` and
-    `warn` write still goes to stderr. Color needs a terminal and none of ``NO_COLOR``, ``TERM=dumb`` and ``CI``.
+    ``text``: data goes to stdout, the rest to stderr. ``json``: stdout has only JSON objects, one in a line; `say` and
+    `warn` still write to stderr. Color needs a terminal, and none of ``NO_COLOR``, ``TERM=dumb`` and ``CI``.
     """
 
     def __init__(self, format: Literal["text", "json"] = "text") -> None:  # noqa: A002  the option's name
@@ -37,27 +37,27 @@ class Output:
 
     @property
     def live(self) -> bool:
-        """Whether stderr is a terminal in which lines may be updated in place."""
+        """Whether stderr is a terminal that supports live updates."""
         return _is_terminal(sys.stderr) and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
 
     @property
     def color(self) -> bool:
-        """Whether stderr is written in color."""
+        """Whether stderr gets colors."""
         return self.live and _is_color_wanted()
 
     @property
     def can_ask(self) -> bool:
-        """Whether there is someone to answer a question."""
+        """Whether the user can be asked: stdin and stderr are terminals, and not in CI."""
         return _is_terminal(sys.stdin) and _is_terminal(sys.stderr) and not os.environ.get("CI")
 
     @property
     def on_terminal(self) -> bool:
-        """Whether stdout is read by a person, in a terminal."""
+        """Whether stdout is a terminal."""
         return _is_terminal(sys.stdout)
 
     @property
     def unicode(self) -> bool:
-        """Whether stdout and stderr can show arrows and the like."""
+        """Whether stdout and stderr can encode arrows and symbols."""
         try:
             for stream in (sys.stdout, sys.stderr):
                 "→±…✓✗".encode(stream.encoding or "ascii")
@@ -66,18 +66,18 @@ class Output:
         return True
 
     def data(self, text: str) -> None:
-        """Write to stdout what the user asked for; in JSON format nothing, as its record goes there."""
+        """Write a result to stdout. Does nothing in JSON format, where its record is written instead."""
         if self.format == "text":
             self._to_stdout(_encodable(text, sys.stdout), color=_is_terminal(sys.stdout) and _is_color_wanted())
 
     def raw(self, data: bytes) -> None:
-        """Write bytes to stdout as they are, and for a terminal a line break after them; in JSON format nothing."""
+        """Write bytes unchanged to stdout, with a line break for a terminal. Does nothing in JSON format."""
         if self.format == "text":
             ending = b"\n" if self.on_terminal and not data.endswith(b"\n") else b""
             self._write(lambda: sys.stdout.buffer.write(data + ending))
 
     def say(self, *lines: str) -> None:
-        """Write lines, styled or not, to stderr."""
+        """Write lines to stderr. They may contain styles of click."""
         if self._terminal is not None:
             self._terminal.say([line if self.color else click.unstyle(line) for line in lines])
         else:
@@ -85,11 +85,14 @@ class Output:
 
     def _echo(self, lines: Sequence[str]) -> None:
         for line in lines:
-            with suppress(OSError):  # the terminal was closed, which is no reason to stop midway
+            with suppress(OSError):  # a closed terminal does not stop the command
                 click.echo(_encodable(line, sys.stderr), err=True, color=self.color)
 
     def open(self, draw: Callable[[], RenderableType] | None = None) -> Terminal:
-        """Give stdout and stderr to a thread that alone writes there until `close`, and shows what `draw` returns below the lines."""
+        """Start a thread that owns stdout and stderr until `close`.
+
+        It keeps what `draw` returns below the lines.
+        """
         from exasol_ci_setup.cli.terminal import Terminal
 
         self._terminal = Terminal(self._echo, draw, color=self.color)
@@ -97,16 +100,16 @@ class Output:
         return self._terminal
 
     def close(self, seconds: float | None = None) -> bool:
-        """Wait until all that was sent is written, at most `seconds`, and return whether it is. Does nothing if nothing is open."""
+        """Wait at most `seconds` until pending output is written; return whether it is. Does nothing if not open."""
         if self._terminal is not None:
             if not self._terminal.stop(seconds):
-                # Its thread waits for the terminal, and a second writer would wait too.
+                # Its thread blocks on the terminal; a second writer would block too.
                 return False
             self._terminal = None
         return True
 
     def send(self, call: Callable[[], None]) -> None:
-        """Make a call in the thread that writes, after what was sent before; at once if there is no such thread."""
+        """Run a call in the writing thread, after earlier calls. Runs it at once if there is no such thread."""
         if self._terminal is not None:
             self._terminal.send(call)
         else:
@@ -114,23 +117,23 @@ class Output:
 
     @property
     def has_failed(self) -> bool:
-        """Whether something that was asked for could not be written. A reader that went away, as `head` does, wanted no more."""
+        """Whether writing a result failed. A reader that closes the pipe, such as `head`, is no failure."""
         return self.lost is not None and self.lost.errno != errno.EPIPE
 
     def warn(self, text: str) -> None:
         """Write a warning to stderr."""
         self.say(f"{click.style('warning:', fg='yellow')} {_multi_line(text)}")
 
-    def record(self, thing: object) -> None:
-        """Write the record of `thing` (see `records.record`) as one line to stdout in JSON format, else nothing."""
+    def record(self, subject: object) -> None:
+        """Write the record of `subject` (see `records.record`) to stdout. Does nothing in text format."""
         if self.format == "json":
-            self._to_stdout(json.dumps(records.record(thing), allow_nan=False), color=False)
+            self._to_stdout(json.dumps(records.record(subject), allow_nan=False), color=False)
 
     def _to_stdout(self, text: str, *, color: bool) -> None:
         self._write(lambda: click.echo(text, color=color))
 
     def _write(self, write: Callable[[], object]) -> None:
-        """Write to stdout. If that fails, the work continues without it: AWS would continue too, and the end should be shown."""
+        """Write to stdout. If that fails, the command continues: AWS continues too, and the result must be shown."""
         if self._terminal is not None:
             self._terminal.write(lambda: self._write_now(write))
         else:
@@ -144,23 +147,23 @@ class Output:
             sys.stdout.flush()
         except OSError as error:
             self.lost = error
-            # What is still in the buffer would fail once more at exit.
+            # The rest of the buffer would fail again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def error(self, error: SetupError) -> None:
-        """Write what went wrong and what to do: to stderr as text, and in JSON format to stdout as a record."""
+        """Write an error and its hint to stderr; in JSON format also write its record to stdout."""
         self.say(f"{click.style('error:', fg='red', bold=True)} {_multi_line(error.message)}")
         if error.hint:
             self.say("", f"{click.style('hint:', fg='cyan')} {_multi_line(error.hint)}")
         if isinstance(error, DeployFailed):
-            # The last thing said is what the user came for.
+            # The diagnosis comes last, where the user looks first.
             self.say("", *show.diagnosis(error.diagnosis))
         self.record(error)
 
     def confirm(self, question: str) -> bool:
-        """Ask on stderr and return the answer; no is the default, and what an end of input means."""
+        """Ask on stderr and return the answer. The default is no, also at the end of input."""
         click.echo(f"{_multi_line(question)} [y/N]: ", err=True, nl=False)
-        # Not click.confirm, which makes no difference between Ctrl-C and the end of the input.
+        # Not click.confirm, which does not distinguish Ctrl-C from the end of input.
         answer = sys.stdin.readline()
         if not answer:
             self.say("")
@@ -172,7 +175,7 @@ def _is_color_wanted() -> bool:
 
 
 def _encodable(text: str, stream: TextIO) -> str:
-    """Return `text` with escapes for what the stream's encoding lacks: no letter is worth a traceback."""
+    """Return `text` with escapes for characters that the stream cannot encode."""
     encoding = stream.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from exasol_ci_setup.cli import generated
-from exasol_ci_setup.cli.generated import GivenPath, check_option
+from exasol_ci_setup.cli.generated import NonEmptyPath, check_option
 from exasol_ci_setup.cli.options import ROLE
 from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
 from exasol_ci_setup.errors import InputError
@@ -60,7 +60,7 @@ _OF_SPACES = ("registry_name", "skip_registry", "dockerfile_path", "docker_conte
 )
 @click.option(
     "--output-path",
-    type=GivenPath(path_type=Path),
+    type=NonEmptyPath(path_type=Path),
     metavar="PATH",
     default="./.github/workflows",
     show_default=True,

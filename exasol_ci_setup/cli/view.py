@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.cli import show
-from exasol_ci_setup.cli.interruption import PATIENCE
+from exasol_ci_setup.cli.interruption import FLUSH_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class View:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._terminal is not None:
-            self._output.close(PATIENCE if kind is not None and issubclass(kind, KeyboardInterrupt) else None)
+            self._output.close(FLUSH_SECONDS if kind is not None and issubclass(kind, KeyboardInterrupt) else None)
             self._terminal = None
 
     def note(self, message: str) -> None:

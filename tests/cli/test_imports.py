@@ -119,7 +119,7 @@ def test_a_resource_without_a_name_in_the_template_is_imported_by_its_identifier
     ran = here(*IMPORT, "--resource", f"ArtifactsBucket={bucket}", "--yes", "--output", "json")
     assert ran.code == 0, ran.stderr
     assert ran.records[-1]["status"] == "imported"
-    assert "`exasol-ci-setup deploy-ci-build --adopt` with the same options makes what is missing" in ran.stderr
+    assert "`exasol-ci-setup deploy-ci-build --adopt` with the same options creates the missing resources" in ran.stderr
 
     more = here(*IMPORT, "--resource", f"CodeBuildLogGroup={LOGS}", "--adopt", "--yes")
     assert more.code == 0, more.stderr
@@ -148,7 +148,7 @@ def test_a_resource_without_a_name_in_the_template_is_imported_by_its_identifier
             "AWS cannot import ArtifactsBucketPolicy, a resource of type AWS::S3::BucketPolicy",
         ),
         (["ArtifactsBucket"], "'ArtifactsBucket' has no identifier: write LOGICAL_ID=IDENTIFIER"),
-        (["ArtifactsBucket=a", "ArtifactsBucket=b"], "ArtifactsBucket stands twice"),
+        (["ArtifactsBucket=a", "ArtifactsBucket=b"], "ArtifactsBucket appears twice"),
     ],
 )
 def test_what_cannot_be_imported_is_told_and_leaves_nothing(here, live, bucket, resources, said):

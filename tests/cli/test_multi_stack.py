@@ -112,7 +112,7 @@ def test_while_nothing_happens_it_says_what_is_under_way_at_least_every_30_secon
 
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "team-image: creating"
-    assert lines[1:] == ["still under way: team-image"] * 2
+    assert lines[1:] == ["still in progress: team-image"] * 2
 
 
 def test_the_end_of_a_nested_stack_is_not_the_end_of_the_stack_that_it_is_in(clock):

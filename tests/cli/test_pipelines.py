@@ -119,7 +119,7 @@ def test_check_prints_the_difference_and_writes_nothing(program):
 
     assert ran.code == 5
     assert ran.stdout.startswith("--- /dev/null\n+++ .github/workflows/ci-my-space.yaml (generated)\n")
-    assert "run exasol-ci-setup generate-pipeline with the same options but --check" in ran.stderr
+    assert "`exasol-ci-setup generate-pipeline` with the same options except --check" in ran.stderr
     assert not FILE.exists()
 
 
@@ -163,7 +163,7 @@ def test_the_one_for_codebuild_is_named_after_the_project(program):
         (["--name", "a b"], "--name 'a b' is not acceptable"),
         (["--name", "a", "--docker-context", "${{ github.token }}"], "GitHub would evaluate"),
         (["--name", "a", "--role-arn", "x"], "ARN of a role"),
-        (["--name", "a", "--output-path", ""], "it is empty"),
+        (["--name", "a", "--output-path", ""], "the path is empty"),
     ],
 )
 def test_bad_input_is_told_in_one_line_and_writes_nothing(program, arguments, says):

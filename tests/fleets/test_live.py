@@ -284,7 +284,7 @@ def test_a_hint_about_a_stack_behind_a_chain_of_roles_names_whose_credentials_it
 
     assert busy.code == 1
     assert "`exasol-ci-setup watch Udf --region eu-central-1`" in busy.stderr
-    assert f"run that with the credentials of {role}" in busy.stderr
+    assert f"run it with the credentials of {role}" in busy.stderr
 
 
 def test_a_stack_that_something_else_made_is_taken_over_only_if_asked(deploy, live):
@@ -322,7 +322,7 @@ def test_a_stack_set_imports_nothing(deploy, live):
     ran = deploy(fleet_of(("Slc", "ci: ")), "--yes", "--stack-set", "--import-existing")
 
     assert ran.code == 2
-    assert "without imports" in ran.stderr
+    assert "cannot import" in ran.stderr
     assert stacks(live) == {}
 
 
@@ -387,7 +387,7 @@ def test_in_a_terminal_it_asks_once_for_all_that_can_be_done(live, write, server
 
     code, shown = answered(["deploy-fleet", write(text), "--no-lint"], environment, "n")
     assert code == 1, shown
-    assert "Deploy 2 stacks, without the 1 that cannot be?" in shown
+    assert "Deploy 2 stacks, without 1 failed?" in shown
     assert stacks(live) == {}
 
     code, shown = answered(["deploy-fleet", write(text), "--no-lint"], environment, "y")
