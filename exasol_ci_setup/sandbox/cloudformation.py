@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import change_sets, deployment, ec2_types, strict, summaries
+from exasol_ci_setup.sandbox import change_sets, deployment, ec2_types, nested_transforms, strict, summaries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,7 @@ def extend() -> None:
     resolve = _with_names_checked(engine._resolve_parameters)  # noqa: SLF001
     handlers._resolve_parameters = changesets._resolve_parameters = resolve  # noqa: SLF001
     changesets._resolve_props_for_diff = change_sets.without_false_conditions(changesets._resolve_props_for_diff)  # noqa: SLF001
+    nested_transforms.extend()
     _extend_actions(handlers._ACTION_HANDLERS)  # noqa: SLF001
 
 

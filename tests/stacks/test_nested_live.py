@@ -49,6 +49,25 @@ def inside(shown):
     return list(dict.fromkeys(told))
 
 
+LOOP = """
+Transform: AWS::LanguageExtensions
+Parameters: {Names: {Type: CommaDelimitedList, Default: "A,B"}}
+Resources:
+  Fn::ForEach::Topics:
+    - Name
+    - !Ref Names
+    - Topic${Name}: {Type: "AWS::SNS::Topic"}
+"""
+
+
+def test_transform_in_nested_stack_is_applied(live, bucket):
+    shown = Shown()
+
+    run(live, bucket, LOOP, shown=shown)
+
+    assert {"CREATE_COMPLETE TopicA", "CREATE_COMPLETE TopicB"} <= set(inside(shown))
+
+
 def test_what_happens_in_a_nested_stack_is_shown_when_it_is_made_changed_and_deleted(live, bucket):
     made, changed, deleted = Shown(), Shown(), Shown()
 
