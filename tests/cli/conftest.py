@@ -1,4 +1,4 @@
-"""The program as a test runs it: in this process, with an account in the sandbox or with none."""
+"""Fixtures that run the program in this process, with or without an account in the sandbox."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Ran:
-    """What a run of the program left behind."""
+    """Result of a run of the program."""
 
     code: int
     stdout: str
@@ -33,18 +33,18 @@ class Ran:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The JSON objects on stdout; fails if there is anything else."""
+        """The JSON objects on stdout. Fails on any other output."""
         return [json.loads(line) for line in self.stdout.splitlines()]
 
 
 @pytest.fixture
 def program() -> Iterator[Callable[..., Ran]]:
-    """Run the program with these arguments; `account` takes the place of the one that the options would lead to."""
+    """Return a function that runs the program; `account` replaces the account of the options."""
 
     def run(*arguments: str, account: Account | None = None) -> Ran:
         session = Session()
         if account is not None:
-            # A cached property: what is there already is not looked for.
+            # A cached property: an existing value is not computed.
             session.__dict__["account"] = account
         result = CliRunner().invoke(cli, arguments, prog_name=PROGRAM, obj=session)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -52,14 +52,14 @@ def program() -> Iterator[Callable[..., Ran]]:
         return Ran(result.exit_code, result.stdout, result.stderr)
 
     yield run
-    # Its handler writes to the stream of a run that is over.
+    # Its handler writes to the stream of the finished run.
     logging.getLogger().handlers.clear()
     logging.getLogger("exasol_ci_setup").setLevel(logging.NOTSET)
 
 
 @pytest.fixture
 def here(program: Callable[..., Ran], live: Account) -> Callable[..., Ran]:
-    """Run the program on an account of its own in the sandbox."""
+    """Return a function that runs the program with a new account in the sandbox."""
 
     def run(*arguments: str) -> Ran:
         return program(*arguments, account=live)
@@ -69,7 +69,7 @@ def here(program: Callable[..., Ran], live: Account) -> Callable[..., Ran]:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str], str]:
-    """Write a program to one file, which the next one replaces, and return its path."""
+    """Return a function that writes a program to a file and returns its path. Each call overwrites the file."""
 
     def to(text: str) -> str:
         path = tmp_path / "program.py"
@@ -81,7 +81,7 @@ def write(tmp_path: Path) -> Callable[[str], str]:
 
 @pytest.fixture
 def begin(server: Server, account_id: str, tmp_path: Path) -> Callable[..., PseudoTerminal]:
-    """Run the program in a terminal, on an account of its own in the sandbox."""
+    """Return a function that runs the program in a terminal with a new account in the sandbox."""
     environment = {
         "AWS_ENDPOINT_URL": server.url,
         "AWS_ACCESS_KEY_ID": account_id,

@@ -1,4 +1,4 @@
-"""What constructs of a program do besides being deployed, under `up`, `plan` and `down`."""
+"""Operations of constructs in a program, in `up`, `plan` and `down`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def builds(live) -> int:
     return len(live.client("codebuild").list_builds()["ids"])
 
 
-def test_plan_says_what_would_be_done_and_does_nothing(here, live, file, folder):
+def test_plan_prints_actions_and_runs_none(here, live, file, folder):
     ran = here("plan", file)
 
     assert ran.code == 0, ran.stderr
@@ -56,7 +56,7 @@ def test_plan_says_what_would_be_done_and_does_nothing(here, live, file, folder)
     assert (archives(live), builds(live)) == (0, 0)
 
 
-def test_up_acts_once_for_each_content_and_down_not_at_all(here, live, file, folder):
+def test_up_runs_actions_once_per_content_and_down_none(here, live, file, folder):
     first = here("up", file, "--yes")
     assert first.code == 0, first.stderr
     assert first.stdout.splitlines()[-1] == "built SUCCEEDED"
@@ -86,7 +86,7 @@ def bucket(live) -> str:
     return name
 
 
-def test_in_json_stdout_holds_records_alone(here, file):
+def test_json_stdout_has_only_records(here, file):
     ran = here("up", file, "--yes", "--output", "json")
 
     assert ran.code == 0, ran.stderr
@@ -94,7 +94,7 @@ def test_in_json_stdout_holds_records_alone(here, file):
     assert "asset source: " in ran.stderr
 
 
-def test_an_action_that_fails_names_the_line_of_the_program(here, file, folder):
+def test_failed_action_names_line_of_program(here, file, folder):
     (folder / "Dockerfile").unlink()
     folder.rmdir()
 

@@ -1,4 +1,4 @@
-"""Stacks of the predecessor, of other projects, and a credential that was deleted by hand, as a user meets them."""
+"""Stacks of the predecessor and of other projects, and a credential that was deleted by hand."""
 
 from __future__ import annotations
 

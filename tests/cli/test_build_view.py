@@ -1,4 +1,4 @@
-"""The view of a batch: plain lines, and in a terminal a table in place."""
+"""The view of a batch: plain lines, and a live table in a terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ START = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
 
 
 class Clock:
-    """Seconds that pass when the test says so."""
+    """Seconds that advance only by the test."""
 
     def __init__(self):
         self.seconds = 1000.0
@@ -46,7 +46,7 @@ def batch(*builds, after=0):
     return Batch("P:u", "P", "IN_PROGRESS", started=START, builds=tuple(made), as_of=START + timedelta(seconds=after))
 
 
-def test_only_what_changed_is_a_line(capsys, clock):
+def test_changed_builds_are_lines(capsys, clock):
     with BuildView(Output(), clock=clock) as view:
         view.show(batch(("one", "IN_PROGRESS", "BUILD"), ("two", "PENDING", "")))
         view.show(batch(("one", "IN_PROGRESS", "BUILD"), ("two", "IN_PROGRESS", "QUEUED"), after=75))
@@ -59,7 +59,7 @@ def test_only_what_changed_is_a_line(capsys, clock):
     ]
 
 
-def test_a_silence_is_broken_with_what_is_still_under_way(capsys, clock):
+def test_heartbeat_names_running_builds(capsys, clock):
     with BuildView(Output(), clock=clock) as view:
         view.show(batch(*((f"b{number}", "IN_PROGRESS", "BUILD") for number in range(7)), ("done", "SUCCEEDED", "")))
         capsys.readouterr()
@@ -73,7 +73,7 @@ def test_a_silence_is_broken_with_what_is_still_under_way(capsys, clock):
     ]
 
 
-def test_a_batch_of_which_nothing_is_known_is_waited_for_aloud(capsys, clock):
+def test_unknown_batch_prints_heartbeat(capsys, clock):
     with BuildView(Output(), clock=clock) as view:
         for _ in range(3):
             clock.seconds += 15
@@ -82,7 +82,7 @@ def test_a_batch_of_which_nothing_is_known_is_waited_for_aloud(capsys, clock):
     assert capsys.readouterr().err == "still waiting after 30 s\n"
 
 
-def test_a_remark_is_made_once(capsys, clock):
+def test_repeated_note_is_printed_once(capsys, clock):
     with BuildView(Output(), clock=clock) as view:
         for _ in range(3):
             view.note("no \x1b[2J answer")
@@ -91,14 +91,14 @@ def test_a_remark_is_made_once(capsys, clock):
 
 
 @given(st.text())
-def test_no_log_line_can_do_anything_to_a_terminal(text):
+def test_log_text_has_no_control_sequences(text):
     # Two kinds of blanks are left as they are, which Python does not call printable.
     shown = build_view.log_text(text).replace("\u00a0", " ").replace("\u3000", " ")
 
     assert shown.isprintable() or not shown
 
 
-def test_one_failure_is_told_by_its_log_and_several_by_their_names_too():
+def test_single_failure_shows_log_and_several_show_names():
     first = Failure("one", "P:1", "FAILED", "BUILD", "why", ("last line",))
     second = Failure("two", "P:2", "STOPPED")
 
@@ -109,7 +109,7 @@ def test_one_failure_is_told_by_its_log_and_several_by_their_names_too():
     assert "two was stopped" in several
 
 
-def test_the_list_of_batches_gives_times_in_utc_whatever_zone_they_came_in():
+def test_list_of_batches_shows_utc():
     started = START.astimezone(timezone(timedelta(hours=5, minutes=30)))
 
     lines = build_view.batches([Batch("P:u", "P", "FAILED", started=started)])
@@ -117,7 +117,7 @@ def test_the_list_of_batches_gives_times_in_utc_whatever_zone_they_came_in():
     assert "2026-05-04 03:00" in lines[1]
 
 
-def test_a_batch_without_awss_time_is_shown_by_our_own_clock(capsys, clock):
+def test_batch_without_time_of_aws_uses_local_clock(capsys, clock):
     with BuildView(Output(), clock=clock) as view:
         view.show(replace(batch(("one", "IN_PROGRESS", "BUILD")), as_of=None))
 
@@ -167,7 +167,7 @@ def terminal(count, **environment):
     return seen.decode(), stdout.decode()
 
 
-def test_in_a_terminal_there_is_one_row_a_build_and_remarks_stand_above():
+def test_terminal_shows_one_row_per_build_below_notes():
     seen, stdout = terminal(3)
 
     final = seen[seen.rindex("\x1b[2K") :]
@@ -177,14 +177,14 @@ def test_in_a_terminal_there_is_one_row_a_build_and_remarks_stand_above():
     assert "build_0" in final
 
 
-def test_the_last_picture_is_whole_even_if_the_screen_is_not():
+def test_last_frame_shows_all_builds_on_short_screen():
     seen, _ = terminal(60)
 
     final = seen[seen.rindex("a remark") :]
     assert all(f"build_{number} " in final for number in range(60))
 
 
-def test_without_colour_the_table_has_none():
+def test_no_color_table_has_no_colors():
     seen, _ = terminal(2, NO_COLOR="1")
 
     assert "\x1b[3" not in seen

@@ -1,4 +1,4 @@
-"""`start-ci-build`, `builds`, `logs`, `stop` and `retry` as a user types them."""
+"""`start-ci-build`, `builds`, `logs`, `stop` and `retry` as a user runs them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(answers, clock):
     return run
 
 
-def test_the_id_is_the_data_and_the_builds_are_shown_on_stderr(answers, clock, run):
+def test_id_goes_to_stdout_and_builds_to_stderr(answers, clock, run):
     Cloud(answers, clock, Job("build_one"), Job("build_two", begins=20))
 
     ran = run(*START)
@@ -56,7 +56,7 @@ def test_the_id_is_the_data_and_the_builds_are_shown_on_stderr(answers, clock, r
     assert "\x1b" not in ran.stderr
 
 
-def test_the_branch_is_the_source_version_and_custom_branch(answers, clock, run):
+def test_branch_is_source_version_and_custom_branch(answers, clock, run):
     Cloud(answers, clock)
 
     run(*START)
@@ -70,7 +70,7 @@ def test_the_branch_is_the_source_version_and_custom_branch(answers, clock, run)
 
 
 @pytest.mark.parametrize(("more", "stack"), [((), "Slc"), (("--stack-name", "SlcCIBuild"), "SlcCIBuild")])
-def test_the_project_is_looked_for_in_the_stack(answers, clock, run, more, stack):
+def test_project_is_found_in_stack(answers, clock, run, more, stack):
     Cloud(answers, clock)
 
     assert run(*START, *more).code == 0
@@ -78,7 +78,7 @@ def test_the_project_is_looked_for_in_the_stack(answers, clock, run, more, stack
     assert answers.of("ListStackResources")[0]["StackName"] == stack
 
 
-def test_a_stack_that_is_not_there_is_told_with_the_command_that_deploys_it(answers, run):
+def test_missing_stack_hints_at_deploy_command(answers, run):
     answers.on("cloudformation", "ListStackResources", AwsError("ValidationError", "Stack with id Slc does not exist"))
     answers.on(
         "cloudformation",
@@ -93,7 +93,7 @@ def test_a_stack_that_is_not_there_is_told_with_the_command_that_deploys_it(answ
     assert "exasol-ci-setup deploy-ci-build --project Slc --project-url URL" in ran.stderr
 
 
-def test_a_failed_batch_is_6_and_ends_with_build_phase_reason_and_the_last_lines_before(answers, clock, run):
+def test_failed_batch_exits_6_with_log_and_reason(answers, clock, run):
     lines = [f"line {number}" for number in range(30)]
     Cloud(answers, clock, Job("build_one", status="FAILED", message="exit status 2", lines=lines), status="FAILED")
 
@@ -107,7 +107,7 @@ def test_a_failed_batch_is_6_and_ends_with_build_phase_reason_and_the_last_lines
     assert f"exasol-ci-setup retry {ID} --failed-only" in ran.stderr
 
 
-def test_in_json_every_line_on_stdout_is_a_record_and_the_failure_is_in_the_last(answers, clock, run):
+def test_json_stdout_ends_with_failure_record(answers, clock, run):
     job = Job("build_one", status="FAILED", message="exit status 2", lines=["the end"])
     Cloud(answers, clock, job, status="FAILED")
 
@@ -127,7 +127,7 @@ def test_in_json_every_line_on_stdout_is_a_record_and_the_failure_is_in_the_last
     assert ran.records[-1]["exit_code"] == 6
 
 
-def test_a_failure_that_the_specification_lets_pass_is_a_warning(answers, clock, run):
+def test_ignored_failure_is_warning(answers, clock, run):
     Cloud(answers, clock, Job("build_one", status="FAILED", ignore_failure=True))
 
     ran = run(*START)
@@ -136,7 +136,7 @@ def test_a_failure_that_the_specification_lets_pass_is_a_warning(answers, clock,
     assert "warning: build_one ended in FAILED" in ran.stderr
 
 
-def test_with_follow_log_lines_come_with_the_build_that_wrote_them(answers, clock, run):
+def test_follow_prefixes_log_lines_with_build(answers, clock, run):
     Cloud(answers, clock, Job("build_one", lines=["\x1b[31mred\x1b[0m \x1b]0;title\x07", "10%\r20%", "a\tb"]))
 
     ran = run(*START, "--follow")
@@ -147,7 +147,7 @@ def test_with_follow_log_lines_come_with_the_build_that_wrote_them(answers, cloc
     assert ran.stdout == f"{ID}\n"
 
 
-def test_log_lines_are_records_in_json(answers, clock, run):
+def test_json_log_lines_are_records(answers, clock, run):
     Cloud(answers, clock, Job("build_one", lines=["x"]))
 
     ran = run(*START, "--follow", "--output", "json")
@@ -156,7 +156,7 @@ def test_log_lines_are_records_in_json(answers, clock, run):
     assert (line["group"], line["message"]) == ("build_one", "x")
 
 
-def test_no_wait_prints_the_id_and_looks_no_further(answers, clock, run):
+def test_no_wait_prints_id_and_ends(answers, clock, run):
     Cloud(answers, clock, ends=None)
 
     ran = run(*START, "--no-wait")
@@ -166,7 +166,7 @@ def test_no_wait_prints_the_id_and_looks_no_further(answers, clock, run):
     assert "BatchGetBuildBatches" not in answers.names()
 
 
-def test_the_timeout_is_7_and_says_how_to_stop_what_goes_on(answers, clock, run):
+def test_timeout_exits_7_with_stop_command(answers, clock, run):
     Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
 
     ran = run(*START, "--timeout-in-seconds", "5")
@@ -176,7 +176,7 @@ def test_the_timeout_is_7_and_says_how_to_stop_what_goes_on(answers, clock, run)
     assert f"exasol-ci-setup stop {ID}" in ran.stderr
 
 
-def test_without_a_timeout_it_is_three_hours_and_no_silence_is_longer_than_thirty_seconds(answers, clock, run):
+def test_default_timeout_is_three_hours_with_heartbeats(answers, clock, run):
     Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
 
     ran = run(*START)
@@ -187,7 +187,7 @@ def test_without_a_timeout_it_is_three_hours_and_no_silence_is_longer_than_thirt
     assert re.search(r"still IN_PROGRESS after 2 h \d+ min: build_one \(BUILD\)", ran.stderr)
 
 
-def test_ctrl_c_is_130_and_says_how_to_stop_what_goes_on(answers, clock, run):
+def test_ctrl_c_exits_130_with_stop_command(answers, clock, run):
     Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
 
     def press():
@@ -218,12 +218,12 @@ def test_ctrl_c_is_130_and_says_how_to_stop_what_goes_on(answers, clock, run):
         ("retry", "Slc:"),
     ],
 )
-def test_bad_input_is_2_before_aws_is_asked_anything(answers, run, arguments):
+def test_bad_input_exits_2_without_request(answers, run, arguments):
     assert run(*arguments).code == 2
     assert answers.calls == []
 
 
-def test_a_batch_that_goes_on_is_not_retried(answers, clock, run):
+def test_running_batch_is_not_retried(answers, clock, run):
     Cloud(answers, clock, ends=None)
 
     ran = run("retry", ID)
@@ -232,7 +232,7 @@ def test_a_batch_that_goes_on_is_not_retried(answers, clock, run):
     assert "cannot be retried: it is in IN_PROGRESS" in ran.stderr
 
 
-def test_what_aws_refuses_to_retry_is_told_in_its_words(answers, clock, run):
+def test_rejected_retry_shows_reason_of_aws(answers, clock, run):
     Cloud(answers, clock, status="FAILED", ends=0)
     answers.on("codebuild", "RetryBuildBatch", AwsError("InvalidInputException", "Only failed batches"))
 
@@ -242,7 +242,7 @@ def test_what_aws_refuses_to_retry_is_told_in_its_words(answers, clock, run):
     assert f"batch {ID} was not started again: Only failed batches" in ran.stderr
 
 
-def test_a_batch_that_has_succeeded_is_not_retried(answers, clock, run):
+def test_succeeded_batch_is_not_retried(answers, clock, run):
     Cloud(answers, clock, ends=0)
 
     ran = run("retry", ID)
@@ -252,7 +252,7 @@ def test_a_batch_that_has_succeeded_is_not_retried(answers, clock, run):
     assert "RetryBuildBatch" not in answers.names()
 
 
-def test_a_retry_does_not_end_with_the_end_of_the_attempt_before(answers, clock, run):
+def test_retry_ignores_end_of_previous_attempt(answers, clock, run):
     cloud = Cloud(answers, clock, Job("build_one", begins=0, ends=0, status="FAILED"), status="FAILED", ends=0)
     old = cloud.batch()
 
@@ -281,7 +281,7 @@ GIVEN = ("--region", "eu-central-1", "--aws-profile", "my profile")
         (("retry", ID), f"exasol-ci-setup logs {ID} --follow"),
     ],
 )
-def test_the_commands_in_hints_have_the_options_that_were_given(answers, clock, run, arguments, command):
+def test_commands_in_hints_keep_options(answers, clock, run, arguments, command):
     Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
 
     ran = run(*arguments, *GIVEN)
@@ -289,7 +289,7 @@ def test_the_commands_in_hints_have_the_options_that_were_given(answers, clock, 
     assert f"`{command} --region eu-central-1 --aws-profile 'my profile'`" in ran.stderr
 
 
-def test_the_commands_in_hints_stay_in_the_sandbox(answers, clock, run):
+def test_commands_in_hints_keep_sandbox_option(answers, clock, run):
     Cloud(answers, clock, Job("build_one", status="FAILED"), status="FAILED")
 
     ran = run(*START, "--sandbox")
@@ -299,7 +299,7 @@ def test_the_commands_in_hints_stay_in_the_sandbox(answers, clock, run):
 
 
 @pytest.mark.parametrize("way", ["timeout", "ctrl-c"])
-def test_an_error_about_a_batch_that_goes_on_carries_its_id_in_json(answers, clock, run, way):
+def test_json_error_has_id_of_running_batch(answers, clock, run, way):
     Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
 
     def press():
@@ -313,7 +313,7 @@ def test_an_error_about_a_batch_that_goes_on_carries_its_id_in_json(answers, clo
     assert ran.records[-1]["batch_id"] == ID
 
 
-def test_a_list_and_a_log_end_with_a_result_in_json(answers, clock, run):
+def test_json_list_and_log_end_with_result(answers, clock, run):
     cloud = Cloud(answers, clock, Job("build_one", begins=0, ends=0, lines=["x", "y"]), ends=0)
     answers.on("codebuild", "ListBuildBatches", {"ids": [ID]})
 
@@ -324,7 +324,7 @@ def test_a_list_and_a_log_end_with_a_result_in_json(answers, clock, run):
     assert [(record["type"], record.get("lines")) for record in logged[-1:]] == [("result", 2)]
 
 
-def test_stopping_what_has_ended_does_nothing(answers, clock, run):
+def test_stop_of_ended_batch_changes_nothing(answers, clock, run):
     Cloud(answers, clock, ends=0)
 
     ran = run("stop", ID)
@@ -334,7 +334,7 @@ def test_stopping_what_has_ended_does_nothing(answers, clock, run):
     assert "StopBuildBatch" not in answers.names()
 
 
-def test_stop_waits_until_the_batch_has_stopped(answers, clock, run):
+def test_stop_waits_for_end_of_batch(answers, clock, run):
     cloud = Cloud(answers, clock, Job("build_one", ends=9, status="STOPPED"), ends=None)
 
     def stop(_params):
@@ -361,7 +361,7 @@ def ready(here, account_id):
 
 
 @pytest.mark.live
-def test_a_batch_in_the_sandbox_succeeds_and_is_listed_with_its_logs(ready):
+def test_sandbox_batch_succeeds_and_has_logs(ready):
     ran = ready(*START)
 
     assert ran.code == 0
@@ -375,7 +375,7 @@ def test_a_batch_in_the_sandbox_succeeds_and_is_listed_with_its_logs(ready):
 
 
 @pytest.mark.live
-def test_a_batch_that_fails_in_the_sandbox_is_explained_and_retried(ready):
+def test_failed_sandbox_batch_is_explained_and_retried(ready):
     ran = ready("start-ci-build", "--project", "Slc", "--branch", "refs/heads/sandbox-fail-once/build_two")
     batch = ran.stdout.strip()
 
@@ -388,7 +388,7 @@ def test_a_batch_that_fails_in_the_sandbox_is_explained_and_retried(ready):
 
 
 @pytest.mark.live
-def test_a_batch_in_the_sandbox_is_stopped_and_its_end_followed(ready, account_id):
+def test_sandbox_batch_is_stopped_and_followed(ready, account_id):
     switches.BUILD_SECONDS[account_id] = 60
     batch = ready(*START, "--no-wait").stdout.strip()
 
@@ -400,7 +400,7 @@ def test_a_batch_in_the_sandbox_is_stopped_and_its_end_followed(ready, account_i
 
 
 @pytest.mark.live
-def test_the_logs_of_one_build_are_known_by_its_own_id(ready, live):
+def test_logs_of_build_are_found_by_its_id(ready, live):
     batch = ready(*START).stdout.strip()
     groups = live.client("codebuild").batch_get_build_batches(ids=[batch])["buildBatches"][0]["buildGroups"]
     arn = groups[-1]["currentBuildSummary"]["arn"]
@@ -414,7 +414,7 @@ def test_the_logs_of_one_build_are_known_by_its_own_id(ready, live):
 
 
 @pytest.mark.live
-def test_a_project_without_batches_has_none_and_one_without_stacks_is_an_error(ready):
+def test_project_without_stacks_is_error(ready):
     ran = ready("builds", "--project", "Slc")
 
     assert (ran.code, ran.stdout) == (0, "")
@@ -423,7 +423,7 @@ def test_a_project_without_batches_has_none_and_one_without_stacks_is_an_error(r
 
 
 @pytest.mark.live
-def test_sigint_ends_the_process_with_the_way_to_stop_the_batch(ready, server, account_id):
+def test_sigint_ends_process_with_stop_command(ready, server, account_id):
     switches.BUILD_SECONDS[account_id] = 60
     environment = {
         **os.environ,

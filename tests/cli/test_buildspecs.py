@@ -1,4 +1,4 @@
-"""`generate-buildspec` and `generate-release-buildspec`, as they are typed."""
+"""`generate-buildspec` and `generate-release-buildspec`, as a user runs them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tree(directory: str = "aws-code-build") -> dict[str, str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_files_are_written_and_then_left_alone(command: str, program):
+def test_second_run_leaves_files_unchanged(command: str, program):
     kind = "release" if "release" in command else "ci"
     arguments = (command, "--flavor-root-path", "flavors", "--config-file", "build_config.json")
 
@@ -61,7 +61,7 @@ def test_the_files_are_written_and_then_left_alone(command: str, program):
     assert {path: Path(path).stat().st_mtime_ns for path in tree()} == times
 
 
-def test_a_fresh_result_passes_the_check(program):
+def test_generated_files_pass_check(program):
     program(*CI)
 
     ran = program(*CI, "--check")
@@ -69,7 +69,7 @@ def test_a_fresh_result_passes_the_check(program):
     assert (ran.code, ran.stdout) == (0, "")
 
 
-def test_the_check_finds_a_new_flavor_and_writes_nothing(program):
+def test_check_reports_new_flavor_and_writes_nothing(program):
     program(*CI)
     before = tree()
     Path("flavors/new-1.0").mkdir()
@@ -83,7 +83,7 @@ def test_the_check_finds_a_new_flavor_and_writes_nothing(program):
     assert tree() == before
 
 
-def test_the_check_finds_a_missing_file_and_makes_no_directory(program):
+def test_check_reports_missing_file_and_creates_no_directory(program):
     ran = program(*CI, "--check")
 
     assert ran.code == 5
@@ -92,7 +92,7 @@ def test_the_check_finds_a_missing_file_and_makes_no_directory(program):
     assert not Path("aws-code-build").exists()
 
 
-def test_the_check_passes_whatever_the_machine_calls_the_paths(repository: Path, program):
+def test_check_passes_for_other_spellings_of_paths(repository: Path, program):
     program(*CI, "--config-file", "build_config.json")
 
     ran = program(
@@ -108,7 +108,7 @@ def test_the_check_passes_whatever_the_machine_calls_the_paths(repository: Path,
     assert ran.code == 0, ran.stdout + ran.stderr
 
 
-def test_json_tells_each_file_and_the_result(program):
+def test_json_has_record_per_file_and_result(program):
     written = program(*CI, "--output", "json")
     Path("flavors/new").mkdir()
     checked = program(*CI, "--output", "json", "--check")
@@ -130,7 +130,7 @@ def test_json_tells_each_file_and_the_result(program):
     assert (error["type"], error["exit_code"]) == ("error", 5)
 
 
-def test_the_buildspec_of_the_builds_is_named_from_the_repositorys_root(program):
+def test_path_of_build_buildspec_is_relative_to_root(program):
     program(*CI, "--output-path", "./ci//here/../specs")
 
     batch = yaml.safe_load(Path("ci/specs/buildspec.yaml").read_text())
@@ -156,14 +156,14 @@ def test_options_reach_the_files(program):
     assert "\nmake one\nmake two\n" in build["phases"]["build"]["commands"][0]
 
 
-def test_the_help_tells_the_real_defaults(program):
-    told = " ".join(program("generate-buildspec", "--help").stdout.split())
+def test_help_shows_real_defaults(program):
+    output = " ".join(program("generate-buildspec", "--help").stdout.split())
 
     for default in (DEFAULT_BATCH_LIMIT, DEFAULT_DOCKER_SECRET, DEFAULT_PYTHON_VERSION, "./aws-code-build/ci"):
-        assert f"[default: {default}]" in told
+        assert f"[default: {default}]" in output
 
 
-def test_without_a_config_file_the_default_command_is_warned_of(program):
+def test_default_command_without_config_file_warns(program):
     assert "warning: no --config-file: run-ci" in program(*CI).stderr
     assert "warning" not in program(*CI, "--build-command", "make").stderr
     assert "warning" not in program(*CI, "--config-file", "build_config.json").stderr
@@ -172,7 +172,7 @@ def test_without_a_config_file_the_default_command_is_warned_of(program):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["--flavor-root-path", "nowhere"], "nowhere does not exist"),
         (["--flavor-root-path", "build_config.json"], "build_config.json is not a directory"),
@@ -197,30 +197,30 @@ def test_without_a_config_file_the_default_command_is_warned_of(program):
         (["--build-command", ""], "--build-command is empty"),
     ],
 )
-def test_bad_input_is_told_in_the_users_words_and_nothing_is_written(arguments: list[str], told: str, program):
+def test_bad_input_names_option_and_writes_nothing(arguments: list[str], expected: str, program):
     before = tree(".")
 
     ran = program(*CI, *arguments)
 
     assert (ran.code, ran.stdout) == (2, "")
-    assert told in ran.stderr
+    assert expected in ran.stderr
     assert tree(".") == before
 
 
-def test_the_log_tells_which_flavors_were_found_where(program):
+def test_log_lists_found_flavors(program):
     ran = program(*CI, "--log-level", "info")
 
     assert f"flavors in flavors: {', '.join(repr(flavor) for flavor in sorted(FLAVORS))}" in ran.stderr
 
 
-def test_a_root_is_required(program):
+def test_flavor_root_is_required(program):
     ran = program("generate-buildspec")
 
     assert ran.code == 2
     assert "--flavor-root-path" in ran.stderr
 
 
-def test_two_flavors_with_one_identifier_are_both_named(program):
+def test_flavors_with_equal_identifiers_are_both_named(program):
     Path("flavors/python-3.1.0").mkdir()
     Path("flavors/python-31.0").mkdir()
 
@@ -230,7 +230,7 @@ def test_two_flavors_with_one_identifier_are_both_named(program):
     assert "python-3.1.0 and python-31.0 would both be build_python_310" in ran.stderr
 
 
-def test_a_name_that_no_variable_can_hold_is_refused(program):
+def test_flavor_with_space_is_refused(program):
     Path("flavors/a b").mkdir()
 
     ran = program(*CI)
@@ -240,7 +240,7 @@ def test_a_name_that_no_variable_can_hold_is_refused(program):
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="file names are Unicode there")
-def test_a_name_that_is_no_text_is_refused(program):
+def test_flavor_with_invalid_encoding_is_refused(program):
     Path("flavors", os.fsdecode(b"\xff")).mkdir()
 
     ran = program(*CI)
@@ -249,7 +249,7 @@ def test_a_name_that_is_no_text_is_refused(program):
     assert r"'\udcff'" in ran.stderr
 
 
-def test_a_thousand_flavors_need_groups(program):
+def test_thousand_flavors_need_groups(program):
     for number in range(1000):
         Path("many", f"flavor-{number}").mkdir(parents=True)
     many = ("generate-buildspec", "--flavor-root-path", "many")
@@ -267,7 +267,7 @@ def test_a_thousand_flavors_need_groups(program):
 
 
 @pytest.mark.parametrize("number", range(2))
-def test_the_pre_commit_hooks_run_as_they_are_defined(number: int, program):
+def test_defined_pre_commit_hooks_run(number: int, program):
     hook = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))[number]
     name, *arguments = shlex.split(hook["entry"]) + hook["args"]
     assert (name, hook["pass_filenames"], hook["always_run"]) == ("exasol-ci-setup", False, True)
@@ -279,7 +279,7 @@ def test_the_pre_commit_hooks_run_as_they_are_defined(number: int, program):
     assert (before.code, after.code) == (5, 0)
 
 
-def test_the_first_example_of_the_documentation_does_what_it_says(
+def test_first_example_of_documentation_works(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, program
 ):
     monkeypatch.chdir(tmp_path_factory.mktemp("example"))
@@ -301,7 +301,7 @@ def test_the_first_example_of_the_documentation_does_what_it_says(
     assert entry in Path("aws-code-build/ci/buildspec.yaml").read_text()
 
 
-def test_the_commands_import_neither_aws_nor_the_linter():
+def test_commands_import_neither_aws_nor_linter():
     check = (
         "import sys\n"
         "from exasol_ci_setup.cli.main import cli\n"
@@ -317,9 +317,9 @@ def test_the_commands_import_neither_aws_nor_the_linter():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_commands_take_no_options_for_aws(command: str, program):
-    told = click.unstyle(program(command, "--help").stdout)
+def test_commands_have_no_aws_options(command: str, program):
+    output = click.unstyle(program(command, "--help").stdout)
 
-    assert "--log-level" in told
-    assert "--output " in told
-    assert "--aws-profile" not in told
+    assert "--log-level" in output
+    assert "--output " in output
+    assert "--aws-profile" not in output

@@ -1,4 +1,4 @@
-"""What holds for every command: its help, its options, its place in the documentation."""
+"""Rules for every command: help, options, and an entry in the documentation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ALL = all_commands()
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_command_explains_itself(name, program):
+def test_every_command_has_help(name, program):
     ran = program(*name.split(), "--help")
 
     assert ran.code == 0
@@ -52,7 +52,7 @@ def test_every_option_has_help(name):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_the_overview_says_what_the_commands_own_help_says(name):
+def test_overview_equals_first_line_of_command_help(name):
     assert ALL[name].help.splitlines()[0].rstrip(".") == ROWS[name]
 
 
@@ -65,7 +65,7 @@ def test_every_command_is_in_the_documentation(name):
 
 
 @pytest.mark.parametrize("kind", OPTIONS, ids=NAMES.get)
-def test_a_constructs_options_are_the_fields_of_its_model(kind):
+def test_options_of_construct_are_fields_of_model(kind):
     @click.command()
     def command(**_values):
         pass
@@ -95,13 +95,13 @@ TALKING = [
 
 
 @pytest.mark.parametrize("name", TALKING)
-def test_every_command_that_talks_to_aws_takes_the_options_for_it(name):
+def test_every_aws_command_has_aws_options(name):
     options = {option for parameter in ALL[name].params for option in parameter.opts}
 
     assert options >= {"--aws-profile", "--region", "--log-level", "--output", "--sandbox"}
 
 
-def test_an_unknown_command_is_bad_usage(program):
+def test_unknown_command_is_bad_usage(program):
     ran = program("deploy-everything")
 
     assert ran.code == 2
@@ -109,13 +109,13 @@ def test_an_unknown_command_is_bad_usage(program):
     assert not ran.stdout
 
 
-def test_the_version_is_the_packages(program):
+def test_version_is_that_of_package(program):
     from exasol_ci_setup import __version__
 
     assert program("--version").stdout == f"{PROGRAM} {__version__}\n"
 
 
-def test_the_changelogs_top_version_is_the_packages():
+def test_top_version_of_changelog_is_that_of_package():
     from exasol_ci_setup import __version__
 
     found = re.search(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
@@ -138,7 +138,7 @@ def test_help_imports_nothing_heavy():
     assert ran.stderr == "[]\n"
 
 
-def test_an_offline_validation_does_not_import_boto3():
+def test_offline_validation_does_not_import_boto3():
     check = (
         "import sys\n"
         "from exasol_ci_setup.cli.main import cli\n"

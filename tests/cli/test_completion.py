@@ -30,7 +30,7 @@ def completed(*words: str) -> list[str]:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_each_shell_is_given_a_script_of_its_own(program, shell):
+def test_each_shell_has_own_script(program, shell):
     ran = program("completion", shell)
 
     assert ran.code == 0
@@ -39,33 +39,33 @@ def test_each_shell_is_given_a_script_of_its_own(program, shell):
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_script_is_one_that_the_shell_takes(program, shell):
+def test_shell_accepts_script(program, shell):
     if shutil.which(shell) is None:
-        pytest.skip(f"there is no {shell} here")
+        pytest.skip(f"{shell} is not installed")
     ran = subprocess.run([shell, "-n"], input=program("completion", shell).stdout, text=True, check=False)
 
     assert ran.returncode == 0
 
 
-def test_another_shell_is_bad_usage(program):
+def test_unknown_shell_is_bad_usage(program):
     assert program("completion", "csh").code == 2
 
 
-def test_the_names_of_commands_are_completed():
+def test_names_of_commands_are_completed():
     assert completed("deploy-ci") == ["deploy-ci-build"]
     assert set(completed("")) >= {name for section in COMMANDS.values() for name, _, _ in section}
 
 
-def test_the_options_of_a_command_and_their_values_are_completed():
+def test_options_and_their_values_are_completed():
     assert "--project-url" in completed("deploy-ci-build", "--proj")
     assert completed("deploy-ci-build", "--on-failure", "ke") == ["keep"]
 
 
-def test_the_commands_of_a_group_are_completed():
+def test_commands_of_group_are_completed():
     assert completed("sandbox", "sta") == ["start", "status"]
 
 
-def test_completing_a_command_imports_none():
+def test_completion_of_command_imports_none():
     code = (
         "import sys; from exasol_ci_setup.cli.main import cli; import click\n"
         "found = cli.shell_complete(click.Context(cli), 'deploy')\n"

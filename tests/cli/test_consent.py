@@ -1,4 +1,4 @@
-"""What --yes alone does not approve where there is no terminal."""
+"""Changes that --yes does not approve without a terminal."""
 
 from __future__ import annotations
 

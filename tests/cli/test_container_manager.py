@@ -1,4 +1,4 @@
-"""The command `container-manager` as far as it goes without an engine."""
+"""`container-manager` without a Docker engine."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from exasol_ci_setup.origin import install_command
         ("a:b:1", (Path("a:b"), 1)),
     ],
 )
-def test_a_place_is_a_file_and_a_port(written, meant):
+def test_argument_is_split_into_file_and_port(written, meant):
     assert FileAndPort().convert(written, None, None) == meant
 
 
 @pytest.mark.parametrize(
     "written", ["", ":", ":x", "file:", "file:x", ":65536", ":-1", ":123456", "4545", "file:\u0661"]
 )
-def test_what_is_no_place_is_bad_usage(program, written):
+def test_invalid_file_and_port_is_bad_usage(program, written):
     ran = program("container-manager", written)
 
     assert ran.code == 2
@@ -39,7 +39,7 @@ def test_what_is_no_place_is_bad_usage(program, written):
     assert not ran.stdout
 
 
-def test_without_a_configuration_it_says_which_it_looked_for(program, tmp_path, monkeypatch):
+def test_missing_configuration_is_named(program, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     ran = program("container-manager")
@@ -51,7 +51,7 @@ def test_without_a_configuration_it_says_which_it_looked_for(program, tmp_path, 
     )
 
 
-def test_the_configuration_is_the_option_else_the_variable(program, tmp_path, monkeypatch):
+def test_option_for_configuration_overrides_variable(program, tmp_path, monkeypatch):
     monkeypatch.setenv("CONTAINER_MANAGER_CONFIG", str(tmp_path / "variable.yml"))
 
     assert "variable.yml cannot be read" in program("container-manager").stderr
@@ -59,7 +59,7 @@ def test_the_configuration_is_the_option_else_the_variable(program, tmp_path, mo
 
 
 @pytest.mark.parametrize("name", ["container-manager", "container_manager"])
-def test_a_wrong_configuration_is_told_before_anything_is_started(program, tmp_path, name):
+def test_invalid_configuration_starts_nothing(program, tmp_path, name):
     (tmp_path / "c.yml").write_text("images: {a: {commands: [FROM x], prots: []}}")
 
     ran = program(name, str(tmp_path / "file"), "--config", str(tmp_path / "c.yml"), "--non-interactive")
@@ -69,7 +69,7 @@ def test_a_wrong_configuration_is_told_before_anything_is_started(program, tmp_p
     assert not (tmp_path / "file").exists()
 
 
-def test_without_the_extra_it_is_one_line_and_how_to_get_it():
+def test_missing_extra_hints_at_installation():
     check = (
         "import sys, importlib.util as util\n"
         "find = util.find_spec\n"
@@ -85,7 +85,7 @@ def test_without_the_extra_it_is_one_line_and_how_to_get_it():
     assert ran.stderr.endswith(f"hint: `{install_command('containers')}`\n")
 
 
-def test_its_help_imports_nothing_of_the_extra():
+def test_help_imports_nothing_of_extra():
     check = (
         "import sys\n"
         "from exasol_ci_setup.cli.main import cli\n"
@@ -99,7 +99,7 @@ def test_its_help_imports_nothing_of_the_extra():
 
 
 @pytest.mark.parametrize("name", ["pipe", "null"])
-def test_file_that_is_no_regular_file_is_refused(program, tmp_path, name):
+def test_device_or_pipe_as_file_is_refused(program, tmp_path, name):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "null").symlink_to(os.devnull)
     (tmp_path / "images.yml").write_text("images: {a: {context: false, commands: [FROM scratch]}}\n")

@@ -1,4 +1,4 @@
-"""`cost`, as a user types it."""
+"""`cost` as a user runs it."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ def run(program, answers):
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("ci_build", CI), ("cluster", CLUSTER)])
-def test_the_table_reads_as_agreed(name, arguments, run, golden):
+def test_table_equals_golden_file(name, arguments, run, golden):
     ran = run(*arguments)
 
     assert (ran.code, ran.stderr) == (0, "")
     golden(f"cost/{name}.txt", ran.stdout)
 
 
-def test_the_documentation_shows_a_table_as_it_is():
+def test_documentation_shows_current_table():
     table = (ROOT / "tests" / "golden" / "cost" / "cluster.txt").read_text(encoding="utf-8")
 
     assert table.partition("AWS's calculator")[0] in (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
 
 
-def test_awss_calculator_gets_the_template_and_its_parameters(run, answers):
+def test_calculator_gets_template_and_parameters(run, answers):
     run(*CLUSTER)
 
     (asked,) = answers.of("EstimateTemplateCost")
@@ -65,7 +65,7 @@ def test_awss_calculator_gets_the_template_and_its_parameters(run, answers):
     }
 
 
-def test_in_json_there_is_one_record_with_all_of_it(run):
+def test_json_has_one_record(run):
     ran = run(*CLUSTER, "--output", "json")
 
     (record,) = ran.records
@@ -89,7 +89,7 @@ def test_in_json_there_is_one_record_with_all_of_it(run):
     }
 
 
-def test_without_the_permission_there_are_no_prices_one_note_and_no_failure(run, answers):
+def test_missing_permission_is_note_without_prices(run, answers):
     answers.on("pricing", "GetProducts", AwsError("AccessDeniedException", "not authorized"))
     answers.on("cloudformation", "EstimateTemplateCost", AwsError("AccessDenied", "not authorized"))
 
@@ -104,7 +104,7 @@ def test_without_the_permission_there_are_no_prices_one_note_and_no_failure(run,
     assert "calculator" not in ran.stdout
 
 
-def test_a_price_that_is_not_found_is_told_in_its_line_and_with_the_total(run, answers):
+def test_missing_price_makes_total_incomplete(run, answers):
     answers.on(
         "pricing",
         "GetProducts",
@@ -122,7 +122,7 @@ def test_a_price_that_is_not_found_is_told_in_its_line_and_with_the_total(run, a
     )
 
 
-def test_what_is_not_known_is_named_with_its_type_and_the_total_says_so():
+def test_unknown_type_makes_total_incomplete():
     resources = {"Db": {"Type": "AWS::RDS::DBInstance"}, "Secret": {"Type": "AWS::SecretsManager::Secret"}}
     found = estimate("box", "eu-central-1", {"Resources": resources}, {}, found_in_frankfurt)
 
@@ -132,7 +132,7 @@ def test_what_is_not_known_is_named_with_its_type_and_the_total_says_so():
     ]
 
 
-def test_without_a_network_only_the_calculator_is_not_asked(run, answers):
+def test_missing_network_omits_only_calculator(run, answers):
     answers.on("ec2", "DescribeVpcs", {"Vpcs": []})
 
     ran = run("cost", "security-group", "--name", "web")
@@ -143,7 +143,7 @@ def test_without_a_network_only_the_calculator_is_not_asked(run, answers):
     assert answers.names() == ["DescribeVpcs"]
 
 
-def test_a_template_that_is_too_long_for_the_calculator_is_priced_all_the_same(run, answers):
+def test_template_too_long_for_calculator_has_prices(run, answers):
     services = [
         word
         for number in range(25)
@@ -158,7 +158,7 @@ def test_a_template_that_is_too_long_for_the_calculator_is_priced_all_the_same(r
     assert answers.of("EstimateTemplateCost") == []
 
 
-def test_a_calculator_that_does_not_answer_is_not_waited_for(run, answers):
+def test_unavailable_calculator_is_skipped(run, answers):
     answers.on("cloudformation", "EstimateTemplateCost", ConnectionReset())
 
     ran = run(*CLUSTER)
@@ -168,7 +168,7 @@ def test_a_calculator_that_does_not_answer_is_not_waited_for(run, answers):
     assert len(answers.of("EstimateTemplateCost")) == 3
 
 
-def test_a_region_that_there_is_not_is_bad_input(program):
+def test_unknown_region_is_bad_input(program):
     ran = program("cost", "registry", "--name", "images", "--region", "xx-nowhere-1")
 
     assert ran.code == 2
@@ -176,7 +176,7 @@ def test_a_region_that_there_is_not_is_bad_input(program):
     assert "hint: a region reads like eu-central-1" in ran.stderr
 
 
-def test_expired_credentials_are_an_error(run, answers):
+def test_expired_credentials_are_error(run, answers):
     answers.on("pricing", "GetProducts", AwsError("ExpiredTokenException", "expired"))
 
     ran = run(*CI)
@@ -185,7 +185,7 @@ def test_expired_credentials_are_an_error(run, answers):
     assert "sign in again" in ran.stderr
 
 
-def test_bad_input_is_told_as_everywhere(run, answers):
+def test_bad_input_exits_2(run, answers):
     ran = run("cost", "ci-build", "--project", "Slc", "--project-url", "nowhere")
 
     assert ran.code == 2
@@ -193,14 +193,14 @@ def test_bad_input_is_told_as_everywhere(run, answers):
     assert answers.calls == []
 
 
-def test_every_kind_of_template_has_its_command():
+def test_every_construct_has_command():
     from exasol_ci_setup.cli.cost import cost
 
     assert set(cost.commands) == set(NAMES.values())
 
 
 @pytest.mark.live
-def test_an_endpoint_without_a_price_list_tells_what_is_billed_and_why_there_are_no_prices(here):
+def test_endpoint_without_price_list_is_warning(here):
     ran = here(*CI)
 
     assert ran.code == 0
@@ -210,7 +210,7 @@ def test_an_endpoint_without_a_price_list_tells_what_is_billed_and_why_there_are
 
 
 @pytest.mark.live
-def test_there_a_network_is_found_for_a_cluster_and_no_price_is_made_up(here):
+def test_cluster_in_sandbox_has_no_prices(here):
     ran = here("cost", "cluster", "--name", "shop", "--service", "name=web,image=nginx:1.27", "--output", "json")
 
     (record,) = ran.records

@@ -1,4 +1,4 @@
-"""`deploy-*` and `validate-*` as a user types them."""
+"""`deploy-*` and `validate-*` as a user runs them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ready(here):
     return here
 
 
-def test_the_source_credentials_are_deployed_under_their_own_name(here, live):
+def test_source_credentials_have_default_stack_name(here, live):
     ran = here(*CREDENTIALS, "--yes")
 
     assert ran.code == 0
@@ -40,7 +40,7 @@ def test_the_source_credentials_are_deployed_under_their_own_name(here, live):
     assert live.client("cloudformation").describe_stacks(StackName="SLCSourceCredentials")["Stacks"]
 
 
-def test_a_ci_stack_is_deployed_with_its_plan_events_and_outputs(here):
+def test_ci_stack_shows_plan_events_and_outputs(here):
     here(*CREDENTIALS, "--yes", "--no-lint")
 
     ran = here(*CI, URL, "--yes")
@@ -53,7 +53,7 @@ def test_a_ci_stack_is_deployed_with_its_plan_events_and_outputs(here):
     assert "\x1b" not in ran.stdout + ran.stderr
 
 
-def test_the_same_again_says_that_there_is_nothing_to_do(ready, live):
+def test_second_deploy_reports_no_changes(ready, live):
     ran = ready(*CI, URL, "--yes", "--no-lint")
 
     assert ran.code == 0
@@ -62,7 +62,7 @@ def test_the_same_again_says_that_there_is_nothing_to_do(ready, live):
     assert live.client("cloudformation").list_change_sets(StackName="Slc")["Summaries"] == []
 
 
-def test_a_plan_goes_to_stdout_and_changes_nothing(ready, live):
+def test_plan_goes_to_stdout_and_changes_nothing(ready, live):
     ran = ready(*CI, OTHER, "--plan", "--no-lint")
 
     assert ran.code == 0
@@ -72,7 +72,7 @@ def test_a_plan_goes_to_stdout_and_changes_nothing(ready, live):
     assert project["source"]["location"] == URL
 
 
-def test_json_is_one_object_a_line_and_nothing_else(ready):
+def test_json_is_one_object_per_line(ready):
     ran = ready(*CI, OTHER, "--yes", "--output", "json")
 
     assert ran.code == 0
@@ -94,7 +94,7 @@ def test_json_is_one_object_a_line_and_nothing_else(ready):
     }
 
 
-def test_a_failure_in_json_is_the_last_object_with_its_exit_code(here):
+def test_json_failure_is_last_object_with_exit_code(here):
     ran = here(*CI, URL, "--yes", "--no-lint", "--output", "json")  # without source credentials
 
     assert ran.code == 1
@@ -103,7 +103,7 @@ def test_a_failure_in_json_is_the_last_object_with_its_exit_code(here):
     assert ran.records[-1]["diagnosis"]["logical_id"] == "CodeBuild"
 
 
-def test_a_failed_creation_ends_with_the_resource_and_awss_reason(here, somebody_else):
+def test_failed_creation_ends_with_resource_and_reason(here, somebody_else):
     somebody_else.client("s3").create_bucket(
         Bucket="a-bucket-of-others", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
@@ -129,7 +129,7 @@ def test_a_failed_creation_ends_with_the_resource_and_awss_reason(here, somebody
     assert "SlcCodeBuild" in taken.stdout
 
 
-def test_without_a_terminal_and_without_yes_nothing_is_done(here, live):
+def test_no_terminal_without_yes_changes_nothing(here, live):
     ran = here(*CREDENTIALS, "--no-lint")
 
     assert ran.code == 2
@@ -138,7 +138,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_done(here, live):
     assert live.client("cloudformation").describe_stacks()["Stacks"] == []
 
 
-def test_yes_does_not_approve_more_access_where_nobody_can_be_asked(ready):
+def test_yes_without_terminal_does_not_approve_broader_access(ready):
     wider = (*CI, URL, "--yes", "--no-lint", "--docker-secret", "github")
 
     ran = ready(*wider)
@@ -168,7 +168,7 @@ def test_yes_does_not_approve_more_access_where_nobody_can_be_asked(ready):
         (("--project", "Slc"), "Missing option '--project-url'"),
     ],
 )
-def test_bad_input_is_refused_with_its_rule(here, arguments, rule):
+def test_bad_input_names_rule(here, arguments, rule):
     ran = here("deploy-ci-build", *arguments)
 
     assert ran.code == 2
@@ -178,7 +178,7 @@ def test_bad_input_is_refused_with_its_rule(here, arguments, rule):
 
 
 @pytest.mark.parametrize("by", ["option", "environment"])
-def test_an_unknown_profile_is_named_with_those_that_exist(program, tmp_path, monkeypatch, by):
+def test_unknown_profile_lists_existing_profiles(program, tmp_path, monkeypatch, by):
     config = tmp_path / "config"
     config.write_text("[profile build]\nregion = eu-central-1\n[profile play]\nregion = eu-central-1\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
@@ -193,17 +193,17 @@ def test_an_unknown_profile_is_named_with_those_that_exist(program, tmp_path, mo
     assert "build, play" in ran.stderr
 
 
-def test_a_missing_region_and_missing_credentials_are_told_apart(program):
+def test_missing_region_differs_from_missing_credentials(program):
     nowhere = program(*CI, URL)
-    nobody = program(*CI, URL, "--region", "eu-central-1")
+    anonymous = program(*CI, URL, "--region", "eu-central-1")
 
-    assert (nowhere.code, nobody.code) == (4, 4)
+    assert (nowhere.code, anonymous.code) == (4, 4)
     assert "no AWS region is set" in nowhere.stderr
-    assert "no AWS credentials were found" in nobody.stderr
+    assert "no AWS credentials were found" in anonymous.stderr
 
 
 @pytest.mark.parametrize("kind", ["ci-build", "release-build"])
-def test_a_template_is_valid_without_aws(program, kind):
+def test_template_is_valid_without_aws(program, kind):
     ran = program(f"validate-{kind}", "--offline", "--project", "Slc", "--project-url", URL)
 
     assert ran.code == 0
@@ -211,27 +211,27 @@ def test_a_template_is_valid_without_aws(program, kind):
     assert not ran.stdout
 
 
-def test_a_template_can_be_read_before_it_runs(program):
+def test_validate_prints_template(program):
     ran = program("validate-ci-build", "--offline", "--print-template", "--project", "Slc", "--project-url", URL)
 
     parsed = templates.parse(ran.stdout)
     assert parsed["Resources"]["CodeBuild"]["Properties"]["Source"]["Location"] == URL
 
 
-def test_a_template_is_shown_to_cloudformation(here):
+def test_validate_sends_template_to_cloudformation(here):
     ran = here("validate-release-build", "--project", "Slc", "--project-url", URL, "--output", "json")
 
     assert ran.code == 0
     assert ran.records[-1]["status"] == "valid"
 
 
-def test_the_source_credentials_template_is_valid(here):
+def test_source_credentials_template_is_valid(here):
     ran = here("validate-source-credentials", *CREDENTIALS[1:])
 
     assert ran.code == 0
 
 
-def test_a_stack_may_have_another_name(here):
+def test_stack_name_option_sets_name(here):
     here(*CREDENTIALS, "--yes", "--no-lint")
 
     ran = here(*CI, URL, "--yes", "--no-lint", "--stack-name", "SlcCIBuild")
@@ -240,7 +240,7 @@ def test_a_stack_may_have_another_name(here):
     assert "stack SlcCIBuild is deployed" in ran.stderr
 
 
-def test_no_secret_is_written_anywhere(here, live):
+def test_secret_is_written_nowhere(here, live):
     ran = here(*CREDENTIALS, "--yes", "--log-level", "debug", "--output", "json")
 
     assert ran.code == 0
@@ -284,7 +284,7 @@ def in_a_terminal(arguments, answer, environment):
     return process.wait(), said.decode()
 
 
-def test_a_failed_stack_is_not_deleted_by_a_plan(here, live):
+def test_plan_does_not_delete_failed_stack(here, live):
     here(*CI, URL, "--yes", "--no-lint")  # without source credentials
 
     ran = here(*CI, URL, "--plan", "--no-lint", "--recreate-failed")
@@ -316,7 +316,7 @@ def test_recreation_of_data_needs_consent(here, live):
 
 
 @pytest.mark.parametrize("arguments", [("list", "--nope"), ("deploy-ci-build",), ("status", "a b")])
-def test_bad_usage_in_json_is_an_error_record(program, arguments):
+def test_json_bad_usage_is_error_record(program, arguments):
     ran = program(*arguments, "--output", "json")
 
     assert ran.code == 2
@@ -333,7 +333,7 @@ def environment(server, account_id):
     }
 
 
-def test_in_a_terminal_the_plan_is_asked_about_and_followed_in_colour(environment):
+def test_terminal_asks_and_follows_in_color(environment):
     code, said = in_a_terminal([*CREDENTIALS, "--no-lint"], b"y\n", environment)
 
     assert code == 0, said
@@ -343,7 +343,7 @@ def test_in_a_terminal_the_plan_is_asked_about_and_followed_in_colour(environmen
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"n\n", 1), (b"\n", 1), (b"\x03", 130), (b"\x04", 1)])
-def test_a_declined_plan_leaves_nothing(environment, live, answer, code):
+def test_declined_plan_changes_nothing(environment, live, answer, code):
     ended, said = in_a_terminal([*CREDENTIALS, "--no-lint"], answer, environment)
 
     assert ended == code
@@ -351,7 +351,7 @@ def test_a_declined_plan_leaves_nothing(environment, live, answer, code):
     assert live.client("cloudformation").describe_stacks()["Stacks"] == []
 
 
-def test_a_question_in_a_terminal_shows_the_plan_even_if_records_are_wanted(environment):
+def test_json_in_terminal_shows_plan_before_question(environment):
     code, said = in_a_terminal([*CREDENTIALS, "--no-lint", "--output", "json"], b"n\n", environment)
 
     assert code == 1

@@ -1,4 +1,4 @@
-"""`deploy-*`, `validate-*` and `diff` of the constructs that programs are made of, as a user types them."""
+"""`deploy-*`, `validate-*` and `diff` of the constructs of programs, as a user runs them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", COMMANDS)
-def test_each_is_deployed_is_then_as_it_should_be_and_is_deleted(kind: str, here: Program, live: Account):
+def test_each_construct_is_deployed_unchanged_and_deleted(kind: str, here: Program, live: Account):
     command = (f"deploy-{kind}", *COMMANDS[kind], "--yes", "--no-lint")
     stack = COMMANDS[kind][1]
 
@@ -72,14 +72,14 @@ def test_each_is_deployed_is_then_as_it_should_be_and_is_deleted(kind: str, here
 
 
 @pytest.mark.parametrize("kind", COMMANDS)
-def test_each_template_is_valid_here_and_for_aws(kind: str, here: Program):
+def test_each_template_is_valid(kind: str, here: Program):
     assert here(f"validate-{kind}", *COMMANDS[kind]).code == 0
     offline = here(f"validate-{kind}", *COMMANDS[kind], "--offline", "--print-template")
     assert offline.code == 0
     assert offline.stdout.startswith("AWSTemplateFormatVersion")
 
 
-def test_a_cluster_runs_what_the_options_say(here: Program, live: Account):
+def test_cluster_runs_services_of_options(here: Program, live: Account):
     secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:db-a1B2c3"
     service = (
         "name=api,image=nginx@sha256:" + "0" * 64 + ",port=80,port=443,cpu=512,memory=1024,count=2,env.MODE=live,"
@@ -98,7 +98,7 @@ def test_a_cluster_runs_what_the_options_say(here: Program, live: Account):
     assert container["environment"] == [{"name": "MODE", "value": "live"}]
 
 
-def test_a_cluster_goes_into_the_default_vpc_unless_another_is_given(here: Program, live: Account):
+def test_cluster_uses_default_vpc_unless_set(here: Program, live: Account):
     ec2 = live.client("ec2")
     default = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
     subnets = sorted(
@@ -122,7 +122,7 @@ def test_a_cluster_goes_into_the_default_vpc_unless_another_is_given(here: Progr
     assert parameters() == {"VpcId": vpc, "SubnetIds": subnet, "SecurityGroup1": group}
 
 
-def test_a_vpc_without_subnets_is_bad_input_before_anything_is_made(here: Program, live: Account):
+def test_vpc_without_subnets_is_bad_input(here: Program, live: Account):
     ran = here("deploy-cluster", "--name", "shop", "--service", WEB, "--yes", "--vpc-id", "vpc-0123456789abcdef0")
 
     assert ran.code == 2
@@ -131,7 +131,7 @@ def test_a_vpc_without_subnets_is_bad_input_before_anything_is_made(here: Progra
     assert live.client("cloudformation").list_stacks()["StackSummaries"] == []
 
 
-def test_a_group_that_lets_everybody_in_needs_more_than_a_yes(here: Program):
+def test_public_group_needs_allow_broadening(here: Program):
     command = ("deploy-security-group", "--name", "office", "--ingress", "tcp:22:0.0.0.0/0", "--yes", "--no-lint")
 
     ran = here(*command)
@@ -141,7 +141,7 @@ def test_a_group_that_lets_everybody_in_needs_more_than_a_yes(here: Program):
     assert here(*command, "--allow-broadening").code == 0
 
 
-def test_another_tag_that_moves_is_a_change_of_the_repository(here: Program):
+def test_new_mutable_tag_changes_repository(here: Program):
     here("deploy-registry", "--name", "images", "--yes", "--no-lint")
 
     ran = here("deploy-registry", "--name", "images", "--mutable-tag", "latest", "--mutable-tag", "edge-*", "--plan")
@@ -175,7 +175,7 @@ def refused(program: Program, *arguments: str) -> str:
         ("name=we b,image=nginx", "name 'we b' is not acceptable"),
     ],
 )
-def test_a_service_that_cannot_be_is_told_in_the_words_of_the_option(program: Program, service: str, said: str):
+def test_invalid_service_names_key(program: Program, service: str, said: str):
     assert said in refused(program, "validate-cluster", "--name", "shop", "--service", service)
 
 
@@ -191,7 +191,7 @@ def test_a_service_that_cannot_be_is_told_in_the_words_of_the_option(program: Pr
         ("tcp:443:everywhere", "the block of addresses"),
     ],
 )
-def test_a_rule_that_cannot_be_is_told_in_the_words_of_the_option(program: Program, rule: str, said: str):
+def test_invalid_rule_names_option(program: Program, rule: str, said: str):
     for option in ("--ingress", "--egress"):
         assert said in refused(program, "validate-security-group", "--name", "office", option, rule)
 
@@ -206,7 +206,7 @@ def test_a_rule_that_cannot_be_is_told_in_the_words_of_the_option(program: Progr
         ("all:*:10.0.0.0/8", {"IpProtocol": "-1", "CidrIp": "10.0.0.0/8"}),
     ],
 )
-def test_a_rule_is_what_it_says(program: Program, rule: str, expected: dict[str, Any]):
+def test_rule_is_parsed(program: Program, rule: str, expected: dict[str, Any]):
     from exasol_ci_setup.templates import parse
 
     ran = program("validate-security-group", "--name", "a", "--ingress", rule, "--offline", "--print-template")
@@ -216,7 +216,7 @@ def test_a_rule_is_what_it_says(program: Program, rule: str, expected: dict[str,
     assert found.keys() == {*expected, "Description"}
 
 
-def test_a_missing_key_and_ssh_from_nowhere_are_bad_input(program: Program):
+def test_missing_key_and_missing_ssh_cidr_are_bad_input(program: Program):
     command = ("validate-instance", "--name", "box", "--instance-type", "t3.micro", "--path-to-key")
 
     assert "the public half of the key, 'nothing.pub', cannot be read" in refused(program, *command, "nothing")

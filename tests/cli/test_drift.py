@@ -1,4 +1,4 @@
-"""`drift`, and what `plan` and `up` make of drift, as a user types them."""
+"""`drift`, and drift in `plan` and `up`, as a user runs them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def change_sets(live) -> list[object]:
 
 
 @pytest.mark.usefixtures("up")
-def test_a_group_changed_by_hand_is_shown_by_plan_and_brought_back_by_up(here, live, file):
+def test_plan_shows_and_up_reverts_changed_group(here, live, file):
     open_ssh(live)
 
     planned = here("plan", file, "--no-lint")
@@ -89,7 +89,7 @@ def test_a_group_changed_by_hand_is_shown_by_plan_and_brought_back_by_up(here, l
 
 
 @pytest.mark.usefixtures("up")
-def test_up_without_a_look_at_drift_leaves_it(here, live, file):
+def test_up_with_no_drift_keeps_drift(here, live, file):
     open_ssh(live)
 
     ran = here("up", file, "--yes", "--no-lint", "--no-drift")
@@ -99,7 +99,7 @@ def test_up_without_a_look_at_drift_leaves_it(here, live, file):
 
 
 @pytest.mark.usefixtures("up")
-def test_what_was_closed_by_hand_is_not_opened_again_without_a_word_of_its_own(here, live, file):
+def test_up_opens_closed_port_only_with_allow_broadening(here, live, file):
     close_https(live)
 
     refused = here("up", file, "--yes", "--no-lint")
@@ -113,7 +113,7 @@ def test_what_was_closed_by_hand_is_not_opened_again_without_a_word_of_its_own(h
 
 
 @pytest.mark.usefixtures("up")
-def test_a_group_that_somebody_deleted_is_made_again(here, live, file):
+def test_deleted_group_is_created_again(here, live, file):
     live.client("ec2").delete_security_group(GroupId=group_id(live))
 
     planned = here("plan", file, "--no-lint")
@@ -124,7 +124,7 @@ def test_a_group_that_somebody_deleted_is_made_again(here, live, file):
 
 
 @pytest.mark.usefixtures("up")
-def test_drift_shows_what_was_expected_and_what_is_there(here, live):
+def test_drift_shows_expected_and_actual(here, live):
     clean = here("drift", "team-web", "--exit-code")
     assert clean.code == 0
     assert "1 as expected" in clean.stdout
@@ -160,7 +160,7 @@ def test_drift_has_records(here, live):
 
 
 @pytest.mark.usefixtures("up")
-def test_revert_brings_back_and_keeps_parameters_and_tags(here, live):
+def test_revert_keeps_parameters_and_tags(here, live):
     open_ssh(live)
     cfn = live.client("cloudformation")
     before = cfn.describe_stacks(StackName="team-web")["Stacks"][0]
@@ -177,7 +177,7 @@ def test_revert_brings_back_and_keeps_parameters_and_tags(here, live):
 
 
 @pytest.mark.usefixtures("up")
-def test_revert_asks_and_declined_it_leaves_nothing(here, live):
+def test_revert_without_confirmation_changes_nothing(here, live):
     open_ssh(live)
 
     ran = here("drift", "team-web", "--revert")
@@ -189,7 +189,7 @@ def test_revert_asks_and_declined_it_leaves_nothing(here, live):
 
 
 @pytest.mark.usefixtures("up")
-def test_revert_does_not_open_what_was_closed_without_a_word_of_its_own(here, live):
+def test_revert_opens_closed_port_only_with_allow_broadening(here, live):
     close_https(live)
 
     assert here("drift", "team-web", "--revert", "--yes").code == 1
@@ -198,7 +198,7 @@ def test_revert_does_not_open_what_was_closed_without_a_word_of_its_own(here, li
     assert ports(live) == {443}
 
 
-def test_a_stack_of_somebody_else_is_compared_and_not_changed(here, live):
+def test_stack_of_another_tool_is_compared_but_not_reverted(here, live):
     template = "Resources: {Topic: {Type: 'AWS::SNS::Topic', Properties: {TopicName: theirs, DisplayName: old}}}"
     cfn = live.client("cloudformation")
     cfn.create_stack(StackName="theirs", TemplateBody=template)
@@ -217,12 +217,12 @@ def test_a_stack_of_somebody_else_is_compared_and_not_changed(here, live):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("drift", "nobody"), 1, "does not exist"),
-        (("drift", "nobody", "--yes"), 2, "--revert"),
+        (("drift", "missing"), 1, "does not exist"),
+        (("drift", "missing", "--yes"), 2, "--revert"),
         (("drift", "no_name"), 2, "is not acceptable"),
     ],
 )
-def test_what_cannot_be_compared_is_told(here, arguments, code, says):
+def test_invalid_drift_request_is_error(here, arguments, code, says):
     ran = here(*arguments)
 
     assert ran.code == code
@@ -230,7 +230,7 @@ def test_what_cannot_be_compared_is_told(here, arguments, code, says):
 
 
 @pytest.mark.usefixtures("up")
-def test_drift_as_a_process(server, live, account_id):
+def test_drift_process_exits_5(server, live, account_id):
     open_ssh(live)
     ran = subprocess.run(
         [sys.executable, "-m", "exasol_ci_setup", "drift", "team-web", "--exit-code", "--region", "eu-central-1"],

@@ -1,4 +1,4 @@
-"""`health` as a person and a program read it, and what it never shows."""
+"""`health` as text and JSON, and secrets that it never shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CODES = [subject.code for subject in SUBJECTS]
 
 @pytest.fixture
 def account(answers, monkeypatch, tmp_path):
-    """An account in order but for CodeBuild's access to GitHub, on a machine without Docker."""
+    """An account without problems, except for CodeBuild's access to GitHub, on a machine without Docker."""
     answers.on(
         "sts", "GetCallerIdentity", {"Account": ACCOUNT_ID, "Arn": f"arn:aws:iam::{ACCOUNT_ID}:user/jo", "UserId": "A"}
     )
@@ -48,7 +48,7 @@ def same_everywhere(text, tmp_path):
     return text.replace(str(tmp_path), "PATH")
 
 
-def test_the_checks_read_as_an_aligned_list_with_what_to_do(program, account, tmp_path):
+def test_checks_are_aligned_list_with_fixes(program, account, tmp_path):
     ran = program("health", account=account)
 
     assert ran.code == 0
@@ -77,7 +77,7 @@ warning  E-CI-13  Docker engine        unix:///nowhere/docker.sock does not answ
     assert ran.stderr == "\n0 problems, 2 warnings, 11 ok\n"
 
 
-def test_the_machine_form_has_one_record_a_check_and_a_result(program, account):
+def test_json_has_record_per_check_and_result(program, account):
     ran = program("health", "--output", "json", account=account)
 
     assert ran.code == 0
@@ -103,7 +103,7 @@ def test_the_machine_form_has_one_record_a_check_and_a_result(program, account):
     }
 
 
-def test_a_problem_makes_the_exit_code_1_and_the_summary_counts_it(program, account, answers):
+def test_problem_exits_1_and_is_counted(program, account, answers):
     answers.on("codebuild", "ListProjects", AwsError("AccessDeniedException", "no\x1b[31m way"))
 
     ran = program("health", account=account)
@@ -113,7 +113,7 @@ def test_a_problem_makes_the_exit_code_1_and_the_summary_counts_it(program, acco
     assert ran.stderr == "\n1 problem, 2 warnings, 10 ok\n"
 
 
-def test_the_docker_secret_may_have_another_name(program, account, answers):
+def test_docker_secret_option_sets_name(program, account, answers):
     program("health", "--docker-secret", "mine", account=account)
 
     assert answers.of("DescribeSecret") == answers.of("GetSecretValue") == [{"SecretId": "mine"}]
@@ -127,7 +127,7 @@ def test_the_docker_secret_may_have_another_name(program, account, answers):
         ({"ARN": ARN, "SecretString": f'{{"User": "{USER}", "AccessToken": {TOKEN}}}'}, "text"),
     ],
 )
-def test_nothing_of_the_secrets_value_is_ever_shown_or_logged(program, account, answers, caplog, reply, style):
+def test_value_of_secret_is_neither_shown_nor_logged(program, account, answers, caplog, reply, style):
     answers.on("secretsmanager", "GetSecretValue", reply)
 
     ran = program("health", "--log-level", "debug", "--output", style, account=account)
@@ -139,7 +139,7 @@ def test_nothing_of_the_secrets_value_is_ever_shown_or_logged(program, account, 
     assert TOKEN not in everything
 
 
-def test_an_unknown_profile_is_one_of_the_problems_and_does_not_end_the_list(program):
+def test_unknown_profile_is_problem_in_list(program):
     ran = program("health", "--aws-profile", "nosuch", "--region", "eu-central-1")
 
     assert ran.code == 1
@@ -147,7 +147,7 @@ def test_an_unknown_profile_is_one_of_the_problems_and_does_not_end_the_list(pro
     assert "problem  E-CI-03  AWS profile          AWS profile 'nosuch' does not exist" in ran.stdout
 
 
-def test_an_unknown_profile_of_the_environment_is_a_problem_too(program, monkeypatch):
+def test_unknown_profile_of_environment_is_problem(program, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nosuch")
 
     ran = program("health", "--output", "json")
@@ -159,14 +159,14 @@ def test_an_unknown_profile_of_the_environment_is_a_problem_too(program, monkeyp
 
 
 @pytest.mark.live
-def test_in_the_sandbox_there_is_no_problem(program, live):
+def test_sandbox_has_no_problem(program, live):
     ran = program("health", "--output", "json", account=live)
 
     assert ran.code == 0
     assert {check["status"] for check in ran.records[2:10]} == {"ok"}
 
 
-def test_without_any_aws_set_up_every_check_is_listed_with_a_fix_for_each_problem(tmp_path):
+def test_missing_aws_setup_lists_fix_per_problem(tmp_path):
     environment = {"HOME": str(tmp_path), "PATH": os.defpath, "PYTHONPATH": str(ROOT)}
 
     ran = subprocess.run(

@@ -1,4 +1,4 @@
-"""`hosted` as a user calls it, where it needs neither an engine nor nginx."""
+"""`hosted` without a Docker engine and nginx."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 
-def test_init_writes_three_files_and_says_what_to_do_with_them(program, tmp_path: Path):
+def test_init_writes_three_files_and_prints_next_steps(program, tmp_path: Path):
     ran = program(
         "hosted", "init", "--domain", "example.com", "--state", "/srv/hosted", "--into", str(tmp_path / "new")
     )
@@ -20,7 +20,7 @@ def test_init_writes_three_files_and_says_what_to_do_with_them(program, tmp_path
     assert paths[2].read_text().strip() not in ran.stdout + ran.stderr
 
 
-def test_init_tells_the_files_as_records_too(program, tmp_path: Path):
+def test_json_init_has_record_per_file(program, tmp_path: Path):
     ran = program(
         "hosted",
         "init",
@@ -51,7 +51,7 @@ def test_init_tells_the_files_as_records_too(program, tmp_path: Path):
         ((), "Missing option '--domain'"),
     ],
 )
-def test_init_refuses_what_cannot_be(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options, said):
+def test_init_refuses_invalid_options(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options, said):
     monkeypatch.chdir(tmp_path)
 
     ran = program("hosted", "init", *options)
@@ -71,7 +71,7 @@ def test_init_refuses_what_cannot_be(program, tmp_path: Path, monkeypatch: pytes
         (("--answer-within", "0"), "is not a time"),
     ],
 )
-def test_serve_refuses_what_cannot_be(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options, said):
+def test_serve_refuses_invalid_options(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options, said):
     monkeypatch.setenv("DEPLOY_KEY", "key")
     monkeypatch.chdir(tmp_path)
 

@@ -1,4 +1,4 @@
-"""Programs whose services run what their container builders make: source, image and service in one `up`."""
+"""Programs with services that run images of container builders: source, image and service in one `up`."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def ran_image(ran) -> str:
     return name
 
 
-def test_a_service_runs_the_image_of_its_source_which_is_built_before_it_is_deployed(here, live, file):
+def test_image_is_built_before_service_is_deployed(here, live, file):
     ran = here("up", file, "--yes", "--no-lint")
 
     assert ran.code == 0, ran.stderr
@@ -105,11 +105,11 @@ def test_a_service_runs_the_image_of_its_source_which_is_built_before_it_is_depl
     assert ran.stderr.index("team-image: done") < ended < began
     (build,) = live.client("codebuild").batch_get_builds(ids=live.client("codebuild").list_builds()["ids"])["builds"]
     assert build["buildStatus"] == "SUCCEEDED"
-    told = {each["name"]: each["value"] for each in build["environment"]["environmentVariables"]}
-    assert (told["CONTENT_HASH"], told["IMAGE_TAG"]) == (ran_image(ran), "latest")
+    variables = {each["name"]: each["value"] for each in build["environment"]["environmentVariables"]}
+    assert (variables["CONTENT_HASH"], variables["IMAGE_TAG"]) == (ran_image(ran), "latest")
 
 
-def test_what_did_not_change_is_neither_built_nor_deployed_again(here, live, file):
+def test_unchanged_source_is_neither_built_nor_deployed(here, live, file):
     here("up", file, "--yes", "--no-lint")
 
     ran = here("up", file, "--yes", "--no-lint")
@@ -122,7 +122,7 @@ def test_what_did_not_change_is_neither_built_nor_deployed_again(here, live, fil
     assert set(stacks(live).values()) == {"CREATE_COMPLETE"}
 
 
-def test_a_changed_source_reaches_the_service_and_changes_no_other_stack(here, live, file, folder):
+def test_changed_source_updates_only_service(here, live, file, folder):
     first = ran_image(here("up", file, "--yes", "--no-lint"))
     (folder / "Dockerfile").write_text("FROM busybox\n", encoding="utf-8")
 
@@ -146,7 +146,7 @@ def test_a_changed_source_reaches_the_service_and_changes_no_other_stack(here, l
     assert builds(live) == 2
 
 
-def test_a_plan_tells_which_image_runs_and_uploads_and_builds_nothing(here, live, file):
+def test_plan_names_image_and_builds_nothing(here, live, file):
     ran = here("plan", file, "--no-lint")
 
     assert ran.code == 0, ran.stderr
@@ -154,7 +154,7 @@ def test_a_plan_tells_which_image_runs_and_uploads_and_builds_nothing(here, live
     assert (builds(live), live.client("s3").list_buckets()["Buckets"]) == (0, [])
 
 
-def test_a_service_whose_image_cannot_be_built_stays_as_it_is(here, live, file, folder, failing):
+def test_failed_image_build_keeps_service_unchanged(here, live, file, folder, failing):
     before = ran_image(here("up", file, "--yes", "--no-lint"))
     (folder / "Dockerfile").write_text("FROM nosuch\n", encoding="utf-8")
     failing("team-image")
@@ -168,7 +168,7 @@ def test_a_service_whose_image_cannot_be_built_stays_as_it_is(here, live, file, 
     assert stacks(live)["team-cluster"] == "CREATE_COMPLETE"
 
 
-def test_a_source_that_is_gone_stops_the_service_alone(here, live, file, folder):
+def test_missing_source_fails_only_service(here, live, file, folder):
     (folder / "Dockerfile").unlink()
     folder.rmdir()
 
@@ -190,7 +190,7 @@ def test_down_needs_neither_source_nor_build(here, live, file, folder):
     assert stacks(live) == {}
 
 
-def test_a_registry_that_holds_what_was_built_goes_only_when_it_may_be_emptied(here, live, file):
+def test_registry_with_images_is_deleted_only_with_empty(here, live, file):
     here("up", file, "--yes", "--no-lint")
 
     kept = here("down", file, "--yes")
@@ -203,7 +203,7 @@ def test_a_registry_that_holds_what_was_built_goes_only_when_it_may_be_emptied(h
 
 
 @pytest.mark.usefixtures("slow")
-def test_ctrl_c_while_an_image_is_built_leaves_the_service_as_it_is_and_says_what_goes_on(here, live, file):
+def test_ctrl_c_during_image_build_names_running_batch(here, live, file):
     def press_once_it_is_built() -> None:
         while not builds(live):
             pass
@@ -220,7 +220,7 @@ def test_ctrl_c_while_an_image_is_built_leaves_the_service_as_it_is_and_says_wha
     assert "team-cluster" not in stacks(live)
 
 
-def test_a_registry_without_tags_that_move_gets_the_hash_alone(here, live, file):
+def test_registry_without_mutable_tags_gets_only_hash(here, live, file):
     path = Path(file)
     path.write_text(
         path.read_text(encoding="utf-8").replace('"registry")', '"registry", mutable_tags=())'), encoding="utf-8"
@@ -230,8 +230,8 @@ def test_a_registry_without_tags_that_move_gets_the_hash_alone(here, live, file)
 
     assert ran.code == 0, ran.stderr
     (build,) = live.client("codebuild").batch_get_builds(ids=live.client("codebuild").list_builds()["ids"])["builds"]
-    told = {each["name"]: each["value"] for each in build["environment"]["environmentVariables"]}
-    assert told["IMAGE_TAG"] == ""
+    variables = {each["name"]: each["value"] for each in build["environment"]["environmentVariables"]}
+    assert variables["IMAGE_TAG"] == ""
 
 
 @pytest.fixture
@@ -256,7 +256,7 @@ def cluster_of(image, *names: str) -> Declared:
     return Declared([Cluster(name="cluster", services=services)])
 
 
-def test_services_that_run_one_image_have_it_built_once_outside_of_commands_too(live, image):
+def test_image_of_two_services_is_built_once_in_library(live, image):
     require_success(deployment_to(live).carry_out(cluster_of(image, "web", "worker")))
 
     assert builds(live) == 1
@@ -264,7 +264,7 @@ def test_services_that_run_one_image_have_it_built_once_outside_of_commands_too(
 
 
 @pytest.mark.parametrize("is_there", [False, True])
-def test_a_source_that_changes_while_its_plan_is_looked_at_is_neither_built_nor_deployed(live, image, folder, is_there):
+def test_source_changed_during_approval_is_not_deployed(live, image, folder, is_there):
     if is_there:
         require_success(deployment_to(live).carry_out(cluster_of(image, "web")))
         (folder / "Dockerfile").write_text("FROM busybox:1\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`--import-existing` as a user sees it."""
+"""`--import-existing` and `import` as a user runs them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ready(here, live):
 
 
 @pytest.mark.usefixtures("ready")
-def test_what_is_taken_over_is_planned_compared_and_left_standing(here, live):
+def test_imported_resource_is_planned_compared_and_retained(here, live):
     planned = here(*CI, "--import-existing", "--plan")
     assert planned.code == 0
     assert "= CodeBuildLogGroup      AWS::Logs::LogGroup  (imported into the stack)" in planned.stdout
@@ -49,14 +49,14 @@ def test_what_is_taken_over_is_planned_compared_and_left_standing(here, live):
 
 
 @pytest.mark.usefixtures("ready")
-def test_the_outputs_are_told_before_what_was_taken_over_is_compared(here):
+def test_outputs_precede_comparison_of_imports(here):
     ran = here(*CI, "--import-existing", "--yes", "--output", "json")
 
     assert [record["type"] for record in ran.records][-3:] == ["outputs", "drift", "result"]
 
 
 @pytest.mark.usefixtures("ready")
-def test_what_is_as_the_template_says_is_told_so(here, live):
+def test_import_that_matches_template_is_reported(here, live):
     live.client("logs").put_retention_policy(logGroupName=LOGS, retentionInDays=14)
     live.client("logs").tag_log_group(
         logGroupName=LOGS, tags={"exasol-ci-setup:construct": "CiBuild", "exasol-ci-setup:project": "Shop"}
@@ -69,7 +69,7 @@ def test_what_is_as_the_template_says_is_told_so(here, live):
 
 
 @pytest.mark.usefixtures("ready")
-def test_without_the_option_the_failure_names_it(here):
+def test_name_conflict_hints_at_import_existing(here):
     ran = here(*CI, "--yes")
 
     assert ran.code == 1
@@ -77,7 +77,7 @@ def test_without_the_option_the_failure_names_it(here):
 
 
 @pytest.mark.usefixtures("ready")
-def test_a_program_takes_over_what_is_there(here, live, tmp_path):
+def test_program_imports_existing_resources(here, live, tmp_path):
     live.client("logs").create_log_group(logGroupName="/ecs/shop-services/web")
     file = tmp_path / "program.py"
     file.write_text(
@@ -108,9 +108,7 @@ def bucket(live):
 
 
 @pytest.mark.usefixtures("ready")
-def test_a_resource_without_a_name_in_the_template_is_imported_by_its_identifier_and_the_rest_deployed(
-    here, live, bucket
-):
+def test_resource_is_imported_by_identifier_before_deployment(here, live, bucket):
     planned = here(*IMPORT, "--resource", f"ArtifactsBucket={bucket}", "--plan")
     assert planned.code == 0
     assert "= ArtifactsBucket  AWS::S3::Bucket  (imported into the stack)" in planned.stdout
@@ -151,7 +149,7 @@ def test_a_resource_without_a_name_in_the_template_is_imported_by_its_identifier
         (["ArtifactsBucket=a", "ArtifactsBucket=b"], "ArtifactsBucket appears twice"),
     ],
 )
-def test_what_cannot_be_imported_is_told_and_leaves_nothing(here, live, bucket, resources, said):
+def test_invalid_import_is_error_and_changes_nothing(here, live, bucket, resources, said):
     ran = here(*IMPORT, *(word for each in resources for word in ("--resource", each.format(bucket))), "--yes")
 
     assert ran.code == 2
@@ -161,7 +159,7 @@ def test_what_cannot_be_imported_is_told_and_leaves_nothing(here, live, bucket, 
 
 
 @pytest.mark.usefixtures("ready")
-def test_nothing_is_imported_into_a_stack_of_somebody_else_or_in_the_place_of_what_it_has(here, live, bucket):
+def test_import_into_foreign_stack_is_refused(here, live, bucket):
     template = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n"
     live.client("cloudformation").create_stack(StackName="Shop", TemplateBody=template)
     live.client("cloudformation").get_waiter("stack_create_complete").wait(StackName="Shop")
@@ -180,7 +178,7 @@ def test_nothing_is_imported_into_a_stack_of_somebody_else_or_in_the_place_of_wh
 
 
 @pytest.mark.usefixtures("ready")
-def test_an_import_is_asked_about(here, live, bucket):
+def test_import_needs_confirmation(here, live, bucket):
     ran = here(*IMPORT, "--resource", f"ArtifactsBucket={bucket}")
 
     assert ran.code == 2
@@ -207,7 +205,7 @@ def drift_of(answers, detected, **resource) -> None:
     answers.on("cloudformation", "DescribeStackResourceDrifts", {"StackResourceDrifts": [{**found, **resource}]})
 
 
-def test_a_stack_without_tags_is_deployed_before_what_differs_can_be_changed(answers, clock, capsys):
+def test_stack_without_tags_needs_deployment_before_revert(answers, clock, capsys):
     difference = {
         "PropertyPath": "/RetentionInDays",
         "ExpectedValue": "14",
@@ -224,7 +222,7 @@ def test_a_stack_without_tags_is_deployed_before_what_differs_can_be_changed(ans
     )
 
 
-def test_what_aws_could_not_compare_is_told(answers, clock, capsys):
+def test_failed_comparison_is_reported(answers, clock, capsys):
     failed = {"DetectionStatus": "DETECTION_FAILED", "DetectionStatusReason": "no logs:ListTagsForResource"}
     drift_of(answers, failed, StackResourceDriftStatus="NOT_CHECKED")
 
@@ -233,7 +231,7 @@ def test_what_aws_could_not_compare_is_told(answers, clock, capsys):
     assert "AWS could not look at every resource: no logs:ListTagsForResource" in capsys.readouterr().err
 
 
-def test_that_the_stack_is_busy_again_makes_no_failure_of_a_deployment_that_was_done(answers, clock, capsys):
+def test_busy_stack_after_import_is_no_failure(answers, clock, capsys):
     compared(answers, clock, status="UPDATE_IN_PROGRESS")
 
     assert "not compared: stack Shop is busy again" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What is deleted although something uses it: refused by every verb, with the names of what uses it."""
+"""Deletion of resources in use: every command refuses it and names the users."""
 
 from __future__ import annotations
 

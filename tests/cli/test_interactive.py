@@ -1,4 +1,4 @@
-"""Every command that asks, in a terminal: yes, no, and Ctrl-C at the question."""
+"""Every command that asks for confirmation, in a terminal: yes, no, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def prepared(name: str, here: Callable[..., Ran], live: Account) -> tuple[str, .
 
 
 @pytest.mark.parametrize("name", ASKS)
-def test_command_that_asks_ends_in_a_terminal(
+def test_command_that_asks_ends_in_terminal(
     name: str, begin: Callable[..., PseudoTerminal], here: Callable[..., Ran], live: Account
 ):
     command = prepared(name, here, live)
@@ -210,7 +210,7 @@ def test_command_that_asks_ends_in_a_terminal(
         assert left(live) == []
 
 
-def test_ctrl_c_at_a_hidden_prompt_leaves_a_terminal_that_echoes(begin: Callable[..., PseudoTerminal]):
+def test_ctrl_c_at_hidden_prompt_restores_echo(begin: Callable[..., PseudoTerminal]):
     with begin("secret", "create", "--name", "key") as terminal:
         terminal.wait_for("Value: ")
         terminal.interrupt()

@@ -1,4 +1,4 @@
-"""The view of an operation under way: records, plain lines and, in a terminal, a table in place."""
+"""The view of an operation in progress: records, plain lines and a live table in a terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ START = datetime(2025, 1, 1, 21, 3, tzinfo=timezone.utc)
 
 
 class Clock:
-    """Seconds that pass when the test says so."""
+    """Seconds that advance only by the test."""
 
     def __init__(self):
         self.seconds = 1000.0
@@ -47,7 +47,7 @@ def clock():
     return Clock()
 
 
-def test_without_a_terminal_each_event_is_a_line_on_stderr(capsys, clock):
+def test_no_terminal_prints_line_per_event(capsys, clock):
     with EventView(Output(), "Slc", clock=clock) as view:
         view.event(stack_event())
         view.event(event(status="CREATE_FAILED", after=5, reason="no \x1b[31mpermission"))
@@ -59,7 +59,7 @@ def test_without_a_terminal_each_event_is_a_line_on_stderr(capsys, clock):
     ]
 
 
-def test_a_silence_is_broken_with_what_is_still_under_way(capsys, clock):
+def test_heartbeat_names_running_resources(capsys, clock):
     with EventView(Output(), "Slc", clock=clock) as view:
         for logical_id in ("CodeBuild", "CodeBuildRole", "Bucket"):
             view.event(event(logical_id))
@@ -77,7 +77,7 @@ def test_a_silence_is_broken_with_what_is_still_under_way(capsys, clock):
 
 
 @pytest.mark.parametrize("step", [1, 7, 11, 15, 29])
-def test_no_silence_is_longer_than_thirty_seconds_however_rarely_aws_is_asked(capsys, clock, step):
+def test_heartbeat_comes_within_30_seconds(capsys, clock, step):
     said = [clock.seconds]
     with EventView(Output(), "Slc", clock=clock) as view:
         for _ in range(150):
@@ -89,7 +89,7 @@ def test_no_silence_is_longer_than_thirty_seconds_however_rarely_aws_is_asked(ca
     assert max(later - earlier for earlier, later in pairwise(said)) <= 30
 
 
-def test_an_event_puts_the_next_word_off(capsys, clock):
+def test_event_delays_heartbeat(capsys, clock):
     with EventView(Output(), "Slc", clock=clock) as view:
         for _ in range(3):
             clock.seconds += 14
@@ -98,7 +98,7 @@ def test_an_event_puts_the_next_word_off(capsys, clock):
     assert "still" not in capsys.readouterr().err
 
 
-def test_a_note_is_said_once_and_puts_the_next_word_off(capsys, clock):
+def test_note_is_printed_once_and_delays_heartbeat(capsys, clock):
     with EventView(Output(), "Slc", clock=clock) as view:
         for message in ("AWS did not answer", "AWS did not answer", "it answers again \x1b[31m"):
             view.note(message)
@@ -111,14 +111,14 @@ def test_a_note_is_said_once_and_puts_the_next_word_off(capsys, clock):
     ]
 
 
-def test_before_the_first_event_it_waits(capsys, clock):
+def test_view_without_events_shows_waiting(capsys, clock):
     with EventView(Output(), "Slc", clock=clock) as view:
         clock.seconds += 40
         view.tick()
     assert capsys.readouterr().err == "still waiting after 40 s\n"
 
 
-def test_the_time_of_an_operation_that_was_found_under_way_counts_from_its_start(capsys, clock):
+def test_elapsed_time_counts_from_start_of_operation(capsys, clock):
     with EventView(Output(), "Slc", clock=clock) as view:
         view.event(stack_event())
         view.event(event(after=300))
@@ -128,7 +128,7 @@ def test_the_time_of_an_operation_that_was_found_under_way_counts_from_its_start
     assert capsys.readouterr().err == "still CREATE_IN_PROGRESS after 5 min 30 s: CodeBuild\n"
 
 
-def test_in_json_format_events_are_records_on_stdout_and_only_those(capsys, clock):
+def test_json_events_are_records_on_stdout(capsys, clock):
     with EventView(Output("json"), "Slc", clock=clock) as view:
         view.event(event())
         clock.seconds += 60
@@ -142,7 +142,7 @@ def test_in_json_format_events_are_records_on_stdout_and_only_those(capsys, cloc
 HOOK = Hook("Example::Rules::Hook", "HOOK_COMPLETE_FAILED", "not encrypted", "PRE_PROVISION", "WARN", "7")
 
 
-def test_in_json_format_an_event_carries_its_hook_and_a_warning_of_it_is_on_stderr(capsys, clock):
+def test_json_event_has_hook_and_warning_on_stderr(capsys, clock):
     with EventView(Output("json"), "Slc", clock=clock) as view:
         view.event(replace(event("Bucket"), hook=HOOK))
         view.event(replace(event("Bucket"), hook=replace(HOOK, failure_mode="FAIL")))
@@ -158,7 +158,7 @@ def test_in_json_format_an_event_carries_its_hook_and_a_warning_of_it_is_on_stde
     assert streams.err == "Bucket: warning: hook Example::Rules::Hook (PRE_PROVISION) failed: not encrypted\n"
 
 
-def test_without_a_terminal_rich_is_not_even_imported():
+def test_no_terminal_does_not_import_rich():
     code = (
         "import sys; from exasol_ci_setup.cli.output import Output; from exasol_ci_setup.cli.live import EventView\n"
         "with EventView(Output(), 'Slc') as view: view.tick()\n"
@@ -220,7 +220,7 @@ def in_terminal(*arguments, **environment):
         while True:
             try:
                 chunk = os.read(ours, 65536)
-            except OSError:  # Linux tells the end of a terminal so
+            except OSError:  # Linux signals the end of a terminal by this error
                 break
             if not chunk:
                 break
@@ -232,12 +232,12 @@ def in_terminal(*arguments, **environment):
 
 
 def last_picture(written):
-    """Return the lines that stand in the end, without style: all after the last line that was erased."""
+    """Return the final lines without style: all lines after the last erased line."""
     after = written.rpartition("\x1b[2K")[2]
     return [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line).strip("\r") for line in after.split("\n")]
 
 
-def test_in_a_terminal_each_resource_has_one_row_and_a_nested_stacks_stand_below_it():
+def test_terminal_shows_row_per_resource_with_nested_below():
     written, out, code = in_terminal()
     rows = [line.split() for line in last_picture(written) if line.strip()]
     assert rows == [
@@ -251,19 +251,19 @@ def test_in_a_terminal_each_resource_has_one_row_and_a_nested_stacks_stand_below
     assert "\x1b[41m" not in written
 
 
-def test_in_the_end_the_whole_table_stands_there_even_if_the_screen_is_short():
+def test_last_frame_shows_whole_table_on_short_screen():
     written, _, _ = in_terminal(LINES="4")
     names = [line.split()[0] for line in last_picture(written) if line.strip()]
     assert names == ["Slc", "Nested", "Queue", "Last", "Done"]
 
 
-def test_a_warning_stands_above_the_table():
+def test_warning_is_above_table():
     written, _, _ = in_terminal()
     assert written.count("between") == 1
     assert written.index("between") < written.rindex("Queue")
 
 
-def test_of_hooks_a_warning_stands_above_the_table_and_what_stops_a_resource_in_its_row():
+def test_hook_warning_is_above_table_and_failure_in_row():
     written, _, _ = in_terminal("hooks", COLUMNS="140")
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written)
     assert plain.count("Last: warning: hook A::B::C (PRE_PROVISION) failed: because") == 1
@@ -272,20 +272,20 @@ def test_of_hooks_a_warning_stands_above_the_table_and_what_stops_a_resource_in_
 
 
 @pytest.mark.parametrize("arguments", [(), ("fail",)])
-def test_the_cursor_is_back_in_the_end_even_after_an_exception(arguments):
+def test_cursor_is_restored_after_exception(arguments):
     written, _, code = in_terminal(*arguments)
     assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
     assert (code == 0) is (not arguments)
 
 
-def test_no_color_keeps_the_table_and_drops_the_colours():
+def test_no_color_keeps_table_without_colors():
     written, _, _ = in_terminal(NO_COLOR="1")
     assert "\x1b[?25l" in written
     assert not re.search(r"\x1b\[(?:[0-9;]*;)?3[0-7]m", written)
 
 
 @pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"CI": "true"}])
-def test_a_terminal_that_cannot_or_shall_not_be_redrawn_gets_plain_lines(environment):
+def test_dumb_terminal_gets_plain_lines(environment):
     written, _, _ = in_terminal(**environment)
     assert "\x1b" not in written
     assert len(written.splitlines()) == 8

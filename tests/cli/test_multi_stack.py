@@ -1,4 +1,4 @@
-"""What the user decided on, and what many stacks say of themselves."""
+"""Approved plans, and the view of many stacks."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def approved(shown: Plan | None, plan: Plan) -> bool:
     )
 
 
-def test_what_was_shown_is_done():
+def test_shown_plan_is_approved():
     assert approved(SHOWN, SHOWN)
 
 
-def test_less_than_was_shown_is_done():
+def test_smaller_plan_than_shown_is_approved():
     assert approved(SHOWN, Plan("team-source", "UPDATE", change_set_id="b"))
 
 
@@ -57,7 +57,7 @@ def test_less_than_was_shown_is_done():
     ],
     ids=["another-resource", "nested", "replacement", "access"],
 )
-def test_more_than_was_shown_is_not_done(plan, said):
+def test_larger_plan_than_shown_is_refused(plan, said):
     with pytest.raises(NotApprovedError, match=f"approved plan does not show: {said}"):
         approved(SHOWN, plan)
 
@@ -65,20 +65,20 @@ def test_more_than_was_shown_is_not_done(plan, said):
 TABLE = Change("Modify", "Table", "AWS::DynamoDB::Table", replacement="Conditional", data_loss=True)
 
 
-def test_possible_replacement_that_was_shown_may_become_certain():
+def test_shown_conditional_replacement_is_approved():
     shown = Plan("team-table", "UPDATE", changes=(TABLE,))
 
     assert approved(shown, replace(shown, changes=(replace(TABLE, replacement="True"),)))
 
 
-def test_data_loss_that_was_not_shown_is_refused():
+def test_unshown_data_loss_is_refused():
     shown = Plan("team-table", "UPDATE", changes=(replace(TABLE, data_loss=False),))
 
     with pytest.raises(NotApprovedError, match="plan does not show: data loss of Table"):
         approved(shown, replace(shown, changes=(TABLE,)))
 
 
-def test_recreated_resource_that_was_shown_may_be_created():
+def test_shown_recreation_approves_creation():
     recreated = replace(TABLE, replacement="True")
     shown = Plan("team-table", "CREATE", changes=(recreated,))
     many = MultiStackReporter(Session(), shown={"team-table": shown})
@@ -88,7 +88,7 @@ def test_recreated_resource_that_was_shown_may_be_created():
     assert many.approve("team-table", Plan("team-table", "CREATE", changes=(Change("Add", "Table", TABLE.type),)))
 
 
-def test_recreation_with_data_loss_that_was_not_shown_is_refused():
+def test_unshown_data_loss_of_recreation_is_refused():
     removal = Plan("team-table", "DELETE", changes=(replace(TABLE, action="Remove"),))
     stack = Stack("team-table", "arn", "CREATE_FAILED")
 
@@ -97,12 +97,12 @@ def test_recreation_with_data_loss_that_was_not_shown_is_refused():
             many.approve_recreation("team-table", stack, removal)
 
 
-def test_a_stack_that_was_not_shown_is_not_changed():
+def test_unshown_stack_is_refused():
     with pytest.raises(NotApprovedError, match="Modify of Bucket"):
         approved(None, SHOWN)
 
 
-def test_while_nothing_happens_it_says_what_is_under_way_at_least_every_30_seconds(capsys, clock):
+def test_heartbeat_names_running_stacks_within_30_seconds(capsys, clock):
     session = Session(clock=clock)
     many = MultiStackReporter(session)
     with many.view("team-image", "creating team-image") as view:
@@ -115,7 +115,7 @@ def test_while_nothing_happens_it_says_what_is_under_way_at_least_every_30_secon
     assert lines[1:] == ["still in progress: team-image"] * 2
 
 
-def test_the_end_of_a_nested_stack_is_not_the_end_of_the_stack_that_it_is_in(clock):
+def test_end_of_nested_stack_keeps_status_of_parent(clock):
     many = MultiStackReporter(Session(clock=clock), shown={})
     with many.view("west/team-image", "creating team-image") as view:
         for name, status in (("team-image", "CREATE_IN_PROGRESS"), ("team-image-Inner-1", "CREATE_COMPLETE")):
@@ -125,7 +125,7 @@ def test_the_end_of_a_nested_stack_is_not_the_end_of_the_stack_that_it_is_in(clo
     assert str(columns[1][0]) == "CREATE_IN_PROGRESS"
 
 
-def test_a_hook_that_warns_is_told_in_a_line_and_one_that_stops_a_resource_in_the_row(clock, capsys):
+def test_hook_warning_is_line_and_failure_is_in_row(clock, capsys):
     hook = Hook("Example::Rules::Hook", "HOOK_COMPLETE_FAILED", "because", "PRE_PROVISION", "WARN")
     many = MultiStackReporter(Session(clock=clock, output_format="json"), shown={})
     with many.view("team-image", "creating team-image") as view:
@@ -143,7 +143,7 @@ def test_a_hook_that_warns_is_told_in_a_line_and_one_that_stops_a_resource_in_th
     ]
 
 
-def test_of_hundreds_of_stacks_the_table_shows_those_under_way_and_those_that_failed_and_counts_the_rest(clock):
+def test_table_of_many_stacks_shows_running_and_failed_only(clock):
     many = MultiStackReporter(Session(clock=clock), total=200)
     for name in ("main/a", "main/b", "main/c"):
         many.view(name, f"creating {name}")
