@@ -53,7 +53,8 @@ _broadening_option = click.option(
 def asset() -> None:
     """Share objects of storages by links.
 
-    The link of a private asset expires after an hour; `asset get` prints a new one. A public asset is a copy that everyone can read.
+    The link of a private asset expires after an hour; `asset get` prints a new one. A public asset is a copy that everyone can
+    read.
     """
 
 

@@ -171,7 +171,7 @@ def failures(failures: Sequence[Failure]) -> list[str]:
     return lines
 
 
-def batches(found: Iterable[Batch]) -> list[str]:
+def batches(batches: Iterable[Batch]) -> list[str]:
     """Return batches as the lines of a table."""
     rows = [
         (
@@ -182,7 +182,7 @@ def batches(found: Iterable[Batch]) -> list[str]:
             f"{sum(build.status == 'SUCCEEDED' for build in batch.builds)}/{len(batch.builds)}" if batch.builds else "",
             batch.branch,
         )
-        for batch in found
+        for batch in batches
     ]
     return show.table(("BATCH", "STATUS", "STARTED (UTC)", "TOOK", "GOOD", "BRANCH"), rows)
 

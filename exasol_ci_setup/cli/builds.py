@@ -69,15 +69,15 @@ def builds(session: Session, project: str | None, stack_name: str | None, limit:
     from exasol_ci_setup.cli import build_view, records
 
     projects = _projects(session, project, stack_name)
-    found = read.recent(session.account.client("codebuild"), projects, limit=limit)
-    if found:
-        session.output.data("\n".join(build_view.batches(found)))
-    for batch in found:
+    batches = read.recent(session.account.client("codebuild"), projects, limit=limit)
+    if batches:
+        session.output.data("\n".join(build_view.batches(batches)))
+    for batch in batches:
         session.output.record(batch)
-    if not found:
+    if not batches:
         of_projects = f" of {', '.join(projects)}" if projects else ""
         session.output.say(f"no batches{of_projects} in {session.account.region}")
-    session.output.record(records.result("listed", batches=len(found), changed=False))
+    session.output.record(records.result("listed", batches=len(batches), changed=False))
 
 
 @click.command("logs")
@@ -101,20 +101,20 @@ def logs(session: Session, name: str, group: str | None, follow: bool) -> None:
     from exasol_ci_setup.cli import records
     from exasol_ci_setup.cli.build_view import BuildView
 
-    found = read.find(session.account.client("codebuild"), name)
-    if isinstance(found, Build):
-        if found.batch_id and follow:
+    subject = read.find(session.account.client("codebuild"), name)
+    if isinstance(subject, Build):
+        if subject.batch_id and follow:
             raise InputError(
-                f"build {found.id} cannot be followed alone: it belongs to a batch",
-                hint=f"follow the batch with `exasol-ci-setup logs {found.batch_id} --follow`",
+                f"build {subject.id} cannot be followed alone: it belongs to a batch",
+                hint=f"follow the batch with `exasol-ci-setup logs {subject.batch_id} --follow`",
             )
         if follow or group:
             raise InputError("--follow and --group need a batch, but this is a single build", hint="omit both options")
-        selected: list[Build] = [found]
+        selected: list[Build] = [subject]
     else:
-        selected = _of_group(found, group)
+        selected = _of_group(subject, group)
         if follow:
-            _follow_logs(session, found, group or "")
+            _follow_logs(session, subject, group or "")
             return
     view = BuildView(session.output, clock=session.clock.now, log_only=True)
     tails = Tails(session.account.client("logs"), session.clock)
@@ -231,11 +231,11 @@ def _follow_logs(session: Session, batch: Batch, group: str) -> None:
 def _of_group(batch: Batch, group: str | None) -> list[Build]:
     if group is None:
         return list(batch.builds)
-    found = [build for build in batch.builds if build.group == group]
-    if not found:
+    builds_of_group = [build for build in batch.builds if build.group == group]
+    if not builds_of_group:
         names = ", ".join(build.group for build in batch.builds)
         raise InputError(f"batch {batch.id} has no build {group!r}", hint=f"its builds are: {names or 'none yet'}")
-    return found
+    return builds_of_group
 
 
 def _projects(session: Session, project: str | None, stack_name: str | None) -> list[str] | None:
@@ -254,13 +254,13 @@ def _projects(session: Session, project: str | None, stack_name: str | None) -> 
         return None
     constructs = [start_builds.construct(kind, project, None) for kind in (CiBuild, ReleaseBuild)]
     stacks = [elsewhere.find(cfn, each) or state.find(cfn, each.stack_name) for each in constructs]
-    found = [
+    projects = [
         start.find_project(cfn, stack.name) for stack in stacks if stack is not None and not state.is_absent(stack)
     ]
-    if not found:
+    if not projects:
         raise StackNotFound(
             f"project {project!r} has neither a CI nor a release stack in {session.account.region}",
             hint="`exasol-ci-setup list` lists all stacks; --stack-name selects one of another name",
             stack_name=project,
         )
-    return found
+    return projects

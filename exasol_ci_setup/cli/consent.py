@@ -97,9 +97,9 @@ def require_no_more_data_loss(shown: Plan | None, plan: Plan) -> None:
         raise _exceeded_plan(plan, f"data loss of {more[0]}")
 
 
-def _exceeded_plan(plan: Plan, what: str) -> NotApprovedError:
+def _exceeded_plan(plan: Plan, change: str) -> NotApprovedError:
     return NotApprovedError(
-        f"not deployed: stack {plan.stack_name} needs a change that the approved plan does not show: {what}",
+        f"not deployed: stack {plan.stack_name} needs a change that the approved plan does not show: {change}",
         hint="run the command again: its plan shows this change",
         stack_name=plan.stack_name,
     )

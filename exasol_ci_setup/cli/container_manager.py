@@ -98,11 +98,11 @@ def container_manager(
         for name in ("uvicorn.access", "exasol_ci_setup.containers"):
             logger = logging.getLogger(name)
             logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
-        left = serve.serve(
+        errors = serve.serve(
             loaded, listening, lambda: session.output.say(f"the container manager runs at {where}"), hosts=allowed
         )
-    if left:
-        raise EngineError(f"some containers or networks could not be removed: {'; '.join(left)}")
+    if errors:
+        raise EngineError(f"some containers or networks could not be removed: {'; '.join(errors)}")
 
 
 def _require_writable(file: Path) -> None:

@@ -63,13 +63,13 @@ def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
     session.output.record(cost)
 
 
-def _command(kind: type[Construct], what: str) -> None:
-    @cost.command(NAMES[kind], help=f"Estimate the cost of {what}.")
+def _command(kind: type[Construct], description: str) -> None:
+    @cost.command(NAMES[kind], help=f"Estimate the cost of {description}.")
     @construct_options(kind)
     @common_options
     def command(session: Session, **values: Any) -> None:
         _cost(session, kind, values)
 
 
-for _kind, _what in STACKS.items():
-    _command(_kind, _what)
+for _kind, _description in STACKS.items():
+    _command(_kind, _description)

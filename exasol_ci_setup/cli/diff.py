@@ -61,8 +61,8 @@ def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
         raise DifferencesFound(f"the template of stack {construct.stack_name} differs from the deployed one")
 
 
-def _command(kind: type[Construct], what: str) -> None:
-    @diff.command(NAMES[kind], help=f"Compare the template of {what}.")
+def _command(kind: type[Construct], description: str) -> None:
+    @diff.command(NAMES[kind], help=f"Compare the template of {description}.")
     @common_options
     @_exit_code_option
     @construct_options(kind)
@@ -70,5 +70,5 @@ def _command(kind: type[Construct], what: str) -> None:
         _diff(session, kind, values)
 
 
-for _kind, _what in STACKS.items():
-    _command(_kind, _what)
+for _kind, _description in STACKS.items():
+    _command(_kind, _description)

@@ -57,28 +57,28 @@ def drift(
     stack = state.get(cfn, name)
     if state.is_absent(stack):
         raise StackError(f"stack {stack.name} was never deployed", stack_name=stack.name)
-    found = drifts.detect(cfn, stack, session.clock, notice=output.say)
+    detected = drifts.detect(cfn, stack, session.clock, notice=output.say)
     gone = recreation.lost(session.account, stack, output.say)
     unchecked = (
         replace(each, status="DELETED") if each.logical_id in gone else each
-        for each in drifts.unchecked(cfn, stack, found)
+        for each in drifts.unchecked(cfn, stack, detected)
     )
-    found = replace(found, resources=(*found.resources, *unchecked))
-    if found and revert:
+    detected = replace(detected, resources=(*detected.resources, *unchecked))
+    if detected and revert:
         # The plan prints it as text.
-        output.record(found)
+        output.record(detected)
         consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
-        _revert(session, stack, found, Approval(consent, yes=yes, plan_only=False))
+        _revert(session, stack, detected, Approval(consent, yes=yes, plan_only=False))
         return
-    report.drift(output, found, as_data=True)
-    if not found:
+    report.drift(output, detected, as_data=True)
+    if not detected:
         output.say(f"stack {stack.name} has no drift, as far as AWS can compare")
-    report.result(output, "different" if found else "same", stack.name, changed=False)
-    if found and exit_code:
+    report.result(output, "different" if detected else "same", stack.name, changed=False)
+    if detected and exit_code:
         raise DifferencesFound(f"stack {stack.name} was changed outside of CloudFormation")
 
 
-def _revert(session: Session, stack: Stack, found: Drift, approval: Approval) -> None:
+def _revert(session: Session, stack: Stack, detected: Drift, approval: Approval) -> None:
     """Deploy the stack again with its deployed template. Raises StackError if drift remains."""
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.cli.engine import event_view
@@ -109,16 +109,16 @@ def _revert(session: Session, stack: Stack, found: Drift, approval: Approval) ->
         approve_recreation=approval.of_recreation,
         view=lambda title: event_view(session, stack.name, title),
         clock=session.clock,
-        drift=lambda _stack: found,
+        drift=lambda _stack: detected,
         notice=output.say,
     )
-    left = found
+    remaining = detected
     if result.outcome is Outcome.DEPLOYED and result.stack is not None:
         # By the new ID, since the stack may have been created again.
-        left = drifts.detect(cfn, state.get(cfn, result.stack.id), session.clock, notice=output.say)
-    if left:
+        remaining = drifts.detect(cfn, state.get(cfn, result.stack.id), session.clock, notice=output.say)
+    if remaining:
         raise StackError(
-            f"drift remains in stack {stack.name}: {', '.join(each.logical_id for each in left.drifted)}",
+            f"drift remains in stack {stack.name}: {', '.join(each.logical_id for each in remaining.drifted)}",
             hint=f"set the expected values that `exasol-ci-setup drift {stack.name}` shows, or change the template",
             stack_name=stack.name,
         )

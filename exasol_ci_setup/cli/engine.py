@@ -152,19 +152,19 @@ def compare_imported(session: Session, stack: Stack, plan: Plan) -> None:
     if state.is_busy(stack):
         output.say(f"imported resources were not compared: stack {stack.name} is busy again ({stack.status})")
         return
-    found = drift.look(session.account.client("cloudformation"), stack, session.clock, notice=output.say)
-    if found is None:
+    difference = drift.look(session.account.client("cloudformation"), stack, session.clock, notice=output.say)
+    if difference is None:
         return
-    found = replace(found, resources=tuple(each for each in found.resources if each.logical_id in names))
-    if not found:
+    difference = replace(difference, resources=tuple(each for each in difference.resources if each.logical_id in names))
+    if not difference:
         output.say(
-            *map(show.clean, found.notes),
+            *map(show.clean, difference.notes),
             f"imported resources match the template, as far as AWS can compare: {', '.join(sorted(names))}",
         )
         return
-    report.drift(output, found, as_data=False)
+    report.drift(output, difference, as_data=False)
     output.say(
-        f"{', '.join(each.logical_id for each in found.drifted)}: imported, but different from the template; "
+        f"{', '.join(each.logical_id for each in difference.drifted)}: imported, but different from the template; "
         f"`exasol-ci-setup drift {stack.name} --revert` corrects it{'' if state.is_own(stack) else ' once the stack has been deployed'}"
     )
 

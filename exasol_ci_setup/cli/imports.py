@@ -91,8 +91,8 @@ def _import(
     )
 
 
-def _command(kind: type[Construct], what: str) -> None:
-    @import_.command(NAMES[kind], help=f"Import resources of {what}.")
+def _command(kind: type[Construct], description: str) -> None:
+    @import_.command(NAMES[kind], help=f"Import resources of {description}.")
     @common_options
     @click.option(
         "--resource",
@@ -114,5 +114,5 @@ def _command(kind: type[Construct], what: str) -> None:
         _import(session, construct, **options)
 
 
-for _kind, _what in STACKS.items():
-    _command(_kind, _what)
+for _kind, _description in STACKS.items():
+    _command(_kind, _description)

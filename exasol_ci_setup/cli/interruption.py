@@ -36,7 +36,10 @@ class Interruption:
         self._session = session
 
     def install(self) -> None:
-        """Handle SIGINT, SIGTERM (from a CI system) and SIGHUP (a closed terminal). Ignored signals, as with nohup, stay ignored."""
+        """Handle SIGINT, SIGTERM (from a CI system) and SIGHUP (a closed terminal).
+
+        Ignored signals, as with nohup, stay ignored.
+        """
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._interrupt)

@@ -24,10 +24,10 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # generic only in new
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return seconds."""
-        found = re.fullmatch(r"([0-9]{1,6})([smh])", str(value).strip())
-        if not found or int(found[1]) == 0:
+        match = re.fullmatch(r"([0-9]{1,6})([smh])", str(value).strip())
+        if not match or int(match[1]) == 0:
             self.fail(f"{value!r} is not a time: use a number with its unit, such as 90s, 30m or 2h", param, ctx)
-        return float(int(found[1]) * _SECONDS[found[2]])
+        return float(int(match[1]) * _SECONDS[match[2]])
 
 
 class Tag(click.ParamType):  # type: ignore[type-arg] # as above
