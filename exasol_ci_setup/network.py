@@ -22,7 +22,7 @@ def find(account: Account, construct: ScopedConstruct) -> dict[str, str]:
     """
     if not construct.network_parameters:
         return {}
-    vpc_id, subnet_ids = construct.given_network
+    vpc_id, subnet_ids = construct.configured_network
     needs_subnets = construct.network_parameters != ("VpcId",)
     if vpc_id is None:
         vpc_id = _vpc_of(account, subnet_ids) if subnet_ids else _default_vpc(account)

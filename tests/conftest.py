@@ -121,7 +121,7 @@ def operations(server: Server, live: Account, account_id: str) -> Iterator[Opera
 
 
 @pytest.fixture
-def somebody_else(server: Server, account_id: str) -> Account:
+def other_account(server: Server, account_id: str) -> Account:
     """Another account in the same sandbox."""
     number = f"9{account_id[1:]}"
     return aws.connect(region="eu-central-1", endpoint_url=server.url, access_key=(number, "test"))

@@ -125,7 +125,7 @@ class Build:
 
     @property
     def _account(self) -> Any:
-        return self._stage.connect(self._builder.own_scope)
+        return self._stage.connect(self._builder.resolved_scope)
 
     def _look(self) -> State:
         if self.id and not self._state.has_ended:
@@ -200,7 +200,7 @@ def ensure(
     variables = variables or {}
     project = builder.output("ProjectName")
     content_hash = _content_hash(synced.sha256, str(PurePosixPath(build_context)), variables)
-    codebuild = stage.connect(builder.own_scope).client("codebuild")
+    codebuild = stage.connect(builder.resolved_scope).client("codebuild")
     # First the builds and then the registry: a build that ends in between has pushed its image by then.
     newest, under_way, its_tag = _builds(codebuild, project, content_hash)
     if under_way is not None:

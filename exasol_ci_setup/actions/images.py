@@ -42,7 +42,7 @@ class Images:
     def of(cls, stage: Runtime, builder: ContainerBuilder) -> Self:
         """Return those that a builder pushes. Raises InputError if its registry is not deployed."""
         registry = builder.registry
-        ecr = stage.connect(builder.own_scope).client("ecr")
+        ecr = stage.connect(builder.resolved_scope).client("ecr")
         if isinstance(registry, Registry):
             return cls(ecr, registry.output("RepositoryName"), registry.mutable_tags)
         return cls(ecr, registry)

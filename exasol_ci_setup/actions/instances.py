@@ -25,7 +25,7 @@ def public_ip(instance: Instance) -> str:
     if not stage.acts:
         return instance.output("PublicIp")
     instance_id = instance.output("InstanceId")
-    found = _described(stage.connect(instance.own_scope).client("ec2"), instance_id)
+    found = _described(stage.connect(instance.resolved_scope).client("ec2"), instance_id)
     address = found.get("PublicIpAddress")
     if address:
         return str(address)
@@ -49,12 +49,12 @@ def _described(ec2: EC2Client, instance_id: str) -> Any:
 
 
 def _way_out(instance: Instance, instance_id: str, status: str) -> str:
-    options = f"--instance-ids {instance_id} --region {instance.own_scope.region}"
+    options = f"--instance-ids {instance_id} --region {instance.resolved_scope.region}"
     if status in {"stopped", "stopping"}:
         return f"start it, which gives it another address: `aws ec2 start-instances {options}`"
     if status in {"pending", "running"}:
         return f"look at its interfaces: `aws ec2 describe-instances {options}`"
     return (
         "it was terminated outside of CloudFormation: "
-        f"`exasol-ci-setup drift {instance.stack_name} --region {instance.own_scope.region}` shows what is missing"
+        f"`exasol-ci-setup drift {instance.stack_name} --region {instance.resolved_scope.region}` shows what is missing"
     )

@@ -39,7 +39,7 @@ def log(cluster: Cluster, service: Service | str, lines: int = 100) -> list[str]
         stage.say(f"cluster {cluster.name}: the log of {name} would be read")
         return []
     group = cluster.output(f"{found.logical_id}LogGroupName")
-    logs = stage.connect(cluster.own_scope).client("logs")
+    logs = stage.connect(cluster.resolved_scope).client("logs")
     events: list[Any] = []
     with translate_aws_errors():
         try:

@@ -68,7 +68,7 @@ def put(stage: Runtime, asset: Asset, token: str | None = None) -> Synced:
             _name_skipped(stage, asset, tree.skipped)
         packed.seek(0)
         key = f"{sha256}.tar.gz"
-        s3 = stage.connect(asset.own_scope).client("s3")
+        s3 = stage.connect(asset.resolved_scope).client("s3")
         with translate_aws_errors():
             is_new = not _is_there(s3, bucket, key)
             if is_new:
@@ -121,7 +121,7 @@ def _tree(stage: Runtime, asset: Asset, source: GitHubRepo | LocalDirectory, tok
 
 def _download(stage: Runtime, asset: Asset, source: GitHubRepo, token: str | None, into: IO[bytes]) -> None:
     url, usable = github.api_url_from_environment(), _token(token)
-    if usable is not None and not stage.may_log_in_to(urlsplit(url).hostname, asset.own_scope):
+    if usable is not None and not stage.may_log_in_to(urlsplit(url).hostname, asset.resolved_scope):
         stage.say(f"asset {asset.name}: GitHub is asked without the token, as this is the sandbox")
         usable = None
     api = Api(url, usable)

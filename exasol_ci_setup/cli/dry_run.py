@@ -70,8 +70,8 @@ def _declaration(construct: ScopedConstruct) -> tuple[object, ...]:
     from exasol_ci_setup import templates
     from exasol_ci_setup.constructs.placeholders import readable
 
-    given = {name: readable(value) for name, value in construct.given.items()}
-    inputs = {name: (source.stack_name, output) for name, (source, output) in construct.inputs.items()}
+    given = {name: readable(value) for name, value in construct.static_parameters.items()}
+    inputs = {name: (source.stack_name, output) for name, (source, output) in construct.parameter_sources.items()}
     return templates.render(construct), given, inputs, construct.tags
 
 
@@ -81,7 +81,7 @@ def _require_values(construct: ScopedConstruct) -> None:
     from exasol_ci_setup.resolve.deployment import require_values
 
     tags = [builder.image_tag for builder in construct.builders]
-    given = {name: value for name, value in construct.given.items() if value not in tags}
+    given = {name: value for name, value in construct.static_parameters.items() if value not in tags}
     require_values(construct, templates.render(construct), given)
 
 

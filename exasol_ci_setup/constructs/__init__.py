@@ -1,6 +1,6 @@
-"""What can be deployed: one validated, immutable parameter model for each kind of stack.
+"""The constructs: one validated, immutable parameter model for each kind of stack.
 
-Names are imported from their modules when they are used: a command needs few of the models, and each takes milliseconds to make.
+Their modules are imported on first use: a command needs few of the models, and the creation of each takes milliseconds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.space import LoadBalancer, Space
     from exasol_ci_setup.constructs.workspace import Workspace
 
-_PLACES = {
+_MODULES = {
     "Asset": "asset",
     "BuildkitBuilder": "builder",
     "CiBuild": "ci",
@@ -80,6 +80,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

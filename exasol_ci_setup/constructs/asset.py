@@ -1,4 +1,4 @@
-"""Source code as a content-addressed archive in a bucket, and where the source comes from."""
+"""Source code as a content-addressed archive in a bucket, and the origin of the source."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.constructs.values import between, matching
 
 if TYPE_CHECKING:
-    # What annotates a private attribute is not read by pydantic.
+    # pydantic does not read the annotation of a private attribute.
     from exasol_ci_setup.actions.sync import Synced  # noqa: TC004
 
 Repository = Annotated[
@@ -44,7 +44,7 @@ class GitHubRepo(ScopedConstruct):
 
 
 class LocalDirectory(ScopedConstruct):
-    """A folder on this machine, without what its ignore file names, as the source of an asset."""
+    """A local folder, without the files that its ignore file excludes, as the source of an asset."""
 
     has_stack: ClassVar[bool] = False
 
@@ -53,10 +53,9 @@ class LocalDirectory(ScopedConstruct):
 
 
 class Asset(ScopedConstruct):
-    """A private bucket that holds the source as archives, each under the hash of its content.
+    """A private bucket for archives of the source, each stored under the hash of its content.
 
-    `source` may be left out where something else puts the archives there. Archives that were replaced or deleted are kept
-    for `noncurrent_retention_in_days`.
+    Omit `source` if another program uploads the archives. Replaced or deleted archives are kept for `noncurrent_retention_in_days`.
     """
 
     template: ClassVar[str] = "asset_bucket.yaml.j2"
@@ -68,24 +67,24 @@ class Asset(ScopedConstruct):
 
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:
-        """The source, if there is one."""
+        """The source, if one is set."""
         return () if self.source is None else (self.source,)
 
     @property
     def bucket_name(self) -> str:
-        """The name of the bucket, which CloudFormation makes up. Raises InputError before the stack is deployed."""
+        """The name of the bucket, which CloudFormation generates. Raises InputError before the stack is deployed."""
         return self.output("BucketName")
 
     @property
     def synced(self) -> Synced | None:
-        """The archive that `sync` saw to last, None before."""
+        """The archive of the last `sync`, or None."""
         return self._synced
 
     def sync(self, token: str | None = None) -> Synced:
-        """Put the source into the bucket as an archive, unless it is there. Raises the errors of `actions.sync.sync`."""
+        """Upload the source as an archive, unless the bucket has it. Raises the errors of `actions.sync.sync`."""
         from exasol_ci_setup.actions import sync
 
         found = sync.sync(self, token)
-        # In a program that only declares, nothing was done.
+        # During a dry run nothing is uploaded.
         self._synced = None if any(placeholders_in(found.sha256)) else found
         return found

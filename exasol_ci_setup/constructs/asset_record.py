@@ -1,4 +1,4 @@
-"""What is said of an asset when it is made or changed."""
+"""Parameters for the creation and the update of an asset."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ContentDisposition = Annotated[
     str,
     matching(
         r"(inline|attachment)(; ?[\x20-\x7e]{1,500})?",
-        "use inline or attachment, with what goes behind it in ASCII, such as 'attachment; filename=\"report.pdf\"'",
+        "use inline or attachment, optionally with parameters in ASCII, such as 'attachment; filename=\"report.pdf\"'",
     ),
 ]
 """Source: https://www.rfc-editor.org/rfc/rfc6266."""
@@ -24,14 +24,14 @@ ObjectVersion = Annotated[str, matching(r"[A-Za-z0-9._-]{1,1024}", "use the id o
 
 
 def _has_link(name: str) -> str:
-    # https://url.spec.whatwg.org/#path-state: the link would lead to another object.
+    # Browsers normalize the path of the link, so it would point to another object: https://url.spec.whatwg.org/#path-state.
     if {".", ".."} & set(name.split("/")):
-        raise refusal("browsers leave out the parts . and .. of a link: put a copy of the object under another name")
+        raise refusal("browsers remove the parts . and .. from a link: copy the object to another name")
     return name
 
 
 class AssetCreation(ObjectAddress):
-    """An object, in its latest version or the one that is named, and how it is handed out."""
+    """An object, in its latest or the named version, and the options of its link."""
 
     object_name: Annotated[ObjectName, AfterValidator(_has_link)]
     object_version: ObjectVersion | None = None
@@ -40,7 +40,7 @@ class AssetCreation(ObjectAddress):
 
 
 class AssetUpdate(Value):
-    """What shall be another way; None leaves it."""
+    """Values to change; None keeps a value."""
 
     visibility: Visibility | None = None
     content_disposition: ContentDisposition | None = None

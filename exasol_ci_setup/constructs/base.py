@@ -1,4 +1,4 @@
-"""What all constructs share: what a stack is called and tagged, what it is made of, and errors in the words of the command line."""
+"""Base classes of constructs: name, tags and dependencies of a stack, and errors with the names of command-line options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exasol_ci_setup.constructs.values import Name, StackName, Value
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
-    # What annotates a private attribute is not read by pydantic.
+    # pydantic does not read the annotation of a private attribute.
     from collections.abc import Iterator, Mapping, Sequence  # noqa: TC004
 
     from pydantic_core import ErrorDetails
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 TAG_PREFIX: Final = "exasol-ci-setup:"
 
-_SHOWN_CHARACTERS: Final = 100
+_MAX_CHARACTERS: Final = 100
 _CREDENTIALS_IN_URL: Final = re.compile(r"//[^/\s]*@")
 
 
 class Construct(Value):
     """One stack as a validated, immutable set of parameters, which `templates.render` turns into its template.
 
-    A subclass names the file of its template in `template`, and in `stack_name` how its stack is called. The constructor
-    raises pydantic's ValidationError; `build` raises an `InputError` in the words of the command line instead.
+    A subclass names its template file in `template`, and its stack in `stack_name`. The constructor raises pydantic's ValidationError;
+    `build` raises an `InputError` with the names of command-line options instead.
     """
 
     template: ClassVar[str]
     network_parameters: ClassVar[tuple[str, ...]] = ()
-    """Those of ``VpcId``, ``SubnetIds`` and ``SubnetId`` that the template asks for."""
+    """Those of ``VpcId``, ``SubnetIds`` and ``SubnetId`` that the template has as parameters."""
 
     stack: StackName | None = Field(default=None, alias="stack_name")
 
@@ -43,43 +43,43 @@ class Construct(Value):
 
     @property
     def stack_name(self) -> str:
-        """The name of the stack: the one asked for with `stack_name=`, or else the construct's own."""
+        """The name of the stack: the one set with `stack_name=`, or the construct's own."""
         raise NotImplementedError
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags by which this tool knows a stack as its own."""
+        """The tags that identify a stack of this tool."""
         return {f"{TAG_PREFIX}construct": type(self).__name__}
 
     @property
     def dependencies(self) -> tuple[Construct, ...]:
-        """The constructs whose outputs this one's stack takes."""
+        """The constructs whose outputs this one's stack uses."""
         return ()
 
     @property
     def lint_template_key(self) -> Construct:
-        """A construct whose template differs from this one's in names at most: of many, the linter has to see one."""
+        """A construct whose template differs from this one's at most in names; the linter checks one template for each key."""
         return self
 
-    def parameters(self, network: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - for those whose template asks for it
-        """Return the values of the template's parameters; `network` holds those of `network_parameters`."""
+    def parameters(self, network: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - used by subclasses whose template needs it
+        """Return the values of the template's parameters; `network` has those of `network_parameters`."""
         return {}
 
     @property
     def builders(self) -> tuple[ContainerBuilder, ...]:
-        """The container builders whose images must be there before this construct's stack, since it runs them."""
+        """The container builders whose images must exist before this construct's stack, since it runs them."""
         return ()
 
     def set_outputs(self, outputs: Mapping[str, str]) -> None:
-        """Keep what the stack tells of itself, once it is deployed."""
+        """Store the outputs of the deployed stack."""
         self._outputs = outputs
 
 
 class ScopedConstruct(Construct):
-    """A construct of a program: it belongs to a scope, and may refer to others, whose outputs its stack gets as parameters.
+    """A construct of a program: it belongs to a scope, and may refer to others, whose outputs become parameters of its stack.
 
-    `scope` may be left out where it follows from what the construct is made of. Two of them are told apart by identity, not by
-    their values. One without a stack (`has_stack`) only describes a part of others.
+    `scope` can be omitted if a part of the construct has one. Scoped constructs are compared by identity, not by value. One without a stack
+    (`has_stack`) only describes a part of others.
     """
 
     has_stack: ClassVar[bool] = True
@@ -89,12 +89,12 @@ class ScopedConstruct(Construct):
 
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:
-        """The constructs that this one names in its fields."""
+        """The constructs in the fields of this one."""
         return ()
 
     @property
     def dependencies(self) -> tuple[ScopedConstruct, ...]:
-        """The constructs whose stacks must be there before this one's, each once, in the order of its fields."""
+        """The constructs whose stacks must exist before this one's: unique, in the order of its fields."""
         found: dict[int, ScopedConstruct] = {}
         for part in self.parts:
             for each in (part,) if part.has_stack else part.dependencies:
@@ -102,64 +102,64 @@ class ScopedConstruct(Construct):
         return tuple(found.values())
 
     @property
-    def inputs(self) -> dict[str, tuple[ScopedConstruct, str]]:
-        """Which output of which construct the template's parameters take."""
+    def parameter_sources(self) -> dict[str, tuple[ScopedConstruct, str]]:
+        """The construct and output behind each parameter that takes an output."""
         return {}
 
     @property
-    def given(self) -> dict[str, str]:
-        """The values of those parameters that take no output of a construct."""
+    def static_parameters(self) -> dict[str, str]:
+        """The values of the parameters that take no output of a construct."""
         return {}
 
     @property
-    def own_scope(self) -> Scope:
-        """The scope of this construct: its own, or that of what it is made of.
+    def resolved_scope(self) -> Scope:
+        """The scope of this construct: its own, or that of its parts.
 
-        Raises InputError if there is none, or if there are two different ones.
+        Raises InputError if no scope or two different ones are set.
         """
         found = list(dict.fromkeys(self.scopes()))
         if not found:
-            raise InputError(f"{self.kind} {self.name!r} has no scope", hint="give it one with scope=")
+            raise InputError(f"{self.kind} {self.name!r} has no scope", hint="set it with scope=")
         if len(found) > 1:
             names = " and ".join(repr(scope.name) for scope in found[:2])
-            raise InputError(f"{self.kind} {self.name!r} is made of parts of different scopes: {names}")
+            raise InputError(f"{self.kind} {self.name!r} has parts of different scopes: {names}")
         return found[0]
 
     @property
     def kind(self) -> str:
-        """What sort of construct this is, such as Registry."""
+        """The kind of construct, such as Registry."""
         return type(self).__name__
 
     @property
     def stack_name(self) -> str:
-        """The name of the stack: the one asked for, or the scope's and the construct's, or without a scope the construct's."""
+        """The name of the stack: the one that is set, or ``SCOPE-NAME``, or without a scope the construct's name."""
         if self.stack is not None:
             return self.stack
-        return f"{self.own_scope.name}-{self.name}" if self.is_scoped else self.name
+        return f"{self.resolved_scope.name}-{self.name}" if self.is_scoped else self.name
 
     @property
     def is_scoped(self) -> bool:
-        """Whether the construct, or a part of it, has a scope; one that a command makes has none."""
+        """Whether the construct or a part of it has a scope; the constructs of commands have none."""
         return next(self.scopes(), None) is not None
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags by which this tool knows the stack as its own, and as one of its scope."""
-        scope = {f"{TAG_PREFIX}scope": self.own_scope.name} if self.is_scoped else {}
+        """The tags that identify a stack of this tool and of its scope."""
+        scope = {f"{TAG_PREFIX}scope": self.resolved_scope.name} if self.is_scoped else {}
         return {**super().tags, f"{TAG_PREFIX}name": self.name, **scope}
 
     @property
     def outputs(self) -> Mapping[str, str]:
-        """What the stack tells of itself, by CloudFormation's names. Raises InputError before it is deployed."""
+        """The outputs of the stack by name. Raises InputError before it is deployed."""
         if self._outputs is None:
             raise InputError(
                 f"{self.kind} {self.name!r} is not deployed yet, so it has no outputs",
-                hint="resolve() or deploy() it first",
+                hint="call resolve() or deploy() first",
             )
         return MappingProxyType(self._outputs)
 
     def output(self, name: str) -> str:
-        """Return one output. Raises InputError before the stack is deployed, or if the stack that is there has no such output."""
+        """Return one output. Raises InputError before the stack is deployed, or if the deployed stack lacks the output."""
         outputs = self.outputs
         if name not in outputs:
             raise InputError(
@@ -168,37 +168,37 @@ class ScopedConstruct(Construct):
         return outputs[name]
 
     def parameters(self, network: Mapping[str, str]) -> dict[str, str]:
-        """Return the values of the template's parameters; `network` holds those of `network_parameters`.
+        """Return the values of the template's parameters; `network` has those of `network_parameters`.
 
-        Raises InputError if what this construct depends on is not deployed.
+        Raises InputError if a dependency of this construct is not deployed.
         """
-        taken = {name: construct.output(output) for name, (construct, output) in self.inputs.items()}
-        return {**{name: network[name] for name in self.network_parameters}, **self.given, **taken}
+        taken = {name: construct.output(output) for name, (construct, output) in self.parameter_sources.items()}
+        return {**{name: network[name] for name in self.network_parameters}, **self.static_parameters, **taken}
 
     @property
-    def given_network(self) -> tuple[str | None, tuple[str, ...]]:
-        """The VPC and the subnets that the scope gives; None and an empty tuple where it does not."""
+    def configured_network(self) -> tuple[str | None, tuple[str, ...]]:
+        """The VPC and the subnets of the scope; None and an empty tuple if it sets none."""
         scope = next(self.scopes(), None)
         return (scope.vpc_id, scope.subnet_ids) if scope is not None else (None, ())
 
     async def resolve(self) -> None:
-        """Deploy what this construct depends on, then itself, and keep the outputs of all of them.
+        """Deploy the dependencies of this construct, then itself, and store the outputs of all of them.
 
-        In a program that `exasol-ci-setup` runs, the command decides what becomes of it. Raises the errors of `deploy`.
+        In a program that `exasol-ci-setup` runs, the command decides whether to deploy. Raises the errors of `deploy`.
         """
-        # A thread of its own: the event loop goes on meanwhile.
+        # In a thread, so that the event loop is not blocked.
         import asyncio
 
         await asyncio.to_thread(self.deploy)
 
     def deploy(self) -> None:
-        """Do as `resolve` does, without an event loop."""
+        """Do the same as `resolve`, without an event loop."""
         from exasol_ci_setup.resolve import verbs
 
         verbs.resolve(self)
 
     def scopes(self) -> Iterator[Scope]:
-        """Return the scopes of this construct and of all its parts, its own first; some may be there twice."""
+        """Return the scopes of this construct and of all its parts, its own first; with duplicates."""
         if self.scope is not None:
             yield self.scope
         for part in self.parts:
@@ -209,22 +209,22 @@ V = TypeVar("V", bound=Value)
 
 
 def build(cls: type[V], **values: Any) -> V:
-    """Make the construct or part `cls` of `values`, of which None means "not given".
+    """Create the construct or part `cls` from `values`, of which None means "not set".
 
-    Raises InputError naming every refused value by its command-line option, with the rule that it breaks.
+    Raises InputError that names each invalid value by its command-line option, with the rule that it breaks.
     """
     try:
         return cls(**{name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
         problems = error.errors(include_url=False)
-    # Raised here and not inside `except`, since pydantic's own words, which would be chained to it, show the raw input.
+    # Raised outside of `except`: pydantic's exception would be chained to it, and its text has the raw input.
     raise InputError(_message(simplify_errors(problems)))
 
 
 def simplify_errors(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
-    """Return the problems with a model's values as a person sees them.
+    """Return the problems with a model's values without technical duplicates.
 
-    Where a value may be text or a construct, pydantic tells for each of the two why it is none, under a name of its own for the text.
+    For a value that may be text or a construct, pydantic reports a problem for each of the two, the text one under a name of its own.
     """
     texts = {problem["loc"][:-1] for problem in problems if _is_text(problem)}
     found = []
@@ -241,28 +241,28 @@ def _is_text(problem: ErrorDetails) -> bool:
 
 def _message(problems: list[ErrorDetails]) -> str:
     if len(problems) == 1:
-        subject, rule = _explained(problems[0])
+        subject, rule = _option_and_rule(problems[0])
         return f"{subject} is not acceptable: {rule}"
-    lines = (f"  {subject}: {rule}" for subject, rule in map(_explained, problems))
+    lines = (f"  {subject}: {rule}" for subject, rule in map(_option_and_rule, problems))
     return "\n".join([f"{len(problems)} options are not acceptable:", *lines])
 
 
-def _explained(problem: ErrorDetails) -> tuple[str, str]:
+def _option_and_rule(problem: ErrorDetails) -> tuple[str, str]:
     option = "--" + ".".join(str(part).replace("_", "-") for part in problem["loc"])
     if problem["type"] == "missing":
         return option, "it is required"
     if problem["type"] == "extra_forbidden":
-        return option, "there is no such option"
+        return option, "unknown option"
     rule = rule_of(problem)
     if not problem["loc"]:
-        return "what is given", rule
-    # Values that stand together, of which one may be a secret, are not repeated.
+        return "the combination of values", rule
+    # Values that are validated together are not repeated, since one may be a secret.
     is_plain = isinstance(problem["input"], str | int | float)
-    return f"{option} {shown(problem['input'])}" if is_plain else option, rule
+    return f"{option} {quote_value(problem['input'])}" if is_plain else option, rule
 
 
 def rule_of(problem: ErrorDetails) -> str:
-    """Return in plain words what pydantic wants where it found `problem`."""
+    """Return the rule that a value breaks in plain words."""
     kind, message = problem["type"], problem["msg"]
     if kind == "rule":
         return message
@@ -275,8 +275,8 @@ def rule_of(problem: ErrorDetails) -> str:
     return message[:1].lower() + message[1:]
 
 
-def shown(value: object) -> str:
-    """Return a refused value as it may stand in a message: not too long, and without credentials."""
+def quote_value(value: object) -> str:
+    """Return an invalid value for a message: quoted, shortened, and without credentials."""
     text = _CREDENTIALS_IN_URL.sub("//****@", value) if isinstance(value, str) else value
     quoted = ascii(text)
-    return quoted if len(quoted) <= _SHOWN_CHARACTERS else f"{quoted[:_SHOWN_CHARACTERS]}…"
+    return quoted if len(quoted) <= _MAX_CHARACTERS else f"{quoted[:_MAX_CHARACTERS]}…"

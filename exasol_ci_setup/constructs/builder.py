@@ -29,7 +29,7 @@ RepositoryName = Annotated[
 
 
 class BuildkitBuilder(ScopedConstruct):
-    """Where a container builder builds: a host of CodeBuild's whose Docker engine builds with BuildKit. Times are in minutes."""
+    """The build host of a container builder: a CodeBuild host whose Docker engine builds with BuildKit. Times are in minutes."""
 
     has_stack: ClassVar[bool] = False
 
@@ -39,12 +39,12 @@ class BuildkitBuilder(ScopedConstruct):
 
 
 class ContainerBuilder(ScopedConstruct):
-    """A CodeBuild project that fetches an archive from the asset's bucket, builds it, and pushes the image to the registry.
+    """A CodeBuild project that downloads an archive from the asset's bucket, builds it, and pushes the image to the registry.
 
-    `asset` and `registry` are constructs, or the names of a bucket and of a repository that are there. Each build is told by
-    its environment what to do: ``ASSET_KEY`` (the archive in the bucket, a gzipped tar), ``CONTENT_HASH`` (a tag of the image's own),
-    ``IMAGE_TAG`` (a further tag, may be empty), ``BUILD_CONTEXT`` (the folder with the Dockerfile) and ``BUILD_ARGS`` (names of variables
-    that the Dockerfile has as arguments, with a space between them; may be empty).
+    `asset` and `registry` are constructs, or the names of an existing bucket and repository. Environment variables control each build:
+    ``ASSET_KEY`` (the archive in the bucket, a gzipped tar), ``CONTENT_HASH`` (a unique tag of the image), ``IMAGE_TAG`` (an additional tag,
+    may be empty), ``BUILD_CONTEXT`` (the folder with the Dockerfile) and ``BUILD_ARGS`` (names of variables that the Dockerfile has as
+    arguments, separated by spaces; may be empty).
     """
 
     template: ClassVar[str] = "container_builder.yaml.j2"
@@ -58,12 +58,12 @@ class ContainerBuilder(ScopedConstruct):
 
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:
-        """Asset, builder and registry, as far as they are constructs."""
+        """Asset, builder and registry if they are constructs."""
         return tuple(part for part in (self.asset, self.builder, self.registry) if isinstance(part, ScopedConstruct))
 
     @property
-    def inputs(self) -> dict[str, tuple[ScopedConstruct, str]]:
-        """The bucket and the repository, as far as they are constructs."""
+    def parameter_sources(self) -> dict[str, tuple[ScopedConstruct, str]]:
+        """The bucket and the repository if they are constructs."""
         found: dict[str, tuple[ScopedConstruct, str]] = {}
         if isinstance(self.asset, Asset):
             found["BucketName"] = (self.asset, "BucketName")
@@ -72,19 +72,19 @@ class ContainerBuilder(ScopedConstruct):
         return found
 
     @property
-    def given(self) -> dict[str, str]:
-        """The bucket and the repository, as far as they are given by name."""
+    def static_parameters(self) -> dict[str, str]:
+        """The bucket and the repository if they are set by name."""
         names = {"BucketName": self.asset, "RepositoryName": self.registry}
         return {parameter: name for parameter, name in names.items() if isinstance(name, str)}
 
     @property
     def project_name(self) -> str:
-        """The name of the CodeBuild project, that of the stack."""
+        """The name of the CodeBuild project, equal to that of the stack."""
         return self.stack_name
 
     @property
     def log_group_name(self) -> str:
-        """The name of the log group: the one that CodeBuild would make itself, and then never expire."""
+        """The name of the log group. CodeBuild would create it under the same name, without an expiry."""
         return f"/aws/codebuild/{self.project_name}"
 
     @property
@@ -96,12 +96,12 @@ class ContainerBuilder(ScopedConstruct):
         if self._image_tag is None:
             raise InputError(
                 f"the image of {self.kind} {self.name!r} is not known yet",
-                hint="resolve() or deploy() the cluster that runs it",
+                hint="call resolve() or deploy() of the cluster that runs it",
             )
         return self._image_tag
 
     def set_image_tag(self, tag: str) -> None:
-        """Keep the tag of the image, once the source was hashed."""
+        """Store the tag of the image after the source is hashed."""
         self._image_tag = tag
 
     def build(
@@ -110,7 +110,7 @@ class ContainerBuilder(ScopedConstruct):
         build_context: str = ".",
         environment_variables: Mapping[str, str] | None = None,
     ) -> Build:
-        """Build the asset's source and push it, unless the registry holds its image. Raises the errors of `actions.build.build`."""
+        """Build the asset's source and push it, unless the registry has its image. Raises the errors of `actions.build.build`."""
         from exasol_ci_setup.actions import build
 
         return build.build(self, tag, build_context, environment_variables)

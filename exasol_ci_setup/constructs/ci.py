@@ -1,4 +1,4 @@
-"""The CodeBuild projects of one repository: the one that tests each push, and the one that builds releases."""
+"""The CodeBuild projects of one repository: one tests each push, the other builds releases."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ DEFAULT_IMAGE: Final = "aws/codebuild/standard:8.0"
 https://github.com/aws/aws-codebuild-docker-images."""
 
 DEFAULT_BATCH_LIMIT: Final = 100
-"""The most builds in one batch, which CodeBuild enforces as the project's ``BatchRestrictions.MaximumBuildsAllowed``: a batch
+"""The maximum number of builds in one batch. CodeBuild enforces it as the project's ``BatchRestrictions.MaximumBuildsAllowed``: a batch
 with more fails. AWS's page of quotas (https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html) has no number for it;
-100 is what the projects in AWS's own examples are restricted to
+100 is the restriction of the projects in AWS's examples
 (https://docs.aws.amazon.com/cli/latest/reference/codebuild/start-build-batch.html)."""
 
 ComputeType = Literal[
@@ -32,22 +32,22 @@ ComputeType = Literal[
     "BUILD_GENERAL1_XLARGE",
     "BUILD_GENERAL1_2XLARGE",
 ]
-"""What a privileged Linux container can have; the Lambda compute types cannot run Docker:
+"""The sizes of a privileged Linux container; the Lambda compute types cannot run Docker:
 https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-compute-types.html."""
 
 RetentionInDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
-"""What CloudWatch Logs takes:
+"""The values that CloudWatch Logs accepts:
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html."""
 
 Cache = Literal["none", "docker", "source", "s3"]
-"""What a build keeps for the next: nothing, Docker layers or Git data on the build host, or files in the artifacts bucket."""
+"""The cache of a build: none, Docker layers or Git data on the build host, or files in the artifacts bucket."""
 
 _CONNECTION_VERBS: Final = ("GetConnection", "GetConnectionToken", "UseConnection")
 
 _REPOSITORY_RULE: Final = (
-    "use the https URL of a repository on github.com, without user, query, fragment or a slash at its end,"
+    "use the https URL of a repository on github.com, without user, query, fragment or trailing slash,"
     " such as https://github.com/exasol/script-languages-release"
 )
 _RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
@@ -56,7 +56,7 @@ _RESERVED_SUFFIXES: Final = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-
 
 def _is_free_of_reserved_names(bucket: str) -> str:
     if bucket.startswith(_RESERVED_PREFIXES) or bucket.endswith(_RESERVED_SUFFIXES):
-        raise refusal(f"S3 keeps {', '.join((*_RESERVED_PREFIXES, *_RESERVED_SUFFIXES))} to itself")
+        raise refusal(f"S3 reserves {', '.join((*_RESERVED_PREFIXES, *_RESERVED_SUFFIXES))}")
     return bucket
 
 
@@ -74,8 +74,8 @@ BucketName = Annotated[
 ProjectName = Annotated[
     str,
     matching(
-        # The longest name made of it is the stack ${PROJECT}Release, of which CloudFormation takes 128 characters.
-        # CodeBuild's own rule, [A-Za-z0-9][A-Za-z0-9-_]{1,149}, is then kept too.
+        # The longest derived name is the stack ${PROJECT}Release, with at most 128 characters in CloudFormation.
+        # This also satisfies CodeBuild's rule, [A-Za-z0-9][A-Za-z0-9-_]{1,149}.
         r"[a-zA-Z][-a-zA-Z0-9]{0,120}",
         "use letters, digits and hyphens, the first a letter, at most 121 characters,"
         " since stacks and CodeBuild projects are named after it",
@@ -134,12 +134,12 @@ class _Build(Construct):
     auto_retry_limit: Annotated[int, between(0, 10, "retries")] = 0
     cache: Cache = "none"
     connection_arn: ConnectionArn | None = None
-    # AWS documents no upper bound and has the last word; this one catches a typing error.
+    # AWS documents no maximum; this one detects a typing error.
     batch_limit: Annotated[int, between(1, 1000, "builds in one batch")] = DEFAULT_BATCH_LIMIT
 
     @property
     def stack_name(self) -> str:
-        """The name of the stack, after the project unless another was asked for."""
+        """The name of the stack: the one that is set, or one after the project."""
         return self.stack if self.stack is not None else f"{self.project}{self.stack_suffix}"
 
     @property
@@ -149,7 +149,7 @@ class _Build(Construct):
 
     @property
     def log_group_name(self) -> str:
-        """The name of the log group: the one that CodeBuild would make itself, and then never expire."""
+        """The name of the log group. CodeBuild would create it under the same name, without an expiry."""
         return f"/aws/codebuild/{self.codebuild_name}"
 
     @property
@@ -161,9 +161,9 @@ class _Build(Construct):
 
     @property
     def connection_actions(self) -> tuple[str, ...]:
-        """What a build must be allowed to do with its connection.
+        """The permissions of a build for its connection.
 
-        A connection whose ARN has the older service name is checked under either name. Source:
+        AWS checks a connection whose ARN has the older service name under either name. Source:
         https://docs.aws.amazon.com/codebuild/latest/userguide/connections-github-app.html.
         """
         older = self.connection_arn is not None and ":codestar-connections:" in self.connection_arn
@@ -172,14 +172,14 @@ class _Build(Construct):
 
     @property
     def lint_template_key(self) -> Construct:
-        """The same for a project of another name: what is in a template does not depend on the name or the repository."""
+        """The same for a project of another name: apart from them, a template does not depend on the name or the repository."""
         return self.model_copy(
             update={"project": "Project", "project_url": "https://github.com/owner/repository", "stack": None}
         )
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags by which this tool knows the stack as its own, and as the project's."""
+        """The tags that identify a stack of this tool and of the project."""
         return {**super().tags, f"{TAG_PREFIX}project": self.project}
 
 
@@ -196,7 +196,7 @@ class CiBuild(_Build):
 
 
 class ReleaseBuild(_Build):
-    """Builds the repository's release artifacts when `start-release-build` asks for it; nothing else starts it."""
+    """Builds the repository's release artifacts when `start-release-build` requests it; it has no other trigger."""
 
     template: ClassVar[str] = "release_build.yaml.j2"
     suffix: ClassVar[str] = "ReleaseCodeBuild"
@@ -207,5 +207,5 @@ class ReleaseBuild(_Build):
 
     @property
     def secrets_prefix(self) -> str:
-        """What the names of the secrets start with that a release build may read, besides the Docker one."""
+        """The prefix of the names of the secrets that a release build may read, besides the Docker one."""
         return f"exasol-ci-setup/{self.project}/"

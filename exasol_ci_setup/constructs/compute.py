@@ -1,4 +1,4 @@
-"""Virtual machines: one EC2 instance with Ubuntu, reached over SSH."""
+"""Virtual machines: one EC2 instance with Ubuntu and access over SSH."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.ssh.run import CommandResult
 
-# The key pairs that EC2 imports: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html.
+# The key types that EC2 imports: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html.
 _KEY_TYPES: Final = ("ssh-rsa", "ssh-ed25519")
-# A family is letters, a generation, and attributes, of which "g" stands for a Graviton processor:
+# A family is letters, a generation, and attributes, where "g" means a Graviton processor:
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html.
 _ARM: Final = re.compile(r"a1\.|[a-z]+[0-9]+[a-z]*g[a-z]*(-[a-z0-9-]+)?\.")
 
@@ -37,9 +37,9 @@ InstanceType = Annotated[
 class Instance(Attached):
     """An EC2 instance with Ubuntu 24.04 and a public address. `disk_in_gib` is the size of its encrypted disk.
 
-    `path_to_key` is an SSH key's private half, RSA or Ed25519, beside which its public half stands as ``.pub``; only that is
-    read, and EC2 imports it. It is in the first of the subnets. Without `security_groups` the instance gets one of its own that lets nothing in; `ssh` lets SSH in from
-    `ssh_cidr`, through a group of the instance's own too.
+    `path_to_key` is the private half of an SSH key, RSA or Ed25519, with the public half beside it as ``.pub``. Only the public half is
+    read, and EC2 imports it. The instance is in the first of the subnets. Without `security_groups` it gets a security group without
+    incoming traffic. `ssh` allows SSH from `ssh_cidr`, also through a security group of the instance.
     """
 
     template: ClassVar[str] = "instance.yaml.j2"
@@ -61,17 +61,17 @@ class Instance(Attached):
 
     @property
     def has_own_group(self) -> bool:
-        """Whether the instance has a security group of its own."""
+        """Whether the template creates a security group for the instance."""
         return self.ssh or not self.security_groups
 
     @property
     def ssh_cidr_property(self) -> str:
-        """The name of the property that CloudFormation has for the sort of `ssh_cidr`."""
+        """The name of the CloudFormation property for the address family of `ssh_cidr`."""
         return "CidrIpv6" if ":" in (self.ssh_cidr or "") else "CidrIp"
 
     @property
     def architecture(self) -> str:
-        """The architecture of the image, by the instance type: ``arm64`` or ``amd64``, as Canonical calls them."""
+        """The architecture of the image for the instance type, in Canonical's words: ``arm64`` or ``amd64``."""
         return "arm64" if _ARM.match(self.instance_type) else "amd64"
 
     @property
@@ -84,13 +84,13 @@ class Instance(Attached):
 
     @property
     def private_key_file(self) -> Path:
-        """Where the private half of the key is."""
+        """The path of the private half of the key."""
         path = Path(self.path_to_key).expanduser()
         return path.with_suffix("") if path.suffix == ".pub" else path
 
     @property
     def public_key(self) -> str:
-        """The public half of the key, without its comment, which may hold a person's name.
+        """The public half of the key, without its comment, which may contain a person's name.
 
         Raises InputError if it cannot be read, or is of a type that EC2 does not import.
         """
@@ -100,24 +100,24 @@ class Instance(Attached):
             words = public.read_text(encoding="utf-8").split()
         except (OSError, ValueError) as error:
             raise InputError(
-                f"the public half of the key, {str(public)!r}, cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}",
-                hint=f"ssh-keygen -y -f {path} > {public} makes it from the private half",
+                f"the public half of the key, {str(public)!r}, cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}",
+                hint=f"ssh-keygen -y -f {path} > {public} creates it from the private half",
             ) from error
         if len(words) < len(("type", "key")) or words[0] not in _KEY_TYPES or not _is_key(words[1], words[0]):
             raise InputError(
-                f"{str(public)!r} holds no public key that EC2 imports: it takes RSA and Ed25519",
-                hint=f"ssh-keygen -t ed25519 -f {path} makes a new pair",
+                f"{str(public)!r} has no public key that EC2 imports, which are RSA and Ed25519",
+                hint=f"ssh-keygen -t ed25519 -f {path} creates a new pair",
             )
         return f"{words[0]} {words[1]}"
 
     @property
     def key_name(self) -> str:
-        """The name of the imported key pair, another one for another key, since EC2 keeps the two apart by name."""
+        """The name of the imported key pair. It depends on the key, because EC2 identifies key pairs by name."""
         return f"{self.stack_name}-{hashlib.sha256(self.public_key.encode()).hexdigest()[:12]}"
 
     @property
     def public_ip(self) -> str:
-        """The public address that EC2 reports now. Raises InputError before the stack is deployed, and StackError if there is none."""
+        """The current public address. Raises InputError before the stack is deployed, and StackError if the instance has none."""
         from exasol_ci_setup.actions import instances
 
         return instances.public_ip(self)
@@ -132,10 +132,10 @@ class Instance(Attached):
         patience: float = 300.0,
         jump: str | None = None,
     ) -> CommandResult:
-        """Run a shell command on the instance over SSH, as `user`, and return what it wrote and its exit status, whatever that is.
+        """Run a shell command on the instance over SSH as `user`, and return its output and its exit status, whatever it is.
 
-        `timeout` is in seconds for the command, `patience` in seconds for the instance to boot; `jump` names machines to go through, as
-        `ssh -J` does: ``[USER@]HOST[:PORT],…``. The instance's key is pinned at the first connection, in a file for the whole scope. Raises
+        `timeout` is in seconds for the command, `patience` in seconds for the instance to boot. `jump` names hosts to connect through, as
+        `ssh -J` does: ``[USER@]HOST[:PORT],…``. The instance's key is pinned at the first connection, in one file for the whole scope. Raises
         InputError before the instance is deployed, an SSHError, or TimedOut.
         """
         [result] = self.run_commands([command], user=user, port=port, timeout=timeout, patience=patience, jump=jump)
@@ -151,9 +151,9 @@ class Instance(Attached):
         patience: float = 300.0,
         jump: str | None = None,
     ) -> Iterator[CommandResult]:
-        """Run shell commands one after the other over one connection, and yield for each what `run_command` returns.
+        """Run shell commands sequentially over one connection, and yield for each the result of `run_command`.
 
-        Each command starts when its result is asked for; one that fails does not keep the next from running.
+        Each command starts when its result is requested. After a failed command the next one still runs.
         """
         from exasol_ci_setup.ssh.instance import run_all
 
@@ -162,7 +162,7 @@ class Instance(Attached):
 
 def _is_key(text: str, kind: str) -> bool:
     try:
-        # It starts with its type, which has its length in four bytes before it: https://www.rfc-editor.org/rfc/rfc4253#section-6.6.
+        # The key starts with its type, after four bytes for its length: https://www.rfc-editor.org/rfc/rfc4253#section-6.6.
         return base64.b64decode(text, validate=True).startswith(len(kind).to_bytes(4, "big") + kind.encode())
     except (binascii.Error, ValueError):
         return False

@@ -1,4 +1,4 @@
-"""Security groups: which traffic may come in and which may go out."""
+"""Security groups: the allowed incoming and outgoing traffic."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _is_network(cidr: str) -> str:
         ipaddress.ip_network(cidr)
     except ValueError:
         raise refusal(
-            "use a block of addresses, such as 10.0.0.0/8 or 2001:db8::/32, with no bits set beyond it"
+            "use a block of addresses, such as 10.0.0.0/8 or 2001:db8::/32, without bits set after its length"
         ) from None
     if "/" not in cidr:
         raise refusal("use a block of addresses with its length, such as 203.0.113.7/32 for a single one")
@@ -62,32 +62,32 @@ class _Rule(Value):
         if self.protocol in {"tcp", "udp", "6", "17"} and not 0 <= self.from_port <= self.to_port:
             raise refusal("the first port of a range must not be above the last, nor below 0")
         if not self.cidr_ip:
-            raise refusal("a rule needs a block of addresses; leave the rule out where there is none")
+            raise refusal("a rule needs a block of addresses: omit a rule without one")
         return self
 
     @property
     def has_ports(self) -> bool:
-        """Whether the rule is for some ports, or types and codes, and not for the whole protocol."""
+        """Whether the rule is limited to some ports, or types and codes, of the protocol."""
         return self.protocol != "-1"
 
     @property
     def blocks(self) -> tuple[tuple[str, str], ...]:
-        """Each block of addresses with the name of the property that CloudFormation has for its sort."""
+        """Each block of addresses with the name of the CloudFormation property for its address family."""
         return tuple(("CidrIpv6" if ":" in block else "CidrIp", block) for block in self.cidr_ip)
 
 
 class Ingress(_Rule):
-    """Traffic that may come in."""
+    """Incoming traffic."""
 
 
 class Egress(_Rule):
-    """Traffic that may go out."""
+    """Outgoing traffic."""
 
 
 class SecurityGroup(ScopedConstruct):
     """A security group in the scope's VPC.
 
-    `egresses` left out lets all traffic go out, as EC2 does by itself; an empty list lets none.
+    If `egresses` is omitted, all outgoing traffic is allowed, as in EC2; an empty list allows none.
     """
 
     template: ClassVar[str] = "security_group.yaml.j2"
@@ -102,13 +102,13 @@ class SecurityGroup(ScopedConstruct):
         for rules in (self.ingresses, self.egresses or ()):
             each = [(rule.protocol, rule.from_port, rule.to_port, block) for rule in rules for block in rule.cidr_ip]
             if len(set(each)) < len(each):
-                raise refusal("a rule stands twice, which EC2 refuses")
+                raise refusal("duplicate rule, which EC2 rejects")
         return self
 
     @property
-    def given_network(self) -> tuple[str | None, tuple[str, ...]]:
-        """The VPC that the group gives, or else what its scope gives."""
-        return super().given_network if self.vpc_id is None else (self.vpc_id, ())
+    def configured_network(self) -> tuple[str | None, tuple[str, ...]]:
+        """The VPC that the group sets, or that of its scope."""
+        return super().configured_network if self.vpc_id is None else (self.vpc_id, ())
 
     @property
     def group_id(self) -> str:
@@ -117,13 +117,13 @@ class SecurityGroup(ScopedConstruct):
 
 
 SecurityGroups = Annotated[tuple[SecurityGroup | GroupId, ...], Field(strict=False)]
-"""Groups of the program, or the ids of groups that are there."""
+"""Security groups of the program, or ids of existing ones."""
 
 
 class Attached(ScopedConstruct):
-    """A construct whose machines are in subnets, and whose traffic its security groups let through.
+    """A construct in subnets, with security groups that control its traffic.
 
-    `vpc_id` and `subnet_ids` go before the scope's.
+    `vpc_id` and `subnet_ids` override those of the scope.
     """
 
     vpc_id: VpcId | None = None
@@ -132,29 +132,29 @@ class Attached(ScopedConstruct):
 
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:
-        """Those security groups that are constructs."""
+        """The security groups that are constructs."""
         return tuple(group for group in self.security_groups if isinstance(group, SecurityGroup))
 
     @property
     def group_parameters(self) -> tuple[str, ...]:
-        """The template's parameters that take the ids of the security groups, in their order."""
+        """The template's parameters for the ids of the security groups, in order."""
         return tuple(f"SecurityGroup{number}" for number, _ in enumerate(self.security_groups, 1))
 
     @property
-    def inputs(self) -> dict[str, tuple[ScopedConstruct, str]]:
+    def parameter_sources(self) -> dict[str, tuple[ScopedConstruct, str]]:
         """The security groups that are constructs."""
         groups = zip(self.group_parameters, self.security_groups, strict=True)
         return {parameter: (group, "GroupId") for parameter, group in groups if isinstance(group, SecurityGroup)}
 
     @property
-    def given(self) -> dict[str, str]:
-        """The security groups that are given by their ids."""
+    def static_parameters(self) -> dict[str, str]:
+        """The security groups that are set by their ids."""
         groups = zip(self.group_parameters, self.security_groups, strict=True)
         return {parameter: group for parameter, group in groups if isinstance(group, str)}
 
     @property
-    def given_network(self) -> tuple[str | None, tuple[str, ...]]:
-        """The VPC and the subnets that the construct gives, or else its scope."""
+    def configured_network(self) -> tuple[str | None, tuple[str, ...]]:
+        """The VPC and the subnets that the construct sets, or those of its scope."""
         if self.vpc_id is None and not self.subnet_ids:
-            return super().given_network
+            return super().configured_network
         return self.vpc_id, self.subnet_ids

@@ -1,4 +1,4 @@
-"""Placeholders: unique text for an output that only a deployment gives, recognized in whatever a program builds from it."""
+"""Placeholders: unique text for an output that is unknown before the deployment, detected in any text that contains it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.constructs.base import Construct
 
-# Lower-case letters, digits and a hyphen: f-strings, JSON, URLs, shlex, and the names of images and buckets keep it. The random part
-# comes first, so that a piece of the text differs from one run to the next too.
+# Lower-case letters, digits and a hyphen survive f-strings, JSON, URLs, shlex, and the names of images and buckets. The random part
+# comes first, so that a part of the text also differs between runs.
 _FORM: Final = re.compile("o[0-9a-f]{20}-output", re.IGNORECASE)
 _KNOWN: Final[dict[str, Placeholder]] = {}
 _LOCK: Final = Lock()
@@ -25,9 +25,9 @@ _LOCK: Final = Lock()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placeholder:
-    """The text in the place of `what` only a deployment knows of `construct`: its `output`, or if that is empty the result of an action.
+    """The text for a value of `construct` that only a deployment knows: its `output`, or if that is empty the result `what` of an action.
 
-    A construct with such a text in a field is refused if `refused` is set.
+    A construct with such a text in a field is rejected if `refused` is set.
     """
 
     text: str
@@ -38,7 +38,7 @@ class Placeholder:
 
     @property
     def label(self) -> str:
-        """The placeholder as a person reads it, such as ``<output BucketName of team-data>``."""
+        """The placeholder for display, such as ``<output BucketName of team-data>``."""
         return f"<{self.what} of {self.construct.stack_name}>"
 
     @property
@@ -61,7 +61,7 @@ _RUNS: Final = [_Run(refused=True)]
 
 @contextmanager
 def in_run(*, refused: bool) -> Iterator[None]:
-    """Create new placeholders, for all threads, while the context is open."""
+    """Use new placeholders in all threads while the context is open."""
     run = _Run(refused=refused)
     _RUNS.append(run)
     try:
@@ -71,11 +71,11 @@ def in_run(*, refused: bool) -> Iterator[None]:
 
 
 def placeholder(construct: Construct, output: str = "", *, what: str = "") -> str:
-    """Return the text that stands for an output of `construct` in this run, or for `what` an action gives."""
+    """Return the text for an output of `construct` in this run, or for the result `what` of an action."""
     what = what or f"output {output}"
     with _LOCK:
         run = _RUNS[-1]
-        # The placeholder keeps the construct, so that no other one gets its id.
+        # The placeholder references the construct, so that its id is not reused.
         made = run.made.get((id(construct), what))
         if made is None:
             made = Placeholder(f"o{secrets.token_hex(10)}-output", construct, what, output, run.refused)
@@ -111,26 +111,26 @@ def readable(text: str) -> str:
 
 
 def refusal_of(found: Placeholder, field: str, of: str, annotation: Any = None) -> InputError:
-    """Return the error for a `field` of the construct `of` that holds a placeholder; `annotation` is the type of the field."""
+    """Return the error for a `field` of the construct `of` that contains a placeholder; `annotation` is the type of the field."""
     return InputError(
         f"{field} of {of} uses {found.described}, which is not known before the deployment",
-        hint=_way_out(found, field, annotation),
+        hint=_hint(found, field, annotation),
     )
 
 
-def _way_out(found: Placeholder, field: str, annotation: Any) -> str:
+def _hint(found: Placeholder, field: str, annotation: Any) -> str:
     from exasol_ci_setup.constructs.base import ScopedConstruct
 
     construct = found.construct
     if _accepts(annotation, type(construct)):
-        return f"{field} takes the {type(construct).__name__} itself: give the construct in place of its {found.what}"
+        return f"{field} accepts the {type(construct).__name__} itself: pass the construct instead of its {found.what}"
     hint = "print it, or use it in an action such as run_command"
     if not found.output:
         return hint
-    region = f" --region {construct.own_scope.region}" if isinstance(construct, ScopedConstruct) else ""
+    region = f" --region {construct.resolved_scope.region}" if isinstance(construct, ScopedConstruct) else ""
     return (
-        f"{hint}; to declare something with it, deploy {construct.stack_name} with a program of its own, "
-        f"then write the value that `exasol-ci-setup outputs {construct.stack_name}{region}` prints"
+        f"{hint}; to declare resources with it, deploy {construct.stack_name} with a separate program, "
+        f"then use the value that `exasol-ci-setup outputs {construct.stack_name}{region}` prints"
     )
 
 

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.values import between, matching, refusal
 
-_MOST_FILTERS: Final = 5
-"""What ECR takes as exclusions: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html."""
+_MAX_FILTERS: Final = 5
+"""The maximum of ECR for exclusions: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html."""
 
 TagPattern = Annotated[
     str,
@@ -23,32 +23,31 @@ TagPattern = Annotated[
 """Source: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageTagMutabilityExclusionFilter.html."""
 
 
-def _are_few(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    if len(patterns) > _MOST_FILTERS or len(set(patterns)) < len(patterns):
-        raise refusal(f"use at most {_MOST_FILTERS} different patterns")
+def _limit_patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    if len(patterns) > _MAX_FILTERS or len(set(patterns)) < len(patterns):
+        raise refusal(f"use at most {_MAX_FILTERS} different patterns")
     return patterns
 
 
 class Registry(ScopedConstruct):
-    """An ECR repository that scans each image as it comes and whose tags stay at the image they were given to.
+    """An ECR repository with scan on push and immutable tags.
 
-    `mutable_tags` are those that may move to another image; images without a tag are removed after
-    `untagged_retention_in_days`.
+    `mutable_tags` are those that may move to another image. Untagged images are removed after `untagged_retention_in_days`.
     """
 
     template: ClassVar[str] = "registry.yaml.j2"
 
-    mutable_tags: Annotated[tuple[TagPattern, ...], Field(strict=False), AfterValidator(_are_few)] = ("latest",)
+    mutable_tags: Annotated[tuple[TagPattern, ...], Field(strict=False), AfterValidator(_limit_patterns)] = ("latest",)
     untagged_retention_in_days: Annotated[int, between(1, 3650, "days")] = 14
 
     @property
     def repository_name(self) -> str:
-        """The name of the repository: the scope's and the construct's name, in the lower case that ECR asks for."""
-        return (f"{self.own_scope.name}/{self.name}" if self.is_scoped else self.name).lower()
+        """The name of the repository: the scope's and the construct's name, in lower case, as ECR requires."""
+        return (f"{self.resolved_scope.name}/{self.name}" if self.is_scoped else self.name).lower()
 
     @property
     def lifecycle_policy(self) -> str:
-        """Which images ECR removes by itself, as the JSON text that it takes.
+        """The images that ECR removes, as the JSON text of a lifecycle policy.
 
         Source: https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html.
         """
@@ -67,7 +66,7 @@ class Registry(ScopedConstruct):
 
     @property
     def uri(self) -> str:
-        """Where images are pushed to and pulled from, without a tag. Raises InputError before the stack is deployed."""
+        """The address for push and pull, without a tag. Raises InputError before the stack is deployed."""
         return self.output("RepositoryUri")
 
     @property

@@ -1,4 +1,4 @@
-"""Where a program's stacks go: region, credentials and network, under one name."""
+"""Region, credentials and network of a program's stacks, under one name."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Region = Annotated[str, matching(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", "use the name of
 
 
 class Scope(Value):
-    """What the constructs of a program have in common.
+    """Settings that the constructs of a program share.
 
-    `name` starts the names of all its stacks. The roles in `role_assumptions` are assumed one after the other, beginning with the
-    credentials of `profile` (None: AWS's own chain of credentials). `vpc_id` and `subnet_ids` say where clusters, instances and
-    security groups go; left out, that is the default VPC. `api_key` and `endpoint` are accepted for programs that were written for
-    a hosted service, and have no effect: everything runs from this machine.
+    `name` is the prefix of the names of all its stacks. The roles in `role_assumptions` are assumed in this order, beginning with the
+    credentials of `profile` (None: the default credentials of AWS). `vpc_id` and `subnet_ids` are the network of clusters, instances and
+    security groups; the default is the default VPC. `api_key` and `endpoint` are accepted for compatibility with programs for a hosted
+    service, and have no effect: everything runs locally.
     """
 
     known_first: ClassVar[frozenset[str]] = frozenset({"name", "region", "role_assumptions", "profile"})

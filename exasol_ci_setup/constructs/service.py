@@ -1,4 +1,4 @@
-"""Clusters of services: containers that ECS keeps running on Fargate."""
+"""Clusters of services: containers that ECS runs on Fargate."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MEMORY: Final[Mapping[int, range | tuple[int, ...]]] = {
     8192: range(16 * _GIB, 60 * _GIB + 1, 4 * _GIB),
     16384: range(32 * _GIB, 120 * _GIB + 1, 8 * _GIB),
 }
-"""Which memory in MiB goes with how many units of processor, 1024 of which are one vCPU:
+"""The supported memory sizes in MiB for each number of CPU units, of which 1024 are one vCPU:
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html."""
 
 Cpu = Literal[256, 512, 1024, 2048, 4096, 8192, 16384]
@@ -64,7 +64,7 @@ def _can_be_split(command: str) -> str:
     try:
         words = shlex.split(command)
     except ValueError:
-        raise refusal("a quotation mark has no counterpart") from None
+        raise refusal("unbalanced quotation mark") from None
     if not words:
         raise refusal("use a command with its arguments, as in a shell")
     return command
@@ -74,15 +74,15 @@ Port = Annotated[int, between(1, 65_535, "as the number of a port")]
 
 
 def require_fargate_size(cpu: int, memory: int) -> None:
-    """Raise the refusal of a validator unless Fargate takes `memory` MiB with `cpu` units of processor."""
+    """Raise the validation error unless Fargate supports `memory` MiB with `cpu` units of CPU."""
     allowed = MEMORY[cpu]
     if memory not in allowed:
         step = "" if len(allowed) == len(MEMORY[256]) else f" in steps of {allowed[1] - allowed[0]}"
-        raise refusal(f"with {cpu} units of cpu Fargate takes {allowed[0]} to {allowed[-1]} MiB of memory{step}")
+        raise refusal(f"with {cpu} units of cpu Fargate supports {allowed[0]} to {allowed[-1]} MiB of memory{step}")
 
 
 def image_parts(text: str) -> tuple[str, str]:
-    """Divide the name of an image from its digest or its tag, which is `latest` as in Docker if there is none."""
+    """Split the name of an image from its digest or its tag; the default tag is `latest`, as in Docker."""
     name, at, digest = text.partition("@")
     if at:
         return name, digest
@@ -92,7 +92,7 @@ def image_parts(text: str) -> tuple[str, str]:
 
 
 class PortMappings(Value):
-    """A port that the container listens on. On Fargate it is the host's port too, so `host_port` can only be the same."""
+    """A port that the container listens on. On Fargate `host_port` must be the same."""
 
     container_port: Port
     host_port: int | None = None
@@ -100,18 +100,16 @@ class PortMappings(Value):
     @model_validator(mode="after")
     def _are_the_same(self) -> Self:
         if self.host_port not in {None, self.container_port}:
-            raise refusal(
-                "the port of the host must be the container's, since each task has an address of its own on Fargate"
-            )
+            raise refusal("the host's port must equal the container's, since each task on Fargate has its own address")
         return self
 
 
 class Container(Value):
-    """An image to run, and how it is started.
+    """An image to run, and its start command.
 
-    The image comes from a container builder, which builds it before the cluster is deployed, under the hash of its source for a tag; or from a
-    registry of the program, or from elsewhere under its full name, with the `tag` that it has there. `start_command` replaces the image's command;
-    it is split into words as a shell does, without a shell.
+    `source` is a container builder, which builds the image before the cluster is deployed and tags it with the hash of its source. Or it is a
+    registry of the program, or the full name of another image; both need a `tag`. `start_command` replaces the image's command; it is split
+    into words as in a shell, and runs without a shell.
     """
 
     source: Registry | ContainerBuilder | ImageName
@@ -123,17 +121,17 @@ class Container(Value):
     def _has_each_port_once(self) -> Self:
         ports = [mapping.container_port for mapping in self.port_mappings]
         if len(set(ports)) < len(ports):
-            raise refusal("a port stands twice")
+            raise refusal("duplicate port")
         return self
 
     @model_validator(mode="after")
     def _names_one_image(self) -> Self:
         if not isinstance(self.source, ContainerBuilder):
             if self.tag is None:
-                raise refusal("tag is required: which image of the registry to run, such as latest")
+                raise refusal("tag is required: the tag of the image to run, such as latest")
             return self
         if self.tag is not None:
-            raise refusal("a container builder's image has the hash of its source for a tag; leave tag out")
+            raise refusal("the tag of a container builder's image is the hash of its source: omit tag")
         if not isinstance(self.source.registry, Registry):
             raise refusal("the container builder needs a Registry of the program")
         if not isinstance(self.source.asset, Asset) or self.source.asset.source is None:
@@ -142,12 +140,12 @@ class Container(Value):
 
     @property
     def builder(self) -> ContainerBuilder | None:
-        """The container builder that makes the image, if one of the program does."""
+        """The container builder of the image, if it is one of the program."""
         return self.source if isinstance(self.source, ContainerBuilder) else None
 
     @property
     def registry(self) -> Registry | None:
-        """The registry that the image comes from, if it is one of the program."""
+        """The registry of the image, if it is one of the program."""
         found = self.source.registry if isinstance(self.source, ContainerBuilder) else self.source
         return found if isinstance(found, Registry) else None
 
@@ -158,7 +156,7 @@ class Container(Value):
 
     @property
     def ecr_resource(self) -> str | None:
-        """What follows the partition in the ARN of the image's repository, if ECR's own name of it is given.
+        """The part of the ARN after the partition for an image in ECR, or None.
 
         Source: https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html.
         """
@@ -167,15 +165,14 @@ class Container(Value):
 
     @property
     def separator(self) -> str:
-        """What stands between the image's name and its tag or digest."""
+        """The separator between the image's name and its tag or digest."""
         return "@" if self.tag is not None and self.tag.startswith("sha256:") else ":"
 
 
 class Service(ScopedConstruct):
-    """A container that its cluster runs `count` times. `memory` is in MiB, `cpu` in units of which 1024 are one vCPU.
+    """A container that its cluster runs `count` times. `memory` is in MiB, `cpu` in units of 1/1024 vCPU.
 
-    `secrets` are the full ARNs of secrets by the names of the environment variables that take their values; only
-    ECS reads these, when it starts a container.
+    `secrets` are the full ARNs of secrets by environment variable. Only ECS reads them, when it starts a container.
     """
 
     has_stack: ClassVar[bool] = False
@@ -189,28 +186,28 @@ class Service(ScopedConstruct):
     count: Annotated[int, between(0, 1000, "tasks")] = 1
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _validate_names(self) -> Self:
         require_fargate_size(self.cpu, self.memory)
         if both := self.env_vars.keys() & self.secrets.keys():
-            raise refusal(f"{min(both)} cannot be a variable and a secret at once")
+            raise refusal(f"{min(both)} cannot be both a variable and a secret")
         return self
 
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:
-        """The registry and the builder of the container's image, if they are of the program."""
+        """The registry and the builder of the container's image, if they belong to the program."""
         return tuple(part for part in (self.container.registry, self.container.builder) if part is not None)
 
     @property
     def logical_id(self) -> str:
-        """What the names of the service's resources in the template start with: its name without hyphens, in camel case."""
+        """The prefix of the logical ids of the service's resources: its name without hyphens, in camel case."""
         return "".join(part[:1].upper() + part[1:] for part in re.split(r"[^A-Za-z0-9]+", self.name))
 
 
 class Cluster(Attached):
-    """An ECS cluster and its services, which run on Fargate in a security group that lets nothing in.
+    """An ECS cluster and its services, which run on Fargate in a security group without incoming traffic.
 
-    What shall come in is let in by `security_groups`. `public_ip` gives each task a public address, without which it reaches
-    no registry from the subnets of a default VPC.
+    `security_groups` allow incoming traffic. `public_ip` gives each task a public address, which it needs to reach a registry from the
+    subnets of a default VPC.
     """
 
     template: ClassVar[str] = "cluster.yaml.j2"
@@ -225,54 +222,54 @@ class Cluster(Attached):
         ids = [service.logical_id for service in self.services]
         twice = next((service.name for service in self.services if ids.count(service.logical_id) > 1), None)
         if twice is not None:
-            raise refusal(f"two services are called {twice!r}, or differ only by hyphens and capitals")
+            raise refusal(f"two services have the name {twice!r}, or differ only in hyphens and case")
         return self
 
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:
-        """The services, and those security groups that are constructs."""
+        """The services, and the security groups that are constructs."""
         return (*self.services, *super().parts)
 
     @property
     def registries(self) -> tuple[Registry, ...]:
-        """The registries that images come from, each once."""
+        """The registries of the images, without duplicates."""
         found = (service.container.registry for service in self.services)
         return tuple({id(registry): registry for registry in found if registry is not None}.values())
 
     @property
     def builders(self) -> tuple[ContainerBuilder, ...]:
-        """The container builders that make images of the services, each once."""
+        """The container builders of the images, without duplicates."""
         found = (service.container.builder for service in self.services)
         return tuple({id(builder): builder for builder in found if builder is not None}.values())
 
     def registry_parameter(self, registry: Registry) -> str:
-        """Name the parameter that takes the name of the registry's repository."""
+        """Return the name of the parameter for the registry's repository."""
         return f"RepositoryName{[id(each) for each in self.registries].index(id(registry)) + 1}"
 
     def tag_parameter(self, builder: ContainerBuilder) -> str:
-        """Name the parameter that takes the tag of the image that the builder makes."""
+        """Return the name of the parameter for the tag of the builder's image."""
         return f"ImageTag{[id(each) for each in self.builders].index(id(builder)) + 1}"
 
     @property
-    def given(self) -> dict[str, str]:
-        """The tags of the images that are built, and the security groups that are given by their ids."""
-        return {**{self.tag_parameter(each): each.image_tag for each in self.builders}, **super().given}
+    def static_parameters(self) -> dict[str, str]:
+        """The tags of the built images, and the security groups that are set by their ids."""
+        return {**{self.tag_parameter(each): each.image_tag for each in self.builders}, **super().static_parameters}
 
     @property
-    def inputs(self) -> dict[str, tuple[ScopedConstruct, str]]:
-        """The repositories and the security groups, as far as they are constructs."""
+    def parameter_sources(self) -> dict[str, tuple[ScopedConstruct, str]]:
+        """The repositories and the security groups that are constructs."""
         repositories: dict[str, tuple[ScopedConstruct, str]] = {
             self.registry_parameter(registry): (registry, "RepositoryName") for registry in self.registries
         }
-        return {**repositories, **super().inputs}
+        return {**repositories, **super().parameter_sources}
 
     @property
     def log_group_prefix(self) -> str:
-        """What the names of the services' log groups start with."""
+        """The prefix of the names of the services' log groups."""
         return f"/ecs/{self.stack_name}/"
 
     def log(self, service: Service | str, lines: int = 100) -> list[str]:
-        """Return the last log lines of a service, the oldest first. Raises the errors of `actions.logs.log`."""
+        """Return the last log lines of a service, oldest first. Raises the errors of `actions.logs.log`."""
         from exasol_ci_setup.actions import logs
 
         return logs.log(self, service, lines)

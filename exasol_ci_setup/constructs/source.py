@@ -10,7 +10,7 @@ from exasol_ci_setup.constructs.values import SecretName, matching
 SecretKey = Annotated[
     str,
     matching(
-        # In a dynamic reference a colon starts the next part and a brace ends it all.
+        # In a dynamic reference a colon starts the next part and a brace ends it.
         r"[^:{}\s\"'\\$]{1,255}",
         "use a key of the secret's JSON without blanks, colons, braces, quotes, backslashes or dollar signs",
     ),
@@ -21,8 +21,8 @@ SecretKey = Annotated[
 class SourceCredentials(Construct):
     """CodeBuild's access to GitHub, with user and token from one secret of Secrets Manager.
 
-    AWS holds one such credential for each kind of server in an account and region, so this stack is deployed once for all
-    projects. Its template refers to the secret; the values never stand in it.
+    AWS has one such credential for each kind of server in an account and region, so this stack is deployed once for all projects. Its
+    template refers to the secret; it never contains the values.
     """
 
     template: ClassVar[str] = "source_credentials.yaml.j2"
@@ -33,5 +33,5 @@ class SourceCredentials(Construct):
 
     @property
     def stack_name(self) -> str:
-        """The name of the stack: SLCSourceCredentials unless another was asked for."""
+        """The name of the stack: SLCSourceCredentials or the one that is set."""
         return self.stack if self.stack is not None else "SLCSourceCredentials"

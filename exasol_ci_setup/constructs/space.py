@@ -39,7 +39,7 @@ HostedZoneId = Annotated[
 ]
 
 SPACE_NAME: Final = r"(?=.{1,63}\Z)[a-z][a-z0-9]*(-[a-z0-9]+)*"
-"""What the name of a space matches as a whole."""
+"""The pattern that the name of a space matches as a whole."""
 
 SpaceName = Annotated[
     str,
@@ -53,14 +53,14 @@ SpaceName = Annotated[
 Domain = Annotated[
     str,
     matching(
-        # What a listener's rule takes as a host: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RuleCondition.html.
+        # The hosts that a listener's rule accepts: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RuleCondition.html.
         r"(?=.{1,128}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]",
         "use the name of a domain in lower case, such as example.com",
     ),
 ]
 
 
-def _is_an_image(text: str) -> str:
+def _is_image(text: str) -> str:
     source, tag = image_parts(text)
     try:
         Container(source=source, tag=tag)
@@ -70,10 +70,10 @@ def _is_an_image(text: str) -> str:
 
 
 class LoadBalancer(ScopedConstruct):
-    """What all spaces of an account and region share: a load balancer that is open to the internet, and an ECS cluster.
+    """Resources that all spaces of an account and region share: an internet-facing load balancer, and an ECS cluster.
 
-    It answers with 404 until a space has a rule in it. With `certificate_arn` it answers HTTPS, and sends HTTP there; further
-    certificates are their spaces'. `vpc_id` and `subnet_ids` go before the scope's.
+    It answers with 404 until a space adds a rule. With `certificate_arn` it answers HTTPS, and redirects HTTP to it; spaces add further
+    certificates. `vpc_id` and `subnet_ids` override those of the scope.
     """
 
     template: ClassVar[str] = "load_balancer.yaml.j2"
@@ -87,36 +87,35 @@ class LoadBalancer(ScopedConstruct):
     @model_validator(mode="after")
     def _has_two_zones(self) -> Self:
         if self.subnet_ids and len(set(self.subnet_ids)) < _LEAST_SUBNETS:
-            raise refusal("a load balancer needs at least two subnets, of different availability zones")
+            raise refusal("a load balancer needs at least two subnets in different availability zones")
         return self
 
     @property
     def stack_name(self) -> str:
-        """The name of the stack: spaces-load-balancer, unless another was asked for or a scope gives one."""
+        """The name of the stack: spaces-load-balancer, unless another is set or the construct has a scope."""
         return super().stack_name if self.stack is not None or self.is_scoped else f"{self.name}-load-balancer"
 
     @property
-    def given_network(self) -> tuple[str | None, tuple[str, ...]]:
-        """The VPC and the subnets that the construct gives, or else its scope."""
+    def configured_network(self) -> tuple[str | None, tuple[str, ...]]:
+        """The VPC and the subnets that the construct sets, or those of its scope."""
         if self.vpc_id is None and not self.subnet_ids:
-            return super().given_network
+            return super().configured_network
         return self.vpc_id, self.subnet_ids
 
 
 class Space(ScopedConstruct):
-    """A container that runs under a host name: on Fargate, behind the load balancer, which alone reaches it.
+    """A container that runs under a host name: on Fargate, behind the load balancer, and reachable only through it.
 
-    The host is `domain` if that begins with the space's name and a dot, else `name.domain`; without a domain it is the name before that
-    of the load balancer. `memory` is in MiB, `cpu` in units of which 1024 are one vCPU. `secrets` are the full ARNs of secrets by the
-    names of the environment variables that take their values; only ECS reads these, when it starts the container. `priority` is the
-    place of the space's rule in its listener, where no two may have the same.
+    The host is `domain` if it begins with the space's name and a dot, otherwise `name.domain`; without a domain it is the name and the load
+    balancer's host. `memory` is in MiB, `cpu` in units of 1/1024 vCPU. `secrets` are the full ARNs of secrets by environment variable; only
+    ECS reads them, when it starts the container. `priority` is that of the space's rule, and unique in its listener.
     """
 
     template: ClassVar[str] = "space.yaml.j2"
 
     name: SpaceName
     load_balancer: LoadBalancer
-    image: Annotated[str, AfterValidator(_is_an_image)]
+    image: Annotated[str, AfterValidator(_is_image)]
     domain: Domain | None = None
     port: Port = 80
     env: dict[VariableName, str] = Field(default_factory=dict)
@@ -125,17 +124,17 @@ class Space(ScopedConstruct):
     memory: int = 512
     certificate_arn: CertificateArn | None = None
     hosted_zone_id: HostedZoneId | None = None
-    priority: Annotated[int, between(1, 50_000, "as the place of a rule")] = 1
+    priority: Annotated[int, between(1, 50_000, "as the priority of a rule")] = 1
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _validate_values(self) -> Self:
         require_fargate_size(self.cpu, self.memory)
         if unsafe := [name for name, value in self.env.items() if "{{resolve:" in value]:
             raise refusal(
-                f"{unsafe[0]} holds '{{{{resolve:', which CloudFormation would replace by a secret: use --secret"
+                f"{unsafe[0]} contains '{{{{resolve:', which CloudFormation would replace with a secret: use --secret"
             )
         if both := self.env.keys() & self.secrets.keys():
-            raise refusal(f"{min(both)} cannot be a variable and a secret at once")
+            raise refusal(f"{min(both)} cannot be both a variable and a secret")
         for field in ("certificate_arn", "hosted_zone_id"):
             if getattr(self, field) is not None and self.domain is None:
                 raise refusal(f"--{field.replace('_', '-')} needs a --domain")
@@ -143,7 +142,7 @@ class Space(ScopedConstruct):
 
     @property
     def stack_name(self) -> str:
-        """The name of the stack: space- and the name, unless another was asked for or a scope gives one."""
+        """The name of the stack: space- and the name, unless another is set or the construct has a scope."""
         return super().stack_name if self.stack is not None or self.is_scoped else f"space-{self.name}"
 
     @property
@@ -152,8 +151,8 @@ class Space(ScopedConstruct):
         return (self.load_balancer,)
 
     @property
-    def inputs(self) -> dict[str, tuple[ScopedConstruct, str]]:
-        """What the load balancer's stack tells of itself."""
+    def parameter_sources(self) -> dict[str, tuple[ScopedConstruct, str]]:
+        """The outputs of the load balancer's stack."""
         outputs = {
             "VpcId": "VpcId",
             "SubnetIds": "SubnetIds",
@@ -167,36 +166,36 @@ class Space(ScopedConstruct):
 
     @property
     def listener_output(self) -> str:
-        """The output of the load balancer with the ARN of the listener that the space's rule is in."""
+        """The output of the load balancer with the ARN of the listener for the space's rule."""
         return "HttpListenerArn" if self.certificate_arn is None else "HttpsListenerArn"
 
     @property
     def host(self) -> str | None:
-        """The name under which the space answers; None without a domain, since only AWS knows the load balancer's name."""
+        """The host name of the space; None without a domain, since only AWS knows the load balancer's name."""
         if self.domain is None or self.domain.startswith(f"{self.name}."):
             return self.domain
         return f"{self.name}.{self.domain}"
 
     @property
     def certificate_id(self) -> str:
-        """The logical id of the certificate in the template: another one for each certificate, since an update of the resource in its
-        place may take others from the listener: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/865.
+        """The logical id of the certificate in the template. It depends on the certificate, because a replacement may remove others from the
+        listener: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/865.
         """
         return f"Certificate{sha256(str(self.certificate_arn).encode()).hexdigest()[:8].upper()}"
 
     @property
     def container(self) -> Container:
-        """The image in its parts."""
+        """The image as a container."""
         source, tag = image_parts(self.image)
         return Container(source=source, tag=tag)
 
     @property
     def log_group_prefix(self) -> str:
-        """What the name of the log group that the container writes to starts with; its end is the stack's id."""
+        """The prefix of the name of the container's log group, which ends in the stack's id."""
         return f"/ecs/{self.stack_name}/"
 
     @property
     def record(self) -> str:
-        """The fields as JSON text, which the template carries so that the space can be made of its stack again."""
+        """The fields as JSON text in the template, so that the space can be recreated from its stack."""
         values = self.model_dump(mode="json", exclude={"scope", "stack", "load_balancer"}, exclude_none=True)
         return json.dumps(values, sort_keys=True)

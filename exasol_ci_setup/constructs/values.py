@@ -1,4 +1,4 @@
-"""The vocabulary of the fields that constructs have, each rule in plain words, and the frozen model that all values share."""
+"""Types of the fields of constructs, each with its rule in plain words, and the frozen base model of all values."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _HUMP: Final = re.compile("(?<=[a-z0-9])[A-Z]")
 
 
 def refusal(rule: str) -> PydanticCustomError:
-    """Make the error that a validator raises: `rule` says in plain words what is accepted."""
-    # The rule travels as context: as the message itself, its braces would be taken for placeholders.
+    """Create the error that a validator raises; `rule` describes the accepted values."""
+    # The rule is passed as context, because pydantic would format braces in the message.
     return PydanticCustomError("rule", "{rule}", {"rule": rule})
 
 
 @dataclass(frozen=True)
 class _Checked(AfterValidator):
-    """A validator that also tells a JSON schema what it accepts."""
+    """A validator that also describes the accepted values in a JSON schema."""
 
     keywords: dict[str, Any] = field(default_factory=dict, hash=False)
 
@@ -36,21 +36,21 @@ class _Checked(AfterValidator):
 
 
 def matching(pattern: str, rule: str) -> AfterValidator:
-    """Make a validator that accepts text which `pattern` matches as a whole; `rule` says in plain words what that is."""
+    """Create a validator that accepts text that `pattern` matches as a whole; `rule` describes it."""
 
     def check(value: str) -> str:
-        # Compiled when a value comes, and kept by `re`: a run needs few of the patterns that there are.
+        # Compiled on first use and cached by `re`: a run needs few of the patterns.
         if not re.fullmatch(pattern, value):
             raise refusal(rule)
         return value
 
-    # Editors know regular expressions as JavaScript does, where a pattern may match anywhere and \Z is a letter.
+    # Editors use JavaScript's regular expressions, where a pattern may match anywhere and \Z is a letter.
     whole = f"^(?:{pattern})$".replace(r"\Z", "$")
     return _Checked(check, {"pattern": whole, "patternErrorMessage": rule})
 
 
 def between(least: int, most: int, what: str) -> AfterValidator:
-    """Make a validator for a whole number of `what` from `least` to `most`, both included."""
+    """Create a validator for a whole number of `what` from `least` to `most`, both included."""
 
     def check(value: int) -> int:
         if not least <= value <= most:
@@ -66,7 +66,7 @@ StackName = Annotated[
     str,
     matching(
         r"[a-zA-Z][-a-zA-Z0-9]{0,127}",
-        "use letters, digits and hyphens, the first a letter, at most 128 characters, as CloudFormation asks of a stack",
+        "use letters, digits and hyphens, the first a letter, at most 128 characters, the rule of CloudFormation for a stack",
     ),
 ]
 """Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html."""
@@ -96,7 +96,7 @@ Name = Annotated[
         " since stacks and repositories are named after it",
     ),
 ]
-"""Two names and a hyphen are a stack's name, and in lower case with a slash the name of a repository:
+"""A stack's name has two names and a hyphen; a repository's name has them in lower case with a slash:
 https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html."""
 
 
@@ -115,19 +115,19 @@ SubnetId = Annotated[
 
 
 class Value(BaseModel):
-    """A frozen set of named values without unknown names; text is checked to be plain.
+    """A frozen set of named values that rejects unknown names and checks that text is plain.
 
-    Names are accepted in camel case too (``startCommand``), as programs for another tool write them.
+    Names are also accepted in camel case (``startCommand``) for compatibility with another tool's programs.
     """
 
-    # Of all models a run uses few, so a model's validators are built when it is used.
+    # A run uses few of the models, so the validators of a model are built on first use.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     also_known_as: ClassVar[dict[str, str]] = {}
-    """Further spellings, and the fields that they mean."""
+    """Alternative spellings, and the fields that they mean."""
 
     known_first: ClassVar[frozenset[str]] = frozenset({"name", "stack"})
-    """The fields that name stacks, which never take the output of another construct."""
+    """The fields that name stacks, which never accept the output of another construct."""
 
     @model_validator(mode="before")
     @classmethod
@@ -140,7 +140,7 @@ class Value(BaseModel):
             if isinstance(name, str) and name not in cls.model_fields:
                 snake = _HUMP.sub(lambda found: f"_{found[0]}", name).lower()
                 name = snake if snake in cls.model_fields else name
-            # Where one thing is given twice, the second spelling is refused as an unknown one.
+            # The second spelling of a value is rejected as an unknown one.
             result[key if name in data or name in result else name] = value
         return result
 
@@ -151,7 +151,9 @@ class Value(BaseModel):
             if _CONTROL_CHARACTERS.search(value):
                 raise refusal("control characters are not allowed")
             if "{{resolve:" in value:
-                raise refusal("'{{resolve:' is not allowed: CloudFormation would replace it by a secret or a parameter")
+                raise refusal(
+                    "'{{resolve:' is not allowed: CloudFormation would replace it with a secret or a parameter"
+                )
         return value
 
     @field_validator("*", mode="wrap")
@@ -172,5 +174,5 @@ class Value(BaseModel):
         try:
             return validate(value)
         except ValidationError:
-            # Only names count in this run: a rule for the real value says nothing about its placeholder.
+            # In this run only names are checked: a rule for the real value does not apply to its placeholder.
             return tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""A team's workspace: one bucket for all its storages, and the role in whose sessions each storage is used."""
+"""A team's workspace: one bucket for all its storages, and the role whose sessions access each storage."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ StorageName = Annotated[
 ]
 
 _KEY_BYTES: Final = 1024
-"""Of a key in S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
+"""The maximum of a key in S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
 
 _NEW_NAME_BYTES: Final = 900
-"""Of the name of a new object, since its key begins with the folder of the storage."""
+"""The maximum of the name of a new object, since its key begins with the folder of the storage."""
 
 
 def _is_object_name(name: str) -> str:
     if not name or len(name.encode(errors="replace")) > _KEY_BYTES:
-        raise refusal(f"use the name of an object, which has at most {_KEY_BYTES} bytes")
+        raise refusal(f"use the name of an object, at most {_KEY_BYTES} bytes")
     return name
 
 
 def _as_new_object_name(name: str) -> str:
-    """Return `name` without empty parts. Clients of S3 leave out the parts . and .. of a path, so a new name has none of them."""
+    """Return `name` without empty parts. Names with the parts . and .. are rejected, since clients of S3 remove these from a path."""
     parts = [part for part in name.split("/") if part]
     if not parts or {".", ".."} & set(parts) or len(name.encode(errors="replace")) > _NEW_NAME_BYTES:
         raise refusal(
-            f"use a name of at most {_NEW_NAME_BYTES} bytes, with slashes between folders, none of which is called . or .."
+            f"use a name of at most {_NEW_NAME_BYTES} bytes, with slashes between folders, and without the parts . and .."
         )
     return "/".join(parts)
 
@@ -53,20 +53,20 @@ NewObjectName = Annotated[str, AfterValidator(_as_new_object_name)]
 
 
 class StorageAddress(Value):
-    """Which storage of which workspace."""
+    """A storage of a workspace."""
 
     workspace_id: WorkspaceId
     storage_name: StorageName
 
 
 class ObjectAddress(StorageAddress):
-    """Which object in a storage, by its name there, which is taken as it is: ``a/b`` and ``a//b`` are two objects."""
+    """An object in a storage, by its exact name: ``a/b`` and ``a//b`` are two objects."""
 
     object_name: ObjectName
 
 
 class NewObjectAddress(StorageAddress):
-    """Where in a storage an object is put: slashes that only make an empty part are left out of its name."""
+    """The destination of an object in a storage: empty parts are removed from its name."""
 
     object_name: NewObjectName
 
@@ -74,8 +74,8 @@ class NewObjectAddress(StorageAddress):
 class Workspace(Construct):
     """A private, versioned bucket, and a role for sessions that a session policy limits to one storage.
 
-    With `public_assets` everybody may read what is below ``public/`` in the bucket, and nothing else. Objects that were replaced or
-    deleted are kept for `noncurrent_retention_in_days`.
+    With `public_assets` everybody may read the objects below ``public/`` in the bucket, and no others. Replaced or deleted objects are kept
+    for `noncurrent_retention_in_days`.
     """
 
     template: ClassVar[str] = "workspace.yaml.j2"
@@ -86,10 +86,10 @@ class Workspace(Construct):
 
     @property
     def stack_name(self) -> str:
-        """The name of the stack: the one asked for, or the workspace's id after ``workspace-``."""
+        """The name of the stack: the one that is set, or ``workspace-`` and the workspace's id."""
         return self.stack or f"workspace-{self.workspace_id}"
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags by which this tool knows the stack as its own, and as that of this workspace."""
+        """The tags that identify a stack of this tool and of this workspace."""
         return {**super().tags, f"{TAG_PREFIX}name": self.workspace_id}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_or
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from exasol_ci_setup.constructs.base import rule_of, shown
+from exasol_ci_setup.constructs.base import quote_value, rule_of
 from exasol_ci_setup.errors import InputError
 from exasol_ci_setup.fleets.fleet import Fleet
 from exasol_ci_setup.fleets.model import FleetFile
@@ -136,7 +136,7 @@ def _problem(path: Path, root: yaml.Node, problem: ErrorDetails) -> str:
     value = problem["input"]
     told = problem["type"] not in {"missing", "extra_forbidden"} and isinstance(value, str | int | float)
     place = dotted(where) if _KEY not in problem["loc"] else f"{dotted(where[:-1])}: the name"
-    return f"{path}:{_line(root, where)}: {place}{f' {shown(value)}' if told else ''}: {rule}"
+    return f"{path}:{_line(root, where)}: {place}{f' {quote_value(value)}' if told else ''}: {rule}"
 
 
 def dotted(where: Sequence[int | str]) -> str:

@@ -1,1 +1,1 @@
-"""Verbs for a team's containers on its own account: space, storage, asset, secret and registry, each a module that the package exposes."""
+"""Commands for a team's containers in its own account: space, storage, asset, secret and registry, exposed as modules of the package."""

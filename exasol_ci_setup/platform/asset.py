@@ -1,7 +1,8 @@
-"""Assets: objects of storages that others fetch by a link, privately for an hour or publicly for as long as the asset is public.
+"""Assets: objects of storages that others fetch by a link.
 
-The record of an asset is ``.assets/ID.json`` in the workspace's bucket. A private asset's link is signed; a public asset is a copy of the
-object below ``public/ID/``, which everybody may read in a workspace whose stack says so. That is so only while the workspace has public assets.
+A private link expires after an hour. A public link works while the asset is public. The record of an asset is ``.assets/ID.json`` in the
+workspace's bucket. A private asset's link is signed. A public asset is a copy of the object below ``public/ID/``, which is readable by
+everybody. The stack of the workspace grants this public access only while the workspace has public assets.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.values import Value
 from exasol_ci_setup.errors import AssetConflictError, AssetNotFound, AssetRequestError, InputError
 from exasol_ci_setup.platform import links, workspaces
-from exasol_ci_setup.platform.opened import is_there, no_storage
 from exasol_ci_setup.platform.place import PlansOnly, here
+from exasol_ci_setup.platform.storage_session import has_storage, no_storage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _FOLDER: Final = ".assets/"
 _NAMESPACE: Final = uuid.UUID("6b3bd2f5-3c0b-4f0e-9a4f-2c6d5f0f8a51")
-# Somebody else was first, or is at it at the same time.
+# Another process created or changed the object first, or at the same time.
 _CONFLICTS: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _WRAPPERS: Final = ("asset_creation", "asset_update")
 V = TypeVar("V", bound=Value)
@@ -40,7 +41,7 @@ V = TypeVar("V", bound=Value)
 
 @dataclass(frozen=True)
 class Asset:
-    """An asset and its link, which at `url_expires_at` ends; None means as long as the asset is public."""
+    """An asset and its link, which expires at `url_expires_at`; None means that it works while the asset is public."""
 
     id: str
     workspace_id: str
@@ -62,16 +63,17 @@ def create(
     allow_broadening: bool = False,
     place: Place | None = None,
 ) -> Asset:
-    """Make an asset of an object and return it with its link.
+    """Create an asset of an object and return it with its link.
 
     `asset_creation` has ``storage_name`` and ``object_name``, and may have ``object_version``, ``visibility`` (``private`` or ``public``) and
-    ``content_disposition``; empty values count as not given. Raises AssetConflictError if the object, in this version, is an asset already,
-    AssetRequestError for values that are none, and for a public asset where nothing in the workspace is public yet, unless
-    `allow_broadening` lets its stack be changed so, StorageNotFound and ObjectNotFound.
+    ``content_disposition``. Empty values count as omitted. `allow_broadening` permits a stack update that grants public access.
+
+    Raises AssetConflictError if the object, in this version, already is an asset. Raises AssetRequestError for invalid values, and for the
+    first public asset of a workspace without `allow_broadening`. Raises StorageNotFound and ObjectNotFound.
     """
-    wanted = _built(AssetCreation, asset_creation, workspace_id=workspace_id)
+    wanted = _parse_request(AssetCreation, asset_creation, workspace_id=workspace_id)
     place = here(place)
-    bucket, asset = _new(place, wanted)
+    bucket, asset = _new_asset(place, wanted)
     _require_new(place, asset)
     with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
         with translate_aws_errors():
@@ -87,29 +89,29 @@ def create(
             except AssetConflictError:
                 raise
             except BaseException:
-                # Otherwise there would be an asset whose link leads nowhere, and that could not be made again.
+                # Otherwise the asset would exist with a dead link, and could not be created again.
                 remove(place, bucket, asset)
                 raise
-    return _linked(place, bucket, asset)
+    return _with_link(place, bucket, asset)
 
 
 def plan_creation(*, workspace_id: str, asset_creation: Mapping[str, Any], place: Place) -> None:
-    """Change nothing, and report what would become of the workspace's stack. Raises as `create`, and NotApprovedError if it would change."""
-    bucket, asset = _new(place, _built(AssetCreation, asset_creation, workspace_id=workspace_id))
+    """Report the change of the workspace's stack, and change nothing. Raises as `create`, and NotApprovedError if the stack would change."""
+    bucket, asset = _new_asset(place, _parse_request(AssetCreation, asset_creation, workspace_id=workspace_id))
     _require_new(place, asset)
     _plan_visibility(place, bucket, public=asset.visibility == "public", ids={asset.id})
 
 
-def _new(place: Place, wanted: AssetCreation) -> tuple[Bucket, Asset]:
-    """Return the bucket of an asset that is asked for, and the asset. Raises as `create`."""
+def _new_asset(place: Place, wanted: AssetCreation) -> tuple[Bucket, Asset]:
+    """Return the bucket of a new asset, and the asset. Raises as `create`."""
     bucket = workspaces.find(place, wanted.workspace_id)
     s3 = place.account.client("s3")
     with translate_aws_errors():
-        if bucket is None or not is_there(s3, bucket, wanted.storage_name):
+        if bucket is None or not has_storage(s3, bucket, wanted.storage_name):
             raise no_storage(place, wanted)
     links.require_object(place, bucket, wanted.storage_name, wanted.object_name, wanted.object_version or "")
     now = datetime.now(timezone.utc)
-    # Of what it is made of, so that two who make it at once make one.
+    # The id is derived from the object, so that two concurrent creations have the same id.
     parts = json.dumps([bucket.name, wanted.storage_name, wanted.object_name, wanted.object_version or ""])
     return bucket, Asset(
         id=str(uuid.uuid5(_NAMESPACE, parts)),
@@ -125,9 +127,9 @@ def _new(place: Place, wanted: AssetCreation) -> tuple[Bucket, Asset]:
 
 
 def _require_new(place: Place, asset: Asset) -> None:
-    """Raise AssetConflictError if an asset exists already, before a bucket is opened to the public for it."""
+    """Raise AssetConflictError if the asset already exists, before its bucket becomes publicly readable."""
     try:
-        _found(place, asset.workspace_id, asset.id)
+        _load(place, asset.workspace_id, asset.id)
     except AssetNotFound:
         return
     raise _conflict(asset)
@@ -136,8 +138,8 @@ def _require_new(place: Place, asset: Asset) -> None:
 def get(*, workspace_id: str, asset_id: str, place: Place | None = None) -> Asset:
     """Return an asset with a new link. Raises AssetNotFound."""
     place = here(place)
-    bucket, asset, _ = _found(place, workspace_id, asset_id)
-    return _linked(place, bucket, asset)
+    bucket, asset, _ = _load(place, workspace_id, asset_id)
+    return _with_link(place, bucket, asset)
 
 
 def update(
@@ -151,14 +153,14 @@ def update(
     """Change an asset and return it with a new link; a public one is copied again from its object.
 
     `asset_update` may have ``visibility`` and ``content_disposition``. Raises AssetNotFound, AssetRequestError as `create` does,
-    AssetConflictError if somebody else changes it at the same time, and ObjectNotFound if a public asset's object is gone.
+    AssetConflictError after a concurrent change, and ObjectNotFound if a public asset's object no longer exists.
     """
-    changes = _built(AssetUpdate, asset_update)
+    changes = _parse_request(AssetUpdate, asset_update)
     place = here(place)
-    bucket, before, asset, tag = _updated(place, workspace_id, asset_id, changes)
+    bucket, before, asset, tag = _load_update(place, workspace_id, asset_id, changes)
     with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
         if asset.visibility != "public":
-            # What others see goes first, and also what a run that broke off left: no record says private of what is public still.
+            # Delete the public copy first, also one that an interrupted update left: a record must not say private while a copy is public.
             links.withdraw(place, bucket, asset.id)
         with translate_aws_errors():
             try:
@@ -179,37 +181,39 @@ def update(
                         _write(place, bucket, before, IfMatch=tag)
                 raise
     if asset.visibility != "public":
-        bucket = _closed_if_unused(place, bucket)
-    return _linked(place, bucket, asset)
+        bucket = _revoke_public_access_if_unused(place, bucket)
+    return _with_link(place, bucket, asset)
 
 
 def plan_update(*, workspace_id: str, asset_id: str, asset_update: Mapping[str, Any], place: Place) -> None:
-    """Change nothing, and report what would become of the workspace's stack. Raises as `update`, and NotApprovedError if it would change."""
-    bucket, _, asset, _ = _updated(place, workspace_id, asset_id, _built(AssetUpdate, asset_update))
+    """Report the change of the workspace's stack, and change nothing. Raises as `update`, and NotApprovedError if the stack would change."""
+    bucket, _, asset, _ = _load_update(place, workspace_id, asset_id, _parse_request(AssetUpdate, asset_update))
     _plan_visibility(place, bucket, public=asset.visibility == "public", ids={asset.id})
 
 
 def plan_deletion(*, workspace_id: str, asset_id: str, place: Place) -> None:
-    """Change nothing, and report what would become of the workspace's stack. Raises as `delete`, and NotApprovedError if it would change."""
-    bucket, asset, _ = _found(place, workspace_id, asset_id)
+    """Report the change of the workspace's stack, and change nothing. Raises as `delete`, and NotApprovedError if the stack would change."""
+    bucket, asset, _ = _load(place, workspace_id, asset_id)
     plan_removal(place, bucket, {asset.id})
 
 
 def plan_removal(place: Place, bucket: Bucket, ids: Collection[str]) -> None:
-    """Report what would become of the workspace's stack without these assets. Raises NotApprovedError if it would change."""
+    """Report the change of the workspace's stack when these assets are deleted. Raises NotApprovedError if it would change."""
     _plan_visibility(place, bucket, public=False, ids=ids)
 
 
 def _plan_visibility(place: Place, bucket: Bucket, *, public: bool, ids: Collection[str]) -> None:
-    opened = public or (bucket.is_public and links.any_public(place, bucket, but=ids))
+    opened = public or (bucket.is_public and links.any_public(place, bucket, except_ids=ids))
     if opened != bucket.is_public:
         careful = replace(place, report=PlansOnly(place.report))
         workspaces.ensure(careful, bucket.workspace_id, public_assets=opened)
 
 
-def _updated(place: Place, workspace_id: str, asset_id: str, changes: AssetUpdate) -> tuple[Bucket, Asset, Asset, str]:
+def _load_update(
+    place: Place, workspace_id: str, asset_id: str, changes: AssetUpdate
+) -> tuple[Bucket, Asset, Asset, str]:
     """Return the bucket of an asset, the asset before and after an update, and the tag of its record. Raises as `update`."""
-    bucket, before, tag = _found(place, workspace_id, asset_id)
+    bucket, before, tag = _load(place, workspace_id, asset_id)
     asset = replace(
         before,
         visibility=changes.visibility or before.visibility,
@@ -222,48 +226,48 @@ def _updated(place: Place, workspace_id: str, asset_id: str, changes: AssetUpdat
 
 
 def delete(*, workspace_id: str, asset_id: str, place: Place | None = None) -> None:
-    """Delete an asset, so that its public link ends; the object stays in its storage. Raises AssetNotFound."""
+    """Delete an asset, which ends its public link; the object stays in its storage. Raises AssetNotFound."""
     place = here(place)
-    bucket, asset, _ = _found(place, workspace_id, asset_id)
+    bucket, asset, _ = _load(place, workspace_id, asset_id)
     remove(place, bucket, asset)
 
 
 def remove(place: Place, bucket: Bucket, asset: Asset) -> None:
-    """Delete an asset that was found."""
-    # What others see goes first.
-    _withdrawn(place, bucket, asset)
+    """Delete an existing asset."""
+    # The public copy goes first.
+    _unpublish(place, bucket, asset)
     with translate_aws_errors():
         place.account.client("s3").delete_object(Bucket=bucket.name, Key=_record(asset.id))
 
 
 def of_storage(place: Place, bucket: Bucket, storage_name: str) -> Iterator[Asset]:
-    """Yield the assets of a storage; each record in the workspace is read."""
+    """Yield the assets of a storage; this reads each record in the workspace."""
     s3 = place.account.client("s3")
     with translate_aws_errors():
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=_FOLDER):
             for entry in page.get("Contents", []):
-                found = _parsed(s3.get_object(Bucket=bucket.name, Key=entry["Key"])["Body"].read())
+                found = _parse_record(s3.get_object(Bucket=bucket.name, Key=entry["Key"])["Body"].read())
                 if found.storage_name == storage_name:
                     yield found
 
 
-def _built(model: type[V], given: Mapping[str, Any], **more: str) -> V:
-    """Return what is asked for as `model`. Raises AssetRequestError."""
+def _parse_request(model: type[V], given: Mapping[str, Any], **more: str) -> V:
+    """Return the values of a request as `model`. Raises AssetRequestError."""
     if not isinstance(given, Mapping):
         raise AssetRequestError(
-            "what is asked for is no object with names and values", hint='such as {"storage_name": …}'
+            "the request is not an object with names and values", hint='such as {"storage_name": …}'
         )
     for wrapper in _WRAPPERS:
-        # As the tool that this one follows hands it over.
+        # The API that this one is compatible with wraps the values.
         if given.keys() == {wrapper} and isinstance(given[wrapper], Mapping):
             given = given[wrapper]
     values = {name: value for name, value in given.items() if value not in (None, "")}
     for name, value in more.items():
         if values.setdefault(name, value) != value:
-            raise AssetRequestError(f"{name} is {value!r} and {values[name]!r} at once", hint="leave one of them out")
+            raise AssetRequestError(f"{name} is {value!r} and {values[name]!r}", hint="omit one of them")
     if "password" in values:
         raise AssetRequestError(
-            "an asset cannot have a password: there is no server that could ask for it",
+            "an asset cannot have a password: no server could check it",
             hint="encrypt the object itself",
         )
     try:
@@ -274,47 +278,47 @@ def _built(model: type[V], given: Mapping[str, Any], **more: str) -> V:
 
 @contextmanager
 def _open_to_public(place: Place, bucket: Bucket, asset: Asset, *, allow_broadening: bool) -> Iterator[Bucket]:
-    """Let everybody read the public folder of a workspace, if the asset shall be public; what fails then leaves the bucket as it was."""
+    """Grant public access to the public folder of a workspace if the asset is public; revoke it after an error."""
     if asset.visibility != "public":
         yield bucket
         return
     if not bucket.is_public:
         if not allow_broadening:
             raise AssetRequestError(
-                f"nothing in workspace {bucket.workspace_id} is public yet, so its bucket is closed to everybody else",
-                hint="--allow-broadening lets everybody read what is below public/ in the bucket, which is where copies of public assets are",
+                f"workspace {bucket.workspace_id} has no public assets yet, so its bucket is private",
+                hint="add --allow-broadening: it makes all objects below public/ readable by everybody, which are the copies of public assets",
             )
         bucket = workspaces.ensure(place, bucket.workspace_id, public_assets=True)
     try:
         yield bucket
     except BaseException:
-        _closed_if_unused(place, bucket)
+        _revoke_public_access_if_unused(place, bucket)
         raise
 
 
-def _withdrawn(place: Place, bucket: Bucket, asset: Asset) -> Bucket:
-    """Take back what is public of an asset, and close the bucket to everybody if that was the last."""
+def _unpublish(place: Place, bucket: Bucket, asset: Asset) -> Bucket:
+    """Delete the public copy of an asset, and revoke public access to the bucket if it was the last."""
     links.withdraw(place, bucket, asset.id)
-    return _closed_if_unused(place, bucket)
+    return _revoke_public_access_if_unused(place, bucket)
 
 
 def _publish(place: Place, bucket: Bucket, asset: Asset, tag: str) -> None:
-    """Copy a public asset to where everybody may read it. Raises AssetConflictError if it is not to be public any more by then.
+    """Copy a public asset to the public folder. Raises AssetConflictError if it has become private meanwhile.
 
-    `tag` is that of the record that says that it is public.
+    `tag` is the ETag of the record that makes it public.
     """
     links.publish(place, bucket, asset)
     try:
-        _, now, found = _found(place, asset.workspace_id, asset.id)
+        _, now, found = _load(place, asset.workspace_id, asset.id)
     except AssetNotFound:
         now, found = None, ""
     if found != tag and (now is None or now.visibility != "public"):
-        # Who made it private may have looked for a copy before there was one.
+        # The update that made it private may have looked for the copy before it existed.
         links.withdraw(place, bucket, asset.id)
         raise _changed_meanwhile(asset.id)
 
 
-def _closed_if_unused(place: Place, bucket: Bucket) -> Bucket:
+def _revoke_public_access_if_unused(place: Place, bucket: Bucket) -> Bucket:
     if bucket.is_public and not links.any_public(place, bucket):
         return workspaces.ensure(place, bucket.workspace_id, public_assets=False)
     return bucket
@@ -322,14 +326,14 @@ def _closed_if_unused(place: Place, bucket: Bucket) -> Bucket:
 
 def _conflict(asset: Asset) -> AssetConflictError:
     return AssetConflictError(
-        f"{asset.object_name} of storage {asset.storage_name} is an asset already: {asset.id}",
-        hint="`exasol-ci-setup asset get` tells its link, `exasol-ci-setup asset update` changes it",
+        f"{asset.object_name} of storage {asset.storage_name} already is an asset: {asset.id}",
+        hint="`exasol-ci-setup asset get` shows its link, `exasol-ci-setup asset update` changes it",
     )
 
 
 def _changed_meanwhile(asset_id: str) -> AssetConflictError:
     return AssetConflictError(
-        f"asset {asset_id} was changed by somebody else meanwhile", hint="look at it, and do this again"
+        f"asset {asset_id} was changed by another process", hint="check it with `exasol-ci-setup asset get`, then retry"
     )
 
 
@@ -351,11 +355,11 @@ def _write(place: Place, bucket: Bucket, asset: Asset, **condition: str) -> str:
     return answer["ETag"]
 
 
-def _found(place: Place, workspace_id: str, asset_id: str) -> tuple[Bucket, Asset, str]:
-    """Return the workspace's bucket, an asset as it is recorded, and the tag of the record."""
+def _load(place: Place, workspace_id: str, asset_id: str) -> tuple[Bucket, Asset, str]:
+    """Return the workspace's bucket, the recorded asset, and the ETag of the record."""
     bucket = workspaces.find(place, workspace_id)
     key = _record(asset_id.lower())
-    # Anything else than what an id looks like could be the key of something else.
+    # An id of another form could be the key of another object.
     if bucket is None or not re.fullmatch(r"[0-9a-f-]{36}", asset_id.lower()):
         raise _not_found(workspace_id, asset_id)
     with translate_aws_errors():
@@ -365,10 +369,10 @@ def _found(place: Place, workspace_id: str, asset_id: str) -> tuple[Bucket, Asse
             if error_code(error) == "NoSuchKey":
                 raise _not_found(workspace_id, asset_id) from error
             raise
-        return bucket, _parsed(answer["Body"].read()), answer["ETag"]
+        return bucket, _parse_record(answer["Body"].read()), answer["ETag"]
 
 
-def _parsed(content: bytes) -> Asset:
+def _parse_record(content: bytes) -> Asset:
     values = json.loads(content)
     times = {name: datetime.fromisoformat(values[name]) for name in ("created_at", "updated_at")}
     return Asset(**{**values, **times})
@@ -377,11 +381,11 @@ def _parsed(content: bytes) -> Asset:
 def _not_found(workspace_id: str, asset_id: str) -> AssetNotFound:
     return AssetNotFound(
         f"workspace {workspace_id} has no asset {asset_id!r}",
-        hint="`asset create` told its id; is it another workspace?",
+        hint="`asset create` printed its id; check --workspace-id",
     )
 
 
-def _linked(place: Place, bucket: Bucket, asset: Asset) -> Asset:
+def _with_link(place: Place, bucket: Bucket, asset: Asset) -> Asset:
     if asset.visibility == "public":
         return replace(asset, url=links.public_url(place, bucket, asset))
     url, expires_at = links.signed_url(place, bucket, asset)

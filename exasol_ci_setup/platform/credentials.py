@@ -1,4 +1,4 @@
-"""The file ``~/.naas/credentials``, which holds the credentials of each storage that this user is connected to."""
+"""The file ``~/.naas/credentials`` with the credentials of each storage that this user is connected to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _FILE: Final = "credentials"
 _STORAGES: Final = "storage"
 _PROVIDER: Final = "s3"
-# What ends so soon would end during the next transfer.
+# Credentials that expire earlier would expire during the next transfer.
 _MARGIN: Final = timedelta(minutes=15)
 _TIME: Final = "%Y-%m-%d %H:%M:%S%z"
 
@@ -32,18 +32,18 @@ class Credentials:
     expires_at: datetime
 
     @property
-    def are_good(self) -> bool:
-        """Whether they are good for some time yet."""
+    def are_valid(self) -> bool:
+        """Whether they are valid for some time yet."""
         return self.expires_at - datetime.now(timezone.utc) > _MARGIN
 
 
 def path() -> Path:
-    """Return where the file is."""
+    """Return the path of the file."""
     return private_files.folder() / _FILE
 
 
 def find(workspace_id: str, storage_name: str) -> Credentials | None:
-    """Return the credentials in the file for a storage, or None if there are none, or none that make sense.
+    """Return the credentials of a storage in the file, or None if they are missing or invalid.
 
     Raises StorageError if the file cannot be read.
     """
@@ -65,8 +65,8 @@ def find(workspace_id: str, storage_name: str) -> Credentials | None:
 
 
 def save(workspace_id: str, storage_name: str, credentials: Credentials) -> None:
-    """Put the credentials of a storage into the file, and leave all else in it as it is. Raises StorageError."""
-    with private_files.locked(path()):
+    """Write the credentials of a storage into the file, and keep its other content. Raises StorageError."""
+    with private_files.lock(path()):
         content = _read()
         storages = _below(_below(content, _STORAGES), workspace_id)
         _below(storages, storage_name)[_PROVIDER] = {
@@ -80,10 +80,10 @@ def save(workspace_id: str, storage_name: str, credentials: Credentials) -> None
 
 
 def forget(workspace_id: str, storage_name: str) -> None:
-    """Take the credentials of a storage out of the file, if they are in it. Raises StorageError."""
+    """Remove the credentials of a storage from the file if they exist. Raises StorageError."""
     if find(workspace_id, storage_name) is None:
         return
-    with private_files.locked(path()):
+    with private_files.lock(path()):
         content = _read()
         workspaces = _below(content, _STORAGES)
         storages = _below(workspaces, workspace_id)
@@ -100,15 +100,15 @@ def _read() -> dict[str, Any]:
     try:
         content = json.loads(text or "{}")
     except ValueError as error:
-        # To begin anew would lose what other tools keep in it.
-        raise StorageError(f"{path()} is no JSON: {error}", hint="correct it, or move it away") from error
+        # A new file would lose what other tools store in it.
+        raise StorageError(f"{path()} is not JSON: {error}", hint="correct it, or move it away") from error
     if not isinstance(content, dict):
-        raise StorageError(f"{path()} is no JSON object", hint="correct it, or move it away")
+        raise StorageError(f"{path()} is not a JSON object", hint="correct it, or move it away")
     return content
 
 
 def _below(values: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return the object under `key`, which is put there if there is none."""
+    """Return the object under `key`; add it if it is missing."""
     found = values.get(key)
     if not isinstance(found, dict):
         found = values[key] = {}

@@ -1,4 +1,4 @@
-"""The `docker` command of this machine: log in, build, push. What it says is handed on line by line, its exit status is looked at."""
+"""Call the `docker` command of this host: log in, build, push. Its output is reported line by line."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SIGNALLED: Final = (
-    128  # as shells count: the exit status of a process that a signal ended is this and the signal's number
+    128  # the exit status of a process that a signal ended is this plus the signal's number, as in a shell
 )
-# What Fargate runs unless a task asks for another; the machine that builds may be another.
+# The architecture of Fargate unless a task sets another; the build host may have another.
 _PLATFORM: Final = "linux/amd64"
 _END_SECONDS: Final = 10.0
 
 
 def require() -> str:
-    """Return the path of `docker`. Raises EngineUnavailable if it is not there."""
+    """Return the path of `docker`. Raises EngineUnavailable if it is not on the PATH."""
     program = shutil.which("docker")
     if program is None:
         raise EngineUnavailable(
@@ -32,7 +32,7 @@ def require() -> str:
 
 
 def require_engine() -> None:
-    """Raise EngineUnavailable unless there is a `docker` and an engine that answers it."""
+    """Raise EngineUnavailable unless `docker` exists and its engine answers."""
     said: list[str] = []
     try:
         _run(["version", "--format", "{{.Server.Version}}"], "the Docker engine cannot be used", said.append)
@@ -52,29 +52,29 @@ def require_tag(tag: str) -> None:
 
 
 def login(host: str, username: str, password: str, say: Callable[[str], None]) -> None:
-    """Log in to a registry. The password goes through docker's standard input, and is in no argument and no message.
+    """Log in to a registry. The password goes through docker's standard input, never into an argument or a message.
 
-    Raises DockerFailed if docker says no, and EngineUnavailable.
+    Raises DockerFailed if docker rejects the login, and EngineUnavailable.
     """
     arguments = ["login", "--username", username, "--password-stdin", host]
     _run(arguments, f"docker did not log in to {host}", say, password)
 
 
 def build(image: str, *, dockerfile: Path, context: Path, say: Callable[[str], None]) -> None:
-    """Build an image for the processors that spaces run on. Raises DockerFailed with docker's exit code, and EngineUnavailable."""
+    """Build an image for the architecture of spaces. Raises DockerFailed with docker's exit code, and EngineUnavailable."""
     named = ["--platform", _PLATFORM, "--tag", image, "--file", str(dockerfile)]
     _run(["build", *named, "--", str(context)], f"{image} was not built", say)
 
 
 def image_id(image: str) -> str:
-    """Return the hash that is the id of an image on this machine, in hexadecimal digits. Raises DockerFailed."""
+    """Return the hexadecimal digits of the id of a local image. Raises DockerFailed."""
     said: list[str] = []
-    _run(["image", "inspect", "--format", "{{.Id}}", "--", image], f"{image} cannot be looked at", said.append)
+    _run(["image", "inspect", "--format", "{{.Id}}", "--", image], f"{image} cannot be inspected", said.append)
     return said[-1].rpartition(":")[2]
 
 
 def tag(image: str, another: str) -> None:
-    """Give an image on this machine another name. Raises DockerFailed."""
+    """Add another name to a local image. Raises DockerFailed."""
     _run(["tag", "--", image, another], f"{image} did not get the name {another}", lambda _line: None)
 
 
@@ -100,10 +100,10 @@ def _run(arguments: Sequence[str], failure: str, say: Callable[[str], None], giv
                     process.stdin.write(f"{given}\n")
                     process.stdin.close()
                 except BrokenPipeError:
-                    pass  # what broke it, docker itself tells
-            assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+                    pass  # docker itself prints the cause
+            assert process.stdout is not None  # noqa: S101 - stdout is a pipe
             for line in process.stdout:
-                # Nothing that docker may say shows what it was given in secret.
+                # Redact the password in the output of docker.
                 if text := (line if given is None else line.replace(given, "****")).rstrip():
                     last = text
                     say(text)

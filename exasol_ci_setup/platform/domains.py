@@ -1,4 +1,4 @@
-"""What a host name needs on AWS: a certificate of ACM that is valid for it, and a hosted zone of Route 53 that it is in."""
+"""AWS resources of a host name: a valid certificate of ACM, and the hosted zone of Route 53."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from exasol_ci_setup.errors import AccessDenied, SpaceRequestError
 if TYPE_CHECKING:
     from exasol_ci_setup.aws import Account
 
-# Without them only those with RSA keys of up to 2048 bits are listed: https://docs.aws.amazon.com/acm/latest/APIReference/API_Filters.html.
-# These are what a load balancer takes: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/https-listener-certificates.html.
+# By default ACM lists only RSA keys of up to 2048 bits: https://docs.aws.amazon.com/acm/latest/APIReference/API_Filters.html.
+# A load balancer supports these: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/https-listener-certificates.html.
 _KEYS: Final = ("RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1")
 
 
 def is_valid_for(name: str, host: str) -> bool:
-    """Return whether a certificate for `name` holds for `host`; an asterisk stands for one label, the first.
+    """Return whether a certificate for `name` is valid for `host`; an asterisk matches the first label.
 
     https://www.rfc-editor.org/rfc/rfc9525#section-6.3
     """
@@ -26,9 +26,9 @@ def is_valid_for(name: str, host: str) -> bool:
 
 
 def certificate_for(account: Account, host: str) -> str | None:
-    """Return the ARN of an issued certificate for `host`, or None: one with that very name goes before one with an asterisk.
+    """Return the ARN of an issued certificate for `host`, or None; an exact name is preferred to a wildcard.
 
-    Raises AccessDenied, whose hint says how to do without looking, and the other errors of the AWS boundary.
+    Raises AccessDenied, whose hint names the option that avoids the request, and the other errors of the AWS boundary.
     """
     found: dict[bool, list[str]] = {True: [], False: []}
     try:
@@ -37,17 +37,17 @@ def certificate_for(account: Account, host: str) -> str | None:
             for page in pages.paginate(CertificateStatuses=["ISSUED"], Includes={"keyTypes": list(_KEYS)}):
                 for certificate in page["CertificateSummaryList"]:
                     names = {certificate["DomainName"], *certificate.get("SubjectAlternativeNameSummaries", ())}
-                    fitting = {name for name in names if is_valid_for(name, host)}
-                    if fitting:
-                        found[host in fitting].append(certificate["CertificateArn"])
+                    valid = {name for name in names if is_valid_for(name, host)}
+                    if valid:
+                        found[host in valid].append(certificate["CertificateArn"])
     except AccessDenied as error:
-        error.hint = "ask for acm:ListCertificates, or give the certificate with --certificate-arn"
+        error.hint = "request the permission acm:ListCertificates, or pass the certificate with --certificate-arn"
         raise
     return next(iter((*found[True], *found[False])), None)
 
 
 def require_zone(account: Account, zone_id: str, host: str) -> None:
-    """Raise SpaceRequestError unless there is a hosted zone `zone_id`, and `host` is in it."""
+    """Raise SpaceRequestError unless the hosted zone `zone_id` exists and contains `host`."""
     try:
         with translate_aws_errors():
             zone = account.client("route53").get_hosted_zone(Id=zone_id)["HostedZone"]["Name"].rstrip(".")
@@ -55,8 +55,8 @@ def require_zone(account: Account, zone_id: str, host: str) -> None:
         if error_code(error.__cause__ or error) != "NoSuchHostedZone":
             raise
         raise SpaceRequestError(
-            f"there is no hosted zone {zone_id} in this account",
-            hint="`aws route53 list-hosted-zones` shows those there are",
+            f"hosted zone {zone_id} does not exist in this account",
+            hint="list the hosted zones with `aws route53 list-hosted-zones`",
         ) from error
     if host != zone and not host.endswith(f".{zone}"):
-        raise SpaceRequestError(f"{host} is not in the hosted zone {zone_id}, which is that of {zone}")
+        raise SpaceRequestError(f"{host} is not in hosted zone {zone_id} of {zone}")

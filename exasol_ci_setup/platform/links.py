@@ -1,4 +1,4 @@
-"""The links of assets: signed ones to objects, and plain ones to public copies."""
+"""The links of assets: signed links to objects, and plain links to public copies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from botocore.config import Config
 from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.errors import ObjectNotFound
 from exasol_ci_setup.platform import workspaces
-from exasol_ci_setup.platform.opened import keys
+from exasol_ci_setup.platform.storage_session import keys
 from exasol_ci_setup.roles import holding
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _MARGIN: Final = timedelta(seconds=5)
 
 
 def require_object(place: Place, bucket: Bucket, storage_name: str, name: str, version: str) -> str:
-    """Return the type of an object's content. Raises ObjectNotFound."""
+    """Return the content type of an object. Raises ObjectNotFound."""
     request: dict[str, Any] = {"VersionId": version} if version else {}
     with translate_aws_errors():
         try:
@@ -37,21 +37,21 @@ def require_object(place: Place, bucket: Bucket, storage_name: str, name: str, v
                 Bucket=bucket.name, Key=workspaces.folder(storage_name) + name, **request
             )
         except ClientError as error:
-            # An id that was never one of a version is a bad request to S3.
+            # S3 answers 400 for a version ID that never existed.
             if error_code(error) in {"404", "NoSuchKey", "NoSuchVersion"} or (version and error_code(error) == "400"):
                 of = f" in version {version}" if version else ""
                 raise ObjectNotFound(
-                    f"there is no object {name!r}{of} in storage {storage_name!r}",
-                    hint="`exasol-ci-setup storage list-object` shows those there are",
+                    f"storage {storage_name!r} has no object {name!r}{of}",
+                    hint="list the objects with `exasol-ci-setup storage list-object`",
                 ) from error
             raise
     return head["ContentType"]
 
 
 def signed_url(place: Place, bucket: Bucket, asset: Asset) -> tuple[str, datetime]:
-    """Return a link to a private asset's object, and when it ends.
+    """Return a link to a private asset's object, and its expiry.
 
-    It is signed in a session that may use the asset's storage alone, with which it ends, whatever a link itself says:
+    The signing session may use only the asset's storage. The link expires with the session, whatever the link itself says:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html.
     """
     session = workspaces.session(place.account, bucket, asset.storage_name)
@@ -66,19 +66,19 @@ def signed_url(place: Place, bucket: Bucket, asset: Asset) -> tuple[str, datetim
     seconds = int((session.expires_at - now - _MARGIN).total_seconds())
     with translate_aws_errors():
         account = holding(place.account, lambda: keys(session), keys(session))
-        url = _linking(account).generate_presigned_url("get_object", Params=request, ExpiresIn=seconds)
+        url = _link_client(account).generate_presigned_url("get_object", Params=request, ExpiresIn=seconds)
     return url, (now + timedelta(seconds=seconds)).replace(microsecond=0)
 
 
 def publish(place: Place, bucket: Bucket, asset: Asset) -> None:
-    """Put a copy of a public asset's object where everybody may read it, in the place of an older one."""
+    """Copy a public asset's object to the public folder, and replace an older copy."""
     key = workspaces.folder(asset.storage_name) + asset.object_name
     kind = require_object(place, bucket, asset.storage_name, asset.object_name, asset.object_version)
     source: CopySourceTypeDef = {"Bucket": bucket.name, "Key": key}
     if asset.object_version:
         source["VersionId"] = asset.object_version
     with translate_aws_errors():
-        # In parts, where the object is larger than S3 copies at once.
+        # `copy` uses parts for an object that is too large for one request.
         place.account.client("s3").copy(
             source,
             bucket.name,
@@ -87,14 +87,14 @@ def publish(place: Place, bucket: Bucket, asset: Asset) -> None:
                 "MetadataDirective": "REPLACE",
                 "ContentType": kind,
                 "ContentDisposition": asset.content_disposition,
-                # The link stays the same when what is behind it changes, or goes.
+                # The link stays the same when its object changes or is deleted.
                 "CacheControl": "no-cache",
             },
         )
 
 
 def withdraw(place: Place, bucket: Bucket, asset_id: str) -> None:
-    """Delete what is public of an asset, with all its versions."""
+    """Delete the public copy of an asset, with all its versions."""
     s3 = place.account.client("s3")
     with translate_aws_errors():
         for page in s3.get_paginator("list_object_versions").paginate(
@@ -104,19 +104,19 @@ def withdraw(place: Place, bucket: Bucket, asset_id: str) -> None:
                 s3.delete_object(Bucket=bucket.name, Key=entry["Key"], VersionId=entry["VersionId"])
 
 
-def any_public(place: Place, bucket: Bucket, *, but: Collection[str] = ()) -> bool:
-    """Return whether there is anything in the public folder of a workspace, of other assets than those with the ids `but`."""
+def any_public(place: Place, bucket: Bucket, *, except_ids: Collection[str] = ()) -> bool:
+    """Return whether the public folder of a workspace has objects of assets other than those in `except_ids`."""
     s3 = place.account.client("s3")
     with translate_aws_errors():
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=workspaces.PUBLIC)
         keys = (entry["Key"] for page in pages for entry in page.get("Contents", []))
-        return any(key.removeprefix(workspaces.PUBLIC).partition("/")[0] not in but for key in keys)
+        return any(key.removeprefix(workspaces.PUBLIC).partition("/")[0] not in except_ids for key in keys)
 
 
 def public_url(place: Place, bucket: Bucket, asset: Asset) -> str:
-    """Return the link of a public asset, which does not change."""
+    """Return the permanent link of a public asset."""
     with translate_aws_errors():
-        signed = _linking(place.account).generate_presigned_url(
+        signed = _link_client(place.account).generate_presigned_url(
             "get_object", Params={"Bucket": bucket.name, "Key": public_key(asset)}
         )
     return urlsplit(signed)._replace(query="").geturl()
@@ -127,15 +127,15 @@ def public_key(asset: Asset) -> str:
     return f"{workspaces.PUBLIC}{asset.id}/{asset.object_name.rpartition('/')[2]}"
 
 
-def _linking(account: Account) -> S3Client:
-    """Return a client of S3 for links that others follow: signed with version 4, and to the bucket's own region.
+def _link_client(account: Account) -> S3Client:
+    """Return an S3 client for links: with signature version 4, and with the host of the bucket's region.
 
-    botocore's choice is an older signature in some regions, and the host without a region, which for a new bucket answers with a redirect:
+    botocore would choose an older signature in some regions, and the host without a region, which redirects for a new bucket:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html.
     """
     with translate_aws_errors():
         usual = account.client("s3").meta
-        # An endpoint of AWS's has a host for each bucket, others have not, however they are configured.
+        # Only endpoints of AWS have a host for each bucket.
         addressing: Literal["virtual", "path"] = "virtual" if ".amazonaws.com" in usual.endpoint_url else "path"
         config = usual.config.merge(Config(signature_version="s3v4", s3={"addressing_style": addressing}))
         client: S3Client = account.make("s3", config=config)

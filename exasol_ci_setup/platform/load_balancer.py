@@ -1,4 +1,4 @@
-"""The load balancer that all spaces of an account and region share: made with the first, given its certificate, and what is in its listeners."""
+"""The load balancer that all spaces of an account and region share: created with the first space; its certificates and rules."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ STACK_NAME: Final = LoadBalancer().stack_name
 
 # Of a rule: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html.
 _PRIORITIES: Final = range(1, 50_001)
-# How often the load balancer is looked at anew when other runs change it meanwhile.
+# Attempts to update the load balancer while other processes change it.
 _TRIES: Final = 5
 
 
 def find(place: Place) -> Stack | None:
-    """Return the load balancer's stack, or None if there is none."""
+    """Return the load balancer's stack, or None if it does not exist."""
     stack = state.find(place.account.client("cloudformation"), STACK_NAME)
     return None if state.is_absent(stack) else stack
 
@@ -41,45 +41,45 @@ def wanted(
     vpc_id: str | None = None,
     subnet_ids: Sequence[str] = (),
 ) -> LoadBalancer:
-    """Return what the load balancer shall be: as its stack says, or new, in `vpc_id` and `subnet_ids` or the default VPC.
+    """Return the wanted load balancer: like its stack, or a new one in `vpc_id` and `subnet_ids` or the default VPC.
 
-    It gets `certificate_arn` if it has none yet. Raises InputError, and SpaceRequestError if it is in another VPC.
+    It gets `certificate_arn` if it has no certificate yet. Raises InputError, and SpaceRequestError if it is in another VPC.
     """
     if stack is None:
         return build(LoadBalancer, certificate_arn=certificate_arn, vpc_id=vpc_id, subnet_ids=tuple(subnet_ids) or None)
-    there = stack.parameters["VpcId"]
+    existing_vpc = stack.parameters["VpcId"]
     its_subnets = tuple(stack.parameters["SubnetIds"].split(","))
-    if vpc_id not in {None, there} or not set(subnet_ids) <= set(its_subnets):
+    if vpc_id not in {None, existing_vpc} or not set(subnet_ids) <= set(its_subnets):
         raise SpaceRequestError(
-            f"spaces are in {there} and the subnets {', '.join(its_subnets)}, as their load balancer is",
-            hint="leave the VPC and its subnets out, or use another region or account",
+            f"the load balancer of the spaces is in {existing_vpc} and the subnets {', '.join(its_subnets)}",
+            hint="omit the VPC and its subnets, or use another region or account",
         )
-    made = build(
+    balancer = build(
         LoadBalancer,
         certificate_arn=stack.outputs.get("CertificateArn", certificate_arn),
-        vpc_id=there,
+        vpc_id=existing_vpc,
         subnet_ids=its_subnets,
     )
-    made.set_outputs(stack.outputs)
-    return made
+    balancer.set_outputs(stack.outputs)
+    return balancer
 
 
-def ensure(place: Place, asked: LoadBalancer) -> LoadBalancer:
-    """Return the load balancer with its outputs, after it was made, or given what `asked` has and it lacks.
+def ensure(place: Place, request: LoadBalancer) -> LoadBalancer:
+    """Create the load balancer, or add what `request` has and it lacks; return it with its outputs.
 
-    Raises NotApprovedError where only plans are asked for, SpaceRequestError, and the errors of a deployment.
+    Raises NotApprovedError if plans are only shown, SpaceRequestError, and the errors of a deployment.
     """
     careful = replace(place, report=_KeepHttpsReporter(place.report))
-    for tries_left in reversed(range(_TRIES)):
+    for remaining in reversed(range(_TRIES)):
         balancer = wanted(
-            find(place), certificate_arn=asked.certificate_arn, vpc_id=asked.vpc_id, subnet_ids=asked.subnet_ids
+            find(place), certificate_arn=request.certificate_arn, vpc_id=request.vpc_id, subnet_ids=request.subnet_ids
         )
         try:
             balancer.set_outputs(deploy(careful, balancer).outputs)
         except _OutdatedError as error:
-            if not tries_left:
+            if not remaining:
                 raise StackBusy(
-                    f"stack {STACK_NAME} is changed again and again by others", stack_name=STACK_NAME
+                    f"stack {STACK_NAME} keeps being changed by other processes", stack_name=STACK_NAME
                 ) from error
         else:
             break
@@ -87,11 +87,11 @@ def ensure(place: Place, asked: LoadBalancer) -> LoadBalancer:
 
 
 class _OutdatedError(Exception):
-    """A plan would take away what another run has just added."""
+    """A plan would remove what another process has just added."""
 
 
 class _KeepHttpsReporter:
-    """Stops a plan that takes HTTPS away, which was made of a stack that had none yet, and passes on all else."""
+    """Rejects a plan that would remove HTTPS because it is based on an older state; forwards everything else."""
 
     def __init__(self, inner: Report) -> None:
         self._inner = inner
@@ -104,14 +104,14 @@ class _KeepHttpsReporter:
 
 
 def remove(*, place: Place | None = None) -> None:
-    """Delete the load balancer and the cluster. Raises StackNotFound if there is none, and InUseError while there are spaces."""
+    """Delete the load balancer and the cluster. Raises StackNotFound if it does not exist, and InUseError while existing_vpc are spaces."""
     delete(here(place), STACK_NAME)
 
 
 def free_priority(place: Place, listener_arn: str, space_name: str) -> int:
     """Return a free priority for the rule of a space. Raises SpaceRequestError if the listener is full.
 
-    The search starts at a number that depends on the name, so that spaces which are created at the same time rarely choose the same.
+    The search starts at a hash of the name, so that spaces created at the same time rarely choose the same priority.
     The order of the rules does not matter, since no two spaces have the same host.
     """
     taken: set[str] = set()
@@ -122,9 +122,7 @@ def free_priority(place: Place, listener_arn: str, space_name: str) -> int:
     for priority in chain(_PRIORITIES[first:], _PRIORITIES[:first]):
         if str(priority) not in taken:
             return priority
-    raise SpaceRequestError(
-        f"no priority is left for a rule in {listener_arn}", hint="delete a space that is not needed"
-    )
+    raise SpaceRequestError(f"listener {listener_arn} has no free priority for a rule", hint="delete an unused space")
 
 
 def is_priority_taken(error: DeployFailed) -> bool:
@@ -136,11 +134,11 @@ def is_priority_taken(error: DeployFailed) -> bool:
 
 
 def drop_certificate(place: Place, listener_arn: str, certificate_arn: str, *, used: Collection[str]) -> None:
-    """Take a certificate from a listener unless it is among those in `used`, or the listener's own."""
+    """Remove a certificate from a listener unless it is in `used` or is the default certificate of the listener."""
     if certificate_arn in used:
         return
     with translate_aws_errors():
-        # A certificate that is not in the list, such as the listener's own, is left alone.
+        # AWS ignores a certificate that is not in the list, such as the default certificate.
         place.account.client("elbv2").remove_listener_certificates(
             ListenerArn=listener_arn, Certificates=[{"CertificateArn": certificate_arn}]
         )

@@ -1,6 +1,6 @@
-"""What has arrived of a download: a hidden file beside its destination, and the digests of the blocks in it.
+"""The part file of a download: a hidden file beside the destination, and the digests of its blocks.
 
-A resume builds on blocks whose digest matches, and on nothing else: the length of a file says nothing about what is in it.
+A resumed download reuses only blocks whose digest matches, because the length of a file says nothing about its content.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DIGEST_BYTES: Final = 16
 
 
 class PartFile:
-    """The file for one object, which `opened` holds against other processes; `size` is how many bytes of the object it has."""
+    """The file for one object, locked by `open_part_file`; `size` is the number of bytes of the object in it."""
 
     def __init__(self, path: Path, file: BinaryIO, digests: BinaryIO) -> None:
         self._path = path
@@ -30,10 +30,10 @@ class PartFile:
         self._digests = digests
         self._block = _digest()
         self._filled = 0
-        self.size = self._restored()
+        self.size = self._truncate_to_intact()
 
     def append(self, content: bytes) -> None:
-        """Add what arrived. Raises OSError."""
+        """Append received bytes. Raises OSError."""
         left = memoryview(content)
         while left:
             piece = left[: BLOCK - self._filled]
@@ -46,7 +46,7 @@ class PartFile:
             left = left[len(piece) :]
 
     def is_intact(self, read: Callable[[bytes], object]) -> bool:
-        """Return whether the file holds what was appended; `read` gets all of it. Nothing is appended afterwards. Raises OSError."""
+        """Return whether the file has the appended content; `read` receives all of it. Call it last. Raises OSError."""
         if self._filled:
             self._end_block()
         self._file.flush()
@@ -59,8 +59,8 @@ class PartFile:
             read(block)
         return not self._digests.read(1)
 
-    def become(self, target: Path) -> None:
-        """Put the file in the place of `target`. Raises OSError."""
+    def replace(self, target: Path) -> None:
+        """Replace `target` with the file. Raises OSError."""
         _digests_of(self._path).unlink()
         self._path.replace(target)
 
@@ -69,8 +69,8 @@ class PartFile:
         _digests_of(self._path).unlink()
         self._path.unlink()
 
-    def _restored(self) -> int:
-        """Cut off what follows the last block that is as it arrived, and return how many bytes are left."""
+    def _truncate_to_intact(self) -> int:
+        """Truncate the file after its last intact block, and return its length in bytes."""
         good = 0
         self._file.seek(0)
         self._digests.seek(0)
@@ -86,7 +86,7 @@ class PartFile:
         return good * BLOCK
 
     def _end_block(self) -> None:
-        # The block comes first: a digest without its block is no harm.
+        # Write the block first: a digest without its block is harmless.
         self._file.flush()
         self._digests.write(self._block.digest())
         self._digests.flush()
@@ -95,21 +95,21 @@ class PartFile:
 
 
 @contextmanager
-def opened(target: Path, object_id: str) -> Iterator[PartFile]:
-    """Open the part file for the object known by `object_id` that is to become `target`, for one process at a time.
+def open_part_file(target: Path, object_id: str) -> Iterator[PartFile]:
+    """Open and lock the part file of the object `object_id` for the destination `target`.
 
-    Raises TransferFailed if another process has it, and InputError if it cannot be written.
+    Raises TransferFailed if another process has the lock, and InputError if the file cannot be written.
     """
     fingerprint = hashlib.sha256(object_id.encode()).hexdigest()[:12]
-    # A file's name has at most 255 bytes, and a character may be four of them.
+    # The name of a file has at most 255 bytes, and a character up to four.
     path = target.with_name(f".{target.name[:50]}.{fingerprint}.part")
-    # The end of the context writes too, what is in buffers.
-    with _written(target), ExitStack() as stack:
+    # The end of the context also flushes the buffers.
+    with _write_errors(target), ExitStack() as stack:
         try:
-            # With the mode that any new file of this user has, as it becomes the file that was asked for.
-            file = stack.enter_context(private_files.held(path, mode=0o666, wait=False))
+            # The file becomes the destination, so it gets the mode of any new file of the user.
+            file = stack.enter_context(private_files.open_locked(path, mode=0o666, wait=False))
         except BlockingIOError:
-            raise TransferFailed(f"another download writes {path}", hint="wait until it has ended") from None
+            raise TransferFailed(f"another download is writing {path}", hint="wait for its end") from None
         yield PartFile(path, file, stack.enter_context(_digests_of(path).open("a+b")))
 
 
@@ -122,7 +122,7 @@ def _digest(content: bytes = b"") -> hashlib.blake2b:
 
 
 @contextmanager
-def _written(target: Path) -> Iterator[None]:
+def _write_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

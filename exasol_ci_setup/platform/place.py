@@ -1,4 +1,4 @@
-"""Where a verb of the platform acts and who hears of it, and the one way in which verbs deploy and delete stacks."""
+"""Account, clock and reporter of a platform command, and the deployment and deletion of its stacks."""
 
 from __future__ import annotations
 
@@ -23,60 +23,60 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.model import Plan, Stack
     from exasol_ci_setup.templates import Template
 
-# How often a plan is made when others are quicker to change the same stack.
+# Attempts to plan a stack that other processes keep changing.
 _TRIES: Final = 5
 
 
 class Report(Protocol):
-    """Who is told what a verb does."""
+    """The receiver of the messages, plans and events of a command."""
 
     def say(self, message: str, /) -> None:
-        """Tell a decision, or something that the user should know; one line."""
+        """Show a decision or a note for the user; one line."""
 
     def plan(self, plan: Plan, /) -> bool:
-        """Show what would become of a stack, and say whether to do it."""
+        """Show the plan of a stack, and return whether to execute it."""
 
     def view(self, stack_name: str, title: str, /) -> View:
-        """Return what shows the events of a stack's operation."""
+        """Return the view of the events of a stack's operation."""
 
     def check(self, template: Template, region: str, /) -> None:
-        """Look at a template before anything is made on AWS of it; may raise TemplateRejected."""
+        """Check a template before any AWS resource is created from it; may raise TemplateRejected."""
 
 
 class NullReport:
-    """Lets every plan be carried out, as a verb is the word of its caller, and shows nothing."""
+    """Approves every plan, since calling the function is the approval, and shows nothing."""
 
     def say(self, message: str, /) -> None:
-        """Tell nobody."""
+        """Do nothing."""
 
     def plan(self, _plan: Plan, /) -> bool:
-        """Say yes."""
+        """Approve the plan."""
         return True
 
     def view(self, _stack_name: str, _title: str, /) -> View:
-        """Return a view that nobody looks at."""
+        """Return a view that shows nothing."""
         return NullView()
 
     def check(self, template: Template, region: str, /) -> None:
-        """Find nothing."""
+        """Accept the template."""
 
 
 class PlansOnly:
-    """Shows every plan and lets none be executed; passes on all else."""
+    """Shows every plan and rejects all of them; forwards everything else."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
         self.say, self.view, self.check = report.say, report.view, report.check
 
     def plan(self, plan: Plan, /) -> bool:
-        """Show the plan, and say no."""
+        """Show the plan, and reject it."""
         self._report.plan(plan)
         return False
 
 
 @dataclass(frozen=True)
 class Place:
-    """An account in a region to act on, the time to wait by, and who is told."""
+    """Account, clock and reporter of a platform command."""
 
     account: Account
     clock: Clock = field(default_factory=SystemClock)
@@ -84,7 +84,7 @@ class Place:
 
 
 def here(place: Place | None) -> Place:
-    """Return `place`, or if there is none the one that AWS's own chain of credentials and region lead to, without a word to anybody.
+    """Return `place`, or the default: the credentials and region of the AWS configuration, and a reporter that shows nothing.
 
     Raises the errors of `aws.connect`.
     """
@@ -92,9 +92,9 @@ def here(place: Place | None) -> Place:
 
 
 def request_of(place: Place, construct: Construct) -> Request:
-    """Return what the stack of `construct` shall be. Raises InputError if the account has no network to put it into.
+    """Return the request for the stack of `construct`. Raises InputError if the account has no network for it.
 
-    A creation that fails leaves no stack behind, so that the same verb can be called again.
+    A stack whose creation fails is deleted, so that the same command can be called again.
     """
     return Request(
         name=construct.stack_name,
@@ -106,23 +106,23 @@ def request_of(place: Place, construct: Construct) -> Request:
 
 
 def deploy(place: Place, construct: Construct) -> Stack:
-    """Make the stack of `construct` what it shall be and return it as it then is; where nothing differs, nothing is asked of AWS.
+    """Deploy the stack of `construct` and return it; without differences AWS changes nothing.
 
-    Another operation on the stack is let end first, also one that begins while the plan is made: then there is a new plan. Raises
-    Declined if the report says no to the plan, and the errors of `stacks.deploy.deploy`.
+    If another operation on the stack runs, or starts while the plan is created, wait for its end and plan again. Raises NotApprovedError if
+    the reporter rejects the plan, and the errors of `stacks.deploy.deploy`.
     """
     request = request_of(place, construct)
-    for tries_left in reversed(range(_TRIES)):
+    for remaining in reversed(range(_TRIES)):
         try:
             result = _deploy(place, request)
             break
         except StackBusy:
-            if not tries_left:
+            if not remaining:
                 raise
         except StackNotUpdatableError as error:
             error.hint = (
-                f"`exasol-ci-setup status {request.name}` says more; once `exasol-ci-setup delete {request.name}` has deleted it, "
-                "do this again"
+                f"see the details with `exasol-ci-setup status {request.name}`; then delete it with `exasol-ci-setup delete {request.name}`, "
+                "and retry"
             )
             raise
     if result.outcome is deployment.Outcome.PLANNED or result.stack is None:
@@ -148,23 +148,23 @@ def _deploy(place: Place, request: Request) -> deployment.Result:
 
 
 def preview(place: Place, construct: ScopedConstruct, *, why: str) -> None:
-    """Report what would become of the stack of `construct` before all that it takes outputs of is there; `why` is a note on the plan."""
+    """Report the plan for the stack of `construct` before the stacks that it depends on exist; `why` is a note on the plan."""
     from exasol_ci_setup.resolve.deployment import placeholders
     from exasol_ci_setup.resolve.preview import from_templates
 
     cfn = place.account.client("cloudformation")
     for each in construct.dependencies:
-        there = state.find(cfn, each.stack_name)
-        each.set_outputs({**placeholders(each), **(there.outputs if there is not None else {})})
+        existing = state.find(cfn, each.stack_name)
+        each.set_outputs({**placeholders(each), **(existing.outputs if existing is not None else {})})
     request = request_of(place, construct)
     place.report.plan(from_templates(cfn, request, state.find(cfn, request.name), note=why))
 
 
 def delete(place: Place, stack_name: str, *, empty: bool = False) -> None:
-    """Delete a stack that this tool created, and return when it is gone; with `empty` what is in its buckets and repositories too.
+    """Delete a stack of this tool, and return when it is deleted; `empty` also deletes the content of its buckets and repositories.
 
-    What the stack's template keeps is neither deleted nor emptied. Raises StackNotFound, StackError for a stack that is protected or
-    another tool's, InUseError if another stack uses it, and DeleteFailed.
+    Retained resources are neither deleted nor emptied. Raises StackNotFound, StackError for a protected stack or one of another tool,
+    InUseError if another stack uses it, and DeleteFailed.
     """
     cfn = place.account.client("cloudformation")
     stack = state.get(cfn, stack_name)
@@ -175,5 +175,5 @@ def delete(place: Place, stack_name: str, *, empty: bool = False) -> None:
     users.require_unused(cfn, [(stack, going)])
     if empty:
         deletion.empty(place.account, going, place.report.say)
-    with place.report.view(stack_name, f"deleting {stack_name}") as shown:
-        deletion.delete(cfn, stack, view=shown, clock=place.clock)
+    with place.report.view(stack_name, f"deleting {stack_name}") as view:
+        deletion.delete(cfn, stack, view=view, clock=place.clock)

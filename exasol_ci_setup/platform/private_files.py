@@ -1,4 +1,4 @@
-"""Files in the platform's folder in the home directory, which only their owner reads: written as a whole, and one process at a time."""
+"""Files in the platform's folder in the home directory: readable by their owner only, written atomically, lock between processes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def folder() -> Path:
-    """Return the platform's folder, ``~/.naas``, which need not be there yet."""
+    """Return the platform's folder, ``~/.naas``, which may not exist yet."""
     return Path.home() / ".naas"
 
 
-def made_folder(name: str = "") -> Path:
-    """Return the platform's folder, or the one called `name` in it, made for its owner alone. Raises StorageError."""
+def create_folder(name: str = "") -> Path:
+    """Create the platform's folder, or `name` in it, with mode 0700, and return it. Raises StorageError."""
     path = folder() / name
     try:
         for each in (folder(), path):
@@ -35,12 +35,12 @@ def made_folder(name: str = "") -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of `path`, a file in the platform's folder, while the context is open; whoever else wants it waits, in this process and in others.
+def lock(path: Path) -> Iterator[None]:
+    """Hold the lock of `path`, a file in the platform's folder, while the context is open; other threads and processes wait.
 
-    The lock is a file beside it, since `path` itself is replaced. Raises StorageError if there can be no such file.
+    The lock is a file beside it, because `path` itself is replaced. Raises StorageError if the lock file cannot be created.
     """
-    made_folder()
+    create_folder()
     try:
         descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
@@ -53,16 +53,16 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held(path: Path, *, mode: int = 0o600, wait: bool = True) -> Iterator[BinaryIO]:
-    """Open the file `path` for reading and appending, and hold it against everybody else who opens it so.
+def open_locked(path: Path, *, mode: int = 0o600, wait: bool = True) -> Iterator[BinaryIO]:
+    """Open the file `path` for reading and appending, and lock it against other calls of this function.
 
-    A file that is not there is made with `mode`; whoever holds it may remove or move it. Without `wait` BlockingIOError tells that somebody
-    else holds it. Raises OSError.
+    A missing file is created with `mode`. The holder of the lock may remove or move the file. Without `wait`, a lock of another process
+    raises BlockingIOError. Raises OSError.
     """
     while True:
         with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            # What was waited for may have gone meanwhile.
+            # The previous holder may have removed or moved the file.
             if _is_at(path, file):
                 yield file
                 return
@@ -76,11 +76,11 @@ def _is_at(path: Path, file: BinaryIO) -> bool:
 
 
 def write(path: Path, text: str) -> None:
-    """Put `text` in the place of what is in `path`: with mode 0600 from its first byte, and either wholly or not at all.
+    """Replace the content of `path` with `text`, atomically and with mode 0600 from the first byte.
 
     Raises StorageError if it cannot be written.
     """
-    # A link stays one: what it leads to is replaced.
+    # Keep a symbolic link: replace its target.
     target = path.resolve()
     try:
         write_whole(target, text.encode(), mode=0o600, fsync=True)
@@ -89,7 +89,7 @@ def write(path: Path, text: str) -> None:
 
 
 def read(path: Path) -> str:
-    """Return what is in `path`, and nothing if it is not there. Raises StorageError if it cannot be read."""
+    """Return the content of `path`, or an empty text if it does not exist. Raises StorageError if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -99,6 +99,6 @@ def read(path: Path) -> str:
 
 
 def unusable(path: Path, done: str, error: Exception) -> StorageError:
-    """Return the error that says why the file `path` could not be `done` to, such as ``read``."""
-    why = getattr(error, "strerror", None) or "it is no text"
+    """Return the error for a file `path` that cannot be `done`, such as ``read``."""
+    why = getattr(error, "strerror", None) or "it is not text"
     return StorageError(f"{path} cannot be {done}: {why}", hint="correct it, or move it away")

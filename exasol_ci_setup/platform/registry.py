@@ -1,4 +1,4 @@
-"""The verbs of registries: repositories for container images in ECR, each a stack of its own, and the way into them for docker."""
+"""Registries: ECR repositories for container images, each with its own stack, and their credentials for docker."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.model import Stack
 
 _PREFIX: Final = "registry-"
-"""Of the names of stacks, so that a registry and what is named like it do not meet."""
+"""Prefix of stack names, so that a registry and another construct of the same name do not conflict."""
 
 _OF_AWS: Final = re.compile(r"[0-9]{12}\.dkr\.ecr\..+")
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """A registry as it is deployed: `uri` is where images are pushed to and pulled from, without a tag; `status` its stack's.
+    """A deployed registry: `uri` is the push and pull address without a tag; `status` is that of its stack.
 
-    One that was never finished has no `uri`.
+    `uri` is empty if the creation did not finish.
     """
 
     name: str
@@ -46,13 +46,13 @@ class Registry:
 
     @property
     def host(self) -> str:
-        """Where docker logs in."""
+        """The host for `docker login`."""
         return self.uri.partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What opens the registries of an account for 12 hours; its `repr` does not show the password.
+    """Credentials for the registries of an account, valid for 12 hours; its `repr` does not show the password.
 
     Source: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html.
     """
@@ -64,27 +64,27 @@ class Credentials:
 
 
 def create(name: str, *, place: Place | None = None) -> Registry:
-    """Make a registry: tags stay at their images but for ``latest``, images are scanned, and those without a tag are removed in time.
+    """Create a registry: tags other than ``latest`` are immutable, images are scanned, and untagged images expire.
 
-    Raises RegistryConflictError if there is one of that name, InputError for what cannot be a name, and the errors of a deployment.
+    Raises RegistryConflictError if the registry exists, InputError for an invalid name, and the errors of a deployment.
     """
     place = here(place)
     construct = _construct(name)
     if (stack := _find(place, name)) is not None:
         raise RegistryConflictError(
-            f"registry {name!r} is there already: its stack {stack.name} is in {stack.status}",
+            f"registry {name!r} already exists: its stack {stack.name} is in {stack.status}",
             hint=f"`exasol-ci-setup registry get --name {name}` shows it",
         )
     if _is_taken(place, construct.repository_name):
         raise RegistryConflictError(
-            f"there is a repository {construct.repository_name!r} in ECR already, which is no registry of this tool's",
+            f"ECR already has a repository {construct.repository_name!r}, which is not managed by this tool",
             hint="use another name",
         )
     return _describe(deploy(place, construct))
 
 
-def list(*, place: Place | None = None) -> builtins.list[Registry]:  # noqa: A001 - the verb's name
-    """Return all registries of the account and region, by name; those that `deploy-registry` made too."""
+def list(*, place: Place | None = None) -> builtins.list[Registry]:  # noqa: A001 - the command's name
+    """Return all registries of the account and region, by name, including those of `deploy-registry`."""
     return sorted(map(_describe, _every(here(place))), key=lambda registry: registry.name)
 
 
@@ -94,16 +94,16 @@ def get(name: str, *, place: Place | None = None) -> Registry:
 
 
 def delete(name: str, *, empty: bool = False, place: Place | None = None) -> None:
-    """Delete a registry, with `empty` also if it holds images.
+    """Delete a registry, with `empty` also if it has images.
 
-    Raises RegistryNotFound, RegistryConflictError if it holds images and `empty` is not asked for, InUseError while a stack runs one of its
+    Raises RegistryNotFound, RegistryConflictError if it has images and `empty` is not set, InUseError while a stack runs one of its
     images, and the errors of a deletion.
     """
     place = here(place)
     stack = _require(place, name)
     repository = _describe(stack).repository
-    # One that was never finished may have none.
-    if not empty and repository and (count := _images(place, repository)):
+    # The repository is missing if the creation did not finish.
+    if not empty and repository and (count := _count_images(place, repository)):
         raise RegistryConflictError(
             f"registry {name!r} holds {count} image{'' if count == 1 else 's'}",
             hint=f"`exasol-ci-setup registry delete --name {name} --empty` deletes them too",
@@ -112,7 +112,7 @@ def delete(name: str, *, empty: bool = False, place: Place | None = None) -> Non
 
 
 def get_credentials(name: str, *, place: Place | None = None) -> Credentials:
-    """Return what docker logs in to the registry with; it opens what the caller may do in ECR, for 12 hours.
+    """Return the docker credentials of the registry; they grant the caller's permissions in ECR for 12 hours.
 
     Raises RegistryNotFound, and the errors of the AWS boundary.
     """
@@ -125,18 +125,18 @@ def get_credentials(name: str, *, place: Place | None = None) -> Credentials:
 
 
 def docker_login(name: str, *, place: Place | None = None) -> str:
-    """Log docker on this machine in to the registry, and return the host that it is logged in to.
+    """Log docker on this host in to the registry, and return the host name of the registry.
 
-    Raises RegistryNotFound, RegistryError while the registry is not finished, EngineUnavailable without a `docker`, and DockerFailed, with
-    docker's exit code, if it says no.
+    Raises RegistryNotFound, RegistryError until the registry is created, EngineUnavailable without a `docker`, and DockerFailed with
+    docker's exit code.
     """
     place = here(place)
     registry = get(name, place=place)
     if not registry.uri:
-        # Without a host docker would hand the password to Docker Hub.
+        # Without a host docker would send the password to Docker Hub.
         raise RegistryError(
             f"registry {name!r} is not ready: its stack {registry.stack_name} is in {registry.status}",
-            hint=f"`exasol-ci-setup status {registry.stack_name}` says more; do this again when it is finished",
+            hint=f"see the details with `exasol-ci-setup status {registry.stack_name}`; retry when it is finished",
         )
     docker.require()
     credentials = get_credentials(name, place=place)
@@ -144,19 +144,19 @@ def docker_login(name: str, *, place: Place | None = None) -> str:
         docker.login(registry.host, credentials.username, credentials.password, place.report.say)
     except DockerFailed as error:
         if place.account.endpoint_url is not None and _OF_AWS.fullmatch(registry.host):
-            error.hint = "ECR is there in name only: `exasol-ci-setup sandbox stop`, then `exasol-ci-setup sandbox start --registry`"
+            error.hint = "the sandbox has no registry: `exasol-ci-setup sandbox stop`, then `exasol-ci-setup sandbox start --registry`"
         raise
     return registry.host
 
 
 def _construct(name: str) -> Construct:
-    # Checked by itself first, so that a name that is none is told of once.
+    # Validate the name alone first, so that an invalid name is reported once.
     return build(Construct, name=build(Construct, name=name).name, stack_name=f"{_PREFIX}{name}")
 
 
 def _find(place: Place, name: str) -> Stack | None:
     cfn = place.account.client("cloudformation")
-    # The second is what `deploy-registry` calls it.
+    # `deploy-registry` uses the name without the prefix.
     for stack_name in (f"{_PREFIX}{name}", name):
         stack = state.find(cfn, stack_name)
         if stack is not None and _is_registry(stack) and stack.tags.get(f"{TAG_PREFIX}name") == name:
@@ -165,12 +165,12 @@ def _find(place: Place, name: str) -> Stack | None:
 
 
 def _require(place: Place, name: str) -> Stack:
-    # What cannot be a name is told as such.
+    # Reports an invalid name before a missing registry.
     stack = _find(place, _construct(name).name)
     if stack is None:
         raise RegistryNotFound(
-            f"there is no registry {name!r} in {place.account.region}",
-            hint="`exasol-ci-setup registry list` shows those there are; is it another --region or --aws-profile?",
+            f"registry {name!r} does not exist in {place.account.region}",
+            hint="list the registries with `exasol-ci-setup registry list`; check --region and --aws-profile",
         )
     return stack
 
@@ -180,7 +180,7 @@ def _every(place: Place) -> Iterator[Stack]:
 
 
 def _is_registry(stack: Stack) -> bool:
-    """Return whether the stack is of a registry that is there; one of a program belongs to its scope."""
+    """Return whether the stack is an existing registry; one with a scope belongs to a program."""
     tags = stack.tags
     return (
         tags.get(f"{TAG_PREFIX}construct") == "Registry"
@@ -210,7 +210,7 @@ def _is_taken(place: Place, repository: str) -> bool:
             raise
 
 
-def _images(place: Place, repository: str) -> int:
+def _count_images(place: Place, repository: str) -> int:
     """Return how many images the repository holds."""
     digests: set[str] = set()
     with translate_aws_errors():

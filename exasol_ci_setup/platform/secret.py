@@ -1,4 +1,4 @@
-"""Secrets of a team: values in Secrets Manager under one prefix, in requests and answers and nowhere else."""
+"""Secrets of a team: values in Secrets Manager under one prefix."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_+=.@-]+(/[A-Za-z0-9_+=.@-]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret with its value, which is text, or bytes that are no text. Its `repr` does not show the value."""
+    """A secret with its value: text, or bytes that are not UTF-8. Its `repr` does not show the value."""
 
     name: str
     arn: str
@@ -40,7 +40,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class SecretEntry:
-    """What there is to know of a secret without its value; `changed` is when it last got one."""
+    """A secret without its value; `changed` is the time of its last change."""
 
     name: str
     arn: str
@@ -48,11 +48,11 @@ class SecretEntry:
 
 
 def create(name: str, value: str | bytes, *, place: Place | None = None) -> SecretEntry:
-    """Store a secret. One of that name that was deleted, and that AWS still keeps, is restored and gets this value.
+    """Store a secret. A deleted one of the same name that AWS still keeps is restored with this value.
 
-    `value` has at most 65,536 bytes; bytes that are UTF-8 are stored as text. Without `place` it is AWS's own chain of credentials and
-    region. Raises SecretConflictError if there is one of that name, InputError for what cannot be a name or a value, and the errors of
-    the AWS boundary. No error and no log has the value in it.
+    `value` has at most 65,536 bytes; bytes that are UTF-8 are stored as text. Without `place` the default account and region of the AWS
+    configuration are used. Raises SecretConflictError if the secret exists, InputError for an invalid name or value, and the errors of the
+    AWS boundary. Errors and logs never contain the value.
     """
     _require(name, value)
     client = here(place).account.client("secretsmanager")
@@ -60,27 +60,27 @@ def create(name: str, value: str | bytes, *, place: Place | None = None) -> Secr
 
 
 def bulk_create(secrets: Mapping[str, str | bytes], *, place: Place | None = None) -> builtins.list[SecretEntry]:
-    """Store many secrets, values by name, or none of them if one cannot be stored.
+    """Store several secrets, values by name; none of them if one is invalid.
 
-    All are looked at before the first is stored. Raises InputError if there are none, or one cannot be stored; SecretConflictError naming all
-    that are there already; and if AWS refuses one after others were stored, the error whose hint names those.
+    All are checked before the first is stored. Raises InputError without secrets or for an invalid one, and SecretConflictError with the
+    names that already exist. If AWS rejects one after others were stored, the hint of the error names these.
     """
     if not secrets:
-        raise InputError("there are no secrets in what is given")
+        raise InputError("the input contains no secrets")
     for name, value in secrets.items():
         _require(name, value)
     client = here(place).account.client("secretsmanager")
-    taken = [name for name in secrets if _is_live(_described(client, name))]
+    taken = [name for name in secrets if _is_live(_describe(client, name))]
     if taken:
         raise SecretConflictError(
-            f"{_named(taken)} there already: none of the {len(secrets)} was created",
-            hint="delete what is to be replaced, or leave it out",
+            f"{_named(taken)} already: none of the {len(secrets)} was created",
+            hint="delete the existing ones first, or omit them",
         )
     made: builtins.list[SecretEntry] = []
     for name, value in secrets.items():
         try:
             made.append(_create(client, name, value))
-        except SetupError as error:  # noqa: PERF203 - each may fail, and what was made before is told
+        except SetupError as error:  # noqa: PERF203 - each may fail, and the hint names those created before
             if made:
                 error.hint = f"{error.hint}\ncreated before that: {', '.join(each.name for each in made)}".strip()
             raise
@@ -96,16 +96,16 @@ def get(name: str, *, place: Place | None = None) -> Secret:
             found = client.get_secret_value(SecretId=_full(name))
         except ClientError as error:
             if error_code(error) == "ResourceNotFoundException":
-                raise _absent(client, name) from None
-            # AWS's code for one that is being deleted.
-            if error_code(error) == "InvalidRequestException" and not _is_live(_described(client, name)):
-                raise _absent(client, name, is_deleted=True) from None
+                raise _not_found(client, name) from None
+            # The error code for a secret that is being deleted.
+            if error_code(error) == "InvalidRequestException" and not _is_live(_describe(client, name)):
+                raise _not_found(client, name, is_deleted=True) from None
             raise
     return Secret(name, found["ARN"], found.get("SecretString") or found["SecretBinary"])
 
 
-def list(*, place: Place | None = None) -> builtins.list[SecretEntry]:  # noqa: A001 - the verb's name
-    """Return all secrets, in the order of their names; their values are not read. Raises the errors of the AWS boundary."""
+def list(*, place: Place | None = None) -> builtins.list[SecretEntry]:  # noqa: A001 - the command's name
+    """Return all secrets, sorted by name; their values are not read. Raises the errors of the AWS boundary."""
     client = here(place).account.client("secretsmanager")
     prefix = secretsmanager.TEAM_PREFIX
     with translate_aws_errors():
@@ -120,29 +120,29 @@ def list(*, place: Place | None = None) -> builtins.list[SecretEntry]:  # noqa: 
 
 
 def require_deletable(name: str, *, place: Place | None = None) -> SecretsManagerClient:
-    """Return the client of Secrets Manager if there is a secret of that name that no stack of this tool reads.
+    """Return the client of Secrets Manager if the secret exists and no stack of this tool reads it.
 
     Raises SecretNotFound, without reading the value, and InUseError.
     """
     _require_name(name)
     account = here(place).account
     client = account.client("secretsmanager")
-    found = _described(client, name)
+    found = _describe(client, name)
     if found is None or not _is_live(found):
-        raise _absent(client, name)
+        raise _not_found(client, name)
     readers = users.of_secret(account.client("cloudformation"), found["ARN"], _full(name))
     users.require_none(f"secret {name!r}", readers)
     return client
 
 
 def delete(name: str, *, place: Place | None = None) -> datetime:
-    """Delete a secret, and return until when AWS keeps it: `create` takes its name again before and after that.
+    """Delete a secret, and return until when AWS keeps it. `create` accepts its name before and after that time.
 
     Raises SecretNotFound, InUseError while a stack of this tool reads it, and the errors of the AWS boundary.
     """
     client = require_deletable(name, place=place)
     with translate_aws_errors():
-        # Without a word of the recovery window it is AWS's longest: 30 days.
+        # The default recovery window is the longest: 30 days.
         return client.delete_secret(SecretId=_full(name))["DeletionDate"]
 
 
@@ -157,16 +157,16 @@ def _create(client: SecretsManagerClient, name: str, value: str | bytes) -> Secr
                 **stored,
             )
         except ClientError as error:
-            # AWS has one code or the other for a name that a deleted secret still holds.
+            # AWS answers with either code if a deleted secret has the name.
             if error_code(error) not in {"ResourceExistsException", "InvalidRequestException"}:
                 raise
-            found = _described(client, name)
+            found = _describe(client, name)
             if found is None:
                 raise
             if _is_live(found):
                 raise SecretConflictError(
-                    f"secret {name!r} exists already in {client.meta.region_name}",
-                    hint=f"`exasol-ci-setup secret delete --name {name}` makes way for another value",
+                    f"secret {name!r} already exists in {client.meta.region_name}",
+                    hint=f"to replace it, delete it first: `exasol-ci-setup secret delete --name {name}`",
                 ) from None
             return _restore(client, name, stored)
     return SecretEntry(name, made["ARN"])
@@ -177,7 +177,7 @@ def _restore(client: SecretsManagerClient, name: str, stored: Mapping[str, Any])
     try:
         made = client.put_secret_value(SecretId=_full(name), **stored)
     except BaseException:
-        # The old value must not be there again for those who were told that it is gone.
+        # Delete it again: the old value must not reappear after its deletion.
         client.delete_secret(SecretId=_full(name))
         raise
     return SecretEntry(name, made["ARN"])
@@ -192,7 +192,7 @@ def _as_stored(value: str | bytes) -> dict[str, Any]:
     return {"SecretString": value}
 
 
-def _described(client: SecretsManagerClient, name: str) -> Mapping[str, Any] | None:
+def _describe(client: SecretsManagerClient, name: str) -> Mapping[str, Any] | None:
     with translate_aws_errors():
         try:
             return client.describe_secret(SecretId=_full(name))
@@ -206,10 +206,10 @@ def _is_live(found: Mapping[str, Any] | None) -> bool:
     return found is not None and "DeletedDate" not in found
 
 
-def _absent(client: SecretsManagerClient, name: str, *, is_deleted: bool = False) -> SecretNotFound:
+def _not_found(client: SecretsManagerClient, name: str, *, is_deleted: bool = False) -> SecretNotFound:
     return SecretNotFound(
         f"secret {name!r} {'was deleted' if is_deleted else 'does not exist'} in {client.meta.region_name}",
-        hint="`exasol-ci-setup secret list` shows those there are; is it another --region or --aws-profile?",
+        hint="list the secrets with `exasol-ci-setup secret list`; check --region and --aws-profile",
     )
 
 
@@ -218,7 +218,7 @@ def _full(name: str) -> str:
 
 
 def _named(names: builtins.list[str]) -> str:
-    return f"secret {names[0]!r} is" if len(names) == 1 else f"secrets {', '.join(map(repr, names))} are"
+    return f"secret {names[0]!r} exists" if len(names) == 1 else f"secrets {', '.join(map(repr, names))} exist"
 
 
 def _require(name: str, value: object) -> None:
@@ -228,19 +228,19 @@ def _require(name: str, value: object) -> None:
     try:
         size = len(value.encode() if isinstance(value, str) else value)
     except UnicodeEncodeError:
-        # Its message and its chain would show the value.
+        # The message and the chain of this exception would show the value.
         size = -1
     if size < 0:
         raise InputError(f"the value of secret {name!r} is not valid Unicode")
     if not size:
         raise InputError(f"the value of secret {name!r} is empty")
     if size > _MOST_BYTES:
-        raise InputError(f"the value of secret {name!r} has {size} bytes, of which AWS takes at most {_MOST_BYTES}")
+        raise InputError(f"the value of secret {name!r} has {size} bytes: AWS accepts at most {_MOST_BYTES}")
 
 
 def _require_name(name: str) -> None:
     if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise InputError(
-            f"{name!a} cannot be the name of a secret",
+            f"invalid name of a secret: {name!a}",
             hint=f"use letters, digits and _+=.@-, with single / between parts, at most {_LONGEST_NAME} characters",
         )

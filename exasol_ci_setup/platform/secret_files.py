@@ -1,4 +1,4 @@
-"""Reads many secrets from one text, JSON or .env; what is wrong is told without any value."""
+"""Read several secrets from one text, JSON or .env; errors never contain a value."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _FORMS = (
 
 
 def parse(data: bytes) -> dict[str, str]:
-    """Return values by name of a JSON object, a JSON list of objects with ``name`` and ``value``, or the lines of a .env file.
+    """Return values by name from a JSON object, a JSON list of objects with ``name`` and ``value``, or the lines of a .env file.
 
-    In a .env file variables are not expanded. Raises InputError naming the entry or the line that is none, or a name that is there twice.
+    Variables in a .env file are not expanded. Raises InputError with the number of the invalid entry or line, or with a duplicate name.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -24,18 +24,18 @@ def parse(data: bytes) -> dict[str, str]:
         text = ""
     if data and not text:
         raise InputError("the secrets cannot be read: they are not UTF-8 text", hint=_FORMS)
-    pairs = _of_json(text) if text.lstrip().startswith(("{", "[")) else _of_lines(text)
+    pairs = _parse_json(text) if text.lstrip().startswith(("{", "[")) else _parse_lines(text)
     result: dict[str, str] = {}
     for name, value in pairs:
         if name in result:
-            raise InputError(f"secret {name!r} is there twice")
+            raise InputError(f"duplicate secret: {name!r}")
         if not isinstance(value, str):
             raise InputError(f"the value of secret {name!r} is not text", hint="put it in quotes")
         result[name] = value
     return result
 
 
-def _of_json(text: str) -> list[tuple[str, Any]]:
+def _parse_json(text: str) -> list[tuple[str, Any]]:
     try:
         parsed = json.loads(text, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
@@ -44,30 +44,30 @@ def _of_json(text: str) -> list[tuple[str, Any]]:
         if isinstance(parsed, _Pairs):
             return [(name, value) for name, value in parsed]
         return [_entry(number, each) for number, each in enumerate(parsed, 1)]
-    # Raised here and not inside `except`: the parser's own error holds the text with all values.
-    raise InputError(f"the secrets cannot be read: there is a mistake in the JSON{f' in line {line}' if line else ''}")
+    # Raised outside of `except`: the parser's exception contains the text with all values.
+    raise InputError(f"the secrets cannot be read: invalid JSON{f' in line {line}' if line else ''}")
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """The members of a JSON object, those with the same name too."""
+    """The members of a JSON object, including duplicate names."""
 
 
 def _entry(number: int, entry: object) -> tuple[str, Any]:
     members = dict(entry) if isinstance(entry, _Pairs) else {}
     if not isinstance(entry, _Pairs) or sorted(name for name, _ in entry) != ["name", "value"]:
-        raise InputError(f"entry {number} of the list is no secret", hint=_FORMS)
+        raise InputError(f"entry {number} of the list is not a secret", hint=_FORMS)
     if not isinstance(members["name"], str):
-        raise InputError(f"entry {number} of the list is no secret: its name is not text", hint=_FORMS)
+        raise InputError(f"entry {number} of the list is not a secret: its name is not text", hint=_FORMS)
     return members["name"], members["value"]
 
 
-def _of_lines(text: str) -> list[tuple[str, Any]]:
+def _parse_lines(text: str) -> list[tuple[str, Any]]:
     from dotenv.parser import parse_stream
 
     found: list[tuple[str, Any]] = []
     for binding in parse_stream(io.StringIO(text)):
         if binding.error or (binding.key is not None and binding.value is None):
-            raise InputError(f"line {binding.original.line} of the secrets is none", hint=_FORMS)
+            raise InputError(f"line {binding.original.line} of the secrets is invalid", hint=_FORMS)
         if binding.key is not None:
             found.append((binding.key, binding.value))
     return found

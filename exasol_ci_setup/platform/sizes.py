@@ -1,4 +1,4 @@
-"""How much processor and memory a container gets: the units that people write, and the next pair that Fargate has."""
+"""CPU and memory of a container: parse the units of a user, and choose the next size of Fargate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exasol_ci_setup.constructs.service import MEMORY, Cpu
 from exasol_ci_setup.errors import SpaceRequestError
 
 UNITS: Final = 1024
-"""Units of processor in one vCPU, as ECS counts them."""
+"""CPU units of one vCPU in ECS."""
 
 _MIB: Final = Decimal(1024 * 1024)
 # Bytes by the suffixes of https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/; a number alone is in MiB.
@@ -22,7 +22,7 @@ _MEMORY_RULE: Final = "write MiB, or a number with its unit, such as 512Mi or 1G
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A pair that Fargate has: `cpu` in units of which 1024 are one vCPU, `memory` in MiB."""
+    """A size that Fargate supports: `cpu` in units of 1/1024 vCPU, `memory` in MiB."""
 
     cpu: Cpu
     memory: int
@@ -32,31 +32,31 @@ class Size:
 
 
 def cpu_units(text: str | float) -> int:
-    """Return the units of processor, 1024 of which are one vCPU, in `text`: vCPUs (``1``, ``0.5``) or thousandths of one (``250m``).
+    """Parse an amount of CPU, vCPUs (``1``, ``0.5``) or millicores (``250m``), and return units of 1/1024 vCPU, rounded up.
 
-    Parts of a unit count as a whole one. Raises SpaceRequestError.
+    Raises SpaceRequestError.
     """
     found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(m?)", str(text).strip())
     if not found or not Decimal(found[1]):
-        raise SpaceRequestError(f"{text!r} is no amount of processor", hint=_CPU_RULE)
-    return _whole(Decimal(found[1]) * UNITS / (1000 if found[2] else 1))
+        raise SpaceRequestError(f"invalid amount of CPU: {text!r}", hint=_CPU_RULE)
+    return _round_up(Decimal(found[1]) * UNITS / (1000 if found[2] else 1))
 
 
 def mebibytes(text: str | int) -> int:
-    """Return the MiB in `text`: a number of them, or one with a unit (``512Mi``, ``1Gi``, ``1G``). Parts of a MiB count as a whole one.
+    """Parse an amount of memory, MiB or a number with a unit (``512Mi``, ``1Gi``, ``1G``), and return MiB, rounded up.
 
     Raises SpaceRequestError.
     """
     found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(Mi|Gi|M|G|)", str(text).strip())
     if not found or not Decimal(found[1]):
-        raise SpaceRequestError(f"{text!r} is no amount of memory", hint=_MEMORY_RULE)
-    return _whole(Decimal(found[1]) * _BYTES[found[2]] / _MIB)
+        raise SpaceRequestError(f"invalid amount of memory: {text!r}", hint=_MEMORY_RULE)
+    return _round_up(Decimal(found[1]) * _BYTES[found[2]] / _MIB)
 
 
 def fargate(cpu: int, memory: int) -> Size:
-    """Return the smallest pair that Fargate has with at least `cpu` units and `memory` MiB: the least processor, then the least memory.
+    """Return the smallest size of Fargate with at least `cpu` units and `memory` MiB; CPU is minimized first, then memory.
 
-    Raises SpaceRequestError if that is more than Fargate has.
+    Raises SpaceRequestError if Fargate has no such size.
     """
     for units in get_args(Cpu):
         enough = next((mib for mib in MEMORY[units] if mib >= memory), None)
@@ -64,10 +64,10 @@ def fargate(cpu: int, memory: int) -> Size:
             return Size(units, enough)
     most = max(MEMORY)
     raise SpaceRequestError(
-        f"{cpu / UNITS:g} vCPU and {memory} MiB are more than Fargate has for one task",
-        hint=f"it has at most {most / UNITS:g} vCPU and {max(MEMORY[most])} MiB; {_CPU_RULE}",
+        f"{cpu / UNITS:g} vCPU and {memory} MiB exceed the largest size of Fargate",
+        hint=f"the maximum is {most / UNITS:g} vCPU and {max(MEMORY[most])} MiB; {_CPU_RULE}",
     )
 
 
-def _whole(amount: Decimal) -> int:
+def _round_up(amount: Decimal) -> int:
     return int(amount.to_integral_value(ROUND_CEILING))

@@ -1,4 +1,4 @@
-"""`space.add`: from a folder with a Dockerfile to a running space with a pipeline; what is there already is used again."""
+"""`space.add`: from a folder with a Dockerfile to a running space with a pipeline; existing parts are reused."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 DEFAULT_IMAGE_TAG: Final = "latest"
 _ID_LENGTH: Final = 12
-_STAND_IN: Final = "to-be-built"
+_PLACEHOLDER_TAG: Final = "to-be-built"
 _OF_NEW_SPACES: Final = frozenset({"vpc_id", "subnet_ids"})
 
 
 @dataclass(frozen=True)
 class _Source:
-    """What is built: POSIX paths relative to the working directory where there is a pipeline, and the tag that the image gets too."""
+    """The build input: paths (relative to the working directory for a pipeline) and the additional tag of the image."""
 
     dockerfile: Path
     context: Path
@@ -58,22 +58,24 @@ def add(
     place: Place | None = None,
     **settings: Any,
 ) -> Space:
-    """Build the image of a folder, let a space run it, and write its pipeline; return the space.
+    """Build the image of a folder, run it in a space, and write its pipeline; return the space.
 
-    One after the other: the registry (`registry_name`, or the space's name and ``-registry``) is made, or used if it is there; docker
-    logs in; the image of `dockerfile_path` (``Dockerfile``) and `docker_context` (``.``) is built and pushed; the space is created, or
-    updated if it is there; and unless `generate_ci` is false its pipeline is written to ``.github/workflows`` below the working directory, if
-    no file of its name is there. A pipeline installs `package`, or what this program was installed from; without either it is not written, and the report
-    says how to write it. The image is pushed with a tag of its own, which is what the space runs, and with `image_tag`
-    (``latest``). With `image` nothing is built, and the space runs that one; `skip_registry` needs it.
+    The steps: create the registry (`registry_name`, or the space's name and ``-registry``) unless it exists, and log docker in. Build and push
+    the image of `dockerfile_path` (``Dockerfile``) and `docker_context` (``.``). Create or update the space. Unless `generate_ci` is false,
+    write its pipeline to ``.github/workflows`` below the working directory, if that file does not exist.
 
-    With `plan_only` the place is shown the plans of the stacks, and nothing is built or changed; a tag stands for that of the image.
+    A pipeline installs `package`, or the origin of this installation. If neither is known, it is not written, and the report shows the
+    command that writes it. The image is pushed with a unique tag, which the space runs, and with `image_tag` (``latest``). With `image`
+    nothing is built, and the space runs that image; `skip_registry` needs it.
+
+    With `plan_only` the plans of the stacks are reported, and nothing is built or changed; the plan shows a placeholder for the image's tag.
 
     `role_arn` is the pipeline's role. `settings` are those of `space.create`: `domain`, `env`, `secrets`, `cpu`, `memory`, `certificate_arn`,
-    `hosted_zone_id`; `vpc_id` and `subnet_ids` are used only where the space is new.
+    `hosted_zone_id`; `vpc_id` and `subnet_ids` apply only to a new space.
 
-    Raises NotApprovedError where a plan was only shown, InputError before anything is made, and the errors of each step, whose hints say what was
-    made before: DockerFailed with docker's exit code, EngineUnavailable, and those of `registry.create`, `registry.docker_login`, `space.create` and `space.update`.
+    Raises NotApprovedError if plans are only shown, InputError before any change, and the errors of each step. Their hints name what was
+    created before: DockerFailed with docker's exit code, EngineUnavailable, and those of `registry.create`, `registry.docker_login`,
+    `space.create` and `space.update`.
     """
     source = _source(
         image,
@@ -84,7 +86,7 @@ def add(
         registry_name=registry_name,
     )
     name = registry_name or f"{space_name}-registry"
-    # Refuses names that are none, whether it is written or not.
+    # Validates the names, even if no pipeline is written.
     workflows.SpaceWorkflow(
         space=space_name,
         registry=name if source is not None else None,
@@ -100,23 +102,23 @@ def add(
         place = replace(place, report=PlansOnly(place.report))
         if source is not None:
             wanted["image"] = _planned_image(place, name, source)
-        return _space(place, space_name, [], wanted)
+        return _deploy_space(place, space_name, [], wanted)
     if source is not None:
         docker.require_engine()
-    made: list[str] = []
+    created: list[str] = []
     try:
         if source is not None:
-            wanted["image"] = _pushed(place, _registry(place, name, made), source, made)
-        space = _space(place, space_name, made, wanted)
+            wanted["image"] = _build_and_push(place, _ensure_registry(place, name, created), source, created)
+        space = _deploy_space(place, space_name, created, wanted)
         if isinstance(pipeline, workflows.SpaceWorkflow):
-            place.report.say(_how_to_write(pipeline))
+            place.report.say(_write_command_hint(pipeline))
         elif pipeline is not None:
-            _write(place, pipeline, made)
+            _write(place, pipeline, created)
     except SetupError as error:
-        error.hint = _with_made(error.hint, made)
+        error.hint = _add_created(error.hint, created)
         raise
     except KeyboardInterrupt:
-        raise Interrupted("interrupted", hint=_with_made("", made)) from None
+        raise Interrupted("interrupted", hint=_add_created("", created)) from None
     return space
 
 
@@ -129,19 +131,19 @@ def _source(
     skip_registry: bool,
     registry_name: str | None,
 ) -> _Source | None:
-    """Return what is built, None if nothing is. Raises InputError for what contradicts itself or is not there."""
+    """Return the build input, or None without a build. Raises InputError for contradicting options and missing files."""
     if not skip_registry:
         source = _Source(Path(dockerfile or "Dockerfile"), Path(context or "."), tag or DEFAULT_IMAGE_TAG)
         if not source.context.is_dir():
-            raise InputError(f"there is nothing to build: {source.context} is not a directory", hint="--docker-context")
+            raise InputError(f"nothing to build: {source.context} is not a directory", hint="--docker-context")
         if not source.dockerfile.is_file():
             raise InputError(
-                f"there is nothing to build: {source.dockerfile} is not a file",
-                hint="run it in the folder with the Dockerfile, name that with --dockerfile-path, or give an image with --image",
+                f"nothing to build: {source.dockerfile} is not a file",
+                hint="run the command in the folder with the Dockerfile, or set --dockerfile-path or --image",
             )
         return source
     if image is None:
-        raise InputError("there is no image to run", hint="--skip-registry needs --image")
+        raise InputError("no image to run", hint="--skip-registry needs --image")
     given = {
         "--dockerfile-path": dockerfile,
         "--docker-context": context,
@@ -150,17 +152,17 @@ def _source(
     }
     for option, value in given.items():
         if value is not None:
-            raise InputError(f"{option} is for an image that is built, and {image} is not")
+            raise InputError(f"{option} needs a build, but --image {image} is not built")
     return None
 
 
 def _pipeline(
     space: str, registry_name: str, source: _Source | None, region: str, role_arn: str | None, package: str | None
 ) -> workflows.GeneratedFile | workflows.SpaceWorkflow:
-    """Return the file of the pipeline, or the pipeline itself if nothing is known that it may install."""
+    """Return the file of the pipeline, or the pipeline itself if its package is unknown."""
     paths = {}
     if source is not None:
-        # A pipeline finds them in the repository, wherever that is checked out.
+        # In a pipeline the paths are relative to the root of the repository.
         paths = {
             "dockerfile_path": workflows.from_root(source.dockerfile, "the Dockerfile"),
             "docker_context": workflows.from_root(source.context, "the Docker context"),
@@ -177,7 +179,7 @@ def _pipeline(
     return wanted if package is None else workflows.on_disk(replace(wanted, package=package))
 
 
-def _how_to_write(pipeline: workflows.SpaceWorkflow) -> str:
+def _write_command_hint(pipeline: workflows.SpaceWorkflow) -> str:
     options = {
         "--region": pipeline.region,
         "--role-arn": pipeline.role_arn,
@@ -192,49 +194,49 @@ def _how_to_write(pipeline: workflows.SpaceWorkflow) -> str:
         command.append("--skip-registry")
     path = workflows.DIRECTORY / pipeline.file_name
     return (
-        f"pipeline {path} {'was not compared' if path.exists() else 'was not written'}: this installation is from no index, commit or "
-        f"archive with a hash, so a pipeline cannot install it. Write it with `{shlex.join(command)}`"
+        f"pipeline {path} {'was not compared' if path.exists() else 'was not written'}: a pipeline cannot install this package, because it "
+        f"was not installed from an index, a commit or an archive with a hash. Write it with `{shlex.join(command)}`"
     )
 
 
 def _require_acceptable(place: Place, name: str, wanted: dict[str, Any]) -> None:
     from exasol_ci_setup.platform import space
 
-    # Where the image is only known once it is built, another one stands in.
+    # Use a placeholder for an image that is not built yet.
     values = {**wanted, "image": wanted["image"] or "image:tag"}
     space.require_acceptable(
         name, **{key: value for key, value in values.items() if key not in _OF_NEW_SPACES}, place=place
     )
 
 
-def _registry(place: Place, name: str, made: list[str]) -> Registry:
+def _ensure_registry(place: Place, name: str, created: list[str]) -> Registry:
     try:
         found = registry.get(name, place=place)
     except RegistryNotFound:
         found = registry.create(name, place=place)
-        made.append(f"registry {name}")
+        created.append(f"registry {name}")
     else:
-        place.report.say(f"registry {name} is there already: it is used")
+        place.report.say(f"registry {name} already exists: using it")
     return found
 
 
 def _planned_image(place: Place, name: str, source: _Source) -> str:
-    """Show the plan of the registry if there is none, and return an image in it that stands for the one that is built."""
+    """Report the plan of the registry if it does not exist, and return a placeholder for the image in it."""
     try:
-        # One that was never finished has none.
+        # `uri` is empty if its creation did not finish.
         where = registry.get(name, place=place).uri or name
     except RegistryNotFound:
         with suppress(NotApprovedError):
             registry.create(name, place=place)
         where = name
     place.report.say(
-        f"the image is built from {source.context} when the plan is executed: the tag {_STAND_IN} stands for its own"
+        f"the image is built from {source.context} when the plan is executed: the tag {_PLACEHOLDER_TAG} is a placeholder"
     )
-    return f"{where}:{_STAND_IN}"
+    return f"{where}:{_PLACEHOLDER_TAG}"
 
 
-def _pushed(place: Place, found: Registry, source: _Source, made: list[str]) -> str:
-    """Build and push the image, and return its name with the tag that is its own."""
+def _build_and_push(place: Place, found: Registry, source: _Source, created: list[str]) -> str:
+    """Build and push the image, and return its name with the unique tag."""
     say = place.report.say
     registry.docker_login(found.name, place=place)
     movable = f"{found.uri}:{source.image_tag}"
@@ -242,18 +244,18 @@ def _pushed(place: Place, found: Registry, source: _Source, made: list[str]) -> 
     docker.build(movable, dockerfile=source.dockerfile, context=source.context, say=say)
     tag = docker.image_id(movable)[:_ID_LENGTH]
     own = f"{found.uri}:{tag}"
-    if _holds(place, found.repository, tag):
-        say(f"the registry holds {own} already")
+    if _has_image(place, found.repository, tag):
+        say(f"{own} is already in the registry")
     else:
         docker.tag(movable, own)
         say(f"pushing {own}")
         docker.push(own, say)
-        made.append(f"image {own}")
+        created.append(f"image {own}")
     docker.push(movable, say)
     return own
 
 
-def _holds(place: Place, repository: str, tag: str) -> bool:
+def _has_image(place: Place, repository: str, tag: str) -> bool:
     with translate_aws_errors():
         try:
             found = place.account.client("ecr").describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])
@@ -264,30 +266,30 @@ def _holds(place: Place, repository: str, tag: str) -> bool:
     return bool(found["imageDetails"])
 
 
-def _space(place: Place, name: str, made: list[str], settings: dict[str, Any]) -> Space:
+def _deploy_space(place: Place, name: str, created: list[str], settings: dict[str, Any]) -> Space:
     from exasol_ci_setup.platform import space
 
     try:
         space.get(name, place=place)
     except SpaceNotFound:
-        created = space.create(name, **settings, place=place)
-        made.append(f"space {name}")
-        return created
-    place.report.say(f"space {name} is there already: it runs {settings['image']} from now on")
-    of_new_ones = {"vpc_id", "subnet_ids"}
-    return space.update(name, **{key: value for key, value in settings.items() if key not in of_new_ones}, place=place)
+        new = space.create(name, **settings, place=place)
+        created.append(f"space {name}")
+        return new
+    place.report.say(f"space {name} already exists: updating it to image {settings['image']}")
+    values = {key: value for key, value in settings.items() if key not in _OF_NEW_SPACES}
+    return space.update(name, **values, place=place)
 
 
-def _write(place: Place, pipeline: workflows.GeneratedFile, made: list[str]) -> None:
+def _write(place: Place, pipeline: workflows.GeneratedFile, created: list[str]) -> None:
     if pipeline.found is not None:
-        stale = " as it is; generate-pipeline brings it up to date" if pipeline.stale else ""
-        place.report.say(f"pipeline {pipeline.path} is there already: it is left{stale or ' alone'}")
+        stale = "; `exasol-ci-setup generate-pipeline` updates it" if pipeline.stale else ""
+        place.report.say(f"pipeline {pipeline.path} already exists: not changed{stale}")
         return
     workflows.write(pipeline)
-    made.append(f"pipeline {pipeline.path}")
-    place.report.say(f"pipeline {pipeline.path} is written: commit it")
+    created.append(f"pipeline {pipeline.path}")
+    place.report.say(f"wrote pipeline {pipeline.path}: commit it")
 
 
-def _with_made(hint: str, made: list[str]) -> str:
-    told = f"made before that, and still there: {', '.join(made)}" if made else "nothing was made before that"
-    return f"{hint}\n{told}; the same command goes on from there".lstrip()
+def _add_created(hint: str, created: list[str]) -> str:
+    note = f"created before the error: {', '.join(created)}" if created else "nothing was created"
+    return f"{hint}\n{note}; run the same command again to continue".lstrip()

@@ -1,4 +1,4 @@
-"""Spaces and their stacks: which there are, what a stack tells of its space, and how a space gets one with a place for its rule."""
+"""Stacks of spaces: find, describe, deploy and clean up; a new space gets a free priority for its rule."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.resources import Resource
 
 LOG_GROUP: Final = "LogGroup"
-"""The logical ID of the log group of a space, which its template retains."""
+"""Logical ID of the log group of a space, which its template retains."""
 
-# Up to so many priorities are tried when other spaces take them first.
+# Attempts with another priority if other spaces take it first.
 _TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A space as it is deployed.
+    """A deploy_space space.
 
-    `status` is CloudFormation's of its stack. `url` is empty where no name leads to it: then ``curl -H "Host: HOST" http://DNS_NAME/``
-    does. `cpu` is in vCPUs, `memory` in MiB. Only `get` fills `env`, `secrets` (ARNs by variable), and of how many `desired` tasks how many
-    are `running`.
+    `status` is CloudFormation's status of its stack. `url` is empty if no DNS name points to it; then use
+    ``curl -H "Host: HOST" http://DNS_NAME/``. `cpu` is in vCPUs, `memory` in MiB. Only `get` fills `env`, `secrets` (ARNs by variable),
+    `desired` (wanted tasks) and `running` (running tasks).
     """
 
     name: str
@@ -61,7 +61,7 @@ class Space:
 
 
 def find(place: Place, name: str) -> Stack | None:
-    """Return the stack of the space called `name`, or None, also for what no space can be called."""
+    """Return the stack of the space called `name`, or None, also for an invalid name."""
     if not re.fullmatch(SPACE_NAME, name):
         return None
     stack = state.find(place.account.client("cloudformation"), f"space-{name}")
@@ -73,21 +73,21 @@ def require(place: Place, name: str) -> Stack:
     stack = find(place, name)
     if stack is None:
         raise SpaceNotFound(
-            f"there is no space {name!r} in {place.account.region}",
-            hint="`exasol-ci-setup space list` shows those there are; is it another --region or --aws-profile?",
+            f"space {name!r} does not exist in {place.account.region}",
+            hint="list the spaces with `exasol-ci-setup space list`; check --region and --aws-profile",
         )
     return stack
 
 
-def every(place: Place) -> Iterator[Stack]:
-    """Yield the stacks of all spaces, in the order AWS gives them."""
+def iter_stacks(place: Place) -> Iterator[Stack]:
+    """Yield the stacks of all spaces, in the order of AWS."""
     for stack in state.own(place.account.client("cloudformation")):
         if is_of_space(stack) and not state.is_absent(stack):
             yield stack
 
 
 def is_of_space(stack: Stack) -> bool:
-    """Return whether the stack is of a space that the verbs made; one of a program belongs to its scope."""
+    """Return whether the stack is a space of the platform commands; one with a scope belongs to a program."""
     tags = stack.tags
     return (
         tags.get(f"{TAG_PREFIX}construct") == "Space"
@@ -97,7 +97,7 @@ def is_of_space(stack: Stack) -> bool:
 
 
 def describe(stack: Stack) -> Space:
-    """Return what the stack tells of its space; one that was never finished tells little."""
+    """Return the space that the stack describes; an uncreated one has few values."""
     outputs = stack.outputs
     host, dns_name = outputs.get("Host", ""), outputs.get("DnsName", "")
     scheme = "https" if "CertificateArn" in outputs else "http"
@@ -118,25 +118,25 @@ def describe(stack: Stack) -> Space:
 
 
 def record(place: Place, stack: Stack) -> dict[str, Any]:
-    """Return the fields that the space of the stack was made of."""
+    """Return the fields of the space that its stack was created from."""
     template = deployed_template(place.account.client("cloudformation"), stack.id)
     fields: dict[str, Any] = json.loads(template["Metadata"]["Space"])
     return fields
 
 
 class OutdatedError(Exception):
-    """A plan was made of what a space no longer is."""
+    """A plan is based on an outdated state of a space."""
 
 
 class Unchanged:
-    """Stops a plan that was made of fields which a space no longer has, since it would take back what another run did; passes on all else."""
+    """Rejects a plan that is based on outdated fields, since it would revert the change of another process; forwards everything else."""
 
     def __init__(self, place: Place, stack: Stack, fields: Mapping[str, Any]) -> None:
         self._place, self._stack, self._fields = place, stack, fields
         self.say, self.view, self.check = place.report.say, place.report.view, place.report.check
 
     def plan(self, plan: Plan, /) -> bool:
-        """Ask whether to carry the plan out. Raises OutdatedError."""
+        """Ask for approval of the plan. Raises OutdatedError."""
         found = state.find(self._place.account.client("cloudformation"), self._stack.name)
         if found is None or found.id != self._stack.id or record(self._place, found) != self._fields:
             raise OutdatedError
@@ -144,32 +144,32 @@ class Unchanged:
 
 
 class Granted:
-    """Marks in plans the access that the caller asked for, by its message; passes on all else."""
+    """Marks in plans the access that the caller requested, by its message; forwards everything else."""
 
     def __init__(self, report: Report, messages: Collection[str]) -> None:
         self._report, self._messages = report, messages
         self.say, self.view, self.check = report.say, report.view, report.check
 
     def plan(self, plan: Plan, /) -> bool:
-        """Ask whether to execute the plan."""
+        """Ask for approval of the plan."""
         marked = (replace(each, granted=each.message in self._messages) for each in plan.broadenings)
         return self._report.plan(replace(plan, broadenings=tuple(marked)))
 
 
-def deployed(place: Place, space: constructs.Space, *, keep_priority: bool = False) -> Stack:
-    """Deploy the load balancer if it has to change, then the space, with a priority for its rule that is free in the listener.
+def deploy_space(place: Place, space: constructs.Space, *, keep_priority: bool = False) -> Stack:
+    """Deploy the load balancer if it has to change, then the space, with a free priority for its rule.
 
-    With `keep_priority` the rule keeps its own. When another space takes the priority first, it is retried with another one. Raises
-    Declined where only plans are asked for, after both were shown, and the errors of a deployment.
+    `keep_priority` keeps the priority of the existing rule. If another space takes the priority first, retry with another one. Raises
+    NotApprovedError after both plans if plans are only shown, and the errors of a deployment.
     """
     try:
         balancer = load_balancer.ensure(place, space.load_balancer)
     except NotApprovedError:
-        preview(place, space, why=f"seen from the template alone: it takes outputs of {load_balancer.STACK_NAME}")
+        preview(place, space, why=f"based on the template alone: it uses outputs of {load_balancer.STACK_NAME}")
         raise
     space = space.model_copy(update={"load_balancer": balancer})
     listener = balancer.output(space.listener_output)
-    for tries_left in reversed(range(_TRIES)):
+    for remaining in reversed(range(_TRIES)):
         if not keep_priority:
             priority = load_balancer.free_priority(place, listener, space.name)
             space = space.model_copy(update={"priority": priority})
@@ -179,16 +179,16 @@ def deployed(place: Place, space: constructs.Space, *, keep_priority: bool = Fal
             if not load_balancer.is_priority_taken(error):
                 _hint_at_logs(place, space, error)
                 raise
-            if not tries_left:
-                error.hint = "other spaces are created at the same time: run the same command again"
+            if not remaining:
+                error.hint = "other spaces are being created: run the command again"
                 raise
-            place.report.say(f"another space has taken priority {space.priority} meanwhile: retrying with another one")
+            place.report.say(f"priority {space.priority} was taken by another space: retrying with another one")
             keep_priority = False
-    raise AssertionError  # pragma: no cover - the last try returns or raises
+    raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
 
 def with_logs(removal: Plan, found: Iterable[Resource]) -> Plan:
-    """Return the plan that deletes the stack of a space with its log group, which CloudFormation leaves, and `clean_up` deletes."""
+    """Return the deletion plan of a space's stack with its log group, which CloudFormation retains and `clean_up` deletes."""
     logs = (
         Change("Remove", each.logical_id, each.type, physical_id=each.physical_id, data_loss=True)
         for each in found
@@ -198,22 +198,22 @@ def with_logs(removal: Plan, found: Iterable[Resource]) -> Plan:
 
 
 def clean_up(place: Place, stack: Stack) -> None:
-    """Delete what CloudFormation has left of a space whose stack is deleted: its logs, and its certificate if no other space has it."""
+    """Delete what CloudFormation retains of a deleted space: its logs, and its certificate if no other space uses it."""
     drop_logs(place, f"/ecs/{stack.name}/")
     if "CertificateArn" in stack.outputs:
         drop_certificate(place, stack.outputs["CertificateArn"])
 
 
-def drop_logs(place: Place, prefix: str, *, but: str = "") -> None:
-    """Delete the log groups of a space that CloudFormation has left, those of creations that failed too, all `but` one."""
+def drop_logs(place: Place, prefix: str, *, keep: str = "") -> None:
+    """Delete the retained log groups of a space, also those of failed creations, except `keep`."""
     for group in _log_groups(place, prefix):
-        if group != but:
+        if group != keep:
             with translate_aws_errors():
                 place.account.client("logs").delete_log_group(logGroupName=group)
 
 
 def _log_groups(place: Place, prefix: str) -> list[str]:
-    """Return the names of the log groups that begin with `prefix`, the oldest first."""
+    """Return the names of the log groups that begin with `prefix`, oldest first."""
     with translate_aws_errors():
         pages = place.account.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)
         found = [group for page in pages for group in page["logGroups"]]
@@ -221,20 +221,20 @@ def _log_groups(place: Place, prefix: str) -> list[str]:
 
 
 def _hint_at_logs(place: Place, space: constructs.Space, error: DeployFailed) -> None:
-    """Add to an error of the service where to read what the container wrote."""
+    """Add the command that prints the output of the container to the hint of the error."""
     if error.diagnosis.type != "AWS::ECS::Service":
         return
     with suppress(SetupError):
         for group in _log_groups(place, space.log_group_prefix)[-1:]:
-            error.hint = f"what the container wrote: `aws logs tail {group}`\n{error.hint}".rstrip()
+            error.hint = f"see the output of the container with `aws logs tail {group}`\n{error.hint}".rstrip()
 
 
 def drop_certificate(place: Place, certificate_arn: str) -> None:
-    """Take a certificate from the load balancer if no space has it any more."""
+    """Remove a certificate from the load balancer unless another space uses it."""
     balancer = load_balancer.find(place)
     if balancer is not None and "HttpsListenerArn" in balancer.outputs:
         used = {
             balancer.outputs["CertificateArn"],
-            *(stack.outputs.get("CertificateArn", "") for stack in every(place)),
+            *(stack.outputs.get("CertificateArn", "") for stack in iter_stacks(place)),
         }
         load_balancer.drop_certificate(place, balancer.outputs["HttpsListenerArn"], certificate_arn, used=used)

@@ -1,8 +1,8 @@
 """Storages of a workspace, and the objects in them.
 
-A storage is an empty object below ``.storages/`` in the workspace's bucket, and what is below ``storages/NAME/`` is in it. Storages are made,
-listed and deleted with the account's credentials; objects are put, listed, fetched and deleted with those of the one storage, which are in
-``~/.naas/credentials`` and are renewed when they end.
+A storage is an empty object below ``.storages/`` in the workspace's bucket. Its objects are below ``storages/NAME/``. The account's
+credentials create, list and delete storages. The temporary credentials of one storage upload, list, download and delete its objects. These
+are stored in ``~/.naas/credentials`` and renewed when they expire.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress, StorageAddress
 from exasol_ci_setup.errors import InputError, ObjectNotFound, StorageConflictError, StorageError
 from exasol_ci_setup.platform import asset, credentials, transfer, workspaces
-from exasol_ci_setup.platform.opened import is_there, no_storage, open_storage
 from exasol_ci_setup.platform.place import here
+from exasol_ci_setup.platform.storage_session import has_storage, no_storage, open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,9 +53,9 @@ class StoredObject:
 
 
 def create(*, workspace_id: str, storage_name: str, place: Place | None = None) -> Storage:
-    """Make a storage, and the workspace's stack if this is its first.
+    """Create a storage, and the workspace's stack if this is its first.
 
-    Raises StorageConflictError if it is there already, InputError for a name that cannot be one, and the errors of `place.deploy`.
+    Raises StorageConflictError if it already exists, InputError for an invalid name, and the errors of `place.deploy`.
     """
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
     place = here(place)
@@ -65,18 +65,18 @@ def create(*, workspace_id: str, storage_name: str, place: Place | None = None) 
         try:
             place.account.client("s3").put_object(Bucket=bucket.name, Key=key, Body=b"", IfNoneMatch="*")
         except ClientError as error:
-            # The latter if somebody else makes it at the same time.
+            # The latter if another process creates it at the same time.
             if error_code(error) in {"PreconditionFailed", "ConditionalRequestConflict"}:
                 raise StorageConflictError(
-                    f"workspace {address.workspace_id} has a storage {address.storage_name!r} already",
-                    hint="use it, or give another name",
+                    f"storage {address.storage_name!r} of workspace {address.workspace_id} already exists",
+                    hint="use it, or choose another name",
                 ) from error
             raise
     return Storage(address.workspace_id, address.storage_name)
 
 
-def list(*, workspace_id: str, place: Place | None = None) -> tuple[Storage, ...]:  # noqa: A001 - the verb's name
-    """Return the storages of a workspace, by name; none if there is no such workspace."""
+def list(*, workspace_id: str, place: Place | None = None) -> tuple[Storage, ...]:  # noqa: A001 - the command's name
+    """Return the storages of a workspace, by name; an empty tuple if the workspace does not exist."""
     place = here(place)
     bucket = workspaces.find(place, workspace_id)
     if bucket is None:
@@ -89,16 +89,16 @@ def list(*, workspace_id: str, place: Place | None = None) -> tuple[Storage, ...
 
 
 def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: Place | None = None) -> int:
-    """Delete a storage with its assets, and with `empty` also the objects in it; return how many objects there were.
+    """Delete a storage with its assets, and with `empty` also its objects; return the number of objects.
 
-    The bucket keeps what was deleted for some time. Raises StorageNotFound, and StorageConflictError if objects are in it and `empty` was not
-    given.
+    The bucket keeps deleted versions for some time. Raises StorageNotFound, and StorageConflictError if the storage has objects and `empty`
+    is not set.
     """
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
     place = here(place)
     s3 = place.account.client("s3")
     bucket = _bucket_of(place, address)
-    # What stands in the way of taking the entry out of the file is told before anything is gone.
+    # Fail before the deletion if the credentials file cannot be changed.
     credentials.find(address.workspace_id, address.storage_name)
     folder = workspaces.folder(address.storage_name)
     if not empty and next(_objects(s3, bucket.name, folder, below=folder), None) is not None:
@@ -106,7 +106,7 @@ def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: 
             f"storage {address.storage_name!r} holds objects",
             hint="--empty deletes them with the storage, and their assets too",
         )
-    # Otherwise copies of public assets would outlive what they are copies of.
+    # Otherwise copies of public assets would remain after their originals.
     for handed_out in asset.of_storage(place, bucket, address.storage_name):
         asset.remove(place, bucket, handed_out)
     gone = _delete_each(
@@ -119,7 +119,7 @@ def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: 
 
 
 def plan_deletion(*, workspace_id: str, storage_name: str, place: Place) -> int:
-    """Delete nothing, and return how many objects the storage holds, after a report of what would become of the workspace's stack.
+    """Report the change of the workspace's stack, delete nothing, and return the number of objects in the storage.
 
     Raises as `delete`, and NotApprovedError if the stack would change.
     """
@@ -136,13 +136,13 @@ def _bucket_of(place: Place, address: StorageAddress) -> workspaces.Bucket:
     """Return the bucket of a storage. Raises StorageNotFound."""
     bucket = open_storage(place, address).bucket
     with translate_aws_errors():
-        if not is_there(place.account.client("s3"), bucket, address.storage_name):
+        if not has_storage(place.account.client("s3"), bucket, address.storage_name):
             raise no_storage(place, address)
     return bucket
 
 
 def connect(*, workspace_id: str, storage_name: str, place: Place | None = None) -> Credentials:
-    """Write new credentials for a storage into ``~/.naas/credentials`` and return them. They are good for an hour.
+    """Write new credentials for a storage into ``~/.naas/credentials`` and return them. They are valid for an hour.
 
     Raises StorageNotFound, StorageError if the file cannot be written, and AccessDenied.
     """
@@ -169,10 +169,10 @@ def put_object(
     progress: Progress | None = None,
     place: Place | None = None,
 ) -> StoredObject:
-    """Upload the file `src_file` into the object `dst_file`; with ``.``, or a folder with a slash at its end, the file's name is the object's.
+    """Upload the file `src_file` to the object `dst_file`; for ``.`` or a folder with a trailing slash, the object gets the file's name.
 
-    An object of this name is replaced. An upload that broke off goes on where it was. Raises StorageNotFound, InputError for a file that
-    cannot be read or a name that cannot be one, and the errors of `transfer.upload`.
+    An existing object is replaced. An interrupted upload is resumed. Raises StorageNotFound, InputError for an unreadable file or an invalid
+    name, and the errors of `transfer.upload`.
     """
     source = Path(src_file)
     transfer.size_of(source)
@@ -200,7 +200,7 @@ def get_object(
 ) -> Path:
     """Download the object `src_file` into the file `dst_file`, or with its own name into that folder, and return the file.
 
-    The name of the object is taken as it is. The file is there as a whole or as it was before; an interrupted download is resumed. Raises
+    The name of the object is used unchanged. The file is replaced atomically; an interrupted download is resumed. Raises
     StorageNotFound, ObjectNotFound, InputError for a folder that does not exist, or if the object's name has no last part that a file can
     have, and the errors of `transfer.download`.
     """
@@ -210,14 +210,14 @@ def get_object(
         name = address.object_name.rpartition("/")[2]
         if name in {"", ".", ".."}:
             raise InputError(
-                f"no file in {target} can have the name of object {src_file!r}: its last part is {name!r}",
+                f"object {src_file!r} cannot name a file in {target}: its last part is {name!r}",
                 hint="give a file as the destination",
             )
         target /= name
     if not target.parent.is_dir():
-        raise InputError(f"{target.parent} is no folder", hint="make it first")
+        raise InputError(f"{target.parent} is not a folder", hint="create it first")
     if target.is_dir():
-        raise InputError(f"{target} is a folder", hint="give another destination")
+        raise InputError(f"{target} is a folder", hint="choose another destination")
     storage = open_storage(here(place), address)
     transfer.download(
         storage.client(),
@@ -231,29 +231,29 @@ def get_object(
 
 
 def delete_object(*, workspace_id: str, storage_name: str, object_name: str, place: Place | None = None) -> int:
-    """Delete an object, or with a slash at its end all objects in that folder, and return how many they were.
+    """Delete an object, or with a trailing slash all objects in that folder, and return their number.
 
-    The name is taken as it is: ``a//`` is the folder of ``a//b``, not that of ``a/b``. The bucket keeps what was deleted for some time.
-    Raises StorageNotFound, and ObjectNotFound if there is nothing of that name.
+    The name is used unchanged: ``a//`` is the folder of ``a//b``, not that of ``a/b``. The bucket keeps deleted versions for some time.
+    Raises StorageNotFound, and ObjectNotFound if no object matches.
     """
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=object_name)
     storage = open_storage(here(place), address)
     s3, bucket, folder = storage.client(), storage.bucket.name, workspaces.folder(storage_name)
     found = _objects(s3, bucket, folder + address.object_name, below=folder)
     if not object_name.endswith("/"):
-        # An object comes before all whose names begin with its own.
+        # S3 lists an object before the objects whose names begin with its name.
         found = (each for each in islice(found, 1) if each.name == object_name)
     gone = _delete_each(s3, bucket, (folder + each.name for each in found))
     if not gone:
         raise ObjectNotFound(
-            f"there is no object {object_name!r} in storage {storage_name!r}",
-            hint="`exasol-ci-setup storage list-object` shows those there are",
+            f"storage {storage_name!r} has no object {object_name!r}",
+            hint="list the objects with `exasol-ci-setup storage list-object`",
         )
     return gone
 
 
 def _objects(s3: S3Client, bucket: str, prefix: str, *, below: str) -> Iterator[StoredObject]:
-    """Yield what is in a bucket, with names from `below` on."""
+    """Yield the objects of a bucket; names are relative to `below`."""
     with translate_aws_errors():
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for entry in page.get("Contents", []):
@@ -261,7 +261,7 @@ def _objects(s3: S3Client, bucket: str, prefix: str, *, below: str) -> Iterator[
 
 
 def _delete_each(s3: S3Client, bucket: str, keys: Iterator[str]) -> int:
-    """Delete objects, many at once, and return how many they were. Raises StorageError naming the first that S3 did not delete."""
+    """Delete objects in batches and return their number. Raises StorageError with the first key that S3 did not delete."""
     gone = 0
     while batch := tuple(islice(keys, _BATCH)):
         with translate_aws_errors():

@@ -1,4 +1,4 @@
-"""A workspace's stack, where in its bucket everything is, and sessions that may use one storage only."""
+"""A workspace's stack, the layout of its bucket, and sessions that may use one storage only."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.model import Stack
 
 PUBLIC: Final = "public/"
-"""The folder of the bucket that everybody may read, in a workspace with public assets."""
+"""The folder of the bucket that is publicly readable in a workspace with public assets."""
 
 _SESSION_SECONDS: Final = 3600
-"""The most for a role that another role's session assumes:
+"""The maximum for a role that another role's session assumes:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """What a workspace's stack made: the bucket, the role for sessions, and whether everybody may read its public folder."""
+    """Outputs of a workspace's stack: the bucket, the role for sessions, and whether its public folder is publicly readable."""
 
     workspace_id: str
     name: str
@@ -53,9 +53,9 @@ def find(place: Place, workspace_id: str) -> Bucket | None:
 
 
 def ensure(place: Place, workspace_id: str, *, public_assets: bool | None = None) -> Bucket:
-    """Return the bucket of a workspace, whose stack is made or brought up to date.
+    """Create or update the stack of a workspace, and return its bucket.
 
-    `public_assets` says whether everybody may read its public folder; None leaves that as it is. Raises the errors of `place.deploy`.
+    `public_assets` sets whether its public folder is publicly readable; None keeps the current value. Raises the errors of `place.deploy`.
     """
     if public_assets is None:
         found = find(place, workspace_id)
@@ -69,7 +69,7 @@ def _of(stack: Stack, workspace_id: str) -> Bucket:
     if not {"BucketName", "StorageRoleArn"} <= outputs.keys():
         raise StorageError(
             f"workspace {workspace_id} is not ready: its stack {stack.name} is in {stack.status}",
-            hint=f"`exasol-ci-setup status {stack.name}` says more",
+            hint=f"see the details with `exasol-ci-setup status {stack.name}`",
         )
     return Bucket(
         workspace_id, outputs["BucketName"], outputs["StorageRoleArn"], outputs.get("PublicAssets", "no") == "yes"
@@ -77,20 +77,20 @@ def _of(stack: Stack, workspace_id: str) -> Bucket:
 
 
 def marker(storage_name: str) -> str:
-    """Return the key of the empty object that says that there is a storage of this name."""
+    """Return the key of the empty object that marks a storage."""
     return f".storages/{storage_name}"
 
 
 def folder(storage_name: str) -> str:
-    """Return what the keys of all objects of a storage begin with."""
+    """Return the key prefix of the objects of a storage."""
     return f"storages/{storage_name}/"
 
 
 def storage_policy(bucket: Bucket, storage_name: str) -> dict[str, Any]:
-    """Return the session policy that leaves of the role's permissions those for one storage.
+    """Return the session policy that limits the role's permissions to one storage.
 
-    It may see that the storage is there, but not change that. Uploads under way cannot be listed by folder, so they may not be listed at
-    all: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html.
+    It allows reading but not changing the marker of the storage. It does not allow listing uploads, because that action cannot be limited to
+    a folder: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html.
     """
     return {
         "Version": "2012-10-17",
@@ -118,7 +118,7 @@ def storage_policy(bucket: Bucket, storage_name: str) -> dict[str, Any]:
 
 
 def session(account: Account, bucket: Bucket, storage_name: str) -> Credentials:
-    """Return credentials of a new session of the workspace's role, which is limited to one storage and ends after an hour.
+    """Return credentials of a new session of the workspace's role, limited to one storage and one hour.
 
     Raises AccessDenied if the account's own credentials may not assume the role, and the errors of the AWS boundary.
     """

@@ -24,7 +24,7 @@ class Declared:
     def __init__(self, constructs: Iterable[ScopedConstruct]) -> None:
         found = list(_with_dependencies(constructs))
         for construct in found:
-            construct.own_scope  # noqa: B018 - raises before anything is done
+            construct.resolved_scope  # noqa: B018 - raises before anything is done
         _require_names_of_their_own(found)
         self.nodes = order(
             Node(construct.stack_name, tuple(each.stack_name for each in construct.dependencies)) for construct in found
@@ -34,12 +34,12 @@ class Declared:
 
     def scope_of(self, name: str) -> Scope:
         """Return the scope of the construct whose stack has that name."""
-        return self.constructs[name].own_scope
+        return self.constructs[name].resolved_scope
 
     @property
     def scopes(self) -> list[Scope]:
         """The scopes that the constructs are in, each once."""
-        return list(dict.fromkeys(construct.own_scope for construct in self.constructs.values()))
+        return list(dict.fromkeys(construct.resolved_scope for construct in self.constructs.values()))
 
 
 def _with_dependencies(constructs: Iterable[ScopedConstruct]) -> Iterator[ScopedConstruct]:
@@ -73,6 +73,6 @@ def _require_names_of_their_own(constructs: Iterable[ScopedConstruct]) -> None:
                 else f"two constructs {construct.kind}"
             )
             raise InputError(
-                f"{kinds} have the name {construct.name!r} in scope {construct.own_scope.name!r}",
+                f"{kinds} have the name {construct.name!r} in scope {construct.resolved_scope.name!r}",
                 hint="give one of them another name, or make it once and use it twice",
             )

@@ -65,7 +65,7 @@ def find_existing(declared: Declared, connect: Callable[[Scope], Account]) -> di
 
     def look(name: str) -> None:
         construct = declared.constructs[name]
-        account = connect(construct.own_scope)
+        account = connect(construct.resolved_scope)
         stack = state.find(account.client("cloudformation"), name)
         if stack is not None and not state.is_absent(stack):
             found[name] = replace(_standing(account, stack), declared_tags=construct.tags)
@@ -170,7 +170,7 @@ class Removable:
 
 
 def _text(construct: ScopedConstruct) -> str:
-    return "\n".join([*construct.given.values(), templates.render(construct).body])
+    return "\n".join([*construct.static_parameters.values(), templates.render(construct).body])
 
 
 def _place(stack: Stack) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def run_all(
     # The key is pinned under the ID, because addresses change.
     target = Host(address, user, port, name=instance.output("InstanceId"))
     route = [*(connections.parse_jumps(jump, user) if jump else ()), target]
-    if not all(stage.may_log_in_to(host.address, instance.own_scope) for host in route):
+    if not all(stage.may_log_in_to(host.address, instance.resolved_scope) for host in route):
         raise SSHError(
             f"Instance {instance.name!r} cannot run a command: instances in the sandbox run no commands",
             hint="deploy it to AWS to run commands on it",
@@ -61,7 +61,7 @@ def run_all(
         transport = connections.connect(
             route,
             key_file=instance.private_key_file,
-            known_hosts=KnownHosts(state_directory() / instance.own_scope.name),
+            known_hosts=KnownHosts(state_directory() / instance.resolved_scope.name),
             clock=clock or stage.clock,
             stack=stack,
             patience=patience,

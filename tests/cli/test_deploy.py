@@ -103,8 +103,8 @@ def test_json_failure_is_last_object_with_exit_code(here):
     assert ran.records[-1]["diagnosis"]["logical_id"] == "CodeBuild"
 
 
-def test_failed_creation_ends_with_resource_and_reason(here, somebody_else):
-    somebody_else.client("s3").create_bucket(
+def test_failed_creation_ends_with_resource_and_reason(here, other_account):
+    other_account.client("s3").create_bucket(
         Bucket="a-bucket-of-others", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
     here(*CREDENTIALS, "--yes", "--no-lint")

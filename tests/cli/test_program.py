@@ -223,9 +223,9 @@ def test_what_lets_in_the_whole_world_needs_more_than_a_yes(here, live, write):
     assert stacks(live) == {"team-door": "CREATE_COMPLETE"}
 
 
-def test_a_stack_that_no_update_can_mend_is_made_anew_only_when_asked(here, live, account_id, somebody_else, write):
+def test_a_stack_that_no_update_can_mend_is_made_anew_only_when_asked(here, live, account_id, other_account, write):
     taken = f"a-bucket-of-others-{account_id}"  # the accounts of the sandbox share the names of buckets
-    somebody_else.client("s3").create_bucket(
+    other_account.client("s3").create_bucket(
         Bucket=taken, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
     live.client("cloudformation").create_stack(

@@ -61,10 +61,10 @@ def credentials(live):
 
 
 @pytest.fixture
-def stuck(cfn, operations, live, somebody_else, account_id, credentials):
+def stuck(cfn, operations, live, other_account, account_id, credentials):
     """CloudFormation, with an update that failed for a taken name, and whose rollback failed for a webhook without a credential."""
     name = f"taken-{account_id}"
-    somebody_else.client("s3").create_bucket(
+    other_account.client("s3").create_bucket(
         Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
     arn = credentials()

@@ -6,16 +6,16 @@ import os
 
 import pytest
 
-from tests.platform import docker_stand_in
+from tests.platform import fake_docker
 
 pytestmark = pytest.mark.live
 
 
 @pytest.fixture
 def docker(tmp_path, monkeypatch):
-    stand_in, path = docker_stand_in.put_on_path(tmp_path, os.environ["PATH"])
+    fake, path = fake_docker.put_on_path(tmp_path, os.environ["PATH"])
     monkeypatch.setenv("PATH", path)
-    return stand_in
+    return fake
 
 
 def test_one_is_made_shown_listed_and_deleted(here):

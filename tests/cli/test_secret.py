@@ -141,7 +141,7 @@ def test_a_mistake_in_a_file_creates_nothing(here, tmp_path):
     ran = here("secret", "bulk-create", "--file", str(tmp_path / ".env"))
 
     assert ran.code == 2
-    assert "line 2 of the secrets is none" in ran.stderr
+    assert "line 2 of the secrets is invalid" in ran.stderr
     assert VALUE not in ran.stderr
     assert here("secret", "list").stdout == ""
 
@@ -162,7 +162,7 @@ def test_delete_asks_unless_told_not_to(here, run):
     ("arguments", "code", "says"),
     [
         (["get", "--name", "a"], 1, "secret 'a' does not exist"),
-        (["get", "--name", "a b"], 2, "cannot be the name of a secret"),
+        (["get", "--name", "a b"], 2, "invalid name of a secret"),
         (["create", "--name", "a"], 2, "cannot ask for the value"),
         (["create", "--name", "a", "--file", "/nowhere"], 2, "/nowhere cannot be read: No such file"),
         (["create", "--name", "a", "--file", "/x", "--value", "-"], 2, "contradict"),

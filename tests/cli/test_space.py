@@ -43,10 +43,10 @@ def test_a_space_is_created_without_a_question_and_shown(create):
     assert shown["url"] == "http://web.example.com/"
     assert shown["size"] == "0.25 vCPU, 1024 MiB"
     assert shown["image"] == IMAGE
-    assert "Fargate's next size is 0.25 vCPU and 1024 MiB" in ran.stderr
+    assert "the next size of Fargate is 0.25 vCPU and 1024 MiB" in ran.stderr
     assert "Plan for stack space-web (new)" in ran.stderr
     assert "CREATE_COMPLETE" in ran.stderr
-    assert "let web.example.com lead to the load balancer: a CNAME record with" in ran.stderr
+    assert "point web.example.com to the load balancer: create a CNAME record with" in ran.stderr
 
 
 def test_json_has_a_record_for_each_stacks_plan_and_events_and_the_space(create):
@@ -71,7 +71,7 @@ def test_a_second_creation_is_a_conflict(create):
     ran = create("--output", "json")
 
     assert ran.code == 1
-    assert "error: space 'web' is there already" in ran.stderr
+    assert "error: space 'web' already exists" in ran.stderr
     assert ran.records[-1]["code"] == "space-conflict"
 
 
@@ -110,9 +110,9 @@ def test_variables_come_as_pairs_and_as_json(create, here):
         (["--env", '{"A": {}}'], "the value of 'A' is neither a text nor a number"),
         (["--env", "A=1", "--env", '{"A": 2}'], "--env gives A twice"),
         (["--secret", "A"], "that is no secret"),
-        (["--cpu", "much"], "'much' is no amount of processor"),
-        (["--memory", "much"], "'much' is no amount of memory"),
-        (["--cpu", "64"], "more than Fargate has"),
+        (["--cpu", "much"], "invalid amount of CPU: 'much'"),
+        (["--memory", "much"], "invalid amount of memory: 'much'"),
+        (["--cpu", "64"], "exceed the largest size"),
         (["--port", "0"], "1 to 65535"),
         (["--domain", "Example"], "name of a domain"),
         (["--hosted-zone-id", "Z1"], "needs a --domain"),

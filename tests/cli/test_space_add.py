@@ -14,7 +14,7 @@ import pytest
 
 from exasol_ci_setup.origin import EXAMPLE
 from tests.origins import COMMIT, install
-from tests.platform import docker_stand_in
+from tests.platform import fake_docker
 
 pytestmark = pytest.mark.live
 
@@ -24,10 +24,10 @@ PIPELINE = Path(".github/workflows/ci-my-space.yaml")
 
 @pytest.fixture(autouse=True)
 def docker(tmp_path_factory, monkeypatch):
-    stand_in, path = docker_stand_in.put_on_path(tmp_path_factory.mktemp("bin"), os.environ["PATH"])
-    stand_in.plan(image_says=f"sha256:{ID}")
+    fake, path = fake_docker.put_on_path(tmp_path_factory.mktemp("bin"), os.environ["PATH"])
+    fake.plan(image_says=f"sha256:{ID}")
     monkeypatch.setenv("PATH", path)
-    return stand_in
+    return fake
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,7 @@ def test_plan_shows_stacks_and_makes_nothing(here, live, docker):
     assert ran.code == 0
     names = ("registry-my-space-registry", "spaces-load-balancer", "space-my-space")
     assert [f"Plan for stack {name} (new)" in ran.stdout for name in names] == [True] * 3
-    assert "the tag to-be-built stands for its own" in ran.stderr
+    assert "the tag to-be-built is a placeholder" in ran.stderr
     assert "plan only" in ran.stderr
     assert docker.commands == []
     assert live.client("cloudformation").describe_stacks()["Stacks"] == []
@@ -122,7 +122,7 @@ def test_a_step_of_docker_that_fails_is_told_with_its_exit_code(here, docker):
 
     assert ran.code == 9
     assert "docker build ended with exit code 9: the command was not found" in ran.stderr
-    assert "made before that, and still there: registry my-space-registry" in ran.stderr
+    assert "created before the error: registry my-space-registry" in ran.stderr
 
 
 def test_in_json_too(here, docker):
@@ -177,7 +177,7 @@ def test_an_interruption_ends_docker_and_tells_what_was_made(live, server, docke
 
     assert process.returncode == 130
     assert "was not built" in err
-    assert "made before that, and still there: registry my-space-registry" in err
+    assert "created before the error: registry my-space-registry" in err
 
 
 def test_without_a_pipeline_no_file_is_written(here):

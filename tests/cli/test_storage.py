@@ -121,10 +121,14 @@ def test_a_plan_changes_nothing(here):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("storage", "create", "-w", "123", "-s", "my-storage"), 1, "workspace 123 has a storage 'my-storage' already"),
+        (
+            ("storage", "create", "-w", "123", "-s", "my-storage"),
+            1,
+            "storage 'my-storage' of workspace 123 already exists",
+        ),
         (("storage", "create", "-w", "12_3", "-s", "my-storage"), 2, "--workspace-id '12_3' is not acceptable"),
-        (("storage", "connect", "-w", "123", "-s", "other"), 1, "workspace 123 has no storage 'other'"),
-        (("storage", "get-object", *ON, "-src", "nope"), 1, "there is no object 'nope'"),
+        (("storage", "connect", "-w", "123", "-s", "other"), 1, "storage 'other' does not exist in workspace 123"),
+        (("storage", "get-object", *ON, "-src", "nope"), 1, "object 'nope' does not exist"),
         (("storage", "put-object", *ON, "-src", "nope"), 2, "nope cannot be read: No such file or directory"),
         (("storage", "delete", *ON), 2, "confirmation is needed"),
         (("storage", "delete-object", *ON, "-o", "folder/"), 2, "confirmation is needed"),

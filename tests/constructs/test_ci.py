@@ -18,7 +18,7 @@ def ci(**values: object) -> CiBuild:
 
 
 @pytest.mark.parametrize("project", ["S", "Slc", "script-languages", "a" * 121])
-def test_names_derived_of_an_accepted_project_follow_the_rules_of_aws(project: str):
+def test_names_derived_from_valid_project_are_valid(project: str):
     for construct in (ci(project=project), build(ReleaseBuild, project=project, project_url=URL)):
         assert re.fullmatch(r"[a-zA-Z][-a-zA-Z0-9]{0,127}", construct.stack_name)
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9\-_]{1,149}", construct.codebuild_name)
@@ -28,12 +28,12 @@ def test_names_derived_of_an_accepted_project_follow_the_rules_of_aws(project: s
 @pytest.mark.parametrize(
     "project", ["", "1a", "-a", "a_b", "a b", "a.b", "a/b", "ä", "a" * 122, "a\n", "${AWS::Region}"]
 )
-def test_a_project_that_breaks_a_derived_name_is_refused(project: str):
+def test_project_with_invalid_derived_name_is_rejected(project: str):
     with pytest.raises(InputError, match="--project "):
         ci(project=project)
 
 
-def test_projects_are_named_as_they_always_were():
+def test_project_names_are_stable():
     assert ci().codebuild_name == "SlcCodeBuild"
     assert build(ReleaseBuild, project="Slc", project_url=URL).codebuild_name == "SlcReleaseCodeBuild"
 
@@ -49,7 +49,7 @@ def test_projects_are_named_as_they_always_were():
         "https://github.com/a/...",
     ],
 )
-def test_urls_of_repositories_are_accepted(url: str):
+def test_repository_url_is_accepted(url: str):
     assert ci(project_url=url).project_url == url
 
 
@@ -82,13 +82,13 @@ def test_urls_of_repositories_are_accepted(url: str):
         "https://github.example.com/a/b",
     ],
 )
-def test_anything_else_is_refused_with_the_rule_and_an_example(url: str):
+def test_other_url_is_rejected_with_rule_and_example(url: str):
     with pytest.raises(InputError, match=r"--project-url .*on github\.com.*such as https://github\.com/exasol/"):
         ci(project_url=url)
 
 
 @pytest.mark.parametrize("name", ["abc", "my.logs-1", "a" * 63, "1-2-3"])
-def test_bucket_names_by_the_rules_of_s3_are_accepted(name: str):
+def test_valid_bucket_name_is_accepted(name: str):
     assert ci(bucket_name=name).bucket_name == name
 
 
@@ -110,37 +110,37 @@ def test_bucket_names_by_the_rules_of_s3_are_accepted(name: str):
         "abc--x-s3",
     ],
 )
-def test_other_bucket_names_are_refused(name: str):
+def test_invalid_bucket_name_is_rejected(name: str):
     with pytest.raises(InputError, match="--bucket-name "):
         ci(bucket_name=name)
 
 
 @pytest.mark.parametrize("minutes", [4, 2161, 0, -1])
 @pytest.mark.parametrize("field", ["timeout_in_minutes", "batch_timeout_in_minutes"])
-def test_times_outside_of_codebuilds_range_are_refused(field: str, minutes: int):
+def test_time_outside_of_codebuild_range_is_rejected(field: str, minutes: int):
     with pytest.raises(InputError, match="use 5 to 2160 minutes"):
         ci(**{field: minutes})
 
 
 @pytest.mark.parametrize("minutes", [5, 2160])
-def test_the_ends_of_codebuilds_range_are_accepted(minutes: int):
+def test_limits_of_codebuild_range_are_accepted(minutes: int):
     assert ci(timeout_in_minutes=minutes).timeout_in_minutes == minutes
 
 
-def test_only_the_retentions_of_cloudwatch_logs_are_accepted():
+def test_only_retentions_of_cloudwatch_logs_are_accepted():
     assert ci(log_retention_in_days=30).log_retention_in_days == 30
     with pytest.raises(InputError, match=r"--log-retention-in-days 31 .*use 1, 3, 5, 7, 14, 30, 60"):
         ci(log_retention_in_days=31)
 
 
-def test_a_release_is_kept_for_longer_than_a_ci_build():
+def test_release_is_kept_longer_than_ci_build():
     release = build(ReleaseBuild, project="Slc", project_url=URL)
     assert (ci().log_retention_in_days, ci().artifact_retention_in_days) == (14, 30)
     assert (release.log_retention_in_days, release.artifact_retention_in_days) == (180, 180)
 
 
-def test_only_a_ci_build_has_a_branch_filter():
-    with pytest.raises(InputError, match="--branch-filter is not acceptable: there is no such option"):
+def test_only_ci_build_has_branch_filter():
+    with pytest.raises(InputError, match="--branch-filter is not acceptable: unknown option"):
         build(ReleaseBuild, project="Slc", project_url=URL, branch_filter="x")
 
 
@@ -156,29 +156,29 @@ def test_only_a_ci_build_has_a_branch_filter():
         ("refs/tags/main", False),
     ],
 )
-def test_the_default_branch_filter_takes_main_branches_and_work_branches(ref: str, matches: bool):
+def test_default_branch_filter_matches_main_and_work_branches(ref: str, matches: bool):
     assert bool(re.search(ci().branch_filter, ref)) is matches
 
 
-def test_a_docker_secret_is_known_by_its_arn_wherever_that_was_given():
+def test_docker_secret_arn_is_known_from_either_option():
     assert ci().known_docker_secret_arn is None
     assert ci(docker_secret=SECRET_ARN).known_docker_secret_arn == SECRET_ARN
     assert ci(docker_secret="Dockerhub", docker_secret_arn=SECRET_ARN).known_docker_secret_arn == SECRET_ARN
 
 
 @pytest.mark.parametrize("secret", ["", "a b", "a:b", "arn:aws:secretsmanager:x", "a*", "a?", "a" * 513])
-def test_what_cannot_be_a_secret_is_refused(secret: str):
+def test_invalid_secret_name_is_rejected(secret: str):
     with pytest.raises(InputError, match="--docker-secret "):
         ci(docker_secret=secret)
 
 
 @pytest.mark.parametrize("arn", ["Dockerhub", SECRET_ARN[:-7], f"{SECRET_ARN}*", f"{SECRET_ARN}\n"])
-def test_only_a_full_arn_is_a_secrets_arn(arn: str):
+def test_partial_secret_arn_is_rejected(arn: str):
     with pytest.raises(InputError, match="--docker-secret-arn "):
         ci(docker_secret_arn=arn)
 
 
-def test_a_connection_is_used_under_the_names_that_its_arn_has():
+def test_connection_actions_match_services_of_arn():
     new = ci(connection_arn="arn:aws:codeconnections:eu-central-1:123456789012:connection/1-a")
     old = ci(connection_arn="arn:aws:codestar-connections:eu-central-1:123456789012:connection/1-a")
     verbs = ("GetConnection", "GetConnectionToken", "UseConnection")
@@ -189,6 +189,6 @@ def test_a_connection_is_used_under_the_names_that_its_arn_has():
 
 
 @pytest.mark.parametrize("arn", ["", "x", "arn:aws:codeconnections:eu-central-1:123456789012:connection/*"])
-def test_what_is_no_connection_is_refused(arn: str):
+def test_invalid_connection_is_rejected(arn: str):
     with pytest.raises(InputError, match="--connection-arn "):
         ci(connection_arn=arn)

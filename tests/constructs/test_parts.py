@@ -1,4 +1,4 @@
-"""What services, rules, instances and builders accept."""
+"""Validation of services, rules, instances and builders."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:db-a1B2c3"
 CONTAINER = Container(source="nginx", tag="1")
 
 
-def refused(cls: Any, **values: Any) -> str:
+def error_of(cls: Any, **values: Any) -> str:
     with pytest.raises(InputError) as caught:
         build(cls, **values)
     return caught.value.message
@@ -45,7 +45,7 @@ def service(**values: Any) -> dict[str, Any]:
     return {"name": "web", "container": CONTAINER, **values}
 
 
-def test_the_other_tools_spellings_are_accepted():
+def test_camel_case_names_are_accepted():
     cls: Any = Container
     container = cls(
         source="nginx", tag="1", startCommand="a 'b c'", portMappings=[PortMappings(container_port=80, host_port=80)]
@@ -57,23 +57,23 @@ def test_the_other_tools_spellings_are_accepted():
     assert made(name="web", container=container, environmentVariables={"A": "1"}).env_vars == {"A": "1"}
 
 
-def test_a_port_of_the_host_that_is_not_the_containers_is_refused_since_fargate_has_none():
-    assert "must be the container's" in refused(PortMappings, container_port=80, host_port=8080)
+def test_different_host_port_is_rejected():
+    assert "must equal the container's" in error_of(PortMappings, container_port=80, host_port=8080)
 
 
-def test_a_port_twice_is_refused():
+def test_duplicate_port_is_rejected():
     ports = (PortMappings(container_port=80), PortMappings(container_port=80))
-    assert "a port stands twice" in refused(Container, source="nginx", tag="1", port_mappings=ports)
+    assert "duplicate port" in error_of(Container, source="nginx", tag="1", port_mappings=ports)
 
 
 @pytest.mark.parametrize("command", ["", "  ", "echo 'a"])
-def test_a_command_that_is_no_command_is_refused(command: str):
-    assert refused(Container, source="nginx", tag="1", start_command=command).startswith("--start-command")
+def test_invalid_command_is_rejected(command: str):
+    assert error_of(Container, source="nginx", tag="1", start_command=command).startswith("--start-command")
 
 
 @pytest.mark.parametrize("source", ["", "nginx:1", "a b", "https://nginx", "UPPER/Case", "x/../y", "-x"])
-def test_a_name_that_is_no_image_is_refused(source: str):
-    assert "--source" in refused(Container, source=source, tag="1")
+def test_invalid_image_name_is_rejected(source: str):
+    assert "--source" in error_of(Container, source=source, tag="1")
 
 
 @pytest.mark.parametrize(
@@ -85,33 +85,33 @@ def test_a_name_that_is_no_image_is_refused(source: str):
         ("localhost:5000/a", None),
     ],
 )
-def test_a_repository_of_ecr_is_known_by_its_name(source: str, expected: str | None):
+def test_ecr_repository_is_detected_by_name(source: str, expected: str | None):
     assert Container(source=source, tag="1").ecr_resource == expected
 
 
 @pytest.mark.parametrize(("cpu", "memory"), [(cpu, memory) for cpu, all_of in MEMORY.items() for memory in all_of][::7])
-def test_every_size_that_fargate_has_is_accepted(cpu: Any, memory: int):
+def test_every_fargate_size_is_accepted(cpu: Any, memory: int):
     assert build(Service, **service(cpu=cpu, memory=memory)).memory == memory
 
 
 @pytest.mark.parametrize(("cpu", "memory"), [(256, 4096), (512, 512), (1024, 2500), (16384, 16384)])
-def test_a_size_that_fargate_does_not_have_is_refused_with_those_that_it_has(cpu: int, memory: int):
-    assert f"with {cpu} units of cpu Fargate takes" in refused(Service, **service(cpu=cpu, memory=memory))
+def test_unsupported_size_is_rejected_with_supported_ones(cpu: int, memory: int):
+    assert f"with {cpu} units of cpu Fargate supports" in error_of(Service, **service(cpu=cpu, memory=memory))
 
 
-def test_a_variable_that_is_a_secret_too_is_refused_without_its_value():
-    said = refused(Service, **service(env_vars={"A": "hush"}, secrets={"A": SECRET}))
-    assert said == "what is given is not acceptable: A cannot be a variable and a secret at once"
+def test_variable_and_secret_of_same_name_are_rejected():
+    message = error_of(Service, **service(env_vars={"A": "hush"}, secrets={"A": SECRET}))
+    assert message == "the combination of values is not acceptable: A cannot be both a variable and a secret"
 
 
-def test_services_whose_resources_would_have_one_name_are_refused():
+def test_services_with_same_logical_id_are_rejected():
     services = tuple(Service(name=name, container=CONTAINER) for name in ("my-web", "MyWeb"))
-    assert "two services are called" in refused(Cluster, name="a", services=services)
+    assert "two services have the name" in error_of(Cluster, name="a", services=services)
 
 
 @pytest.mark.parametrize("cls", [Ingress, Egress])
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"from_port": 443, "to_port": 80}, "must not be above the last"),
         ({"from_port": -1}, "must not be above the last"),
@@ -124,48 +124,48 @@ def test_services_whose_resources_would_have_one_name_are_refused():
         ({"cidr_ip": ()}, "needs a block of addresses"),
     ],
 )
-def test_a_rule_that_ec2_would_not_take_is_refused(cls: Any, values: dict[str, Any], said: str):
+def test_invalid_rule_is_rejected(cls: Any, values: dict[str, Any], message: str):
     rule = {"from_port": 80, "to_port": 443, "protocol": "tcp", "cidr_ip": ("10.0.0.0/8",)}
-    assert said in refused(cls, **{**rule, **values})
+    assert message in error_of(cls, **{**rule, **values})
 
 
-def test_a_rule_twice_is_refused_as_ec2_would():
+def test_duplicate_rule_is_rejected():
     def rule(*blocks: str) -> Ingress:
         return Ingress(from_port=80, to_port=80, protocol="tcp", cidr_ip=blocks)
 
     twice = (rule("10.0.0.0/8", "::/0"), rule("10.0.0.0/8"))
-    assert "a rule stands twice" in refused(SecurityGroup, name="group", ingresses=twice)
+    assert "duplicate rule" in error_of(SecurityGroup, name="group", ingresses=twice)
     assert SecurityGroup(name="group", ingresses=(rule("10.0.0.0/8"), rule("::/0"))).ingresses
 
 
 @pytest.mark.parametrize("repo", ["your-repo", "exasol/slc", "https://github.com/exasol/slc"])
-def test_a_repository_is_named_in_one_of_three_ways(repo: str):
+def test_repository_has_three_spellings(repo: str):
     assert GitHubRepo(name="repo", repo=repo, branch="main").repo == repo
 
 
 @pytest.mark.parametrize("branch", ["", "-x", "a..b", "a b", "a.lock", "/a", "a/", "a.", "a^"])
-def test_a_name_that_git_does_not_take_for_a_branch_is_refused(branch: str):
-    assert "--branch" in refused(GitHubRepo, name="repo", repo="exasol/slc", branch=branch)
+def test_invalid_branch_name_is_rejected(branch: str):
+    assert "--branch" in error_of(GitHubRepo, name="repo", repo="exasol/slc", branch=branch)
 
 
-def test_a_folder_has_the_ignore_file_of_git_unless_another_is_named():
+def test_default_ignore_file_is_gitignore():
     assert LocalDirectory(name="here", path=".").ignorefile == ".gitignore"
 
 
-def test_tags_that_move_are_few_and_different():
-    assert "at most 5" in refused(Registry, name="a", mutable_tags=tuple("abcdef"))
-    assert "at most 5" in refused(Registry, name="a", mutable_tags=("a", "a"))
-    assert "asterisks" in refused(Registry, name="a", mutable_tags=("a*b*c*",))
+def test_mutable_tags_are_limited_and_unique():
+    assert "at most 5" in error_of(Registry, name="a", mutable_tags=tuple("abcdef"))
+    assert "at most 5" in error_of(Registry, name="a", mutable_tags=("a", "a"))
+    assert "asterisks" in error_of(Registry, name="a", mutable_tags=("a*b*c*",))
 
 
-def test_a_builder_takes_the_names_of_a_bucket_and_a_repository_that_are_there():
+def test_builder_accepts_names_of_bucket_and_repository():
     from exasol_ci_setup.constructs import BuildkitBuilder
 
     builder = BuildkitBuilder(name="buildkit")
     made = ContainerBuilder(name="b", asset="my-archives", builder=builder, registry="shop/images")
-    assert made.given == {"BucketName": "my-archives", "RepositoryName": "shop/images"}
-    assert made.inputs == {}
-    assert "--registry" in refused(ContainerBuilder, name="b", asset="my-archives", builder=builder, registry="UPPER")
+    assert made.static_parameters == {"BucketName": "my-archives", "RepositoryName": "shop/images"}
+    assert made.parameter_sources == {}
+    assert "--registry" in error_of(ContainerBuilder, name="b", asset="my-archives", builder=builder, registry="UPPER")
 
 
 # --- Instances --------------------------------------------------------------------------------------------------------
@@ -181,20 +181,20 @@ def instance(key: Path | str, **values: Any) -> Instance:
     return build(Instance, **{"name": "box", "instance_type": "t3.micro", "path_to_key": str(key), **values})
 
 
-def test_only_the_public_half_of_the_key_is_read_and_without_its_comment(key: Path):
+def test_public_key_is_read_without_comment(key: Path):
     assert not key.exists()
     assert instance(key).public_key == PUBLIC_KEY
     assert instance(f"{key}.pub").public_key == PUBLIC_KEY
     assert instance(f"{key}.pub").private_key_file == key
 
 
-def test_another_key_is_another_pair(key: Path):
+def test_key_pair_name_depends_on_key(key: Path):
     first = instance(key).key_name
     (key.parent / "key.pub").write_text(PUBLIC_KEY[:-6] + "AAAAA=", encoding="utf-8")
     assert instance(key).key_name != first
 
 
-def test_a_missing_public_half_is_told_with_the_command_that_makes_it(tmp_path: Path):
+def test_missing_public_key_is_reported_with_command(tmp_path: Path):
     with pytest.raises(InputError, match=r"cannot be read: No such file") as caught:
         _ = instance(tmp_path / "key").public_key
     assert "ssh-keygen -y -f" in caught.value.hint
@@ -211,20 +211,20 @@ def test_a_missing_public_half_is_told_with_the_command_that_makes_it(tmp_path: 
         "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n",
     ],
 )
-def test_what_ec2_does_not_import_is_refused_and_not_repeated(key: Path, text: str):
+def test_unsupported_public_key_is_rejected_and_not_shown(key: Path, text: str):
     (key.parent / "key.pub").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="no public key that EC2 imports") as caught:
         _ = instance(key).public_key
     assert "abc" not in caught.value.message.replace(str(key), "")
 
 
-def test_a_public_half_that_is_no_text_is_refused(key: Path):
+def test_binary_public_key_is_rejected(key: Path):
     (key.parent / "key.pub").write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="it is no text"):
+    with pytest.raises(InputError, match="it is not text"):
         _ = instance(key).public_key
 
 
-def test_ssh_is_opened_to_a_block_that_is_named_and_to_no_other(key: Path):
+def test_ssh_needs_block_of_addresses(key: Path):
     assert instance(key, ssh=True, ssh_cidr="203.0.113.7/32").has_own_group
     with pytest.raises(InputError, match="ssh needs ssh_cidr"):
         instance(key, ssh=True)
@@ -245,46 +245,46 @@ def test_ssh_is_opened_to_a_block_that_is_named_and_to_no_other(key: Path):
         ],
     ],
 )
-def test_the_image_is_of_the_architecture_that_the_type_has(key: Path, kind: str, architecture: str):
+def test_image_has_architecture_of_instance_type(key: Path, kind: str, architecture: str):
     assert instance(key, instance_type=kind).architecture == architecture
 
 
-def test_a_container_runs_the_image_of_a_builder_or_one_with_a_tag(image_builder):
+def test_container_image_has_builder_or_tag(image_builder):
     assert Container(source=image_builder).registry is image_builder.registry
-    assert "the hash of its source" in refused(Container, source=image_builder, tag="latest")
-    assert "tag is required" in refused(Container, source="nginx")
-    assert "tag is required" in refused(Container, source=Registry(name="images"))
+    assert "the hash of its source" in error_of(Container, source=image_builder, tag="latest")
+    assert "tag is required" in error_of(Container, source="nginx")
+    assert "tag is required" in error_of(Container, source=Registry(name="images"))
 
 
-def test_what_may_be_text_or_a_construct_is_refused_in_one_line():
+def test_invalid_text_or_construct_is_one_line():
     rule = "use the name of an image without its tag, such as public.ecr.aws/nginx/nginx"
 
-    assert refused(Container, source="-x", tag="1") == f"--source '-x' is not acceptable: {rule}"
-    assert refused(Container, source=5, tag="1") == "--source 5 is not acceptable: use text"
-    assert "--scope" in refused(Registry, name="a b", scope="nothing")
-    assert "--security-groups.0 'x'" in refused(Cluster, name="a", services=(), security_groups=["x"])
+    assert error_of(Container, source="-x", tag="1") == f"--source '-x' is not acceptable: {rule}"
+    assert error_of(Container, source=5, tag="1") == "--source 5 is not acceptable: use text"
+    assert "--scope" in error_of(Registry, name="a b", scope="nothing")
+    assert "--security-groups.0 'x'" in error_of(Cluster, name="a", services=(), security_groups=["x"])
 
 
-def test_a_builder_whose_image_is_run_has_a_source_and_a_registry_of_the_program(image_builder):
+def test_builder_of_running_image_needs_source_and_registry(image_builder):
     without_source = image_builder.model_copy(update={"asset": Asset(name="source")})
     by_name = {"asset": "some-bucket", "registry": "some/repository"}
 
-    assert "needs an Asset with a source" in refused(Container, source=without_source)
+    assert "needs an Asset with a source" in error_of(Container, source=without_source)
     for field, name in by_name.items():
-        assert "the container builder needs" in refused(
+        assert "the container builder needs" in error_of(
             Container, source=image_builder.model_copy(update={field: name})
         )
 
 
-def test_a_cluster_depends_on_the_builders_of_its_images_and_takes_their_tags(image_builder):
+def test_cluster_depends_on_builders_and_uses_their_tags(image_builder):
     cluster = Cluster(name="c", services=(Service(name="web", container=Container(source=image_builder)),))
 
     assert cluster.builders == (image_builder,)
     assert cluster.dependencies == (image_builder.registry, image_builder)
     with pytest.raises(InputError, match="the image of ContainerBuilder 'image' is not known yet"):
-        _ = cluster.given
+        _ = cluster.static_parameters
     image_builder.set_image_tag("abc")
-    assert cluster.given == {"ImageTag1": "abc"}
+    assert cluster.static_parameters == {"ImageTag1": "abc"}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Placeholders of outputs: found in whatever a program builds from them, and readable for a person."""
+"""Placeholders of outputs: detected in any text of a program, and readable for a person."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXT = st.text(st.characters(codec="utf-8"))
 
 
 @given(TEXT, TEXT)
-def test_placeholder_in_any_text_is_found(before, after):
+def test_placeholder_in_any_text_is_detected(before, after):
     text = f"{before}{placeholder(DATA, 'BucketName')}{after}"
 
     for value in (text, json.dumps(text), shlex.join(["echo", text]), quote(text), [{"a": (text,)}], {text: 1}):
@@ -37,7 +37,7 @@ def test_text_without_placeholder_is_unchanged(text):
     assert readable(text) == text
 
 
-def test_output_has_one_placeholder_in_a_run_and_another_in_the_next():
+def test_placeholder_is_stable_in_run_and_new_in_next():
     def texts() -> set[str]:
         with in_run(refused=True):
             return {placeholder(DATA, "BucketName"), placeholder(DATA, "BucketName")}
@@ -45,7 +45,7 @@ def test_output_has_one_placeholder_in_a_run_and_another_in_the_next():
     first, second = texts(), texts()
 
     assert len(first) == len(second) == 1
-    # A program may cut off a part.
+    # A program may use only a part of the text.
     assert first.pop()[:8] != second.pop()[:8]
 
 
@@ -63,7 +63,7 @@ def test_output_has_one_placeholder_in_a_run_and_another_in_the_next():
         (lambda text: Scope(region="eu-central-1", name=text), "name of Scope"),
     ],
 )
-def test_construct_with_placeholder_is_refused_with_field_and_output(make, field):
+def test_construct_with_placeholder_is_rejected(make, field):
     with pytest.raises(InputError) as refused:
         make(placeholder(DATA, "BucketName"))
 
@@ -75,14 +75,14 @@ def image(**values: Any) -> Container:
     return Container(**{"source": "nginx", "tag": "1", **values})
 
 
-def test_field_that_takes_the_construct_hints_at_it():
+def test_field_that_accepts_construct_hints_at_it():
     with pytest.raises(InputError) as refused:
         image(source=placeholder(Registry(scope=SCOPE, name="images"), "RepositoryUri"))
 
-    assert "source takes the Registry itself" in refused.value.hint
+    assert "source accepts the Registry itself" in refused.value.hint
 
 
-def test_placeholders_of_a_run_for_names_are_accepted_except_in_names():
+def test_name_only_run_accepts_placeholders_except_in_names():
     group = SecurityGroup(scope=SCOPE, name="group")
     with in_run(refused=False):
         text = placeholder(group, "GroupId")

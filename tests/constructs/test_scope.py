@@ -1,4 +1,4 @@
-"""Scopes, and what constructs of a program know of each other."""
+"""Scopes, and the relations between constructs of a program."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ OTHER = Scope(region="us-west-2", name="other")
 ROLE = "arn:aws:iam::123456789012:role/deployer"
 
 
-def spelled_elsewhere(cls: Any, **values: Any) -> Any:
-    """Make a model with names that only the other tool's programs use."""
+def with_alias_names(cls: Any, **values: Any) -> Any:
+    """Create a model with names that only another tool's programs use."""
     return cls(**values)
 
 
-def test_a_scope_can_be_written_as_the_other_tools_programs_do():
-    scope = spelled_elsewhere(
+def test_scope_accepts_camel_case_names():
+    scope = with_alias_names(
         HangarScope, name="a", region="us-west-2", roleAssumptions=[ROLE], api_key=None, endpoint=None
     )
     assert scope == Scope(name="a", region="us-west-2", role_assumptions=(ROLE,))
 
 
-def test_the_key_of_the_hosted_service_is_not_shown():
-    assert "geheim" not in repr(Scope(region="us-west-2", name="a", api_key="geheim"))
+def test_repr_does_not_show_api_key():
+    assert "hidden" not in repr(Scope(region="us-west-2", name="a", api_key="hidden"))
 
 
 @pytest.mark.parametrize(
@@ -57,21 +57,21 @@ def test_the_key_of_the_hosted_service_is_not_shown():
         ({"role_assumptions": ["deployer"]}, "--role-assumptions.0"),
         ({"subnet_ids": ["subnet-x"]}, "--subnet-ids.0"),
         ({"vpc_id": "vpc"}, "--vpc-id"),
-        ({"colour": "red"}, "--colour"),
+        ({"color": "red"}, "--color"),
     ],
 )
-def test_a_scope_that_aws_would_not_take_is_refused_with_the_name_of_the_field(values: dict[str, Any], option: str):
+def test_invalid_scope_is_rejected_with_field_name(values: dict[str, Any], option: str):
     with pytest.raises(InputError) as caught:
         build(Scope, **{"region": "us-west-2", "name": "a", **values})
     assert caught.value.message.startswith(f"{option} ")
 
 
-def test_a_thing_that_is_given_in_both_spellings_is_refused():
+def test_value_in_both_spellings_is_rejected():
     with pytest.raises(ValidationError, match="roleAssumptions"):
-        spelled_elsewhere(Scope, region="us-west-2", name="a", role_assumptions=[ROLE], roleAssumptions=[])
+        with_alias_names(Scope, region="us-west-2", name="a", role_assumptions=[ROLE], roleAssumptions=[])
 
 
-def test_stacks_are_named_and_tagged_after_scope_and_construct():
+def test_stack_name_and_tags_derive_from_scope():
     registry = Registry(scope=SCOPE, name="images")
     assert registry.stack_name == "my-first-scope-images"
     assert (
@@ -84,22 +84,22 @@ def test_stacks_are_named_and_tagged_after_scope_and_construct():
     )
 
 
-def test_without_a_scope_as_a_command_makes_it_a_stack_has_the_constructs_name():
+def test_stack_without_scope_has_name_of_construct():
     assert Registry(name="images").stack_name == "images"
     assert Registry(name="images").repository_name == "images"
     assert Registry(name="images", stack_name="other").stack_name == "other"
     with pytest.raises(InputError, match="Registry 'images' has no scope"):
-        _ = Registry(name="images").own_scope
+        _ = Registry(name="images").resolved_scope
 
 
-def test_the_scope_follows_from_what_a_construct_is_made_of():
+def test_scope_is_taken_from_parts():
     registry = Registry(scope=SCOPE, name="images")
     service = Service(name="web", container=Container(source=registry, tag="latest"))
-    assert service.own_scope is SCOPE
+    assert service.resolved_scope is SCOPE
     assert Cluster(name="cluster", services=(service,)).stack_name == "my-first-scope-cluster"
 
 
-def test_two_different_scopes_are_refused_and_named():
+def test_two_different_scopes_are_rejected():
     builder = ContainerBuilder(
         name="build",
         asset=Asset(scope=SCOPE, name="source"),
@@ -107,18 +107,18 @@ def test_two_different_scopes_are_refused_and_named():
         registry=Registry(scope=OTHER, name="images"),
     )
     with pytest.raises(InputError, match=r"ContainerBuilder 'build' .* different scopes: 'my-first-scope' and 'other'"):
-        _ = builder.own_scope
+        _ = builder.resolved_scope
 
 
-def test_two_equal_scopes_are_one():
+def test_equal_scopes_are_accepted():
     again = Scope(region="us-west-2", name="my-first-scope")
     asset = Asset(
         scope=SCOPE, name="source", source=GitHubRepo(scope=again, name="repo", repo="your-repo", branch="main")
     )
-    assert asset.own_scope == SCOPE
+    assert asset.resolved_scope == SCOPE
 
 
-def test_a_construct_depends_on_the_stacks_that_it_names_each_once_and_not_on_what_has_none():
+def test_dependencies_are_unique_and_have_stacks():
     registry = Registry(scope=SCOPE, name="images")
     group = SecurityGroup(scope=SCOPE, name="group")
     services = tuple(Service(name=name, container=Container(source=registry, tag="1")) for name in ("a", "b"))
@@ -129,7 +129,7 @@ def test_a_construct_depends_on_the_stacks_that_it_names_each_once_and_not_on_wh
     assert Asset(scope=SCOPE, name="source", source=source).dependencies == ()
 
 
-def test_parameters_are_outputs_names_and_the_network():
+def test_parameters_are_outputs_names_and_network():
     registry = Registry(scope=SCOPE, name="images")
     cluster = Cluster(
         name="cluster",
@@ -147,19 +147,19 @@ def test_parameters_are_outputs_names_and_the_network():
     }
 
 
-def test_an_output_that_the_stack_does_not_have_is_told():
+def test_missing_output_is_reported():
     registry = Registry(scope=SCOPE, name="images")
     registry.set_outputs({"RepositoryName": "images"})
     with pytest.raises(InputError, match="stack my-first-scope-images has no output RepositoryUri"):
         _ = registry.uri
 
 
-def test_the_network_is_the_constructs_own_or_else_its_scopes():
+def test_network_of_construct_overrides_scope():
     scope = Scope(
         region="us-west-2", name="a", vpc_id="vpc-0123456789abcdef0", subnet_ids=("subnet-0123456789abcdef0",)
     )
     group = SecurityGroup(scope=scope, name="group")
-    assert group.given_network == ("vpc-0123456789abcdef0", ("subnet-0123456789abcdef0",))
+    assert group.configured_network == ("vpc-0123456789abcdef0", ("subnet-0123456789abcdef0",))
     moved = SecurityGroup(scope=scope, name="group", vpc_id="vpc-11111111")
-    assert moved.given_network == ("vpc-11111111", ())
-    assert SecurityGroup(name="group").given_network == (None, ())
+    assert moved.configured_network == ("vpc-11111111", ())
+    assert SecurityGroup(name="group").configured_network == (None, ())

@@ -1,4 +1,4 @@
-"""What a space may be, and what follows from it."""
+"""Validation and derived values of a space."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def space(**values) -> Space:
         (None, None),
     ],
 )
-def test_the_host_is_the_domain_or_below_it(domain, host):
+def test_host_is_domain_or_below_it(domain, host):
     assert space(domain=domain).host == host
 
 
@@ -47,22 +47,22 @@ def test_the_host_is_the_domain_or_below_it(domain, host):
         ({"image": "ngi nx"}, "image with its tag"),
         ({"image": ""}, "image with its tag"),
         ({"port": 0}, "1 to 65535"),
-        ({"cpu": 256, "memory": 4096}, "Fargate takes 512 to 2048"),
+        ({"cpu": 256, "memory": 4096}, "Fargate supports 512 to 2048"),
         ({"certificate_arn": CERTIFICATE}, "--certificate-arn needs a --domain"),
         ({"hosted_zone_id": "Z1"}, "--hosted-zone-id needs a --domain"),
-        ({"env": {"A": "1"}, "secrets": {"A": SECRET}}, "A cannot be a variable and a secret"),
-        ({"env": {"A": "x{{resolve:ssm:y}}"}}, "A holds '{{resolve:'"),
+        ({"env": {"A": "1"}, "secrets": {"A": SECRET}}, "A cannot be both a variable and a secret"),
+        ({"env": {"A": "x{{resolve:ssm:y}}"}}, "A contains '{{resolve:'"),
         ({"env": {"A B": "1"}}, "letters, digits and underscores"),
         ({"secrets": {"A": "name"}}, "full ARN"),
         ({"priority": 50_001}, "1 to 50000"),
     ],
 )
-def test_what_cannot_be_is_refused_in_plain_words(values, message):
+def test_invalid_value_is_rejected(values, message):
     with pytest.raises(InputError, match=message):
         space(**values)
 
 
-def test_one_subnet_is_not_enough_for_a_load_balancer():
+def test_load_balancer_with_one_subnet_is_rejected():
     with pytest.raises(InputError, match="at least two subnets"):
         build(LoadBalancer, subnet_ids=("subnet-11111111",))
 
@@ -71,13 +71,13 @@ def test_one_subnet_is_not_enough_for_a_load_balancer():
     ("image", "source", "tag"),
     [("nginx", "nginx", "latest"), (f"{ECR}:1.0", ECR, "1.0"), ("localhost:5000/a/b", "localhost:5000/a/b", "latest")],
 )
-def test_an_image_without_a_tag_is_the_latest(image, source, tag):
+def test_image_without_tag_is_latest(image, source, tag):
     container = space(image=image).container
 
     assert (container.source, container.tag) == (source, tag)
 
 
-def test_stacks_are_called_after_what_they_are():
+def test_stack_names_derive_from_construct():
     assert BALANCER.stack_name == "spaces-load-balancer"
     assert space().stack_name == "space-web"
     scoped = LoadBalancer(scope=Scope(region="eu-central-1", name="shop"))
@@ -85,12 +85,12 @@ def test_stacks_are_called_after_what_they_are():
     assert space(load_balancer=scoped).stack_name == "shop-web"
 
 
-def test_with_a_certificate_the_rule_is_in_the_listener_for_https():
+def test_certificate_moves_rule_to_https_listener():
     assert space().listener_output == "HttpListenerArn"
     assert SPACE_WITH_ALL.listener_output == "HttpsListenerArn"
 
 
-def test_a_space_can_be_made_of_its_record_again():
+def test_space_can_be_recreated_from_record():
     again = build(Space, load_balancer=SPACE_WITH_ALL.load_balancer, **json.loads(SPACE_WITH_ALL.record))
 
     assert again == SPACE_WITH_ALL
@@ -101,7 +101,7 @@ def test_a_space_can_be_made_of_its_record_again():
         st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), st.text("aé\"'{}$\\ #:", max_size=20), max_size=4
     )
 )
-def test_the_record_keeps_any_value(env):
+def test_record_keeps_any_value(env):
     made = space(env=env)
 
     assert build(Space, load_balancer=BALANCER, **json.loads(made.record)) == made

@@ -116,10 +116,10 @@ def test_second_run_uses_existing_resources_and_updates_image(folder):
 
     code, _, same = folder.run(*ADD)
     assert code == 0, same
-    assert f"registry {REGISTRY} is there already: it is used" in same
-    assert f"the registry holds {first['image']} already" in same
+    assert f"registry {REGISTRY} already exists: using it" in same
+    assert f"{first['image']} is already in the registry" in same
     assert "space my-space is there already" in same
-    assert f"pipeline {PIPELINE} is there already: it is left alone" in same
+    assert f"pipeline {PIPELINE} already exists: not changed" in same
     assert len(tags(folder.client("ecr"), REGISTRY)) == 1
 
     folder.write("second")
@@ -142,7 +142,7 @@ def test_failed_build_exits_with_docker_exit_code(folder):
     assert code == build.returncode
     assert out == ""
     assert f"docker build ended with exit code {build.returncode}" in err
-    assert f"made before that, and still there: registry {REGISTRY}; the same command goes on from there" in err
+    assert f"created before the error: registry {REGISTRY}; run the same command again to continue" in err
     assert [each["name"] for each in folder.records("registry", "list") if each["type"] == "registry"] == [REGISTRY]
     assert folder.run("space", "get", "--name", NAME)[0] == 1
     assert not (folder.path / PIPELINE).exists()

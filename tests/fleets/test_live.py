@@ -129,9 +129,9 @@ def test_one_bad_project_does_not_stop_the_others_and_is_named_with_its_cause(de
     assert "with docker_secret" in ran.stderr
 
 
-def test_a_failed_deployment_ends_with_its_cause_and_what_needs_it_is_skipped(deploy, live, somebody_else, account_id):
+def test_a_failed_deployment_ends_with_its_cause_and_what_needs_it_is_skipped(deploy, live, other_account, account_id):
     taken = f"a-bucket-of-others-{account_id}"
-    somebody_else.client("s3").create_bucket(
+    other_account.client("s3").create_bucket(
         Bucket=taken, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
     text = fleet_of(("Bad", f"ci: {{bucket_name: {taken}}}"), ("Good", "ci: "), ("Needs", "ci: , needs: [Bad]"))

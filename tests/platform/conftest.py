@@ -1,4 +1,4 @@
-"""What the tests of the platform share."""
+"""Fixtures for the tests of the platform."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-from tests.platform import docker_stand_in
+from tests.platform import fake_docker
 
 
 @pytest.fixture
-def docker(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> docker_stand_in.StandIn:
-    """A program in the place of `docker`, first on the PATH."""
-    stand_in, path = docker_stand_in.put_on_path(tmp_path_factory.mktemp("bin"), os.environ["PATH"])
+def docker(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> fake_docker.FakeDocker:
+    """A fake `docker`, first on the PATH."""
+    fake, path = fake_docker.put_on_path(tmp_path_factory.mktemp("bin"), os.environ["PATH"])
     monkeypatch.setenv("PATH", path)
-    return stand_in
+    return fake

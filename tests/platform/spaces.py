@@ -1,4 +1,4 @@
-"""What tests of spaces share: who is told, and what is in the load balancer."""
+"""Helpers for tests of spaces: a recording reporter, and the content of the load balancer."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.model import Plan
 
 
-class Told(NullReport):
-    """Remembers what it is told, and does `before` each plan that it approves of."""
+class RecordingReporter(NullReport):
+    """Records messages, plans and titles; calls `before` with each plan before it approves or rejects it."""
 
     def __init__(self, *, approve: bool = True, before: Callable[[Plan], None] = lambda _plan: None) -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.plans: list[Plan] = []
         self.titles: list[str] = []
         self._approve = approve
         self._before = before
 
     def say(self, message: str, /) -> None:
-        self.said.append(message)
+        self.messages.append(message)
 
     def plan(self, plan: Plan, /) -> bool:
         self.plans.append(plan)
@@ -45,7 +45,7 @@ def listeners(account: Account) -> dict[int, dict[str, Any]]:
 
 
 def rules(account: Account, port: int = 80) -> dict[str, str]:
-    """The priorities of a listener's rules by their hosts, but for the rule of all others."""
+    """The priorities of a listener's rules by their hosts, except the default rule."""
     found = account.client("elbv2").describe_rules(ListenerArn=listeners(account)[port]["ListenerArn"])["Rules"]
     return {
         rule["Conditions"][0]["HostHeaderConfig"]["Values"][0]: rule["Priority"] for rule in found if rule["Conditions"]

@@ -1,4 +1,4 @@
-"""Where verbs act, and how they deploy and delete stacks."""
+"""The context of platform commands, and how they deploy and delete stacks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from exasol_ci_setup.stacks import state
 pytestmark = pytest.mark.live
 
 
-class Told(NullReport):
-    """Remembers the plans, and says what it was told to."""
+class RecordingReporter(NullReport):
+    """Records the plans, and approves or rejects them."""
 
     def __init__(self, *, approve=True):
         self.plans = []
@@ -30,34 +30,34 @@ class Told(NullReport):
         return super().view(stack_name, title)
 
 
-def test_a_stack_is_deployed_without_a_question_and_left_alone_when_it_is_as_it_should_be(live):
-    told = Told()
-    place = Place(live, report=told)
+def test_second_deploy_changes_nothing(live):
+    reporter = RecordingReporter()
+    place = Place(live, report=reporter)
 
     made = deploy(place, Registry(name="images"))
     again = deploy(place, Registry(name="images"))
 
     assert made.outputs["RepositoryName"] == "images"
     assert again.outputs == made.outputs
-    assert [plan.stack_name for plan in told.plans] == ["images"]
-    assert told.titles == ["creating images"]
+    assert [plan.stack_name for plan in reporter.plans] == ["images"]
+    assert reporter.titles == ["creating images"]
 
 
-def test_a_construct_gets_the_accounts_network(live):
+def test_construct_gets_network_of_account(live):
     made = deploy(Place(live), SecurityGroup(name="web"))
 
     assert made.parameters["VpcId"].startswith("vpc-")
 
 
-def test_a_plan_that_is_not_approved_of_leaves_nothing(live):
+def test_rejected_plan_creates_nothing(live):
     with pytest.raises(NotApprovedError):
-        deploy(Place(live, report=Told(approve=False)), Registry(name="images"))
+        deploy(Place(live, report=RecordingReporter(approve=False)), Registry(name="images"))
 
     assert state.find(live.client("cloudformation"), "images") is None
 
 
-def test_a_creation_that_fails_leaves_no_stack_in_the_way(live):
-    # Without a secret of this name its dynamic reference cannot be resolved.
+def test_failed_creation_deletes_stack(live):
+    # Without a secret of this name CloudFormation cannot resolve its dynamic reference.
     construct = SourceCredentials(secret_name="nobodys", secret_user_key="User", secret_token_key="Token")
 
     with pytest.raises(Exception, match="SLCSourceCredentials"):
@@ -66,7 +66,7 @@ def test_a_creation_that_fails_leaves_no_stack_in_the_way(live):
     assert state.find(live.client("cloudformation"), "SLCSourceCredentials") is None
 
 
-def test_a_stack_is_deleted_with_what_is_in_it_where_that_is_asked_for(live):
+def test_delete_with_empty_deletes_content(live):
     place = Place(live)
     deploy(place, Registry(name="images"))
     live.client("ecr").put_image(repositoryName="images", imageManifest='{"schemaVersion": 2}', imageTag="1")
@@ -76,7 +76,7 @@ def test_a_stack_is_deleted_with_what_is_in_it_where_that_is_asked_for(live):
     assert state.find(live.client("cloudformation"), "images") is None
 
 
-def test_what_a_template_keeps_is_not_emptied_either(live):
+def test_retained_bucket_is_not_emptied(live):
     cfn, s3 = live.client("cloudformation"), live.client("s3")
     bucket = '{Type: "AWS::S3::Bucket", DeletionPolicy: Retain}'
     cfn.create_stack(
@@ -94,12 +94,12 @@ def test_what_a_template_keeps_is_not_emptied_either(live):
     assert s3.get_object(Bucket=name, Key="kept")["Body"].read() == b"1"
 
 
-def test_a_stack_that_is_not_there_is_not_deleted_in_silence(live):
+def test_delete_of_missing_stack_fails(live):
     with pytest.raises(StackNotFound):
         delete_stack(Place(live), "images")
 
 
-def test_without_a_place_awss_own_chain_of_region_and_credentials_leads_there(monkeypatch):
+def test_default_context_uses_aws_configuration(monkeypatch):
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     with pytest.raises(RegionMissing):

@@ -1,4 +1,4 @@
-"""Registries in the library: repositories in ECR, and docker's way into them."""
+"""Registries in the library: ECR repositories and docker credentials."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from exasol_ci_setup.platform.place import NullReport, Place, deploy
 PASSWORD = "t0p-s3cr3t"
 
 
-class Told(NullReport):
-    """Remembers what was said."""
+class RecordingReporter(NullReport):
+    """Records the messages."""
 
     def __init__(self):
         self.lines = []
@@ -41,7 +41,7 @@ class TestLive:
     def place(self, live):
         return Place(live)
 
-    def test_it_is_made_and_shown_and_listed(self, place):
+    def test_created_registry_is_shown_and_listed(self, place):
         made = registry.create("my-space-registry", place=place)
 
         assert made.uri.endswith(".dkr.ecr.eu-central-1.amazonaws.com/my-space-registry")
@@ -49,31 +49,31 @@ class TestLive:
         assert registry.get("my-space-registry", place=place) == made
         assert registry.list(place=place) == [made]
 
-    def test_a_second_one_of_the_name_is_a_conflict(self, place):
+    def test_existing_registry_is_conflict(self, place):
         registry.create("images", place=place)
 
-        with pytest.raises(RegistryConflictError, match="'images' is there already"):
+        with pytest.raises(RegistryConflictError, match="'images' already exists"):
             registry.create("images", place=place)
 
-    def test_a_repository_that_is_nobodys_registry_is_a_conflict_and_stays(self, place, live):
+    def test_foreign_repository_is_conflict_and_stays(self, place, live):
         live.client("ecr").create_repository(repositoryName="images")
 
-        with pytest.raises(RegistryConflictError, match="which is no registry of this tool's"):
+        with pytest.raises(RegistryConflictError, match="not managed by this tool"):
             registry.create("images", place=place)
 
         assert registry.list(place=place) == []
 
-    def test_one_that_is_not_there_is_not_found(self, place):
+    def test_missing_registry_is_not_found(self, place):
         for verb in (registry.get, registry.delete, registry.get_credentials, registry.docker_login):
-            with pytest.raises(RegistryNotFound, match="no registry 'images' in eu-central-1"):
+            with pytest.raises(RegistryNotFound, match="'images' does not exist in eu-central-1"):
                 verb("images", place=place)
 
-    def test_what_cannot_be_a_name_is_bad_input(self, place):
+    def test_invalid_name_is_bad_input(self, place):
         for verb in (registry.get, registry.create):
             with pytest.raises(InputError, match=r"^--name 'a b' is not acceptable"):
                 verb("a b", place=place)
 
-    def test_one_with_images_is_deleted_only_if_that_is_asked_for(self, place, live):
+    def test_registry_with_images_is_deleted_only_with_empty(self, place, live):
         registry.create("images", place=place)
         live.client("ecr").put_image(repositoryName="images", imageManifest='{"schemaVersion": 2}', imageTag="1")
 
@@ -84,7 +84,7 @@ class TestLive:
         assert registry.list(place=place) == []
         assert live.client("ecr").describe_repositories()["repositories"] == []
 
-    def test_one_that_deploy_registry_made_is_a_registry_too(self, place):
+    def test_registry_of_deploy_registry_is_found(self, place):
         deploy(place, Construct(name="images"))
 
         assert registry.get("images", place=place).stack_name == "images"
@@ -93,29 +93,29 @@ class TestLive:
         registry.delete("images", place=place)
         assert registry.list(place=place) == []
 
-    def test_a_stack_of_something_else_is_no_registry(self, place):
+    def test_other_stack_is_not_a_registry(self, place):
         deploy(place, exasol_ci_setup.SecurityGroup(name="web"))
 
         assert registry.list(place=place) == []
         with pytest.raises(RegistryNotFound):
             registry.get("web", place=place)
 
-    def test_docker_gets_the_password_on_its_input_alone(self, live, docker):
-        told = Told()
+    def test_docker_gets_password_only_on_stdin(self, live, docker):
+        reporter = RecordingReporter()
         registry.create("images", place=Place(live))
         credentials = registry.get_credentials("images", place=Place(live))
         docker.plan(login_says="you said INPUT")
 
-        host = registry.docker_login("images", place=Place(live, report=told))
+        host = registry.docker_login("images", place=Place(live, report=reporter))
 
         assert credentials.username == "AWS"
         assert docker.commands == [f"login --username AWS --password-stdin {host}"]
         assert docker.calls[0]["input"] == f"{credentials.password}\n"
         assert credentials.password not in str(docker.calls[0]["environment"]) + repr(credentials)
-        assert told.lines == ["you said ****"]
+        assert reporter.lines == ["you said ****"]
 
 
-def test_it_is_a_namespace_of_the_library():
+def test_registry_is_module_of_package():
     assert exasol_ci_setup.registry is registry
 
 
@@ -131,7 +131,7 @@ def _stack(status):
     }
 
 
-def test_no_password_goes_anywhere_while_a_registry_is_being_made(answers, docker):
+def test_login_to_incomplete_registry_requests_no_password(answers, docker):
     answers.on("cloudformation", "DescribeStacks", {"Stacks": [_stack("CREATE_IN_PROGRESS")]})
 
     with pytest.raises(RegistryError, match="'a' is not ready: its stack registry-a is in CREATE_IN_PROGRESS"):
@@ -140,7 +140,7 @@ def test_no_password_goes_anywhere_while_a_registry_is_being_made(answers, docke
     assert docker.commands == []
 
 
-def test_credentials_are_what_ecr_gives(answers):
+def test_credentials_match_ecr_token(answers):
     token = base64.b64encode(b"AWS:with:colons").decode()
     endpoint = "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com"
     answers.on("cloudformation", "DescribeStacks", {"Stacks": [_stack("CREATE_COMPLETE")]})
@@ -155,7 +155,7 @@ def test_credentials_are_what_ecr_gives(answers):
     assert (found.username, found.password, found.endpoint) == ("AWS", "with:colons", endpoint)
 
 
-def test_docker_that_says_no_is_an_error_with_its_own_exit_code(docker):
+def test_failed_docker_login_keeps_exit_code(docker):
     docker.plan(login=3, login_says=f"no, not with {PASSWORD}")
 
     with pytest.raises(DockerFailed, match="did not log in to host: docker login ended with exit code 3: no") as caught:
@@ -165,7 +165,7 @@ def test_docker_that_says_no_is_an_error_with_its_own_exit_code(docker):
     assert PASSWORD not in str(caught.value)
 
 
-def test_docker_that_a_signal_ended_counts_as_in_a_shell(docker):
+def test_docker_ended_by_signal_has_shell_exit_code(docker):
     docker.plan(killed=["push"])
 
     with pytest.raises(DockerFailed, match="exit code 137") as caught:
@@ -174,14 +174,14 @@ def test_docker_that_a_signal_ended_counts_as_in_a_shell(docker):
     assert caught.value.exit_code == 137
 
 
-def test_paths_and_names_are_never_taken_for_options(docker):
+def test_paths_and_names_are_not_parsed_as_options(docker):
     command.build("image", dockerfile=Path("-f"), context=Path("--push"), say=print)
     command.push("--all-tags", print)
 
     assert docker.commands == ["build --platform linux/amd64 --tag image --file -f -- --push", "push -- --all-tags"]
 
 
-def test_a_machine_without_docker_is_told_in_one_line(monkeypatch, tmp_path):
+def test_missing_docker_is_reported(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(EngineUnavailable, match="`docker` is not on the PATH"):

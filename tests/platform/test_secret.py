@@ -1,4 +1,4 @@
-"""Secrets in the library: what is stored, what is refused, and that no value is anywhere else."""
+"""Secrets in the library: storage, validation, and no leaked values."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ def entry(name, **more):
 class TestLive:
     pytestmark = pytest.mark.live
 
-    def test_what_is_stored_is_what_is_got(self, place):
+    def test_stored_value_is_returned(self, place):
         made = secret.create("db/password", VALUE, place=place)
         found = secret.get("db/password", place=place)
 
         assert (found.name, found.value, found.arn) == ("db/password", VALUE, made.arn)
 
-    def test_bytes_that_are_no_text_stay_bytes(self, place):
+    def test_bytes_that_are_not_utf8_stay_bytes(self, place):
         secret.create("key", b"\xff\x00\n", place=place)
         secret.create("text", b"plain\n", place=place)
 
         assert secret.get("key", place=place).value == b"\xff\x00\n"
         assert secret.get("text", place=place).value == "plain\n"
 
-    def test_a_second_one_of_the_name_is_a_conflict_and_changes_nothing(self, place):
+    def test_existing_secret_is_conflict_and_unchanged(self, place):
         secret.create("a", "first", place=place)
 
-        with pytest.raises(SecretConflictError, match="'a' exists already"):
+        with pytest.raises(SecretConflictError, match="'a' already exists"):
             secret.create("a", "second", place=place)
 
         assert secret.get("a", place=place).value == "first"
 
-    def test_a_deleted_one_is_gone_and_can_be_created_again(self, place):
+    def test_deleted_secret_can_be_created_again(self, place):
         secret.create("a", "first", place=place)
         secret.delete("a", place=place)
 
@@ -65,29 +65,29 @@ class TestLive:
         secret.create("a", "second", place=place)
         assert secret.get("a", place=place).value == "second"
 
-    def test_what_is_not_there_is_not_found(self, place):
+    def test_missing_secret_is_not_found(self, place):
         for verb in (secret.get, secret.delete):
             with pytest.raises(SecretNotFound, match="'a' does not exist in eu-central-1"):
                 verb("a", place=place)
 
-    def test_the_list_holds_all_of_them_and_nobody_elses(self, place, live):
+    def test_list_has_all_secrets_and_no_others(self, place, live):
         secret.bulk_create({f"s{number:03}": "x" for number in range(120)}, place=place)
         live.client("secretsmanager").create_secret(Name="other", SecretString="x")
         live.client("secretsmanager").create_secret(Name="not-naas/a", SecretString="x")
 
         assert [each.name for each in secret.list(place=place)] == [f"s{number:03}" for number in range(120)]
 
-    def test_where_one_of_many_is_there_already_none_is_created(self, place):
+    def test_bulk_with_existing_secret_creates_none(self, place):
         secret.create("b", "old", place=place)
 
-        with pytest.raises(SecretConflictError, match="secret 'b' is there already: none of the 2"):
+        with pytest.raises(SecretConflictError, match="secret 'b' exists already: none of the 2"):
             secret.bulk_create({"a": "1", "b": "2"}, place=place)
 
         assert [each.name for each in secret.list(place=place)] == ["b"]
         assert secret.get("b", place=place).value == "old"
 
-    def test_where_one_of_many_cannot_be_stored_none_is_created(self, place):
-        with pytest.raises(InputError, match="'b c' cannot be the name"):
+    def test_bulk_with_invalid_secret_creates_none(self, place):
+        with pytest.raises(InputError, match="invalid name of a secret: 'b c'"):
             secret.bulk_create({"a": "1", "b c": "2"}, place=place)
         with pytest.raises(InputError, match="'b' is empty"):
             secret.bulk_create({"a": "1", "b": ""}, place=place)
@@ -95,15 +95,15 @@ class TestLive:
         assert secret.list(place=place) == []
 
 
-def test_it_is_a_namespace_of_the_library():
+def test_secret_is_module_of_package():
     assert exasol_ci_setup.secret is secret
 
 
-def test_names_are_apart_from_those_of_release_tokens():
+def test_names_differ_from_release_token_names():
     assert not secretsmanager.TEAM_PREFIX.startswith("exasol-ci-setup/")
 
 
-def test_a_failure_amid_many_tells_what_was_created(answers):
+def test_bulk_failure_names_created_secrets(answers):
     absent = AwsError("ResourceNotFoundException")
     answers.on("secretsmanager", "DescribeSecret", absent)
     answers.on("secretsmanager", "CreateSecret", [{"ARN": ARN}, {"ARN": ARN}, AwsError("AccessDeniedException", "no")])
@@ -115,7 +115,7 @@ def test_a_failure_amid_many_tells_what_was_created(answers):
     assert VALUE not in str(caught.value) + caught.value.hint
 
 
-def test_the_old_value_does_not_come_back_if_the_new_one_is_refused(answers):
+def test_rejected_restore_deletes_old_value_again(answers):
     answers.on("secretsmanager", "CreateSecret", AwsError("InvalidRequestException", "scheduled for deletion"))
     answers.on("secretsmanager", "DescribeSecret", entry("a", DeletedDate=1_700_000_000))
     answers.on("secretsmanager", "RestoreSecret", entry("a"))
@@ -128,7 +128,7 @@ def test_the_old_value_does_not_come_back_if_the_new_one_is_refused(answers):
     assert answers.names()[-2:] == ["PutSecretValue", "DeleteSecret"]
 
 
-def test_the_list_asks_for_every_page(answers):
+def test_list_reads_every_page(answers):
     answers.on(
         "secretsmanager",
         "ListSecrets",
@@ -139,15 +139,15 @@ def test_the_list_asks_for_every_page(answers):
 
 
 @pytest.mark.parametrize("name", ["", "a b", "/a", "a/", "a//b", "ä", "a\n", "x" * 600, "${x}"])
-def test_a_name_that_aws_would_not_take_is_refused(name, answers):
-    with pytest.raises(InputError, match="cannot be the name"):
+def test_invalid_name_is_rejected(name, answers):
+    with pytest.raises(InputError, match="invalid name"):
         secret.create(name, "x", place=Place(answers.account))
 
     assert answers.calls == []
 
 
 @pytest.mark.parametrize("value", ["", b"", "x" * 65_537, "\ud800", 5])
-def test_a_value_that_aws_would_not_take_is_refused_without_being_told(value, answers):
+def test_invalid_value_is_rejected_and_not_shown(value, answers):
     with pytest.raises(InputError, match="the value of secret 'a'") as caught:
         secret.create("a", value, place=Place(answers.account))
 
@@ -156,7 +156,7 @@ def test_a_value_that_aws_would_not_take_is_refused_without_being_told(value, an
     assert answers.calls == []
 
 
-def test_a_secrets_repr_does_not_show_its_value():
+def test_repr_does_not_show_value():
     assert VALUE not in repr(secret.Secret("a", ARN, VALUE))
 
 
@@ -174,42 +174,42 @@ def test_a_secrets_repr_does_not_show_its_value():
         ("", {}),
     ],
 )
-def test_many_are_read_from_json_or_lines(text, found):
+def test_secrets_are_parsed_from_json_or_env(text, found):
     assert secret_files.parse(text.encode()) == found
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
-        ('{"a": "h1dden",}', "mistake in the JSON in line 1"),
-        ('{"a": "h1dden"', "mistake in the JSON"),
-        ('{"a": "h1dden", "a": "h1dden"}', "'a' is there twice"),
+        ('{"a": "h1dden",}', "invalid JSON in line 1"),
+        ('{"a": "h1dden"', "invalid JSON"),
+        ('{"a": "h1dden", "a": "h1dden"}', "duplicate secret: 'a'"),
         ('{"a": {"h1dden": "h1dden"}}', "'a' is not text"),
         ('{"a": 5}', "'a' is not text"),
         ('["h1dden"]', "entry 1 of the list"),
         ('[{"name": "a", "value": "h1dden", "valeu": "h1dden"}]', "entry 1 of the list"),
         ('[{"name": 1, "value": "h1dden"}]', "name is not text"),
-        ("[" * 100_000, "mistake in the JSON"),
+        ("[" * 100_000, "invalid JSON"),
         ("A=1\nh1dden\n", "line 2 of the secrets"),
         ("A=1\n=h1dden\n", "line 2 of the secrets"),
-        ("A=1\nA=h1dden\n", "'A' is there twice"),
+        ("A=1\nA=h1dden\n", "duplicate secret: 'A'"),
         ("A='h1dden\n", "line 1 of the secrets"),
     ],
 )
-def test_a_mistake_is_told_by_its_place_and_never_by_a_value(text, says):
-    with pytest.raises(InputError, match=says) as caught:
+def test_parse_error_has_position_and_no_value(text, message):
+    with pytest.raises(InputError, match=message) as caught:
         secret_files.parse(text.encode())
 
     assert "h1dden" not in str(caught.value) + caught.value.hint
     assert caught.value.__context__ is None
 
 
-def test_what_is_no_text_is_refused():
+def test_non_utf8_input_is_rejected():
     with pytest.raises(InputError, match="not UTF-8"):
         secret_files.parse(b"A=\xff")
 
 
 @settings(deadline=None)
 @given(st.dictionaries(st.text(), st.text()))
-def test_every_json_object_of_texts_is_read_as_it_is(values):
+def test_any_json_object_of_texts_is_parsed(values):
     assert secret_files.parse(json.dumps(values).encode()) == values

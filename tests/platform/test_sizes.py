@@ -1,4 +1,4 @@
-"""Amounts of processor and memory as people write them, and the pairs that Fargate has."""
+"""Amounts of CPU and memory, and the sizes of Fargate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from exasol_ci_setup.platform import sizes
     ("text", "units"),
     [("1", 1024), ("0.5", 512), ("250m", 256), (1, 1024), (0.25, 256), ("1.0", 1024), ("1500m", 1536), ("0.0001", 1)],
 )
-def test_processor_is_in_vcpus_or_thousandths_of_one(text, units):
+def test_cpu_is_in_vcpus_or_millicores(text, units):
     assert sizes.cpu_units(text) == units
 
 
@@ -26,19 +26,19 @@ def test_processor_is_in_vcpus_or_thousandths_of_one(text, units):
     ("text", "mib"),
     [("1Gi", 1024), ("512Mi", 512), (512, 512), ("512", 512), ("0.5Gi", 512), ("1G", 954), ("100M", 96), ("1.5Mi", 2)],
 )
-def test_memory_is_in_mib_or_has_its_unit(text, mib):
+def test_memory_is_in_mib_or_has_unit(text, mib):
     assert sizes.mebibytes(text) == mib
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "one", "1Gi", "1 m", "nan", "1e3", "0m", "٣", None, True])
-def test_what_is_no_amount_of_processor_is_refused(text):
-    with pytest.raises(SpaceRequestError, match="no amount of processor"):
+def test_invalid_cpu_is_rejected(text):
+    with pytest.raises(SpaceRequestError, match="invalid amount of CPU"):
         sizes.cpu_units(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1Gi", "1Ti", "1 Gi", "1GB", "1gi", "lots", "0Mi", None])
-def test_what_is_no_amount_of_memory_is_refused(text):
-    with pytest.raises(SpaceRequestError, match="no amount of memory"):
+def test_invalid_memory_is_rejected(text):
+    with pytest.raises(SpaceRequestError, match="invalid amount of memory"):
         sizes.mebibytes(text)
 
 
@@ -54,19 +54,19 @@ def test_what_is_no_amount_of_memory_is_refused(text):
         ("250m", 600, (256, 1024)),
     ],
 )
-def test_the_next_pair_that_fargate_has_is_taken(cpu, memory, pair):
+def test_amounts_are_rounded_up_to_fargate_size(cpu, memory, pair):
     found = sizes.fargate(sizes.cpu_units(cpu), sizes.mebibytes(memory))
 
     assert (found.cpu, found.memory) == pair
 
 
-def test_a_size_reads_as_people_say_it():
+def test_size_is_printed_with_units():
     assert str(sizes.fargate(256, 1000)) == "0.25 vCPU and 1024 MiB"
 
 
 @pytest.mark.parametrize(("cpu", "memory"), [("17", "1Gi"), ("1", "121Gi"), ("256", "512Mi")])
-def test_more_than_fargate_has_is_refused_with_what_it_has(cpu, memory):
-    with pytest.raises(SpaceRequestError, match="more than Fargate has") as caught:
+def test_size_above_maximum_is_rejected_with_maximum(cpu, memory):
+    with pytest.raises(SpaceRequestError, match="exceed the largest size") as caught:
         sizes.fargate(sizes.cpu_units(cpu), sizes.mebibytes(memory))
 
     assert "16 vCPU and 122880 MiB" in caught.value.hint
@@ -74,7 +74,7 @@ def test_more_than_fargate_has_is_refused_with_what_it_has(cpu, memory):
 
 @settings(deadline=None)
 @given(cpu=st.integers(1, 16384), memory=st.integers(1, 122880))
-def test_a_pair_is_valid_enough_and_the_smallest(cpu, memory):
+def test_size_is_smallest_that_suffices(cpu, memory):
     found = sizes.fargate(cpu, memory)
 
     assert found.memory in MEMORY[found.cpu]
@@ -89,6 +89,6 @@ def test_a_pair_is_valid_enough_and_the_smallest(cpu, memory):
 
 @pytest.mark.parametrize("read", [sizes.cpu_units, sizes.mebibytes])
 @given(text=st.text(max_size=12))
-def test_any_text_is_an_amount_or_refused(read, text):
+def test_any_text_is_parsed_or_rejected(read, text):
     with suppress(SpaceRequestError):
         assert read(text) > 0

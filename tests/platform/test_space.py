@@ -1,4 +1,4 @@
-"""The verbs of spaces, against the sandbox."""
+"""The commands of spaces, against the sandbox."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from exasol_ci_setup.errors import (
 from exasol_ci_setup.platform import load_balancer
 from exasol_ci_setup.platform.place import Place
 from exasol_ci_setup.stacks import state
-from tests.platform.spaces import Told, listeners, rules, task_definition
+from tests.platform.spaces import RecordingReporter, listeners, rules, task_definition
 
 pytestmark = pytest.mark.live
 
@@ -28,16 +28,16 @@ IMAGE = "public.ecr.aws/nginx/nginx:1.27"
 
 
 @pytest.fixture
-def told():
-    return Told()
+def reporter():
+    return RecordingReporter()
 
 
 @pytest.fixture
-def place(live, told):
-    return Place(live, report=told)
+def place(live, reporter):
+    return Place(live, report=reporter)
 
 
-def test_a_space_is_a_service_behind_a_rule_with_its_host(live, place):
+def test_space_is_service_behind_rule_for_host(live, place):
     made = naas.space.create("web", image=IMAGE, domain="example.com", port=8080, env={"MODE": "live"}, place=place)
 
     assert (made.name, made.status, made.host) == ("web", "CREATE_COMPLETE", "web.example.com")
@@ -51,7 +51,7 @@ def test_a_space_is_a_service_behind_a_rule_with_its_host(live, place):
     assert container["portMappings"][0]["containerPort"] == 8080
 
 
-def test_the_seeds_list_of_containers_does_the_same(live, place):
+def test_list_of_containers_sets_same_values(live, place):
     made = naas.space.create(
         name="web",
         domain="web.example.com",
@@ -66,56 +66,56 @@ def test_the_seeds_list_of_containers_does_the_same(live, place):
 @pytest.mark.parametrize(
     ("containers", "message"),
     [
-        ([], "one container, and 0"),
-        ([{"image": IMAGE}, {"image": IMAGE}], "one container, and 2"),
-        ([{"image": IMAGE, "volume": 1}], "has no 'volume'"),
-        ([{"image": IMAGE, "port": 1}], "port is given twice"),
+        ([], "one container, not 0"),
+        ([{"image": IMAGE}, {"image": IMAGE}], "one container, not 2"),
+        ([{"image": IMAGE, "volume": 1}], "unknown key of a container: 'volume'"),
+        ([{"image": IMAGE, "port": 1}], "port is set twice"),
         ([{"name": "web"}], "no image"),
     ],
 )
-def test_a_space_has_one_container_that_is_given_once(place, containers, message):
+def test_invalid_containers_are_rejected(place, containers, message):
     with pytest.raises(SpaceRequestError, match=message):
         naas.space.create("web", containers=containers, port=80, place=place)
 
 
-def test_a_size_becomes_the_next_one_of_fargate_and_that_is_told(live, place, told):
+def test_size_is_rounded_up_and_reported(live, place, reporter):
     made = naas.space.create("web", image=IMAGE, cpu="250m", memory="1Gi", place=place)
 
     assert (made.cpu, made.memory) == (0.25, 1024)
-    assert "cpu 250m and memory 1Gi: Fargate's next size is 0.25 vCPU and 1024 MiB" in told.said
+    assert "cpu 250m and memory 1Gi: the next size of Fargate is 0.25 vCPU and 1024 MiB" in reporter.messages
     found = task_definition(live, "web")
     assert (found["cpu"], found["memory"]) == ("256", "1024")
 
 
-def test_a_second_creation_is_a_conflict_and_changes_nothing(live, place, told):
+def test_second_create_is_conflict_and_changes_nothing(live, place, reporter):
     naas.space.create("web", image=IMAGE, place=place)
-    told.plans.clear()
+    reporter.plans.clear()
 
-    with pytest.raises(SpaceConflictError, match="space 'web' is there already") as caught:
+    with pytest.raises(SpaceConflictError, match="space 'web' already exists") as caught:
         naas.space.create("web", image="another:1", place=place)
 
     assert "space update --name web" in caught.value.hint
     assert caught.value.exit_code == 1
-    assert told.plans == []
+    assert reporter.plans == []
     assert task_definition(live, "web")["containerDefinitions"][0]["image"] == IMAGE
 
 
 @pytest.mark.parametrize("verb", ["get", "update", "delete"])
-def test_a_space_that_is_not_there_is_not_found(place, verb):
+def test_missing_space_is_not_found(place, verb):
     more = {"image": IMAGE} if verb == "update" else {}
-    with pytest.raises(SpaceNotFound, match="there is no space 'web' in eu-central-1"):
+    with pytest.raises(SpaceNotFound, match="space 'web' does not exist in eu-central-1"):
         getattr(naas.space, verb)("web", **more, place=place)
 
 
 @pytest.mark.parametrize("name", ["a b", "", "Web", "w" * 64])
-def test_what_no_space_can_be_called_is_not_found_without_asking_aws(answers, name):
+def test_invalid_name_is_not_found_without_request(answers, name):
     with pytest.raises(SpaceNotFound):
         naas.space.get(name, place=Place(answers.account))
 
     assert answers.calls == []
 
 
-def test_a_stack_of_that_name_that_is_no_space_is_left_alone(live, place):
+def test_foreign_stack_of_same_name_is_not_changed(live, place):
     live.client("cloudformation").create_stack(
         StackName="space-web", TemplateBody='{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
     )
@@ -126,7 +126,7 @@ def test_a_stack_of_that_name_that_is_no_space_is_left_alone(live, place):
         naas.space.create("web", image=IMAGE, place=place)
 
 
-def test_an_update_changes_only_what_was_given(live, place):
+def test_update_changes_only_given_values(live, place):
     naas.space.create(
         "web", image=IMAGE, domain="example.com", env={"A": "b"}, cpu="1", memory="3Gi", port=8080, place=place
     )
@@ -146,11 +146,11 @@ def test_an_update_changes_only_what_was_given(live, place):
     assert list(rules(live)) == ["web.example.com"]
 
 
-def test_an_update_keeps_what_another_run_changes_meanwhile(live, place):
+def test_update_keeps_concurrent_changes(live, place):
     naas.space.create("web", image=IMAGE, env={"A": "1"}, place=place)
 
-    class Late(Told):
-        """Another run has changed the space by the time this one begins its deployment."""
+    class Late(RecordingReporter):
+        """Another process changes the space before this update deploys."""
 
         def check(self, _template, _region, /):
             if not meddled:
@@ -163,10 +163,10 @@ def test_an_update_keeps_what_another_run_changes_meanwhile(live, place):
 
     found = naas.space.get("web", place=place)
     assert (found.memory, found.env) == (2048, {"A": "2"})
-    assert "space web was changed by another run meanwhile: looking at it anew" in late.said
+    assert "space web was changed by another process: planning again" in late.messages
 
 
-def test_a_memory_alone_keeps_the_processor_as_far_as_fargate_has_the_pair(place):
+def test_new_memory_keeps_cpu_if_fargate_supports_it(place):
     naas.space.create("web", image=IMAGE, cpu="1", memory="2Gi", place=place)
 
     assert naas.space.update("web", memory="4Gi", place=place).cpu == 1
@@ -174,7 +174,7 @@ def test_a_memory_alone_keeps_the_processor_as_far_as_fargate_has_the_pair(place
     assert naas.space.update("web", cpu="4", place=place).memory == 16384
 
 
-def test_update_keeps_variables_that_are_not_named(live, place):
+def test_update_keeps_other_variables(live, place):
     arn = live.client("secretsmanager").create_secret(Name="db", SecretString="hush")["ARN"]
     naas.space.create("web", image=IMAGE, env={"A": "1", "B": "2"}, secrets={"S": "db", "T": "db"}, place=place)
 
@@ -197,47 +197,47 @@ def test_update_keeps_variables_that_are_not_named(live, place):
     ("values", "message"),
     [
         ({"unset": ["NOPE"]}, "space web has no variable 'NOPE'"),
-        ({"unset": ["A"], "env": {"A": "2"}}, "A is set and unset at once"),
-        ({"env": {"B": "2"}, "secrets": {"B": ARN}}, "B cannot be a variable and a secret at once"),
+        ({"unset": ["A"], "env": {"A": "2"}}, "A is both set and unset"),
+        ({"env": {"B": "2"}, "secrets": {"B": ARN}}, "B cannot be both a variable and a secret"),
     ],
 )
-def test_variables_that_contradict_each_other_are_refused(place, told, values, message):
+def test_contradicting_variables_are_rejected(place, reporter, values, message):
     naas.space.create("web", image=IMAGE, env={"A": "1"}, place=place)
-    plans = len(told.plans)
+    plans = len(reporter.plans)
 
     with pytest.raises(SpaceRequestError, match=message):
         naas.space.update("web", **values, place=place)
 
-    assert len(told.plans) == plans
+    assert len(reporter.plans) == plans
 
 
-def test_an_update_that_changes_nothing_makes_no_change_set(place, told):
+def test_update_without_changes_creates_no_change_set(place, reporter):
     naas.space.create("web", image=IMAGE, domain="example.com", place=place)
-    told.plans.clear()
+    reporter.plans.clear()
 
     naas.space.update("web", image=IMAGE, cpu="250m", domain="example.com", place=place)
 
-    assert told.plans == []
+    assert reporter.plans == []
 
 
-def test_another_port_replaces_nothing_behind_the_load_balancer(live, place, told):
+def test_new_port_replaces_no_load_balancer_resource(live, place, reporter):
     naas.space.create("web", image=IMAGE, place=place)
 
     naas.space.update("web", port=9000, place=place)
 
     assert not [
-        c.logical_id for c in told.plans[-1].changes if c.replacement == "True" and c.logical_id == "TargetGroup"
+        c.logical_id for c in reporter.plans[-1].changes if c.replacement == "True" and c.logical_id == "TargetGroup"
     ]
     groups = live.client("ec2").describe_security_groups()["SecurityGroups"]
     (group,) = [each for each in groups if each["Description"] == "The space web"]
     (rule,) = group["IpPermissions"]
     assert (rule["FromPort"], rule["ToPort"]) == (9000, 9000)
-    # Only the load balancer is let in.
+    # Only the load balancer has access.
     assert not rule["IpRanges"]
     assert len(rule["UserIdGroupPairs"]) == 1
 
 
-def test_each_rule_has_priority_of_its_own(live, place):
+def test_each_rule_has_unique_priority(live, place):
     for name in ("a", "b", "c"):
         naas.space.create(name, image=IMAGE, domain="example.com", place=place)
 
@@ -248,7 +248,7 @@ def test_each_rule_has_priority_of_its_own(live, place):
 
 
 def occupy(live, name):
-    """Take the priority that the space `name` would take next, and return it."""
+    """Create a rule with the priority that the space `name` would get, and return it."""
     listener = listeners(live)[80]["ListenerArn"]
     priority = load_balancer.free_priority(Place(live), listener, name)
     live.client("elbv2").create_rule(
@@ -260,7 +260,7 @@ def occupy(live, name):
     return priority
 
 
-def test_priority_that_is_taken_meanwhile_is_replaced(live):
+def test_priority_taken_meanwhile_is_replaced(live):
     naas.space.create("first", image=IMAGE, domain="example.com", place=Place(live))
     taken: list[int] = []
 
@@ -268,35 +268,35 @@ def test_priority_that_is_taken_meanwhile_is_replaced(live):
         if plan.stack_name == "space-slow" and not taken:
             taken.append(occupy(live, "slow"))
 
-    told = Told(before=overtake)
-    made = naas.space.create("slow", image=IMAGE, domain="example.com", place=Place(live, report=told))
+    reporter = RecordingReporter(before=overtake)
+    made = naas.space.create("slow", image=IMAGE, domain="example.com", place=Place(live, report=reporter))
 
     assert made.status == "CREATE_COMPLETE"
-    assert f"another space has taken priority {taken[0]} meanwhile: retrying with another one" in told.said
+    assert f"priority {taken[0]} was taken by another space: retrying with another one" in reporter.messages
 
 
-def test_priority_that_is_always_taken_ends_with_hint_to_retry(live):
+def test_priority_always_taken_hints_at_retry(live):
     naas.space.create("first", image=IMAGE, domain="example.com", place=Place(live))
 
     def overtake(plan):
         if plan.stack_name == "space-slow":
             occupy(live, "slow")
 
-    told = Told(before=overtake)
+    reporter = RecordingReporter(before=overtake)
 
     with pytest.raises(DeployFailed) as failed:
-        naas.space.create("slow", image=IMAGE, domain="example.com", place=Place(live, report=told))
+        naas.space.create("slow", image=IMAGE, domain="example.com", place=Place(live, report=reporter))
 
-    assert "run the same command again" in failed.value.hint
+    assert "run the command again" in failed.value.hint
 
 
-def test_the_first_spaces_may_be_created_at_the_same_time(live, told):
+def test_first_spaces_can_be_created_concurrently(live, reporter):
     failed = []
 
     def create(name):
         try:
-            naas.space.create(name, image=IMAGE, domain="example.com", place=Place(live, report=told))
-        except Exception as error:  # noqa: BLE001 - told below
+            naas.space.create(name, image=IMAGE, domain="example.com", place=Place(live, report=reporter))
+        except Exception as error:  # noqa: BLE001 - asserted below
             failed.append(error)
 
     names = [f"par{number}" for number in range(8)]
@@ -308,10 +308,10 @@ def test_the_first_spaces_may_be_created_at_the_same_time(live, told):
 
     assert failed == []
     assert sorted(rules(live)) == [f"{name}.example.com" for name in names]
-    assert [said for said in told.said if "has taken priority" in said] == []
+    assert [message for message in reporter.messages if "was taken by" in message] == []
 
 
-def test_a_creation_that_fails_tells_where_the_log_is_and_can_be_done_again(live, place):
+def test_failed_creation_hints_at_log_and_can_be_retried(live, place):
     naas.space.create("other", image=IMAGE, place=place)
     ecs = live.client("ecs")
     (cluster,) = ecs.list_clusters()["clusterArns"]
@@ -320,7 +320,7 @@ def test_a_creation_that_fails_tells_where_the_log_is_and_can_be_done_again(live
     with pytest.raises(DeployFailed, match="space-web") as caught:
         naas.space.create("web", image=IMAGE, place=place)
     (group,) = log_groups(live, "web")
-    assert f"what the container wrote: `aws logs tail {group}`" in caught.value.hint
+    assert f"with `aws logs tail {group}`" in caught.value.hint
     assert state.find(live.client("cloudformation"), "space-web") is None
     ecs.delete_service(cluster=cluster, service="web", force=True)
 
@@ -329,7 +329,7 @@ def test_a_creation_that_fails_tells_where_the_log_is_and_can_be_done_again(live
     assert made.log_group != group
 
 
-def test_a_deleted_space_leaves_no_log(live, place):
+def test_deleted_space_has_no_logs(live, place):
     naas.space.create("web", image=IMAGE, place=place)
     naas.space.create("web-2", image=IMAGE, place=place)
 
@@ -355,18 +355,18 @@ def test_all_of_120_spaces_are_listed(live, place):
                 {"Key": "exasol-ci-setup:name", "Value": f"s{number}"},
             ],
         )
-    assert len(cloudformation.describe_stacks()["Stacks"]) < 120  # there is more than one page
+    assert len(cloudformation.describe_stacks()["Stacks"]) < 120  # more than one page
 
     assert {space.name for space in naas.space.list(place=place)} == {f"s{number}" for number in range(120)}
 
 
-def test_what_is_no_space_is_not_listed(place):
+def test_other_stacks_are_not_listed(place):
     naas.space.create("web", image=IMAGE, place=place)
 
     assert [space.name for space in naas.space.list(place=place)] == ["web"]
 
 
-def test_get_tells_what_runs_with_variables_and_where_secrets_are(live, place):
+def test_get_returns_tasks_variables_and_secret_arns(live, place):
     arn = live.client("secretsmanager").create_secret(Name="db", SecretString="hush")["ARN"]
     naas.space.create("web", image=IMAGE, env={"A": "b"}, secrets={"PASSWORD": "db"}, place=place)
 
@@ -377,9 +377,9 @@ def test_get_tells_what_runs_with_variables_and_where_secrets_are(live, place):
     assert found.secrets == {"PASSWORD": arn}
 
 
-def test_a_secret_that_is_not_there_is_told_before_anything_is_made(live, place):
-    with pytest.raises(InputError, match="secret 'nobodys' does not exist"):
-        naas.space.create("web", image=IMAGE, secrets={"PASSWORD": "nobodys"}, place=place)
+def test_missing_secret_is_reported_before_creation(live, place):
+    with pytest.raises(InputError, match="secret 'missing' does not exist"):
+        naas.space.create("web", image=IMAGE, secrets={"PASSWORD": "missing"}, place=place)
 
     assert list(state.own(live.client("cloudformation"))) == []
 
@@ -387,15 +387,15 @@ def test_a_secret_that_is_not_there_is_told_before_anything_is_made(live, place)
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"cpu": "lots"}, "no amount of processor"),
-        ({"cpu": "32"}, "more than Fargate has"),
+        ({"cpu": "lots"}, "invalid amount of CPU"),
+        ({"cpu": "32"}, "exceed the largest size"),
         ({"domain": "localhost"}, "name of a domain"),
         ({"image": "what is this"}, "image with its tag"),
         ({"hosted_zone_id": "Z1"}, "needs a --domain"),
-        ({"domain": "example.com", "hosted_zone_id": "Z1"}, "no hosted zone Z1"),
+        ({"domain": "example.com", "hosted_zone_id": "Z1"}, "hosted zone Z1 does not exist"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_made(live, place, values, message):
+def test_invalid_values_are_rejected_before_creation(live, place, values, message):
     with pytest.raises(SpaceRequestError, match=message) as caught:
         naas.space.create("web", **{"image": IMAGE, **values}, place=place)
 
@@ -403,7 +403,7 @@ def test_what_cannot_be_is_refused_before_anything_is_made(live, place, values, 
     assert list(state.own(live.client("cloudformation"))) == []
 
 
-def test_deleting_leaves_the_load_balancer_and_tells_how_many_spaces_it_still_serves(live, place):
+def test_delete_keeps_load_balancer_and_returns_count(live, place):
     naas.space.create("a", image=IMAGE, place=place)
     naas.space.create("b", image=IMAGE, place=place)
 
@@ -413,28 +413,28 @@ def test_deleting_leaves_the_load_balancer_and_tells_how_many_spaces_it_still_se
     assert rules(live) == {}
 
 
-def test_without_a_domain_the_load_balancers_name_leads_to_it_and_how_is_told(live, place, told):
+def test_space_without_domain_reports_test_command(live, place, reporter):
     made = naas.space.create("web", image=IMAGE, place=place)
 
     assert made.url == ""
     assert made.host == f"web.{made.dns_name}"
     assert list(rules(live)) == [made.host]
-    assert f"curl -H 'Host: {made.host}' http://{made.dns_name}/" in told.said[-1]
+    assert f"curl -H 'Host: {made.host}' http://{made.dns_name}/" in reporter.messages[-1]
 
 
-def test_a_plan_shows_the_load_balancer_and_the_space_and_makes_nothing(live):
-    told = Told(approve=False)
+def test_plan_shows_load_balancer_and_space(live):
+    reporter = RecordingReporter(approve=False)
 
     with pytest.raises(NotApprovedError):
-        naas.space.create("web", image=IMAGE, place=Place(live, report=told))
+        naas.space.create("web", image=IMAGE, place=Place(live, report=reporter))
 
-    assert [plan.stack_name for plan in told.plans] == ["spaces-load-balancer", "space-web"]
-    assert "Service" in {change.logical_id for change in told.plans[1].changes}
+    assert [plan.stack_name for plan in reporter.plans] == ["spaces-load-balancer", "space-web"]
+    assert "Service" in {change.logical_id for change in reporter.plans[1].changes}
     assert list(state.own(live.client("cloudformation"))) == []
 
 
-def test_spaces_go_where_their_load_balancer_is(place):
+def test_space_in_other_vpc_is_rejected(place):
     naas.space.create("web", image=IMAGE, place=place)
 
-    with pytest.raises(SpaceRequestError, match="spaces are in vpc-"):
+    with pytest.raises(SpaceRequestError, match="is in vpc-"):
         naas.space.create("api", image=IMAGE, vpc_id="vpc-99999999", place=place)

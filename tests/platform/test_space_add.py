@@ -1,4 +1,4 @@
-"""`space.add` step by step, with a stand-in for docker: what is made, used again, refused and told."""
+"""`space.add` step by step, with a fake docker: creation, reuse, validation and messages."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ ID = "0123456789abcdef" * 4
 PIPELINE = Path(".github/workflows/ci-my-space.yaml")
 
 
-class Told(NullReport):
-    """Remembers what was said, and may be interrupted at a word."""
+class RecordingReporter(NullReport):
+    """Records messages, and raises KeyboardInterrupt at one that starts with `interrupt_at`."""
 
-    def __init__(self, *, interrupted_at="nothing"):
+    def __init__(self, *, interrupt_at="nothing"):
         self.lines = []
-        self._at = interrupted_at
+        self._at = interrupt_at
 
     def say(self, message, /):
         self.lines.append(message)
@@ -40,13 +40,13 @@ class Told(NullReport):
 
 
 @pytest.fixture
-def told():
-    return Told()
+def reporter():
+    return RecordingReporter()
 
 
 @pytest.fixture
-def place(live, told):
-    return Place(live, report=told)
+def place(live, reporter):
+    return Place(live, report=reporter)
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def built(docker):
 
 @pytest.fixture(autouse=True)
 def from_commit(tmp_path_factory, monkeypatch):
-    """This program appears as installed from a commit."""
+    """The package appears as installed from a commit."""
     install(monkeypatch, tmp_path_factory.mktemp("commit"), git())
 
 
@@ -72,13 +72,13 @@ def stacks(account):
     return sorted(each["StackName"] for each in account.client("cloudformation").describe_stacks()["Stacks"])
 
 
-def test_it_is_a_verb_of_the_library_and_wants_a_name():
+def test_add_is_exposed_and_requires_name():
     assert callable(naas.space.add)
     with pytest.raises(TypeError, match="space_name"):
-        naas.space.add()  # type: ignore[call-arg] # which is the point
+        naas.space.add()  # type: ignore[call-arg]# a missing name is tested
 
 
-def test_registry_login_build_push_space_and_pipeline_come_one_after_the_other(place, docker, told):
+def test_add_runs_all_steps_in_order(place, docker, reporter):
     made = naas.space.add(space_name="my-space", cpu="1", env={"A": "b"}, container_port=8080, place=place)
 
     uri = registry.get("my-space-registry", place=place).uri
@@ -95,10 +95,10 @@ def test_registry_login_build_push_space_and_pipeline_come_one_after_the_other(p
     assert space.get("my-space", place=place).env == {"A": "b"}
     assert 'aws-region: "eu-central-1"' in PIPELINE.read_text(encoding="utf-8")
     assert f'PACKAGE: "{AT_COMMIT}"' in PIPELINE.read_text(encoding="utf-8")
-    assert f"pipeline {PIPELINE} is written: commit it" in told.lines
+    assert f"wrote pipeline {PIPELINE}: commit it" in reporter.lines
 
 
-def test_again_registry_space_and_pipeline_are_used_and_only_what_is_given_changes(place, told):
+def test_second_add_reuses_resources_and_updates_space(place, reporter):
     space.create("my-space", image="a/b:1", env={"A": "b"}, cpu="1", memory="2Gi", place=place)
     registry.create("my-space-registry", place=place)
     PIPELINE.parent.mkdir(parents=True)
@@ -111,12 +111,12 @@ def test_again_registry_space_and_pipeline_are_used_and_only_what_is_given_chang
     assert (made.cpu, made.memory, made.image.rpartition(":")[2]) == (1, 4096, ID[:12])
     assert space.get("my-space", place=place).env == {"A": "b", "C": "d"}
     assert PIPELINE.read_text(encoding="utf-8") == "mine\n"
-    said = "\n".join(told.lines)
-    assert "registry my-space-registry is there already: it is used" in said
-    assert f"pipeline {PIPELINE} is there already: it is left as it is" in said
+    said = "\n".join(reporter.lines)
+    assert "registry my-space-registry already exists: using it" in said
+    assert f"pipeline {PIPELINE} already exists: not changed" in said
 
 
-def test_an_image_that_is_given_is_run_and_nothing_is_built(place, docker):
+def test_given_image_runs_without_build(place, docker):
     made = space.add("my-space", image="public.ecr.aws/nginx/nginx:1.27", skip_registry=True, place=place)
 
     assert made.image == "public.ecr.aws/nginx/nginx:1.27"
@@ -125,7 +125,7 @@ def test_an_image_that_is_given_is_run_and_nothing_is_built(place, docker):
     assert "docker" not in PIPELINE.read_text(encoding="utf-8").lower()
 
 
-def test_without_a_pipeline_paths_may_lie_anywhere(place, docker, tmp_path_factory):
+def test_without_pipeline_paths_can_be_anywhere(place, docker, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "Dockerfile.web").touch()
 
@@ -144,7 +144,7 @@ def test_without_a_pipeline_paths_may_lie_anywhere(place, docker, tmp_path_facto
 
 
 @pytest.mark.parametrize("failing", ["login", "build", "push"])
-def test_a_step_of_docker_that_fails_ends_it_and_what_was_made_is_told(place, docker, failing):
+def test_failed_docker_step_names_created_resources(place, docker, failing):
     docker.plan(image_says=f"sha256:{ID}", **{failing: 9})
 
     with pytest.raises(DockerFailed) as caught:
@@ -152,7 +152,7 @@ def test_a_step_of_docker_that_fails_ends_it_and_what_was_made_is_told(place, do
 
     assert caught.value.exit_code == 9
     assert caught.value.hint.endswith(
-        "made before that, and still there: registry my-space-registry; the same command goes on from there"
+        "created before the error: registry my-space-registry; run the same command again to continue"
     )
     assert docker.commands[-1].startswith(failing)
     assert stacks(place.account) == ["registry-my-space-registry"]
@@ -162,8 +162,8 @@ def test_a_step_of_docker_that_fails_ends_it_and_what_was_made_is_told(place, do
     assert space.add("my-space", place=place).name == "my-space"
 
 
-def test_an_image_that_was_pushed_is_told_when_the_space_fails(place):
-    # Its stack's name is taken by one that this tool did not make.
+def test_failed_space_names_pushed_image(place):
+    # Another tool's stack has the name of the space's stack.
     template = '{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
     place.account.client("cloudformation").create_stack(StackName="space-my-space", TemplateBody=template)
 
@@ -175,8 +175,8 @@ def test_an_image_that_was_pushed_is_told_when_the_space_fails(place):
     assert not PIPELINE.exists()
 
 
-def test_an_interruption_tells_what_was_made(live):
-    place = Place(live, report=Told(interrupted_at="building"))
+def test_interrupt_names_created_resources(live):
+    place = Place(live, report=RecordingReporter(interrupt_at="building"))
 
     with pytest.raises(Interrupted) as caught:
         space.add("my-space", place=place)
@@ -185,7 +185,7 @@ def test_an_interruption_tells_what_was_made(live):
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "message"),
     [
         ({"space_name": "My Space"}, "--name 'My Space'"),
         ({"registry_name": "a b"}, "--registry-name 'a b'"),
@@ -194,27 +194,27 @@ def test_an_interruption_tells_what_was_made(live):
         ({"docker_context": "nowhere"}, "nowhere is not a directory"),
         ({"docker_context": ".."}, "lies outside of"),
         ({"skip_registry": True}, "no image to run"),
-        ({"image": "a:b", "dockerfile_path": "Dockerfile"}, "--dockerfile-path is for an image that is built"),
-        ({"image": "a:b", "registry_name": "a"}, "--registry-name is for an image that is built"),
+        ({"image": "a:b", "dockerfile_path": "Dockerfile"}, "--dockerfile-path needs a build"),
+        ({"image": "a:b", "registry_name": "a"}, "--registry-name needs a build"),
         ({"image": "a b"}, "image"),
         ({"image_tag": "a b"}, "--image-tag 'a b'"),
-        ({"cpu": "9000"}, "more than Fargate has"),
+        ({"cpu": "9000"}, "exceed the largest size"),
         ({"domain": "no_domain"}, "domain"),
-        ({"secrets": {"A": "nobodys"}}, "'nobodys' does not exist"),
+        ({"secrets": {"A": "missing"}}, "'missing' does not exist"),
         ({"container_port": 0}, "port"),
         ({"role_arn": "me"}, "--role-arn"),
-        ({"colour": "red"}, "colour"),
+        ({"color": "red"}, "color"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_made(place, docker, values, says):
-    with pytest.raises((InputError, SpaceRequestError), match=says):
+def test_invalid_values_are_rejected_before_creation(place, docker, values, message):
+    with pytest.raises((InputError, SpaceRequestError), match=message):
         space.add(**{"space_name": "my-space", "place": place, **values})
 
     assert stacks(place.account) == []
     assert docker.commands == []
 
 
-def test_without_an_engine_that_answers_nothing_is_made(place, docker):
+def test_unreachable_engine_is_reported_before_creation(place, docker):
     docker.plan(version=1, version_says="Cannot connect to the Docker daemon")
 
     with pytest.raises(EngineUnavailable, match="the Docker engine cannot be used: Cannot connect"):
@@ -223,7 +223,7 @@ def test_without_an_engine_that_answers_nothing_is_made(place, docker):
     assert stacks(place.account) == []
 
 
-def test_without_docker_nothing_is_made(place, monkeypatch, tmp_path):
+def test_missing_docker_is_reported_before_creation(place, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(EngineUnavailable):
@@ -232,7 +232,7 @@ def test_without_docker_nothing_is_made(place, monkeypatch, tmp_path):
     assert stacks(place.account) == []
 
 
-def test_a_secret_of_the_team_goes_before_another_of_the_same_name(place, live):
+def test_team_secret_wins_over_secret_of_same_name(place, live):
     mine = secret.create("database", "x", place=place)
     live.client("secretsmanager").create_secret(Name="database", SecretString="x")
     other = live.client("secretsmanager").create_secret(Name="other", SecretString="x")["ARN"]

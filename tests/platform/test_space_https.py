@@ -11,7 +11,7 @@ from exasol_ci_setup.errors import SpaceRequestError
 from exasol_ci_setup.platform import load_balancer
 from exasol_ci_setup.platform.place import Place
 from exasol_ci_setup.stacks import state
-from tests.platform.spaces import Told, listeners, rules
+from tests.platform.spaces import RecordingReporter, listeners, rules
 
 pytestmark = pytest.mark.live
 
@@ -19,18 +19,18 @@ IMAGE = "public.ecr.aws/nginx/nginx:1.27"
 
 
 @pytest.fixture
-def told():
-    return Told()
+def reporter():
+    return RecordingReporter()
 
 
 @pytest.fixture
-def place(live, told):
-    return Place(live, report=told)
+def place(live, reporter):
+    return Place(live, report=reporter)
 
 
 @pytest.fixture
 def certificate(live):
-    """Make an issued certificate."""
+    """Create an issued certificate."""
 
     def make(domain: str) -> str:
         return str(live.client("acm").request_certificate(DomainName=domain)["CertificateArn"])
@@ -43,7 +43,7 @@ def of_listener(live) -> list[tuple[str, bool]]:
     return [(each["CertificateArn"], each["IsDefault"]) for each in found["Certificates"]]
 
 
-def test_a_certificate_that_acm_has_for_the_host_makes_it_https_and_http_is_sent_there(live, place, told, certificate):
+def test_acm_certificate_enables_https_and_redirect(live, place, reporter, certificate):
     certificate("example.org")
     arn = certificate("*.example.com")
 
@@ -51,7 +51,7 @@ def test_a_certificate_that_acm_has_for_the_host_makes_it_https_and_http_is_sent
 
     assert made.url == "https://web.example.com/"
     assert made.certificate_arn == arn
-    assert f"HTTPS with the certificate {arn}, found in ACM for web.example.com" in told.said
+    assert f"HTTPS with certificate {arn} of ACM for web.example.com" in reporter.messages
     assert list(rules(live, 443)) == ["web.example.com"]
     assert rules(live, 80) == {}
     (action,) = listeners(live)[80]["DefaultActions"]
@@ -61,14 +61,14 @@ def test_a_certificate_that_acm_has_for_the_host_makes_it_https_and_http_is_sent
     assert of_listener(live)[0] == (arn, True)
 
 
-def test_without_a_certificate_it_is_http_and_that_is_told(place, told):
+def test_space_without_certificate_reports_http_only(place, reporter):
     made = naas.space.create("web", image=IMAGE, domain="example.com", place=place)
 
     assert made.url == "http://web.example.com/"
-    assert "HTTP alone: ACM has no issued certificate for web.example.com in eu-central-1" in told.said
+    assert "HTTP only: ACM has no issued certificate for web.example.com in eu-central-1" in reporter.messages
 
 
-def test_a_space_with_http_alone_is_still_reached_beside_one_with_https(live, place, certificate):
+def test_http_space_stays_reachable_beside_https_space(live, place, certificate):
     naas.space.create("old", image=IMAGE, domain="example.org", place=place)
     certificate("new.example.com")
 
@@ -78,7 +78,7 @@ def test_a_space_with_http_alone_is_still_reached_beside_one_with_https(live, pl
     assert list(rules(live, 443)) == ["new.example.com"]
 
 
-def test_each_space_shows_its_own_certificate_and_takes_it_along_when_it_goes(live, place, certificate):
+def test_delete_removes_unshared_certificate_from_listener(live, place, certificate):
     first, second = certificate("a.example.com"), certificate("*.example.org")
     naas.space.create("a", image=IMAGE, domain="example.com", place=place)
     naas.space.create("b", image=IMAGE, domain="example.org", certificate_arn=second, place=place)
@@ -87,12 +87,12 @@ def test_each_space_shows_its_own_certificate_and_takes_it_along_when_it_goes(li
     assert (second, False) in of_listener(live)
 
     naas.space.delete("b", place=place)
-    assert (second, False) in of_listener(live), "c has it too"
+    assert (second, False) in of_listener(live), "c uses it too"
     naas.space.delete("c", place=place)
     assert (second, False) not in of_listener(live)
 
 
-def test_the_listeners_own_certificate_stays_when_its_space_goes(live, place, certificate):
+def test_delete_keeps_default_certificate(live, place, certificate):
     arn = certificate("web.example.com")
     naas.space.create("web", image=IMAGE, domain="example.com", place=place)
 
@@ -100,7 +100,7 @@ def test_the_listeners_own_certificate_stays_when_its_space_goes(live, place, ce
     assert of_listener(live)[0] == (arn, True)
 
 
-def test_another_domain_has_its_certificate_looked_for_again(live, place, certificate):
+def test_new_domain_looks_up_certificate_again(live, place, certificate):
     naas.space.create("web", image=IMAGE, domain="example.com", place=place)
     arn = certificate("web.example.org")
 
@@ -114,16 +114,16 @@ def test_another_domain_has_its_certificate_looked_for_again(live, place, certif
     assert rules(live, 443) == {}
 
 
-def test_an_update_of_something_else_looks_for_no_certificate(place, told, certificate):
+def test_other_update_looks_up_no_certificate(place, reporter, certificate):
     naas.space.create("web", image=IMAGE, domain="example.com", place=place)
     certificate("web.example.com")
-    told.said.clear()
+    reporter.messages.clear()
 
     assert naas.space.update("web", image="nginx:2", place=place).url == "http://web.example.com/"
-    assert told.said == []
+    assert reporter.messages == []
 
 
-def test_a_record_in_the_hosted_zone_leads_to_the_load_balancer(live, place):
+def test_hosted_zone_gets_record_of_load_balancer(live, place):
     route53 = live.client("route53")
     zone = route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"].split("/")[-1]
 
@@ -135,16 +135,16 @@ def test_a_record_in_the_hosted_zone_leads_to_the_load_balancer(live, place):
     assert record["AliasTarget"]["DNSName"].rstrip(".") == made.dns_name
 
 
-def test_a_host_that_is_not_in_the_hosted_zone_is_refused_before_anything_is_made(live, place):
+def test_host_outside_zone_is_rejected_before_creation(live, place):
     zone = live.client("route53").create_hosted_zone(Name="example.org", CallerReference="1")["HostedZone"]["Id"]
 
-    with pytest.raises(SpaceRequestError, match=r"web\.example\.com is not in the hosted zone"):
+    with pytest.raises(SpaceRequestError, match=r"web\.example\.com is not in hosted zone"):
         naas.space.create("web", image=IMAGE, domain="example.com", hosted_zone_id=zone.split("/")[-1], place=place)
 
     assert list(state.own(live.client("cloudformation"))) == []
 
 
-def test_the_load_balancer_goes_once_no_space_is_left(live, place):
+def test_load_balancer_can_be_deleted_without_spaces(live, place):
     naas.space.create("web", image=IMAGE, place=place)
     naas.space.delete("web", place=place)
 
@@ -153,13 +153,13 @@ def test_the_load_balancer_goes_once_no_space_is_left(live, place):
     assert state.find(live.client("cloudformation"), load_balancer.STACK_NAME) is None
 
 
-def test_https_that_another_run_adds_meanwhile_is_not_taken_away(live, operations, certificate):
+def test_https_added_concurrently_is_kept(live, operations, certificate):
     naas.space.create("old", image=IMAGE, domain="example.org", place=Place(live))
     certificate("web.example.com")
     operations.hold()
     begun = Event()
 
-    class Waiting(Told):
+    class Waiting(RecordingReporter):
         def view(self, stack_name, title, /):
             if title == "updating spaces-load-balancer":
                 begun.set()
@@ -177,12 +177,12 @@ def test_https_that_another_run_adds_meanwhile_is_not_taken_away(live, operation
     other.start()
     assert begun.wait(60)
 
-    class Releasing(Told):
+    class Releasing(RecordingReporter):
         def view(self, stack_name, title, /):
             operations.release()
             return super().view(stack_name, title)
 
-    # It finds a load balancer without HTTPS, waits for the update in progress, and then finds HTTPS.
+    # The command finds a load balancer without HTTPS, waits for the update in progress, and then finds HTTPS.
     naas.space.create("plain", image=IMAGE, domain="example.org", place=Place(live, report=Releasing()))
     other.join()
 

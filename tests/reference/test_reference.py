@@ -79,7 +79,7 @@ def test_a_rule_is_the_sentence_of_the_refusal():
 
 
 def test_no_rule_is_lost_where_it_depends_on_a_value(text):
-    assert "with … units of cpu Fargate takes … to … MiB of memory" in sections(text)["Service"]
+    assert "with … units of cpu Fargate supports … to … MiB of memory" in sections(text)["Service"]
     assert "| 256 | 512, 1024, 2048 |" in sections(text)["Service"]
 
 

@@ -259,8 +259,8 @@ def test_a_bucket_name_taken_in_the_own_account_is_found_before_anything_is_made
     assert everything(live) == before
 
 
-def test_a_taken_bucket_name_ends_with_the_bucket_and_awss_reason(live, somebody_else):
-    somebody_else.client("s3").create_bucket(
+def test_a_taken_bucket_name_ends_with_the_bucket_and_awss_reason(live, other_account):
+    other_account.client("s3").create_bucket(
         Bucket="taken-by-another", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
     run(live, CREDENTIALS)
@@ -327,8 +327,8 @@ def test_on_failure_delete_leaves_no_stack(live):
     assert state.is_absent(state.find(live.client("cloudformation"), "Slc"))
 
 
-def test_a_failed_update_names_its_cause_and_is_rolled_back(ready, somebody_else):
-    somebody_else.client("s3").create_bucket(
+def test_a_failed_update_names_its_cause_and_is_rolled_back(ready, other_account):
+    other_account.client("s3").create_bucket(
         Bucket="taken-for-update", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
 
@@ -340,8 +340,8 @@ def test_a_failed_update_names_its_cause_and_is_rolled_back(ready, somebody_else
     assert state.get(ready.client("cloudformation"), "Slc").status == "UPDATE_ROLLBACK_COMPLETE"
 
 
-def test_after_a_rolled_back_update_the_good_template_is_asked_for_again(ready, somebody_else):
-    somebody_else.client("s3").create_bucket(
+def test_after_a_rolled_back_update_the_good_template_is_asked_for_again(ready, other_account):
+    other_account.client("s3").create_bucket(
         Bucket="taken-once-more", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
     with pytest.raises(DeployFailed):

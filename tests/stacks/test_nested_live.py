@@ -100,8 +100,8 @@ def test_the_same_again_leaves_nothing_to_do(live, bucket):
     assert run(live, bucket, INNER % "old", shown=Shown()).outcome is Outcome.UNCHANGED
 
 
-def test_a_failure_in_a_nested_stack_is_explained(live, bucket, somebody_else):
-    somebody_else.client("s3").create_bucket(
+def test_a_failure_in_a_nested_stack_is_explained(live, bucket, other_account):
+    other_account.client("s3").create_bucket(
         Bucket="taken-by-them", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
     inner = 'Resources: {Taken: {Type: "AWS::S3::Bucket", Properties: {BucketName: taken-by-them}}}'

@@ -74,12 +74,16 @@ def test_a_template_reads_well(construct: ScopedConstruct):
 def test_each_parameter_is_given_by_the_network_by_name_or_by_another_construct(construct: ScopedConstruct):
     parameters = parse(render(construct).body).get("Parameters", {})
     without_default = {name for name, declared in parameters.items() if "Default" not in declared}
-    assert without_default == {*construct.network_parameters, *construct.given, *construct.inputs}
+    assert without_default == {
+        *construct.network_parameters,
+        *construct.static_parameters,
+        *construct.parameter_sources,
+    }
 
 
 @of_each
 def test_what_others_take_of_a_construct_is_an_output_of_its_template(construct: ScopedConstruct):
-    for other, output in construct.inputs.values():
+    for other, output in construct.parameter_sources.values():
         assert output in parse(render(other).body)["Outputs"]
 
 

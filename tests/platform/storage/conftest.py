@@ -1,4 +1,4 @@
-"""A home directory of the test's own, a place to act in, and the sandbox's access control."""
+"""A temporary home directory, a context, and the sandbox's access control."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def place(live: Account) -> Place:
 
 @pytest.fixture
 def enforced(server: Server) -> Iterator[None]:
-    """The sandbox refuses what policies do not allow."""
+    """The sandbox denies what policies do not allow."""
     server.control_access(True)
     yield
     server.control_access(False)

@@ -52,7 +52,7 @@ def update(place, made, *, allow_broadening=False, **more):
 
 
 def fetch(url):
-    """The status, headers and content that a link leads to, for somebody without any credentials."""
+    """Return the status, headers and content of a link, requested without credentials."""
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url) as answer:
             return answer.status, answer.headers, answer.read()
@@ -71,7 +71,7 @@ def public_versions(place):
     return [*found.get("Versions", []), *found.get("DeleteMarkers", [])]
 
 
-def test_a_private_asset_is_fetched_by_a_link_that_ends(place):
+def test_private_asset_has_link_that_expires(place):
     made = create(place, content_disposition='attachment; filename="Report 1.pdf"')
     status, headers, content = fetch(made.url)
 
@@ -83,7 +83,7 @@ def test_a_private_asset_is_fetched_by_a_link_that_ends(place):
     assert not is_public(place)
 
 
-def test_a_link_ends_no_later_than_it_says(place):
+def test_link_expires_by_its_expiry(place):
     made = create(place)
     query = dict(part.split("=") for part in made.url.partition("?")[2].split("&"))
     signed = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
@@ -92,14 +92,14 @@ def test_a_link_ends_no_later_than_it_says(place):
     assert abs(signed + timedelta(seconds=int(query["X-Amz-Expires"])) - made.url_expires_at) <= timedelta(seconds=2)
 
 
-def test_a_changed_link_leads_nowhere(place):
+def test_modified_link_is_denied(place):
     made = create(place)
 
     assert fetch(made.url.replace("report.pdf", "other.pdf"))[0] == 403
     assert fetch(made.url.replace("inline", "attachment"))[0] == 403
 
 
-def test_a_link_of_aws_names_the_buckets_region(place, answers):
+def test_link_to_aws_names_region_of_bucket(place, answers):
     made = create(place)
     answers.on(
         "sts",
@@ -115,7 +115,7 @@ def test_a_link_of_aws_names_the_buckets_region(place, answers):
     )
     bucket = workspaces.Bucket("123", "the-bucket", "arn:aws:iam::123456789012:role/r", is_public=False)
 
-    found = asset._linked(Place(answers.account), bucket, made)
+    found = asset._with_link(Place(answers.account), bucket, made)
 
     assert found.url.startswith("https://the-bucket.s3.eu-central-1.amazonaws.com/storages/mine/docs/report.pdf?")
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in found.url
@@ -123,7 +123,7 @@ def test_a_link_of_aws_names_the_buckets_region(place, answers):
     assert policy == workspaces.storage_policy(bucket, "mine")
 
 
-def test_an_asset_is_found_again_with_a_new_link(place):
+def test_get_returns_asset_with_new_link(place):
     made = create(place)
 
     found = asset.get(workspace_id="123", asset_id=made.id, place=place)
@@ -134,7 +134,7 @@ def test_an_asset_is_found_again_with_a_new_link(place):
 
 @pytest.mark.parametrize("verb", ["get", "delete", "update"])
 @pytest.mark.parametrize("wrong", ["", "nope", "../x", "00000000-0000-4000-8000-000000000000"])
-def test_a_wrong_id_is_told(place, verb, wrong):
+def test_unknown_id_is_not_found(place, verb, wrong):
     more = {"asset_update": {"visibility": "private"}} if verb == "update" else {}
 
     for workspace in ("123", "456"):
@@ -142,10 +142,10 @@ def test_a_wrong_id_is_told(place, verb, wrong):
             getattr(asset, verb)(workspace_id=workspace, asset_id=wrong, place=place, **more)
 
 
-def test_an_object_is_an_asset_once(place):
+def test_second_asset_of_object_is_conflict(place):
     made = create(place)
 
-    with pytest.raises(AssetConflictError, match=f"is an asset already: {made.id}"):
+    with pytest.raises(AssetConflictError, match=f"already is an asset: {made.id}"):
         create(place)
     with pytest.raises(AssetConflictError):
         create(place, visibility="public", allow_broadening=True)
@@ -162,7 +162,7 @@ def test_refused_public_asset_never_opens_bucket(place):
     assert not [each for each in events if each["ResourceStatus"].startswith("UPDATE")]
 
 
-def test_a_version_of_an_object_stays_what_it_was(place, tmp_path):
+def test_asset_of_version_keeps_content(place, tmp_path):
     bucket = workspaces.find(place, "123").name
     versions = place.account.client("s3").list_object_versions(Bucket=bucket, Prefix="storages/mine/docs/")["Versions"]
     first = create(place, object_version=versions[0]["VersionId"])
@@ -176,19 +176,19 @@ def test_a_version_of_an_object_stays_what_it_was(place, tmp_path):
     assert fetch(published.url)[2] == b"first version"
 
 
-def test_nothing_becomes_public_without_a_word(place):
+def test_first_public_asset_needs_allow_broadening(place):
     for attempt in (
         lambda: create(place, visibility="public"),
         lambda: update(place, create(place), visibility="public"),
     ):
-        with pytest.raises(AssetRequestError, match="nothing in workspace 123 is public yet") as caught:
+        with pytest.raises(AssetRequestError, match="workspace 123 has no public assets yet") as caught:
             attempt()
         assert "--allow-broadening" in caught.value.hint
         assert caught.value.exit_code == 2
     assert not is_public(place)
 
 
-def test_to_public_and_back(place, tmp_path):
+def test_asset_becomes_public_and_private_again(place, tmp_path):
     private = create(place, content_disposition="attachment")
 
     public = update(place, private, visibility="public", allow_broadening=True)
@@ -226,8 +226,8 @@ def test_asset_is_of_object_with_exact_name(place, name, visibility):
 
 
 @pytest.mark.parametrize("name", ["docs/../report.pdf", "docs/.", ".."])
-def test_name_that_browsers_change_is_no_asset(place, name):
-    with pytest.raises(AssetRequestError, match=r"--object-name .* browsers leave out the parts"):
+def test_name_that_browsers_change_is_rejected(place, name):
+    with pytest.raises(AssetRequestError, match=r"--object-name .* browsers remove the parts"):
         create(place, object_name=name)
 
 
@@ -241,7 +241,7 @@ def test_asset_of_web_page_is_the_page(place, tmp_path, name, visibility):
     assert fetch(made.url)[::2] == (200, b"<html>hi</html>")
 
 
-def test_everybody_may_read_public_assets_and_nothing_else(place):
+def test_only_public_assets_are_publicly_readable(place):
     made = create(place, visibility="public", allow_broadening=True)
     root = made.url.partition("/public/")[0]
 
@@ -252,7 +252,7 @@ def test_everybody_may_read_public_assets_and_nothing_else(place):
     assert fetch(f"{root}?list-type=2&prefix=public/")[0] == 403
 
 
-def test_the_public_folder_is_there_for_as_long_as_an_asset_is_public(place, tmp_path):
+def test_bucket_is_public_only_with_public_assets(place, tmp_path):
     first = create(place, visibility="public", allow_broadening=True)
     (tmp_path / "b").write_text("b")
     storage.put_object(workspace_id="123", storage_name="mine", src_file=tmp_path / "b", place=place)
@@ -268,7 +268,7 @@ def test_the_public_folder_is_there_for_as_long_as_an_asset_is_public(place, tmp
         asset.get(workspace_id="123", asset_id=first.id, place=place)
 
 
-def test_a_storage_takes_its_assets_along(place):
+def test_deleted_storage_deletes_its_assets(place):
     made = create(place, visibility="public", allow_broadening=True)
 
     storage.delete(workspace_id="123", storage_name="mine", empty=True, place=place)
@@ -279,8 +279,8 @@ def test_a_storage_takes_its_assets_along(place):
         asset.get(workspace_id="123", asset_id=made.id, place=place)
 
 
-def test_a_plan_that_opens_the_bucket_is_shown_with_what_it_widens(place):
-    class Refusing(NullReport):
+def test_plan_of_public_access_shows_broadening(place):
+    class RejectingReporter(NullReport):
         def __init__(self):
             self.plans = []
 
@@ -288,7 +288,7 @@ def test_a_plan_that_opens_the_bucket_is_shown_with_what_it_widens(place):
             self.plans.append(plan)
             return False
 
-    report = Refusing()
+    report = RejectingReporter()
     with pytest.raises(NotApprovedError):
         create(Place(place.account, report=report), visibility="public", allow_broadening=True)
 
@@ -298,24 +298,24 @@ def test_a_plan_that_opens_the_bucket_is_shown_with_what_it_widens(place):
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"visibility": "secret"}, "--visibility 'secret' is not acceptable"),
         ({"content_disposition": "inline\r\nX: y"}, "--content-disposition"),
         ({"content_disposition": "download"}, "--content-disposition 'download' is not acceptable"),
         ({"object_name": ""}, "--object-name is not acceptable: it is required"),
         ({"password": "x"}, "an asset cannot have a password"),
-        ({"workspace_id": "456"}, "workspace_id is '123' and '456' at once"),
-        ({"colour": "red"}, "--colour is not acceptable: there is no such option"),
+        ({"workspace_id": "456"}, "workspace_id is '123' and '456'"),
+        ({"color": "red"}, "--color is not acceptable: unknown option"),
     ],
 )
-def test_what_cannot_be_an_asset_is_told(place, values, said):
-    with pytest.raises(AssetRequestError, match=said):
+def test_invalid_asset_is_rejected(place, values, message):
+    with pytest.raises(AssetRequestError, match=message):
         create(place, **values)
 
 
-def test_an_asset_needs_an_object(place):
-    with pytest.raises(ObjectNotFound, match="there is no object 'gone' in storage 'mine'"):
+def test_asset_of_missing_object_is_rejected(place):
+    with pytest.raises(ObjectNotFound, match="storage 'mine' has no object 'gone'"):
         create(place, object_name="gone")
     with pytest.raises(ObjectNotFound, match="in version 00000000"):
         create(place, object_version="00000000")
@@ -325,32 +325,32 @@ def test_an_asset_needs_an_object(place):
         asset.create(workspace_id="456", asset_creation=CREATION, place=place)
 
 
-def test_what_is_asked_for_may_be_wrapped_and_have_empty_values(place):
+def test_request_may_be_wrapped_and_have_empty_values(place):
     wrapped = {"asset_creation": {**CREATION, "workspace_id": "123", "visibility": "", "password": ""}}
 
     made = asset.create(workspace_id="123", asset_creation=wrapped, place=place)
 
     assert (made.visibility, made.content_disposition) == ("private", "inline")
-    with pytest.raises(AssetRequestError, match="no object with names and values"):
-        asset.create(workspace_id="123", asset_creation=[], place=place)  # type: ignore[arg-type] # as a file may have it
+    with pytest.raises(AssetRequestError, match="not an object with names and values"):
+        asset.create(workspace_id="123", asset_creation=[], place=place)  # type: ignore[arg-type] # a file may contain a list
 
 
-def test_a_change_that_somebody_else_was_quicker_with_is_told(place):
+def test_concurrent_change_is_conflict(place):
     made = create(place)
 
-    class Meddling(NullReport):
+    class ChangingReporter(NullReport):
         def plan(self, plan, /):
             if plan.broadenings:
                 update(place, made, content_disposition="attachment")
             return True
 
-    with pytest.raises(AssetConflictError, match="was changed by somebody else meanwhile"):
-        update(Place(place.account, report=Meddling()), made, visibility="public", allow_broadening=True)
+    with pytest.raises(AssetConflictError, match="was changed by another process"):
+        update(Place(place.account, report=ChangingReporter()), made, visibility="public", allow_broadening=True)
     assert not is_public(place)
 
 
-class Disturbed:
-    """Before requests of S3 for keys that begin so, does something, which may fail."""
+class BeforeRequests:
+    """Calls `disturb`, which may fail, before requests to S3 whose keys begin with `prefix`."""
 
     def __init__(self, place, operation, prefix, disturb):
         self._events = place.account.client("s3").meta.events
@@ -370,7 +370,7 @@ class Disturbed:
         self._events.unregister(self._name, self._call)
 
 
-def break_off():
+def interrupt():
     raise KeyboardInterrupt
 
 
@@ -378,28 +378,28 @@ def refuse():
     raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "CopyObject")
 
 
-def test_a_creation_that_breaks_off_leaves_no_asset_without_its_copy(place):
-    with Disturbed(place, "CopyObject", "public/", refuse), pytest.raises(AccessDenied):
+def test_interrupted_creation_leaves_no_asset(place):
+    with BeforeRequests(place, "CopyObject", "public/", refuse), pytest.raises(AccessDenied):
         create(place, visibility="public", allow_broadening=True)
 
     assert not is_public(place)
     assert fetch(create(place, visibility="public", allow_broadening=True).url)[0] == 200
 
 
-def test_an_asset_that_could_not_be_made_public_is_private_still(place):
+def test_asset_stays_private_if_publishing_fails(place):
     made = create(place)
 
-    with Disturbed(place, "CopyObject", "public/", refuse), pytest.raises(AccessDenied):
+    with BeforeRequests(place, "CopyObject", "public/", refuse), pytest.raises(AccessDenied):
         update(place, made, visibility="public", allow_broadening=True)
 
     assert asset.get(workspace_id="123", asset_id=made.id, place=place).visibility == "private"
     assert not is_public(place)
 
 
-def test_no_record_says_private_of_what_is_public_still(place):
+def test_record_stays_public_if_copy_remains(place):
     made = create(place, visibility="public", allow_broadening=True)
 
-    with Disturbed(place, "DeleteObject", "public/", break_off), pytest.raises(KeyboardInterrupt):
+    with BeforeRequests(place, "DeleteObject", "public/", interrupt), pytest.raises(KeyboardInterrupt):
         update(place, made, visibility="private")
 
     assert fetch(made.url)[0] == 200
@@ -409,12 +409,12 @@ def test_no_record_says_private_of_what_is_public_still(place):
     assert not is_public(place)
 
 
-def test_what_somebody_makes_private_meanwhile_is_not_public_after_all(place):
+def test_asset_made_private_concurrently_is_not_published(place):
     made = create(place)
 
     with (
-        Disturbed(place, "CopyObject", "public/", lambda: update(place, made, visibility="private")),
-        pytest.raises(AssetConflictError, match="was changed by somebody else meanwhile"),
+        BeforeRequests(place, "CopyObject", "public/", lambda: update(place, made, visibility="private")),
+        pytest.raises(AssetConflictError, match="was changed by another process"),
     ):
         update(place, made, visibility="public", allow_broadening=True)
 
@@ -423,7 +423,7 @@ def test_what_somebody_makes_private_meanwhile_is_not_public_after_all(place):
     assert asset.get(workspace_id="123", asset_id=made.id, place=place).visibility == "private"
 
 
-def test_the_library_works_as_its_predecessors_page_has_it(monkeypatch, server, account_id):
+def test_documented_calls_of_compatible_api_work(monkeypatch, server, account_id):
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", account_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")

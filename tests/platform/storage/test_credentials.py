@@ -1,4 +1,4 @@
-"""The file with the credentials of storages."""
+"""The credentials file of storages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def test_an_entry_has_the_shape_that_other_tools_read(home):
+def test_entry_has_documented_format(home):
     credentials.save("123", "my-storage", FRESH)
 
     assert json.loads((home / ".naas" / "credentials").read_text()) == {
@@ -51,7 +51,7 @@ def test_an_entry_has_the_shape_that_other_tools_read(home):
     assert credentials.find("123", "my-storage") == FRESH
 
 
-def test_the_file_is_for_its_owner_alone_whatever_it_was_before(home):
+def test_save_restricts_file_to_owner(home):
     (home / ".naas").mkdir(mode=0o755)
     credentials.path().write_text("{}")
     credentials.path().chmod(0o644)
@@ -62,7 +62,7 @@ def test_the_file_is_for_its_owner_alone_whatever_it_was_before(home):
     assert mode(home / ".naas") == 0o700
 
 
-def test_what_else_is_in_the_file_stays():
+def test_other_content_is_kept():
     credentials.save("123", "first", FRESH)
     content = json.loads(credentials.path().read_text())
     content["token"] = "of another tool"
@@ -82,7 +82,7 @@ def test_what_else_is_in_the_file_stays():
     assert credentials.find("123", "second") == FRESH
 
 
-def test_a_link_to_the_file_stays_a_link(home):
+def test_symbolic_link_is_kept(home):
     elsewhere = home / "dotfiles"
     elsewhere.mkdir()
     (home / ".naas").mkdir()
@@ -95,17 +95,17 @@ def test_a_link_to_the_file_stays_a_link(home):
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", '{"a": '])
-def test_a_file_that_is_none_of_ours_is_not_overwritten(home, text):
+def test_invalid_file_is_not_overwritten(home, text):
     (home / ".naas").mkdir()
     credentials.path().write_text(text)
 
-    with pytest.raises(StorageError, match="is no JSON"):
+    with pytest.raises(StorageError, match=r"is not (a )?JSON"):
         credentials.save("123", "my-storage", FRESH)
 
     assert credentials.path().read_text() == text
 
 
-def test_a_file_that_cannot_be_read_is_told():
+def test_unreadable_file_is_reported():
     credentials.path().mkdir(parents=True)
 
     with pytest.raises(StorageError, match="cannot be read: Is a directory"):
@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_read_is_told():
     "entry",
     [{}, {"s3": []}, {"s3": {"REGION_NAME": "eu-central-1"}}, "text", None],
 )
-def test_an_entry_that_makes_no_sense_counts_as_none(home, entry):
+def test_invalid_entry_is_ignored(home, entry):
     (home / ".naas").mkdir()
     credentials.path().write_text(json.dumps({"storage": {"123": {"my-storage": entry}}}))
 
@@ -124,7 +124,7 @@ def test_an_entry_that_makes_no_sense_counts_as_none(home, entry):
 
 
 @given(st.datetimes(datetime(2020, 1, 1), datetime(2099, 1, 1), timezones=st.timezones()))  # noqa: DTZ001 - the zone is drawn
-def test_the_end_is_read_as_it_was_written_to_the_second(moment):
+def test_expiry_round_trips_to_second(moment):
     folder = private_files.folder()
     entry = Credentials("r", "a", "s", "t", moment)
     credentials.save("1", "s", entry)
@@ -135,17 +135,17 @@ def test_the_end_is_read_as_it_was_written_to_the_second(moment):
     assert abs(found.expires_at - moment) < timedelta(seconds=60)
 
 
-def test_what_ends_within_a_quarter_of_an_hour_is_not_good_any_more():
+def test_credentials_expiring_within_15_minutes_are_invalid():
     def ending_in(minutes):
         moment = datetime.now(timezone.utc) + timedelta(minutes=minutes)
         return Credentials("eu-central-1", "a", "s", "t", moment)
 
-    assert ending_in(20).are_good
-    assert not ending_in(14).are_good
-    assert not ending_in(-1).are_good
+    assert ending_in(20).are_valid
+    assert not ending_in(14).are_valid
+    assert not ending_in(-1).are_valid
 
 
-def test_secrets_are_not_in_what_is_printed_of_them():
+def test_repr_does_not_show_secrets():
     assert "a secret" not in repr(FRESH)
     assert "a token" not in repr(FRESH)
 
@@ -162,7 +162,7 @@ for number in range(30):
 """
 
 
-def test_processes_that_write_at_once_lose_nothing(home):
+def test_concurrent_writers_lose_nothing(home):
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", _SAVE_MANY, str(number)],
@@ -187,13 +187,13 @@ def test_processes_that_write_at_once_lose_nothing(home):
     assert sorted(path.name for path in (home / ".naas").iterdir()) == ["credentials", "credentials.lock"]
 
 
-def test_a_file_that_was_moved_away_while_it_was_waited_for_is_opened_anew(tmp_path):
+def test_file_moved_while_waiting_is_reopened(tmp_path):
     path = tmp_path / "held"
-    with private_files.held(path) as first:
+    with private_files.open_locked(path) as first:
         first.write(b"one")
-        with pytest.raises(BlockingIOError), private_files.held(path, wait=False):
+        with pytest.raises(BlockingIOError), private_files.open_locked(path, wait=False):
             pass
         path.unlink()
 
-    with private_files.held(path) as second:
+    with private_files.open_locked(path) as second:
         assert second.read() == b""

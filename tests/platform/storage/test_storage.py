@@ -29,8 +29,8 @@ from exasol_ci_setup.errors import (
 )
 from exasol_ci_setup.platform import credentials, storage, workspaces
 from exasol_ci_setup.platform.credentials import Credentials
-from exasol_ci_setup.platform.opened import open_storage
 from exasol_ci_setup.platform.place import Place
+from exasol_ci_setup.platform.storage_session import open_storage
 from exasol_ci_setup.stacks import state
 
 pytestmark = pytest.mark.live
@@ -46,7 +46,7 @@ def two(place):
 
 
 def client_of(account, found):
-    """A client with credentials of a storage, as any other tool makes it of what is in the file."""
+    """Return an S3 client with the credentials of a storage, created like in other tools."""
     return account.make(
         "s3",
         aws_access_key_id=found.access_key_id,
@@ -64,7 +64,7 @@ def put(place, source, text="content", **more):
     return storage.put_object(**MINE, src_file=source, place=place, **more)
 
 
-def test_the_first_storage_makes_the_workspace_and_the_next_uses_it(place):
+def test_first_storage_creates_workspace_and_next_uses_it(place):
     made = storage.create(**MINE, place=place)
     stack = state.get(place.account.client("cloudformation"), "workspace-123")
     storage.create(**YOURS, place=place)
@@ -76,15 +76,15 @@ def test_the_first_storage_makes_the_workspace_and_the_next_uses_it(place):
 
 
 @pytest.mark.usefixtures("two")
-def test_a_storage_is_not_made_twice(place):
-    with pytest.raises(StorageConflictError, match="workspace 123 has a storage 'mine' already"):
+def test_existing_storage_is_conflict(place):
+    with pytest.raises(StorageConflictError, match="storage 'mine' of workspace 123 already exists"):
         storage.create(**MINE, place=place)
 
 
 @pytest.mark.parametrize(
     "name", ["", "a/b", "..", "*", "a b", "-a", "a" * 64, "ä", "${aws:username}", "{{resolve:ssm:a}}"]
 )
-def test_a_name_that_could_mean_something_else_is_refused(place, name):
+def test_ambiguous_name_is_rejected(place, name):
     with pytest.raises(InputError, match="--storage-name"):
         storage.create(workspace_id="123", storage_name=name, place=place)
     with pytest.raises(InputError, match="--workspace-id"):
@@ -94,14 +94,14 @@ def test_a_name_that_could_mean_something_else_is_refused(place, name):
 @pytest.mark.parametrize("verb", ["connect", "delete", "list_object"])
 @pytest.mark.parametrize("workspace", ["123", "456"])
 @pytest.mark.usefixtures("two")
-def test_a_storage_that_is_not_there_is_told(place, verb, workspace):
-    with pytest.raises(StorageNotFound, match=f"workspace {workspace} has no storage 'other'"):
+def test_missing_storage_is_not_found(place, verb, workspace):
+    with pytest.raises(StorageNotFound, match=f"storage 'other' does not exist in workspace {workspace}"):
         getattr(storage, verb)(workspace_id=workspace, storage_name="other", place=place)
     assert credentials.find(workspace, "other") is None
 
 
 @pytest.mark.usefixtures("two", "enforced")
-def test_a_round_trip_of_fifty_megabytes(place, tmp_path):
+def test_round_trip_of_50_megabytes(place, tmp_path):
     source = tmp_path / "source.bin"
     source.write_bytes(os.urandom(50_000_000))
 
@@ -115,7 +115,7 @@ def test_a_round_trip_of_fifty_megabytes(place, tmp_path):
 
 
 @pytest.mark.usefixtures("two", "enforced")
-def test_credentials_of_one_storage_are_refused_on_another(place, tmp_path):
+def test_credentials_of_one_storage_are_denied_on_another(place, tmp_path):
     put(place, tmp_path / "a.txt")
     (tmp_path / "b.txt").write_text("of another")
     storage.put_object(**YOURS, src_file=tmp_path / "b.txt", place=place)
@@ -130,7 +130,7 @@ def test_credentials_of_one_storage_are_refused_on_another(place, tmp_path):
         "list": lambda: s3.list_objects_v2(Bucket=bucket, Prefix="storages/yours/"),
         "list all": lambda: s3.list_objects_v2(Bucket=bucket),
         "list uploads": lambda: s3.list_multipart_uploads(Bucket=bucket),
-        "a name that begins alike": lambda: s3.put_object(Bucket=bucket, Key="storages/mine2/a", Body=b""),
+        "a name with the same prefix": lambda: s3.put_object(Bucket=bucket, Key="storages/mine2/a", Body=b""),
         "remove the storage": lambda: s3.delete_object(Bucket=bucket, Key=".storages/mine"),
         "make something public": lambda: s3.put_object(Bucket=bucket, Key="public/a", Body=b""),
         "read records": lambda: s3.get_object(Bucket=bucket, Key=".assets/a.json"),
@@ -145,7 +145,7 @@ def test_credentials_of_one_storage_are_refused_on_another(place, tmp_path):
 
 
 @pytest.mark.usefixtures("two", "enforced")
-def test_a_second_connection_keeps_the_first(place, home):
+def test_second_connection_keeps_first(place, home):
     first = storage.connect(**MINE, place=place)
     storage.connect(**YOURS, place=place)
 
@@ -161,7 +161,7 @@ def test_a_second_connection_keeps_the_first(place, home):
 
 
 @pytest.mark.usefixtures("two", "enforced")
-def test_credentials_that_have_ended_are_renewed_unasked(place, tmp_path):
+def test_expired_credentials_are_renewed(place, tmp_path):
     old = storage.connect(**MINE, place=place)
     ended = datetime.now(timezone.utc) - timedelta(minutes=1)
     credentials.save("123", "mine", Credentials(old.region, old.access_key_id, "gone", "gone", ended))
@@ -170,11 +170,11 @@ def test_credentials_that_have_ended_are_renewed_unasked(place, tmp_path):
 
     assert names(place) == ["a.txt"]
     assert credentials.find("123", "mine").access_key_id != old.access_key_id
-    assert credentials.find("123", "mine").are_good
+    assert credentials.find("123", "mine").are_valid
 
 
 @pytest.mark.usefixtures("two", "enforced")
-def test_credentials_that_end_during_a_transfer_are_renewed_unasked(place):
+def test_credentials_expiring_during_transfer_are_renewed(place):
     old = storage.connect(**MINE, place=place)
     soon = datetime.now(timezone.utc) + timedelta(minutes=5)
     session = open_storage(place, StorageAddress(**MINE))
@@ -186,7 +186,7 @@ def test_credentials_that_end_during_a_transfer_are_renewed_unasked(place):
 
 
 @pytest.mark.usefixtures("two", "enforced")
-def test_credentials_that_fit_are_used_again(place, tmp_path):
+def test_valid_credentials_are_reused(place, tmp_path):
     put(place, tmp_path / "a.txt")
     first = credentials.find("123", "mine")
     put(place, tmp_path / "b.txt")
@@ -195,9 +195,9 @@ def test_credentials_that_fit_are_used_again(place, tmp_path):
 
 
 @pytest.mark.usefixtures("two", "enforced")
-def test_credentials_of_another_bucket_are_renewed_unasked(place, somebody_else, tmp_path):
-    storage.create(**MINE, place=Place(somebody_else))
-    theirs = storage.connect(**MINE, place=Place(somebody_else))
+def test_credentials_of_another_bucket_are_renewed(place, other_account, tmp_path):
+    storage.create(**MINE, place=Place(other_account))
+    theirs = storage.connect(**MINE, place=Place(other_account))
 
     put(place, tmp_path / "a.txt")
 
@@ -206,7 +206,7 @@ def test_credentials_of_another_bucket_are_renewed_unasked(place, somebody_else,
 
 
 @pytest.mark.usefixtures("two", "enforced")
-def test_credentials_that_aws_never_gave_out_are_renewed_unasked(place, tmp_path):
+def test_credentials_unknown_to_aws_are_renewed(place, tmp_path):
     far = datetime.now(timezone.utc) + timedelta(days=1)
     credentials.save("123", "mine", Credentials("eu-central-1", "ASIAUNKNOWN000000000", "s", "t", far))
 
@@ -216,11 +216,11 @@ def test_credentials_that_aws_never_gave_out_are_renewed_unasked(place, tmp_path
 
 
 @pytest.mark.usefixtures("two", "enforced")
-def test_sessions_are_for_the_account_alone(place, somebody_else):
+def test_other_account_cannot_assume_role(place, other_account):
     bucket = workspaces.ensure(place, "123")
 
     with pytest.raises(SetupError, match="not authorized to perform: sts:AssumeRole"):
-        workspaces.session(somebody_else, bucket, "mine")
+        workspaces.session(other_account, bucket, "mine")
 
 
 _CONNECT = """
@@ -233,7 +233,7 @@ naas.storage.connect(workspace_id="123", storage_name=sys.argv[1])
 
 
 @pytest.mark.usefixtures("two")
-def test_two_processes_that_connect_at_once_keep_both(place, server, account_id, home):
+def test_concurrent_connections_are_both_kept(place, server, account_id, home):
     environment = {
         **os.environ,
         "AWS_ENDPOINT_URL": server.url,
@@ -261,13 +261,13 @@ def test_two_processes_that_connect_at_once_keep_both(place, server, account_id,
         process.communicate()
         assert process.returncode == 0
 
-    assert credentials.find("123", "mine").are_good
-    assert credentials.find("123", "yours").are_good
+    assert credentials.find("123", "mine").are_valid
+    assert credentials.find("123", "yours").are_valid
     assert (home / ".naas" / "credentials").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.usefixtures("two")
-def test_lists_are_read_to_their_end(place):
+def test_lists_read_every_page(place):
     bucket = workspaces.find(place, "123").name
     s3 = place.account.client("s3")
     with ThreadPoolExecutor(8) as pool:
@@ -280,7 +280,7 @@ def test_lists_are_read_to_their_end(place):
 
 
 @pytest.mark.usefixtures("two")
-def test_an_object_gets_the_files_name_in_a_folder_and_the_other_way_round(place, tmp_path, monkeypatch):
+def test_folder_as_destination_keeps_name(place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
 
@@ -297,21 +297,21 @@ def test_an_object_gets_the_files_name_in_a_folder_and_the_other_way_round(place
 
 @pytest.mark.parametrize("name", ["..", "a/../b", "./a", "a" * 901, "a\nb"])
 @pytest.mark.usefixtures("two")
-def test_name_that_clients_change_is_refused_for_new_object(place, tmp_path, name):
+def test_name_that_clients_change_is_rejected(place, tmp_path, name):
     with pytest.raises(InputError, match="--object-name"):
         put(place, tmp_path / "a.txt", dst_file=name)
 
 
 @pytest.mark.parametrize("name", ["", "a" * 1025, "a\nb"])
 @pytest.mark.usefixtures("two")
-def test_a_name_that_no_object_can_have_is_refused(place, tmp_path, name):
+def test_invalid_object_name_is_rejected(place, tmp_path, name):
     with pytest.raises(InputError, match="--object-name"):
         storage.get_object(**MINE, src_file=name, dst_file=tmp_path, place=place)
     with pytest.raises(InputError, match="--object-name"):
         storage.delete_object(**MINE, object_name=name, place=place)
 
 
-# Names that other tools give, each beside another that it must not be confused with.
+# Names of objects of other tools, each with a similar name.
 NEIGHBORS = [("t//x", "t/x"), ("/x", "x"), ("x/..", "x"), ("sub/.", "sub"), ("./q", "q"), ("a/../b", "b"), ("x ", "x")]
 
 
@@ -323,7 +323,7 @@ def put_by_another_tool(place, *found):
 
 @pytest.mark.parametrize(("name", "neighbor"), NEIGHBORS)
 @pytest.mark.usefixtures("two", "enforced")
-def test_object_of_another_tool_is_fetched_and_deleted_by_its_exact_name(place, tmp_path, name, neighbor):
+def test_object_is_downloaded_and_deleted_by_exact_name(place, tmp_path, name, neighbor):
     put_by_another_tool(place, name, neighbor)
 
     fetched = storage.get_object(**MINE, src_file=name, dst_file=tmp_path / "file", place=place)
@@ -339,7 +339,7 @@ def test_object_of_another_tool_is_fetched_and_deleted_by_its_exact_name(place, 
 
 
 @pytest.mark.usefixtures("two")
-def test_folder_is_deleted_by_its_exact_name(place):
+def test_folder_is_deleted_by_exact_name(place):
     put_by_another_tool(place, "t/a", "t//a", "t//b/c", "tr/", "/r")
 
     assert storage.delete_object(**MINE, object_name="t//", place=place) == 2
@@ -349,7 +349,7 @@ def test_folder_is_deleted_by_its_exact_name(place):
 
 
 @pytest.mark.usefixtures("two")
-def test_object_without_file_name_is_refused_by_folder(place, tmp_path, monkeypatch):
+def test_object_without_file_name_is_rejected_for_folder(place, tmp_path, monkeypatch):
     (tmp_path / "inner").mkdir()
     monkeypatch.chdir(tmp_path)
     every = ("x/..", "..", "sub/.", ".", "tr/")
@@ -357,7 +357,7 @@ def test_object_without_file_name_is_refused_by_folder(place, tmp_path, monkeypa
 
     for name in every:
         for folder in ("inner", "inner/", ".", "new/"):
-            with pytest.raises(InputError, match="can have the name of object"):
+            with pytest.raises(InputError, match="cannot name a file"):
                 storage.get_object(**MINE, src_file=name, dst_file=folder, place=place)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "inner"]
@@ -367,11 +367,11 @@ def test_object_without_file_name_is_refused_by_folder(place, tmp_path, monkeypa
 
 
 @pytest.mark.usefixtures("two")
-def test_a_destination_that_cannot_be_is_told(place, tmp_path):
+def test_invalid_destination_is_reported(place, tmp_path):
     put(place, tmp_path / "a.txt")
     (tmp_path / "folder" / "a.txt").mkdir(parents=True)
 
-    with pytest.raises(InputError, match="missing is no folder"):
+    with pytest.raises(InputError, match="missing is not a folder"):
         storage.get_object(**MINE, src_file="a.txt", dst_file=tmp_path / "missing" / "a", place=place)
     with pytest.raises(InputError, match=r"a\.txt is a folder"):
         storage.get_object(**MINE, src_file="a.txt", dst_file=tmp_path / "folder", place=place)
@@ -382,28 +382,28 @@ def test_objects_are_deleted_by_name_or_by_folder(place, tmp_path):
     for name in ("a", "ab", "a/b", "a/c", "d"):
         put(place, tmp_path / "a.txt", dst_file=name)
 
-    with pytest.raises(ObjectNotFound, match="there is no object 'e'"):
+    with pytest.raises(ObjectNotFound, match="has no object 'e'"):
         storage.delete_object(**MINE, object_name="e", place=place)
     assert storage.delete_object(**MINE, object_name="a", place=place) == 1
     assert storage.delete_object(**MINE, object_name="a/", place=place) == 2
     assert names(place) == ["ab", "d"]
-    with pytest.raises(ObjectNotFound, match="there is no object 'a/'"):
+    with pytest.raises(ObjectNotFound, match="has no object 'a/'"):
         storage.delete_object(**MINE, object_name="a/", place=place)
 
 
-def test_a_file_of_credentials_that_is_broken_is_told_before_anything_is_deleted(place):
+def test_invalid_credentials_file_is_reported_before_deletion(place):
     storage.create(workspace_id="123", storage_name="mine", place=place)
     credentials.path().parent.mkdir(exist_ok=True)
     credentials.path().write_text("{")
 
-    with pytest.raises(StorageError, match="is no JSON"):
+    with pytest.raises(StorageError, match="is not JSON"):
         storage.delete(workspace_id="123", storage_name="mine", place=place)
 
     assert [each.name for each in storage.list(workspace_id="123", place=place)] == ["mine"]
 
 
 @pytest.mark.usefixtures("two", "enforced")
-def test_a_storage_with_objects_is_deleted_only_if_asked_to(place, tmp_path):
+def test_storage_with_objects_is_deleted_only_with_empty(place, tmp_path):
     put(place, tmp_path / "a.txt")
 
     with pytest.raises(StorageConflictError, match="storage 'mine' holds objects"):
@@ -418,7 +418,7 @@ def test_a_storage_with_objects_is_deleted_only_if_asked_to(place, tmp_path):
 
 
 @pytest.mark.usefixtures("two")
-def test_a_workspace_that_is_not_ready_is_told(answers):
+def test_incomplete_workspace_is_reported(answers):
     answers.on(
         "cloudformation",
         "DescribeStacks",
@@ -437,7 +437,7 @@ def test_a_workspace_that_is_not_ready_is_told(answers):
         storage.list(workspace_id="123", place=Place(answers.account))
 
 
-def test_without_credentials_of_the_account_it_is_told(monkeypatch, server):
+def test_missing_account_credentials_are_reported(monkeypatch, server):
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     place = Place(aws.connect(region="eu-central-1"))
 
@@ -445,7 +445,7 @@ def test_without_credentials_of_the_account_it_is_told(monkeypatch, server):
         storage.connect(**MINE, place=place)
 
 
-def test_the_library_works_as_its_predecessors_page_has_it(monkeypatch, server, account_id):
+def test_documented_calls_of_compatible_api_work(monkeypatch, server, account_id):
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", account_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
@@ -458,7 +458,7 @@ def test_the_library_works_as_its_predecessors_page_has_it(monkeypatch, server, 
 
 @pytest.mark.parametrize("name", ["index.html", "index.htm", "index.xhtml"])
 @pytest.mark.usefixtures("two")
-def test_web_page_is_fetched_as_it_was_put(place, tmp_path, name):
+def test_web_page_is_downloaded_unchanged(place, tmp_path, name):
     (tmp_path / name).write_text("<html>hi</html>\n")
     storage.put_object(**MINE, src_file=tmp_path / name, place=place)
 

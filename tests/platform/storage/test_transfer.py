@@ -1,4 +1,4 @@
-"""Up- and downloads that break off and go on, against the sandbox."""
+"""Uploads and downloads with interruptions, against the sandbox."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZE = 5 * PART + 17
 
 
 class Watched:
-    """Remembers how far a transfer was, does something as it begins, and interrupts it after some bytes."""
+    """Records the progress, calls `at_begin`, and raises KeyboardInterrupt after `until` bytes."""
 
     def __init__(self, *, until=None, at_begin=lambda: None):
         self.total = self.before = self.sent = 0
@@ -38,7 +38,7 @@ class Watched:
 
 
 class Requests:
-    """Counts the requests of each operation that an account sends, and breaks the connection at one of them."""
+    """Counts the requests of each operation of an account, and interrupts one of them."""
 
     def __init__(self, account, *, interrupt_at=("", 0)):
         self.counts = {}
@@ -48,7 +48,7 @@ class Requests:
 
     def _note(self, *, event_name, request=None, **_):
         if request is None:
-            # The answer to it.
+            # The answer to `interrupt_at`.
             return
         operation = event_name.rpartition(".")[2]
         self.counts[operation] = self.counts.get(operation, 0) + 1
@@ -91,7 +91,7 @@ def uploads():
 
 
 @pytest.mark.parametrize("size", [0, 1, PART, PART + 1, 2 * PART])
-def test_what_is_uploaded_and_downloaded_is_the_same(live, bucket, tmp_path, size):
+def test_round_trip_keeps_content(live, bucket, tmp_path, size):
     (tmp_path / "a.txt").write_bytes(os.urandom(size))
     sent, fetched = Watched(), Watched()
 
@@ -104,7 +104,7 @@ def test_what_is_uploaded_and_downloaded_is_the_same(live, bucket, tmp_path, siz
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt", "home"]
 
 
-def test_an_upload_goes_on_from_the_parts_that_are_there(live, bucket, source):
+def test_interrupted_upload_resumes(live, bucket, source):
     broken = Requests(live, interrupt_at=("UploadPart", 5))
     with pytest.raises(KeyboardInterrupt):
         put(broken.account, source, bucket)
@@ -121,7 +121,7 @@ def test_an_upload_goes_on_from_the_parts_that_are_there(live, bucket, source):
     assert uploads() == []
 
 
-def test_parts_that_are_not_what_the_file_holds_any_more_are_sent_again(live, bucket, source):
+def test_changed_parts_are_uploaded_again(live, bucket, source):
     with pytest.raises(KeyboardInterrupt):
         put(Requests(live, interrupt_at=("UploadPart", 6)).account, source, bucket)
     source.write_bytes(os.urandom(3 * PART + 5))
@@ -131,19 +131,19 @@ def test_parts_that_are_not_what_the_file_holds_any_more_are_sent_again(live, bu
     assert content(live, bucket) == source.read_bytes()
 
 
-def test_an_upload_that_aws_has_forgotten_begins_anew(live, bucket, source):
+def test_upload_unknown_to_aws_restarts(live, bucket, source):
     with pytest.raises(KeyboardInterrupt):
         put(Requests(live, interrupt_at=("UploadPart", 2)).account, source, bucket)
     s3 = live.client("s3")
-    for unfinished in s3.list_multipart_uploads(Bucket=bucket)["Uploads"]:
-        s3.abort_multipart_upload(Bucket=bucket, Key="data", UploadId=unfinished["UploadId"])
+    for pending in s3.list_multipart_uploads(Bucket=bucket)["Uploads"]:
+        s3.abort_multipart_upload(Bucket=bucket, Key="data", UploadId=pending["UploadId"])
 
     put(live, source, bucket)
 
     assert content(live, bucket) == source.read_bytes()
 
 
-def test_a_download_goes_on_where_it_was(live, bucket, source, tmp_path):
+def test_interrupted_download_resumes(live, bucket, source, tmp_path):
     put(live, source, bucket)
     target = tmp_path / "target.bin"
     target.write_bytes(b"as it was")
@@ -172,7 +172,7 @@ def test_download_of_web_page_is_resumed(live, bucket, tmp_path):
     assert (tmp_path / "copy").read_bytes() == page.read_bytes()
 
 
-def test_what_arrived_of_another_object_of_this_name_is_not_gone_on_with(live, bucket, source, tmp_path):
+def test_download_of_replaced_object_restarts(live, bucket, source, tmp_path):
     put(live, source, bucket)
     target = tmp_path / "target.bin"
     with pytest.raises(KeyboardInterrupt):
@@ -185,19 +185,19 @@ def test_what_arrived_of_another_object_of_this_name_is_not_gone_on_with(live, b
     assert target.read_bytes() == source.read_bytes()
 
 
-def test_an_object_that_is_replaced_while_it_is_fetched_is_told(live, bucket, source, tmp_path):
+def test_object_replaced_during_download_is_reported(live, bucket, source, tmp_path):
     put(live, source, bucket)
 
     def replace():
         live.client("s3").put_object(Bucket=bucket, Key="data", Body=b"new")
 
-    with pytest.raises(TransferFailed, match="data was replaced while it was fetched"):
+    with pytest.raises(TransferFailed, match="data was replaced during the download"):
         get(live, bucket, tmp_path / "target.bin", Watched(at_begin=replace))
 
     assert not (tmp_path / "target.bin").exists()
 
 
-def test_what_is_not_what_was_sent_is_not_kept(live, bucket, tmp_path):
+def test_damaged_download_is_discarded(live, bucket, tmp_path):
     (tmp_path / "a.txt").write_bytes(b"what was sent")
     put(live, tmp_path / "a.txt", bucket)
     target = tmp_path / "target.txt"
@@ -206,7 +206,7 @@ def test_what_is_not_what_was_sent_is_not_kept(live, bucket, tmp_path):
         (partial,) = tmp_path.glob(".target.txt.*.part")
         partial.write_bytes(b"WHAT")
 
-    with pytest.raises(TransferFailed, match="what arrived of data is damaged"):
+    with pytest.raises(TransferFailed, match="downloaded data of data is damaged"):
         get(live, bucket, target, Watched(at_begin=damage))
 
     assert not target.exists()
@@ -214,7 +214,7 @@ def test_what_is_not_what_was_sent_is_not_kept(live, bucket, tmp_path):
     assert target.read_bytes() == b"what was sent"
 
 
-FIRST_PART = 5 * 1024**2  # bytes; S3's least for a part that is not the last
+FIRST_PART = 5 * 1024**2  # bytes; minimum of S3 for all parts except the last
 
 
 def put_in_parts(s3, bucket, content, **more):
@@ -228,25 +228,25 @@ def put_in_parts(s3, bucket, content, **more):
 
 
 def put_without_checksum(s3, bucket, content):
-    def only_the_body(request, **_):
+    def remove_checksum(request, **_):
         for name in [name for name in request.headers if "checksum" in name.lower()]:
             del request.headers[name]
 
-    s3.meta.events.register_first("before-sign.s3.PutObject", only_the_body)
+    s3.meta.events.register_first("before-sign.s3.PutObject", remove_checksum)
     try:
         s3.put_object(Bucket=bucket, Key="data", Body=content, ServerSideEncryption="AES256")
     finally:
-        s3.meta.events.unregister("before-sign.s3.PutObject", only_the_body)
+        s3.meta.events.unregister("before-sign.s3.PutObject", remove_checksum)
 
 
-# How tools put an object, and the names of what S3 then says of its checksum.
+# Ways to put an object, and the checksum algorithms that S3 then reports.
 OBJECTS = {
-    "at once": (lambda s3, bucket, content: s3.put_object(Bucket=bucket, Key="data", Body=content), "CRC32"),
-    "at once, by its SHA-256": (
+    "in one request": (lambda s3, bucket, content: s3.put_object(Bucket=bucket, Key="data", Body=content), "CRC32"),
+    "in one request, by its SHA-256": (
         lambda s3, bucket, content: s3.put_object(Bucket=bucket, Key="data", Body=content, ChecksumAlgorithm="SHA256"),
         "SHA256",
     ),
-    "at once, without a checksum": (put_without_checksum, ""),
+    "in one request, without a checksum": (put_without_checksum, ""),
     "in parts, of the whole": (
         lambda *where: put_in_parts(*where, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT"),
         "CRC32",
@@ -259,7 +259,7 @@ OBJECTS = {
 
 @pytest.fixture(params=OBJECTS)
 def stored(live, bucket, request):
-    """The content of an object that a tool has put."""
+    """The content of an object that another tool has put."""
     content = os.urandom(6 * 1024**2 + 17)
     put_it, algorithm = OBJECTS[request.param]
     put_it(live.client("s3"), bucket, content)
@@ -290,12 +290,14 @@ def test_resume_from_damaged_part_file_gives_the_object(live, bucket, tmp_path, 
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
-@pytest.mark.parametrize("stored", ["at once", "in parts, of the parts", "in parts, without a checksum"], indirect=True)
-def test_damage_during_download_is_refused_and_next_run_succeeds(live, bucket, tmp_path, stored):
+@pytest.mark.parametrize(
+    "stored", ["in one request", "in parts, of the parts", "in parts, without a checksum"], indirect=True
+)
+def test_damaged_download_fails_and_next_run_succeeds(live, bucket, tmp_path, stored):
     with pytest.raises(KeyboardInterrupt):
         get(live, bucket, tmp_path / "target", Watched(until=3 * 1024**2))
 
-    with pytest.raises(TransferFailed, match="what arrived of data is damaged"):
+    with pytest.raises(TransferFailed, match="downloaded data of data is damaged"):
         get(live, bucket, tmp_path / "target", Watched(at_begin=lambda: damage(tmp_path, 100)))
 
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
@@ -326,26 +328,26 @@ def test_part_file_without_digests_is_not_trusted(live, bucket, tmp_path, more):
         {"ServerSideEncryption": "AES256"},
     ],
 )
-def test_object_that_arrives_with_another_checksum_is_refused(answers, tmp_path, head):
+def test_wrong_checksum_is_rejected(answers, tmp_path, head):
     body = {"Body": b"what was sent", "ContentRange": "bytes 0-12/13", "ContentLength": 13}
     answers.on("s3", "HeadObject", {"ContentLength": 13, "ETag": f'"{"0" * 32}"', **head})
     answers.on("s3", "GetObject", body)
 
-    with pytest.raises(TransferFailed, match="what arrived of data is damaged"):
+    with pytest.raises(TransferFailed, match="downloaded data of data is damaged"):
         get(answers.account, "bucket", tmp_path / "target")
 
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
-def test_answer_without_the_range_is_refused(answers, tmp_path):
+def test_answer_without_range_is_rejected(answers, tmp_path):
     answers.on("s3", "HeadObject", {"ContentLength": 13, "ETag": '"0"'})
     answers.on("s3", "GetObject", {"Body": b"what was sent", "ContentLength": 13})
 
-    with pytest.raises(TransferFailed, match="no range from byte 0 on"):
+    with pytest.raises(TransferFailed, match="not the requested range from byte 0"):
         get(answers.account, "bucket", tmp_path / "target")
 
 
-def test_disk_that_is_full_is_told_with_the_destination(live, bucket, tmp_path):
+def test_full_disk_is_reported_with_destination(live, bucket, tmp_path):
     live.client("s3").put_object(Bucket=bucket, Key="data", Body=bytes(3 * 1024**2))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 1024**2, limits[1]))
@@ -361,7 +363,7 @@ def test_disk_that_is_full_is_told_with_the_destination(live, bucket, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["pipe", "null", "socket"])
-def test_destination_that_is_no_file_is_refused(live, bucket, tmp_path, name):
+def test_special_file_as_destination_is_rejected(live, bucket, tmp_path, name):
     live.client("s3").put_object(Bucket=bucket, Key="data", Body=b"content")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "null").symlink_to(os.devnull)
@@ -375,12 +377,12 @@ def test_destination_that_is_no_file_is_refused(live, bucket, tmp_path, name):
     assert (sorted(tmp_path.iterdir()), (tmp_path / name).lstat()) == before
 
 
-def test_two_downloads_into_one_file_do_not_mix(live, bucket, source, tmp_path):
+def test_second_download_to_same_file_is_rejected(live, bucket, source, tmp_path):
     put(live, source, bucket)
     target = tmp_path / "target.bin"
 
     def begin_another():
-        with pytest.raises(TransferFailed, match="another download writes"):
+        with pytest.raises(TransferFailed, match="another download is writing"):
             get(live, bucket, target)
 
     get(live, bucket, target, Watched(at_begin=begin_another))
@@ -388,14 +390,14 @@ def test_two_downloads_into_one_file_do_not_mix(live, bucket, source, tmp_path):
     assert target.read_bytes() == source.read_bytes()
 
 
-def test_an_object_that_is_not_there_leaves_no_file(live, bucket, tmp_path):
-    with pytest.raises(ObjectNotFound, match="there is no object 'data'"):
+def test_missing_object_leaves_no_file(live, bucket, tmp_path):
+    with pytest.raises(ObjectNotFound, match="object 'data' does not exist"):
         get(live, bucket, tmp_path / "target.bin")
 
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
-def test_what_cannot_be_read_or_written_is_told(live, bucket, tmp_path):
+def test_unreadable_and_unwritable_files_are_reported(live, bucket, tmp_path):
     with pytest.raises(InputError, match="is a folder"):
         put(live, tmp_path, bucket)
     with pytest.raises(InputError, match="cannot be read: No such file"):
@@ -405,7 +407,7 @@ def test_what_cannot_be_read_or_written_is_told(live, bucket, tmp_path):
         get(live, bucket, tmp_path / "missing" / "a")
 
 
-def test_a_file_that_becomes_shorter_is_told(live, bucket, source):
+def test_file_truncated_during_upload_is_reported(live, bucket, source):
     def shorten():
         os.truncate(source, PART)
 
@@ -417,25 +419,25 @@ def test_a_file_that_becomes_shorter_is_told(live, bucket, source):
     ("size", "part"),
     [(1, PART), (10_000 * PART, PART), (10_000 * PART + 1, PART + 1024**2), (50 * 1024**4, 5243 * 1024**2)],
 )
-def test_there_are_never_more_parts_than_s3_takes(size, part):
+def test_part_count_stays_within_s3_limit(size, part):
     assert part_size(size) == part
     assert -(-size // part) <= transfer._MOST_PARTS
 
 
 @pytest.mark.parametrize("source", ["/dev/zero", "pipe"])
-def test_what_has_no_size_is_not_taken_for_an_empty_file(live, bucket, tmp_path, source):
+def test_special_file_as_source_is_rejected(live, bucket, tmp_path, source):
     os.mkfifo(tmp_path / "pipe")
 
-    with pytest.raises(InputError, match="is no file but a pipe or a device"):
+    with pytest.raises(InputError, match="is not a regular file"):
         upload(live.client("s3"), tmp_path / source, bucket=bucket, key="a", progress=NullProgress())
 
 
-def test_a_file_of_the_kernels_is_not_taken_for_an_empty_one(live, bucket):
-    with pytest.raises(TransferFailed, match="holds more than its size says"):
+def test_kernel_file_as_source_is_rejected(live, bucket):
+    with pytest.raises(TransferFailed, match="has more content than its size says"):
         upload(live.client("s3"), Path("/proc/self/status"), bucket=bucket, key="a", progress=NullProgress())
 
 
-def test_a_name_of_many_bytes_is_fetched_too(live, bucket, tmp_path):
+def test_long_name_is_downloaded(live, bucket, tmp_path):
     s3 = live.client("s3")
     name = "\N{ELEPHANT}" * 60
     s3.put_object(Bucket=bucket, Key="a", Body=b"content")

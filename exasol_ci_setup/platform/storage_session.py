@@ -1,4 +1,4 @@
-"""A storage as its own credentials see it: kept in the user's file, tried before they are used, and renewed when they end or do not fit."""
+"""A storage with its own credentials: stored in the user's file, checked before use, and renewed when they expire or are rejected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.platform.workspaces import Bucket
 
-# What S3 says of credentials that are not for this bucket: those of a workspace that was made anew, or of another account's.
+# Codes of S3 for credentials of another bucket: of a recreated workspace, or of another account.
 _WRONG_BUCKET_CODES: Final = frozenset(
     {"AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "NoSuchBucket", "SignatureDoesNotMatch"}
 )
@@ -33,12 +33,12 @@ class StorageSession:
     bucket: Bucket
 
     def client(self) -> S3Client:
-        """Return a client of S3 that may use this storage and nothing else, for as long as it is needed.
+        """Return an S3 client that may use only this storage and renews its credentials.
 
-        Raises StorageNotFound, StorageError if the file of credentials cannot be used, and AccessDenied.
+        Raises StorageNotFound, StorageError if the credentials file cannot be used, and AccessDenied.
         """
         known = credentials.find(self.address.workspace_id, self.address.storage_name)
-        if known is None or not known.are_good or known.region != self.place.account.region:
+        if known is None or not known.are_valid or known.region != self.place.account.region:
             return self._with(self.renew())
         s3 = self._with(known)
         with translate_aws_errors():
@@ -51,7 +51,7 @@ class StorageSession:
         return s3
 
     def renew(self) -> Credentials:
-        """Put new credentials into the file and return them. Raises as `client` does."""
+        """Write new credentials into the file and return them. Raises as `client` does."""
         fresh = workspaces.session(self.place.account, self.bucket, self.address.storage_name)
         with translate_aws_errors():
             self._require(self._with(fresh))
@@ -59,35 +59,35 @@ class StorageSession:
         return fresh
 
     def _with(self, known: Credentials) -> S3Client:
-        # A transfer may take longer than one set of them lasts.
+        # A transfer may take longer than the lifetime of one set of credentials.
         return holding(self.place.account, lambda: keys(self.renew()), keys(known)).client("s3")
 
     def _require(self, s3: S3Client) -> None:
-        if not is_there(s3, self.bucket, self.address.storage_name):
+        if not has_storage(s3, self.bucket, self.address.storage_name):
             raise no_storage(self.place, self.address)
 
 
 def open_storage(place: Place, address: StorageAddress) -> StorageSession:
-    """Return a storage, if its workspace has a bucket at all. Raises StorageNotFound."""
+    """Return a storage of a workspace that has a bucket. Raises StorageNotFound."""
     bucket = workspaces.find(place, address.workspace_id)
     if bucket is None:
         raise no_storage(place, address)
     return StorageSession(place, address, bucket)
 
 
-def is_there(s3: S3Client, bucket: Bucket, storage_name: str) -> bool:
-    """Return whether there is a storage of this name. Raises botocore's errors."""
+def has_storage(s3: S3Client, bucket: Bucket, storage_name: str) -> bool:
+    """Return whether the storage exists. Raises botocore's errors."""
     key = workspaces.marker(storage_name)
     found = s3.list_objects_v2(Bucket=bucket.name, Prefix=key, MaxKeys=1)
     return any(entry["Key"] == key for entry in found.get("Contents", []))
 
 
 def no_storage(place: Place, address: StorageAddress) -> StorageNotFound:
-    """Return the error that says that there is no such storage."""
+    """Return the error for a missing storage."""
     return StorageNotFound(
-        f"workspace {address.workspace_id} has no storage {address.storage_name!r} in {place.account.region}",
-        hint=f"`exasol-ci-setup storage list --workspace-id {address.workspace_id}` shows those there are;"
-        " `exasol-ci-setup storage create` makes one",
+        f"storage {address.storage_name!r} does not exist in workspace {address.workspace_id} in {place.account.region}",
+        hint=f"list the storages with `exasol-ci-setup storage list --workspace-id {address.workspace_id}`,"
+        " or create it with `exasol-ci-setup storage create`",
     )
 
 

@@ -1,4 +1,4 @@
-"""A program in the place of `docker` that writes down how it was called, with what on its input, and what others can see of it."""
+"""A fake `docker` that records its arguments, its input and its environment."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ sys.exit(plan.get(verb, 0))
 
 
 @dataclass
-class StandIn:
-    """The program in its folder."""
+class FakeDocker:
+    """The fake `docker` in its folder."""
 
     folder: Path
 
     def plan(self, **verbs: object) -> None:
-        """Let a verb end with this exit code, or say this (``login_says=``)."""
+        """Set the exit code of a verb, or its output (``login_says=``)."""
         text = json.dumps({name.replace("_", " "): value for name, value in verbs.items()})
         (self.folder / "plan.json").write_text(text, encoding="utf-8")
 
     @property
     def calls(self) -> list[dict[str, object]]:
-        """How it was called, in order."""
+        """The recorded calls, in order."""
         file = self.folder / "calls"
         return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
@@ -49,11 +49,11 @@ class StandIn:
         return [" ".join(call["arguments"]) for call in self.calls]  # type: ignore[arg-type] # a list of texts
 
 
-def put_on_path(folder: Path, path: str) -> tuple[StandIn, str]:
-    """Write the program to `folder`, and return it with the PATH that finds it first."""
+def put_on_path(folder: Path, path: str) -> tuple[FakeDocker, str]:
+    """Write the program to `folder`, and return it with a PATH that finds it first."""
     program = folder / "docker"
     program.write_text(_PROGRAM, encoding="utf-8")
     program.chmod(0o755)
-    stand_in = StandIn(folder)
-    stand_in.plan()
-    return stand_in, f"{folder}{os.pathsep}{path}"
+    fake = FakeDocker(folder)
+    fake.plan()
+    return fake, f"{folder}{os.pathsep}{path}"
