@@ -110,6 +110,7 @@ class Build:
             raise Interrupted(
                 f"stopped waiting: AWS goes on with build {self.id}",
                 hint="run the same again: it waits for this build, and begins no other of the same source",
+                batch_id=self.id,
             ) from None
         if self.id and self._state.has_failed:
             raise self._failure()

@@ -190,6 +190,7 @@ def interruption(ends: Iterable[Ended], *, changed: bool = True) -> Interrupted 
         return stopped[0]
     # Names as the work has them: those of a fleet begin with where they are.
     continued = [end.name for end in found if isinstance(end.error, Interrupted) and end.error.stack_name]
+    continued += [f"build {error.batch_id}" for error in stopped if error.batch_id]
     done = sum(end.end is End.DONE for end in found)
     failed = sum(end.end is End.FAILED and not isinstance(end.error, Interrupted) for end in found)
     counts = [f"{done} done", *([f"{failed} failed"] if failed else [])]
