@@ -64,7 +64,7 @@ ALLOWED = {
     "fetch": set(),
     "github": {"fetch"},
     "builds": {"aws", "stacks", "secretsmanager", "config", "github"},
-    "runner": {"buildspecs"},
+    "runner": {"builds", "buildspecs"},
     "pictures": {"stacks"},
     "platform": {
         "aws",

@@ -11,6 +11,7 @@ import tempfile
 import threading
 from typing import IO, TYPE_CHECKING, Final
 
+from exasol_ci_setup.builds.interrupts import DeferredSignals
 from exasol_ci_setup.errors import EngineError, EngineUnavailable
 
 if TYPE_CHECKING:
@@ -240,11 +241,13 @@ def _run_to_end(*command: str) -> tuple[int, bytes]:
     The engine creates a container even if `docker create` was killed. The container could then appear after its removal.
     """
     with tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(  # noqa: S603 - docker, with arguments of ours
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
-        )
-        interruption: KeyboardInterrupt | None = None
-        timeout: float | None = None
+        # Inside the constructor an interruption would hide the process, and with it the end of what it does.
+        with DeferredSignals() as deferred:
+            process = subprocess.Popen(  # noqa: S603 - docker, with arguments of ours
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
+            )
+        interruption = KeyboardInterrupt() if deferred.pressed else None
+        timeout = _TIMEOUT_SECONDS if deferred.pressed else None
         while True:
             try:
                 status = process.wait(timeout)

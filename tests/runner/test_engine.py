@@ -29,6 +29,19 @@ with Engine().container("image", (), privileged=False):
     print("created", flush=True)
 """
 
+# As if the signal arrived while the process is started.
+INTERRUPT_START = """
+import os, signal, subprocess
+
+class Popen(subprocess.Popen):
+    def __init__(self, command, **options):
+        super().__init__(command, **options)
+        if "create" in command:
+            os.kill(os.getpid(), signal.SIGINT)
+
+subprocess.Popen = Popen
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -40,8 +53,16 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("interruptions", [["creating"], ["removing"], ["creating", "removing"]], ids="+".join)
 def test_interruption_of_creation_or_removal_leaves_no_container(interruptions: list[str], folder: Path) -> None:
+    interrupted_use(USE, interruptions, folder)
+
+
+def test_interruption_while_process_starts_leaves_no_container(folder: Path) -> None:
+    interrupted_use(INTERRUPT_START + USE, [], folder)
+
+
+def interrupted_use(program: str, interruptions: list[str], folder: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", USE],
+        [sys.executable, "-c", program],
         cwd=folder,
         env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(Path(__file__).parents[2])},
         stdout=subprocess.DEVNULL,
