@@ -1,4 +1,4 @@
-# `make test` and `make demo` set up what they need in .venv, without root.
+# `make test` and `make demo` install their requirements in .venv, without root.
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +13,7 @@ SAM := .venv-sam
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(READY)  ## Make .venv with the project and everything its tests need
+setup: $(READY)  ## Create .venv with the project and the requirements of its tests
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,7 +24,7 @@ $(READY): pyproject.toml
 test: $(READY)  ## Run all tests that this machine can run
 	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
-test-engine: $(READY)  ## Run the tests that need a Docker engine, with one of their own (as root)
+test-engine: $(READY)  ## Run the tests that need a Docker engine, with a separate one (as root)
 	EXASOL_CI_SETUP_REQUIRE=engine,registry .ci/engine $(BIN)/python -m pytest tests/engine $(PYTEST_ARGS)
 
 lint: $(READY)  ## Check style and format
@@ -34,42 +34,42 @@ lint: $(READY)  ## Check style and format
 types: $(READY)  ## Check types
 	$(BIN)/mypy
 
-# In an environment of its own: it wants other versions of boto3 than the sandbox does.
+# In a separate environment: checkov and the sandbox require different versions of boto3.
 $(CHECKOV)/.ready: Makefile
 	$(PYTHON) -m venv $(CHECKOV)
 	$(CHECKOV)/bin/python -m pip install --quiet "checkov==3.3.30"
 	@touch $@
 
-policy: $(CHECKOV)/.ready  ## Check the templates against checkov's policies; .ci/checkov.yaml explains the exceptions
+policy: $(CHECKOV)/.ready  ## Check the templates against checkov's policies; .ci/checkov.yaml explains the skipped ones
 	$(CHECKOV)/bin/checkov --config-file .ci/checkov.yaml
 
-demo: $(READY)  ## Show the main job on this machine, without an AWS account
+demo: $(READY)  ## Demonstrate a deployment in the sandbox, without an AWS account
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
-# In an environment of its own, as checkov is: it wants old versions of jsonschema, networkx and others.
+# In a separate environment: Sceptre requires old versions of jsonschema, networkx and others.
 $(SCEPTRE)/.ready: Makefile
 	$(PYTHON) -m venv $(SCEPTRE)
 	$(SCEPTRE)/bin/python -m pip install --quiet "sceptre==4.7.0"
 	@touch $@
 
-# In an environment of its own too: it pins what it is made of.
+# In a separate environment: SAM pins its dependencies.
 $(SAM)/.ready: Makefile
 	$(PYTHON) -m venv $(SAM)
 	$(SAM)/bin/python -m pip install --quiet "aws-sam-cli==1.170.0"
 	@touch $@
 
-bench: $(READY) $(SCEPTRE)/.ready $(SAM)/.ready  ## Measure against other tools, side by side, and simulate many stacks; write docs/benchmarks.md
+bench: $(READY) $(SCEPTRE)/.ready $(SAM)/.ready  ## Compare with other tools, simulate many stacks, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 	$(BIN)/python -m benchmarks.simulation
 
-golden: $(READY)  ## Rewrite the golden files; read the diff before you commit it
+golden: $(READY)  ## Update the golden files; read the diff before you commit it
 	$(BIN)/python -m pytest -q --update-golden
 
-reference: $(READY)  ## Write docs/reference.md and docs/cli.md again, from the models and the commands
+reference: $(READY)  ## Generate docs/reference.md and docs/cli.md from the models and the commands
 	$(BIN)/python -m pytest -q tests/reference --update-golden
 
-diagrams: $(READY)  ## Draw release-flow.png and docs/diagrams/*.png again
+diagrams: $(READY)  ## Generate release-flow.png and docs/diagrams/*.png
 	$(BIN)/python docs/diagrams/draw.py
 
-clean:  ## Remove what the other targets made
+clean:  ## Delete the files that the other targets created
 	rm -rf $(VENV) $(CHECKOV) $(SCEPTRE) $(SAM) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

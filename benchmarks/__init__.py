@@ -1,1 +1,1 @@
-"""Measurements against other tools, run side by side; none of them is a test."""
+"""Benchmarks that compare the program with other tools. They are not tests."""

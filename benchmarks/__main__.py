@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: what runs of the program cost, next to what the same costs with other tools, written to docs/benchmarks.md."""
+"""`python -m benchmarks`: measure the program and other tools, and write the results to docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from benchmarks.measure import SAM, SCEPTRE, versions
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--rounds", type=int, default=7, help="rounds that count [default: 7; of fifty stacks 3 at most]"
+        "--rounds", type=int, default=7, help="measured rounds [default: 7; at most 3 for fifty stacks]"
     )
     rounds = parser.parse_args().rounds
     missing = [str(each) for each in (SAM, SCEPTRE) if not each.exists()]
     if missing:
-        sys.exit(f"{', '.join(missing)} is not there: `make bench` makes it")
+        sys.exit(f"missing: {', '.join(missing)}; `make bench` creates it")
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     machine = page.machine()
     parts = [f"{machine}. {versions()}. {rounds} {'round' if rounds == 1 else 'rounds'}."]
@@ -31,7 +31,7 @@ def main() -> None:
     measured("Checking one template, without AWS", templates.checks(env, rounds))
     new, again = templates.deployments(rounds)
     measured("One new stack of six resources, in the sandbox", new)
-    measured("The same again: nothing to do", again)
+    measured("The same stack again, without changes", again)
     measured(f"{programs.COUNT} new stacks, in the sandbox", programs.fifty(min(rounds, 3)))
     measured("Buildspec files", buildspecs.flavors(rounds))
     page.write("measured", "\n\n".join(parts))

@@ -1,4 +1,4 @@
-"""What generating and checking buildspec files costs, from 100 to 10,000 flavors."""
+"""Measure the generation and check of buildspec files, for 100 to 10,000 flavors."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import run, told
+from benchmarks.measure import format_times, run
 from benchmarks.page import table
 
 COUNTS = (100, 1_000, 10_000)
 
 
 def flavors(rounds: int) -> str:
-    """Measure both commands for each number of flavors, one build for each, after one round that does not count."""
+    """Measure both commands for each number of flavors, with one build for each flavor, after a warm-up round."""
     program = [sys.executable, "-m", "exasol_ci_setup", "generate-buildspec"]
     rows = []
     for count in COUNTS:
@@ -33,6 +33,6 @@ def flavors(rounds: int) -> str:
                     each = run(arguments, os.environ, root)
                     if number:
                         runs.append(each)
-                row.append(told([each.seconds for each in runs]))
+                row.append(format_times([each.seconds for each in runs]))
             rows.append(row)
     return table(("flavors", "`generate-buildspec`", "`--check`"), rows)

@@ -1,4 +1,4 @@
-"""`.ci/engine python -m benchmarks.containers`: what the container manager adds to what the engine itself takes.
+"""`.ci/engine python -m benchmarks.containers`: measure the overhead of the container manager over the Docker engine.
 
 Each pair is measured alternately, so that whatever else the machine does meets both. Figures are wall time in milliseconds: median
 (least to most).
@@ -35,7 +35,7 @@ IMAGES = {"server": {"context": False, "commands": [f"FROM {BASE}", "CMD trap ex
 
 @contextlib.contextmanager
 def manager() -> Iterator[httpx.Client]:
-    """Start a manager in the background, give a client of it, and end it."""
+    """Start a manager in the background, yield a client, and stop the manager."""
     with tempfile.TemporaryDirectory() as folder:
         config, file = Path(folder) / "harpoon.yml", Path(folder) / "manager"
         config.write_text(yaml.safe_dump({"images": IMAGES}), encoding="utf-8")
@@ -58,7 +58,7 @@ def took(work: Callable[[], Any]) -> tuple[float, Any]:
     return (time.perf_counter() - began) * 1000, result
 
 
-def told(name: str, values: list[float]) -> None:
+def print_times(name: str, values: list[float]) -> None:
     print(f"  {name:<44} {statistics.median(values):6.1f} ms ({min(values):.1f} to {max(values):.1f})")
 
 
@@ -68,9 +68,9 @@ def again(client: httpx.Client, docker: DockerClient, rounds: int) -> None:
     for _ in range(rounds):
         theirs.append(took(lambda: docker.api.inspect_container(started["container_id"]))[0])
         ours.append(took(lambda: client.post("/start_container", json={"image": "server", "ports": [[0, 4545]]}))[0])
-    print("\nA container that runs is asked for again")
-    told("start_container", ours)
-    told("one inspect by the engine", theirs)
+    print("\nStart of a container that runs already")
+    print_times("start_container", ours)
+    print_times("one inspect call of the engine", theirs)
     print(f"  difference of the medians: {statistics.median(ours) - statistics.median(theirs):.1f} ms")
 
 
@@ -88,15 +88,15 @@ def starts(client: httpx.Client, docker: DockerClient, rounds: int) -> None:
         theirs.append(starting)
         taken, answer = took(lambda: client.post("/start_container", json={"image": "server", "ports": [[0, 4545]]}))
         if not json.loads(answer.text)["just_created"]:
-            sys.exit("it ran already")
+            sys.exit("the container ran already")
         ours.append(taken)
         client.post("/stop_container", json={"image": "server"})
-    print("\nA container of an image that is built is started")
-    told("start_container", ours)
-    told("the engine's own create", creates)
-    told("the engine's own start", theirs)
+    print("\nStart of a container whose image exists")
+    print_times("start_container", ours)
+    print_times("create call of the engine", creates)
+    print_times("start call of the engine", theirs)
     both = statistics.median([one + other for one, other in zip(creates, theirs, strict=True)])
-    print(f"  more than create and start: {statistics.median(ours) - both:.1f} ms")
+    print(f"  overhead over create and start: {statistics.median(ours) - both:.1f} ms")
 
 
 def main() -> None:

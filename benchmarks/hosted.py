@@ -1,4 +1,4 @@
-"""`python -m benchmarks.hosted`: how long the hosted API takes for its list of 50 apps, beside one list of the engine's own.
+"""`python -m benchmarks.hosted`: compare the hosted API's list of 50 apps with a list call of the Docker engine.
 
 Needs a Docker engine with the image of the tests: `.ci/engine .venv/bin/python -m benchmarks.hosted`. Times are in milliseconds, of
 requests over a Unix socket without nginx: median (least to most).
@@ -40,13 +40,13 @@ class Connection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        """Connect to it."""
+        """Connect to the socket."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.connect(str(self._path))
 
 
 def ask(path: Path) -> bytes:
-    """Send one request for the list, over a connection of its own."""
+    """Send one request for the list over a new connection."""
     connection = Connection(path)
     connection.request("GET", "/")
     answer = connection.getresponse().read()
@@ -65,7 +65,7 @@ def measured(title: str, call: Callable[[], object]) -> None:
 
 
 def fill(client: DockerClient, state: State) -> None:
-    """Make the apps, as deployments of them would have left them."""
+    """Create the apps in the state after their deployment."""
     for number in range(APPS):
         name = f"app{number}"
         container = client.containers.run(
@@ -100,7 +100,7 @@ def main() -> None:
             shown = ask(path)
             print(f"\nThe list of {shown.count(b'running')} apps, {len(shown):,} bytes")
             measured("GET / of the hosted API", lambda: ask(path))
-            measured("the engine's own list", lambda: client.api.containers(all=True))
+            measured("list call of the engine", lambda: client.api.containers(all=True))
         finally:
             service.send_signal(signal.SIGTERM)
             service.wait()

@@ -1,4 +1,4 @@
-"""Runs commands as whole processes, alternately, and tells how long they took and how much memory they held."""
+"""Run commands as processes, alternately, and measure their time and memory."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ SAM: Final = ROOT / ".venv-sam" / "bin" / "sam"
 
 @dataclass
 class Run:
-    """What one command took: wall time in seconds, and the peak of its resident memory in megabytes (10^6 bytes)."""
+    """The cost of one command: wall time in seconds, and peak resident memory in megabytes (10^6 bytes)."""
 
     seconds: float
     megabytes: float
 
 
 def run(command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -> Run:
-    """Run a command to its end. Exits with what it said if it fails."""
+    """Run a command. If it fails, exit with its output."""
     began = time.perf_counter()
     process = subprocess.Popen(command, env=env, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None  # noqa: S101
@@ -55,7 +55,7 @@ def alternately(
     *,
     pause: float = 0,
 ) -> dict[str, list[Run]]:
-    """Run the commands one after the other in each round, so that whatever else the machine does meets all of them.
+    """Run the commands sequentially in each round, so that other load affects all of them.
 
     A command may depend on the number of the round. A round that does not count goes before. `pause` is in seconds, before each.
     """
@@ -75,12 +75,12 @@ def median(runs: Sequence[Run]) -> float:
 
 
 def rows(results: Mapping[str, Sequence[Run]], ours: str) -> list[list[str]]:
-    """Return a row for each command: median (least to most), peak memory, and how many times as long as `ours` it took."""
+    """Return a row for each command: median (minimum to maximum), peak memory, and the ratio to the time of `ours`."""
     own = median(results[ours])
     return [
         [
             name,
-            told([each.seconds for each in runs]),
+            format_times([each.seconds for each in runs]),
             f"{max(each.megabytes for each in runs):.0f} MB",
             f"{median(runs) / own:.2f}",
         ]
@@ -88,8 +88,8 @@ def rows(results: Mapping[str, Sequence[Run]], ours: str) -> list[list[str]]:
     ]
 
 
-def told(seconds: Sequence[float]) -> str:
-    """Return median, least and most of some times, in a unit that suits them."""
+def format_times(seconds: Sequence[float]) -> str:
+    """Return median, minimum and maximum of times, in a suitable unit."""
     middle, least, most = statistics.median(seconds), min(seconds), max(seconds)
     if middle < 10:  # noqa: PLR2004
         return f"{1e3 * middle:,.0f} ms ({1e3 * least:,.0f} to {1e3 * most:,.0f})"
@@ -98,7 +98,7 @@ def told(seconds: Sequence[float]) -> str:
 
 @contextmanager
 def sandbox() -> Iterator[tuple[Path, dict[str, str]]]:
-    """Give a folder and the environment of an empty sandbox that runs while this is open."""
+    """Run an empty sandbox, and yield a folder and its environment."""
     with tempfile.TemporaryDirectory() as name:
         env = {**os.environ, "EXASOL_CI_SETUP_SANDBOX_DIR": name, "PYTHONDONTWRITEBYTECODE": ""}
         subprocess.run([OURS, "sandbox", "start"], env=env, check=True, capture_output=True)
@@ -114,7 +114,7 @@ def sandbox() -> Iterator[tuple[Path, dict[str, str]]]:
 
 
 def versions() -> str:
-    """Return what was measured, each with its version."""
+    """Return the names and versions of the measured programs."""
     own = Path(sys.executable)
     asked = {
         "exasol-ci-setup": own,

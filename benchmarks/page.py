@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: a page of text between whose marks the benchmarks write their tables themselves."""
+"""Write the tables of the benchmarks between the marks of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def write(section: str, text: str) -> None:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown, numbers to the right."""
+    """Return a Markdown table with right-aligned numbers."""
     lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def machine() -> str:
-    """Return what was measured on, and when."""
+    """Return a description of the machine, and the date."""
     system = platform.freedesktop_os_release()["PRETTY_NAME"] if hasattr(platform, "freedesktop_os_release") else ""
     model = _processor()
     load = os.getloadavg()[0]

@@ -1,4 +1,4 @@
-"""Fifty independent stacks by one program, next to Sceptre's launch of them and a loop of `aws cloudformation deploy`.
+"""Compare the deployment of fifty independent stacks with Sceptre and a loop of `aws cloudformation deploy`.
 
 All deploy the same templates to a sandbox of their own, and do not lint them.
 """
@@ -29,14 +29,14 @@ def hangar_run():
 
 
 def ours(folder: Path) -> list[str]:
-    """Write the program, and return the command that runs it."""
+    """Write the program and return the command that runs it."""
     program = folder / "program.py"
     program.write_text(_PROGRAM, encoding="utf-8")
     return [OURS, "--sandbox", "up", str(program), "--yes", "--no-lint"]
 
 
 def sceptre(folder: Path) -> list[str]:
-    """Write a project with one group of stacks, whose templates are ours, and return the command that launches it."""
+    """Write a Sceptre project with one group of stacks from our templates, and return the command that launches it."""
     project = folder / "sceptre"
     for below in ("config/bench", "templates"):
         (project / below).mkdir(parents=True)
@@ -50,7 +50,7 @@ def sceptre(folder: Path) -> list[str]:
 
 
 def loop() -> Run:
-    """Deploy the stacks one after the other with `aws cloudformation deploy`."""
+    """Deploy the stacks sequentially with `aws cloudformation deploy`."""
     with sandbox() as (folder, env):
         runs = []
         for number in range(COUNT):
@@ -62,7 +62,7 @@ def loop() -> Run:
 
 
 def fifty(rounds: int) -> str:
-    """Measure all tools alternately, each round in sandboxes of their own; the loop once, as it takes long."""
+    """Measure all tools alternately, each in a new sandbox per round; the slow loop runs once."""
     tools: dict[str, Callable[[Path], list[str]]] = {
         "`exasol-ci-setup up program.py`": ours,
         "`sceptre launch` of one group": sceptre,
@@ -72,7 +72,7 @@ def fifty(rounds: int) -> str:
         for name, tool in tools.items():
             with sandbox() as (folder, env):
                 command = tool(folder)
-                for title in (name, f"{name}, again: nothing to do"):
+                for title in (name, f"{name}, again without changes"):
                     results.setdefault(title, []).append(run(command, env))
         print(".", end="", file=sys.stderr, flush=True)
     results["`aws cloudformation deploy` in a loop, once"] = [loop()]

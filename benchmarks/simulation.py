@@ -1,6 +1,6 @@
-"""`python -m benchmarks.simulation`: what many stacks cost in requests, refusals and time under AWS's limits, by our program and by the habits of others.
+"""`python -m benchmarks.simulation`: simulate many stacks with our program and other tools under the rate limits of AWS.
 
-In virtual time, see tests/simulation: the result does not depend on the machine, but for how long it takes to come.
+In virtual time, see tests/simulation: the machine affects only the run time, not the result.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _OURS = (
     f"`up`, {_CONCURRENT} at a time, half of the limits left",
 )
 _PEERS = {
-    "`aws cloudformation deploy`, one after the other": (peers.aws_deploy, 1, 1.0),
+    "`aws cloudformation deploy`, sequentially": (peers.aws_deploy, 1, 1.0),
     f"the same, {_CONCURRENT} processes at a time": (peers.aws_deploy, _CONCURRENT, 1.0),
     "CDK, 8 at a time": (peers.cdk_deploy, 8, 1.0),
     f"CDK, {_CONCURRENT} at a time": (peers.cdk_deploy, _CONCURRENT, 1.0),
     f"CDK, {_CONCURRENT} at a time, half of the limits left": (peers.cdk_deploy, _CONCURRENT, 0.5),
-    "Sceptre, all at once (default)": (peers.sceptre_launch, 0, 1.0),
+    "Sceptre, all in parallel (default)": (peers.sceptre_launch, 0, 1.0),
     f"Sceptre, {_CONCURRENT} at a time": (peers.sceptre_launch, _CONCURRENT, 1.0),
 }
 
@@ -63,9 +63,9 @@ def _row(tool: str, cost: Cost) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulation", description=__doc__)
-    parser.add_argument("--most", type=int, default=COUNTS[-1], help="leave out more stacks than these [default: 5000]")
+    parser.add_argument("--most", type=int, default=COUNTS[-1], help="maximum number of stacks [default: 5000]")
     counts = [count for count in COUNTS if count <= parser.parse_args().most]
-    # No configuration or credentials of this machine's are needed, or used.
+    # The configuration and credentials of this machine are not used.
     os.environ.update(
         AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull, AWS_EC2_METADATA_DISABLED="true"
     )

@@ -1,4 +1,4 @@
-"""Start-up, checks and single deployments of one template, next to the same by other tools."""
+"""Compare start-up, checks and single deployments of one template with other tools."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _URL = "https://github.com/exasol/script-languages-release"
 
 
 def start_up(env: dict[str, str], rounds: int) -> str:
-    """Measure what a user waits for who only asks for help."""
+    """Measure the time of `--help`."""
     cases: dict[str, Sequence[str] | Callable[[int], Sequence[str]]] = {
         "`python -c 'import click'`": [sys.executable, "-c", "import click"],
         "`exasol-ci-setup --help`": [OURS, "--help"],
@@ -33,7 +33,7 @@ def start_up(env: dict[str, str], rounds: int) -> str:
 
 
 def checks(env: dict[str, str], rounds: int) -> str:
-    """Measure the check of a CI stack's template, without AWS: ours with nothing remembered, and again, and others."""
+    """Measure the offline check of the CI template: ours without and with its cache, and other tools."""
     ours = [OURS, "validate-ci-build", "--offline", "--region", REGION, "--project", "Slc", "--project-url", _URL]
     with tempfile.TemporaryDirectory() as folder:
         env = {**env, "XDG_CACHE_HOME": folder, "SAM_CLI_TELEMETRY": "0"}
@@ -55,9 +55,9 @@ def checks(env: dict[str, str], rounds: int) -> str:
 
 
 def deployments(rounds: int) -> tuple[str, str]:
-    """Measure one new stack of six resources in a sandbox, and the same again with nothing to do."""
+    """Measure one new stack of six resources in a sandbox, and a second deployment without changes."""
     with sandbox() as (folder, env):
-        # The peer looks nothing up, so neither do we: with its ARN, the secret need not be asked for.
+        # The other tool does not look up the secret. With its ARN, our program does not either.
         asked = [*("secretsmanager", "describe-secret", "--secret-id", "Dockerhub"), "--query", "ARN"]
         secret = subprocess.run(
             [AWS, *asked, "--output", "text"], env=env, check=True, capture_output=True, text=True
@@ -65,7 +65,7 @@ def deployments(rounds: int) -> tuple[str, str]:
         same = ["--project-url", _URL, "--docker-secret", secret]
 
         def template(number: int) -> str:
-            """Return the file of the template that our command renders, so that both tools deploy the same."""
+            """Return the file with the template that our command renders, so that both tools deploy the same one."""
             path = folder / f"peer{number}.yaml"
             validate = [OURS, "validate-release-build", "--offline", "--print-template", *same]
             rendered = subprocess.run(
@@ -103,7 +103,7 @@ def deployments(rounds: int) -> tuple[str, str]:
             },
             env,
             rounds,
-            # The peer names its change sets by the second, and leaves the empty ones behind.
+            # The other tool names change sets by the second, and does not delete empty ones.
             pause=0.6,
         )
     return table(_HEAD, rows(new, first)), table(_HEAD, rows(again, first))

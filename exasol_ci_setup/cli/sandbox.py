@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _START_HINT = "start it with `exasol-ci-setup sandbox start`"
 _STOPPED = {
-    room.End.NOT_RUNNING: "the sandbox does not run",
-    room.End.SAVED: "the sandbox has been stopped",
-    room.End.KILLED: "the sandbox has been killed, as it did not end: what it did in its last second may not be saved",
+    room.StopResult.NOT_RUNNING: "the sandbox does not run",
+    room.StopResult.SAVED: "the sandbox has been stopped",
+    room.StopResult.KILLED: "the sandbox has been killed, as it did not end: what it did in its last second may not be saved",
 }
 
 

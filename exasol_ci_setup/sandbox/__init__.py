@@ -1,11 +1,20 @@
-"""An AWS endpoint on this machine, for a first run without an account and for tests.
+"""Run a local AWS endpoint, for a first run without an account and for tests.
 
-What is exported here needs the standard library only; the endpoint itself (`sandbox.server` and what it imports) needs the
-extra ``sandbox`` and runs in a process of its own, or in a thread of a test session.
+This module needs the standard library only. The endpoint itself (`sandbox.server` and its imports) needs the extra ``sandbox``. It
+runs in a separate process, or in a thread of a test session.
 """
 
 from __future__ import annotations
 
-from exasol_ci_setup.sandbox.daemon import End, Endpoint, ensure, environment, find, misleading_variables, reset, stop
+from exasol_ci_setup.sandbox.daemon import (
+    Endpoint,
+    StopResult,
+    ensure,
+    environment,
+    find,
+    misleading_variables,
+    reset,
+    stop,
+)
 
-__all__ = ["End", "Endpoint", "ensure", "environment", "find", "misleading_variables", "reset", "stop"]
+__all__ = ["Endpoint", "StopResult", "ensure", "environment", "find", "misleading_variables", "reset", "stop"]

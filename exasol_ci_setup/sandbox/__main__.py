@@ -1,4 +1,4 @@
-"""The sandbox's own process: detaches, serves until SIGTERM, saves what it holds."""
+"""Run the process of the sandbox: detach, serve until SIGTERM, save the state."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from exasol_ci_setup.sandbox.settings import Settings
 
 
 def main() -> None:
-    """Serve the sandbox of one state directory; `daemon.ensure` is what calls this, through ``python -m``."""
+    """Serve the sandbox of one state directory. `daemon.ensure` runs this with ``python -m``."""
     parser = argparse.ArgumentParser(prog="python -m exasol_ci_setup.sandbox")
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--port", type=int, action="append", default=[], help="tried in this order, then any free one")
     parser.add_argument(
-        "--settings", type=Settings.from_json, default=Settings(), help="what it is started with, as JSON"
+        "--settings", type=Settings.from_json, default=Settings(), help="settings of the sandbox, as JSON"
     )
     parser.add_argument(
-        "--ready-fd", type=int, required=True, help="closed after a line is written when requests are served"
+        "--ready-fd", type=int, required=True, help="receives a line and is closed when requests are served"
     )
     arguments = parser.parse_args()
-    # The caller waits for this first process only, so that the one that serves belongs to nobody and leaves no zombie.
+    # The caller waits for this first process. The serving process has no parent, and so leaves no zombie.
     if os.fork():
         os._exit(0)
     from exasol_ci_setup.sandbox.server import serve_forever  # imports half of the extra

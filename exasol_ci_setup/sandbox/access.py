@@ -1,4 +1,4 @@
-"""Access control in the sandbox: whether ministack checks signatures and policies as AWS does, or lets everybody do everything."""
+"""Turn ministack's checks of signatures and policies on or off."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def extend(ministack: Any) -> None:
-    """Let requests count as encrypted: they do not leave this machine, and policies that ask for TLS would refuse them all."""
+    """Make ministack treat all requests as encrypted. Policies that require TLS would reject these local requests."""
     pin: Callable[[str, bool], None] = ministack.pin_request_origin
 
     def as_encrypted(source_ip: str, _secure_transport: bool) -> None:
@@ -19,8 +19,9 @@ def extend(ministack: Any) -> None:
 
 
 def control(ministack: Any, *, on: bool) -> None:
-    """Check access from now on, or let everybody do everything.
+    """Turn access control on or off. If it is off, all requests are allowed.
 
-    Identity, resource, session and trust policies count then, and permissions boundaries; the account's own key is its root, which may do all.
+    If it is on, identity, resource, session and trust policies and permissions boundaries apply. The key of the account is its root user, which
+    has all permissions.
     """
     ministack.AUTH = on

@@ -1,4 +1,4 @@
-"""Batches of builds: read from the real buildspec, run by its graph, stopped, retried, listed."""
+"""Simulate CodeBuild's batch builds: start, run, stop, retry and list them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.sandbox import build_records, builds, buildspecs
-from exasol_ci_setup.sandbox.codebuild import Refused
+from exasol_ci_setup.sandbox.codebuild import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from exasol_ci_setup.sandbox.codebuild import Service, Values
 
 _DOWNLOAD: Final = "DOWNLOAD_SOURCE"
-# What the projects in the AWS CLI's reference have; API_ProjectBuildBatchConfig has no number for one that does not say.
+# From the projects in the AWS CLI reference; API_ProjectBuildBatchConfig does not document the default.
 _TIMEOUT_MINUTES: Final = 480
 
 
 def finish(batch: Values, status: str, code: str = "", message: str = "") -> None:
-    """End a batch: its phase under way with `status`, and the batch with it."""
+    """End a batch and its current phase with `status`."""
     build_records.leave(batch, status, code, message)
-    # There are three phases that a batch can end in, and more statuses.
+    # A batch has more final statuses than final phases.
     build_records.enter(batch, status if status in {"SUCCEEDED", "STOPPED"} else "FAILED")
     batch |= {"buildBatchStatus": status, "complete": True, "endTime": time.time()}
 
 
 class Batches:
-    """The operations on batches; `records` holds them by id, for each account and region."""
+    """The API operations on batches; `records` maps ids to batches for each account and region."""
 
     def __init__(self, service: Service, single: Builds, records: Any) -> None:
         self._service = service
@@ -38,7 +38,7 @@ class Batches:
         self._records = records
 
     def operations(self) -> dict[str, Callable[[Values], Values]]:
-        """Return the API's operations on batches, by name."""
+        """Return the API operations on batches by name."""
         return {
             "StartBuildBatch": self.start_build_batch,
             "BatchGetBuildBatches": self.batch_get_build_batches,
@@ -56,12 +56,12 @@ class Batches:
         for batch in self._records.values() if token else ():
             if batch["_token"] == token and time.time() - batch["startTime"] < builds.TOKEN_SECONDS:
                 if batch["_request"] != request:
-                    raise Refused("InvalidInputException", f"Parameter mismatch: {token} came with another request")
+                    raise ApiError("InvalidInputException", f"Parameter mismatch: {token} came with another request")
                 return {"buildBatch": self._shown(batch)}
         settings = build_records.settings(project, request)
         config = settings.get("buildBatchConfig")
         if not config or not config.get("serviceRole"):
-            raise Refused(
+            raise ApiError(
                 "InvalidInputException", f"Project {project['name']} has no service role for batch builds configured"
             )
         name, uid = project["name"], str(uuid.uuid4())
@@ -105,7 +105,7 @@ class Batches:
         return self._listed([batch for batch in self._records.values() if batch["projectName"] == project], request)
 
     def stop_build_batch(self, request: Values) -> Values:
-        """StopBuildBatch. A batch that has ended stays as it is."""
+        """StopBuildBatch. A completed batch does not change."""
         batch = self._batch(request)
         if not batch["complete"]:
             finish(batch, "STOPPED")
@@ -115,10 +115,10 @@ class Batches:
         return {"buildBatch": self._shown(batch)}
 
     def retry_build_batch(self, request: Values) -> Values:
-        """RetryBuildBatch: the same batch goes on, as the example in the AWS CLI's reference shows."""
+        """RetryBuildBatch. It continues the same batch, as in the example of the AWS CLI reference."""
         batch = self._batch(request)
         if not batch["complete"] or batch["buildBatchStatus"] == "SUCCEEDED":
-            raise Refused(
+            raise ApiError(
                 "InvalidInputException",
                 f"Batch {batch['id']} is {batch['buildBatchStatus']}: only batch builds that have failed can be retried",
             )
@@ -136,7 +136,7 @@ class Batches:
         if batch is None:
             return {"statusCode": "BATCH_NOT_FOUND", "buildsDeleted": [], "buildsNotDeleted": []}
         if not batch["complete"]:
-            raise Refused("InvalidInputException", f"Batch {batch['id']} is in progress, so it cannot be deleted")
+            raise ApiError("InvalidInputException", f"Batch {batch['id']} is in progress, so it cannot be deleted")
         of_batch = [
             build["id"] for build in self._builds.records.values() if build.get("buildBatchArn") == batch["arn"]
         ]
@@ -147,7 +147,7 @@ class Batches:
         name = str(request.get("id", ""))
         batch: Values | None = self._records.get(build_records.bare_id(name))
         if batch is None:
-            raise Refused("ResourceNotFoundException", f"Build batch cannot be found: {name}")
+            raise ApiError("ResourceNotFoundException", f"Build batch cannot be found: {name}")
         return batch
 
     def _listed(self, batches: Any, request: Values) -> Values:
@@ -162,7 +162,7 @@ class Batches:
         return {**build_records.public(batch), "buildGroups": groups}
 
     def _summary(self, batch: Values, group: Values) -> Values:
-        """Return what a batch shows of the current build of a group; AWS names its artifacts when the build has ended."""
+        """Return the summary of a group's current build. AWS lists its artifacts after the build has ended."""
         status = self._status(group)
         name = f"{batch['projectName']}:{group['_uid']}"
         summary = {"arn": self._service.arn(f"build/{name}"), "requestedOn": group["_requested"], "buildStatus": status}
@@ -199,7 +199,7 @@ class Batches:
             finish(batch, "TIMED_OUT", "BATCH_TIMED_OUT", "The batch has timed out. ")
             self._stop_builds(batch)
         except Exception:
-            finish(batch, "FAULT", "INTERNAL_SERVICE_ERROR", "The sandbox failed; its log says why")
+            finish(batch, "FAULT", "INTERNAL_SERVICE_ERROR", "The sandbox failed; see its log")
             raise
 
     async def _phases(self, batch: Values, *, failed_only: bool) -> None:
@@ -230,7 +230,7 @@ class Batches:
         finish(batch, "SUCCEEDED")
 
     async def _download(self, batch: Values) -> bool:
-        """Read the batch's buildspec with a build of its own, as CodeBuild does. False if the batch has ended with that."""
+        """Read the batch's buildspec in a separate build, as CodeBuild does; False if the batch ended in it."""
         priors = {group["identifier"]: self._prior(batch, group) for group in batch["buildGroups"]}
         download = _group(buildspecs.Task(_DOWNLOAD))
         del download["dependsOn"]
@@ -241,7 +241,7 @@ class Batches:
         if batch["complete"]:
             return False
         if build["buildStatus"] != "SUCCEEDED":
-            # One that was stopped has no phase that failed.
+            # A stopped build has no failed phase.
             contexts = [phase["contexts"][0] for phase in build["phases"] if phase.get("contexts")]
             problem = next((each for each in contexts if each["statusCode"]), None) or {
                 "statusCode": "CLIENT_ERROR",
@@ -262,7 +262,7 @@ class Batches:
             return False
         for unmatched in self._builds.unmatched_switches(build, [task.identifier for task in plan.tasks]):
             self._builds.open_log(build).agent(f"sandbox: {unmatched.message}")
-            if unmatched.mistaken:
+            if unmatched.is_error:
                 finish(batch, "FAILED", "CLIENT_ERROR", unmatched.message)
                 return False
         batch["_plan"] = {"fast_fail": plan.fast_fail}
@@ -273,26 +273,26 @@ class Batches:
         return True
 
     async def _work(self, batch: Values) -> None:
-        """Build each group as soon as those that it depends on are built."""
+        """Build each group as soon as its dependencies are built."""
         groups = {group["identifier"]: group for group in batch["buildGroups"]}
-        under_way: dict[asyncio.Task[Values], Values] = {}
+        running: dict[asyncio.Task[Values], Values] = {}
         while not batch["complete"]:
-            # One that is stopped stops those that depend on it, wherever they are in the list.
-            while any(self._advance(batch, group, groups, under_way) for group in groups.values()):
+            # A stopped group stops its dependents, which can come before or after it.
+            while any(self._advance(batch, group, groups, running) for group in groups.values()):
                 pass
-            if not under_way:
+            if not running:
                 return
-            done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                group = under_way.pop(task)
+                group = running.pop(task)
                 failed = self._status(group) != "SUCCEEDED" and not group["ignoreFailure"]
                 if failed and batch["_plan"]["fast_fail"] and not batch["complete"]:
                     self._stop_builds(batch)
 
     def _advance(
-        self, batch: Values, group: Values, groups: dict[str, Values], under_way: dict[asyncio.Task[Values], Values]
+        self, batch: Values, group: Values, groups: dict[str, Values], running: dict[asyncio.Task[Values], Values]
     ) -> bool:
-        """Begin a group that has waited long enough, or stop one that waits in vain; True for the latter."""
+        """Start a group if its dependencies are built, or stop it if one failed; True if it was stopped."""
         if group["_status"] != "PENDING":
             return False
         needed = [groups[name] for name in group.get("dependsOn", [])]
@@ -302,11 +302,11 @@ class Batches:
             return True
         if all(status not in {"PENDING", "IN_PROGRESS"} for status, _ in states):
             group["_status"] = "IN_PROGRESS"
-            under_way[asyncio.get_running_loop().create_task(self._build(batch, group))] = group
+            running[asyncio.get_running_loop().create_task(self._build(batch, group))] = group
         return False
 
     async def _build(self, batch: Values, group: Values) -> Values:
-        """Build a group, and return the build when it has ended."""
+        """Build a group and return the build after its end."""
         settings = batch["_settings"]
         build = self._builds.create(
             {**settings, "environment": build_records.with_environment(settings["environment"], group["_environment"])},

@@ -1,4 +1,4 @@
-"""Writes what a build says to CloudWatch Logs, in the form of CodeBuild's agent."""
+"""Write the output of a build to CloudWatch Logs, in the format of CodeBuild's agent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class BuildLog:
-    """The log stream of one build, in the account and region of the request or task under way; one that is switched off takes all."""
+    """The log stream of one build, in the account and region of the current request. A disabled log discards all lines."""
 
     def __init__(self, get_service: Callable[[str], Any], build: Values) -> None:
         logs = build["logs"]
@@ -23,16 +23,16 @@ class BuildLog:
         self._group, self._stream = str(logs.get("groupName", "")), str(logs.get("streamName", ""))
 
     def agent(self, *lines: str) -> None:
-        """Write lines as the agent in the build container does: each with the time."""
+        """Write lines with a timestamp, as the agent in the build container does."""
         now = datetime.now(timezone.utc).strftime("%Y/%m/%d %H:%M:%S.%f")
         self.output(f"[Container] {now} {line}" for line in lines)
 
     def output(self, lines: Iterable[str]) -> None:
-        """Write lines as a command does."""
+        """Write lines of the output of a command."""
         if self._service is None:
             return
         now = int(time.time() * 1000)
-        # A command of several lines is one event, as it is on AWS. The calls find the stream there already, but for the first time.
+        # A command of several lines is one event, as on AWS. After the first call, the group and the stream already exist.
         self._service._create_log_group({"logGroupName": self._group})  # noqa: SLF001
         self._service._create_log_stream({"logGroupName": self._group, "logStreamName": self._stream})  # noqa: SLF001
         self._service._put_log_events(  # noqa: SLF001
@@ -45,7 +45,7 @@ class BuildLog:
 
 
 def location(project: str, build: str, settings: Values, region: str, account: str) -> Values:
-    """Return where a build's log will be, as BatchGetBuilds shows it. `build` is the part of its id after the colon."""
+    """Return the location of a build's log as in BatchGetBuilds. `build` is the part of the build id after the colon."""
     watched = {"status": "ENABLED", **settings.get("cloudWatchLogs", {})}
     stored = {"status": "DISABLED", "encryptionDisabled": False, **settings.get("s3Logs", {})}
     shown: Values = {"cloudWatchLogs": watched, "s3Logs": stored}
@@ -63,5 +63,5 @@ def location(project: str, build: str, settings: Values, region: str, account: s
 
 
 def _in_link(name: str) -> str:
-    # The console wants the percent sign of an encoded character encoded once more, as a dollar sign.
+    # In links of the console, the percent sign of an encoded character is a dollar sign, and everything is encoded twice.
     return quote(quote(name, safe=""), safe="").replace("%", "$")

@@ -1,4 +1,4 @@
-"""What a build or a batch is made of: the project's settings with a request's overrides, and phases that begin and end."""
+"""Assemble the records of builds and batches: settings with overrides, and phases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     Values = dict[str, Any]
 
-# Members of StartBuild and StartBuildBatch that replace a member of the project as it is, and of which.
+# Members of StartBuild and StartBuildBatch, and the member of the project that each replaces.
 _OVERRIDES: Final = {
     "secondarySourcesOverride": "secondarySources",
     "secondarySourcesVersionOverride": "secondarySourceVersions",
@@ -58,7 +58,7 @@ _COPIED: Final = (
 
 
 def settings(project: Mapping[str, Any], request: Mapping[str, Any]) -> Values:
-    """Return the project's members with what `request`, of StartBuild or StartBuildBatch, has in their place."""
+    """Return the members of a project with the overrides of a StartBuild or StartBuildBatch request."""
     found: Values = dict(project)
     found.update({ours: request[theirs] for theirs, ours in _OVERRIDES.items() if theirs in request})
     found["source"] = {**project["source"], **_chosen(request, _SOURCE_OVERRIDES)}
@@ -76,9 +76,9 @@ def settings(project: Mapping[str, Any], request: Mapping[str, Any]) -> Values:
 
 
 def with_environment(environment: Mapping[str, Any], override: Mapping[str, Any]) -> Values:
-    """Return `environment` with the members of `override` in place of its own; of variables, those of the same name.
+    """Return `environment` with the members of `override`, and variables replaced by name.
 
-    Values of the types SECRETS_MANAGER and PARAMETER_STORE stay the references that they are.
+    Values of the types SECRETS_MANAGER and PARAMETER_STORE remain references.
     """
     variables = {
         variable["name"]: {"type": "PLAINTEXT", **variable}
@@ -89,7 +89,7 @@ def with_environment(environment: Mapping[str, Any], override: Mapping[str, Any]
 
 
 def common(project: Mapping[str, Any], initiator: str) -> Values:
-    """Return what a build and a batch both show of `project`, which is the result of `settings`."""
+    """Return the members that builds and batches copy from `project`, the result of `settings`."""
     return {
         "startTime": time.time(),
         "sourceVersion": project["sourceVersion"] or None,
@@ -105,7 +105,7 @@ def common(project: Mapping[str, Any], initiator: str) -> Values:
 
 
 def artifacts(configured: Mapping[str, Any]) -> Values:
-    """Return where a project's artifacts would go, as a build shows it; nothing is put there."""
+    """Return the location of a project's artifacts as a build shows it. No artifacts are uploaded."""
     kept = ("overrideArtifactName", "encryptionDisabled", "artifactIdentifier", "bucketOwnerAccess")
     shown = {name: configured[name] for name in kept if name in configured}
     if configured.get("type") != "S3":
@@ -115,13 +115,13 @@ def artifacts(configured: Mapping[str, Any]) -> Values:
 
 
 def enter(record: Values, phase: str) -> None:
-    """Begin a phase of a build or a batch. While it lasts it has no status, as on AWS."""
+    """Begin a phase of a build or a batch. A phase in progress has no status, as on AWS."""
     record["phases"].append({"phaseType": phase, "startTime": time.time()})
     record["currentPhase"] = phase
 
 
 def leave(record: Values, status: str, code: str = "", message: str = "") -> None:
-    """End the phase that is under way, if one is."""
+    """End the phase in progress, if any."""
     phase = record["phases"][-1] if record["phases"] else None
     if phase is None or "endTime" in phase:
         return
@@ -137,17 +137,17 @@ def leave(record: Values, status: str, code: str = "", message: str = "") -> Non
 
 
 def public(record: Mapping[str, Any]) -> Values:
-    """Return a record without what is not a part of the API."""
+    """Return a record without members that are not part of the API."""
     return {name: value for name, value in record.items() if not name.startswith("_") and value is not None}
 
 
 def bare_id(identifier: str) -> str:
-    """Return the id of a build or batch that is named by its id or its ARN."""
+    """Return the id of a build or batch, given its id or ARN."""
     return identifier.rpartition("/")[2] if identifier.startswith("arn:") else identifier
 
 
 def next_number(records: Iterable[Mapping[str, Any]], project: str, name: str) -> int:
-    """Return the number of a project's next record, of those that have it under `name`."""
+    """Return the number of the next record of a project. `name` is the member with the number."""
     return 1 + max((record[name] for record in records if record["projectName"] == project), default=0)
 
 

@@ -1,4 +1,7 @@
-"""One build on its way through its phases: in time, with its commands in its log, which run only where they make an image."""
+"""Run one simulated build: spend the time of its phases, and log its commands.
+
+Commands do not run, except those that build a container image.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,12 @@ SHARES: Final = {
     "UPLOAD_ARTIFACTS": 0.05,
     "FINALIZING": 0.05,
 }
-# What comes next after a failure: https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html.
-_GOES_ON_AFTER_FAILURE: Final = ("BUILD", "POST_BUILD")
+# The transitions after a failure: https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html.
+_CONTINUES_AFTER_FAILURE: Final = ("BUILD", "POST_BUILD")
 
 
 class Run:
-    """One build on its way: its commands, where it is to fail, its log, and what makes its image if something does."""
+    """The run of one build: its commands, its requested failure, its log, and its image build if any."""
 
     def __init__(self, builds: Builds, build: Values, failure: switches.Failure | None) -> None:
         self._builds = builds
@@ -54,13 +57,13 @@ class Run:
 
     @property
     def log(self) -> build_logs.BuildLog:
-        """The log, which begins when it is first written to."""
+        """The log of the build, created at the first write."""
         if self._log is None:
             self._log = self._builds.open_log(self._build)
         return self._log
 
     async def go_through(self, phase: str, seconds: float) -> tuple[str, str] | None:
-        """Spend a phase, and return the code and message of its failure, None if there is none."""
+        """Run a phase and return the code and message of its failure, None if it succeeds."""
         problem = None
         if phase == "DOWNLOAD_SOURCE":
             problem = await self._download(seconds)
@@ -76,7 +79,7 @@ class Run:
         return problem
 
     async def close(self) -> None:
-        """Remove what the build left on this machine."""
+        """Remove the files and images of the build from this machine."""
         if self._image is not None:
             await self._image.close()
 
@@ -89,23 +92,23 @@ class Run:
             f"CODEBUILD_SRC_DIR={source_path(settings)}",
         )
         problem = None
-        what_happens = "commands are shown and not run"
+        what_happens = "commands are logged, but not run"
         try:
             text = self._builds.source_text(settings, self._build["_buildspec"])
             self._commands = buildspecs.commands(text)
             self._image = self._builds.image_build(self._build, self._commands, self.log)
             if text == buildspecs.STAND_IN:
                 self.log.agent(
-                    f"No directory stands for {settings['source'].get('location', 'the source')} here, so this builds a "
-                    "stand-in; to build the real one: exasol-ci-setup sandbox start --source URL=PATH"
+                    f"No directory is registered for {settings['source'].get('location', 'the source')}, so an example "
+                    "buildspec is used; to use yours: exasol-ci-setup sandbox start --source URL=PATH"
                 )
         except buildspecs.BuildspecError as error:
             problem = (error.code, error.message)
         if self._image is not None:
-            what_happens = f"it does itself what the commands say, with the Docker engine at {self._image.engine}"
+            what_happens = f"it builds the image itself, with the Docker engine at {self._image.engine}"
         self.log.agent(f"This is the sandbox: {what_happens}")
         if self._failure and self._failure.phase == "DOWNLOAD_SOURCE":
-            problem = ("CLIENT_ERROR", f"the sandbox was told to fail here, by {self._failure.switch}")
+            problem = ("CLIENT_ERROR", f"this phase fails because of {self._failure.switch}")
         location, version = settings["source"].get("location", ""), self._build["sourceVersion"]
         commit = hashlib.sha1(f"{location} {version}".encode(), usedforsecurity=False).hexdigest()
         self._build["resolvedSourceVersion"] = commit
@@ -137,13 +140,13 @@ class Run:
         if not listed:
             await asyncio.sleep(seconds)
         self._complete(phase, problem)
-        if problem and phase in _GOES_ON_AFTER_FAILURE:
-            # POST_BUILD and the upload of artifacts come also after a BUILD that failed.
+        if problem and phase in _CONTINUES_AFTER_FAILURE:
+            # POST_BUILD and the upload of artifacts run also after a failed BUILD.
             self.skipped_after_failure = ()
         return problem
 
     async def _command(self, command: str, seconds: float) -> int:
-        """Spend the time of a command, or do what it says, and return its exit status."""
+        """Spend the time of a command, or perform it for an image build, and return its exit status."""
         if self._image is None:
             await asyncio.sleep(seconds)
             return 0
@@ -158,7 +161,7 @@ class Run:
 
 
 def source_path(settings: Mapping[str, Any]) -> str:
-    """Return where the source of a build would be in its container."""
+    """Return the path of the source in the container of a build."""
     location = str(settings["source"].get("location", ""))
     number = int(hashlib.sha1(location.encode(), usedforsecurity=False).hexdigest(), 16) % 10**9
     return f"/codebuild/output/src{number:09d}/src/{location.rpartition('://')[2].removesuffix('.git')}"

@@ -1,4 +1,4 @@
-"""The operations on single builds, and the work on them beside the requests."""
+"""Simulate CodeBuild's single builds: the API operations, and the background tasks that run builds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.sandbox import build_logs, build_records, buildspecs, docker_client, registry, stand_ins, switches
 from exasol_ci_setup.sandbox.build_run import SHARES, Run, source_path
-from exasol_ci_setup.sandbox.codebuild import Refused
-from exasol_ci_setup.sandbox.image_builds import ImageBuild, Place, is_one
+from exasol_ci_setup.sandbox.codebuild import ApiError
+from exasol_ci_setup.sandbox.image_builds import ImageBuild, Location, is_image_build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from exasol_ci_setup.sandbox.codebuild import Service, Values
 
 INITIATOR: Final = "sandbox-user"
-# A token makes a request idempotent for five minutes: API_StartBuild, and the same of batches.
+# A token makes a request idempotent for five minutes: API_StartBuild, API_StartBuildBatch.
 TOKEN_SECONDS: Final = 300
 
 _tasks: dict[str, asyncio.Task[None]] = {}
 
 
 def launch(key: str, work: Any) -> asyncio.Task[None]:
-    """Let `work` run beside the requests, known by the id or ARN of what it works on."""
+    """Start `work` as a background task; `key` is the id or ARN of its build or batch."""
     task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
     _tasks[key] = task
     task.add_done_callback(lambda done: _tasks.pop(key, None) if _tasks.get(key) is done else None)
@@ -33,36 +33,36 @@ def launch(key: str, work: Any) -> asyncio.Task[None]:
 
 
 def running(key: str) -> asyncio.Task[None] | None:
-    """Return the task that works on a build or batch, None if there is none."""
+    """Return the task of a build or batch, None without one."""
     return _tasks.get(key)
 
 
 async def all_ended() -> None:
-    """Wait until no build or batch is under way in this thread."""
+    """Wait until no build or batch is in progress in this thread."""
     loop = asyncio.get_running_loop()
     await asyncio.gather(*(task for task in _tasks.values() if task.get_loop() is loop), return_exceptions=True)
 
 
 def any_runs() -> bool:
-    """Whether a build or batch is under way, in any account."""
+    """Whether a build or batch is in progress in any account."""
     return bool(_tasks)
 
 
 def cancel_all() -> None:
-    """End the work on all builds and batches, and leave their records as they are."""
+    """Cancel the tasks of all builds and batches without changing their records."""
     for task in list(_tasks.values()):
         task.cancel()
 
 
 def finish(build: Values, status: str, code: str = "", message: str = "") -> None:
-    """End a build: its phase under way with `status`, and the build with it."""
+    """End a build and its current phase with `status`."""
     build_records.leave(build, status, code, message)
     build_records.enter(build, "COMPLETED")
     build |= {"buildStatus": status, "buildComplete": True, "endTime": time.time()}
 
 
 class Builds:
-    """The operations on builds, on ministack's store of them."""
+    """The API operations on builds, on ministack's store of builds."""
 
     def __init__(self, service: Service, get_service: Callable[[str], Any]) -> None:
         from ministack.core import responses
@@ -75,11 +75,11 @@ class Builds:
 
     @property
     def records(self) -> Any:
-        """The builds by id, of the account and region of the request under way."""
+        """The builds by id, in the account and region of the current request."""
         return self._inner._builds  # noqa: SLF001
 
     def operations(self) -> dict[str, Callable[[Values], Values]]:
-        """Return the API's operations on builds, by name."""
+        """Return the API operations on builds by name."""
         return {
             "StartBuild": self.start_build,
             "BatchGetBuilds": self.batch_get_builds,
@@ -97,7 +97,9 @@ class Builds:
             for known in self.records.values():
                 if known.get("_token") == token and time.time() - known["startTime"] < TOKEN_SECONDS:
                     if known["_request"] != request:
-                        raise Refused("InvalidInputException", f"Parameter mismatch: {token} came with another request")
+                        raise ApiError(
+                            "InvalidInputException", f"Parameter mismatch: {token} came with another request"
+                        )
                     return {"build": build_records.public(known)}
         settings = build_records.settings(project, request)
         build = self.create(settings, identifier=project["name"], buildspec=settings["source"].get("buildspec", ""))
@@ -123,16 +125,16 @@ class Builds:
         return page([build for build in self.records.values() if build["projectName"] == project], request)
 
     def stop_build(self, request: Values) -> Values:
-        """StopBuild. A build that has ended stays as it is."""
+        """StopBuild. A completed build does not change."""
         build = self._build(request)
         self.stop(build)
         return {"build": build_records.public(build)}
 
     def retry_build(self, request: Values) -> Values:
-        """RetryBuild: a new build with the settings of the one that ended."""
+        """RetryBuild: start a new build with the settings of a completed one."""
         old = self._build(request)
         if not old["buildComplete"]:
-            raise Refused("InvalidInputException", f"Build {old['id']} is in progress, so it cannot be retried")
+            raise ApiError("InvalidInputException", f"Build {old['id']} is in progress, so it cannot be retried")
         build = self.create(old["_settings"], identifier=old["_identifier"], buildspec=old["_buildspec"], tries=1)
         self.start(build)
         return {"build": build_records.public(build)}
@@ -161,10 +163,9 @@ class Builds:
         uid: str = "",
         batch_arn: str | None = None,
     ) -> Values:
-        """Record a new build of `settings`, those of a project and a request together, and return it.
+        """Record and return a new build of `settings`, which combine a project and a request.
 
-        `buildspec` is the text of one or the path to one; `tries` is how often the same was built before; `uid` is the part of
-        the id after the colon.
+        `buildspec` is a text or a path; `tries` is the number of previous builds; `uid` is the part of the id after the colon.
         """
         name, uid = settings["name"], uid or str(uuid.uuid4())
         region, account = self._responses.get_region(), self._responses.get_account_id()
@@ -177,7 +178,7 @@ class Builds:
             "buildStatus": "IN_PROGRESS",
             "buildComplete": False,
             "timeoutInMinutes": settings.get("timeoutInMinutes", 60),
-            # The names are there when the stream is.
+            # AWS shows the names after the stream was created.
             "logs": {key: logs[key] for key in ("cloudWatchLogs", "s3Logs")},
             "buildBatchArn": batch_arn,
             "_logs": logs,
@@ -193,11 +194,11 @@ class Builds:
         return build
 
     def start(self, build: Values) -> asyncio.Task[None]:
-        """Let a build that was created go through its phases."""
+        """Start the phases of a created build."""
         return launch(build["id"], self._run(build))
 
     def stop(self, build: Values) -> None:
-        """Stop a build that is under way."""
+        """Stop a build in progress."""
         if build["buildComplete"]:
             return
         finish(build, "STOPPED")
@@ -205,9 +206,9 @@ class Builds:
             task.cancel()
 
     def source_text(self, settings: Mapping[str, Any], buildspec: str) -> str:
-        """Return the text of a buildspec, given as such or as a path in the source.
+        """Return the text of a buildspec, given as text or as a path in the source.
 
-        Raises BuildspecError for a path that does not lead to a file.
+        Raises BuildspecError if the path is not a readable file.
         """
         if buildspecs.is_text(buildspec):
             return buildspec
@@ -217,7 +218,7 @@ class Builds:
             return buildspecs.STAND_IN
         path = buildspec or "buildspec.yml"
         file = (directory / path).resolve()
-        # Whoever reaches the sandbox's port could read any file of this user in the log of a build.
+        # Otherwise, any client of the sandbox could read files of this user in the log of a build.
         if not (file.is_relative_to(directory.resolve()) and file.is_file()):
             raise buildspecs.BuildspecError(f"stat {source_path(settings)}/{path}: no such file or directory")
         try:
@@ -229,7 +230,7 @@ class Builds:
         name = str(request.get("id", ""))
         build: Values | None = self.records.get(build_records.bare_id(name))
         if build is None:
-            raise Refused("ResourceNotFoundException", f"Build cannot be found: {name}")
+            raise ApiError("ResourceNotFoundException", f"Build cannot be found: {name}")
         return build
 
     async def _run(self, build: Values) -> None:
@@ -238,7 +239,7 @@ class Builds:
         except asyncio.TimeoutError:
             finish(build, "TIMED_OUT", "BUILD_TIMED_OUT", "Build has timed out. ")
         except Exception:
-            finish(build, "FAULT", "INTERNAL_SERVICE_ERROR", "The sandbox failed; its log says why")
+            finish(build, "FAULT", "INTERNAL_SERVICE_ERROR", "The sandbox failed; see its log")
             raise
 
     async def _phases(self, build: Values) -> None:
@@ -257,7 +258,7 @@ class Builds:
                 build_records.enter(build, phase)
                 problem = await run.go_through(phase, seconds * share)
                 if build["buildComplete"]:
-                    return  # it was stopped when this task was about to go on
+                    return  # the build was stopped during the phase
                 build_records.leave(build, "FAILED" if problem else "SUCCEEDED", *(problem or ("", "")))
                 failed = failed or bool(problem)
         finally:
@@ -265,38 +266,38 @@ class Builds:
         finish(build, "FAILED" if failed else "SUCCEEDED")
 
     def unmatched_switches(self, build: Values, identifiers: Sequence[str]) -> tuple[switches.UnmatchedSwitch, ...]:
-        """Return the switches that name a build which is none of a batch's `identifiers`."""
+        """Return the switches that name a build outside of `identifiers`, those of a batch."""
         return switches.unmatched(self._responses.get_account_id(), build["sourceVersion"] or "", identifiers)
 
     def open_log(self, build: Values) -> build_logs.BuildLog:
-        """Return a build's log, whose names the build shows from now on."""
+        """Return a build's log, and make the build show its names."""
         build["logs"] = build["_logs"]
         return build_logs.BuildLog(self._get_service, build)
 
     def image_build(
         self, build: Values, commands: Mapping[str, Sequence[str]], log: build_logs.BuildLog
     ) -> ImageBuild | None:
-        """Return what makes the image of a build, None if the build is to pretend only.
+        """Return the image build of a build, None if its commands only are logged.
 
-        That a container builder's has nothing to build with, though there is a registry, is written to its log.
+        If a container builder has a registry but no Docker engine, the reason is written to the log.
         """
         running = registry.current()
-        if running is None or not is_one(commands):
+        if running is None or not is_image_build(commands):
             return None
         found = docker_client.in_use()
         if found.client is None:
-            log.agent(f"No image comes of this build: {found.reason}")
+            log.agent(f"This build creates no image: {found.reason}")
             return None
         return ImageBuild(found.client, running, self._place, _variables(build), log.output)
 
     def put_stand_in(self, build: Values, commands: Mapping[str, Sequence[str]], log: build_logs.BuildLog) -> None:
-        """Put what stands for an image into ECR, if a build that pretended would have made one and no real registry holds images."""
-        if registry.current() is None and is_one(commands):
+        """Put a stand-in into ECR for the image of a simulated build, unless a real registry runs."""
+        if registry.current() is None and is_image_build(commands):
             log.agent(*stand_ins.put(self._place, _variables(build)))
 
     @property
-    def _place(self) -> Place:
-        return Place(self._responses.get_account_id(), self._responses.get_region(), self._get_service)
+    def _place(self) -> Location:
+        return Location(self._responses.get_account_id(), self._responses.get_region(), self._get_service)
 
 
 def _variables(build: Values) -> dict[str, str]:
@@ -308,7 +309,7 @@ def _variables(build: Values) -> dict[str, str]:
 
 
 def page(records: Any, request: Values) -> Values:
-    """Return ids of builds or batches, newest first unless asked otherwise, in pages of 100 at most."""
+    """Return a page of at most 100 ids of builds or batches; the newest come first by default."""
     oldest_first = sorted(records, key=lambda record: record["startTime"])
     ids = [record["id"] for record in oldest_first]
     if request.get("sortOrder", "DESCENDING") == "DESCENDING":
@@ -317,6 +318,6 @@ def page(records: Any, request: Values) -> Values:
     try:
         start = int(request.get("nextToken") or 0)
     except ValueError:
-        raise Refused("InvalidInputException", f"Invalid nextToken: {request['nextToken']}") from None
+        raise ApiError("InvalidInputException", f"Invalid nextToken: {request['nextToken']}") from None
     following = {"nextToken": str(start + size)} if start + size < len(ids) else {}
     return {"ids": ids[start : start + size], **following}

@@ -1,8 +1,8 @@
-"""Reads buildspecs as CodeBuild does: the builds of a batch, and the commands of a build; pure functions over their text.
+"""Parse buildspecs as CodeBuild does: the builds of a batch, and the commands of a build.
 
-https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html and
-https://docs.aws.amazon.com/codebuild/latest/userguide/batch-build-buildspec.html say what is in them. Messages are AWS's where they are
-known from reports, and say the same in other words where they are not.
+These are pure functions. The format is described in https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html and
+https://docs.aws.amazon.com/codebuild/latest/userguide/batch-build-buildspec.html. Messages are those of AWS if known from public reports,
+else written for the sandbox.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PHASES: Final = ("INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD")
-"""The phases of a build that have commands, in their order."""
+"""The phases of a build that have commands, in order."""
 
 STAND_IN: Final = """\
 version: 0.2
@@ -44,14 +44,14 @@ phases:
   post_build:
     commands: [echo "clean up after $FLAVOR"]
 """
-"""What is built when no directory stands for the project's repository."""
+"""The buildspec of projects without a registered directory for their repository."""
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_]{1,127}")
 _KINDS: Final = ("build-graph", "build-list", "build-matrix")
 
 
 class BuildspecError(Exception):
-    """A buildspec that CodeBuild would refuse: the code and the message of the phase's context."""
+    """A buildspec that CodeBuild would reject; `code` and `message` are those of the phase's context."""
 
     def __init__(self, message: str, code: str = "YAML_FILE_ERROR") -> None:
         super().__init__(message)
@@ -61,7 +61,7 @@ class BuildspecError(Exception):
 
 @dataclass(frozen=True)
 class Task:
-    """One build of a batch. `buildspec` is the path of its own, empty for that of the batch; `environment` has the API's names."""
+    """One build of a batch. `buildspec` is its path, empty for that of the batch; `environment` has the names of the API."""
 
     identifier: str
     depends_on: tuple[str, ...] = ()
@@ -79,14 +79,14 @@ class Batch:
 
 
 def is_text(buildspec: str) -> bool:
-    """Whether a project's buildspec is the text of one and not a path to it."""
+    """Whether the buildspec of a project is a text and not a path."""
     return "\n" in buildspec or ": " in buildspec or buildspec.lstrip().startswith("{")
 
 
 def commands(text: str) -> dict[str, list[str]]:
-    """Return the commands of each phase that has any, those under ``finally`` last.
+    """Return the commands by phase, with those of ``finally`` last.
 
-    Raises BuildspecError.
+    Raises BuildspecError if the buildspec is invalid.
     """
     phases = _mapping(_document(text).get("phases") or {}, "phases")
     found: dict[str, list[str]] = {}
@@ -105,9 +105,9 @@ def commands(text: str) -> dict[str, list[str]]:
 
 
 def batch(text: str) -> Batch:
-    """Return the batch that a buildspec describes.
+    """Return the batch of a buildspec.
 
-    Raises BuildspecError.
+    Raises BuildspecError if the buildspec is invalid or has no batch.
     """
     document = _document(text)
     if not document.get("batch"):
@@ -124,7 +124,7 @@ def batch(text: str) -> Batch:
 
 
 def restriction_broken(plan: Batch, restrictions: Mapping[str, Any], default_compute_type: str) -> str:
-    """Return what a batch has that its project does not allow; empty if there is nothing."""
+    """Return the message about a batch that violates the restrictions of its project; empty if it does not."""
     allowed = int(restrictions.get("maximumBuildsAllowed") or 0)
     if allowed and len(plan.tasks) > allowed:
         return f"The batch has {len(plan.tasks)} builds, which is more than the maximum of {allowed} builds allowed"
@@ -136,11 +136,11 @@ def restriction_broken(plan: Batch, restrictions: Mapping[str, Any], default_com
     return ""
 
 
-# Every build of a batch may have the same.
+# Cached because all builds of a batch can have the same buildspec.
 @functools.lru_cache(maxsize=16)
 def _document(text: str) -> Mapping[str, Any]:
     try:
-        # The C parser, where there is one: a batch of a thousand builds takes it a tenth of the time.
+        # The C parser, if available, is ten times as fast; this matters for a batch of a thousand builds.
         document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except yaml.YAMLError as error:
         raise BuildspecError(" ".join(str(error).split())) from error
@@ -237,7 +237,7 @@ def _check(tasks: Sequence[Task]) -> None:
     for name in names:
         if not _IDENTIFIER.fullmatch(name):
             raise BuildspecError(
-                f"Invalid identifier {name!r}: letters, digits and underscores make it up", "INVALID_BATCHSPEC"
+                f"Invalid identifier {name!r}: it must consist of letters, digits and underscores", "INVALID_BATCHSPEC"
             )
     doubles = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) != len(names) else []
     if doubles:
@@ -245,7 +245,7 @@ def _check(tasks: Sequence[Task]) -> None:
     waiting = {task.identifier: set(task.depends_on) for task in tasks}
     for name, needed in waiting.items():
         if unknown := sorted(needed - waiting.keys()):
-            raise BuildspecError(f"Build {name} depends on {unknown[0]}, which is not there", "INVALID_BATCHSPEC")
+            raise BuildspecError(f"Build {name} depends on {unknown[0]}, which does not exist", "INVALID_BATCHSPEC")
     while ready := {name for name, needed in waiting.items() if not needed}:
         waiting = {name: needed - ready for name, needed in waiting.items() if name not in ready}
     if waiting:

@@ -1,4 +1,4 @@
-"""What change sets of ministack compare, brought closer to AWS: conditions, outputs and the description."""
+"""Make ministack's change sets compare conditions, outputs and descriptions as AWS does."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The reason of a change set that changes no resource.
+# Part of the status reason of a change set without changed resources.
 _NO_CHANGES: Final = "didn't contain changes"
 
 
 def make_executable(stack: dict[str, Any], change_set_name: str) -> None:
-    """Let a change set be executed that changes no resource, but an output or the description of the template.
+    """Make a change set executable if it changes only outputs or the description of the template.
 
-    AWS has such change sets, with an empty list of changes: https://github.com/aws/aws-cdk/pull/2029,
+    On AWS such a change set has an empty list of changes: https://github.com/aws/aws-cdk/pull/2029,
     https://github.com/boto/boto3/issues/1609.
     """
     from ministack.services.cloudformation import changesets
@@ -31,7 +31,7 @@ def make_executable(stack: dict[str, Any], change_set_name: str) -> None:
 
 
 def without_false_conditions(inner: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """Leave resources whose condition is false out of what change sets compare."""
+    """Exclude resources whose condition is false from the comparison of change sets."""
 
     def resolve(template: Any, values: Any, stack_name: str, stack_id: str) -> dict[str, Any]:
         from ministack.services.cloudformation import engine
@@ -46,7 +46,7 @@ def without_false_conditions(inner: Callable[..., dict[str, Any]]) -> Callable[.
 
 
 def _outputs(stack: dict[str, Any], template: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Return the outputs whose conditions hold, with everything in them that is known before the deployment."""
+    """Return the outputs whose conditions are true, resolved as far as possible before the deployment."""
     from ministack.services.cloudformation import engine
 
     conditions = engine._evaluate_conditions(template, values)  # noqa: SLF001
@@ -59,6 +59,6 @@ def _outputs(stack: dict[str, Any], template: dict[str, Any], values: dict[str, 
                 *(copy.deepcopy(output), stack.get("_resources", {}), values, conditions),
                 *(template.get("Mappings", {}), stack["StackName"], stack["StackId"]),
             )
-        except Exception:  # noqa: BLE001 - what cannot be resolved yet is compared as it is written
+        except Exception:  # noqa: BLE001 - an output that cannot be resolved yet is compared as text
             found[name] = output
     return found

@@ -1,4 +1,4 @@
-"""Checksums of whole objects that are uploaded in parts, which ministack does not have: it makes one of the parts' checksums.
+"""Add full-object checksums of multipart uploads to ministack, which has composite checksums only.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
 """
@@ -18,11 +18,11 @@ _TYPE: Final = "x-amz-checksum-type"
 _WHOLE: Final = "FULL_OBJECT"
 _OF_PARTS: Final = "COMPOSITE"
 _COMPLETING: Final[ContextVar[dict[str, str] | None]] = ContextVar("checksums", default=None)
-"""The checksums of the object that is being put together, by algorithm."""
+"""The checksums of the object of the current CompleteMultipartUpload, by algorithm."""
 
 
 def extend() -> None:
-    """Put these checksums into ministack's S3."""
+    """Add full-object checksums to ministack's S3."""
     from ministack.services import s3
 
     _extend_creation(s3)
@@ -66,7 +66,7 @@ def _extend_completion(s3: Any) -> None:
         if upload.get("checksum_type") == _WHOLE:
             algorithm = upload["checksum_algorithm"]
             made = {algorithm: s3._compute_s3_checksum(algorithm, _content(upload, body))}  # noqa: SLF001
-            # Taken out, since ministack compares it with the checksum of the parts.
+            # Removed from the headers because ministack compares it with the composite checksum.
             if given.pop(f"x-amz-checksum-{algorithm.lower()}", made[algorithm]) != made[algorithm]:
                 message = f"The {algorithm} you specified did not match the calculated checksum."
                 refusal: Reply = s3._error("BadDigest", message, 400, f"/{bucket}/{key}")  # noqa: SLF001
@@ -82,7 +82,7 @@ def _extend_completion(s3: Any) -> None:
         return reply
 
     def record(bucket: str, key: str, prior: Any, made: dict[str, Any], data: Any) -> Any:
-        """Note the version of an object, before which its checksums have to be right."""
+        """Set the checksums before the version of an object is recorded."""
         if (checksums := _COMPLETING.get()) is not None:
             made["checksums"] = checksums
         return record_inner(bucket, key, prior, made, data)
@@ -92,7 +92,7 @@ def _extend_completion(s3: Any) -> None:
 
 
 def _content(upload: Mapping[str, Any], request: bytes) -> bytes:
-    """Return what the parts that a request names come to; those that are missing are refused later."""
+    """Return the joined content of the parts in a request. ministack rejects missing parts later."""
     numbers = sorted(int(number) for number in re.findall(rb"<PartNumber>\s*(\d+)\s*</PartNumber>", request))
     return b"".join(upload["parts"][number]["body"] for number in numbers if number in upload["parts"])
 
@@ -105,7 +105,7 @@ def _with_checksums(answer: bytes, checksums: Mapping[str, str]) -> bytes:
 
 
 def _extend_answers(s3: Any) -> None:
-    """Let an object's answers name the type that its checksum has: only one of parts ends in their number."""
+    """Return the right checksum type of objects: only a composite checksum ends in the number of parts."""
     headers_inner = s3._object_response_headers  # noqa: SLF001
     attributes_inner = s3._get_object_attributes  # noqa: SLF001
 

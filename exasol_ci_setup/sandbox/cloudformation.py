@@ -1,4 +1,4 @@
-"""Brings the actions of ministack's CloudFormation closer to AWS: what is refused, and what is found when a change set is created."""
+"""Make the actions of ministack's CloudFormation reject and validate requests as AWS does."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     Reply = tuple[int, dict[str, str], bytes]
     Action = Callable[[Parameters], Reply]
 
-# `createOnlyProperties` of the resource schemas that cfn-lint 1.57 bundles. Written down here, for the types that the shipped templates
-# use, because the import of cfn-lint takes longer than the start of the sandbox.
+# `createOnlyProperties` of the resource schemas in cfn-lint 1.57, for the types in the shipped templates. They are copied because the import
+# of cfn-lint takes longer than the start of the sandbox.
 _REPLACING_PROPERTIES: Final = {
     "AWS::CodeBuild::Project": ("Name",),
     "AWS::CodeBuild::SourceCredential": ("ServerType",),
@@ -33,7 +33,7 @@ _REPLACING_PROPERTIES: Final = {
 _UPDATABLE: Final = frozenset(
     f"{operation}_COMPLETE" for operation in ("CREATE", "UPDATE", "UPDATE_ROLLBACK", "IMPORT", "IMPORT_ROLLBACK")
 )
-# States that a deployment with rollback disabled leaves, from which AWS lets an update go on.
+# States after a failed deployment with rollback disabled. AWS allows an update from them.
 _RESUMABLE: Final = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
 _VALIDATIONS: Final = {
     "NAME_CONFLICT_VALIDATION": "AWS::EarlyValidation::ResourceExistenceCheck",
@@ -42,7 +42,7 @@ _VALIDATIONS: Final = {
 
 
 def extend() -> None:
-    """Put everything of this module into ministack's CloudFormation, which must have been loaded in this process."""
+    """Install the changes of this module in ministack's CloudFormation, which must be loaded already."""
     from ministack.services.cloudformation import changesets, engine, handlers, provisioners
 
     handlers._capabilities_enforced = lambda: True  # noqa: SLF001
@@ -75,14 +75,14 @@ def _with_names_checked(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _bucket_name_conflict(name: str) -> str | None:
-    """Tell of a name in the caller's own account: that another account has it is found when the bucket is created."""
+    """Return the conflict with a bucket of the caller's account. A conflict with another account appears at creation."""
     from ministack.services import s3
 
     taken = name in s3._buckets  # noqa: SLF001
     return f"Resource of type 'AWS::S3::Bucket' with identifier '{name}' already exists." if taken else None
 
 
-# Actions: each is a function of the request's parameters, which are lists of text as in a parsed query string.
+# An action is a function of the request's parameters: lists of text, as in a parsed query string.
 
 
 def _extend_actions(actions: dict[str, Action]) -> None:
@@ -112,7 +112,7 @@ def _refusal(code: str, message: str) -> Reply:
 
 
 def _stack(name: str) -> dict[str, Any] | None:
-    """Return the stack of that name or id, unless it was deleted."""
+    """Return the stack with that name or id, None if it does not exist or was deleted."""
     from ministack.services.cloudformation import handlers
 
     stack: dict[str, Any] | None = handlers._resolve_stack(name)  # noqa: SLF001
@@ -180,7 +180,7 @@ def _creating_change_sets(inner: Action) -> Action:
 
 
 def _back_in_shell(shell: dict[str, Any], reply: Reply) -> Reply:
-    """Put a change set for a stack under review into that stack, where ministack began a second one in its place."""
+    """Move a change set to the existing stack in REVIEW_IN_PROGRESS. ministack replaces that stack with a second one."""
     from ministack.services.cloudformation import _change_sets, _stack_events, _stacks
 
     begun = _stacks.get(shell["StackName"])
@@ -197,7 +197,7 @@ def _back_in_shell(shell: dict[str, Any], reply: Reply) -> Reply:
 
 
 def _validate_early(change_set_name: str, stack_name: str) -> None:
-    """Fail a change set whose validation finds an error, as AWS does at its creation; the errors are in DescribeEvents.
+    """Fail a change set at its creation if early validation finds errors, which DescribeEvents lists.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/validate-stack-deployments.html
     """
@@ -209,7 +209,7 @@ def _validate_early(change_set_name: str, stack_name: str) -> None:
         return
     if change_set["_disable_validation"]:
         return
-    # Found once: what changes between now and the execution fails the resource, not the validation.
+    # Validation runs once. A conflict that arises later fails the resource, not the validation.
     change_set["_disable_validation"] = True
     template, values = change_set["_template"], change_set["_resolved_params"]
     conditions = engine._evaluate_conditions(template, values)  # noqa: SLF001
@@ -265,7 +265,7 @@ def _describing_events(inner: Action) -> Action:
         _, change_set = changesets._find_change_set(name, _value(parameters, "StackName"))  # noqa: SLF001
         if change_set is None:
             return _refusal("ChangeSetNotFound", f"ChangeSet [{name}] does not exist")
-        # ministack keeps events with the stack; those of a change set are the ones of the operation that created it.
+        # ministack stores events with the stack. Those of a change set belong to the operation that created it.
         operation = change_set.get("_operation", "none")
         return inner({**parameters, "StackName": [change_set["StackId"]], "OperationId": [operation]})
 
@@ -291,7 +291,7 @@ def _executing_change_sets(inner: Action) -> Action:
 
 
 def _listing_active_change_sets(inner: Action) -> Action:
-    """List what may still be executed; an executed change set can be described, but not listed.
+    """List change sets without executed ones, which can only be described.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListChangeSets.html
     """
@@ -300,7 +300,7 @@ def _listing_active_change_sets(inner: Action) -> Action:
         from ministack.services.cloudformation import _change_sets
 
         executed = {key: each for key, each in _change_sets.items() if each["ExecutionStatus"].startswith("EXECUTE_")}
-        # Handlers run one at a time and without a pause, so nobody sees the gap.
+        # Handlers run one at a time without interruption, so no other request sees the gap.
         for key in executed:
             del _change_sets[key]
         try:
@@ -337,15 +337,15 @@ def _summing_up_templates(inner: Action) -> Action:
 
 
 def _deleting_stacks(inner: Action) -> Action:
-    """Delete a stack that is still being created too: what is under way stops, and what has been made goes."""
+    """Delete also a stack in creation: cancel its operation, then delete the created resources."""
 
     def act(parameters: Parameters) -> Reply:
         stack = _stack(_value(parameters, "StackName"))
         creating = stack is not None and stack["StackStatus"] == "CREATE_IN_PROGRESS"
-        under_way = deployment.operations_on(stack["StackId"]) if stack is not None and creating else []
+        operations = deployment.operations_on(stack["StackId"]) if stack is not None and creating else []
         reply = inner(parameters)
         if reply[0] == 200:  # noqa: PLR2004
-            for task in under_way:
+            for task in operations:
                 task.cancel()
         return reply
 

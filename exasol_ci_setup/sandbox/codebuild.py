@@ -1,7 +1,7 @@
-"""What ministack's CodeBuild lacks for projects: every setting, webhooks and source credentials.
+"""Add all project settings, webhooks and source credentials to ministack's CodeBuild.
 
-The CodeBuild API reference and botocore's service model are the sources of shapes and defaults; messages are AWS's where they are
-known from reports, and say the same in other words where they are not.
+Shapes and defaults come from the CodeBuild API reference and botocore's service model. Messages are those of AWS if known from public
+reports, else written for the sandbox.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 # API_CreateProject, `name`.
 _PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-_]{1,149}")
-# Those of AWS::CodeBuild::Project; see the reference of AWS::CodeBuild::SourceCredential for the other.
+# From the references of AWS::CodeBuild::Project and AWS::CodeBuild::SourceCredential.
 _SERVER_TYPES: Final = ("GITHUB", "BITBUCKET", "GITHUB_ENTERPRISE", "GITLAB", "GITLAB_SELF_MANAGED")
 _AUTH_TYPES: Final = ("OAUTH", "BASIC_AUTH", "PERSONAL_ACCESS_TOKEN", "CODECONNECTIONS", "SECRETS_MANAGER")
 
 
-class Refused(Exception):
-    """What the API answers with an error: its code and message."""
+class ApiError(Exception):
+    """An error response of the API: its code and message."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class Refused(Exception):
         self.message = message
 
     def of_call(self, operation: str) -> ValueError:
-        """Turn the refusal into what makes it the reason of a stack event."""
+        """Return the exception that makes this error the reason of a stack event."""
         return ValueError(
             f"Failed to call {operation}, reason: {self.message} (Service: AWSCodeBuild; Status Code: 400; "
             f"Error Code: {self.code}; Request ID: {uuid.uuid4()}; Proxy: null)"
@@ -43,7 +43,7 @@ class Refused(Exception):
 
 
 class Service:
-    """The operations, on ministack's own store of projects and on ours of source credentials."""
+    """The API operations, on ministack's store of projects and on our store of source credentials."""
 
     def __init__(self, credentials: Any) -> None:
         from ministack.core import responses
@@ -55,24 +55,24 @@ class Service:
 
     @property
     def projects(self) -> Any:
-        """The projects by name, of the account and region of the request under way."""
+        """The projects by name, in the account and region of the current request."""
         return self._inner._projects  # noqa: SLF001
 
     def arn(self, resource: str) -> str:
-        """Return the ARN of a CodeBuild resource in the account and region of the request under way."""
+        """Return the ARN of a CodeBuild resource in the account and region of the current request."""
         return f"arn:aws:codebuild:{self._responses.get_region()}:{self._responses.get_account_id()}:{resource}"
 
     def create_project(self, request: Values) -> Values:
         """CreateProject."""
         name = str(request.get("name", ""))
         if not _PROJECT_NAME.fullmatch(name):
-            raise Refused(
+            raise ApiError(
                 "InvalidInputException",
-                f"Project name {name!r} is not valid: it starts with a letter or digit, and 2 to 150 letters, digits, "
-                "hyphens and underscores make it up",
+                f"Project name {name!r} is not valid: it must start with a letter or digit, and consist of 2 to 150 letters, "
+                "digits, hyphens and underscores",
             )
         if name in self.projects:
-            raise Refused("ResourceAlreadyExistsException", f"Project already exists: {self.arn(f'project/{name}')}")
+            raise ApiError("ResourceAlreadyExistsException", f"Project already exists: {self.arn(f'project/{name}')}")
         now = time.time()
         self.projects[name] = project = {
             **self._completed(request),
@@ -84,14 +84,14 @@ class Service:
         return {"project": shown(project)}
 
     def update_project(self, request: Values) -> Values:
-        """UpdateProject: what the request does not name stays as it is."""
+        """UpdateProject. Settings that the request omits keep their values."""
         project = self.project(str(request.get("name", "")))
         project.update(self._completed({**project, **request}))
         project["lastModified"] = time.time()
         return {"project": shown(project)}
 
     def replace_settings(self, name: str, settings: Values) -> None:
-        """Give a project exactly `settings`, as a stack update does: what is not named has its default again."""
+        """Replace the settings of a project as a stack update does. Omitted settings return to their defaults."""
         project = self.project(name)
         kept: Values = {key: project[key] for key in ("name", "arn", "created", "webhook") if key in project}
         project.clear()
@@ -101,7 +101,7 @@ class Service:
         """CreateWebhook."""
         project = self.project(str(request.get("projectName", "")))
         if project.get("webhook"):
-            raise Refused("ResourceAlreadyExistsException", f"Webhook already exists for project {project['arn']}")
+            raise ApiError("ResourceAlreadyExistsException", f"Webhook already exists for project {project['arn']}")
         self.require_access(project.get("source", {}))
         location = str(project.get("source", {}).get("location", "")).removesuffix(".git")
         repository = "/".join(location.split("/")[-2:])
@@ -131,18 +131,18 @@ class Service:
         return {}
 
     def import_source_credentials(self, request: Values) -> Values:
-        """ImportSourceCredentials. The token is not kept: nothing here uses it."""
+        """ImportSourceCredentials. The token is not stored because the sandbox does not use it."""
         server_type, auth_type = str(request.get("serverType", "")), str(request.get("authType", ""))
         for what, value, known in (
             ("serverType", server_type, _SERVER_TYPES),
             ("authType", auth_type, _AUTH_TYPES),
         ):
             if value not in known:
-                raise Refused("InvalidInputException", f"Invalid {what}: {value!r} is none of {', '.join(known)}")
+                raise ApiError("InvalidInputException", f"Invalid {what}: {value!r} is none of {', '.join(known)}")
         if not request.get("token"):
-            raise Refused("InvalidInputException", "Invalid token: it must not be empty")
+            raise ApiError("InvalidInputException", "Invalid token: it must not be empty")
         if server_type in self._credentials and not request.get("shouldOverwrite", True):
-            raise Refused(
+            raise ApiError(
                 "ResourceAlreadyExistsException", f"Access token with server type {server_type} already exists"
             )
         information = {
@@ -166,34 +166,34 @@ class Service:
             if information["arn"] == arn:
                 del self._credentials[server_type]
                 return {"arn": arn}
-        raise Refused("ResourceNotFoundException", f"Source credentials not found: {arn}")
+        raise ApiError("ResourceNotFoundException", f"Source credentials not found: {arn}")
 
     def require_access(self, source: Mapping[str, Any]) -> None:
-        """Raise `Refused` unless CodeBuild could create a webhook where `source` is."""
+        """Raise ApiError unless CodeBuild could create a webhook for `source`."""
         server_type = str(source.get("type", ""))
         if server_type not in _SERVER_TYPES:
-            raise Refused("InvalidInputException", f"Webhooks are not supported for source type {server_type}")
+            raise ApiError("InvalidInputException", f"Webhooks are not supported for source type {server_type}")
         if source.get("auth", {}).get("type") != "CODECONNECTIONS" and server_type not in self._credentials:
-            raise Refused(
+            raise ApiError(
                 "ResourceNotFoundException", f"Could not find access token for server type {server_type.lower()}"
             )
 
     def project(self, name: str) -> Values:
-        """Return a project, or raise `Refused` if there is none of that name."""
+        """Return a project, or raise ApiError if no project has that name."""
         project: Values | None = self.projects.get(name)
         if project is None:
-            raise Refused("ResourceNotFoundException", f"Project cannot be found: {self.arn(f'project/{name}')}")
+            raise ApiError("ResourceNotFoundException", f"Project cannot be found: {self.arn(f'project/{name}')}")
         return project
 
     def _webhook(self, name: str) -> Values:
         project = self.project(name)
         if not project.get("webhook"):
-            raise Refused("ResourceNotFoundException", f"Project {project['arn']} has no webhook")
+            raise ApiError("ResourceNotFoundException", f"Project {project['arn']} has no webhook")
         webhook: Values = project["webhook"]
         return webhook
 
     def _completed(self, request: Values) -> Values:
-        """Return the settings of a request with the service's defaults."""
+        """Return the settings of a request, completed with the service's defaults."""
         account, region = self._responses.get_account_id(), self._responses.get_region()
         badge = {"badgeEnabled": bool(request.get("badgeEnabled", request.get("badge", {}).get("badgeEnabled")))}
         return {
@@ -222,7 +222,7 @@ class Service:
 
 
 def shown(project: Values) -> Values:
-    """Return a project as BatchGetProjects shows it: everything that is kept, as all of it has the API's own names."""
+    """Return a project as in BatchGetProjects."""
     return {key: value for key, value in project.items() if value is not None}
 
 
@@ -232,7 +232,7 @@ def _webhook_settings(request: Values) -> Values:
 
 
 def extend(service: Service, more: Mapping[str, Callable[[Values], Values]]) -> None:
-    """Put the operations of `service`, and `more` by name, into ministack's service module."""
+    """Install the operations of `service`, and those in `more` by name, in ministack's service module."""
     from ministack.core import responses
     from ministack.services import codebuild as inner
 
@@ -257,8 +257,8 @@ def extend(service: Service, more: Mapping[str, Callable[[Values], Values]]) -> 
             return await handle_inner(method, path, headers, body, query_params)
         try:
             reply: Reply = responses.json_response(operation(json.loads(body or b"{}")))
-        except Refused as refusal:
-            reply = responses.error_response_json(refusal.code, refusal.message)
+        except ApiError as error:
+            reply = responses.error_response_json(error.code, error.message)
         return reply
 
     inner.handle_request = handle_request

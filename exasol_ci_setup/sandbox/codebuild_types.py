@@ -1,21 +1,21 @@
-"""The CloudFormation types AWS::CodeBuild::Project, with everything that it has, and AWS::CodeBuild::SourceCredential."""
+"""Add the CloudFormation types AWS::CodeBuild::Project and AWS::CodeBuild::SourceCredential to ministack."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox.codebuild import Refused, Service
+from exasol_ci_setup.sandbox.codebuild import ApiError, Service
 
 if TYPE_CHECKING:
     from exasol_ci_setup.sandbox.codebuild import Values
 
-# Properties of AWS::CodeBuild::Project that no member of CreateProject has the name of.
+# Properties of AWS::CodeBuild::Project without a member of that name in CreateProject.
 _OTHER_PROPERTIES: Final = ("Triggers", "Visibility", "ResourceAccessRole")
 _REQUIRED_PROPERTIES: Final = ("Artifacts", "Environment", "ServiceRole", "Source")
 
 
 def extend(credentials: Any) -> None:
-    """Give CloudFormation the types AWS::CodeBuild::Project, with all it has, and AWS::CodeBuild::SourceCredential."""
+    """Add the types AWS::CodeBuild::Project, with all properties, and AWS::CodeBuild::SourceCredential."""
     from ministack.services.cloudformation import provisioners
 
     service = Service(credentials)
@@ -33,7 +33,7 @@ def extend(credentials: Any) -> None:
 
 
 class _ProjectType:
-    """AWS::CodeBuild::Project. Ref is the name, GetAtt knows Arn."""
+    """AWS::CodeBuild::Project. Ref is the name; GetAtt has Arn."""
 
     def __init__(self, service: Service, provisioners: Any) -> None:
         from ministack.core import responses
@@ -47,8 +47,8 @@ class _ProjectType:
         settings, webhook = self._api_settings(properties)
         try:
             self._service.create_project({**settings, "name": name})
-        except Refused as refusal:
-            raise refusal.of_call("CreateProject") from refusal
+        except ApiError as error:
+            raise error.of_call("CreateProject") from error
         try:
             self._set_webhook(name, webhook)
         except ValueError:
@@ -60,8 +60,8 @@ class _ProjectType:
         settings, webhook = self._api_settings(new)
         try:
             self._service.replace_settings(name, settings)
-        except Refused as refusal:
-            raise refusal.of_call("UpdateProject") from refusal
+        except ApiError as error:
+            raise error.of_call("UpdateProject") from error
         self._set_webhook(name, webhook)
         return name, self._attributes(name)
 
@@ -83,11 +83,11 @@ class _ProjectType:
         else:
             try:
                 self._service.create_webhook({**wanted, "projectName": name})
-            except Refused as refusal:
-                raise refusal.of_call("CreateWebhook") from refusal
+            except ApiError as error:
+                raise error.of_call("CreateWebhook") from error
 
     def _api_settings(self, properties: Values) -> tuple[Values, Values | None]:
-        """Return a template's properties as CreateProject takes them, and the request for a webhook if there is to be one."""
+        """Return the properties of a template as a CreateProject request, and the webhook request or None."""
         for name in _REQUIRED_PROPERTIES:
             if name not in properties:
                 raise ValueError(f"Property {name} cannot be empty.")
@@ -103,12 +103,12 @@ class _ProjectType:
 
 
 def api_spelling(value: Any, shape: Any) -> Any:
-    """Spell a property value as the API does: member names by `shape`, and booleans and numbers that YAML gave as text.
+    """Convert a property value to the API's form: member names, and booleans and numbers from text.
 
-    Raises ValueError, in CloudFormation's words, for a property that the API does not have.
+    Raises ValueError with CloudFormation's message if the API does not have the property.
     """
     if shape.type_name == "structure" and isinstance(value, dict):
-        # The two spellings differ in case alone (`BuildSpec` is `buildspec`, `S3Logs` is `s3Logs`).
+        # The names differ in case only (`BuildSpec` is `buildspec`, `S3Logs` is `s3Logs`).
         members = {name.lower(): name for name in shape.members}
         unknown = [name for name in value if name.lower() not in members]
         if unknown:
@@ -127,7 +127,7 @@ def api_spelling(value: Any, shape: Any) -> Any:
 
 
 class _SourceCredentialType:
-    """AWS::CodeBuild::SourceCredential. Ref is the ARN; there is one for each server type, account and region."""
+    """AWS::CodeBuild::SourceCredential. Ref is the ARN; each server type, account and region has at most one."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -141,8 +141,8 @@ class _SourceCredentialType:
     def delete(self, arn: str, _properties: Values) -> None:
         try:
             self._service.delete_source_credentials({"arn": arn})
-        except Refused:
-            return  # somebody deleted it, which CloudFormation takes for done
+        except ApiError:
+            return  # already deleted, which CloudFormation regards as success
 
     def _import(self, properties: Values, *, overwrite: bool) -> tuple[str, Values]:
         request = {
@@ -154,6 +154,6 @@ class _SourceCredentialType:
         }
         try:
             arn: str = self._service.import_source_credentials(request)["arn"]
-        except Refused as refusal:
-            raise refusal.of_call("ImportSourceCredentials") from refusal
+        except ApiError as error:
+            raise error.of_call("ImportSourceCredentials") from error
         return arn, {"Arn": arn}

@@ -1,7 +1,7 @@
-"""Starts, finds, stops and resets the one sandbox process of a state directory, without importing what it runs.
+"""Start, find, stop and reset the sandbox process of a state directory, without importing the server.
 
-A process that serves holds an exclusive lock on ``running.lock`` until it is gone. That lock, and not a process id in a file, says
-whether one runs: it cannot go stale, and the kernel drops it after a SIGKILL too.
+The serving process holds an exclusive lock on ``running.lock`` until it ends. This lock shows whether a sandbox runs. Unlike a process id in
+a file it cannot become stale: the kernel releases it also after a SIGKILL.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SERVICES_DIR: Final = "services"
 OBJECTS_DIR: Final = "objects"
 REGISTRY_DIR: Final = "registry"
 
-# Each of these leads a client elsewhere, or makes it look for a profile, whatever else is set.
+# Each of these sends a client to another endpoint, or makes it look for a profile, regardless of other variables.
 _MISLEADING: Final = (
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
@@ -51,19 +51,19 @@ _MISLEADING: Final = (
     "AWS_USE_DUALSTACK_ENDPOINT",
 )
 
-# How long a start may take, and how long a running sandbox may take to answer or to end. A start needs 0.6 s of CPU time; ten at once
-# took 10 s on two cores with a load of 12.
-_PATIENCE_SECONDS = 30.0
+# Time limit of a start, of an answer, and of a stop. A start needs 0.6 s of CPU time. Ten concurrent starts took 10 s on two cores with a load
+# of 12.
+_TIMEOUT_SECONDS = 30.0
 _KILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A running sandbox. `instance` is drawn at its start, so that no other server on the port is taken for it.
+    """A running sandbox. `instance` is a random id that distinguishes it from other servers on the port.
 
-    `registry` is HOST:PORT of the registry that stands for ECR, empty if there is none; `engine` is then the Docker engine that builds
-    images, or why there is none.
+    `registry` is HOST:PORT of the registry that serves ECR, empty without one. With a registry, `engine` is the Docker engine that builds
+    images, or the reason why no engine is used.
     """
 
     url: str
@@ -78,17 +78,17 @@ class Endpoint:
 
 
 def state_directory() -> Path:
-    """Return where the sandbox keeps everything: ``$EXASOL_CI_SETUP_SANDBOX_DIR``, else below ``$XDG_STATE_HOME`` or ``~/.local/state``."""
+    """Return the state directory: ``$EXASOL_CI_SETUP_SANDBOX_DIR``, else one below ``$XDG_STATE_HOME`` or ``~/.local/state``."""
     if chosen := os.environ.get(DIRECTORY_VARIABLE):
         return Path(chosen).expanduser().absolute()
-    # The XDG base directory specification wants a relative path ignored.
+    # The XDG base directory specification requires that relative paths are ignored.
     base = os.environ.get("XDG_STATE_HOME", "")
     root = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
     return root / "exasol-ci-setup" / "sandbox"
 
 
 def environment(endpoint: Endpoint) -> dict[str, str]:
-    """Return the variables that make any AWS client use `endpoint` and nothing else, provided that no `misleading_variables` are set."""
+    """Return the variables that make any AWS client use only `endpoint`, if no `misleading_variables` are set."""
     variables = {
         "AWS_ENDPOINT_URL": endpoint.url,
         "AWS_ACCESS_KEY_ID": endpoint.account,
@@ -96,11 +96,11 @@ def environment(endpoint: Endpoint) -> dict[str, str]:
         "AWS_REGION": endpoint.region,
         "AWS_DEFAULT_REGION": endpoint.region,
         "AWS_EC2_METADATA_DISABLED": "true",
-        # A client told to ignore configured endpoints would send the same requests to AWS.
+        # A client that ignores configured endpoints would send the requests to AWS.
         "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
     }
     if any(os.environ.get(name) for name in ("http_proxy", "HTTP_PROXY")):
-        # Which of the two spellings counts differs from client to client.
+        # Clients differ in which of the two spellings they read.
         exceptions = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
         around = ",".join(filter(None, [exceptions, "127.0.0.1"]))
         variables |= {"no_proxy": around, "NO_PROXY": around}
@@ -108,28 +108,28 @@ def environment(endpoint: Endpoint) -> dict[str, str]:
 
 
 def misleading_variables() -> tuple[str, ...]:
-    """Return the names of variables that must not be set for `environment` to be the whole truth, in this process's environment."""
+    """Return the names of variables that override those of `environment` and so must not be set."""
     return (*_MISLEADING, *sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL_")))
 
 
-class End(Enum):
-    """How `stop` left the sandbox."""
+class StopResult(Enum):
+    """The result of `stop`."""
 
     NOT_RUNNING = "not running"
     SAVED = "saved"
     KILLED = "killed"
 
 
-def find(*, seconds: float = _PATIENCE_SECONDS) -> Endpoint | None:
+def find(*, seconds: float = _TIMEOUT_SECONDS) -> Endpoint | None:
     """Return the running sandbox of this user's state directory, or None if no process holds its lock.
 
-    Waits up to `seconds` for its answer. Raises SandboxError if it runs but does not answer.
+    Waits up to `seconds` for an answer. Raises SandboxError if the sandbox runs but does not answer.
     """
     directory = state_directory()
     deadline = time.monotonic() + seconds
     while _runs(directory):
         endpoint = _recorded(directory)
-        # A killed process leaves its record until the next one is ready.
+        # The record of a killed process exists until the next process is ready.
         if endpoint is not None and endpoint.pid == _holder(directory):
             answered = _identity(endpoint.url, deadline)
             if answered.get("instance") == endpoint.instance:
@@ -157,19 +157,19 @@ def ensure(
     registry: bool | None = None,
     access_control: bool = False,
 ) -> Endpoint:
-    """Return the running sandbox, started in the background if there is none.
+    """Return the running sandbox; if none runs, start one in the background.
 
-    `delay` is in seconds for each resource operation, `build_seconds` for each build, `sources` has the directories that stand for
-    repositories, by URL, `registry` is whether a real registry stands for ECR, and with `access_control` policies are enforced. They count only for a
-    sandbox that is started by this call; None, or False, leaves them to the variables of the
-    environment that `settings` names. Any number of processes may call this at once: one of them starts it.
+    `delay` is the time of each resource operation and `build_seconds` that of each build, in seconds. `sources` maps the URLs of repositories
+    to local directories. `registry` is whether a real registry serves ECR. With `access_control` policies are enforced. These settings apply only
+    if this call starts the sandbox. For None, or False, the environment variables in `settings` apply. Of concurrent calls, one
+    starts the sandbox.
 
-    Raises SandboxError if the extra or the registry's program is not installed, or if it does not start, and InputError for a setting
-    that is none.
+    Raises SandboxError if the extra or the registry program is missing, or if the sandbox does not start, and InputError for an invalid
+    setting.
     """
     if running := find():
         return running
-    wanted = settings.chosen(
+    wanted = settings.collect(
         delay=delay, build_seconds=build_seconds, sources=sources, registry=registry, access_control=access_control
     )
     if wanted.registry:
@@ -178,32 +178,32 @@ def ensure(
     with _locked(directory / START_LOCK):
         if running := find():
             return running
-        launch(directory, wanted, _PATIENCE_SECONDS)
+        launch(directory, wanted, _TIMEOUT_SECONDS)
         if running := find():
             return running
     raise SandboxError("the sandbox ended after its start", hint=f"see its log: {directory / LOG_FILE}")
 
 
-def stop(*, seconds: float = _PATIENCE_SECONDS) -> End:
-    """End the running sandbox after it has saved its state, and wait until it is gone.
+def stop(*, seconds: float = _TIMEOUT_SECONDS) -> StopResult:
+    """Stop the running sandbox after it has saved its state, and wait for its end.
 
-    A suspended process is resumed first. One that does not end within `seconds` is killed: what it did in its last second may
-    then not be saved. Raises SandboxError if not even that ends it.
+    A suspended process is resumed. A process that does not end within `seconds` is killed; changes of its last second can be lost then. Raises
+    SandboxError if the process still does not end.
     """
     directory = state_directory()
     if not directory.is_dir():
-        return End.NOT_RUNNING
+        return StopResult.NOT_RUNNING
     with _locked(directory / START_LOCK):
         process = _holder(directory)
         if process is None:
-            return End.NOT_RUNNING
+            return StopResult.NOT_RUNNING
         _signal(process, signal.SIGTERM)
         _signal(process, signal.SIGCONT)
         if _is_gone(directory, seconds):
-            return End.SAVED
+            return StopResult.SAVED
         _signal(process, signal.SIGKILL)
         if _is_gone(directory, _KILL_SECONDS):
-            return End.KILLED
+            return StopResult.KILLED
     raise SandboxError(f"the sandbox (process {process}) does not end", hint=f"see its log: {directory / LOG_FILE}")
 
 
@@ -213,7 +213,7 @@ def _signal(process: int, number: signal.Signals) -> None:
 
 
 def _is_gone(directory: Path, seconds: float) -> bool:
-    """Whether no process serves `directory`, or none does before `seconds` have passed."""
+    """Wait up to `seconds` until no process serves `directory`; return whether none does."""
     deadline = time.monotonic() + seconds
     while _runs(directory):
         if time.monotonic() > deadline:
@@ -223,16 +223,16 @@ def _is_gone(directory: Path, seconds: float) -> bool:
 
 
 def reset() -> None:
-    """Empty the sandbox, in the running process and on disk. The dummy secrets exist again at the next use.
+    """Delete everything in the sandbox, in the running process and on disk. The next use recreates the dummy secrets.
 
-    Raises SandboxError if the running sandbox does not do it.
+    Raises SandboxError if the running sandbox does not confirm.
     """
     directory = state_directory()
     if not directory.is_dir():
         return
     with _locked(directory / START_LOCK):
         if endpoint := find():
-            status, _ = _ask(endpoint.url, "POST", RESET_PATH, time.monotonic() + _PATIENCE_SECONDS)
+            status, _ = _ask(endpoint.url, "POST", RESET_PATH, time.monotonic() + _TIMEOUT_SECONDS)
             if status != http.client.OK:
                 raise SandboxError(
                     "the sandbox could not be reset: it did not confirm",
@@ -244,13 +244,14 @@ def reset() -> None:
 
 
 def _prepared(directory: Path) -> Path:
-    """Create `directory` for this user only: templates, tags and secrets are in it."""
+    """Create `directory` for this user only because it contains templates, tags and secrets."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
     except OSError as error:
         raise SandboxError(
-            f"the sandbox's directory cannot be used: {error}", hint=f"name another one in {DIRECTORY_VARIABLE}"
+            f"the state directory of the sandbox cannot be used: {error}",
+            hint=f"set {DIRECTORY_VARIABLE} to another directory",
         ) from error
     return directory
 
@@ -276,7 +277,7 @@ def _runs(directory: Path) -> bool:
 
 
 def _holder(directory: Path) -> int | None:
-    """Return the process id of the running sandbox, which it writes as soon as it holds the lock; None if it ended before."""
+    """Return the process id of the running sandbox, or None. The sandbox writes it after it has acquired the lock."""
     while _runs(directory):
         if text := (directory / RUNNING_LOCK).read_text(encoding="ascii"):
             return int(text)
@@ -303,7 +304,7 @@ def _recorded(directory: Path) -> Endpoint | None:
 
 
 def _ask(url: str, method: str, path: str, deadline: float) -> tuple[int, bytes]:
-    """Return status and body of one request, 0 and nothing without an answer. Never through a proxy, which urllib would use."""
+    """Send a request and return status and body; 0 and an empty body without an answer. Unlike urllib, use no proxy."""
     seconds = max(deadline - time.monotonic(), _POLL_SECONDS)
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=seconds)
     try:

@@ -1,4 +1,4 @@
-"""Makes stack operations in ministack look like AWS's: resources that take time, and the events that AWS has for them."""
+"""Make ministack's stack operations take time and record the same events as on AWS."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 DELAYS: dict[str, float] = {}
-"""Seconds that each resource operation takes, by account; under "" for all other accounts."""
+"""Seconds of each resource operation, by account; the key "" applies to all other accounts."""
 
 _DELAY_STEP: Final = 0.02
 _STACK: Final = "AWS::CloudFormation::Stack"
-# Types whose name may be taken by something outside the stack: their property with the name, and where ministack keeps them.
+# Types whose name can conflict with a resource outside the stack: the property with the name, and ministack's store.
 _NAMED: Final = {
     "AWS::IAM::Role": ("RoleName", "iam", "_roles"),
     "AWS::Logs::LogGroup": ("LogGroupName", "cloudwatch_logs", "_log_groups"),
 }
 
-# Logical id and status of the resource that the update under way, in this task, has just left as it is.
+# Logical id and status of the resource that the current update, in this task, did not change.
 _unchanged: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("unchanged_resource", default=("", ""))
 
 
 def is_running(stack: dict[str, Any]) -> bool:
-    """Whether a stack is being worked on."""
+    """Whether an operation on the stack is in progress."""
     status = stack["StackStatus"]
     return bool(status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS")
 
 
 def an_operation_runs() -> bool:
-    """Whether a stack is being worked on, in any account."""
+    """Whether an operation on any stack is in progress, in any account."""
     return any(is_running(stack) for stack in _store("_stacks").values())
 
 
 def operations_on(stack_id: str) -> list[asyncio.Task[Any]]:
-    """Return the tasks that work on a stack; one that is cancelled stops between two resources."""
+    """Return the tasks of a stack. A canceled task stops between two resources."""
     found = []
     for task in asyncio.all_tasks():
         frame = getattr(task.get_coro(), "cr_frame", None)
         if frame is None or "/services/cloudformation/" not in frame.f_code.co_filename.replace(os.sep, "/"):
             continue
-        # The operation knows its stack by its id, or as the record that the change set is executed on.
+        # A task has either the stack id or the record of the stack as a local variable.
         if stack_id in {frame.f_locals.get("stack_id"), (frame.f_locals.get("stack") or {}).get("StackId")}:
             found.append(task)
     return found
 
 
 def end_interrupted_operations() -> None:
-    """Mark as failed what was under way when the process ended: nothing would ever finish it."""
+    """Mark operations as failed that were in progress at the end of the last process."""
     for (account, region, name), stack in _store("_stacks").items():
         if not is_running(stack):
             continue
@@ -60,7 +60,7 @@ def end_interrupted_operations() -> None:
         from ministack.services.cloudformation import stacks
 
         stack["StackStatus"] = stack["StackStatus"].replace("_IN_PROGRESS", "_FAILED")
-        stack["StackStatusReason"] = reason = "The sandbox was ended during this operation"
+        stack["StackStatusReason"] = reason = "The sandbox was stopped during this operation"
         with request_scope(account, region):
             stacks._add_event(stack["StackId"], name, name, _STACK, stack["StackStatus"], reason, stack["StackId"])  # noqa: SLF001
     for change_set in _store("_change_sets").values():
@@ -69,14 +69,14 @@ def end_interrupted_operations() -> None:
 
 
 def _store(name: str) -> dict[Any, dict[str, Any]]:
-    """Return one of ministack's stores with the keys of all accounts and regions; empty if CloudFormation was not used yet."""
+    """Return one of ministack's stores for all accounts and regions; empty if CloudFormation is not loaded."""
     module = sys.modules.get("ministack.services.cloudformation")
     entries: dict[Any, dict[str, Any]] = dict(getattr(module, name)._data) if module else {}  # noqa: SLF001
     return entries
 
 
 def extend() -> None:
-    """Put everything of this module into ministack's CloudFormation."""
+    """Install the changes of this module in ministack's CloudFormation."""
     from ministack.services.cloudformation import provisioners, stacks
 
     events = _Events(stacks)
@@ -96,7 +96,7 @@ def extend() -> None:
 def _refusing_taken_names(
     create: Callable[..., Any], name_property: str, service: str, store: str
 ) -> Callable[..., Any]:
-    """Refuse a taken name: ministack would take over what is there, and delete it with the stack."""
+    """Reject a name in use. ministack would adopt the existing resource, and delete it with the stack."""
 
     def refuse_or_create(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
         from importlib import import_module
@@ -110,7 +110,7 @@ def _refusing_taken_names(
 
 
 def _refusing_full_buckets(delete: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
-    """Delete a bucket as the S3 API does, which refuses one with objects in it."""
+    """Delete a bucket as the S3 API does, which rejects a bucket with objects."""
 
     def refuse_or_delete(name: str, properties: Any) -> None:
         from ministack.services import s3
@@ -126,7 +126,7 @@ def _refusing_full_buckets(delete: Callable[[str, Any], None]) -> Callable[[str,
 
 
 class _Events:
-    """The events of stacks, with those that ministack leaves out and without those that AWS does not have."""
+    """The events of stacks: adds those that ministack omits, and removes those that AWS does not have."""
 
     def __init__(self, stacks: Any) -> None:
         from ministack.services import cloudformation
@@ -166,7 +166,7 @@ class _Events:
                 physical_id,
             )
         elif status == "UPDATE_COMPLETE" and logical_id == _unchanged.get()[0]:
-            # AWS has no events for a resource that an update leaves as it is; the first of them was recorded before that was known.
+            # AWS has no events for a resource that an update does not change. Its first event is already recorded, so remove it.
             self._forget_last_of(stack_id, logical_id)
             self._service._stacks[stack_name]["_resources"][logical_id]["ResourceStatus"] = _unchanged.get()[1]  # noqa: SLF001
             _unchanged.set(("", ""))
@@ -178,7 +178,7 @@ class _Events:
         return str(self._service._stacks[stack_name]["_resources"][logical_id]["ResourceStatus"])  # noqa: SLF001
 
     def _is_new(self, stack_name: str, logical_id: str) -> bool:
-        """Tell whether a resource, in an update, is one that it adds; ministack has the same statuses for these and the others."""
+        """Return whether an update adds the resource. ministack has the same statuses for added and changed resources."""
         stack = self._service._stacks[stack_name]  # noqa: SLF001
         record = stack["_resources"].get(logical_id)
         if record is None:
@@ -189,7 +189,7 @@ class _Events:
         return True
 
     def begin_cleanup(self, stack_name: str) -> None:
-        """Record that an update is done but for the deletion of what is not needed any more, unless that was recorded."""
+        """Record the cleanup phase of an update, which deletes obsolete resources, unless it is recorded already."""
         stack = self._service._stacks[stack_name]  # noqa: SLF001
         status = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
         of_stack = (
@@ -201,7 +201,7 @@ class _Events:
             self._add(stack["StackId"], stack_name, stack_name, _STACK, status, "", stack["StackId"])
 
     def in_deletion(self, stack_name: str, logical_id: str) -> bool:
-        """Whether the start of the deletion of a resource has been recorded last of it."""
+        """Whether the last event of a resource is the start of its deletion."""
         stack_id = self._service._stacks[stack_name]["StackId"]  # noqa: SLF001
         return self._last_status(stack_id, logical_id) == "DELETE_IN_PROGRESS"
 
@@ -224,7 +224,7 @@ class _Events:
 
 
 class _Work:
-    """The operations on resources, of which ministack does one after the other in a task of the event loop."""
+    """The operations on resources, which ministack runs sequentially in a task of the event loop."""
 
     def __init__(self, stacks: Any, events: _Events) -> None:
         from ministack.core import responses
@@ -240,19 +240,19 @@ class _Work:
         return DELAYS.get(self._account(), DELAYS.get("", 0.0))
 
     async def _delayed(self) -> None:
-        """Wait for the delay, which may be changed meanwhile: one that is taken away ends at once."""
+        """Wait for the delay. If a test removes the delay meanwhile, stop waiting immediately."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         while (left := begun + self._delay() - loop.time()) > 0:  # noqa: ASYNC110 - other threads change it
             await asyncio.sleep(min(left, _DELAY_STEP))
 
     def is_awaited(self, resource_type: str) -> bool:
-        """Whether an operation goes through `run`: ministack's own reason is that it blocks, ours that it takes time."""
+        """Whether an operation uses `run`: because it blocks (ministack's reason), or because of the delay."""
         return bool(self._delay()) or self._blocks(resource_type)
 
     async def run(self, operation: Callable[..., Any], resource_type: str, *arguments: Any) -> Any:
-        """Do an operation after the delay, in a thread if it blocks."""
-        # An update has the physical id and the properties before and after for its arguments.
+        """Run an operation after the delay, in a thread if it blocks."""
+        # The arguments of an update are the physical id, and the properties before and after.
         if operation != self.update or arguments[1] != arguments[2]:
             await self._delayed()
         if self._blocks(resource_type):
@@ -262,12 +262,12 @@ class _Work:
     def update(
         self, resource_type: str, physical_id: str, old: Any, new: Any, stack: str, logical_id: str, attributes: Any
     ) -> Any:
-        """Update a resource, and remember if there was nothing to update."""
+        """Update a resource, and remember whether its properties are unchanged."""
         _unchanged.set((logical_id, self._events.status(stack, logical_id)) if old == new else ("", ""))
         return self._update(resource_type, physical_id, old, new, stack, logical_id, attributes)
 
     def delete(self, resource_type: str, physical_id: str, properties: Any, stack: str, logical_id: str) -> None:
-        """Delete a resource, with events also where an update does it."""
+        """Delete a resource; record events also for deletions by an update."""
         if self._events.in_deletion(stack, logical_id):
             self._delete(resource_type, physical_id, properties, stack, logical_id)
             return

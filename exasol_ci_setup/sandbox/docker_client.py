@@ -1,4 +1,4 @@
-"""The docker command with which images are built in the sandbox: which of those on PATH can, and for which engine."""
+"""Find the docker command on PATH that can build images for the sandbox, and its Docker engine."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_LOOK_SECONDS: Final = 10
-# From 23 on the client leaves BuildKit to a plugin: https://docs.docker.com/engine/release-notes/23.0/.
+_TIMEOUT_SECONDS: Final = 10
+# Since version 23 the client needs a plugin for BuildKit: https://docs.docker.com/engine/release-notes/23.0/.
 _FIRST_WITH_PLUGIN: Final = 23
 _SOCKET: Final = "unix://"
 _DESKTOP: Final = "Docker Desktop"
@@ -21,7 +21,7 @@ _DESKTOP: Final = "Docker Desktop"
 
 @dataclass(frozen=True)
 class Client:
-    """A docker command that can build with BuildKit, the address of its engine, and a further directory with its plugins."""
+    """A docker command that can build with BuildKit, the address of its engine, and its plugin directory."""
 
     program: str
     host: str
@@ -30,36 +30,36 @@ class Client:
 
 @dataclass(frozen=True)
 class FoundClient:
-    """The client to build with, or why there is none."""
+    """The client to build with, or the reason why no client can be used."""
 
     client: Client | None = None
-    reason: str = "no Docker engine was looked for"
+    reason: str = "the sandbox was started without a registry"
 
     @property
     def engine(self) -> str:
-        """The address of the engine, or that there is none, for people."""
-        return self.client.host if self.client else f"none, as {self.reason}"
+        """The address of the engine, or the reason why no engine is used, as text for users."""
+        return self.client.host if self.client else f"none: {self.reason}"
 
     def as_settings(self) -> dict[str, str]:
-        """Return this as names and values, for `from_settings`."""
+        """Return names and values for `from_settings`."""
         return asdict(self.client) if self.client else {"reason": self.reason}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, str]) -> FoundClient:
-        """Return what `as_settings` wrote."""
+        """Return the client of `as_settings`."""
         if "program" in settings:
             return cls(Client(**settings))
         return cls(reason=settings["reason"]) if settings else cls()
 
 
 def find() -> FoundClient:
-    """Look for a client that can build with BuildKit, and whose engine is on this machine and answers."""
+    """Find a client that can build with BuildKit and has a local engine that answers."""
     directories = [Path(entry) for entry in os.environ.get("PATH", "").split(os.pathsep) if entry]
     programs = [
         str(path) for path in dict.fromkeys(each / "docker" for each in directories) if os.access(path, os.X_OK)
     ]
     if not programs:
-        return FoundClient(reason="there is no docker command")
+        return FoundClient(reason="no docker command is on PATH")
     reason = ""
     for program in programs:
         host = _output(program, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
@@ -68,27 +68,25 @@ def find() -> FoundClient:
         elif not (engine := _output(program, "version", "--format", "{{.Server.Version}} {{.Server.Platform.Name}}")):
             reason = reason or f"no Docker engine answers at {host}"
         elif _DESKTOP in engine:
-            reason = (
-                reason or f"the Docker engine at {host} is in a virtual machine, where it does not reach the registry"
-            )
+            reason = reason or f"the Docker engine at {host} runs in a virtual machine and cannot reach the registry"
         elif not _has_buildkit(program):
-            reason = reason or f"{program} has no buildx, without which it does not build with BuildKit"
+            reason = reason or f"{program} has no buildx plugin, which builds with BuildKit need"
         else:
             return FoundClient(Client(program, host, _plugins()))
     return FoundClient(reason=reason)
 
 
-# One at most, as there is one set of services in a process.
+# A process has one set of services, and so at most one client.
 _IN_USE: list[FoundClient] = [FoundClient()]
 
 
 def use(found: FoundClient) -> None:
-    """Let images be built as was found, in this process, from now on."""
+    """Set the client that builds images in this process."""
     _IN_USE[:] = [found]
 
 
 def in_use() -> FoundClient:
-    """Return with what images are built in this process."""
+    """Return the client that builds images in this process."""
     return _IN_USE[0]
 
 
@@ -105,12 +103,12 @@ def _plugins() -> str:
 
 
 def _output(*command: str) -> str:
-    """Return what a command writes to stdout, nothing if it writes nothing or does not end."""
+    """Return the stdout of a command; empty if it cannot run or times out."""
     try:
         ran = subprocess.run(  # noqa: S603 - found on PATH
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LOOK_SECONDS, check=False
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    # The client's own version is told even if the engine's cannot be.
+    # The exit status is ignored: the client prints its version even if the engine does not answer.
     return ran.stdout.decode("utf-8", "replace").strip()

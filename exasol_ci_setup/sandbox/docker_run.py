@@ -1,4 +1,4 @@
-"""Runs a docker command beside other requests: its output line by line as it comes, and nothing of it left when it is cancelled."""
+"""Run a docker command asynchronously: pass on its output line by line, and kill it on cancellation."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
     Say = Callable[[Iterable[str]], None]
 
-_PIECE: Final = 65_536
+_CHUNK_BYTES: Final = 65_536
 
 
 def configure(client: Client, directory: Path) -> None:
-    """Make `directory` a configuration for the client, in place of the user's, whose credentials are no business of a build's."""
+    """Create a configuration for the client in `directory`, so that a build cannot use the user's credentials."""
     directory.mkdir(mode=0o700)
     settings = {"cliPluginsExtraDirs": [client.plugins]} if client.plugins else {}
     (directory / "config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
 async def run(client: Client, *arguments: str, configuration: Path, say: Say, secret: str = "") -> int:
-    """Run a command of the client, hand the lines that it writes to `say`, and return its exit status.
+    """Run a command of the client, pass its output lines to `say`, and return its exit status.
 
-    `secret` is what it reads. The command and all that it started are killed if this is cancelled.
+    `secret` is its stdin. On cancellation, the command and its child processes are killed.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
@@ -71,9 +71,9 @@ async def _read(stream: asyncio.StreamReader | None, say: Say) -> None:
     if stream is None:
         raise AssertionError("it is a pipe")
     rest = b""
-    while data := await stream.read(_PIECE):
+    while data := await stream.read(_CHUNK_BYTES):
         *lines, rest = (rest + data).split(b"\n")
-        if len(rest) > _PIECE:
+        if len(rest) > _CHUNK_BYTES:
             lines, rest = [*lines, rest], b""
         if lines:
             say(_text(line) for line in lines)

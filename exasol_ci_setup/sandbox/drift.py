@@ -1,4 +1,4 @@
-"""Drift in ministack's CloudFormation: security groups as they are, and change sets that bring back what something else changed."""
+"""Add drift of security groups, and change sets that revert drift, to ministack's CloudFormation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _GROUP: Final = "AWS::EC2::SecurityGroup"
 _OK: Final = 200
-# How the sources of a permission are called in EC2, and in a template's rules for what comes in and for what goes out.
+# Names of the sources of a permission: in EC2 (two), and in a template's ingress and egress rules.
 _SOURCES: Final = (
     ("IpRanges", "CidrIp", "CidrIp", "CidrIp"),
     ("Ipv6Ranges", "CidrIpv6", "CidrIpv6", "CidrIpv6"),
@@ -25,7 +25,7 @@ _SOURCES: Final = (
 
 
 def extend() -> None:
-    """Give CloudFormation a reader of security groups, and the deployment mode REVERT_DRIFT. After `cloudformation.extend`."""
+    """Add a drift reader of security groups, and the mode REVERT_DRIFT. Call `cloudformation.extend` first."""
     from ministack.services.cloudformation import drift, handlers, provisioners
 
     read = frozenset({"GroupDescription", "SecurityGroupEgress", "SecurityGroupIngress", "Tags"})
@@ -38,7 +38,7 @@ def extend() -> None:
 
 
 def _read_group(group_id: str, _properties: Values) -> Values | None:
-    """Return a security group's properties as a template has them, or None if it is gone."""
+    """Return the properties of a security group in the form of a template, or None if it was deleted."""
     from ministack.services import ec2
     from ministack.services.cloudformation import provisioners
 
@@ -63,7 +63,7 @@ def _rules(permissions: list[Values], column: int) -> Iterator[Values]:
 
 
 def _with_rules_apart(update: Callable[..., Any]) -> Callable[..., Any]:
-    """Update a group of which each permission has one source, as rules in a template have: only such ones are found again."""
+    """Split permissions into one per source before an update. ministack finds only those that match a template's rules."""
 
     def update_apart(group_id: str, *arguments: Any, **more: Any) -> Any:
         from ministack.services import ec2
@@ -95,7 +95,7 @@ def _value(parameters: Parameters, name: str) -> str:
 
 
 def _creating_drift_aware_change_sets(inner: Action) -> Action:
-    """Take DeploymentMode: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html."""
+    """Support DeploymentMode: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html."""
 
     def act(parameters: Parameters) -> Reply:
         from ministack.services.cloudformation import changesets, handlers, helpers
@@ -125,7 +125,7 @@ def _creating_drift_aware_change_sets(inner: Action) -> Action:
 
 
 def _add_drift(change_set: Values, stack: Values) -> None:
-    """Add what has drifted to the changes of a change set, which may have none of its own."""
+    """Add drifted resources to the changes of a change set, which can have no other changes."""
     without = change_set["Status"] == "FAILED" and "didn't contain changes" in change_set["StatusReason"]
     if change_set["Status"] != "CREATE_COMPLETE" and not without:
         return
@@ -168,7 +168,7 @@ def _add_drift(change_set: Values, stack: Values) -> None:
 
 
 def _drifted(stack: Values, wanted: Values) -> Iterator[tuple[str, Values | None]]:
-    """Yield each resource that something else changed, with its changed properties as they are; None if it is gone."""
+    """Yield each drifted resource with the actual values of its drifted properties; None if it was deleted."""
     from ministack.services.cloudformation import drift
 
     for logical_id, record in stack["_resources"].items():
@@ -184,7 +184,7 @@ def _drifted(stack: Values, wanted: Values) -> Iterator[tuple[str, Values | None
 
 
 def _executing_drift_aware_change_sets(inner: Action) -> Action:
-    """Let the update begin with the resources as they are: their handlers see what differs, and a rollback leads back there."""
+    """Start the update from the actual properties: handlers see the differences, and a rollback restores the actual state."""
 
     def act(parameters: Parameters) -> Reply:
         from ministack.services.cloudformation import _stacks, changesets

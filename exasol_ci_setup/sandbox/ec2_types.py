@@ -1,4 +1,4 @@
-"""EC2 as AWS has it: instances and key pairs by CloudFormation, public addresses that a stop releases, security groups that are in use."""
+"""Add EC2 instances and key pairs in CloudFormation, changing public addresses, and used security groups to ministack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPLACING: Final = {
     "AWS::EC2::Instance": ("AvailabilityZone", "ImageId", "KeyName", "NetworkInterfaces", "SubnetId"),
     "AWS::EC2::KeyPair": ("KeyFormat", "KeyName", "KeyType", "PublicKeyMaterial", "Tags"),
 }
-"""`createOnlyProperties` of the resource schemas that cfn-lint 1.57 bundles, as far as they are used."""
+"""`createOnlyProperties` of the resource schemas in cfn-lint 1.57, limited to the supported ones."""
 
 _UBUNTU: Final = {
     f"/aws/service/canonical/ubuntu/server/24.04/stable/current/{architecture}/hvm/ebs-gp3/ami-id": image
@@ -22,7 +22,7 @@ _UBUNTU: Final = {
 
 
 def extend() -> None:
-    """Give CloudFormation the types, and Systems Manager the parameters that Canonical publishes on AWS."""
+    """Add the types to CloudFormation, and Canonical's public parameters to Systems Manager."""
     from ministack.services import ssm
     from ministack.services.cloudformation import provisioners
 
@@ -40,7 +40,7 @@ def extend() -> None:
 
 
 def extend_calls() -> None:
-    """Let EC2 release the public address of an instance that is stopped, give another one at its start, and refuse to delete a used group.
+    """Change the public address of an instance when it stops and starts, and reject the deletion of a used group.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.html
     """
@@ -67,7 +67,7 @@ def extend_calls() -> None:
     actions["DeleteSecurityGroup"] = delete_group
     for name in ("StartInstances", "StopInstances"):
         actions[name] = readdressing(actions[name])
-    # What an instance does not have is left out on AWS.
+    # AWS omits the address of an instance without one.
     ec2._instance_xml = lambda instance: shown(instance).replace("<ipAddress></ipAddress>", "")  # noqa: SLF001
 
 
@@ -84,14 +84,14 @@ def _readdress(ec2: Any, instance: Values) -> None:
 
 
 def _address(ec2: Any, *, without: Collection[str] = ()) -> str:
-    """Return a public address of a block for documentation, so that no real machine has it: https://www.rfc-editor.org/rfc/rfc5737#section-3."""
+    """Return an address of the block for documentation, which no real machine uses: https://www.rfc-editor.org/rfc/rfc5737#section-3."""
     while (found := ec2._random_ip("203.0.113.")) in without:  # noqa: SLF001
         pass
     return str(found)
 
 
 def _users(group: str) -> Iterator[str]:
-    """Yield what uses a security group: the interfaces of instances, tasks and load balancers, and the rules of other groups."""
+    """Yield the users of a security group: instances, interfaces, services, load balancers, and other groups."""
     from ministack.services import alb, ec2, ecs
 
     for instance in list(ec2._instances.values()):  # noqa: SLF001
@@ -123,7 +123,7 @@ def _dependent(group: str) -> str:
 
 
 def _unless_used(inner: Callable[[str, Values], None]) -> Callable[[str, Values], None]:
-    """Return the handler that deletes a security group unless it is used.
+    """Return a handler that rejects the deletion of a used security group.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
     """
@@ -137,7 +137,7 @@ def _unless_used(inner: Callable[[str, Values], None]) -> Callable[[str, Values]
 
 
 class _InstanceType:
-    """AWS::EC2::Instance. Ref is the id; it is a record without a machine behind it."""
+    """AWS::EC2::Instance. Ref is the id; no machine runs."""
 
     def __init__(self, provisioners: Any) -> None:
         from ministack.services import ec2
@@ -174,7 +174,7 @@ class _InstanceType:
         return instance_id, self._attributes(instance)
 
     def delete(self, instance_id: str, _properties: Values) -> None:
-        # As for real, a terminated instance is still described for a while.
+        # As on AWS, a terminated instance can still be described for some time.
         self._ec2._terminate_instances({"InstanceId.1": [instance_id]})  # noqa: SLF001
 
     @staticmethod
@@ -190,7 +190,7 @@ class _InstanceType:
 
 
 class _KeyPairType:
-    """AWS::EC2::KeyPair, of imported keys alone. Ref is the name."""
+    """AWS::EC2::KeyPair, for imported keys only. Ref is the name."""
 
     def __init__(self) -> None:
         from ministack.services import ec2

@@ -1,7 +1,6 @@
-"""ECR on a real registry: its address, its token, and operations on the images that really are in it.
+"""Serve ECR from a real registry: its address, its token, and operations on its images.
 
-Without a registry ECR is what ministack makes of it. Messages are AWS's where they are known from reports, and say the same in other
-words where they are not.
+Without a registry, ministack's ECR is used. Messages are those of AWS if known from public reports, else written for the sandbox.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ if TYPE_CHECKING:
     from exasol_ci_setup.sandbox.codebuild import Reply, Values
 
 _TOKEN_SECONDS: Final = 12 * 60 * 60
-"""https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html. The password here is good until the sandbox ends."""
+"""https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html. The password of the sandbox is valid until the sandbox ends."""
 
-# API_CreateRepository, `repositoryName`. Here it becomes a path.
+# API_CreateRepository, `repositoryName`. It becomes a path, so it must be valid.
 _NAME: Final = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _FILTERS: Final = "imageTagMutabilityExclusionFilters"
 _MOST: Final = 1000
 _PAGE: Final = 100
 
 
-class _Refused(Exception):
-    """What the API answers with an error: its code and message."""
+class _ApiError(Exception):
+    """An error response of the API: its code and message."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -43,7 +42,7 @@ class _Refused(Exception):
 
 
 def extend() -> None:
-    """Put these operations into ministack's service module, where they count while a registry runs."""
+    """Install the operations in ministack's service module. They are used while a registry runs."""
     from ministack.core import responses
     from ministack.services import ecr as inner
     from ministack.services.cloudformation import provisioners
@@ -59,10 +58,10 @@ def extend() -> None:
         if operation is None or registry.current() is None:
             return await handle_inner(method, path, headers, body, query_params)
         try:
-            # Files are read and the registry is asked, neither of which other requests should wait for.
+            # In a thread: other requests must not wait for files and for the registry.
             reply: Reply = responses.json_response(await asyncio.to_thread(operation, json.loads(body or b"{}")))
-        except _Refused as refusal:
-            reply = responses.error_response_json(refusal.code, refusal.message)
+        except _ApiError as error:
+            reply = responses.error_response_json(error.code, error.message)
         return reply
 
     inner.handle_request = handle_request
@@ -89,7 +88,7 @@ def extend() -> None:
 
 
 def _name_repositories(inner: Any, service: Service) -> None:
-    """Let repositories, those too that are there already, have the address of the registry that runs."""
+    """Give all repositories, also existing ones, the address of the running registry."""
     uri_inner, shape_inner = inner._repo_uri, inner._repo_shape  # noqa: SLF001
 
     def repo_uri(name: str) -> str:
@@ -97,7 +96,7 @@ def _name_repositories(inner: Any, service: Service) -> None:
         return running or str(uri_inner(name))
 
     def repo_shape(repository: Values) -> Values:
-        # It may have been created while another registry ran, or none.
+        # The repository can have been created with another registry or without one.
         repository["repositoryUri"] = repo_uri(repository["repositoryName"])
         kept = {_FILTERS: repository[_FILTERS]} if repository.get(_FILTERS) else {}
         return {**shape_inner(repository), **kept}
@@ -106,7 +105,7 @@ def _name_repositories(inner: Any, service: Service) -> None:
 
 
 def _keep_filters(inner: Any, provisioners: Any) -> None:
-    """Keep which tags are excluded from being immutable, which ministack drops."""
+    """Store the filters of tags that are excluded from immutability, which ministack drops."""
     create_inner, set_inner = inner._create_repository, inner._put_image_tag_mutability  # noqa: SLF001
 
     def keeping(operation: Callable[[Values], Any]) -> Callable[[Values], Any]:
@@ -151,7 +150,7 @@ def _keep_filters(inner: Any, provisioners: Any) -> None:
 
 
 def may_move(repository: Mapping[str, Any], tag: str) -> bool:
-    """Whether a tag of a repository may be given to another image, by the repository's settings.
+    """Whether the settings of a repository allow to move a tag to another image.
 
     Source: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html.
     """
@@ -162,20 +161,20 @@ def may_move(repository: Mapping[str, Any], tag: str) -> bool:
     return setting == "MUTABLE"
 
 
-def taken(tag: str, name: str) -> str:
-    """Return what ECR says of a tag that may not be given to another image."""
+def immutable_tag_message(tag: str, name: str) -> str:
+    """Return the message of ECR for a tag that must not move to another image."""
     return f"The image tag '{tag}' already exists in the '{name}' repository and cannot be overwritten because the tag is immutable."
 
 
 class Service:
-    """The operations on images, in the account and region of the request under way."""
+    """The API operations on images, in the account and region of the current request."""
 
     def __init__(self, inner: Any, responses: Any) -> None:
         self._inner = inner
         self._responses = responses
 
     def operations(self) -> dict[str, Callable[[Values], Values]]:
-        """Return the API's operations on images, by name."""
+        """Return the API operations on images by name."""
         return {
             "GetAuthorizationToken": self.get_authorization_token,
             "DescribeImages": self.describe_images,
@@ -186,12 +185,12 @@ class Service:
         }
 
     def registry_uri(self, name: str) -> str:
-        """Return where a repository is in the registry that runs, nothing if none does."""
+        """Return the address of a repository in the running registry, empty without one."""
         running = registry.current()
         return running.uri(*self._place, name) if running else ""
 
     def in_registry(self, name: str) -> Repository | None:
-        """Return what is in the registry of a repository, None if no registry runs or no repository can have that name."""
+        """Return the repository in the registry, None if no registry runs or the name is invalid."""
         running = registry.current()
         return Repository.of(running, *self._place, name) if running and _NAME.fullmatch(name) else None
 
@@ -199,7 +198,7 @@ class Service:
         """GetAuthorizationToken."""
         running = registry.current()
         if running is None:
-            raise _Refused("ServerException", "The registry has been stopped")
+            raise _ApiError("ServerException", "The registry has been stopped")
         token = base64.b64encode(f"{registry.USER}:{running.password}".encode()).decode()
         data = {
             "authorizationToken": token,
@@ -209,11 +208,11 @@ class Service:
         return {"authorizationData": [data]}
 
     def describe_images(self, request: Values) -> Values:
-        """DescribeImages. One that is asked for and is not there is an error."""
+        """DescribeImages. A requested image that does not exist is an error."""
         name, repository = self._repository(request)
         images = repository.images()
         if asked := request.get("imageIds"):
-            chosen = [self._asked_for(images, each, name) for each in asked]
+            chosen = [self._require_image(images, each, name) for each in asked]
             images = [image for image in images if image in chosen]
         details = [
             {
@@ -256,26 +255,26 @@ class Service:
         return {"images": found, "failures": failures}
 
     def put_image(self, request: Values) -> Values:
-        """PutImage, which also gives a further tag to an image that is there."""
+        """PutImage. It also adds a tag to an existing image."""
         name, repository = self._repository(request)
         manifest, tag = str(request.get("imageManifest", "")), str(request.get("imageTag", ""))
         digest = digest_of(manifest.encode())
         if request.get("imageDigest") not in {None, digest}:
-            raise _Refused("ImageDigestDoesNotMatchException", f"The digest of the image manifest is {digest}")
+            raise _ApiError("ImageDigestDoesNotMatchException", f"The digest of the image manifest is {digest}")
         images = repository.images()
         same = _find(images, {"imageDigest": digest})
         if same is not None and (not tag or tag in same.tags):
-            raise _Refused(
+            raise _ApiError(
                 "ImageAlreadyExistsException",
                 f"Image with digest '{digest}' and tag '{tag}' already exists in the repository with name '{name}' in "
                 f"registry with id '{self._place[0]}'",
             )
         if tag and _find(images, {"imageTag": tag}) and not may_move(self._inner._repositories[name], tag):  # noqa: SLF001
-            raise _Refused("ImageTagAlreadyExistsException", taken(tag, name))
-        status, said = repository.put(manifest, str(request.get("imageManifestMediaType") or ""), tag)
+            raise _ApiError("ImageTagAlreadyExistsException", immutable_tag_message(tag, name))
+        status, body = repository.put(manifest, str(request.get("imageManifestMediaType") or ""), tag)
         if status != http.client.CREATED:
-            code = "LayersNotFoundException" if "BLOB_UNKNOWN" in said else "InvalidParameterException"
-            raise _Refused(code, f"The registry does not take the image manifest: {said.strip() or 'no answer'}")
+            code = "LayersNotFoundException" if "BLOB_UNKNOWN" in body else "InvalidParameterException"
+            raise _ApiError(code, f"The registry rejects the image manifest: {body.strip() or 'no answer'}")
         shown = {
             **self._of(name),
             "imageId": {"imageDigest": digest, **({"imageTag": tag} if tag else {})},
@@ -284,7 +283,7 @@ class Service:
         return {"image": shown}
 
     def batch_delete_image(self, request: Values) -> Values:
-        """BatchDeleteImage: by a digest the image, by a tag that tag, and the image with its last."""
+        """BatchDeleteImage. A digest deletes the image; a tag deletes the tag, and the image with its last tag."""
         _, repository = self._repository(request)
         deleted, failures = [], []
         for asked in request.get("imageIds", []):
@@ -310,17 +309,17 @@ class Service:
         name = str(request.get("repositoryName", ""))
         found = self.in_registry(name)
         if found is None or name not in self._inner._repositories:  # noqa: SLF001
-            raise _Refused(
+            raise _ApiError(
                 "RepositoryNotFoundException",
                 f"The repository with name '{name}' does not exist in the registry with id '{self._place[0]}'",
             )
         return name, found
 
-    def _asked_for(self, images: list[Image], asked: Values, name: str) -> Image:
+    def _require_image(self, images: list[Image], asked: Values, name: str) -> Image:
         found = _find(images, asked)
         if found is None:
             shown = f"{{imageDigest:'{asked.get('imageDigest', 'null')}', imageTag:'{asked.get('imageTag', 'null')}'}}"
-            raise _Refused(
+            raise _ApiError(
                 "ImageNotFoundException",
                 f"The image with imageId {shown} does not exist within the repository with name '{name}' in the "
                 f"registry with id '{self._place[0]}'",
@@ -329,7 +328,7 @@ class Service:
 
 
 def _find(images: list[Image], asked: Mapping[str, Any]) -> Image | None:
-    """Return the image that has both digest and tag, as far as they are given."""
+    """Return the image with the requested digest and tag; each is optional."""
     digest, tag = asked.get("imageDigest"), asked.get("imageTag")
     for image in images:
         if (digest or tag) and digest in {None, image.digest} and (not tag or tag in image.tags):
@@ -355,6 +354,6 @@ def _paged(name: str, entries: list[Values], request: Values) -> Values:
     try:
         start = int(request.get("nextToken") or 0)
     except ValueError:
-        raise _Refused("InvalidParameterException", f"Invalid nextToken: {request['nextToken']}") from None
+        raise _ApiError("InvalidParameterException", f"Invalid nextToken: {request['nextToken']}") from None
     following = {"nextToken": str(start + size)} if start + size < len(entries) else {}
     return {name: entries[start : start + size], **following}

@@ -1,4 +1,4 @@
-"""What a load balancer in the sandbox lacks: a place that only one rule of a listener has, and further certificates of a listener."""
+"""Add unique priorities of rules, and additional certificates of listeners to ministack's load balancers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 _RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
-# Where a listener keeps those that are not its own.
-_FURTHER = "FurtherCertificates"
+# The key in a listener's record for certificates other than the default one.
+_ADDITIONAL = "FurtherCertificates"
 
 
 def extend() -> None:
-    """Give CloudFormation the rules and certificates of listeners as AWS has them."""
+    """Make CloudFormation's listener rules and certificates behave as on AWS."""
     from ministack.services import alb
     from ministack.services.cloudformation import provisioners
 
@@ -32,14 +32,14 @@ def extend() -> None:
 
 
 def extend_calls() -> None:
-    """Give Elastic Load Balancing the calls for a listener's certificates."""
+    """Add the API operations for a listener's certificates."""
     from ministack.services import alb
 
     alb._ACTION_MAP.update(_calls(alb))  # noqa: SLF001
 
 
 def _checked(alb: Any, inner: dict[str, Any]) -> dict[str, Any]:
-    """Return the handlers of a listener's rule that refuse a priority that another one has.
+    """Return handlers of listener rules that reject a priority in use.
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html
     """
@@ -65,7 +65,7 @@ def _checked(alb: Any, inner: dict[str, Any]) -> dict[str, Any]:
 
 
 class _CertificateType:
-    """AWS::ElasticLoadBalancingV2::ListenerCertificate: certificates of a listener besides its own."""
+    """AWS::ElasticLoadBalancingV2::ListenerCertificate: certificates other than the listener's default one."""
 
     def __init__(self, alb: Any) -> None:
         self._alb = alb
@@ -93,8 +93,10 @@ class _CertificateType:
 
 
 def _calls(alb: Any) -> dict[str, Callable[[Values], Any]]:
-    def told(arn: str, *, own: bool) -> str:
-        return f"<member><CertificateArn>{arn}</CertificateArn><IsDefault>{str(own).lower()}</IsDefault></member>"
+    def member(arn: str, *, is_default: bool) -> str:
+        return (
+            f"<member><CertificateArn>{arn}</CertificateArn><IsDefault>{str(is_default).lower()}</IsDefault></member>"
+        )
 
     def with_listener(action: str, work: Callable[[Any, list[str]], str]) -> Callable[[Values], Any]:
         def call(parameters: Values) -> Any:
@@ -110,12 +112,12 @@ def _calls(alb: Any) -> dict[str, Callable[[Values], Any]]:
         return call
 
     def describe(listener: Any, _given: list[str]) -> str:
-        own = [told(arn, own=True) for arn in listener.get("Certificates", ())]
-        return f"<Certificates>{''.join(own + [told(arn, own=False) for arn in listener.get(_FURTHER, ())])}</Certificates>"
+        own = [member(arn, is_default=True) for arn in listener.get("Certificates", ())]
+        return f"<Certificates>{''.join(own + [member(arn, is_default=False) for arn in listener.get(_ADDITIONAL, ())])}</Certificates>"
 
     def add(listener: Any, given: list[str]) -> str:
         _add(listener, given)
-        return f"<Certificates>{''.join(told(arn, own=False) for arn in given)}</Certificates>"
+        return f"<Certificates>{''.join(member(arn, is_default=False) for arn in given)}</Certificates>"
 
     def remove(listener: Any, given: list[str]) -> str:
         _remove(listener, given)
@@ -128,8 +130,8 @@ def _calls(alb: Any) -> dict[str, Callable[[Values], Any]]:
 
 
 def _add(listener: Any, arns: list[str]) -> None:
-    listener[_FURTHER] = list(dict.fromkeys([*listener.get(_FURTHER, ()), *arns]))
+    listener[_ADDITIONAL] = list(dict.fromkeys([*listener.get(_ADDITIONAL, ()), *arns]))
 
 
 def _remove(listener: Any, arns: list[str]) -> None:
-    listener[_FURTHER] = [arn for arn in listener.get(_FURTHER, ()) if arn not in arns]
+    listener[_ADDITIONAL] = [arn for arn in listener.get(_ADDITIONAL, ()) if arn not in arns]

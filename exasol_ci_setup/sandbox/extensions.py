@@ -1,4 +1,4 @@
-"""Puts this package's additions into ministack, which is left as it is on disk, at the moment it loads each service."""
+"""Install this package's changes in ministack when it loads a service. Its files on disk do not change."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _NAME: Final = "exasol_ci_setup"
 
 
 class OwnState:
-    """What the extensions remember, in the form in which ministack saves, restores and resets its services."""
+    """The state of the extensions, with the interface that ministack uses to save, restore and reset services."""
 
     def get_state(self) -> dict[str, Any]:
-        """Everything to save, by name."""
+        """Return the state to save, by name."""
         return dict(_stores())
 
     def load_persisted_state(self, data: dict[str, Any]) -> None:
-        """Take over what was saved."""
+        """Restore saved state."""
         for name, store in _stores().items():
             store.update(data.get(name, {}))
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Delete all state."""
         for store in _stores().values():
             store.clear()
 
@@ -59,12 +59,12 @@ def _stores() -> dict[str, Any]:
 
 @functools.cache
 def extended() -> Any:
-    """Return ministack's application module with everything of ours in it; the same one at each call."""
+    """Return ministack's application module with the changes of this package. All calls return the same module."""
     import ministack.app as ministack
     from ministack.core import router
 
-    # For a service that it does not have, ministack loads the models of all 434 services, and answers nothing for 3 s of CPU time. Without
-    # that, each service whose name it does not know is unsupported.
+    # For an unknown service, ministack loads the models of all 434 services. This takes 3 s of CPU time, in which it answers no request. With
+    # this change, it rejects such a request as unsupported.
     router._is_aws_service_name = lambda _name: True  # noqa: SLF001
     access.extend(ministack)
     ministack._get_module = _loading(ministack._get_module)  # noqa: SLF001
@@ -106,7 +106,7 @@ def _extend_codebuild() -> None:
 
 @functools.cache
 def _extend_ecs() -> None:
-    """Let clusters run no containers: no engine is asked for, also where the Docker SDK happens to be installed."""
+    """Disable Docker in clusters, also if the Docker SDK is installed: they run no containers."""
     from ministack.services import ecs
 
     ecs._get_docker = lambda: None  # noqa: SLF001
@@ -146,8 +146,8 @@ def _extend_cloudformation() -> None:
 
 
 def end_interrupted_builds() -> None:
-    """End what was being built when the process ended: nothing would ever finish it."""
-    why = ("FAULT", "INTERNAL_SERVICE_ERROR", "The sandbox was ended during this build")
+    """End builds that were in progress at the end of the last process."""
+    why = ("FAULT", "INTERNAL_SERVICE_ERROR", "The sandbox was stopped during this build")
     module = sys.modules.get("ministack.services.codebuild")
     for build in module._builds._data.values() if module else ():  # noqa: SLF001
         if not build.get("buildComplete", True):
@@ -163,7 +163,7 @@ def end_interrupted_builds() -> None:
 def _seeding(inner: Handler) -> Handler:
     async def handle(*request: Any) -> Reply:
         seeded = _stores()["seeded"]
-        # Remembered, so that a secret that somebody deleted stays deleted.
+        # Recorded, so that a secret which a user deletes is not created again.
         if "secrets" not in seeded:
             seeds.seed(extended()._get_module("secretsmanager"))  # noqa: SLF001
             seeded["secrets"] = True

@@ -1,7 +1,7 @@
-"""Builds of container builders that really happen: what their commands say is done here, with a Docker engine and the registry.
+"""Build the images of container builders, with a Docker engine and the registry.
 
-The commands themselves are not run: a shell that does what a request says would be open to everybody who reaches the port. Each of those that
-a container builder's template has is known, and a build with any other command only pretends, as all builds do without an engine.
+The commands of a buildspec never run in a shell: any client that reaches the port could run programs on this machine. Instead, this module
+implements each command of the container builder template. If a build has any other command, or no engine is available, it is simulated.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 _HOST_ON_AWS: Final = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
 
-# What container_builder.yaml.j2 has as commands, with single spaces.
+# The commands of container_builder.yaml.j2, with normalized spaces.
 _LOGIN: Final = 'aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY_URI%%/*}"'
 _FETCH: Final = 'aws s3 cp --only-show-errors "s3://$ASSET_BUCKET/$ASSET_KEY" source.tar.gz'
 _MAKE_FOLDER: Final = "mkdir source"
@@ -49,17 +49,17 @@ _PUSH_TAG: Final = (
 )
 
 
-# Who works with the name of an image in the engine.
-_NAMES: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
+# A lock for each image name in the engine.
+_LOCKS: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
 
 
 class UnsupportedBuild(Exception):
-    """Why a command fails, as the program in it would say."""
+    """The failure of a command, with the message of its program."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a build takes place: account, region, and how ministack's services are found there."""
+class Location:
+    """The account and region of a build, and the function that returns ministack's services in it."""
 
     account: str
     region: str
@@ -67,10 +67,10 @@ class Place:
 
 
 class ImageBuild:
-    """One build of a container builder. `variables` are those of its environment; `say` takes what its commands write."""
+    """One build of a container builder. `variables` are those of its environment; `say` receives the output."""
 
     def __init__(
-        self, client: Client, running: registry.Registry, place: Place, variables: Mapping[str, str], say: Say
+        self, client: Client, running: registry.Registry, place: Location, variables: Mapping[str, str], say: Say
     ) -> None:
         self._client = client
         self._registry = running
@@ -92,11 +92,11 @@ class ImageBuild:
 
     @property
     def engine(self) -> str:
-        """Where the engine is that it builds with."""
+        """The address of the Docker engine."""
         return self._client.host
 
     async def run(self, command: str, *, is_succeeding: bool) -> int:
-        """Do what `command` says, which is one of a container builder's, and return its exit status."""
+        """Perform a command of a container builder and return its exit status."""
         known = _normal(command)
         if known == _IS_SUCCEEDING and not is_succeeding:
             return _FAILED
@@ -107,7 +107,7 @@ class ImageBuild:
             return _FAILED
 
     async def close(self) -> None:
-        """Remove what is left on this machine: the source, the login, and the image, which the registry holds."""
+        """Delete the source, the login and the image from this machine. The registry keeps the image."""
         while self._held:
             await self._release(self._held[-1])
         if self._folder is not None:
@@ -127,7 +127,7 @@ class ImageBuild:
         bucket, key = self._of("ASSET_BUCKET"), self._of("ASSET_KEY")
         content = self._place.get_service("s3")._get_object_data(bucket, key)  # noqa: SLF001
         if content is None:
-            raise UnsupportedBuild(f"fatal error: there is no object s3://{bucket}/{key}")
+            raise UnsupportedBuild(f"fatal error: object not found: s3://{bucket}/{key}")
         await asyncio.to_thread((self._work / "source.tar.gz").write_bytes, content)
         return 0
 
@@ -138,7 +138,7 @@ class ImageBuild:
     async def _build(self) -> int:
         uri, tag = self._uri(), self._tag("CONTENT_HASH")
         context = (self._source / self._of("BUILD_CONTEXT")).resolve()
-        # The name comes with the request, so it must not lead to other files of this user.
+        # The request contains the path, so it must not lead to other files of this user.
         if not (context.is_relative_to(self._source) and context.is_dir()):
             raise UnsupportedBuild(f"unable to prepare context: path source/{self._of('BUILD_CONTEXT')} not found")
         await self._hold(f"{uri}:{tag}")
@@ -152,9 +152,9 @@ class ImageBuild:
     def _build_arguments(self) -> Iterator[str]:
         for name in self._of("BUILD_ARGS").split(" "):
             if name and not _VARIABLE.fullmatch(name):
-                raise UnsupportedBuild(f"invalid argument: {name!r} is not the name of a variable")
+                raise UnsupportedBuild(f"invalid argument: {name!r} is not a valid variable name")
             if name in self._variables:
-                # With its value, since a variable such as PATH must not become one of the docker command's own.
+                # With its value: a variable such as PATH must not be read from the environment of docker.
                 yield from ("--build-arg", f"{name}={self._variables[name]}")
 
     async def _push(self) -> int:
@@ -180,21 +180,21 @@ class ImageBuild:
             )
         held = Repository.of(self._registry, self._place.account, self._place.region, name)
         if not ecr.may_move(repository, tag) and any(tag in image.tags for image in held.images()):
-            raise UnsupportedBuild(f"tag invalid: {ecr.taken(tag, name)}")
+            raise UnsupportedBuild(f"tag invalid: {ecr.immutable_tag_message(tag, name)}")
         return await self._docker("push", f"{uri}:{tag}")
 
     async def _hold(self, image: str) -> None:
-        """Have the name of an image in the engine, which on CodeBuild is each build's own, for this build alone."""
-        await _NAMES[image].acquire()
+        """Lock an image name in the engine for this build. On CodeBuild each build has a separate engine."""
+        await _LOCKS[image].acquire()
         self._held.append(image)
 
     async def _release(self, image: str) -> None:
-        """Remove an image from the engine, if it is there, and leave its name to others."""
+        """Remove an image from the engine if it exists, and unlock its name."""
         try:
             await self._docker("image", "rm", image, say=lambda _lines: None)
         finally:
             self._held.remove(image)
-            _NAMES[image].release()
+            _LOCKS[image].release()
 
     async def _docker(self, *arguments: str, secret: str = "", say: Say | None = None) -> int:
         return await docker_run.run(
@@ -204,7 +204,7 @@ class ImageBuild:
     @property
     def _work(self) -> Path:
         if self._folder is None:
-            # Resolved, so that what is below it can be compared.
+            # Resolved, so that paths below it can be compared.
             self._folder = Path(tempfile.mkdtemp(prefix="exasol-ci-setup-build-")).resolve()
         return self._folder
 
@@ -225,21 +225,21 @@ class ImageBuild:
     def _tag(self, variable: str) -> str:
         tag = self._of(variable)
         if not TAG.fullmatch(tag):
-            raise UnsupportedBuild(f"invalid reference format: {tag!r} is not the tag of an image")
+            raise UnsupportedBuild(f"invalid reference format: {tag!r} is not a valid image tag")
         return tag
 
     def _uri(self) -> str:
         return self._registry.uri(self._place.account, self._place.region, self._repository())
 
     def _repository(self) -> str:
-        """Return the name of the repository at REPOSITORY_URI, which has to be in this account and region."""
+        """Return the name of the repository at REPOSITORY_URI, which must be in this account and region."""
         uri, place = self._of("REPOSITORY_URI"), self._place
         prefix = self._registry.uri(place.account, place.region, "")
         return uri.removeprefix(prefix) if uri.startswith(prefix) else repository_at(uri, place)
 
 
-def repository_at(uri: str, place: Place) -> str:
-    """Return the name of the repository at an address as it is on AWS. Raises Unfit if it is none of this account and region."""
+def repository_at(uri: str, place: Location) -> str:
+    """Return the repository name in an ECR address. Raises UnsupportedBuild for another account or region."""
     host, _, name = uri.partition("/")
     on_aws = _HOST_ON_AWS.fullmatch(host)
     if on_aws and (on_aws["account"], on_aws["region"]) == (place.account, place.region):
@@ -247,8 +247,8 @@ def repository_at(uri: str, place: Place) -> str:
     raise UnsupportedBuild(f"Error response: {uri} is not in the registry of account {place.account} in {place.region}")
 
 
-def is_one(commands: Mapping[str, Sequence[str]]) -> bool:
-    """Whether a build with these commands, by phase, is a container builder's: they are known, and one of them builds."""
+def is_image_build(commands: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a build is that of a container builder: all commands are known, and one of them builds."""
     known = {_LOGIN, _FETCH, _MAKE_FOLDER, _UNPACK, _BUILD, _IS_SUCCEEDING, _PUSH, _PUSH_TAG}
     found = {_normal(command) for listed in commands.values() for command in listed}
     return _BUILD in found and found <= known
@@ -259,7 +259,7 @@ def _normal(command: str) -> str:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive, and nothing that leads out of the folder. Raises `Unfit` for that, and if it is none."""
+    """Unpack an archive. Raises UnsupportedBuild if it is invalid or has a path outside of the folder."""
     folder.mkdir()
     try:
         with tarfile.open(archive, "r:gz") as packed:

@@ -1,7 +1,7 @@
-"""What is in a repository of the registry that stands for ECR, read from its files, and changed.
+"""Read and change the images in a repository of the registry, by its files on disk.
 
-The registry's API lists no images without a tag, takes no tag off an image and tells no times, all of which ECR does. The files are
-those of the `filesystem` driver, laid out as github.com/distribution/distribution describes it in registry/storage/paths.go.
+ECR lists untagged images, deletes tags and shows push times. The API of the registry supports none of these. The layout of the `filesystem`
+driver is described in registry/storage/paths.go of github.com/distribution/distribution.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 _OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
-# What the registry keeps of one repository; anything else beside it is another repository, whose name begins with this one's.
+# The folders of a repository. All other folders beside them are repositories whose name begins with the name of this one.
 _PARTS: Final = ("_manifests", "_layers", "_uploads")
 
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its digest, all its tags in alphabetical order, its manifest, and when it was pushed, in seconds since 1970."""
+    """One image: its digest, its sorted tags, its manifest, and its push time in seconds since 1970."""
 
     digest: str
     tags: tuple[str, ...]
@@ -39,20 +39,20 @@ class Image:
 
     @property
     def content(self) -> dict[str, Any]:
-        """The manifest, parsed."""
+        """The parsed manifest."""
         parsed = json.loads(self.manifest)
         return parsed if isinstance(parsed, dict) else {}
 
     @property
     def media_type(self) -> str:
-        """What kind of manifest it is. OCI's need not say so themselves."""
+        """The media type of the manifest. OCI manifests can omit it."""
         content = self.content
         default = _OCI_INDEX if "manifests" in content else OCI_MANIFEST
         return str(content.get("mediaType") or default)
 
     @property
     def artifact_type(self) -> str:
-        """What kind of thing the image is: the type of its configuration, that of the manifest for a list of images."""
+        """The media type of the configuration; for an image index, that of the manifest."""
         return str(self.content.get("config", {}).get("mediaType") or self.media_type)
 
 
@@ -65,11 +65,11 @@ class Repository:
 
     @classmethod
     def of(cls, running: Registry, account: str, region: str, name: str) -> Repository:
-        """Return the repository that ECR has as `name`."""
+        """Return the repository with the ECR name `name`."""
         return cls(running, running.path(account, region, name))
 
     def images(self) -> list[Image]:
-        """Return all images, the first that was pushed first."""
+        """Return all images, sorted by push time."""
         tags: dict[str, list[str]] = {}
         for tag, digest in self._tags():
             tags.setdefault(digest, []).append(tag)
@@ -79,21 +79,21 @@ class Repository:
             try:
                 manifest, pushed_at = self._blob(digest).read_bytes(), link.stat().st_mtime
             except FileNotFoundError:
-                continue  # deleted this very moment
+                continue  # deleted concurrently
             found.append(Image(digest, tuple(sorted(tags.get(digest, ()))), manifest, pushed_at))
         return sorted(found, key=lambda image: (image.pushed_at, image.digest))
 
     def size(self, image: Image) -> int:
-        """Return the bytes of an image's layers; of a list of images, those of the largest.
+        """Return the size of an image's layers in bytes; for an image index, that of its largest image.
 
         Source: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html.
         """
         return self._size(image.content)
 
     def put(self, manifest: str, media_type: str, tag: str) -> tuple[int, str]:
-        """Add an image, or a tag to one; return the registry's status and what it says.
+        """Add an image, or a tag to an image; return status and body of the registry's response.
 
-        `tag` may be empty. The registry takes only a manifest whose layers it holds.
+        `tag` can be empty. The registry rejects a manifest with missing layers.
         """
         content = manifest.encode()
         reference = tag or digest_of(content)
@@ -103,11 +103,11 @@ class Repository:
         return status, body.decode("utf-8", "replace")
 
     def untag(self, tag: str) -> None:
-        """Take a tag off its image."""
+        """Delete a tag."""
         shutil.rmtree(self._folder / "_manifests" / "tags" / tag, ignore_errors=True)
 
     def delete(self, image: Image) -> None:
-        """Delete an image with all its tags. What its layers take on disk is free only after a reset."""
+        """Delete an image with all its tags. A reset frees the disk space of its layers."""
         for tag in image.tags:
             self.untag(tag)
         shutil.rmtree(
@@ -115,7 +115,7 @@ class Repository:
         )
 
     def remove(self) -> None:
-        """Remove the repository with all that is in it."""
+        """Delete the repository with all images."""
         for part in _PARTS:
             shutil.rmtree(self._folder / part, ignore_errors=True)
 
@@ -133,7 +133,7 @@ class Repository:
 
     def _tags(self) -> Iterator[tuple[str, str]]:
         for link in (self._folder / "_manifests" / "tags").glob("*/current/link"):
-            with suppress(FileNotFoundError):  # deleted this very moment
+            with suppress(FileNotFoundError):  # deleted concurrently
                 yield link.parent.parent.name, link.read_text(encoding="ascii").strip()
 
     def _size(self, content: Mapping[str, Any]) -> int:
@@ -148,5 +148,5 @@ class Repository:
 
 
 def digest_of(manifest: bytes) -> str:
-    """Return the digest that names an image with this manifest."""
+    """Return the digest of a manifest."""
     return f"sha256:{hashlib.sha256(manifest).hexdigest()}"

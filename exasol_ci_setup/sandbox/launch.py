@@ -1,4 +1,4 @@
-"""Launches the process of a sandbox and waits until it serves requests."""
+"""Launch the process of a sandbox and wait until it serves requests."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ if TYPE_CHECKING:
 PORT_FILE: Final = "port"
 LOG_FILE: Final = "sandbox.log"
 
-# Where programs, libraries and temporary files are, the language, and Python's own settings.
+# Locations of programs, libraries and temporary files, the language, and Python's settings.
 _NEEDED_VARIABLE: Final = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TZ|LANG|LC_[A-Z]+|LD_LIBRARY_PATH|DYLD_[A-Z_]+|VIRTUAL_ENV|XDG_[A-Z_]+|PYTHON[A-Z0-9]*"
 )
-_FIRST_PORT = 4566  # what every emulator of AWS listens on, so the one that people have in their scripts
+_FIRST_PORT = 4566  # the usual port of AWS emulators, which existing scripts use
 _LOG_BYTES = 1_000_000
 
 
 def launch(directory: Path, wanted: settings.Settings, seconds: float) -> None:
-    """Start the process that serves `directory`, and return when it reports that it is ready.
+    """Start the process that serves `directory`, and wait until it reports ready.
 
     Raises SandboxError if the extra is missing, the process ends, or it is not ready within `seconds`.
     """
     if importlib.util.find_spec("ministack") is None:
-        raise SandboxError("the sandbox is not installed: it is an extra", hint=f"`{install_command('sandbox')}`")
+        raise SandboxError(
+            "the sandbox is not installed: it needs the extra `sandbox`", hint=f"`{install_command('sandbox')}`"
+        )
     log_file = directory / LOG_FILE
     if log_file.exists() and log_file.stat().st_size > _LOG_BYTES:
         log_file.replace(log_file.with_suffix(".log.1"))
@@ -62,14 +64,14 @@ def launch(directory: Path, wanted: settings.Settings, seconds: float) -> None:
         os.close(writing)
         writing = -1
         ready, _, _ = select.select([reading], [], [], seconds)
-        # The end of the pipe without a word is the end of the process.
+        # If the pipe closes without a line, the process has ended.
         if ready and os.read(reading, 16):
             return
     finally:
         os.close(reading)
         if writing >= 0:
             os.close(writing)
-    what = "ended at once" if ready else f"was not ready within {seconds:.0f} s"
+    what = "ended during its start" if ready else f"was not ready within {seconds:.0f} s"
     raise SandboxError(f"the sandbox {what}: {_last_line(log_file, start_of_log)}", hint=f"its log: {log_file}")
 
 
@@ -82,14 +84,14 @@ def _ports(directory: Path) -> tuple[int, ...]:
 
 
 def _process_environment() -> dict[str, str]:
-    """Return what the new process needs of this environment, with this package where it finds it.
+    """Return the environment of the new process: only the needed variables, and the path of this package.
 
-    Nothing else: many variables would change ministack, and a token should not live on in a process that runs until it is stopped.
+    Many other variables would change ministack. Tokens must not remain in the environment of a long-running process.
     """
     package_root = Path(__file__).parents[2]
     values = {name: value for name, value in os.environ.items() if _NEEDED_VARIABLE.fullmatch(name)}
     if package_root.name not in {"site-packages", "dist-packages"}:
-        # The new process has the state directory for its working directory, so the one of this process does not count.
+        # Absolute paths, because the working directory of the new process is the state directory.
         inherited = [str(Path(entry).absolute()) for entry in values.get("PYTHONPATH", "").split(os.pathsep) if entry]
         values["PYTHONPATH"] = os.pathsep.join([*inherited, str(package_root)])
     return values

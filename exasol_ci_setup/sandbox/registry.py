@@ -1,4 +1,4 @@
-"""Runs the registry for container images that stands for ECR: a program of its own, on the loopback interface, with a password."""
+"""Run the registry program that serves ECR, on the loopback interface and with a password."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROGRAMS: Final = ("docker-registry", "registry")
-"""The names of the program that serves images: Debian's, and that of https://github.com/distribution/distribution/releases."""
+"""The names of the registry program: that of Debian, and that of https://github.com/distribution/distribution/releases."""
 
 USER: Final = "AWS"
-"""The user of every token of ECR's: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_AuthorizationData.html."""
+"""The user of all ECR tokens: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_AuthorizationData.html."""
 
 DATA_DIR: Final = "data"
-"""Where the images are, below the directory that `running` is given."""
+"""The folder with the images, below the directory of `running`."""
 
 _PORT_FILE: Final = "port"
 _START_SECONDS: Final = 10.0
 _END_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 5.0
 _TRIES: Final = 5
-# Ends the registry when this process is gone, however it ended: its standard input is a pipe that only this process holds open.
+# Ends the registry when this process ends, also after SIGKILL: the registry's stdin is a pipe that only this process holds open.
 _GUARDED: Final = 'exec 3<&0; (read -r _ <&3; kill -TERM "$$") 2>/dev/null & exec "$@" 3<&- </dev/null'
 
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry that runs: HOST:PORT, the password of the user AWS, and the directory with its images."""
+    """A running registry: HOST:PORT, the password of the user AWS, and the directory with its images."""
 
     address: str
     password: str = field(repr=False)
@@ -48,48 +48,48 @@ class Registry:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The URL of the registry."""
         return f"http://{self.address}"
 
     def path(self, account: str, region: str, repository: str) -> str:
-        """Return the name that a repository of ECR's has here: what stands in ECR's host name on AWS begins the path."""
+        """Return the path of an ECR repository in the registry: account and region, then its name."""
         return f"{account}/{region}/{repository}"
 
     def uri(self, account: str, region: str, repository: str) -> str:
-        """Return what stands for ``ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY``."""
+        """Return the address that replaces ``ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY``."""
         return f"{self.address}/{self.path(account, region, repository)}"
 
     def forget(self) -> None:
-        """Remove all images. The program keeps nothing of them in memory."""
+        """Delete all images. The program keeps no images in memory."""
         shutil.rmtree(self.data, ignore_errors=True)
 
 
-# One at most: there is one set of services in a process.
+# A process has one set of services, and so at most one registry.
 _RUNNING: list[Registry] = []
 
 
 def current() -> Registry | None:
-    """Return the registry that stands for ECR in this process, None if ECR has none."""
+    """Return the registry that serves ECR in this process, or None."""
     return _RUNNING[-1] if _RUNNING else None
 
 
 def program() -> str:
-    """Return the path of the program. Raises SandboxError if it is not there."""
+    """Return the path of the registry program. Raises SandboxError if it is not installed."""
     for name in PROGRAMS:
         if path := shutil.which(name):
             return path
     raise SandboxError(
-        f"there is no registry for images on this machine: neither {' nor '.join(f'`{name}`' for name in PROGRAMS)} is on PATH",
-        hint="apt-get install docker-registry, or put the program of github.com/distribution/distribution/releases on PATH",
+        f"the registry program is not installed: neither {' nor '.join(f'`{name}`' for name in PROGRAMS)} is on PATH",
+        hint="run `apt-get install docker-registry`, or put the program of github.com/distribution/distribution/releases on PATH",
     )
 
 
 @contextmanager
 def running(directory: Path) -> Iterator[Registry]:
-    """Run a registry with all its files in `directory`, and let it stand for ECR in this process while the context is open.
+    """Run a registry that stores its files in `directory`, and serve ECR from it while the context is open.
 
-    It ends with this process too, even if that is killed. The port is that of the last time, if it is free. Raises SandboxError if the
-    program is not there or does not start.
+    The registry ends with this process, even if the process is killed. It uses its last port again if that is free. Raises SandboxError if the
+    program is not installed or does not start.
     """
     path = program()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def _started(path: str, directory: Path) -> tuple[Registry, subprocess.Popen[byt
     password = secrets.token_urlsafe(32)
     write_whole(directory / "htpasswd", (f"{USER}:{_bcrypt(password)}\n").encode(), mode=0o600)
     for attempt in range(_TRIES):
-        # Somebody else may take the port before the program does.
+        # Another process can bind the port before the program does.
         port = _free_port(_last_port(directory) if attempt == 0 else 0)
         registry = Registry(f"127.0.0.1:{port}", password, directory / DATA_DIR)
         process = _spawned(path, directory, registry)
@@ -117,7 +117,7 @@ def _started(path: str, directory: Path) -> tuple[Registry, subprocess.Popen[byt
     log = directory / "registry.log"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     raise SandboxError(
-        f"the registry for images did not start: {lines[-1] if lines else 'it wrote nothing to its log'}",
+        f"the registry did not start: {lines[-1] if lines else 'it wrote nothing to its log'}",
         hint=f"its log: {log}",
     )
 
@@ -133,20 +133,20 @@ def _spawned(path: str, directory: Path, registry: Registry) -> subprocess.Popen
     }
     write_whole(directory / "config.yml", json.dumps(configuration, indent=1).encode(), mode=0o600)
     with (directory / "registry.log").open("wb") as log:
-        return subprocess.Popen(  # noqa: S603 - the program that was looked for, with files of ours
+        return subprocess.Popen(  # noqa: S603 - the program found on PATH, with our own files
             ["/bin/sh", "-c", _GUARDED, "registry", path, "serve", str(directory / "config.yml")],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             cwd=directory,
-            # Variables named REGISTRY_… would change its configuration; traces would be sent to a collector that is not there.
+            # Variables named REGISTRY_… would change its configuration. Traces are off because no collector runs.
             env={"PATH": "/usr/bin:/bin", "OTEL_TRACES_EXPORTER": "none"},
             start_new_session=True,
         )
 
 
 def _is_ready(registry: Registry, process: subprocess.Popen[bytes]) -> bool:
-    """Wait until it answers, to the password that only this one knows; False if it ended or does not answer."""
+    """Wait until the registry accepts the password, which no other server does; False if it ends or times out."""
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         status, _ = ask(registry, "GET", "/v2/")
@@ -159,7 +159,7 @@ def _is_ready(registry: Registry, process: subprocess.Popen[bytes]) -> bool:
 def ask(
     registry: Registry, method: str, path: str, body: bytes | None = None, content_type: str = ""
 ) -> tuple[int, bytes]:
-    """Return status and body of one request to a registry, 0 and nothing without an answer. Never through a proxy."""
+    """Send a request to a registry, never through a proxy; return status and body, or 0 without an answer."""
     from base64 import b64encode
 
     headers = {"Authorization": f"Basic {b64encode(f'{USER}:{registry.password}'.encode()).decode()}"}
@@ -190,7 +190,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _bcrypt(password: str) -> str:
     import bcrypt
 
-    # Each request is checked against it, and nobody guesses 32 random bytes, so the cheapest will do.
+    # Each request is checked against the hash. The password has 32 random bytes, so the cheapest hash is safe.
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()
 
 
@@ -210,4 +210,4 @@ def _free_port(wanted: int) -> int:
             except OSError:
                 continue
             return int(candidate.getsockname()[1])
-    raise SandboxError("the registry for images found no free port on this machine")
+    raise SandboxError("the registry cannot start: no free port on this machine")

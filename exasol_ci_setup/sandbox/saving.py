@@ -1,4 +1,4 @@
-"""Writes what ministack holds to disk, one file for each service, and only those that have changed."""
+"""Save the state of ministack to disk: one file for each service, written only after changes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 class Saver:
-    """Knows what of each service is on disk.
+    """Saves services whose state differs from their file.
 
-    A service that nobody used has no file, so that the next start does not load it.
+    An unused service has no file, so that the next start does not load it.
     """
 
     def __init__(self, ministack: Any) -> None:
@@ -23,7 +23,7 @@ class Saver:
         ministack._get_module = self._get_module  # noqa: SLF001
 
     def save(self) -> None:
-        """Write the services that differ from what was saved, or loaded, last."""
+        """Write the services that changed since they were saved or loaded."""
         for name, state in self._states():
             fingerprint = self._fingerprint(state)
             if self._saved.get(name) != fingerprint:
@@ -31,14 +31,14 @@ class Saver:
                 self._saved[name] = fingerprint
 
     def forget(self) -> None:
-        """Take what the services hold now for saved: after a reset, which also removes the files."""
+        """Regard the current state as saved. Use it after a reset, which also deletes the files."""
         self._saved = {name: self._fingerprint(state) for name, state in self._states()}
 
     def _get_module(self, name: str) -> Any:
         module = self._load(name)
         if name not in self._loaded:
             self._loaded.add(name)
-            # Loading one may load others, all of them unused now: CloudFormation needs nearly every service.
+            # A service can load others, which are unused so far: CloudFormation loads nearly every service.
             for other, state in self._states():
                 if other not in self._saved:
                     self._saved[other] = self._fingerprint(state)
@@ -46,7 +46,7 @@ class Saver:
 
     def _states(self) -> list[tuple[str, Any]]:
         getters = self._ministack._build_persistence_save_dict()  # noqa: SLF001
-        # None is what a service that could not be loaded answers; its file must stay.
+        # A service that could not be loaded returns None; its file must not change.
         return [(name, state) for name, get in getters.items() if (state := get()) is not None]
 
     def _fingerprint(self, state: Any) -> int:

@@ -1,4 +1,4 @@
-"""The secrets that the shipped templates expect, put into each account and region at its first use."""
+"""Create the secrets that the shipped templates expect, in each account and region at its first use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECRETS: Final = {
 
 
 def seed(secretsmanager: Any) -> None:
-    """Create the secrets in the account and region of the request under way, where a secret of that name is not there yet.
+    """Create missing secrets in the account and region of the current request.
 
     `secretsmanager` is ministack's module of that service.
     """

@@ -1,4 +1,4 @@
-"""Serves ministack with this package's extensions: for good in a process of its own, or in a thread of a test session."""
+"""Serve ministack with the extensions of this package, in a separate process or in a thread of a test session."""
 
 from __future__ import annotations
 
@@ -49,18 +49,20 @@ _SAVE_SECONDS = 0.5
 _LOCK_SECONDS = 10.0
 
 
-def _is_elsewhere(_on: bool) -> None:
-    raise SandboxError("the access control of a sandbox in another process is set at its start")
+def _reject_change(_on: bool) -> None:
+    raise SandboxError(
+        "access control cannot be changed: the sandbox runs in another process, which sets it at its start"
+    )
 
 
 @dataclass
 class Server:
-    """A sandbox that runs in this process.
+    """A sandbox in this process.
 
-    `delays` maps an account to the seconds that each resource operation takes in it, `build_seconds` to those that a build takes,
-    `failures` to ``IDENTIFIER[:PHASE]`` of the builds that fail, and `sources` to the directories that stand for repositories,
-    by URL. The key "" is for all other accounts. All may be changed at any time. `registry` is HOST:PORT of the registry that stands
-    for ECR, empty if there is none. `control_access` is `access.control` for this server.
+    These mappings have an account as key, and "" for all other accounts; they can change at any time. `delays` has the seconds of each
+    resource operation, `build_seconds` those of each build, and `failures` has ``IDENTIFIER[:PHASE]`` of builds that fail. `sources` has the
+    local directories of repositories by URL. `registry` is HOST:PORT of the registry that serves ECR, empty without one. `control_access` is
+    `access.control` for this server.
     """
 
     url: str
@@ -71,14 +73,14 @@ class Server:
     region: str = REGION
     account: str = ACCOUNT
     registry: str = ""
-    control_access: Callable[[bool], None] = _is_elsewhere
+    control_access: Callable[[bool], None] = _reject_change
 
 
 class Application:
-    """The ASGI application: answers who it is, resets, and leaves everything else to ministack.
+    """The ASGI application: serves its identity and the reset, and passes other requests to ministack.
 
-    It answers the server's start and end itself, because ministack's own way would also start listeners for MQTT and SFTP,
-    schedulers, and a sweep that removes Docker containers of other emulators on this machine.
+    It handles start and shutdown itself. ministack's start would also start listeners for MQTT and SFTP and schedulers, and would remove
+    Docker containers of other emulators on this machine.
     """
 
     def __init__(self, instance: str, *, persistent: bool, on_ready: Callable[[], None]) -> None:
@@ -92,13 +94,13 @@ class Application:
         self._changed = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one request, or the life of the server."""
+        """Serve one request, or the lifespan protocol."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http" and scope["path"].startswith("/_"):
             await self._own(scope, receive, send)
         elif scope["type"] == "http" and registry.current() is not None and _is_from_a_page(scope):
-            # ministack lets every page ask it anything, and with a registry a request may start a real build.
+            # ministack allows requests of all web pages, and with a registry a request can start a real build.
             await _answer(send, 403, {"message": "not for browsers"})
         else:
             self._changed = True
@@ -123,7 +125,7 @@ class Application:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        # What ministack's worker threads use to call back into its services.
+        # ministack's worker threads use the loop to call its services.
         self.ministack._MAIN_LOOP = asyncio.get_running_loop()  # noqa: SLF001
         saving = None
         if self._saver is not None:
@@ -131,7 +133,7 @@ class Application:
             deployment.end_interrupted_operations()
             self._end_interrupted_builds()
             saving = asyncio.create_task(self._save_changes(self._saver))
-            # It imports nearly every service, for 0.3 s of CPU time. Later, no request would be answered for that time.
+            # This imports nearly every service and takes 0.3 s of CPU time. Later, it would delay requests by that time.
             self.ministack._get_module("cloudformation")  # noqa: SLF001
         await send({"type": "lifespan.startup.complete"})
         self._on_ready()
@@ -142,7 +144,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _save_changes(self, saver: Saver) -> None:
-        """Save soon after each request, and while an operation runs: a SIGKILL then loses half a second at most."""
+        """Save soon after each request and during operations, so that a SIGKILL loses at most half a second."""
         while True:
             await asyncio.sleep(_SAVE_SECONDS)
             if self._changed:
@@ -151,7 +153,7 @@ class Application:
 
 
 def _is_from_a_page(scope: Message) -> bool:
-    """Whether a page in a browser sent a request: it may to this port, but not without naming its origin."""
+    """Whether a web page sent a request: browsers add the Origin header."""
     return any(name == b"origin" for name, _ in scope["headers"])
 
 
@@ -163,7 +165,7 @@ async def _answer(send: Send, status: int, body: dict[str, Any]) -> None:
 
 
 def _cancel_operations() -> None:
-    """Cancel the stack operations and builds that run: each would go on creating resources in the emptied services."""
+    """Cancel running stack operations and builds, which would create resources in the emptied services."""
     for task in asyncio.all_tasks():
         code = getattr(task.get_coro(), "cr_code", None)
         if code is not None and "/services/cloudformation/" in code.co_filename.replace(os.sep, "/"):
@@ -184,21 +186,21 @@ async def _serve(application: Application, listening: socket.socket, shutdown: a
 
 
 def _listening(ports: Sequence[int]) -> socket.socket:
-    """Return a listening socket of the loopback interface, on the first free one of `ports` or any free port."""
+    """Return a listening socket on the loopback interface, on the first free port of `ports` or any free port."""
     for port in (*ports, 0):
         with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), timeout=1)):
-            continue  # a server answers, and on some systems the bind below would succeed anyway
+            continue  # a server answers; on some systems the bind below would still succeed
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", port))
-            # With SO_REUSEADDR two sockets can be bound to a port; only one of them can listen.
+            # With SO_REUSEADDR two sockets can bind the same port, but only one can listen.
             listening.listen(128)
         except OSError:
             listening.close()
             continue
         return listening
-    raise SandboxError("the sandbox found no free port on this machine")
+    raise SandboxError("the sandbox cannot start: no free port on this machine")
 
 
 def _url(listening: socket.socket) -> str:
@@ -206,7 +208,7 @@ def _url(listening: socket.socket) -> str:
 
 
 def _hold_running_lock(state_dir: Path) -> int:
-    """Take the lock that says that a sandbox serves `state_dir`, write the process id into it, keep it until the process ends."""
+    """Acquire the lock of `state_dir`, write the process id into it, and hold it until the process ends."""
     descriptor = os.open(state_dir / RUNNING_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + _LOCK_SECONDS
     while True:
@@ -214,7 +216,7 @@ def _hold_running_lock(state_dir: Path) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except BlockingIOError:
-            # One that is ending saves its state first; and whoever asks whether one runs holds the lock for a moment.
+            # A stopping sandbox holds the lock while it saves its state. A check whether one runs holds it briefly.
             if time.monotonic() > deadline:
                 raise SandboxError(f"another sandbox uses {state_dir}") from None
             time.sleep(0.01)
@@ -224,16 +226,16 @@ def _hold_running_lock(state_dir: Path) -> int:
 
 
 def serve_forever(*, state_dir: Path, ports: Sequence[int], settings: Settings, ready_fd: int) -> None:
-    """Serve until SIGTERM or SIGINT, keeping everything below `state_dir`.
+    """Serve until SIGTERM or SIGINT, with all state below `state_dir`.
 
-    A line is written to `ready_fd` when requests are answered and the endpoint is recorded.
+    After the start, write a line to `ready_fd`: requests are answered, and the endpoint is recorded.
     """
     os.umask(0o077)
     _hold_running_lock(state_dir)
     listening = _listening(ports)
     url = _url(listening)
     port = url.rpartition(":")[2]
-    # Read by ministack when it is imported.
+    # ministack reads these at its import.
     os.environ.update(
         {
             "PERSIST_STATE": "1",
@@ -246,7 +248,7 @@ def serve_forever(*, state_dir: Path, ports: Sequence[int], settings: Settings, 
             "LOG_LEVEL": "WARNING",
             "AUTH": "false",
             "SERVICES": "",
-            # No service of the sandbox starts a container, or finds those of another emulator to remove.
+            # Services of the sandbox must not start containers, or remove those of another emulator.
             "DOCKER_HOST": f"unix://{state_dir / 'no-docker.sock'}",
         }
     )
@@ -293,16 +295,17 @@ def _record(endpoint: Endpoint, port: str) -> None:
 
 @contextmanager
 def serve_in_thread(*, with_registry: bool = False) -> Iterator[Server]:
-    """Serve a sandbox in a thread of this process, on a free port, without anything on disk but the images of a registry.
+    """Serve a sandbox in a thread of this process, on a free port, with no files other than a registry's images.
 
-    With a registry, ECR is a real one while the context is open, for whatever else this process serves too, and images are built if there is
-    a Docker engine; SandboxError if the registry's program is not there. There is one set of services in a process, so a second server would show the same state. Tests isolate themselves by
-    account: an access key of 12 digits is the id of the account that it works in.
+    With a registry, it serves ECR in the whole process while the context is open, and images are built if a Docker engine is available. A process
+    has one set of services, so a second server shows the same state. Tests use separate accounts: an access key of 12 digits is an account id.
+
+    Raises SandboxError if the registry program is not installed.
     """
     listening = _listening(())
     url = _url(listening)
     root = logging.getLogger()
-    # ministack configures logging when it is imported, unless somebody has done so.
+    # ministack configures logging at its import, unless the root logger has a handler.
     placeholder = logging.NullHandler()
     root.addHandler(placeholder)
     try:
@@ -322,7 +325,7 @@ def serve_in_thread(*, with_registry: bool = False) -> Iterator[Server]:
     thread.start()
     try:
         with ExitStack() as stack:
-            images = stack.enter_context(_registry_for_a_while()) if with_registry else None
+            images = stack.enter_context(_temporary_registry()) if with_registry else None
             yield Server(
                 url=url,
                 control_access=lambda on: access.control(application.ministack, on=on),
@@ -342,7 +345,7 @@ def serve_in_thread(*, with_registry: bool = False) -> Iterator[Server]:
 
 
 @contextmanager
-def _registry_for_a_while() -> Iterator[registry.Registry]:
+def _temporary_registry() -> Iterator[registry.Registry]:
     with (
         tempfile.TemporaryDirectory(prefix="exasol-ci-setup-registry-") as directory,
         registry.running(Path(directory)) as running,

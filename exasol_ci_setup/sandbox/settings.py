@@ -1,4 +1,4 @@
-"""What a sandbox is started with: options of the command line, else variables of the environment."""
+"""Collect the settings of a new sandbox from command-line options and environment variables."""
 
 from __future__ import annotations
 
@@ -21,23 +21,22 @@ ACCESS_CONTROL_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_ACCESS_CONTROL"
 FAIL_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_FAIL"
 REGISTRY_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX_REGISTRY"
 
-MOST_SECONDS: Final = 3600
-"""Nobody watches one operation for longer."""
+MAX_SECONDS: Final = 3600
+"""The upper limit of delays and build times."""
 
 
-# As Click understands the variables of flags.
+# The values that Click accepts for environment variables of flags.
 _YES: Final = ("1", "true", "t", "yes", "y", "on")
 _NO: Final = ("0", "false", "f", "no", "n", "off")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a sandbox is started with.
+    """The settings of a sandbox.
 
-    `delay` is in seconds for each resource operation, `build_seconds` for each build; `sources` has the absolute path of the
-    directory that stands for a repository, by its URL; `fail` is ``IDENTIFIER[:PHASE]`` of the builds that fail, or empty;
-    `registry` is whether a real registry stands for ECR, and `docker` with what images are built then, as `Found.as_settings` has it;
-    with `access_control` policies are enforced.
+    `delay` is the time of each resource operation and `build_seconds` that of each build, in seconds. `sources` maps the URL of a repository to
+    the absolute path of its local directory. `fail` is ``IDENTIFIER[:PHASE]`` of builds that fail, or empty. `registry` is whether a real
+    registry serves ECR; `docker` is then the result of `FoundClient.as_settings`. With `access_control` policies are enforced.
     """
 
     delay: float = 0.0
@@ -58,14 +57,14 @@ class Settings:
         return cls(**json.loads(text))
 
     def apply(self) -> None:
-        """Let these settings count in this process, for all accounts."""
+        """Apply the settings to all accounts of this process."""
         switches.BUILD_SECONDS[""] = self.build_seconds
         switches.SOURCES[""] = {url: Path(directory) for url, directory in self.sources.items()}
         switches.FAILURES[""] = self.fail
         docker_client.use(docker_client.FoundClient.from_settings(self.docker))
 
 
-def chosen(
+def collect(
     *,
     delay: float | None = None,
     build_seconds: float | None = None,
@@ -73,11 +72,9 @@ def chosen(
     registry: bool | None = None,
     access_control: bool = False,
 ) -> Settings:
-    """Return the settings of a sandbox to start; None, or False, leaves one to its variable of the environment.
+    """Return the settings of a new sandbox. For None, or False, the environment variable applies.
 
-    Of `sources`, those of the variable count too, for other URLs.
-
-    Raises InputError, naming the variable or the directory, for a value that is none.
+    `sources` are added to those of the variable. Raises InputError, with the name of the variable or directory, for an invalid value.
     """
     found = _sources_from_environment()
     for url, directory in (sources or {}).items():
@@ -85,8 +82,8 @@ def chosen(
     fail = os.environ.get(FAIL_VARIABLE, "")
     if not switches.is_failure(fail):
         raise InputError(
-            f"{FAIL_VARIABLE} is {fail!r}",
-            hint=f"give IDENTIFIER or IDENTIFIER:PHASE, with a phase of {', '.join(switches.FAILING_PHASES)}",
+            f"invalid {FAIL_VARIABLE}: {fail!r} is not IDENTIFIER[:PHASE]",
+            hint=f"a phase is one of {', '.join(switches.FAILING_PHASES)}",
         )
     with_registry = _flag(REGISTRY_VARIABLE) if registry is None else registry
     return Settings(
@@ -108,25 +105,28 @@ def _seconds(variable: str, default: float) -> float:
         seconds = float(text or default)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds <= MOST_SECONDS:
-        raise InputError(f"{variable} is {text!r}", hint=f"give seconds from 0 to {MOST_SECONDS}, such as 0.5")
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise InputError(
+            f"invalid {variable}: {text!r} is not a number from 0 to {MAX_SECONDS}",
+            hint=f"set seconds, such as {variable}=0.5",
+        )
     return seconds
 
 
 def _flag(variable: str) -> bool:
     text = os.environ.get(variable, "").lower()
     if text not in {"", *_YES, *_NO}:
-        raise InputError(f"{variable} is {text!r}", hint="give 1 or 0")
+        raise InputError(f"invalid {variable}: {text!r} is not 1 or 0", hint=f"set {variable}=1")
     return text in _YES
 
 
 def _sources_from_environment() -> dict[str, str]:
     try:
-        listed = switches.parsed_sources(os.environ.get(SOURCES_VARIABLE, ""))
+        listed = switches.parse_sources(os.environ.get(SOURCES_VARIABLE, ""))
     except ValueError as error:
         raise InputError(
-            f"{SOURCES_VARIABLE} has {str(error)!r}",
-            hint="give URL=PATH, several separated by semicolons, such as https://github.com/exasol/some-repository=.",
+            f"invalid {SOURCES_VARIABLE}: {str(error)!r} is not URL=PATH",
+            hint="separate several by semicolons; an example is https://github.com/exasol/some-repository=.",
         ) from error
     return {url: _directory(Path(path), SOURCES_VARIABLE) for url, path in listed.items()}
 
@@ -134,5 +134,5 @@ def _sources_from_environment() -> dict[str, str]:
 def _directory(path: Path, what: str) -> str:
     directory = path.expanduser().absolute()
     if not directory.is_dir():
-        raise InputError(f"{what} is no directory: {path}", hint="name the directory that stands for the repository")
+        raise InputError(f"{what} is not a directory: {path}", hint="name the local directory of the repository")
     return str(directory)

@@ -1,4 +1,4 @@
-"""Stand-ins for the images of builds that only pretend, so that ECR knows what was built as it does on AWS."""
+"""Put stand-ins for the images of simulated builds into ECR, so that it lists them as on AWS."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from exasol_ci_setup.sandbox.images import OCI_MANIFEST, digest_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from exasol_ci_setup.sandbox.image_builds import Place
+    from exasol_ci_setup.sandbox.image_builds import Location
 
 KIND: Final = "application/vnd.exasol-ci-setup.stand-in"
-# What OCI has for a part of an image that is not there:
+# The empty descriptor of OCI:
 # https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidance-for-an-empty-descriptor.
 _NOTHING: Final = {
     "mediaType": "application/vnd.oci.empty.v1+json",
@@ -26,7 +26,7 @@ _NOTHING: Final = {
 
 
 def manifest(content_hash: str) -> str:
-    """Return the manifest of what stands for the image with this hash. No two hashes have the same."""
+    """Return the manifest of the stand-in for an image. Each content hash has a different manifest."""
     content = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
@@ -35,31 +35,31 @@ def manifest(content_hash: str) -> str:
         "layers": [_NOTHING],
         "annotations": {
             "org.opencontainers.image.title": f"stand-in for {content_hash}",
-            "org.opencontainers.image.description": "The sandbox pretended to build this image; nothing is in it",
+            "org.opencontainers.image.description": "The sandbox simulated the build of this image; the image is empty",
         },
     }
     return json.dumps(content)
 
 
-def put(place: Place, variables: Mapping[str, str]) -> Iterator[str]:
-    """Put a stand-in into ministack's ECR under the tags that a build's variables tell; yield what becomes of each."""
+def put(place: Location, variables: Mapping[str, str]) -> Iterator[str]:
+    """Put a stand-in into ministack's ECR with the tags in a build's variables; yield a message for each tag."""
     content_hash, wanted = variables.get("CONTENT_HASH", ""), variables.get("IMAGE_TAG", "")
     try:
         name = repository_at(variables.get("REPOSITORY_URI", ""), place)
     except UnsupportedBuild as problem:
-        yield f"No stand-in comes of this build: {problem}"
+        yield f"This build creates no stand-in for its image: {problem}"
         return
     inner = place.get_service("ecr")
     repository = inner._repositories.get(name)  # noqa: SLF001
     if repository is None:
-        yield f"No stand-in comes of this build: there is no repository {name}"
+        yield f"This build creates no stand-in for its image: repository {name} does not exist"
         return
     made = manifest(content_hash)
     for tag in (content_hash, *([wanted] if wanted else ())):
         if not TAG.fullmatch(tag):
-            yield f"No stand-in gets a tag that no image can have: {tag!r}"
+            yield f"The stand-in is not tagged: {tag!r} is not a valid image tag"
         elif not ecr.may_move(repository, tag) and _has(inner, name, tag):
-            yield f"No stand-in gets the tag: {ecr.taken(tag, name)}"
+            yield f"The stand-in is not tagged: {ecr.immutable_tag_message(tag, name)}"
         else:
             inner._put_image(  # noqa: SLF001
                 {
@@ -69,7 +69,7 @@ def put(place: Place, variables: Mapping[str, str]) -> Iterator[str]:
                     "imageTag": tag,
                 }
             )
-            yield f"A stand-in for the image is in ECR now: {name}:{tag}"
+            yield f"Created a stand-in for the image in ECR: {name}:{tag}"
 
 
 def _has(inner: Any, name: str, tag: str) -> bool:

@@ -1,6 +1,6 @@
-"""What CloudFormation refuses before it does anything, and ministack lets pass: pure functions over a template and parameters.
+"""Reject templates and parameters that CloudFormation rejects and ministack accepts.
 
-The messages are AWS's own, as users report them.
+These are pure functions. The messages are those of AWS, as users report them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _VIRTUAL_HOST: Final = re.compile(
 
 
 def template_problem(template: Mapping[str, Any]) -> str:
-    """Return the message with which CloudFormation refuses `template` for a name that it does not define; empty if there is none."""
+    """Return CloudFormation's message about undefined names or cycles in `template`; empty if it is valid."""
     if template.get("Transform"):
-        return ""  # a macro may still define what is missing
+        return ""  # a macro can define the missing names
     resources = template.get("Resources") or {}
     known = {*resources, *(template.get("Parameters") or {}), *_PSEUDO_PARAMETERS}
     for block in ("Resources", "Outputs"):
@@ -46,16 +46,16 @@ def template_problem(template: Mapping[str, Any]) -> str:
                     f"Template format error: Unresolved condition dependency {condition} in the {block} block "
                     "of the template"
                 )
-    circle = _circle(resources)
-    return f"Circular dependency between resources: [{', '.join(circle)}]" if circle else ""
+    cycle = _cycle(resources)
+    return f"Circular dependency between resources: [{', '.join(cycle)}]" if cycle else ""
 
 
 def parameter_problem(
     template: Mapping[str, Any], given: Sequence[Mapping[str, Any]], previous: Mapping[str, Any]
 ) -> str:
-    """Return the message with which CloudFormation refuses these parameters for their names; empty if it does not.
+    """Return CloudFormation's message about unknown or missing parameters; empty if they are valid.
 
-    `given` are the request's parameters, each with ``Key`` and ``UsePreviousValue``; `previous` are those of the stack.
+    `given` are the parameters of the request, each with ``Key`` and ``UsePreviousValue``. `previous` are those of the stack.
     """
     defined = template.get("Parameters") or {}
     unknown = [entry["Key"] for entry in given if entry["Key"] not in defined]
@@ -67,13 +67,13 @@ def parameter_problem(
 
 
 def path_style(url: str) -> str:
-    """Return an S3 URL with the bucket in its path, whichever of AWS's two styles it has; any other URL as it is."""
+    """Return an S3 URL in path style. Other URLs are returned unchanged."""
     match = _VIRTUAL_HOST.fullmatch(url)
     return f"https://s3.amazonaws.com/{match[1]}/{match[2]}" if match else url
 
 
 def _references(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield each intrinsic function in `value` that refers to something, and the name that it refers to."""
+    """Yield each referencing intrinsic function in `value` with the referenced name."""
     if isinstance(value, list):
         for item in value:
             yield from _references(item)
@@ -110,8 +110,8 @@ def _dependencies(resources: Mapping[str, Any]) -> Iterator[str]:
         yield from [named] if isinstance(named, str) else named
 
 
-def _circle(resources: Mapping[str, Any]) -> list[str]:
-    """Return the resources that none can come first of, sorted; empty if there is an order."""
+def _cycle(resources: Mapping[str, Any]) -> list[str]:
+    """Return the sorted names of resources in or behind a cycle; empty without a cycle."""
     needs = {
         name: {
             *(target for _, target in _references(resource.get("Properties") or {}) if target in resources),

@@ -1,4 +1,4 @@
-"""What ministack leaves out of answers: the identifiers of resources that can be imported, and the names of SSM parameters."""
+"""Add members that ministack omits to responses: resource identifiers for imports, and names of SSM parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMESPACE = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 
 
 def with_identifiers(body: bytes, template: Mapping[str, Any]) -> bytes:
-    """Return the answer `body` with the identifiers of those resources of a parsed `template` whose types ministack can import.
+    """Add the identifiers of importable resources of a parsed `template` to the response `body`.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceIdentifierSummary.html
     """
@@ -28,7 +28,7 @@ def with_identifiers(body: bytes, template: Mapping[str, Any]) -> bytes:
     members = "".join(
         f"<member><ResourceType>{escape(kind)}</ResourceType>"
         f"<LogicalResourceIds>{_members(names)}</LogicalResourceIds>"
-        # Several entries would be several identifiers.
+        # One entry is one identifier, also if it consists of several properties.
         f"<ResourceIdentifiers>{_members([','.join(changesets._IMPORT_LOOKUPS[kind][0])])}</ResourceIdentifiers></member>"  # noqa: SLF001
         for kind, names in by_type.items()
     )
@@ -40,7 +40,7 @@ def _members(values: Any) -> str:
 
 
 def with_ssm_names(body: bytes, record_of: Callable[[str], Mapping[str, Any] | None]) -> bytes:
-    """Return the answer `body` with the names of SSM parameters as values, beside the values that they resolve to.
+    """Make the names of SSM parameters the values in the response `body`, and add the resolved values.
 
     `record_of` returns ministack's record of a stack or change set, given its ARN.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Parameter.html
@@ -48,7 +48,7 @@ def with_ssm_names(body: bytes, record_of: Callable[[str], Mapping[str, Any] | N
     if b"<ParameterKey>" not in body:
         return body
     ET.register_namespace("", _NAMESPACE)
-    root = ET.fromstring(body)  # noqa: S314 - it was written in this process
+    root = ET.fromstring(body)  # noqa: S314 - the XML comes from this process
     for part in root.iter():
         parameters = part.find(f"{{{_NAMESPACE}}}Parameters")
         arn = part.findtext(f"{{{_NAMESPACE}}}ChangeSetId") or part.findtext(f"{{{_NAMESPACE}}}StackId")

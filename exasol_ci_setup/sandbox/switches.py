@@ -1,4 +1,4 @@
-"""What a user of the sandbox sets about builds: how long they take, where sources are, and which of them fail."""
+"""Settings of simulated builds: their duration, the directories of sources, and requested failures."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUILD_SECONDS: dict[str, float] = {}
-"""Seconds that a build takes, by account; under "" for all other accounts."""
+"""Seconds of each build, by account; the key "" applies to all other accounts."""
 
 SOURCES: dict[str, dict[str, Path]] = {}
-"""The directory that stands for a repository, by its URL, by account; under "" for all accounts."""
+"""Local directories by account and repository URL; the account "" applies to all accounts."""
 
 FAILURES: dict[str, str] = {}
-"""``IDENTIFIER[:PHASE]`` of the builds that fail, by account; under "" for all other accounts."""
+"""``IDENTIFIER[:PHASE]`` of builds that fail, by account; the key "" applies to all other accounts."""
 
 DEFAULT_BUILD_SECONDS: Final = 0.5
 
 FAILING_PHASES: Final = ("DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD")
-"""The phases in which a build can be made to fail."""
+"""The phases in which a build can fail on request."""
 
 _BRANCH: Final = re.compile(
     rf"(?:^|/)sandbox-fail(?P<once>-once)?(?:/(?P<identifier>[A-Za-z0-9_-]+))?(?:/(?P<phase>{'|'.join(FAILING_PHASES)}))?$"
 )
 
 
-_READING: Final = "DOWNLOAD_SOURCE"
-"""The build of a batch that reads its buildspec."""
+_BATCHSPEC_BUILD: Final = "DOWNLOAD_SOURCE"
+"""The identifier of the build that reads the buildspec of a batch."""
 
 
 @dataclass(frozen=True)
-class _Order:
-    """What a switch says: which build is to fail, or all of them, in which phase, or the usual one."""
+class _FailureSwitch:
+    """A requested failure. An empty `identifier` means all builds; an empty `phase` means the default phase."""
 
     identifier: str
     phase: str
-    switch: str
+    source: str
     of_branch: bool = False
     once: bool = False
 
 
 @dataclass(frozen=True)
 class Failure:
-    """That a build is to fail: in which phase, and the switch that says so."""
+    """The requested failure of a build: the phase, and the switch that requests it."""
 
     phase: str
     switch: str
 
 
 def build_seconds(account: str) -> float:
-    """Return the seconds that a build takes in `account`."""
+    """Return the seconds of a build in `account`."""
     return BUILD_SECONDS.get(account, BUILD_SECONDS.get("", DEFAULT_BUILD_SECONDS))
 
 
 def source_directory(account: str, url: str) -> Path | None:
-    """Return the directory that stands for the repository at `url` in `account`, or None."""
+    """Return the local directory of the repository at `url` in `account`, or None."""
     for scope in (account, ""):
         for registered, directory in SOURCES.get(scope, {}).items():
             if repository(registered) == repository(url):
@@ -67,50 +67,50 @@ def source_directory(account: str, url: str) -> Path | None:
 
 
 def repository(url: str) -> str:
-    """Return `url` in the one spelling of those that mean the same repository."""
+    """Return the normalized URL of a repository."""
     return url.rstrip("/").removesuffix(".git").lower()
 
 
 def failure(account: str, identifier: str, source_version: str, *, first_try: bool) -> Failure | None:
-    """Return how the build `identifier` is to fail, or None.
+    """Return the requested failure of the build `identifier`, or None.
 
-    The branch counts before what is set for the account. A switch without an identifier fails every build of a batch but the one
-    that reads the batch's buildspec.
+    The branch has precedence over the setting of the account. A switch without an identifier fails all builds of a batch except the
+    one that reads the batch's buildspec.
     """
-    for order in _orders(account, source_version):
-        meant = identifier == order.identifier if order.identifier else identifier != _READING
-        if meant and (first_try or not order.once):
-            return Failure(order.phase or _default_phase(identifier), order.switch)
+    for switch in _failure_switches(account, source_version):
+        matches = identifier == switch.identifier if switch.identifier else identifier != _BATCHSPEC_BUILD
+        if matches and (first_try or not switch.once):
+            return Failure(switch.phase or _default_phase(identifier), switch.source)
     return None
 
 
 @dataclass(frozen=True)
 class UnmatchedSwitch:
-    """That a switch names a build that a batch does not have; a mistake if it is the batch's own branch that does."""
+    """A switch for a build that a batch does not have. It is an error if the branch of the batch is the switch."""
 
     message: str
-    mistaken: bool
+    is_error: bool
 
 
 def unmatched(account: str, source_version: str, identifiers: Iterable[str]) -> tuple[UnmatchedSwitch, ...]:
-    """Return the switches that name a build which is none of `identifiers`, those of a batch."""
-    known = {_READING, *identifiers}
-    builds = ", ".join(sorted(known - {_READING}))
+    """Return the switches that name a build outside of `identifiers`, those of a batch."""
+    known = {_BATCHSPEC_BUILD, *identifiers}
+    builds = ", ".join(sorted(known - {_BATCHSPEC_BUILD}))
     return tuple(
         UnmatchedSwitch(
-            f"{order.switch} is to fail {order.identifier}, but the builds of this batch are {builds}",
-            # A setting is for all projects, of which others may have that build.
-            mistaken=order.of_branch,
+            f"{switch.source} requests the failure of {switch.identifier}, but this batch has the builds {builds}",
+            # A setting applies to all projects, and another project can have that build.
+            is_error=switch.of_branch,
         )
-        for order in _orders(account, source_version)
-        if order.identifier and order.identifier not in known
+        for switch in _failure_switches(account, source_version)
+        if switch.identifier and switch.identifier not in known
     )
 
 
-def parsed_sources(text: str) -> Mapping[str, str]:
-    """Return the directories by URL in ``URL=PATH``, several separated by semicolons.
+def parse_sources(text: str) -> Mapping[str, str]:
+    """Return the directories by URL from ``URL=PATH`` entries, separated by semicolons.
 
-    Raises ValueError, whose text is the entry, for one that is not of this form.
+    Raises ValueError with the text of an invalid entry.
     """
     found: dict[str, str] = {}
     for entry in filter(None, (part.strip() for part in text.split(";"))):
@@ -127,21 +127,21 @@ def is_failure(text: str) -> bool:
     return not text or bool(identifier and (phase in FAILING_PHASES if separator else True))
 
 
-def _orders(account: str, source_version: str) -> Iterator[_Order]:
+def _failure_switches(account: str, source_version: str) -> Iterator[_FailureSwitch]:
     if match := _BRANCH.search(source_version):
-        order = _order(match["identifier"] or "", match["phase"] or "", f"the branch {source_version}")
-        yield replace(order, of_branch=True, once=bool(match["once"]))
+        switch = _parse_switch(match["identifier"] or "", match["phase"] or "", f"the branch {source_version}")
+        yield replace(switch, of_branch=True, once=bool(match["once"]))
     if setting := FAILURES.get(account, FAILURES.get("", "")):
         identifier, _, phase = setting.partition(":")
-        yield _order(identifier, phase, f"the setting {setting}")
+        yield _parse_switch(identifier, phase, f"the setting {setting}")
 
 
-def _order(identifier: str, phase: str, switch: str) -> _Order:
-    if identifier in FAILING_PHASES and identifier != _READING and not phase:
-        # A phase alone.
-        return _Order("", identifier, switch)
-    return _Order(identifier, phase, switch)
+def _parse_switch(identifier: str, phase: str, source: str) -> _FailureSwitch:
+    if identifier in FAILING_PHASES and identifier != _BATCHSPEC_BUILD and not phase:
+        # Only a phase, without an identifier.
+        return _FailureSwitch("", identifier, source)
+    return _FailureSwitch(identifier, phase, source)
 
 
 def _default_phase(identifier: str) -> str:
-    return _READING if identifier == _READING else "BUILD"
+    return _BATCHSPEC_BUILD if identifier == _BATCHSPEC_BUILD else "BUILD"

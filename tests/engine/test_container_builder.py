@@ -263,7 +263,7 @@ def test_stopped_build_leaves_no_process_and_no_image(team: Team, endless_build:
 
 
 def test_sandbox_stops_during_build(team: Team, endless_build: str) -> None:
-    assert sandbox.stop() is sandbox.End.SAVED
+    assert sandbox.stop() is sandbox.StopResult.SAVED
     assert not docker_processes("build")
     (found,) = team.client("codebuild").batch_get_builds(ids=[endless_build])["builds"]
     assert found["buildStatus"] == "FAULT"

@@ -1,4 +1,4 @@
-"""A CodeBuild project and the way of its builds, for the tests of this directory."""
+"""Helpers: a CodeBuild project, and its builds and batches."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ phases:
 
 
 def create_project(account: Account, **settings: Any) -> None:
-    """Create the project Slc, which may run batches, by API."""
+    """Create the project Slc, with a role for batches, by API."""
     account.client("codebuild").create_project(
         **{
             "name": "Slc",
@@ -55,7 +55,7 @@ def create_project(account: Account, **settings: Any) -> None:
 
 
 def has_source(account: Account, directory: Path, files: dict[str, str]) -> None:
-    """Let `directory`, with `files` in it, stand for the project's repository."""
+    """Write `files` to `directory`, and register it for the project's repository."""
     for name, text in files.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text, encoding="utf-8")
@@ -63,7 +63,7 @@ def has_source(account: Account, directory: Path, files: dict[str, str]) -> None
 
 
 def graph(*tasks: dict[str, Any], **batch: Any) -> str:
-    """The text of a buildspec with a build graph of `tasks`, which echo."""
+    """Return the text of a buildspec with a build graph of `tasks`."""
     phases = {"build": {"commands": ["echo built"]}}
     return yaml.safe_dump({"version": 0.2, "batch": {"build-graph": list(tasks), **batch}, "phases": phases})
 
@@ -75,38 +75,38 @@ def start(account: Account, **request: Any) -> str:
 
 
 def batch(account: Account, batch_id: str) -> dict[str, Any]:
-    """What BatchGetBuildBatches shows of a batch."""
+    """Return a batch as in BatchGetBuildBatches."""
     found: list[dict[str, Any]] = account.client("codebuild").batch_get_build_batches(ids=[batch_id])["buildBatches"]
     (only,) = found
     return only
 
 
 def build(account: Account, build_id: str) -> dict[str, Any]:
-    """What BatchGetBuilds shows of a build."""
+    """Return a build as in BatchGetBuilds."""
     found: list[dict[str, Any]] = account.client("codebuild").batch_get_builds(ids=[build_id])["builds"]
     (only,) = found
     return only
 
 
 def until(show: Callable[[], Shown], condition: Callable[[Shown], bool]) -> Shown:
-    """Show something until it fulfils `condition`, and return it."""
+    """Poll `show` until its result fulfills `condition`, and return the result."""
     while not condition(shown := show()):
         time.sleep(0.01)
     return shown
 
 
 def ended(account: Account, batch_id: str) -> dict[str, Any]:
-    """A batch when it has ended."""
+    """Wait for the end of a batch and return it."""
     return until(lambda: batch(account, batch_id), lambda shown: bool(shown["complete"]))
 
 
 def run(account: Account, **request: Any) -> dict[str, Any]:
-    """Start a batch and return it when it has ended."""
+    """Start a batch, wait for its end, and return it."""
     return ended(account, start(account, **request))
 
 
 def statuses(shown: dict[str, Any]) -> dict[str, str]:
-    """The status of each group of a batch but the one that reads the buildspec."""
+    """Return the status of each group of a batch, except the one that reads the buildspec."""
     return {
         group["identifier"]: group["currentBuildSummary"]["buildStatus"]
         for group in shown["buildGroups"]
@@ -115,18 +115,18 @@ def statuses(shown: dict[str, Any]) -> dict[str, str]:
 
 
 def build_of(account: Account, shown: dict[str, Any], identifier: str) -> dict[str, Any]:
-    """The build of a group of a batch."""
+    """Return the build of a group of a batch."""
     (group,) = (group for group in shown["buildGroups"] if group["identifier"] == identifier)
     return build(account, group["currentBuildSummary"]["arn"])
 
 
 def phases(shown: dict[str, Any]) -> list[tuple[str, str]]:
-    """Type and status of each phase of a build or batch; a phase under way and the last one have none."""
+    """Return type and status of each phase of a build or batch. The current and the last phase have no status."""
     return [(phase["phaseType"], phase.get("phaseStatus", "")) for phase in shown["phases"]]
 
 
 def log(account: Account, shown: dict[str, Any]) -> list[str]:
-    """The messages in a build's log stream, without the agent's times."""
+    """Return the messages in a build's log stream, without the agent's times."""
     events = account.client("logs").get_log_events(
         logGroupName=shown["logs"]["groupName"], logStreamName=shown["logs"]["streamName"], startFromHead=True
     )["events"]
@@ -135,7 +135,7 @@ def log(account: Account, shown: dict[str, Any]) -> list[str]:
 
 
 def send(account: Account, operation: str, **request: Any) -> dict[str, Any]:
-    """The answer as it was sent, to a request that a client might not send."""
+    """Send a request that botocore might reject, and return the raw response."""
     connection = http.client.HTTPConnection(account.server.url.removeprefix("http://"))
     connection.request(
         "POST",
@@ -157,12 +157,12 @@ def send(account: Account, operation: str, **request: Any) -> dict[str, Any]:
 
 
 def raw(account: Account, operation: str, **request: Any) -> dict[str, Any]:
-    """The answer as it was sent, found to have the members and types of the API and no others."""
+    """Send a request, check that the response has exactly the members and types of the API, and return it."""
     answer = send(account, operation, **request)
     model = botocore.session.get_session().get_service_model("codebuild")
     shape = model.operation_model(operation).output_shape
     assert shape is not None
-    # The model wants an id in each list of ids, but an answer may have none, as those in the AWS CLI's reference.
+    # The model requires an id in each list of ids, but responses can have empty lists, as in the AWS CLI reference.
     report = botocore.validate.ParamValidator().validate(_without_empty_lists(answer), shape)
     assert not report.has_errors(), report.generate_report()
     return answer

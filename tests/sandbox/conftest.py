@@ -1,4 +1,4 @@
-"""A sandbox for the session in a thread, an account for each test, and a directory of its own for tests with a real process."""
+"""Fixtures: a sandbox in a thread for the session, an account for each test, and a state directory for tests with a process."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _accounts = itertools.count(500_000_000_001)
 
 @functools.cache
 def _session() -> Any:
-    """One for all clients, as it keeps the services' models, which take longer to read than most tests to run."""
+    """Return one session for all clients: reading the service models takes longer than most tests."""
     return botocore.session.get_session()
 
 
 class Account:
-    """One account in the sandbox; nothing that another test makes is in it."""
+    """One account in the sandbox, isolated from other tests."""
 
     def __init__(self, server: Server, number: str) -> None:
         self.server = server
@@ -69,14 +69,14 @@ class Account:
 
 @pytest.fixture(scope="session")
 def sandbox_server() -> Iterator[Server]:
-    """The sandbox of this test session, in a thread of this process."""
+    """Run the sandbox of the test session in a thread of this process."""
     with serve_in_thread() as server:
         yield server
 
 
 @pytest.fixture
 def account(sandbox_server: Server) -> Iterator[Account]:
-    """An account that only this test uses."""
+    """Return an account that only this test uses."""
     account = Account(sandbox_server, str(next(_accounts)))
     yield account
     account.close()
@@ -84,7 +84,7 @@ def account(sandbox_server: Server) -> Iterator[Account]:
 
 @pytest.fixture
 def other_account(sandbox_server: Server) -> Iterator[Account]:
-    """A second account that only this test uses."""
+    """Return a second account that only this test uses."""
     account = Account(sandbox_server, str(next(_accounts)))
     yield account
     account.close()
@@ -92,7 +92,7 @@ def other_account(sandbox_server: Server) -> Iterator[Account]:
 
 @pytest.fixture
 def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The state directory of a sandbox process that this test may start; it is stopped afterwards."""
+    """Set the state directory of the sandbox process that this test starts, and stop the process afterwards."""
     directory = tmp_path / "sandbox"
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(directory))
     for variable in (BUILD_SECONDS_VARIABLE, DELAY_VARIABLE, FAIL_VARIABLE, REGISTRY_VARIABLE, SOURCES_VARIABLE):

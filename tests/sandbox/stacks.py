@@ -1,4 +1,4 @@
-"""Templates and the way of a change set, for the tests of this directory."""
+"""Helpers: templates, and deployments by change set."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CREDENTIALS = {
 
 
 def buckets(*logical_ids: str, **names: str) -> dict[str, Any]:
-    """A template with a bucket for each logical id, those in `names` with that physical name."""
+    """Return a template with a bucket for each logical id; `names` have physical names."""
     resources: dict[str, Any] = {logical_id: {"Type": "AWS::S3::Bucket"} for logical_id in logical_ids}
     for logical_id, name in names.items():
         resources[logical_id] = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name}}
@@ -42,7 +42,7 @@ def buckets(*logical_ids: str, **names: str) -> dict[str, Any]:
 
 
 def project(**properties: Any) -> dict[str, Any]:
-    """A template with a role and a CodeBuild project for a GitHub repository, named Slc unless told otherwise."""
+    """Return a template with a role and a CodeBuild project for a GitHub repository, by default named Slc."""
     return {
         "Resources": {
             "Role": ROLE,
@@ -80,7 +80,7 @@ def plan(cloudformation: Any, name: str, template: dict[str, Any], kind: str = "
 
 
 def wait(cloudformation: Any, name: str) -> Any:
-    """Return the stack when nothing is under way on it any more."""
+    """Wait until no operation is in progress on a stack, and return it."""
     while True:
         stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         if not stack["StackStatus"].endswith("_IN_PROGRESS"):
@@ -89,7 +89,7 @@ def wait(cloudformation: Any, name: str) -> Any:
 
 
 def deploy(cloudformation: Any, name: str, template: dict[str, Any], kind: str = "CREATE", **more: Any) -> Any:
-    """Create a change set, execute it, and return the stack when that is done."""
+    """Create and execute a change set, wait for its end, and return the stack."""
     change_set = plan(cloudformation, name, template, kind, **more)
     assert change_set["Status"] == "CREATE_COMPLETE", change_set["StatusReason"]
     cloudformation.execute_change_set(ChangeSetName=change_set["ChangeSetId"], ClientRequestToken="token-1")
@@ -97,7 +97,7 @@ def deploy(cloudformation: Any, name: str, template: dict[str, Any], kind: str =
 
 
 def events(cloudformation: Any, name: str) -> list[tuple[str, str]]:
-    """Logical id and status of each event of a stack, oldest first."""
+    """Return logical id and status of each event of a stack, oldest first."""
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=name)
     newest_first = [event for page in pages for event in page["StackEvents"]]
     return [(event["LogicalResourceId"], event["ResourceStatus"]) for event in reversed(newest_first)]

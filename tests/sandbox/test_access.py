@@ -1,4 +1,4 @@
-"""The sandbox's access control: off unless it is asked for, and then as AWS's."""
+"""Tests of the sandbox's access control: off by default, else as on AWS."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def bucket(live):
 
 
 def session(live: Account, account_id: str, bucket: str, *, prefix: str) -> S3Client:
-    """A client of a role that may read a bucket, in a session that may read what is below `prefix`."""
+    """Return a client with a role that can read a bucket, and a session policy limited to `prefix`."""
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account_id}:root"}, "Action": "sts:AssumeRole"}
     read = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
     limit = {**read, "Resource": f"arn:aws:s3:::{bucket}/{prefix}*"}
@@ -68,7 +68,7 @@ def session(live: Account, account_id: str, bucket: str, *, prefix: str) -> S3Cl
 
 
 @pytest.mark.usefixtures("enforced")
-def test_a_session_may_do_what_both_the_role_and_the_session_policy_allow(live, account_id, bucket):
+def test_session_needs_permission_of_role_and_session_policy(live, account_id, bucket):
     s3 = session(live, account_id, bucket, prefix="mine/")
 
     assert s3.get_object(Bucket=bucket, Key="mine/a")["Body"].read() == b"a"
@@ -82,7 +82,7 @@ def test_a_session_may_do_what_both_the_role_and_the_session_policy_allow(live, 
 
 
 @pytest.mark.usefixtures("enforced")
-def test_requests_on_this_machine_count_as_encrypted(live, account_id, bucket):
+def test_local_requests_count_as_encrypted(live, account_id, bucket):
     statement = {
         "Effect": "Deny",
         "Principal": "*",
@@ -104,7 +104,7 @@ def status(url: str) -> int:
         return error.code
 
 
-def test_it_can_be_switched_while_the_server_runs(server, live, account_id, bucket):
+def test_access_control_changes_while_server_runs(server, live, account_id, bucket):
     s3 = session(live, account_id, bucket, prefix="mine/")
 
     assert s3.get_object(Bucket=bucket, Key="yours/b")
@@ -115,17 +115,17 @@ def test_it_can_be_switched_while_the_server_runs(server, live, account_id, buck
     assert s3.get_object(Bucket=bucket, Key="yours/b")
 
 
-def test_it_is_chosen_by_an_option_or_a_variable(monkeypatch):
-    assert not settings.chosen().access_control
-    assert settings.chosen(access_control=True).access_control
+def test_option_or_variable_enables_access_control(monkeypatch):
+    assert not settings.collect().access_control
+    assert settings.collect(access_control=True).access_control
     monkeypatch.setenv(settings.ACCESS_CONTROL_VARIABLE, "1")
-    assert settings.chosen().access_control
+    assert settings.collect().access_control
     monkeypatch.setenv(settings.ACCESS_CONTROL_VARIABLE, "perhaps")
-    with pytest.raises(InputError, match="EXASOL_CI_SETUP_SANDBOX_ACCESS_CONTROL is 'perhaps'"):
-        settings.chosen()
+    with pytest.raises(InputError, match="invalid EXASOL_CI_SETUP_SANDBOX_ACCESS_CONTROL: 'perhaps'"):
+        settings.collect()
 
 
-def test_a_sandbox_that_is_started_with_it_enforces_policies(tmp_path, monkeypatch):
+def test_sandbox_with_access_control_enforces_policies(tmp_path, monkeypatch):
     monkeypatch.setenv("EXASOL_CI_SETUP_SANDBOX_DIR", str(tmp_path / "state"))
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:

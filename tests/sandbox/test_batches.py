@@ -1,4 +1,4 @@
-"""Batch builds in the sandbox: groups of the real buildspec, phases in time, logs, failures on demand, stopped and retried."""
+"""Tests of batch builds in the sandbox: groups, phases, logs, requested failures, stops and retries."""
 
 from __future__ import annotations
 
@@ -60,21 +60,23 @@ def refusal(account: Account, operation: str, **request: Any) -> str:
 
 
 def context(shown: dict[str, Any]) -> tuple[str, str]:
-    """Code and message of the phase that did not succeed."""
+    """Return code and message of the phase that did not succeed."""
     (phase,) = (phase for phase in shown["phases"] if phase.get("phaseStatus", "SUCCEEDED") != "SUCCEEDED")
     return phase["contexts"][0]["statusCode"], phase["contexts"][0]["message"]
 
 
-def test_a_project_without_a_registered_source_builds_a_stand_in_and_says_so(account: Account) -> None:
+def test_unregistered_source_uses_example_buildspec(account: Account) -> None:
     create_project(account)
     shown = run(account, sourceVersion="refs/heads/master")
     assert (shown["buildBatchStatus"], shown["currentPhase"]) == ("SUCCEEDED", "SUCCEEDED")
     assert phases(shown) == SUCCEEDED
     assert statuses(shown) == dict.fromkeys(("build_one", "build_two", "build_three"), "SUCCEEDED")
-    assert any("this builds a stand-in" in line for line in log(account, build_of(account, shown, "DOWNLOAD_SOURCE")))
+    assert any(
+        "example buildspec is used" in line for line in log(account, build_of(account, shown, "DOWNLOAD_SOURCE"))
+    )
 
 
-def test_the_groups_are_those_of_the_buildspec_in_the_registered_source(account: Account, tmp_path: Path) -> None:
+def test_groups_come_from_buildspec_in_registered_source(account: Account, tmp_path: Path) -> None:
     has_source(account, tmp_path, {"ci/buildspec.yaml": TWO})
     create_project(account)
     shown = run(account, environmentVariablesOverride=[{"name": "CUSTOM_BRANCH", "value": "master"}])
@@ -90,7 +92,7 @@ def test_the_groups_are_those_of_the_buildspec_in_the_registered_source(account:
     assert first["buildBatchArn"] == shown["arn"]
 
 
-def test_a_group_has_the_commands_of_its_own_buildspec(account: Account, tmp_path: Path) -> None:
+def test_group_runs_commands_of_its_buildspec(account: Account, tmp_path: Path) -> None:
     own = "version: 0.2\nphases: {pre_build: {commands: [docker login]}, build: {commands: [make]}}\n"
     spec = graph({"identifier": "one", "buildspec": "ci/build_buildspec.yaml"}, {"identifier": "two"})
     has_source(account, tmp_path, {"ci/buildspec.yaml": spec, "ci/build_buildspec.yaml": own})
@@ -104,13 +106,13 @@ def test_a_group_has_the_commands_of_its_own_buildspec(account: Account, tmp_pat
     assert "Running command echo built" in log(account, build_of(account, shown, "two"))
 
 
-def test_the_text_of_a_buildspec_in_the_request_counts_before_the_project(account: Account) -> None:
+def test_buildspec_in_request_overrides_project(account: Account) -> None:
     create_project(account)
     shown = run(account, buildspecOverride=graph({"identifier": "mine"}))
     assert statuses(shown) == {"mine": "SUCCEEDED"}
 
 
-def test_a_build_logs_its_commands_phase_by_phase_in_the_log_group_of_the_project(account: Account) -> None:
+def test_build_logs_commands_by_phase_in_log_group_of_project(account: Account) -> None:
     create_project(account)
     shown = build_of(account, run(account, buildspecOverride=TWO), "first")
     assert shown["logs"]["groupName"] == "/aws/codebuild/Slc"
@@ -125,7 +127,7 @@ def test_a_build_logs_its_commands_phase_by_phase_in_the_log_group_of_the_projec
     assert {event["logStreamName"] for event in found["events"]} >= {shown["logs"]["streamName"]}
 
 
-def test_the_log_group_and_stream_that_the_project_names_are_used(account: Account) -> None:
+def test_configured_log_group_and_stream_are_used(account: Account) -> None:
     create_project(
         account,
         logsConfig={"cloudWatchLogs": {"status": "ENABLED", "groupName": "/some/group", "streamName": "prefix"}},
@@ -136,14 +138,14 @@ def test_the_log_group_and_stream_that_the_project_names_are_used(account: Accou
     assert "Entering phase BUILD" in log(account, shown)
 
 
-def test_a_project_without_cloudwatch_logs_writes_none(account: Account) -> None:
+def test_project_without_cloudwatch_logs_writes_no_logs(account: Account) -> None:
     create_project(account, logsConfig={"cloudWatchLogs": {"status": "DISABLED"}})
     shown = build_of(account, run(account, buildspecOverride=TWO), "first")
     assert (shown["buildStatus"], "groupName" in shown["logs"]) == ("SUCCEEDED", False)
     assert account.client("logs").describe_log_groups()["logGroups"] == []
 
 
-def test_a_branch_fails_the_build_that_it_names_with_aws_codes_and_last_lines(account: Account) -> None:
+def test_branch_fails_named_build_with_codes_of_aws(account: Account) -> None:
     create_project(account)
     shown = run(account, sourceVersion="refs/heads/sandbox-fail/build_two")
     assert (shown["buildBatchStatus"], shown["currentPhase"]) == ("FAILED", "FAILED")
@@ -171,13 +173,13 @@ def test_a_branch_fails_the_build_that_it_names_with_aws_codes_and_last_lines(ac
 
 
 @pytest.mark.parametrize("phase", ["INSTALL", "PRE_BUILD", "DOWNLOAD_SOURCE"])
-def test_a_failure_before_the_build_phase_ends_the_build(phase: str, account: Account) -> None:
+def test_failure_before_build_phase_ends_build(phase: str, account: Account) -> None:
     create_project(account)
     failed = build_of(account, run(account, sourceVersion=f"sandbox-fail/build_one/{phase}"), "build_one")
     assert phases(failed)[-3:] == [(phase, "FAILED"), ("FINALIZING", "SUCCEEDED"), ("COMPLETED", "")]
 
 
-def test_the_setting_fails_a_build_too(account: Account) -> None:
+def test_setting_fails_build(account: Account) -> None:
     account.server.failures[account.number] = "build_three:POST_BUILD"
     create_project(account)
     shown = run(account)
@@ -185,34 +187,34 @@ def test_the_setting_fails_a_build_too(account: Account) -> None:
     assert ("POST_BUILD", "FAILED") in phases(build_of(account, shown, "build_three"))
 
 
-def test_a_branch_that_names_no_build_fails_them_all_but_not_the_reading_of_the_buildspec(account: Account) -> None:
+def test_branch_without_identifier_fails_all_builds_of_batch(account: Account) -> None:
     create_project(account)
     shown = run(account, sourceVersion="sandbox-fail")
     assert set(statuses(shown).values()) == {"FAILED"}
     assert phases(shown)[1] == ("DOWNLOAD_BATCHSPEC", "SUCCEEDED")
 
 
-def test_a_branch_that_names_a_build_that_is_not_there_fails_the_batch_and_says_so(account: Account) -> None:
+def test_branch_with_unknown_build_fails_batch(account: Account) -> None:
     create_project(account)
     shown = run(account, sourceVersion="sandbox-fail/build_twwo")
     (context,) = next(each for each in shown["phases"] if each["phaseType"] == "DOWNLOAD_BATCHSPEC")["contexts"]
     assert shown["buildBatchStatus"] == "FAILED"
     assert context["message"] == (
-        "the branch sandbox-fail/build_twwo is to fail build_twwo, but the builds of this batch are "
+        "the branch sandbox-fail/build_twwo requests the failure of build_twwo, but this batch has the builds "
         "build_one, build_three, build_two"
     )
 
 
-def test_a_setting_that_names_a_build_of_another_project_is_told_in_the_log_only(account: Account) -> None:
+def test_setting_with_unknown_build_is_only_logged(account: Account) -> None:
     account.server.failures[account.number] = "build_twwo:INSTALL"
     create_project(account)
     shown = run(account)
     assert shown["buildBatchStatus"] == "SUCCEEDED"
-    told = log(account, build_of(account, shown, "DOWNLOAD_SOURCE"))
-    assert any("the setting build_twwo:INSTALL is to fail build_twwo" in line for line in told)
+    lines = log(account, build_of(account, shown, "DOWNLOAD_SOURCE"))
+    assert any("the setting build_twwo:INSTALL requests the failure of build_twwo" in line for line in lines)
 
 
-def test_a_failure_stops_what_depends_on_it_and_nothing_else(account: Account) -> None:
+def test_failure_stops_only_dependent_builds(account: Account) -> None:
     create_project(account)
     spec = graph(
         {"identifier": "last", "depend-on": ["middle"]},
@@ -225,14 +227,14 @@ def test_a_failure_stops_what_depends_on_it_and_nothing_else(account: Account) -
     assert shown["buildBatchStatus"] == "FAILED"
 
 
-def test_a_failure_that_is_ignored_fails_neither_the_batch_nor_what_depends_on_it(account: Account) -> None:
+def test_ignored_failure_fails_neither_batch_nor_dependents(account: Account) -> None:
     create_project(account)
     spec = graph({"identifier": "bad", "ignore-failure": True}, {"identifier": "next", "depend-on": ["bad"]})
     shown = run(account, buildspecOverride=spec, sourceVersion="sandbox-fail/bad")
     assert (shown["buildBatchStatus"], statuses(shown)) == ("SUCCEEDED", {"bad": "FAILED", "next": "SUCCEEDED"})
 
 
-def test_fast_fail_stops_the_others(account: Account) -> None:
+def test_fast_fail_stops_other_builds(account: Account) -> None:
     create_project(account)
     account.server.build_seconds[account.number] = 1
     tasks: list[dict[str, Any]] = [
@@ -246,9 +248,7 @@ def test_fast_fail_stops_the_others(account: Account) -> None:
     assert statuses(shown) == {"bad": "FAILED", "other": "STOPPED", "later": "STOPPED"}
 
 
-def test_a_buildspec_that_is_not_in_the_source_fails_the_batch_before_any_build(
-    account: Account, tmp_path: Path
-) -> None:
+def test_missing_buildspec_fails_batch_before_any_build(account: Account, tmp_path: Path) -> None:
     has_source(account, tmp_path, {"other.yaml": ""})
     create_project(account)
     shown = run(account)
@@ -258,7 +258,7 @@ def test_a_buildspec_that_is_not_in_the_source_fails_the_batch_before_any_build(
     assert message.endswith("/src/github.com/exasol/some-repository/ci/buildspec.yaml: no such file or directory")
 
 
-def test_a_buildspec_of_a_group_that_is_not_in_the_source_fails_that_build(account: Account, tmp_path: Path) -> None:
+def test_missing_buildspec_of_group_fails_its_build(account: Account, tmp_path: Path) -> None:
     has_source(account, tmp_path, {"ci/buildspec.yaml": graph({"identifier": "one", "buildspec": "gone.yaml"})})
     create_project(account)
     shown = run(account)
@@ -277,16 +277,14 @@ def test_a_buildspec_of_a_group_that_is_not_in_the_source_fails_that_build(accou
         ),
     ],
 )
-def test_a_batch_beyond_the_restrictions_of_its_project_fails(
-    restrictions: dict[str, Any], message: str, account: Account
-) -> None:
+def test_batch_beyond_restrictions_fails(restrictions: dict[str, Any], message: str, account: Account) -> None:
     create_project(account, buildBatchConfig={"serviceRole": "arn:aws:iam::1:role/r", "restrictions": restrictions})
     shown = run(account, buildspecOverride=TWO)
     assert phases(shown)[1] == ("DOWNLOAD_BATCHSPEC", "FAILED")
     assert context(shown) == ("CLIENT_ERROR", message)
 
 
-def test_a_running_batch_shows_what_waits_and_no_status_of_what_is_under_way(account: Account) -> None:
+def test_current_phase_of_running_batch_has_no_status(account: Account) -> None:
     account.server.build_seconds[account.number] = 60
     create_project(account)
     batch_id = start(account, buildspecOverride=TWO)
@@ -304,7 +302,7 @@ def test_a_running_batch_shows_what_waits_and_no_status_of_what_is_under_way(acc
     account.client("codebuild").stop_build_batch(id=running)
 
 
-def test_a_stopped_batch_has_stopped_builds_and_goes_no_further(account: Account) -> None:
+def test_stopped_batch_stops_its_builds(account: Account) -> None:
     account.server.build_seconds[account.number] = 3
     create_project(account)
     batch_id = start(account, buildspecOverride=TWO)
@@ -321,7 +319,7 @@ def test_a_stopped_batch_has_stopped_builds_and_goes_no_further(account: Account
     assert build(account, first["id"]) == first
 
 
-def test_a_batch_whose_reading_of_the_buildspec_is_stopped_fails_and_says_why(account: Account) -> None:
+def test_stop_of_batchspec_build_fails_batch(account: Account) -> None:
     account.server.build_seconds[account.number] = 60
     create_project(account)
     batch_id = start(account)
@@ -335,7 +333,7 @@ def test_a_batch_whose_reading_of_the_buildspec_is_stopped_fails_and_says_why(ac
     assert shown["phases"][1]["contexts"][0]["message"] == "The build DOWNLOAD_SOURCE is STOPPED"
 
 
-def test_a_failed_batch_is_retried_in_place_with_its_failed_builds_only(account: Account) -> None:
+def test_retry_repeats_only_failed_builds_of_same_batch(account: Account) -> None:
     create_project(account)
     failed = run(account, sourceVersion="refs/heads/sandbox-fail-once/build_two")
     assert statuses(failed)["build_two"] == "FAILED"
@@ -351,7 +349,7 @@ def test_a_failed_batch_is_retried_in_place_with_its_failed_builds_only(account:
     assert after["build_two"]["priorBuildSummaryList"] == [before["build_two"]]
 
 
-def test_a_batch_is_retried_with_all_its_builds(account: Account) -> None:
+def test_retry_of_all_builds_repeats_all(account: Account) -> None:
     create_project(account)
     failed = run(account, sourceVersion="sandbox-fail-once/build_two")
     account.client("codebuild").retry_build_batch(id=failed["id"], retryType="RETRY_ALL_BUILDS")
@@ -361,13 +359,13 @@ def test_a_batch_is_retried_with_all_its_builds(account: Account) -> None:
         assert new["priorBuildSummaryList"] == [old["currentBuildSummary"]]
 
 
-def test_only_a_batch_that_failed_can_be_retried(account: Account) -> None:
+def test_only_failed_batch_can_be_retried(account: Account) -> None:
     create_project(account)
     shown = run(account)
     assert refusal(account, "retry_build_batch", id=shown["id"]).startswith("InvalidInputException: ")
 
 
-def test_batches_are_listed_newest_first_by_project_by_status_and_in_pages(account: Account) -> None:
+def test_batches_are_listed_by_project_and_status_in_pages(account: Account) -> None:
     create_project(account)
     create_project(account, name="Other")
     good, bad = run(account)["id"], run(account, sourceVersion="sandbox-fail")["id"]
@@ -381,7 +379,7 @@ def test_batches_are_listed_newest_first_by_project_by_status_and_in_pages(accou
     assert [page["ids"] for page in pages] == [[other, bad], [good]]
 
 
-def test_a_batch_is_deleted_with_its_builds(account: Account) -> None:
+def test_deleted_batch_deletes_its_builds(account: Account) -> None:
     create_project(account)
     shown = run(account, buildspecOverride=graph({"identifier": "one"}))
     codebuild = account.client("codebuild")
@@ -391,7 +389,7 @@ def test_a_batch_is_deleted_with_its_builds(account: Account) -> None:
     assert codebuild.batch_get_build_batches(ids=[shown["id"]])["buildBatchesNotFound"] == [shown["id"]]
 
 
-def test_the_same_token_starts_one_batch_and_another_request_with_it_is_refused(account: Account) -> None:
+def test_repeated_token_starts_one_batch(account: Account) -> None:
     create_project(account)
     first = start(account, idempotencyToken="token")
     assert start(account, idempotencyToken="token") == first
@@ -400,28 +398,28 @@ def test_the_same_token_starts_one_batch_and_another_request_with_it_is_refused(
     ended(account, first)
 
 
-def test_what_is_not_there_is_refused(account: Account) -> None:
+def test_unknown_names_are_rejected(account: Account) -> None:
     assert refusal(account, "start_build_batch", projectName="Slc").startswith("ResourceNotFoundException: ")
     assert refusal(account, "list_build_batches_for_project", projectName="Slc").startswith("ResourceNotFound")
     for operation in ("stop_build_batch", "retry_build_batch"):
         assert refusal(account, operation, id="Slc:none").startswith("ResourceNotFoundException: ")
 
 
-def test_a_project_that_has_no_role_for_batches_starts_none(account: Account) -> None:
+def test_project_without_batch_role_starts_no_batch(account: Account) -> None:
     create_project(account, buildBatchConfig={})
     assert refusal(account, "start_build_batch", projectName="Slc").startswith("InvalidInputException: ")
 
 
-def test_a_batch_times_out(account: Account) -> None:
+def test_batch_times_out(account: Account) -> None:
     account.server.build_seconds[account.number] = 60
     create_project(account)
-    # No time at all, which nobody would ask for, ends a batch as any other time does.
+    # A timeout of zero ends the batch immediately.
     shown = run(account, buildBatchConfigOverride={"timeoutInMins": -1})
     assert (shown["buildBatchStatus"], shown["currentPhase"]) == ("TIMED_OUT", "FAILED")
     assert phases(shown)[-2][1] == "TIMED_OUT"
 
 
-def test_a_secret_is_shown_as_the_reference_that_it_is_and_its_value_nowhere(account: Account) -> None:
+def test_secret_is_shown_only_as_reference(account: Account) -> None:
     value = "s3cret-value-of-the-token"
     account.client("secretsmanager").create_secret(Name="release/token", SecretString=value)
     variables = [{"name": "GITHUB_TOKEN", "value": "release/token", "type": "SECRETS_MANAGER"}]
@@ -437,7 +435,7 @@ def test_a_secret_is_shown_as_the_reference_that_it_is_and_its_value_nowhere(acc
     assert value not in json.dumps([shown, first, events], default=str)
 
 
-def test_every_answer_about_batches_has_the_shape_of_the_api(account: Account) -> None:
+def test_responses_about_batches_match_api(account: Account) -> None:
     create_project(account, artifacts={"type": "S3", "location": "some-bucket", "name": "/", "packaging": "NONE"})
     started = raw(account, "StartBuildBatch", projectName="Slc", sourceVersion="sandbox-fail-once/build_two")
     batch_id = started["buildBatch"]["id"]
@@ -455,7 +453,7 @@ def test_every_answer_about_batches_has_the_shape_of_the_api(account: Account) -
 
 
 @pytest.mark.parametrize("path", ["../outside.yaml", "link.yaml", "."])
-def test_no_file_outside_of_the_registered_directory_is_read(path: str, account: Account, tmp_path: Path) -> None:
+def test_file_outside_of_registered_directory_is_not_read(path: str, account: Account, tmp_path: Path) -> None:
     (tmp_path / "outside.yaml").write_text(TWO, encoding="utf-8")
     has_source(account, tmp_path / "inside", {"other.yaml": ""})
     (tmp_path / "inside" / "link.yaml").symlink_to(tmp_path / "outside.yaml")
@@ -465,9 +463,7 @@ def test_no_file_outside_of_the_registered_directory_is_read(path: str, account:
 
 
 @pytest.mark.parametrize("kind", ["ci", "release"])
-def test_the_buildspecs_that_this_tool_generates_are_built(
-    kind: Literal["ci", "release"], account: Account, tmp_path: Path
-) -> None:
+def test_generated_buildspecs_are_built(kind: Literal["ci", "release"], account: Account, tmp_path: Path) -> None:
     output = f"aws-code-build/{kind}"
     files = render(
         ["standard-EXASOL-all-python-3.10", "template-Exasol-all-java-17"], Options(kind=kind, output_path=output)

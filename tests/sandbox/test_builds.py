@@ -1,4 +1,4 @@
-"""Single builds in the sandbox: phases in time, stopped, retried, listed, deleted."""
+"""Tests of single builds in the sandbox: phases, stops, retries, lists and deletions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ended(account: Account, build_id: str) -> dict[str, Any]:
     return until(lambda: build(account, build_id), lambda shown: bool(shown["buildComplete"]))
 
 
-def test_a_build_goes_through_all_phases_to_its_end(account: Account) -> None:
+def test_build_runs_all_phases(account: Account) -> None:
     started = start(account, buildspecOverride=SPEC)
     assert (started["buildStatus"], started["currentPhase"]) == ("IN_PROGRESS", "QUEUED")
     assert "groupName" not in started["logs"]
@@ -52,7 +52,7 @@ def test_a_build_goes_through_all_phases_to_its_end(account: Account) -> None:
     ]
 
 
-def test_the_same_token_starts_one_build_and_another_request_with_it_is_refused(account: Account) -> None:
+def test_repeated_token_starts_one_build(account: Account) -> None:
     first = start(account, idempotencyToken="token")["id"]
     assert start(account, idempotencyToken="token")["id"] == first
     with pytest.raises(ClientError, match=r"InvalidInputException.* Parameter mismatch"):
@@ -61,12 +61,12 @@ def test_the_same_token_starts_one_build_and_another_request_with_it_is_refused(
     assert ended(account, first)["buildStatus"] == "SUCCEEDED"
 
 
-def test_a_branch_fails_a_single_build_too(account: Account) -> None:
+def test_branch_fails_single_build(account: Account) -> None:
     shown = ended(account, start(account, sourceVersion="sandbox-fail")["id"])
     assert (shown["buildStatus"], dict(phases(shown))["BUILD"]) == ("FAILED", "FAILED")
 
 
-def test_commands_that_are_no_text_fail_the_build_where_aws_reads_them(account: Account) -> None:
+def test_commands_other_than_text_fail_build_in_download(account: Account) -> None:
     shown = ended(account, start(account, buildspecOverride="version: 0.2\nphases: {build: {commands: [a: b]}}")["id"])
     (failed,) = (phase for phase in shown["phases"] if phase.get("phaseStatus") == "FAILED")
     assert failed["phaseType"] == "DOWNLOAD_SOURCE"
@@ -74,7 +74,7 @@ def test_commands_that_are_no_text_fail_the_build_where_aws_reads_them(account: 
     assert failed["contexts"][0]["message"].startswith("Expected Commands[0] to be of string type")
 
 
-def test_a_build_is_stopped_and_stays_so(account: Account) -> None:
+def test_stopped_build_remains_stopped(account: Account) -> None:
     account.server.build_seconds[account.number] = 60
     started = start(account)
     stopped = account.client("codebuild").stop_build(id=started["id"])["build"]
@@ -84,16 +84,16 @@ def test_a_build_is_stopped_and_stays_so(account: Account) -> None:
     )
 
 
-def test_a_build_times_out(account: Account) -> None:
+def test_build_times_out(account: Account) -> None:
     account.server.build_seconds[account.number] = 60
-    # A client would not send it: AWS wants five minutes at least.
+    # botocore rejects such a request: AWS requires at least five minutes.
     started = raw(account, "StartBuild", projectName="Slc", timeoutInMinutesOverride=0)["build"]
     shown = ended(account, started["id"])
     assert shown["buildStatus"] == "TIMED_OUT"
     assert shown["phases"][-2]["contexts"][0]["statusCode"] == "BUILD_TIMED_OUT"
 
 
-def test_a_retried_build_is_a_new_one_with_the_same_settings(account: Account) -> None:
+def test_retried_build_is_new_build_with_same_settings(account: Account) -> None:
     first = ended(account, start(account, sourceVersion="sandbox-fail-once", buildspecOverride=SPEC)["id"])
     again = account.client("codebuild").retry_build(id=first["id"])["build"]
     assert (first["buildStatus"], again["id"] != first["id"]) == ("FAILED", True)
@@ -102,7 +102,7 @@ def test_a_retried_build_is_a_new_one_with_the_same_settings(account: Account) -
     assert ended(account, again["id"])["buildStatus"] == "SUCCEEDED"
 
 
-def test_a_running_build_is_neither_retried_nor_deleted(account: Account) -> None:
+def test_running_build_cannot_be_retried_or_deleted(account: Account) -> None:
     account.server.build_seconds[account.number] = 60
     codebuild, build_id = account.client("codebuild"), start(account)["id"]
     with pytest.raises(ClientError, match="InvalidInputException"):
@@ -115,7 +115,7 @@ def test_a_running_build_is_neither_retried_nor_deleted(account: Account) -> Non
         codebuild.stop_build(id=build_id)
 
 
-def test_overrides_of_the_request_replace_what_the_project_has(account: Account) -> None:
+def test_request_overrides_replace_project_settings(account: Account) -> None:
     variables = [
         {"name": "A", "value": "1", "type": "PLAINTEXT"},
         {"name": "B", "value": "p", "type": "PARAMETER_STORE"},
@@ -135,7 +135,7 @@ def test_overrides_of_the_request_replace_what_the_project_has(account: Account)
     assert (shown["sourceVersion"], shown["timeoutInMinutes"]) == ("main", 7)
 
 
-def test_every_answer_about_builds_has_the_shape_of_the_api(account: Account) -> None:
+def test_responses_about_builds_match_api(account: Account) -> None:
     build_id = raw(account, "StartBuild", projectName="Slc", sourceVersion="main")["build"]["id"]
     raw(account, "BatchGetBuilds", ids=[build_id, "Slc:none"])
     raw(account, "StopBuild", id=build_id)

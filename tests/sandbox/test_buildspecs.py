@@ -1,4 +1,4 @@
-"""How the sandbox reads buildspecs, without a server."""
+"""Tests of the sandbox's parser of buildspecs, without a server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def spec(**section: Any) -> str:
     return yaml.safe_dump({"version": 0.2, "batch": section})
 
 
-def test_a_build_graph_has_its_tasks_in_order_with_what_each_says() -> None:
+def test_build_graph_has_tasks_in_order() -> None:
     plan = batch(
         graph(
             {
@@ -54,12 +54,12 @@ def test_a_build_graph_has_its_tasks_in_order_with_what_each_says() -> None:
     assert (second.depends_on, second.ignore_failure, second.buildspec) == (("build_a",), False, "")
 
 
-def test_a_build_list_needs_no_identifiers() -> None:
+def test_build_list_needs_no_identifiers() -> None:
     plan = batch(spec(**{"build-list": [{"identifier": "named"}, {"buildspec": "other.yaml"}]}))
     assert [(task.identifier, task.buildspec) for task in plan.tasks] == [("named", ""), ("build1", "other.yaml")]
 
 
-def test_a_build_matrix_has_a_task_for_each_combination() -> None:
+def test_build_matrix_has_task_for_each_combination() -> None:
     plan = batch(
         spec(
             **{
@@ -99,21 +99,21 @@ def test_a_build_matrix_has_a_task_for_each_combination() -> None:
         (spec(**{"fast-fail": True}), "one of build-graph, build-list, build-matrix is needed"),
         (graph({"identifier": "with-hyphen"}), "Invalid identifier 'with-hyphen'"),
         (graph({"identifier": "a"}, {"identifier": "a"}), "Duplicate identifiers in the batch: a"),
-        (graph({"identifier": "a", "depend-on": ["b"]}), "Build a depends on b, which is not there"),
+        (graph({"identifier": "a", "depend-on": ["b"]}), "Build a depends on b, which does not exist"),
         (
             graph({"identifier": "a", "depend-on": ["b"]}, {"identifier": "b", "depend-on": ["a"]}),
             "Circular dependency between builds: a, b",
         ),
     ],
 )
-def test_a_batch_that_cannot_be_built_is_refused_with_the_reason(text: str, message: str) -> None:
+def test_invalid_batch_is_rejected_with_reason(text: str, message: str) -> None:
     with pytest.raises(BuildspecError, match=message):
         batch(text)
 
 
 @pytest.mark.parametrize("read", [batch, commands])
 @given(text=st.text(max_size=200))
-def test_any_text_is_read_or_refused_with_a_reason(read: Callable[[str], object], text: str) -> None:
+def test_any_text_is_parsed_or_rejected_with_reason(read: Callable[[str], object], text: str) -> None:
     try:
         read(text)
     except BuildspecError as error:
@@ -123,7 +123,7 @@ def test_any_text_is_read_or_refused_with_a_reason(read: Callable[[str], object]
     assert reason
 
 
-def test_the_commands_of_a_phase_are_one_or_many_and_finally_comes_last() -> None:
+def test_commands_of_finally_come_last() -> None:
     text = yaml.safe_dump(
         {
             "version": 0.2,
@@ -137,22 +137,22 @@ def test_the_commands_of_a_phase_are_one_or_many_and_finally_comes_last() -> Non
     assert commands(text) == {"PRE_BUILD": ["docker login"], "BUILD": ["make", "make test", "echo done"]}
 
 
-def test_the_stand_in_has_three_builds_with_commands() -> None:
+def test_example_buildspec_has_three_builds_with_commands() -> None:
     assert [task.identifier for task in batch(STAND_IN).tasks] == ["build_one", "build_two", "build_three"]
     assert set(commands(STAND_IN)) == {"INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD"}
 
 
 @pytest.mark.parametrize("text", ["version: 0.2\nphases: {}\n", '{"version": 0.2}', "version: 0.2"])
-def test_the_text_of_a_buildspec_is_known_as_one(text: str) -> None:
+def test_text_is_recognized_as_buildspec(text: str) -> None:
     assert is_text(text)
 
 
 @pytest.mark.parametrize("path", ["", "buildspec.yml", "aws-code-build/ci/buildspec.yaml"])
-def test_a_path_is_no_text(path: str) -> None:
+def test_path_is_not_text(path: str) -> None:
     assert not is_text(path)
 
 
-def test_a_batch_within_the_restrictions_breaks_none() -> None:
+def test_batch_within_restrictions_is_accepted() -> None:
     plan = batch(graph({"identifier": "a"}, {"identifier": "b"}))
     restrictions = {"maximumBuildsAllowed": 2, "computeTypesAllowed": ["BUILD_GENERAL1_SMALL"]}
     assert restriction_broken(plan, restrictions, "BUILD_GENERAL1_SMALL") == ""

@@ -1,4 +1,4 @@
-"""Checksums of objects that are uploaded in parts, as S3 has them."""
+"""Tests of the checksums of multipart uploads, which are as on S3."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def s3(account: Account) -> Any:
 
 @pytest.fixture
 def address(s3: Any, account: Account) -> dict[str, str]:
-    """An object in a bucket with versions."""
+    """Return bucket and key of an object in a bucket with versioning."""
     bucket = f"parts-{account.number}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -33,7 +33,7 @@ def address(s3: Any, account: Account) -> dict[str, str]:
 
 
 def upload(s3: Any, address: dict[str, str], *, complete: dict[str, str] | None = None, **more: str) -> Any:
-    """What S3 answers to the upload's beginning and to its end."""
+    """Upload parts, and return the responses to the first and the last request."""
     begun = s3.create_multipart_upload(**address, **more)
     address = {**address, "UploadId": begun["UploadId"]}
     parts = [
@@ -47,7 +47,7 @@ def upload(s3: Any, address: dict[str, str], *, complete: dict[str, str] | None 
     return begun, ended
 
 
-def test_upload_that_asks_for_full_object_gets_checksum_of_whole(s3, address):
+def test_upload_with_full_object_type_gets_checksum_of_object(s3, address):
     begun, ended = upload(s3, address, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
     head = s3.head_object(**address, ChecksumMode="ENABLED")
     version = s3.head_object(**address, ChecksumMode="ENABLED", VersionId=head["VersionId"])
@@ -58,7 +58,7 @@ def test_upload_that_asks_for_full_object_gets_checksum_of_whole(s3, address):
         assert (answer["ChecksumType"], answer["ChecksumCRC32"]) == ("FULL_OBJECT", WHOLE)
 
 
-def test_crc64nvme_is_always_of_whole(s3, address):
+def test_crc64nvme_is_always_full_object(s3, address):
     begun, ended = upload(s3, address, ChecksumAlgorithm="CRC64NVME")
 
     assert begun["ChecksumType"] == ended["ChecksumType"] == "FULL_OBJECT"
@@ -66,7 +66,7 @@ def test_crc64nvme_is_always_of_whole(s3, address):
 
 
 @pytest.mark.parametrize("more", [{}, {"ChecksumType": "COMPOSITE"}])
-def test_other_upload_gets_checksum_of_parts(s3, address, more):
+def test_other_upload_gets_composite_checksum(s3, address, more):
     begun, _ = upload(s3, address, ChecksumAlgorithm="CRC32", **more)
     head = s3.head_object(**address, ChecksumMode="ENABLED")
 
@@ -74,7 +74,7 @@ def test_other_upload_gets_checksum_of_parts(s3, address, more):
     assert head["ChecksumCRC32"].endswith("-2")
 
 
-def test_wrong_checksum_of_whole_is_refused(s3, address):
+def test_wrong_full_object_checksum_is_rejected(s3, address):
     with pytest.raises(ClientError, match="BadDigest"):
         upload(
             s3, address, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT", complete={"ChecksumCRC32": "AAAAAA=="}
@@ -83,6 +83,6 @@ def test_wrong_checksum_of_whole_is_refused(s3, address):
     upload(s3, address, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT", complete={"ChecksumCRC32": WHOLE})
 
 
-def test_full_object_of_sha256_is_refused(s3, address):
+def test_full_object_sha256_is_rejected(s3, address):
     with pytest.raises(ClientError, match="InvalidRequest"):
         upload(s3, address, ChecksumAlgorithm="SHA256", ChecksumType="FULL_OBJECT")

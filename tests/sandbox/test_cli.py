@@ -1,4 +1,4 @@
-"""The group of commands `sandbox`: data on stdout, sentences on stderr."""
+"""Tests of the command group `sandbox`: data on stdout, messages on stderr."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(group, arguments)
 
 
-def test_each_command_explains_itself() -> None:
+def test_each_command_has_help() -> None:
     for command in ("start", "stop", "status", "env", "reset"):
         shown = run(command, "--help")
         assert shown.exit_code == 0
         assert shown.output.startswith(f"Usage: sandbox {command}")
 
 
-def test_it_is_started_shown_and_stopped(state_dir: Path) -> None:
+def test_sandbox_is_started_shown_and_stopped(state_dir: Path) -> None:
     started = run("start")
     endpoint = sandbox.find()
     assert endpoint is not None
@@ -65,9 +65,7 @@ def test_it_is_started_shown_and_stopped(state_dir: Path) -> None:
     assert (stopped.exit_code, stopped.stderr) == (0, "the sandbox does not run\n")
 
 
-def test_what_env_prints_leads_any_client_of_a_shell_to_the_sandbox(
-    state_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_output_of_env_configures_clients_in_shell(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = sandbox.ensure()
     assert endpoint.state_dir == state_dir
     monkeypatch.setenv("AWS_PROFILE", "production")
@@ -105,7 +103,7 @@ def test_sandbox_without_answer_is_reported_as_running(state_dir: Path) -> None:
     assert run("stop").stderr == "the sandbox has been stopped\n"
 
 
-def test_a_reset_is_not_done_without_being_asked_for(state_dir: Path) -> None:
+def test_reset_needs_confirmation(state_dir: Path) -> None:
     assert isinstance(run("reset").exception, InputError)
     confirmed = run("reset", "--yes")
     assert (confirmed.exit_code, confirmed.stdout, confirmed.stderr) == (0, "", "the sandbox is empty\n")
@@ -113,12 +111,12 @@ def test_a_reset_is_not_done_without_being_asked_for(state_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("delay", ["-1", "soon", "3601"])
-def test_a_delay_that_is_none_is_bad_usage(delay: str, state_dir: Path) -> None:
+def test_invalid_delay_is_bad_usage(delay: str, state_dir: Path) -> None:
     assert run("start", "--delay", delay).exit_code == 2
     assert not state_dir.exists()
 
 
-def test_builds_take_the_given_time_and_have_the_given_source(state_dir: Path, tmp_path: Path) -> None:
+def test_options_set_build_time_and_source(state_dir: Path, tmp_path: Path) -> None:
     spec = tmp_path / "buildspec.yml"
     spec.write_text("version: 0.2\nbatch: {build-list: [{identifier: mine}]}\nphases: {build: {commands: [make]}}\n")
     assert run("start", "--build-seconds", "0", "--source", f"https://github.com/a/b={tmp_path}").exit_code == 0
@@ -134,6 +132,6 @@ def test_builds_take_the_given_time_and_have_the_given_source(state_dir: Path, t
 
 
 @pytest.mark.parametrize("source", ["nothing", "=here", "https://github.com/a/b="])
-def test_a_source_that_is_none_is_bad_usage(source: str, state_dir: Path) -> None:
+def test_invalid_source_is_bad_usage(source: str, state_dir: Path) -> None:
     assert isinstance(run("start", "--source", source).exception, InputError)
     assert not state_dir.exists()

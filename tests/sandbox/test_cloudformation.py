@@ -1,4 +1,4 @@
-"""CloudFormation in the sandbox: where ministack was brought closer to AWS."""
+"""Tests of the differences between the sandbox's CloudFormation and ministack's."""
 
 from __future__ import annotations
 
@@ -29,15 +29,13 @@ def error(call: Any, **arguments: Any) -> tuple[str, str]:
 
 
 def failed_create(account: Account, other_account: Account, name: str = "Failed") -> Any:
-    """A stack in ROLLBACK_COMPLETE: its bucket's name belongs to another account."""
+    """Return a stack in ROLLBACK_COMPLETE: another account owns the name of its bucket."""
     taken = f"taken-in-{other_account.number}"
     other_account.client("s3").create_bucket(Bucket=taken, CreateBucketConfiguration=REGION)
     return deploy(account.client("cloudformation"), name, buckets("Free", Taken=taken))
 
 
-def test_each_account_and_region_has_the_secrets_that_templates_expect(
-    account: Account, other_account: Account
-) -> None:
+def test_each_account_and_region_has_dummy_secrets(account: Account, other_account: Account) -> None:
     for client in (
         account.client("secretsmanager"),
         account.client("secretsmanager", "us-east-1"),
@@ -51,17 +49,17 @@ def test_each_account_and_region_has_the_secrets_that_templates_expect(
     assert arn.startswith(f"arn:aws:secretsmanager:eu-central-1:{account.number}:secret:github-")
 
 
-def test_a_deleted_secret_stays_deleted(account: Account) -> None:
+def test_deleted_secret_is_not_recreated(account: Account) -> None:
     secrets = account.client("secretsmanager")
     secrets.delete_secret(SecretId="github", ForceDeleteWithoutRecovery=True)
     assert [secret["Name"] for secret in secrets.list_secrets()["SecretList"]] == ["Dockerhub"]
 
 
-def test_the_access_key_is_the_account(account: Account) -> None:
+def test_access_key_is_account(account: Account) -> None:
     assert account.client("sts").get_caller_identity()["Account"] == account.number
 
 
-def test_a_taken_bucket_name_fails_the_resource_and_rolls_back(account: Account, other_account: Account) -> None:
+def test_bucket_name_of_other_account_fails_resource(account: Account, other_account: Account) -> None:
     stack = failed_create(account, other_account)
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
     cloudformation = account.client("cloudformation")
@@ -86,7 +84,7 @@ def test_a_taken_bucket_name_fails_the_resource_and_rolls_back(account: Account,
     ]
 
 
-def test_a_bucket_name_of_the_same_account_fails_the_change_set_and_describe_events_says_why(account: Account) -> None:
+def test_bucket_name_of_same_account_fails_change_set(account: Account) -> None:
     name = f"own-{account.number}"
     account.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=REGION)
     cloudformation = account.client("cloudformation")
@@ -102,7 +100,7 @@ def test_a_bucket_name_of_the_same_account_fails_the_change_set_and_describe_eve
     )
 
 
-def test_a_name_that_is_taken_between_plan_and_execution_fails_the_resource(account: Account) -> None:
+def test_name_used_after_plan_fails_resource(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     name = f"race-{account.number}"
     change_set = plan(cloudformation, "Race", buckets(Taken=name))
@@ -112,13 +110,13 @@ def test_a_name_that_is_taken_between_plan_and_execution_fails_the_resource(acco
     assert ("Taken", "CREATE_FAILED") in events(cloudformation, "Race")
 
 
-def test_a_change_set_without_findings_has_no_operation_events(account: Account) -> None:
+def test_valid_change_set_has_no_operation_events(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     change_set = plan(cloudformation, "Fine", buckets("A"))
     assert cloudformation.describe_events(ChangeSetName=change_set["ChangeSetId"])["OperationEvents"] == []
 
 
-def test_a_taken_role_name_is_not_taken_over(account: Account) -> None:
+def test_existing_role_is_not_adopted(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     template: dict[str, Any] = {"Resources": {"Role": copy.deepcopy(ROLE)}}
     template["Resources"]["Role"]["Properties"]["RoleName"] = "one-role"
@@ -127,9 +125,7 @@ def test_a_taken_role_name_is_not_taken_over(account: Account) -> None:
     assert account.client("iam").get_role(RoleName="one-role")["Role"]["RoleName"] == "one-role"
 
 
-def test_a_stack_in_rollback_complete_is_neither_updated_nor_created_again(
-    account: Account, other_account: Account
-) -> None:
+def test_rollback_complete_stack_cannot_be_updated_or_created(account: Account, other_account: Account) -> None:
     stack = failed_create(account, other_account)
     cloudformation = account.client("cloudformation")
     stuck = (
@@ -156,7 +152,7 @@ def test_a_stack_in_rollback_complete_is_neither_updated_nor_created_again(
 @pytest.mark.parametrize(
     ("capabilities", "is_enough"), [([], False), (["CAPABILITY_IAM"], False), (["CAPABILITY_NAMED_IAM"], True)]
 )
-def test_a_named_role_needs_its_capability(account: Account, capabilities: list[str], is_enough: bool) -> None:
+def test_named_role_needs_capability(account: Account, capabilities: list[str], is_enough: bool) -> None:
     cloudformation = account.client("cloudformation")
     template: dict[str, Any] = {"Resources": {"Role": copy.deepcopy(ROLE)}}
     template["Resources"]["Role"]["Properties"]["RoleName"] = "named"
@@ -170,7 +166,7 @@ def test_a_named_role_needs_its_capability(account: Account, capabilities: list[
     assert cloudformation.list_stacks()["StackSummaries"] == []
 
 
-def test_undefined_names_are_refused_by_validation_and_by_change_sets(account: Account) -> None:
+def test_undefined_names_fail_validation_and_change_set(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     body = json.dumps(buckets("A") | {"Outputs": {"O": {"Value": {"Ref": "Gone"}}}})
     refused = (
@@ -183,7 +179,7 @@ def test_undefined_names_are_refused_by_validation_and_by_change_sets(account: A
     assert cloudformation.list_stacks()["StackSummaries"] == []
 
 
-def test_parameters_are_refused_by_name(account: Account) -> None:
+def test_unknown_and_missing_parameters_are_rejected(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     template = buckets("A") | {"Parameters": {"Needed": {"Type": "String"}}}
     one = [{"ParameterKey": "Needed", "ParameterValue": "v"}]
@@ -200,7 +196,7 @@ def test_parameters_are_refused_by_name(account: Account) -> None:
     assert deploy(cloudformation, "P", changed, "UPDATE", Parameters=kept)["Parameters"] == one
 
 
-def test_nothing_to_change_is_said_in_the_words_of_aws(account: Account) -> None:
+def test_change_set_without_changes_has_reason_of_aws(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "Same", buckets("A"))
     change_set = plan(cloudformation, "Same", buckets("A"), "UPDATE")
@@ -216,9 +212,7 @@ def test_nothing_to_change_is_said_in_the_words_of_aws(account: Account) -> None
     ("properties", "replacement"),
     [({"BucketName": "renamed-{account}"}, "True"), ({"Tags": [{"Key": "k", "Value": "v"}]}, "False")],
 )
-def test_a_change_set_says_whether_a_resource_is_replaced(
-    account: Account, properties: dict[str, Any], replacement: str
-) -> None:
+def test_change_set_shows_replacement(account: Account, properties: dict[str, Any], replacement: str) -> None:
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "Stack", buckets("A"))
     changed = json.loads(json.dumps(properties).replace("{account}", account.number))
@@ -228,7 +222,7 @@ def test_a_change_set_says_whether_a_resource_is_replaced(
     assert change["ResourceChange"]["Replacement"] == replacement
 
 
-def test_an_update_has_events_of_what_it_changes_and_of_nothing_else(account: Account) -> None:
+def test_update_has_events_of_changed_resources_only(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "Stack", buckets("Gone", "Kept", Renamed=f"old-{account.number}"))
     before = len(events(cloudformation, "Stack"))
@@ -258,7 +252,7 @@ def test_an_update_has_events_of_what_it_changes_and_of_nothing_else(account: Ac
     assert f"old-{account.number}" not in names
 
 
-def test_every_event_of_an_operation_carries_its_token(account: Account) -> None:
+def test_events_have_token_of_operation(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "Stack", buckets("A"))
     newest_first = cloudformation.describe_stack_events(StackName="Stack")["StackEvents"]
@@ -267,7 +261,7 @@ def test_every_event_of_an_operation_carries_its_token(account: Account) -> None
     assert newest_first[-1]["ResourceStatus"] == "REVIEW_IN_PROGRESS"
 
 
-def test_a_second_change_set_for_a_stack_under_review_goes_into_the_same_stack(account: Account) -> None:
+def test_second_change_set_uses_same_stack_in_review(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     first, second = (plan(cloudformation, "New", buckets(name)) for name in ("A", "B"))
     assert first["StackId"] == second["StackId"]
@@ -277,7 +271,7 @@ def test_a_second_change_set_for_a_stack_under_review_goes_into_the_same_stack(a
     assert wait(cloudformation, "New")["StackId"] == first["StackId"]
 
 
-def test_a_refused_change_set_leaves_the_stack_under_review_alone(account: Account) -> None:
+def test_rejected_change_set_keeps_stack_in_review(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     first = plan(cloudformation, "New", buckets("A"))
     refused = {"Resources": {"A": {"Type": "AWS::S3::Bucket", "DependsOn": "Gone"}}}
@@ -287,7 +281,7 @@ def test_a_refused_change_set_leaves_the_stack_under_review_alone(account: Accou
     assert wait(cloudformation, "New")["StackStatus"] == "CREATE_COMPLETE"
 
 
-def test_the_shell_of_a_declined_stack_is_deleted_without_a_trace(account: Account) -> None:
+def test_deleted_stack_in_review_leaves_no_record(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     change_set = plan(cloudformation, "Shell", buckets("A"))
     cloudformation.delete_change_set(ChangeSetName=change_set["ChangeSetId"])
@@ -296,7 +290,7 @@ def test_the_shell_of_a_declined_stack_is_deleted_without_a_trace(account: Accou
     assert error(cloudformation.describe_stacks, StackName="Shell")[0] == "ValidationError"
 
 
-def test_the_description_of_a_template_becomes_the_stacks(account: Account) -> None:
+def test_stack_has_description_of_template(account: Account) -> None:
     stack = deploy(account.client("cloudformation"), "Stack", buckets("A") | {"Description": "two words"})
     assert stack["Description"] == "two words"
 
@@ -309,7 +303,7 @@ def test_the_description_of_a_template_becomes_the_stacks(account: Account) -> N
         "https://s3.amazonaws.com/{bucket}/t.json",
     ],
 )
-def test_a_template_is_read_from_the_sandboxs_own_bucket(account: Account, url: str) -> None:
+def test_template_is_read_from_bucket_in_sandbox(account: Account, url: str) -> None:
     bucket = f"templates-{account.number}"
     s3 = account.client("s3")
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=REGION)
@@ -325,7 +319,7 @@ def test_a_template_is_read_from_the_sandboxs_own_bucket(account: Account, url: 
     assert cloudformation.get_template(StackName="FromBucket")["TemplateBody"] == buckets("A")
 
 
-def test_termination_protection_keeps_a_stack(account: Account) -> None:
+def test_termination_protection_prevents_deletion(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "Stack", buckets("A"))
     cloudformation.update_termination_protection(StackName="Stack", EnableTerminationProtection=True)
@@ -333,9 +327,7 @@ def test_termination_protection_keeps_a_stack(account: Account) -> None:
     assert "TerminationProtection is enabled" in error(cloudformation.delete_stack, StackName="Stack")[1]
 
 
-def test_with_a_delay_a_resource_is_in_progress_while_other_requests_are_answered(
-    account: Account, other_account: Account
-) -> None:
+def test_requests_are_answered_during_delay(account: Account, other_account: Account) -> None:
     cloudformation = account.client("cloudformation")
     change_set = plan(cloudformation, "Slow", buckets("A", "B"))
     account.slow_down(30)
@@ -347,7 +339,7 @@ def test_with_a_delay_a_resource_is_in_progress_while_other_requests_are_answere
     assert busy[1].endswith("is in CREATE_IN_PROGRESS state and can not be updated.")
 
 
-def test_with_a_delay_an_update_can_be_cancelled(account: Account) -> None:
+def test_update_can_be_canceled_during_delay(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "Slow", buckets("A"))
     change_set = plan(cloudformation, "Slow", buckets("A", "B", "C"), "UPDATE")
@@ -362,7 +354,7 @@ def test_with_a_delay_an_update_can_be_cancelled(account: Account) -> None:
     assert [resource["LogicalResourceId"] for resource in resources] == ["A"]
 
 
-def test_a_failed_update_is_rolled_back(account: Account, other_account: Account) -> None:
+def test_failed_update_is_rolled_back(account: Account, other_account: Account) -> None:
     taken = f"taken-in-{other_account.number}"
     other_account.client("s3").create_bucket(Bucket=taken, CreateBucketConfiguration=REGION)
     cloudformation = account.client("cloudformation")
@@ -372,7 +364,7 @@ def test_a_failed_update_is_rolled_back(account: Account, other_account: Account
     assert cloudformation.get_template(StackName="Stack")["TemplateBody"] == buckets("A")
 
 
-def test_events_come_in_pages_when_there_are_many(account: Account) -> None:
+def test_many_events_come_in_pages(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "Many", buckets(*(f"Bucket{number}" for number in range(60))))
     first_page = cloudformation.describe_stack_events(StackName="Many")
@@ -380,7 +372,7 @@ def test_events_come_in_pages_when_there_are_many(account: Account) -> None:
     assert len(events(cloudformation, "Many")) == 3 + 60 * 3
 
 
-def test_a_bucket_with_an_object_is_not_deleted_with_its_stack(account: Account) -> None:
+def test_stack_does_not_delete_bucket_with_object(account: Account) -> None:
     name = f"full-{account.number}"
     cloudformation, s3 = account.client("cloudformation"), account.client("s3")
     stack = deploy(cloudformation, "Stack", buckets("Empty", Full=name))
@@ -398,7 +390,7 @@ def test_a_bucket_with_an_object_is_not_deleted_with_its_stack(account: Account)
     assert s3.list_buckets()["Buckets"] == []
 
 
-def test_a_resource_that_an_update_adds_is_created(account: Account, other_account: Account) -> None:
+def test_resource_added_by_update_has_create_events(account: Account, other_account: Account) -> None:
     taken = f"taken-in-{other_account.number}"
     other_account.client("s3").create_bucket(Bucket=taken, CreateBucketConfiguration=REGION)
     cloudformation = account.client("cloudformation")
@@ -413,9 +405,7 @@ def test_a_resource_that_an_update_adds_is_created(account: Account, other_accou
     assert ("Taken", "CREATE_FAILED") in events(cloudformation, "Stack")
 
 
-def test_a_service_asks_for_no_engine_also_where_the_docker_sdk_is_installed(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_service_uses_no_docker_engine_with_docker_sdk(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
     sdk = types.ModuleType("docker")
     vars(sdk)["from_env"] = lambda **options: asked.append(options)
@@ -430,7 +420,7 @@ def test_a_service_asks_for_no_engine_also_where_the_docker_sdk_is_installed(
 
 
 def conditional(*, holds: bool = True, **more: Any) -> dict[str, Any]:
-    """A template with a topic, and a second one under a condition that the parameter More decides, unless `holds` is false."""
+    """Return a template with a topic, and a second one whose condition depends on the parameter More and `holds`."""
     topic = {"Type": "AWS::SNS::Topic"}
     wanted = {"Fn::Equals": [{"Ref": "More"}, "yes" if holds else "never"]}
     return {
@@ -450,7 +440,7 @@ def listed(change_set: Any) -> list[tuple[str, str]]:
     return [(each["Action"], each["LogicalResourceId"]) for each in changes]
 
 
-def test_change_set_lists_resources_whose_condition_holds(account: Account) -> None:
+def test_change_set_lists_resources_with_true_condition(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     assert listed(plan(cloudformation, "New", conditional(), Parameters=more("no"))) == [("Add", "Topic")]
     deploy(cloudformation, "Stack", conditional(), Parameters=more("no"))

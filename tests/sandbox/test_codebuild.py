@@ -1,4 +1,4 @@
-"""CodeBuild in the sandbox: every setting of a project, webhooks and source credentials, by API and by CloudFormation."""
+"""Tests of CodeBuild in the sandbox: project settings, webhooks and source credentials, by API and by CloudFormation."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def failure(account: Account, stack: str, logical_id: str) -> str:
     return str(reasons[0])
 
 
-def test_every_setting_of_a_project_in_a_template_is_shown_by_the_api(account: Account) -> None:
+def test_api_shows_every_project_setting_of_template(account: Account) -> None:
     import_token(account)
     stack = deploy(account.client("cloudformation"), "Slc", project(**EVERYTHING))
     assert stack["StackStatus"] == "CREATE_COMPLETE"
@@ -111,7 +111,7 @@ def test_every_setting_of_a_project_in_a_template_is_shown_by_the_api(account: A
     assert webhook["status"] == "ACTIVE"
 
 
-def test_an_update_by_template_keeps_the_webhook_and_gives_defaults_to_what_is_gone(account: Account) -> None:
+def test_stack_update_keeps_webhook_and_resets_removed_settings(account: Account) -> None:
     import_token(account)
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "Slc", project(**EVERYTHING))
@@ -129,7 +129,7 @@ def test_an_update_by_template_keeps_the_webhook_and_gives_defaults_to_what_is_g
     assert "webhook" not in shown(account)
 
 
-def test_a_deleted_stack_takes_its_project_with_it(account: Account) -> None:
+def test_deleted_stack_deletes_its_project(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     stack = deploy(cloudformation, "Slc", project())
     cloudformation.delete_stack(StackName="Slc")
@@ -138,13 +138,13 @@ def test_a_deleted_stack_takes_its_project_with_it(account: Account) -> None:
     assert answer["projectsNotFound"] == ["Slc"]
 
 
-def test_a_property_that_codebuild_does_not_have_fails_the_resource(account: Account) -> None:
+def test_unknown_property_fails_resource(account: Account) -> None:
     stack = deploy(account.client("cloudformation"), "Slc", project(Colour="red"))
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
     assert failure(account, "Slc", "Project") == "Encountered unsupported property Colour"
 
 
-def test_a_webhook_needs_the_token_for_its_server(account: Account) -> None:
+def test_webhook_needs_token_for_its_server(account: Account) -> None:
     stack = deploy(account.client("cloudformation"), "Slc", project(Triggers=WEBHOOK))
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
     assert "Failed to call CreateWebhook, reason: Could not find access token for server type github" in failure(
@@ -153,7 +153,7 @@ def test_a_webhook_needs_the_token_for_its_server(account: Account) -> None:
     assert account.client("codebuild").list_projects()["projects"] == []
 
 
-def test_a_webhook_through_a_connection_needs_no_token(account: Account) -> None:
+def test_webhook_with_connection_needs_no_token(account: Account) -> None:
     source = {
         "Type": "GITHUB",
         "Location": "https://github.com/exasol/some-repository",
@@ -164,7 +164,7 @@ def test_a_webhook_through_a_connection_needs_no_token(account: Account) -> None
     assert shown(account)["source"]["auth"]["type"] == "CODECONNECTIONS"
 
 
-def test_source_credentials_by_template_resolve_the_seeded_secret_and_show_no_token(account: Account) -> None:
+def test_source_credential_resolves_secret_and_shows_no_token(account: Account) -> None:
     stack = deploy(account.client("cloudformation"), "SLCSourceCredentials", CREDENTIALS)
     arn = f"arn:aws:codebuild:eu-central-1:{account.number}:token/github"
     assert [output["OutputValue"] for output in stack["Outputs"]] == [arn]
@@ -173,7 +173,7 @@ def test_source_credentials_by_template_resolve_the_seeded_secret_and_show_no_to
     ]
 
 
-def test_there_is_one_source_credential_for_each_server_type(account: Account) -> None:
+def test_server_type_has_one_source_credential(account: Account) -> None:
     deploy(account.client("cloudformation"), "First", CREDENTIALS)
     stack = deploy(account.client("cloudformation"), "Second", CREDENTIALS)
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
@@ -181,12 +181,12 @@ def test_there_is_one_source_credential_for_each_server_type(account: Account) -
     assert len(account.client("codebuild").list_source_credentials()["sourceCredentialsInfos"]) == 1
 
 
-def test_source_credentials_are_of_one_region(account: Account) -> None:
+def test_source_credentials_belong_to_one_region(account: Account) -> None:
     import_token(account)
     assert account.client("codebuild", "eu-west-1").list_source_credentials()["sourceCredentialsInfos"] == []
 
 
-def test_imported_credentials_are_overwritten_only_if_that_is_wanted(account: Account) -> None:
+def test_import_overwrites_credentials_only_on_request(account: Account) -> None:
     codebuild = account.client("codebuild")
     arn = import_token(account)
     assert import_token(account) == arn
@@ -199,7 +199,7 @@ def test_imported_credentials_are_overwritten_only_if_that_is_wanted(account: Ac
         codebuild.delete_source_credentials(arn=arn)
 
 
-def test_a_webhook_is_created_changed_and_deleted_by_the_api(account: Account) -> None:
+def test_api_creates_changes_and_deletes_webhook(account: Account) -> None:
     codebuild = account.client("codebuild")
     deploy(account.client("cloudformation"), "Slc", project())
     with pytest.raises(codebuild.exceptions.ResourceNotFoundException, match="server type github"):
@@ -218,7 +218,7 @@ def test_a_webhook_is_created_changed_and_deleted_by_the_api(account: Account) -
         codebuild.delete_webhook(projectName="Slc")
 
 
-def test_a_project_updated_by_the_api_keeps_what_the_request_does_not_name(account: Account) -> None:
+def test_api_update_keeps_omitted_settings(account: Account) -> None:
     deploy(account.client("cloudformation"), "Slc", project(TimeoutInMinutes=90, BadgeEnabled=True))
     account.client("codebuild").update_project(name="Slc", description="new")
     values = shown(account)
@@ -227,23 +227,23 @@ def test_a_project_updated_by_the_api_keeps_what_the_request_does_not_name(accou
 
 
 @pytest.mark.parametrize("name", ["a", "-a", "a b", "a" * 151, "ä1"])
-def test_a_project_name_that_codebuild_does_not_allow_is_refused(account: Account, name: str) -> None:
+def test_invalid_project_name_is_rejected(account: Account, name: str) -> None:
     stack = deploy(account.client("cloudformation"), "Slc", project(Name=name))
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
     assert "InvalidInputException" in failure(account, "Slc", "Project")
 
 
-def test_a_project_name_is_taken_once(account: Account) -> None:
+def test_duplicate_project_name_is_rejected(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "First", project())
     deploy(cloudformation, "Second", project())
     assert f"Project already exists: {shown(account)['arn']}" in failure(account, "Second", "Project")
-    # The rollback of the second must leave the project of the first alone.
+    # The rollback of the second stack must not delete the project of the first one.
     assert shown(account)["name"] == "Slc"
     assert ("Project", "DELETE_IN_PROGRESS") not in events(cloudformation, "Second")
 
 
-def test_a_new_name_replaces_the_project(account: Account) -> None:
+def test_new_name_replaces_project(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "Slc", project())
     stack = deploy(cloudformation, "Slc", project(Name="Other"), "UPDATE")
@@ -251,14 +251,14 @@ def test_a_new_name_replaces_the_project(account: Account) -> None:
     assert account.client("codebuild").list_projects()["projects"] == ["Other"]
 
 
-def test_an_unknown_operation_is_still_answered_by_ministack(account: Account) -> None:
+def test_ministack_answers_unknown_operation(account: Account) -> None:
     with pytest.raises(ClientError):
         account.client("codebuild").list_fleets()
     deploy(account.client("cloudformation"), "Buckets", buckets("A"))
     assert account.client("codebuild").list_projects()["projects"] == []
 
 
-def test_the_spelling_of_a_template_becomes_that_of_the_api() -> None:
+def test_names_of_template_become_names_of_api() -> None:
     model = botocore.session.get_session().get_service_model("codebuild")
     shape = model.operation_model("CreateProject").input_shape
     spelled = api_spelling(

@@ -1,4 +1,4 @@
-"""The sandbox as a process of its own: started once, found, stopped with its state kept, reset, on the loopback interface only."""
+"""Tests of the process of the sandbox: start, search, stop, saved state, reset, and its network interface."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def client(service: str) -> Any:
 
 
 def answers(endpoint: sandbox.Endpoint) -> bool:
-    """Whether anybody listens at the address; a process id would say so of a process that has ended and was not waited for."""
+    """Return whether a server listens at the address. A process id would also exist for a zombie."""
     address = ("127.0.0.1", int(endpoint.url.rpartition(":")[2]))
     with socket.socket() as connection:
         return connection.connect_ex(address) == 0
 
 
 def listening_addresses(process: int) -> list[str]:
-    """The addresses on which a process listens, as /proc has them."""
+    """Return the addresses on which a process listens, in the format of /proc."""
     inodes = {
         str(link.readlink()).removeprefix("socket:[").removesuffix("]")
         for link in Path(f"/proc/{process}/fd").iterdir()
@@ -73,31 +73,31 @@ def listening_addresses(process: int) -> list[str]:
 
 
 def connections(port: int) -> list[str]:
-    """The established connections to a port of this machine, as /proc has them."""
+    """Return the established connections to a local port, in the format of /proc."""
     rows = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
     return [row for row in rows if row.split()[2] == f"0100007F:{port:04X}" and row.split()[3] == "01"]
 
 
-def test_nothing_runs_and_nothing_is_made_until_it_is_started(state_dir: Path) -> None:
+def test_no_process_or_file_exists_before_start(state_dir: Path) -> None:
     assert sandbox.find() is None
-    assert sandbox.stop() is sandbox.End.NOT_RUNNING
+    assert sandbox.stop() is sandbox.StopResult.NOT_RUNNING
     sandbox.reset()
     assert not state_dir.exists()
 
 
-def test_a_started_sandbox_is_found_and_not_started_again(state_dir: Path) -> None:
+def test_running_sandbox_is_found_and_not_started_again(state_dir: Path) -> None:
     endpoint = sandbox.ensure()
     assert sandbox.ensure() == sandbox.find() == endpoint
     assert endpoint.state_dir == state_dir
     assert endpoint.pid != os.getpid()
     assert answers(endpoint)
-    assert sandbox.stop() is sandbox.End.SAVED
+    assert sandbox.stop() is sandbox.StopResult.SAVED
     assert not answers(endpoint)
     assert sandbox.find() is None
     assert not (state_dir / daemon.ENDPOINT_FILE).exists()
 
 
-def test_commands_that_start_it_at_the_same_time_start_one(state_dir: Path) -> None:
+def test_concurrent_starts_create_one_sandbox(state_dir: Path) -> None:
     def ensure(_number: int) -> str:
         return subprocess.run([sys.executable, "-c", ENSURE], check=True, capture_output=True, text=True).stdout
 
@@ -127,14 +127,14 @@ def test_concurrent_starts_in_several_directories_all_succeed(tmp_path: Path) ->
             run("from exasol_ci_setup import sandbox; sandbox.stop()", directory)
 
 
-def test_port_that_another_server_takes_at_once_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_that_another_server_uses_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
 
         class PlanOutdatedError(socket.socket):
-            """A socket that another one overtakes between `bind` and `listen`."""
+            """A socket whose port another socket uses between `bind` and `listen`."""
 
             def bind(self, address: Any) -> None:
                 super().bind(address)
@@ -158,7 +158,7 @@ asyncio.run(Application("", persistent=True, on_ready=ready)({"type": "lifespan"
 """
 
 
-def test_sandbox_is_ready_after_it_has_loaded_its_services(state_dir: Path) -> None:
+def test_sandbox_is_ready_after_loading_services(state_dir: Path) -> None:
     shown = subprocess.run(
         [sys.executable, "-c", READY],
         env={**os.environ, "PERSIST_STATE": "1", "STATE_DIR": str(state_dir), "LOG_LEVEL": "WARNING"},
@@ -170,12 +170,12 @@ def test_sandbox_is_ready_after_it_has_loaded_its_services(state_dir: Path) -> N
 
 
 @reads_proc
-def test_it_listens_on_the_loopback_interface_only(state_dir: Path) -> None:
+def test_sandbox_listens_on_loopback_only(state_dir: Path) -> None:
     assert state_dir.name == "sandbox"
     assert listening_addresses(sandbox.ensure().pid) == ["0100007F"]
 
 
-def test_its_directory_and_what_is_in_it_belong_to_the_user_alone(state_dir: Path) -> None:
+def test_state_directory_is_private(state_dir: Path) -> None:
     deploy(client("cloudformation"), "Stack", buckets("A"))
     sandbox.stop()
     assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
@@ -184,7 +184,7 @@ def test_its_directory_and_what_is_in_it_belong_to_the_user_alone(state_dir: Pat
     assert {stat.S_IMODE(file.stat().st_mode) for file in services} == {0o600}
 
 
-def test_state_survives_stop_and_start_on_the_same_port(state_dir: Path) -> None:
+def test_state_and_port_survive_restart(state_dir: Path) -> None:
     first = sandbox.ensure()
     deploy(client("cloudformation"), "Credentials", CREDENTIALS)
     deploy(client("cloudformation"), "Stack", buckets(A="a-bucket-that-stays"))
@@ -204,7 +204,7 @@ def test_state_survives_stop_and_start_on_the_same_port(state_dir: Path) -> None
     assert [s["Name"] for s in client("secretsmanager").list_secrets()["SecretList"]] == ["github"]
 
 
-def test_after_a_kill_what_was_done_is_there_and_what_was_under_way_has_failed(state_dir: Path) -> None:
+def test_kill_keeps_state_and_fails_running_operations(state_dir: Path) -> None:
     first = sandbox.ensure()
     cloudformation = client("cloudformation")
     deploy(cloudformation, "Done", buckets("A"))
@@ -213,7 +213,7 @@ def test_after_a_kill_what_was_done_is_there_and_what_was_under_way_has_failed(s
         time.sleep(0.02)
     sandbox.stop()
     sandbox.ensure(delay=60)
-    change_set = plan(cloudformation, "UnderWay", buckets("B"))
+    change_set = plan(cloudformation, "Running", buckets("B"))
     cloudformation.execute_change_set(ChangeSetName=change_set["ChangeSetId"])
     while '"CREATE_IN_PROGRESS", "StackStatusReason"' not in saved.read_text(encoding="utf-8"):
         time.sleep(0.02)
@@ -226,12 +226,10 @@ def test_after_a_kill_what_was_done_is_there_and_what_was_under_way_has_failed(s
     states = {
         stack["StackName"]: stack["StackStatus"] for stack in client("cloudformation").describe_stacks()["Stacks"]
     }
-    assert states == {"Done": "CREATE_COMPLETE", "UnderWay": "CREATE_FAILED"}
+    assert states == {"Done": "CREATE_COMPLETE", "Running": "CREATE_FAILED"}
 
 
-def test_builds_that_have_ended_survive_a_stop_and_those_under_way_end_in_a_fault(
-    state_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stop_keeps_ended_builds_and_fails_running_ones(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FAIL_VARIABLE, "build_two:INSTALL")
     account = Account(Server(sandbox.ensure(build_seconds=0).url), sandbox.ensure().account)
     create_project(account)
@@ -239,28 +237,28 @@ def test_builds_that_have_ended_survive_a_stop_and_those_under_way_end_in_a_faul
     assert statuses(before) == {"build_one": "SUCCEEDED", "build_two": "FAILED", "build_three": "SUCCEEDED"}
     sandbox.stop()
     assert sandbox.ensure(build_seconds=60).url == account.server.url
-    under_way = start_batch(account)
+    running = start_batch(account)
     alone = account.client("codebuild").start_build(projectName="Slc")["build"]["id"]
-    assert not batch(account, under_way)["complete"]
+    assert not batch(account, running)["complete"]
     sandbox.stop()
     assert sandbox.ensure().state_dir == state_dir
     assert batch(account, before["id"]) == before
-    ended = batch(account, under_way)
+    ended = batch(account, running)
     assert (ended["buildBatchStatus"], ended["complete"], ended["currentPhase"]) == ("FAULT", True, "FAILED")
     assert {group["currentBuildSummary"]["buildStatus"] for group in ended["buildGroups"]} == {"FAULT"}
     build = account.client("codebuild").batch_get_builds(ids=[alone])["builds"][0]
     assert (build["buildStatus"], build["currentPhase"]) == ("FAULT", "COMPLETED")
-    assert build["phases"][-2]["contexts"][0]["message"] == "The sandbox was ended during this build"
+    assert build["phases"][-2]["contexts"][0]["message"] == "The sandbox was stopped during this build"
     account.close()
 
 
-def test_a_reset_ends_builds_under_way(state_dir: Path) -> None:
+def test_reset_ends_running_builds(state_dir: Path) -> None:
     account = Account(Server(sandbox.ensure(build_seconds=0.5).url), sandbox.ensure().account)
     create_project(account)
     batch_id = start_batch(account)
     sandbox.reset()
     assert account.client("logs").describe_log_groups()["logGroups"] == []
-    # When this batch has ended, the one before the reset would have ended too.
+    # After the end of this batch, the batch from before the reset would have ended too.
     create_project(account)
     later = run_batch(account)
     codebuild = account.client("codebuild")
@@ -271,7 +269,7 @@ def test_a_reset_ends_builds_under_way(state_dir: Path) -> None:
     account.close()
 
 
-def test_a_reset_empties_the_running_sandbox_and_the_disk(state_dir: Path) -> None:
+def test_reset_empties_running_sandbox_and_disk(state_dir: Path) -> None:
     deploy(client("cloudformation"), "Stack", buckets(A="a-bucket-that-goes"))
     process = sandbox.ensure().pid
     sandbox.reset()
@@ -285,7 +283,7 @@ def test_a_reset_empties_the_running_sandbox_and_the_disk(state_dir: Path) -> No
     assert state_dir.exists()
 
 
-def test_a_reset_while_it_does_not_run_empties_the_disk(state_dir: Path) -> None:
+def test_reset_of_stopped_sandbox_empties_disk(state_dir: Path) -> None:
     deploy(client("cloudformation"), "Stack", buckets("A"))
     sandbox.stop()
     sandbox.reset()
@@ -293,7 +291,7 @@ def test_a_reset_while_it_does_not_run_empties_the_disk(state_dir: Path) -> None
     assert client("cloudformation").describe_stacks()["Stacks"] == []
 
 
-def test_record_of_another_server_is_refused(state_dir: Path) -> None:
+def test_record_of_other_server_is_rejected(state_dir: Path) -> None:
     endpoint = sandbox.ensure()
     record = state_dir / daemon.ENDPOINT_FILE
     record.write_text(json.dumps(json.loads(record.read_text()) | {"instance": "another"}), encoding="utf-8")
@@ -302,8 +300,8 @@ def test_record_of_another_server_is_refused(state_dir: Path) -> None:
     record.write_text("{", encoding="utf-8")
     with pytest.raises(SandboxError, match="runs but does not answer"):
         sandbox.find(seconds=0.1)
-    # The lock shows that it runs, so that it can still be stopped.
-    assert sandbox.stop() is sandbox.End.SAVED
+    # The lock shows that the sandbox runs, so it can be stopped.
+    assert sandbox.stop() is sandbox.StopResult.SAVED
     assert not answers(endpoint)
 
 
@@ -335,7 +333,7 @@ def test_stop_resumes_suspended_sandbox_which_saves_its_state(state_dir: Path) -
     endpoint = sandbox.ensure()
     deploy(client("cloudformation"), "Stack", buckets("A"))
     os.kill(endpoint.pid, signal.SIGSTOP)
-    assert sandbox.stop() is sandbox.End.SAVED
+    assert sandbox.stop() is sandbox.StopResult.SAVED
     assert '"CREATE_COMPLETE"' in (state_dir / daemon.SERVICES_DIR / "cloudformation.json").read_text()
 
 
@@ -351,7 +349,7 @@ with pathlib.Path(sys.argv[1]).open("w") as lock:
 """
 
 
-def test_process_that_ignores_the_end_is_killed(state_dir: Path) -> None:
+def test_process_that_ignores_sigterm_is_killed(state_dir: Path) -> None:
     state_dir.mkdir()
     with subprocess.Popen(
         [sys.executable, "-c", HOLDS_LOCK, state_dir / daemon.RUNNING_LOCK],
@@ -361,23 +359,23 @@ def test_process_that_ignores_the_end_is_killed(state_dir: Path) -> None:
         assert process.stdout.readline() == b"holds\n"
         with pytest.raises(SandboxError, match="runs but does not answer"):
             sandbox.find(seconds=0.1)
-        assert sandbox.stop(seconds=0.1) is sandbox.End.KILLED
+        assert sandbox.stop(seconds=0.1) is sandbox.StopResult.KILLED
         assert process.wait() == -signal.SIGKILL
     assert sandbox.find() is None
 
 
-def test_a_record_that_a_killed_sandbox_left_is_no_obstacle(state_dir: Path) -> None:
+def test_record_of_killed_sandbox_is_ignored(state_dir: Path) -> None:
     first = sandbox.ensure()
     os.kill(first.pid, signal.SIGKILL)
     while daemon._runs(state_dir):
         time.sleep(0.01)
     assert (state_dir / daemon.ENDPOINT_FILE).exists()
     assert sandbox.find() is None
-    assert sandbox.stop() is sandbox.End.NOT_RUNNING
+    assert sandbox.stop() is sandbox.StopResult.NOT_RUNNING
     assert sandbox.ensure().pid != first.pid
 
 
-def test_another_port_is_taken_when_the_last_one_is_in_use(state_dir: Path) -> None:
+def test_used_port_is_replaced_at_start(state_dir: Path) -> None:
     first = sandbox.ensure()
     sandbox.stop()
     port = int(first.url.rpartition(":")[2])
@@ -389,7 +387,7 @@ def test_another_port_is_taken_when_the_last_one_is_in_use(state_dir: Path) -> N
     assert (state_dir / PORT_FILE).read_text() != str(port)
 
 
-def test_what_is_set_for_other_uses_does_not_change_the_process(state_dir: Path) -> None:
+def test_unrelated_variables_do_not_change_process(state_dir: Path) -> None:
     foreign = {
         "MINISTACK_HOST": "elsewhere",
         "AWS_PROFILE": "nosuch",
@@ -403,7 +401,7 @@ def test_what_is_set_for_other_uses_does_not_change_the_process(state_dir: Path)
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
-def test_no_token_lives_on_in_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_environment_has_no_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = ("GITHUB_TOKEN", "DOCKER_PASSWORD", "AWS_SECRET_ACCESS_KEY", "SOME_KEY", "PYTHON_TOKEN")
     for name in secrets:
         monkeypatch.setenv(name, "s3cret-of-the-user")
@@ -414,7 +412,7 @@ def test_no_token_lives_on_in_the_process(monkeypatch: pytest.MonkeyPatch) -> No
     assert b"s3cret" not in held
 
 
-def test_an_environment_with_a_proxy_leads_around_it(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_bypasses_proxy(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = daemon.Endpoint("http://127.0.0.1:1", 1, "eu-central-1", "111122223333", state_dir, state_dir / "log")
     for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -425,7 +423,7 @@ def test_an_environment_with_a_proxy_leads_around_it(state_dir: Path, monkeypatc
     assert variables["no_proxy"] == variables["NO_PROXY"] == "example.org,127.0.0.1"
 
 
-def test_a_page_in_a_browser_cannot_reset_it(state_dir: Path) -> None:
+def test_web_page_cannot_reset_sandbox(state_dir: Path) -> None:
     import http.client
 
     deploy(client("cloudformation"), "Stack", buckets("A"))
@@ -440,7 +438,7 @@ def test_a_page_in_a_browser_cannot_reset_it(state_dir: Path) -> None:
     assert state_dir.exists()
 
 
-def test_a_start_that_fails_says_why_and_names_the_log(state_dir: Path) -> None:
+def test_failed_start_names_reason_and_log(state_dir: Path) -> None:
     state_dir.mkdir()
     (state_dir / daemon.RUNNING_LOCK).mkdir()
     with pytest.raises(SandboxError, match="Is a directory") as caught:
@@ -449,8 +447,8 @@ def test_a_start_that_fails_says_why_and_names_the_log(state_dir: Path) -> None:
     shutil.rmtree(state_dir)
 
 
-def test_a_missing_extra_is_named_with_the_way_to_install_it(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The import system's own mark for a module that is known not to be there.
+def test_missing_extra_is_named_with_install_command(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # None marks a missing module for the import system.
     monkeypatch.setitem(sys.modules, "ministack", None)
     state_dir.mkdir()
     with pytest.raises(SandboxError) as caught:
@@ -459,14 +457,14 @@ def test_a_missing_extra_is_named_with_the_way_to_install_it(state_dir: Path, mo
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "3601"])
-def test_a_delay_that_is_none_is_refused(text: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_delay_is_rejected(text: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DELAY_VARIABLE, text)
     with pytest.raises(InputError, match=DELAY_VARIABLE):
         sandbox.ensure()
     assert not state_dir.exists()
 
 
-def test_the_directory_follows_the_xdg_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directory_follows_xdg_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(daemon.DIRECTORY_VARIABLE, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", "/some/state")
     assert daemon.state_directory() == Path("/some/state/exasol-ci-setup/sandbox")
@@ -474,14 +472,14 @@ def test_the_directory_follows_the_xdg_variable(monkeypatch: pytest.MonkeyPatch)
     assert daemon.state_directory() == Path.home() / ".local/state/exasol-ci-setup/sandbox"
 
 
-def test_importing_the_room_imports_nothing_of_the_extra() -> None:
+def test_import_of_package_needs_no_extra() -> None:
     code = "import sys, exasol_ci_setup.sandbox; print([m for m in ('ministack', 'hypercorn', 'boto3') if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert shown == "[]\n"
 
 
 @pytest.mark.skipif(shutil.which("aws") is None, reason="needs the AWS CLI")
-def test_the_aws_cli_sees_the_stacks(state_dir: Path) -> None:
+def test_aws_cli_lists_stacks(state_dir: Path) -> None:
     deploy(client("cloudformation"), "Stack", buckets("A"))
     unset = sandbox.misleading_variables()
     shown = subprocess.run(

@@ -1,4 +1,4 @@
-"""Instances and key pairs in the sandbox, by CloudFormation."""
+"""Tests of instances and key pairs in the sandbox, by CloudFormation."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def running(account: Account) -> list[dict[str, Any]]:
     return [instance for instance in found if instance["State"]["Name"] == "running"]
 
 
-def test_an_instance_runs_with_its_key_its_tags_and_a_public_address(account: Account):
+def test_instance_has_key_tags_and_public_address(account: Account):
     stack = deploy(account.client("cloudformation"), "Box", machine())
 
     (instance,) = running(account)
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
     assert outputs == {"Id": instance["InstanceId"], "Address": instance["PublicIpAddress"]}
-    # Nobody has an address of this block.
+    # No machine has an address of this block.
     assert ip_address(instance["PublicIpAddress"]) in ip_network("203.0.113.0/24")
     assert (instance["KeyName"], instance["InstanceType"]) == ("key", "t3.micro")
     assert {"Key": "Name", "Value": "box"} in instance["Tags"]
 
 
-def test_another_type_is_the_same_instance_and_another_image_a_new_one(account: Account):
+def test_new_type_keeps_instance_and_new_image_replaces_it(account: Account):
     deploy(account.client("cloudformation"), "Box", machine())
     (first,) = running(account)
     deploy(account.client("cloudformation"), "Box", machine("t3.small"), "UPDATE")
@@ -71,7 +71,7 @@ def test_another_type_is_the_same_instance_and_another_image_a_new_one(account: 
     assert third["ImageId"] == "ami-87654321"
 
 
-def test_another_key_is_another_pair_and_a_new_instance(account: Account):
+def test_new_key_replaces_pair_and_instance(account: Account):
     deploy(account.client("cloudformation"), "Box", machine())
     (first,) = running(account)
     deploy(account.client("cloudformation"), "Box", machine(key="other"), "UPDATE")
@@ -81,7 +81,7 @@ def test_another_key_is_another_pair_and_a_new_instance(account: Account):
     assert [pair["KeyName"] for pair in account.client("ec2").describe_key_pairs()["KeyPairs"]] == ["other"]
 
 
-def test_what_is_deleted_is_gone(account: Account):
+def test_deleted_stack_terminates_instance(account: Account):
     deploy(account.client("cloudformation"), "Box", machine())
     cfn = account.client("cloudformation")
     cfn.delete_stack(StackName="Box")
@@ -91,7 +91,7 @@ def test_what_is_deleted_is_gone(account: Account):
     assert account.client("ec2").describe_key_pairs()["KeyPairs"] == []
 
 
-def test_a_name_that_a_key_has_already_and_a_text_that_is_no_key_are_refused(account: Account):
+def test_duplicate_key_name_and_invalid_key_are_rejected(account: Account):
     account.client("ec2").import_key_pair(KeyName="key", PublicKeyMaterial=KEY.encode())
     taken = deploy(account.client("cloudformation"), "Box", machine())
     assert taken["StackStatus"] == "ROLLBACK_COMPLETE"
@@ -172,7 +172,7 @@ def test_used_security_group_is_not_deleted(account: Account, use: Callable[[Acc
 
 
 @pytest.mark.parametrize("use", [with_rule, with_instance])
-def test_security_group_whose_user_is_gone_is_deleted(account: Account, use: Callable[[Account, str], None]):
+def test_security_group_without_users_is_deleted(account: Account, use: Callable[[Account, str], None]):
     cfn = account.client("cloudformation")
     (output,) = deploy(cfn, "Group", group())["Outputs"]
     use(account, output["OutputValue"])

@@ -1,4 +1,4 @@
-"""ECR on a real registry: who pushes there is seen in ECR, and what ECR is told happens there."""
+"""Tests of ECR with a real registry: pushed images appear in ECR, and operations of ECR change the registry."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ IMMUTABLE = {
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry that stands for ECR while the tests of this module run."""
+    """Run a registry that serves ECR during the tests of this module."""
     require_program()
     with registry.running(tmp_path_factory.mktemp("registry")) as running:
         yield running
@@ -53,7 +53,7 @@ def refused(code: str) -> Any:
     return pytest.raises(ClientError, match=rf"\({code}\)")
 
 
-def test_the_token_opens_the_registry_and_nothing_else_does(pusher: Pusher, images: Registry) -> None:
+def test_registry_accepts_only_token_of_ecr(pusher: Pusher, images: Registry) -> None:
     data = pusher.ecr.get_authorization_token()["authorizationData"][0]
     user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
     assert (user, data["proxyEndpoint"]) == ("AWS", images.url)
@@ -63,9 +63,7 @@ def test_the_token_opens_the_registry_and_nothing_else_does(pusher: Pusher, imag
     assert password not in repr(images)
 
 
-def test_a_repository_has_the_address_of_the_registry_wherever_it_is_shown(
-    account: Account, images: Registry, ecr: Any
-) -> None:
+def test_repository_address_is_that_of_registry(account: Account, images: Registry, ecr: Any) -> None:
     uri = f"{images.address}/{account.number}/eu-central-1/shop/api"
     template = {
         "Resources": {"Repository": {"Type": "AWS::ECR::Repository", "Properties": {"RepositoryName": "shop/api"}}},
@@ -78,7 +76,7 @@ def test_a_repository_has_the_address_of_the_registry_wherever_it_is_shown(
     assert ecr.create_repository(repositoryName="bare")["repository"]["repositoryUri"].startswith(images.address)
 
 
-def test_what_is_pushed_is_seen_at_once(pusher: Pusher, account: Account) -> None:
+def test_pushed_image_is_listed_immediately(pusher: Pusher, account: Account) -> None:
     assert tags(pusher.ecr) == {}
     digest = pusher.push("team/app", "one", "1.0", "latest")
     (image,) = pusher.ecr.describe_images(repositoryName="team/app", imageIds=[{"imageTag": "1.0"}])["imageDetails"]
@@ -91,7 +89,7 @@ def test_what_is_pushed_is_seen_at_once(pusher: Pusher, account: Account) -> Non
     assert listed == [{"imageDigest": digest, "imageTag": tag} for tag in ("1.0", "latest")]
 
 
-def test_a_tag_that_is_pushed_again_moves_and_leaves_an_image_without_one(pusher: Pusher) -> None:
+def test_pushing_tag_again_leaves_untagged_image(pusher: Pusher) -> None:
     first, second = pusher.push("team/app", "one", "latest"), pusher.push("team/app", "two", "latest")
     assert tags(pusher.ecr) == {first: [], second: ["latest"]}
     for status, digest in (("TAGGED", second), ("UNTAGGED", first)):
@@ -99,7 +97,7 @@ def test_a_tag_that_is_pushed_again_moves_and_leaves_an_image_without_one(pusher
         assert [each["imageDigest"] for each in found] == [digest]
 
 
-def test_a_list_of_images_is_an_image_as_large_as_the_largest_in_it(pusher: Pusher) -> None:
+def test_size_of_image_index_is_that_of_largest_image(pusher: Pusher) -> None:
     one, other = pusher.push("team/app", "one"), pusher.push("team/app", "much larger")
     sizes = {
         each["imageDigest"]: each["imageSizeInBytes"]
@@ -113,7 +111,7 @@ def test_a_list_of_images_is_an_image_as_large_as_the_largest_in_it(pusher: Push
     assert found["imageManifestMediaType"] == found["artifactMediaType"] == INDEX
 
 
-def test_an_image_gets_a_further_tag_which_docker_finds(pusher: Pusher) -> None:
+def test_put_image_adds_tag_that_docker_finds(pusher: Pusher) -> None:
     digest = pusher.push("team/app", "one", "1.0")
     got = pusher.ecr.batch_get_image(repositoryName="team/app", imageIds=[{"imageTag": "1.0"}, {"imageTag": "nowhere"}])
     (image,) = got["images"]
@@ -133,7 +131,7 @@ def test_an_image_gets_a_further_tag_which_docker_finds(pusher: Pusher) -> None:
         pusher.ecr.put_image(**asked, imageTag="stable")
 
 
-def test_a_manifest_of_layers_that_are_not_there_is_refused(pusher: Pusher) -> None:
+def test_manifest_with_missing_layers_is_rejected(pusher: Pusher) -> None:
     layer = {"mediaType": LAYER, "size": 1, "digest": f"sha256:{'0' * 64}"}
     manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": layer, "layers": [layer]}
     with refused("LayersNotFoundException"):
@@ -143,7 +141,7 @@ def test_a_manifest_of_layers_that_are_not_there_is_refused(pusher: Pusher) -> N
 
 
 @pytest.mark.parametrize("by", ["api", "template"])
-def test_a_tag_that_is_immutable_is_not_given_to_another_image(account: Account, pusher: Pusher, by: str) -> None:
+def test_immutable_tag_cannot_move(account: Account, pusher: Pusher, by: str) -> None:
     if by == "api":
         pusher.ecr.create_repository(repositoryName="kept", **IMMUTABLE)
     else:
@@ -169,7 +167,7 @@ def test_a_tag_that_is_immutable_is_not_given_to_another_image(account: Account,
     assert tags(pusher.ecr, "kept") == {first: ["1.0"], second: ["latest"]}
 
 
-def test_deleting_takes_a_tag_off_and_the_last_takes_the_image_along(pusher: Pusher) -> None:
+def test_deleting_last_tag_deletes_image(pusher: Pusher) -> None:
     one, other = pusher.push("team/app", "one", "1.0", "latest"), pusher.push("team/app", "two", "2.0", "two")
 
     def delete(**image: str) -> Any:
@@ -187,7 +185,7 @@ def test_deleting_takes_a_tag_off_and_the_last_takes_the_image_along(pusher: Pus
     assert tags(pusher.ecr) == {one: ["1.0"]}
 
 
-def test_a_repository_with_images_is_deleted_by_force_only_and_comes_back_empty(pusher: Pusher) -> None:
+def test_repository_with_images_is_deleted_only_by_force(pusher: Pusher) -> None:
     pusher.ecr.create_repository(repositoryName="team/app/part")
     pusher.push("team/app", "one", "1.0")
     part = pusher.push("team/app/part", "two", "1.0")
@@ -201,7 +199,7 @@ def test_a_repository_with_images_is_deleted_by_force_only_and_comes_back_empty(
     assert tags(pusher.ecr, "team/app/part") == {part: ["1.0"]}
 
 
-def test_a_stack_does_not_delete_a_repository_with_images(account: Account, pusher: Pusher) -> None:
+def test_stack_does_not_delete_repository_with_images(account: Account, pusher: Pusher) -> None:
     template = {
         "Resources": {"Repository": {"Type": "AWS::ECR::Repository", "Properties": {"RepositoryName": "stacked"}}}
     }
@@ -213,9 +211,7 @@ def test_a_stack_does_not_delete_a_repository_with_images(account: Account, push
     assert len(tags(pusher.ecr, "stacked")) == 1
 
 
-def test_accounts_and_regions_do_not_see_each_others_images(
-    account: Account, other_account: Account, pusher: Pusher
-) -> None:
+def test_images_belong_to_one_account_and_region(account: Account, other_account: Account, pusher: Pusher) -> None:
     pusher.push("team/app", "one", "1.0")
     for ecr in (other_account.client("ecr"), account.client("ecr", "us-east-1")):
         ecr.create_repository(repositoryName="team/app")
@@ -224,7 +220,7 @@ def test_accounts_and_regions_do_not_see_each_others_images(
         assert tags(ecr) == {digest: ["1.0"]}
 
 
-def test_images_are_told_in_pages(pusher: Pusher) -> None:
+def test_images_are_listed_in_pages(pusher: Pusher) -> None:
     digests = {pusher.push("team/app", str(number), f"v{number}") for number in range(5)}
     pages = list(
         pusher.ecr.get_paginator("describe_images").paginate(
@@ -237,7 +233,7 @@ def test_images_are_told_in_pages(pusher: Pusher) -> None:
         pusher.ecr.list_images(repositoryName="team/app", nextToken="no token")
 
 
-def test_a_name_that_leads_out_of_the_registry_is_no_repository(ecr: Any, images: Registry) -> None:
+def test_path_traversal_is_not_repository_name(ecr: Any, images: Registry) -> None:
     name = "../../../../../../../../kept"
     ecr.create_repository(repositoryName=name)
     kept = images.data.parent / "kept" / "_layers"
@@ -246,11 +242,11 @@ def test_a_name_that_leads_out_of_the_registry_is_no_repository(ecr: Any, images
     assert kept.is_dir()
 
 
-def test_a_page_in_a_browser_can_start_nothing(account: Account, ecr: Any) -> None:
+def test_requests_of_web_pages_are_rejected(account: Account, ecr: Any) -> None:
     assert ecr.describe_repositories()["repositories"]
     headers = {"Origin": "http://example.com", "X-Amz-Target": "CodeBuild_20161006.StartBuild"}
     for method in ("OPTIONS", "POST"):
-        # One for each: the sandbox does not wait for the rest of what it refuses.
+        # One connection per request: the sandbox does not read the body of a rejected request.
         with closing(http.client.HTTPConnection(account.server.url.removeprefix("http://"), timeout=10)) as connection:
             connection.request(method, "/", b"{}", headers)
             answer = connection.getresponse()

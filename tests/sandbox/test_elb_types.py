@@ -1,4 +1,4 @@
-"""Rules and certificates of listeners in the sandbox."""
+"""Tests of rules and certificates of listeners in the sandbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OWN, FURTHER = (f"arn:aws:acm:eu-central-1:123456789012:certificate/{number}" fo
 
 
 def balancer(**more: Any) -> dict[str, Any]:
-    """A load balancer with an HTTPS listener, and `more` resources."""
+    """Return a template with a load balancer, an HTTPS listener, and `more` resources."""
     answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
     return {
         "Resources": {
@@ -66,7 +66,7 @@ def certificates(account: Account, stack: Any) -> list[tuple[str, bool]]:
     return [(each["CertificateArn"], each["IsDefault"]) for each in found]
 
 
-def test_two_rules_of_a_listener_cannot_have_the_same_priority(account: Account):
+def test_duplicate_priority_of_rules_is_rejected(account: Account):
     cloudformation = account.client("cloudformation")
 
     stack = deploy(cloudformation, "Two", balancer(First=rule(7), Second={**rule(7), "DependsOn": "First"}))
@@ -81,14 +81,14 @@ def test_two_rules_of_a_listener_cannot_have_the_same_priority(account: Account)
     assert any("Priority '7' is currently in use" in reason and "PriorityInUse" in reason for reason in failed)
 
 
-def test_a_rule_may_keep_its_priority_in_an_update_and_take_a_free_one(account: Account):
+def test_rule_update_can_keep_or_change_priority(account: Account):
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "One", balancer(First=rule(7)))
 
     assert deploy(cloudformation, "One", balancer(First=rule(8)), "UPDATE")["StackStatus"] == "UPDATE_COMPLETE"
 
 
-def test_a_listener_has_further_certificates_until_they_are_taken_away(account: Account):
+def test_listener_has_additional_certificates_until_removal(account: Account):
     cloudformation = account.client("cloudformation")
 
     made = deploy(cloudformation, "Secure", balancer(Further=CERTIFICATE))
@@ -98,7 +98,7 @@ def test_a_listener_has_further_certificates_until_they_are_taken_away(account: 
     assert certificates(account, without) == [(OWN, True)]
 
 
-def test_certificates_can_be_added_and_removed_but_for_the_listeners_own(account: Account):
+def test_default_certificate_cannot_be_removed(account: Account):
     stack = deploy(account.client("cloudformation"), "Secure", balancer())
     elb = account.client("elbv2")
     listener = stack["Outputs"][0]["OutputValue"]

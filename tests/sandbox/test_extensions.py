@@ -1,4 +1,4 @@
-"""What the sandbox changes in ministack as a whole."""
+"""Tests of the sandbox's changes to ministack as a whole."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.sandbox.conftest import Account
 pytestmark = pytest.mark.live
 
 
-def test_unsupported_service_is_refused_without_reading_all_models(account: Account) -> None:
+def test_unsupported_service_is_rejected_without_loading_models(account: Account) -> None:
     from ministack.core import router
 
     with pytest.raises(ClientError, match="400"):

@@ -1,4 +1,4 @@
-"""Builds of container builders with a registry and a docker command that only says how it was called; tests/engine has a real one."""
+"""Tests of container builder builds with a docker command that only records its calls; tests/engine has real ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 
 from exasol_ci_setup.sandbox import buildspecs, docker_client, image_builds, registry
 from exasol_ci_setup.sandbox.docker_client import Client, FoundClient
-from exasol_ci_setup.sandbox.settings import Settings, chosen
+from exasol_ci_setup.sandbox.settings import Settings, collect
 from tests.registry import Pusher, require_program, tags
 from tests.sandbox.codebuild import build, create_project, log, send, until
 
@@ -46,7 +46,7 @@ esac
 
 
 def builder_spec() -> str:
-    """The buildspec of the template that container builders have."""
+    """Return the buildspec of the container builder template."""
 
     class Loader(yaml.SafeLoader):
         pass
@@ -65,7 +65,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 @pytest.fixture
 def record(tmp_path: Path) -> Iterator[Path]:
-    """Where the docker command says how it was called."""
+    """Put a docker command on PATH, and return the folder where it records its calls."""
     program = tmp_path / "docker"
     program.write_text(DOCKER.format(record=tmp_path), encoding="utf-8")
     program.chmod(0o755)
@@ -75,7 +75,7 @@ def record(tmp_path: Path) -> Iterator[Path]:
 
 
 class Builder:
-    """A project as a container builder's stack makes it, with an archive in a bucket and a repository."""
+    """A project like that of a container builder's stack, with an archive in a bucket and a repository."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -111,8 +111,8 @@ class Builder:
         self.account.client("s3").put_object(Bucket=self.bucket, Key="source", Body=packed.getvalue())
 
     def start(self, variables: dict[str, str] | None = None, *, minutes: float | None = None) -> dict[str, Any]:
-        """Start a build, and return it as it is then."""
-        told = {
+        """Start a build and return it immediately."""
+        variables = {
             "ASSET_BUCKET": self.bucket,
             "ASSET_KEY": "source",
             "REPOSITORY_URI": f"{self.account.number}.dkr.ecr.eu-central-1.amazonaws.com/team/app",
@@ -125,13 +125,13 @@ class Builder:
             self.account,
             "StartBuild",
             projectName="Slc",
-            environmentVariablesOverride=[{"name": name, "value": value} for name, value in told.items()],
+            environmentVariablesOverride=[{"name": name, "value": value} for name, value in variables.items()],
             **({} if minutes is None else {"timeoutInMinutesOverride": minutes}),
         )["build"]
         return started
 
     def run(self, **variables: str) -> dict[str, Any]:
-        """Start a build, and return it when it has ended."""
+        """Start a build, wait for its end, and return it."""
         return self.ended(self.start(variables)["id"])
 
     def ended(self, name: str) -> dict[str, Any]:
@@ -159,14 +159,14 @@ def is_alive(process: int) -> bool:
     return True
 
 
-def test_every_command_of_the_template_is_known() -> None:
+def test_every_command_of_template_is_known() -> None:
     commands = buildspecs.commands(builder_spec())
-    assert image_builds.is_one(commands)
-    assert not image_builds.is_one({**commands, "INSTALL": ["curl example.com | sh"]})
-    assert not image_builds.is_one({phase: listed for phase, listed in commands.items() if phase != "BUILD"})
+    assert image_builds.is_image_build(commands)
+    assert not image_builds.is_image_build({**commands, "INSTALL": ["curl example.com | sh"]})
+    assert not image_builds.is_image_build({phase: listed for phase, listed in commands.items() if phase != "BUILD"})
 
 
-def test_the_commands_are_done_with_docker_in_their_order(builder: Builder, record: Path, images: Registry) -> None:
+def test_commands_run_docker_in_order(builder: Builder, record: Path, images: Registry) -> None:
     shown = builder.run()
     uri = f"{images.address}/{builder.account.number}/eu-central-1/team/app"
     assert shown["buildStatus"] == "SUCCEEDED", builder.log(shown)
@@ -184,12 +184,12 @@ def test_the_commands_are_done_with_docker_in_their_order(builder: Builder, reco
     assert (record / "secret").read_text(encoding="utf-8") == images.password
     assert not Path(context).exists()
     said = builder.log(shown)
-    assert "it does itself what the commands say, with the Docker engine at unix:///the-engine" in said
+    assert "it builds the image itself, with the Docker engine at unix:///the-engine" in said
     assert "FROM scratch" in said
     assert images.password not in said
 
 
-def test_each_variable_that_is_named_is_a_build_argument(builder: Builder, record: Path) -> None:
+def test_named_variables_become_build_arguments(builder: Builder, record: Path) -> None:
     shown = builder.run(BUILD_ARGS="PATH SIZE MISSING", PATH="/nowhere", SIZE="large; exit 1")
     assert shown["buildStatus"] == "SUCCEEDED", builder.log(shown)
     (built,) = [call for call in calls(record) if " build " in call]
@@ -205,13 +205,13 @@ def test_each_variable_that_is_named_is_a_build_argument(builder: Builder, recor
         ("COLOUR SIZE", ["--build-arg", "COLOUR", "--build-arg", "SIZE"]),
     ],
 )
-def test_the_shell_of_a_build_makes_build_arguments_of_names(tmp_path: Path, names: str, words: list[str]) -> None:
+def test_shell_converts_names_to_build_arguments(tmp_path: Path, names: str, words: list[str]) -> None:
     (command,) = buildspecs.commands(builder_spec())["BUILD"]
     program = tmp_path / "docker"
     program.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n", encoding="utf-8")
     program.chmod(0o755)
-    told = {"REPOSITORY_URI": "uri", "CONTENT_HASH": HASH, "BUILD_CONTEXT": ".", "BUILD_ARGS": names}
-    environment = {**told, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    variables = {"REPOSITORY_URI": "uri", "CONTENT_HASH": HASH, "BUILD_CONTEXT": ".", "BUILD_ARGS": names}
+    environment = {**variables, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     ran = subprocess.run(["bash", "-c", command], env=environment, check=True, capture_output=True, text=True)
     said = ran.stdout.splitlines()
     assert said == [
@@ -221,18 +221,18 @@ def test_the_shell_of_a_build_makes_build_arguments_of_names(tmp_path: Path, nam
     ]
 
 
-def test_a_build_without_a_further_tag_pushes_the_hash_alone(builder: Builder, record: Path) -> None:
+def test_build_without_tag_pushes_only_hash(builder: Builder, record: Path) -> None:
     assert builder.run(IMAGE_TAG="")["buildStatus"] == "SUCCEEDED"
     assert [call.split()[2] for call in calls(record)] == ["login", "build", "push", "image"]
 
 
-def test_the_address_in_the_registry_is_as_good_as_that_on_aws(builder: Builder, record: Path) -> None:
+def test_registry_address_replaces_address_on_aws(builder: Builder, record: Path) -> None:
     (found,) = builder.ecr.describe_repositories()["repositories"]
     assert builder.run(REPOSITORY_URI=found["repositoryUri"])["buildStatus"] == "SUCCEEDED"
     assert any(call.endswith(f"push {found['repositoryUri']}:{HASH}") for call in calls(record))
 
 
-def test_a_failed_docker_build_is_not_pushed_and_says_why(builder: Builder, record: Path) -> None:
+def test_failed_docker_build_is_not_pushed(builder: Builder, record: Path) -> None:
     (record / "fails").touch()
     shown = builder.run()
     assert shown["buildStatus"] == "FAILED"
@@ -244,19 +244,19 @@ def test_a_failed_docker_build_is_not_pushed_and_says_why(builder: Builder, reco
     assert not any("push" in call for call in calls(record))
 
 
-def test_a_switch_fails_such_a_build_too(builder: Builder, record: Path) -> None:
+def test_switch_fails_image_build(builder: Builder, record: Path) -> None:
     builder.account.server.failures[builder.account.number] = "Slc:BUILD"
     assert builder.run()["buildStatus"] == "FAILED"
     assert [call.split()[2] for call in calls(record)] == ["login"]
 
 
 @pytest.mark.parametrize("how", ["stopped", "timed out"])
-def test_a_build_that_is_ended_leaves_no_process_and_no_files(builder: Builder, record: Path, how: str) -> None:
+def test_ended_build_leaves_no_process_and_no_files(builder: Builder, record: Path, how: str) -> None:
     (record / "hangs").touch()
     started = builder.start(minutes=0.03 if how == "timed out" else None)
     process = int(until(lambda: _read(record / "process"), bool))
     assert is_alive(process)
-    # The loop that serves requests does not wait for docker.
+    # The event loop that serves requests does not wait for docker.
     assert tags(builder.ecr) == {}
     if how == "stopped":
         builder.account.client("codebuild").stop_build(id=started["id"])
@@ -266,7 +266,7 @@ def test_a_build_that_is_ended_leaves_no_process_and_no_files(builder: Builder, 
     until(context.exists, lambda there: not there)
 
 
-def test_builds_of_the_same_image_do_not_take_it_from_each_other(builder: Builder, record: Path) -> None:
+def test_concurrent_builds_of_same_image_succeed(builder: Builder, record: Path) -> None:
     (record / "hangs").touch()
     first = builder.start()["id"]
     until(lambda: _read(record / "process"), bool)
@@ -294,13 +294,13 @@ def _read(path: Path) -> str:
             {"REPOSITORY_URI": "111122223333.dkr.ecr.eu-central-1.amazonaws.com/team/app"},
             "is not in the registry of account",
         ),
-        ({"CONTENT_HASH": "a b"}, "'a b' is not the tag of an image"),
-        ({"IMAGE_TAG": "--help"}, "'--help' is not the tag of an image"),
-        ({"ASSET_KEY": "nothing"}, "there is no object s3://"),
-        ({"BUILD_ARGS": "A --privileged"}, "'--privileged' is not the name of a variable"),
+        ({"CONTENT_HASH": "a b"}, "'a b' is not a valid image tag"),
+        ({"IMAGE_TAG": "--help"}, "'--help' is not a valid image tag"),
+        ({"ASSET_KEY": "nothing"}, "object not found: s3://"),
+        ({"BUILD_ARGS": "A --privileged"}, "'--privileged' is not a valid variable name"),
     ],
 )
-def test_a_request_cannot_lead_a_build_elsewhere(
+def test_request_cannot_use_other_paths_or_registries(
     builder: Builder, record: Path, variables: dict[str, str], reason: str
 ) -> None:
     shown = builder.run(**variables)
@@ -309,15 +309,15 @@ def test_a_request_cannot_lead_a_build_elsewhere(
     assert not any(" push " in call for call in calls(record))
 
 
-def test_a_repository_that_was_not_created_takes_no_image(builder: Builder, record: Path) -> None:
+def test_push_to_missing_repository_fails(builder: Builder, record: Path) -> None:
     uri = f"{builder.account.number}.dkr.ecr.eu-central-1.amazonaws.com/other"
     shown = builder.run(REPOSITORY_URI=uri)
     assert "name unknown: The repository with name 'other' does not exist" in builder.log(shown)
     assert not any(" push " in call for call in calls(record))
 
 
-def test_a_tag_that_is_immutable_is_not_pushed_over(builder: Builder, record: Path) -> None:
-    Pusher(builder.ecr).push("team/app", "somebody else's", "1.0")
+def test_push_to_immutable_tag_fails(builder: Builder, record: Path) -> None:
+    Pusher(builder.ecr).push("team/app", "another image", "1.0")
     shown = builder.run()
     assert shown["buildStatus"] == "FAILED"
     assert "tag invalid: The image tag '1.0' already exists in the 'team/app' repository" in builder.log(shown)
@@ -325,7 +325,7 @@ def test_a_tag_that_is_immutable_is_not_pushed_over(builder: Builder, record: Pa
 
 
 @pytest.mark.parametrize("link", ["/etc/passwd", "../../../etc/passwd"])
-def test_an_archive_that_leads_out_of_its_folder_is_refused(builder: Builder, record: Path, link: str) -> None:
+def test_archive_with_path_traversal_is_rejected(builder: Builder, record: Path, link: str) -> None:
     builder.upload(("Dockerfile", "FROM scratch"), link=link)
     shown = builder.run()
     assert shown["buildStatus"] == "FAILED"
@@ -333,13 +333,13 @@ def test_an_archive_that_leads_out_of_its_folder_is_refused(builder: Builder, re
     assert not any(" build " in call for call in calls(record))
 
 
-def test_what_is_no_archive_is_refused(builder: Builder, record: Path) -> None:
+def test_invalid_archive_is_rejected(builder: Builder, record: Path) -> None:
     builder.account.client("s3").put_object(Bucket=builder.bucket, Key="source", Body=b"no archive")
     assert "tar: " in builder.log(builder.run())
     assert [call.split()[2] for call in calls(record)] == ["login"]
 
 
-def test_without_an_engine_the_build_pretends_and_says_why(builder: Builder) -> None:
+def test_build_without_engine_is_simulated_with_reason(builder: Builder) -> None:
     docker_client.use(FoundClient(reason="no Docker engine answers at unix:///nowhere"))
     try:
         shown = builder.run()
@@ -347,11 +347,11 @@ def test_without_an_engine_the_build_pretends_and_says_why(builder: Builder) -> 
         docker_client.use(FoundClient())
     assert shown["buildStatus"] == "SUCCEEDED"
     said = builder.log(shown)
-    assert "No image comes of this build: no Docker engine answers at unix:///nowhere" in said
-    assert "commands are shown and not run" in said
+    assert "This build creates no image: no Docker engine answers at unix:///nowhere" in said
+    assert "commands are logged, but not run" in said
 
 
-def test_any_other_build_runs_nothing(builder: Builder, record: Path) -> None:
+def test_other_build_runs_no_commands(builder: Builder, record: Path) -> None:
     started = send(
         builder.account,
         "StartBuild",
@@ -359,12 +359,12 @@ def test_any_other_build_runs_nothing(builder: Builder, record: Path) -> None:
         buildspecOverride=builder_spec().replace("mkdir source", "mkdir source; docker push me"),
     )["build"]
     shown = builder.ended(started["id"])
-    assert "commands are shown and not run" in builder.log(shown)
+    assert "commands are logged, but not run" in builder.log(shown)
     assert calls(record) == []
 
 
 def client(folder: Path, *, host: str, version: str, server: str = "20.10", buildx: str = "") -> None:
-    """A docker command in a folder of its own, that answers so."""
+    """Write a docker command with these answers to `folder`."""
     folder.mkdir()
     program = folder / "docker"
     program.write_text(
@@ -381,7 +381,7 @@ esac
     program.chmod(0o755)
 
 
-def test_the_first_client_that_can_build_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_client_that_can_build_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds: dict[str, dict[str, str]] = {
         "remote": {"host": "tcp://10.0.0.1:2376", "version": "28.0"},
         "silent": {"host": "unix:///silent", "version": "28.0", "server": ""},
@@ -397,10 +397,10 @@ def test_the_first_client_that_can_build_is_used(tmp_path: Path, monkeypatch: py
         monkeypatch.setenv("PATH", ":".join(str(tmp_path / name) for name in names))
         return docker_client.find()
 
-    assert on_path("nowhere") == FoundClient(reason="there is no docker command")
-    assert on_path("remote").engine == "none, as the Docker engine at tcp://10.0.0.1:2376 is not on this machine"
-    assert on_path("silent").engine == "none, as no Docker engine answers at unix:///silent"
-    assert "is in a virtual machine" in on_path("boxed").reason
+    assert on_path("nowhere") == FoundClient(reason="no docker command is on PATH")
+    assert on_path("remote").engine == "none: the Docker engine at tcp://10.0.0.1:2376 is not on this machine"
+    assert on_path("silent").engine == "none: no Docker engine answers at unix:///silent"
+    assert "runs in a virtual machine" in on_path("boxed").reason
     assert "has no buildx" in on_path("bare").reason
     for name in ("old", "new"):
         found = on_path("remote", "silent", "boxed", "bare", name)
@@ -408,9 +408,7 @@ def test_the_first_client_that_can_build_is_used(tmp_path: Path, monkeypatch: py
         assert (found.client.program, found.engine) == (str(tmp_path / name / "docker"), "unix:///engine")
 
 
-def test_plugins_of_the_user_are_found_though_the_configuration_is_not_theirs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plugins_of_user_are_found_with_other_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     client(tmp_path / "new", host="unix:///engine", version="28.2.2", buildx="0.20")
     plugins = tmp_path / "config" / "cli-plugins"
     plugins.mkdir(parents=True)
@@ -424,13 +422,13 @@ def test_plugins_of_the_user_are_found_though_the_configuration_is_not_theirs(
 @pytest.mark.parametrize(
     "found", [FoundClient(), FoundClient(reason="why not"), FoundClient(Client("docker", "unix:///x", "/plugins"))]
 )
-def test_what_was_found_reaches_the_process_of_the_sandbox(found: FoundClient) -> None:
+def test_settings_round_trip_preserves_client(found: FoundClient) -> None:
     settings = Settings(registry=True, docker=found.as_settings())
     assert FoundClient.from_settings(Settings.from_json(settings.as_json()).docker) == found
 
 
-def test_no_engine_is_looked_for_without_a_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_docker_is_not_searched_without_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     client(tmp_path / "new", host="unix:///engine", version="28.2.2", buildx="0.20")
     monkeypatch.setenv("PATH", str(tmp_path / "new"))
-    assert chosen().docker == {}
-    assert chosen(registry=True).docker["host"] == "unix:///engine"
+    assert collect().docker == {}
+    assert collect(registry=True).docker["host"] == "unix:///engine"

@@ -1,4 +1,4 @@
-"""The registry that stands for ECR as a process: started with the sandbox if it is asked for, and never left behind."""
+"""Tests of the process of the registry that serves ECR: started on request, and ended with the sandbox."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def client(url: str, region: str, account: str) -> Any:
     )
 
 
-def test_only_while_a_registry_runs_has_a_repository_its_address(account: Account, tmp_path: Path) -> None:
+def test_repository_has_registry_address_only_while_it_runs(account: Account, tmp_path: Path) -> None:
     require_program()
     ecr = account.client("ecr")
     ecr.create_repository(repositoryName="team/app")
@@ -47,7 +47,7 @@ def test_only_while_a_registry_runs_has_a_repository_its_address(account: Accoun
     assert uri() == on_aws
 
 
-def test_a_server_in_a_thread_has_a_registry_if_it_is_asked_for() -> None:
+def test_server_in_thread_has_registry_on_request() -> None:
     require_program()
     with serve_in_thread(with_registry=True) as server:
         ecr = client(server.url, server.region, "500000000999")
@@ -61,7 +61,7 @@ def running_registries(directory: Path) -> list[str]:
     return [line for line in listed.splitlines() if f"serve {directory}" in line]
 
 
-def test_the_sandbox_runs_its_registry_and_ends_it(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sandbox_starts_and_ends_its_registry(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     require_program()
     started = run("start", "--registry")
     assert started.exit_code == 0, started.output
@@ -92,18 +92,18 @@ def test_the_sandbox_runs_its_registry_and_ends_it(state_dir: Path, monkeypatch:
     ecr.close()
 
 
-def test_a_sandbox_that_is_killed_takes_its_registry_along(state_dir: Path) -> None:
+def test_registry_ends_with_killed_sandbox(state_dir: Path) -> None:
     require_program()
     endpoint = sandbox.ensure(registry=True)
     os.kill(endpoint.pid, signal.SIGKILL)
-    # The pipe to the registry's guard is closed by the kernel at the process's end; then it takes the time of a signal.
+    # The kernel closes the pipe to the registry's guard at the end of the process; then the guard sends a signal.
     for _ in range(1000):
         if not running_registries(state_dir):
             return
     pytest.fail("the registry runs on")
 
 
-def test_a_sandbox_that_runs_without_a_registry_gets_none(state_dir: Path) -> None:
+def test_running_sandbox_does_not_start_registry_later(state_dir: Path) -> None:
     require_program()
     sandbox.ensure()
     assert "to change its registry, stop it first" in run("start", "--registry").stderr
@@ -111,7 +111,7 @@ def test_a_sandbox_that_runs_without_a_registry_gets_none(state_dir: Path) -> No
     assert not (state_dir / "registry").exists()
 
 
-def test_images_in_a_sandbox_that_does_not_run_are_forgotten_by_a_reset_too(state_dir: Path) -> None:
+def test_reset_of_stopped_sandbox_deletes_images(state_dir: Path) -> None:
     require_program()
     sandbox.ensure(registry=True)
     sandbox.stop()
@@ -121,7 +121,7 @@ def test_images_in_a_sandbox_that_does_not_run_are_forgotten_by_a_reset_too(stat
     assert not data.exists()
 
 
-def test_without_the_program_it_is_said_how_to_get_it(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_registry_program_has_hint(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     failed = run("start", "--registry")
     assert isinstance(failed.exception, SandboxError)
@@ -130,9 +130,9 @@ def test_without_the_program_it_is_said_how_to_get_it(state_dir: Path, monkeypat
     assert not state_dir.exists()
 
 
-def test_a_variable_that_is_neither_yes_nor_no_is_named(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_flag_variable_is_named(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(REGISTRY_VARIABLE, "maybe")
     failed = run("start")
     assert isinstance(failed.exception, InputError)
-    assert str(failed.exception) == f"{REGISTRY_VARIABLE} is 'maybe'"
+    assert str(failed.exception) == f"invalid {REGISTRY_VARIABLE}: 'maybe' is not 1 or 0"
     assert not state_dir.exists()

@@ -1,4 +1,4 @@
-"""Container builders' builds that only pretend, and what ECR then has in the place of their images."""
+"""Tests of the stand-ins in ECR for the images of simulated builds."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def manifests(ecr: Any) -> list[dict[str, Any]]:
     return [json.loads(each["imageManifest"]) for each in found]
 
 
-def test_a_pretended_build_leaves_a_stand_in_under_both_tags(builder: Builder) -> None:
+def test_simulated_build_creates_stand_in_with_both_tags(builder: Builder) -> None:
     shown = builder.run()
 
     assert list(tags(builder.ecr).values()) == [[HASH, "1.0"]]
     (manifest,) = manifests(builder.ecr)
     assert manifest["artifactType"] == stand_ins.KIND
-    assert "A stand-in for the image is in ECR now: team/app:1.0" in "\n".join(log(builder.account, shown))
+    assert "Created a stand-in for the image in ECR: team/app:1.0" in "\n".join(log(builder.account, shown))
 
 
-def test_each_content_has_a_stand_in_of_its_own(builder: Builder) -> None:
+def test_each_content_hash_has_different_stand_in(builder: Builder) -> None:
     builder.run(IMAGE_TAG="")
     builder.run(IMAGE_TAG="", CONTENT_HASH="f00d")
 
     assert sorted(tags(builder.ecr).values()) == [[HASH], ["f00d"]]
 
 
-def test_a_tag_that_is_immutable_stays_where_it_is(builder: Builder) -> None:
+def test_immutable_tag_of_stand_in_does_not_move(builder: Builder) -> None:
     builder.ecr.put_image(repositoryName="team/app", imageManifest='{"a": 1}', imageTag="1.0")
 
     shown = builder.run()
@@ -58,12 +58,12 @@ def test_a_tag_that_is_immutable_stays_where_it_is(builder: Builder) -> None:
 @pytest.mark.parametrize(
     ("uri", "reason"),
     [
-        ("{account}.dkr.ecr.eu-central-1.amazonaws.com/other", "there is no repository other"),
+        ("{account}.dkr.ecr.eu-central-1.amazonaws.com/other", "repository other does not exist"),
         ("{account}.dkr.ecr.us-east-1.amazonaws.com/team/app", "is not in the registry of account"),
         ("999999999999.dkr.ecr.eu-central-1.amazonaws.com/team/app", "is not in the registry of account"),
     ],
 )
-def test_an_image_for_elsewhere_has_none(builder: Builder, uri: str, reason: str) -> None:
+def test_image_for_other_registry_has_no_stand_in(builder: Builder, uri: str, reason: str) -> None:
     shown = builder.run(REPOSITORY_URI=uri.format(account=builder.account.number))
 
     assert shown["buildStatus"] == "SUCCEEDED"
@@ -71,7 +71,7 @@ def test_an_image_for_elsewhere_has_none(builder: Builder, uri: str, reason: str
     assert reason in "\n".join(log(builder.account, shown))
 
 
-def test_a_build_that_fails_leaves_none(builder: Builder) -> None:
+def test_failed_build_creates_no_stand_in(builder: Builder) -> None:
     builder.account.server.failures[builder.account.number] = "Slc:BUILD"
 
     assert builder.run()["buildStatus"] == "FAILED"

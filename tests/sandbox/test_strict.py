@@ -1,4 +1,4 @@
-"""What is refused before anything is done, without a server."""
+"""Tests of rejected templates and parameters, without a server."""
 
 from __future__ import annotations
 
@@ -56,13 +56,11 @@ def with_property(value: object) -> dict[str, object]:
         ),
     ],
 )
-def test_a_template_that_names_what_it_does_not_define_is_refused_in_the_words_of_aws(
-    template: dict[str, object], message: str
-) -> None:
+def test_undefined_name_is_rejected_with_message_of_aws(template: dict[str, object], message: str) -> None:
     assert template_problem(template) == message
 
 
-def test_a_template_in_order_has_no_problem() -> None:
+def test_valid_template_has_no_problem() -> None:
     template = {
         "Parameters": {"Name": {"Type": "String"}},
         "Conditions": {"Always": {"Fn::Equals": ["a", "a"]}},
@@ -80,16 +78,16 @@ def test_a_template_in_order_has_no_problem() -> None:
 
 
 @given(st.text(min_size=1))
-def test_no_undefined_name_gets_through_whatever_its_letters(name: str) -> None:
+def test_any_undefined_name_is_rejected(name: str) -> None:
     template = with_property({"Ref": f"Undefined{name}"})
     assert f"[Undefined{name}]" in template_problem(template)
 
 
-def test_what_a_macro_may_still_define_is_left_to_it() -> None:
+def test_template_with_macro_is_not_checked() -> None:
     assert template_problem({"Transform": "AWS::LanguageExtensions", **with_property({"Ref": "Gone"})}) == ""
 
 
-def test_a_parameter_that_the_template_does_not_have_is_refused() -> None:
+def test_unknown_parameter_is_rejected() -> None:
     given_parameters = [{"Key": "Known"}, {"Key": "Unknown"}]
     template = {"Parameters": {"Known": {"Type": "String"}}}
     assert parameter_problem(template, given_parameters, {}) == "Parameters: [Unknown] do not exist in the template"
@@ -104,7 +102,7 @@ def test_a_parameter_that_the_template_does_not_have_is_refused() -> None:
         ([{"Key": "P", "UsePreviousValue": False}], {}, ""),
     ],
 )
-def test_a_parameter_without_default_needs_a_value(
+def test_parameter_without_default_needs_value(
     given_parameters: list[dict[str, object]], previous: dict[str, object], message: str
 ) -> None:
     template = {"Parameters": {"P": {"Type": "String"}, "Q": {"Type": "String", "Default": ""}}}
@@ -119,12 +117,12 @@ def test_a_parameter_without_default_needs_a_value(
         "https://bucket-1.s3-eu-west-1.amazonaws.com/dir/template.yaml",
     ],
 )
-def test_a_virtual_hosted_url_becomes_path_style(url: str) -> None:
+def test_virtual_hosted_url_becomes_path_style(url: str) -> None:
     assert path_style(url) == "https://s3.amazonaws.com/bucket-1/dir/template.yaml"
 
 
 @pytest.mark.parametrize(
     "url", ["https://s3.eu-central-1.amazonaws.com/bucket/t.yaml", "http://127.0.0.1:4566/bucket/t.yaml", "nonsense"]
 )
-def test_any_other_url_stays_as_it_is(url: str) -> None:
+def test_other_url_is_unchanged(url: str) -> None:
     assert path_style(url) == url

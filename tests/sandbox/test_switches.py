@@ -1,4 +1,4 @@
-"""What makes builds fail, where sources are, and what a sandbox is started with: without a server."""
+"""Tests of requested failures, sources and settings, without a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from exasol_ci_setup.sandbox import settings, switches
 if TYPE_CHECKING:
     from pathlib import Path
 
-ACCOUNT = "000000000001"  # one that no test with a server has
+ACCOUNT = "000000000001"  # not used by tests with a server
 
 
 def fails(identifier: str, branch: str, *, first_try: bool = True) -> str:
@@ -36,26 +36,24 @@ def fails(identifier: str, branch: str, *, first_try: bool = True) -> str:
         ("", "build_two", ""),
     ],
 )
-def test_a_branch_says_which_build_fails_and_where(branch: str, identifier: str, phase: str) -> None:
+def test_branch_selects_failing_build_and_phase(branch: str, identifier: str, phase: str) -> None:
     assert fails(identifier, branch) == phase
 
 
-def test_a_setting_of_a_phase_alone_fails_every_build_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setting_with_only_phase_fails_every_build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(switches.FAILURES, ACCOUNT, "POST_BUILD")
     assert fails("any", "master") == "POST_BUILD"
     assert fails("DOWNLOAD_SOURCE", "master") == ""
 
 
-def test_a_failure_for_once_is_over_at_the_retry() -> None:
+def test_failure_with_once_succeeds_at_retry() -> None:
     assert fails("a", "sandbox-fail-once/a") == "BUILD"
     assert fails("a", "sandbox-fail-once/a", first_try=False) == ""
     assert fails("a", "sandbox-fail/a", first_try=False) == "BUILD"
 
 
 @pytest.mark.parametrize("url", ["https://github.com/exasol/Some", "https://github.com/exasol/some.git/"])
-def test_a_source_is_found_by_any_spelling_of_its_url(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_source_is_found_by_equivalent_url(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(switches.SOURCES, ACCOUNT, {"https://github.com/exasol/some": tmp_path})
     assert switches.source_directory(ACCOUNT, url) == tmp_path
     assert switches.source_directory(ACCOUNT, "https://github.com/exasol/other") is None
@@ -68,14 +66,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_settings_come_from_the_environment_where_no_option_is_given(
-    environment: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_environment_sets_omitted_options(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environment.chdir(tmp_path)
     environment.setenv(settings.BUILD_SECONDS_VARIABLE, "20")
     environment.setenv(settings.SOURCES_VARIABLE, "https://github.com/a/b?x=y=.; https://github.com/a/c=..;")
     environment.setenv(settings.FAIL_VARIABLE, "build_two:INSTALL")
-    found = settings.chosen(delay=3, sources={"https://github.com/a/c": tmp_path})
+    found = settings.collect(delay=3, sources={"https://github.com/a/c": tmp_path})
     assert found == settings.Settings(
         delay=3,
         build_seconds=20,
@@ -86,8 +82,8 @@ def test_settings_come_from_the_environment_where_no_option_is_given(
 
 
 @pytest.mark.usefixtures("environment")
-def test_without_any_setting_builds_are_quick_and_none_fails() -> None:
-    assert settings.chosen() == settings.Settings(delay=0, build_seconds=0.5, sources={}, fail="")
+def test_default_builds_are_short_and_succeed() -> None:
+    assert settings.collect() == settings.Settings(delay=0, build_seconds=0.5, sources={}, fail="")
 
 
 @pytest.mark.parametrize(
@@ -101,15 +97,13 @@ def test_without_any_setting_builds_are_quick_and_none_fails() -> None:
         (settings.FAIL_VARIABLE, ":BUILD"),
     ],
 )
-def test_a_variable_that_means_nothing_is_refused_by_name(
-    variable: str, text: str, environment: pytest.MonkeyPatch
-) -> None:
+def test_invalid_variable_is_named(variable: str, text: str, environment: pytest.MonkeyPatch) -> None:
     environment.setenv(variable, text)
     with pytest.raises(InputError, match=variable):
-        settings.chosen()
+        settings.collect()
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_source_that_is_no_directory_is_refused_with_its_url(tmp_path: Path) -> None:
+def test_source_without_directory_is_rejected_with_url(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"https://github\.com/a/b"):
-        settings.chosen(sources={"https://github.com/a/b": tmp_path / "gone"})
+        settings.collect(sources={"https://github.com/a/b": tmp_path / "gone"})
