@@ -1,4 +1,4 @@
-"""What can be done with what was deployed: sources synced, images built, logs read; and for whom it is done."""
+"""Operations of deployed constructs: sync sources, build images, read logs; and the runtime that they use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where actions take place: `connect` opens the account of a scope, `say` hears of each action in one line."""
+    """The runtime of actions: `connect` opens the account of a scope, `say` receives a line about each action."""
 
     connect: Callable[[Scope], Account]
     clock: Clock
@@ -27,30 +27,30 @@ class Runtime:
 
     @property
     def acts(self) -> bool:
-        """Whether actions are to be done, and not only what they would do to be said."""
+        """Whether actions are executed; in a dry run they are only reported."""
         from exasol_ci_setup.resolve import verbs
 
         return verbs.is_acting()
 
     def may_log_in_to(self, host: str | None, scope: Scope) -> bool:
-        """Whether `host` may be shown a key or token on behalf of a scope; of one in the sandbox only this machine may.
+        """Whether a key or token of a scope may be sent to `host`; in the sandbox only a local host may receive it.
 
         Raises as `connect`.
         """
         if host in LOOPBACK:
             return True
-        # Asked of a client, as the AWS configuration may name the endpoint too.
+        # Read from a client, because the AWS configuration may also set the endpoint.
         endpoint = self.connect(scope).client("ec2").meta.endpoint_url
         return urlsplit(endpoint).hostname not in LOOPBACK
 
 
-# For the whole process, as a program may act in threads of its own.
+# For the whole process, since a program may call actions in its own threads.
 _STAGES: list[Runtime] = []
 
 
 @contextmanager
 def use_runtime(stage: Runtime) -> Iterator[None]:
-    """Let actions take place on `stage`, in all threads, while the context is open."""
+    """Use the runtime `stage` for actions in all threads while the context is open."""
     _STAGES.append(stage)
     try:
         yield
@@ -59,7 +59,7 @@ def use_runtime(stage: Runtime) -> Iterator[None]:
 
 
 def current() -> Runtime:
-    """Return the stage that is set, or else one that acts as the AWS configuration says, and is silent."""
+    """Return the current runtime, or the default: it uses the AWS configuration, and prints nothing."""
     if _STAGES:
         return _STAGES[-1]
     from exasol_ci_setup.clock import SystemClock

@@ -1,4 +1,4 @@
-"""`instance.public_ip`: the address that EC2 reports now, since a stop releases it."""
+"""`instance.public_ip`: the current address in EC2, since a stopped instance releases its address."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 
 def public_ip(instance: Instance) -> str:
-    """Return the public address that an instance has now. The stack's output has the one of its last update.
+    """Return the current public address of an instance. The stack's output has the address at its last update.
 
-    Where actions are only announced, it is the output. Raises InputError if the instance is not deployed, StackError if it has no address,
-    and the errors of the AWS boundary.
+    In a dry run it is the output. Raises InputError if the instance is not deployed, StackError if it has no address, and the errors of the
+    AWS boundary.
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.html
     """
     stage = actions.current()
     if not stage.acts:
         return instance.output("PublicIp")
     instance_id = instance.output("InstanceId")
-    found = _described(stage.connect(instance.resolved_scope).client("ec2"), instance_id)
+    found = _describe(stage.connect(instance.resolved_scope).client("ec2"), instance_id)
     address = found.get("PublicIpAddress")
     if address:
         return str(address)
     status = found.get("State", {}).get("Name", "missing")
     raise StackError(
         f"Instance {instance.name!r} has no public address: {instance_id} is {status}",
-        hint=_way_out(instance, instance_id, status),
+        hint=_hint(instance, instance_id, status),
         stack_name=instance.stack_name,
     )
 
 
-def _described(ec2: EC2Client, instance_id: str) -> Any:
+def _describe(ec2: EC2Client, instance_id: str) -> Any:
     with translate_aws_errors():
         try:
             reservations = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
@@ -48,12 +48,12 @@ def _described(ec2: EC2Client, instance_id: str) -> Any:
     return next((each for reservation in reservations for each in reservation["Instances"]), {})
 
 
-def _way_out(instance: Instance, instance_id: str, status: str) -> str:
+def _hint(instance: Instance, instance_id: str, status: str) -> str:
     options = f"--instance-ids {instance_id} --region {instance.resolved_scope.region}"
     if status in {"stopped", "stopping"}:
-        return f"start it, which gives it another address: `aws ec2 start-instances {options}`"
+        return f"start it, which assigns a new address: `aws ec2 start-instances {options}`"
     if status in {"pending", "running"}:
-        return f"look at its interfaces: `aws ec2 describe-instances {options}`"
+        return f"check its interfaces: `aws ec2 describe-instances {options}`"
     return (
         "it was terminated outside of CloudFormation: "
         f"`exasol-ci-setup drift {instance.stack_name} --region {instance.resolved_scope.region}` shows what is missing"

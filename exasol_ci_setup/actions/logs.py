@@ -1,4 +1,4 @@
-"""`cluster.log(service)`: what the containers of a service wrote last."""
+"""`cluster.log(service)`: the last log lines of a service's containers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.service import Cluster, Service
 
 _MOST_LINES: Final = 10_000
-"""What GetLogEvents answers at once: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html."""
+"""The maximum of GetLogEvents: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html."""
 _STREAMS: Final = 20
-# GetLogEvents may return empty pages before the last one; AWS says only that they come, not how many.
+# GetLogEvents may return empty pages before the last one; AWS does not document how many.
 _PAGES: Final = 5
 
 
 def log(cluster: Cluster, service: Service | str, lines: int = 100) -> list[str]:
-    """Return the last `lines` log lines of a service, the oldest first; none if it has not written any.
+    """Return the last `lines` log lines of a service, oldest first; an empty list without any.
 
-    They come from those of its tasks that wrote last, each of which has a stream of its own. Raises InputError if the cluster has no
-    such service or is not deployed, and the errors of the AWS boundary.
+    They come from the tasks with the most recent lines; each task has its own stream. Raises InputError if the cluster has no such service or
+    is not deployed, and the errors of the AWS boundary.
     """
     if not 1 <= lines <= _MOST_LINES:
-        raise InputError(f"{lines} is no number of log lines", hint=f"use 1 to {_MOST_LINES}")
+        raise InputError(f"invalid number of log lines: {lines}", hint=f"use 1 to {_MOST_LINES}")
     name = service if isinstance(service, str) else service.name
     found = next((each for each in cluster.services if each.name == name), None)
     if found is None:

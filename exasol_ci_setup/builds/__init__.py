@@ -1,1 +1,1 @@
-"""Builds and batches of builds on CodeBuild: start, follow, read their logs, and say why one failed."""
+"""Builds and batches of builds on CodeBuild: start, follow, read their logs, and explain failures."""

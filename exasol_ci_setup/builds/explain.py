@@ -1,4 +1,4 @@
-"""Why a batch failed: the builds that did, their phase, CodeBuild's words, and the end of the first one's log."""
+"""Why a batch failed: the failed builds, their phase, CodeBuild's message, and the end of the first one's log."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from exasol_ci_setup.clock import Clock
 
 _LINES: Final = 20
-# More are read, because what comes after the failure (post_build, the upload of artifacts) writes lines of its own.
+# More lines are read, because the phases after the failure (post_build, the upload of artifacts) write lines, too.
 _LINES_READ: Final = 200
 _LONGEST_MESSAGE: Final = 300
 _WORDS: Final = {
     "FAILED": "failed",
-    "FAULT": "failed by a fault of AWS's",
-    "CLIENT_ERROR": "failed by a mistake in its settings",
+    "FAULT": "failed because of a fault of AWS",
+    "CLIENT_ERROR": "failed because of invalid settings",
     "TIMED_OUT": "timed out",
     "STOPPED": "was stopped",
 }
@@ -33,7 +33,7 @@ _LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One build that failed, or with an empty `group` the batch itself. `log` holds the last lines of the first failure only."""
+    """A failed build, or with an empty `group` the batch itself. `log` has the last lines of the first failure only."""
 
     group: str
     build_id: str
@@ -45,7 +45,7 @@ class Failure:
 
     def __str__(self) -> str:
         where = f" in phase {self.phase}" if self.phase else ""
-        # A command of several lines is one line here; the record and the log have it as it is.
+        # Joins a command of several lines to one line; the record and the log keep it unchanged.
         message = " ".join(self.message.replace("\\\n", " ").split())
         if len(message) > _LONGEST_MESSAGE:
             half = _LONGEST_MESSAGE // 2
@@ -55,7 +55,7 @@ class Failure:
 
 
 def require_success(account: Account, batch: Batch, clock: Clock) -> None:
-    """Raise BuildFailed, with its failures, unless the batch has succeeded."""
+    """Raise BuildFailed, with its failures, unless the batch succeeded."""
     if batch.status == "SUCCEEDED":
         return
     failures = explain(account, batch, clock)
@@ -66,9 +66,9 @@ def require_success(account: Account, batch: Batch, clock: Clock) -> None:
     named = next((failure for failure in failures if failure.group), None)
     if named:
         whose = "its" if named is first else "that build's"
-        hints.append(f"`exasol-ci-setup logs {batch.id} --group {named.group}` shows {whose} whole log")
+        hints.append(f"see {whose} whole log with `exasol-ci-setup logs {batch.id} --group {named.group}`")
     # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_RetryBuildBatch.html: only failed batches can be retried.
-    hints.append(f"`exasol-ci-setup retry {batch.id} --failed-only` builds again what did not succeed")
+    hints.append(f"run the builds that did not succeed again with `exasol-ci-setup retry {batch.id} --failed-only`")
     console = console_url(account.client("codebuild"), batch)
     if console:
         hints += [url for url in (console, named.log_url if named else "") if url]
@@ -81,24 +81,24 @@ def require_success(account: Account, batch: Batch, clock: Clock) -> None:
 
 
 def explain(account: Account, batch: Batch, clock: Clock) -> tuple[Failure, ...]:
-    """Return why a batch did not succeed, the cause first; never empty. Takes some seconds if it has ended just now."""
+    """Return why a batch failed, the cause first; never empty. Takes some seconds if the batch has just ended."""
     failed = failed_builds(batch)
-    phase = _broken(batch.phases)
+    phase = _failed_phase(batch.phases)
     whole = Failure("", "", batch.status, phase.name if phase else batch.phase, phase.message if phase else "")
     if not failed:
         return (whole,)
     try:
-        log = _up_to_the_failure(_end_of_log(account, batch, failed[0], clock))
+        log = _up_to_failure(_end_of_log(account, batch, failed[0], clock))
     except SetupError as error:
         log = (f"(its log could not be read: {error})",)
     builds = tuple(_failure(build, log if build is failed[0] else ()) for build in failed)
-    # Builds that were only stopped are no cause, if the batch has one of its own, such as its time-out.
+    # Stopped builds are not the cause if the batch has its own, such as its time-out.
     only_stopped = all(build.status == "STOPPED" for build in failed)
     return (whole, *builds) if only_stopped and (whole.message or batch.status == "TIMED_OUT") else builds
 
 
 def _end_of_log(account: Account, batch: Batch, build: Build, clock: Clock) -> tuple[str, ...]:
-    """Return the last lines of a build's log, waiting for those about its failure if it has ended just now."""
+    """Return the last lines of a build's log; wait for those about its failure if it has just ended."""
     logs = account.client("logs")
     end = clock.now()
     if build.status == "FAILED" and build.ended and batch.as_of:
@@ -111,16 +111,16 @@ def _end_of_log(account: Account, batch: Batch, build: Build, clock: Clock) -> t
 
 
 def failed_builds(batch: Batch) -> list[Build]:
-    """Return the builds that made the batch fail, the one that failed first before the others.
+    """Return the builds that made the batch fail, sorted by time of failure.
 
-    Those that were only stopped come last: with fast-fail CodeBuild stops them because of the first.
+    Stopped builds come last: with fast-fail CodeBuild stops them because of the first failure.
     """
     failed = [build for build in batch.builds if build.has_failed and not build.ignore_failure]
     return sorted(failed, key=lambda build: (build.status == "STOPPED", build.ended or _LAST))
 
 
 def _failure(build: Build, log: tuple[str, ...]) -> Failure:
-    phase = _broken(build.phases)
+    phase = _failed_phase(build.phases)
     return Failure(
         group=build.group or build.id,
         build_id=build.id,
@@ -132,8 +132,8 @@ def _failure(build: Build, log: tuple[str, ...]) -> Failure:
     )
 
 
-def _up_to_the_failure(lines: Sequence[str]) -> tuple[str, ...]:
-    """Return the last lines up to where CodeBuild says that a phase failed, and its remark on that."""
+def _up_to_failure(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return the last lines up to the message of CodeBuild that a phase failed, and its explanation."""
     failures = [number for number, line in enumerate(lines) if _is_failure(line)]
     end = failures[0] + 2 if failures else len(lines)
     return tuple(lines[max(0, end - _LINES) : end])
@@ -143,7 +143,7 @@ def _is_failure(line: str) -> bool:
     return "Phase complete: " in line and "State: FAILED" in line
 
 
-def _broken(phases: Sequence[Phase]) -> Phase | None:
-    """Return the first phase of the last attempt that went wrong, or None. A retry begins with SUBMITTED once more."""
+def _failed_phase(phases: Sequence[Phase]) -> Phase | None:
+    """Return the first failed phase of the last attempt, or None. Each attempt begins with SUBMITTED."""
     begins = max((number for number, phase in enumerate(phases) if phase.name == "SUBMITTED"), default=0)
     return next((phase for phase in phases[begins:] if phase.status in _WORDS and phase.name not in _WORDS), None)

@@ -1,4 +1,4 @@
-"""Follow a batch: its builds and their log lines as they come, until its end."""
+"""Follow a batch: its builds and their log lines, until its end."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ if TYPE_CHECKING:
     from exasol_ci_setup.builds.read import Reader
     from exasol_ci_setup.clock import Clock
 
-# The first looks come quickly, for what ends at once. Then every 2 s, and while nothing changes ever more seldom.
+# Poll quickly at first, for batches that end at once. Then every 2 s, and less often while nothing changes.
 _FIRST_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 _PAUSE: Final = 2.0
 _LONGEST_PAUSE: Final = 15.0
 _PAUSE_AFTER_FAILURE: Final = 5.0
 _GROWTH: Final = 1.25
-# For how long CodeBuild's answers are taken to lag behind what it was asked to do, in seconds.
+# How long CodeBuild's answers may lag behind a request, in seconds.
 _LAG: Final = 60.0
 # GetLogEvents is one call for each build, and AWS allows 25 a second in an account and region:
-# https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html. This leaves most of them to others.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html. This leaves most of them to other clients.
 _LOGS_PER_SECOND: Final = 10
 
 
 class View(Protocol):
-    """What shows a batch while it goes on; a context manager around it."""
+    """The view of a running batch; a context manager."""
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Start the view."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        """Leave the terminal as it was found."""
+        """Restore the terminal."""
 
     def show(self, batch: Batch) -> None:
-        """Show the batch as it is now."""
+        """Show the current state of the batch."""
 
     def log(self, line: LogLine) -> None:
-        """Show one line that a build wrote."""
+        """Show one log line of a build."""
 
     def tick(self, now: float) -> None:
-        """Let time pass: `now` is in seconds of the clock that is followed by."""
+        """Update the time: `now` is in seconds of the monitor's clock."""
 
     def note(self, message: str) -> None:
-        """Say something else, such as that AWS did not answer."""
+        """Show a note, such as that AWS did not answer."""
 
 
 class BuildMonitor:
-    """A batch under way, shown as it goes on; with `tails` the log lines of its builds too. `batch` is what was seen last.
+    """Follows a running batch and updates its view, with `tails` also with the log lines of its builds. `batch` is its last known state.
 
-    `since` is the batch as it was when it was started, or before it was retried: CodeBuild's answers may lag behind for a while,
-    so that neither a batch that is not there yet nor an end that was there before counts.
+    `since` is the state of the batch at its start or before its retry. CodeBuild's answers may lag behind for a while, so a missing batch and
+    the end of the previous attempt are ignored.
     """
 
     def __init__(
@@ -87,10 +87,10 @@ class BuildMonitor:
         self._failing = False
 
     def run(self, deadline: float | None = None) -> Batch | None:
-        """Return the batch when it has ended, or None if it has not at `deadline`, which is in seconds of the clock.
+        """Return the batch when it has ended, or None if it still runs at `deadline`, in seconds of the clock.
 
-        It is looked at once more after the deadline, if AWS answers. A look that fails for a passing reason never ends it.
-        Raises the errors of the AWS boundary.
+        The batch is requested once more after the deadline, if AWS answers. Transient errors never end the call. Raises the errors of the AWS
+        boundary.
         """
         while True:
             overdue = deadline is not None and self._clock.now() >= deadline
@@ -135,10 +135,10 @@ class BuildMonitor:
         return self._since is not None and self.batch is None and self._clock.now() < self._lagging_until
 
     def _is_stale(self, batch: Batch) -> bool:
-        """Return whether this is the end that the batch had come to before it was retried."""
+        """Return whether this is the end of the attempt before the retry."""
         if self._since is None or not self._since.has_ended or _end(batch) != _end(self._since):
             return False
-        # What is older than what was seen already never counts.
+        # An answer older than the known state is ignored.
         return self.batch is not None or self._may_lag()
 
     def _wait_for_log(self, batch: Batch) -> None:
@@ -165,14 +165,14 @@ class BuildMonitor:
         except AwsUnavailable as error:
             if is_transient(error.__cause__ or error):
                 raise
-            # Who may build may not always read logs, and the build matters more.
+            # A user without permission to read logs can still follow the batch.
             self._tails = None
             self._view.note(f"the logs cannot be shown: {error}")
 
     def _next_pause(self) -> float:
         if self._looks <= len(_FIRST_PAUSES) and not self._failing:
             return _FIRST_PAUSES[self._looks - 1]
-        # A call that fails takes its time too, and nobody shall wait in silence for longer than 30 s.
+        # A failed call also takes time, and the view must be updated at least every 30 s.
         pause = min(self._pause, _PAUSE_AFTER_FAILURE) if self._failing else self._pause
         self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)
         if self._tails is not None and self.batch is not None:
@@ -182,7 +182,7 @@ class BuildMonitor:
 
 @contextmanager
 def interruptible(batch_id: str) -> Iterator[None]:
-    """Turn Ctrl-C into Interrupted, which says how to stop the batch that goes on."""
+    """Turn Ctrl-C into Interrupted, whose hint says how to stop the batch."""
     try:
         yield
     except KeyboardInterrupt:
@@ -190,38 +190,38 @@ def interruptible(batch_id: str) -> Iterator[None]:
 
 
 def interrupted(batch_id: str) -> Interrupted:
-    """Return the error that says how to stop the batch that goes on after Ctrl-C."""
+    """Return the error after Ctrl-C, whose hint says how to stop the batch."""
     return Interrupted(
-        f"stopped looking on: AWS goes on with batch {batch_id}", hint=_way_on(batch_id), batch_id=batch_id
+        f"stopped following batch {batch_id}; it continues on AWS", hint=_next_steps(batch_id), batch_id=batch_id
     )
 
 
 def to_the_end(following: BuildMonitor, batch_id: str, *, clock: Clock, timeout: float | None) -> Batch:
-    """Return the batch when it has ended, however it did; `timeout` is in seconds.
+    """Return the batch when it has ended, in any status; `timeout` is in seconds.
 
-    Raises TimedOut and Interrupted, which say how to stop the batch that goes on, and the errors of the AWS boundary.
+    Raises TimedOut and Interrupted, whose hints say how to stop the batch, and the errors of the AWS boundary.
     """
     try:
         with interruptible(batch_id):
             batch = following.run(None if timeout is None else clock.now() + timeout)
     except AwsUnavailable as error:
-        seen = f"last seen in {following.batch.status}" if following.batch else "just begun"
-        error.hint = f"AWS goes on with batch {batch_id}, {seen}; {_way_on(batch_id)}\n{error.hint}".rstrip()
+        seen = f"last seen in {following.batch.status}" if following.batch else "just started"
+        error.hint = f"batch {batch_id} continues on AWS, {seen}; {_next_steps(batch_id)}\n{error.hint}".rstrip()
         raise
     if batch is None:
         raise TimedOut(
-            f"batch {batch_id} did not end within {timeout or 0:g} seconds, and goes on",
-            hint=f"{_way_on(batch_id)}; --timeout-in-seconds allows more",
+            f"batch {batch_id} is still running after {timeout or 0:g} seconds",
+            hint=f"{_next_steps(batch_id)}; --timeout-in-seconds sets a longer limit",
             batch_id=batch_id,
         )
     return batch
 
 
 def _end(batch: Batch) -> tuple[object, ...]:
-    """Return what tells one end of a batch from that of another attempt."""
+    """Return a value that differs between the ends of two attempts."""
     builds = tuple((build.id, build.status, build.retries) for build in batch.builds)
     return batch.status, batch.ended, len(batch.phases), builds
 
 
-def _way_on(batch_id: str) -> str:
-    return f"`exasol-ci-setup stop {batch_id}` stops it, `exasol-ci-setup logs {batch_id} --follow` looks on again"
+def _next_steps(batch_id: str) -> str:
+    return f"stop it with `exasol-ci-setup stop {batch_id}`, follow it with `exasol-ci-setup logs {batch_id} --follow`"

@@ -1,4 +1,4 @@
-"""Ctrl-C while something is made or removed on AWS: it waits for the answer, so that nothing is left behind unnamed."""
+"""Ctrl-C during a change on AWS: wait for the answer, so that every created resource is known."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-_PATIENCE: Final = 4.0  # seconds
+_MAX_DELAY_SECONDS: Final = 4.0  # seconds
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class DeferredSignals:
-    """Holds back, while it is open as a context manager, the first signal that would interrupt the call; the second one does.
+    """Defer the first signal while the context is open; the second one interrupts.
 
-    After a few seconds without an answer the first one interrupts it too.
+    The first signal also interrupts after a few seconds without an answer.
 
-    `pressed` says whether one was held back, which its owner has to see to, as `deliver` does. Signals without a handler
-    of Python's keep their effect, and so do all of them outside the main thread, which is where handlers run.
+    `pressed` is true if a signal was deferred. The owner then has to raise it, as `deliver` does. Signals without a Python handler keep their
+    effect; so do all signals outside of the main thread, which runs the handlers.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class DeferredSignals:
             signal.signal(number, before)
 
     def deliver(self) -> None:
-        """Raise KeyboardInterrupt if a signal was held back."""
+        """Raise KeyboardInterrupt if a signal was deferred."""
         if self.pressed:
             raise KeyboardInterrupt
 
@@ -59,10 +59,10 @@ class DeferredSignals:
         if self.pressed:
             self._before[number](number, frame)
         self.pressed = True
-        # Not a Thread: the signal may have come while one is being started, which holds a lock.
+        # Not a Thread: the signal may arrive while one is being started, which holds a lock.
         _thread.start_new_thread(self._press_again, (number,))
 
     def _press_again(self, number: int) -> None:
-        time.sleep(_PATIENCE)
+        time.sleep(_MAX_DELAY_SECONDS)
         if self._is_open:
             os.kill(os.getpid(), number)

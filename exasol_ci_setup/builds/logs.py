@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from exasol_ci_setup.builds.model import Build
     from exasol_ci_setup.clock import Clock
 
-# GetLogEvents may return empty pages before the last one; AWS says only that they come, not how many.
+# GetLogEvents may return empty pages before the last one; AWS does not document how many.
 _EMPTY_PAGES: Final = 5
-# How a build's log ends: https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details.html#view-build-details-phases.
+# The last line of a build's log: https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details.html#view-build-details-phases.
 _LAST_PHASE: Final = "Phase complete: UPLOAD_ARTIFACTS"
 SECONDS_BEHIND: Final = 10.0
-"""How long after the end of a build CloudWatch may still come by lines of its log, in seconds."""
+"""How long CloudWatch may deliver lines after the end of a build, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line that a build wrote, without its line break. `group` is the build's in its batch; `at` is in UTC."""
+    """One line of a build's log, without its line break. `group` is the build's in its batch; `at` is in UTC."""
 
     group: str
     build_id: str
@@ -35,10 +35,10 @@ class LogLine:
 
 
 class Tails:
-    """The log lines of many builds, each handed out once and in order.
+    """The log lines of several builds, each returned once and in order.
 
-    CloudWatch has the last lines of a build some seconds after its end. So it is read for 10 s more, unless the line about
-    its last phase has come before.
+    CloudWatch has the last lines of a build some seconds after its end. So the log is read for 10 s more, unless the line about its last
+    phase has arrived.
     """
 
     def __init__(self, logs: CloudWatchLogsClient, clock: Clock) -> None:
@@ -49,7 +49,7 @@ class Tails:
         self._done: set[str] = set()
 
     def fresh(self, builds: Iterable[Build]) -> Iterator[LogLine]:
-        """Yield the lines that have come since the last call. Raises the errors of the AWS boundary."""
+        """Yield the lines that arrived since the last call. Raises the errors of the AWS boundary."""
         for build in builds:
             if self._is_done(build):
                 continue
@@ -64,7 +64,7 @@ class Tails:
                 self._done.add(build.id)
 
     def is_complete(self, builds: Iterable[Build]) -> bool:
-        """Return whether no more lines of these builds are to be expected."""
+        """Return whether no more lines of these builds are expected."""
         return all(self._is_done(build) for build in builds)
 
     def _is_done(self, build: Build) -> bool:
@@ -84,7 +84,7 @@ class Tails:
 
 
 def last_lines(logs: CloudWatchLogsClient, build: Build, count: int) -> tuple[str, ...]:
-    """Return the last `count` lines of a build's log; none if it has no log. Raises the errors of the AWS boundary."""
+    """Return the last `count` lines of a build's log; empty if it has no log. Raises the errors of the AWS boundary."""
     if not build.log_stream:
         return ()
     lines: list[str] = []
@@ -102,7 +102,7 @@ def last_lines(logs: CloudWatchLogsClient, build: Build, count: int) -> tuple[st
 
 
 def _page(logs: CloudWatchLogsClient, build: Build, **more: Any) -> Mapping[str, Any] | None:
-    """Return a page of a build's log, or None if nothing was written to it yet."""
+    """Return a page of a build's log, or None if the log does not exist yet."""
     with translate_aws_errors():
         try:
             return logs.get_log_events(logGroupName=build.log_group, logStreamName=build.log_stream, **more)

@@ -1,4 +1,4 @@
-"""A batch of builds as CodeBuild tells it, as frozen data."""
+"""A batch of builds on CodeBuild, as frozen data."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 IN_PROGRESS: Final = "IN_PROGRESS"
 PENDING: Final = "PENDING"
-"""The status, of this tool's making, of a build that waits for others or has not been submitted yet."""
+"""The status, defined by this tool, of a build that waits for others or is not submitted yet."""
 
 TOKEN_VARIABLE: Final = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
-"""The environment variable of a build that holds the GitHub token."""
+"""The environment variable of a build with the GitHub token."""
 
 _CONSOLES: Final = {
     "aws": "console.aws.amazon.com",
@@ -30,9 +30,9 @@ _CONSOLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One phase of a build or a batch; `name` and `status` are CodeBuild's, `seconds` is None while it goes on.
+    """A phase of a build or a batch; `name` and `status` are CodeBuild's, `seconds` is None while it runs.
 
-    `message` holds what CodeBuild says of it, such as the command that failed.
+    `message` is CodeBuild's explanation, such as the command that failed.
     """
 
     name: str
@@ -43,10 +43,10 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One build. `group` is its identifier in the batch, empty for one that belongs to none.
+    """A build. `group` is its identifier in the batch, empty for a build without a batch.
 
-    `status` is CodeBuild's, or ``PENDING`` while the build has not begun and `id` is empty. `retries` counts the builds of the
-    same group before this one. With `ignore_failure` the batch succeeds even if this build does not.
+    `status` is CodeBuild's, or ``PENDING`` while the build has not started and `id` is empty. `retries` counts the builds of the
+    same group before this one. With `ignore_failure` the batch succeeds even if this build fails.
     """
 
     group: str
@@ -65,12 +65,12 @@ class Build:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the build has come to its end, whichever."""
+        """Whether the build has ended, in any status."""
         return self.status not in {IN_PROGRESS, PENDING}
 
     @property
     def has_failed(self) -> bool:
-        """Whether the build has ended in something else than success."""
+        """Whether the build has ended in a status other than success."""
         return self.has_ended and self.status != "SUCCEEDED"
 
 
@@ -78,8 +78,8 @@ class Build:
 class Batch:
     """A batch of builds.
 
-    `branch` is the source version that was asked for and `commit` what it resolved to. `token_secret` is the name or ARN of the
-    secret that the builds read the GitHub token from, never the token. `as_of` is AWS's time when it said all this.
+    `branch` is the requested source version and `commit` the one that it resolved to. `token_secret` is the name or ARN of the secret with
+    the GitHub token, never the token. `as_of` is the time of the answer on AWS's clock.
     """
 
     id: str
@@ -100,12 +100,12 @@ class Batch:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the batch has come to its end, whichever."""
+        """Whether the batch has ended, in any status."""
         return self.status not in {IN_PROGRESS, ""}
 
 
 def batch_of(answer: Mapping[str, Any], *, as_of: datetime | None = None) -> Batch:
-    """Make a Batch of one entry of BatchGetBuildBatches; its builds are known as far as the entry tells of them."""
+    """Create a Batch from an entry of BatchGetBuildBatches; its builds have only the data of that entry."""
     batch_id = answer.get("id", "")
     variables = answer.get("environment", {}).get("environmentVariables", [])
     token = [item["value"] for item in variables if item["name"] == TOKEN_VARIABLE]
@@ -124,14 +124,14 @@ def batch_of(answer: Mapping[str, Any], *, as_of: datetime | None = None) -> Bat
         started=answer.get("startTime"),
         ended=answer.get("endTime"),
         builds=tuple(_build_of_group(group, batch_id) for group in answer.get("buildGroups", [])),
-        # Somebody else may have started the batch with the token itself in the variable.
+        # Another tool may have started the batch with the token itself in the variable.
         token_secret=token[0] if token and token[0] in by_reference else "",
         as_of=as_of,
     )
 
 
 def build_of(answer: Mapping[str, Any], group: Build | None = None) -> Build:
-    """Make a Build of one entry of BatchGetBuilds; `group` is what the batch said of it, if it belongs to one."""
+    """Create a Build from an entry of BatchGetBuilds; `group` is its entry in the batch, if it belongs to one."""
     logs = answer.get("logs", {})
     return Build(
         group=group.group if group else "",
@@ -145,19 +145,19 @@ def build_of(answer: Mapping[str, Any], group: Build | None = None) -> Build:
         retries=group.retries if group else 0,
         log_group=logs.get("groupName", ""),
         log_stream=logs.get("streamName", ""),
-        # Before anything is logged it leads nowhere.
+        # The link is dead before the first log line.
         log_url=logs.get("deepLink", "") if logs.get("streamName") else "",
         batch_id=id_of(answer.get("buildBatchArn", "")),
     )
 
 
 def id_of(arn: str) -> str:
-    """Return the id in the ARN of a build or a batch; an id is returned as it is."""
+    """Return the id in the ARN of a build or a batch; an id is returned unchanged."""
     return re.sub(r"^arn:[^:]*:codebuild:[^:]*:[^:]*:build(-batch)?/", "", arn)
 
 
 def time_of(answer: Mapping[str, Any]) -> datetime | None:
-    """Return AWS's time in the Date header of an answer, or None if a proxy has made it something else."""
+    """Return AWS's time in the Date header of an answer, or None if a proxy replaced it with an invalid one."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     try:
         found = parsedate_to_datetime(date) if date else None
@@ -205,6 +205,6 @@ def _phases(answer: Mapping[str, Any]) -> tuple[Phase, ...]:
 
 
 def _context(context: Mapping[str, Any]) -> str:
-    # A phase that went well has a context too, with empty or blank fields.
+    # A successful phase also has a context, with empty or blank fields.
     code, message = (str(context.get(key, "")).strip() for key in ("statusCode", "message"))
     return f"{code}: {message}" if code and message else code or message

@@ -1,4 +1,4 @@
-"""What CodeBuild knows of batches and builds."""
+"""Read batches and builds from CodeBuild."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from mypy_boto3_codebuild import CodeBuildClient
 
-# https://docs.aws.amazon.com/codebuild/latest/APIReference/API_BatchGetBuilds.html, and the same of batches.
+# https://docs.aws.amazon.com/codebuild/latest/APIReference/API_BatchGetBuilds.html; the same limit applies to batches.
 _IDS_PER_CALL: Final = 100
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,149}:[A-Za-z0-9-]{1,64}")
 
 
 class Reader:
-    """Reads one batch with all its builds; a build that has ended is asked for only once."""
+    """Reads one batch with all its builds; requests each ended build only once."""
 
     def __init__(self, codebuild: CodeBuildClient, batch_id: str) -> None:
         self.codebuild = codebuild
@@ -30,29 +30,29 @@ class Reader:
         self._ended: dict[str, Build] = {}
 
     def look(self) -> Batch:
-        """Return the batch as it is now. Raises InputError if there is none of that id."""
+        """Return the current batch. Raises InputError if it does not exist."""
         batch = get_batch(self.codebuild, self.batch_id)
         wanted = {build.id: build for build in batch.builds if build.id and build.id not in self._ended}
         found = dict(self._ended)
         for answer in _describe(self.codebuild, list(wanted)):
             build = build_of(answer, wanted[answer["id"]])
             found[build.id] = build
-            # The batch may know of the end before or after the build itself does.
+            # The batch may report the end before or after the build itself does.
             if build.has_ended and wanted[build.id].has_ended:
                 self._ended[build.id] = build
         return replace(batch, builds=tuple(_newer(found.get(build.id), build) for build in batch.builds))
 
 
 def get_batch(codebuild: CodeBuildClient, batch_id: str) -> Batch:
-    """Return the batch of that id, its builds as far as the batch tells of them. Raises InputError if there is none."""
+    """Return the batch with this id, with the data of its builds that the batch has. Raises InputError if it does not exist."""
     batch = find_batch(codebuild, batch_id)
     if batch is None:
-        raise _unknown(codebuild, batch_id)
+        raise _not_found(codebuild, batch_id)
     return batch
 
 
 def find_batch(codebuild: CodeBuildClient, batch_id: str) -> Batch | None:
-    """Return the batch of that id, or None if there is none."""
+    """Return the batch with this id, or None if it does not exist."""
     with translate_aws_errors():
         answer = codebuild.batch_get_build_batches(ids=[batch_id])
     found = answer.get("buildBatches", [])
@@ -60,21 +60,21 @@ def find_batch(codebuild: CodeBuildClient, batch_id: str) -> Batch | None:
 
 
 def find(codebuild: CodeBuildClient, name: str) -> Batch | Build:
-    """Return the batch or the build that `name`, an id or an ARN, is of; a batch comes with all that is known of its builds.
+    """Return the batch or the build with the id or ARN `name`; a batch includes the details of its builds.
 
-    Raises InputError if `name` is neither, or if there is no such batch or build.
+    Raises InputError if `name` is neither, or if the batch or build does not exist.
     """
     wanted = parse_id(name)
     if find_batch(codebuild, wanted) is not None:
         return Reader(codebuild, wanted).look()
     found = _describe(codebuild, [wanted])
     if not found:
-        raise _unknown(codebuild, wanted)
+        raise _not_found(codebuild, wanted)
     return build_of(found[0])
 
 
 def require_batch(codebuild: CodeBuildClient, name: str) -> Batch:
-    """Return the batch that `name` is of. Raises InputError, which names its batch if `name` is a build's."""
+    """Return the batch with the id or ARN `name`. Raises InputError, which names the batch if `name` is a build's."""
     found = find(codebuild, name)
     if isinstance(found, Build):
         raise InputError(
@@ -85,18 +85,18 @@ def require_batch(codebuild: CodeBuildClient, name: str) -> Batch:
 
 
 def parse_id(name: str) -> str:
-    """Return the id of a build or batch that is given by id or ARN. Raises InputError."""
+    """Return the id of a build or batch from an id or ARN. Raises InputError."""
     found = id_of(name.strip())
     if not _ID.fullmatch(found):
         raise InputError(
             f"{name!r} is not the id of a build",
-            hint="an id reads PROJECT:UUID; `exasol-ci-setup builds` lists those there are",
+            hint="an id has the form PROJECT:UUID; list the builds with `exasol-ci-setup builds`",
         )
     return found
 
 
 def recent(codebuild: CodeBuildClient, projects: Sequence[str] | None, *, limit: int) -> list[Batch]:
-    """Return the newest batches, at most `limit`, the newest first: those of `projects`, or if None of the whole account."""
+    """Return the newest batches, at most `limit`, newest first: those of `projects`, or of the whole account for None."""
     newest = []
     for project in projects if projects is not None else [None]:
         with translate_aws_errors():
@@ -136,7 +136,7 @@ def _describe(codebuild: CodeBuildClient, ids: Sequence[str]) -> list[Any]:
 
 
 def _newer(details: Build | None, summary: Build) -> Build:
-    """Return what is known best of a build: its details, unless only the batch knows yet that it has ended."""
+    """Return the more recent data of a build: its details, unless only the batch reports its end."""
     if details is None:
         return summary
     if summary.has_ended and not details.has_ended:
@@ -144,8 +144,8 @@ def _newer(details: Build | None, summary: Build) -> Build:
     return details
 
 
-def _unknown(codebuild: CodeBuildClient, wanted: str) -> InputError:
+def _not_found(codebuild: CodeBuildClient, wanted: str) -> InputError:
     return InputError(
-        f"there is no build {wanted} in {codebuild.meta.region_name}",
-        hint="`exasol-ci-setup builds` lists those there are; is it another --region or --aws-profile?",
+        f"build {wanted} does not exist in {codebuild.meta.region_name}",
+        hint="list the builds with `exasol-ci-setup builds`; check --region and --aws-profile",
     )

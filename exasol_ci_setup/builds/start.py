@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from mypy_boto3_codebuild.type_defs import EnvironmentVariableTypeDef
 
 _PROJECT: Final = "AWS::CodeBuild::Project"
-# What CodeBuild answers when a request cannot be carried out as things are; not that AWS cannot be used.
+# Error codes of requests that CodeBuild rejects in the current state; AWS itself is usable.
 _REFUSALS: Final = frozenset({"InvalidInputException", "ResourceNotFoundException", "AccountLimitExceededException"})
 
 
 def find_project(cfn: CloudFormationClient, stack_name: str, *, hint: str = "") -> str:
-    """Return the name of the one CodeBuild project in a stack; `hint` says what to do if the stack is not there.
+    """Return the name of the one CodeBuild project in a stack; `hint` is for a missing stack.
 
-    Raises StackNotFound, and StackError if there is none in it or several, naming them.
+    Raises StackNotFound, and StackError if the stack has none or several, with their names.
     """
     found = []
     with translate_aws_errors():
@@ -41,7 +41,7 @@ def find_project(cfn: CloudFormationClient, stack_name: str, *, hint: str = "") 
                     and resource["ResourceStatus"] != "DELETE_COMPLETE"
                 ]
         except ClientError as error:
-            # ListStackResources has no error code of its own for this.
+            # ListStackResources has no specific error code for a missing stack.
             if error_code(error) != "ValidationError" or "does not exist" not in str(error):
                 raise
             raise StackNotFound(
@@ -49,14 +49,14 @@ def find_project(cfn: CloudFormationClient, stack_name: str, *, hint: str = "") 
             ) from error
     if not found:
         raise StackError(
-            f"there is no CodeBuild project in stack {stack_name}",
-            hint=f"`exasol-ci-setup status {stack_name}` shows its state; --stack-name names another stack",
+            f"stack {stack_name} has no CodeBuild project",
+            hint=f"see its state with `exasol-ci-setup status {stack_name}`, or choose another stack with --stack-name",
             stack_name=stack_name,
         )
     if len(found) > 1:
         raise StackError(
-            f"there are {len(found)} CodeBuild projects in stack {stack_name}, and it takes one: {', '.join(found)}",
-            hint="name the stack with the one that shall build with --stack-name",
+            f"stack {stack_name} has {len(found)} CodeBuild projects instead of one: {', '.join(found)}",
+            hint="choose a stack with one project with --stack-name",
             stack_name=stack_name,
         )
     return found[0]
@@ -73,20 +73,20 @@ def start(
 ) -> Batch:
     """Start a batch of `project` on `branch` (any source version) with these environment variables.
 
-    `token_reference` says where in Secrets Manager the builds find the GitHub token: a name or an ARN, and perhaps ``:KEY``.
-    `begun` is called with the batch's id as soon as there is one, and with an empty text if AWS does not say whether there is.
-    Raises SetupError if CodeBuild refuses, and Interrupted on Ctrl-C.
+    `token_reference` is the secret with the GitHub token: a name or an ARN, optionally with ``:KEY``. `begun` is called with the batch's id
+    as soon as it is known, and with an empty text if AWS does not answer whether the batch exists. Raises SetupError if CodeBuild rejects the
+    request, and Interrupted on Ctrl-C.
     """
     environment: list[EnvironmentVariableTypeDef] = [
         {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in variables.items()
     ]
     if token_reference is not None:
         environment.append({"name": TOKEN_VARIABLE, "value": token_reference, "type": "SECRETS_MANAGER"})
-    # So that a call that is repeated starts one batch.
+    # A repeated call with the same token starts only one batch.
     key = str(uuid.uuid4())
 
     def call() -> Mapping[str, Any]:
-        with _refusals(f"the batch of {project} was not started"):
+        with _rejections(f"the batch of {project} was not started"):
             return codebuild.start_build_batch(
                 projectName=project,
                 sourceVersion=branch,
@@ -94,12 +94,12 @@ def start(
                 idempotencyToken=key,
             )
 
-    return _certain(call, begun, f"a batch of {project} was being started")
+    return _start_or_find(call, begun, f"a batch of {project} was being started")
 
 
 def stop(codebuild: CodeBuildClient, batch_id: str) -> Batch:
-    """Stop a batch and all its builds; it may go on for some seconds. Raises SetupError if CodeBuild refuses."""
-    with _refusals(f"batch {batch_id} was not stopped"):
+    """Stop a batch and all its builds, which takes some seconds. Raises SetupError if CodeBuild rejects the request."""
+    with _rejections(f"batch {batch_id} was not stopped"):
         answer = codebuild.stop_build_batch(id=batch_id)
     return batch_of(answer["buildBatch"])
 
@@ -107,22 +107,22 @@ def stop(codebuild: CodeBuildClient, batch_id: str) -> Batch:
 def retry(
     codebuild: CodeBuildClient, batch_id: str, *, failed_only: bool, begun: Callable[[str], None] = lambda _: None
 ) -> Batch:
-    """Build a batch again, whole or only what did not succeed; `begun` as for `start`. Raises as `start`."""
+    """Retry a whole batch or only its builds that did not succeed; `begun` as for `start`. Raises as `start`."""
     key = str(uuid.uuid4())
 
     def call() -> Mapping[str, Any]:
-        with _refusals(f"batch {batch_id} was not started again"):
+        with _rejections(f"batch {batch_id} was not started again"):
             return codebuild.retry_build_batch(
                 id=batch_id,
                 retryType="RETRY_FAILED_BUILDS" if failed_only else "RETRY_ALL_BUILDS",
                 idempotencyToken=key,
             )
 
-    return _certain(call, begun, f"batch {batch_id} was being started again")
+    return _start_or_find(call, begun, f"batch {batch_id} was being started again")
 
 
-def _certain(call: Callable[[], Mapping[str, Any]], begun: Callable[[str], None], what: str) -> Batch:
-    """Return the batch that `call` starts; if it breaks off, find out by the same call once more, which starts no other.
+def _start_or_find(call: Callable[[], Mapping[str, Any]], begun: Callable[[str], None], what: str) -> Batch:
+    """Return the batch that `call` starts; after an interruption repeat the call, which starts no second batch.
 
     https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuildBatch.html, idempotencyToken.
     """
@@ -131,19 +131,19 @@ def _certain(call: Callable[[], Mapping[str, Any]], begun: Callable[[str], None]
         try:
             answer = call()
         except (KeyboardInterrupt, SetupError) as error:
-            if isinstance(error, SetupError) and not _leaves_doubt(error):
+            if isinstance(error, SetupError) and not _is_ambiguous(error):
                 raise
             pressed = isinstance(error, KeyboardInterrupt)
             try:
                 answer = call()
             except (KeyboardInterrupt, SetupError) as again:
-                if isinstance(again, SetupError) and not _leaves_doubt(again) and not isinstance(again, Throttled):
+                if isinstance(again, SetupError) and not _is_ambiguous(again) and not isinstance(again, Throttled):
                     raise
                 begun("")
-                hint = "`exasol-ci-setup builds` shows it then, `exasol-ci-setup stop ID` stops it"
+                hint = "list the builds with `exasol-ci-setup builds`, stop one with `exasol-ci-setup stop ID`"
                 if pressed or isinstance(again, KeyboardInterrupt):
-                    raise Interrupted(f"interrupted while {what}: it may have begun", hint=hint) from again
-                again.hint = f"AWS did not answer while {what}: it may have begun; {hint}\n{again.hint}".rstrip()
+                    raise Interrupted(f"interrupted while {what}: it may have started", hint=hint) from again
+                again.hint = f"AWS did not answer while {what}: it may have started; {hint}\n{again.hint}".rstrip()
                 raise
         batch = batch_of(answer["buildBatch"])
         begun(batch.id)
@@ -152,13 +152,13 @@ def _certain(call: Callable[[], Mapping[str, Any]], begun: Callable[[str], None]
     return batch
 
 
-def _leaves_doubt(error: SetupError) -> bool:
-    """Return whether the call that failed so may have been carried out: no answer came, or one of a fault."""
+def _is_ambiguous(error: SetupError) -> bool:
+    """Return whether the failed call may have had an effect: no answer arrived, or a server error."""
     return is_transient(error.__cause__ or error) and not isinstance(error, Throttled)
 
 
 @contextmanager
-def _refusals(what: str) -> Iterator[None]:
+def _rejections(what: str) -> Iterator[None]:
     try:
         with translate_aws_errors():
             yield

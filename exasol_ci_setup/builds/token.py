@@ -1,4 +1,4 @@
-"""The GitHub token on its way to a build: as a secret that this tool stores, and removes when the batch has ended."""
+"""The GitHub token of a build: stored as a secret, and removed when the batch has ended."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 _OWN: Final = re.compile(r"exasol-ci-setup/([A-Za-z0-9-]{1,128})/github-token-[0-9a-f]{16}")
 # Seconds between attempts. A secret that is being deleted keeps its name for about a minute.
 _UNTIL_DELETED: Final = (2, 4, 8, 16, 32)
-# A request that was on its way when nobody waited for it any more may still make the secret.
+# A request whose caller has stopped waiting may still create the secret.
 _UNTIL_MADE: Final = (0.5, 1, 2, 2)
 
 
 class Stored:
-    """A secret that holds the token. It stays while `batch_id` is of a batch that goes on, or `in_doubt` says there may be one."""
+    """A secret with the token. It is kept while the batch `batch_id` runs, or while `in_doubt` says that a batch may run."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -38,7 +38,7 @@ class Stored:
         self.in_doubt = False
 
     def begun(self, batch_id: str) -> None:
-        """Note which batch needs it; an empty id means that nobody knows whether there is one."""
+        """Store the id of the batch that needs it; an empty id means that a batch may exist."""
         self.batch_id = batch_id
         self.in_doubt = not batch_id
 
@@ -53,10 +53,10 @@ def stored(
     clock: Clock,
     name: str | None = None,
 ) -> Iterator[Stored]:
-    """Store `token` in a new secret, whose name starts with `prefix`, and remove it at the end, whatever ends it.
+    """Store `token` in a new secret, whose name starts with `prefix`, and remove it at the end, also after an error.
 
-    It is not removed when a batch still needs it then, which is said with `say`, as is what stands in the way of removing
-    it. With `name` it is the secret of that name, made anew or given this token. Raises the errors of the AWS boundary.
+    The secret is kept if a batch still needs it, which is reported with `say`, as is a failed removal. With `name` the secret has that name; it
+    is created or gets this token. Raises the errors of the AWS boundary.
     """
     secret = Stored(name or f"{prefix}github-token-{secrets.token_hex(8)}")
     made = False
@@ -69,7 +69,7 @@ def stored(
             made = True
         held.deliver()
     except BaseException as error:
-        # Unless AWS has said no, it may have been made, or be made yet.
+        # Unless AWS rejected the request, the secret may exist, or appear later.
         if not isinstance(error, SetupError) or is_transient(error.__cause__ or error):
             _remove(client, secret.name, say=say, unsure=None if made else clock)
         raise
@@ -80,15 +80,15 @@ def stored(
             say(stays(secret.name, secret.batch_id))
         elif secret.in_doubt:
             say(
-                f"the secret {secret.name} stays, since a batch that may have begun reads the GitHub token from it; "
-                f"`exasol-ci-setup builds` shows whether there is one, and if not {_by_hand(secret.name)}"
+                f"the secret {secret.name} stays, since a batch that may have started reads the GitHub token from it; "
+                f"if `exasol-ci-setup builds` does not list it, {_by_hand(secret.name)}"
             )
         else:
             _remove(client, secret.name, say=say)
 
 
 def stays(name: str, batch_id: str) -> str:
-    """Return what to say of a secret that a batch which goes on needs."""
+    """Return the message for a secret that a running batch needs."""
     return (
         f"the secret {name} stays, since batch {batch_id} reads the GitHub token from it; "
         f"`exasol-ci-setup logs {batch_id} --follow` waits for the end and removes it, and so does "
@@ -97,12 +97,12 @@ def stays(name: str, batch_id: str) -> str:
 
 
 def is_own(name: str) -> bool:
-    """Return whether a secret is one that `stored` made."""
+    """Return whether a secret was created by `stored`."""
     return bool(_OWN.fullmatch(name))
 
 
 def remove_after(client: SecretsManagerClient, batch: Batch, *, say: Callable[[str], None]) -> None:
-    """Remove the secret that was stored for a batch, if the batch has ended. What stands in the way is said with `say`."""
+    """Remove the secret of a batch if the batch has ended. A failure is reported with `say`."""
     if batch.has_ended and is_own(batch.token_secret):
         _remove(client, batch.token_secret, say=say)
 
@@ -135,12 +135,12 @@ def _renew(client: SecretsManagerClient, name: str, token: Token, clock: Clock) 
 def _remove(
     client: SecretsManagerClient, name: str, *, say: Callable[[str], None], unsure: Clock | None = None
 ) -> None:
-    """Remove the secret; with a clock as `unsure` it may appear only yet. Neither an error nor Ctrl-C gets out of here.
+    """Remove the secret; with a clock as `unsure` it may appear later. Never raise, so that the original error is kept.
 
-    They must not take the place of what the command found out; what is left is named instead.
+    A secret that could not be removed is reported instead.
     """
     try:
-        # One Ctrl-C more is no reason to leave a token behind.
+        # Defer one more Ctrl-C, so that the token is removed.
         with DeferredSignals():
             removed = secretsmanager.delete(client, name)
             for pause in _UNTIL_MADE if unsure else ():
@@ -152,12 +152,12 @@ def _remove(
         why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
         say(f"the secret {name} with the GitHub token could not be removed ({why}); {_by_hand(name)}")
     except BaseException:
-        say(f"the secret {name} with the GitHub token may be left; {_by_hand(name)}")
+        say(f"the secret {name} with the GitHub token may still exist; {_by_hand(name)}")
         raise
     else:
         if not removed and unsure:
-            say(f"the secret {name} with the GitHub token may have been made all the same; {_by_hand(name)}")
+            say(f"the secret {name} with the GitHub token may have been created anyway; {_by_hand(name)}")
 
 
 def _by_hand(name: str) -> str:
-    return f"`aws secretsmanager delete-secret --force-delete-without-recovery --secret-id {name}` removes it"
+    return f"remove it with `aws secretsmanager delete-secret --force-delete-without-recovery --secret-id {name}`"

@@ -49,7 +49,7 @@ class Job:
 
 
 class Cloud:
-    """Answers the calls about one batch. `status` is how it ends, at `ends` seconds; None: it goes on for ever."""
+    """Answers the calls about one batch. `status` is how it ends, at `ends` seconds; None: it never ends."""
 
     def __init__(
         self,

@@ -72,7 +72,7 @@ def test_of_a_batch_that_was_retried_the_last_attempt_is_explained(answers, cloc
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [("CLIENT_ERROR", "failed by a mistake in its settings"), ("NEW_STATUS", "ended in NEW_STATUS")],
+    [("CLIENT_ERROR", "failed because of invalid settings"), ("NEW_STATUS", "ended in NEW_STATUS")],
 )
 def test_every_status_has_words(status, words):
     assert words in str(Failure("", "", status))

@@ -109,7 +109,7 @@ def test_expired_credentials_end_it_and_the_hint_says_that_the_batch_goes_on(ans
     with pytest.raises(CredentialsInvalid) as caught:
         follow()
 
-    assert f"AWS goes on with batch {ID}, last seen in IN_PROGRESS" in caught.value.hint
+    assert f"batch {ID} continues on AWS, last seen in IN_PROGRESS" in caught.value.hint
     assert f"exasol-ci-setup stop {ID}" in caught.value.hint
 
 
@@ -121,7 +121,7 @@ def test_the_timeout_ends_it_with_a_word_on_how_to_stop_the_batch(answers, clock
 
     assert clock.elapsed == 60
     assert caught.value.exit_code == 7
-    assert "goes on" in caught.value.message
+    assert "still running" in caught.value.message
     assert f"exasol-ci-setup stop {ID}" in caught.value.hint
 
 
@@ -163,8 +163,8 @@ def test_ctrl_c_says_how_to_stop_the_batch_that_goes_on(answers, clock, follow):
         follow()
 
     assert caught.value.exit_code == 130
-    assert f"goes on with batch {ID}" in caught.value.message
-    assert f"`exasol-ci-setup stop {ID}` stops it" in caught.value.hint
+    assert f"stopped following batch {ID}" in caught.value.message
+    assert f"stop it with `exasol-ci-setup stop {ID}`" in caught.value.hint
 
 
 def test_log_lines_come_once_and_in_order(answers, clock, shown, follow):
@@ -232,7 +232,7 @@ def test_a_failed_batch_names_the_first_build_that_failed_its_phase_and_last_lin
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [("FAULT", "failed by a fault of AWS's"), ("TIMED_OUT", "timed out"), ("STOPPED", "was stopped")],
+    [("FAULT", "failed because of a fault of AWS"), ("TIMED_OUT", "timed out"), ("STOPPED", "was stopped")],
 )
 def test_every_end_but_success_is_a_failed_build(answers, clock, follow, status, words):
     Cloud(answers, clock, Job("one", status=status), status=status)
@@ -339,7 +339,7 @@ def test_a_batch_that_is_not_known_after_a_minute_is_an_error(answers, clock, fo
     cloud = Cloud(answers, clock, Job("one"))
     answers.on("codebuild", "BatchGetBuildBatches", {"buildBatches": [], "buildBatchesNotFound": [ID]})
 
-    with pytest.raises(InputError, match="there is no build"):
+    with pytest.raises(InputError, match="does not exist in"):
         follow(since=batch_of(cloud.batch()))
 
     assert 60 <= clock.elapsed < 80

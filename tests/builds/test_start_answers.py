@@ -56,7 +56,7 @@ def test_a_stack_without_a_project_is_an_error_that_names_it(answers, cfn):
     gone = resource(1, "AWS::CodeBuild::Project", ResourceStatus="DELETE_COMPLETE")
     answers.on("cloudformation", "ListStackResources", {"StackResourceSummaries": [resource(0), gone]})
 
-    with pytest.raises(StackError, match="no CodeBuild project in stack Slc"):
+    with pytest.raises(StackError, match="stack Slc has no CodeBuild project"):
         start.find_project(cfn, "Slc")
 
 
@@ -179,7 +179,7 @@ def test_a_start_that_is_never_answered_leaves_a_doubt_that_is_told(begin):
         begin()
 
     assert begin.begun == [""]
-    assert "it may have begun" in caught.value.hint
+    assert "it may have started" in caught.value.hint
     assert "`exasol-ci-setup builds`" in caught.value.hint
 
 
@@ -214,7 +214,7 @@ def test_ctrl_c_waits_for_the_answer_to_the_start_and_names_the_batch(begin):
 def test_ctrl_c_after_which_nothing_is_found_out_says_that_it_may_have_begun(begin, again):
     begin.replies(KeyboardInterrupt(), again)
 
-    with pytest.raises(Interrupted, match="it may have begun"):
+    with pytest.raises(Interrupted, match="it may have started"):
         begin()
 
     assert begin.begun == [""]

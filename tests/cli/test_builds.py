@@ -198,7 +198,7 @@ def test_ctrl_c_exits_130_with_stop_command(answers, clock, run):
     ran = run(*START)
 
     assert ran.code == 130
-    assert f"`exasol-ci-setup stop {ID}` stops it" in ran.stderr
+    assert f"stop it with `exasol-ci-setup stop {ID}`" in ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -445,5 +445,5 @@ def test_sigint_ends_process_with_stop_command(ready, server, account_id):
     _, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    assert f"`exasol-ci-setup stop {batch}` stops it" in stderr
+    assert f"stop it with `exasol-ci-setup stop {batch}`" in stderr
     assert ready("stop", batch).code == 0

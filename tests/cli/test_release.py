@@ -132,7 +132,7 @@ def test_the_secret_and_the_draft_stay_for_a_batch_that_may_have_begun(answers, 
 
     (made,) = answers.of("CreateSecret")
     assert ran.code == (130 if isinstance(error, KeyboardInterrupt) else 4)
-    assert "it may have begun" in ran.stderr
+    assert "it may have started" in ran.stderr
     assert f"the secret {made['Name']} stays" in ran.stderr
     assert "the draft release 77 of exasol/s.l stays" in ran.stderr
     assert "DeleteSecret" not in answers.names()
@@ -151,8 +151,8 @@ def test_ctrl_c_during_a_start_that_aws_carries_out_names_the_batch_and_keeps_wh
     ran = run(*TEST)
 
     assert ran.code == 130
-    assert f"AWS goes on with batch {ID}" in ran.stderr
-    assert f"`exasol-ci-setup stop {ID}` stops it" in ran.stderr
+    assert f"stopped following batch {ID}" in ran.stderr
+    assert f"stop it with `exasol-ci-setup stop {ID}`" in ran.stderr
     assert f"batch {ID} reads the GitHub token from it" in ran.stderr
     assert "DeleteSecret" not in answers.names()
     assert [method for method, *_ in hub.asked] == ["POST"]
