@@ -11,7 +11,7 @@ import click
 from exasol_ci_setup.cli import show
 from exasol_ci_setup.cli.platform import acting, change_options, details, done, plan_option, require_yes, yes_option
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.cli.storage import no_change_planned, workspace_option
+from exasol_ci_setup.cli.storage import report_no_change, workspace_option
 from exasol_ci_setup.errors import AssetRequestError, InputError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def create(
     ) as place:
         if plan_only:
             verbs.plan_creation(workspace_id=workspace_id, asset_creation=request, place=place)
-            no_change_planned(session, workspace_id)
+            report_no_change(session, workspace_id)
             return
         created = verbs.create(
             workspace_id=workspace_id, asset_creation=request, allow_broadening=allow_broadening, place=place
@@ -148,7 +148,7 @@ def update(
     ) as place:
         if plan_only:
             verbs.plan_update(workspace_id=workspace_id, asset_id=asset_id, asset_update=request, place=place)
-            no_change_planned(session, workspace_id)
+            report_no_change(session, workspace_id)
             return
         updated = verbs.update(
             workspace_id=workspace_id,
@@ -176,7 +176,7 @@ def delete(session: Session, workspace_id: str, asset_id: str, *, plan_only: boo
     if plan_only:
         with acting(session, plan_only=True) as place:
             verbs.plan_deletion(workspace_id=workspace_id, asset_id=asset_id, place=place)
-            no_change_planned(session, workspace_id)
+            report_no_change(session, workspace_id)
         return
     require_yes(session, f"Delete asset {asset_id} of workspace {workspace_id}?", yes=yes)
     with acting(session, yes=True) as place:

@@ -1,4 +1,4 @@
-"""Options whose value is a part of a construct: a service, or a rule of a security group."""
+"""Option types for parts of constructs: a service, a rule of a security group."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _RULE: Final = "write PROTOCOL:PORT:CIDR, such as tcp:443:10.0.0.0/8, with PORT-
 _NUMBERS: Final = ("cpu", "memory", "count")
 _SINGLE: Final = frozenset({"name", "image", "command", *_NUMBERS})
 _ALL_PORTS: Final = {"tcp": (0, 65_535), "udp": (0, 65_535)}
-_EACH_ICMP: Final = (-1, -1)
+_ALL_ICMP_TYPES: Final = (-1, -1)
 
-# What the fields of the models are called in the option's value.
-_WORDS: Final = {
+# Names of the models' fields in the option's value, as an error of `build` names them.
+_FIELD_NAMES: Final = {
     "--source": "image",
     "--tag": "image",
     "--container-port": "port",
@@ -36,17 +36,17 @@ _WORDS: Final = {
 }
 
 
-def _told(error: InputError) -> str:
-    """Return an error of `build` in the words of an option's value."""
+def _with_field_names(error: InputError) -> str:
+    """Return the message of an error of `build` with the names of the option's value."""
     return re.sub(
         r"(--[a-z-]+)((?:\.\w+)*)",
-        lambda found: _WORDS.get(found[1], found[1].removeprefix("--")) + (found[2] if "." in found[2] else ""),
+        lambda match: _FIELD_NAMES.get(match[1], match[1].removeprefix("--")) + match[2],
         error.message,
     )
 
 
 class ServiceType(click.ParamType):  # type: ignore[type-arg] # generic only in newer releases of click
-    """A service as NAME=VALUE pairs with commas between them; a value with a comma in it stands in quotation marks."""
+    """A service as NAME=VALUE pairs, separated by commas; a value that contains a comma needs quotation marks."""
 
     name = "service"
 
@@ -55,7 +55,7 @@ class ServiceType(click.ParamType):  # type: ignore[type-arg] # generic only in 
         try:
             return self._service(str(value))
         except InputError as error:
-            self.fail(_told(error), param, ctx)
+            self.fail(_with_field_names(error), param, ctx)
         except ValueError as error:
             self.fail(f"{error}: {_SERVICE}", param, ctx)
 
@@ -69,14 +69,14 @@ class ServiceType(click.ParamType):  # type: ignore[type-arg] # generic only in 
                 ports.append(build(PortMappings, container_port=_number(key, value)))
                 continue
             if dot and name and kind in groups:
-                place, entry = groups[kind], name
+                target, entry = groups[kind], name
             elif key in _SINGLE:
-                place, entry = single, key
+                target, entry = single, key
             else:
-                raise ValueError(f"there is no {key!r} in a service")
-            if entry in place:
-                raise ValueError(f"{key} stands twice")
-            place[entry] = value
+                raise ValueError(f"a service has no field {key!r}")
+            if entry in target:
+                raise ValueError(f"{key} appears twice")
+            target[entry] = value
         if not {"name", "image"} <= single.keys():
             raise ValueError("a service needs a name and an image")
         source, tag = image_parts(single["image"])
@@ -99,7 +99,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     words.commenters = ""
     pairs = [word.partition("=") for word in words]
     if not pairs or any(not equals or not value for _, equals, value in pairs):
-        raise ValueError("a pair is not complete")
+        raise ValueError("a pair needs a name and a value")
     return [(key, value) for key, _, value in pairs]
 
 
@@ -112,22 +112,22 @@ def _number(key: str, text: str) -> int:
 class RuleType(click.ParamType):  # type: ignore[type-arg] # as above
     """A rule of a security group as PROTOCOL:PORT:CIDR."""
 
-    def __init__(self, name: str, make: Callable[..., Ingress | Egress]) -> None:
+    def __init__(self, name: str, create: Callable[..., Ingress | Egress]) -> None:
         self.name = name
-        self._make = make
+        self._create = create
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Ingress | Egress:
         """Return the rule."""
-        found = re.fullmatch(r"([a-z0-9]+):(\*|[0-9]{1,5}(?:-[0-9]{1,5})?):(.+)", str(value))
-        if not found:
-            self.fail(f"{value!r} is no rule: {_RULE}", param, ctx)
-        protocol = "-1" if found[1] == "all" else found[1]
-        first, _, last = found[2].partition("-")
-        ports = _ALL_PORTS.get(protocol, _EACH_ICMP) if first == "*" else (int(first), int(last or first))
+        match = re.fullmatch(r"([a-z0-9]+):(\*|[0-9]{1,5}(?:-[0-9]{1,5})?):(.+)", str(value))
+        if not match:
+            self.fail(f"{value!r} is not a rule: {_RULE}", param, ctx)
+        protocol = "-1" if match[1] == "all" else match[1]
+        first, _, last = match[2].partition("-")
+        ports = _ALL_PORTS.get(protocol, _ALL_ICMP_TYPES) if first == "*" else (int(first), int(last or first))
         try:
-            return self._make(from_port=ports[0], to_port=ports[1], protocol=protocol, cidr_ip=[found[3]])
+            return self._create(from_port=ports[0], to_port=ports[1], protocol=protocol, cidr_ip=[match[3]])
         except InputError as error:
-            self.fail(_told(error), param, ctx)
+            self.fail(_with_field_names(error), param, ctx)
 
 
 def _ingress(**values: Any) -> Ingress:

@@ -1,4 +1,4 @@
-"""A program run without acting: what it declares, before anything is deployed."""
+"""Dry run of a program: collect what it declares before anything is deployed."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 
 def collect_only() -> AbstractContextManager[None]:
-    """Refuse whatever a program does outside of hangar_run, for the time of a command that runs it."""
-    from exasol_ci_setup.resolve.verbs import collect_only as refusing
+    """Reject actions of a program outside of hangar_run while a command runs the program."""
+    from exasol_ci_setup.resolve import verbs
 
-    return refusing()
+    return verbs.collect_only()
 
 
-def dry_run(file: Path, intend: Callable[[str], None], *, names_only: bool = False) -> tuple[Program, Declared]:
-    """Load the program and run it without acting: what it prints is not shown, outputs are placeholders.
+def dry_run(file: Path, report: Callable[[str], None], *, names_only: bool = False) -> tuple[Program, Declared]:
+    """Load the program and run it without effect: hide what it prints, use placeholders as outputs.
 
-    `intend` is called with each action that the program would take. With `names_only` no template is rendered, and constructs may use
-    placeholders. Raises InputError if a construct uses one otherwise.
+    `report` is called with each action that the program would take. With `names_only`, no template is rendered, and constructs may use
+    placeholders. Otherwise raises InputError if a construct uses one.
     """
     from exasol_ci_setup import program as programs
     from exasol_ci_setup.actions import Runtime, use_runtime
     from exasol_ci_setup.clock import SystemClock
     from exasol_ci_setup.constructs.placeholders import readable
 
-    # What a program does while it is imported would be done once, and not again when it is run.
-    with collect_only(), use_runtime(Runtime(_not_connected, SystemClock(), _refuse)):
+    # Actions at import would take effect once, and not again when the program runs.
+    with collect_only(), use_runtime(Runtime(_fail_connect, SystemClock(), _reject_action)):
         program = programs.load(file)
-    declared = _declared(program, lambda action: intend(readable(action)), names_only=names_only)
+    declared = _collect(program, lambda action: report(readable(action)), names_only=names_only)
     if not names_only:
         for construct in declared.constructs.values():
             _require_values(construct)
@@ -49,20 +49,20 @@ def dry_run(file: Path, intend: Callable[[str], None], *, names_only: bool = Fal
 
 
 def require_same_declarations(program: Program, declared: Declared) -> None:
-    """Run the program without acting once more, with other placeholders. Raises InputError unless it declares the same as before."""
+    """Repeat the dry run with other placeholders. Raises InputError if it declares something else."""
     with contextlib.redirect_stderr(io.StringIO()):
-        again = _declared(program, lambda _action: None)
+        again = _collect(program, lambda _action: None)
     for name in dict.fromkeys([*declared.constructs, *again.constructs]):
         require_same(name, declared.constructs.get(name), again.constructs.get(name))
 
 
 def require_same(name: str, before: ScopedConstruct | None, after: ScopedConstruct | None) -> None:
-    """Raise InputError unless a program declared the same for the stack called `name` in two runs; None is what it did not declare."""
+    """Raise InputError unless two runs of a program declared stack `name` equally; None if it was not declared."""
     if before is None or after is None or _declaration(before) != _declaration(after):
         how = "only in one of two runs" if before is None or after is None else "differently in two runs"
         raise InputError(
             f"the program declares stack {name} {how}",
-            hint="declare the same in each run: use no time, no random value, and no part of an output that is not known yet",
+            hint="declare the same in each run: do not use times, random values, or parts of outputs that are not known yet",
         )
 
 
@@ -76,7 +76,7 @@ def _declaration(construct: ScopedConstruct) -> tuple[object, ...]:
 
 
 def _require_values(construct: ScopedConstruct) -> None:
-    """Raise InputError if a placeholder is in what is deployed for `construct`, except for the tags of images that are built."""
+    """Raise InputError if a placeholder would be deployed for `construct`, except tags of images to build."""
     from exasol_ci_setup import templates
     from exasol_ci_setup.resolve.deployment import require_values
 
@@ -85,25 +85,25 @@ def _require_values(construct: ScopedConstruct) -> None:
     require_values(construct, templates.render(construct), given)
 
 
-def _declared(program: Program, intend: Callable[[str], None], *, names_only: bool = False) -> Declared:
+def _collect(program: Program, report: Callable[[str], None], *, names_only: bool = False) -> Declared:
     from exasol_ci_setup.actions import Runtime, use_runtime
     from exasol_ci_setup.clock import SystemClock
     from exasol_ci_setup.constructs.placeholders import in_run, readable
     from exasol_ci_setup.resolve import Declared, images, running_with
     from exasol_ci_setup.resolve.deployment import AnyOutput, placeholders
 
-    heard: list[ScopedConstruct] = []
+    collected: list[ScopedConstruct] = []
 
-    def note(construct: ScopedConstruct) -> None:
+    def collect(construct: ScopedConstruct) -> None:
         for each in Declared([construct]).constructs.values():
             each.set_outputs(AnyOutput(each) if names_only else placeholders(each))
             images.set_placeholders(each)
-        heard.append(construct)
+        collected.append(construct)
 
-    stage = Runtime(_not_connected, SystemClock(), intend)
+    runtime = Runtime(_fail_connect, SystemClock(), report)
     with (
-        running_with(note, acting=False),
-        use_runtime(stage),
+        running_with(collect, acting=False),
+        use_runtime(runtime),
         in_run(refused=not names_only),
         contextlib.redirect_stdout(io.StringIO()),
     ):
@@ -112,12 +112,12 @@ def _declared(program: Program, intend: Callable[[str], None], *, names_only: bo
         except SetupError as error:
             error.message = readable(error.message)
             raise
-        return Declared(heard)
+        return Declared(collected)
 
 
-def _refuse(action: str) -> None:
-    raise InputError(f"{action}: but the program is only being imported", hint="move it into hangar_run")
+def _reject_action(action: str) -> None:
+    raise InputError(f"cannot run at import: {action}", hint="move it into hangar_run")
 
 
-def _not_connected(scope: Scope) -> Account:
-    raise AssertionError(f"an action asks for the account of scope {scope.name}, and none is to be taken")
+def _fail_connect(scope: Scope) -> Account:
+    raise AssertionError(f"a dry run needs no account, but scope {scope.name} was requested")

@@ -1,4 +1,4 @@
-"""`graph` and `timeline`: pictures of what is declared, and of what happened."""
+"""Commands `graph` and `timeline`: diagrams of resources and of operations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.pictures.canvas import Picture
     from exasol_ci_setup.pictures.graph import GraphPart
 
-_WIDEST: Final = 120
+_MAX_WIDTH: Final = 120  # characters
 
 
 @click.command("graph")
@@ -27,19 +27,19 @@ _WIDEST: Final = 120
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write it to this file, an .svg or .png.  [default: SVG to stdout]",
+    help="Write the diagram to this .svg or .png file.  [default: SVG to stdout]",
 )
 @common_options
 def graph(session: Session, file: Path, target: Path | None) -> None:
     """Draw the resources of a template or program.
 
-    FILE is a CloudFormation template (YAML or JSON), or a program as `up` takes it, whose stacks are drawn with what they take from each other.
-    An arrow leads from what refers to what it refers to. AWS is not asked.
+    FILE is a CloudFormation template (YAML or JSON) or a program for `up`. Of a program, all stacks are drawn, with the outputs that they use.
+    An arrow points from a resource to the resource that it refers to. The command does not call AWS.
     """
     from exasol_ci_setup.pictures.graph import picture
 
     _require(target, (".svg", ".png"))
-    parts = _of_program(file) if file.suffix == ".py" else _of_template(file)
+    parts = _program_parts(file) if file.suffix == ".py" else _template_parts(file)
     _write(session, picture(parts, title=f"The resources of {file.name}"), target)
 
 
@@ -50,14 +50,13 @@ def graph(session: Session, file: Path, target: Path | None) -> None:
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write it to this file, an .html, .svg or .png.  [default: text to stdout]",
+    help="Write the chart to this .html, .svg or .png file.  [default: text to stdout]",
 )
 @common_options
 def timeline(session: Session, name: str, target: Path | None) -> None:
-    """Show the last operation on a stack as bars in time.
+    """Show the last operation on a stack as a Gantt chart.
 
-    The resources of STACK that the operation had to wait for, one after the other, are marked: to make it shorter, one of these has to be
-    made shorter.
+    The critical path is marked: the resources of STACK that determined how long the operation took.
     """
     from exasol_ci_setup.cli import records, show
     from exasol_ci_setup.pictures import timeline as chart
@@ -69,7 +68,7 @@ def timeline(session: Session, name: str, target: Path | None) -> None:
     stack = state.get(cfn, name)
     events = of_last_operation(cfn, stack.id)
     if not events:
-        raise InputError(f"stack {stack.name} has no events that AWS still knows")
+        raise InputError(f"stack {stack.name} has no events: AWS keeps them for 90 days")
     shown = chart.timeline(events, plan.processed_template(cfn, stack.id))
     session.output.record(shown)
     if target is not None and target.suffix.lower() == ".html":
@@ -77,7 +76,7 @@ def timeline(session: Session, name: str, target: Path | None) -> None:
     elif target is not None:
         _write(session, chart.picture(shown), target)
     else:
-        width = min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
+        width = min(shutil.get_terminal_size((_MAX_WIDTH, 24)).columns, _MAX_WIDTH)
         lines = chart.text(shown, width=width, unicode=session.output.unicode)
         session.output.data("\n".join(map(show.clean, lines)))
     session.output.record(records.result("shown", stack_name=stack.name, changed=False))
@@ -85,10 +84,12 @@ def timeline(session: Session, name: str, target: Path | None) -> None:
 
 def _require(target: Path | None, suffixes: tuple[str, ...]) -> None:
     if target is not None and target.suffix.lower() not in suffixes:
-        raise InputError(f"--to {target} is no kind of picture", hint=f"let its name end with {', '.join(suffixes)}")
+        raise InputError(
+            f"--to {target} has no known file type", hint=f"use a name that ends with {' or '.join(suffixes)}"
+        )
 
 
-def _of_template(file: Path) -> list[GraphPart]:
+def _template_parts(file: Path) -> list[GraphPart]:
     from exasol_ci_setup import templates
     from exasol_ci_setup.pictures.graph import GraphPart
 
@@ -99,10 +100,10 @@ def _of_template(file: Path) -> list[GraphPart]:
     try:
         return [GraphPart(file.name, templates.parse(body))]
     except TemplateRejected as error:
-        raise InputError(f"{file}: {error}", hint="give a CloudFormation template, in YAML or JSON") from error
+        raise InputError(f"{file}: {error}", hint="pass a CloudFormation template in YAML or JSON") from error
 
 
-def _of_program(file: Path) -> list[GraphPart]:
+def _program_parts(file: Path) -> list[GraphPart]:
     from exasol_ci_setup import templates
     from exasol_ci_setup.cli.dry_run import collect_only, dry_run
     from exasol_ci_setup.pictures.graph import GraphPart
@@ -119,15 +120,15 @@ def _of_program(file: Path) -> list[GraphPart]:
     ]
 
 
-def _write(session: Session, drawn: Picture, target: Path | None) -> None:
+def _write(session: Session, drawing: Picture, target: Path | None) -> None:
     from exasol_ci_setup.pictures.canvas import png, svg
 
     if target is None:
-        text = svg(drawn)
+        text = svg(drawing)
         session.output.data(text.rstrip("\n"))
         session.output.record({"type": "picture", "svg": text})
     else:
-        _save(session, target, png(drawn) if target.suffix.lower() == ".png" else svg(drawn).encode())
+        _save(session, target, png(drawing) if target.suffix.lower() == ".png" else svg(drawing).encode())
 
 
 def _save(session: Session, target: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""`generate-pipeline`: the GitHub Actions workflow of a space or of a CI stack, made or checked."""
+"""Command `generate-pipeline`: write or check the GitHub Actions workflow of a space or CI stack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.workflows import BuildWorkflow, SpaceWorkflow
 
-_OF_SPACES = ("registry_name", "skip_registry", "dockerfile_path", "docker_context")
+_SPACE_OPTIONS = ("registry_name", "skip_registry", "dockerfile_path", "docker_context")
 
 
 @click.command("generate-pipeline")
@@ -30,33 +30,33 @@ _OF_SPACES = ("registry_name", "skip_registry", "dockerfile_path", "docker_conte
     type=click.Choice(["space", "codebuild"]),
     default="space",
     show_default=True,
-    help="space: build the image and let a space run it. codebuild: start the builds of a CI stack and follow them.",
+    help="space: build the image and deploy it to a space. codebuild: start and follow the builds of a CI stack.",
 )
 @click.option("--name", "--space-name", "-n", "name", metavar="NAME", help="Space of the pipeline.")
-@click.option(
-    "--registry-name", metavar="NAME", help="Registry that holds the space's images.  [default: the space's, -registry]"
-)
-@click.option("--skip-registry", is_flag=True, help="Build no image: only look after the space.")
+@click.option("--registry-name", metavar="NAME", help="Registry of the space's images.  [default: NAME-registry]")
+@click.option("--skip-registry", is_flag=True, help="Build no image; only update the space.")
 @click.option(
     "--dockerfile-path", metavar="PATH", help="Dockerfile, relative to the repository's root.  [default: Dockerfile]"
 )
 @click.option(
-    "--docker-context", metavar="PATH", help="What is built, relative to the repository's root.  [default: .]"
+    "--docker-context", metavar="PATH", help="Build context, relative to the repository's root.  [default: .]"
 )
 @click.option("--project", metavar="NAME", help="Project of the CI stack, for --target codebuild.")
-@click.option("--branch", metavar="NAME", help="Branch whose pushes start it, or a pattern of such.  [default: main]")
+@click.option(
+    "--branch", metavar="NAME", help="Branch, or pattern of branches, whose pushes start the workflow.  [default: main]"
+)
 @click.option(
     "--role-arn",
     type=ROLE,
     metavar="ARN",
-    help="Role that it acts in, which trusts the repository.  [default: the repository's secret AWS_ROLE_ARN]",
+    help="Role that the workflow assumes; it has to trust the repository.  [default: the repository's secret AWS_ROLE_ARN]",
 )
 @click.option("--region", metavar="NAME", help="AWS region.  [default: the repository's secret AWS_REGION]")
 @click.option(
     "--package",
     metavar="TEXT",
-    help="What pip installs to get this program, such as git+https://…@COMMIT.  [default: what this installation is from, if that is a version from an "
-    "index, a commit or an archive with its hash]",
+    help="Package that pip installs in the workflow, such as git+https://…@COMMIT.  [default: the source of this installation, if that is a version "
+    "from an index, a commit or an archive with its hash]",
 )
 @click.option(
     "--output-path",
@@ -64,22 +64,22 @@ _OF_SPACES = ("registry_name", "skip_registry", "dockerfile_path", "docker_conte
     metavar="PATH",
     default="./.github/workflows",
     show_default=True,
-    help="Directory of the file; made if need be.",
+    help="Directory of the file; created if missing.",
 )
 @check_option
 def generate_pipeline(session: Session, target: str, output_path: Path, check: bool, **values: Any) -> None:
     """Generate the GitHub Actions workflow of a space or a CI stack.
 
-    Writes ci-NAME.yaml, whose runs act in a role that GitHub vouches for, so that no keys are stored. Run it in the
-    repository's root.
+    Writes ci-NAME.yaml. Its runs assume an AWS role with a token of GitHub, so no keys are stored. Run the command in
+    the repository's root.
     """
     from exasol_ci_setup import origin, workflows
     from exasol_ci_setup.cli import records
 
     package = values.pop("package")
-    make = _of_codebuild if target == "codebuild" else _of_space
+    create = _codebuild_workflow if target == "codebuild" else _space_workflow
     # Checks all values first; the example is never written.
-    workflow = make({**values, "package": origin.EXAMPLE if package is None else package})
+    workflow = create({**values, "package": origin.EXAMPLE if package is None else package})
     workflow = replace(workflow, package=_package(session, output_path / workflow.file_name, package))
     stale = generated.write_or_show(session.output, [workflows.on_disk(workflow, output_path)], check=check)
     if not check and workflow.role_arn is None:
@@ -98,37 +98,37 @@ def _package(session: Session, path: Path, chosen: str | None) -> str:
     package = package_of(path, chosen)
     if package is None:
         raise InputError(
-            f"there is nothing that {path} may install: this installation is from no index, commit or archive with a hash",
+            f"no package for {path} to install: this installation is not from an index, a commit or an archive with its hash",
             hint=f"name a commit: {session.again('--package', origin.EXAMPLE)}",
         )
     return package
 
 
-def _of_space(values: dict[str, Any]) -> SpaceWorkflow:
+def _space_workflow(values: dict[str, Any]) -> SpaceWorkflow:
     from exasol_ci_setup.workflows import SpaceWorkflow
 
     if values["name"] is None:
-        raise InputError("Missing option '--name'", hint="name the space whose pipeline it is")
+        raise InputError("Missing option '--name'", hint="--name is the space of the pipeline")
     if values["project"] is not None:
         raise InputError("--project is for --target codebuild")
     if values["skip_registry"] and values["registry_name"] is not None:
         raise InputError("--skip-registry and --registry-name contradict each other")
-    given = {
+    options = {
         name: value
         for name, value in values.items()
         if value is not None and name not in {"name", "project", "registry_name", "skip_registry"}
     }
     registry = None if values["skip_registry"] else values["registry_name"] or f"{values['name']}-registry"
-    return SpaceWorkflow(space=values["name"], registry=registry, **given)
+    return SpaceWorkflow(space=values["name"], registry=registry, **options)
 
 
-def _of_codebuild(values: dict[str, Any]) -> BuildWorkflow:
+def _codebuild_workflow(values: dict[str, Any]) -> BuildWorkflow:
     from exasol_ci_setup.workflows import BuildWorkflow
 
     if values["project"] is None:
-        raise InputError("Missing option '--project'", hint="name the project of the CI stack")
-    for name in ("name", *_OF_SPACES):
+        raise InputError("Missing option '--project'", hint="--project is the project of the CI stack")
+    for name in ("name", *_SPACE_OPTIONS):
         if values[name]:
             raise InputError(f"--{name.replace('_', '-')} is for --target space")
-    given = {name: values[name] for name in ("project", "branch", "role_arn", "region", "package")}
-    return BuildWorkflow(**{name: value for name, value in given.items() if value is not None})
+    options = {name: values[name] for name in ("project", "branch", "role_arn", "region", "package")}
+    return BuildWorkflow(**{name: value for name, value in options.items() if value is not None})

@@ -1,8 +1,8 @@
-"""What the groups of the platform share: where their verbs act, how a stack's way is shown, questions, tables and records.
+"""Shared code of the platform's command groups: context, reporter, prompts, tables and records.
 
-A group is a module of its own, such as `cli/space.py`, with one `click.Group` of the same name, and a row in `cli.main.COMMANDS`. Its
-commands have `common_options`; those that create or update stacks have `change_options`, since the command is the approval: they ask in a terminal only
-about what is more than that. `delete` has `plan_option` and `yes_option`, and asks by `require_yes`.
+Each group is a module, such as `cli/space.py`, with one `click.Group` of the same name and a row in `cli.main.COMMANDS`.
+All commands have `common_options`. Commands that create or update stacks have `change_options`. Calling such a command approves the change;
+it prompts only for a first load balancer, broader access or data loss. `delete` has `plan_option` and `yes_option`, and prompts with `require_yes`.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ F = TypeVar("F", bound="Callable[..., Any]")
 plan_option: Final = click.option(
     "--plan", "plan_only", is_flag=True, help="Show what would change, and change nothing."
 )
-yes_option: Final = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+yes_option: Final = click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
 
 
 def change_options(command: F) -> F:
-    """Add the options of a verb that creates or updates stacks; the command gets them as `plan_only`, `yes` and `allow_data_loss`."""
+    """Add the options of commands that change stacks, as `plan_only`, `yes` and `allow_data_loss`."""
     for option in (
         ALLOW_DATA_LOSS,
         click.option(
-            "--yes", "-y", is_flag=True, help="Do not ask about a first load balancer, wider access or data loss."
+            "--yes", "-y", is_flag=True, help="Do not prompt for a first load balancer, broader access or data loss."
         ),
         plan_option,
     ):
@@ -55,22 +55,22 @@ def acting(
     allow_data_loss: bool = False,
     allow_broadening: bool = False,
 ) -> Iterator[Place]:
-    """Yield the place that the session's options lead to, whose verbs show plans and events as deployments do.
+    """Yield the context for platform functions, which reports plans and events as deployments do.
 
-    With `plan_only` the first stack that a verb would change ends the context, with success; a verb that is called there does
-    nothing else on AWS before that. Else a plan that makes a load balancer, widens access or deletes data is asked about, in a terminal and
-    without `yes`. `allow_broadening` approves wider access, `allow_data_loss` data loss without a terminal.
+    With `plan_only`, the context ends successfully at the first stack that would change; until then nothing changes on AWS.
+    Otherwise a plan that creates a load balancer, broadens access or deletes data needs confirmation: in a terminal, unless `yes` is set.
+    `allow_broadening` approves broader access, `allow_data_loss` approves data loss without a terminal.
     """
     from exasol_ci_setup.cli import records
     from exasol_ci_setup.cli.consent import Consent
     from exasol_ci_setup.platform.place import Place
 
-    # The verb is the approval of the access that it widens, where nobody can be asked.
+    # Without a terminal, calling the command approves broader access.
     consent = Consent(
         session, allow_broadening=allow_broadening or not session.output.can_ask, allow_data_loss=allow_data_loss
     )
     try:
-        yield Place(session.account, session.clock, _Shown(consent, plan_only=plan_only, yes=yes))
+        yield Place(session.account, session.clock, _DeployReporter(consent, plan_only=plan_only, yes=yes))
     except NotApprovedError:
         if not plan_only:
             raise
@@ -79,8 +79,8 @@ def acting(
 
 
 def has_changed(place: Place) -> bool:
-    """Return whether a stack was changed on a place of `acting`."""
-    return isinstance(place.report, _Shown) and place.report.changed
+    """Return whether a stack was changed in the context of `acting`."""
+    return isinstance(place.report, _DeployReporter) and place.report.changed
 
 
 def require_yes(session: Session, question: str, *, yes: bool) -> None:
@@ -95,34 +95,34 @@ def require_yes(session: Session, question: str, *, yes: bool) -> None:
 
 
 def planned_deletion(place: Place, session: Session, stack_name: str, *, empty: bool = False) -> None:
-    """Show the plan that deletes a stack, and delete nothing."""
+    """Show the plan that deletes a stack; delete nothing."""
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.stacks import delete as deletion
     from exasol_ci_setup.stacks import removed, state
 
     cfn = place.account.client("cloudformation")
     stack = state.get(cfn, stack_name)
-    found = deletion.resources(cfn, stack)
-    report.deletion(session.output, found, removed.plan_of(cfn, stack, found), empty=empty, as_data=True)
+    resources = deletion.resources(cfn, stack)
+    report.deletion(session.output, resources, removed.plan_of(cfn, stack, resources), empty=empty, as_data=True)
     session.output.say("plan only: nothing was deleted")
     done(session, "planned", changed=False)
 
 
 def listing(session: Session, header: Sequence[str], rows: Iterable[Sequence[str]], *, none: str) -> None:
-    """Print a table: with lines in a terminal, in aligned columns elsewhere; without rows say `none`, to stderr."""
+    """Print a table: with borders in a terminal, else as aligned columns; without rows print `none` to stderr."""
     from exasol_ci_setup.cli import show
 
     cells = [[show.clean(cell) for cell in row] for row in rows]
     if not cells:
         session.output.say(none)
     elif session.output.on_terminal:
-        session.output.data(_drawn(header, cells, unicode=session.output.unicode))
+        session.output.data(_draw_table(header, cells, unicode=session.output.unicode))
     else:
         session.output.data("\n".join(show.table(header, cells)))
 
 
 def details(session: Session, values: Mapping[str, str]) -> None:
-    """Print names and values of one thing; what is empty is left out."""
+    """Print names and values, without the empty ones."""
     from exasol_ci_setup.cli import show
 
     session.output.data("\n".join(show.pairs({name: value for name, value in values.items() if value})))
@@ -135,7 +135,7 @@ def done(session: Session, status: str, *, changed: bool, **more: object) -> Non
     session.output.record(records.result(status, changed=changed, **more))
 
 
-def _drawn(header: Sequence[str], rows: Sequence[Sequence[str]], *, unicode: bool) -> str:
+def _draw_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, unicode: bool) -> str:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -150,15 +150,15 @@ def _drawn(header: Sequence[str], rows: Sequence[Sequence[str]], *, unicode: boo
     return captured.get().strip("\n")
 
 
-class _Shown:
-    """Shows what a verb does as the deploy commands do: the plan, events as they come, findings, and remarks on stderr."""
+class _DeployReporter:
+    """Reports like the deploy commands: plan, events, lint findings and messages on stderr."""
 
     def __init__(self, consent: Consent, *, plan_only: bool, yes: bool) -> None:
         self._consent = consent
         self._session = consent.session
         self._plan_only = plan_only
         self._yes = yes
-        self._declined = False
+        self._rejected = False
         self.changed = False
 
     def say(self, message: str, /) -> None:
@@ -167,8 +167,8 @@ class _Shown:
     def plan(self, plan: Plan, /) -> bool:
         from exasol_ci_setup.cli import report
 
-        if self._declined:
-            # What depends on it is not done either, and need not be shown.
+        if self._rejected:
+            # Stacks that depend on the rejected one are not deployed either.
             return False
         report.plan(self._session.output, plan, as_data=self._plan_only)
         if self._plan_only:
@@ -179,7 +179,7 @@ class _Shown:
         return True
 
     def _ask(self, plan: Plan) -> None:
-        """Ask in a terminal about what is more than the verb says. Raises NotApprovedError."""
+        """Prompt for a first load balancer, broader access or data loss. Raises NotApprovedError if rejected."""
         from exasol_ci_setup.cli import show
         from exasol_ci_setup.cli.consent import warning
         from exasol_ci_setup.platform.load_balancer import STACK_NAME
@@ -194,10 +194,10 @@ class _Shown:
         if not question:
             return
         if output.format == "json":
-            # The record on stdout is for a program; the person who is asked has to see it too.
+            # The record on stdout is for programs; show the plan at the prompt, too.
             output.say(*show.plan(plan, unicode=output.unicode))
         if not output.confirm(f"{question}Deploy stack {plan.stack_name}?"):
-            self._declined = True
+            self._rejected = True
             raise NotApprovedError(
                 f"not deployed: the plan for stack {plan.stack_name} was declined; this stack was not changed",
                 stack_name=plan.stack_name,

@@ -1,4 +1,4 @@
-"""`up`, `plan` and `down`: a program of constructs as stacks on AWS."""
+"""Commands `up`, `plan` and `down`: deploy and delete the stacks that a program declares."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.graph import Ended
     from exasol_ci_setup.stacks.model import Stack
 
-_CONTENTS: Final = " and what is in the buckets and repositories that go"
+_CONTENTS: Final = " and the contents of the deleted buckets and repositories"
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -42,12 +42,12 @@ _DEPLOY_OPTIONS = (
     click.option(
         "--empty",
         is_flag=True,
-        help="With --prune: delete what is in the buckets and repositories of these stacks too.",
+        help="With --prune: also delete the contents of their buckets and repositories.",
     ),
     IMPORT_EXISTING,
-    click.option("--wait", is_flag=True, help="If another operation on a stack is under way, let it end first."),
+    click.option("--wait", is_flag=True, help="Wait if another operation on a stack is in progress."),
     click.option("--no-lint", is_flag=True, help="Skip cfn-lint."),
-    click.option("--no-drift", is_flag=True, help="Do not look for what was changed outside of CloudFormation."),
+    click.option("--no-drift", is_flag=True, help="Do not check for changes made outside of CloudFormation."),
     CONCURRENCY,
 )
 
@@ -61,27 +61,27 @@ def _deploy_options(command: F) -> F:
 @click.command("up")
 @common_options
 @_file_argument
-@click.option("--yes", "-y", is_flag=True, help="Do not ask before the changes are made.")
-@click.option("--plan", "plan_only", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
 @click.option(
     "--allow-broadening",
     is_flag=True,
     help="With --yes and without a terminal: also approve changes that broaden access.",
 )
 @ALLOW_DATA_LOSS
-@click.option("--recreate-failed", is_flag=True, help="Delete stacks that no update can mend, and go on.")
+@click.option("--recreate-failed", is_flag=True, help="If a stack cannot be updated: delete it, create it again.")
 @click.option(
     "--timeout",
     type=Duration(),
     metavar="TIME",
-    help="Give up on a stack after this time (90s, 30m, 2h): an update is cancelled, a creation undone.",
+    help="Time out a stack after this time (90s, 30m, 2h): cancel the update, or roll back the creation.",
 )
 @_deploy_options
 def up(session: Session, file: Path, **values: Any) -> None:
     """Deploy what a Python program declares.
 
-    FILE has a function hangar_run, which makes constructs and calls resolve() on them. It runs without acting first: what it declares is
-    then deployed, as much at once as the dependencies allow. After that it runs once more, with the outputs of all stacks known.
+    FILE has a function hangar_run that creates constructs and calls resolve() on them. A dry run collects them first. Then their stacks
+    are deployed, in parallel where the dependencies allow it. At the end, hangar_run runs again, with the outputs of all stacks.
     """
     _require_prune(session, values)
     with collect_only():
@@ -95,7 +95,7 @@ def up(session: Session, file: Path, **values: Any) -> None:
 def plan(session: Session, file: Path, **values: Any) -> None:
     """Show what `up` would change.
 
-    FILE is run without acting. Nothing changes on AWS, and nothing is left there.
+    Runs FILE as a dry run. Changes nothing on AWS, and leaves nothing there.
     """
     _require_prune(session, values)
     with collect_only():
@@ -114,7 +114,7 @@ def plan(session: Session, file: Path, **values: Any) -> None:
 
 def _require_prune(session: Session, values: Mapping[str, Any]) -> None:
     if values["empty"] and not values["prune"]:
-        raise InputError("--empty has no effect without --prune", hint=f"{session.again('--prune')} deletes stacks")
+        raise InputError("--empty has no effect without --prune", hint=f"to delete stacks: {session.again('--prune')}")
 
 
 def _up(
@@ -145,14 +145,14 @@ def _up(
     from exasol_ci_setup.stacks.graph import End
 
     output = session.output
-    intended: list[str] = []
+    actions: list[str] = []
     threads = set(threading.enumerate())
-    program, declared = dry_run(file, intended.append)
+    program, declared = dry_run(file, actions.append)
     require_same_declarations(program, declared)
     consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
     many = MultiStackReporter(session, consent=consent, lint=not no_lint)
     if not declared.constructs:
-        output.say(f"{file} resolves no construct: nothing to do", *_hint_at(set(threading.enumerate()) - threads))
+        output.say(f"{file} resolves no construct: nothing to do", *_thread_hint(set(threading.enumerate()) - threads))
         many.result("unchanged", changed=False)
         return
     connect = connections(session)
@@ -167,15 +167,15 @@ def _up(
         drift=not no_drift,
         planned=many.checked,
     )
-    left = undeclared(declared, connect)
-    if left and not prune:
-        output.say(f"not declared any more: {', '.join(left)}; --prune deletes what is not declared")
-    removed = _removable(session, many, left if prune else {}, declared.constructs, empty=empty)
+    stale = undeclared(declared, connect)
+    if stale and not prune:
+        output.say(f"no longer declared: {', '.join(stale)}; to delete them, add --prune")
+    removed = _removable(session, many, stale if prune else {}, declared.constructs, empty=empty)
     removals = {name: each.removal for name, each in removed.items()}
     if plan_only or not yes:
         changes = _show_plans(session, deployment, many, declared, as_data=plan_only) + len(removed)
         _show_removal(output, removed, empty=empty, as_data=plan_only)
-        for action in intended:
+        for action in actions:
             output.say(show.clean(action))
         if plan_only:
             output.say("plan only: nothing was changed")
@@ -200,7 +200,7 @@ def _up(
         many.conclude(ends)
     _finish(session, program, declared, deployment)
     if all(end.end is End.UNCHANGED for end in ends):
-        output.say(f"{counted(len(ends))} as declared: nothing to do")
+        output.say(f"{counted(len(ends))} up to date: nothing to do")
     many.result(
         "unchanged" if all(end.end is End.UNCHANGED for end in ends) else "deployed",
         ends,
@@ -209,7 +209,7 @@ def _up(
 
 
 def _finish(session: Session, program: Program, declared: Declared, deployment: Deployment) -> None:
-    """Show the outputs, and run the program once more, with all outputs known."""
+    """Show the outputs, and run the program again with the outputs of all stacks."""
     from exasol_ci_setup.actions import Runtime, use_runtime
     from exasol_ci_setup.cli import show
     from exasol_ci_setup.cli.records import outputs
@@ -223,7 +223,7 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
     for name, stack in stacks.items():
         output.record(outputs(name, stack.outputs))
 
-    def give(construct: ScopedConstruct) -> None:
+    def set_outputs(construct: ScopedConstruct) -> None:
         for name, each in Declared([construct]).constructs.items():
             before = declared.constructs.get(name)
             if before is not None:
@@ -231,17 +231,17 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
             require_same(name, before, each)
             each.set_outputs(stacks[name].outputs)
 
-    # In JSON stdout is for records alone.
+    # With JSON output, stdout is for records only.
     stdout = contextlib.redirect_stdout(sys.stderr) if output.format == "json" else contextlib.nullcontext()
-    stage = Runtime(deployment.connect, session.clock, lambda line: output.say(show.clean(line)))
-    with running_with(give), use_runtime(stage), stdout:
+    runtime = Runtime(deployment.connect, session.clock, lambda line: output.say(show.clean(line)))
+    with running_with(set_outputs), use_runtime(runtime), stdout:
         program.run()
 
 
-def _hint_at(running: set[threading.Thread]) -> list[str]:
+def _thread_hint(running: set[threading.Thread]) -> list[str]:
     if not running:
         return []
-    return ["hint: threads that it began still run; what they resolve counts only if hangar_run waits for them"]
+    return ["hint: threads of the program still run; hangar_run has to wait for them, or what they resolve is ignored"]
 
 
 def _show_plans(
@@ -252,7 +252,7 @@ def _show_plans(
     *,
     as_data: bool,
 ) -> int:
-    """Show what would change in each stack, and return in how many of them something would."""
+    """Show what would change in each stack; return the number of stacks that would change."""
     from exasol_ci_setup.cli import report, show
     from exasol_ci_setup.cli.multi_stack import counted
 
@@ -264,38 +264,37 @@ def _show_plans(
             (session.output.data if as_data else session.output.say)("")
         report.plan(session.output, each, as_data=as_data)
         if not as_data and session.output.format == "json":
-            # The record on stdout is for a program; the person who is asked has to see it too.
+            # The record on stdout is for programs; show the plan at the prompt, too.
             session.output.say(*show.plan(each, unicode=session.output.unicode))
     many.conclude(ends)
-    same = len(planned) - len(changing)
-    if same:
-        session.output.say(f"{counted(same)} as declared: nothing to do")
+    unchanged = len(planned) - len(changing)
+    if unchanged:
+        session.output.say(f"{counted(unchanged)} up to date: nothing to do")
     many.shown = {name: each.plan for name, each in planned.items()}
     return len(changing)
 
 
-def _show_removal(output: Output, there: Mapping[str, ExistingStack], *, empty: bool, as_data: bool) -> None:
+def _show_removal(output: Output, existing: Mapping[str, ExistingStack], *, empty: bool, as_data: bool) -> None:
     from exasol_ci_setup.cli import report
 
-    for each in there.values():
+    for each in existing.values():
         report.deletion(output, each.resources, each.removal, empty=empty, as_data=as_data)
 
 
 @click.command("down")
 @common_options
 @_file_argument
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option("--plan", "plan_only", is_flag=True, help="Show what would go, and delete nothing.")
-@click.option("--prune", is_flag=True, help="Also delete the stacks of the scope that FILE does not declare.")
-@click.option("--empty", is_flag=True, help="Delete what is in buckets and repositories too.")
-@click.option("--no-wait", is_flag=True, help="Do not wait for the end of deletions that no other has to wait for.")
+@click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would be deleted; delete nothing.")
+@click.option("--prune", is_flag=True, help="Also delete the scope's stacks that FILE does not declare.")
+@click.option("--empty", is_flag=True, help="Also delete the contents of buckets and repositories.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for deletions on which no other deletion depends.")
 @CONCURRENCY
 def down(session: Session, file: Path, **values: Any) -> None:
     """Delete the stacks that a Python program declares.
 
-    FILE is run without acting, to hear what it declares. A stack that uses another one is deleted before that. Stacks that do not exist
-    are deleted already: exit code 0. Nothing is deleted if a stack that stays uses one of them, or if a bucket or a repository is not empty: --empty
-    deletes its objects and images too.
+    A dry run of FILE collects its stacks. A stack is deleted before the stacks that it uses. If no stack exists, the exit code is 0.
+    Nothing is deleted if a remaining stack uses one of them, or if a bucket or repository is not empty. --empty also deletes objects and images.
     """
     with collect_only():
         _down(session, file, **values)
@@ -311,31 +310,31 @@ def _down(session: Session, file: Path, **values: Any) -> None:
     _, declared = dry_run(file, lambda _action: None, names_only=True)
     connect = connections(session)
     many.announce(len(declared.constructs))
-    left = undeclared(declared, connect)
-    if left and not values["prune"]:
-        output.say(f"not declared in {file}: {', '.join(left)}; --prune deletes what is not declared")
-    found = {**find_existing(declared, connect), **(left if values["prune"] else {})}
-    if not found:
-        output.say(f"there is no stack of what {file} declares: nothing to do")
+    stale = undeclared(declared, connect)
+    if stale and not values["prune"]:
+        output.say(f"not declared in {file}: {', '.join(stale)}; to delete them, add --prune")
+    existing = {**find_existing(declared, connect), **(stale if values["prune"] else {})}
+    if not existing:
+        output.say(f"no stack that {file} declares exists: nothing to do")
         many.result("unchanged", changed=False)
         return
-    there = _removable(session, many, found, {}, empty=values["empty"], prunable=left)
-    _show_removal(output, there, empty=values["empty"], as_data=values["plan_only"])
+    removable = _removable(session, many, existing, {}, empty=values["empty"], prunable=stale)
+    _show_removal(output, removable, empty=values["empty"], as_data=values["plan_only"])
     if values["plan_only"]:
         output.say("plan only: nothing was deleted")
         many.result("planned", changed=False)
         return
     if not values["yes"]:
-        lost = warning({name: each.removal for name, each in there.items()})
+        lost = warning({name: each.removal for name, each in removable.items()})
         ask(
             output,
-            f"{lost}Delete {counted(len(there))}{_CONTENTS if values['empty'] else ''}?",
-            "not deleted: all stacks are as they were",
+            f"{lost}Delete {counted(len(removable))}{_CONTENTS if values['empty'] else ''}?",
+            "not deleted: nothing was changed",
         )
     ends, begun = _remove(
         session,
         many,
-        there,
+        removable,
         empty=values["empty"],
         wait=not values["no_wait"],
         concurrency=values["concurrency"],
@@ -347,40 +346,40 @@ def _down(session: Session, file: Path, **values: Any) -> None:
 def _removable(
     session: Session,
     many: MultiStackReporter,
-    there: Mapping[str, ExistingStack],
+    existing: Mapping[str, ExistingStack],
     declared: Mapping[str, ScopedConstruct],
     *,
     empty: bool,
     prunable: Collection[str] = (),
 ) -> Mapping[str, ExistingStack]:
-    """Return the stacks in the order of their deletion. Raises StackError if AWS would refuse one of them.
+    """Return the stacks in the order of deletion. Raises StackError if AWS would reject a deletion.
 
-    `declared` are those that are deployed before, `prunable` the stacks that --prune deletes too.
+    `declared` are the constructs that are deployed first, `prunable` the stacks that --prune also deletes.
     """
     from exasol_ci_setup.resolve.removal import Removable, require_deletable, require_empty
 
-    if not there:
+    if not existing:
         return {}
-    require_deletable(there.values())
-    removable = Removable(there)
+    require_deletable(existing.values())
+    removable = Removable(existing)
     removable.require_unused(
-        declared, lambda user: f"{session.again('--prune')} deletes {user.name} too" if user.name in prunable else ""
+        declared, lambda user: f"to delete {user.name} too: {session.again('--prune')}" if user.name in prunable else ""
     )
     if not empty:
-        require_empty(there, many.say, hint=f"{session.again('--empty')} deletes what they hold too")
+        require_empty(existing, many.say, hint=f"to delete their contents too: {session.again('--empty')}")
     return removable.in_order()
 
 
 def _remove(
     session: Session,
     many: MultiStackReporter,
-    there: Mapping[str, ExistingStack],
+    existing: Mapping[str, ExistingStack],
     *,
     empty: bool,
     wait: bool,
     concurrency: int,
 ) -> tuple[list[Ended], set[str]]:
-    """Delete the stacks, and return how each ended, and the names of those that AWS goes on with."""
+    """Delete the stacks; return their final states, and the names of stacks that AWS still deletes."""
     from exasol_ci_setup.resolve.removal import Removal
 
     def ended(end: Ended, stack: Stack | None) -> None:
@@ -391,9 +390,11 @@ def _remove(
     if many.shown is None:
         many.shown = {}
     with many.table():
-        ends = removal.carry_out(there)
+        ends = removal.carry_out(existing)
     for name in removal.begun:
         session.output.say(
-            session.with_global_options(f"AWS goes on deleting stack {name}; `exasol-ci-setup watch {name}` looks on")
+            session.with_global_options(
+                f"AWS continues to delete stack {name}; to watch it: `exasol-ci-setup watch {name}`"
+            )
         )
     return ends, removal.begun

@@ -1,4 +1,4 @@
-"""The machine form of everything that is shown: one JSON object each, with a type and a versioned schema."""
+"""JSON records of the output: one object each, with a type and a versioned schema."""
 
 from __future__ import annotations
 
@@ -21,26 +21,25 @@ if TYPE_CHECKING:
 SCHEMA: Final = "exasol-ci-setup/1"
 
 
-def record(thing: object) -> dict[str, Any]:
-    """Return `thing` as a JSON object with ``type`` and ``schema``.
+def record(value: object) -> dict[str, Any]:
+    """Return `value` as a JSON object with ``type`` and ``schema``.
 
-    `thing` is a dataclass (its class's name, in lower case with hyphens, is the type), a `SetupError` (type ``error``), or a
-    mapping that brings its ``type`` along, as `outputs` and `result` make it. A field that is called `type` itself becomes
-    ``resource_type``. What is ABSENT is left out; times are ISO
-    8601 in UTC. Raises TypeError for anything else.
+    `value` is a dataclass, a `SetupError` (type ``error``), or a mapping with a ``type``. The type of a dataclass is the name of its
+    class, in lower case with hyphens. A field named `type` becomes ``resource_type``. ABSENT values are omitted; times are ISO 8601 in UTC.
+    Raises TypeError for other values.
     """
-    if isinstance(thing, SetupError):
-        return _error(thing)
-    if is_dataclass(thing) and not isinstance(thing, type):
-        return {"type": _kebab(type(thing).__name__), "schema": SCHEMA, **_fields(thing)}
-    if isinstance(thing, Mapping) and "type" in thing:
-        return {"type": thing["type"], "schema": SCHEMA, **_object(thing)}
-    raise TypeError(f"no machine form for {type(thing).__name__}")
+    if isinstance(value, SetupError):
+        return _error(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"type": _kebab(type(value).__name__), "schema": SCHEMA, **_fields(value)}
+    if isinstance(value, Mapping) and "type" in value:
+        return {"type": value["type"], "schema": SCHEMA, **_object(value)}
+    raise TypeError(f"no JSON record for {type(value).__name__}")
 
 
-def named(thing: object, name: str) -> dict[str, Any]:
-    """Return the record of `thing` with the name that its stack has among many, as that of its end has it. Raises as `record`."""
-    return {**record(thing), "name": name}
+def named(value: object, name: str) -> dict[str, Any]:
+    """Return the record of `value` with the `name` of its stack among several. Raises as `record`."""
+    return {**record(value), "name": name}
 
 
 def outputs(stack_name: str, values: Mapping[str, str]) -> dict[str, Any]:
@@ -49,12 +48,12 @@ def outputs(stack_name: str, values: Mapping[str, str]) -> dict[str, Any]:
 
 
 def result(status: str, **details: object) -> dict[str, Any]:
-    """Return the record that ends a command: `status` is a word such as ``done``, ``nothing-to-do`` or ``planned``."""
+    """Return the last record of a command; `status` is a word such as ``deployed``, ``unchanged`` or ``planned``."""
     return record({"type": "result", "status": status, **details})
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as JSON knows it; what JSON does not know becomes text, what is ABSENT is left out."""
+    """Return `value` as JSON data: other types become text, ABSENT values are omitted."""
     if isinstance(value, Enum):
         return plain(value.value)
     if value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
@@ -70,14 +69,14 @@ def plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return _fields(value)
     if isinstance(value, datetime):
-        # A time without a zone is UTC here: AWS gives no other.
+        # AWS returns times in UTC, so a time without a zone is UTC.
         aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
         return aware.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _error(error: SetupError) -> dict[str, Any]:
-    more = {key: value for key, value in vars(error).items() if key not in {"message", "hint"} and value}
+    details = {key: value for key, value in vars(error).items() if key not in {"message", "hint"} and value}
     return {
         "type": "error",
         "schema": SCHEMA,
@@ -85,7 +84,7 @@ def _error(error: SetupError) -> dict[str, Any]:
         "message": error.message,
         "hint": error.hint,
         "exit_code": error.exit_code,
-        **_object(more),
+        **_object(details),
     }
 
 
@@ -93,10 +92,10 @@ def _kebab(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
 
 
-def _fields(thing: Any) -> dict[str, Any]:
-    # `type` says what kind of record it is, so the type of a resource needs another name.
-    names = {field.name: "resource_type" if field.name == "type" else field.name for field in fields(thing)}
-    return _object({key: getattr(thing, name) for name, key in names.items()})
+def _fields(value: Any) -> dict[str, Any]:
+    # `type` is the type of the record, so the type of a resource gets another name.
+    names = {field.name: "resource_type" if field.name == "type" else field.name for field in fields(value)}
+    return _object({key: getattr(value, name) for name, key in names.items()})
 
 
 def _object(values: Mapping[Any, Any]) -> dict[str, Any]:

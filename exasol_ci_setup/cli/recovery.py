@@ -1,4 +1,4 @@
-"""`cancel`, `continue-rollback` and `diagnose`: out of an operation that should not go on, or that went wrong."""
+"""Commands `cancel`, `continue-rollback` and `diagnose` for running and failed operations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def cancel(session: Session, name: str) -> None:
     """Cancel the update in progress on a stack.
 
-    AWS puts back what the update of STACK has changed, which is followed to its end. A creation cannot be cancelled; `delete` ends it.
+    AWS rolls STACK back; the command follows the rollback until it ends. A creation cannot be canceled: use `delete`.
     """
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.cli.live import EventView
@@ -29,7 +29,7 @@ def cancel(session: Session, name: str) -> None:
     stack = state.get(cfn, name)
     with EventView(session.output, stack.name, clock=session.clock.now) as view:
         ended = recovery.cancel(cfn, stack, view=view, clock=session.clock)
-    session.output.say(f"the update of stack {ended.name} was cancelled: the stack is as it was, in {ended.status}")
+    session.output.say(f"canceled the update of stack {ended.name} ({ended.status})")
     report.result(session.output, "cancelled", ended.name, changed=True)
 
 
@@ -39,15 +39,15 @@ def cancel(session: Session, name: str) -> None:
     "--skip",
     multiple=True,
     metavar="LOGICAL_ID",
-    help="Leave this resource as it is, if it is what could not be rolled back; may be repeated. Make its template true again by a "
-    "deployment afterwards.",
+    help="Do not roll back this resource, which could not be rolled back; may be repeated. Deploy afterwards, so that it matches the "
+    "template again.",
 )
-@click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation acts in.")
+@click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation assumes.")
 @common_options
 def continue_rollback(session: Session, name: str, skip: tuple[str, ...], role_arn: str | None) -> None:
     """Continue a rollback that could not finish.
 
-    For a STACK in UPDATE_ROLLBACK_FAILED, once what stood in the way is mended; `diagnose` tells what that was.
+    For a STACK in UPDATE_ROLLBACK_FAILED, after the cause is fixed. `diagnose` shows the cause.
     """
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.cli.live import EventView
@@ -59,7 +59,7 @@ def continue_rollback(session: Session, name: str, skip: tuple[str, ...], role_a
         ended = recovery.continue_rollback(
             cfn, stack, view=view, clock=session.clock, skip=skip, role_arn=role_arn or ""
         )
-    session.output.say(f"stack {ended.name} is rolled back: it is in {ended.status}")
+    session.output.say(f"rolled back stack {ended.name} ({ended.status})")
     report.result(session.output, "rolled-back", ended.name, changed=True)
 
 
@@ -69,18 +69,18 @@ def continue_rollback(session: Session, name: str, skip: tuple[str, ...], role_a
 def diagnose(session: Session, name: str) -> None:
     """Explain why the last operation on a stack failed.
 
-    The first resource of STACK that failed of its own and AWS's reason are told, in nested stacks too, and not the cancellations that followed.
-    The exit code is 0 whether something failed or not.
+    Prints the first failed resource of STACK, or of a nested stack, with the reason of AWS. Resources that were canceled because of it are
+    not listed. The exit code is 0, also if an operation failed.
     """
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.stacks import recovery, state
 
     cfn = session.account.client("cloudformation")
     stack = state.get(cfn, name)
-    found = recovery.explain(cfn, stack)
-    if found is None:
-        session.output.say(f"the last operation on stack {stack.name} did not fail: it is in {stack.status}")
+    diagnosis = recovery.explain(cfn, stack)
+    if diagnosis is None:
+        session.output.say(f"the last operation on stack {stack.name} did not fail ({stack.status})")
         report.result(session.output, "succeeded", stack.name, changed=False)
         return
-    report.diagnosis(session.output, found)
+    report.diagnosis(session.output, diagnosis)
     report.result(session.output, "diagnosed", stack.name, changed=False)

@@ -1,4 +1,4 @@
-"""The group `registry`: repositories for container images in ECR, and docker's way into them."""
+"""Command group `registry`: image repositories in ECR, and the docker login for them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def list_(session: Session) -> None:
     with acting(session) as place:
         found = verbs.list(place=place)
         rows = [(each.name, each.status, each.uri) for each in found]
-        listing(session, ("NAME", "STATUS", "URI"), rows, none=f"there are no registries in {place.account.region}")
+        listing(session, ("NAME", "STATUS", "URI"), rows, none=f"no registries in {place.account.region}")
         for each in found:
             session.output.record(each)
         done(session, "listed", changed=False, registries=len(found))
@@ -53,16 +53,14 @@ def list_(session: Session) -> None:
 @change_options
 @common_options
 def create(session: Session, name: str, *, plan_only: bool, yes: bool, allow_data_loss: bool) -> None:
-    """Make a registry.
+    """Create a registry.
 
-    A tag stays at the image that it was given to, but for latest. Images are scanned as they come, and those without a tag are
-    removed after two weeks.
+    Tags other than latest are immutable. Images are scanned on push. Untagged images are deleted after two weeks.
     """
     from exasol_ci_setup.platform import registry as verbs
 
     with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
-        made = verbs.create(name, place=place)
-        _show(session, made)
+        _show(session, verbs.create(name, place=place))
         done(session, "created", changed=True, name=name)
 
 
@@ -80,12 +78,12 @@ def get(session: Session, name: str) -> None:
 
 @registry.command()
 @_name_option
-@click.option("--empty", is_flag=True, help="Delete the images in it too.")
+@click.option("--empty", is_flag=True, help="Also delete the images in it.")
 @plan_option
 @yes_option
 @common_options
 def delete(session: Session, name: str, *, empty: bool, plan_only: bool, yes: bool) -> None:
-    """Delete a registry; one that holds images only with --empty."""
+    """Delete a registry; if it holds images, only with --empty."""
     from exasol_ci_setup.platform import registry as verbs
 
     with acting(session) as place:
@@ -96,7 +94,7 @@ def delete(session: Session, name: str, *, empty: bool, plan_only: bool, yes: bo
         images = " with all its images" if empty else ""
         require_yes(session, f"Delete registry {name}{images} at {found.uri}?", yes=yes)
         verbs.delete(name, empty=empty, place=place)
-        session.output.say(f"registry {name} is deleted")
+        session.output.say(f"deleted registry {name}")
         done(session, "deleted", changed=True, name=name)
 
 
@@ -104,21 +102,21 @@ def delete(session: Session, name: str, *, empty: bool, plan_only: bool, yes: bo
 @_name_option
 @common_options
 def get_credentials(session: Session, name: str) -> None:
-    """Print what docker logs in with: a password that is good for 12 hours.
+    """Print user name, password and address for a docker login.
 
-    docker-login needs none of it. The password opens all registries of the account that you may use.
+    The password is valid for 12 hours, for all registries of the account that you have access to. docker-login does not need it.
     """
     from exasol_ci_setup.platform import registry as verbs
 
     with acting(session) as place:
         found = verbs.get_credentials(name, place=place)
-        shown = {
+        values = {
             "username": found.username,
             "password": found.password,
             "endpoint": found.endpoint,
             "expires": found.expires.isoformat(),
         }
-        details(session, shown)
+        details(session, values)
         session.output.record(found)
 
 
@@ -126,17 +124,17 @@ def get_credentials(session: Session, name: str) -> None:
 @_name_option
 @common_options
 def docker_login(session: Session, name: str) -> None:
-    """Log docker on this machine in to a registry."""
+    """Log in docker on this machine to a registry."""
     from exasol_ci_setup.platform import registry as verbs
 
     with acting(session) as place:
         host = verbs.docker_login(name, place=place)
-        session.output.say(f"docker is logged in to {host}")
+        session.output.say(f"logged in docker to {host}")
         done(session, "logged-in", changed=True, name=name, host=host)
 
 
 def _show(session: Session, found: Registry) -> None:
-    shown = {
+    values = {
         "name": found.name,
         "status": found.status,
         "uri": found.uri,
@@ -144,5 +142,5 @@ def _show(session: Session, found: Registry) -> None:
         "repository": found.repository,
         "stack": found.stack_name,
     }
-    details(session, shown)
+    details(session, values)
     session.output.record(found)

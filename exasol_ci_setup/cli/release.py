@@ -1,4 +1,4 @@
-"""`start-release-build` and `start-test-release-build`: builds whose results are uploaded to a release on GitHub."""
+"""Commands `start-release-build` and `start-test-release-build`: builds for a release on GitHub."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ def _release_options(command: F) -> F:
         click.option(
             "--github-token-secret",
             metavar="SECRET[:KEY]",
-            help="Secret that builds read the GitHub token from.  [default: one is made of the environment variable GITHUB_TOKEN, "
-            "for the time of the batch]",
+            help="Secret with the GitHub token for the builds.  [default: a temporary secret created from $GITHUB_TOKEN]",
         ),
         click.option(
             "--config-file",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             metavar="FILE",
-            help="JSON configuration of the repository; release.timeout_in_minutes stands in for --timeout-in-seconds.",
+            help="JSON configuration of the repository; release.timeout_in_minutes is the default of --timeout-in-seconds.",
         ),
     ):
         command = option(command)
@@ -48,7 +47,7 @@ def _release_options(command: F) -> F:
     "--upload-url",
     metavar="URL",
     required=True,
-    help="Where the release's assets go: https://uploads.github.com/repos/OWNER/REPO/releases/ID/assets{?name,label}",
+    help="Upload URL of the release's assets: https://uploads.github.com/repos/OWNER/REPO/releases/ID/assets{?name,label}",
 )
 @click.option(
     "--dry-run/--no-dry-run", default=False, show_default=True, help="Build, but do not push or upload the results."
@@ -60,10 +59,10 @@ def start_release_build(
 ) -> None:
     """Start a release build and follow it.
 
-    Its results are uploaded to the release on GitHub that --upload-url is of, with the token in the environment variable
-    GITHUB_TOKEN. The token reaches the builds through Secrets Manager, and is removed there when the batch has ended.
+    Uploads its results to the GitHub release of --upload-url, with the token in the environment variable GITHUB_TOKEN. Secrets
+    Manager passes the token to the builds; the secret is deleted when the batch has ended.
 
-    The exit code is 0 if the batch succeeded, 6 if it did not, and 7 if it had not ended in time.
+    The exit code is 0 if the batch succeeded, 6 if it failed, and 7 if it timed out.
     """
     from exasol_ci_setup import github
     from exasol_ci_setup.cli import start_builds
@@ -93,10 +92,10 @@ def start_release_build(
     "--repo-name",
     metavar="OWNER/REPO",
     required=True,
-    help="The repository that gets the draft, such as exasol/script-languages.",
+    help="Repository of the draft, such as exasol/script-languages.",
 )
 @click.option("--release-title", metavar="TITLE", required=True, help="Title of the draft.")
-@click.option("--keep-draft", is_flag=True, help="Keep the draft even if the build could not be started.")
+@click.option("--keep-draft", is_flag=True, help="Keep the draft even if the build cannot be started.")
 @follow_options
 @_release_options
 def start_test_release_build(
@@ -110,11 +109,10 @@ def start_test_release_build(
 ) -> None:
     """Start a release build for a draft release, and follow it.
 
-    A draft that only the repository's own people see is created on GitHub with the token in the environment variable
-    GITHUB_TOKEN, and the build runs as a dry run for it. The draft is removed again if the build cannot be started; after the
-    build it stays to be looked at, until you delete it.
+    Creates a draft on GitHub with the token in the environment variable GITHUB_TOKEN; only users with write access see it. The build
+    for it is a dry run. If the build cannot be started, the draft is deleted. Otherwise you can inspect the draft, and delete it yourself.
 
-    The exit code is 0 if the batch succeeded, 6 if it did not, and 7 if it had not ended in time.
+    The exit code is 0 if the batch succeeded, 6 if it failed, and 7 if it timed out.
     """
     from exasol_ci_setup import github
     from exasol_ci_setup.cli import start_builds
@@ -129,7 +127,7 @@ def start_test_release_build(
     api = github.Api(github.api_url_from_environment(), github.token_from_environment(), session.clock)
     timeout = _timeout(values)
     codebuild_project = start_builds.codebuild_project(session, construct)
-    with _Draft(session, api, repo_name, keep=values["keep_draft"]).made(branch, release_title) as draft:
+    with _Draft(session, api, repo_name, keep=values["keep_draft"]).create(branch, release_title) as draft:
         _run(
             session,
             construct,
@@ -158,7 +156,7 @@ def _run(
     from exasol_ci_setup.builds import start
     from exasol_ci_setup.cli import start_builds
 
-    def begun(batch_id: str) -> None:
+    def on_begun(batch_id: str) -> None:
         secret.begun(batch_id)
         on_start(batch_id)
 
@@ -169,7 +167,7 @@ def _run(
             branch,
             {"RELEASE_ID": str(release_id), "DRY_RUN": "--dry-run" if dry_run else "--no-dry-run"},
             token_reference=secret.name,
-            begun=begun,
+            begun=on_begun,
         )
         ended = start_builds.follow_started(
             session, batch, timeout=timeout, no_wait=values["no_wait"], show_log=values["show_log"]
@@ -181,12 +179,12 @@ def _run(
 
 
 def _timeout(values: dict[str, Any]) -> float:
-    """Return the time-out in seconds; the configuration file gives it in minutes."""
+    """Return the timeout in seconds; the configuration file gives it in minutes."""
     from exasol_ci_setup import config
     from exasol_ci_setup.cli import start_builds
 
     seconds: int | None = values["timeout_in_seconds"]
-    # Read even if the option decides, so that a mistake in it is told.
+    # Read also if the option is set, so that errors in the file are reported.
     minutes = (
         config.load(values["config_file"], check_paths=False).release.timeout_in_minutes
         if values["config_file"]
@@ -198,7 +196,7 @@ def _timeout(values: dict[str, Any]) -> float:
 
 
 class _Draft:
-    """A draft release, removed at the end unless a build was started for it, or it is to be kept anyway."""
+    """A draft release, deleted at the end unless a build was started for it or `keep` is set."""
 
     def __init__(self, session: Session, api: Api, repository: str, *, keep: bool) -> None:
         self.release_id = 0
@@ -208,28 +206,28 @@ class _Draft:
         self._keep = keep
 
     def use(self, batch_id: str) -> None:
-        """Note that a build was started for it; an empty id means that one may have been."""
+        """Keep the draft: a build was started for it; an empty id if one may have been started."""
         if not batch_id and not self._keep:
             self._session.output.warn(
-                f"the draft release {self.release_id} of {self._repository} stays, since a build for it may have begun"
+                f"kept the draft release {self.release_id} of {self._repository}: a build for it may have started"
             )
         self._keep = True
 
     @contextmanager
-    def made(self, branch: str, title: str) -> Iterator[_Draft]:
-        """Create it, and see to it at the end. Raises the errors of `github.Api`."""
+    def create(self, branch: str, title: str) -> Iterator[_Draft]:
+        """Create the draft, and delete it at the end if unused. Raises the errors of `github.Api`."""
         from exasol_ci_setup.builds.interrupts import DeferredSignals
 
         output = self._session.output
         try:
-            with DeferredSignals() as held:
+            with DeferredSignals() as signals:
                 release = self._api.create_test_release(
                     self._repository, branch=branch.removeprefix("refs/heads/"), title=title
                 )
                 self.release_id = release.id
-                output.say(f"created the draft release {title!r} of {self._repository}: {release.url or release.id}")
+                output.say(f"created draft release {title!r} of {self._repository}: {release.url or release.id}")
                 output.record({"type": "release", "id": release.id, "url": release.url, "repository": self._repository})
-            held.deliver()
+            signals.deliver()
             yield self
         finally:
             if self.release_id and not self._keep:
@@ -243,8 +241,8 @@ class _Draft:
             with DeferredSignals():
                 self._api.delete_release(self._repository, self.release_id)
         except (SetupError, KeyboardInterrupt) as error:
-            # Not raised: it must not take the place of why the build was not started.
+            # Not raised, because it would hide why the build was not started.
             why = "interrupted" if isinstance(error, KeyboardInterrupt) else error
-            output.warn(f"the draft release {self.release_id} of {self._repository} is left: {why}")
+            output.warn(f"could not delete the draft release {self.release_id} of {self._repository}: {why}")
         else:
-            output.say("removed the draft release again: no build was started for it")
+            output.say("deleted the draft release: no build was started for it")

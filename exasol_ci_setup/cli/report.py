@@ -1,4 +1,4 @@
-"""What commands show of their results: as text on stdout if it is what was asked for, else on stderr, and as records."""
+"""Print results of commands: as text on stdout or stderr, and as JSON records."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from exasol_ci_setup.templates import Template
 
 _CONTENTS = {"AWS::S3::Bucket": ("object", "objects"), "AWS::ECR::Repository": ("image", "images")}
-_DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+_DIFF_COLORS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def plan(output: Output, plan: Plan, *, as_data: bool, name: str = "") -> None:
-    """Show what would change; `as_data` if that is all the user asked for. `name` is the stack's among many."""
+    """Show what would change, on stdout if `as_data`. `name` is the name of the stack among several."""
     lines = show.plan(plan, unicode=output.unicode)
     if as_data:
         output.data("\n".join(lines))
@@ -35,7 +35,7 @@ def plan(output: Output, plan: Plan, *, as_data: bool, name: str = "") -> None:
 
 
 def drift(output: Output, drift: Drift, *, as_data: bool) -> None:
-    """Show what something else than CloudFormation has changed; `as_data` if that is all the user asked for."""
+    """Show changes made outside of CloudFormation, on stdout if `as_data`."""
     lines = show.drift(drift, unicode=output.unicode)
     if as_data:
         output.data("\n".join(lines))
@@ -51,7 +51,7 @@ def diagnosis(output: Output, diagnosis: Diagnosis) -> None:
 
 
 def finding(output: Output, finding: Finding, template: Template) -> None:
-    """Show one remark of the linter."""
+    """Show a finding of the linter."""
     if output.format == "text":
         output.say(show.finding(finding, name=template.name))
     output.record(finding)
@@ -64,7 +64,7 @@ def template(output: Output, template: Template) -> None:
 
 
 def stacks(output: Output, stacks: Sequence[Stack]) -> None:
-    """List stacks, a line each."""
+    """List stacks, one on each line."""
     if stacks:
         output.data("\n".join(show.stacks(stacks)))
     for stack in stacks:
@@ -72,7 +72,7 @@ def stacks(output: Output, stacks: Sequence[Stack]) -> None:
 
 
 def details(output: Output, stacks: Sequence[Stack]) -> None:
-    """Tell all that is known of stacks."""
+    """Show all details of stacks."""
     if stacks:
         output.data("\n".join(line for stack in stacks for line in show.status(stack)))
     for stack in stacks:
@@ -82,7 +82,7 @@ def details(output: Output, stacks: Sequence[Stack]) -> None:
 def outputs(output: Output, stack: Stack, *, style: str = "text") -> None:
     """Print a stack's outputs as ``text``, ``json``, ``yaml`` or ``env``.
 
-    Raises InputError if an output's name cannot be the name of a variable in a shell.
+    With ``env``, raises InputError if an output's name is not valid as a shell variable.
     """
     values = dict(stack.outputs)
     if style == "json":
@@ -92,9 +92,11 @@ def outputs(output: Output, stack: Stack, *, style: str = "text") -> None:
 
         output.data(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip("\n"))
     elif style == "env":
-        strange = [name for name in values if not name.isidentifier() or not name.isascii()]
-        if strange:
-            raise InputError(f"output {strange[0]!r} is no name for a variable in a shell", hint="use another --format")
+        invalid = [name for name in values if not name.isidentifier() or not name.isascii()]
+        if invalid:
+            raise InputError(
+                f"output {invalid[0]!r} is not a valid name of a shell variable", hint="use another --format"
+            )
         if values:
             output.data("\n".join(f"{name}={shlex.quote(value)}" for name, value in values.items()))
     elif values:
@@ -102,21 +104,21 @@ def outputs(output: Output, stack: Stack, *, style: str = "text") -> None:
     output.record(records.outputs(stack.name, values))
 
 
-def deletion(output: Output, found: Sequence[Resource], removal: Plan, *, empty: bool, as_data: bool) -> None:
-    """Show the plan that deletes a stack with the resources `found`, and which of these stay."""
+def deletion(output: Output, resources: Sequence[Resource], removal: Plan, *, empty: bool, as_data: bool) -> None:
+    """Show the plan that deletes a stack with its `resources`, and which of them are kept."""
     lines = [click.style(f"Plan for stack {show.clean(removal.stack_name)} (delete)", bold=True)]
-    going = {change.logical_id: change for change in removal.changes}
-    for resource in found:
+    deleted = {change.logical_id: change for change in removal.changes}
+    for resource in resources:
         line = f"{show.clean(resource.logical_id)}  {show.clean(resource.type)}  {show.clean(resource.physical_id)}".rstrip()
-        change = going.get(resource.logical_id)
+        change = deleted.get(resource.logical_id)
         if change is None:
-            lines.append(f"  {line}  (stays)")
+            lines.append(f"  {line}  (kept)")
             continue
         remarks = [show.data_loss(change)] if change.data_loss else []
         if resource.type in _CONTENTS:
             kind, contents = _CONTENTS[resource.type]
             remarks.append(
-                f"with every {kind} in it" if empty else f"only if it is empty; --empty deletes its {contents} too"
+                f"with every {kind} in it" if empty else f"only if it is empty; --empty also deletes its {contents}"
             )
         lines.append(click.style(f"- {line}", fg="red") + (f"  ({', '.join(remarks)})" if remarks else ""))
         lines += [f"    {inner}" for inner in show.changes(change.nested)]
@@ -131,11 +133,11 @@ def deletion(output: Output, found: Sequence[Resource], removal: Plan, *, empty:
 def diff(output: Output, stack_name: str, lines: Sequence[str]) -> None:
     """Print a unified diff."""
     if lines:
-        # The lines end in the template's own line breaks.
+        # The lines end with the line breaks of the template.
         output.data(
             "\n".join(
                 click.style(
-                    show.clean(line.rstrip("\n")), fg=_DIFF_COLOURS.get(line[:1]), bold=line[:3] in {"---", "+++"}
+                    show.clean(line.rstrip("\n")), fg=_DIFF_COLORS.get(line[:1]), bold=line[:3] in {"---", "+++"}
                 )
                 for line in lines
             )
@@ -144,5 +146,5 @@ def diff(output: Output, stack_name: str, lines: Sequence[str]) -> None:
 
 
 def result(output: Output, status: str, stack_name: str, *, changed: bool) -> None:
-    """Write the record that ends a command."""
+    """Write the last record of a command."""
     output.record(records.result(status, stack_name=stack_name, changed=changed))

@@ -1,4 +1,4 @@
-"""`run-buildspec`: a build as CodeBuild would run it, in a container on this machine."""
+"""Command `run-buildspec`: run a CodeBuild build in a local container."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.runner.phases import Command, PhaseResult
 
 _DEFAULT: Final = Path("aws-code-build/ci/buildspec.yaml")
-_LONGEST: Final = 100  # letters of a command
+_MAX_COMMAND_LENGTH: Final = 100
 
 
 @click.command("run-buildspec")
@@ -31,22 +31,22 @@ _LONGEST: Final = 100  # letters of a command
 @log_level_option
 @pass_session
 @click.argument("buildspec", type=click.Path(path_type=Path), default=_DEFAULT, required=False)
-@click.option("--flavor", metavar="NAME", default="", help="Of a batch, run the build of this flavor.")
+@click.option("--flavor", metavar="NAME", default="", help="Run the build of this flavor in a batch.")
 @click.option(
-    "--build", "identifier", metavar="IDENTIFIER", default="", help="Of a batch, run the build with this identifier."
+    "--build", "identifier", metavar="IDENTIFIER", default="", help="Run the build with this identifier in a batch."
 )
 @click.option(
     "--image",
     metavar="IMAGE",
     default="",
-    help="Image to run in.  [default: the batch's, else CodeBuild's Amazon Linux from public.ecr.aws/codebuild]",
+    help="Image to run in.  [default: the batch's, or CodeBuild's Amazon Linux from public.ecr.aws/codebuild]",
 )
 @click.option(
     "--env",
     "assignments",
     metavar="NAME[=VALUE]",
     multiple=True,
-    help="Variable for the build; without a value, yours is passed on. May be repeated.",
+    help="Variable for the build; without a value, the value in your environment. May be repeated.",
 )
 @click.option(
     "--env-file",
@@ -54,14 +54,14 @@ _LONGEST: Final = 100  # letters of a command
     metavar="FILE",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="File of variables, one on a line, as for --env. May be repeated.",
+    help="File of variables, one on each line, in the form of --env. May be repeated.",
 )
 @click.option(
     "--source",
     metavar="DIRECTORY",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     default=Path(),
-    help="What CodeBuild would clone; the build gets a copy of it.  [default: the current directory]",
+    help="Source of the build, which runs on a copy.  [default: the current directory]",
 )
 @click.option(
     "--artifacts-dir",
@@ -69,12 +69,12 @@ _LONGEST: Final = 100  # letters of a command
     type=click.Path(path_type=Path),
     default=Path(".run-buildspec"),
     show_default=True,
-    help="Where the artifacts are put, in a folder for each build.",
+    help="Directory for artifacts, with a folder for each build.",
 )
 @click.option(
     "--privileged/--no-privileged",
     default=None,
-    help="Whether the container may run a Docker engine of its own.  [default: as the batch says]",
+    help="Let the container run its own Docker engine.  [default: as in the batch]",
 )
 def run_buildspec(
     session: Session,
@@ -90,63 +90,63 @@ def run_buildspec(
 ) -> None:
     """Run a build in a local container, as CodeBuild would.
 
-    BUILDSPEC is a batch of builds, of which one is run, or a buildspec with phases.  [default: aws-code-build/ci/buildspec.yaml]
+    BUILDSPEC is a buildspec with phases, or a batch of builds, from which one is run.  [default: aws-code-build/ci/buildspec.yaml]
 
-    The build works on a copy of the source as it lies here, changes that are not committed included. Its output goes to stdout,
-    everything else to stderr. Variables that CodeBuild would fetch from Secrets Manager or the Parameter Store are taken from
-    your environment, --env or --env-file; nothing on AWS is asked or changed. The exit code is 6 if the build fails.
+    The build works on a copy of the source, including uncommitted changes. Its output goes to stdout, all messages go to stderr. The
+    values of Secrets Manager and Parameter Store variables come from your environment, --env or --env-file; the command does not call AWS.
+    The exit code is 6 if the build fails.
     """
-    from exasol_ci_setup.runner import build as running
+    from exasol_ci_setup.runner import build as runner
     from exasol_ci_setup.runner import images, variables
     from exasol_ci_setup.runner.engine import Engine
 
     output = session.output
-    spec, chosen = _read(buildspec, source, identifier=identifier, flavor=flavor)
-    given = variables.parse(assignments, env_files, os.environ)
-    secrets = variables.secret_values(spec, given, os.environ)
-    folder = running.ArtifactsFolder(artifacts_dir, _folder_name(chosen, buildspec))
+    spec, build = _read(buildspec, source, identifier=identifier, flavor=flavor)
+    options = variables.parse(assignments, env_files, os.environ)
+    secrets = variables.secret_values(spec, options, os.environ)
+    folder = runner.ArtifactsFolder(artifacts_dir, _folder_name(build, buildspec))
 
     engine = Engine()
-    picked = images.choose(image, chosen.image if chosen else "", engine.has)
-    view = _View(output, chosen.identifier if chosen else "")
-    for note in (*spec.notes, picked.note):
-        view.note(note)
-    if not engine.has(picked.name):
-        output.say(f"pulling {picked.name}")
-        engine.pull(picked.name, output.say)
+    choice = images.choose(image, build.image if build else "", engine.has)
+    reporter = _BuildReporter(output, build.identifier if build else "")
+    for note in (*spec.notes, choice.note):
+        reporter.note(note)
+    if not engine.has(choice.name):
+        output.say(f"pulling {choice.name}")
+        engine.pull(choice.name, output.say)
 
-    own = variables.of_codebuild(source, picked.name, chosen.identifier if chosen else "", os.environ)
-    values = variables.merge(spec, chosen, own, secrets, given)
-    wanted = privileged if privileged is not None else bool(chosen and chosen.privileged)
-    hidden = tuple(values[name] for name in spec.secrets)
-    outcome = running.run(
-        engine, running.Job(spec, source, picked.name, values, hidden, folder, privileged=wanted), view
+    predefined = variables.of_codebuild(source, choice.name, build.identifier if build else "", os.environ)
+    values = variables.merge(spec, build, predefined, secrets, options)
+    is_privileged = privileged if privileged is not None else bool(build and build.privileged)
+    redacted = tuple(values[name] for name in spec.secrets)
+    outcome = runner.run(
+        engine, runner.Job(spec, source, choice.name, values, redacted, folder, privileged=is_privileged), reporter
     )
-    _report_result(output, outcome, chosen)
+    _report_outcome(output, outcome, build)
 
 
 def _read(path: Path, source: Path, *, identifier: str, flavor: str) -> tuple[Buildspec, BatchBuild | None]:
-    """Return what is to be run, and which build of a batch it is."""
+    """Return the buildspec to run, and the build of a batch that it belongs to."""
     from dataclasses import replace
 
     from exasol_ci_setup.errors import InputError
     from exasol_ci_setup.runner.buildspec import Document, choose
 
     if flavor and identifier:
-        raise InputError("--flavor and --build both choose a build", hint="give one of them")
+        raise InputError("--flavor and --build both select a build", hint="omit one of them")
     document = Document.read(path)
     builds = document.batch()
     if not builds:
         if flavor or identifier:
             raise InputError(
-                f"{path} is no batch, so there is no build to choose", hint="leave out --flavor and --build"
+                f"{path} is not a batch, so --flavor and --build do not apply", hint="omit --flavor and --build"
             )
         return document.buildspec(), None
     build = choose(builds, path, identifier=identifier, flavor=flavor)
     if flavor and "FLAVORS" in build.variables:
-        # A build of several flavors; the one that was asked for is enough here.
+        # The build has several flavors; only the requested one is needed.
         build = replace(build, variables={**build.variables, "FLAVORS": flavor})
-    # As for CodeBuild, the path begins where the source does.
+    # As in CodeBuild, the path is relative to the source.
     return (Document.read(source / build.buildspec) if build.buildspec else document).buildspec(), build
 
 
@@ -155,8 +155,8 @@ def _folder_name(build: BatchBuild | None, path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".") or "build"
 
 
-class _View:
-    """Shows a build as it runs: its output on stdout, what is done on stderr, or all of it as records."""
+class _BuildReporter:
+    """Reports a running build: its output on stdout and its progress on stderr, or both as records."""
 
     def __init__(self, output: Output, build: str) -> None:
         self._output, self._build = output, build
@@ -164,28 +164,28 @@ class _View:
         self._line = b""
 
     def note(self, text: str) -> None:
-        """Tell of a difference from CodeBuild."""
+        """Print a difference from CodeBuild."""
         if text:
             self._output.say(f"{click.style('note:', fg='cyan')} {text}")
 
     def phase_begins(self, name: str) -> None:
-        """Tell that a phase begins."""
+        """Print the start of a phase."""
         self._phase, self._since = name, time.monotonic()
         self._output.say(click.style(f"phase {name}", bold=True))
 
     def command_begins(self, command: Command) -> None:
-        """Tell which command runs."""
-        self._output.say(click.style(f"  $ {_shown(command.text)}", fg="bright_black"))
+        """Print the command that runs."""
+        self._output.say(click.style(f"  $ {_short_command(command.text)}", fg="bright_black"))
 
     def phase_ends(self, result: PhaseResult) -> None:
-        """Tell how a phase ended."""
+        """Print the result of a phase."""
         from exasol_ci_setup.cli import show
 
         seconds = time.monotonic() - self._since
         color = "red" if result.failure else "green"
         ended = click.style(result.status, fg=color)
         if result.failure:
-            ended += f": `{_shown(result.failure.command.text)}` ended with exit status {result.failure.status}"
+            ended += f": `{_short_command(result.failure.command.text)}` ended with exit status {result.failure.status}"
         self._output.say(f"phase {result.name} {ended} ({show.duration(seconds)})")
         record: dict[str, object] = {
             "type": "phase",
@@ -199,9 +199,9 @@ class _View:
         self._output.record(record)
 
     def output(self, data: bytes) -> None:
-        """Write what the build wrote: unchanged as text, a line each as records."""
+        """Write the output of the build: unchanged as text, or each line as a record."""
         if self._output.format == "text":
-            # Bytes: it may be in any encoding, and a line may not be finished yet.
+            # Bytes, because the encoding is unknown and the last line may be incomplete.
             sys.stdout.flush()
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
@@ -212,44 +212,46 @@ class _View:
             self._output.record({"type": "log", "build": self._build, "phase": self._phase, "message": message})
 
 
-def _report_result(output: Output, outcome: Outcome, build: BatchBuild | None) -> None:
-    """Tell what the build left behind, and raise BuildFailed if it failed."""
+def _report_outcome(output: Output, outcome: Outcome, build: BatchBuild | None) -> None:
+    """Print exports and artifacts of the build. Raises BuildFailed if it failed."""
     from exasol_ci_setup.cli import records, show
     from exasol_ci_setup.errors import BuildFailed
 
     for name, value in outcome.exported.items():
         output.say(f"exported {name}={show.clean(value)}")
-    for saved in outcome.artifacts:
-        if not saved.problem:
-            _report_artifacts(output, saved)
+    for artifacts in outcome.artifacts:
+        if not artifacts.problem:
+            _report_artifacts(output, artifacts)
     failed = next((result.failure for result in outcome.phases if result.failure), None)
     which = f"build {build.identifier}" if build else "the build"
     if failed:
         raise BuildFailed(
-            f"{which} failed in phase {failed.command.phase}: `{_shown(failed.command.text)}` ended with exit status {failed.status}"
+            f"{which} failed in phase {failed.command.phase}: `{_short_command(failed.command.text)}` ended with exit status {failed.status}"
         )
-    problems = [saved for saved in outcome.artifacts if saved.problem]
+    problems = [artifacts for artifacts in outcome.artifacts if artifacts.problem]
     if problems:
         kind = f"the artifacts {problems[0].identifier}" if problems[0].identifier else "its artifacts"
         raise BuildFailed(
             f"{which} ran, but {kind} cannot be saved: {problems[0].problem}",
-            hint="artifacts are looked for below the source, or base-directory; CodeBuild would fail, too",
+            hint="artifact paths are relative to the source or base-directory; CodeBuild would fail, too",
         )
     output.say(f"{which} {click.style('succeeded', fg='green')}")
     output.record(records.result("succeeded", build=build.identifier if build else "", exported=outcome.exported))
 
 
-def _report_artifacts(output: Output, saved: SavedArtifacts) -> None:
+def _report_artifacts(output: Output, artifacts: SavedArtifacts) -> None:
     from exasol_ci_setup.cli import show
 
-    count = f"{len(saved.files)} file{'' if len(saved.files) == 1 else 's'}"
-    output.say(f"artifacts: {count} in {show.clean(str(saved.folder))}")
-    output.record({"type": "artifacts", "identifier": saved.identifier, "folder": saved.folder, "files": saved.files})
+    count = f"{len(artifacts.files)} file{'' if len(artifacts.files) == 1 else 's'}"
+    output.say(f"artifacts: {count} in {show.clean(str(artifacts.folder))}")
+    output.record(
+        {"type": "artifacts", "identifier": artifacts.identifier, "folder": artifacts.folder, "files": artifacts.files}
+    )
 
 
-def _shown(command: str) -> str:
-    """Return a command on one line, and not too long."""
+def _short_command(command: str) -> str:
+    """Return a command on one line, shortened to at most 100 characters."""
     from exasol_ci_setup.cli import show
 
     first, _, more = command.strip().partition("\n")
-    return show.clean(first[:_LONGEST]) + ("…" if more or len(first) > _LONGEST else "")
+    return show.clean(first[:_MAX_COMMAND_LENGTH]) + ("…" if more or len(first) > _MAX_COMMAND_LENGTH else "")

@@ -1,4 +1,4 @@
-"""The group `sandbox`: an AWS endpoint on this machine, started, shown, emptied and stopped."""
+"""Command group `sandbox`: start, show, reset and stop a local AWS endpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup import sandbox as room
+from exasol_ci_setup import sandbox as local_sandbox
 from exasol_ci_setup.cli.session import pass_session
 from exasol_ci_setup.errors import InputError, SandboxError
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _START_HINT = "start it with `exasol-ci-setup sandbox start`"
 _STOPPED = {
-    room.StopResult.NOT_RUNNING: "the sandbox does not run",
-    room.StopResult.SAVED: "the sandbox has been stopped",
-    room.StopResult.KILLED: "the sandbox has been killed, as it did not end: what it did in its last second may not be saved",
+    local_sandbox.StopResult.NOT_RUNNING: "the sandbox is not running",
+    local_sandbox.StopResult.SAVED: "stopped the sandbox",
+    local_sandbox.StopResult.KILLED: "killed the sandbox, because it did not stop: changes of the last second may be lost",
 }
 
 
@@ -32,8 +32,8 @@ def _source(entry: str) -> tuple[str, Path]:
     url, separator, path = entry.rpartition("=")
     if not (separator and url and path):
         raise InputError(
-            f"--source {entry} is not of the form URL=PATH",
-            hint="such as --source https://github.com/exasol/script-languages-release=.",
+            f"--source {entry} does not have the form URL=PATH",
+            hint="for example --source https://github.com/exasol/script-languages-release=.",
         )
     return url, Path(path)
 
@@ -42,8 +42,8 @@ def _source(entry: str) -> tuple[str, Path]:
 def sandbox() -> None:
     """Run a local AWS endpoint, for first steps and for tests.
 
-    It listens on this machine only, keeps its state between runs, and needs no AWS account. Every command uses it with --sandbox,
-    and any AWS client with: eval "$(exasol-ci-setup sandbox env)"
+    It needs no AWS account, listens on this machine only, and keeps its state between runs. Commands use it with --sandbox. Other
+    AWS clients use it after: eval "$(exasol-ci-setup sandbox env)"
     """
 
 
@@ -52,34 +52,34 @@ def sandbox() -> None:
     "--delay",
     metavar="SECONDS",
     type=click.FloatRange(0, 3600),
-    help="Time that each resource operation takes, to watch a deployment or to interrupt it. [default: 0, or "
+    help="Duration of each resource operation, to watch or interrupt a deployment. [default: 0, or "
     "EXASOL_CI_SETUP_SANDBOX_DELAY]",
 )
 @click.option(
     "--build-seconds",
     metavar="SECONDS",
     type=click.FloatRange(0, 3600),
-    help="Time that each build takes. [default: 0.5, or EXASOL_CI_SETUP_SANDBOX_BUILD_SECONDS]",
+    help="Duration of each build. [default: 0.5, or EXASOL_CI_SETUP_SANDBOX_BUILD_SECONDS]",
 )
 @click.option(
     "--source",
     "sources",
     metavar="URL=PATH",
     multiple=True,
-    help="Directory that stands for a repository, whose buildspecs builds then have; may be repeated. "
+    help="Directory to use instead of the repository at URL, with its buildspecs; may be repeated. "
     "[default: EXASOL_CI_SETUP_SANDBOX_SOURCES]",
 )
 @click.option(
     "--registry",
     is_flag=True,
     default=None,
-    help="Let a real registry on this machine stand for ECR, and container builders build in its Docker engine; needs the program "
-    "docker-registry. [default: no, or EXASOL_CI_SETUP_SANDBOX_REGISTRY]",
+    help="Use a local registry as ECR, and the local Docker engine for container builders; needs the program docker-registry. "
+    "[default: no, or EXASOL_CI_SETUP_SANDBOX_REGISTRY]",
 )
 @click.option(
     "--access-control",
     is_flag=True,
-    help="Enforce policies as AWS does, for all but the account's own key. [default: off, or EXASOL_CI_SETUP_SANDBOX_ACCESS_CONTROL]",
+    help="Enforce policies as AWS does, except for the account's own key. [default: off, or EXASOL_CI_SETUP_SANDBOX_ACCESS_CONTROL]",
 )
 def start(
     delay: float | None,
@@ -88,10 +88,10 @@ def start(
     registry: bool | None,
     access_control: bool,
 ) -> None:
-    """Start the sandbox in the background, unless it runs."""
+    """Start the sandbox in the background, unless it is running."""
     directories = dict(_source(entry) for entry in sources)
-    if running := room.find():
-        given = [
+    if running := local_sandbox.find():
+        changed = [
             name
             for name, value in (
                 ("delay", delay),
@@ -102,17 +102,17 @@ def start(
             )
             if value is not None
         ]
-        unchanged = f"; to change its {' and '.join(given)}, stop it first" if given else ""
-        click.echo(f"the sandbox runs already at {running.url} (process {running.pid}){unchanged}", err=True)
+        note = f"; to change its {' and '.join(changed)}, stop it first" if changed else ""
+        click.echo(f"the sandbox is already running at {running.url} (process {running.pid}){note}", err=True)
         return
-    endpoint = room.ensure(
+    endpoint = local_sandbox.ensure(
         delay=delay,
         build_seconds=build_seconds,
         sources=directories,
         registry=registry,
         access_control=access_control,
     )
-    click.echo(f"the sandbox runs at {endpoint.url} (process {endpoint.pid})", err=True)
+    click.echo(f"the sandbox is running at {endpoint.url} (process {endpoint.pid})", err=True)
     if endpoint.registry:
         click.echo(f"ECR is the registry at {endpoint.registry}", err=True)
         click.echo(f"Docker engine that builds images: {endpoint.engine}", err=True)
@@ -121,17 +121,17 @@ def start(
 
 @sandbox.command()
 def stop() -> None:
-    """Stop the sandbox; its state is kept for the next start."""
-    click.echo(_STOPPED[room.stop()], err=True)
+    """Stop the sandbox; keep its state for the next start."""
+    click.echo(_STOPPED[local_sandbox.stop()], err=True)
 
 
 @sandbox.command()
 @click.pass_context
 def status(context: click.Context) -> None:
-    """Print where the sandbox runs; exit code 1 if it does not run or does not answer."""
-    endpoint = room.find()
+    """Print address and process of the sandbox; exit code 1 if it is not running or does not respond."""
+    endpoint = local_sandbox.find()
     if endpoint is None:
-        click.echo("the sandbox does not run", err=True)
+        click.echo("the sandbox is not running", err=True)
         context.exit(1)
     for name, value in (
         ("url", endpoint.url),
@@ -146,9 +146,9 @@ def status(context: click.Context) -> None:
 
 
 class _ForEval(click.Command):
-    """A command whose output a shell evaluates: where it fails, so does what it prints.
+    """A command with output for `eval`: if the command fails, the output fails, too.
 
-    Without that, the shell continues without the variables, and the next request goes to AWS.
+    Otherwise the shell would continue without the variables, and send the next request to AWS.
     """
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -177,32 +177,37 @@ class _ForEval(click.Command):
 
 @sandbox.command(cls=_ForEval)
 @click.option(
-    "--format", "style", help="How it is written.", type=click.Choice(["sh", "json"]), default="sh", show_default=True
+    "--format",
+    "style",
+    help="Format of the output.",
+    type=click.Choice(["sh", "json"]),
+    default="sh",
+    show_default=True,
 )
 def env(style: str) -> None:
-    """Print what makes any AWS client use the sandbox; for a shell: eval "$(exasol-ci-setup sandbox env)"."""
-    endpoint = room.find()
+    """Print the environment variables for AWS clients; in a shell: eval "$(exasol-ci-setup sandbox env)"."""
+    endpoint = local_sandbox.find()
     if endpoint is None:
-        raise SandboxError("the sandbox does not run", hint=_START_HINT)
-    variables = room.environment(endpoint)
+        raise SandboxError("the sandbox is not running", hint=_START_HINT)
+    variables = local_sandbox.environment(endpoint)
     if style == "json":
         click.echo(json.dumps(variables))
         return
-    click.echo(f"unset {' '.join(room.misleading_variables())}")
+    click.echo(f"unset {' '.join(local_sandbox.misleading_variables())}")
     for name, value in variables.items():
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
 @sandbox.command()
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not prompt for confirmation.")
 @pass_session
 def reset(session: Session, yes: bool) -> None:
-    """Empty the sandbox: its stacks and everything else in it are gone, the dummy secrets are there again."""
+    """Delete everything in the sandbox, and create its dummy secrets again."""
     if not yes:
         if not sys.stdin.isatty():
-            raise InputError("the sandbox is not emptied without being asked", hint="add --yes")
-        if not session.output.confirm("Forget everything in the sandbox?"):
-            click.echo("the sandbox is as it was", err=True)
+            raise InputError("confirmation is needed, but there is no terminal: add --yes")
+        if not session.output.confirm("Delete everything in the sandbox?"):
+            click.echo("not reset: nothing was changed", err=True)
             return
-    room.reset()
-    click.echo("the sandbox is empty", err=True)
+    local_sandbox.reset()
+    click.echo("reset the sandbox: it is empty", err=True)

@@ -1,4 +1,4 @@
-"""`scopes` and `resources`: what programs have put up, by the scope it belongs to."""
+"""Command groups `scopes` and `resources`: stacks and resources of programs, by scope."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def scopes(_session: Session) -> None:
 @scopes.command("list")
 @common_options
 def scopes_list(session: Session) -> None:
-    """List the scopes that have stacks in the region."""
+    """List the scopes with stacks in the region."""
     from exasol_ci_setup.cli import show
 
-    found = _by_scope(session)
-    if found:
-        rows = [(name, str(len(stacks)), _state(stacks)) for name, stacks in found.items()]
+    scopes = _by_scope(session)
+    if scopes:
+        rows = [(name, str(len(stacks)), _state(stacks)) for name, stacks in scopes.items()]
         session.output.data("\n".join(show.table(("SCOPE", "STACKS", "STATE"), rows)))
     else:
-        session.output.say(f"there is no scope with a stack in {session.account.region}")
-    for name, stacks in found.items():
+        session.output.say(f"no scopes in {session.account.region}")
+    for name, stacks in scopes.items():
         session.output.record({"type": "scope", "name": name, "stacks": [stack.name for stack in stacks]})
 
 
@@ -61,12 +61,12 @@ def resources(_session: Session) -> None:
 @common_options
 @click.argument("scope", metavar="[SCOPE]", required=False)
 def resources_list(session: Session, scope: str | None) -> None:
-    """List the resources in a scope's stacks, or in those of all scopes."""
+    """List the resources of a scope, or of all scopes."""
     from exasol_ci_setup.cli import show
     from exasol_ci_setup.stacks import delete
 
     cfn = session.account.client("cloudformation")
-    stacks = _of_scope(session, scope) if scope else [each for found in _by_scope(session).values() for each in found]
+    stacks = _of_scope(session, scope) if scope else [each for group in _by_scope(session).values() for each in group]
     rows: list[tuple[str, str, str, str]] = []
     for stack in stacks:
         for each in delete.resources(cfn, stack):
@@ -75,7 +75,7 @@ def resources_list(session: Session, scope: str | None) -> None:
     if rows:
         session.output.data("\n".join(show.table(("STACK", "RESOURCE", "TYPE", "ID"), rows)))
     else:
-        session.output.say(f"there is no stack of a scope in {session.account.region}")
+        session.output.say(f"no stacks of a scope in {session.account.region}")
 
 
 @resources.command("show")
@@ -88,22 +88,23 @@ def resources_show(session: Session, stack: str, resource: str) -> None:
     from exasol_ci_setup.stacks import delete, state
 
     cfn = session.account.client("cloudformation")
-    there = state.get(cfn, stack)
-    found = {each.logical_id: each for each in delete.resources(cfn, there)}
-    if resource not in found:
+    existing = state.get(cfn, stack)
+    by_name = {each.logical_id: each for each in delete.resources(cfn, existing)}
+    if resource not in by_name:
         raise InputError(
-            f"stack {there.name} has no resource {resource!r}", hint=f"its resources are: {', '.join(sorted(found))}"
+            f"stack {existing.name} has no resource {resource!r}",
+            hint=f"its resources are: {', '.join(sorted(by_name))}",
         )
-    each = found[resource]
+    each = by_name[resource]
     values = {
-        "Stack": there.name,
+        "Stack": existing.name,
         "Resource": resource,
         "Type": each.type,
         "Id": each.physical_id,
         "Status": each.status,
     }
     session.output.data("\n".join(show.pairs(values)))
-    session.output.record(_resource(there.name, resource, each.type, each.physical_id, each.status))
+    session.output.record(_resource(existing.name, resource, each.type, each.physical_id, each.status))
 
 
 def _resource(stack_name: str, logical_id: str, kind: str, physical_id: str, status: str) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def _resource(stack_name: str, logical_id: str, kind: str, physical_id: str, sta
 
 
 def _by_scope(session: Session) -> dict[str, list[Stack]]:
-    """Return the stacks of each scope in the region, by the scopes' names in alphabetical order."""
+    """Return the stacks of each scope in the region, sorted by the name of the scope."""
     from exasol_ci_setup.stacks import state
 
     found: dict[str, list[Stack]] = {}
@@ -134,8 +135,8 @@ def _of_scope(session: Session, name: str) -> list[Stack]:
     found = _by_scope(session)
     if name not in found:
         raise StackError(
-            f"there is no scope {name!r} with a stack in {session.account.region}",
-            hint=f"the scopes are: {', '.join(found)}" if found else "`exasol-ci-setup up FILE` deploys a program",
+            f"scope {name!r} has no stack in {session.account.region}",
+            hint=f"the scopes are: {', '.join(found)}" if found else "to deploy a program: `exasol-ci-setup up FILE`",
         )
     return found[name]
 
@@ -147,7 +148,7 @@ def _tag(stack: Stack, key: str) -> str:
 
 
 def _state(stacks: list[Stack]) -> str:
-    """Return the word for all of a scope's stacks: that of the first one which is not well, if there is one."""
+    """Return the status of a scope: that of its first stack that has not succeeded, or ``ready``."""
     from exasol_ci_setup.stacks import state
 
     return next((stack.status for stack in stacks if not state.has_succeeded(stack)), "ready")

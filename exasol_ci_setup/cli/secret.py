@@ -1,4 +1,4 @@
-"""The group `secret`: values come from standard input, a file or a hidden prompt, and are shown by `get` alone."""
+"""Command group `secret`: values come from standard input, a file or a hidden prompt; only `get` prints them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
 
 _STDIN = "-"
-_REASON = "other users see it in the list of processes, and the shell keeps it in its history"
+_REASON = "other users can see it in the list of processes, and the shell saves it in its history"
 
 _name_option = click.option("--name", "-n", required=True, metavar="NAME", help="Name of the secret.")
 
 
 class RedactedCommand(click.Command):
-    """A command that does not repeat what it was given too much of: it may be a secret."""
+    """A command that does not print unexpected arguments, because they may be secrets."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as click does."""
@@ -31,17 +31,17 @@ class RedactedCommand(click.Command):
         except click.UsageError as error:
             if "unexpected extra argument" not in error.message:
                 raise
-        raise click.UsageError("there are more arguments than it takes; a secret's value is none of them", ctx)
+        raise click.UsageError("unexpected argument; the value of a secret cannot be an argument", ctx)
 
 
-def _only_stdin(_ctx: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
-    if given not in {None, _STDIN}:
+def _only_stdin(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value not in {None, _STDIN}:
         raise InputError(
-            f"--{parameter.name} does not take a secret on the command line: {_REASON}",
-            hint=f"--{parameter.name} - reads it from standard input, --file PATH from a file"
-            + ("; without either you are asked for it" if parameter.name == "value" else ""),
+            f"--{parameter.name} does not accept a secret on the command line: {_REASON}",
+            hint=f"use --{parameter.name} - to read it from standard input, or --file PATH to read a file"
+            + ("; without both, the command prompts for it" if parameter.name == "value" else ""),
         )
-    return given
+    return value
 
 
 @click.group("secret")
@@ -57,7 +57,7 @@ def list_(session: Session) -> None:
 
     with acting(session) as place:
         found = verbs.list(place=place)
-    listing(session, ["NAME"], [[each.name] for each in found], none=f"there are no secrets in {place.account.region}")
+    listing(session, ["NAME"], [[each.name] for each in found], none=f"no secrets in {place.account.region}")
     for each in found:
         session.output.record({"type": "secret", "name": each.name, "arn": each.arn, "changed": each.changed})
     done(session, "listed", changed=False, secrets=len(found))
@@ -72,20 +72,20 @@ def list_(session: Session) -> None:
     "file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PATH",
-    help="Read the value from a file, as it is.",
+    help="Read the value from a file, unchanged.",
 )
 def create(session: Session, name: str, value: str | None, file: Path | None) -> None:
     """Store a secret.
 
-    A value that comes from standard input loses one line break at its end; bytes that are no text are taken as they are. Without
-    --value and --file it is asked for, hidden.
+    Without --value and --file, the command prompts for the value and hides the input. One line break at the end of standard input
+    is removed from text; other bytes stay unchanged.
     """
     from exasol_ci_setup.platform import secret as verbs
 
     with acting(session) as place:
-        made = verbs.create(name, _value(session, value, file), place=place)
-    session.output.say(f"secret {made.name} is created")
-    session.output.record({"type": "secret", "name": made.name, "arn": made.arn})
+        created = verbs.create(name, _value(session, value, file), place=place)
+    session.output.say(f"created secret {created.name}")
+    session.output.record({"type": "secret", "name": created.name, "arn": created.arn})
     done(session, "created", changed=True, name=name)
 
 
@@ -102,21 +102,21 @@ def create(session: Session, name: str, value: str | None, file: Path | None) ->
 def bulk_create(session: Session, secrets: str | None, file: Path | None) -> None:
     """Store many secrets, or none if one of them cannot be stored.
 
-    They come as a JSON object of names and values, as a JSON list of objects with "name" and "value", or as the lines of a
+    The input is a JSON object of names and values, a JSON list of objects with "name" and "value", or the lines of a
     .env file.
     """
     from exasol_ci_setup.platform import secret as verbs
     from exasol_ci_setup.platform import secret_files
 
     if (secrets is None) == (file is None):
-        raise InputError("where the secrets come from is not clear", hint="give either --file PATH or --secrets -")
+        raise InputError("either --file or --secrets is needed", hint="use --file PATH or --secrets -")
     data = _stdin() if file is None or str(file) == _STDIN else _contents(file)
     with acting(session) as place:
-        made = verbs.bulk_create(secret_files.parse(data), place=place)
-    for each in made:
-        session.output.say(f"secret {each.name} is created")
+        created = verbs.bulk_create(secret_files.parse(data), place=place)
+    for each in created:
+        session.output.say(f"created secret {each.name}")
         session.output.record({"type": "secret", "name": each.name, "arn": each.arn})
-    done(session, "created", changed=True, secrets=len(made))
+    done(session, "created", changed=True, secrets=len(created))
 
 
 @secret.command("get")
@@ -131,10 +131,10 @@ def get(session: Session, name: str) -> None:
     with acting(session) as place:
         found = verbs.get(name, place=place)
     if isinstance(found.value, bytes):
-        more: dict[str, Any] = {"value_base64": base64.b64encode(found.value).decode()}
+        value: dict[str, Any] = {"value_base64": base64.b64encode(found.value).decode()}
     else:
-        more = {"value": found.value}
-    session.output.record({"type": "secret", "name": name, "arn": found.arn, **more})
+        value = {"value": found.value}
+    session.output.record({"type": "secret", "name": name, "arn": found.arn, **value})
     session.output.raw(found.value.encode() if isinstance(found.value, str) else found.value)
 
 
@@ -143,14 +143,14 @@ def get(session: Session, name: str) -> None:
 @_name_option
 @yes_option
 def delete(session: Session, name: str, yes: bool) -> None:
-    """Delete a secret; AWS keeps it for 30 days, in which the name can be used again."""
+    """Delete a secret; AWS keeps it for 30 days, but its name is available again."""
     from exasol_ci_setup.platform import secret as verbs
 
     with acting(session) as place:
         verbs.require_deletable(name, place=place)
         require_yes(session, f"Delete secret {name}?", yes=yes)
         until = verbs.delete(name, place=place)
-    session.output.say(f"secret {name} is deleted; AWS keeps it until {until:%Y-%m-%d}")
+    session.output.say(f"deleted secret {name}; AWS keeps it until {until:%Y-%m-%d}")
     done(session, "deleted", changed=True, name=name, kept_until=until)
 
 
@@ -163,15 +163,15 @@ def _value(session: Session, value: str | None, file: Path | None) -> bytes:
         return _without_line_break(_stdin())
     if not session.output.can_ask:
         raise InputError(
-            "cannot ask for the value: there is no terminal",
-            hint="--value - reads it from standard input, --file PATH from a file",
+            "cannot prompt for the value: no terminal",
+            hint="use --value - to read it from standard input, or --file PATH to read a file",
         )
     typed: str = click.prompt("Value", hide_input=True, confirmation_prompt=True, err=True)
     return typed.encode()
 
 
 def _stdin() -> bytes:
-    # Not its text form, which would change line breaks, and refuse what is no text.
+    # The text stream would change line breaks, and reject bytes that are not text.
     return sys.stdin.buffer.read()
 
 

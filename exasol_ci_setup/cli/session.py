@@ -1,4 +1,4 @@
-"""What all commands share: the options for AWS, the output, and the account they lead to."""
+"""Options, output and AWS account that all commands share."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
 
 SANDBOX_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX"
-# A command of this program in backquotes, of those that talk to AWS.
+# A command of this program that calls AWS, in backquotes.
 _COMMAND: Final = re.compile(r"`(exasol-ci-setup (?!sandbox\b|generate-|run-buildspec\b)[^`]+)`")
 _AWS_COMMAND: Final = re.compile(r"`(aws (?!configure\b|sso\b)[^`]+)`")
-# Of the AWS CLI, about the configuration of this machine.
-_CONFIGURING: Final = re.compile(r"`(aws (?:configure|sso)\b[^`]*)`")
+# A command of the AWS CLI that changes the configuration of this machine.
+_AWS_CONFIGURE: Final = re.compile(r"`(aws (?:configure|sso)\b[^`]*)`")
 _LEVELS = {"normal": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 
 
 @dataclass
 class Session:
-    """The options given to this run, and what follows from them."""
+    """The global options of this run, and the output and account that they select."""
 
     profile: str | None = None
     region: str | None = None
@@ -45,19 +45,19 @@ class Session:
 
     @cached_property
     def output(self) -> Output:
-        """Where everything is written."""
+        """Writer for all output of the command."""
         from exasol_ci_setup.cli.output import Output
 
         return Output("json" if self.output_format == "json" else "text")
 
     def again(self, *options: str) -> str:
-        """Return the command of this run with further `options`, in backquotes."""
+        """Return the command line of this run with additional `options`, in backquotes."""
         return f"`{shlex.join(['exasol-ci-setup', *self.arguments, *options])}`"
 
     def with_global_options(self, text: str) -> str:
-        """Return `text` with the options for AWS that this run was given added to the commands in it.
+        """Add the AWS options of this run to the commands in `text`.
 
-        A hint such as "`exasol-ci-setup watch Slc` looks on" has to lead to where the stack is.
+        The command in a hint, such as `exasol-ci-setup watch Slc`, has to use the same account and region.
         """
         sandbox = self.sandbox and not os.environ.get(SANDBOX_VARIABLE)
         region = [["--region", self.region]] if self.region else []
@@ -66,28 +66,28 @@ class Session:
             *region,
             *([["--aws-profile", self.profile]] if self.profile else []),
         ]
-        # Only an account that was used has an endpoint to tell; a hint must not start the sandbox.
+        # Only use an account that exists already: a hint must not start the sandbox.
         account = self.__dict__.get("account") if self.sandbox else None
         theirs = [
             *([["--endpoint-url", account.endpoint_url]] if account else []),
             *region,
             *([["--profile", self.profile]] if self.profile else []),
         ]
-        # The command of this run has its options, wherever its stacks are.
+        # The command line of this run has its options already.
         own = self.again()[1:-1] if self.arguments else None
 
-        def completed(found: re.Match[str]) -> str:
-            is_own = own is not None and found[1].startswith(own)
-            return found[0] if is_own else f"`{_with_options(found[1], ours)}`"
+        def add_options(match: re.Match[str]) -> str:
+            is_own = own is not None and match[1].startswith(own)
+            return match[0] if is_own else f"`{_with_options(match[1], ours)}`"
 
-        text = _COMMAND.sub(completed, text)
+        text = _COMMAND.sub(add_options, text)
         profile = [["--profile", self.profile]] if self.profile else []
-        text = _CONFIGURING.sub(lambda found: f"`{_with_options(found[1], profile)}`", text)
-        return _AWS_COMMAND.sub(lambda found: f"`{_with_options(found[1], theirs)}`", text)
+        text = _AWS_CONFIGURE.sub(lambda match: f"`{_with_options(match[1], profile)}`", text)
+        return _AWS_COMMAND.sub(lambda match: f"`{_with_options(match[1], theirs)}`", text)
 
     @cached_property
     def account(self) -> Account:
-        """The AWS account to use; with `--sandbox` the one on this machine, which is started if it does not run.
+        """The AWS account to use; with `--sandbox` the local sandbox, which is started if needed.
 
         Raises the errors of `aws.connect`, and SandboxError.
         """
@@ -110,14 +110,14 @@ class Session:
 
 
 def _with_options(command: str, options: list[list[str]]) -> str:
-    """Return `command` with those of `options` that it does not have yet, each a name with its value."""
+    """Add `options` to `command`, except those that it has already. An option is a name and a value."""
     words = command.split()
     return " ".join([command, *(shlex.join(option) for option in options if option[0] not in words)])
 
 
-def _into_session(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+def _store_in_session(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     def store(ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
-        # The same option may stand before the command and after it; what was not given there leaves the other alone.
+        # An option may precede or follow the command; a missing one must not overwrite the other.
         if value is not None and value is not False:
             setattr(ctx.find_object(Session), name, value)
         return value
@@ -126,18 +126,18 @@ def _into_session(name: str) -> Callable[[click.Context, click.Parameter, Any], 
 
 
 class _Log(logging.Handler):
-    """Writes log lines where all other lines go, so that one thread writes them. No lock is held meanwhile."""
+    """Writes log records through `Output`, so that one thread writes all lines. Holds no lock."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write a record, without the lock of a handler."""
-        wanted = bool(self.filter(record))
-        if wanted:
+        """Write a record without acquiring the handler's lock."""
+        is_accepted = bool(self.filter(record))
+        if is_accepted:
             self.emit(record)
-        return wanted
+        return is_accepted
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
@@ -148,9 +148,9 @@ def _set_log_level(ctx: click.Context, _param: click.Parameter, value: str) -> N
     handler = _Log(ctx.ensure_object(Session))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
     logging.basicConfig(handlers=[handler], force=True)
-    # Only our own loggers: botocore's write requests with their signatures and bodies.
+    # Not botocore's loggers: they write the signatures and bodies of requests.
     logging.getLogger("exasol_ci_setup").setLevel(_LEVELS[value])
-    # Credentials that cannot be renewed are an error where they are needed; here they would be one more, with a traceback.
+    # botocore logs a traceback if credentials cannot be renewed; the command reports that error itself.
     for name in ("botocore.credentials", "botocore.tokens"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -163,8 +163,8 @@ sandbox_option = click.option(
     envvar=SANDBOX_VARIABLE,
     expose_value=False,
     is_eager=True,
-    callback=_into_session("sandbox"),
-    help="Use an AWS endpoint on this machine, started if need be, in place of AWS.  [env var: EXASOL_CI_SETUP_SANDBOX]",
+    callback=_store_in_session("sandbox"),
+    help="Use the local sandbox instead of AWS; it starts on demand.  [env var: EXASOL_CI_SETUP_SANDBOX]",
 )
 
 output_option = click.option(
@@ -172,8 +172,8 @@ output_option = click.option(
     type=click.Choice(["text", "json"]),
     expose_value=False,
     is_eager=True,
-    callback=_into_session("output_format"),
-    help="json: one JSON object a line on stdout.  [default: text]",
+    callback=_store_in_session("output_format"),
+    help="json: print one JSON object per line on stdout.  [default: text]",
 )
 
 log_level_option = click.option(
@@ -183,12 +183,12 @@ log_level_option = click.option(
     show_default=True,
     expose_value=False,
     callback=_set_log_level,
-    help="How much to log to stderr.",
+    help="Level of the log on stderr.",
 )
 
 
 def common_options(command: F) -> F:
-    """Add the options of every command that talks to AWS, and hand the command its Session as first argument."""
+    """Add the options of commands that call AWS; pass the Session as first argument."""
     for option in (
         sandbox_option,
         output_option,
@@ -197,15 +197,15 @@ def common_options(command: F) -> F:
             "--region",
             metavar="NAME",
             expose_value=False,
-            callback=_into_session("region"),
+            callback=_store_in_session("region"),
             help="AWS region.  [default: AWS_REGION, or the profile's]",
         ),
         click.option(
             "--aws-profile",
             metavar="NAME",
             expose_value=False,
-            callback=_into_session("profile"),
-            help="Profile of the AWS configuration.  [default: AWS's own chain of credentials]",
+            callback=_store_in_session("profile"),
+            help="Profile of the AWS configuration.  [default: the AWS credential chain]",
         ),
     ):
         command = option(command)
@@ -219,7 +219,7 @@ def common_options(command: F) -> F:
 
 
 def pass_session(command: F) -> F:
-    """Hand a command its Session as first argument."""
+    """Pass the Session to a command as first argument."""
 
     @functools.wraps(command)
     def with_session(*args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How plans, events, diagnoses, stacks and findings read: pure functions from data to styled lines."""
+"""Format plans, events, diagnoses, stacks and findings: pure functions from data to styled lines."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
         Stack,
     )
 
-_WIDTH: Final = 64  # of one value on a line
-_WIDTH_ALONE: Final = 110  # of a value without another side
-_CONTEXT: Final = 16  # of what is equal, before the first difference
+_WIDTH: Final = 64  # characters of one of two values on a line
+_WIDTH_ALONE: Final = 110  # characters of a single value
+_CONTEXT: Final = 16  # equal characters before the first difference
 _NAME_WIDTH: Final = 40
 _DRIFT_WORDS: Final = {"MODIFIED": "changed", "DELETED": "deleted", "IN_SYNC": "as expected"}
 
@@ -42,8 +42,8 @@ _SYMBOLS: Final = {"Add": "+", "Modify": "~", "Remove": "-", "Import": "=", "Syn
 _COLORS: Final = {"+": "green", "~": "yellow", "-": "red", "±": "magenta", "=": "cyan", "?": "magenta"}
 _REMARKS: Final = {
     "Import": "imported into the stack",
-    "Dynamic": "decided while the change runs",
-    "SyncWithActual": "brought in line with what is there",
+    "Dynamic": "known only during the change",
+    "SyncWithActual": "drift reverted",
 }
 _POLICIES: Final = {
     "Retain": "the resource is kept",
@@ -53,19 +53,19 @@ _POLICIES: Final = {
     "ReplaceAndSnapshot": "the old one is deleted after a snapshot",
 }
 _RECREATES: Final = {"Always": "forces replacement", "Conditionally": "may force replacement"}
-# They turn text round or hide it, so a terminal would show something else than what is there.
+# These characters hide text or change its direction, so a terminal would not show the real text.
 _INVISIBLE: Final = frozenset(
     map(chr, (0xAD, 0x61C, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF))
 )
 
 
 def clean(text: str) -> str:
-    """Return `text` on one line and without anything that a terminal would obey: such characters become escapes."""
+    """Return `text` on one line; escape control characters that a terminal would interpret."""
     return "".join(letter if _is_harmless(letter) else _escape(letter) for letter in text)
 
 
 def duration(seconds: float) -> str:
-    """Return a time span as a person says it: ``8 s``, ``1 min 30 s``, ``2 h 5 min``."""
+    """Return a duration as text: ``8 s``, ``1 min 30 s``, ``2 h 5 min``."""
     whole = max(0, int(seconds))
     if whole < 60:  # noqa: PLR2004
         return f"{whole} s"
@@ -75,7 +75,7 @@ def duration(seconds: float) -> str:
 
 
 def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
-    """Return a plan as lines: what happens to each resource, settings, what gives more access, notes, and a summary.
+    """Return a plan as lines: changes of resources, settings and access, notes, and a summary.
 
     With `unicode` false, only ASCII is used for arrows and symbols.
     """
@@ -85,11 +85,11 @@ def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
     if plan.drift:
         lines += ["", "Changed outside of CloudFormation, to be reverted (expected → actual):"]
         lines += [f"  {line}" for each in plan.drift for line in _resource_drift(each)]
-    settings = _shown_settings(plan)
+    settings = _relevant_settings(plan)
     if settings:
         lines += ["", "Settings:", *(_setting(item) for item in settings)]
     new = plan.kind == "CREATE"
-    for title, granted in (("Access that is granted:", True), ("Access that widens:", False)):
+    for title, granted in (("Access that is granted:", True), ("Access that is broadened:", False)):
         if items := [item for item in plan.broadenings if (new or item.granted) is granted]:
             lines += ["", click.style(title, bold=True)]
             lines += [_broadening(item, needs_approval=needs_approval([item], plan.kind)) for item in items]
@@ -100,7 +100,7 @@ def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
 
 
 def drift(drift: Drift, *, unicode: bool = True) -> list[str]:
-    """Return as lines what of a stack is not as CloudFormation left it, how many resources are, and how many it cannot compare.
+    """Return the drift of a stack as lines, with the numbers of resources by drift status.
 
     With `unicode` false, only ASCII is used for arrows and symbols.
     """
@@ -111,24 +111,24 @@ def drift(drift: Drift, *, unicode: bool = True) -> list[str]:
         lines += ["", "Notes:", *(f"  {clean(note)}" for note in drift.notes)]
     counts = Counter(_DRIFT_WORDS.get(each.status, "not compared") for each in drift.resources)
     words = dict.fromkeys(_DRIFT_WORDS.values()) | {"not compared": None}
-    told = [f"{counts[word]} {word}" for word in words if counts[word]]
-    lines += ["", click.style(", ".join(told) or "no resources", bold=True)]
+    numbers = [f"{counts[word]} {word}" for word in words if counts[word]]
+    lines += ["", click.style(", ".join(numbers) or "no resources", bold=True)]
     return lines if unicode else [_ascii(line) for line in lines]
 
 
 def event(event: Event, *, root: str = "") -> str:
-    """Return an event as one line, its time in UTC; for an event of another stack than `root`, that stack's name is told."""
+    """Return an event as one line, its time in UTC, with the name of its stack if that is not `root`."""
     name = clean(event.logical_id)
     if root and event.stack_name != root:
         name = clean(event.stack_name) + ("" if event.is_stack else f"/{name}")
     status = click.style(f"{clean(event.status):<20}", fg=status_color(event.status))
     line = f"{utc(event.at):%H:%M:%S}  {status}  {name:<20}  {clean(event.type)}"
-    said = _hook(event.hook) if event.hook else clean(event.reason)
-    return f"{line}  {said}" if said else line
+    reason = _hook(event.hook) if event.hook else clean(event.reason)
+    return f"{line}  {reason}" if reason else line
 
 
 def hook_warning(event: Event) -> str:
-    """Return as one line that a hook which only warns did not pass, empty if the event is about something else."""
+    """Return the warning of a hook that did not pass as one line; empty for other events."""
     return f"{clean(event.logical_id)}: {_hook(event.hook)}" if event.hook and event.hook.warns else ""
 
 
@@ -138,7 +138,7 @@ def _hook(hook: Hook) -> str:
 
 
 def diagnosis(diagnosis: Diagnosis) -> list[str]:
-    """Return why an operation failed as a block of lines that is printed last; AWS's reason is its end."""
+    """Return why an operation failed as a block of lines, with the reason of AWS at the end."""
     failed = " ".join(clean(part) for part in (diagnosis.logical_id, diagnosis.type) if part)
     lines = [click.style(f"Why stack {clean(diagnosis.stack_name)} ended in {clean(diagnosis.status)}:", bold=True)]
     if failed:
@@ -147,14 +147,14 @@ def diagnosis(diagnosis: Diagnosis) -> list[str]:
         lines.append(f"  status         {clean(diagnosis.resource_status)}")
     if diagnosis.physical_id:
         lines.append(f"  physical id    {clean(diagnosis.physical_id)}")
-    lines += [f"  seen           {clean(detail)}" for detail in diagnosis.details]
-    lines += [f"  way out        {clean(hint)}" for hint in diagnosis.hints]
-    lines.append(f"  reason         {clean(diagnosis.reason) or 'AWS gave none'}")
+    lines += [f"  detail         {clean(detail)}" for detail in diagnosis.details]
+    lines += [f"  fix            {clean(hint)}" for hint in diagnosis.hints]
+    lines.append(f"  reason         {clean(diagnosis.reason) or 'AWS gave no reason'}")
     return lines
 
 
 def finding(finding: Finding, *, name: str = "") -> str:
-    """Return a linter's finding as one line; `name` says which template it is about."""
+    """Return a finding of the linter as one line; `name` is the name of the template."""
     color = "red" if str(finding.level).lower() == "error" else "yellow"
     level = click.style(f"{clean(str(finding.level))} {clean(str(finding.rule))}", fg=color)
     place = " ".join(part for part in (clean(str(name)), level, f"line {finding.line}" if finding.line else "") if part)
@@ -162,7 +162,7 @@ def finding(finding: Finding, *, name: str = "") -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return aligned columns under a header; the last column is as wide as it needs to be."""
+    """Return rows as aligned columns under a header."""
     cells = [[clean(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
@@ -184,10 +184,10 @@ def stacks(stacks: Iterable[Stack]) -> list[str]:
 
 
 def status(stack: Stack) -> list[str]:
-    """Return all that is known of one stack as lines."""
+    """Return all details of a stack as lines."""
     color = status_color(stack.status)
     lines = [click.style(clean(stack.name), bold=True), f"  status       {click.style(clean(stack.status), fg=color)}"]
-    told = {
+    details = {
         "reason": stack.reason,
         "description": stack.description,
         "created": moment(stack.created),
@@ -195,7 +195,7 @@ def status(stack: Stack) -> list[str]:
         "protected": "yes" if stack.termination_protection else "no",
         "role": stack.role_arn,
     }
-    lines += [f"  {name:<12} {clean(value)}" for name, value in told.items() if value]
+    lines += [f"  {name:<12} {clean(value)}" for name, value in details.items() if value]
     for title, values in (("parameters", stack.parameters), ("outputs", stack.outputs), ("tags", stack.tags)):
         if values:
             lines += [f"  {title}", *(f"    {line}" for line in pairs(values))]
@@ -203,13 +203,13 @@ def status(stack: Stack) -> list[str]:
 
 
 def pairs(values: Mapping[str, str]) -> list[str]:
-    """Return names and values, aligned, such as a stack's outputs."""
+    """Return names and values as aligned lines, such as the outputs of a stack."""
     width = max((len(clean(name)) for name in values), default=0)
     return [f"{clean(name):<{width}}  {clean(value)}".rstrip() for name, value in values.items()]
 
 
 def status_color(status: str) -> str:
-    """Return the color for a status of CloudFormation: red for failures and rollbacks, green for what is done."""
+    """Return the color of a CloudFormation status: red for failures and rollbacks, green for completed."""
     if "FAILED" in status or "ROLLBACK" in status:
         return "red"
     if status.endswith("_COMPLETE"):
@@ -218,12 +218,12 @@ def status_color(status: str) -> str:
 
 
 def utc(moment: datetime) -> datetime:
-    """Return a time in UTC, whatever zone botocore gave it."""
+    """Return a time in UTC; botocore may return other zones."""
     return moment.astimezone(timezone.utc)
 
 
 def moment(moment: datetime | None, *, seconds: bool = True) -> str:
-    """Return a time in UTC as a person reads it, and nothing for none."""
+    """Return a time in UTC as text; empty for None."""
     if moment is None:
         return ""
     return f"{utc(moment):%Y-%m-%d %H:%M:%S} UTC" if seconds else f"{utc(moment):%Y-%m-%d %H:%M}"
@@ -234,7 +234,7 @@ def _is_harmless(letter: str) -> bool:
 
 
 def _escape(letter: str) -> str:
-    # JSON's escapes are the ones that people know; it leaves some of these characters alone.
+    # As in JSON, which does not escape all of these characters.
     short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
     code = ord(letter)
     return short.get(letter) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")  # noqa: PLR2004
@@ -257,7 +257,7 @@ def _symbol(change: Change) -> str:
 
 
 def changes(changes: Sequence[Change]) -> list[str]:
-    """Return what happens to resources as lines, with what is in nested stacks indented."""
+    """Return the changes of resources as lines; those in nested stacks are indented."""
     width = min(_NAME_WIDTH, max((len(clean(change.logical_id)) for change in changes), default=0))
     return [line for change in changes for line in _change(change, width)]
 
@@ -281,11 +281,11 @@ def _change(change: Change, width: int) -> list[str]:
 
 
 def data_loss(change: Change) -> str:
-    """Return in words which data a change deletes."""
+    """Return the data that a change deletes, as text."""
     from exasol_ci_setup.stacks.data_holders import HOLDERS
 
     possible = "possible " if change.action == "Dynamic" or change.replacement == "Conditional" else ""
-    return f"{possible}data loss: {HOLDERS.get(change.type, 'what it holds')}"
+    return f"{possible}data loss: {HOLDERS.get(change.type, 'its contents')}"
 
 
 def _resource_drift(drift: ResourceDrift) -> list[str]:
@@ -305,10 +305,10 @@ def _property(item: PropertyChange) -> str:
     return f"{clean(item.path)}: {_before_after(item.before, item.after)}{remark}"
 
 
-def _shown_settings(plan: Plan) -> list[Setting]:
-    """Of a new stack every parameter and output is new, which tells nothing."""
-    noise = ("parameters.", "outputs.") if plan.kind == "CREATE" else ()
-    return [item for item in plan.settings if not item.name.startswith(noise)]
+def _relevant_settings(plan: Plan) -> list[Setting]:
+    """Return the settings to show: without parameters and outputs of a new stack, which are all new."""
+    hidden = ("parameters.", "outputs.") if plan.kind == "CREATE" else ()
+    return [item for item in plan.settings if not item.name.startswith(hidden)]
 
 
 def _setting(item: Setting) -> str:
@@ -327,7 +327,7 @@ def _broadening(item: Broadening, *, needs_approval: bool) -> str:
 
 
 def _before_after(before: Any, after: Any) -> str:
-    """Return both values, or of long ones the part in which they differ."""
+    """Return both values; of long values the part that differs."""
     old, new = _value(before), _value(after)
     if before is ABSENT or after is ABSENT:
         return f"{click.style(_short(old, width=_WIDTH_ALONE), fg='red')} → {click.style(_short(new, width=_WIDTH_ALONE), fg='green')}"
@@ -358,7 +358,7 @@ def _short(text: str, start: int = 0, width: int = _WIDTH) -> str:
 
 
 def summary(plan: Plan) -> str:
-    """Return in words how many resources and settings a plan changes, and of how many the data goes."""
+    """Return the numbers of changed resources and settings, and of resources that lose data."""
     counts = dict.fromkeys(("to add", "to change", "to remove", "to replace", "may be replaced", "to import"), 0)
     for change in plan.every_change.values():
         word = {"Add": "to add", "Remove": "to remove", "Import": "to import"}.get(change.action, "to change")
@@ -366,10 +366,10 @@ def summary(plan: Plan) -> str:
             word = {"True": "to replace", "Conditional": "may be replaced"}.get(change.replacement, word)
         counts[word] += 1
     always = ("to remove",) if plan.kind == "DELETE" else ("to add", "to change", "to remove")
-    told = [f"{count} {word}" for word, count in counts.items() if count or word in always]
+    numbers = [f"{count} {word}" for word, count in counts.items() if count or word in always]
     if lost := len(plan.data_loss):
-        told.append(f"{lost} with data loss")
-    settings = len(_shown_settings(plan))
+        numbers.append(f"{lost} with data loss")
+    settings = len(_relevant_settings(plan))
     if settings:
-        told.append(f"{settings} setting{'s' if settings > 1 else ''}")
-    return ", ".join(told)
+        numbers.append(f"{settings} setting{'s' if settings > 1 else ''}")
+    return ", ".join(numbers)

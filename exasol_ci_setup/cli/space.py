@@ -1,4 +1,4 @@
-"""The group `space`: containers that run under host names."""
+"""Command group `space`: containers that run under host names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ name_option: Final = click.option(
 
 
 class _Pairs(click.ParamType):  # type: ignore[type-arg] # generic only in newer releases of click
-    """NAME=VALUE, or where `json` says so a JSON object with several; converted to a dictionary."""
+    """NAME=VALUE, or a JSON object if `json` is set; converted to a dictionary."""
 
     def __init__(self, name: str, rule: str, *, json: bool) -> None:
         self.name = name
@@ -51,18 +51,18 @@ class _Pairs(click.ParamType):  # type: ignore[type-arg] # generic only in newer
             return self._of_json(text, param, ctx)
         name, equals, rest = str(value).partition("=")
         if not equals or not name:
-            # The value is not repeated: what stands there may be meant to be secret.
-            self.fail(f"that is no {self.name}: {self._rule}", param, ctx)
+            # The message does not repeat the value, because it may be a secret.
+            self.fail(f"not a {self.name}: {self._rule}", param, ctx)
         return {name: rest}
 
     def _of_json(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
         try:
             values = json.loads(text)
         except ValueError as error:
-            self.fail(f"that is no JSON: {error}", param, ctx)
-        strange = next((name for name, each in values.items() if isinstance(each, dict | list) or each is None), None)
-        if strange is not None:
-            self.fail(f"the value of {strange!r} is neither a text nor a number: {self._rule}", param, ctx)
+            self.fail(f"not valid JSON: {error}", param, ctx)
+        invalid = next((name for name, each in values.items() if isinstance(each, dict | list) or each is None), None)
+        if invalid is not None:
+            self.fail(f"the value of {invalid!r} is neither text nor a number: {self._rule}", param, ctx)
         return {name: each if isinstance(each, str) else json.dumps(each) for name, each in values.items()}
 
 
@@ -72,7 +72,7 @@ def _merged(_ctx: click.Context, param: click.Parameter, values: tuple[Mapping[s
     merged: dict[str, str] = {}
     for value in values:
         if twice := merged.keys() & value.keys():
-            raise InputError(f"--{param.name} gives {min(twice)} twice")
+            raise InputError(f"--{param.name} sets {min(twice)} twice")
         merged |= value
     return merged
 
@@ -81,7 +81,7 @@ _OPTIONS: Final = (
     click.option(
         "--domain",
         metavar="DOMAIN",
-        help="The space's host is NAME.DOMAIN, or DOMAIN itself if it begins with NAME and a dot.",
+        help="Domain of the host NAME.DOMAIN; if DOMAIN begins with NAME and a dot, it is the host.",
     ),
     click.option(
         "--env",
@@ -89,7 +89,7 @@ _OPTIONS: Final = (
         multiple=True,
         callback=_merged,
         metavar="NAME=VALUE|JSON",
-        help="Environment variable, or several as a JSON object; may be repeated. Not for secrets: everyone who may look at the stack sees it.",
+        help="Environment variable, or several as a JSON object; may be repeated. Not for secrets: the values are visible in the stack.",
     ),
     click.option(
         "--secret",
@@ -100,11 +100,11 @@ _OPTIONS: Final = (
         multiple=True,
         callback=_merged,
         metavar="NAME=SECRET",
-        help="Environment variable whose value is that of a secret, by its name or ARN; may be repeated.",
+        help="Environment variable with the value of a secret (name or ARN); may be repeated.",
     ),
-    click.option("--cpu", metavar="VCPUS", help="Processor, such as 1, 0.5 or 250m.  [default: 250m]"),
+    click.option("--cpu", metavar="VCPUS", help="Number of vCPUs, such as 1, 0.5 or 250m.  [default: 250m]"),
     click.option(
-        "--memory", metavar="SIZE", help="Memory in MiB, or with its unit, such as 512Mi or 1Gi.  [default: 512Mi]"
+        "--memory", metavar="SIZE", help="Memory in MiB, or with a unit, such as 512Mi or 1Gi.  [default: 512Mi]"
     ),
     click.option(
         "--port",
@@ -117,37 +117,37 @@ _OPTIONS: Final = (
     click.option(
         "--certificate-arn",
         metavar="ARN",
-        help="Certificate of ACM for HTTPS.  [default: one that ACM has for the host, else HTTP alone]",
+        help="ACM certificate for HTTPS.  [default: a certificate of ACM for the host; without one, HTTP only]",
     ),
     click.option(
         "--hosted-zone-id",
         metavar="ID",
-        help="Hosted zone of Route 53 to make the host's record in.  [default: none is made]",
+        help="Route 53 hosted zone for the DNS record of the host.  [default: no record]",
     ),
 )
 
 
 def space_options(command: F) -> F:
-    """Add the options of what a space is, but for its name and its image; the command gets them as keyword arguments of the verbs."""
+    """Add the options of a space except name and image, as keyword arguments of the platform functions."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def network_options(command: F) -> F:
-    """Add the options of where the load balancer is made."""
+    """Add the options for the network of the load balancer."""
     for option in (
         click.option(
             "--subnet-id",
             "subnet_ids",
             multiple=True,
             metavar="SUBNET",
-            help="Public subnet of the VPC, at least two; may be repeated.  [default: those of the default VPC]",
+            help="Public subnet of the VPC, at least two; may be repeated.  [default: the subnets of the default VPC]",
         ),
         click.option(
             "--vpc-id",
             metavar="VPC",
-            help="VPC to make the load balancer of all spaces in.  [default: the region's default VPC]",
+            help="VPC of the load balancer that all spaces share.  [default: the region's default VPC]",
         ),
     ):
         command = option(command)
@@ -158,7 +158,7 @@ def network_options(command: F) -> F:
 def space() -> None:
     """Run containers under host names, behind a shared load balancer.
 
-    The load balancer and an ECS cluster are made with the first space of an account and region.
+    The load balancer and an ECS cluster are created with the first space of an account and region.
     """
 
 
@@ -167,16 +167,14 @@ def space() -> None:
 def list_(session: Session) -> None:
     """List the spaces.
 
-    Those of the account in the region, with their state and what they run.
+    Shows all spaces of the account in the region, with status, address and image.
     """
     from exasol_ci_setup.platform import space as verbs
 
     with acting(session) as place:
         found = verbs.list(place=place)
         rows = [(each.name, each.status, each.url or each.host, each.image) for each in found]
-        listing(
-            session, ("NAME", "STATUS", "ADDRESS", "IMAGE"), rows, none=f"there are no spaces in {place.account.region}"
-        )
+        listing(session, ("NAME", "STATUS", "ADDRESS", "IMAGE"), rows, none=f"no spaces in {place.account.region}")
         for each in found:
             session.output.record(each)
         done(session, "listed", changed=False, spaces=len(found))
@@ -192,39 +190,33 @@ def list_(session: Session) -> None:
 def create(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: bool, **values: Any) -> None:
     """Run a container under a host name.
 
-    Creates the load balancer of all spaces too if the region has none yet, after a question in a terminal. The plan of each stack is shown and
-    executed, unless --plan is given.
+    If the region has no load balancer for spaces yet, it is created too, after confirmation in a terminal. The plan of each stack is shown and
+    executed; with --plan it is only shown.
     """
     from exasol_ci_setup.platform import space as verbs
 
     with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
-        made = verbs.create(**values, place=place)
-        show_space(session, made)
-        done(session, "created", changed=True, name=made.name)
+        created = verbs.create(**values, place=place)
+        show_space(session, created)
+        done(session, "created", changed=True, name=created.name)
 
 
 @space.command()
 @name_option
-@click.option(
-    "--image", "-i", metavar="IMAGE", help="Image to run, with its tag or digest, in place of one that is built."
-)
+@click.option("--image", "-i", metavar="IMAGE", help="Image to run, with its tag or digest, instead of building one.")
 @click.option("--dockerfile-path", metavar="PATH", help="Dockerfile to build with.  [default: Dockerfile]")
-@click.option("--docker-context", metavar="PATH", help="Folder to build.  [default: .]")
+@click.option("--docker-context", metavar="PATH", help="Build context.  [default: .]")
+@click.option("--image-tag", metavar="TAG", help="Additional tag of the image.  [default: latest]")
+@click.option("--registry-name", metavar="NAME", help="Registry of the image.  [default: NAME-registry]")
+@click.option("--skip-registry", is_flag=True, help="Create no registry and build no image; needs --image.")
 @click.option(
-    "--image-tag", metavar="TAG", help="Tag that the image gets beside the one that is its own.  [default: latest]"
+    "--generate-ci/--no-generate-ci", default=True, show_default=True, help="Write the GitHub Actions workflow."
 )
-@click.option(
-    "--registry-name", metavar="NAME", help="Registry that holds the image.  [default: the space's name, -registry]"
-)
-@click.option("--skip-registry", is_flag=True, help="Make no registry and build nothing; needs --image.")
-@click.option(
-    "--generate-ci/--no-generate-ci", default=True, show_default=True, help="Write the pipeline of GitHub Actions."
-)
-@click.option("--role-arn", type=ROLE, metavar="ARN", help="Role of the pipeline.  [default: the secret AWS_ROLE_ARN]")
+@click.option("--role-arn", type=ROLE, metavar="ARN", help="Role of the workflow.  [default: the secret AWS_ROLE_ARN]")
 @click.option(
     "--package",
     metavar="TEXT",
-    help="What the pipeline installs to get this program, such as git+https://…@COMMIT.  [default: as for generate-pipeline; no pipeline without]",
+    help="Package that pip installs in the workflow, such as git+https://…@COMMIT.  [default: as for generate-pipeline; without one, no workflow is written]",
 )
 @space_options
 @network_options
@@ -242,20 +234,20 @@ def add(
 ) -> None:
     """Build the image of this folder and run it under a host name.
 
-    Makes a registry, logs docker in, builds and pushes the image, creates the space, and writes the pipeline that does so with each
-    push. What is there already is used again: a space is updated to the new image. A failing step ends it with its exit code,
-    and says what was made before. With --plan the plans of the stacks are shown, and nothing is built or written.
+    Creates a registry, builds and pushes the image, creates the space, and writes a GitHub Actions workflow that updates it with each
+    push. Existing resources are reused; an existing space gets the new image. If a step fails, the command prints what was created
+    before, and exits with the code of that step. With --plan, only the plans of the stacks are shown; nothing is built or written.
     """
     from exasol_ci_setup.platform import space as verbs
 
     with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
-        made = verbs.add(name, container_port=port, plan_only=plan_only, **values, place=place)
+        added = verbs.add(name, container_port=port, plan_only=plan_only, **values, place=place)
         if plan_only:
             session.output.say(f"plan only: space {name} does not change")
             done(session, "planned", changed=False)
             return
-        show_space(session, made)
-        done(session, "added", changed=True, name=made.name)
+        show_space(session, added)
+        done(session, "added", changed=True, name=added.name)
 
 
 @space.command()
@@ -278,26 +270,26 @@ def get(session: Session, name: str) -> None:
     "--unset",
     multiple=True,
     metavar="NAME",
-    help="Remove a variable, be its value given or that of a secret; may be repeated.",
+    help="Remove a variable of --env or --secret; may be repeated.",
 )
 @change_options
 @common_options
 def update(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: bool, **values: Any) -> None:
     """Change a space.
 
-    What is not given keeps its value. --env and --secret add or replace the variables that they name.
+    Omitted options keep their values. --env and --secret add or replace variables.
     """
     from exasol_ci_setup.platform import space as verbs
 
     if all(value in (None, ()) for key, value in values.items() if key != "name"):
-        raise InputError("nothing to change is given", hint="give --image, --env, --memory or another option")
+        raise InputError("nothing to change: no option is set", hint="set --image, --env, --memory or another option")
     with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
-        made = verbs.update(**values, place=place)
+        updated = verbs.update(**values, place=place)
         changed = has_changed(place)
         if not changed:
-            session.output.say(f"space {made.name} is up to date: nothing to do")
-        show_space(session, made)
-        done(session, "updated" if changed else "unchanged", changed=changed, name=made.name)
+            session.output.say(f"space {updated.name} is up to date: nothing to do")
+        show_space(session, updated)
+        done(session, "updated" if changed else "unchanged", changed=changed, name=updated.name)
 
 
 @space.command()
@@ -306,9 +298,9 @@ def update(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: boo
 @yes_option
 @common_options
 def delete(session: Session, name: str, *, plan_only: bool, yes: bool) -> None:
-    """Delete a space.
+    """Delete a space and its logs.
 
-    With its logs. The load balancer stays for the other spaces; when the last one goes, its removal is offered.
+    The load balancer is kept for the other spaces. After the last space, the command offers to delete it.
     """
     from exasol_ci_setup.platform import load_balancer, space_stacks
     from exasol_ci_setup.platform import space as verbs
@@ -317,28 +309,28 @@ def delete(session: Session, name: str, *, plan_only: bool, yes: bool) -> None:
     with acting(session) as place:
         stack = space_stacks.require(place, name)
         if plan_only:
-            session.output.say(f"the logs of space {name} are deleted with it")
+            session.output.say(f"deleting space {name} also deletes its logs")
             planned_deletion(place, session, stack.name)
             return
-        require_yes(session, f"Delete space {name} with its logs?", yes=yes)
+        require_yes(session, f"Delete space {name} and its logs?", yes=yes)
         left = verbs.delete(name, place=place)
-        output.say(f"space {name} is deleted")
+        output.say(f"deleted space {name}")
         if left:
-            output.say(f"the load balancer stays, for {left} more space{'' if left == 1 else 's'}")
+            output.say(f"kept the load balancer for {left} more space{'' if left == 1 else 's'}")
         elif not yes and output.can_ask and output.confirm("That was the last space. Delete the load balancer too?"):
             load_balancer.remove(place=place)
-            output.say("the load balancer is deleted")
+            output.say("deleted the load balancer")
         else:
             place.report.say(
-                f"the load balancer stays, which costs money by the hour; `exasol-ci-setup delete {load_balancer.STACK_NAME}` deletes it"
+                f"kept the load balancer, which costs money by the hour; to delete it: `exasol-ci-setup delete {load_balancer.STACK_NAME}`"
             )
         done(session, "deleted", changed=True, name=name, left=left)
 
 
 def show_space(session: Session, space: Space) -> None:
-    """Print what there is to know of a space."""
+    """Print all details of a space."""
     running = "" if space.running is None else f"{space.running} of {space.desired} tasks"
-    shown = {
+    values = {
         "name": space.name,
         "status": space.status,
         "url": space.url,
@@ -354,5 +346,5 @@ def show_space(session: Session, space: Space) -> None:
         "log group": space.log_group,
         "stack": space.stack_name,
     }
-    details(session, shown)
+    details(session, values)
     session.output.record(space)

@@ -1,4 +1,4 @@
-"""What starting and following a batch takes: options, the stack's project, the token, the view, and the end."""
+"""Start and follow batch builds: options, CodeBuild project, GitHub token, progress and result."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ F = TypeVar("F", bound="Callable[..., Any]")
 B = TypeVar("B", bound="CiBuild | ReleaseBuild")
 
 DEFAULT_TIMEOUT: Final = 3 * 60 * 60
-"""Seconds that a batch is followed for, unless something else is asked for."""
+"""Default of --timeout-in-seconds."""
 
-_LONGEST_TIMEOUT: Final = 31 * 24 * 60 * 60
+_MAX_TIMEOUT_SECONDS: Final = 31 * 24 * 60 * 60
 _FOLLOW_OPTIONS: Final = (
     click.option(
         "--timeout-in-seconds",
-        type=click.IntRange(1, _LONGEST_TIMEOUT),
+        type=click.IntRange(1, _MAX_TIMEOUT_SECONDS),
         metavar="SECONDS",
-        help="Look on for so long at most; the batch goes on then.  [default: 10800, which is 3 hours]",
+        help="Stop watching after this time; the batch continues.  [default: 10800 (3 hours)]",
     ),
-    click.option("--no-wait", is_flag=True, help="Only start it, and print its id."),
-    click.option("--follow", "show_log", is_flag=True, help="Show what the builds write to their logs, as it comes."),
+    click.option("--no-wait", is_flag=True, help="Only start the batch, and print its ID."),
+    click.option("--follow", "show_log", is_flag=True, help="Follow the logs of the builds."),
 )
 
 
@@ -45,7 +45,7 @@ def follow_options(command: F) -> F:
 
 
 def project_options(default_stack: str) -> Callable[[F], F]:
-    """Add the options that say what is built: the project, its stack and the branch."""
+    """Add the options for project, stack and branch."""
 
     def add(command: F) -> F:
         for option in (
@@ -56,9 +56,11 @@ def project_options(default_stack: str) -> Callable[[F], F]:
                 "--branch",
                 metavar="BRANCH",
                 required=True,
-                help="What is built: a branch such as refs/heads/master, a tag or a commit.",
+                help="Branch (such as refs/heads/master), tag or commit to build.",
             ),
-            click.option("--project", metavar="NAME", required=True, help="The name that the stack was deployed with."),
+            click.option(
+                "--project", metavar="NAME", required=True, help="Project name, as in the deployment of the stack."
+            ),
         ):
             command = option(command)
         return command
@@ -67,10 +69,10 @@ def project_options(default_stack: str) -> Callable[[F], F]:
 
 
 def construct(kind: type[B], project: str, stack_name: str | None) -> B:
-    """Return the construct of a deployed stack as far as its names go. Raises InputError for a name that cannot be."""
+    """Return a construct for the names of a deployed stack. Raises InputError for an invalid name."""
     from exasol_ci_setup.constructs.base import build
 
-    # The repository makes no difference to names.
+    # Names do not depend on the repository.
     return build(kind, project=project, stack_name=stack_name, project_url="https://github.com/owner/repository")
 
 
@@ -100,19 +102,19 @@ def codebuild_project(session: Session, construct: CiBuild | ReleaseBuild) -> st
 
 
 def check_options(branch: str, *, no_wait: bool, show_log: bool) -> None:
-    """Raise InputError for options that cannot be together, or a branch that is none."""
+    """Raise InputError if options contradict each other or the branch is invalid."""
     if no_wait and show_log:
-        raise InputError("--no-wait and --follow cannot be together", hint="leave one of them out")
+        raise InputError("--no-wait and --follow contradict each other", hint="omit one of them")
     if not branch.strip() or not branch.isprintable():
-        raise InputError(f"--branch {branch!r} is not acceptable: it must not be empty or hold control characters")
+        raise InputError(f"--branch {branch!r} is invalid: it must not be empty or contain control characters")
 
 
 def follow_started(
     session: Session, batch: Batch, *, timeout: float, no_wait: bool, show_log: bool, before: Batch | None = None
 ) -> Batch | None:
-    """Tell that a batch has begun, its id being data, and return it when it has ended; with `no_wait` return None at once.
+    """Print the ID of a started batch, follow the batch, and return it when it has ended.
 
-    `before` is what it was before a retry. Raises as `follow`.
+    With `no_wait`, return None without following. `before` is the batch before a retry. Raises as `follow`.
     """
     from exasol_ci_setup.builds.follow import interruptible
     from exasol_ci_setup.builds.model import console_url
@@ -128,8 +130,8 @@ def follow_started(
             output.say(url)
         if not no_wait:
             return follow(session, batch, timeout=timeout, show_log=show_log, since=before or batch)
-    way_on = f"`exasol-ci-setup logs {batch.id} --follow` looks on, `exasol-ci-setup stop {batch.id}` stops it"
-    output.say(session.with_global_options(way_on))
+    commands = f"to watch it: `exasol-ci-setup logs {batch.id} --follow`; to stop it: `exasol-ci-setup stop {batch.id}`"
+    output.say(session.with_global_options(commands))
     output.record(records.result("started", batch_id=batch.id, changed=True))
     return None
 
@@ -144,9 +146,10 @@ def follow(
     log_only: bool = False,
     group: str = "",
 ) -> Batch:
-    """Show a batch until its end, and return it; with `log_only` nothing but its log lines, as data, of all builds or a `group`.
+    """Show a batch until it ends, and return it.
 
-    `since` is as for `Following`. Raises TimedOut, Interrupted and the errors of the AWS boundary.
+    With `log_only`, print only log lines on stdout, of all builds or of one `group`. `since` is as for `BuildMonitor`.
+    Raises TimedOut, Interrupted and the errors of `translate_aws_errors`.
     """
     from exasol_ci_setup.builds.follow import BuildMonitor, to_the_end
     from exasol_ci_setup.builds.logs import Tails
@@ -155,8 +158,8 @@ def follow(
 
     account = session.account
     with BuildView(session.output, clock=session.clock.now, log_only=log_only) as view:
-        following = BuildMonitor(
-            # It asks again by itself, and a call that hangs would hold up the time-out.
+        monitor = BuildMonitor(
+            # The monitor retries by itself; a slow call would delay the timeout.
             Reader(account.client("codebuild", patient=False), batch.id),
             view=view,
             clock=session.clock,
@@ -164,11 +167,11 @@ def follow(
             group=group,
             since=since,
         )
-        return to_the_end(following, batch.id, clock=session.clock, timeout=timeout)
+        return to_the_end(monitor, batch.id, clock=session.clock, timeout=timeout)
 
 
 def report_result(session: Session, batch: Batch) -> None:
-    """Tell how a batch ended. Raises BuildFailed, after its log's end was shown, unless it has succeeded."""
+    """Print the result of a batch. Raises BuildFailed, after the end of the log, unless it succeeded."""
     from exasol_ci_setup.builds import explain
     from exasol_ci_setup.cli import build_view, records, show
 
@@ -181,16 +184,16 @@ def report_result(session: Session, batch: Batch) -> None:
         raise
     for build in batch.builds:
         if build.has_failed:
-            output.warn(f"{build.group} ended in {build.status}, which its build specification lets pass")
-    took = show.duration((batch.ended - batch.started).total_seconds()) if batch.started and batch.ended else ""
-    output.say(f"batch {batch.id} has succeeded" + (f" in {took}" if took else ""))
+            output.warn(f"{build.group} ended in {build.status}, which its buildspec ignores")
+    duration = show.duration((batch.ended - batch.started).total_seconds()) if batch.started and batch.ended else ""
+    output.say(f"batch {batch.id} succeeded" + (f" in {duration}" if duration else ""))
     output.record(records.result("succeeded", batch_id=batch.id, changed=True))
 
 
 def token_to_store(session: Session) -> Token:
-    """Return the GitHub token for the builds; the sandbox, which writes what it is given to disk, gets none that is real.
+    """Return the GitHub token for the builds; for the sandbox, which stores data on disk, a placeholder.
 
-    Raises InputError if there is none in the environment.
+    Raises InputError if the environment has no token.
     """
     from exasol_ci_setup import github
 
@@ -199,36 +202,37 @@ def token_to_store(session: Session) -> Token:
 
 
 def warner(session: Session) -> Callable[[str], None]:
-    """Return what writes warnings, with the options for AWS in the commands that they name."""
+    """Return a function that prints warnings, with the global options in their commands."""
     return lambda text: session.output.warn(session.with_global_options(text))
 
 
 @contextmanager
-def token_for(session: Session, construct: ReleaseBuild, named: str | None) -> Iterator[Stored]:
-    """Yield a secret with the GitHub token: the one that is `named`, or one stored for the time of the batch.
+def token_for(session: Session, construct: ReleaseBuild, reference: str | None) -> Iterator[Stored]:
+    """Yield a secret with the GitHub token: the one of `reference`, or a temporary one for the batch.
 
-    It has a `name`, the reference for CodeBuild, and a `batch_id`, to be set while a batch needs it. Raises InputError.
+    Its `name` is the reference for CodeBuild. Set its `batch_id` while a batch needs the secret. Raises InputError.
     """
     from exasol_ci_setup import secretsmanager
     from exasol_ci_setup.builds.token import Stored, stored
 
-    if named is not None and not named.partition(":")[0].strip():
+    if reference is not None and not reference.partition(":")[0].strip():
         raise InputError(
-            f"--github-token-secret {named!r} names no secret", hint="it reads SECRET, SECRET:KEY, or a secret's ARN"
+            f"--github-token-secret {reference!r} does not name a secret",
+            hint="use SECRET, SECRET:KEY, or the ARN of a secret",
         )
     client = session.account.client("secretsmanager")
-    if named is None:
+    if reference is None:
         token = token_to_store(session)
         with stored(client, construct.secrets_prefix, token, say=warner(session), clock=session.clock) as secret:
             yield secret
         return
-    if not named.startswith("arn:"):
+    if not reference.startswith("arn:"):
         secretsmanager.arn_of(
-            client, named.partition(":")[0], option="--github-token-secret", keys="that hold the GitHub token"
+            client, reference.partition(":")[0], option="--github-token-secret", keys="that hold the GitHub token"
         )
-    if f":secret:{construct.secrets_prefix}" not in named and not named.startswith(construct.secrets_prefix):
+    if f":secret:{construct.secrets_prefix}" not in reference and not reference.startswith(construct.secrets_prefix):
         session.output.warn(
-            f"the role of the release stack may read secrets below {construct.secrets_prefix} and the Docker one only; "
-            f"the builds fail unless it was also allowed to read {named}"
+            f"the role of the release stack can only read secrets below {construct.secrets_prefix} and the Docker secret; "
+            f"the builds fail unless the role can also read {reference}"
         )
-    yield Stored(named)
+    yield Stored(reference)

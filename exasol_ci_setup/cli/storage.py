@@ -1,4 +1,4 @@
-"""The group `storage`: storages of a workspace, and the objects in them."""
+"""Command group `storage`: storages of a workspace and their objects."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ storage_option = click.option(
 def storage() -> None:
     """Manage files in the storages of a workspace.
 
-    They are folders of one private bucket, each with credentials of its own.
+    Storages are folders of one private bucket, each with its own credentials.
     """
 
 
@@ -56,18 +56,18 @@ def storage() -> None:
 def create(
     session: Session, workspace_id: str, storage_name: str, *, plan_only: bool, yes: bool, allow_data_loss: bool
 ) -> None:
-    """Make a storage, and the workspace's stack if this is its first."""
+    """Create a storage; for the first one, also the stack of the workspace."""
     from exasol_ci_setup.platform import storage as verbs
     from exasol_ci_setup.platform import workspaces
 
     with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
         if plan_only:
             workspaces.ensure(place, workspace_id)
-            no_change_planned(session, workspace_id)
+            report_no_change(session, workspace_id)
             return
-        made = verbs.create(workspace_id=workspace_id, storage_name=storage_name, place=place)
-        session.output.say(f"workspace {made.workspace_id} has a new storage: {made.name}")
-        session.output.record(made)
+        created = verbs.create(workspace_id=workspace_id, storage_name=storage_name, place=place)
+        session.output.say(f"created storage {created.name} in workspace {created.workspace_id}")
+        session.output.record(created)
         done(session, "created", changed=True)
 
 
@@ -84,7 +84,7 @@ def list_(session: Session, workspace_id: str) -> None:
         session,
         ("NAME", "CREATED"),
         ((each.name, show.moment(each.created_at)) for each in found),
-        none=f"workspace {workspace_id} has no storages in {session.account.region}",
+        none=f"no storages of workspace {workspace_id} in {session.account.region}",
     )
     for each in found:
         session.output.record(each)
@@ -93,29 +93,29 @@ def list_(session: Session, workspace_id: str) -> None:
 @storage.command("delete")
 @workspace_option
 @storage_option
-@click.option("--empty", is_flag=True, help="Delete the objects in the storage too.")
+@click.option("--empty", is_flag=True, help="Also delete the objects in the storage.")
 @plan_option
 @yes_option
 @common_options
 def delete(session: Session, workspace_id: str, storage_name: str, *, empty: bool, plan_only: bool, yes: bool) -> None:
     """Delete a storage with its assets.
 
-    The workspace's bucket keeps objects that were deleted for 30 days. The workspace's stack stays.
+    The bucket of the workspace keeps deleted objects for 30 days. The stack of the workspace is kept.
     """
     from exasol_ci_setup.platform import storage as verbs
 
     if plan_only:
         with acting(session, plan_only=True) as place:
             verbs.plan_deletion(workspace_id=workspace_id, storage_name=storage_name, place=place)
-            no_change_planned(session, workspace_id)
+            report_no_change(session, workspace_id)
         return
-    with_objects = " and all objects in it" if empty else ""
+    with_objects = " and all its objects" if empty else ""
     require_yes(session, f"Delete storage {storage_name} of workspace {workspace_id}{with_objects}?", yes=yes)
     with acting(session, yes=True) as place:
-        gone = verbs.delete(workspace_id=workspace_id, storage_name=storage_name, empty=empty, place=place)
-    objects = f" with {_objects(gone)}" if gone else ""
-    session.output.say(f"storage {storage_name} of workspace {workspace_id} is deleted{objects}")
-    done(session, "deleted", changed=True, objects=gone)
+        deleted = verbs.delete(workspace_id=workspace_id, storage_name=storage_name, empty=empty, place=place)
+    objects = f" with {_objects(deleted)}" if deleted else ""
+    session.output.say(f"deleted storage {storage_name} of workspace {workspace_id}{objects}")
+    done(session, "deleted", changed=True, objects=deleted)
 
 
 @storage.command("connect")
@@ -125,7 +125,7 @@ def delete(session: Session, workspace_id: str, storage_name: str, *, empty: boo
 def connect(session: Session, workspace_id: str, storage_name: str) -> None:
     """Write credentials for a storage into ~/.naas/credentials.
 
-    They are good for an hour, and for nothing but this storage. The other commands renew them by themselves.
+    The credentials are valid for one hour, and only for this storage. The other commands renew them automatically.
     """
     from exasol_ci_setup.platform import credentials
     from exasol_ci_setup.platform import storage as verbs
@@ -140,7 +140,7 @@ def connect(session: Session, workspace_id: str, storage_name: str) -> None:
 @storage.command("list-object")
 @workspace_option
 @storage_option
-@click.option("-p", "--prefix", "prefix", metavar="TEXT", default="", help="Only objects whose names begin so.")
+@click.option("-p", "--prefix", "prefix", metavar="TEXT", default="", help="Only objects whose names begin with TEXT.")
 @common_options
 def list_object(session: Session, workspace_id: str, storage_name: str, prefix: str) -> None:
     """List the objects of a storage."""
@@ -154,7 +154,7 @@ def list_object(session: Session, workspace_id: str, storage_name: str, prefix: 
         session,
         ("NAME", "BYTES", "MODIFIED"),
         ((each.name, str(each.size), show.moment(each.modified_at)) for each in found),
-        none=f"storage {storage_name} holds no objects" + (f" whose names begin with {prefix}" if prefix else ""),
+        none=f"no objects in storage {storage_name}" + (f" whose names begin with {prefix}" if prefix else ""),
     )
     for each in found:
         session.output.record(each)
@@ -170,13 +170,13 @@ def list_object(session: Session, workspace_id: str, storage_name: str, prefix: 
     "destination",
     metavar="NAME",
     default=".",
-    help="Name of the object; with . or a slash at its end the file's own name is added.  [default: .]",
+    help="Name of the object; . or a slash at the end adds the name of the file.  [default: .]",
 )
 @common_options
 def put_object(session: Session, workspace_id: str, storage_name: str, source: str, destination: str) -> None:
     """Upload a file into a storage.
 
-    An object of this name is replaced; its bucket keeps the old one for 30 days. An upload that broke off goes on where it was.
+    Replaces an object of the same name; the bucket keeps the old version for 30 days. An interrupted upload resumes.
     """
     from exasol_ci_setup.cli.transfer import TransferView
     from exasol_ci_setup.platform import storage as verbs
@@ -205,13 +205,13 @@ def put_object(session: Session, workspace_id: str, storage_name: str, source: s
     "destination",
     metavar="PATH",
     default=".",
-    help="File to write, or the folder that gets a file of the object's name.  [default: .]",
+    help="File to write, or folder for a file with the name of the object.  [default: .]",
 )
 @common_options
 def get_object(session: Session, workspace_id: str, storage_name: str, source: str, destination: str) -> None:
     """Download an object from a storage.
 
-    The file is there when all of it has arrived. A download that broke off goes on where it was.
+    The file is written atomically after the whole download. An interrupted download resumes if the object is unchanged.
     """
     from exasol_ci_setup.cli.transfer import TransferView
     from exasol_ci_setup.platform import storage as verbs
@@ -239,29 +239,29 @@ def get_object(session: Session, workspace_id: str, storage_name: str, source: s
     "object_name",
     metavar="NAME",
     required=True,
-    help="Object; with a slash at its end all objects in that folder.",
+    help="Object; with a slash at the end, all objects in that folder.",
 )
 @yes_option
 @common_options
 def delete_object(session: Session, workspace_id: str, storage_name: str, object_name: str, yes: bool) -> None:
     """Delete an object from a storage.
 
-    A whole folder is asked about. The workspace's bucket keeps what was deleted for 30 days.
+    Prompts for confirmation before a folder is deleted. The bucket of the workspace keeps deleted objects for 30 days.
     """
     from exasol_ci_setup.platform import storage as verbs
 
     if object_name.endswith("/"):
         require_yes(session, f"Delete all objects in {object_name} of storage {storage_name}?", yes=yes)
     with acting(session) as place:
-        gone = verbs.delete_object(
+        deleted = verbs.delete_object(
             workspace_id=workspace_id, storage_name=storage_name, object_name=object_name, place=place
         )
-    session.output.say(f"deleted {_objects(gone)}")
-    done(session, "deleted", changed=True, objects=gone)
+    session.output.say(f"deleted {_objects(deleted)}")
+    done(session, "deleted", changed=True, objects=deleted)
 
 
-def no_change_planned(session: Session, workspace_id: str) -> None:
-    """Say that a verb of which only the plan was asked for changes no stack."""
+def report_no_change(session: Session, workspace_id: str) -> None:
+    """Report that a command with --plan would not change the stack."""
     session.output.say(f"plan only: the stack of workspace {workspace_id} does not change")
     done(session, "planned", changed=False)
 
@@ -271,13 +271,11 @@ def _resumable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted(
-            "the transfer is interrupted", hint="run the same command again: it goes on where this one stopped"
-        ) from None
+        raise Interrupted("the transfer was interrupted", hint="run the command again to resume it") from None
 
 
 def _objects(count: int) -> str:
     return "1 object" if count == 1 else f"{count} objects"
 
 
-__all__ = ["no_change_planned", "storage", "storage_option", "workspace_option"]
+__all__ = ["report_no_change", "storage", "storage_option", "workspace_option"]

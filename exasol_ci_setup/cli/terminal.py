@@ -1,4 +1,4 @@
-"""The terminal while work is in progress: one thread writes what the others send to it, and redraws a table in between."""
+"""Terminal output during long operations: one thread writes all lines and redraws a table."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
-_PERIOD: Final = 0.25  # seconds between two pictures of the table
-_STEP: Final = 0.1
+_REFRESH_SECONDS: Final = 0.25  # between two redraws of the table
+_JOIN_SECONDS: Final = 0.1
 
 
 class Terminal:
-    """Owns stdout and stderr while it is open: its thread is the only one that writes there, and it takes no lock of another thread.
+    """Owns stdout and stderr while it is open: only its thread writes there, and it holds no lock of another thread.
 
-    Other threads send lines and calls through a queue, which never blocks them, however slow the terminal is. `draw` returns the table
-    to show below the lines, None for lines alone; the thread that writes calls it. `echo` writes lines when there is no table.
+    Other threads send lines and calls through a queue, so a slow terminal does not block them. The writing thread calls `draw`, which
+    returns the table to show below the lines; without a table, `draw` is None. `echo` writes lines if no table is shown.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Terminal:
         self._thread = Thread(target=self._run, name="terminal", daemon=True)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start the writing thread."""
         self._thread.start()
 
     def send(self, call: Callable[[], None]) -> None:
-        """Let the thread that writes make a call, after what was sent before. The thread itself makes it at once."""
+        """Run `call` in the writing thread, after earlier calls. In that thread itself, run it immediately."""
         if current_thread() is self._thread:
             self._guarded(call)
         else:
@@ -53,30 +53,30 @@ class Terminal:
         self.send(partial(self._lines.extend, lines))
 
     def write(self, call: Callable[[], None]) -> None:
-        """Make a call that writes to stdout, after all lines that were sent before."""
+        """Run a call that writes to stdout, after all lines that were sent earlier."""
 
-        def in_order() -> None:
+        def print_and_call() -> None:
             self._print()
             call()
 
-        self.send(in_order)
+        self.send(print_and_call)
 
     @property
     def height(self) -> int | None:
-        """The lines of the screen that a table has to fit in, None if there is no such limit, as for the last picture."""
+        """Number of screen lines that the table must fit in; None without a limit, as for the final table."""
         live = self._live
         return None if live is None or live.vertical_overflow == "visible" else live.console.height
 
     def stop(self, seconds: float | None = None) -> bool:
-        """Write what was sent, and end. Return whether that is done; a terminal that is not read gets `seconds`, None for no limit.
+        """Write everything that was sent, and stop the thread. Return whether it ended within `seconds`.
 
-        Raises the exception of a call that failed, or of `draw`.
+        None waits without limit. Raises the exception of a failed call or of `draw`.
         """
         self._queue.put(None)
         until = None if seconds is None else time.monotonic() + seconds
         while self._thread.is_alive() and (until is None or time.monotonic() < until):
-            # In steps, so that Ctrl-C is handled in between on every platform.
-            self._thread.join(_STEP)
+            # A join without timeout cannot be interrupted by Ctrl-C on every platform.
+            self._thread.join(_JOIN_SECONDS)
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
@@ -84,23 +84,23 @@ class Terminal:
 
     def _run(self) -> None:
         self._guarded(self._open)
-        drawn = time.monotonic()
+        last_draw = time.monotonic()
         is_open = True
         while is_open:
-            is_open = self._take_all()
+            is_open = self._run_calls()
             if self._lines:
                 self._guarded(self._print)
-                drawn = time.monotonic()
-            elif self._live is not None and time.monotonic() - drawn >= _PERIOD:
+                last_draw = time.monotonic()
+            elif self._live is not None and time.monotonic() - last_draw >= _REFRESH_SECONDS:
                 self._guarded(self._live.refresh)
-                # After it, so that a slow terminal is not kept busy with pictures alone.
-                drawn = time.monotonic()
+                # Measured after the redraw, so that a slow terminal still gets lines.
+                last_draw = time.monotonic()
         self._guarded(self._close)
 
-    def _take_all(self) -> bool:
-        """Make the calls that were sent, waiting for the first, and return False after the last of all."""
+    def _run_calls(self) -> bool:
+        """Wait for calls, run them, and return False after `stop`."""
         try:
-            call = self._queue.get(timeout=_PERIOD if self._live is not None else None)
+            call = self._queue.get(timeout=_REFRESH_SECONDS if self._live is not None else None)
             while call is not None:
                 self._guarded(call)
                 call = self._queue.get_nowait()
@@ -112,20 +112,20 @@ class Terminal:
         try:
             call()
         except OSError:
-            # The terminal was closed. The work continues, and there is nothing to draw on.
+            # The terminal was closed. The operation continues without a table.
             self._draw, self._live = None, None
         except Exception as error:  # noqa: BLE001 - raised again by `stop`, in the thread that opened the terminal
             self._failure = self._failure or error
 
     def _print(self) -> None:
-        """Write the lines that were sent, and the table below them."""
+        """Write the lines that were sent, with the table below them."""
         lines, self._lines[:] = list(self._lines), []
         if self._live is None:
             self._echo(lines)
         elif lines:
             from rich.text import Text
 
-            # All at once: the table is drawn again after each.
+            # In one call, because every call redraws the table.
             self._live.console.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
 
     def _open(self) -> None:
@@ -134,8 +134,8 @@ class Terminal:
         from rich.console import Console
         from rich.live import Live
 
-        # Neither stream is captured: stdout is data, and `Output` sends what it writes to stderr. Without a refresh thread of its own
-        # there is no lock of Live's that two threads could want.
+        # No redirection: stdout is data, and `Output` sends stderr lines to this thread. No refresh thread, so that no two threads
+        # compete for the lock of Live.
         self._live = Live(
             get_renderable=self._draw,
             console=Console(stderr=True, no_color=not self._color, highlight=False),
@@ -148,6 +148,6 @@ class Terminal:
     def _close(self) -> None:
         self._print()
         if self._live is not None:
-            # The last picture stays, so it may be longer than the screen.
+            # The final table stays visible, so it may be longer than the screen.
             self._live.vertical_overflow = "visible"
             self._live.stop()

@@ -1,4 +1,4 @@
-"""The view of an up- or download: a bar in a terminal, a line for each quarter and no long silence elsewhere."""
+"""Progress of uploads and downloads: a bar in a terminal, otherwise a line for each quarter."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.cli.output import Output
 
-_STEPS: Final = 4
+_PARTS: Final = 4
 
 
 class TransferView(View):
-    """Shows how far a transfer is, while it is open as a context manager; `title` says what is done, such as ``uploading a.zip``.
+    """Context manager that shows the progress of a transfer; `title` is for example ``uploading a.zip``.
 
-    `clock` returns seconds that only grow.
+    `clock` returns monotonic seconds.
     """
 
     def __init__(self, output: Output, title: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,15 +33,15 @@ class TransferView(View):
         self._step = 0
 
     def begin(self, total: int, done: int) -> None:
-        """Show that the transfer begins, or goes on after a break."""
+        """Show that the transfer starts, or resumes after `done` bytes."""
         self._total, self._before, self._done = total, done, done
         self._step = self._reached()
         if self._terminal is None:
-            again = f", going on after {_amount(done)}" if done else ""
-            self._say(show.clean(f"{self._title}: {_amount(total)}{again}"))
+            resumed = f", resuming after {_amount(done)}" if done else ""
+            self._say(show.clean(f"{self._title}: {_amount(total)}{resumed}"))
 
     def advance(self, count: int) -> None:
-        """Show that `count` bytes more are done."""
+        """Show that `count` more bytes are transferred."""
         self._done += count
         before, self._step = self._step, self._reached()
         if self._terminal is None and self._step > before:
@@ -50,7 +50,7 @@ class TransferView(View):
             self.tick()
 
     def _reached(self) -> int:
-        return self._done * _STEPS // self._total if self._total else _STEPS
+        return self._done * _PARTS // self._total if self._total else _PARTS
 
     def _progress(self) -> str:
         return f"{self._title}: {self._percent()} of {_amount(self._total)}"

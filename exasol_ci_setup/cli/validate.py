@@ -1,4 +1,4 @@
-"""`validate-*`: the commands that check one template."""
+"""Commands `validate-*`: check a template."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-# cfn-lint needs a region to know which types there are; without any at hand, the one with the most.
-_LINTED_REGION: Final = "us-east-1"
+# cfn-lint needs a region to know the available types; this one has the most.
+_DEFAULT_REGION: Final = "us-east-1"
 
 
 def _options(command: F) -> F:
     for option in (
-        click.option("--print-template", is_flag=True, help="Write the template to stdout."),
-        click.option("--offline", is_flag=True, help="Render and lint only: no credentials, no network."),
+        click.option("--print-template", is_flag=True, help="Print the template."),
+        click.option("--offline", is_flag=True, help="Only render and lint; needs no credentials and no network."),
     ):
         command = option(command)
     return command
@@ -51,7 +51,7 @@ def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -
     if own["offline"]:
         template = templates.render(construct)
         region = (
-            session.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _LINTED_REGION
+            session.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION
         )
         findings = lint.lint(template, region)
     else:
@@ -70,7 +70,7 @@ def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -
         report.finding(output, finding, template)
     lint.reject_errors(template, findings)
     output.say(
-        f"the template of stack {construct.stack_name} is valid" + (" (AWS was not asked)" if own["offline"] else "")
+        f"the template of stack {construct.stack_name} is valid" + (" (not checked by AWS)" if own["offline"] else "")
     )
     report.result(output, "valid", construct.stack_name, changed=False)
 
@@ -78,7 +78,7 @@ def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -
 def _command(kind: type[Construct]) -> click.Command:
     text = f"""Check the template of {STACKS[kind]}.
 
-    cfn-lint and CloudFormation look at it; nothing is made or changed.
+    cfn-lint and CloudFormation check it; nothing is created or changed.
     """
 
     @click.command(f"validate-{NAMES[kind]}", help=text)

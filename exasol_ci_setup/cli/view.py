@@ -1,4 +1,4 @@
-"""What the views of something under way share: a table that is updated in place in a terminal, and no long silence elsewhere."""
+"""Base of progress views: a live table in a terminal, otherwise a line at least every 30 seconds."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.terminal import Terminal
 
-_QUIET: Final = 30.0  # seconds without a line after which a CI system, or a person, starts to wonder
+_HEARTBEAT_SECONDS: Final = 30.0  # longest time without a line, so that CI systems do not time out
 
 
 class View:
-    """Shows something while it is open as a context manager. `clock` returns seconds that only grow.
+    """Context manager that shows progress. `clock` returns monotonic seconds.
 
-    A subclass draws the table for a terminal, and says in one line how far things are for everywhere else.
+    A subclass draws the table for a terminal, and describes the progress in one line for other outputs.
     """
 
     def __init__(self, output: Output, *, clock: Callable[[], float], in_place: bool = True) -> None:
@@ -35,11 +35,11 @@ class View:
         self._terminal: Terminal | None = None
 
     def _draw(self) -> Table:
-        """Return the current table. Called by the thread that writes, while the state changes: reads a copy, and takes no lock."""
+        """Return the current table. The writing thread calls it: read a copy of the state, acquire no lock."""
         raise NotImplementedError
 
     def _progress(self) -> str:
-        """Return in a few words how far things are."""
+        """Return the progress as a short text."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -56,20 +56,20 @@ class View:
             self._terminal = None
 
     def note(self, message: str) -> None:
-        """Say something that is no news of its own, once for as long as it stays the same."""
+        """Print a status note, skipping repeats."""
         if message != self._noted:
             self._noted = message
             self._say(show.clean(message))
 
     def tick(self, now: float | None = None) -> None:
-        """Say that time goes by, `now` being the clock's seconds; to be called at each poll.
+        """Print the progress if no line was printed for a while; call it at each poll.
 
-        The next call is taken to come as long after this one as this came after the last, so that no silence lasts longer
-        than 30 s.
+        `now` is in seconds of the clock. The next call is expected after the same interval, so that a line appears at least every
+        30 seconds.
         """
         now = self._clock() if now is None else now
         step, self._last_tick = now - self._last_tick, now
-        if self._terminal is None and now + step - self._last_line > _QUIET:
+        if self._terminal is None and now + step - self._last_line > _HEARTBEAT_SECONDS:
             self._say(show.clean(self._progress()))
             self._last_line = now
 

@@ -1,7 +1,7 @@
-"""What each type of resource is billed by, read from its properties.
+"""Charges of each resource type, derived from its properties.
 
-A rule returns None where a resource is something else than what our templates make of its type, so that it is told as not
-known and never taken for free.
+A rule returns None for a resource that differs from those in our templates. The cost of such a resource is reported as unknown, not as
+free.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from exasol_ci_setup.stacks.intrinsics import as_mapping
 Charges: TypeAlias = "tuple[Charge, ...] | None"
 _Rule: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any]], Charges]
 
-_CPU_UNITS: Final = 1024  # of a vCPU
-_MIB: Final = 1024  # of a GB as AWS bills it
-_SIZES: Final = "BUILD_GENERAL1_"
-# General-purpose volumes are billed by their size alone, unless more speed is bought.
-_BY_SIZE: Final = {"gp2", "gp3"}
-# Whether an instance of the family is billed for more processor time than it has earned if nothing is said of that:
+_CPU_UNITS: Final = 1024  # in a vCPU
+_MIB: Final = 1024  # in a GB that AWS bills
+_COMPUTE_TYPE_PREFIX: Final = "BUILD_GENERAL1_"
+# General-purpose volumes are billed by size only, unless provisioned IOPS or throughput are added.
+_BILLED_BY_SIZE: Final = {"gp2", "gp3"}
+# Default of the unlimited mode by instance family, in which CPU time above the earned credits is billed:
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/burstable-performance-instances-unlimited-mode-concepts.html.
 _UNLIMITED: Final = {"t2": False, "t3": True, "t3a": True, "t4g": True}
 
@@ -45,13 +45,13 @@ FREE: Final = frozenset(
         "AWS::S3::BucketPolicy",
     }
 )
-"""Types that AWS never sends a bill for."""
+"""Resource types that are always free."""
 
 
 def charges(resource: Mapping[str, Any], resources: Mapping[str, Any]) -> Charges:
-    """Return what `resource` is billed by: nothing for what is free, None for what is not known.
+    """Return the charges of `resource`: empty if it is free, None if they are unknown.
 
-    Both are as `intrinsics.resolve` returns them; `resources` are all of the template.
+    `resources` are all resources of the template. Both are in the form that `intrinsics.resolve` returns.
     """
     kind = str(resource.get("Type"))
     if kind in FREE:
@@ -63,12 +63,16 @@ def charges(resource: Mapping[str, Any], resources: Mapping[str, Any]) -> Charge
 def _build_project(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Charges:
     environment = as_mapping(properties.get("Environment"))
     size = environment.get("ComputeType")
-    if environment.get("Type") != "LINUX_CONTAINER" or not isinstance(size, str) or not size.startswith(_SIZES):
+    if (
+        environment.get("Type") != "LINUX_CONTAINER"
+        or not isinstance(size, str)
+        or not size.startswith(_COMPUTE_TYPE_PREFIX)
+    ):
         return None
     if "Fleet" in environment:
-        # Billed for as long as it stands, and not by the minute.
+        # A fleet is billed while it exists, not by the build minute.
         return None
-    name = size.removeprefix(_SIZES).lower()
+    name = size.removeprefix(_COMPUTE_TYPE_PREFIX).lower()
     return (Charge(f"builds on a {name} host", "minute", rates.build_minutes(name)),)
 
 
@@ -76,8 +80,8 @@ def _log_group(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Charges:
     if properties.get("LogGroupClass", "STANDARD") != "STANDARD":
         return None
     return (
-        Charge("log lines taken in", "GB", rates.LOGS_INGESTED),
-        Charge("log lines kept", "GB-month", rates.LOGS_STORED),
+        Charge("log ingestion", "GB", rates.LOGS_INGESTED),
+        Charge("log storage", "GB-month", rates.LOGS_STORED),
     )
 
 
@@ -88,14 +92,14 @@ def _bucket(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Charges:
         for rule in rules or ()
         if isinstance(rules, list)
     ]
-    found = [
+    charges = [
         Charge("objects", "GB-month", rates.OBJECTS),
         Charge("writing and listing objects", "requests", rates.OBJECT_WRITES, per=1000),
         Charge("reading objects", "requests", rates.OBJECT_READS, per=1000),
     ]
     if any(default.get("SSEAlgorithm") == "aws:kms" for default in defaults):
-        found.append(_KEY_REQUESTS)
-    return tuple(found)
+        charges.append(_KEY_REQUESTS)
+    return tuple(charges)
 
 
 def _repository(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Charges:
@@ -105,7 +109,7 @@ def _repository(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Charges:
 
 
 def _cluster(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Charges:
-    # Container Insights, which a setting turns on, is billed by metrics.
+    # A setting can turn on Container Insights, which is billed by metrics.
     return None if "ClusterSettings" in properties else ()
 
 
@@ -137,7 +141,7 @@ def _load_balancer(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Charg
     hours = Decimal(HOURS_A_MONTH)
     subnets = properties.get("Subnets")
     is_public = properties.get("Scheme", "internet-facing") == "internet-facing"
-    # It has a node with an address in each subnet; under much load AWS adds more.
+    # One node with an address in each subnet; AWS adds nodes under high load.
     addresses = hours * len(subnets) if isinstance(subnets, list) else None
     return (
         Charge("load balancer", "hour", rates.LOAD_BALANCER, hours, runs=True),
@@ -173,17 +177,17 @@ def _instance(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Charges:
 
 def _disks(mappings: Any) -> Charges:
     if not isinstance(mappings, list):
-        # As large as the image wants it.
+        # The size depends on the image.
         return None
-    found: list[Charge] = []
+    disks: list[Charge] = []
     for mapping in mappings:
         volume = as_mapping(as_mapping(mapping).get("Ebs"))
         kind = str(volume.get("VolumeType"))
         size = _number(volume.get("VolumeSize"))
-        if kind not in _BY_SIZE or size is None or volume.keys() & {"Iops", "Throughput"}:
+        if kind not in _BILLED_BY_SIZE or size is None or volume.keys() & {"Iops", "Throughput"}:
             return None
-        found.append(Charge(f"{kind} disk", "GB-month", rates.disk(kind), size, runs=True))
-    return tuple(found)
+        disks.append(Charge(f"{kind} disk", "GB-month", rates.disk(kind), size, runs=True))
+    return tuple(disks)
 
 
 def _secret(_: Mapping[str, Any], __: Mapping[str, Any]) -> Charges:
@@ -194,7 +198,7 @@ def _secret(_: Mapping[str, Any], __: Mapping[str, Any]) -> Charges:
 
 
 def _record(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Charges:
-    # Of an alias to a load balancer not even the queries are billed: https://aws.amazon.com/route53/pricing/.
+    # Queries of an alias to a load balancer are free: https://aws.amazon.com/route53/pricing/.
     return () if "AliasTarget" in properties else None
 
 
@@ -209,7 +213,7 @@ def _public_addresses(hours: Decimal | None) -> tuple[Charge, ...]:
 
 
 def _number(value: Any) -> Decimal | None:
-    """Return a whole number of a template, which may be text, or None if it is none."""
+    """Return an integer of a template, which may be text; None for other values."""
     text = str(value)
     return Decimal(text) if text.isascii() and text.isdecimal() else None
 

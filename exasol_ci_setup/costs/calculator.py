@@ -1,4 +1,4 @@
-"""The link to AWS's own calculator."""
+"""Link to the AWS pricing calculator."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-# What a request may hold: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_EstimateTemplateCost.html.
-_LONGEST_BODY: Final = 51_200
+# Limit of a request: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_EstimateTemplateCost.html.
+_MAX_BODY_BYTES: Final = 51_200
 
 
 def link(cfn: CloudFormationClient, body: str, parameters: Mapping[str, str]) -> str:
-    """Return the address at which AWS's calculator shows the template `body`, which tells nothing by itself.
+    """Return the URL of the AWS calculator for the template `body`.
 
-    Empty if AWS does not give one: the template is too long to be sent, it has a type that the calculator does not know, or
-    the endpoint or a permission is missing. Raises CredentialsInvalid.
+    Empty if AWS returns none: the template is too long, a resource type is not supported, or the endpoint or a permission is
+    missing. Raises CredentialsInvalid.
     """
-    if len(body.encode()) > _LONGEST_BODY:
+    if len(body.encode()) > _MAX_BODY_BYTES:
         return ""
     try:
         with translate_aws_errors():

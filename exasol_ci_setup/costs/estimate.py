@@ -1,4 +1,4 @@
-"""Joins what the resources of a template are billed by with the prices of that."""
+"""Combine the charges of resources with prices to a cost estimate."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def estimate(
     parameters: Mapping[str, str],
     look_up: Callable[[Iterable[Rate]], Prices],
 ) -> Cost:
-    """Return what the parsed `template` costs with these `parameters` in `region`.
+    """Return the cost of the parsed `template` with `parameters` in `region`.
 
-    `look_up` is asked once, for all rates that occur; what it raises passes.
+    Calls `look_up` once, for all rates. Raises the errors of `look_up`.
     """
     resources = as_mapping(resolve(template, {**parameters, "AWS::Region": region}).get("Resources"))
     billed: list[tuple[Resource, Charge]] = []
@@ -36,11 +36,11 @@ def estimate(
     unknown: list[Resource] = []
     for logical_id, each in resources.items():
         resource = Resource(logical_id, str(as_mapping(each).get("Type", "")))
-        found = charges(as_mapping(each), resources)
-        if found is None:
+        billable = charges(as_mapping(each), resources)
+        if billable is None:
             unknown.append(resource)
-        elif found:
-            billed += [(resource, charge) for charge in found]
+        elif billable:
+            billed += [(resource, charge) for charge in billable]
         else:
             free.append(resource)
     rates = dict.fromkeys(charge.rate for _, charge in billed)
@@ -54,7 +54,7 @@ def estimate(
         region=region,
         currency=" and ".join(sorted(currencies)),
         lines=lines,
-        # Different currencies do not come from one price list, and would not add up.
+        # Amounts in different currencies cannot be added.
         total=sum(amounts, Decimal(0)) if (amounts or not running) and len(currencies) <= 1 else None,
         complete=len(amounts) == len(running) and not unknown,
         free=tuple(free),
@@ -67,15 +67,15 @@ def _line(resource: Resource, charge: Charge, prices: Prices) -> Line:
     price = prices.found.get(charge.rate)
     amount = None
     if price is not None and charge.runs and charge.quantity is not None:
-        # Rounded here, so that the lines add up to the total.
+        # Round each line, so that the total is the sum of the lines.
         amount = (price.amount * charge.quantity).quantize(_CENT, ROUND_HALF_UP)
-    asked = charge.rate in prices.found
+    is_requested = charge.rate in prices.found
     return Line(
         logical_id=resource.logical_id,
         type=resource.type,
         what=charge.what,
         basis="always" if charge.runs else "use",
-        price="found" if price is not None else "not-found" if asked else "not-asked",
+        price="found" if price is not None else "not-found" if is_requested else "not-asked",
         unit=charge.unit,
         per=charge.per,
         unit_price=None if price is None else price.amount * charge.per,

@@ -1,4 +1,4 @@
-"""What the costs of a template are told in: rates, charges, prices, and the estimate made of them."""
+"""Data model of cost estimates: rates, charges, prices and the estimate."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from decimal import Decimal
 from typing import Final, Literal
 
 HOURS_A_MONTH: Final = 730
-"""What AWS's own calculator takes for a month: https://aws.amazon.com/calculator/calculator-assumptions."""
+"""Hours of a month in the AWS calculator: https://aws.amazon.com/calculator/calculator-assumptions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """One kind of price in AWS's price list.
+    """A kind of price in the AWS price list.
 
-    `usage` is its usage type without the region's prefix (``EUC1-``), `filters` are attributes of the product that narrow
-    the search, and `region_field` is the attribute that holds the region.
+    `usage` is the usage type without the prefix of the region (``EUC1-``). `filters` are attributes that select the product.
+    `region_field` is the name of the attribute with the region.
     """
 
     service: str
@@ -26,9 +26,9 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """The price of one unit: of the first tier that costs something, which begins above `above` units a month.
+    """The price of one unit, in the first non-free tier, which begins above `above` units per month.
 
-    `tiered` says that there are further tiers, with prices of their own.
+    `tiered` is true if there are more tiers with other prices.
     """
 
     amount: Decimal
@@ -39,10 +39,11 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One thing that a resource is billed by.
+    """A charge of a resource.
 
-    If it `runs` all the time, `quantity` is how many units that is a month, or None if only a deployment decides it. Otherwise
-    it depends on use and has no quantity. Prices are told for `per` units, as those of single requests are unreadably small.
+    If the resource `runs` all the time, `quantity` is the number of units per month, or None if it is known only after deployment.
+    Otherwise the charge depends on usage and has no quantity. Prices are shown for `per` units, because prices of single requests are too
+    small to read.
     """
 
     what: str
@@ -57,9 +58,9 @@ class Charge:
 class Line:
     """A charge of a resource with its price.
 
-    `basis` is ``always`` for what runs all the time, and ``use`` for what depends on use; `price` says whether `unit_price`, that
-    of `per` units, was ``found``, ``not-found``, or ``not-asked`` since the price list could not be used. `quantity` is in units a
-    month, `amount` in the estimate's currency a month, rounded to cents; both are None where they are not known.
+    `basis` is ``always`` if the resource runs all the time, and ``use`` if the charge depends on usage. `unit_price` is the price of
+    `per` units. `price` is ``found``, ``not-found``, or ``not-asked`` if the price list was unavailable. `quantity` is in units per
+    month. `amount` is per month in the currency of the estimate, rounded to cents. Both are None if unknown.
     """
 
     logical_id: str
@@ -86,11 +87,11 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a template costs a month of 730 hours.
+    """The cost of a template for a month of 730 hours.
 
-    `total` sums up what runs all the time, as far as that was found: only if `complete` it is all of it. It is None if nothing
-    of it was found. `free` cost nothing themselves; of `unknown` it is not known whether they do. `currency` and
-    `calculator_url` are empty where nobody told them; `notes` say why something is missing.
+    `total` is the sum of all known amounts of resources that run all the time, and None if no amount is known. If `complete`, no amount
+    is missing. Resources in `free` have no charges; the charges of those in `unknown` are not known. `currency` and `calculator_url` are
+    empty if unknown. `notes` are the reasons for missing values.
     """
 
     stack_name: str

@@ -1,4 +1,4 @@
-"""Asks AWS's price list: one question for each kind of price."""
+"""Query the AWS price list, once for each rate."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.costs.model import Rate
 
-# Whose endpoint is the nearest, by the first part of a region's name, where that has none itself.
+# The nearest endpoint, by first part of a region's name, for continents without an endpoint.
 _NEAREST: Final = {"af": "eu", "il": "eu", "me": "eu", "ca": "us", "mx": "us", "sa": "us"}
-# Before a usage type stands the region: `EUC1-`, `EU-` for Ireland, nothing for some services in us-east-1, `eu-central-1-`
-# for KMS. `Global-` is what AWS gives for nothing, and any other word is another product.
+# A usage type begins with the region: `EUC1-`, `EU-` for Ireland, nothing for some services in us-east-1, `eu-central-1-`
+# for KMS. `Global-` is the free tier, and other prefixes belong to other products.
 _REGION_PREFIX: Final = r"(?:EU-|[A-Z]{2,4}[0-9]{1,2}-|[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}-)?"
-# The price list lacks the service or the attribute, as it does some in China.
-_UNKNOWN_TO_IT: Final = {"InvalidParameterException", "NotFoundException"}
+# The price list has no such service or attribute, as for some services in China.
+_NOT_LISTED: Final = {"InvalidParameterException", "NotFoundException"}
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What the price list says: a price, or None where it has none. A rate that is not in `found` was not asked for.
+    """Prices by rate in `found`, None if the price list has no price. A rate that is not in `found` was not requested.
 
-    `refusal` says why, and is empty if all were.
+    `refusal` is the reason for rates that were not requested, and empty if there are none.
     """
 
     found: dict[Rate, Price | None] = field(default_factory=dict)
@@ -40,12 +40,12 @@ class Prices:
 def look_up(account: Account, rates: Iterable[Rate]) -> Prices:
     """Return the prices of `rates` in the region of `account`.
 
-    That the price list cannot be used is no error but the `refusal`; only credentials that do not work raise CredentialsInvalid.
+    If the price list is unavailable, the result has a `refusal`. Raises CredentialsInvalid for invalid credentials only.
     """
     region = endpoint_region(account)
     if region is None:
         return Prices(refusal=f"AWS has no price list in the partition of {account.region}")
-    # It gives up sooner than others: what it would tell is not worth minutes where a network keeps it away.
+    # A short timeout: prices are not worth minutes of waiting in a network that blocks the endpoint.
     client = Account(account.session, region, account.endpoint_url).client("pricing", patient=False)
     found: dict[Rate, Price | None] = {}
     for rate in dict.fromkeys(rates):
@@ -62,7 +62,7 @@ def look_up(account: Account, rates: Iterable[Rate]) -> Prices:
                     )
                     products = [item for page in pages for item in page["PriceList"]]
                 except ClientError as error:
-                    if error_code(error) not in _UNKNOWN_TO_IT:
+                    if error_code(error) not in _NOT_LISTED:
                         raise
                     products = []
         except CredentialsInvalid:
@@ -74,9 +74,9 @@ def look_up(account: Account, rates: Iterable[Rate]) -> Prices:
 
 
 def endpoint_region(account: Account) -> str | None:
-    """Return the region whose price list is the nearest one of the account's partition, or None if that has none.
+    """Return the nearest region with a price list in the account's partition, or None.
 
-    Each tells the prices of all regions: https://docs.aws.amazon.com/general/latest/gr/billing.html.
+    Each price list has the prices of all regions: https://docs.aws.amazon.com/general/latest/gr/billing.html.
     """
     with translate_aws_errors():
         partition = account.session.get_partition_for_region(account.region)
@@ -87,9 +87,9 @@ def endpoint_region(account: Account) -> str | None:
 
 
 def price_of(rate: Rate, products: Iterable[str]) -> Price | None:
-    """Return the one price that `products`, items of GetProducts in JSON, have for `rate`.
+    """Return the price for `rate` from `products`, the JSON items of GetProducts.
 
-    None if there is none, or several that differ: which of them counts is then not known.
+    None if no price or more than one price matches.
     """
     usage = re.compile(_REGION_PREFIX + re.escape(rate.usage))
     parsed = [json.loads(text) for text in products]
@@ -103,7 +103,7 @@ def price_of(rate: Rate, products: Iterable[str]) -> Price | None:
 
 
 def _price(offers: list[dict[str, Any]]) -> Price | None:
-    """Return the price of a product: of its first tier that costs something. None unless there is one offer in one currency."""
+    """Return the price of a product in its first non-free tier; None without exactly one offer and currency."""
     if len(offers) != 1:
         return None
     tiers = sorted(

@@ -1,6 +1,6 @@
-"""Where each price that our resources are billed by stands in AWS's price list: facts, and no prices.
+"""Rates of our resources: where to find their prices in the AWS price list.
 
-The names are attributes of the products in the list of each service, as GetAttributeValues tells them:
+The names are product attributes of each service, as GetAttributeValues returns them:
 https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html.
 """
 
@@ -48,7 +48,7 @@ def fargate(*, arm: bool) -> tuple[Rate, Rate]:
 
 
 def instance(kind: str) -> Rate:
-    """Return the rate of a Linux machine of type `kind` on hardware that customers share."""
+    """Return the rate of a Linux instance of type `kind` with shared tenancy."""
     return Rate(
         "AmazonEC2",
         f"BoxUsage:{kind}",
@@ -68,5 +68,5 @@ def disk(kind: str) -> Rate:
 
 
 def processor_credits(family: str) -> Rate:
-    """Return the rate of a vCPU-hour above what an instance of `family`, such as ``t3``, has earned."""
+    """Return the rate of a vCPU-hour above the earned credits of an instance of `family`, such as ``t3``."""
     return Rate("AmazonEC2", f"CPUCredits:{family}", (("productFamily", "CPU Credits"), ("operatingSystem", "Linux")))

@@ -1,1 +1,1 @@
-"""Pictures of templates, programs and operations: as SVG, and as PNG with the extra `pictures`."""
+"""Diagrams of templates, programs and operations, as SVG, or as PNG with the extra `pictures`."""

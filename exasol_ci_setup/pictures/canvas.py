@@ -1,4 +1,4 @@
-"""A picture as plain shapes, and how these become SVG or PNG."""
+"""Pictures of simple shapes, and their conversion to SVG and PNG."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any, Final, TypeAlias
 from exasol_ci_setup.errors import InputError
 from exasol_ci_setup.origin import install_command
 
-PAPER: Final = "#ffffff"
+BACKGROUND: Final = "#ffffff"
 INK: Final = "#1f2933"
 QUIET: Final = "#7b8794"
-# How much of its height a letter is wide on average; boxes are made wide enough for the widest common fonts.
-_LETTER: Final = 0.58
-# So that a PNG is sharp on any screen.
+# Width of an average letter relative to the font size, for the widest common fonts.
+_LETTER_WIDTH: Final = 0.58
+# PNG pixels per unit, for high-resolution screens.
 _SCALE: Final = 2
-_ARROW: Final = 7
+_ARROW_LENGTH: Final = 7
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle from its left upper corner, in pixels; `hint` is shown where the mouse rests on it."""
+    """A rectangle with its upper left corner at `x` and `y`, in pixels; `hint` is its tooltip."""
 
     x: float
     y: float
@@ -38,23 +38,23 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line through points, with an arrow's head at its end if it is to have one."""
+    """A line through points; with `arrow`, it has an arrowhead at its end."""
 
     points: tuple[tuple[float, float], ...]
-    colour: str = QUIET
+    color: str = QUIET
     width: float = 1
     arrow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A line of text. `x` is its beginning, its middle or its end, as `anchor` says, and `y` its base line."""
+    """A line of text. `x` is its start, middle or end, depending on `anchor`; `y` is its baseline."""
 
     x: float
     y: float
     text: str
     size: float = 13
-    colour: str = INK
+    color: str = INK
     anchor: str = "start"
     bold: bool = False
 
@@ -64,7 +64,7 @@ Shape: TypeAlias = Box | Line | Text
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Shapes on white paper, the later above the earlier; `title` is what it shows, in words."""
+    """Shapes on a white background, later ones on top; `title` describes the picture."""
 
     width: float
     height: float
@@ -73,8 +73,8 @@ class Picture:
 
 
 def width_of(text: str, size: float = 13) -> float:
-    """Return about how wide a text will be, in pixels."""
-    return len(text) * size * _LETTER
+    """Return the approximate width of a text, in pixels."""
+    return len(text) * size * _LETTER_WIDTH
 
 
 def svg(picture: Picture) -> str:
@@ -84,8 +84,8 @@ def svg(picture: Picture) -> str:
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{fonts}">',
-        f"<title>{_words(picture.title)}</title>",
-        f'<rect width="{width}" height="{height}" fill="{PAPER}"/>',
+        f"<title>{_xml_text(picture.title)}</title>",
+        f'<rect width="{width}" height="{height}" fill="{BACKGROUND}"/>',
         *(_svg(shape) for shape in picture.shapes),
         "</svg>",
     ]
@@ -93,15 +93,15 @@ def svg(picture: Picture) -> str:
 
 
 def png(picture: Picture) -> bytes:
-    """Return the picture as a PNG of twice its size. Raises InputError if Pillow is not there."""
+    """Return the picture as a PNG of twice its size. Raises InputError if Pillow is missing."""
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError as error:
         raise InputError(
-            "a PNG cannot be drawn: Pillow is missing",
-            hint=f"`{install_command('pictures')}`, or write an SVG, which needs nothing more",
+            "cannot write a PNG: Pillow is missing",
+            hint=f"`{install_command('pictures')}`, or write an SVG, which does not need Pillow",
         ) from error
-    image = Image.new("RGB", (round(picture.width * _SCALE), round(picture.height * _SCALE)), PAPER)
+    image = Image.new("RGB", (round(picture.width * _SCALE), round(picture.height * _SCALE)), BACKGROUND)
     draw = ImageDraw.Draw(image)
     for shape in picture.shapes:
         if isinstance(shape, Box):
@@ -112,15 +112,15 @@ def png(picture: Picture) -> bytes:
             draw.rounded_rectangle(corners, radius=radius, fill=fill, outline=outline, width=_SCALE)
         elif isinstance(shape, Line):
             points = [(x * _SCALE, y * _SCALE) for x, y in shape.points]
-            draw.line(points, fill=shape.colour, width=max(round(shape.width * _SCALE), 1), joint="curve")
+            draw.line(points, fill=shape.color, width=max(round(shape.width * _SCALE), 1), joint="curve")
             if shape.arrow:
-                draw.polygon([(x * _SCALE, y * _SCALE) for x, y in _head(shape)], fill=shape.colour)
+                draw.polygon([(x * _SCALE, y * _SCALE) for x, y in _head(shape)], fill=shape.color)
         else:
             font: Any = ImageFont.load_default(shape.size * _SCALE)
             anchor = {"start": "ls", "middle": "ms", "end": "rs"}[shape.anchor]
             stroke = 1 if shape.bold else 0
-            place = (shape.x * _SCALE, shape.y * _SCALE)
-            draw.text(place, shape.text, fill=shape.colour, font=font, anchor=anchor, stroke_width=stroke)
+            position = (shape.x * _SCALE, shape.y * _SCALE)
+            draw.text(position, shape.text, fill=shape.color, font=font, anchor=anchor, stroke_width=stroke)
     stream = BytesIO()
     image.save(stream, "PNG", optimize=True)
     return stream.getvalue()
@@ -128,8 +128,8 @@ def png(picture: Picture) -> bytes:
 
 def _svg(shape: Shape) -> str:
     if isinstance(shape, Box):
-        hint = f"<title>{_words(shape.hint)}</title>" if shape.hint else ""
-        place = " ".join(
+        hint = f"<title>{_xml_text(shape.hint)}</title>" if shape.hint else ""
+        geometry = " ".join(
             f'{name}="{_number(value)}"'
             for name, value in (
                 ("x", shape.x),
@@ -139,35 +139,33 @@ def _svg(shape: Shape) -> str:
                 ("rx", shape.radius),
             )
         )
-        return f'<rect {place} fill="{shape.fill}" stroke="{shape.stroke}">{hint}</rect>'
+        return f'<rect {geometry} fill="{shape.fill}" stroke="{shape.stroke}">{hint}</rect>'
     if isinstance(shape, Line):
         points = " ".join(f"{_number(x)},{_number(y)}" for x, y in shape.points)
-        line = (
-            f'<polyline points="{points}" fill="none" stroke="{shape.colour}" stroke-width="{_number(shape.width)}"/>'
-        )
+        line = f'<polyline points="{points}" fill="none" stroke="{shape.color}" stroke-width="{_number(shape.width)}"/>'
         if not shape.arrow:
             return line
         head = " ".join(f"{_number(x)},{_number(y)}" for x, y in _head(shape))
-        return f'{line}<polygon points="{head}" fill="{shape.colour}"/>'
+        return f'{line}<polygon points="{head}" fill="{shape.color}"/>'
     weight = ' font-weight="600"' if shape.bold else ""
     return (
-        f'<text x="{_number(shape.x)}" y="{_number(shape.y)}" font-size="{_number(shape.size)}" fill="{shape.colour}" '
-        f'text-anchor="{shape.anchor}"{weight}>{_words(shape.text)}</text>'
+        f'<text x="{_number(shape.x)}" y="{_number(shape.y)}" font-size="{_number(shape.size)}" fill="{shape.color}" '
+        f'text-anchor="{shape.anchor}"{weight}>{_xml_text(shape.text)}</text>'
     )
 
 
-def _words(text: str) -> str:
-    """Return text for an XML document, in which some characters cannot stand: https://www.w3.org/TR/xml/#charsets."""
+def _xml_text(text: str) -> str:
+    """Escape text for XML and replace characters that XML forbids: https://www.w3.org/TR/xml/#charsets."""
     return escape(_NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text))
 
 
 def _head(line: Line) -> list[tuple[float, float]]:
-    """Return the corners of the arrow's head at the end of a line."""
+    """Return the corners of the arrowhead at the end of a line."""
     (x1, y1), (x2, y2) = line.points[-2:]
     length = max(((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5, 0.001)
     dx, dy = (x2 - x1) / length, (y2 - y1) / length
-    back_x, back_y = x2 - dx * _ARROW, y2 - dy * _ARROW
-    side = _ARROW / 2.2
+    back_x, back_y = x2 - dx * _ARROW_LENGTH, y2 - dy * _ARROW_LENGTH
+    side = _ARROW_LENGTH / 2.2
     return [(x2, y2), (back_x - dy * side, back_y + dx * side), (back_x + dy * side, back_y - dx * side)]
 
 

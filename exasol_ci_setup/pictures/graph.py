@@ -1,4 +1,4 @@
-"""Draws the resources of templates, and what refers to what."""
+"""Diagram of the resources of templates and their references."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 _HEIGHT: Final = 44
 _GAP_X: Final = 76
-# How far a line goes straight before it slants, and its arrow before it ends.
+# Length of the horizontal segments at both ends of a line.
 _STRAIGHT: Final = 16
 _GAP_Y: Final = 18
-# The height of the place where a line passes a layer.
-_PASS: Final = 6.0
+# Height that a line needs where it crosses a layer.
+_LINE_HEIGHT: Final = 6.0
 _PADDING: Final = 18
 _HEAD: Final = 30
 _MARGIN: Final = 24
-# By the service in a resource's type: filled with, and drawn with.
-_COLOURS: Final = {
+# Fill and stroke by AWS service.
+_COLORS: Final = {
     "IAM": ("#fdecea", "#b3423a"),
     "S3": ("#e8f3ec", "#3c7a55"),
     "ECR": ("#e8f3ec", "#3c7a55"),
@@ -35,12 +35,12 @@ _COLOURS: Final = {
     "ECS": ("#fdf1e3", "#b5722a"),
     "EC2": ("#fdf1e3", "#b5722a"),
 }
-_OTHER: Final = ("#f1f4f7", "#52606d")
+_DEFAULT_COLORS: Final = ("#f1f4f7", "#52606d")
 
 
 @dataclass(frozen=True, slots=True)
 class GraphPart:
-    """One stack in a picture: its parsed template, and the other parts whose outputs it takes."""
+    """A stack in a diagram: its parsed template, and the names of the stacks whose outputs it uses."""
 
     name: str
     template: Mapping[str, Any]
@@ -48,7 +48,7 @@ class GraphPart:
 
 
 @dataclass(slots=True)
-class _Placed:
+class _Layout:
     width: float
     height: float
     shapes: list[Shape] = field(default_factory=list)
@@ -56,30 +56,30 @@ class _Placed:
 
 
 def picture(parts: Sequence[GraphPart], *, title: str) -> Picture:
-    """Return a picture of the parts: the resources of each with their references, in a frame of its own if there are several."""
+    """Return a diagram of the resources and references of each part; several parts have a frame each."""
     framed = len(parts) > 1
-    inside = {part.name: _resources(part, framed=framed) for part in parts}
-    whole = _placed(
+    contents = {part.name: _resources(part, framed=framed) for part in parts}
+    whole = _arrange_boxes(
         {part.name: part.needs for part in parts},
-        {name: (each.width, each.height) for name, each in inside.items()},
+        {name: (each.width, each.height) for name, each in contents.items()},
         INK,
     )
     shapes = list(whole.shapes)
     for name, (x, y) in whole.places.items():
-        shapes += [_moved(shape, x, y) for shape in inside[name].shapes]
-    moved = [_moved(shape, _MARGIN, _MARGIN) for shape in shapes]
+        shapes += [_move(shape, x, y) for shape in contents[name].shapes]
+    moved = [_move(shape, _MARGIN, _MARGIN) for shape in shapes]
     return Picture(whole.width + 2 * _MARGIN, whole.height + 2 * _MARGIN, title, tuple(moved))
 
 
-def _resources(part: GraphPart, *, framed: bool) -> _Placed:
+def _resources(part: GraphPart, *, framed: bool) -> _Layout:
     declared = as_mapping(part.template.get("Resources"))
     types = {name: str(as_mapping(each).get("Type", "")) for name, each in declared.items()}
     sizes = {
         name: (max(width_of(name), width_of(_short(kind), 11)) + 2 * 12, float(_HEIGHT)) for name, kind in types.items()
     }
-    placed = _placed(references(part.template), sizes, QUIET)
+    placed = _arrange_boxes(references(part.template), sizes, QUIET)
     for name, (x, y) in placed.places.items():
-        fill, stroke = _COLOURS.get(_service(types[name]), _OTHER)
+        fill, stroke = _COLORS.get(_service(types[name]), _DEFAULT_COLORS)
         width = sizes[name][0]
         placed.shapes += [
             Box(x, y, width, _HEIGHT, fill, stroke, hint=f"{name}: {types[name]}"),
@@ -93,24 +93,24 @@ def _resources(part: GraphPart, *, framed: bool) -> _Placed:
         0, 0, width + 2 * _PADDING, placed.height + 2 * _PADDING + _HEAD, "#fbfcfd", "#cbd2d9", radius=8, hint=part.name
     )
     head = Text(_PADDING, _PADDING + 8, part.name, 14, INK, bold=True)
-    inner = [_moved(shape, _PADDING, _PADDING + _HEAD) for shape in placed.shapes]
-    return _Placed(frame.width, frame.height, [frame, head, *inner])
+    inner = [_move(shape, _PADDING, _PADDING + _HEAD) for shape in placed.shapes]
+    return _Layout(frame.width, frame.height, [frame, head, *inner])
 
 
-def _placed(edges: Mapping[str, Sequence[str]], sizes: Mapping[str, tuple[float, float]], colour: str) -> _Placed:
-    """Return the left upper corner of each box, with the lines between them."""
-    found = arrange(edges)
+def _arrange_boxes(edges: Mapping[str, Sequence[str]], sizes: Mapping[str, tuple[float, float]], color: str) -> _Layout:
+    """Return the upper left corner of each box, and the lines between them."""
+    layers = arrange(edges)
 
     def size(node: Node) -> tuple[float, float]:
-        return sizes[node] if isinstance(node, str) else (0.0, _PASS)
+        return sizes[node] if isinstance(node, str) else (0.0, _LINE_HEIGHT)
 
-    columns = [max((size(node)[0] for node in layer), default=0.0) for layer in found.layers]
-    heights = [sum(size(node)[1] + _GAP_Y for node in layer) - _GAP_Y for layer in found.layers]
-    placed = _Placed(sum(columns) + _GAP_X * max(len(columns) - 1, 0), max(heights, default=0.0))
-    # From left to right: the edges of the column and between them, for a box, its own. Lines are slanted only between columns.
+    columns = [max((size(node)[0] for node in layer), default=0.0) for layer in layers.layers]
+    heights = [sum(size(node)[1] + _GAP_Y for node in layer) - _GAP_Y for layer in layers.layers]
+    placed = _Layout(sum(columns) + _GAP_X * max(len(columns) - 1, 0), max(heights, default=0.0))
+    # X coordinates from left to right: column, box, box, column. Lines are diagonal only between columns.
     sides: dict[Node, list[tuple[float, float]]] = {}
     x = 0.0
-    for layer, column, height in zip(found.layers, columns, heights, strict=True):
+    for layer, column, height in zip(layers.layers, columns, heights, strict=True):
         y = (placed.height - height) / 2
         for node in layer:
             width, own = size(node)
@@ -122,23 +122,23 @@ def _placed(edges: Mapping[str, Sequence[str]], sizes: Mapping[str, tuple[float,
                 placed.places[node] = (left, y)
             y += own + _GAP_Y
         x += column + _GAP_X
-    for line in found.lines.values():
+    for line in layers.lines.values():
         points = sides[line[0]][1::-1]
         for node in line[1:-1]:
             points += [sides[node][3], sides[node][0]]
         points += sides[line[-1]][:1:-1]
-        placed.shapes.append(Line(tuple(points), colour, 1.2, arrow=True))
+        placed.shapes.append(Line(tuple(points), color, 1.2, arrow=True))
     return placed
 
 
-def _moved(shape: Shape, dx: float, dy: float) -> Shape:
+def _move(shape: Shape, dx: float, dy: float) -> Shape:
     if isinstance(shape, Line):
-        return Line(tuple((x + dx, y + dy) for x, y in shape.points), shape.colour, shape.width, shape.arrow)
+        return Line(tuple((x + dx, y + dy) for x, y in shape.points), shape.color, shape.width, shape.arrow)
     if isinstance(shape, Box):
         return Box(
             shape.x + dx, shape.y + dy, shape.width, shape.height, shape.fill, shape.stroke, shape.radius, shape.hint
         )
-    return Text(shape.x + dx, shape.y + dy, shape.text, shape.size, shape.colour, shape.anchor, shape.bold)
+    return Text(shape.x + dx, shape.y + dy, shape.text, shape.size, shape.color, shape.anchor, shape.bold)
 
 
 def _short(kind: str) -> str:
