@@ -1,4 +1,4 @@
-"""The commands in the README and in the documentation run, and say what stands below them."""
+"""The commands in README and documentation run and print the documented output."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.live
 
 @dataclass
 class Example:
-    """A command, and lines that must occur in what it writes, in this order; `files` are written before it runs."""
+    """A command and lines of its output, in this order; `files` are written before it runs."""
 
     command: str
     line: int
@@ -39,7 +39,7 @@ def examples(page: Path) -> list[Example]:
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
         if line.startswith("```"):
             inside = line == "```console"
-            # A block that names its file is that file, for the commands below it.
+            # A block with a file name is the content of that file for the commands below.
             name = line.partition(" ")[2].strip()
             if name:
                 files[name] = ""
@@ -56,7 +56,7 @@ WITH_EXAMPLES = [page for page in PAGES if examples(page)]
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
-def test_the_commands_on_a_page_do_what_it_says(page, tmp_path, monkeypatch):
+def test_commands_on_page_print_documented_output(page, tmp_path, monkeypatch):
     folder = tmp_path / "repository"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -64,7 +64,7 @@ def test_the_commands_on_a_page_do_what_it_says(page, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
 
     def run(words: list[str]) -> Result:
-        # In this process: dozens of processes would import boto3 and cfn-lint again for each command.
+        # In this process, because new processes would import boto3 and cfn-lint for each command.
         ran = CliRunner().invoke(cli, words, prog_name=PROGRAM, obj=Session())
         if ran.exception is not None and not isinstance(ran.exception, SystemExit):
             raise ran.exception
@@ -89,7 +89,7 @@ def test_the_commands_on_a_page_do_what_it_says(page, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page):
+def test_links_between_pages_resolve(page):
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"

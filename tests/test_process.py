@@ -1,4 +1,4 @@
-"""The installed program in processes of its own, as in a shell: signals, streams, and the sandbox in the background."""
+"""The installed program as a process: signals, streams, and the sandbox in the background."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def command(*arguments: str) -> list[str]:
 
 
 class Shell:
-    """Runs the program with a sandbox of its own."""
+    """Runs the program with its own sandbox."""
 
     def __init__(self, folder: Path) -> None:
         self.environment = {
@@ -72,7 +72,7 @@ def shell(tmp_path):
 
 @pytest.fixture
 def in_account(tmp_path, server, account_id):
-    """Runs the program with an account in the sandbox of this process, whose operations a test can hold."""
+    """Runs the program with an account in the sandbox of this process; tests can pause its operations."""
     shell = Shell(tmp_path)
     shell.environment |= {
         "AWS_ENDPOINT_URL": server.url,
@@ -84,7 +84,7 @@ def in_account(tmp_path, server, account_id):
 
 
 def until(process: subprocess.Popen[str], words: str) -> str:
-    """Read what the process writes to stderr until `words` come."""
+    """Read stderr of the process until it contains `words`."""
     assert process.stderr is not None
     said = ""
     for line in process.stderr:
@@ -94,7 +94,7 @@ def until(process: subprocess.Popen[str], words: str) -> str:
     pytest.fail(f"{words!r} never came:\n{said}")
 
 
-def test_the_first_command_starts_the_sandbox_and_the_next_finds_its_state(shell):
+def test_first_command_starts_sandbox_and_next_keeps_state(shell):
     first = shell.run("--sandbox", *CREDENTIALS)
     second = shell.run("list", EXASOL_CI_SETUP_SANDBOX="1")
 
@@ -104,7 +104,7 @@ def test_the_first_command_starts_the_sandbox_and_the_next_finds_its_state(shell
     assert "starting the sandbox" not in second.stderr
 
 
-def test_killed_in_the_middle_the_same_command_follows_the_operation_to_its_end(in_account, operations):
+def test_rerun_after_kill_follows_operation(in_account, operations):
     operations.hold()
     process = in_account.begin(*RELEASE)
     until(process, "CREATE_IN_PROGRESS")
@@ -126,7 +126,7 @@ def test_killed_in_the_middle_the_same_command_follows_the_operation_to_its_end(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_during_a_creation_ends_with_130_and_how_to_look_on(in_account, operations, number):
+def test_signal_during_creation_exits_130_with_watch_hint(in_account, operations, number):
     operations.hold()
     process = in_account.begin(*RELEASE)
     until(process, "CREATE_IN_PROGRESS")
@@ -143,10 +143,10 @@ def test_a_signal_during_a_creation_ends_with_130_and_how_to_look_on(in_account,
     watched = in_account.run("watch", "SlcRelease")
 
     assert watched.returncode == 0
-    assert "SlcRelease is in CREATE_COMPLETE" in watched.stderr
+    assert "stack SlcRelease succeeded (CREATE_COMPLETE)" in watched.stderr
 
 
-def test_a_reader_that_goes_away_is_no_error_worth_a_traceback(shell):
+def test_closed_pipe_gives_no_traceback(shell):
     printing = command("validate-ci-build", "--offline", "--print-template", "--project", "P", "--project-url", URL)
     piped = subprocess.run(
         ["sh", "-c", f"{shlex.join(printing)} | head -1"],
@@ -161,7 +161,7 @@ def test_a_reader_that_goes_away_is_no_error_worth_a_traceback(shell):
 
 
 @pytest.mark.parametrize(("redirection", "code"), [("<&-", 2), (">&-", 0), ("2>&-", 0), (">/dev/full", 1)])
-def test_a_closed_or_full_stream_is_no_traceback(in_account, redirection, code):
+def test_closed_or_full_stream_gives_no_traceback(in_account, redirection, code):
     in_account.run(*RELEASE)
     asking = [each for each in RELEASE if each != "--yes"] if redirection == "<&-" else ["status"]
     words = shlex.join(command(*asking, *(["--tag", "a=b"] if redirection == "<&-" else [])))
@@ -176,7 +176,7 @@ def test_a_closed_or_full_stream_is_no_traceback(in_account, redirection, code):
         assert "writing to stdout failed" in ran.stderr
 
 
-def test_a_reader_that_goes_away_does_not_end_a_deployment(in_account):
+def test_closed_pipe_does_not_stop_deployment(in_account):
     deploying = shlex.join(command(*RELEASE, "--output", "json"))
 
     subprocess.run(["sh", "-c", f"{deploying} | head -1"], env=in_account.environment, capture_output=True, check=True)
@@ -184,7 +184,7 @@ def test_a_reader_that_goes_away_does_not_end_a_deployment(in_account):
     assert "CREATE_COMPLETE" in in_account.run("status").stdout
 
 
-def test_the_sandbox_does_not_depend_on_the_users_aws_configuration(shell):
+def test_sandbox_ignores_aws_configuration_of_user(shell):
     (shell.folder / "broken").write_text("this is no configuration [")
 
     ran = shell.run("--sandbox", "list", AWS_PROFILE="nosuch", AWS_CONFIG_FILE=str(shell.folder / "broken"))
@@ -194,7 +194,7 @@ def test_the_sandbox_does_not_depend_on_the_users_aws_configuration(shell):
 
 @pytest.mark.parametrize("page", [b"<html>log in first</html>", b"not xml"])
 @pytest.mark.parametrize("status", [200, 403, 502])
-def test_an_endpoint_that_is_not_aws_is_told_as_such(shell, page, status):
+def test_endpoint_that_is_not_aws_is_reported(shell, page, status):
     class Page(BaseHTTPRequestHandler):
         def do_POST(self):
             self.send_response(status)
@@ -223,7 +223,7 @@ def test_an_endpoint_that_is_not_aws_is_told_as_such(shell, page, status):
     assert "hint:" in ran.stderr
 
 
-def test_the_aws_cli_sees_the_same_stacks(shell):
+def test_aws_cli_lists_same_stacks(shell):
     aws = shutil.which("aws", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if aws is None:
         pytest.skip("the AWS CLI is not installed")
@@ -242,7 +242,7 @@ def test_the_aws_cli_sees_the_same_stacks(shell):
     assert (stack["StackName"], stack["StackStatus"]) == ("SLCSourceCredentials", "CREATE_COMPLETE")
 
 
-def test_offline_validation_needs_no_aws_variable_and_no_home(tmp_path):
+def test_offline_validation_needs_no_aws_and_home(tmp_path):
     ran = subprocess.run(
         command("validate-ci-build", "--offline", "--project", "Slc", "--project-url", URL),
         env={"PATH": os.environ["PATH"]},
@@ -256,7 +256,7 @@ def test_offline_validation_needs_no_aws_variable_and_no_home(tmp_path):
     assert not ran.stdout
 
 
-def test_the_built_wheel_brings_its_templates_and_schemas(tmp_path):
+def test_wheel_contains_templates_and_schemas(tmp_path):
     root = Path(__file__).parents[1]
     built = subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, root],

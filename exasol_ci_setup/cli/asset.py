@@ -181,7 +181,7 @@ def delete(session: Session, workspace_id: str, asset_id: str, *, plan_only: boo
     require_yes(session, f"Delete asset {asset_id} of workspace {workspace_id}?", yes=yes)
     with acting(session, yes=True) as place:
         verbs.delete(workspace_id=workspace_id, asset_id=asset_id, place=place)
-    session.output.say(f"asset {asset_id} of workspace {workspace_id} is deleted")
+    session.output.say(f"deleted asset {asset_id} of workspace {workspace_id}")
     done(session, "deleted", changed=True)
 
 

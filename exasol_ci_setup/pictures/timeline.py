@@ -140,7 +140,7 @@ def text(chart: Timeline, *, width: int, unicode: bool) -> list[str]:
             for bar in chart.bars
             if bar.has_failed
         ]
-    lines.append("* critical path: determines how long the operation takes")
+    lines.append("* critical path")
     return lines
 
 

@@ -51,7 +51,7 @@ def test_id_goes_to_stdout_and_builds_to_stderr(answers, clock, run):
     assert re.search(r"IN_PROGRESS +build_one +BUILD$", ran.stderr, re.MULTILINE)
     assert re.search(r"PENDING +build_two$", ran.stderr, re.MULTILINE)
     assert re.search(r"SUCCEEDED +build_two$", ran.stderr, re.MULTILINE)
-    assert f"batch {ID} has succeeded in 1 min 2 s" in ran.stderr
+    assert f"batch {ID} succeeded in 1 min 2 s" in ran.stderr
     assert "https://eu-central-1.console.aws.amazon.com/codesuite/codebuild/" in ran.stderr
     assert "\x1b" not in ran.stderr
 
@@ -248,7 +248,7 @@ def test_succeeded_batch_is_not_retried(answers, clock, run):
     ran = run("retry", ID)
 
     assert ran.code == 2
-    assert "has succeeded" in ran.stderr
+    assert "succeeded" in ran.stderr
     assert "RetryBuildBatch" not in answers.names()
 
 

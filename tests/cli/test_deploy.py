@@ -145,7 +145,7 @@ def test_yes_without_terminal_does_not_approve_broader_access(ready):
 
     assert ran.code == 1
     assert "broadens access" in ran.stderr
-    assert "Access that widens" in ran.stderr
+    assert "Access that is broadened" in ran.stderr
     assert ready(*CI, URL, "--plan", "--no-lint").stderr.count("nothing to do") == 1
 
     assert ready(*wider, "--allow-broadening").code == 0

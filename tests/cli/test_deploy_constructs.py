@@ -161,11 +161,11 @@ def refused(program: Program, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("service", "said"),
     [
-        ("web", "a pair is not complete"),
+        ("web", "a pair needs a name and a value"),
         ("name=web", "a service needs a name and an image"),
-        ("name=web,image=nginx,colour=red", "there is no 'colour' in a service"),
-        ("name=web,name=api,image=nginx", "name stands twice"),
-        ("name=web,image=nginx,env.A=1,env.A=2", "env.A stands twice"),
+        ("name=web,image=nginx,colour=red", "a service has no field 'colour'"),
+        ("name=web,name=api,image=nginx", "name appears twice"),
+        ("name=web,image=nginx,env.A=1,env.A=2", "env.A appears twice"),
         ("name=web,image=nginx,port=http", "port is not a whole number"),
         ("name=web,image=nginx,port=0", "port 0 is not acceptable: use 1 to 65535"),
         ("name=web,image=nginx:b c", "image 'b c' is not acceptable"),
@@ -182,8 +182,8 @@ def test_invalid_service_names_key(program: Program, service: str, said: str):
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ("443", "'443' is no rule: write PROTOCOL:PORT:CIDR"),
-        ("tcp:443", "is no rule"),
+        ("443", "'443' is not a rule: write PROTOCOL:PORT:CIDR"),
+        ("tcp:443", "is not a rule"),
         ("http:443:10.0.0.0/8", "the protocol 'http' is not acceptable"),
         ("tcp:443-80:10.0.0.0/8", "must not be above the last"),
         ("tcp:70000:10.0.0.0/8", "the port 70000"),

@@ -117,7 +117,7 @@ def test_unchanged_source_is_neither_built_nor_deployed(here, live, file):
     assert ran.code == 0, ran.stderr
     assert "there already" in ran.stderr
     assert "nothing to build" in ran.stderr
-    assert "4 stacks as declared: nothing to do" in ran.stderr
+    assert "4 stacks up to date: nothing to do" in ran.stderr
     assert builds(live) == 1
     assert set(stacks(live).values()) == {"CREATE_COMPLETE"}
 

@@ -44,7 +44,7 @@ def test_imported_resource_is_planned_compared_and_retained(here, live):
 
     gone = here("delete", "Shop", "--yes")
     assert gone.code == 0
-    assert "CodeBuildLogGroup  AWS::Logs::LogGroup  /aws/codebuild/ShopCodeBuild  (stays)" in gone.stderr
+    assert "CodeBuildLogGroup  AWS::Logs::LogGroup  /aws/codebuild/ShopCodeBuild  (kept)" in gone.stderr
     assert [each["logGroupName"] for each in live.client("logs").describe_log_groups()["logGroups"]] == [LOGS]
 
 
@@ -128,7 +128,7 @@ def test_resource_is_imported_by_identifier_before_deployment(here, live, bucket
     assert rest.code == 0, rest.stderr
     assert f"ArtifactsBucketName  {bucket}" in rest.stdout
     assert "nothing to do" in here(*CI, "--yes").stderr
-    assert f"ArtifactsBucket  AWS::S3::Bucket  {bucket}  (stays)" in here("delete", "Shop", "--plan").stdout
+    assert f"ArtifactsBucket  AWS::S3::Bucket  {bucket}  (kept)" in here("delete", "Shop", "--plan").stdout
 
 
 @pytest.mark.usefixtures("ready")

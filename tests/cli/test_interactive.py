@@ -78,13 +78,11 @@ ASKS = {
     "delete": Asks(
         ("delete", "images"),
         before=(("deploy-registry", "--name", "images", "--yes", "--no-lint"),),
-        done="images is deleted",
+        done="deleted stack images",
     ),
     "drift": Asks(("drift", "office", "--revert"), done="office"),
     "import asset": Asks(("import", "asset", "--name", "source", "--resource", "Bucket=kept"), done="source"),
-    "storage delete": Asks(
-        ("storage", "delete", *STORAGE), before=(("storage", "create", *STORAGE),), done="is deleted"
-    ),
+    "storage delete": Asks(("storage", "delete", *STORAGE), before=(("storage", "create", *STORAGE),), done="deleted "),
     "storage delete-object": Asks(
         ("storage", "delete-object", *STORAGE, "-o", "data/"),
         before=(
@@ -100,20 +98,20 @@ ASKS = {
             ("storage", "put-object", *STORAGE, "-src", "program.py", "-dst", "data/"),
             ("asset", "create", "-w", "123", "--data", "asset.json"),
         ),
-        done="is deleted",
+        done="deleted ",
     ),
     "registry delete": Asks(
-        ("registry", "delete", "--name", "team"), before=(("registry", "create", "--name", "team"),), done="is deleted"
+        ("registry", "delete", "--name", "team"), before=(("registry", "create", "--name", "team"),), done="deleted "
     ),
     "secret delete": Asks(
         ("secret", "delete", "--name", "key"),
         before=(("secret", "create", "--name", "key", "--file", "program.py"),),
-        done="is deleted",
+        done="deleted ",
     ),
     "space delete": Asks(
         ("space", "delete", "--name", "web"),
         before=(("space", "create", "--name", "web", "--image", "nginx"),),
-        done="space web is deleted",
+        done="deleted space web",
     ),
     "space create": Asks(("space", "create", "--name", "web", "--image", "nginx"), done="web"),
     "sandbox reset": Asks(("sandbox", "reset"), declined=0),

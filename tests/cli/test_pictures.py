@@ -1,4 +1,4 @@
-"""`graph` and `timeline` as a user types them."""
+"""Commands `graph` and `timeline`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def template(program, tmp_path):
     return file
 
 
-def test_a_template_is_drawn_to_stdout_without_aws(program, template):
+def test_graph_of_template_prints_svg_without_aws(program, template):
     ran = program("graph", str(template))
 
     assert ran.code == 0
@@ -41,7 +41,7 @@ def test_a_template_is_drawn_to_stdout_without_aws(program, template):
 
 
 @pytest.mark.parametrize("name", ["picture.svg", "picture.png", "PICTURE.PNG"])
-def test_a_picture_is_written_to_the_file_that_is_named(program, template, tmp_path, name):
+def test_graph_with_to_writes_file(program, template, tmp_path, name):
     ran = program("graph", str(template), "--to", str(tmp_path / name))
 
     assert (ran.code, ran.stdout) == (0, "")
@@ -49,7 +49,7 @@ def test_a_picture_is_written_to_the_file_that_is_named(program, template, tmp_p
     assert (tmp_path / name).read_bytes().startswith(b"\x89PNG" if name.lower().endswith("png") else b"<svg")
 
 
-def test_picture_to_device_leaves_the_device(program, template, tmp_path):
+def test_graph_to_device_keeps_device(program, template, tmp_path):
     (tmp_path / "null.svg").symlink_to("/dev/null")
 
     ran = program("graph", str(template), "--to", str(tmp_path / "null.svg"))
@@ -58,7 +58,7 @@ def test_picture_to_device_leaves_the_device(program, template, tmp_path):
     assert (tmp_path / "null.svg").is_symlink()
 
 
-def test_a_program_is_drawn_with_its_stacks(program, tmp_path):
+def test_graph_of_program_shows_its_stacks(program, tmp_path):
     file = tmp_path / "program.py"
     file.write_text(PROGRAM)
 
@@ -73,11 +73,11 @@ def test_a_program_is_drawn_with_its_stacks(program, tmp_path):
     [
         (None, (), "cannot be read"),
         ("Resources: [", (), "template.yaml"),
-        ("Resources: {}", ("--to", "picture.gif"), "is no kind of picture"),
+        ("Resources: {}", ("--to", "picture.gif"), "has no known file type"),
         ("Resources: {}", ("--to", "nowhere/picture.svg"), "cannot be written"),
     ],
 )
-def test_what_cannot_be_drawn_is_one_line(program, tmp_path, content, arguments, says):
+def test_invalid_graph_input_exits_2_with_one_line(program, tmp_path, content, arguments, says):
     file = tmp_path / "template.yaml"
     if content is not None:
         file.write_text(content)
@@ -90,7 +90,7 @@ def test_what_cannot_be_drawn_is_one_line(program, tmp_path, content, arguments,
 
 
 @pytest.mark.live
-def test_the_last_operation_is_shown_as_text_as_a_record_and_as_a_page(here, tmp_path):
+def test_timeline_prints_text_record_and_html(here, tmp_path):
     assert here("deploy-release-build", "--project", "Slc", "--project-url", URL, "--yes", "--no-lint").code == 0
 
     shown = here("timeline", "SlcRelease")
@@ -107,7 +107,7 @@ def test_the_last_operation_is_shown_as_text_as_a_record_and_as_a_page(here, tmp
 
 
 @pytest.mark.live
-def test_a_timeline_of_no_stack_is_an_error(here):
+def test_timeline_of_missing_stack_fails(here):
     ran = here("timeline", "Nowhere")
 
     assert ran.code == 1

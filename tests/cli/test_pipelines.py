@@ -1,4 +1,4 @@
-"""`generate-pipeline`: the file of a workflow, made and checked."""
+"""Command `generate-pipeline`: write and check a workflow."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ def test_name_in_existing_file_is_not_kept(program, line):
     ran = program("generate-pipeline", "--name", "my-space")
 
     assert ran.code == 2
-    assert "there is nothing that .github/workflows/ci-my-space.yaml may install" in ran.stderr
+    assert "no package for .github/workflows/ci-my-space.yaml to install" in ran.stderr
 
 
-def test_the_file_and_its_directory_are_made_and_then_left_alone(program):
+def test_second_generation_leaves_file_unchanged(program):
     first = program("generate-pipeline", "--name", "my-space")
 
     assert first.code == 0
@@ -114,7 +114,7 @@ def test_the_file_and_its_directory_are_made_and_then_left_alone(program):
     assert list(FILE.parent.iterdir()) == [FILE]
 
 
-def test_check_prints_the_difference_and_writes_nothing(program):
+def test_check_prints_diff_and_writes_nothing(program):
     ran = program("generate-pipeline", "--name", "my-space", "--check")
 
     assert ran.code == 5
@@ -123,7 +123,7 @@ def test_check_prints_the_difference_and_writes_nothing(program):
     assert not FILE.exists()
 
 
-def test_check_of_a_file_that_is_up_to_date_succeeds(program):
+def test_check_of_current_file_succeeds(program):
     program("generate-pipeline", "--name", "my-space")
 
     ran = program("generate-pipeline", "--name", "my-space", "--check", "--output", "json")
@@ -133,7 +133,7 @@ def test_check_of_a_file_that_is_up_to_date_succeeds(program):
     assert ran.records[-1]["status"] == "same"
 
 
-def test_the_registry_is_the_spaces_unless_another_is_named(program):
+def test_default_registry_is_named_after_space(program):
     program("generate-pipeline", "--space-name", "my-space")
     assert 'REGISTRY: "my-space-registry"' in FILE.read_text(encoding="utf-8")
 
@@ -144,7 +144,7 @@ def test_the_registry_is_the_spaces_unless_another_is_named(program):
     assert "docker" not in FILE.read_text(encoding="utf-8").lower()
 
 
-def test_the_one_for_codebuild_is_named_after_the_project(program):
+def test_codebuild_workflow_is_named_after_project(program):
     ran = program("generate-pipeline", "--target", "codebuild", "--project", "Slc")
 
     assert ran.code == 0
@@ -166,7 +166,7 @@ def test_the_one_for_codebuild_is_named_after_the_project(program):
         (["--name", "a", "--output-path", ""], "the path is empty"),
     ],
 )
-def test_bad_input_is_told_in_one_line_and_writes_nothing(program, arguments, says):
+def test_invalid_pipeline_options_exit_2_and_write_nothing(program, arguments, says):
     ran = program("generate-pipeline", *arguments)
 
     assert ran.code == 2
@@ -174,7 +174,7 @@ def test_bad_input_is_told_in_one_line_and_writes_nothing(program, arguments, sa
     assert not Path(".github").exists()
 
 
-def test_a_directory_that_is_a_file_is_told(program):
+def test_output_path_that_is_file_exits_2(program):
     Path(".github").write_text("")
 
     ran = program("generate-pipeline", "--name", "my-space")

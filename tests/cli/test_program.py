@@ -1,4 +1,4 @@
-"""`up`, `plan`, `down`, `scopes` and `resources` as a user types them."""
+"""Commands `up`, `plan`, `down`, `scopes` and `resources`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def change_sets(live) -> list[object]:
     return [each for name in stacks(live) for each in cfn.list_change_sets(StackName=name)["Summaries"]]
 
 
-def test_up_deploys_what_is_declared_and_runs_the_program_with_its_outputs(here, live, write):
+def test_up_deploys_stacks_and_runs_program_with_outputs(here, live, write):
     ran = here("up", write(PROGRAM), "--yes")
 
     assert ran.code == 0, ran.stderr
@@ -78,18 +78,18 @@ def test_up_deploys_what_is_declared_and_runs_the_program_with_its_outputs(here,
     assert any(line.startswith("team-source: ") and "CREATE_COMPLETE" in line for line in ran.stderr.splitlines())
 
 
-def test_up_a_second_time_says_nothing_to_do_and_makes_no_change_set(here, live, write):
+def test_second_up_reports_no_changes_without_change_set(here, live, write):
     here("up", write(PROGRAM), "--yes", "--no-lint")
 
     ran = here("up", write(PROGRAM), "--yes", "--no-lint")
 
     assert ran.code == 0
-    assert "2 stacks as declared: nothing to do" in ran.stderr
+    assert "2 stacks up to date: nothing to do" in ran.stderr
     assert "Plan for stack" not in ran.stderr
     assert change_sets(live) == []
 
 
-def test_a_changed_program_changes_its_stack_alone(here, live, write):
+def test_changed_program_updates_only_its_stack(here, live, write):
     here("up", write(PROGRAM), "--yes", "--no-lint")
     changed = write(PROGRAM.replace('name="registry")', 'name="registry", untagged_retention_in_days=3)'))
 
@@ -105,7 +105,7 @@ def test_a_changed_program_changes_its_stack_alone(here, live, write):
 
 
 @pytest.mark.parametrize("command", [("plan",), ("up", "--plan")])
-def test_a_plan_of_what_is_not_there_shows_it_all_and_leaves_nothing(here, live, write, command):
+def test_plan_of_new_stacks_shows_all_and_creates_nothing(here, live, write, command):
     ran = here(*command, write(BUILDER), "--no-lint")
 
     assert ran.code == 0, ran.stderr
@@ -114,7 +114,7 @@ def test_a_plan_of_what_is_not_there_shows_it_all_and_leaves_nothing(here, live,
     assert stacks(live) == {}
 
 
-def test_without_a_terminal_and_without_yes_nothing_is_done(here, live, write):
+def test_up_without_terminal_and_yes_changes_nothing(here, live, write):
     ran = here("up", write(PROGRAM), "--no-lint")
 
     assert ran.code == 2
@@ -122,7 +122,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_done(here, live, write):
     assert stacks(live) == {}
 
 
-def test_down_deletes_all_and_the_second_time_there_is_nothing_to_do(here, live, write):
+def test_second_down_reports_no_stacks(here, live, write):
     program = write(BUILDER)
     here("up", program, "--yes", "--no-lint")
     assert len(stacks(live)) == 3
@@ -142,7 +142,7 @@ def test_down_deletes_all_and_the_second_time_there_is_nothing_to_do(here, live,
     assert "nothing to do" in again.stderr
 
 
-def test_down_empties_buckets_and_repositories_only_when_asked(here, live, write):
+def test_down_deletes_contents_only_with_empty(here, live, write):
     program = write(PROGRAM)
     here("up", program, "--yes", "--no-lint")
     outputs = live.client("cloudformation").describe_stacks(StackName="team-source")["Stacks"][0]["Outputs"]
@@ -158,21 +158,21 @@ def test_down_empties_buckets_and_repositories_only_when_asked(here, live, write
     assert stacks(live) == {}
 
 
-def test_down_does_not_wait_if_asked(here, write):
+def test_down_with_no_wait_returns_early(here, write):
     program = write(BUILDER)
     here("up", program, "--yes", "--no-lint")
 
     ran = here("down", program, "--yes", "--no-wait")
 
     assert ran.code == 0, ran.stderr
-    assert "AWS goes on deleting stack team-source" in ran.stderr
+    assert "AWS continues to delete stack team-source" in ran.stderr
     assert "`exasol-ci-setup watch team-source --region " in ran.stderr
     assert "team-source: done" not in ran.stderr
-    # Others had to wait for this one.
-    assert "AWS goes on deleting stack team-image" not in ran.stderr
+    # Other deletions depend on this one.
+    assert "AWS continues to delete stack team-image" not in ran.stderr
 
 
-def test_a_record_does_not_call_done_what_was_not_waited_for(here, write):
+def test_down_with_no_wait_reports_deleting(here, write):
     program = write(BUILDER)
     here("up", program, "--yes", "--no-lint")
 
@@ -184,12 +184,12 @@ def test_a_record_does_not_call_done_what_was_not_waited_for(here, write):
     assert result["stacks"] == {"team-image": "done", "team-source": "deleting", "team-registry": "deleting"}
 
 
-def test_what_is_not_declared_any_more_is_told_and_goes_only_when_asked(here, live, write):
+def test_undeclared_stack_is_deleted_only_with_prune(here, live, write):
     here("up", write(PROGRAM), "--yes", "--no-lint")
 
-    told = here("up", write(REGISTRY_ONLY), "--yes", "--no-lint")
-    assert told.code == 0
-    assert "not declared any more: team-source; --prune" in told.stderr
+    ran = here("up", write(REGISTRY_ONLY), "--yes", "--no-lint")
+    assert ran.code == 0
+    assert "no longer declared: team-source; to delete them, add --prune" in ran.stderr
     assert sorted(stacks(live)) == ["team-registry", "team-source"]
 
     planned = here("plan", write(REGISTRY_ONLY), "--prune", "--no-lint")
@@ -210,7 +210,7 @@ OPEN_TO_ALL = """
 """
 
 
-def test_what_lets_in_the_whole_world_needs_more_than_a_yes(here, live, write):
+def test_public_access_needs_more_than_yes(here, live, write):
     program = write(OPEN_TO_ALL)
 
     refused = here("up", program, "--yes", "--no-lint")
@@ -223,7 +223,7 @@ def test_what_lets_in_the_whole_world_needs_more_than_a_yes(here, live, write):
     assert stacks(live) == {"team-door": "CREATE_COMPLETE"}
 
 
-def test_a_stack_that_no_update_can_mend_is_made_anew_only_when_asked(here, live, account_id, other_account, write):
+def test_failed_stack_is_recreated_only_with_option(here, live, account_id, other_account, write):
     taken = f"a-bucket-of-others-{account_id}"  # the accounts of the sandbox share the names of buckets
     other_account.client("s3").create_bucket(
         Bucket=taken, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
@@ -242,16 +242,16 @@ def test_a_stack_that_no_update_can_mend_is_made_anew_only_when_asked(here, live
 
     stuck = here("up", program, "--yes", "--no-lint")
     planned = here("up", program, "--plan", "--recreate-failed", "--no-lint")
-    mended = here("up", program, "--yes", "--recreate-failed", "--no-lint")
+    recreated = here("up", program, "--yes", "--recreate-failed", "--no-lint")
 
     assert stuck.code == 1
     assert "--recreate-failed" in stuck.stderr
     assert "has to be deleted first" in planned.stdout
-    assert mended.code == 0, mended.stderr
+    assert recreated.code == 0, recreated.stderr
     assert stacks(live) == {"team-registry": "CREATE_COMPLETE"}
 
 
-def test_scopes_in_two_regions_each_have_their_stacks_where_they_say(here, live, write):
+def test_scopes_of_two_regions_deploy_to_their_regions(here, live, write):
     program = write("""
         from exasol_ci_setup import Registry, Scope
 
@@ -267,7 +267,7 @@ def test_scopes_in_two_regions_each_have_their_stacks_where_they_say(here, live,
         assert list(stacks(assume(live, (), region=region))) == [f"in-{region}-registry"]
 
 
-def test_a_profile_that_does_not_exist_is_named(here, write):
+def test_missing_profile_is_named(here, write):
     program = write(REGISTRY_ONLY.replace('region="eu-central-1"', 'region="eu-central-1", profile="nosuch"'))
 
     ran = here("up", program, "--yes")
@@ -276,7 +276,7 @@ def test_a_profile_that_does_not_exist_is_named(here, write):
     assert "AWS profile 'nosuch' does not exist" in ran.stderr
 
 
-def test_a_protected_stack_stops_down_before_anything_goes(here, live, write):
+def test_protected_stack_stops_down_before_deletions(here, live, write):
     program = write(PROGRAM)
     here("up", program, "--yes", "--no-lint")
     live.client("cloudformation").update_termination_protection(
@@ -290,7 +290,7 @@ def test_a_protected_stack_stops_down_before_anything_goes(here, live, write):
     assert sorted(stacks(live)) == ["team-registry", "team-source"]
 
 
-def test_a_failure_names_the_stack_and_what_was_skipped_and_the_rest_is_done(here, live, write):
+def test_failed_stack_skips_only_its_dependents(here, live, write):
     foreign = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
     live.client("cloudformation").create_stack(StackName="team-registry", TemplateBody=foreign)
 
@@ -303,7 +303,7 @@ def test_a_failure_names_the_stack_and_what_was_skipped_and_the_rest_is_done(her
     assert "Traceback" not in ran.stderr
 
 
-def test_json_is_one_object_a_line_even_if_the_program_prints(here, write):
+def test_json_output_stays_valid_if_program_prints(here, write):
     ran = here("up", write(PROGRAM), "--yes", "--no-lint", "--output", "json")
 
     assert ran.code == 0
@@ -341,7 +341,7 @@ def test_json_is_one_object_a_line_even_if_the_program_prints(here, write):
     ],
     ids=["missing", "syntax", "import", "no-function", "exception", "unknown-field", "same-name", "no-scope"],
 )
-def test_whatever_is_wrong_with_the_program_is_one_line(here, live, write, tmp_path, command, text, code, said):
+def test_invalid_program_exits_2_with_one_line(here, live, write, tmp_path, command, text, code, said):
     path = write(text) if text is not None else str(tmp_path / "nosuch.py")
 
     ran = here(command, path)
@@ -355,7 +355,7 @@ def test_whatever_is_wrong_with_the_program_is_one_line(here, live, write, tmp_p
     assert stacks(live) == {}
 
 
-def test_a_program_that_resolves_nothing_has_nothing_to_do(here, write):
+def test_program_without_constructs_reports_no_changes(here, write):
     program = write("def hangar_run():\n    pass\n")
 
     assert here("up", program).code == 0
@@ -364,7 +364,7 @@ def test_a_program_that_resolves_nothing_has_nothing_to_do(here, write):
 
 
 @pytest.mark.parametrize("same", [1, 2])
-def test_program_that_declares_something_else_in_a_later_run_exits_2(here, live, write, same):
+def test_program_with_changed_declaration_exits_2(here, live, write, same):
     program = write(f"""
         from exasol_ci_setup import Registry, Scope
         names = iter(["first"] * {same} + ["second"] * 2)
@@ -377,12 +377,12 @@ def test_program_that_declares_something_else_in_a_later_run_exits_2(here, live,
 
     assert ran.code == 2
     assert "only in one of two runs" in ran.stderr
-    # The run that acts is the third one.
+    # The third run takes effect.
     assert list(stacks(live)) == (["team-first"] if same > 1 else [])
 
 
-def test_scopes_and_resources_are_listed_and_shown(here, write):
-    assert "there is no scope" in here("scopes", "list").stderr
+def test_scopes_and_resources_list_and_show(here, write):
+    assert "no scopes in" in here("scopes", "list").stderr
     here("up", write(PROGRAM), "--yes", "--no-lint")
 
     listed = here("scopes", "list")
@@ -401,7 +401,7 @@ def test_scopes_and_resources_are_listed_and_shown(here, write):
     assert here("resources", "list").stdout.count("team-") >= 2
 
 
-def test_a_scope_or_resource_that_is_not_there_is_named(here, write):
+def test_missing_scope_or_resource_is_named(here, write):
     here("up", write(REGISTRY_ONLY), "--yes", "--no-lint")
 
     scope = here("scopes", "show", "nosuch")
@@ -425,7 +425,7 @@ def environment(server, account_id):
     }
 
 
-def test_ctrl_c_starts_nothing_new_tells_that_aws_goes_on_and_ends_with_130(operations, live, write, environment):
+def test_ctrl_c_starts_no_more_stacks_and_exits_130(operations, live, write, environment):
     operations.hold()
     with subprocess.Popen(
         [sys.executable, "-m", "exasol_ci_setup", "up", write(BUILDER), "--yes", "--no-lint"],
@@ -453,7 +453,7 @@ def test_ctrl_c_starts_nothing_new_tells_that_aws_goes_on_and_ends_with_130(oper
 
 
 def answered(arguments: list[str], environment: dict[str, str], answer: str) -> tuple[int, str]:
-    """Run the program in a terminal, answer its question, and return its exit code and what it showed."""
+    """Run the program in a terminal, answer its prompt, and return exit code and output."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "exasol_ci_setup", *arguments],
@@ -478,7 +478,7 @@ def answered(arguments: list[str], environment: dict[str, str], answer: str) -> 
     return code, shown.decode()
 
 
-def test_in_a_terminal_the_question_says_that_access_widens(live, write, environment):
+def test_prompt_warns_of_broader_access(live, write, environment):
     code, shown = answered(["up", write(OPEN_TO_ALL), "--no-lint"], environment, "y")
 
     assert code == 0, shown
@@ -486,7 +486,7 @@ def test_in_a_terminal_the_question_says_that_access_widens(live, write, environ
     assert stacks(live) == {"team-door": "CREATE_COMPLETE"}
 
 
-def test_in_a_terminal_it_asks_once_for_all_and_shows_a_table(live, write, environment):
+def test_terminal_shows_one_prompt_and_table(live, write, environment):
     program = write(BUILDER)
 
     code, shown = answered(["up", program, "--no-lint"], environment, "n")
@@ -528,7 +528,7 @@ def test_replaced_instance_is_data_loss(here, live, write, environment, tmp_path
     before = machine(live)
     monkeypatch.setenv("GROUPS", "2")
 
-    # The second group is not there yet, so the plan is made from the template alone.
+    # The second group does not exist yet, so the plan uses only the template.
     planned = here("plan", program, "--no-lint")
     assert "± Instance  AWS::EC2::Instance  (replacement, data loss: its disks)" in planned.stdout
     assert "1 to replace, 1 with data loss" in planned.stdout
@@ -569,7 +569,7 @@ WITH_KEY = """
 """
 
 
-def test_down_needs_no_key_of_an_instance(here, live, write, tmp_path):
+def test_down_needs_no_instance_key(here, live, write, tmp_path):
     public = tmp_path / "key.pub"
     public.write_text(f"{PUBLIC_KEY}\n", encoding="utf-8")
     program = write(WITH_KEY.format(key=str(tmp_path / "key")))

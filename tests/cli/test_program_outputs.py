@@ -1,4 +1,4 @@
-"""Programs that use outputs: refused before anything is deployed where a stack would get one, and given their values where the program acts."""
+"""Programs with outputs: rejected in declarations before deployment, resolved in actions."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def stacks(live) -> list[str]:
         ("int(group.group_id)", "invalid literal for int() with base 10: '<output GroupId of out-grp>'"),
     ],
 )
-def test_declaration_with_output_exits_before_anything_is_deployed(here, live, using, text, said):
+def test_declaration_with_output_exits_before_deployment(here, live, using, text, said):
     ran = here("up", "--yes", using(text), "--no-lint")
 
     assert ran.code == (1 if text.startswith("int") else 2)
@@ -129,7 +129,7 @@ def test_program_that_prints_outputs_gets_their_values(here, using):
     assert planned.stdout == ""
 
 
-def test_action_with_output_is_shown_with_a_readable_name(here, using):
+def test_action_with_output_shows_readable_name(here, using):
     planned = here("plan", using("box.run_command(f'{data.bucket_name}')"), "--no-lint")
 
     assert planned.code == 0, planned.stderr

@@ -1,4 +1,4 @@
-"""Stacks that programs delete: users before what they use, nothing that is still used, and nothing that AWS would refuse half-way."""
+"""Deletion of stacks by programs: order, stacks in use, and checks before the first deletion."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def output(live, stack: str, name: str) -> str:
 
 
 @pytest.mark.parametrize("steps", [[(GROUP, CLUSTER)], [(WITHOUT_GROUP,), (GROUP, CLUSTER)]], ids=["older", "younger"])
-def test_prune_deletes_user_before_what_it_uses_whatever_its_age(live, declaring, up, steps):
+def test_prune_deletes_dependent_stack_first(live, declaring, up, steps):
     for parts in steps:
         assert up(declaring(*parts)).code == 0
 
@@ -85,10 +85,10 @@ def test_prune_deletes_user_before_what_it_uses_whatever_its_age(live, declaring
     assert list(stacks(live)) == ["keep"]
 
 
-def test_failed_deletion_of_pruned_stack_skips_only_what_it_uses(live, declaring, up):
+def test_failed_prune_skips_only_stacks_it_uses(live, declaring, up):
     other = 'SecurityGroup(scope=scope, name="other").deploy()'
     assert up(declaring(GROUP, CLUSTER, other)).code == 0
-    # A rule that no stack knows of.
+    # A rule outside of all stacks.
     ec2 = live.client("ec2")
     mine = ec2.create_security_group(
         GroupName="mine", Description="mine", VpcId=ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
@@ -102,7 +102,7 @@ def test_failed_deletion_of_pruned_stack_skips_only_what_it_uses(live, declaring
     assert stacks(live) == {"keep": "CREATE_COMPLETE", "other": "DELETE_FAILED"}
 
 
-def test_prune_does_not_delete_what_a_declared_stack_uses(live, declaring, up):
+def test_prune_keeps_stack_used_by_declared_stack(live, declaring, up):
     assert up(declaring(GROUP, CLUSTER)).code == 0
     by_id = CLUSTER.replace("[group]", repr([output(live, "pr-grp", "GroupId")]))
 
@@ -115,7 +115,7 @@ def test_prune_does_not_delete_what_a_declared_stack_uses(live, declaring, up):
     assert list(stacks(live)) == ["keep", "clu"]
 
 
-def test_prune_does_not_delete_what_a_foreign_stack_uses(live, declaring, up):
+def test_prune_keeps_stack_used_by_foreign_stack(live, declaring, up):
     assert up(declaring(GROUP)).code == 0
     body = '{"Parameters": {"Group": {"Type": "String"}}, "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
     deploy_foreign(live, "theirs", body, Group=output(live, "pr-grp", "GroupId"))
@@ -149,7 +149,7 @@ def test_down_names_undeclared_stacks_and_prune_deletes_them(here, live, declari
     assert stacks(live) == {}
 
 
-def test_down_deletes_user_first_where_code_declares_no_use(here, declaring, up):
+def test_down_deletes_undeclared_dependents_first(here, declaring, up):
     assert up(declaring(GROUP, CLUSTER)).code == 0
 
     ran = here("down", declaring(WITHOUT_GROUP, GROUP), "--yes")
@@ -209,7 +209,7 @@ def test_deleted_versions_count_as_objects(here, live, declaring, up, data):
     assert "holds objects" in here("down", program, "--yes").stderr
 
 
-def test_delete_refuses_what_aws_would_refuse_half_way(here, live, declaring, up, data):
+def test_delete_checks_before_it_deletes(here, live, declaring, up, data):
     assert up(declaring(data, GROUP, CLUSTER)).code == 0
 
     used = here("delete", "pr-grp", "--yes")

@@ -1,4 +1,4 @@
-"""Programs that resolve in threads, or while they are imported, or end in an odd way: only `up` acts, and only when it is run."""
+"""Programs with threads, actions at import, or unusual ends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def stacks(account) -> list[str]:
     return [stack["StackName"] for stack in account.client("cloudformation").describe_stacks()["Stacks"]]
 
 
-def test_what_threads_resolve_is_only_heard_by_plan_and_deployed_by_up(here, live, write):
+def test_threads_collect_in_plan_and_deploy_in_up(here, live, write):
     file = write(THREADS)
 
     planned = here("plan", file)
@@ -45,7 +45,7 @@ def test_what_threads_resolve_is_only_heard_by_plan_and_deployed_by_up(here, liv
 
 
 @pytest.mark.parametrize("command", [("plan",), ("up", "--yes"), ("down", "--yes")])
-def test_what_a_program_resolves_while_it_is_imported_is_refused_with_its_line(here, live, write, command):
+def test_resolve_at_import_is_rejected_with_line(here, live, write, command):
     ran = here(command[0], write(IMPORTED), *command[1:])
 
     assert ran.code == 2
@@ -54,23 +54,23 @@ def test_what_a_program_resolves_while_it_is_imported_is_refused_with_its_line(h
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("import asyncio\ndef hangar_run():\n    raise asyncio.CancelledError\n", "CancelledError"),
         ("def hangar_run():\n    raise GeneratorExit\n", "GeneratorExit"),
         ("hangar_run = max\n", "no function that can be called without arguments"),
     ],
 )
-def test_an_odd_end_of_a_program_is_one_line(here, write, text, told):
+def test_unusual_program_end_is_one_line(here, write, text, expected):
     ran = here("plan", write(text))
 
     assert ran.code in {1, 2}
-    assert told in ran.stderr
+    assert expected in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.parametrize("command", ["plan", "up", "down"])
-def test_a_forgotten_await_is_told_with_its_line(here, live, write, command):
+def test_missing_await_is_reported_with_line(here, live, write, command):
     forgotten = """
         from exasol_ci_setup import Registry, Scope
 
@@ -86,7 +86,7 @@ def test_a_forgotten_await_is_told_with_its_line(here, live, write, command):
     assert stacks(live) == []
 
 
-def test_threads_that_nothing_waits_for_are_told_of_where_no_construct_is_resolved(here, live, write):
+def test_running_threads_without_constructs_give_hint(here, live, write):
     file = write(
         """
         import threading
@@ -102,5 +102,5 @@ def test_threads_that_nothing_waits_for_are_told_of_where_no_construct_is_resolv
 
     assert ran.code == 0
     assert "resolves no construct: nothing to do" in ran.stderr
-    assert "threads that it began still run" in ran.stderr
+    assert "threads of the program still run" in ran.stderr
     assert stacks(live) == []

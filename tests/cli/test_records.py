@@ -1,4 +1,4 @@
-"""The machine form, and that stdout holds nothing else when it is asked for."""
+"""JSON records, which are the only output on stdout with --output json."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class HealthProblem:
     code: str
 
 
-def test_a_plan_names_changes_with_what_was_and_what_becomes():
+def test_plan_record_has_old_and_new_values():
     change = Change("Modify", "R", "T", properties=(PropertyChange("A", ABSENT, {"b": 1}),))
     found = records.record(Plan("Slc", "UPDATE", changes=(change,), settings=(Setting("tags.a", "1", ABSENT),)))
     assert (found["type"], found["schema"]) == ("plan", SCHEMA)
@@ -49,7 +49,7 @@ def test_a_plan_names_changes_with_what_was_and_what_becomes():
     assert found["settings"] == [{"name": "tags.a", "before": "1"}]
 
 
-def test_a_time_is_in_utc_and_ends_in_z():
+def test_time_is_utc_with_z():
     at = datetime(2025, 1, 1, 2, 0, 0, 5000, tzinfo=timezone(timedelta(hours=2)))
     event = Event("1", "arn", "Slc", "R", "", "T", "CREATE_COMPLETE", "", at)
     assert records.record(event)["at"] == "2025-01-01T00:00:00.005000Z"
@@ -57,7 +57,7 @@ def test_a_time_is_in_utc_and_ends_in_z():
 
 
 @pytest.mark.parametrize(
-    ("thing", "kind"),
+    ("value", "kind"),
     [
         (Finding("E1", "error", "m", "p", 1), "finding"),
         (Stack("Slc", "arn", "X"), "stack"),
@@ -69,18 +69,18 @@ def test_a_time_is_in_utc_and_ends_in_z():
         (records.result("done", stack_name="Slc"), "result"),
     ],
 )
-def test_everything_that_is_shown_has_a_type_and_the_schema(thing, kind):
-    found = records.record(thing)
+def test_every_record_has_type_and_schema(value, kind):
+    found = records.record(value)
     assert (found["type"], found["schema"]) == (kind, SCHEMA)
 
 
-def test_the_type_of_a_resource_does_not_hide_the_type_of_the_record():
+def test_resource_type_does_not_replace_record_type():
     assert records.record(EVENT)["resource_type"] == "AWS::S3::Bucket"
     plan = Plan("Slc", "CREATE", changes=(Change("Add", "R", "AWS::S3::Bucket"),))
     assert records.record(plan)["changes"][0]["resource_type"] == "AWS::S3::Bucket"
 
 
-def test_outputs_carry_their_stack():
+def test_outputs_record_names_stack():
     assert records.outputs("Slc", {"Name": "x"}) == {
         "type": "outputs",
         "schema": SCHEMA,
@@ -89,7 +89,7 @@ def test_outputs_carry_their_stack():
     }
 
 
-def test_an_error_tells_its_code_its_exit_code_and_what_belongs_to_it():
+def test_error_record_has_codes_and_details():
     error = DeployFailed("Slc failed", hint="look", stack_name="Slc", diagnosis=DIAGNOSIS)
     found = records.record(error)
     assert {key: found[key] for key in ("code", "message", "hint", "exit_code", "stack_name")} == {
@@ -102,13 +102,13 @@ def test_an_error_tells_its_code_its_exit_code_and_what_belongs_to_it():
     assert found["diagnosis"]["reason"] == "taken"
 
 
-def test_an_error_of_the_linter_carries_the_findings():
+def test_lint_error_record_has_findings():
     found = records.record(TemplateRejected("no", findings=[Finding("E1", "error", "m", "p", 1)]))
     assert found["findings"][0]["rule"] == "E1"
 
 
-def test_a_thing_without_a_machine_form_is_refused():
-    with pytest.raises(TypeError, match="no machine form for list"):
+def test_unsupported_value_raises_type_error():
+    with pytest.raises(TypeError, match="no JSON record for list"):
         records.record([])
 
 
@@ -128,7 +128,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, VALUES)
-def test_every_value_of_a_property_can_be_written_as_strict_json(before, after):
+def test_property_values_are_strict_json(before, after):
     plan = Plan(
         "Slc", "UPDATE", changes=(Change("Modify", "R", "T", properties=(PropertyChange("A", before, after),)),)
     )
@@ -137,15 +137,15 @@ def test_every_value_of_a_property_can_be_written_as_strict_json(before, after):
     assert json.loads(line)["changes"][0]["logical_id"] == "R"
 
 
-def test_a_date_and_a_set_have_a_form_too():
+def test_date_and_set_are_supported():
     assert records.plain({"d": date(2012, 10, 17), "s": {"b", "a"}}) == {"d": "2012-10-17", "s": ["a", "b"]}
 
 
-def test_an_amount_of_money_is_a_number():
+def test_decimal_is_number():
     assert records.plain({"amount": Decimal("0.10")}) == {"amount": 0.1}
 
 
-def test_in_json_format_stdout_has_one_object_a_line_and_nothing_else(capsys):
+def test_json_format_prints_only_records_to_stdout(capsys):
     output = Output("json")
     output.say("words")
     output.warn("careful")
@@ -157,14 +157,14 @@ def test_in_json_format_stdout_has_one_object_a_line_and_nothing_else(capsys):
     assert streams.err == "words\nwarning: careful\nerror: bad: why\n\nhint: do this\n"
 
 
-def test_in_text_format_data_goes_to_stdout_and_there_are_no_records(capsys):
+def test_text_format_prints_data_without_records(capsys):
     output = Output("text")
     output.data("Name  x")
     output.record(records.result("done"))
     assert capsys.readouterr().out == "Name  x\n"
 
 
-def test_an_error_of_a_deployment_shows_the_hint_and_has_awss_reason_as_the_last_word(capsys):
+def test_deploy_error_shows_hint_and_aws_reason_last(capsys):
     Output().error(DeployFailed("Slc failed", hint="look", diagnosis=DIAGNOSIS))
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
@@ -178,19 +178,19 @@ def test_an_error_of_a_deployment_shows_the_hint_and_has_awss_reason_as_the_last
     ]
 
 
-def test_an_error_with_several_lines_keeps_them_and_nothing_that_a_terminal_would_obey(capsys):
+def test_multiline_error_keeps_lines_and_escapes_controls(capsys):
     Output().error(InputError("a\nb\x1b[31m"))
     assert capsys.readouterr().err == "error: a\nb\\x1b[31m\n"
 
 
-def test_without_a_terminal_there_is_no_color_no_live_view_and_no_question(capsys):
+def test_no_terminal_means_no_color_table_or_prompt(capsys):
     output = Output()
     assert (output.color, output.live, output.can_ask) == (False, False, False)
     output.say("\x1b[31mred\x1b[0m")
     assert capsys.readouterr().err == "red\n"
 
 
-def test_a_letter_that_the_streams_encoding_lacks_is_written_as_an_escape():
+def test_unencodable_letter_is_escaped():
     code = "from exasol_ci_setup.cli.output import Output; o = Output(); o.say('→'); o.data('→'); print(o.unicode)"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -206,9 +206,9 @@ def test_a_letter_that_the_streams_encoding_lacks_is_written_as_an_escape():
     ("typed", "answer"),
     [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("yellow\n", False), ("", False)],
 )
-def test_only_yes_is_yes_and_the_question_goes_to_stderr(capsys, monkeypatch, typed, answer):
+def test_prompt_accepts_only_yes_on_stderr(capsys, monkeypatch, typed, answer):
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-    assert Output().confirm("Go on?") is answer
+    assert Output().confirm("Deploy?") is answer
     streams = capsys.readouterr()
     assert streams.out == ""
-    assert streams.err.startswith("Go on? [y/N]: ")
+    assert streams.err.startswith("Deploy? [y/N]: ")

@@ -1,4 +1,4 @@
-"""`cancel`, `continue-rollback`, `diagnose` and `delete --force` as a user types them."""
+"""Commands `cancel`, `continue-rollback`, `diagnose` and `delete --force`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def project(*, webhook, more=""):
 
 
 def settle(cfn, name="Mine"):
-    """Return the stack's state once nothing is under way."""
+    """Return the status of the stack after its operation has ended."""
     while (status := cfn.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]).endswith("_IN_PROGRESS"):
         time.sleep(0.05)
     return status
@@ -40,7 +40,7 @@ def settle(cfn, name="Mine"):
 
 @pytest.fixture
 def cfn(live):
-    """CloudFormation, with a stack of this tool's."""
+    """CloudFormation with a stack created by this tool."""
     client = live.client("cloudformation")
     client.create_stack(StackName="Mine", TemplateBody=topics("old"), Tags=OWN)
     assert settle(client) == "CREATE_COMPLETE"
@@ -49,7 +49,7 @@ def cfn(live):
 
 @pytest.fixture
 def credentials(live):
-    """Give CodeBuild access to GitHub, when called, and return the ARN of the credential."""
+    """Function that creates a GitHub credential in CodeBuild and returns its ARN."""
 
     def give():
         codebuild = live.client("codebuild")
@@ -62,7 +62,7 @@ def credentials(live):
 
 @pytest.fixture
 def stuck(cfn, operations, live, other_account, account_id, credentials):
-    """CloudFormation, with an update that failed for a taken name, and whose rollback failed for a webhook without a credential."""
+    """CloudFormation with an update that failed (name in use), and a failed rollback (no webhook credential)."""
     name = f"taken-{account_id}"
     other_account.client("s3").create_bucket(
         Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
@@ -71,7 +71,7 @@ def stuck(cfn, operations, live, other_account, account_id, credentials):
     cfn.update_stack(StackName="Mine", TemplateBody=project(webhook=True), Tags=OWN)
     assert settle(cfn) == "UPDATE_COMPLETE"
     taken = f', Taken: {{Type: "AWS::S3::Bucket", DependsOn: Project, Properties: {{BucketName: {name}}}}}'
-    # The credential has to go before the rollback needs it.
+    # Delete the credential before the rollback needs it.
     operations.hold()
     cfn.update_stack(StackName="Mine", TemplateBody=project(webhook=False, more=taken), Tags=OWN)
     live.client("codebuild").delete_source_credentials(arn=arn)
@@ -80,7 +80,7 @@ def stuck(cfn, operations, live, other_account, account_id, credentials):
     return cfn
 
 
-def test_an_update_under_way_is_cancelled_and_put_back(here, cfn, operations):
+def test_cancel_rolls_back_running_update(here, cfn, operations):
     operations.hold()
     operations.release_after("CancelUpdateStack")
     cfn.update_stack(StackName="Mine", TemplateBody=topics("new"), Tags=OWN)
@@ -88,12 +88,12 @@ def test_an_update_under_way_is_cancelled_and_put_back(here, cfn, operations):
     ran = here("cancel", "Mine")
 
     assert ran.code == 0
-    assert "was cancelled: the stack is as it was, in UPDATE_ROLLBACK_COMPLETE" in ran.stderr
+    assert "canceled the update of stack Mine (UPDATE_ROLLBACK_COMPLETE)" in ran.stderr
     assert settle(cfn) == "UPDATE_ROLLBACK_COMPLETE"
     assert "old" in str(cfn.get_template(StackName="Mine")["TemplateBody"])
 
 
-def test_where_nothing_is_under_way_there_is_nothing_to_cancel(here, cfn):
+def test_cancel_without_update_fails(here, cfn):
     ran = here("cancel", "Mine")
 
     assert ran.code == 1
@@ -101,7 +101,7 @@ def test_where_nothing_is_under_way_there_is_nothing_to_cancel(here, cfn):
     assert settle(cfn) == "CREATE_COMPLETE"
 
 
-def test_a_creation_is_not_cancelled_but_its_way_out_is_told(here, live, operations):
+def test_cancel_of_creation_hints_at_delete(here, live, operations):
     operations.hold()
     client = live.client("cloudformation")
     client.create_stack(StackName="Other", TemplateBody=topics("old"), Tags=OWN)
@@ -116,7 +116,7 @@ def test_a_creation_is_not_cancelled_but_its_way_out_is_told(here, live, operati
 
 
 @pytest.mark.parametrize("command", ["cancel", "continue-rollback"])
-def test_a_stack_of_somebody_else_is_left_alone(here, live, command):
+def test_recovery_of_foreign_stack_is_rejected(here, live, command):
     client = live.client("cloudformation")
     client.create_stack(StackName="Theirs", TemplateBody=topics("old"))
     assert settle(client, "Theirs") == "CREATE_COMPLETE"
@@ -127,7 +127,7 @@ def test_a_stack_of_somebody_else_is_left_alone(here, live, command):
     assert "was not made by this tool" in ran.stderr
 
 
-def test_a_rollback_is_continued_once_what_stood_in_the_way_is_gone(here, credentials, stuck):
+def test_rollback_continues_after_fix(here, credentials, stuck):
     again = here("continue-rollback", "Mine")
 
     assert again.code == 1
@@ -138,11 +138,11 @@ def test_a_rollback_is_continued_once_what_stood_in_the_way_is_gone(here, creden
     ran = here("continue-rollback", "Mine")
 
     assert ran.code == 0
-    assert "stack Mine is rolled back: it is in UPDATE_ROLLBACK_COMPLETE" in ran.stderr
+    assert "rolled back stack Mine (UPDATE_ROLLBACK_COMPLETE)" in ran.stderr
     assert settle(stuck) == "UPDATE_ROLLBACK_COMPLETE"
 
 
-def test_a_resource_that_cannot_be_rolled_back_is_skipped_when_asked(here, stuck):
+def test_skip_continues_rollback_without_resource(here, stuck):
     wrong = here("continue-rollback", "Mine", "--skip", "Taken")
     right = here("continue-rollback", "Mine", "--skip", "Project")
 
@@ -152,7 +152,7 @@ def test_a_resource_that_cannot_be_rolled_back_is_skipped_when_asked(here, stuck
     assert settle(stuck) == "UPDATE_ROLLBACK_COMPLETE"
 
 
-def test_where_no_rollback_waits_none_is_continued(here, cfn):
+def test_continue_without_failed_rollback_fails(here, cfn):
     ran = here("continue-rollback", "Mine")
 
     assert ran.code == 1
@@ -161,7 +161,7 @@ def test_where_no_rollback_waits_none_is_continued(here, cfn):
 
 
 @pytest.mark.usefixtures("stuck")
-def test_a_failed_operation_is_explained_as_data(here):
+def test_diagnose_prints_failure_to_stdout(here):
     ran = here("diagnose", "Mine")
     as_json = here("diagnose", "Mine", "--output", "json")
 
@@ -172,15 +172,15 @@ def test_a_failed_operation_is_explained_as_data(here):
     assert (diagnosis["type"], diagnosis["logical_id"], result["status"]) == ("diagnosis", "Taken", "diagnosed")
 
 
-def test_what_did_not_fail_is_said_to_have_not(here, cfn):
+def test_diagnose_without_failure_says_so(here, cfn):
     ran = here("diagnose", "Mine")
 
     assert (ran.code, ran.stdout) == (0, "")
-    assert "the last operation on stack Mine did not fail: it is in CREATE_COMPLETE" in ran.stderr
+    assert "the last operation on stack Mine did not fail (CREATE_COMPLETE)" in ran.stderr
     assert settle(cfn) == "CREATE_COMPLETE"
 
 
-def test_a_stack_that_cannot_go_is_deleted_by_force_and_what_stays_is_named(here, live):
+def test_force_deletes_stack_and_lists_kept_resources(here, live):
     client = live.client("cloudformation")
     client.create_stack(StackName="Full", TemplateBody='Resources: {Bucket: {Type: "AWS::S3::Bucket"}}', Tags=OWN)
     assert settle(client, "Full") == "CREATE_COMPLETE"
@@ -197,11 +197,11 @@ def test_a_stack_that_cannot_go_is_deleted_by_force_and_what_stays_is_named(here
 
     assert (early.code, refused.code, forced.code) == (2, 1, 0)
     assert "delete it without --force first" in early.stderr
-    assert f"left standing: Bucket (AWS::S3::Bucket {bucket})" in forced.stderr
+    assert f"kept Bucket (AWS::S3::Bucket {bucket})" in forced.stderr
     assert s3.get_object(Bucket=bucket, Key="kept")["Body"].read() == b"1"
 
 
-def test_deleting_with_empty_empties_repositories_too(here, live):
+def test_delete_with_empty_deletes_images(here, live):
     assert here("deploy-registry", "--name", "images", "--yes", "--no-lint").code == 0
     ecr = live.client("ecr")
     ecr.put_image(repositoryName="images", imageManifest='{"schemaVersion": 2}', imageTag="latest")

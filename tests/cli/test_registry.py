@@ -1,4 +1,4 @@
-"""The group `registry`."""
+"""Command group `registry`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def docker(tmp_path, monkeypatch):
     return fake
 
 
-def test_one_is_made_shown_listed_and_deleted(here):
+def test_registry_create_get_list_delete(here):
     made = here("registry", "create", "--name", "images")
     assert made.code == 0
     assert "dkr.ecr.eu-central-1.amazonaws.com/images" in made.stdout
@@ -27,10 +27,10 @@ def test_one_is_made_shown_listed_and_deleted(here):
     assert here("registry", "get", "--name", "images").stdout == made.stdout
     assert here("registry", "list").stdout.splitlines()[0].split() == ["NAME", "STATUS", "URI"]
     assert here("registry", "delete", "--name", "images", "--yes").code == 0
-    assert "there are no registries in eu-central-1" in here("registry", "list").stderr
+    assert "no registries in eu-central-1" in here("registry", "list").stderr
 
 
-def test_a_plan_makes_nothing(here):
+def test_create_with_plan_creates_nothing(here):
     ran = here("registry", "create", "--name", "images", "--plan")
 
     assert ran.code == 0
@@ -38,7 +38,7 @@ def test_a_plan_makes_nothing(here):
     assert here("registry", "get", "--name", "images").code == 1
 
 
-def test_json_is_a_record_a_line(here):
+def test_json_prints_one_record_per_line(here):
     here("registry", "create", "--name", "images")
 
     shown = here("registry", "get", "--name", "images", "--output", "json").records
@@ -49,7 +49,7 @@ def test_json_is_a_record_a_line(here):
     assert listed[0] == shown[0]
 
 
-def test_credentials_are_data(here):
+def test_credentials_go_to_stdout(here):
     here("registry", "create", "--name", "images")
 
     text = here("registry", "get-credentials", "--name", "images")
@@ -61,24 +61,24 @@ def test_credentials_are_data(here):
     assert record["endpoint"].startswith("https://")
 
 
-def test_docker_login_ends_as_docker_does(here, docker):
+def test_docker_login_exits_with_code_of_docker(here, docker):
     here("registry", "create", "--name", "images")
     (credentials,) = here("registry", "get-credentials", "--name", "images", "--output", "json").records
 
-    said_yes = here("registry", "docker-login", "--name", "images", "--log-level", "debug")
+    logged_in = here("registry", "docker-login", "--name", "images", "--log-level", "debug")
     docker.plan(login=5, login_says="denied: INPUT")
-    said_no = here("registry", "docker-login", "--name", "images", "--log-level", "debug")
+    denied = here("registry", "docker-login", "--name", "images", "--log-level", "debug")
 
-    assert (said_yes.code, said_no.code) == (0, 5)
-    assert "docker is logged in to" in said_yes.stderr
-    assert "denied" in said_no.stderr
+    assert (logged_in.code, denied.code) == (0, 5)
+    assert "logged in docker to" in logged_in.stderr
+    assert "denied" in denied.stderr
     # An endpoint on this machine whose registries have AWS's host names has none that docker could reach.
-    assert "sandbox start --registry" in said_no.stderr
-    for ran in (said_yes, said_no):
+    assert "sandbox start --registry" in denied.stderr
+    for ran in (logged_in, denied):
         assert credentials["password"] not in ran.stdout + ran.stderr
 
 
-def test_without_docker_the_login_is_one_line(here, monkeypatch, tmp_path):
+def test_login_without_docker_fails_with_one_line(here, monkeypatch, tmp_path):
     here("registry", "create", "--name", "images")
     monkeypatch.setenv("PATH", str(tmp_path))
 
@@ -88,7 +88,7 @@ def test_without_docker_the_login_is_one_line(here, monkeypatch, tmp_path):
     assert ran.stderr.startswith("error: `docker` is not on the PATH\n")
 
 
-def test_a_second_one_and_a_missing_one_are_told(here):
+def test_existing_or_missing_registry_fails(here):
     here("registry", "create", "--name", "images")
 
     assert here("registry", "create", "--name", "images").code == 1
@@ -96,7 +96,7 @@ def test_a_second_one_and_a_missing_one_are_told(here):
     assert here("registry", "create", "--name", "a b").code == 2
 
 
-def test_delete_asks_unless_told_not_to(here):
+def test_delete_prompts_without_yes(here):
     here("registry", "create", "--name", "images")
 
     ran = here("registry", "delete", "--name", "images")

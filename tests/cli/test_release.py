@@ -70,7 +70,7 @@ def sent(answers):
 @pytest.mark.parametrize(
     ("more", "dry_run"), [((), "--no-dry-run"), (("--no-dry-run",), "--no-dry-run"), (("--dry-run",), "--dry-run")]
 )
-def test_a_release_build_gets_the_release_the_dry_run_and_where_the_token_is(answers, clock, run, more, dry_run):
+def test_release_build_gets_variables_and_token_reference(answers, clock, run, more, dry_run):
     Cloud(answers, clock, Job("build_one"))
 
     ran = run(*RELEASE, *more)
@@ -88,7 +88,7 @@ def test_a_release_build_gets_the_release_the_dry_run_and_where_the_token_is(ans
 
 @pytest.mark.parametrize("output", ["text", "json"])
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
-def test_the_token_is_in_one_request_and_nowhere_else(answers, clock, run, caplog, status, output):
+def test_token_is_only_in_one_request(answers, clock, run, caplog, status, output):
     Cloud(answers, clock, Job("build_one", status=status, lines=["x"]), status=status)
 
     ran = run(*RELEASE, "--log-level", "debug", "--output", output, "--follow")
@@ -99,7 +99,7 @@ def test_the_token_is_in_one_request_and_nowhere_else(answers, clock, run, caplo
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED", "STOPPED"])
-def test_the_secret_is_removed_when_the_batch_has_ended_however_it_did(answers, clock, run, status):
+def test_ended_batch_deletes_secret(answers, clock, run, status):
     Cloud(answers, clock, Job("build_one", status=status), status=status)
 
     run(*RELEASE)
@@ -112,7 +112,7 @@ def test_the_secret_is_removed_when_the_batch_has_ended_however_it_did(answers, 
 
 
 @pytest.mark.parametrize("error", [AwsError("InvalidInputException", "no"), AwsError("AccessDeniedException", "no")])
-def test_the_secret_is_removed_when_the_batch_was_not_started(answers, clock, run, error):
+def test_failed_start_deletes_secret(answers, clock, run, error):
     Cloud(answers, clock)
     answers.on("codebuild", "StartBuildBatch", error)
 
@@ -124,7 +124,7 @@ def test_the_secret_is_removed_when_the_batch_was_not_started(answers, clock, ru
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ConnectionReset()])
-def test_the_secret_and_the_draft_stay_for_a_batch_that_may_have_begun(answers, clock, run, hub, error):
+def test_uncertain_start_keeps_secret_and_draft(answers, clock, run, hub, error):
     Cloud(answers, clock)
     answers.on("codebuild", "StartBuildBatch", error)
 
@@ -134,12 +134,12 @@ def test_the_secret_and_the_draft_stay_for_a_batch_that_may_have_begun(answers, 
     assert ran.code == (130 if isinstance(error, KeyboardInterrupt) else 4)
     assert "it may have started" in ran.stderr
     assert f"the secret {made['Name']} stays" in ran.stderr
-    assert "the draft release 77 of exasol/s.l stays" in ran.stderr
+    assert "kept the draft release 77 of exasol/s.l" in ran.stderr
     assert "DeleteSecret" not in answers.names()
     assert [method for method, *_ in hub.asked] == ["POST"]
 
 
-def test_ctrl_c_during_a_start_that_aws_carries_out_names_the_batch_and_keeps_what_it_needs(answers, clock, run, hub):
+def test_ctrl_c_during_successful_start_keeps_secret(answers, clock, run, hub):
     cloud = Cloud(answers, clock, ends=None)
 
     def start(params):
@@ -159,7 +159,7 @@ def test_ctrl_c_during_a_start_that_aws_carries_out_names_the_batch_and_keeps_wh
     assert "no build was started" not in ran.stderr
 
 
-def test_ctrl_c_while_the_secret_is_removed_leaves_nothing_and_the_result_is_told(answers, clock, run):
+def test_ctrl_c_during_secret_deletion_reports_result(answers, clock, run):
     Cloud(answers, clock, Job("build_one", status="FAILED"), status="FAILED")
 
     def delete(_params):
@@ -175,7 +175,7 @@ def test_ctrl_c_while_the_secret_is_removed_leaves_nothing_and_the_result_is_tol
     assert "warning" not in ran.stderr
 
 
-def test_a_removal_of_the_secret_that_is_broken_off_names_it_and_the_result_is_told(answers, clock, run):
+def test_interrupted_secret_deletion_names_secret(answers, clock, run):
     Cloud(answers, clock, Job("build_one", status="FAILED"), status="FAILED")
     answers.on("secretsmanager", "DeleteSecret", KeyboardInterrupt())
 
@@ -187,7 +187,7 @@ def test_a_removal_of_the_secret_that_is_broken_off_names_it_and_the_result_is_t
     assert f"--secret-id {made['Name']} --region eu-central-1 --profile ci`" in ran.stderr
 
 
-def test_the_sandbox_which_writes_everything_to_disk_never_gets_the_token(answers, clock, run):
+def test_sandbox_never_gets_token(answers, clock, run):
     Cloud(answers, clock)
 
     assert run(*RELEASE, "--sandbox").code == 0
@@ -197,7 +197,7 @@ def test_the_sandbox_which_writes_everything_to_disk_never_gets_the_token(answer
 
 
 @pytest.mark.parametrize("name", ["", " ", ":token"])
-def test_a_secret_without_a_name_is_2_and_the_option_named(answers, clock, run, name):
+def test_secret_without_name_exits_2(answers, clock, run, name):
     Cloud(answers, clock)
 
     ran = run(*RELEASE, "--github-token-secret", name)
@@ -207,7 +207,7 @@ def test_a_secret_without_a_name_is_2_and_the_option_named(answers, clock, run, 
     assert "StartBuildBatch" not in answers.names()
 
 
-def test_of_the_config_file_only_what_is_used_has_to_fit_here(answers, clock, run, tmp_path):
+def test_config_paths_are_not_checked(answers, clock, run, tmp_path):
     Cloud(answers, clock)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"build": {"ignore": {"paths": ["not/here"]}}}))
@@ -215,7 +215,7 @@ def test_of_the_config_file_only_what_is_used_has_to_fit_here(answers, clock, ru
     assert run(*RELEASE, "--config-file", str(config)).code == 0
 
 
-def test_stop_without_waiting_says_that_the_secret_stays(answers, clock, run):
+def test_stop_with_no_wait_reports_kept_secret(answers, clock, run):
     name = f"exasol-ci-setup/Slc/github-token-{'a' * 16}"
     variables = [{"name": "GITHUB_TOKEN", "value": name, "type": "SECRETS_MANAGER"}]
     cloud = Cloud(answers, clock, Job("build_one"), ends=None, variables=variables)
@@ -228,7 +228,7 @@ def test_stop_without_waiting_says_that_the_secret_stays(answers, clock, run):
 
 
 @pytest.mark.parametrize("way", ["no-wait", "timeout", "ctrl-c"])
-def test_the_secret_stays_for_a_batch_that_goes_on_and_that_is_said(answers, clock, run, way):
+def test_running_batch_keeps_secret_with_message(answers, clock, run, way):
     Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
 
     def press():
@@ -246,7 +246,7 @@ def test_the_secret_stays_for_a_batch_that_goes_on_and_that_is_said(answers, clo
 
 
 @pytest.mark.parametrize("command", [("logs", ID, "--follow"), ("stop", ID)])
-def test_who_sees_the_end_of_such_a_batch_removes_its_secret(answers, clock, run, command):
+def test_following_command_deletes_secret_at_end(answers, clock, run, command):
     name = f"exasol-ci-setup/Slc/github-token-{'a' * 16}"
     variables = [{"name": "GITHUB_TOKEN", "value": name, "type": "SECRETS_MANAGER"}]
     Cloud(answers, clock, Job("build_one"), ends=30 if command[0] == "logs" else 0, variables=variables)
@@ -256,7 +256,7 @@ def test_who_sees_the_end_of_such_a_batch_removes_its_secret(answers, clock, run
     assert [params["SecretId"] for params in answers.of("DeleteSecret")] == [name]
 
 
-def test_a_retry_stores_the_token_under_the_old_name_and_removes_it_again(answers, clock, run):
+def test_retry_recreates_and_deletes_secret(answers, clock, run):
     name = f"exasol-ci-setup/Slc/github-token-{'a' * 16}"
     variables = [{"name": "GITHUB_TOKEN", "value": name, "type": "SECRETS_MANAGER"}]
     cloud = Cloud(answers, clock, Job("build_one"), status="FAILED", ends=0, variables=variables)
@@ -276,7 +276,7 @@ def test_a_retry_stores_the_token_under_the_old_name_and_removes_it_again(answer
     assert answers.names().index("CreateSecret") < answers.names().index("RetryBuildBatch")
 
 
-def test_a_retry_gives_a_secret_that_is_still_there_the_token_of_now(answers, clock, run):
+def test_retry_updates_existing_secret(answers, clock, run):
     name = f"exasol-ci-setup/Slc/github-token-{'a' * 16}"
     variables = [{"name": "GITHUB_TOKEN", "value": name, "type": "SECRETS_MANAGER"}]
     cloud = Cloud(answers, clock, status="FAILED", ends=0, variables=variables)
@@ -289,7 +289,7 @@ def test_a_retry_gives_a_secret_that_is_still_there_the_token_of_now(answers, cl
     assert [params["SecretString"] for params in answers.of("PutSecretValue")] == [TOKEN]
 
 
-def test_a_named_secret_is_used_as_it_is(answers, clock, run, monkeypatch):
+def test_named_secret_is_used_unchanged(answers, clock, run, monkeypatch):
     monkeypatch.delenv("GITHUB_TOKEN")
     Cloud(answers, clock)
     answers.on("secretsmanager", "DescribeSecret", {"ARN": ARN})
@@ -303,14 +303,14 @@ def test_a_named_secret_is_used_as_it_is(answers, clock, run, monkeypatch):
     assert "warning" not in ran.stderr
 
 
-def test_a_named_secret_that_the_role_may_not_read_is_warned_of(answers, clock, run):
+def test_unreadable_named_secret_gives_warning(answers, clock, run):
     Cloud(answers, clock)
     answers.on("secretsmanager", "DescribeSecret", {"ARN": ARN})
 
-    assert "may read secrets below exasol-ci-setup/Slc/" in run(*RELEASE, "--github-token-secret", "mine").stderr
+    assert "can only read secrets below exasol-ci-setup/Slc/" in run(*RELEASE, "--github-token-secret", "mine").stderr
 
 
-def test_a_named_secret_that_is_not_there_is_bad_input(answers, clock, run):
+def test_missing_named_secret_exits_2(answers, clock, run):
     Cloud(answers, clock)
     answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "gone"))
 
@@ -325,9 +325,7 @@ def test_a_named_secret_that_is_not_there_is_bad_input(answers, clock, run):
     ("minutes", "option", "seconds"),
     [(1, (), 60), (90, (), 5400), (1, ("--timeout-in-seconds", "7"), 7), (None, (), 10800)],
 )
-def test_the_config_files_timeout_is_in_minutes_and_the_options_in_seconds(
-    answers, clock, run, tmp_path, minutes, option, seconds
-):
+def test_timeout_of_config_is_in_minutes(answers, clock, run, tmp_path, minutes, option, seconds):
     Cloud(answers, clock, Job("build_one", ends=10**6), ends=None)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"release": {"timeout_in_minutes": minutes} if minutes else {}}))
@@ -341,7 +339,7 @@ def test_the_config_files_timeout_is_in_minutes_and_the_options_in_seconds(
 @pytest.mark.parametrize(
     "text", ['{"release": {"timeout_in_minutes": "1"}}', '{"releases": {}}', "{", '{"release": []}']
 )
-def test_a_config_file_that_is_not_acceptable_is_2_with_its_path(answers, run, tmp_path, text):
+def test_invalid_config_exits_2_with_path(answers, run, tmp_path, text):
     config = tmp_path / "config.json"
     config.write_text(text)
 
@@ -353,7 +351,7 @@ def test_a_config_file_that_is_not_acceptable_is_2_with_its_path(answers, run, t
 
 
 @pytest.mark.parametrize("url", ["https://github.com/exasol/x", UPLOAD.replace("uploads", "api"), f"{UPLOAD}x"])
-def test_an_upload_url_of_another_shape_is_2_and_shown(answers, run, url):
+def test_invalid_upload_url_exits_2(answers, run, url):
     ran = run(*RELEASE[:-1], url)
 
     assert ran.code == 2
@@ -362,7 +360,7 @@ def test_an_upload_url_of_another_shape_is_2_and_shown(answers, run, url):
 
 
 @pytest.mark.parametrize("command", [RELEASE, TEST])
-def test_without_a_token_it_is_2_and_nothing_is_made(answers, clock, run, monkeypatch, command):
+def test_missing_token_exits_2_and_creates_nothing(answers, clock, run, monkeypatch, command):
     Cloud(answers, clock)
     monkeypatch.delenv("GITHUB_TOKEN")
 
@@ -373,7 +371,7 @@ def test_without_a_token_it_is_2_and_nothing_is_made(answers, clock, run, monkey
     assert not {"StartBuildBatch", "CreateSecret"} & set(answers.names())
 
 
-def test_a_test_release_is_a_draft_for_which_a_dry_run_is_built(answers, clock, run, hub):
+def test_test_release_starts_dry_run_for_draft(answers, clock, run, hub):
     Cloud(answers, clock, Job("build_one"))
 
     ran = run(*TEST)
@@ -393,7 +391,7 @@ def test_a_test_release_is_a_draft_for_which_a_dry_run_is_built(answers, clock, 
 
 @pytest.mark.parametrize(("more", "methods"), [((), ["POST", "DELETE"]), (("--keep-draft",), ["POST"])])
 @pytest.mark.parametrize("operation", ["StartBuildBatch", "CreateSecret"])
-def test_the_draft_is_removed_when_no_build_could_be_started(answers, clock, run, hub, more, methods, operation):
+def test_failed_start_deletes_draft(answers, clock, run, hub, more, methods, operation):
     Cloud(answers, clock)
     service = "codebuild" if operation == "StartBuildBatch" else "secretsmanager"
     answers.on(service, operation, AwsError("AccessDeniedException", "not authorized"))
@@ -405,7 +403,7 @@ def test_the_draft_is_removed_when_no_build_could_be_started(answers, clock, run
     assert f"AWS does not allow {operation}" in ran.stderr
 
 
-def test_ctrl_c_while_the_draft_is_made_waits_for_it_and_removes_it(answers, clock, run, hub):
+def test_ctrl_c_during_draft_creation_deletes_draft(answers, clock, run, hub):
     Cloud(answers, clock)
     hub.on_request = lambda method: press_ctrl_c() if method == "POST" else None
 
@@ -413,10 +411,10 @@ def test_ctrl_c_while_the_draft_is_made_waits_for_it_and_removes_it(answers, clo
 
     assert ran.code == 130
     assert [method for method, *_ in hub.asked] == ["POST", "DELETE"]
-    assert "removed the draft release again" in ran.stderr
+    assert "deleted the draft release" in ran.stderr
 
 
-def test_ctrl_c_before_the_start_removes_the_draft(answers, clock, run, hub):
+def test_ctrl_c_before_start_deletes_draft(answers, clock, run, hub):
     Cloud(answers, clock)
     answers.on("secretsmanager", "CreateSecret", KeyboardInterrupt())
 
@@ -424,7 +422,7 @@ def test_ctrl_c_before_the_start_removes_the_draft(answers, clock, run, hub):
     assert [method for method, *_ in hub.asked] == ["POST", "DELETE"]
 
 
-def test_ctrl_c_while_the_draft_is_removed_waits_for_that(answers, clock, run, hub):
+def test_ctrl_c_during_draft_deletion_waits(answers, clock, run, hub):
     Cloud(answers, clock)
     answers.on("codebuild", "StartBuildBatch", AwsError("InvalidInputException", "no batches here"))
     hub.on_request = lambda method: press_ctrl_c() if method == "DELETE" else None
@@ -432,10 +430,10 @@ def test_ctrl_c_while_the_draft_is_removed_waits_for_that(answers, clock, run, h
     ran = run(*TEST)
 
     assert ran.code == 1
-    assert "removed the draft release again" in ran.stderr
+    assert "deleted the draft release" in ran.stderr
 
 
-def test_a_draft_that_github_made_without_an_answer_is_removed(answers, clock, run, hub):
+def test_draft_created_without_reply_is_deleted(answers, clock, run, hub):
     Cloud(answers, clock)
     hub.replies["POST /repos/exasol/s.l/releases"] = (502, {}, None)
     hub.replies["GET /repos/exasol/s.l/releases?per_page=100"] = lambda: (
@@ -452,7 +450,7 @@ def test_a_draft_that_github_made_without_an_answer_is_removed(answers, clock, r
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
-def test_the_draft_stays_after_a_build_that_was_started(answers, clock, run, hub, status):
+def test_started_build_keeps_draft(answers, clock, run, hub, status):
     Cloud(answers, clock, Job("build_one", status=status), status=status)
 
     run(*TEST)
@@ -460,7 +458,7 @@ def test_the_draft_stays_after_a_build_that_was_started(answers, clock, run, hub
     assert [method for method, *_ in hub.asked] == ["POST"]
 
 
-def test_a_draft_that_cannot_be_removed_is_told_and_hides_not_why_there_is_no_build(answers, clock, run, hub):
+def test_failed_draft_deletion_keeps_original_error(answers, clock, run, hub):
     Cloud(answers, clock)
     answers.on("codebuild", "StartBuildBatch", AwsError("InvalidInputException", "no batches here"))
     hub.replies["DELETE /repos/exasol/s.l/releases/77"] = (403, {}, {"message": "Forbidden"})
@@ -468,11 +466,11 @@ def test_a_draft_that_cannot_be_removed_is_told_and_hides_not_why_there_is_no_bu
     ran = run(*TEST)
 
     assert ran.code == 1
-    assert "the draft release 77 of exasol/s.l is left" in ran.stderr
+    assert "could not delete the draft release 77 of exasol/s.l" in ran.stderr
     assert "error: the batch of SlcCodeBuild was not started: no batches here" in ran.stderr
 
 
-def test_no_draft_is_made_when_the_stack_is_not_there(answers, run, hub):
+def test_missing_stack_creates_no_draft(answers, run, hub):
     answers.on("cloudformation", "ListStackResources", AwsError("ValidationError", "Stack with id X does not exist"))
     answers.on(
         "cloudformation",
@@ -488,7 +486,7 @@ def test_no_draft_is_made_when_the_stack_is_not_there(answers, run, hub):
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, 1), (403, 1), (404, 2), (422, 2), (500, 1)])
-def test_what_github_refuses_ends_it_before_anything_is_made_on_aws(answers, clock, run, hub, status, code):
+def test_rejection_by_github_creates_nothing_on_aws(answers, clock, run, hub, status, code):
     Cloud(answers, clock)
     hub.replies["POST /repos/exasol/s.l/releases"] = (status, {}, {"message": "Sorry"})
 
@@ -503,7 +501,7 @@ def test_what_github_refuses_ends_it_before_anything_is_made_on_aws(answers, clo
 @pytest.mark.parametrize(
     ("option", "value"), [("--repo-name", "exasol"), ("--release-title", " "), ("--project", "a b"), ("--branch", "")]
 )
-def test_bad_input_for_a_test_release_is_2_before_anything_is_asked(answers, run, hub, option, value):
+def test_invalid_test_release_options_exit_2_before_requests(answers, run, hub, option, value):
     arguments = list(TEST)
     arguments[arguments.index(option) + 1] = value
 
@@ -513,7 +511,7 @@ def test_bad_input_for_a_test_release_is_2_before_anything_is_asked(answers, run
 
 
 @pytest.mark.live
-def test_a_release_build_in_the_sandbox_leaves_no_secret_behind(here, live):
+def test_release_build_in_sandbox_leaves_no_secret(here, live):
     credentials = ("--secret-name", "github", "--secret-user-key", "user", "--secret-token-key", "token")
     url = "https://github.com/exasol/script-languages-release"
     assert here("deploy-source-credentials", *credentials, "--yes", "--no-lint").code == 0

@@ -32,14 +32,14 @@ def repository(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         ([], "buildspec not found: aws-code-build/ci/buildspec.yaml"),
         (["ci/batch.yaml"], "choose one with --flavor: a, b"),
         (["ci/batch.yaml", "--flavor", "c"], "ci/batch.yaml has no build for flavor 'c'"),
         (["ci/batch.yaml", "--build", "build_c"], "it has build_a, build_b"),
-        (["ci/batch.yaml", "--build", "build_a", "--flavor", "a"], "--flavor and --build both choose a build"),
-        (["ci/build.yaml", "--flavor", "a"], "ci/build.yaml is no batch"),
+        (["ci/batch.yaml", "--build", "build_a", "--flavor", "a"], "--flavor and --build both select a build"),
+        (["ci/build.yaml", "--flavor", "a"], "ci/build.yaml is not a batch"),
         (["ci/build.yaml"], "TOKEN (secrets-manager gh:token)"),
         (["ci/build.yaml", "--env", "=x"], "--env: no valid variable name"),
         (["ci/build.yaml", "--env-file", "none"], "none cannot be read: No such file"),
@@ -55,15 +55,15 @@ def repository(tmp_path, monkeypatch):
     ],
 )
 @pytest.mark.usefixtures("repository")
-def test_bad_input_is_told_and_ends_with_2(program, arguments, told):
+def test_invalid_buildspec_options_exit_2(program, arguments, expected):
     ran = program("run-buildspec", *arguments)
 
     assert ran.code == 2
-    assert told in ran.stderr
+    assert expected in ran.stderr
     assert not ran.stdout
 
 
-def test_a_batchs_buildspec_is_looked_for_below_the_source(program, repository):
+def test_buildspec_of_batch_is_relative_to_source(program, repository):
     (repository / "ci" / "build.yaml").unlink()
 
     ran = program("run-buildspec", "ci/batch.yaml", "--flavor", "a")
@@ -72,7 +72,7 @@ def test_a_batchs_buildspec_is_looked_for_below_the_source(program, repository):
     assert "buildspec not found: ci/build.yaml" in ran.stderr
 
 
-def test_without_docker_it_says_so(program, repository, monkeypatch):
+def test_missing_docker_is_reported(program, repository, monkeypatch):
     monkeypatch.setenv("PATH", str(repository))
 
     ran = program("run-buildspec", "ci/batch.yaml", "--flavor", "a", "--env", "TOKEN=t", "--output", "json")
@@ -84,7 +84,7 @@ def test_without_docker_it_says_so(program, repository, monkeypatch):
     assert record["hint"]
 
 
-def test_with_a_docker_that_reaches_no_engine_it_gives_dockers_reason(program, repository, monkeypatch):
+def test_missing_engine_is_reported_with_reason_of_docker(program, repository, monkeypatch):
     docker = repository / "docker"
     docker.write_text(
         "#!/bin/sh\necho 'Cannot connect to the Docker daemon at unix:///x' >&2\nexit 1\n", encoding="utf-8"
@@ -100,7 +100,7 @@ def test_with_a_docker_that_reaches_no_engine_it_gives_dockers_reason(program, r
     assert not (repository / ".run-buildspec").exists()
 
 
-def test_a_docker_that_is_no_program_is_told(program, repository, monkeypatch):
+def test_docker_that_cannot_start_is_reported(program, repository, monkeypatch):
     (repository / "docker").write_text("no program")
     (repository / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", str(repository))

@@ -1,4 +1,4 @@
-"""The group `secret`: where values come from, where they go, and where they never are."""
+"""Command group `secret`: sources of values, and outputs that must not contain them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VALUE = "t0p-s3cr3t"
 
 @pytest.fixture
 def run(live, server):
-    """Start the program as a process of its own; `keys` are in the environment that leads it to the sandbox."""
+    """Start the program as a process that uses the sandbox; `keys` are environment variables."""
     keys = live.session.get_credentials()
     environment = {
         **os.environ,
@@ -38,9 +38,9 @@ def run(live, server):
     return start
 
 
-def test_a_value_from_standard_input_is_printed_bare_by_get_and_by_nothing_else(run, live):
+def test_only_get_prints_value_of_stdin(run, live):
     creating = run("create", "--name", "a", "--value", "-", "--log-level", "debug")
-    # It waits for its input now, or soon.
+    # The process waits for its input now, or soon.
     seen = [Path(f"/proc/{creating.pid}/{name}").read_bytes() for name in ("cmdline", "environ")]
     out, err = creating.communicate(f"{VALUE}\n".encode())
     listing = run("list", "--log-level", "debug", "--output", "json")
@@ -61,7 +61,7 @@ def test_a_value_from_standard_input_is_printed_bare_by_get_and_by_nothing_else(
     assert cfn.describe_stacks()["Stacks"] == []
 
 
-def test_a_value_is_asked_for_hidden_on_a_terminal(run):
+def test_terminal_prompts_for_hidden_value(run):
     theirs, ours = pty.openpty()
     process = run("create", "--name", "a", stdin=ours, stdout=ours, stderr=ours)
     os.close(ours)
@@ -83,32 +83,32 @@ def test_a_value_is_asked_for_hidden_on_a_terminal(run):
 
 
 @pytest.mark.parametrize("arguments", [["--value", VALUE], ["-v", VALUE], [f"--value={VALUE}"], [f"-v{VALUE}"]])
-def test_a_value_among_the_arguments_is_refused_and_told_why(here, arguments):
+def test_value_as_argument_exits_2_with_reason(here, arguments):
     ran = here("secret", "create", "--name", "a", *arguments)
 
     assert ran.code == 2
-    assert "other users see it in the list of processes" in ran.stderr
-    assert "--value - reads it from standard input" in ran.stderr
+    assert "other users can see it in the list of processes" in ran.stderr
+    assert "use --value - to read it from standard input" in ran.stderr
     assert VALUE not in ran.stderr
-    assert "there are no secrets" in here("secret", "list").stderr
+    assert "no secrets in" in here("secret", "list").stderr
 
 
 @pytest.mark.parametrize("command", [["create", "--name", "a"], ["bulk-create"]])
-def test_an_argument_too_many_is_not_repeated(here, command):
+def test_unexpected_argument_is_not_printed(here, command):
     ran = here("secret", *command, VALUE)
 
     assert ran.code == 2
     assert VALUE not in ran.stderr
 
 
-def test_many_among_the_arguments_are_refused(here):
+def test_bulk_values_as_argument_exit_2(here):
     ran = here("secret", "bulk-create", "--secrets", f'{{"a": "{VALUE}"}}')
 
     assert ran.code == 2
     assert VALUE not in ran.stderr
 
 
-def test_a_file_is_taken_as_it_is(here, tmp_path):
+def test_file_is_stored_unchanged(here, tmp_path):
     (tmp_path / "key").write_bytes(b"\xff\x00\n")
     here("secret", "create", "--name", "a", "--file", str(tmp_path / "key"))
 
@@ -120,13 +120,13 @@ def test_a_file_is_taken_as_it_is(here, tmp_path):
 @pytest.mark.parametrize(
     ("given", "kept"), [(b"a\n", b"a"), (b"a\r\n", b"a"), (b"a\n\n", b"a\n"), (b"a", b"a"), (b"\xff\n", b"\xff\n")]
 )
-def test_one_line_break_at_the_end_of_standard_input_is_none_of_the_value(run, given, kept):
+def test_last_line_break_of_stdin_is_removed(run, given, kept):
     run("create", "--name", "a", "--value", "-").communicate(given)
 
     assert run("get", "--name", "a").communicate()[0] == kept
 
 
-def test_many_come_from_a_file_or_standard_input(here, tmp_path, run):
+def test_bulk_create_reads_file_or_stdin(here, tmp_path, run):
     (tmp_path / ".env").write_text("A=1\nB='2 3'\n")
 
     assert here("secret", "bulk-create", "--file", str(tmp_path / ".env")).code == 0
@@ -135,7 +135,7 @@ def test_many_come_from_a_file_or_standard_input(here, tmp_path, run):
     assert here("secret", "list").stdout.split() == ["NAME", "A", "B", "c", "d"]
 
 
-def test_a_mistake_in_a_file_creates_nothing(here, tmp_path):
+def test_invalid_file_creates_nothing(here, tmp_path):
     (tmp_path / ".env").write_text(f"A=1\n{VALUE}\n")
 
     ran = here("secret", "bulk-create", "--file", str(tmp_path / ".env"))
@@ -146,7 +146,7 @@ def test_a_mistake_in_a_file_creates_nothing(here, tmp_path):
     assert here("secret", "list").stdout == ""
 
 
-def test_delete_asks_unless_told_not_to(here, run):
+def test_delete_prompts_without_yes(here, run):
     run("create", "--name", "a", "--value", "-").communicate(VALUE.encode())
 
     asked = here("secret", "delete", "--name", "a")
@@ -163,14 +163,14 @@ def test_delete_asks_unless_told_not_to(here, run):
     [
         (["get", "--name", "a"], 1, "secret 'a' does not exist"),
         (["get", "--name", "a b"], 2, "invalid name of a secret"),
-        (["create", "--name", "a"], 2, "cannot ask for the value"),
+        (["create", "--name", "a"], 2, "cannot prompt for the value"),
         (["create", "--name", "a", "--file", "/nowhere"], 2, "/nowhere cannot be read: No such file"),
         (["create", "--name", "a", "--file", "/x", "--value", "-"], 2, "contradict"),
         (["create"], 2, "--name"),
         (["bulk-create"], 2, "--file PATH or --secrets -"),
     ],
 )
-def test_what_a_user_can_do_wrong_is_one_line_and_a_code(here, arguments, code, says):
+def test_invalid_secret_options_give_one_line_and_code(here, arguments, code, says):
     ran = here("secret", *arguments)
 
     assert ran.code == code

@@ -1,4 +1,4 @@
-"""What follows from the options that all commands share."""
+"""Options that all commands share."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from exasol_ci_setup.cli.session import Session
 
 
 @pytest.mark.parametrize(
-    ("session", "told"),
+    ("session", "expected"),
     [
-        (Session(), "`exasol-ci-setup watch Slc` looks on"),
-        (Session(sandbox=True), "`exasol-ci-setup watch Slc --sandbox` looks on"),
+        (Session(), "to watch it: `exasol-ci-setup watch Slc`"),
+        (Session(sandbox=True), "to watch it: `exasol-ci-setup watch Slc --sandbox`"),
         (
             Session(profile="my profile", region="eu-west-1"),
-            "`exasol-ci-setup watch Slc --region eu-west-1 --aws-profile 'my profile'` looks on",
+            "to watch it: `exasol-ci-setup watch Slc --region eu-west-1 --aws-profile 'my profile'`",
         ),
     ],
 )
-def test_a_command_in_a_hint_gets_the_options_that_lead_to_the_same_account(session, told):
-    assert session.with_global_options("`exasol-ci-setup watch Slc` looks on") == told
+def test_command_in_hint_gets_global_options(session, expected):
+    assert session.with_global_options("to watch it: `exasol-ci-setup watch Slc`") == expected
 
 
-def test_a_command_of_the_aws_cli_gets_its_own_spelling_of_them(live):
+def test_aws_command_in_hint_gets_aws_options(live):
     session = Session(profile="p", region="eu-west-1")
     in_the_sandbox = Session(sandbox=True)
     in_the_sandbox.__dict__["account"] = live
@@ -33,14 +33,14 @@ def test_a_command_of_the_aws_cli_gets_its_own_spelling_of_them(live):
     assert in_the_sandbox.with_global_options("`aws s3 ls`") == f"`aws s3 ls --endpoint-url {live.endpoint_url}`"
 
 
-def test_a_hint_does_not_start_the_sandbox():
+def test_hint_does_not_start_sandbox():
     session = Session(sandbox=True)
 
     assert session.with_global_options("`aws s3 ls`") == "`aws s3 ls`"
     assert "account" not in session.__dict__
 
 
-def test_what_the_environment_says_need_not_be_typed(monkeypatch):
+def test_options_of_environment_are_not_added(monkeypatch):
     monkeypatch.setenv("EXASOL_CI_SETUP_SANDBOX", "1")
 
     assert Session(sandbox=True).with_global_options("`exasol-ci-setup watch Slc`") == "`exasol-ci-setup watch Slc`"
@@ -55,11 +55,11 @@ def test_what_the_environment_says_need_not_be_typed(monkeypatch):
         "give --region",
     ],
 )
-def test_other_commands_stay_as_they_are(text):
+def test_other_commands_are_unchanged(text):
     assert Session(sandbox=True, region="eu-west-1").with_global_options(text) == text
 
 
-def test_options_that_a_command_has_are_not_added():
+def test_existing_options_are_not_added():
     session = Session(sandbox=True, region="eu-west-1")
 
     completed = session.with_global_options("`exasol-ci-setup watch Slc --region eu-central-1`")
@@ -67,19 +67,19 @@ def test_options_that_a_command_has_are_not_added():
     assert completed == "`exasol-ci-setup watch Slc --region eu-central-1 --sandbox`"
 
 
-def test_a_hint_leads_to_where_the_stack_is(here):
+def test_hint_works_for_region_of_stack(here):
     ran = here("status", "Nowhere", "--region", "eu-central-1")
 
     assert "`exasol-ci-setup list --region eu-central-1`" in ran.stderr
 
 
-def test_sign_in_hint_names_the_profile():
+def test_sign_in_hint_names_profile():
     session = Session(profile="my profile", region="eu-west-1")
 
     assert session.with_global_options("`aws sso login`") == "`aws sso login --profile 'my profile'`"
 
 
-def test_missing_sso_token_is_one_error_without_a_log(program, tmp_path, monkeypatch):
+def test_missing_sso_token_is_one_error_without_log(program, tmp_path, monkeypatch):
     (tmp_path / "config").write_text(
         "[profile sso]\nregion = eu-central-1\nsso_session = my\nsso_account_id = 123456789012\nsso_role_name = x\n"
         "[sso-session my]\nsso_start_url = https://x.awsapps.com/start\nsso_region = eu-central-1\n"

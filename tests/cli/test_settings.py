@@ -1,4 +1,4 @@
-"""Stack policies and alarms that roll a deployment back, as a user types them."""
+"""Options for stack policies and rollback alarms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BOTH = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:errors and delays"
 POLICY = {"Statement": [{"Effect": "Deny", "Action": "Update:Replace", "Principal": "*", "Resource": "*"}]}
 
 
-def test_tag_that_begins_like_the_reserved_prefix_is_accepted():
+def test_tag_similar_to_reserved_prefix_is_accepted():
     assert Tag().convert("awsteam=x", None, None) == ("awsteam", "x")
 
 
@@ -29,7 +29,7 @@ def policy(tmp_path):
 
 
 @pytest.mark.live
-def test_a_stack_policy_is_shown_set_and_then_left_alone(here, live, policy):
+def test_second_deploy_with_same_policy_changes_nothing(here, live, policy):
     created = here(*REGISTRY, "--stack-policy", policy)
     again = here(*REGISTRY, "--stack-policy", policy)
     without = here(*REGISTRY)
@@ -43,7 +43,7 @@ def test_a_stack_policy_is_shown_set_and_then_left_alone(here, live, policy):
 
 
 @pytest.mark.live
-def test_a_stack_policy_alone_is_set_without_a_change_set(here, live, policy):
+def test_policy_change_needs_no_change_set(here, live, policy):
     assert here(*REGISTRY).code == 0
 
     planned = here(*REGISTRY, "--stack-policy", policy, "--plan")
@@ -60,7 +60,7 @@ def test_a_stack_policy_alone_is_set_without_a_change_set(here, live, policy):
 
 @pytest.fixture
 def calls(live):
-    """The calls that change CloudFormation's stacks from now on."""
+    """The names of later calls that change stacks."""
     made: list[str] = []
 
     def note(model, **_):
@@ -72,7 +72,7 @@ def calls(live):
 
 
 @pytest.mark.live
-def test_a_new_policy_counts_for_the_update_that_it_comes_with_and_not_for_a_creation(here, policy, tmp_path, calls):
+def test_new_policy_applies_before_update_and_after_creation(here, policy, tmp_path, calls):
     assert here(*REGISTRY, "--stack-policy", policy).code == 0
     assert calls == ["ExecuteChangeSet", "SetStackPolicy"]
     calls.clear()
@@ -85,7 +85,7 @@ def test_a_new_policy_counts_for_the_update_that_it_comes_with_and_not_for_a_cre
     assert calls == ["SetStackPolicy", "ExecuteChangeSet"]
 
 
-def test_an_update_that_fails_tells_that_its_policy_is_set(answers, clock):
+def test_failed_update_reports_new_policy(answers, clock):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "GetStackPolicy", {})
     answers.on("cloudformation", "SetStackPolicy", {})
@@ -110,7 +110,7 @@ def test_an_update_that_fails_tells_that_its_policy_is_set(answers, clock):
         (b"", "is not JSON"),
     ],
 )
-def test_what_is_no_stack_policy_is_refused_before_anything_is_made(here, live, tmp_path, content, says):
+def test_invalid_policy_is_rejected_before_deployment(here, live, tmp_path, content, says):
     file = tmp_path / "policy.json"
     file.write_bytes(content)
 
@@ -122,7 +122,7 @@ def test_what_is_no_stack_policy_is_refused_before_anything_is_made(here, live, 
 
 
 @pytest.mark.live
-def test_a_stack_policy_may_begin_with_a_byte_order_mark(here, live, tmp_path):
+def test_policy_with_byte_order_mark_is_accepted(here, live, tmp_path):
     file = tmp_path / "policy.json"
     file.write_text('{"Statement": []}', encoding="utf-8-sig")
 
@@ -132,7 +132,7 @@ def test_a_stack_policy_may_begin_with_a_byte_order_mark(here, live, tmp_path):
     assert live.client("cloudformation").get_stack_policy(StackName="images")["StackPolicyBody"] == '{"Statement": []}'
 
 
-def test_the_alarms_and_their_time_reach_the_change_set(answers, clock):
+def test_alarms_and_minutes_reach_change_set(answers, clock):
     Aws(answers, events=UPDATE)
 
     run(answers, clock, rollback_alarms={ALARM: "AWS::CloudWatch::Alarm"}, monitoring_minutes=15)
@@ -145,7 +145,7 @@ def test_the_alarms_and_their_time_reach_the_change_set(answers, clock):
 
 
 @pytest.mark.parametrize(("minutes", "change_sets"), [(15, 0), (20, 1)])
-def test_a_stack_with_the_same_alarms_is_left_alone(answers, clock, minutes, change_sets):
+def test_same_alarms_change_nothing(answers, clock, minutes, change_sets):
     Aws(answers, events=UPDATE)
     stack = stack_in("UPDATE_COMPLETE")
     stack["Stacks"][0]["RollbackConfiguration"] = {
@@ -168,7 +168,7 @@ def test_a_stack_with_the_same_alarms_is_left_alone(answers, clock, minutes, cha
     assert len(answers.of("CreateChangeSet")) == change_sets
 
 
-def test_cloudwatch_says_what_kind_of_alarm_it_is(answers):
+def test_kind_of_alarm_comes_from_cloudwatch(answers):
     from exasol_ci_setup.stacks.alarms import rollback_alarms
 
     answers.on(
@@ -194,7 +194,7 @@ def test_cloudwatch_says_what_kind_of_alarm_it_is(answers):
         (tuple(["--rollback-alarm", ALARM] * 6), "at most 5 alarms"),
     ],
 )
-def test_alarms_that_cannot_be_watched_are_refused_before_anything_is_made(here, live, options, says):
+def test_invalid_alarm_is_rejected_before_deployment(here, live, options, says):
     ran = here(*REGISTRY, *options)
 
     assert ran.code == 2
@@ -203,7 +203,7 @@ def test_alarms_that_cannot_be_watched_are_refused_before_anything_is_made(here,
 
 
 @pytest.mark.live
-def test_express_mode_says_that_aws_may_go_on_and_takes_no_other_end_of_a_failure(here):
+def test_express_mode_rejects_on_failure_options(here):
     refused = here(*REGISTRY, "--express", "--on-failure", "keep")
     assert refused.code == 2
     assert "does not work with --express" in refused.stderr

@@ -1,4 +1,4 @@
-"""How plans, events, diagnoses and tables read, and that nothing in them can command the terminal."""
+"""Text of plans, events, diagnoses and tables, without control characters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from exasol_ci_setup.stacks.model import (
 AT = datetime(2025, 3, 1, 21, 3, 4, tzinfo=timezone.utc)
 
 
-# The only sequences that this module's own colors make; the hostile ones below are not among them.
+# The only sequences that the module's colors produce; the malicious ones below are not among them.
 OWN_STYLE = re.compile(r"\x1b\[(?:0|1|2|3[1-7]|90)m")
 
 
@@ -48,7 +48,7 @@ def modified(*properties, **more):
     return planned(Change("Modify", "CodeBuild", "AWS::CodeBuild::Project", properties=properties, **more))
 
 
-def test_a_new_stack_lists_its_resources_in_columns_and_counts_them():
+def test_plan_of_new_stack_lists_and_counts_resources():
     assert planned(
         Change("Add", "ArtifactsBucket", "AWS::S3::Bucket"), Change("Add", "Role", "AWS::IAM::Role"), kind="CREATE"
     ) == [
@@ -61,7 +61,7 @@ def test_a_new_stack_lists_its_resources_in_columns_and_counts_them():
     ]
 
 
-def test_a_changed_property_shows_what_it_was_and_what_it_becomes():
+def test_changed_property_shows_old_and_new_value():
     assert modified(PropertyChange("Source.Location", "https://a", "https://b"))[2:4] == [
         "~ CodeBuild  AWS::CodeBuild::Project",
         '    Source.Location: "https://a" → "https://b"',
@@ -81,11 +81,11 @@ def test_a_changed_property_shows_what_it_was_and_what_it_becomes():
         (PropertyChange("A", 1, 2, "Never"), "A: 1 → 2"),
     ],
 )
-def test_values_read_as_compact_text_with_what_follows_from_the_change(change, expected):
+def test_values_are_compact_text_with_replacement(change, expected):
     assert modified(change)[3] == f"    {expected}"
 
 
-def test_of_two_long_values_the_part_that_differs_is_shown():
+def test_long_values_show_differing_part():
     line = modified(PropertyChange("A", "x" * 300 + "old" + "y" * 300, "x" * 300 + "new" + "y" * 300))[3]
     assert "xxxold" in line
     assert "xxxnew" in line
@@ -93,7 +93,7 @@ def test_of_two_long_values_the_part_that_differs_is_shown():
     assert line.count("…") == 4
 
 
-def test_a_long_value_that_is_a_beginning_of_the_other_still_shows_where_they_part():
+def test_prefix_of_long_value_shows_difference():
     line = modified(PropertyChange("A", ["x" * 300], ["x" * 300, "more"]))[3]
     assert "more" in line
 
@@ -110,20 +110,20 @@ def test_a_long_value_that_is_a_beginning_of_the_other_still_shows_where_they_pa
         ),
         (Change("Modify", "R", "T", replacement="Conditional"), "± R  T  (replacement possible)"),
         (Change("Import", "R", "T"), "= R  T  (imported into the stack)"),
-        (Change("Dynamic", "R", "T"), "? R  T  (decided while the change runs)"),
-        (Change("SyncWithActual", "R", "T"), "~ R  T  (brought in line with what is there)"),
+        (Change("Dynamic", "R", "T"), "? R  T  (known only during the change)"),
+        (Change("SyncWithActual", "R", "T"), "~ R  T  (drift reverted)"),
         (Change("Brandnew", "R", "T"), "? R  T  (Brandnew)"),
     ],
 )
-def test_every_action_has_its_sign_and_its_remark(change, expected):
+def test_every_action_has_symbol_and_remark(change, expected):
     assert planned(change)[2] == expected
 
 
-def test_a_change_without_a_property_tells_its_causes():
+def test_change_without_property_shows_causes():
     assert modified(causes=("parameter Url",))[3] == "    because of parameter Url"
 
 
-def test_replacements_and_imports_are_counted_apart_from_changes():
+def test_summary_counts_replacements_and_imports():
     changes = (
         Change("Modify", "A", "T", replacement="True"),
         Change("Modify", "B", "T", replacement="Conditional"),
@@ -134,7 +134,7 @@ def test_replacements_and_imports_are_counted_apart_from_changes():
     assert planned(*changes)[-1] == ("0 to add, 1 to change, 1 to remove, 1 to replace, 1 may be replaced, 1 to import")
 
 
-def test_settings_have_a_block_of_their_own():
+def test_settings_have_own_block():
     settings = (Setting("tags.a", ABSENT, "1"), Setting("tags.b", "2", ABSENT), Setting("tags.c", "3", "4"))
     assert planned(settings=settings) == [
         "Plan for stack Slc (update)",
@@ -156,7 +156,7 @@ NEW_SETTINGS = (
 )
 
 
-def test_of_a_new_stack_neither_parameters_nor_outputs_are_listed_or_counted():
+def test_new_stack_omits_parameters_and_outputs():
     assert planned(kind="CREATE", settings=NEW_SETTINGS)[2:] == [
         "Settings:",
         '  + tags.outputs.a: "1"',
@@ -166,7 +166,7 @@ def test_of_a_new_stack_neither_parameters_nor_outputs_are_listed_or_counted():
     ]
 
 
-def test_a_new_stack_with_parameters_and_outputs_only_has_no_block_of_settings():
+def test_new_stack_without_settings_has_no_block():
     assert planned(kind="CREATE", settings=NEW_SETTINGS[:2]) == [
         "Plan for stack Slc (new)",
         "",
@@ -174,7 +174,7 @@ def test_a_new_stack_with_parameters_and_outputs_only_has_no_block_of_settings()
     ]
 
 
-def test_an_update_lists_new_parameters_and_outputs():
+def test_update_lists_new_parameters_and_outputs():
     assert planned(settings=NEW_SETTINGS[:2])[2:] == [
         "Settings:",
         '  + parameters.Url: "https://a"',
@@ -184,15 +184,15 @@ def test_an_update_lists_new_parameters_and_outputs():
     ]
 
 
-def test_access_that_widens_is_called_out():
+def test_broader_access_is_highlighted():
     broadenings = (Broadening("iam-trust", "R", "role R can be assumed by everyone", public=True),)
     assert planned(broadenings=broadenings)[2:4] == [
-        "Access that widens:",
+        "Access that is broadened:",
         "  ! role R can be assumed by everyone (public)",
     ]
 
 
-def test_in_a_new_stack_only_what_is_public_is_marked():
+def test_new_stack_marks_only_public_access():
     broadenings = (
         Broadening("iam-allow", "R", "role R may do everything on every resource", public=True),
         Broadening("iam-allow", "R", "role R may a:b on c"),
@@ -204,15 +204,15 @@ def test_in_a_new_stack_only_what_is_public_is_marked():
     ]
 
 
-def test_notes_of_aws_are_shown():
+def test_notes_are_shown():
     assert "  validation: WARN x" in planned(notes=("validation: WARN x",))
 
 
-def test_a_plan_with_nothing_to_do_says_so():
+def test_empty_plan_says_nothing_to_do():
     assert plain(show.plan(Plan("Slc", "UPDATE")))[0] == "Plan for stack Slc (nothing to do)"
 
 
-def test_without_unicode_a_plan_is_plain_ascii():
+def test_plan_without_unicode_is_ascii():
     change = Change("Modify", "R", "T", replacement="True", properties=(PropertyChange("A", "ä", "x" * 300),))
     text = "\n".join(show.plan(Plan("Slc", "UPDATE", "", "arn", (change,)), unicode=False))
     assert text.isascii()
@@ -224,18 +224,18 @@ def event(status="CREATE_COMPLETE", reason="", stack="Slc"):
     return Event("1", f"arn:{stack}", stack, "CodeBuild", "", "AWS::CodeBuild::Project", status, reason, AT)
 
 
-def test_an_event_is_one_line_with_its_time_first():
+def test_event_is_one_line_with_time_first():
     assert unstyled(show.event(event(reason="because"))) == (
         "21:03:04  CREATE_COMPLETE       CodeBuild             AWS::CodeBuild::Project  because"
     )
 
 
-def test_an_event_of_a_nested_stack_names_that_stack():
+def test_event_of_nested_resource_names_stack():
     line = unstyled(show.event(event(stack="Slc-Nested-1"), root="Slc"))
     assert "Slc-Nested-1/CodeBuild" in line
 
 
-def test_an_event_of_a_nested_stack_itself_names_it_once():
+def test_event_of_nested_stack_names_it_once():
     own = Event(
         "1", "arn:x", "Slc-Nested-1", "Slc-Nested-1", "arn:x", "AWS::CloudFormation::Stack", "CREATE_COMPLETE", "", AT
     )
@@ -250,13 +250,13 @@ def test_an_event_of_a_nested_stack_itself_names_it_once():
         ("WARN", "warning: hook Example::Rules::Hook (PRE_PROVISION) failed: not \\x1b[31mencrypted"),
     ],
 )
-def test_an_event_of_a_hook_says_what_became_of_it(mode, said):
+def test_event_of_hook_shows_result(mode, said):
     hook = Hook("Example::Rules::Hook", "HOOK_COMPLETE_FAILED", "not \x1b[31mencrypted", "PRE_PROVISION", mode)
     line = unstyled(show.event(replace(event("CREATE_IN_PROGRESS"), hook=hook)))
     assert line == f"21:03:04  CREATE_IN_PROGRESS    CodeBuild             AWS::CodeBuild::Project  {said}"
 
 
-def test_a_diagnosis_tells_what_failed_and_the_way_out_and_ends_with_awss_reason():
+def test_diagnosis_shows_failure_fix_and_reason():
     block = plain(
         show.diagnosis(
             Diagnosis(
@@ -276,21 +276,21 @@ def test_a_diagnosis_tells_what_failed_and_the_way_out_and_ends_with_awss_reason
         "  first failure  Bucket AWS::S3::Bucket",
         "  status         CREATE_FAILED",
         "  physical id    name",
-        "  way out        rename it",
+        "  fix            rename it",
         "  reason         it is taken",
     ]
 
 
-def test_a_diagnosis_without_a_reason_says_that_aws_gave_none():
-    assert plain(show.diagnosis(Diagnosis("Slc", "ROLLBACK_COMPLETE")))[-1] == "  reason         AWS gave none"
+def test_diagnosis_without_reason_says_so():
+    assert plain(show.diagnosis(Diagnosis("Slc", "ROLLBACK_COMPLETE")))[-1] == "  reason         AWS gave no reason"
 
 
-def test_a_finding_names_template_rule_and_line():
+def test_finding_names_template_rule_and_line():
     finding = Finding("W3005", "warning", "Obsolete DependsOn", "Resources.A", 12)
     assert unstyled(show.finding(finding, name="ci_build")) == "ci_build warning W3005 line 12: Obsolete DependsOn"
 
 
-def test_stacks_stand_in_columns():
+def test_stacks_are_aligned_columns():
     stacks = [Stack("Slc", "arn", "CREATE_COMPLETE", created=AT), Stack("Longer", "arn", "X", description="what it is")]
     assert plain(show.stacks(stacks)) == [
         "STACK   STATUS           CHANGED (UTC)     DESCRIPTION",
@@ -299,11 +299,11 @@ def test_stacks_stand_in_columns():
     ]
 
 
-def test_no_stacks_is_just_the_header():
+def test_no_stacks_prints_header():
     assert plain(show.stacks([])) == ["STACK  STATUS  CHANGED (UTC)  DESCRIPTION"]
 
 
-def test_the_status_of_a_stack_tells_what_is_known_and_leaves_out_what_is_not():
+def test_status_omits_empty_details():
     lines = plain(show.status(Stack("Slc", "arn", "CREATE_COMPLETE", outputs={"Name": "x"}, created=AT)))
     assert lines == [
         "Slc",
@@ -318,7 +318,7 @@ def test_the_status_of_a_stack_tells_what_is_known_and_leaves_out_what_is_not():
 @pytest.mark.parametrize(
     ("seconds", "expected"), [(0, "0 s"), (59.9, "59 s"), (90, "1 min 30 s"), (7500, "2 h 5 min"), (-3, "0 s")]
 )
-def test_a_time_span_reads_as_a_person_says_it(seconds, expected):
+def test_duration_as_text(seconds, expected):
     assert show.duration(seconds) == expected
 
 
@@ -333,7 +333,7 @@ def test_a_time_span_reads_as_a_person_says_it(seconds, expected):
         ("grün → ok", "grün → ok"),
     ],
 )
-def test_what_a_terminal_would_obey_becomes_visible(text, expected):
+def test_control_characters_are_escaped(text, expected):
     assert show.clean(text) == expected
 
 
@@ -365,7 +365,7 @@ PLANS = st.builds(
     broadenings=st.lists(st.builds(Broadening, HOSTILE, HOSTILE, HOSTILE), max_size=2).map(tuple),
     notes=st.lists(HOSTILE, max_size=2).map(tuple),
 )
-# Hypothesis wants them without a zone.
+# Hypothesis needs them without a time zone.
 YEARS = (datetime(1900, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001
 EVENTS = st.builds(Event, *[HOSTILE] * 8, at=st.datetimes(*YEARS))
 TABLES = st.dictionaries(HOSTILE, HOSTILE, max_size=3)
@@ -374,7 +374,7 @@ DIAGNOSES = st.builds(Diagnosis, *[HOSTILE] * 7, hints=st.lists(HOSTILE, max_siz
 
 
 @given(PLANS, EVENTS, STACKS, DIAGNOSES, st.booleans())
-def test_nothing_that_is_shown_can_command_the_terminal(plan, event, stack, diagnosis, unicode):
+def test_output_has_no_control_characters(plan, event, stack, diagnosis, unicode):
     finding = Finding(plan.kind, "error", plan.stack_name, plan.kind, 1)
     lines = [
         *show.plan(plan, unicode=unicode),
@@ -390,7 +390,7 @@ def test_nothing_that_is_shown_can_command_the_terminal(plan, event, stack, diag
         assert shown == show.clean(shown)
 
 
-def test_times_are_told_in_utc_whatever_zone_they_came_in():
+def test_times_are_shown_in_utc():
     tokyo = timezone(timedelta(hours=9))
     moment = datetime(2026, 11, 21, 8, 15, tzinfo=tokyo)
     stack = Stack("Slc", "id", "CREATE_COMPLETE", created=moment)

@@ -1,4 +1,4 @@
-"""The group `space` as a user runs it, against the sandbox."""
+"""Command group `space` with the sandbox."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exasol_ci_setup.stacks import state
 pytestmark = pytest.mark.live
 
 IMAGE = "public.ecr.aws/nginx/nginx:1.27"
-# The program with an account of the sandbox in this process.
+# The program with a sandbox account of this process.
 PROGRAM = """
 from exasol_ci_setup import aws
 from exasol_ci_setup.cli.main import cli
@@ -34,7 +34,7 @@ def create(here):
     return run
 
 
-def test_a_space_is_created_without_a_question_and_shown(create):
+def test_create_needs_no_confirmation(create):
     ran = create("--domain", "example.com", "--cpu", "250m", "--memory", "1Gi")
 
     assert ran.code == 0
@@ -49,7 +49,7 @@ def test_a_space_is_created_without_a_question_and_shown(create):
     assert "point web.example.com to the load balancer: create a CNAME record with" in ran.stderr
 
 
-def test_json_has_a_record_for_each_stacks_plan_and_events_and_the_space(create):
+def test_json_has_records_of_plans_events_and_space(create):
     ran = create("--output", "json", "--env", "A=b")
 
     kinds = [record["type"] for record in ran.records]
@@ -66,7 +66,7 @@ def test_json_has_a_record_for_each_stacks_plan_and_events_and_the_space(create)
     }
 
 
-def test_a_second_creation_is_a_conflict(create):
+def test_second_creation_fails(create):
     create()
     ran = create("--output", "json")
 
@@ -76,7 +76,7 @@ def test_a_second_creation_is_a_conflict(create):
 
 
 @pytest.mark.parametrize("verb", [("get",), ("update", "--image", "nginx"), ("delete", "--yes")])
-def test_a_space_that_is_not_there_is_not_found(here, verb):
+def test_missing_space_fails(here, verb):
     ran = here("space", verb[0], "--space-name", "nobodys", *verb[1:], "--output", "json")
 
     assert ran.code == 1
@@ -84,7 +84,7 @@ def test_a_space_that_is_not_there_is_not_found(here, verb):
     assert "hint:" in ran.stderr
 
 
-def test_the_plan_alone_is_on_stdout_and_nothing_is_made(create, here):
+def test_create_with_plan_prints_plan_only(create, here):
     ran = create("--plan")
 
     assert ran.code == 0
@@ -94,7 +94,7 @@ def test_the_plan_alone_is_on_stdout_and_nothing_is_made(create, here):
     assert here("list").stdout == ""
 
 
-def test_variables_come_as_pairs_and_as_json(create, here):
+def test_variables_as_pairs_and_json(create, here):
     assert create("--env", "A=b=c", "--env", '{"N": 1, "T": "x", "F": true}').code == 0
 
     (space, _) = here("space", "get", "--name", "web", "--output", "json").records
@@ -104,12 +104,12 @@ def test_variables_come_as_pairs_and_as_json(create, here):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--env", "A"], "that is no variable"),
-        (["--env", "=b"], "that is no variable"),
-        (["--env", "{"], "that is no JSON"),
-        (["--env", '{"A": {}}'], "the value of 'A' is neither a text nor a number"),
-        (["--env", "A=1", "--env", '{"A": 2}'], "--env gives A twice"),
-        (["--secret", "A"], "that is no secret"),
+        (["--env", "A"], "not a variable"),
+        (["--env", "=b"], "not a variable"),
+        (["--env", "{"], "not valid JSON"),
+        (["--env", '{"A": {}}'], "the value of 'A' is neither text nor a number"),
+        (["--env", "A=1", "--env", '{"A": 2}'], "--env sets A twice"),
+        (["--secret", "A"], "not a secret"),
         (["--cpu", "much"], "invalid amount of CPU: 'much'"),
         (["--memory", "much"], "invalid amount of memory: 'much'"),
         (["--cpu", "64"], "exceed the largest size"),
@@ -119,7 +119,7 @@ def test_variables_come_as_pairs_and_as_json(create, here):
         (["--certificate-arn", "mine", "--domain", "example.com"], "ARN of a certificate"),
     ],
 )
-def test_wrong_input_is_bad_usage_with_one_clear_line(create, here, arguments, message):
+def test_invalid_space_options_exit_2_with_one_line(create, here, arguments, message):
     ran = create(*arguments)
 
     assert ran.code == 2
@@ -128,11 +128,11 @@ def test_wrong_input_is_bad_usage_with_one_clear_line(create, here, arguments, m
     assert here("list").stdout == ""
 
 
-def test_a_value_that_may_be_secret_is_not_repeated(create):
+def test_invalid_secret_value_is_not_printed(create):
     assert "hunter2" not in create("--secret", "hunter2").stderr
 
 
-def test_an_update_changes_what_is_given(create, here):
+def test_update_changes_given_options(create, here):
     create("--env", "A=b")
 
     ran = here("space", "update", "--name", "web", "--memory", "2Gi", "--output", "json")
@@ -153,7 +153,7 @@ def test_update_merges_variables_and_unsets_one(create, here):
     assert shown["env"] == {"C": "d", "E": "f"}
 
 
-def test_an_update_to_what_it_is_says_so(create, here):
+def test_update_without_change_says_up_to_date(create, here):
     create()
 
     ran = here("space", "update", "--name", "web", "--image", IMAGE, "--output", "json")
@@ -163,14 +163,14 @@ def test_an_update_to_what_it_is_says_so(create, here):
     assert (ran.records[-1]["status"], ran.records[-1]["changed"]) == ("unchanged", False)
 
 
-def test_an_update_of_nothing_is_bad_usage(here):
+def test_update_without_options_exits_2(here):
     ran = here("space", "update", "--name", "web")
 
     assert ran.code == 2
-    assert "nothing to change is given" in ran.stderr
+    assert "nothing to change: no option is set" in ran.stderr
 
 
-def test_an_updates_plan_changes_nothing(create, here):
+def test_update_with_plan_changes_nothing(create, here):
     create()
 
     ran = here("space", "update", "--name", "web", "--memory", "2Gi", "--plan")
@@ -179,7 +179,7 @@ def test_an_updates_plan_changes_nothing(create, here):
     assert "512 MiB" in here("space", "get", "--name", "web").stdout
 
 
-def test_spaces_are_listed_by_name(create, here):
+def test_list_sorts_spaces_by_name(create, here):
     create("--domain", "example.com")
     create(name="api")
 
@@ -190,14 +190,14 @@ def test_spaces_are_listed_by_name(create, here):
     assert lines[2].split()[2] == "http://web.example.com/"
 
 
-def test_no_spaces_are_said_on_stderr(here):
+def test_empty_list_is_reported_on_stderr(here):
     ran = here("space", "list")
 
     assert (ran.code, ran.stdout) == (0, "")
-    assert "there are no spaces in eu-central-1" in ran.stderr
+    assert "no spaces in eu-central-1" in ran.stderr
 
 
-def test_deleting_needs_a_yes_where_nobody_can_be_asked(create, here):
+def test_delete_without_terminal_needs_yes(create, here):
     create()
 
     ran = here("space", "delete", "--name", "web")
@@ -207,28 +207,28 @@ def test_deleting_needs_a_yes_where_nobody_can_be_asked(create, here):
     assert here("space", "get", "--name", "web").code == 0
 
 
-def test_deleting_says_that_the_load_balancer_stays_and_how_it_goes(create, here):
+def test_delete_reports_kept_load_balancer(create, here):
     create()
     create(name="api")
 
-    assert "the load balancer stays, for 1 more space\n" in here("space", "delete", "--name", "web", "--yes").stderr
+    assert "kept the load balancer for 1 more space\n" in here("space", "delete", "--name", "web", "--yes").stderr
     last = here("space", "delete", "--name", "api", "--yes")
-    assert "`exasol-ci-setup delete spaces-load-balancer` deletes it" in last.stderr
+    assert "to delete it: `exasol-ci-setup delete spaces-load-balancer`" in last.stderr
     assert here("delete", "spaces-load-balancer", "--yes").code == 0
 
 
-def test_when_the_last_space_goes_in_a_terminal_the_load_balancers_removal_is_offered(create, live, server, account_id):
+def test_last_delete_offers_to_delete_load_balancer(create, live, server, account_id):
     create()
 
     code, said = in_a_terminal(PROGRAM.format(server.url, account_id, "'delete', '--name', 'web'"), ["[y/N]", "[y/N]"])
 
     assert code == 0
-    assert "Delete space web with its logs?" in said
+    assert "Delete space web and its logs?" in said
     assert "That was the last space. Delete the load balancer too?" in said
     assert list(state.own(live.client("cloudformation"))) == []
 
 
-def test_in_a_terminal_a_list_is_a_table_with_lines(create, server, account_id):
+def test_terminal_list_is_table_with_borders(create, server, account_id):
     create("--domain", "example.com")
 
     code, said = in_a_terminal(PROGRAM.format(server.url, account_id, "'list'"), [])
@@ -247,7 +247,7 @@ def stacks(live) -> list[str]:
     return sorted(each["StackName"] for each in described if each["StackStatus"] != "REVIEW_IN_PROGRESS")
 
 
-def test_first_load_balancer_is_asked_about_in_terminal(live, server, account_id):
+def test_first_load_balancer_needs_confirmation(live, server, account_id):
     code, said = in_a_terminal(PROGRAM.format(server.url, account_id, CREATE), ["[y/N]"], answers="n")
 
     assert code == 1
@@ -262,7 +262,7 @@ def test_first_load_balancer_is_asked_about_in_terminal(live, server, account_id
     assert stacks(live) == ["space-web", "spaces-load-balancer"]
 
 
-def test_yes_makes_first_load_balancer_without_question(live, server, account_id):
+def test_yes_creates_first_load_balancer(live, server, account_id):
     code, said = in_a_terminal(PROGRAM.format(server.url, account_id, f"{CREATE}, '--yes'"), [])
 
     assert code == 0
@@ -270,7 +270,7 @@ def test_yes_makes_first_load_balancer_without_question(live, server, account_id
     assert stacks(live) == ["space-web", "spaces-load-balancer"]
 
 
-def test_secret_of_update_is_granted_and_not_asked_about(create, live, server, account_id):
+def test_secret_of_update_needs_no_confirmation(create, live, server, account_id):
     live.client("secretsmanager").create_secret(Name="naas/key", SecretString="s")
     create()
 
@@ -280,7 +280,7 @@ def test_secret_of_update_is_granted_and_not_asked_about(create, live, server, a
     assert code == 0, said
     assert "Access that is granted:" in said
     assert "secretsmanager:GetSecretValue" in said
-    assert "Access that widens:" not in said
+    assert "Access that is broadened:" not in said
     assert "[y/N]" not in said
 
 
@@ -295,7 +295,7 @@ def test_plan_of_deletion_deletes_nothing(create, here, live):
 
 
 def in_a_terminal(code: str, questions: list[str], answers: str = "y") -> tuple[int, str]:
-    """Run Python with a terminal on all three streams, answer each of `questions`, and return the exit code and the output."""
+    """Run Python in a terminal, answer each of `questions`, and return exit code and output."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", code],

@@ -1,4 +1,4 @@
-"""`space add` on the command line."""
+"""Command `space add`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def repository(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("option", ["--name", "--space-name"])
-def test_both_spellings_of_the_name_add_a_space(here, option):
+def test_both_name_options_add_space(here, option):
     ran = here("space", "add", option, "my-space")
 
     assert ran.code == 0
@@ -62,7 +62,7 @@ def test_package_option_writes_pipeline(here):
     assert f'PACKAGE: "{package}"' in PIPELINE.read_text(encoding="utf-8")
 
 
-def test_without_usable_origin_command_that_writes_pipeline_is_printed(here):
+def test_missing_package_prints_pipeline_command(here):
     Path("deploy").mkdir()
     Path("deploy/Docker file").write_text("FROM scratch\n")
     ran = here("space", "add", "--name", "my-space", "--dockerfile-path", "deploy/Docker file")
@@ -76,7 +76,7 @@ def test_without_usable_origin_command_that_writes_pipeline_is_printed(here):
     assert 'DOCKERFILE: "deploy/Docker file"' in PIPELINE.read_text(encoding="utf-8")
 
 
-def test_the_published_options_are_understood(here, docker):
+def test_published_options_are_accepted(here, docker):
     ran = here(
         *("space", "add", "--space-name", "my-space", "--dockerfile-path", "Dockerfile", "--docker-context", "."),
         *("--image-tag", "stable", "--container-port", "5080", "--generate-ci", "--registry-name", "images"),
@@ -90,7 +90,7 @@ def test_the_published_options_are_understood(here, docker):
     assert any(command.endswith("/images:stable") for command in docker.commands)
 
 
-def test_plan_shows_stacks_and_makes_nothing(here, live, docker):
+def test_plan_shows_stacks_and_creates_nothing(here, live, docker):
     ran = here("space", "add", "--name", "my-space", "--plan")
 
     assert ran.code == 0
@@ -115,7 +115,7 @@ def test_plan_for_existing_space_changes_nothing(here, docker):
     assert len(docker.commands) == before
 
 
-def test_a_step_of_docker_that_fails_is_told_with_its_exit_code(here, docker):
+def test_failed_docker_step_is_reported(here, docker):
     docker.plan(build=9, build_says="the command was not found")
 
     ran = here("space", "add", "--name", "my-space")
@@ -125,7 +125,7 @@ def test_a_step_of_docker_that_fails_is_told_with_its_exit_code(here, docker):
     assert "created before the error: registry my-space-registry" in ran.stderr
 
 
-def test_in_json_too(here, docker):
+def test_failed_docker_step_in_json(here, docker):
     docker.plan(build=9)
 
     error = here("space", "add", "--name", "my-space", "--output", "json").records[-1]
@@ -142,15 +142,15 @@ def test_in_json_too(here, docker):
         (["--name", "my-space", "--role-arn", "x"], "ARN of a role"),
     ],
 )
-def test_bad_input_is_told(here, arguments, says):
+def test_invalid_add_options_exit_2(here, arguments, says):
     ran = here("space", "add", *arguments)
 
     assert ran.code == 2
     assert says in ran.stderr
 
 
-def test_an_interruption_ends_docker_and_tells_what_was_made(live, server, docker):
-    docker.plan(blocked=["build"], build_says="building for ever")
+def test_interruption_stops_docker_and_lists_created(live, server, docker):
+    docker.plan(blocked=["build"], build_says="building")
     keys = live.session.get_credentials()
     process = subprocess.Popen(
         [sys.executable, "-m", "exasol_ci_setup", "space", "add", "--name", "my-space"],
@@ -167,12 +167,12 @@ def test_an_interruption_ends_docker_and_tells_what_was_made(live, server, docke
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if line == "building for ever\n":
+        if line == "building\n":
             break
     else:
         pytest.fail("it did not come to the build")
     process.send_signal(signal.SIGTERM)
-    # The end of the output is that of docker too, which has the same.
+    # Docker writes to the same stream, so the output ends when docker ends.
     _, err = process.communicate()
 
     assert process.returncode == 130
@@ -180,7 +180,7 @@ def test_an_interruption_ends_docker_and_tells_what_was_made(live, server, docke
     assert "created before the error: registry my-space-registry" in err
 
 
-def test_without_a_pipeline_no_file_is_written(here):
+def test_no_generate_ci_writes_no_file(here):
     ran = here("space", "add", "--name", "my-space", "--image", "a/b:1", "--skip-registry", "--no-generate-ci")
 
     assert ran.code == 0

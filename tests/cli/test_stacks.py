@@ -1,4 +1,4 @@
-"""`list`, `status`, `outputs`, `watch`, `diff` and `delete` as a user types them."""
+"""Commands `list`, `status`, `outputs`, `watch`, `diff` and `delete`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.live
 
 @pytest.fixture
 def ready(here):
-    """The program, on an account with a release stack."""
+    """The program with an account that has a release stack."""
     assert here(*RELEASE).code == 0
     return here
 
 
-def test_only_the_stacks_of_this_tool_are_listed(ready, live):
+def test_list_shows_only_own_stacks(ready, live):
     live.client("cloudformation").create_stack(
         StackName="Theirs", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
     )
@@ -33,7 +33,7 @@ def test_only_the_stacks_of_this_tool_are_listed(ready, live):
     assert "Theirs" not in ran.stdout
 
 
-def test_an_empty_list_says_so_and_prints_nothing(here):
+def test_empty_list_prints_message_to_stderr(here):
     ran = here("list")
 
     assert ran.code == 0
@@ -41,7 +41,7 @@ def test_an_empty_list_says_so_and_prints_nothing(here):
     assert "no stack in eu-central-1" in ran.stderr
 
 
-def test_the_status_of_a_stack_tells_all_of_it(ready):
+def test_status_shows_all_details(ready):
     ran = ready("status", "SlcRelease")
 
     assert "CREATE_COMPLETE" in ran.stdout
@@ -50,7 +50,7 @@ def test_the_status_of_a_stack_tells_all_of_it(ready):
 
 
 @pytest.mark.parametrize("command", [("status",), ("outputs",), ("watch",)])
-def test_a_stack_that_is_not_there_is_an_error(here, command):
+def test_missing_stack_fails(here, command):
     ran = here(*command, "Nowhere")
 
     assert ran.code == 1
@@ -66,14 +66,14 @@ def test_a_stack_that_is_not_there_is_an_error(here, command):
         ("text", lambda text: dict(line.split() for line in text.splitlines())),
     ],
 )
-def test_outputs_are_printed_in_every_format(ready, style, read):
+def test_outputs_in_every_format(ready, style, read):
     ran = ready("outputs", "SlcRelease", "--format", style)
 
     assert ran.code == 0
     assert read(ran.stdout)["ProjectName"] == "SlcReleaseCodeBuild"
 
 
-def test_watching_shows_the_last_operation_with_its_exit_code(ready, here):
+def test_watch_exits_with_result_of_operation(ready, here):
     ran = ready("watch", "SlcRelease")
 
     assert ran.code == 0
@@ -86,7 +86,7 @@ def test_watching_shows_the_last_operation_with_its_exit_code(ready, here):
     assert failed.stderr.splitlines()[-1] == again.stderr.splitlines()[-1]
 
 
-def test_a_diff_compares_line_by_line(ready):
+def test_diff_shows_changed_lines(ready):
     same = ("diff", "release-build", "--project", "Slc", "--project-url")
 
     nothing = ready(*same, URL, "--exit-code")
@@ -99,14 +99,14 @@ def test_a_diff_compares_line_by_line(ready):
     assert ready(*same, "https://github.com/exasol/other").code == 0
 
 
-def test_a_diff_of_a_new_stack_is_all_of_it(here):
+def test_diff_of_new_stack_shows_whole_template(here):
     ran = here("diff", "release-build", "--project", "Slc", "--project-url", URL)
 
     assert ran.code == 0
     assert all(line.startswith(("+", "---", "@@")) for line in ran.stdout.splitlines())
 
 
-def test_a_deletion_is_planned_asked_about_and_done(ready, live):
+def test_delete_shows_plan_prompts_and_deletes(ready, live):
     plan = ready("delete", "SlcRelease", "--plan")
     unasked = ready("delete", "SlcRelease")
     done = ready("delete", "SlcRelease", "--yes")
@@ -118,7 +118,7 @@ def test_a_deletion_is_planned_asked_about_and_done(ready, live):
     assert live.client("cloudformation").describe_stacks()["Stacks"] == []
 
 
-def test_a_filled_bucket_is_emptied_only_when_asked(ready, live):
+def test_full_bucket_is_deleted_only_with_empty(ready, live):
     bucket = ready("outputs", "SlcRelease", "--output", "json").records[0]["outputs"]["ArtifactsBucketName"]
     live.client("s3").put_object(Bucket=bucket, Key="artifact", Body=b"1")
 
@@ -135,7 +135,7 @@ def test_a_filled_bucket_is_emptied_only_when_asked(ready, live):
     assert "emptied bucket" in done.stderr
 
 
-def test_a_stack_of_somebody_else_is_not_deleted(here, live):
+def test_foreign_stack_is_not_deleted(here, live):
     live.client("cloudformation").create_stack(
         StackName="Theirs", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
     )
@@ -146,7 +146,7 @@ def test_a_stack_of_somebody_else_is_not_deleted(here, live):
     assert "was not made by this tool" in ran.stderr
 
 
-def test_a_protected_stack_is_not_deleted(ready):
+def test_protected_stack_is_not_deleted(ready):
     assert ready(*RELEASE, "--termination-protection").code == 0
 
     ran = ready("delete", "SlcRelease", "--yes")
@@ -157,7 +157,7 @@ def test_a_protected_stack_is_not_deleted(ready):
     assert ready("delete", "SlcRelease", "--yes").code == 0
 
 
-def test_a_bucket_that_stays_keeps_its_objects(ready, live):
+def test_retained_bucket_keeps_objects(ready, live):
     bucket = ready("outputs", "SlcRelease", "--output", "json").records[0]["outputs"]["ArtifactsBucketName"]
     live.client("s3").put_object(Bucket=bucket, Key="artifact", Body=b"1")
 
@@ -174,12 +174,12 @@ def test_a_bucket_that_stays_keeps_its_objects(ready, live):
     plan = ready("delete", "SlcRelease", "--empty", "--retain", "ArtifactsBucket", "--plan")
     done = ready("delete", "SlcRelease", "--yes", "--empty", "--retain", "ArtifactsBucket")
 
-    assert "(stays)" in plan.stdout
+    assert "(kept)" in plan.stdout
     assert done.code == 0
     assert live.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 1
 
 
-def test_an_unknown_resource_cannot_stay(ready):
+def test_retain_of_unknown_resource_fails(ready):
     ran = ready("delete", "SlcRelease", "--yes", "--retain", "Nothing")
 
     assert ran.code == 2
@@ -188,7 +188,7 @@ def test_an_unknown_resource_cannot_stay(ready):
 
 @pytest.mark.parametrize("name", ["", "a b", "-x", "1Slc", "x" * 129])
 @pytest.mark.parametrize("command", ["status", "outputs", "watch", "delete"])
-def test_what_is_no_name_of_a_stack_is_bad_input(ready, command, name):
+def test_invalid_stack_name_exits_2(ready, command, name):
     ran = ready(command, *(["--yes"] if command == "delete" else []), "--", name)
 
     assert ran.code == 2
@@ -196,14 +196,14 @@ def test_what_is_no_name_of_a_stack_is_bad_input(ready, command, name):
     assert ready("status", "SlcRelease").code == 0
 
 
-def test_a_deletion_in_json_is_a_plan_of_removals(ready):
+def test_json_of_delete_has_plan(ready):
     ran = ready("delete", "SlcRelease", "--plan", "--output", "json")
 
     assert ran.records[0]["kind"] == "DELETE"
     assert {change["action"] for change in ran.records[0]["changes"]} == {"Remove"}
 
 
-def test_a_shell_that_was_never_deployed_is_told_as_such(here, live):
+def test_watch_of_undeployed_stack_fails(here, live):
     live.client("cloudformation").create_change_set(
         StackName="Shell",
         ChangeSetName="somebody",

@@ -1,4 +1,4 @@
-"""The groups `storage` and `asset` as they are typed, in the spellings of the tool that they follow too."""
+"""Command groups `storage` and `asset`, also with the options of the tool that they replace."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def created(here, *more):
     return next(record for record in ran.records if record["type"] == "asset")
 
 
-def test_the_predecessors_lines_work_as_written(here, home):
+def test_commands_of_older_tool_work(here, home):
     first = here("storage", "create", "--workspace-id", "123", "--name", "my-storage")
     (home / "a.txt").write_text("content")
     here("storage", "put-object", *ON, "--source", "a.txt")
@@ -45,7 +45,7 @@ def test_the_predecessors_lines_work_as_written(here, home):
     second = here("asset", "create", "--workspace-id", "123", "--data", "asset_data.json")
 
     assert (first.code, first.stdout) == (0, "")
-    assert "workspace 123 has a new storage: my-storage" in first.stderr
+    assert "created storage my-storage in workspace 123" in first.stderr
     assert second.code == 0
     shown = dict(line.split(maxsplit=1) for line in second.stdout.splitlines())
     assert len(shown["id"]) == 36
@@ -54,14 +54,14 @@ def test_the_predecessors_lines_work_as_written(here, home):
 
 
 @pytest.mark.usefixtures("made")
-def test_every_spelling_means_the_same(here):
+def test_option_aliases_are_equal(here):
     for workspace in ("-w", "--workspace", "--workspace-id"):
         for storage in ("-s", "--storage", "--name", "--storage-name"):
             assert here("storage", "list-object", workspace, "123", storage, "my-storage").code == 0
 
 
 @pytest.mark.usefixtures("made")
-def test_a_file_goes_there_and_back(here, home):
+def test_uploaded_file_downloads_unchanged(here, home):
     (home / "big.bin").write_bytes(os.urandom(20_000_000))
 
     put = here("storage", "put-object", "-w", "123", "-s", "my-storage", "-src", "big.bin", "-dst", "data/")
@@ -77,11 +77,11 @@ def test_a_file_goes_there_and_back(here, home):
     assert (got.code, got.stdout) == (0, "out/big.bin\n")
     assert (home / "out" / "big.bin").read_bytes() == (home / "big.bin").read_bytes()
     assert "deleted 1 object" in gone.stderr
-    assert "storage my-storage holds no objects" in here("storage", "list-object", *ON).stderr
+    assert "no objects in storage my-storage" in here("storage", "list-object", *ON).stderr
 
 
 @pytest.mark.usefixtures("made")
-def test_machines_read_records(here, home):
+def test_json_prints_records(here, home):
     (home / "a.txt").write_text("content")
     put = here("storage", "put-object", *ON, "-src", "a.txt", "--output", "json").records
     listed = here("storage", "list-object", *ON, "--output", "json").records
@@ -97,7 +97,7 @@ def test_machines_read_records(here, home):
 
 
 @pytest.mark.usefixtures("made")
-def test_connecting_shows_where_the_credentials_are_and_not_what_they_are(here, home):
+def test_connect_prints_path_and_no_keys(here, home):
     ran = here("storage", "connect", *ON)
     entry = json.loads((home / ".naas" / "credentials").read_text())["storage"]["123"]["my-storage"]["s3"]
 
@@ -107,7 +107,7 @@ def test_connecting_shows_where_the_credentials_are_and_not_what_they_are(here, 
 
 
 @pytest.mark.usefixtures("made")
-def test_a_plan_changes_nothing(here):
+def test_create_with_plan_changes_nothing(here):
     there = here("storage", "create", "-w", "123", "-s", "second", "--plan")
     new = here("storage", "create", "-w", "456", "-s", "first", "--plan")
 
@@ -115,7 +115,7 @@ def test_a_plan_changes_nothing(here):
     assert "the stack of workspace 123 does not change" in there.stderr
     assert "+ Bucket" in new.stdout
     assert "second" not in here("storage", "list", "-w", "123").stdout
-    assert "workspace 456 has no storages in eu-central-1" in here("storage", "list", "-w", "456").stderr
+    assert "no storages of workspace 456 in eu-central-1" in here("storage", "list", "-w", "456").stderr
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_plan_changes_nothing(here):
     ],
 )
 @pytest.mark.usefixtures("made")
-def test_what_goes_wrong_is_told_in_a_line(here, home, words, code, said):
+def test_invalid_storage_input_is_one_line(here, home, words, code, said):
     (home / "broken.json").write_text("{")
     (home / "list.json").write_text("[]")
 
@@ -152,7 +152,7 @@ def test_what_goes_wrong_is_told_in_a_line(here, home, words, code, said):
 
 
 @pytest.mark.usefixtures("made")
-def test_a_storage_with_objects_goes_only_with_them(here, home):
+def test_storage_with_objects_needs_empty(here, home):
     (home / "a.txt").write_text("content")
     here("storage", "put-object", *ON, "-src", "a.txt")
 
@@ -161,11 +161,11 @@ def test_a_storage_with_objects_goes_only_with_them(here, home):
 
     assert refused.code == 1
     assert "hint: --empty deletes them with the storage" in refused.stderr
-    assert "storage my-storage of workspace 123 is deleted with 1 object" in gone.stderr
+    assert "deleted storage my-storage of workspace 123 with 1 object" in gone.stderr
 
 
 @pytest.mark.usefixtures("made")
-def test_an_asset_to_public_and_back(here, home):
+def test_asset_becomes_public_and_private(here, home):
     (home / "a.txt").write_text("content")
     here("storage", "put-object", *ON, "-src", "a.txt")
     made = created(here, "-s", "my-storage", "-o", "a.txt", "-vis", "private", "-cd", "attachment")
@@ -178,7 +178,7 @@ def test_an_asset_to_public_and_back(here, home):
     gone = here("asset", "delete", *on, "--yes")
 
     assert refused.code == 2
-    assert "Access that widens:" in public.stderr
+    assert "Access that is broadened:" in public.stderr
     assert "lets everyone s3:GetObject" in public.stderr
     assert "never, as the asset is public" in public.stdout
     assert "X-Amz-Signature" in private.stdout
@@ -187,7 +187,7 @@ def test_an_asset_to_public_and_back(here, home):
 
 
 @pytest.mark.usefixtures("made")
-def test_options_count_before_the_file(here, home):
+def test_options_override_file(here, home):
     for name in ("a.txt", "b.txt"):
         (home / name).write_text("content")
         here("storage", "put-object", *ON, "-src", name)
@@ -197,7 +197,7 @@ def test_options_count_before_the_file(here, home):
 
 
 @pytest.mark.usefixtures("made")
-def test_a_transfer_that_is_interrupted_says_how_to_go_on(server, account_id, home):
+def test_interrupted_transfer_hints_at_resume(server, account_id, home):
     (home / "big.bin").write_bytes(os.urandom(40_000_000))
     words = ["storage", "put-object", *ON, "-src", "big.bin"]
     environment = {
@@ -227,12 +227,12 @@ def test_a_transfer_that_is_interrupted_says_how_to_go_on(server, account_id, ho
     if first.wait() == 0:
         pytest.skip("all of it was sent before it could be interrupted")
     assert first.returncode == 130
-    assert "hint: run the same command again: it goes on where this one stopped" in said
+    assert "hint: run the command again to resume it" in said
     assert second.returncode == 0
-    assert "going on after" in again
+    assert "resuming after" in again
 
 
-def test_progress_is_told_from_several_threads_at_once(capsys):
+def test_progress_from_several_threads(capsys):
     view = TransferView(Output(), "uploading a")
     with view:
         view.begin(1000, 100)
@@ -243,12 +243,12 @@ def test_progress_is_told_from_several_threads_at_once(capsys):
             thread.join()
 
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == "uploading a: 1.0 kB, going on after 100 bytes"
+    assert said[0] == "uploading a: 1.0 kB, resuming after 100 bytes"
     assert said[-1] == "uploading a: 100 % of 1.0 kB"
     assert len(said) == 5
 
 
-def test_progress_is_told_at_least_every_half_minute(capsys):
+def test_progress_line_at_least_every_30_seconds(capsys):
     now = iter(range(0, 10_000, 20))
     view = TransferView(Output(), "uploading a", clock=lambda: next(now))
     with view:
@@ -259,7 +259,7 @@ def test_progress_is_told_at_least_every_half_minute(capsys):
     assert len(capsys.readouterr().err.splitlines()) > 3
 
 
-def test_nothing_is_all_of_it_at_once(capsys):
+def test_empty_transfer_is_complete(capsys):
     with TransferView(Output(), "uploading a") as view:
         view.begin(0, 0)
         view.advance(0)
@@ -281,7 +281,7 @@ def test_plans_of_assets_change_nothing(here, live, home):
 
     opened = here("asset", "create", *workspace, *new, "--plan")
     assert opened.code == 0
-    assert "Access that widens:" in opened.stdout
+    assert "Access that is broadened:" in opened.stdout
     assert not is_public(live)
 
     asset = created(here, *new)

@@ -1,4 +1,4 @@
-"""Commands in a terminal: they end by themselves, however slowly the terminal is read, and whatever is pressed."""
+"""Commands in a terminal: they end without hanging, also with a slow terminal or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.live
 
 SLOW = {"chunk": 256, "pause": 0.01}
-# Seconds. The process ends within 10 s; the rest is for a busy machine.
+# Seconds. The process ends within 10 s; the rest is for a machine under load.
 SOON = 40.0
 UNCHANGED = "error: interrupted; nothing was changed"
 
@@ -63,7 +63,7 @@ def slow_aws(server: Server, account_id: str) -> None:
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Path:
-    """The file of a fleet whose stacks are in progress at the same time."""
+    """A fleet file whose stacks deploy in parallel."""
     projects = "\n".join(
         f"  Repo{n:02}:\n    project_url: https://github.com/acme/repo-{n:02}\n    ci:" for n in range(1, 8)
     )
@@ -75,7 +75,7 @@ def fleet(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def registries(tmp_path: Path) -> Path:
-    """A program with registries that are deployed at the same time."""
+    """A program with registries that deploy in parallel."""
     path = tmp_path / "program.py"
     path.write_text(
         "from exasol_ci_setup import HangarScope, Registry\n"
@@ -87,7 +87,7 @@ def registries(tmp_path: Path) -> Path:
     return path
 
 
-def test_threads_that_print_below_a_table_never_block_each_other(tmp_path):
+def test_threads_that_print_with_table_do_not_deadlock(tmp_path):
     with PseudoTerminal(cwd=tmp_path, environment={}, program=THREADS, chunk=4096, pause=0.01) as terminal:
         assert terminal.end() == 0
     assert terminal.text.count("AWS did not answer") == 320
@@ -96,7 +96,7 @@ def test_threads_that_print_below_a_table_never_block_each_other(tmp_path):
 
 
 class SilentAws:
-    """An endpoint that hands requests on to the sandbox, and keeps the answers to some operations back while it is open."""
+    """A proxy to the sandbox that holds back the replies to some operations while it is open."""
 
     def __init__(self, url: str, *silent: str) -> None:
         ending = threading.Event()
@@ -127,7 +127,7 @@ class SilentAws:
                 pass
 
         self.asked = asked
-        """Whether an answer is kept back."""
+        """Whether a reply is held back."""
         self._ending = ending
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -144,13 +144,13 @@ class SilentAws:
 
 @pytest.fixture
 def silent_aws(server: Server) -> Iterator[Callable[..., SilentAws]]:
-    """Return what makes operations of AWS take for ever."""
+    """Return a function that makes operations of AWS hang."""
     with ExitStack() as stack:
         yield lambda *operations: stack.enter_context(SilentAws(server.url, *operations))
 
 
 def left(account: Account) -> list[str]:
-    """Return the empty stacks and the change sets that an interrupted command has left."""
+    """Return the empty stacks and change sets that remain after an interrupted command."""
     cfn = account.client("cloudformation")
     stacks = [stack for page in cfn.get_paginator("describe_stacks").paginate() for stack in page["Stacks"]]
     empty = [stack["StackName"] for stack in stacks if stack["StackStatus"] == "REVIEW_IN_PROGRESS"]
@@ -163,7 +163,7 @@ def errors(terminal: PseudoTerminal) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_signal_while_aws_is_silent_ends_soon_and_next_run_cleans_up(begin, live, fleet, silent_aws, number):
+def test_signal_while_aws_hangs_ends_soon_and_next_run_cleans_up(begin, live, fleet, silent_aws, number):
     aws = silent_aws("CreateChangeSet")
     with begin("deploy-fleet", str(fleet), "--no-lint", AWS_ENDPOINT_URL=aws.url) as terminal:
         terminal.wait_for("checked 0 of 8 stacks")
@@ -179,7 +179,7 @@ def test_signal_while_aws_is_silent_ends_soon_and_next_run_cleans_up(begin, live
     assert left(live) == []
 
 
-def test_abandoned_change_set_of_an_update_is_deleted_by_the_next_plan(begin, here, live, silent_aws):
+def test_next_plan_deletes_abandoned_change_set(begin, here, live, silent_aws):
     assert here("deploy-registry", "--name", "images", "--yes", "--no-lint").code == 0
     change = ("deploy-registry", "--name", "images", "--tag", "team=one", "--no-lint")
     aws = silent_aws("CreateChangeSet")
@@ -218,7 +218,7 @@ def test_ctrl_c_while_planning_leaves_nothing(begin, live, silent_aws, command):
     ],
 )
 @pytest.mark.usefixtures("fleet", "registries")
-def test_first_line_comes_before_the_first_answer_of_aws(begin, silent_aws, command, operation):
+def test_first_line_precedes_first_reply_of_aws(begin, silent_aws, command, operation):
     aws = silent_aws(operation)
     with begin(*command, AWS_ENDPOINT_URL=aws.url) as terminal:
         terminal.wait_for("checking 8 stacks …")
@@ -257,7 +257,7 @@ def test_ctrl_c_while_deleting_says_that_aws_continues(begin, here, server, acco
     assert terminal.is_cursor_visible
 
 
-def test_signal_while_a_terminal_is_not_read_ends_the_process(begin, server, account_id, fleet):
+def test_signal_with_blocked_terminal_ends_process(begin, server, account_id, fleet):
     server.delays[account_id] = 3.0
     with begin("deploy-fleet", str(fleet), "--no-lint") as terminal:
         terminal.answer("y")

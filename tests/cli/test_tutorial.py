@@ -1,4 +1,4 @@
-"""The tutorial that programs for another tool were written after, step by step, with the import of this library."""
+"""The tutorial of another tool, step by step, with the import of this library."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def step(tmp_path):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """A GitHub that shows the repository of the tutorial, with one file in it."""
+    """A GitHub server with the repository of the tutorial, which has one file."""
     into = io.BytesIO()
     with tarfile.open(fileobj=into, mode="w:gz") as archive:
         content = b"FROM busybox\n"
@@ -119,13 +119,13 @@ def hub(monkeypatch):
 
 @pytest.fixture
 def there(live):
-    """The same account, in the tutorial's region."""
+    """The same account in the region of the tutorial."""
     return assume(live, (), region="us-west-2")
 
 
 @pytest.fixture
 def change_sets(live):
-    """The names of the change sets that are made from now on."""
+    """The names of change sets created after this point."""
     made: list[str] = []
     live.session.events.register(
         "before-parameter-build.cloudformation.CreateChangeSet",
@@ -145,7 +145,7 @@ def until_built(codebuild, build: str) -> None:
 
 
 @pytest.mark.parametrize("count", range(1, len(DECLARING) + 1))
-def test_a_step_that_only_declares_deploys_nothing(here, step, there, count):
+def test_declaring_step_deploys_nothing(here, step, there, count):
     ran = here("up", step(*DECLARING[:count]), "--yes", "--no-lint")
 
     assert ran.code == 0, ran.stderr
@@ -153,7 +153,7 @@ def test_a_step_that_only_declares_deploys_nothing(here, step, there, count):
     assert stacks(there) == set()
 
 
-def test_the_tutorial_goes_up_stays_as_it_is_and_comes_down(here, step, there, hub, change_sets):
+def test_tutorial_deploys_repeats_and_deletes(here, step, there, hub, change_sets):
     deployed = here("up", step(*STEP_10), "--yes")
 
     assert deployed.code == 0, deployed.stderr
@@ -166,20 +166,20 @@ def test_the_tutorial_goes_up_stays_as_it_is_and_comes_down(here, step, there, h
     built = here("up", step(*STEP_12), "--yes")
 
     assert built.code == 0, built.stderr
-    assert "4 stacks as declared: nothing to do" in built.stderr
+    assert "4 stacks up to date: nothing to do" in built.stderr
     assert f"branch main of {REPOSITORY} is " in built.stderr
     codebuild = there.client("codebuild")
     (build,) = codebuild.list_builds_for_project(projectName="my-first-scope-my-container-builder")["ids"]
     environment = codebuild.batch_get_builds(ids=[build])["builds"][0]["environment"]["environmentVariables"]
-    told = {each["name"]: each["value"] for each in environment}
-    assert told["IMAGE_TAG"] == "latest"
+    environment_values = {each["name"]: each["value"] for each in environment}
+    assert environment_values["IMAGE_TAG"] == "latest"
     assert TOKEN not in built.stderr + built.stdout
     until_built(codebuild, build)
 
     again = here("up", step(*STEP_12), "--yes")
 
     assert again.code == 0, again.stderr
-    assert "4 stacks as declared: nothing to do" in again.stderr
+    assert "4 stacks up to date: nothing to do" in again.stderr
     assert ", there already" in again.stderr
     assert codebuild.list_builds_for_project(projectName="my-first-scope-my-container-builder")["ids"] == [build]
     assert change_sets == []

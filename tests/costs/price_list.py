@@ -1,4 +1,4 @@
-"""A piece of AWS's price list as GetProducts tells it: products in JSON, with some beside them that must not be taken."""
+"""Part of the AWS price list in the format of GetProducts, including similar products that must not match."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def product(
     service: str, usage: str, *tiers: tuple[str, str], currency: str = "USD", unit: str = "Hrs", **attributes: str
 ) -> str:
-    """Return one item of a PriceList; a tier is where it begins and what a unit costs in it."""
+    """Return one item of a PriceList; a tier has a begin and a unit price."""
     sku = "".join(letter for letter in f"{usage}{tiers}".upper() if letter.isalnum())[:16]
     term = f"{sku}.JRTCKXETXF"
     ends = [begin for begin, _ in tiers[1:]] + ["Inf"]
@@ -66,7 +66,7 @@ def product(
 
 
 def flat(service: str, usage: str, amount: str, **more: Any) -> str:
-    """Return a product with one price for all of it."""
+    """Return a product with a single tier."""
     return product(service, usage, ("0", amount), **more)
 
 
@@ -146,12 +146,12 @@ FRANKFURT: dict[str, list[str]] = {
 
 
 def get_products(params: Mapping[str, Any]) -> dict[str, Any] | AwsError:
-    """Answer a call of GetProducts from the list for Frankfurt; it has filtered by region, and by nothing else."""
+    """Return the reply of GetProducts for Frankfurt, filtered by region only."""
     if params["ServiceCode"] not in FRANKFURT:
         return AwsError("NotFoundException", "no such service")
     return {"FormatVersion": "aws_v1", "PriceList": FRANKFURT[params["ServiceCode"]]}
 
 
 def found_in_frankfurt(rates: Iterable[Rate]) -> Prices:
-    """Return the prices of `rates` there, without a call."""
+    """Return the prices of `rates` in Frankfurt, without a call."""
     return Prices({rate: price_of(rate, FRANKFURT[rate.service]) for rate in rates})

@@ -1,4 +1,4 @@
-"""What each resource of our templates is billed by."""
+"""Charges of the resources in our templates."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def of(construct, logical_id: str, **parameters: str) -> dict[str, Charge]:
 
 
 @pytest.mark.parametrize("name", [*EVERYTHING, "instance.yaml", "instance_many_options.yaml"])
-def test_of_every_template_that_is_shipped_each_resource_is_known(name, tmp_path):
+def test_every_resource_of_own_templates_is_known(name, tmp_path):
     construct = EVERYTHING.get(name) or samples.instances(tmp_path)[name]
     everything = resources(construct)
 
@@ -49,13 +49,13 @@ def test_of_every_template_that_is_shipped_each_resource_is_known(name, tmp_path
     } == dict.fromkeys(everything, True)
 
 
-def test_no_template_is_without_a_sample():
+def test_every_template_has_sample():
     shipped = {path.name for path in (templates.template_directory() / "cloudformation").glob("[!_]*.j2")}
 
     assert {construct.template for construct in EVERYTHING.values()} == shipped - {"instance.yaml.j2"}
 
 
-def test_a_service_is_billed_by_its_processors_memory_and_addresses_for_each_task():
+def test_service_charges_cpu_memory_and_addresses():
     found = of(samples.CLUSTER.model_copy(update={"public_ip": True}), "WebService")
 
     assert found["Fargate processors"].quantity == Decimal("182.5")
@@ -65,7 +65,7 @@ def test_a_service_is_billed_by_its_processors_memory_and_addresses_for_each_tas
     assert not found["data out to the internet"].runs
 
 
-def test_the_size_and_the_number_of_tasks_count_and_private_ones_have_no_address():
+def test_private_tasks_have_no_address_charge():
     found = of(samples.MANY, "WebService")
 
     assert found["Fargate processors"].quantity == Decimal(3 * 730)
@@ -87,14 +87,14 @@ def service(properties: dict[str, Any], **task: Any) -> Any:
     return charges(everything["Service"], everything)
 
 
-def test_arm_has_a_rate_of_its_own():
+def test_arm_has_own_rate():
     by_cpu, by_memory = service({}, RuntimePlatform={"CpuArchitecture": "ARM64"})
 
     assert (by_cpu.rate, by_memory.rate) == rates.fargate(arm=True)
     assert by_cpu.rate.usage == "Fargate-ARM-vCPU-Hours:perCPU"
 
 
-def test_a_number_of_tasks_that_only_a_deployment_decides_is_not_known():
+def test_unresolved_task_count_has_no_quantity():
     by_cpu, by_memory = service({"DesiredCount": {"Ref": "Count"}})
 
     assert by_cpu.runs
@@ -111,11 +111,11 @@ def test_a_number_of_tasks_that_only_a_deployment_decides_is_not_known():
         ({}, {"RuntimePlatform": {"OperatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}}),
     ],
 )
-def test_a_service_that_is_billed_otherwise_is_not_known(properties, task):
+def test_other_service_settings_are_unknown(properties, task):
     assert service(properties, **task) is None
 
 
-def test_a_load_balancer_has_an_address_in_each_subnet():
+def test_load_balancer_has_address_per_subnet():
     found = of(samples.BALANCER, "LoadBalancer", SubnetIds="subnet-1,subnet-2,subnet-3")
 
     assert found["load balancer"].quantity == Decimal(730)
@@ -123,14 +123,14 @@ def test_a_load_balancer_has_an_address_in_each_subnet():
     assert not found["load balancer capacity"].runs
 
 
-def test_how_many_addresses_a_load_balancer_has_is_not_known_without_its_subnets():
+def test_load_balancer_without_subnets_has_no_quantity():
     found = of(samples.BALANCER, "LoadBalancer")
 
     assert found["public IPv4 addresses"].runs
     assert found["public IPv4 addresses"].quantity is None
 
 
-def test_a_machine_is_billed_by_its_type_its_disk_its_address_and_its_credits(tmp_path):
+def test_instance_charges_type_disk_address_and_credits(tmp_path):
     found = of(samples.instances(tmp_path)["instance_many_options.yaml"], "Instance")
 
     assert found["t4g.large with Linux"].rate == rates.instance("t4g.large")
@@ -150,7 +150,7 @@ def machine(**properties: Any) -> Any:
     )
 
 
-def test_only_burstable_machines_that_may_are_billed_for_more_than_they_earned():
+def test_only_unlimited_instances_charge_credits():
     def usages(**properties: Any) -> list[str]:
         return [charge.rate.usage for charge in machine(**properties)]
 
@@ -172,11 +172,11 @@ def test_only_burstable_machines_that_may_are_billed_for_more_than_they_earned()
         {"BlockDeviceMappings": [{"Ebs": {"VolumeType": "gp3"}}]},
     ],
 )
-def test_a_machine_that_is_billed_otherwise_is_not_known(properties):
+def test_other_instance_settings_are_unknown(properties):
     assert machine(**properties) is None
 
 
-def test_a_build_project_is_billed_by_the_minute_of_its_size():
+def test_build_project_charges_minutes_by_size():
     (minutes,) = of(BUILDS["ci_build_many_options.yaml"], "CodeBuild").values()
 
     assert minutes.rate.usage == "Build-Min:Linux:g1.2xlarge"
@@ -192,19 +192,19 @@ def test_a_build_project_is_billed_by_the_minute_of_its_size():
         {"ComputeType": 1},
     ],
 )
-def test_a_build_project_that_is_billed_otherwise_is_not_known(environment):
+def test_other_build_settings_are_unknown(environment):
     given = {"Type": "LINUX_CONTAINER", "ComputeType": "BUILD_GENERAL1_SMALL", **environment}
 
     assert charges({"Type": "AWS::CodeBuild::Project", "Properties": {"Environment": given}}, {}) is None
 
 
-def test_requests_to_kms_are_billed_only_where_it_encrypts():
+def test_kms_charges_only_with_kms_encryption():
     assert "encryption by KMS" in of(samples.REGISTRY, "Repository")
     assert "encryption by KMS" in of(samples.ASSET, "Bucket")
     assert "encryption by KMS" not in of(WORKSPACES["workspace.yaml"], "Bucket")
 
 
-def test_a_secret_is_billed_by_the_month():
+def test_secret_charges_by_month():
     month, requests = charges({"Type": "AWS::SecretsManager::Secret"}, {}) or ()
 
     assert (month.quantity, month.runs) == (Decimal(1), True)
@@ -227,7 +227,7 @@ def test_a_secret_is_billed_by_the_month():
     ],
     ids=lambda resource: resource["Type"],
 )
-def test_what_the_table_does_not_know_is_not_taken_for_free(resource):
+def test_unlisted_type_is_unknown(resource):
     assert charges(resource, {}) is None
 
 
@@ -235,5 +235,5 @@ def test_what_the_table_does_not_know_is_not_taken_for_free(resource):
     kind=st.sampled_from([*billing.FREE, *billing._RULES]) | VALUES_OF_ANY_SHAPE,
     properties=VALUES_OF_ANY_SHAPE,
 )
-def test_an_odd_resource_is_no_reason_to_fail(kind, properties):
+def test_malformed_resource_does_not_fail(kind, properties):
     charges({"Type": kind, "Properties": properties}, {"Task": properties})

@@ -1,4 +1,4 @@
-"""Charges and prices joined: amounts, the total, and what is not in it."""
+"""Cost estimates: amounts, total, and missing values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def of(template: dict[str, Any], look_up=found_in_frankfurt, **parameters: str) 
     return estimate("box", "eu-central-1", template, parameters, look_up)
 
 
-def test_what_runs_all_the_time_has_an_amount_and_the_total_is_their_sum():
+def test_total_is_sum_of_running_charges():
     cost = of(TEMPLATE)
 
     amounts = {line.what: line.amount for line in cost.lines if line.basis == "always"}
@@ -50,7 +50,7 @@ def test_what_runs_all_the_time_has_an_amount_and_the_total_is_their_sum():
     assert cost.notes == ()
 
 
-def test_what_depends_on_use_has_a_unit_price_and_no_amount():
+def test_usage_charge_has_unit_price_without_amount():
     lines = {line.what: line for line in of(TEMPLATE).lines if line.basis == "use"}
 
     assert {line.amount for line in lines.values()} == {line.quantity for line in lines.values()} == {None}
@@ -60,20 +60,20 @@ def test_what_depends_on_use_has_a_unit_price_and_no_amount():
     assert lines["writing and listing objects"].per == 1000
 
 
-def test_counts_and_sizes_are_those_of_the_parameters():
+def test_parameters_set_counts_and_sizes():
     cost = of(TEMPLATE, Size="100")
 
     assert [line.quantity for line in cost.lines if line.what == "gp3 disk"] == [Decimal(100)]
 
 
-def test_what_a_condition_leaves_out_costs_nothing_and_is_not_counted():
+def test_resource_excluded_by_condition_is_omitted():
     cost = of(TEMPLATE)
 
     assert {line.logical_id for line in cost.lines} == {"Machine", "Bucket"}
     assert [each.logical_id for each in cost.free] == ["Role"]
 
 
-def test_a_price_that_was_not_found_is_not_added_up_and_the_total_is_incomplete():
+def test_missing_price_makes_total_incomplete():
     cost = of(TEMPLATE, Kind="x9.huge")
 
     machine = cost.lines[0]
@@ -82,7 +82,7 @@ def test_a_price_that_was_not_found_is_not_added_up_and_the_total_is_incomplete(
     assert not cost.complete
 
 
-def test_a_quantity_that_is_not_known_is_not_added_up_and_the_total_is_incomplete():
+def test_missing_quantity_makes_total_incomplete():
     service = {
         "Type": "AWS::ECS::Service",
         "Properties": {"LaunchType": "FARGATE", "TaskDefinition": {"Ref": "Task"}, "DesiredCount": {"Ref": "Count"}},
@@ -95,7 +95,7 @@ def test_a_quantity_that_is_not_known_is_not_added_up_and_the_total_is_incomplet
     assert not cost.complete
 
 
-def test_a_type_that_is_not_known_is_named_and_makes_the_total_incomplete():
+def test_unknown_type_makes_total_incomplete():
     cost = of({"Resources": {"Db": {"Type": "AWS::RDS::DBInstance"}, "Role": {"Type": "AWS::IAM::Role"}}})
 
     assert [(each.logical_id, each.type) for each in cost.unknown] == [("Db", "AWS::RDS::DBInstance")]
@@ -103,29 +103,29 @@ def test_a_type_that_is_not_known_is_named_and_makes_the_total_incomplete():
     assert not cost.complete
 
 
-def test_without_any_price_there_is_no_total_and_a_note_says_why():
-    cost = of(TEMPLATE, lambda _rates: Prices(refusal="nobody may"))
+def test_no_prices_give_note_without_total():
+    cost = of(TEMPLATE, lambda _rates: Prices(refusal="access denied"))
 
     assert cost.total is None
     assert not cost.complete
     assert {line.price for line in cost.lines} == {"not-asked"}
-    assert cost.notes == ("prices are missing: nobody may",)
+    assert cost.notes == ("prices are missing: access denied",)
 
 
-def test_what_has_nothing_that_runs_all_the_time_costs_nothing_until_it_is_used():
+def test_usage_charges_alone_give_zero_total():
     cost = of({"Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}}})
 
     assert (cost.total, cost.complete) == (Decimal(0), True)
 
 
-def test_different_currencies_are_never_added_up():
+def test_different_currencies_give_no_total():
     currencies = iter(["USD", "CNY", *["USD"] * 9])
     cost = of(TEMPLATE, lambda rates: Prices({rate: Price(Decimal(1), next(currencies)) for rate in rates}))
 
     assert cost.total is None
 
 
-def test_each_rate_is_asked_for_once_and_none_is_if_nothing_is_billed():
+def test_each_rate_is_requested_once():
     asked: list[list[Rate]] = []
 
     def look_up(rates: Iterable[Rate]) -> Prices:

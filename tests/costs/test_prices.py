@@ -1,4 +1,4 @@
-"""What is asked of AWS's price list, and what is taken from its answers."""
+"""Requests to the AWS price list, and prices in its replies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def filters(call) -> dict[str, str]:
     return {each["Field"]: each["Value"] for each in call["Filters"]}
 
 
-def test_the_price_is_that_of_the_usage_and_of_no_product_beside_it():
+def test_price_matches_usage_type():
     by_cpu, by_memory = rates.fargate(arm=False)
 
     assert price_of(by_cpu, FRANKFURT["AmazonECS"]) == Price(Decimal("0.04656"), "USD")
@@ -30,53 +30,53 @@ def test_the_price_is_that_of_the_usage_and_of_no_product_beside_it():
 
 
 @pytest.mark.parametrize("prefix", ["", "EU-", "USE1-", "EUC1-", "us-gov-west-1-", "ap-southeast-2-"])
-def test_the_region_before_a_usage_type_is_no_part_of_it(prefix):
+def test_region_prefix_of_usage_type_is_ignored(prefix):
     found = flat("AWSELB", f"{prefix}LoadBalancerUsage", "0.0225")
 
     assert price_of(rates.LOAD_BALANCER, [found]) == Price(Decimal("0.0225"), "USD")
 
 
 @pytest.mark.parametrize("prefix", ["Global-", "TS-", "EUC1-TS-", "EUC1-Reserved-", "Outposts-"])
-def test_another_word_before_a_usage_type_makes_it_another(prefix):
+def test_other_prefix_of_usage_type_does_not_match(prefix):
     assert price_of(rates.LOAD_BALANCER, [flat("AWSELB", f"{prefix}LoadBalancerUsage", "0.0055")]) is None
 
 
-def test_of_tiers_the_first_that_costs_something_is_taken():
+def test_price_is_first_non_free_tier():
     assert price_of(rates.OBJECTS, FRANKFURT["AmazonS3"]) == Price(Decimal("0.0245"), "USD", tiered=True)
     assert price_of(rates.KEY_REQUESTS, FRANKFURT["awskms"]) == Price(Decimal("0.000003"), "USD", above=Decimal(20000))
 
 
-def test_tiers_count_by_where_they_begin_and_not_by_their_order():
+def test_tiers_are_sorted_by_begin():
     shuffled = product("AmazonS3", "TimedStorage-ByteHrs", ("512000", "0.021"), ("51200", "0.022"), ("0", "0.023"))
 
     assert price_of(rates.OBJECTS, [shuffled]) == Price(Decimal("0.023"), "USD", tiered=True)
 
 
-def test_what_is_free_altogether_has_a_price_of_nothing():
+def test_free_product_has_zero_price():
     assert price_of(rates.IMAGES, [flat("AmazonECR", "TimedStorage-ByteHrs", "0.0")]) == Price(Decimal(0), "USD")
 
 
-def test_products_that_contradict_each_other_are_no_price_and_equal_ones_are():
+def test_different_prices_give_no_price():
     cheap, dear = (flat("AmazonECR", "EUC1-TimedStorage-ByteHrs", amount) for amount in ("0.10", "0.20"))
 
     assert price_of(rates.IMAGES, [cheap, dear]) is None
     assert price_of(rates.IMAGES, [cheap, cheap]) == Price(Decimal("0.10"), "USD")
 
 
-def test_a_product_that_is_only_reserved_has_no_price():
+def test_reserved_product_has_no_price():
     reserved = flat("AmazonECR", "TimedStorage-ByteHrs", "0.1").replace('"OnDemand"', '"Other"')
 
     assert price_of(rates.IMAGES, [reserved]) is None
     assert price_of(rates.IMAGES, [reserved, *FRANKFURT["AmazonECR"]]) == Price(Decimal("0.1"), "USD")
 
 
-def test_a_price_in_china_is_in_its_currency():
+def test_price_in_china_is_in_cny():
     found = flat("AmazonECR", "CNN1-TimedStorage-ByteHrs", "0.7", currency="CNY")
 
     assert price_of(rates.IMAGES, [found]) == Price(Decimal("0.7"), "CNY")
 
 
-def test_each_kind_of_price_is_asked_for_once_with_the_region_of_the_account(answers):
+def test_each_rate_is_one_request_for_region(answers):
     answers.on("pricing", "GetProducts", get_products)
 
     found = look_up(answers.account, [rates.IMAGES, rates.SECRET, rates.IMAGES])
@@ -87,7 +87,7 @@ def test_each_kind_of_price_is_asked_for_once_with_the_region_of_the_account(ans
     assert filters(answers.of("GetProducts")[0]) == {"regionCode": "eu-central-1"}
 
 
-def test_a_machine_is_looked_for_as_linux_on_shared_hardware(answers):
+def test_instance_price_is_linux_with_shared_tenancy(answers):
     answers.on("pricing", "GetProducts", get_products)
 
     look_up(answers.account, [rates.instance("t3.micro"), rates.DATA_OUT])
@@ -104,7 +104,7 @@ def test_a_machine_is_looked_for_as_linux_on_shared_hardware(answers):
     assert data == {"fromRegionCode": "eu-central-1", "transferType": "AWS Outbound"}
 
 
-def test_every_page_is_read(answers):
+def test_all_pages_are_read(answers):
     answers.on(
         "pricing",
         "GetProducts",
@@ -117,7 +117,7 @@ def test_every_page_is_read(answers):
     assert look_up(answers.account, [rates.IMAGES]).found == {rates.IMAGES: Price(Decimal("0.1"), "USD")}
 
 
-def test_a_service_that_the_list_does_not_have_is_a_price_not_found_and_the_others_are_asked(answers):
+def test_unknown_service_gives_no_price_and_continues(answers):
     answers.on("pricing", "GetProducts", [AwsError("NotFoundException", "none"), {"PriceList": FRANKFURT["AmazonECR"]}])
 
     found = look_up(answers.account, [rates.SECRET, rates.IMAGES])
@@ -127,7 +127,7 @@ def test_a_service_that_the_list_does_not_have_is_a_price_not_found_and_the_othe
     assert found.found[rates.IMAGES] is not None
 
 
-def test_without_the_permission_it_is_named_and_nothing_more_is_asked(answers):
+def test_missing_permission_is_named_and_stops_requests(answers):
     answers.on("pricing", "GetProducts", AwsError("AccessDeniedException", "not authorized"))
 
     found = look_up(answers.account, [rates.SECRET, rates.IMAGES])
@@ -137,18 +137,18 @@ def test_without_the_permission_it_is_named_and_nothing_more_is_asked(answers):
     assert len(answers.of("GetProducts")) == 1
 
 
-def test_prices_that_were_found_before_the_list_went_away_are_kept(answers):
+def test_prices_before_outage_are_kept(answers):
     answers.on("pricing", "GetProducts", [{"PriceList": FRANKFURT["AmazonECR"]}, *[ConnectionReset()] * 3])
 
     found = look_up(answers.account, [rates.IMAGES, rates.SECRET])
 
     assert list(found.found) == [rates.IMAGES]
     assert found.refusal.startswith("AWS did not answer: ")
-    # Two retries, and not nine: it is not worth the wait.
+    # Two retries instead of nine, because prices are optional.
     assert len(answers.of("GetProducts")) == 4
 
 
-def test_credentials_that_do_not_work_are_an_error(answers):
+def test_invalid_credentials_raise(answers):
     answers.on("pricing", "GetProducts", AwsError("UnrecognizedClientException", "invalid token"))
 
     with pytest.raises(CredentialsInvalid):
@@ -169,11 +169,11 @@ def test_credentials_that_do_not_work_are_an_error(answers):
         ("us-gov-west-1", None),
     ],
 )
-def test_the_nearest_endpoint_of_the_partition_is_asked(region, endpoint):
+def test_nearest_endpoint_of_partition_is_used(region, endpoint):
     assert endpoint_region(connect(region=region, access_key=("AKIDEXAMPLE", "dummy"))) == endpoint
 
 
-def test_a_partition_without_a_price_list_is_told_and_not_asked(monkeypatch):
+def test_partition_without_price_list_gives_refusal(monkeypatch):
     answers = Answers(monkeypatch, region="us-gov-west-1")
 
     found = look_up(answers.account, [rates.IMAGES])

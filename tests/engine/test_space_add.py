@@ -160,7 +160,7 @@ def test_docker_login_rejects_wrong_password(folder):
     assert (code, out) == (0, ""), err
     (record,) = (each for each in folder.records("registry", "get-credentials", "--name", REGISTRY))
     host = record["endpoint"].partition("://")[2]
-    assert f"docker is logged in to {host}" in err
+    assert f"logged in docker to {host}" in err
     assert record["password"] not in err
     with pytest.raises(DockerFailed) as caught:
         docker.login(host, "AWS", "wrong", print)

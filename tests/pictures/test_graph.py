@@ -1,4 +1,4 @@
-"""Pictures of templates: what refers to what, where it goes, and how it is written."""
+"""Diagrams of templates: references, layout and SVG."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def boxes(drawn: Picture) -> list[Box]:
     return [shape for shape in drawn.shapes if isinstance(shape, Box)]
 
 
-def test_every_way_to_refer_to_a_resource_counts_once():
+def test_every_kind_of_reference_counts_once():
     template = templates.parse(
         """
 Resources:
@@ -49,13 +49,13 @@ Resources:
     }
 
 
-def test_what_refers_to_nothing_that_has_a_name_is_no_reference():
+def test_reference_to_unknown_name_is_ignored():
     odd = {"Ref": 3, "DependsOn": {"x": 1}, "Fn::GetAtt": {"a": 1}, "Fn::Sub": [], "A": {"Fn::GetAtt": []}}
 
     assert references({"Resources": {"X": odd, "Y": {"Ref": ["X", 2]}}}) == {"X": (), "Y": ("X",)}
 
 
-def test_what_aliases_put_in_many_places_is_looked_at_once():
+def test_aliased_values_are_visited_once():
     part: object = {"Ref": "B"}
     for _ in range(40):
         part = [part, part]
@@ -63,7 +63,7 @@ def test_what_aliases_put_in_many_places_is_looked_at_once():
     assert references({"Resources": {"A": part, "B": {}}}) == {"A": ("B",), "B": ()}
 
 
-def test_what_is_nested_deeply_is_found():
+def test_deeply_nested_reference_is_found():
     part: object = {"Ref": "B"}
     for _ in range(5000):
         part = {"x": [part]}
@@ -71,7 +71,7 @@ def test_what_is_nested_deeply_is_found():
     assert references({"Resources": {"A": part, "B": {}}}) == {"A": ("B",), "B": ()}
 
 
-def test_a_long_chain_has_a_layer_for_each_link():
+def test_long_chain_has_layer_per_link():
     chain = {str(number): [str(number + 1)] for number in range(3000)}
 
     found = arrange({**chain, "3000": []})
@@ -80,20 +80,20 @@ def test_a_long_chain_has_a_layer_for_each_link():
 
 
 @given(st.text())
-def test_any_text_can_stand_in_a_picture(text):
+def test_any_text_gives_valid_svg(text):
     drawn = svg(Picture(10, 10, text, (Text(1, 1, text), Box(0, 0, 1, 1, "none", hint=text))))
 
     ET.fromstring(drawn.encode())  # noqa: S314 - it raises for what is not well-formed, and is our own
 
 
-def test_what_xml_cannot_hold_is_replaced():
+def test_invalid_xml_characters_are_replaced():
     drawn = svg(Picture(10, 10, "a\x1b\x00\ud800b\uffff", ()))
 
     assert "<title>a\ufffd\ufffd\ufffdb\ufffd</title>" in drawn
 
 
 @given(GRAPHS)
-def test_each_thing_stands_right_of_what_it_refers_to_unless_they_go_in_a_circle(edges):
+def test_box_is_right_of_references_except_in_cycles(edges):
     found = arrange(edges)
 
     at = {node: layer for layer, nodes in enumerate(found.layers) for node in nodes}
@@ -102,7 +102,7 @@ def test_each_thing_stands_right_of_what_it_refers_to_unless_they_go_in_a_circle
     assert set(found.lines) == lines
     for (name, used), line in found.lines.items():
         assert (line[0], line[-1]) == (name, used)
-        # A line touches each layer on its way, one after the other.
+        # A line has a node in each layer between its ends.
         assert [abs(at[one] - at[other]) for one, other in pairwise(line)] in (
             [1] * (len(line) - 1),
             [0],
@@ -117,7 +117,7 @@ def test_each_thing_stands_right_of_what_it_refers_to_unless_they_go_in_a_circle
 
 
 @given(GRAPHS)
-def test_boxes_never_overlap_and_all_of_it_is_on_the_paper(edges):
+def test_boxes_do_not_overlap_and_fit_picture(edges):
     resources = {
         name: {"Type": "AWS::SNS::Topic", "DependsOn": [each for each in used if each in edges]}
         for name, used in edges.items()
@@ -139,7 +139,7 @@ def test_boxes_never_overlap_and_all_of_it_is_on_the_paper(edges):
 
 
 @given(st.text())
-def test_whatever_a_template_holds_the_svg_is_xml(text):
+def test_svg_of_any_template_is_xml(text):
     resources = {text: {"Type": text}, "B": {"Type": "x", "DependsOn": text}}
 
     written = svg(picture([GraphPart(text, {"Resources": resources}), GraphPart("other", {})], title=text))
@@ -149,7 +149,7 @@ def test_whatever_a_template_holds_the_svg_is_xml(text):
         assert text in shown or not text
 
 
-def test_the_picture_in_the_documentation_is_that_of_the_template(golden):
+def test_picture_in_docs_is_current(golden):
     construct = CiBuild(project="Slc", project_url="https://github.com/exasol/script-languages-release")
 
     drawn = picture([GraphPart("Slc", templates.parse(render(construct).body))], title="The resources of template.yaml")
@@ -157,7 +157,7 @@ def test_the_picture_in_the_documentation_is_that_of_the_template(golden):
     golden("../../docs/diagrams/ci-build.svg", svg(drawn))
 
 
-def test_the_picture_of_a_ci_build_shows_each_resource_with_its_type():
+def test_picture_of_ci_build_shows_resources_and_types():
     construct = CiBuild(project="Slc", project_url="https://github.com/exasol/script-languages-release")
     template = templates.parse(render(construct).body)
 
@@ -171,7 +171,7 @@ def test_the_picture_of_a_ci_build_shows_each_resource_with_its_type():
     assert len(arrows) == sum(len(each) for each in references(template).values())
 
 
-def test_several_parts_have_frames_and_an_arrow_from_the_one_that_takes_to_the_one_that_gives():
+def test_several_stacks_have_frames_and_arrows():
     topic = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
 
     drawn = picture([GraphPart("gives", topic), GraphPart("takes", topic, ("gives",))], title="both")
@@ -184,7 +184,7 @@ def test_several_parts_have_frames_and_an_arrow_from_the_one_that_takes_to_the_o
     assert arrow.arrow
 
 
-def test_a_png_is_a_png_of_twice_the_size():
+def test_png_has_double_size():
     image = pytest.importorskip("PIL.Image")
     from io import BytesIO
 
@@ -198,7 +198,7 @@ def test_a_png_is_a_png_of_twice_the_size():
         assert opened.getpixel((40, 40)) == (255, 0, 0)
 
 
-def test_numbers_in_an_svg_are_short():
+def test_svg_numbers_are_short():
     written = svg(Picture(100, 50.25, "t", (Box(1 / 3, 10, 20, 20, "#ff0000"),)))
 
     assert 'x="0.3"' in written

@@ -1,4 +1,4 @@
-"""An operation as bars in time."""
+"""Gantt chart of an operation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exasol_ci_setup.stacks.model import Event
 
 BEGIN = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
 ID = "arn:aws:cloudformation:eu-central-1:123456789012:stack/Shop/1"
-# Bucket and Role at once; Project needs both; Policy needs the bucket alone.
+# Bucket and Role start in parallel; Project needs both; Policy needs only Bucket.
 TEMPLATE: dict[str, Any] = {
     "Resources": {
         "Bucket": {"Type": "AWS::S3::Bucket"},
@@ -62,7 +62,7 @@ FAILURE = [
 ]
 
 
-def test_each_resource_has_a_bar_from_its_first_event_to_its_last():
+def test_resource_has_bar_from_first_to_last_event():
     shown = timeline(CREATION, TEMPLATE)
 
     assert [(bar.logical_id, bar.begin, bar.end) for bar in shown.bars] == [
@@ -74,13 +74,13 @@ def test_each_resource_has_a_bar_from_its_first_event_to_its_last():
     assert (shown.stack_name, shown.status, shown.duration) == ("Shop", "CREATE_COMPLETE", 31)
 
 
-def test_the_critical_path_is_what_the_end_had_to_wait_for():
+def test_critical_path_ends_with_last_bar():
     shown = timeline(CREATION, TEMPLATE)
 
     assert [bar.logical_id for bar in shown.bars if bar.is_critical] == ["Role", "Project"]
 
 
-def test_the_critical_path_is_found_by_the_order_where_all_was_done_in_one_moment():
+def test_critical_path_of_equal_times_follows_order():
     done = [
         event(0, name, status)
         for name in ("Bucket", "Policy", "Role", "Project")
@@ -92,14 +92,14 @@ def test_the_critical_path_is_found_by_the_order_where_all_was_done_in_one_momen
     assert [bar.logical_id for bar in shown.bars if bar.is_critical] == ["Role", "Project"]
 
 
-def test_what_failed_and_what_was_taken_back_have_bars_of_their_own():
+def test_failure_and_rollback_have_own_bars():
     shown = timeline(FAILURE, TEMPLATE)
 
     assert [(bar.logical_id, bar.status) for bar in shown.bars][-2:] == [
         ("Project", "CREATE_FAILED"),
         ("Role", "DELETE_COMPLETE"),
     ]
-    # The role could go only after the project had failed, which had waited for the role.
+    # The role was deleted after the project had failed, and the project depends on the role.
     assert [(bar.logical_id, bar.begin) for bar in shown.bars if bar.is_critical] == [
         ("Role", 1),
         ("Project", 21),
@@ -107,7 +107,7 @@ def test_what_failed_and_what_was_taken_back_have_bars_of_their_own():
     ]
 
 
-def test_what_is_still_under_way_lasts_until_now():
+def test_unfinished_bar_lasts_until_last_event():
     shown = timeline(CREATION[:7], TEMPLATE)
 
     assert [(bar.logical_id, bar.end, bar.status) for bar in shown.bars if bar.logical_id == "Role"] == [
@@ -116,7 +116,7 @@ def test_what_is_still_under_way_lasts_until_now():
     assert shown.status == "CREATE_IN_PROGRESS"
 
 
-def test_events_of_nested_stacks_are_not_mixed_in():
+def test_events_of_nested_stacks_are_ignored():
     other = event(3, "Bucket", "CREATE_IN_PROGRESS")
     nested = Event(**{**{name: getattr(other, name) for name in Event.__slots__}, "stack_id": "nested"})
 
@@ -124,7 +124,7 @@ def test_events_of_nested_stacks_are_not_mixed_in():
 
 
 @pytest.mark.parametrize("unicode", [True, False])
-def test_the_text_fits_and_marks_the_critical_path(unicode):
+def test_text_fits_width_and_marks_critical_path(unicode):
     lines = text(timeline(CREATION, TEMPLATE), width=80, unicode=unicode)
 
     assert all(len(line) <= 80 for line in lines)
@@ -133,14 +133,14 @@ def test_the_text_fits_and_marks_the_critical_path(unicode):
     assert ("█" in "".join(lines)) is unicode
 
 
-def test_the_text_ends_with_the_reason_of_a_failure():
+def test_text_ends_with_reason_of_failure():
     lines = text(timeline(FAILURE, TEMPLATE), width=80, unicode=True)
 
     assert "! Project CREATE_FAILED: no access to GitHub" in lines
 
 
 @pytest.mark.parametrize("unicode", [True, False])
-def test_the_text_fits_in_a_narrow_window_with_long_names_cut_off(unicode):
+def test_long_names_are_cut_in_narrow_terminal(unicode):
     name = "Bucket" + "x" * 60
     events = [replace(each, logical_id=name) if each.logical_id == "Bucket" else each for each in CREATION]
 
@@ -150,7 +150,7 @@ def test_the_text_fits_in_a_narrow_window_with_long_names_cut_off(unicode):
     assert any(line.startswith("  Bucketx") for line in lines)
 
 
-def test_what_failed_is_marked_as_failed_where_it_was_waited_for_too():
+def test_failed_bar_on_critical_path_is_marked_failed():
     shown = timeline(FAILURE, TEMPLATE)
     lines = text(shown, width=80, unicode=True)
 
@@ -159,14 +159,14 @@ def test_what_failed_is_marked_as_failed_where_it_was_waited_for_too():
         assert line[0] == ("!" if bar.has_failed else "*" if bar.is_critical else " ")
 
 
-def test_an_operation_that_took_no_time_has_a_picture_too():
+def test_operation_without_duration_has_picture():
     shown = timeline([CREATION[0]], TEMPLATE)
 
     assert picture(shown).height > 0
     assert text(shown, width=80, unicode=True)[0] == "Shop: CREATE_IN_PROGRESS after 0 s"
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_escapes_what_aws_says():
+def test_html_is_self_contained_and_escaped():
     events = [*CREATION[:9], event(25, "Project", "CREATE_FAILED", "<script>alert(1)</script>")]
 
     page = html(timeline(events, TEMPLATE))
@@ -181,5 +181,5 @@ def test_the_page_needs_nothing_from_elsewhere_and_escapes_what_aws_says():
     ("seconds", "words"),
     [(0, "0 s"), (0.34, "0.3 s"), (9.96, "10 s"), (59.4, "59 s"), (60, "1 min"), (185, "3 min 5 s"), (3600, "60 min")],
 )
-def test_a_time_is_said_as_a_person_would(seconds, words):
+def test_timeline_duration_as_text(seconds, words):
     assert duration(seconds) == words

@@ -1,4 +1,4 @@
-"""Writes docs/cli.md, the reference of the commands, from the commands themselves and from the errors."""
+"""Generate docs/cli.md, the command reference, from the commands and errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _EXITS = """\
 An error has a code of its own in `--output json`, as `code`, and one of these exit codes:
 
 """
-# The words of the policy on exit codes, which the errors below them fill with life.
+# The introduction to exit codes; the errors follow it.
 _MEANING = {
     1: "the operation failed",
     2: "bad usage or bad input",
@@ -52,7 +52,7 @@ _MEANING = {
 
 
 def commands() -> dict[str, click.Command]:
-    """Return every command by the words that call it, a group before what is in it."""
+    """Return every command by its full name; a group precedes its commands."""
     context = click.Context(cli)
     found: dict[str, click.Command] = {}
     for name in cli.list_commands(context):
@@ -65,7 +65,7 @@ def commands() -> dict[str, click.Command]:
 
 
 def shared(found: dict[str, click.Command]) -> list[str]:
-    """Return the names of the options that most commands have, in the order of the first that has them."""
+    """Return the names of the options that most commands have, in the order of the first such command."""
     counts: dict[str, int] = {}
     for command in found.values():
         for parameter in command.params:
@@ -110,7 +110,7 @@ def _section(words: str, command: click.Command, common: list[str]) -> Iterator[
 
 
 def _paragraph(text: str) -> str:
-    """Return a paragraph of a command's help as Markdown; one that click leaves as it is keeps its lines."""
+    """Return a paragraph of a help text as Markdown; a paragraph that click does not wrap keeps its lines."""
     if text.startswith("\b"):
         return f"```text\n{text[1:].rstrip()}\n```"
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""What the pages that are made from the code have in common: tables, and spacing."""
+"""Markdown of generated pages: tables and spacing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 def spaced(texts: Iterable[str]) -> Iterator[str]:
-    """Yield each text and an empty line."""
+    """Yield each text, followed by an empty line."""
     for text in texts:
         yield from (text, "")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table and an empty one, nothing if it has no rows."""
+    """Yield the lines of a table and an empty line; nothing for a table without rows."""
     if not rows:
         return
     yield f"| {' | '.join(head)} |"

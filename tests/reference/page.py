@@ -1,4 +1,4 @@
-"""Writes docs/reference.md, the reference of the constructs, from their models and templates."""
+"""Generate docs/reference.md, the construct reference, from models and templates."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 
-# Those that others are made of come first; modules that are not named here follow.
+# Modules of parts come first; modules that are not listed follow.
 _ORDER = (
     "scope",
     "asset",
@@ -48,9 +48,9 @@ _ORDER = (
     "ci",
     "source",
 )
-_NOT_TOLD = {"Construct", "ScopedConstruct", "build"}
+_OMITTED = {"Construct", "ScopedConstruct", "build"}
 _RESULTS = (Synced, Build, CommandResult)
-# Names of the fields that the page tells once.
+# Names of fields that the page explains once.
 SHARED = ("name", "scope", "stack")
 
 _HEAD = """\
@@ -58,7 +58,7 @@ _HEAD = """\
 
 All constructs of [programs](programs.md), their arguments, outputs and actions. Made from the models by `make reference`: change those, not this page.
 
-Arguments are given by keyword. Each may be written in camel case too (`startCommand` for `start_command`); further spellings stand in the column of the
+Arguments are given by keyword. Each may be written in camel case too (`startCommand` for `start_command`); aliases are in the column of the
 argument's name. A name that does not exist, or a value that breaks a rule, is refused before anything is done; control characters and `{{resolve:` are
 refused everywhere. Constructs cannot be changed once they are made.
 
@@ -74,20 +74,20 @@ What every construct with a stack has besides its own:
 
 | | |
 |---|---|
-| `await resolve()` | deploys what it is made of, and then itself; in a program that `up` runs, the command decides what becomes of it |
+| `await resolve()` | deploys its parts, and then itself; in a program that `up` runs, the command deploys it |
 | `deploy()` | the same without `await` |
 | `stack_name` | the name of its stack |
 | `tags` | the tags of the stack |
-| `outputs` | what the stack tells of itself, by the names in the tables of outputs below, once it is deployed |
+| `outputs` | the outputs of the deployed stack, by the names in the tables of outputs below |
 """
 
 
 def public() -> dict[str, list[type[Value]]]:
-    """Return the public constructs and parts, by the module that they are in."""
+    """Return the public constructs and parts by module."""
     found: dict[str, list[type[Value]]] = {}
     for name in constructs.__all__:
         cls = getattr(constructs, name)
-        if name not in _NOT_TOLD and cls.__name__ == name:
+        if name not in _OMITTED and cls.__name__ == name:
             found.setdefault(cls.__module__.rpartition(".")[2], []).append(cls)
     return {module: found[module] for module in sorted(found, key=_place)}
 
@@ -97,7 +97,7 @@ def _place(module: str) -> tuple[int, str]:
 
 
 def examples(folder: Path) -> dict[type[Construct], Construct]:
-    """Return one construct of each kind that has a template; `folder` gets a key for those that need one."""
+    """Return a construct of each kind with a template; writes keys to `folder` if needed."""
     url = "https://github.com/exasol/script-languages-release"
     made: list[Construct] = [
         *samples.GOLDEN.values(),
@@ -138,8 +138,8 @@ def _summary(module: str) -> str:
     return text.strip().split("\n")[0].rstrip(".")
 
 
-def _link(thing: type[Any]) -> str:
-    return f"[`{thing.__name__}`](#{thing.__name__.lower()})"
+def _link(cls: type[Any]) -> str:
+    return f"[`{cls.__name__}`](#{cls.__name__.lower()})"
 
 
 def _section(cls: type[Value], known: dict[type[Construct], Construct]) -> Iterator[str]:
@@ -154,7 +154,7 @@ def _section(cls: type[Value], known: dict[type[Construct], Construct]) -> Itera
         yield from ("Takes `name`, `scope` and `stack_name` as [all](#what-all-have) do.", "")
     yield from _arguments(cls, shared)
     if rules := words.rules_of_model(cls):
-        yield from ("What is said where arguments do not go together:", "", *(f"- {rule}" for rule in rules), "")
+        yield from ("Errors for arguments that contradict each other:", "", *(f"- {rule}" for rule in rules), "")
     if cls is Service:
         yield from table(("`cpu`", "`memory` in MiB"), [(str(cpu), _steps(memory)) for cpu, memory in MEMORY.items()])
     if issubclass(cls, Construct) and hasattr(cls, "template"):
@@ -165,7 +165,7 @@ def _section(cls: type[Value], known: dict[type[Construct], Construct]) -> Itera
 
 def _users(cls: type[Value]) -> list[type[Value]]:
     everyone = [each for classes in public().values() for each in classes]
-    # Each construct may have a scope, which the page says once.
+    # Every construct has a scope, which the page explains once.
     return [
         user
         for user in everyone
@@ -208,14 +208,14 @@ def _properties(cls: type[Value]) -> Iterator[str]:
         if hasattr(ScopedConstruct, name) or name.startswith("_"):
             continue
         text = " ".join(words.paragraphs(found))
-        # Those that a program cannot know by itself; what the others say follows from the arguments.
+        # Only outputs that do not follow from the arguments.
         if re.search(r"\bbefore\b[^.]*\.$", text):
             rows.append((f"`{name}`", text))
     yield from table(("after `resolve()`", ""), rows)
 
 
 def _members(cls: type[Any]) -> Iterator[str]:
-    """Describe the actions of a construct, or what a result has and can do."""
+    """Describe the actions of a construct, or the fields and methods of a result."""
     if not issubclass(cls, Value):
         hints = get_type_hints(cls)
         yield from table(("attribute", "type"), [(f"`{name}`", words.kind(each)) for name, each in hints.items()])
@@ -224,7 +224,7 @@ def _members(cls: type[Any]) -> Iterator[str]:
                 yield from (f"**`{name}`**", "", *spaced(words.paragraphs(found)))
     for name, function in inspect.getmembers(cls, inspect.isfunction):
         is_shared = hasattr(ScopedConstruct, name) or hasattr(tuple, name) or hasattr(dict, name)
-        # What templates and the deployment ask for is no action.
+        # Methods for templates and the deployment are not actions.
         if is_shared or name.startswith(("_", "set_")) or name.endswith("_parameter"):
             continue
         yield from (f"**`{name}{_signature(function)}`**", "", *spaced(words.paragraphs_of_action(function)))

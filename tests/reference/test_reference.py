@@ -1,4 +1,4 @@
-"""The reference of the constructs is what their models say, and leaves none of them out."""
+"""The construct reference is current and complete."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def text():
 
 
 def sections(text: str) -> dict[str, str]:
-    """The text below each heading of a construct, by its name."""
+    """The section of each construct by name."""
     parts = re.split(r"^### (\w+)$", text, flags=re.MULTILINE)[1:]
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def test_the_page_is_what_the_models_say(text, request):
+def test_reference_page_is_current(text, request):
     if request.config.getoption("--update-golden"):
         PAGE.write_text(text, encoding="utf-8")
     assert PAGE.read_text(encoding="utf-8") == text, (
@@ -35,7 +35,7 @@ def test_the_page_is_what_the_models_say(text, request):
     )
 
 
-def test_every_public_construct_and_part_is_on_the_page(text):
+def test_every_public_construct_is_on_page(text):
     public_models = {
         getattr(exasol_ci_setup, name)
         for name in exasol_ci_setup.__all__
@@ -50,7 +50,7 @@ def test_every_public_construct_and_part_is_on_the_page(text):
 
 
 @pytest.mark.parametrize("cls", EVERY, ids=lambda cls: cls.__name__)
-def test_every_argument_is_on_the_page_with_its_rules(cls, text):
+def test_every_argument_is_on_page_with_rules(cls, text):
     section = sections(text)[cls.__name__]
     for name, field in cls.model_fields.items():
         if issubclass(cls, ScopedConstruct) and name in SHARED:
@@ -61,13 +61,13 @@ def test_every_argument_is_on_the_page_with_its_rules(cls, text):
 
 
 @pytest.mark.parametrize("cls", EVERY, ids=lambda cls: cls.__name__)
-def test_the_other_spellings_are_accepted(cls):
+def test_aliases_are_accepted(cls):
     for name in cls.model_fields:
         for spelling in words.spellings(cls, name):
             assert cls._in_snake_case({spelling: 1}) in ({name: 1}, {words.argument(name, cls.model_fields[name]): 1})
 
 
-def test_a_rule_is_the_sentence_of_the_refusal():
+def test_rule_equals_error_message():
     for cls, name, values in (
         (Registry, "untagged_retention_in_days", {"name": "a", "untagged_retention_in_days": 0}),
         (Registry, "mutable_tags", {"name": "a", "mutable_tags": ["a", "a"]}),
@@ -78,12 +78,12 @@ def test_a_rule_is_the_sentence_of_the_refusal():
         assert any(caught.value.message.endswith(rule) for rule in words.rules(cls.model_fields[name]))
 
 
-def test_no_rule_is_lost_where_it_depends_on_a_value(text):
+def test_rules_with_values_are_on_page(text):
     assert "with … units of cpu Fargate supports … to … MiB of memory" in sections(text)["Service"]
     assert "| 256 | 512, 1024, 2048 |" in sections(text)["Service"]
 
 
-def test_links_within_the_page_lead_to_a_heading(text):
+def test_links_within_page_resolve(text):
     headings = {
         re.sub(r"[^a-z0-9 -]", "", each.lower()).replace(" ", "-")
         for each in re.findall(r"^#+ (.+)$", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What the models of the constructs say of themselves in plain words: types, rules, defaults, spellings and docstrings."""
+"""Text of models for the reference: types, rules, defaults, aliases and docstrings."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _PLAIN = {str: "text", int: "whole number", bool: "`True` or `False`"}
 _UNKNOWN = "…"
-_TOLD_ELSEWHERE = {"Construct", "ScopedConstruct", "Value"}
+_DOCUMENTED_BASES = {"Construct", "ScopedConstruct", "Value"}
 
 
 def kind(annotation: Any) -> str:
-    """Return a type in plain words, with links to the models in it."""
+    """Return the description of a type, with links to its models."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return kind(arguments[0])
@@ -43,7 +43,7 @@ def kind(annotation: Any) -> str:
 
 
 def models(annotation: Any) -> Iterator[type[Value]]:
-    """Yield the models that a type is made of."""
+    """Yield the models in a type."""
     if isinstance(annotation, type) and issubclass(annotation, Value):
         yield annotation
     for each in get_args(annotation):
@@ -51,7 +51,7 @@ def models(annotation: Any) -> Iterator[type[Value]]:
 
 
 def rules(field: FieldInfo) -> list[str]:
-    """Return the sentences that say which values of a field are accepted."""
+    """Return the sentences about the accepted values of a field."""
     return list(dict.fromkeys((*_rules(field.annotation), *_of_metadata(tuple(field.metadata)))))
 
 
@@ -77,7 +77,7 @@ def _of_metadata(metadata: tuple[Any, ...]) -> Iterator[str]:
 
 
 def of_validator(function: Callable[..., Any]) -> list[str]:
-    """Return the rules that a validator tells when it refuses a value; what it knows only of a value is left out."""
+    """Return the rules in the error messages of a validator, without the parts that depend on a value."""
     closure = inspect.getclosurevars(function).nonlocals
     tree = ast.parse(dedent(inspect.getsource(function)))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
@@ -87,13 +87,13 @@ def of_validator(function: Callable[..., Any]) -> list[str]:
         if name == "refusal":
             rules.append(_text(node.args[0], {**function.__globals__, **closure}))
         elif name.startswith("require_"):
-            # A rule that several models share.
+            # Several models share this rule.
             rules += of_validator(function.__globals__[name])
     return rules
 
 
 def _text(node: ast.expr, names: dict[str, Any]) -> str:
-    """Return the text that an expression comes to, or as much of it as does not depend on a value."""
+    """Return the text of an expression, without the parts that depend on a value."""
     try:
         return str(eval(compile(ast.Expression(node), "rule", "eval"), names))  # noqa: S307 - our own source
     except (NameError, AttributeError):
@@ -113,7 +113,7 @@ def rules_of_model(cls: type[Value]) -> list[str]:
 
 
 def default(field: FieldInfo) -> str:
-    """Return a field's default as it is written in a program."""
+    """Return the default of a field as Python code."""
     if field.is_required():
         return "**required**"
     value = field.get_default(call_default_factory=True, validated_data={})
@@ -127,33 +127,33 @@ def _in_program(value: Any) -> str:
 
 
 def argument(name: str, field: FieldInfo) -> str:
-    """Return what a field is called as an argument."""
+    """Return the argument name of a field."""
     return field.alias or name
 
 
 def spellings(cls: type[Value], name: str) -> list[str]:
-    """Return the other spellings of an argument."""
+    """Return the aliases of an argument."""
     head, *tail = name.split("_")
     camel = head + "".join(map(str.capitalize, tail))
     return [*([camel] if tail else []), *(other for other, meant in cls.also_known_as.items() if meant == name)]
 
 
-def paragraphs(thing: Any) -> list[str]:
+def paragraphs(value: Any) -> list[str]:
     """Return the paragraphs of a docstring, each on one line, as Markdown."""
-    text = inspect.getdoc(thing) or ""
+    text = inspect.getdoc(value) or ""
     found = (" ".join(each.split()).replace("``", "`") for each in text.split("\n\n"))
-    # What the modules call a boundary is none for a reader.
+    # Internal functions in error lists mean nothing to readers of the page.
     return [each.replace("errors of the AWS boundary", "errors of AWS: access, credentials, network") for each in found]
 
 
 def paragraphs_of_model(cls: type[Value]) -> list[str]:
-    """Return the paragraphs about a model, and about what it has in common with others through a base that is not public."""
-    bases = [base for base in cls.__mro__[1:] if issubclass(base, Value) and base.__name__ not in _TOLD_ELSEWHERE]
+    """Return the paragraphs of a model, and of its bases that are not public."""
+    bases = [base for base in cls.__mro__[1:] if issubclass(base, Value) and base.__name__ not in _DOCUMENTED_BASES]
     return [*paragraphs(cls), *(text for base in bases for text in paragraphs(base))]
 
 
 def paragraphs_of_action(function: Callable[..., Any]) -> list[str]:
-    """Return the paragraphs about a method, with those of the function that it says it raises the errors of."""
+    """Return the paragraphs of a method, and of the functions whose errors it raises."""
     found = paragraphs(function)
     referred = re.search(r" ?Raises the errors of `((?:\w+\.)+)(\w+)`\.", found[-1])
     if referred is None:

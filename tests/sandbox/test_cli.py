@@ -43,7 +43,7 @@ def test_sandbox_is_started_shown_and_stopped(state_dir: Path) -> None:
     endpoint = sandbox.find()
     assert endpoint is not None
     assert (started.exit_code, started.stdout) == (0, "")
-    assert f"the sandbox runs at {endpoint.url}" in started.stderr
+    assert f"the sandbox is running at {endpoint.url}" in started.stderr
     again = run("start", "--delay", "1")
     assert (again.exit_code, again.stdout) == (0, "")
     assert "runs already" in again.stderr
@@ -58,11 +58,11 @@ def test_sandbox_is_started_shown_and_stopped(state_dir: Path) -> None:
         "state": str(state_dir),
         "log": str(state_dir / "sandbox.log"),
     }
-    assert run("stop").stderr == "the sandbox has been stopped\n"
+    assert run("stop").stderr == "stopped the sandbox\n"
     status = run("status")
-    assert (status.exit_code, status.stdout, status.stderr) == (1, "", "the sandbox does not run\n")
+    assert (status.exit_code, status.stdout, status.stderr) == (1, "", "the sandbox is not running\n")
     stopped = run("stop")
-    assert (stopped.exit_code, stopped.stderr) == (0, "the sandbox does not run\n")
+    assert (stopped.exit_code, stopped.stderr) == (0, "the sandbox is not running\n")
 
 
 def test_output_of_env_configures_clients_in_shell(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,13 +100,13 @@ def test_sandbox_without_answer_is_reported_as_running(state_dir: Path) -> None:
         assert shown.exit_code == 1
         assert "runs but does not answer" in str(shown.exception)
         assert shown.stdout == ("false\n" if command == "env" else "")
-    assert run("stop").stderr == "the sandbox has been stopped\n"
+    assert run("stop").stderr == "stopped the sandbox\n"
 
 
 def test_reset_needs_confirmation(state_dir: Path) -> None:
     assert isinstance(run("reset").exception, InputError)
     confirmed = run("reset", "--yes")
-    assert (confirmed.exit_code, confirmed.stdout, confirmed.stderr) == (0, "", "the sandbox is empty\n")
+    assert (confirmed.exit_code, confirmed.stdout, confirmed.stderr) == (0, "", "reset the sandbox: it is empty\n")
     assert not state_dir.exists()
 
 

@@ -130,7 +130,7 @@ def test_a_rollout_that_fails_ends_with_the_reason_of_its_tasks_and_what_they_wr
     )
     assert failing.of("GetLogEvents")[0]["logStreamName"] == "web/web/0123456789abcdef"
     block = show.diagnosis(diagnosis)
-    assert "  seen           container web exited with code 3" in block
+    assert "  detail         container web exited with code 3" in block
     assert block[-1] == f"  reason         {REASON}"
 
 
