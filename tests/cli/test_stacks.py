@@ -38,7 +38,7 @@ def test_empty_list_prints_message_to_stderr(here):
 
     assert ran.code == 0
     assert not ran.stdout
-    assert "no stack in eu-central-1" in ran.stderr
+    assert "no stacks created by this tool in eu-central-1" in ran.stderr
 
 
 def test_status_shows_all_details(ready):

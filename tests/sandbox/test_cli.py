@@ -46,7 +46,7 @@ def test_sandbox_is_started_shown_and_stopped(state_dir: Path) -> None:
     assert f"the sandbox is running at {endpoint.url}" in started.stderr
     again = run("start", "--delay", "1")
     assert (again.exit_code, again.stdout) == (0, "")
-    assert "runs already" in again.stderr
+    assert "already running" in again.stderr
     assert "stop it first" in again.stderr
     status = run("status")
     assert status.exit_code == 0
