@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         SourceCredentials,
     )
     from exasol_ci_setup.errors import SetupError
-    from exasol_ci_setup.lint import Finding
+    from exasol_ci_setup.errors.details import Finding
     from exasol_ci_setup.platform import asset, registry, secret, space, storage
     from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, deploy
     from exasol_ci_setup.stacks.model import Plan, Request
@@ -65,7 +65,7 @@ _PLACES = {
     "Container": "constructs",
     "ContainerBuilder": "constructs",
     "Egress": "constructs",
-    "Finding": "lint",
+    "Finding": "errors.details",
     "GitHubRepo": "constructs",
     "HangarScope": "constructs",
     "Ingress": "constructs",

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from exasol_ci_setup import lint_cache
 from exasol_ci_setup.errors import InputError, TemplateRejected
+from exasol_ci_setup.errors.details import Finding, Level
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from exasol_ci_setup.templates import Template
-
-Level = Literal["error", "warning", "info"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One remark of the linter.
-
-    `rule` is cfn-lint's id (``E3002``), `path` the place in the template, dotted (``Resources.CodeBuild.Properties``, empty for
-    the whole), `line` the line in its text, counted from 1.
-    """
-
-    rule: str
-    level: Level
-    message: str
-    path: str
-    line: int
 
 
 _RUNNERS: dict[tuple[str, ...], Any] = {}

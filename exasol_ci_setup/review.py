@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from exasol_ci_setup import policies, templates
 from exasol_ci_setup.policies import WORLD, Patterns, as_list
 from exasol_ci_setup.stacks.intrinsics import as_mapping, readable, resolve
-from exasol_ci_setup.stacks.model import Broadening
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from exasol_ci_setup.policies import Condition, Principals, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Broadening:
+    """One way in which a change broadens access.
+
+    `kind` is one of ``iam-allow``, ``iam-trust``, ``resource-policy``, ``ingress``, ``public-bucket``, ``nested-stack`` for one that
+    could not be examined, and ``transform`` (without a logical ID) for a template whose processed form is not known. `public` is true if
+    everyone, or every action on every resource, is or may be allowed: this needs approval in a new stack too. `granted` is true if the
+    caller asked for just this access: this needs no further approval.
+    """
+
+    kind: str
+    logical_id: str
+    message: str
+    public: bool = False
+    granted: bool = False
+
 
 _IDENTITIES: Final = {"AWS::IAM::Role": "role", "AWS::IAM::User": "user", "AWS::IAM::Group": "group"}
 _ATTACHED_TO: Final = {"Roles": "role", "Users": "user", "Groups": "group"}

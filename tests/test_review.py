@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.review import needs_approval, review
-from exasol_ci_setup.stacks.model import Broadening
+from exasol_ci_setup.review import Broadening, needs_approval, review
 
 
 def template(**resources):

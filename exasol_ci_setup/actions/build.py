@@ -137,7 +137,7 @@ class Build:
         return self._state
 
     def _failure(self) -> BuildFailed:
-        from exasol_ci_setup.builds.explain import Failure
+        from exasol_ci_setup.errors.details import Failure
 
         state = self._state
         phase = next((each for each in state.phases if each.status not in {_SUCCEEDED, IN_PROGRESS}), None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.builds.logs import SECONDS_BEHIND, last_lines
 from exasol_ci_setup.builds.model import console_url
 from exasol_ci_setup.errors import BuildFailed, SetupError
+from exasol_ci_setup.errors.details import FAILED_STATUSES, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,38 +20,7 @@ if TYPE_CHECKING:
 _LINES: Final = 20
 # More lines are read, because the phases after the failure (post_build, the upload of artifacts) write lines, too.
 _LINES_READ: Final = 200
-_LONGEST_MESSAGE: Final = 300
-_WORDS: Final = {
-    "FAILED": "failed",
-    "FAULT": "failed because of a fault of AWS",
-    "CLIENT_ERROR": "failed because of invalid settings",
-    "TIMED_OUT": "timed out",
-    "STOPPED": "was stopped",
-}
 _LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A failed build, or with an empty `group` the batch itself. `log` has the last lines of the first failure only."""
-
-    group: str
-    build_id: str
-    status: str
-    phase: str = ""
-    message: str = ""
-    log: tuple[str, ...] = ()
-    log_url: str = ""
-
-    def __str__(self) -> str:
-        where = f" in phase {self.phase}" if self.phase else ""
-        # Joins a command of several lines to one line; the record and the log keep it unchanged.
-        message = " ".join(self.message.replace("\\\n", " ").split())
-        if len(message) > _LONGEST_MESSAGE:
-            half = _LONGEST_MESSAGE // 2
-            message = f"{message[:half]} … {message[-half:]}"
-        why = f": {message}" if message else ""
-        return f"{self.group or 'the batch'} {_WORDS.get(self.status, f'ended in {self.status}')}{where}{why}"
 
 
 def require_success(account: Account, batch: Batch, clock: Clock) -> None:
@@ -146,4 +115,7 @@ def _is_failure(line: str) -> bool:
 def _failed_phase(phases: Sequence[Phase]) -> Phase | None:
     """Return the first failed phase of the last attempt, or None. Each attempt begins with SUBMITTED."""
     begins = max((number for number, phase in enumerate(phases) if phase.name == "SUBMITTED"), default=0)
-    return next((phase for phase in phases[begins:] if phase.status in _WORDS and phase.name not in _WORDS), None)
+    return next(
+        (phase for phase in phases[begins:] if phase.status in FAILED_STATUSES and phase.name not in FAILED_STATUSES),
+        None,
+    )

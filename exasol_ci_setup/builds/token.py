@@ -11,7 +11,7 @@ from exasol_ci_setup import secretsmanager
 from exasol_ci_setup.aws import is_transient
 from exasol_ci_setup.builds.interrupts import DeferredSignals
 from exasol_ci_setup.errors import SetupError
-from exasol_ci_setup.stacks.state import TAG_PREFIX
+from exasol_ci_setup.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from exasol_ci_setup.builds.explain import Failure
     from exasol_ci_setup.builds.logs import LogLine
     from exasol_ci_setup.builds.model import Batch, Build
     from exasol_ci_setup.cli.output import Output
+    from exasol_ci_setup.errors.details import Failure
 
 _COLORS: Final = {"SUCCEEDED": "green", IN_PROGRESS: "yellow", PENDING: "bright_black"}
 _SYMBOLS: Final = {"green": ("✓", "+"), "red": ("✗", "!"), "yellow": ("…", " ")}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.errors.details import Finding
     from exasol_ci_setup.stacks.model import Plan, Stack
     from exasol_ci_setup.templates import Template
 
@@ -188,7 +189,7 @@ def validate(account: Account, template: Template, *, bucket: str | None = None)
             raise TemplateRejected(f"AWS rejected the template {template.name}: {reason}") from error
 
 
-def report_findings(output: Output, template: Template, findings: list[lint.Finding]) -> None:
+def report_findings(output: Output, template: Template, findings: list[Finding]) -> None:
     """Print findings of the linter. Raises TemplateRejected if one is an error."""
     for finding in findings:
         report.finding(output, finding, template)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exasol_ci_setup.cli.output import Output
-    from exasol_ci_setup.lint import Finding
+    from exasol_ci_setup.errors.details import Diagnosis, Finding
     from exasol_ci_setup.stacks.delete import Resource
-    from exasol_ci_setup.stacks.model import Diagnosis, Drift, Plan, Stack
+    from exasol_ci_setup.stacks.model import Drift, Plan, Stack
     from exasol_ci_setup.templates import Template
 
 _CONTENTS = {"AWS::S3::Bucket": ("object", "objects"), "AWS::ECR::Repository": ("image", "images")}

@@ -142,7 +142,7 @@ def _of_scope(session: Session, name: str) -> list[Stack]:
 
 
 def _tag(stack: Stack, key: str) -> str:
-    from exasol_ci_setup.stacks.state import TAG_PREFIX
+    from exasol_ci_setup.tags import TAG_PREFIX
 
     return stack.tags.get(f"{TAG_PREFIX}{key}", "")
 

@@ -17,11 +17,10 @@ from exasol_ci_setup.stacks.absent import ABSENT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from exasol_ci_setup.lint import Finding
+    from exasol_ci_setup.errors.details import Diagnosis, Finding
+    from exasol_ci_setup.review import Broadening
     from exasol_ci_setup.stacks.model import (
-        Broadening,
         Change,
-        Diagnosis,
         Drift,
         Event,
         Hook,

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, ValidationError
 from exasol_ci_setup.constructs.scope import Scope
 from exasol_ci_setup.constructs.values import Name, StackName, Value
 from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
     # pydantic does not read the annotation of a private attribute.
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.constructs.builder import ContainerBuilder
 
-TAG_PREFIX: Final = "exasol-ci-setup:"
 
 _MAX_CHARACTERS: Final = 100
 _CREDENTIALS_IN_URL: Final = re.compile(r"//[^/\s]*@")

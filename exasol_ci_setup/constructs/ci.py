@@ -6,8 +6,9 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator
 
-from exasol_ci_setup.constructs.base import TAG_PREFIX, Construct
+from exasol_ci_setup.constructs.base import Construct
 from exasol_ci_setup.constructs.values import SecretArn, SecretName, between, matching, refusal
+from exasol_ci_setup.tags import TAG_PREFIX
 
 DEFAULT_BRANCH_FILTER: Final = (
     "^refs/heads/(((main|master|develop)$)"

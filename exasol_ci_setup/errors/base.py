@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exasol_ci_setup.builds.explain import Failure
-    from exasol_ci_setup.lint import Finding
-    from exasol_ci_setup.stacks.model import Diagnosis
+    from exasol_ci_setup.errors.details import Diagnosis, Failure, Finding
 
 
 class SetupError(Exception):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from exasol_ci_setup.aws import is_transient, translate_aws_errors
 from exasol_ci_setup.errors import DeployFailed, Interrupted, TimedOut
-from exasol_ci_setup.stacks.model import Diagnosis, Event
+from exasol_ci_setup.errors.details import Diagnosis
+from exasol_ci_setup.stacks.model import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,6 +15,7 @@ from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import graph, removed, state, users
 from exasol_ci_setup.stacks.graph import End, Node
 from exasol_ci_setup.stacks.users import Surroundings, require_none
+from exasol_ci_setup.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.graph import Ended
     from exasol_ci_setup.stacks.model import Plan, Stack
 
-SCOPE_TAG = f"{state.TAG_PREFIX}scope"
-NAME_TAG = f"{state.TAG_PREFIX}name"
+SCOPE_TAG = f"{TAG_PREFIX}scope"
+NAME_TAG = f"{TAG_PREFIX}name"
 
 
 @dataclass(frozen=True, slots=True)

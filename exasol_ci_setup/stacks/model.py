@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from exasol_ci_setup.review import Broadening
     from exasol_ci_setup.templates import Template
 
 NESTED: Final = "AWS::CloudFormation::Stack"
@@ -97,23 +98,6 @@ def _with_nested(changes: Iterable[Change], above: str = "") -> Iterator[tuple[s
     for change in changes:
         yield f"{above}{change.logical_id}", change
         yield from _with_nested(change.nested, f"{above}{change.logical_id}/")
-
-
-@dataclass(frozen=True, slots=True)
-class Broadening:
-    """One way in which a change broadens access.
-
-    `kind` is one of ``iam-allow``, ``iam-trust``, ``resource-policy``, ``ingress``, ``public-bucket``, ``nested-stack`` for one that
-    could not be examined, and ``transform`` (without a logical ID) for a template whose processed form is not known. `public` is true if
-    everyone, or every action on every resource, is or may be allowed: this needs approval in a new stack too. `granted` is true if the
-    caller asked for just this access: this needs no further approval.
-    """
-
-    kind: str
-    logical_id: str
-    message: str
-    public: bool = False
-    granted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,21 +273,6 @@ class Event:
     def is_same(self, other: Event | None) -> bool:
         """Return whether `other` is the same event; the events of one invocation of a hook may share their id."""
         return other is not None and (self.id, self.hook) == (other.id, other.hook)
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """Why an operation failed: the first resource that did, and AWS's words. `details` are what else is known of it, a line each."""
-
-    stack_name: str
-    status: str
-    logical_id: str = ""
-    physical_id: str = ""
-    type: str = ""
-    resource_status: str = ""
-    reason: str = ""
-    hints: tuple[str, ...] = ()
-    details: tuple[str, ...] = ()
 
 
 def is_reserved_tag(key: str) -> bool:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup import review, templates
 from exasol_ci_setup.aws import translate_aws_errors
 from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup.review import Broadening
 from exasol_ci_setup.stacks import changeset, data_loss, processed, removed, state
 from exasol_ci_setup.stacks.intrinsics import as_mapping
-from exasol_ci_setup.stacks.model import NESTED, Broadening, Change
+from exasol_ci_setup.stacks.model import NESTED, Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
     from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.errors.details import Diagnosis
     from exasol_ci_setup.stacks.events import View
-    from exasol_ci_setup.stacks.model import Diagnosis, Stack
+    from exasol_ci_setup.stacks.model import Stack
 
 
 def ask_to_cancel(cfn: CloudFormationClient, name: str) -> bool:

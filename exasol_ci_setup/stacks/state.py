@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.errors import StackError, StackNotFound, StackNotUpdatableError
 from exasol_ci_setup.stacks.model import Stack
+from exasol_ci_setup.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-TAG_PREFIX: Final = "exasol-ci-setup:"
 # What a stack is of: these tags stay the same for as long as it is the same construct's.
 _IDENTITY: Final = ("construct", "project", "scope", "name")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.builds.explain import Failure, explain
+from exasol_ci_setup.builds.explain import explain
 from exasol_ci_setup.builds.read import Reader
+from exasol_ci_setup.errors.details import Failure
 from tests.builds.cloud import BEGIN, ID, Cloud, Job
 
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.builds.explain import Failure
 from exasol_ci_setup.builds.model import Batch, Build
 from exasol_ci_setup.cli import build_view
 from exasol_ci_setup.cli.build_view import BuildView
 from exasol_ci_setup.cli.output import Output
+from exasol_ci_setup.errors.details import Failure
 
 START = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
 

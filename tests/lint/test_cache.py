@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exasol_ci_setup import lint_cache
-from exasol_ci_setup.lint import Background, Finding, lint
+from exasol_ci_setup.errors.details import Finding
+from exasol_ci_setup.lint import Background, lint
 from exasol_ci_setup.templates import Template
 
 REGION = "eu-central-1"

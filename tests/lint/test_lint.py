@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from exasol_ci_setup.errors import InputError, TemplateRejected
-from exasol_ci_setup.lint import Background, Finding, _matches, lint, reject_errors
+from exasol_ci_setup.errors.details import Finding
+from exasol_ci_setup.lint import Background, _matches, lint, reject_errors
 from exasol_ci_setup.templates import Template
 
 REGION = "eu-central-1"

@@ -1,0 +1,70 @@
+"""What errors carry beside their message, as plain data: findings, the cause of a failed operation, and failed builds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Level = Literal["error", "warning", "info"]
+
+_LONGEST_MESSAGE: Final = 300
+FAILED_STATUSES: Final = {
+    "FAILED": "failed",
+    "FAULT": "failed because of a fault of AWS",
+    "CLIENT_ERROR": "failed because of invalid settings",
+    "TIMED_OUT": "timed out",
+    "STOPPED": "was stopped",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One remark of the linter.
+
+    `rule` is cfn-lint's id (``E3002``), `path` the place in the template, dotted (``Resources.CodeBuild.Properties``, empty for
+    the whole), `line` the line in its text, counted from 1.
+    """
+
+    rule: str
+    level: Level
+    message: str
+    path: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Why an operation failed: the first resource that did, and AWS's words. `details` are what else is known of it, a line each."""
+
+    stack_name: str
+    status: str
+    logical_id: str = ""
+    physical_id: str = ""
+    type: str = ""
+    resource_status: str = ""
+    reason: str = ""
+    hints: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed build, or with an empty `group` the batch itself. `log` has the last lines of the first failure only."""
+
+    group: str
+    build_id: str
+    status: str
+    phase: str = ""
+    message: str = ""
+    log: tuple[str, ...] = ()
+    log_url: str = ""
+
+    def __str__(self) -> str:
+        where = f" in phase {self.phase}" if self.phase else ""
+        # Joins a command of several lines to one line; the record and the log keep it unchanged.
+        message = " ".join(self.message.replace("\\\n", " ").split())
+        if len(message) > _LONGEST_MESSAGE:
+            half = _LONGEST_MESSAGE // 2
+            message = f"{message[:half]} … {message[-half:]}"
+        why = f": {message}" if message else ""
+        return f"{self.group or 'the batch'} {FAILED_STATUSES.get(self.status, f'ended in {self.status}')}{where}{why}"
