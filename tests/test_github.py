@@ -32,7 +32,7 @@ def api(hub):
 
 @pytest.mark.parametrize("suffix", ["", "{?name,label}"])
 @pytest.mark.parametrize("repository", ["script-languages-release", "a.b", "_", "x" * 100])
-def test_an_upload_url_gives_owner_repository_and_release(repository, suffix):
+def test_upload_url_contains_owner_repository_and_release(repository, suffix):
     url = f"https://uploads.github.com/repos/exasol/{repository}/releases/123/assets{suffix}"
 
     assert github.parse_upload_url(url) == UploadUrl("exasol", repository, 123)
@@ -60,7 +60,7 @@ def test_an_upload_url_gives_owner_repository_and_release(repository, suffix):
         " https://uploads.github.com/repos/exasol/x/releases/1/assets",
     ],
 )
-def test_an_upload_url_of_another_shape_is_refused_and_shown(url):
+def test_invalid_upload_url_is_rejected_and_shown(url):
     with pytest.raises(InputError) as caught:
         github.parse_upload_url(url)
 
@@ -71,7 +71,7 @@ def test_an_upload_url_of_another_shape_is_refused_and_shown(url):
 
 @given(st.text())
 @example("https://uploads.github.com/repos/a/b/releases/1/assets")
-def test_any_text_is_an_upload_url_that_reads_back_the_same_or_is_refused(text):
+def test_any_text_is_valid_upload_url_or_rejected(text):
     try:
         found = github.parse_upload_url(text)
     except InputError:
@@ -87,7 +87,7 @@ def test_any_text_is_an_upload_url_that_reads_back_the_same_or_is_refused(text):
         ("https://api.octocorp.ghe.com", "https://uploads.octocorp.ghe.com"),
     ],
 )
-def test_an_enterprise_upload_url_is_taken_with_its_own_api_only(api_url, base):
+def test_enterprise_upload_url_requires_its_own_api(api_url, base):
     url = f"{base}/repos/exasol/x/releases/9/assets{{?name,label}}"
 
     assert github.parse_upload_url(url, api_url=api_url).release_id == 9
@@ -98,23 +98,23 @@ def test_an_enterprise_upload_url_is_taken_with_its_own_api_only(api_url, base):
 @pytest.mark.parametrize(
     "name", ["exasol", "exasol/", "/x", "exasol/..", "exasol/x/y", "https://github.com/exasol/x", "e x/y"]
 )
-def test_a_name_that_is_not_of_a_repository_is_refused(name):
+def test_invalid_repository_name_is_rejected(name):
     with pytest.raises(InputError, match="--repo-name"):
         github.require_repository(name)
 
 
-def test_the_token_comes_from_the_environment_without_the_line_break_of_a_file():
+def test_token_of_environment_is_read_without_line_break():
     assert github.token_from_environment({"GITHUB_TOKEN": f"{TOKEN}\n"}).value == TOKEN
 
 
 @pytest.mark.parametrize("environment", [{}, {"GITHUB_TOKEN": ""}, {"GITHUB_TOKEN": " \n"}])
-def test_no_token_is_bad_input_with_the_variables_name(environment):
+def test_missing_token_exits_2_with_variable_name(environment):
     with pytest.raises(InputError, match="GITHUB_TOKEN"):
         github.token_from_environment(environment)
 
 
 @pytest.mark.parametrize("value", ["ghp_a b", "ghp_a\r\nX-Evil: 1", "ghp_ä", "x" * 5000])
-def test_what_can_be_no_token_is_refused_without_showing_it(value):
+def test_invalid_token_is_rejected_without_showing_it(value):
     with pytest.raises(InputError) as caught:
         github.token_from_environment({"GITHUB_TOKEN": value})
 
@@ -135,7 +135,7 @@ def test_what_can_be_no_token_is_refused_without_showing_it(value):
         "https://x/a b",
     ],
 )
-def test_an_api_address_that_is_none_or_not_safe_for_the_token_is_refused(url):
+def test_invalid_or_unsafe_api_url_is_rejected(url):
     with pytest.raises(InputError, match="GITHUB_API_URL"):
         github.api_url_from_environment({"GITHUB_API_URL": url})
 
@@ -149,11 +149,11 @@ def test_an_api_address_that_is_none_or_not_safe_for_the_token_is_refused(url):
         ("http://[::1]:99", "http://[::1]:99"),
     ],
 )
-def test_the_api_address_comes_from_the_environment(given, expected):
+def test_api_url_is_read_from_environment(given, expected):
     assert github.api_url_from_environment({"GITHUB_API_URL": given}) == expected
 
 
-def test_a_test_release_is_a_draft_and_a_prerelease_on_the_branch(hub, api):
+def test_test_release_is_draft_prerelease_of_branch(hub, api):
     release = api.create_test_release("exasol/s.l", branch="feature/x", title="My title")
 
     ((method, path, headers, body),) = hub.asked
@@ -167,7 +167,7 @@ def test_a_test_release_is_a_draft_and_a_prerelease_on_the_branch(hub, api):
     assert body == {"target_commitish": "feature/x", "name": "My title", "draft": True, "prerelease": True}
 
 
-def test_a_release_is_deleted(hub, api):
+def test_release_is_deleted(hub, api):
     api.delete_release("exasol/s.l", 77)
 
     assert [(method, path) for method, path, _, _ in hub.asked] == [("DELETE", "/repos/exasol/s.l/releases/77")]
@@ -185,7 +185,7 @@ def test_a_release_is_deleted(hub, api):
         (418, SetupError, ""),
     ],
 )
-def test_what_github_refuses_is_told_in_its_words_with_a_hint(hub, api, status, kind, hint):
+def test_refusal_reports_reason_of_github_with_hint(hub, api, status, kind, hint):
     answer = {"message": "Sorry", "errors": [{"field": "target_commitish", "code": "invalid"}, "and more"]}
     hub.replies["POST /repos/exasol/s.l/releases"] = (status, {}, answer)
 
@@ -199,14 +199,14 @@ def test_what_github_refuses_is_told_in_its_words_with_a_hint(hub, api, status, 
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[1]", b'"text"', b'{"errors": 5}'])
-def test_an_answer_that_makes_no_sense_is_an_error_and_no_traceback(hub, api, body):
+def test_invalid_response_is_error_without_traceback(hub, api, body):
     for status in (201, 502):
         hub.replies["POST /repos/exasol/s.l/releases"] = (status, {}, body)
         with pytest.raises(SetupError, match="GitHub did not create a release"):
             api.create_test_release("exasol/s.l", branch="x", title="y")
 
 
-def test_a_github_that_is_not_there_is_told_with_its_host():
+def test_unreachable_github_is_named_by_host():
     with running() as hub:
         url = hub.url
 
@@ -215,7 +215,7 @@ def test_a_github_that_is_not_there_is_told_with_its_host():
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_moved_repository_is_followed_with_method_and_body(hub, api, status):
+def test_redirect_of_moved_repository_keeps_method_and_body(hub, api, status):
     hub.replies["POST /repos/old/name/releases"] = (status, {"Location": "/repositories/5/releases"}, None)
     hub.replies["POST /repositories/5/releases"] = (201, {}, {"id": 5})
 
@@ -223,7 +223,7 @@ def test_a_moved_repository_is_followed_with_method_and_body(hub, api, status):
     assert [body["name"] for _, _, _, body in hub.asked] == ["y", "y"]
 
 
-def test_a_redirect_to_another_host_is_not_followed_and_the_token_not_sent_there(hub, api):
+def test_redirect_to_another_host_is_not_followed(hub, api):
     with running() as elsewhere:
         target = {"Location": f"{elsewhere.url}/repos/exasol/s.l/releases"}
         hub.replies["POST /repos/exasol/s.l/releases"] = (307, target, None)
@@ -237,7 +237,7 @@ def test_a_redirect_to_another_host_is_not_followed_and_the_token_not_sent_there
 @pytest.mark.parametrize(
     "location", ["http://127.0.0.1:abc/x", "http://[x", "{hub}/a\u00e4", "{hub}/a b", "//[", "http://127.0.0.1:99999/"]
 )
-def test_a_redirect_to_no_address_is_an_error_and_no_traceback(hub, api, location):
+def test_redirect_without_location_is_error_without_traceback(hub, api, location):
     hub.replies["POST /repos/a/b/releases"] = (307, {"Location": location.format(hub=hub.url)}, None)
 
     with pytest.raises(SetupError, match="which is no address"):
@@ -245,14 +245,14 @@ def test_a_redirect_to_no_address_is_an_error_and_no_traceback(hub, api, locatio
 
 
 @pytest.mark.parametrize("status", [201, 502])
-def test_an_answer_that_breaks_off_is_an_error_and_no_traceback(hub, api, status):
+def test_truncated_response_is_error_without_traceback(hub, api, status):
     hub.replies["POST /repos/exasol/s.l/releases"] = (status, {"Content-Length": "1000", "Connection": "close"}, b"{")
 
     with pytest.raises(SetupError, match="could not be reached"):
         api.create_test_release("exasol/s.l", branch="x", title="y")
 
 
-def test_an_answer_that_never_comes_to_its_end_is_given_up(hub):
+def test_endless_response_times_out(hub):
     go_on = threading.Event()
     hub.on_request = lambda _method: go_on.wait(60)
 
@@ -274,7 +274,7 @@ LIST = "GET /repos/exasol/s.l/releases?per_page=100"
 
 
 @pytest.mark.parametrize("reply", [(502, {}, None), (201, {}, {"no": "id"}), (201, {"Content-Length": "9"}, b"{")])
-def test_a_draft_that_was_made_without_a_word_is_found_by_its_tag_and_removed(hub, api, reply):
+def test_draft_without_response_is_found_by_tag_and_deleted(hub, api, reply):
     hub.replies["POST /repos/exasol/s.l/releases"] = reply
     hub.replies[LIST] = made(hub, "v1", "v2")
 
@@ -286,7 +286,7 @@ def test_a_draft_that_was_made_without_a_word_is_found_by_its_tag_and_removed(hu
 
 
 @pytest.mark.parametrize("listed", [(200, {}, []), (200, {}, {"odd": 1}), (200, {}, [5, {}]), (500, {}, None)])
-def test_a_draft_of_which_nobody_knows_is_named_with_title_and_tag(hub, clock, listed):
+def test_draft_of_unknown_state_is_named_with_title_and_tag(hub, clock, listed):
     hub.replies["POST /repos/exasol/s.l/releases"] = (502, {}, None)
     hub.replies[LIST] = listed
 
@@ -298,7 +298,7 @@ def test_a_draft_of_which_nobody_knows_is_named_with_title_and_tag(hub, clock, l
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 422])
-def test_what_github_refuses_is_not_looked_for(hub, api, status):
+def test_rejected_draft_is_not_searched(hub, api, status):
     hub.replies["POST /repos/exasol/s.l/releases"] = (status, {}, {"message": "no"})
 
     with pytest.raises(SetupError):
@@ -307,7 +307,7 @@ def test_what_github_refuses_is_not_looked_for(hub, api, status):
     assert [method for method, *_ in hub.asked] == ["POST"]
 
 
-def test_ctrl_c_while_a_draft_is_made_removes_it(hub, clock):
+def test_ctrl_c_during_creation_deletes_draft(hub, clock):
     answered = threading.Event()
 
     def press(method):
@@ -325,14 +325,14 @@ def test_ctrl_c_while_a_draft_is_made_removes_it(hub, clock):
     assert "removed again" in caught.value.hint
 
 
-def test_a_circle_of_redirects_ends(hub, api):
+def test_redirect_cycle_fails(hub, api):
     hub.replies["POST /repos/a/b/releases"] = (307, {"Location": "/repos/a/b/releases"}, None)
 
     with pytest.raises(SetupError, match="redirects more than"):
         api.create_test_release("a/b", branch="x", title="y")
 
 
-def test_the_token_is_in_no_log_and_no_error(hub, api, caplog):
+def test_token_is_not_in_logs_or_errors(hub, api, caplog):
     caplog.set_level(logging.DEBUG)
     hub.replies["POST /repos/exasol/s.l/releases"] = (401, {}, {"message": "Bad credentials"})
 

@@ -67,7 +67,7 @@ def images(answers) -> Images:
 
 
 @pytest.mark.parametrize("code", ["404", "NotFound", "NoSuchKey"])
-def test_only_the_lack_of_an_archive_leads_to_an_upload(answers, builder, code):
+def test_only_missing_archive_is_uploaded(answers, builder, code):
     answers.on("s3", "HeadObject", AwsError(code, status=404))
     answers.on("s3", "PutObject", {"ETag": "x"})
 
@@ -77,7 +77,7 @@ def test_only_the_lack_of_an_archive_leads_to_an_upload(answers, builder, code):
     assert answers.of("PutObject")[0]["Key"] == synced.key
 
 
-def test_a_bucket_that_may_not_be_looked_into_is_an_error(answers, builder):
+def test_unreadable_bucket_fails(answers, builder):
     answers.on("s3", "HeadObject", AwsError("403", "Forbidden", status=403))
 
     with pytest.raises(AwsUnavailable):
@@ -85,7 +85,7 @@ def test_a_bucket_that_may_not_be_looked_into_is_an_error(answers, builder):
     assert answers.names() == ["HeadObject"]
 
 
-def test_who_saw_the_same_builds_sends_the_same_token_and_who_saw_another_does_not(cloud, builder):
+def test_idempotency_token_depends_on_newest_build(cloud, builder):
     builder.build()
     builder.build()
     cloud.on("codebuild", "ListBuildsForProject", {"ids": ["team-image:1"]})
@@ -97,13 +97,13 @@ def test_who_saw_the_same_builds_sends_the_same_token_and_who_saw_another_does_n
     assert 1 <= len(tokens[2]) <= 64
 
 
-def test_builds_are_looked_at_before_the_registry(cloud, builder):
+def test_builds_are_read_before_registry(cloud, builder):
     builder.build()
 
     assert cloud.names() == ["HeadObject", "ListBuildsForProject", "DescribeImages", "DescribeImages", "StartBuild"]
 
 
-def test_a_build_of_other_content_is_not_waited_for(cloud, builder):
+def test_build_of_other_content_is_not_awaited(cloud, builder):
     other = {"environmentVariables": [{"name": "CONTENT_HASH", "value": "0" * 64}]}
     environment = {"type": "LINUX_CONTAINER", "image": "x", "computeType": "BUILD_GENERAL1_SMALL", **other}
     cloud.on("codebuild", "ListBuildsForProject", {"ids": ["team-image:0"]})
@@ -112,7 +112,7 @@ def test_a_build_of_other_content_is_not_waited_for(cloud, builder):
     assert builder.build().started
 
 
-def test_waiting_ends_with_the_build_and_looks_ever_more_seldom(cloud, builder, clock):
+def test_wait_ends_with_build_and_interval_grows(cloud, builder, clock):
     cloud.on(
         "codebuild",
         "BatchGetBuilds",
@@ -127,7 +127,7 @@ def test_waiting_ends_with_the_build_and_looks_ever_more_seldom(cloud, builder, 
     assert 60 < clock.elapsed <= 70
 
 
-def test_waiting_gives_up_after_its_time_and_the_build_goes_on(cloud, builder, clock):
+def test_wait_times_out_while_build_continues(cloud, builder, clock):
     cloud.on("codebuild", "BatchGetBuilds", {"builds": [state("IN_PROGRESS")]})
 
     with pytest.raises(TimedOut, match="build team-image:1 did not end within 30 seconds") as caught:
@@ -137,7 +137,7 @@ def test_waiting_gives_up_after_its_time_and_the_build_goes_on(cloud, builder, c
     assert "StopBuild" not in cloud.names()
 
 
-def test_a_build_that_failed_says_in_which_phase_and_shows_the_end_of_its_log(cloud, builder):
+def test_failed_build_names_phase_and_last_log_lines(cloud, builder):
     contexts = [{"statusCode": "COMMAND_EXECUTION_ERROR", "message": "exit status 1"}]
     phases = [
         {"phaseType": "PRE_BUILD", "phaseStatus": "SUCCEEDED"},
@@ -154,7 +154,7 @@ def test_a_build_that_failed_says_in_which_phase_and_shows_the_end_of_its_log(cl
     assert caught.value.exit_code == 6
 
 
-def test_a_tag_that_stays_at_another_image_is_refused_before_anything_is_built(cloud, builder):
+def test_immutable_tag_of_another_image_is_rejected_before_build(cloud, builder):
     def described(params):
         if params["imageIds"][0]["imageTag"] != "v1":
             raise AwsError("ImageNotFoundException")
@@ -167,7 +167,7 @@ def test_a_tag_that_stays_at_another_image_is_refused_before_anything_is_built(c
     assert "StartBuild" not in cloud.names()
 
 
-def test_a_tag_that_may_move_is_built_anew(cloud, builder):
+def test_mutable_tag_of_another_image_is_built(cloud, builder):
     def described(params):
         if params["imageIds"][0]["imageTag"] != "latest":
             raise AwsError("ImageNotFoundException")
@@ -187,7 +187,7 @@ def test_a_tag_that_may_move_is_built_anew(cloud, builder):
         ("MUTABLE_WITH_EXCLUSION", False),
     ],
 )
-def test_whether_a_tag_moves_is_the_repository_s_word(answers, setting, moves):
+def test_repository_decides_whether_tag_is_mutable(answers, setting, moves):
     answers.on("ecr", "DescribeImages", {"imageDetails": [{"imageTags": ["latest"]}]})
     filters = [{"filterType": "WILDCARD", "filter": "lat*"}]
     found = {"imageTagMutability": setting, "imageTagMutabilityExclusionFilters": filters}
@@ -200,7 +200,7 @@ def test_whether_a_tag_moves_is_the_repository_s_word(answers, setting, moves):
             images(answers).require_movable("latest")
 
 
-def test_a_tag_is_given_with_the_very_manifest_of_the_image(answers):
+def test_new_tag_has_same_manifest(answers):
     index = "application/vnd.oci.image.index.v1+json"
     answers.on("ecr", "DescribeImages", {"imageDetails": [{"imageTags": ["hash"]}]})
     answers.on("ecr", "BatchGetImage", {"images": [{"imageManifest": '{"a": 1}', "imageManifestMediaType": index}]})
@@ -213,7 +213,7 @@ def test_a_tag_is_given_with_the_very_manifest_of_the_image(answers):
     assert index in answers.of("BatchGetImage")[0]["acceptedMediaTypes"]
 
 
-def test_a_tag_that_somebody_else_gave_meanwhile_is_no_error_and_one_that_is_taken_is(answers):
+def test_concurrent_tag_succeeds_and_conflicting_tag_fails(answers):
     answers.on("ecr", "DescribeImages", {"imageDetails": [{"imageTags": ["hash"]}]})
     answers.on("ecr", "BatchGetImage", {"images": [{"imageManifest": "{}"}]})
     answers.on("ecr", "PutImage", AwsError("ImageAlreadyExistsException"))
@@ -228,7 +228,7 @@ def test_a_tag_that_somebody_else_gave_meanwhile_is_no_error_and_one_that_is_tak
         images(answers).add_tag("hash", "latest")
 
 
-def test_the_log_of_a_service_goes_back_over_empty_pages(answers):
+def test_service_log_is_read_across_empty_pages(answers):
     service = Service(scope=SCOPE, name="web", container=Container(source="nginx", tag="1"))
     cluster = Cluster(name="cluster", services=(service,))
     cluster.set_outputs({"WebLogGroupName": "/ecs/team-cluster/web"})

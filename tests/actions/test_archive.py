@@ -47,7 +47,7 @@ def names(folder, ignorefile: str = ".gitignore") -> list[str]:
     return sorted(archive.of_folder(folder, ignorefile).entries)
 
 
-def test_equal_trees_in_two_folders_written_at_other_times_give_the_same_bytes(tmp_path):
+def test_equal_trees_give_identical_archives(tmp_path):
     packed = []
     for number, order in enumerate((["b/c", "a", "z"], ["z", "a", "b/c"])):
         folder = tmp_path / str(number)
@@ -67,7 +67,7 @@ def test_equal_trees_in_two_folders_written_at_other_times_give_the_same_bytes(t
     assert found["link"].linkname == "b/c"
 
 
-def test_one_byte_another_name_or_the_executable_bit_gives_another_hash(folder):
+def test_changed_byte_name_or_mode_changes_hash(folder):
     write(folder, {"a": "content"})
     hashes = [pack(archive.of_folder(folder))[0]]
     (folder / "a").write_text("Content", encoding="utf-8")
@@ -81,7 +81,7 @@ def test_one_byte_another_name_or_the_executable_bit_gives_another_hash(folder):
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,3}é?(/[a-z]{4,120}){0,3}", fullmatch=True), st.binary(max_size=200)))
-def test_what_is_packed_comes_out_again_in_the_order_of_its_names(files):
+def test_packed_entries_are_sorted_by_name(files):
     tree = Tree()
     for name, content in reversed(files.items()):
         tree.add(Entry(name, partial(io.BytesIO, content)))
@@ -95,7 +95,7 @@ def test_what_is_packed_comes_out_again_in_the_order_of_its_names(files):
     assert pack(again) == (sha256, packed)
 
 
-def test_the_hash_is_that_of_the_tar_in_the_archive(folder):
+def test_hash_is_computed_from_uncompressed_tar(folder):
     import hashlib
 
     write(folder, {"a": "content"})
@@ -105,7 +105,7 @@ def test_the_hash_is_that_of_the_tar_in_the_archive(folder):
     assert sha256 == hashlib.sha256(gzip.decompress(packed)).hexdigest()
 
 
-def test_git_and_what_the_ignore_file_names_are_left_out(folder):
+def test_git_folder_and_ignored_files_are_omitted(folder):
     write(
         folder,
         {
@@ -124,7 +124,7 @@ def test_git_and_what_the_ignore_file_names_are_left_out(folder):
     assert names(folder) == [".gitignore", "docs/final", "keep.log", "main.py", "sub/build/x"]
 
 
-def test_an_ignore_file_further_down_counts_for_its_folder_and_comes_first(folder):
+def test_nested_ignore_file_overrides_parent(folder):
     write(
         folder,
         {".gitignore": "*.tmp\n/out\n", "sub/.gitignore": "!a.tmp\nsecret\n", "sub/a.tmp": "", "b.tmp": ""}
@@ -134,26 +134,26 @@ def test_an_ignore_file_further_down_counts_for_its_folder_and_comes_first(folde
     assert names(folder) == [".gitignore", "secret", "sub/.gitignore", "sub/a.tmp", "sub/out"]
 
 
-def test_an_ignore_file_of_windows_is_read_too(folder):
+def test_ignore_file_with_windows_line_ends_is_read(folder):
     write(folder, {"a.o": "", "b\x0bc": "", "c": ""})
     (folder / ".gitignore").write_bytes(b"\xef\xbb\xbf*.o\r\n/b\x0bc\r\n")
 
     assert names(folder) == [".gitignore", "c"]
 
 
-def test_another_ignore_file_takes_the_place_of_git_s(folder):
+def test_custom_ignore_file_replaces_gitignore(folder):
     write(folder, {".gitignore": "*.a\n", ".dockerignore": "*.b\n", "x.a": "", "x.b": ""})
 
     assert names(folder, ".dockerignore") == [".dockerignore", ".gitignore", "x.a"]
 
 
-def test_an_ignore_file_that_is_asked_for_and_not_there_is_refused(folder):
+def test_missing_custom_ignore_file_is_rejected(folder):
     assert names(folder) == []
     with pytest.raises(InputError, match=r"there is no ignore file .*\.dockerignore"):
         archive.of_folder(folder, ".dockerignore")
 
 
-def test_a_source_that_is_no_folder_is_refused(folder):
+def test_source_other_than_folder_is_rejected(folder):
     with pytest.raises(InputError, match="missing is not a folder"):
         archive.of_folder(folder / "missing")
 
@@ -171,7 +171,7 @@ def test_sockets_and_pipes_are_skipped_and_named(folder):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("name", ["closed", "sub", ".gitignore"])
-def test_what_cannot_be_read_is_named(folder, name):
+def test_unreadable_file_is_named(folder, name):
     write(folder, {"closed": "", "sub/x": "", ".gitignore": ""})
     (folder / name).chmod(0)
     try:
@@ -181,7 +181,7 @@ def test_what_cannot_be_read_is_named(folder, name):
         (folder / name).chmod(0o755)
 
 
-def test_a_file_that_is_gone_when_it_is_packed_is_named(folder):
+def test_file_deleted_before_packing_is_named(folder):
     write(folder, {"a": "content"})
     tree = archive.of_folder(folder)
     (folder / "a").unlink()
@@ -190,7 +190,7 @@ def test_a_file_that_is_gone_when_it_is_packed_is_named(folder):
         pack(tree)
 
 
-def test_a_file_that_becomes_shorter_while_it_is_packed_is_named():
+def test_file_truncated_while_packing_is_named():
     class Shrinking(io.BytesIO):
         def read(self, *_: object) -> bytes:
             return b""
@@ -216,7 +216,7 @@ def download(entries: dict[str, bytes | None], **links: str) -> io.BytesIO:
     return into
 
 
-def test_a_download_equals_the_folder_with_the_same_files(folder):
+def test_download_equals_folder_with_same_files(folder):
     write(folder, {"a": "1", "b/c": "2"})
     (folder / "link").symlink_to("../elsewhere")
     zipped = download({"top": None, "top/b/c": b"2", "top/a": b"1", "top/empty": None}, link="../elsewhere")
@@ -228,7 +228,7 @@ def test_a_download_equals_the_folder_with_the_same_files(folder):
 
 
 @pytest.mark.parametrize("name", ["top/../../x", "/etc/passwd"])
-def test_a_download_with_a_name_that_leads_out_is_refused(name):
+def test_download_with_path_outside_is_rejected(name):
     with pytest.raises(SetupError, match="leads out of it"), archive.of_download(download({name: b""})):
         pass
 
@@ -236,7 +236,7 @@ def test_a_download_with_a_name_that_leads_out_is_refused(name):
 @pytest.mark.parametrize(
     "damage", [lambda whole: whole[:-20], lambda _: b"<html>", lambda whole: whole[:40] + b"x" * 40]
 )
-def test_a_download_that_is_not_whole_is_refused(damage):
+def test_truncated_download_is_rejected(damage):
     broken = io.BytesIO(damage(download({"top/a": os.urandom(5000)}).getvalue()))
 
     with pytest.raises(SetupError, match="not a whole archive"), archive.of_download(broken) as tree:

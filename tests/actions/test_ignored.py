@@ -47,7 +47,7 @@ LINES = st.lists(st.sampled_from(PATTERNS), max_size=5)
 @example(["/*", "!/x"], ["*", "!a"])
 @example(["x/*", "!x/y/"], [])
 @example(["x/"], ["!a"])
-def test_what_is_left_out_is_what_git_leaves_out(top, below):
+def test_ignored_files_are_same_as_in_git(top, below):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file in FILES:

@@ -71,7 +71,7 @@ def test_address_after_stop_and_start_is_the_new_one(live, box):
         (AwsError("InvalidInstanceID.NotFound", "no such id"), "is missing", "exasol-ci-setup drift team-box"),
     ],
 )
-def test_instance_without_address_is_an_error_with_a_way_out(answers, deployed, answer, said, hint):
+def test_instance_without_address_fails_with_hint(answers, deployed, answer, said, hint):
     answers.on("ec2", "DescribeInstances", answer)
 
     with stage(answers.account), pytest.raises(StackError, match=said) as caught:
@@ -89,12 +89,12 @@ def test_missing_permission_to_describe_is_access_denied(answers, deployed):
         _ = deployed.public_ip
 
 
-def test_address_before_the_deployment_exits_2(answers, box):
+def test_address_before_deployment_exits_2(answers, box):
     with stage(answers.account), pytest.raises(InputError, match="not deployed yet"):
         _ = box.public_ip
 
 
-def test_address_where_actions_are_announced_is_the_output(answers, deployed):
+def test_address_in_dry_run_is_output_placeholder(answers, deployed):
     with running_with(lambda _: None, acting=False), stage(answers.account):
         assert deployed.public_ip == "203.0.113.1"
     assert answers.calls == []

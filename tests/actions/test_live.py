@@ -109,7 +109,7 @@ def tags(live) -> list[list[str]]:
     return [sorted(image["imageTags"]) for image in found]
 
 
-def test_a_folder_is_uploaded_once_and_again_when_a_byte_changes(live, deploy, said, asset, folder):
+def test_folder_is_uploaded_again_only_after_change(live, deploy, said, asset, folder):
     deploy(asset)
 
     first, second = asset.sync(), asset.sync()
@@ -128,7 +128,7 @@ def test_a_folder_is_uploaded_once_and_again_when_a_byte_changes(live, deploy, s
     ]
 
 
-def test_what_was_uploaded_is_the_folder(live, deploy, asset, folder):
+def test_uploaded_archive_contains_folder(live, deploy, asset, folder):
     (folder / "run").symlink_to("Dockerfile")
     deploy(asset)
 
@@ -139,7 +139,7 @@ def test_what_was_uploaded_is_the_folder(live, deploy, asset, folder):
         assert opened.extractfile("Dockerfile").read() == b"FROM scratch\n"
 
 
-def test_a_branch_on_github_is_uploaded_without_its_top_folder(deploy, said, hub, folder):
+def test_github_branch_is_uploaded_without_top_folder(deploy, said, hub, folder):
     source = GitHubRepo(scope=SCOPE, name="repo", repo="https://github.com/exasol/thing", branch="feature/x")
     asset = Asset(scope=SCOPE, name="source", source=source)
     into = io.BytesIO()
@@ -167,7 +167,7 @@ def test_a_branch_on_github_is_uploaded_without_its_top_folder(deploy, said, hub
 
 
 @pytest.mark.usefixtures("hub")
-def test_a_branch_that_github_does_not_show_is_named(deploy):
+def test_missing_github_branch_is_named(deploy):
     source = GitHubRepo(scope=SCOPE, name="repo", repo="exasol/thing", branch="gone")
     asset = Asset(scope=SCOPE, name="source", source=source)
     deploy(asset)
@@ -177,7 +177,7 @@ def test_a_branch_that_github_does_not_show_is_named(deploy):
     assert "Without one GitHub hides what is private" in caught.value.hint
 
 
-def test_a_repository_without_an_owner_and_an_asset_without_a_source_are_refused(deploy):
+def test_missing_owner_or_source_is_rejected(deploy):
     bare = Asset(scope=SCOPE, name="a", source=GitHubRepo(scope=SCOPE, name="r", repo="thing", branch="main"))
     empty = Asset(scope=SCOPE, name="b")
     deploy(bare, empty)
@@ -189,7 +189,7 @@ def test_a_repository_without_an_owner_and_an_asset_without_a_source_are_refused
         empty.sync()
 
 
-def test_what_is_not_deployed_cannot_be_synced_built_or_read(asset, builder):
+def test_undeployed_constructs_cannot_be_synced_built_or_read(asset, builder):
     cluster = Cluster(
         name="c", services=(Service(scope=SCOPE, name="s", container=Container(source="nginx", tag="1")),)
     )
@@ -199,7 +199,7 @@ def test_what_is_not_deployed_cannot_be_synced_built_or_read(asset, builder):
             act()
 
 
-def test_a_build_is_told_the_archive_the_hash_and_the_tag(live, deploy, said, builder):
+def test_build_receives_archive_hash_and_tag(live, deploy, said, builder):
     deploy(builder)
 
     build = builder.build(environment_variables={"SIZE": "large one", "COLOUR": "blue"}, build_context="./app/")
@@ -218,7 +218,7 @@ def test_a_build_is_told_the_archive_the_hash_and_the_tag(live, deploy, said, bu
         build.wait()
 
 
-def test_a_build_of_what_is_being_built_is_that_build(live, deploy, builder):
+def test_second_build_of_same_content_joins_running_build(live, deploy, builder):
     deploy(builder)
 
     first, second = builder.build(), builder.build(tag="v2")
@@ -232,7 +232,7 @@ def test_a_build_of_what_is_being_built_is_that_build(live, deploy, builder):
     assert any("docker build" in line for line in first.logs())
 
 
-def test_a_build_that_is_under_way_gives_its_tag_itself(live, deploy, builder):
+def test_running_build_adds_its_own_tag(live, deploy, builder):
     deploy(builder)
     given: list[str] = []
     live.session.events.register(
@@ -246,7 +246,7 @@ def test_a_build_that_is_under_way_gives_its_tag_itself(live, deploy, builder):
     assert given == []
 
 
-def test_what_is_wanted_many_times_at_once_is_built_once(live, deploy, builder):
+def test_concurrent_requests_start_one_build(live, deploy, builder):
     deploy(builder)
     builder.asset.sync()
     every = threading.Barrier(8)
@@ -264,7 +264,7 @@ def test_what_is_wanted_many_times_at_once_is_built_once(live, deploy, builder):
     assert len(wanted) == 1
 
 
-def test_nothing_is_built_when_the_registry_holds_the_hash(live, deploy, said, builder, folder):
+def test_image_in_registry_is_not_built(live, deploy, said, builder, folder):
     deploy(builder)
     first = builder.build(tag="v1").wait()
 
@@ -297,19 +297,19 @@ def test_nothing_is_built_when_the_registry_holds_the_hash(live, deploy, said, b
         ({"environment_variables": {"CODEBUILD_X": "x"}}, "'CODEBUILD_X' cannot be a variable"),
     ],
 )
-def test_what_a_build_cannot_be_told_is_refused(builder, values, message):
+def test_invalid_build_arguments_are_rejected(builder, values, message):
     with pytest.raises(InputError, match=message):
         builder.build(**values)
 
 
-def test_a_builder_that_knows_only_a_bucket_has_nothing_to_build():
+def test_builder_without_asset_source_is_rejected():
     host = BuildkitBuilder(scope=SCOPE, name="host")
 
     with pytest.raises(InputError, match="only the bucket"):
         ContainerBuilder(name="image", asset="some-bucket", builder=host, registry="r1").build()
 
 
-def test_a_service_s_last_lines_are_told_in_the_order_of_their_time(live, deploy):
+def test_last_lines_of_service_are_in_order_of_time(live, deploy):
     # None of its tasks runs: where there is a Docker engine, the sandbox would start them in it.
     service = Service(scope=SCOPE, name="web", container=Container(source="nginx", tag="1"), count=0)
     cluster = Cluster(name="cluster", services=(service,))
@@ -331,7 +331,7 @@ def test_a_service_s_last_lines_are_told_in_the_order_of_their_time(live, deploy
         cluster.log("web", lines=0)
 
 
-def test_nothing_is_done_where_nothing_shall_be_done(builder):
+def test_dry_run_has_no_effect(builder):
     lines: list[str] = []
 
     def never(_scope):

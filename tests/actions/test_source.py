@@ -27,7 +27,7 @@ def hub():
 
 
 @pytest.mark.parametrize("token", [None, Token("ghp_secret")])
-def test_a_branch_is_at_the_commit_that_github_tells(hub, token):
+def test_branch_has_commit_of_github(hub, token):
     hub.replies["GET /repos/o/r/git/ref/heads/feature/%C3%A4%23"] = (200, {}, {"object": {"sha": COMMIT}})
 
     assert Api(hub.url, token).branch_commit("o/r", "feature/ä#") == COMMIT
@@ -35,7 +35,7 @@ def test_a_branch_is_at_the_commit_that_github_tells(hub, token):
 
 
 @pytest.mark.parametrize("answer", [[], {}, {"object": None}, {"object": {"sha": "../x"}}, [{"ref": "refs/heads/a"}]])
-def test_an_answer_without_a_commit_is_an_error(hub, answer):
+def test_response_without_commit_fails(hub, answer):
     hub.replies["GET /repos/o/r/git/ref/heads/main"] = (200, {}, answer)
 
     with pytest.raises(SetupError, match="tell the commit of branch main of o/r: its answer has no commit"):
@@ -52,7 +52,7 @@ def test_an_answer_without_a_commit_is_an_error(hub, answer):
         (502, SetupError, "githubstatus.com"),
     ],
 )
-def test_each_refusal_says_what_to_do(hub, status, kind, hint):
+def test_each_refusal_has_hint(hub, status, kind, hint):
     hub.replies[TARBALL] = (status, {}, {"message": "no"})
 
     with pytest.raises(kind, match=rf"send o/r at commit {COMMIT}: no \(HTTP {status}\)") as caught:
@@ -61,21 +61,21 @@ def test_each_refusal_says_what_to_do(hub, status, kind, hint):
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://example.org/x"])
-def test_a_redirect_to_what_is_no_web_address_is_not_followed(hub, target):
+def test_redirect_to_invalid_url_is_not_followed(hub, target):
     hub.replies[TARBALL] = (302, {"Location": target}, None)
 
     with pytest.raises(SetupError, match="redirects to an address that is not https"):
         Api(hub.url, None).download("o/r", COMMIT, io.BytesIO())
 
 
-def test_redirects_without_an_end_are_given_up(hub):
+def test_endless_redirects_fail(hub):
     hub.replies[TARBALL] = (302, {"Location": f"{hub.url}/repos/o/r/tarball/{COMMIT}"}, None)
 
     with pytest.raises(SetupError, match="redirects more than 3 times"):
         Api(hub.url, None).download("o/r", COMMIT, io.BytesIO())
 
 
-def test_what_is_sent_is_written_as_it_is(hub):
+def test_download_is_written_unchanged(hub):
     hub.replies[TARBALL] = (200, {}, b"\x1f\x8b anything")
     into = io.BytesIO()
 
@@ -88,7 +88,7 @@ def test_what_is_sent_is_written_as_it_is(hub):
     ("endpoint", "sent"), [("http://127.0.0.1:1", set()), (None, {"Bearer ghp_secret"})], ids=["sandbox", "aws"]
 )
 @pytest.mark.parametrize("given", [None, "ghp_secret"])
-def test_a_token_does_not_leave_this_machine_from_the_sandbox(monkeypatch, endpoint, sent, given):
+def test_sandbox_sends_token_only_to_this_machine(monkeypatch, endpoint, sent, given):
     monkeypatch.setenv("GITHUB_API_URL", "https://github.invalid")
     monkeypatch.setenv("GITHUB_TOKEN", "ghp_secret")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)

@@ -16,7 +16,7 @@ def explained(answers, clock, *jobs, status="FAILED", **batch):
     return explain(answers.account, Reader(answers.account.client("codebuild"), ID).look(), clock)
 
 
-def test_the_end_of_a_log_is_where_the_phase_failed_and_not_what_came_after_it(answers, clock):
+def test_log_excerpt_ends_at_failed_phase(answers, clock):
     lines = [f"building {number}" for number in range(30)]
     failed = ["[Container] Phase complete: BUILD State: FAILED", "[Container] Phase context status code: X Message: no"]
     after = [f"[Container] cleaning {number}" for number in range(50)]
@@ -26,14 +26,14 @@ def test_the_end_of_a_log_is_where_the_phase_failed_and_not_what_came_after_it(a
     assert failure.log == tuple([*lines, *failed][-20:])
 
 
-def test_a_log_without_such_a_line_is_shown_to_its_end(answers, clock):
+def test_log_without_failure_line_is_shown_to_its_end(answers, clock):
     (failure,) = explained(answers, clock, Job("one", status="TIMED_OUT", lines=[str(number) for number in range(50)]))
 
     assert failure.log[-1] == "49"
     assert len(failure.log) == 20
 
 
-def test_a_command_of_several_lines_is_told_on_one():
+def test_multiline_command_is_shown_on_one_line():
     failure = Failure(
         "one",
         "p:1",
@@ -47,7 +47,7 @@ def test_a_command_of_several_lines_is_told_on_one():
     )
 
 
-def test_a_very_long_message_keeps_its_beginning_and_its_end():
+def test_long_message_keeps_beginning_and_end():
     told = str(Failure("one", "p:1", "FAILED", "BUILD", f"begins {'x' * 1000} ends"))
 
     assert "begins" in told
@@ -55,7 +55,7 @@ def test_a_very_long_message_keeps_its_beginning_and_its_end():
     assert len(told) < 400
 
 
-def test_of_a_batch_that_was_retried_the_last_attempt_is_explained(answers, clock):
+def test_retried_batch_explains_last_attempt(answers, clock):
     def phase(name, status, message):
         return {"phaseType": name, "phaseStatus": status, "startTime": BEGIN, "contexts": [{"message": message}]}
 
@@ -75,11 +75,11 @@ def test_of_a_batch_that_was_retried_the_last_attempt_is_explained(answers, cloc
     ("status", "words"),
     [("CLIENT_ERROR", "failed because of invalid settings"), ("NEW_STATUS", "ended in NEW_STATUS")],
 )
-def test_every_status_has_words(status, words):
+def test_every_status_has_description(status, words):
     assert words in str(Failure("", "", status))
 
 
-def test_a_log_whose_failure_has_not_come_by_yet_is_waited_for(answers, clock):
+def test_log_without_failure_line_is_polled(answers, clock):
     failed = "[Container] Phase complete: BUILD State: FAILED"
     job = Job("one", ends=60, status="FAILED", lines=["x", failed], late=7)
     Cloud(answers, clock, job, status="FAILED", ends=62)
@@ -91,7 +91,7 @@ def test_a_log_whose_failure_has_not_come_by_yet_is_waited_for(answers, clock):
     assert clock.elapsed < 75
 
 
-def test_nobody_waits_for_the_log_of_what_ended_long_ago(answers, clock):
+def test_log_of_build_that_ended_long_ago_is_not_polled(answers, clock):
     explained(answers, clock, Job("one", status="FAILED", lines=["no word of it"]))
 
     assert clock.sleeps == [100]
@@ -106,7 +106,7 @@ def test_nobody_waits_for_the_log_of_what_ended_long_ago(answers, clock):
         ("STOPPED", "", ["one"]),
     ],
 )
-def test_where_builds_were_only_stopped_the_batchs_own_cause_comes_first(answers, clock, status, message, told):
+def test_cause_of_batch_precedes_stopped_builds(answers, clock, status, message, told):
     phases = [
         {"phaseType": "SUBMITTED", "phaseStatus": "SUCCEEDED"},
         {"phaseType": "IN_PROGRESS", "phaseStatus": status, "contexts": [{"message": message}]},
@@ -119,7 +119,7 @@ def test_where_builds_were_only_stopped_the_batchs_own_cause_comes_first(answers
     assert found[-1].log == ("end",)
 
 
-def test_a_build_that_failed_is_the_cause_whatever_the_batch_says(answers, clock):
+def test_failed_build_is_root_cause(answers, clock):
     phases = [{"phaseType": "IN_PROGRESS", "phaseStatus": "FAILED", "contexts": [{"message": "a build failed"}]}]
 
     found = explained(answers, clock, Job("one", status="FAILED"), Job("two", status="STOPPED"), phases=phases)

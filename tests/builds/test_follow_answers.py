@@ -34,7 +34,7 @@ def follow(answers, clock, shown):
     return run
 
 
-def test_a_batch_is_followed_to_its_end_build_by_build(answers, clock, shown, follow):
+def test_batch_is_followed_until_it_ends(answers, clock, shown, follow):
     Cloud(answers, clock, Job("one", ends=30), Job("two", begins=32, ends=60))
 
     batch = follow()
@@ -47,7 +47,7 @@ def test_a_batch_is_followed_to_its_end_build_by_build(answers, clock, shown, fo
     assert [phase.name for phase in batch.builds[0].phases] == ["INSTALL", "BUILD"]
 
 
-def test_the_first_looks_are_quick_and_the_later_ones_grow_to_fifteen_seconds(answers, clock, follow):
+def test_poll_interval_grows_to_fifteen_seconds(answers, clock, follow):
     Cloud(answers, clock, Job("one", begins=1, ends=3000), ends=3000)
 
     follow()
@@ -59,7 +59,7 @@ def test_the_first_looks_are_quick_and_the_later_ones_grow_to_fifteen_seconds(an
     assert clock.sleeps[-1] == 15
 
 
-def test_a_change_makes_the_looks_frequent_again(answers, clock, follow):
+def test_changed_status_resets_poll_interval(answers, clock, follow):
     Cloud(answers, clock, Job("one", ends=500), Job("two", ends=1000), ends=1000)
 
     follow()
@@ -67,7 +67,7 @@ def test_a_change_makes_the_looks_frequent_again(answers, clock, follow):
     assert clock.sleeps.count(2.0) >= 2
 
 
-def test_a_build_that_has_ended_is_not_asked_for_again(answers, clock, follow):
+def test_ended_build_is_not_requested_again(answers, clock, follow):
     Cloud(answers, clock, Job("one", begins=1, ends=5), Job("two", begins=1, ends=300), ends=300)
 
     follow()
@@ -76,7 +76,7 @@ def test_a_build_that_has_ended_is_not_asked_for_again(answers, clock, follow):
     assert late == ["SlcCodeBuild:two"]
 
 
-def test_more_builds_than_one_call_takes_are_asked_for_in_several(answers, clock, follow):
+def test_many_builds_are_requested_in_several_calls(answers, clock, follow):
     Cloud(answers, clock, *(Job(f"build_{number}", begins=0, ends=1) for number in range(230)), ends=1)
 
     batch = follow()
@@ -86,7 +86,7 @@ def test_more_builds_than_one_call_takes_are_asked_for_in_several(answers, clock
     assert max(len(params["ids"]) for params in answers.of("BatchGetBuilds")) == 100
 
 
-def test_throttling_on_most_calls_does_not_end_it(answers, clock, follow):
+def test_throttled_calls_do_not_stop_following(answers, clock, follow):
     Cloud(answers, clock, Job("one", ends=100), ends=100)
     calls = iter(range(10_000))
     answers.disturb = lambda _call: AwsError("ThrottlingException", "Rate exceeded") if next(calls) % 3 else None
@@ -94,7 +94,7 @@ def test_throttling_on_most_calls_does_not_end_it(answers, clock, follow):
     assert follow().status == "SUCCEEDED"
 
 
-def test_an_endpoint_that_does_not_answer_for_an_hour_does_not_end_it(answers, clock, shown, follow):
+def test_endpoint_unreachable_for_an_hour_does_not_stop_following(answers, clock, shown, follow):
     Cloud(answers, clock, Job("one", ends=7200), ends=7200)
     answers.disturb = lambda _call: ConnectionReset() if 100 < clock.elapsed < 3700 else None
 
@@ -102,7 +102,7 @@ def test_an_endpoint_that_does_not_answer_for_an_hour_does_not_end_it(answers, c
     assert "trying again" in shown.notes[0]
 
 
-def test_expired_credentials_end_it_and_the_hint_says_that_the_batch_goes_on(answers, clock, follow):
+def test_expired_credentials_stop_following_with_hint_on_running_batch(answers, clock, follow):
     Cloud(answers, clock, Job("one"), ends=None)
     answers.disturb = lambda _call: AwsError("ExpiredTokenException", "expired") if clock.elapsed > 20 else None
 
@@ -113,7 +113,7 @@ def test_expired_credentials_end_it_and_the_hint_says_that_the_batch_goes_on(ans
     assert f"exasol-ci-setup stop {ID}" in caught.value.hint
 
 
-def test_the_timeout_ends_it_with_a_word_on_how_to_stop_the_batch(answers, clock, follow):
+def test_timeout_hint_names_command_that_stops_batch(answers, clock, follow):
     Cloud(answers, clock, Job("one", ends=1000), ends=1000)
 
     with pytest.raises(TimedOut) as caught:
@@ -125,20 +125,20 @@ def test_the_timeout_ends_it_with_a_word_on_how_to_stop_the_batch(answers, clock
     assert f"exasol-ci-setup stop {ID}" in caught.value.hint
 
 
-def test_an_end_at_the_very_deadline_is_still_seen(answers, clock, follow):
+def test_batch_that_ends_at_deadline_is_reported(answers, clock, follow):
     Cloud(answers, clock, Job("one", ends=59), ends=60)
 
     assert follow(timeout=60).status == "SUCCEEDED"
 
 
 @pytest.mark.parametrize("timeout", [0, 0.001])
-def test_even_without_any_time_it_is_looked_at(answers, clock, follow, timeout):
+def test_zero_timeout_requests_status_once(answers, clock, follow, timeout):
     Cloud(answers, clock, Job("one", begins=0, ends=0), ends=0)
 
     assert follow(timeout=timeout).status == "SUCCEEDED"
 
 
-def test_a_look_that_takes_longer_than_the_timeout_is_followed_by_another(answers, clock, follow):
+def test_poll_slower_than_timeout_is_repeated_once(answers, clock, follow):
     cloud = Cloud(answers, clock, Job("one", begins=0, ends=100), ends=100)
 
     def slow(params):
@@ -151,7 +151,7 @@ def test_a_look_that_takes_longer_than_the_timeout_is_followed_by_another(answer
     assert follow(timeout=60).status == "SUCCEEDED"
 
 
-def test_ctrl_c_says_how_to_stop_the_batch_that_goes_on(answers, clock, follow):
+def test_ctrl_c_names_command_that_stops_batch(answers, clock, follow):
     Cloud(answers, clock, Job("one"), ends=None)
 
     def press():
@@ -167,7 +167,7 @@ def test_ctrl_c_says_how_to_stop_the_batch_that_goes_on(answers, clock, follow):
     assert f"stop it with `exasol-ci-setup stop {ID}`" in caught.value.hint
 
 
-def test_log_lines_come_once_and_in_order(answers, clock, shown, follow):
+def test_log_lines_are_printed_once_in_order(answers, clock, shown, follow):
     lines = [f"line {number}" for number in range(7)]
     Cloud(answers, clock, Job("one", ends=100, lines=lines), Job("silent", ends=100), ends=100)
 
@@ -176,7 +176,7 @@ def test_log_lines_come_once_and_in_order(answers, clock, shown, follow):
     assert shown.lines == [f"one: {line}" for line in lines]
 
 
-def test_throttling_while_logs_are_read_loses_and_doubles_no_line(answers, clock, shown, follow):
+def test_throttled_log_calls_neither_lose_nor_repeat_lines(answers, clock, shown, follow):
     lines = [f"line {number}" for number in range(9)]
     Cloud(answers, clock, Job("one", ends=100, lines=lines), ends=100)
     calls = iter(range(10_000))
@@ -189,7 +189,7 @@ def test_throttling_while_logs_are_read_loses_and_doubles_no_line(answers, clock
     assert shown.lines == [f"one: {line}" for line in lines]
 
 
-def test_who_may_not_read_logs_still_sees_the_builds(answers, clock, shown, follow):
+def test_missing_log_permission_still_shows_builds(answers, clock, shown, follow):
     Cloud(answers, clock, Job("one", lines=["secret"]))
     answers.on("logs", "GetLogEvents", AwsError("AccessDeniedException", "not authorized"))
 
@@ -198,7 +198,7 @@ def test_who_may_not_read_logs_still_sees_the_builds(answers, clock, shown, foll
     assert len(answers.of("GetLogEvents")) == 1
 
 
-def test_a_failed_batch_names_the_first_build_that_failed_its_phase_and_last_lines(answers, clock, follow):
+def test_failed_batch_names_first_failed_build_phase_and_last_lines(answers, clock, follow):
     lines = [f"line {number}" for number in range(50)]
     reason = "Error while executing command: make. Reason: exit status 2"
     Cloud(
@@ -234,14 +234,14 @@ def test_a_failed_batch_names_the_first_build_that_failed_its_phase_and_last_lin
     ("status", "words"),
     [("FAULT", "failed because of a fault of AWS"), ("TIMED_OUT", "timed out"), ("STOPPED", "was stopped")],
 )
-def test_every_end_but_success_is_a_failed_build(answers, clock, follow, status, words):
+def test_final_status_other_than_success_fails(answers, clock, follow, status, words):
     Cloud(answers, clock, Job("one", status=status), status=status)
 
     with pytest.raises(BuildFailed, match=words):
         explain.require_success(answers.account, follow(), clock)
 
 
-def test_a_build_whose_failure_is_ignored_does_not_fail_the_batch(answers, clock, follow):
+def test_ignored_failure_does_not_fail_batch(answers, clock, follow):
     Cloud(answers, clock, Job("one", status="FAILED", ignore_failure=True), Job("two"))
 
     batch = follow()
@@ -250,7 +250,7 @@ def test_a_build_whose_failure_is_ignored_does_not_fail_the_batch(answers, clock
     assert explain.failed_builds(batch) == []
 
 
-def test_a_build_whose_failure_is_ignored_is_not_the_cause(answers, clock, follow):
+def test_ignored_failure_is_not_root_cause(answers, clock, follow):
     Cloud(
         answers,
         clock,
@@ -265,7 +265,7 @@ def test_a_build_whose_failure_is_ignored_is_not_the_cause(answers, clock, follo
     assert [failure.group for failure in caught.value.failures] == ["cause"]
 
 
-def test_a_batch_that_fails_before_any_build_says_why(answers, clock, follow):
+def test_batch_that_fails_before_any_build_reports_reason(answers, clock, follow):
     contexts = [{"statusCode": "YAML_FILE_ERROR", "message": "Unknown key"}]
     Cloud(
         answers,
@@ -282,7 +282,7 @@ def test_a_batch_that_fails_before_any_build_says_why(answers, clock, follow):
         explain.require_success(answers.account, follow(), clock)
 
 
-def test_a_failure_whose_log_may_not_be_read_is_explained_without_it(answers, clock, follow):
+def test_failure_without_log_permission_is_explained(answers, clock, follow):
     Cloud(answers, clock, Job("one", status="FAILED", message="boom", lines=["x"]), status="FAILED")
     answers.on("logs", "GetLogEvents", AwsError("AccessDeniedException", "not authorized"))
 
@@ -292,7 +292,7 @@ def test_a_failure_whose_log_may_not_be_read_is_explained_without_it(answers, cl
     assert "could not be read" in caught.value.failures[0].log[0]
 
 
-def test_no_permission_to_look_ends_it(answers, clock, follow):
+def test_missing_permission_stops_following(answers, clock, follow):
     Cloud(answers, clock)
     answers.on("codebuild", "BatchGetBuildBatches", AwsError("AccessDeniedException", "not authorized"))
 
@@ -300,7 +300,7 @@ def test_no_permission_to_look_ends_it(answers, clock, follow):
         follow()
 
 
-def test_the_end_of_the_attempt_before_is_no_end_of_the_retry(answers, clock, shown, follow):
+def test_end_of_previous_attempt_does_not_end_retry(answers, clock, shown, follow):
     old = Cloud(answers, clock, Job("one", begins=0, ends=0, status="FAILED"), status="FAILED", ends=0)
     before = Reader(answers.account.client("codebuild"), ID).look()
     cloud = Cloud(answers, clock, Job("one", begins=30, ends=90), ends=90)
@@ -316,7 +316,7 @@ def test_the_end_of_the_attempt_before_is_no_end_of_the_retry(answers, clock, sh
     assert [batch.status for batch in shown.batches if batch.status == "FAILED"] == []
 
 
-def test_a_retry_that_comes_to_nothing_new_in_a_minute_has_ended(answers, clock, follow):
+def test_retry_unchanged_for_a_minute_has_ended(answers, clock, follow):
     Cloud(answers, clock, Job("one", begins=0, ends=0, status="FAILED"), status="FAILED", ends=0)
     before = Reader(answers.account.client("codebuild"), ID).look()
 
@@ -324,7 +324,7 @@ def test_a_retry_that_comes_to_nothing_new_in_a_minute_has_ended(answers, clock,
     assert 60 <= clock.elapsed < 80
 
 
-def test_a_batch_that_is_not_known_yet_right_after_its_start_is_waited_for(answers, clock, follow):
+def test_batch_not_found_right_after_start_is_polled(answers, clock, follow):
     cloud = Cloud(answers, clock, Job("one"))
     started = batch_of(cloud.batch())
     unknown = {"buildBatches": [], "buildBatchesNotFound": [ID]}
@@ -335,7 +335,7 @@ def test_a_batch_that_is_not_known_yet_right_after_its_start_is_waited_for(answe
     assert follow(since=started).status == "SUCCEEDED"
 
 
-def test_a_batch_that_is_not_known_after_a_minute_is_an_error(answers, clock, follow):
+def test_batch_not_found_after_a_minute_fails(answers, clock, follow):
     cloud = Cloud(answers, clock, Job("one"))
     answers.on("codebuild", "BatchGetBuildBatches", {"buildBatches": [], "buildBatchesNotFound": [ID]})
 
@@ -345,7 +345,7 @@ def test_a_batch_that_is_not_known_after_a_minute_is_an_error(answers, clock, fo
     assert 60 <= clock.elapsed < 80
 
 
-def test_a_batch_that_somebody_names_and_that_is_not_there_is_an_error_at_once(answers, clock, follow):
+def test_missing_batch_of_argument_fails_immediately(answers, clock, follow):
     answers.on("codebuild", "BatchGetBuildBatches", {"buildBatches": [], "buildBatchesNotFound": [ID]})
 
     with pytest.raises(InputError):
@@ -354,7 +354,7 @@ def test_a_batch_that_somebody_names_and_that_is_not_there_is_an_error_at_once(a
     assert clock.elapsed == 0
 
 
-def test_calls_that_hang_hold_up_neither_the_timeout_nor_the_signs_of_life(answers, clock, shown, follow):
+def test_hanging_calls_delay_neither_timeout_nor_heartbeat(answers, clock, shown, follow):
     Cloud(answers, clock, Job("one", ends=10**6), ends=None)
     config = answers.account.client("codebuild", patient=False).meta.config
     ticks = [0.0]
@@ -376,7 +376,7 @@ def test_calls_that_hang_hold_up_neither_the_timeout_nor_the_signs_of_life(answe
     assert caught.value.batch_id == ID
 
 
-def test_lines_that_reach_the_log_only_after_the_end_are_shown(answers, clock, shown, follow):
+def test_log_lines_after_end_of_build_are_printed(answers, clock, shown, follow):
     Cloud(answers, clock, Job("one", begins=0, ends=3, lines=["early", "late"], late=6), ends=3)
 
     follow(log=True)
@@ -385,7 +385,7 @@ def test_lines_that_reach_the_log_only_after_the_end_are_shown(answers, clock, s
     assert clock.elapsed < 20
 
 
-def test_a_log_that_says_it_is_complete_is_not_waited_for(answers, clock, shown, follow):
+def test_complete_log_is_not_polled(answers, clock, shown, follow):
     last = "[Container] Phase complete: UPLOAD_ARTIFACTS State: SUCCEEDED"
     Cloud(answers, clock, Job("one", begins=0, ends=0, lines=[last]), ends=0)
 
@@ -395,7 +395,7 @@ def test_a_log_that_says_it_is_complete_is_not_waited_for(answers, clock, shown,
     assert clock.elapsed == 0
 
 
-def test_the_log_of_a_batch_that_ended_long_ago_is_not_waited_for(answers, clock, shown, follow):
+def test_log_of_batch_that_ended_long_ago_is_not_polled(answers, clock, shown, follow):
     Cloud(answers, clock, Job("one", begins=0, ends=5, status="STOPPED", lines=["x"]), status="STOPPED", ends=5)
     clock.sleep(1000)
 

@@ -22,7 +22,7 @@ def number(request):
     signal.signal(request.param, before)
 
 
-def test_the_first_signal_waits_and_the_second_breaks_in(number):
+def test_first_signal_is_deferred_and_second_interrupts(number):
     with DeferredSignals() as held:
         signal.raise_signal(number)
         assert held.pressed
@@ -30,7 +30,7 @@ def test_the_first_signal_waits_and_the_second_breaks_in(number):
             signal.raise_signal(number)
 
 
-def test_what_was_held_back_is_delivered_on_demand(number):
+def test_deferred_signal_is_delivered_on_demand(number):
     with DeferredSignals() as held:
         signal.raise_signal(number)
 
@@ -38,14 +38,14 @@ def test_what_was_held_back_is_delivered_on_demand(number):
         held.deliver()
 
 
-def test_without_a_signal_nothing_is_delivered():
+def test_without_signal_nothing_is_delivered():
     with DeferredSignals() as held:
         pass
 
     held.deliver()
 
 
-def test_afterwards_signals_are_handled_as_before(number):
+def test_signal_handler_is_restored(number):
     before = signal.getsignal(number)
 
     with DeferredSignals():
@@ -54,7 +54,7 @@ def test_afterwards_signals_are_handled_as_before(number):
     assert signal.getsignal(number) == before
 
 
-def test_a_signal_that_python_does_not_handle_keeps_its_effect():
+def test_signal_without_python_handler_keeps_its_effect():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with DeferredSignals():
@@ -63,7 +63,7 @@ def test_a_signal_that_python_does_not_handle_keeps_its_effect():
         signal.signal(signal.SIGHUP, before)
 
 
-def test_in_another_thread_nothing_is_held_back():
+def test_other_thread_defers_no_signal():
     before = signal.getsignal(signal.SIGINT)
     seen = []
 

@@ -22,7 +22,7 @@ def page(*messages, **tokens):
     return {"events": [{"timestamp": 0, "message": message} for message in messages], **tokens}
 
 
-def test_pages_are_read_until_the_token_stays_the_same(answers, clock, logs):
+def test_pages_are_read_until_token_is_unchanged(answers, clock, logs):
     pages = [
         page("a\n", "b\n", nextForwardToken="1"),
         page(nextForwardToken="2"),
@@ -36,7 +36,7 @@ def test_pages_are_read_until_the_token_stays_the_same(answers, clock, logs):
     assert [params.get("nextToken") for params in answers.of("GetLogEvents")] == [None, "1", "2", "3"]
 
 
-def test_the_next_time_goes_on_where_the_last_one_ended(answers, clock, logs):
+def test_next_read_continues_after_last_line(answers, clock, logs):
     answers.on(
         "logs",
         "GetLogEvents",
@@ -48,7 +48,7 @@ def test_the_next_time_goes_on_where_the_last_one_ended(answers, clock, logs):
     assert [line.message for line in tails.fresh([build()])] == ["b"]
 
 
-def test_a_build_that_has_ended_is_read_for_ten_seconds_more_and_then_no_more(answers, clock, logs):
+def test_log_of_ended_build_is_read_for_ten_more_seconds(answers, clock, logs):
     late = [page("late", nextForwardToken="2"), page(nextForwardToken="2")]
     pages = [page("a", nextForwardToken="1"), page(nextForwardToken="1"), *late, page(nextForwardToken="2")]
     answers.on("logs", "GetLogEvents", pages)
@@ -64,7 +64,7 @@ def test_a_build_that_has_ended_is_read_for_ten_seconds_more_and_then_no_more(an
     assert len(answers.of("GetLogEvents")) == len(pages)
 
 
-def test_a_build_whose_last_phase_was_told_is_read_no_more(answers, clock, logs):
+def test_log_is_not_read_after_last_phase(answers, clock, logs):
     last = "[Container] Phase complete: UPLOAD_ARTIFACTS State: SUCCEEDED"
     answers.on("logs", "GetLogEvents", [page(last, nextForwardToken="1"), page(nextForwardToken="1")])
     tails = Tails(logs, clock)
@@ -74,26 +74,26 @@ def test_a_build_whose_last_phase_was_told_is_read_no_more(answers, clock, logs)
     assert list(tails.fresh([build("SUCCEEDED")])) == []
 
 
-def test_a_build_without_a_stream_is_not_asked_for(answers, clock, logs):
+def test_build_without_log_stream_is_not_requested(answers, clock, logs):
     assert list(Tails(logs, clock).fresh([build(stream="")])) == []
     assert last_lines(logs, build(stream=""), 20) == ()
     assert answers.calls == []
 
 
-def test_a_stream_that_is_not_there_yet_has_no_lines(answers, clock, logs):
+def test_missing_log_stream_has_no_lines(answers, clock, logs):
     answers.on("logs", "GetLogEvents", AwsError("ResourceNotFoundException", "no such stream"))
 
     assert list(Tails(logs, clock).fresh([build()])) == []
     assert last_lines(logs, build(), 20) == ()
 
 
-def test_a_message_of_several_lines_is_several_lines(answers, clock, logs):
+def test_multiline_message_is_split_into_lines(answers, clock, logs):
     answers.on("logs", "GetLogEvents", [page("a\r\nb\n\nc\n", nextForwardToken="1"), page(nextForwardToken="1")])
 
     assert [line.message for line in Tails(logs, clock).fresh([build()])] == ["a", "b", "", "c"]
 
 
-def test_the_last_lines_are_found_behind_empty_pages(answers, logs):
+def test_last_lines_are_found_behind_empty_pages(answers, logs):
     pages = [
         page(nextBackwardToken="1"),
         page("c", "d", nextBackwardToken="2"),

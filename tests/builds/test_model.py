@@ -23,7 +23,7 @@ def client(url):
         ("", ""),
     ],
 )
-def test_an_id_is_taken_out_of_an_arn(arn, expected):
+def test_arn_contains_id(arn, expected):
     assert id_of(arn) == expected
 
 
@@ -35,7 +35,7 @@ def test_an_id_is_taken_out_of_an_arn(arn, expected):
         ("aws-us-gov", "codebuild.us-gov-west-1.amazonaws.com", "eu-central-1.console.amazonaws-us-gov.com"),
     ],
 )
-def test_the_console_is_that_of_the_partition(partition, host, expected):
+def test_console_url_belongs_to_partition(partition, host, expected):
     batch = Batch("P:u", "P", "FAILED", arn=f"arn:{partition}:codebuild:eu-central-1:123456789012:build-batch/P:u")
 
     url = console_url(client(f"https://{host}"), batch)
@@ -46,13 +46,13 @@ def test_the_console_is_that_of_the_partition(partition, host, expected):
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:4566", "https://amazonaws.com.example.org", "https://xamazonaws.com"]
 )
-def test_another_endpoint_than_aws_has_no_console(url):
+def test_endpoint_other_than_aws_has_no_console_url(url):
     batch = Batch("P:u", "P", "FAILED", arn="arn:aws:codebuild:eu-central-1:123456789012:build-batch/P:u")
 
     assert console_url(client(url), batch) == ""
 
 
-def test_a_token_that_stands_in_the_variable_itself_is_not_taken_for_the_name_of_a_secret():
+def test_token_value_is_not_read_as_secret_name():
     variables = [{"name": "GITHUB_TOKEN", "value": "ghp_plain", "type": "PLAINTEXT"}]
 
     batch = batch_of({"id": "P:u", "environment": {"environmentVariables": variables}})
@@ -61,13 +61,13 @@ def test_a_token_that_stands_in_the_variable_itself_is_not_taken_for_the_name_of
     assert "ghp_plain" not in repr(batch)
 
 
-def test_a_group_without_a_build_is_pending():
+def test_group_without_build_is_pending():
     batch = batch_of({"id": "P:u", "buildGroups": [{"identifier": "one"}]})
 
     assert (batch.builds[0].status, batch.builds[0].has_ended) == ("PENDING", False)
 
 
-def test_blank_contexts_of_a_phase_say_nothing_and_several_are_joined():
+def test_phase_contexts_are_joined_without_blank_ones():
     contexts = [{"statusCode": "", "message": " "}, {"statusCode": "A", "message": "b"}, {"message": "c"}]
 
     build = build_of({"id": "P:u", "phases": [{"phaseType": "BUILD", "contexts": contexts}]})
@@ -75,7 +75,7 @@ def test_blank_contexts_of_a_phase_say_nothing_and_several_are_joined():
     assert build.phases[0].message == "A: b; c"
 
 
-def test_an_almost_empty_answer_is_enough():
+def test_almost_empty_response_is_read():
     assert batch_of({}).id == ""
     assert build_of({}).id == ""
 
@@ -91,13 +91,13 @@ def test_an_almost_empty_answer_is_enough():
         (None, None),
     ],
 )
-def test_awss_time_is_one_with_a_zone_or_none(date, expected):
+def test_time_of_aws_has_time_zone_or_is_none(date, expected):
     found = time_of({"ResponseMetadata": {"HTTPHeaders": {"date": date} if date else {}}})
 
     assert found == expected
 
 
-def test_a_build_that_has_not_logged_yet_has_no_address_of_its_log():
+def test_build_without_log_has_no_log_url():
     logs = {"groupName": "/g", "deepLink": "https://console/log?group=null"}
 
     assert build_of({"id": "P:1", "logs": logs}).log_url == ""

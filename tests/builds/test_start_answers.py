@@ -42,7 +42,7 @@ def resource(number, kind="AWS::IAM::Role", **more):
     }
 
 
-def test_the_project_is_found_on_the_last_page_of_a_stacks_resources(answers, cfn):
+def test_project_on_last_page_of_resources_is_found(answers, cfn):
     pages = [
         {"StackResourceSummaries": [resource(number) for number in range(100)], "NextToken": "n"},
         {"StackResourceSummaries": [resource(100), RESOURCE]},
@@ -52,7 +52,7 @@ def test_the_project_is_found_on_the_last_page_of_a_stacks_resources(answers, cf
     assert start.find_project(cfn, "Slc") == "SlcCodeBuild"
 
 
-def test_a_stack_without_a_project_is_an_error_that_names_it(answers, cfn):
+def test_stack_without_project_fails_with_its_name(answers, cfn):
     gone = resource(1, "AWS::CodeBuild::Project", ResourceStatus="DELETE_COMPLETE")
     answers.on("cloudformation", "ListStackResources", {"StackResourceSummaries": [resource(0), gone]})
 
@@ -60,7 +60,7 @@ def test_a_stack_without_a_project_is_an_error_that_names_it(answers, cfn):
         start.find_project(cfn, "Slc")
 
 
-def test_several_projects_in_a_stack_are_an_error_that_names_them(answers, cfn):
+def test_stack_with_several_projects_fails_with_their_names(answers, cfn):
     several = [resource(number, "AWS::CodeBuild::Project") for number in (1, 2)]
     answers.on("cloudformation", "ListStackResources", {"StackResourceSummaries": several})
 
@@ -68,7 +68,7 @@ def test_several_projects_in_a_stack_are_an_error_that_names_them(answers, cfn):
         start.find_project(cfn, "Slc")
 
 
-def test_a_stack_that_is_not_there_is_an_error_with_the_way_to_it(answers, cfn):
+def test_missing_stack_fails_with_hint(answers, cfn):
     answers.on("cloudformation", "ListStackResources", AwsError("ValidationError", "Stack with id Slc does not exist"))
 
     with pytest.raises(StackNotFound) as caught:
@@ -78,7 +78,7 @@ def test_a_stack_that_is_not_there_is_an_error_with_the_way_to_it(answers, cfn):
     assert "eu-central-1" in caught.value.message
 
 
-def test_the_start_hands_over_branch_variables_and_the_reference_to_the_token(answers, clock, codebuild):
+def test_start_passes_branch_variables_and_token_reference(answers, clock, codebuild):
     Cloud(answers, clock)
 
     batch = start.start(codebuild, "SlcCodeBuild", "refs/heads/x", {"RELEASE_ID": "7"}, token_reference="a/b")
@@ -92,7 +92,7 @@ def test_the_start_hands_over_branch_variables_and_the_reference_to_the_token(an
     assert (batch.id, batch.token_secret) == (ID, "a/b")
 
 
-def test_a_start_that_is_repeated_for_a_broken_connection_starts_one_batch(answers, clock, codebuild):
+def test_start_repeated_after_broken_connection_starts_one_batch(answers, clock, codebuild):
     cloud = Cloud(answers, clock)
     answers.on("codebuild", "StartBuildBatch", [ConnectionReset(), ConnectionReset(), cloud.start])
 
@@ -103,7 +103,7 @@ def test_a_start_that_is_repeated_for_a_broken_connection_starts_one_batch(answe
     assert len(tokens) == 1
 
 
-def test_two_starts_are_two_batches(answers, clock, codebuild):
+def test_two_starts_start_two_batches(answers, clock, codebuild):
     Cloud(answers, clock)
 
     for _ in range(2):
@@ -113,7 +113,7 @@ def test_two_starts_are_two_batches(answers, clock, codebuild):
 
 
 @pytest.mark.parametrize("code", ["InvalidInputException", "AccountLimitExceededException"])
-def test_what_codebuild_refuses_is_told_in_its_words(answers, codebuild, code):
+def test_rejected_start_reports_reason_of_codebuild(answers, codebuild, code):
     answers.on("codebuild", "StartBuildBatch", AwsError(code, "Project has no batch configuration"))
 
     with pytest.raises(SetupError, match="was not started: Project has no batch configuration") as caught:
@@ -122,7 +122,7 @@ def test_what_codebuild_refuses_is_told_in_its_words(answers, codebuild, code):
     assert caught.value.exit_code == 1
 
 
-def test_a_start_that_is_not_allowed_is_access_denied(answers, codebuild):
+def test_start_without_permission_is_access_denied(answers, codebuild):
     answers.on("codebuild", "StartBuildBatch", AwsError("AccessDeniedException", "not authorized"))
 
     with pytest.raises(AccessDenied):
@@ -155,7 +155,7 @@ def begin(request, answers, clock, codebuild):
     return Begin()
 
 
-def test_a_batch_that_has_begun_is_noted_at_once(begin):
+def test_started_batch_is_reported_immediately(begin):
     begin.replies(begin.answer)
 
     assert begin().id == ID
@@ -163,7 +163,7 @@ def test_a_batch_that_has_begun_is_noted_at_once(begin):
 
 
 @pytest.mark.parametrize("doubt", [ConnectionReset(), AwsError("InternalFailure", "oops", status=500)])
-def test_a_start_without_an_answer_is_repeated_with_its_key_and_finds_the_batch(begin, doubt):
+def test_unanswered_start_is_repeated_with_same_key(begin, doubt):
     begin.replies(*[doubt] * 10, begin.answer)
 
     assert begin().id == ID
@@ -172,7 +172,7 @@ def test_a_start_without_an_answer_is_repeated_with_its_key_and_finds_the_batch(
     assert begin.begun == [ID]
 
 
-def test_a_start_that_is_never_answered_leaves_a_doubt_that_is_told(begin):
+def test_start_never_answered_reports_unknown_result(begin):
     begin.replies(ConnectionReset())
 
     with pytest.raises(AwsUnavailable) as caught:
@@ -183,7 +183,7 @@ def test_a_start_that_is_never_answered_leaves_a_doubt_that_is_told(begin):
     assert "`exasol-ci-setup builds`" in caught.value.hint
 
 
-def test_ctrl_c_that_breaks_the_start_off_finds_the_batch_by_the_same_key(begin):
+def test_ctrl_c_during_start_finds_batch_by_same_key(begin):
     begin.replies(KeyboardInterrupt(), begin.answer)
 
     with pytest.raises(Interrupted) as caught:
@@ -195,7 +195,7 @@ def test_ctrl_c_that_breaks_the_start_off_finds_the_batch_by_the_same_key(begin)
     assert begin.begun == [ID]
 
 
-def test_ctrl_c_waits_for_the_answer_to_the_start_and_names_the_batch(begin):
+def test_ctrl_c_waits_for_answer_and_names_batch(begin):
     def pressed(params):
         signal.raise_signal(signal.SIGINT)
         return begin.answer(params)
@@ -211,7 +211,7 @@ def test_ctrl_c_waits_for_the_answer_to_the_start_and_names_the_batch(begin):
 
 
 @pytest.mark.parametrize("again", [KeyboardInterrupt(), ConnectionReset()])
-def test_ctrl_c_after_which_nothing_is_found_out_says_that_it_may_have_begun(begin, again):
+def test_ctrl_c_without_answer_reports_possible_start(begin, again):
     begin.replies(KeyboardInterrupt(), again)
 
     with pytest.raises(Interrupted, match="it may have started"):
@@ -221,7 +221,7 @@ def test_ctrl_c_after_which_nothing_is_found_out_says_that_it_may_have_begun(beg
 
 
 @pytest.mark.parametrize("code", ["InvalidInputException", "AccessDeniedException", "ThrottlingException"])
-def test_what_was_refused_has_not_begun(begin, code):
+def test_rejected_start_has_not_started(begin, code):
     begin.replies(AwsError(code, "no"))
 
     with pytest.raises(SetupError):
@@ -231,7 +231,7 @@ def test_what_was_refused_has_not_begun(begin, code):
 
 
 @pytest.mark.parametrize(("failed_only", "kind"), [(True, "RETRY_FAILED_BUILDS"), (False, "RETRY_ALL_BUILDS")])
-def test_a_retry_says_what_is_built_again(answers, clock, codebuild, failed_only, kind):
+def test_retry_passes_retry_type(answers, clock, codebuild, failed_only, kind):
     cloud = Cloud(answers, clock)
     answers.on("codebuild", "RetryBuildBatch", lambda _params: {"buildBatch": cloud.batch()})
 
@@ -242,7 +242,7 @@ def test_a_retry_says_what_is_built_again(answers, clock, codebuild, failed_only
 
 
 @pytest.mark.parametrize("name", [ID, f"arn:aws:codebuild:eu-central-1:123456789012:build-batch/{ID}", f" {ID} "])
-def test_a_batch_is_known_by_id_and_by_arn(answers, clock, codebuild, name):
+def test_batch_is_found_by_id_and_arn(answers, clock, codebuild, name):
     Cloud(answers, clock, Job("one", begins=0))
 
     found = read.require_batch(codebuild, name)
@@ -252,12 +252,12 @@ def test_a_batch_is_known_by_id_and_by_arn(answers, clock, codebuild, name):
 
 
 @pytest.mark.parametrize("name", ["", "Slc", "Slc:", "a b:1", "Slc:1\n2", "--x:1", "arn:aws:s3:::bucket"])
-def test_what_is_no_id_is_refused_without_asking_aws(codebuild, name):
+def test_invalid_id_is_rejected_without_calls(codebuild, name):
     with pytest.raises(InputError, match="is not the id of a build"):
         read.find(codebuild, name)
 
 
-def test_where_a_batch_is_wanted_a_builds_own_batch_is_named(answers, clock, codebuild):
+def test_id_of_build_is_rejected_with_id_of_its_batch(answers, clock, codebuild):
     Cloud(answers, clock, Job("one", begins=0))
     answers.on("codebuild", "BatchGetBuildBatches", {"buildBatches": [], "buildBatchesNotFound": ["SlcCodeBuild:one"]})
 
@@ -267,7 +267,7 @@ def test_where_a_batch_is_wanted_a_builds_own_batch_is_named(answers, clock, cod
     assert ID in caught.value.hint
 
 
-def test_the_newest_batches_of_several_projects_are_merged(answers, codebuild):
+def test_newest_batches_of_several_projects_are_merged(answers, codebuild):
     ids = {"A": ["A:1", "A:3"], "B": ["B:2"]}
     answers.on("codebuild", "ListBuildBatchesForProject", lambda params: {"ids": ids[params["projectName"]]})
 
@@ -284,7 +284,7 @@ def test_the_newest_batches_of_several_projects_are_merged(answers, codebuild):
     assert [batch.id for batch in read.recent(codebuild, ["A", "B"], limit=2)] == ["A:3", "B:2"]
 
 
-def test_the_batches_of_an_account_are_read_page_by_page_up_to_the_limit(answers, codebuild):
+def test_batches_of_account_are_read_in_pages_up_to_limit(answers, codebuild):
     pages = [
         {"ids": [f"A:{number}" for number in range(100)], "nextToken": "n"},
         {"ids": [f"A:{number}" for number in range(100, 200)], "nextToken": "m"},
@@ -300,7 +300,7 @@ def test_the_batches_of_an_account_are_read_page_by_page_up_to_the_limit(answers
     assert [len(params["ids"]) for params in answers.of("BatchGetBuildBatches")] == [100, 50]
 
 
-def test_no_batches_at_all_are_an_empty_list(answers, codebuild):
+def test_account_without_batches_lists_none(answers, codebuild):
     answers.on("codebuild", "ListBuildBatches", {"ids": []})
 
     assert read.recent(codebuild, None, limit=20) == []

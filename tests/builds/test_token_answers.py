@@ -25,7 +25,7 @@ def client(answers):
     return answers.account.client("secretsmanager")
 
 
-def test_a_secret_is_made_below_the_projects_prefix_and_removed_for_good(answers, clock, client):
+def test_secret_has_prefix_of_project_and_is_deleted_permanently(answers, clock, client):
     said: list[str] = []
 
     with token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock) as secret:
@@ -41,7 +41,7 @@ def test_a_secret_is_made_below_the_projects_prefix_and_removed_for_good(answers
     assert said == []
 
 
-def test_each_run_has_a_secret_of_its_own(answers, clock, client):
+def test_each_run_has_its_own_secret(answers, clock, client):
     for _ in range(2):
         with token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
             pass
@@ -50,14 +50,14 @@ def test_each_run_has_a_secret_of_its_own(answers, clock, client):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
-def test_it_is_removed_whatever_ends_the_work_before_a_batch_has_begun(answers, clock, client, error):
+def test_secret_is_deleted_on_any_error_before_start(answers, clock, client, error):
     with pytest.raises(error), token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
         raise error
 
     assert answers.names() == ["CreateSecret", "DeleteSecret"]
 
 
-def test_ctrl_c_while_it_is_made_removes_it_too(answers, clock, client):
+def test_ctrl_c_during_creation_deletes_secret(answers, clock, client):
     answers.on("secretsmanager", "CreateSecret", KeyboardInterrupt())
 
     with pytest.raises(KeyboardInterrupt), token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
@@ -66,7 +66,7 @@ def test_ctrl_c_while_it_is_made_removes_it_too(answers, clock, client):
     assert answers.names() == ["CreateSecret", "DeleteSecret"]
 
 
-def test_it_stays_while_a_batch_needs_it_and_that_is_said(answers, clock, client):
+def test_secret_of_running_batch_is_retained_and_named(answers, clock, client):
     said: list[str] = []
 
     def work():
@@ -83,7 +83,7 @@ def test_it_stays_while_a_batch_needs_it_and_that_is_said(answers, clock, client
     assert "exasol-ci-setup logs P:u --follow" in said[0]
 
 
-def test_a_removal_that_fails_is_told_with_the_command_for_it_and_hides_no_other_error(answers, clock, client):
+def test_failed_deletion_names_command_and_keeps_first_error(answers, clock, client):
     answers.on("secretsmanager", "DeleteSecret", AwsError("AccessDeniedException", "not authorized"))
     said: list[str] = []
 
@@ -98,7 +98,7 @@ def test_a_removal_that_fails_is_told_with_the_command_for_it_and_hides_no_other
     )
 
 
-def test_no_permission_to_make_one_names_the_permissions_and_the_way_around(answers, clock, client):
+def test_missing_permission_to_create_names_alternative(answers, clock, client):
     answers.on("secretsmanager", "CreateSecret", AwsError("AccessDeniedException", "not authorized"))
 
     with pytest.raises(AccessDenied) as caught, token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
@@ -109,7 +109,7 @@ def test_no_permission_to_make_one_names_the_permissions_and_the_way_around(answ
     assert answers.names() == ["CreateSecret"]
 
 
-def test_a_secret_that_is_there_already_gets_the_new_token_and_is_removed(answers, clock, client):
+def test_existing_secret_receives_new_token_and_is_deleted(answers, clock, client):
     answers.on("secretsmanager", "DescribeSecret", {"ARN": ARN, "Name": "x"})
     answers.on("secretsmanager", "PutSecretValue", {"ARN": ARN})
 
@@ -121,7 +121,7 @@ def test_a_secret_that_is_there_already_gets_the_new_token_and_is_removed(answer
 
 
 @pytest.mark.parametrize("code", ["InvalidRequestException", "ResourceExistsException"])
-def test_a_name_whose_old_secret_is_still_being_deleted_is_waited_for(answers, clock, client, code):
+def test_name_of_secret_in_deletion_is_retried(answers, clock, client, code):
     answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "gone"))
     taken = AwsError(code, "already scheduled for deletion")
     answers.on("secretsmanager", "CreateSecret", [taken, taken, taken, {"ARN": ARN}])
@@ -133,7 +133,7 @@ def test_a_name_whose_old_secret_is_still_being_deleted_is_waited_for(answers, c
     assert answers.names()[-1] == "DeleteSecret"
 
 
-def test_a_name_that_stays_taken_for_a_minute_is_an_error(answers, clock, client):
+def test_name_in_use_for_a_minute_fails(answers, clock, client):
     answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "gone"))
     answers.on("secretsmanager", "CreateSecret", AwsError("InvalidRequestException", "scheduled for deletion"))
 
@@ -156,7 +156,7 @@ def sigint(answer):
     return reply
 
 
-def test_ctrl_c_waits_for_the_secret_that_is_being_made_and_then_removes_it(answers, clock, client):
+def test_ctrl_c_waits_for_creation_and_deletes_secret(answers, clock, client):
     answers.on("secretsmanager", "CreateSecret", sigint({"ARN": ARN}))
     said: list[str] = []
 
@@ -168,7 +168,7 @@ def test_ctrl_c_waits_for_the_secret_that_is_being_made_and_then_removes_it(answ
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ConnectionReset()])
-def test_a_secret_that_is_made_only_after_nobody_waits_for_it_any_more_is_removed(answers, clock, client, error):
+def test_secret_created_after_interruption_is_deleted(answers, clock, client, error):
     gone = AwsError("ResourceNotFoundException", "gone")
     answers.on("secretsmanager", "CreateSecret", error)
     answers.on("secretsmanager", "DeleteSecret", [gone, gone, {"ARN": ARN}])
@@ -184,7 +184,7 @@ def test_a_secret_that_is_made_only_after_nobody_waits_for_it_any_more_is_remove
     assert said == []
 
 
-def test_a_secret_of_which_nobody_knows_whether_it_was_made_is_named(answers, clock, client):
+def test_secret_of_unknown_state_is_named(answers, clock, client):
     answers.on("secretsmanager", "CreateSecret", KeyboardInterrupt())
     answers.on("secretsmanager", "DeleteSecret", AwsError("ResourceNotFoundException", "gone"))
     said: list[str] = []
@@ -196,7 +196,7 @@ def test_a_secret_of_which_nobody_knows_whether_it_was_made_is_named(answers, cl
     assert clock.elapsed < 10
 
 
-def test_ctrl_c_while_it_is_removed_waits_for_that_and_hides_nothing(answers, clock, client):
+def test_ctrl_c_during_deletion_waits_and_keeps_first_error(answers, clock, client):
     answers.on("secretsmanager", "DeleteSecret", sigint({"ARN": ARN}))
     said: list[str] = []
 
@@ -206,7 +206,7 @@ def test_ctrl_c_while_it_is_removed_waits_for_that_and_hides_nothing(answers, cl
     assert said == []
 
 
-def test_a_removal_that_is_broken_off_names_the_secret_and_hides_nothing(answers, clock, client):
+def test_interrupted_deletion_names_secret_and_keeps_first_error(answers, clock, client):
     answers.on("secretsmanager", "DeleteSecret", KeyboardInterrupt())
     said: list[str] = []
 
@@ -216,7 +216,7 @@ def test_a_removal_that_is_broken_off_names_the_secret_and_hides_nothing(answers
     assert f"--secret-id {answers.of('CreateSecret')[0]['Name']}`" in said[0]
 
 
-def test_it_stays_while_nobody_knows_whether_a_batch_needs_it_and_that_is_said(answers, clock, client):
+def test_secret_is_retained_while_state_of_batch_is_unknown(answers, clock, client):
     said: list[str] = []
 
     with token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock) as secret:
@@ -226,7 +226,7 @@ def test_it_stays_while_nobody_knows_whether_a_batch_needs_it_and_that_is_said(a
     assert secret.name in said[0]
 
 
-def test_a_secret_that_is_gone_is_made_again_under_its_name(answers, clock, client):
+def test_missing_secret_is_created_again_with_same_name(answers, clock, client):
     answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "gone"))
 
     with token.stored(client, "", Token(VALUE), say=print, clock=clock, name=NAME):
@@ -245,11 +245,11 @@ def test_a_secret_that_is_gone_is_made_again_under_its_name(answers, clock, clie
         ("", "SUCCEEDED", False),
     ],
 )
-def test_only_a_secret_of_this_tool_is_removed_and_only_after_the_end(answers, client, name, status, removed):
+def test_only_secret_of_this_tool_is_deleted_after_end(answers, client, name, status, removed):
     token.remove_after(client, Batch("P:u", "P", status, token_secret=name), say=print)
 
     assert answers.names() == (["DeleteSecret"] if removed else [])
 
 
-def test_the_token_does_not_show_itself():
+def test_token_is_not_in_repr():
     assert VALUE not in f"{Token(VALUE)!r} {Token(VALUE)!s}"

@@ -35,19 +35,19 @@ def write(data: Any) -> Path:
 
 
 @pytest.mark.usefixtures("here")
-def test_a_whole_file_is_read():
+def test_complete_file_is_read():
     assert load(write(WHOLE)) == Config(
         build=Build(ignore=Ignore(("doc", "README.md")), base_branch="master"), release=Release(timeout_in_minutes=90)
     )
 
 
 @pytest.mark.usefixtures("here")
-def test_the_longest_timeout_is_read():
+def test_longest_timeout_is_read():
     assert load(write({"release": {"timeout_in_minutes": 44_640}})).release.timeout_in_minutes == 44_640
 
 
 @pytest.mark.usefixtures("here")
-def test_who_needs_no_ignored_paths_may_read_the_file_anywhere():
+def test_file_is_read_outside_repository_without_ignored_paths():
     elsewhere = {"build": {"ignore": {"paths": ["nowhere", "./doc"]}}, "release": {"timeout_in_minutes": 90}}
 
     assert load(write(elsewhere), check_paths=False).release.timeout_in_minutes == 90
@@ -56,7 +56,7 @@ def test_who_needs_no_ignored_paths_may_read_the_file_anywhere():
 
 
 @pytest.mark.usefixtures("here")
-def test_keys_that_are_absent_are_told():
+def test_missing_keys_are_named():
     assert load(write({})).absent == ("build.ignore.paths", "build.base_branch", "release.timeout_in_minutes")
     partial = load(write({"build": {"ignore": {"paths": []}}, "release": {"timeout_in_minutes": 1}}))
     assert partial.absent == ("build.base_branch",)
@@ -64,7 +64,7 @@ def test_keys_that_are_absent_are_told():
 
 
 @pytest.mark.usefixtures("here")
-def test_a_byte_order_mark_is_no_mistake():
+def test_byte_order_mark_is_accepted():
     assert load(write("\ufeff" + json.dumps(WHOLE))) == load(write(WHOLE))
 
 
@@ -107,7 +107,7 @@ def test_a_byte_order_mark_is_no_mistake():
         ("[" * 100_000, "cannot be read"),
     ],
 )
-def test_a_mistake_is_told_with_the_file_and_the_place(data: Any, told: str):
+def test_invalid_value_is_named_with_file_and_key(data: Any, told: str):
     with pytest.raises(InputError, match=told) as refused:
         load(write(data))
 
@@ -116,12 +116,12 @@ def test_a_mistake_is_told_with_the_file_and_the_place(data: Any, told: str):
 
 
 @pytest.mark.usefixtures("here")
-def test_a_directory_is_ignored_with_or_without_a_slash_at_its_end():
+def test_ignored_directory_may_end_with_slash():
     assert load(write({"build": {"ignore": {"paths": ["doc/"]}}})).build.ignore.paths == ("doc/",)
 
 
 @pytest.mark.usefixtures("here")
-def test_a_file_that_cannot_be_read_is_told():
+def test_unreadable_file_is_named():
     with pytest.raises(InputError, match=r"nowhere\.json does not exist"):
         load(Path("nowhere.json"))
     with pytest.raises(InputError, match=r"doc cannot be read: Is a directory"):
@@ -143,7 +143,7 @@ JSON = st.recursive(
 
 
 @given(data=JSON)
-def test_any_json_is_read_or_refused_as_input(data: Any, tmp_path_factory: pytest.TempPathFactory):
+def test_any_json_is_read_or_rejected(data: Any, tmp_path_factory: pytest.TempPathFactory):
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_text(json.dumps(data), encoding="utf-8")
     try:

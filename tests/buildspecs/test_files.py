@@ -14,7 +14,7 @@ from exasol_ci_setup.buildspecs import compare, from_root, write
 from exasol_ci_setup.errors import InputError
 
 
-def test_a_missing_file_is_stale_and_made_with_its_directory(tmp_path: Path):
+def test_missing_file_is_stale_and_created_with_directory(tmp_path: Path):
     (file,) = compare(tmp_path / "a/b", {"x.yaml": "1\n"})
     assert file.stale
 
@@ -25,7 +25,7 @@ def test_a_missing_file_is_stale_and_made_with_its_directory(tmp_path: Path):
     assert [path.name for path in (tmp_path / "a/b").iterdir()] == ["x.yaml"]
 
 
-def test_a_new_files_mode_is_what_the_umask_leaves(tmp_path: Path):
+def test_new_file_has_mode_of_umask(tmp_path: Path):
     before = os.umask(0o027)
     try:
         write(compare(tmp_path, {"x": "1"})[0])
@@ -35,7 +35,7 @@ def test_a_new_files_mode_is_what_the_umask_leaves(tmp_path: Path):
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o640
 
 
-def test_a_replaced_file_keeps_its_mode_and_is_another_file(tmp_path: Path):
+def test_replaced_file_keeps_mode_and_has_new_inode(tmp_path: Path):
     path = tmp_path / "x"
     path.write_text("old")
     path.chmod(0o604)
@@ -47,7 +47,7 @@ def test_a_replaced_file_keeps_its_mode_and_is_another_file(tmp_path: Path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o604
 
 
-def test_a_link_stays_a_link(tmp_path: Path):
+def test_symbolic_link_is_kept(tmp_path: Path):
     (tmp_path / "real").write_text("old")
     (tmp_path / "x").symlink_to("real")
 
@@ -58,7 +58,7 @@ def test_a_link_stays_a_link(tmp_path: Path):
 
 
 @pytest.mark.parametrize("found", [b"1\r\n", b"1", b"", b"\xff", b"1\n\n"])
-def test_every_other_content_is_stale_and_has_a_difference_to_show(found: bytes, tmp_path: Path):
+def test_changed_content_is_stale_with_diff(found: bytes, tmp_path: Path):
     (tmp_path / "x").write_bytes(found)
 
     (file,) = compare(tmp_path, {"x": "1\n"})
@@ -67,7 +67,7 @@ def test_every_other_content_is_stale_and_has_a_difference_to_show(found: bytes,
     assert file.diff()
 
 
-def test_the_difference_can_be_applied(tmp_path: Path):
+def test_diff_can_be_applied(tmp_path: Path):
     path = tmp_path / "x"
     path.write_text("a\nb\nc")
     (file,) = compare(tmp_path, {"x": "a\nB\nc\n"})
@@ -88,7 +88,7 @@ def test_the_difference_can_be_applied(tmp_path: Path):
 @pytest.mark.parametrize(
     ("given", "expected"), [("a/b", "a/b"), ("./a/b/", "a/b"), ("a/../b", "b"), (".", "."), ("../here/a", "a")]
 )
-def test_a_path_is_told_from_the_repositorys_root(
+def test_path_is_relative_to_repository_root(
     given: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     here = tmp_path / "here"
@@ -101,19 +101,19 @@ def test_a_path_is_told_from_the_repositorys_root(
     assert from_root(tmp_path / "alias" / given, "it") == expected
 
 
-def test_a_path_outside_of_the_repository_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_path_outside_repository_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(InputError, match=r"the output path \.\./out lies outside of"):
         from_root(Path("../out"), "the output path")
 
 
-def test_a_path_with_backslashes_is_refused_instead_of_making_one_directory_of_that_name():
+def test_path_with_backslash_is_rejected():
     with pytest.raises(InputError, match=r"the output path aws-code-build\\ci has a backslash in it"):
         from_root(Path("aws-code-build\\ci"), "the output path")
 
 
-def test_a_working_directory_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_deleted_working_directory_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -123,21 +123,21 @@ def test_a_working_directory_that_is_gone_is_told(tmp_path: Path, monkeypatch: p
         from_root(Path("a"), "the output path")
 
 
-def test_a_file_in_the_place_of_the_directory_is_told(tmp_path: Path):
+def test_file_in_place_of_directory_is_reported(tmp_path: Path):
     (tmp_path / "out").touch()
 
     with pytest.raises(InputError, match="out is not a directory"):
         compare(tmp_path / "out", {"x": "1"})
 
 
-def test_a_directory_in_the_place_of_the_file_is_told(tmp_path: Path):
+def test_directory_in_place_of_file_is_reported(tmp_path: Path):
     (tmp_path / "x").mkdir()
 
     with pytest.raises(InputError, match="x cannot be read: Is a directory"):
         compare(tmp_path, {"x": "1"})
 
 
-def test_device_in_place_of_file_stays(tmp_path: Path):
+def test_device_in_place_of_file_is_kept(tmp_path: Path):
     (tmp_path / "x").symlink_to(os.devnull)
 
     write(compare(tmp_path, {"x": "1"})[0])
@@ -146,7 +146,7 @@ def test_device_in_place_of_file_stays(tmp_path: Path):
     assert (tmp_path / "x").is_char_device()
 
 
-def test_a_pipe_in_the_place_of_the_file_is_told(tmp_path: Path):
+def test_pipe_in_place_of_file_is_reported(tmp_path: Path):
     os.mkfifo(tmp_path / "x")
 
     with pytest.raises(InputError, match="x cannot be read: it is a pipe"):
@@ -154,7 +154,7 @@ def test_a_pipe_in_the_place_of_the_file_is_told(tmp_path: Path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no user may make files in Linux's /proc, not even root")
-def test_what_cannot_be_written_is_told_in_one_line_with_a_hint(tmp_path: Path):
+def test_unwritable_file_is_reported_with_hint(tmp_path: Path):
     (tmp_path / "x").symlink_to("/proc/none/x")
     (file,) = compare(tmp_path, {"x": "1"})
 
@@ -166,7 +166,7 @@ def test_what_cannot_be_written_is_told_in_one_line_with_a_hint(tmp_path: Path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_directory_without_permission_is_told(tmp_path: Path):
+def test_directory_without_permission_is_reported(tmp_path: Path):
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(InputError, match="cannot be written: Permission denied"):
@@ -175,7 +175,7 @@ def test_a_directory_without_permission_is_told(tmp_path: Path):
         tmp_path.chmod(0o700)
 
 
-def test_nothing_is_left_behind_by_a_write_that_fails(tmp_path: Path):
+def test_failed_write_leaves_no_temporary_file(tmp_path: Path):
     code = (
         "import resource, signal, sys\n"
         "from pathlib import Path\n"

@@ -25,7 +25,7 @@ def make(root: Path, *names: str) -> Path:
     return root
 
 
-def test_every_directory_below_a_root_is_a_flavor(tmp_path: Path):
+def test_each_directory_below_root_is_flavor(tmp_path: Path):
     make(tmp_path, "b", "a", ".git")
     (tmp_path / "README.md").touch()
     (tmp_path / "linked").symlink_to(tmp_path / "a")
@@ -34,7 +34,7 @@ def test_every_directory_below_a_root_is_a_flavor(tmp_path: Path):
     assert find_flavors([tmp_path]) == ("a", "b", "linked")
 
 
-def test_a_link_that_leads_to_itself_is_told_by_its_name(tmp_path: Path):
+def test_link_to_itself_is_named(tmp_path: Path):
     make(tmp_path, "a")
     (tmp_path / "loop").symlink_to("loop")
 
@@ -44,7 +44,7 @@ def test_a_link_that_leads_to_itself_is_told_by_its_name(tmp_path: Path):
     assert str(tmp_path) in refused.value.message
 
 
-def test_a_flavor_in_several_roots_is_one_flavor(tmp_path: Path):
+def test_flavor_in_several_roots_is_listed_once(tmp_path: Path):
     one, other = make(tmp_path / "one", "a", "c"), make(tmp_path / "other", "b", "c")
 
     assert find_flavors([one, other]) == find_flavors([other, one, one]) == ("a", "b", "c")
@@ -59,7 +59,7 @@ def test_a_flavor_in_several_roots_is_one_flavor(tmp_path: Path):
         ("a" * 300, "cannot be read"),
     ],
 )
-def test_a_root_without_flavors_is_refused_by_its_path(path: str, problem: str, tmp_path: Path):
+def test_root_without_flavors_is_rejected_by_path(path: str, problem: str, tmp_path: Path):
     make(tmp_path, "flavors/a", "empty/.hidden")
     (tmp_path / "file").touch()
 
@@ -78,12 +78,12 @@ def test_a_root_without_flavors_is_refused_by_its_path(path: str, problem: str, 
         ("x" * 121, "build_" + "x" * 121),
     ],
 )
-def test_the_identifier_is_the_name_without_dots_and_hyphens(flavor: str, expected: str):
+def test_identifier_is_name_without_dots_and_hyphens(flavor: str, expected: str):
     assert identifier(flavor) == expected
 
 
 @pytest.mark.parametrize("flavor", ["", "a b", "-a", "_a", "a/b", "ä", "a$b", "a'b", "a\n", "a;b", "\ud800"])
-def test_a_name_that_cannot_be_an_identifier_is_refused_with_the_rule(flavor: str):
+def test_invalid_name_is_rejected_with_rule(flavor: str):
     with pytest.raises(InputError, match="not acceptable") as refused:
         identifier(flavor)
 
@@ -91,22 +91,22 @@ def test_a_name_that_cannot_be_an_identifier_is_refused_with_the_rule(flavor: st
     assert "use letters, digits" in refused.value.hint
 
 
-def test_an_identifier_that_is_too_long_is_refused_with_the_limit():
+def test_too_long_identifier_is_rejected_with_limit():
     with pytest.raises(InputError, match="128 characters, of which CodeBuild takes at most 127"):
         identifier("x" * 122)
 
 
-def test_two_flavors_with_one_identifier_are_both_named():
+def test_duplicate_identifier_names_both_flavors():
     with pytest.raises(InputError, match=r"python-3\.1\.0 and python-31\.0 would both be build_python_310"):
         build_groups(["python-3.1.0", "java", "python-31.0"])
 
 
-def test_as_many_builds_as_the_batch_may_have_are_fine():
+def test_batch_limit_is_inclusive():
     assert len(build_groups(map(str, range(DEFAULT_BATCH_LIMIT)))) == DEFAULT_BATCH_LIMIT
 
 
 @pytest.mark.parametrize(("flavors", "limit"), [(101, 100), (1000, 100), (1001, 100), (7, 2)])
-def test_too_many_flavors_are_refused_with_a_way_out_that_works(flavors: int, limit: int):
+def test_too_many_flavors_are_rejected_with_valid_hint(flavors: int, limit: int):
     names = [f"flavor-{number}" for number in range(flavors)]
 
     with pytest.raises(InputError, match=rf"{flavors} flavors .* at most {limit} builds") as refused:
@@ -120,7 +120,7 @@ def test_too_many_flavors_are_refused_with_a_way_out_that_works(flavors: int, li
 
 
 @pytest.mark.parametrize(("flavors_per_build", "limit"), [(1, 2), (100, 2), (60, 10), (1, 3), (40, 3)])
-def test_advice_is_only_what_would_be_accepted(flavors_per_build: int, limit: int):
+def test_hint_names_only_accepted_options(flavors_per_build: int, limit: int):
     names = [f"{'x' * 100}-{number:03}" for number in range(150)]
 
     with pytest.raises(InputError, match="too many") as refused:
@@ -134,7 +134,7 @@ def test_advice_is_only_what_would_be_accepted(flavors_per_build: int, limit: in
 
 
 @given(count=st.integers(1, 300), flavors_per_build=st.integers(2, 40))
-def test_groups_hold_every_flavor_once_in_order_and_are_as_equal_as_can_be(count: int, flavors_per_build: int):
+def test_groups_are_equal_and_contain_each_flavor_once(count: int, flavors_per_build: int):
     names = sorted(f"flavor-{number}" for number in range(count))
 
     groups = build_groups(names, flavors_per_build=flavors_per_build, batch_limit=count)
@@ -147,7 +147,7 @@ def test_groups_hold_every_flavor_once_in_order_and_are_as_equal_as_can_be(count
     assert identifiers == sorted(set(identifiers))
 
 
-def test_more_flavors_than_one_variable_can_name_are_refused():
+def test_flavors_longer_than_variable_are_rejected():
     with pytest.raises(InputError, match="at most 4096 characters"):
         build_groups([f"{'x' * 100}-{number}" for number in range(50)], flavors_per_build=50)
 
@@ -155,7 +155,7 @@ def test_more_flavors_than_one_variable_can_name_are_refused():
 @given(names=NAMES, flavors_per_build=st.integers(1, 3))
 @example(names=["a.b", "ab"], flavors_per_build=1)
 @example(names=["3.10", "null", "1e3", "0x10"], flavors_per_build=1)
-def test_any_names_are_refused_or_read_back_as_they_were(names: list[str], flavors_per_build: int):
+def test_any_name_is_rejected_or_read_back_unchanged(names: list[str], flavors_per_build: int):
     options = Options(kind="ci", output_path="out", flavors_per_build=flavors_per_build)
     try:
         text = render(names, options)[BATCH_FILE]

@@ -59,21 +59,19 @@ def steps(workflow: SpaceWorkflow | BuildWorkflow) -> list[dict[str, Any]]:
 
 
 @every
-def test_the_file_reads_as_agreed(kind: str, golden: Callable[[str, str], None]):
+def test_generated_file_matches_golden_file(kind: str, golden: Callable[[str, str], None]):
     golden(f"workflow/{kind}.yaml", render(WORKFLOWS[kind]))
 
 
 @every
-def test_actionlint_has_nothing_to_say(kind: str, tmp_path: Path, actionlint: Callable[[Path], list[Any]]):
+def test_actionlint_reports_no_errors(kind: str, tmp_path: Path, actionlint: Callable[[Path], list[Any]]):
     file = tmp_path / WORKFLOWS[kind].file_name
     file.write_text(render(WORKFLOWS[kind]), encoding="utf-8")
 
     assert actionlint(file) == []
 
 
-def test_actionlint_would_find_the_mistake_that_the_quotes_of_another_language_are(
-    tmp_path: Path, actionlint: Callable[[Path], list[Any]]
-):
+def test_actionlint_finds_wrong_quotes(tmp_path: Path, actionlint: Callable[[Path], list[Any]]):
     file = tmp_path / "ci.yaml"
     file.write_text(render(WORKFLOWS["space"]).replace("'push'", '"push"'), encoding="utf-8")
 
@@ -81,7 +79,7 @@ def test_actionlint_would_find_the_mistake_that_the_quotes_of_another_language_a
 
 
 @every
-def test_zizmor_has_nothing_to_say(kind: str, tmp_path: Path):
+def test_zizmor_reports_no_errors(kind: str, tmp_path: Path):
     file = tmp_path / WORKFLOWS[kind].file_name
     file.write_text(render(WORKFLOWS[kind]), encoding="utf-8")
 
@@ -98,7 +96,7 @@ def test_zizmor_has_nothing_to_say(kind: str, tmp_path: Path):
 
 
 @every
-def test_the_file_fits_the_public_schema(kind: str, tmp_path: Path):
+def test_file_is_valid_by_public_schema(kind: str, tmp_path: Path):
     file = tmp_path / WORKFLOWS[kind].file_name
     file.write_text(render(WORKFLOWS[kind]), encoding="utf-8")
 
@@ -116,7 +114,7 @@ def test_the_file_fits_the_public_schema(kind: str, tmp_path: Path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_the_steps_are_the_seeds_and_each_does_something():
+def test_steps_are_those_of_seed_and_not_empty():
     found = steps(WORKFLOWS["space"])
 
     assert [step["name"] for step in found] == [
@@ -134,7 +132,7 @@ def test_the_steps_are_the_seeds_and_each_does_something():
     assert all(("uses" in step) != ("run" in step) for step in found)
 
 
-def test_only_a_push_builds_and_changes_something():
+def test_only_push_builds_and_deploys():
     conditional = {step["name"]: step["if"] for step in steps(WORKFLOWS["space"]) if "if" in step}
 
     assert conditional == dict.fromkeys(
@@ -143,7 +141,7 @@ def test_only_a_push_builds_and_changes_something():
     )
 
 
-def test_the_image_is_tagged_with_the_commit_and_the_space_runs_that_one():
+def test_image_has_tag_of_commit_and_space_runs_it():
     by_name = {step["name"]: step for step in steps(WORKFLOWS["space"])}
     image = "${{ steps.registry.outputs.uri }}:${{ github.sha }}"
 
@@ -153,7 +151,7 @@ def test_the_image_is_tagged_with_the_commit_and_the_space_runs_that_one():
 
 
 @every
-def test_a_run_may_do_as_little_as_possible_on_github(kind: str):
+def test_workflow_has_least_permissions_on_github(kind: str):
     parsed = read(WORKFLOWS[kind])
     (job,) = parsed["jobs"].values()
     checks_out = any(step.get("uses", "").startswith("actions/checkout") for step in job["steps"])
@@ -166,7 +164,7 @@ def test_a_run_may_do_as_little_as_possible_on_github(kind: str):
 
 
 @every
-def test_actions_are_pinned_by_commit_and_the_release_is_told(kind: str):
+def test_actions_are_pinned_by_commit_with_release_comment(kind: str):
     used = re.findall(r"uses: (\S+) # (\S+)\n", render(WORKFLOWS[kind]))
 
     assert len(used) == sum("uses" in step for step in steps(WORKFLOWS[kind]))
@@ -175,7 +173,7 @@ def test_actions_are_pinned_by_commit_and_the_release_is_told(kind: str):
 
 
 @every
-def test_no_keys_are_stored(kind: str):
+def test_workflow_stores_no_keys(kind: str):
     text = render(WORKFLOWS[kind])
 
     assert set(re.findall(r"secrets\.(\w+)", text)) <= {"AWS_ROLE_ARN", "AWS_REGION"}
@@ -188,7 +186,7 @@ def test_no_keys_are_stored(kind: str):
 
 
 @every
-def test_no_command_has_an_expression_or_a_value_of_the_user_in_it(kind: str):
+def test_commands_contain_no_expression_or_user_value(kind: str):
     commands = [step["run"] for step in steps(WORKFLOWS[kind]) if "run" in step]
     plain = [step["run"] for step in steps(WORKFLOWS[kind.partition("_")[0]]) if "run" in step]
 
@@ -196,7 +194,7 @@ def test_no_command_has_an_expression_or_a_value_of_the_user_in_it(kind: str):
     assert set(commands) <= set(plain)
 
 
-def test_role_and_region_come_from_the_repository_unless_they_are_given():
+def test_role_and_region_default_to_repository_variables():
     def of(kind: str) -> tuple[str, str]:
         (found,) = (step["with"] for step in steps(WORKFLOWS[kind]) if "configure-aws" in step.get("uses", ""))
         return found["role-to-assume"], found["aws-region"]
@@ -205,7 +203,7 @@ def test_role_and_region_come_from_the_repository_unless_they_are_given():
     assert of("space_many_options") == (ROLE, "eu-central-1")
 
 
-def test_the_codebuild_workflow_starts_and_follows_the_build_of_what_was_pushed():
+def test_codebuild_workflow_follows_build_of_pushed_commit():
     last = steps(WORKFLOWS["codebuild"])[-1]
 
     assert last["run"] == 'exasol-ci-setup start-ci-build --project "$PROJECT" --branch "$GITHUB_REF" --follow'
@@ -218,7 +216,7 @@ def test_the_codebuild_workflow_starts_and_follows_the_build_of_what_was_pushed(
     branch=st.text(min_size=1, max_size=40),
     package=st.text(min_size=1, max_size=40),
 )
-def test_nothing_that_is_typed_changes_the_structure(path: str, branch: str, package: str):
+def test_any_value_keeps_structure_of_file(path: str, branch: str, package: str):
     try:
         workflow = SpaceWorkflow(
             space="my-space",
@@ -260,13 +258,13 @@ def test_nothing_that_is_typed_changes_the_structure(path: str, branch: str, pac
         ("--package", {"package": "--index-url=https://example.com"}),
     ],
 )
-def test_a_value_that_is_not_acceptable_is_named_by_its_option(option: str, values: dict[str, str]):
+def test_invalid_value_is_named_by_option(option: str, values: dict[str, str]):
     with pytest.raises(InputError, match=f"^{option} "):
         SpaceWorkflow(**{"space": "my-space", "registry": "images", "package": AT_COMMIT, **values})
 
 
 @pytest.mark.parametrize("name", ["dockerfile_path", "docker_context", "branch", "package"])
-def test_an_expression_that_github_would_evaluate_is_refused(name: str):
+def test_github_expression_is_rejected(name: str):
     values: dict[str, Any] = {"space": "a", "registry": "b", "package": AT_COMMIT, name: "a${{github.token}}"}
 
     with pytest.raises(InputError, match="would evaluate"):
@@ -299,7 +297,7 @@ def build_and_push(tmp_path: Path, **environment: str) -> tuple[int, list[str]]:
     return ran.returncode, (tmp_path / "calls").read_text(encoding="utf-8").splitlines()
 
 
-def test_the_step_builds_and_pushes_and_takes_paths_as_they_are(tmp_path: Path):
+def test_step_builds_and_pushes_with_literal_paths(tmp_path: Path):
     status, calls = build_and_push(tmp_path, MANIFEST="1")
 
     assert status == 0
@@ -309,11 +307,11 @@ def test_the_step_builds_and_pushes_and_takes_paths_as_they_are(tmp_path: Path):
     ]
 
 
-def test_a_run_of_the_same_commit_again_pushes_nothing(tmp_path: Path):
+def test_repeated_run_of_same_commit_pushes_nothing(tmp_path: Path):
     assert build_and_push(tmp_path, MANIFEST="0") == (0, ["manifest inspect reg/images:abc"])
 
 
-def test_a_failing_build_fails_the_step_and_nothing_is_pushed(tmp_path: Path):
+def test_failed_build_fails_step_without_push(tmp_path: Path):
     status, calls = build_and_push(tmp_path, MANIFEST="1", BUILD="3")
 
     assert status == 3
@@ -329,7 +327,7 @@ exit "$STATUS"
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="there is no jq, which GitHub's machines have")
 @pytest.mark.parametrize(("status", "written"), [("0", "uri=host/images\n"), ("1", "")])
-def test_the_address_of_the_registry_is_handed_on_only_if_it_is_there(tmp_path: Path, status: str, written: str):
+def test_registry_address_is_output_only_if_known(tmp_path: Path, status: str, written: str):
     program = tmp_path / "exasol-ci-setup"
     program.write_text(RECORDS, encoding="utf-8")
     program.chmod(0o755)
@@ -354,11 +352,11 @@ def documented_role() -> str:
     return page.read_text(encoding="utf-8").partition("```yaml role.yaml\n")[2].partition("```")[0]
 
 
-def test_the_role_in_the_documentation_lints_clean():
+def test_documented_role_has_no_lint_findings():
     assert lint.lint(Template("role.yaml", documented_role()), "eu-central-1") == []
 
 
-def test_the_role_in_the_documentation_trusts_one_branch_of_one_repository():
+def test_documented_role_trusts_one_branch_of_one_repository():
     role = parse(documented_role())["Resources"]["Role"]["Properties"]
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
 
@@ -370,7 +368,7 @@ def test_the_role_in_the_documentation_trusts_one_branch_of_one_repository():
     }
 
 
-def test_the_file_is_compared_with_what_is_there(tmp_path: Path):
+def test_file_is_compared_with_existing_file(tmp_path: Path):
     workflow = WORKFLOWS["space"]
     assert on_disk(workflow, tmp_path).stale
 
