@@ -18,11 +18,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from exasol_ci_setup.constructs.runtime import set_runtime
 from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
     from exasol_ci_setup.actions.build import Build
-    from exasol_ci_setup.actions.sync import Synced
     from exasol_ci_setup.aws import Account, connect
     from exasol_ci_setup.constructs import (
         Asset,
@@ -47,12 +47,15 @@ if TYPE_CHECKING:
         Service,
         SourceCredentials,
     )
+    from exasol_ci_setup.constructs.runtime import Synced
     from exasol_ci_setup.errors import SetupError
     from exasol_ci_setup.errors.details import Finding
     from exasol_ci_setup.platform import asset, registry, secret, space, storage
     from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, deploy
     from exasol_ci_setup.stacks.model import Plan, Request
     from exasol_ci_setup.templates import Template, render
+
+set_runtime("exasol_ci_setup.resolve.runtime")
 
 _PLACES = {
     "Account": "aws",
@@ -85,7 +88,7 @@ _PLACES = {
     "Service": "constructs",
     "SetupError": "errors",
     "SourceCredentials": "constructs",
-    "Synced": "actions.sync",
+    "Synced": "constructs.runtime",
     "Template": "templates",
     "connect": "aws",
     "deploy": "stacks.deploy",

@@ -11,18 +11,18 @@ PACKAGE = Path(__file__).parents[1] / "exasol_ci_setup"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # What a room may import of the others; it may always import itself, `errors`, `clock`, `commands`, `origin`, `version` and `whole_file`.
-BASE = {"errors", "clock", "commands", "origin", "version", "whole_file"}
+BASE = {"errors", "clock", "commands", "origin", "tags", "version", "whole_file"}
 ALLOWED = {
     "errors": set(),
     "clock": set(),
     "commands": set(),
     "origin": set(),
     "version": set(),
+    "tags": set(),
     "whole_file": set(),
     "policies": {"stacks"},
-    # Only when a construct is asked to resolve itself, or to do something once it is deployed.
-    "constructs": {"resolve", "ssh", "actions"},
-    "actions": {"aws", "builds", "constructs", "fetch", "github", "resolve"},
+    "constructs": set(),
+    "actions": {"aws", "builds", "constructs", "fetch", "github", "resolve", "ssh"},
     "templates": {"constructs", "template_yaml"},
     "template_yaml": set(),
     "lint": {"lint_cache", "templates"},
@@ -57,7 +57,7 @@ ALLOWED = {
         "review",
     },
     "fleets": {"aws", "constructs", "resolve", "stacks", "templates"},
-    "ssh": {"actions", "constructs"},
+    "ssh": {"constructs"},
     "health": {"aws", "constructs", "templates", "lint", "secretsmanager"},
     "config": set(),
     "buildspecs": {"templates", "constructs", "config"},

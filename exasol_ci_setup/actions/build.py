@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from mypy_boto3_codebuild import CodeBuildClient
 
     from exasol_ci_setup.actions import Runtime
-    from exasol_ci_setup.actions.sync import Synced
     from exasol_ci_setup.constructs.builder import ContainerBuilder
+    from exasol_ci_setup.constructs.runtime import Synced
 
 DEFAULT_TAG: Final = "latest"
 

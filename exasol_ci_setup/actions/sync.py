@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from exasol_ci_setup.actions import archive
 from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs.asset import GitHubRepo, LocalDirectory
 from exasol_ci_setup.constructs.placeholders import placeholder
+from exasol_ci_setup.constructs.runtime import Synced
 from exasol_ci_setup.errors import InputError
 from exasol_ci_setup.github import Api, Token
 
@@ -29,18 +29,6 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 12
 _NAMES_SHOWN: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Synced:
-    """An archive in the asset's bucket: its key, the SHA-256 of its content, and whether it was uploaded just now.
-
-    Key and hash are placeholders where nothing was done.
-    """
-
-    key: str
-    sha256: str
-    uploaded: bool
 
 
 def sync(asset: Asset, token: str | None = None) -> Synced:

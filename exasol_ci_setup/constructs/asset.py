@@ -8,11 +8,12 @@ from pydantic import PrivateAttr
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.placeholders import placeholders_in
+from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.values import between, matching
 
 if TYPE_CHECKING:
     # pydantic does not read the annotation of a private attribute.
-    from exasol_ci_setup.actions.sync import Synced  # noqa: TC004
+    from exasol_ci_setup.constructs.runtime import Synced  # noqa: TC004
 
 Repository = Annotated[
     str,
@@ -82,9 +83,7 @@ class Asset(ScopedConstruct):
 
     def sync(self, token: str | None = None) -> Synced:
         """Upload the source as an archive, unless the bucket has it. Raises the errors of `actions.sync.sync`."""
-        from exasol_ci_setup.actions import sync
-
-        found = sync.sync(self, token)
+        found = runtime().sync(self, token)
         # During a dry run nothing is uploaded.
         self._synced = None if any(placeholders_in(found.sha256)) else found
         return found

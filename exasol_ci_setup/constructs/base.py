@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from pydantic import Field, PrivateAttr, ValidationError
 
+from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.scope import Scope
 from exasol_ci_setup.constructs.values import Name, StackName, Value
 from exasol_ci_setup.errors import InputError
@@ -193,9 +194,7 @@ class ScopedConstruct(Construct):
 
     def deploy(self) -> None:
         """Do the same as `resolve`, without an event loop."""
-        from exasol_ci_setup.resolve import verbs
-
-        verbs.resolve(self)
+        runtime().deploy(self)
 
     def scopes(self) -> Iterator[Scope]:
         """Return the scopes of this construct and of all its parts, its own first; with duplicates."""

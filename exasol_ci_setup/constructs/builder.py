@@ -10,13 +10,14 @@ from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.ci import DEFAULT_IMAGE, BucketName, ComputeType, Image, Minutes, RetentionInDays
 from exasol_ci_setup.constructs.registry import Registry
+from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.values import matching
 from exasol_ci_setup.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exasol_ci_setup.actions.build import Build
+    from exasol_ci_setup.constructs.runtime import Build
 
 RepositoryName = Annotated[
     str,
@@ -111,6 +112,4 @@ class ContainerBuilder(ScopedConstruct):
         environment_variables: Mapping[str, str] | None = None,
     ) -> Build:
         """Build the asset's source and push it, unless the registry has its image. Raises the errors of `actions.build.build`."""
-        from exasol_ci_setup.actions import build
-
-        return build.build(self, tag, build_context, environment_variables)
+        return runtime().build(self, tag, build_context, environment_variables)

@@ -13,6 +13,7 @@ from pydantic import model_validator
 
 from exasol_ci_setup.constructs.asset import FilePath
 from exasol_ci_setup.constructs.network import Attached, Cidr
+from exasol_ci_setup.constructs.runtime import Login, runtime
 from exasol_ci_setup.constructs.values import between, matching, refusal
 from exasol_ci_setup.errors import InputError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from exasol_ci_setup.ssh.run import CommandResult
+    from exasol_ci_setup.constructs.runtime import CommandResult
 
 # The key types that EC2 imports: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html.
 _KEY_TYPES: Final = ("ssh-rsa", "ssh-ed25519")
@@ -118,9 +119,7 @@ class Instance(Attached):
     @property
     def public_ip(self) -> str:
         """The current public address. Raises InputError before the stack is deployed, and StackError if the instance has none."""
-        from exasol_ci_setup.actions import instances
-
-        return instances.public_ip(self)
+        return runtime().public_ip(self)
 
     def run_command(
         self,
@@ -155,9 +154,7 @@ class Instance(Attached):
 
         Each command starts when its result is requested. After a failed command the next one still runs.
         """
-        from exasol_ci_setup.ssh.instance import run_all
-
-        return run_all(self, commands, user=user, port=port, timeout=timeout, patience=patience, jump=jump)
+        return runtime().run_commands(self, commands, Login(user, port, timeout, patience, jump))
 
 
 def _is_key(text: str, kind: str) -> bool:

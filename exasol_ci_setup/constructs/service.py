@@ -14,6 +14,7 @@ from exasol_ci_setup.constructs.builder import ContainerBuilder
 from exasol_ci_setup.constructs.ci import RetentionInDays
 from exasol_ci_setup.constructs.network import Attached
 from exasol_ci_setup.constructs.registry import Registry
+from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.values import SecretArn, Value, between, matching, refusal
 
 if TYPE_CHECKING:
@@ -270,6 +271,4 @@ class Cluster(Attached):
 
     def log(self, service: Service | str, lines: int = 100) -> list[str]:
         """Return the last log lines of a service, oldest first. Raises the errors of `actions.logs.log`."""
-        from exasol_ci_setup.actions import logs
-
-        return logs.log(self, service, lines)
+        return runtime().log(self, service, lines)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import select
 import time
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.constructs.runtime import CommandResult
 from exasol_ci_setup.errors import SSHError, TimedOut
 
 if TYPE_CHECKING:
@@ -17,18 +18,6 @@ _CHUNK_BYTES: Final = 1 << 16
 _MAX_POLL_SECONDS: Final = 0.25
 _OPEN_SECONDS: Final = 30.0
 _NAME: Final = re.compile(r"\s*([A-Za-z0-9_./-]{1,40})")
-
-
-class CommandResult(TypedDict):
-    r"""The result of a command.
-
-    Bytes that are not UTF-8 appear as ``\xNN``. `exit_status` is -1 if a signal ended the command.
-    """
-
-    command: str
-    stdout: str
-    stderr: str
-    exit_status: int
 
 
 def redact(command: str) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from exasol_ci_setup import constructs, review
 from exasol_ci_setup.actions.build import Build
-from exasol_ci_setup.actions.sync import Synced
 from exasol_ci_setup.cli.constructs import NAMES
 from exasol_ci_setup.constructs import (
     CiBuild,
@@ -21,9 +20,9 @@ from exasol_ci_setup.constructs import (
     SourceCredentials,
     Workspace,
 )
+from exasol_ci_setup.constructs.runtime import CommandResult, Synced
 from exasol_ci_setup.constructs.service import MEMORY, Service
 from exasol_ci_setup.constructs.values import Value
-from exasol_ci_setup.ssh.run import CommandResult
 from exasol_ci_setup.templates import parse, render
 from tests.reference import words
 from tests.reference.markdown import spaced, table

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from exasol_ci_setup import Instance, Scope
+from exasol_ci_setup.actions.commands import run_all
 from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.constructs.runtime import Login
 from exasol_ci_setup.errors import (
     HostKeyChanged,
     InputError,
@@ -23,7 +25,6 @@ from exasol_ci_setup.errors import (
     SSHUnreachable,
     TimedOut,
 )
-from exasol_ci_setup.ssh.instance import run_all
 from tests.instances import PlacedInstance
 from tests.sshd.server import Server, free_port
 
@@ -293,11 +294,7 @@ def test_connection_is_retried_while_machine_boots(key, machine, clock):
     [result] = run_all(
         instance(key),
         ["echo hi"],
-        user=machine.user,
-        port=machine.port,
-        timeout=None,
-        patience=60,
-        jump=None,
+        Login(user=machine.user, port=machine.port, timeout=None, patience=60, jump=None),
         clock=clock,
     )
 
@@ -327,11 +324,7 @@ def test_connection_closed_during_boot_is_retried(key, machine, clock):
             run_all(
                 instance(key),
                 ["echo hi"],
-                user=machine.user,
-                port=machine.port,
-                timeout=None,
-                patience=60,
-                jump=None,
+                Login(user=machine.user, port=machine.port, timeout=None, patience=60, jump=None),
                 clock=clock,
             )
         )
@@ -344,7 +337,11 @@ def test_machine_without_server_is_unreachable_after_timeout(key, clock):
     port = free_port()
 
     with pytest.raises(SSHUnreachable) as caught:
-        list(run_all(instance(key), ["true"], user="u", port=port, timeout=None, patience=300, jump=None, clock=clock))
+        list(
+            run_all(
+                instance(key), ["true"], Login(user="u", port=port, timeout=None, patience=300, jump=None), clock=clock
+            )
+        )
 
     assert caught.value.exit_code == 1
     assert f"u@127.0.0.1:{port} did not answer for 300 s: Connection refused" in caught.value.message
@@ -358,11 +355,7 @@ def test_silent_machine_times_out(key):
             run_all(
                 instance(key),
                 ["true"],
-                user="u",
-                port=listening.getsockname()[1],
-                timeout=None,
-                patience=1,
-                jump=None,
+                Login(user="u", port=listening.getsockname()[1], timeout=None, patience=1, jump=None),
                 clock=SystemClock(),
             )
         )
@@ -374,11 +367,7 @@ def test_unknown_host_name_is_not_retried(key, clock):
             run_all(
                 instance(key, address="unknown.invalid"),
                 ["true"],
-                user="u",
-                port=22,
-                timeout=None,
-                patience=300,
-                jump=None,
+                Login(user="u", port=22, timeout=None, patience=300, jump=None),
                 clock=clock,
             )
         )
@@ -413,11 +402,7 @@ def test_connection_through_jump_host_is_retried_during_boot(key, machine, make_
     [result] = run_all(
         instance(key),
         ["echo hi"],
-        user=machine.user,
-        port=machine.port,
-        timeout=None,
-        patience=60,
-        jump=f"127.0.0.1:{jump.port}",
+        Login(user=machine.user, port=machine.port, timeout=None, patience=60, jump=f"127.0.0.1:{jump.port}"),
         clock=clock,
     )
 

@@ -7,31 +7,29 @@ from typing import TYPE_CHECKING
 
 from exasol_ci_setup import actions
 from exasol_ci_setup.constructs.placeholders import placeholder
+from exasol_ci_setup.constructs.runtime import CommandResult
 from exasol_ci_setup.errors import InputError, SSHError
 from exasol_ci_setup.ssh import connect as connections
 from exasol_ci_setup.ssh.connect import Host
 from exasol_ci_setup.ssh.known_hosts import KnownHosts, state_directory
-from exasol_ci_setup.ssh.run import CommandResult, redact, run
+from exasol_ci_setup.ssh.run import redact, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from exasol_ci_setup.clock import Clock
     from exasol_ci_setup.constructs.compute import Instance
+    from exasol_ci_setup.constructs.runtime import Login
 
 
 def run_all(
     instance: Instance,
     commands: Iterable[str],
+    login: Login,
     *,
-    user: str,
-    port: int,
-    timeout: float | None,
-    patience: float,
-    jump: str | None,
     clock: Clock | None = None,
 ) -> Iterator[CommandResult]:
-    """Run the commands sequentially over one connection, and yield the result of each; `timeout` applies to each.
+    """Run the commands sequentially over one connection, and yield the result of each.
 
     In a dry run, no command runs: each result has exit status 0 and a placeholder as `stdout`. Raises InputError if the instance
     is not deployed, SSHError for an instance in the sandbox, and the errors of `connect` and `run`.
@@ -44,14 +42,14 @@ def run_all(
             stdout = placeholder(instance, what="stdout of a command")
             yield CommandResult(command=command, stdout=stdout, stderr="", exit_status=0)
         return
-    if timeout is not None and timeout <= 0:
+    if login.timeout is not None and login.timeout <= 0:
         raise InputError(
-            f"timeout {timeout:g} is invalid: it must be above 0 s",
+            f"timeout {login.timeout:g} is invalid: it must be above 0 s",
             hint="use a timeout above 0, or None for no timeout",
         )
     # The key is pinned under the ID, because addresses change.
-    target = Host(address, user, port, name=instance.output("InstanceId"))
-    route = [*(connections.parse_jumps(jump, user) if jump else ()), target]
+    target = Host(address, login.user, login.port, name=instance.output("InstanceId"))
+    route = [*(connections.parse_jumps(login.jump, login.user) if login.jump else ()), target]
     if not all(stage.may_log_in_to(host.address, instance.resolved_scope) for host in route):
         raise SSHError(
             f"Instance {instance.name!r} cannot run a command: instances in the sandbox run no commands",
@@ -64,7 +62,7 @@ def run_all(
             known_hosts=KnownHosts(state_directory() / instance.resolved_scope.name),
             clock=clock or stage.clock,
             stack=stack,
-            patience=patience,
+            patience=login.patience,
         )
         for command in commands:
-            yield run(transport, command, host=str(target), timeout=timeout)
+            yield run(transport, command, host=str(target), timeout=login.timeout)
