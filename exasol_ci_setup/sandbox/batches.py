@@ -57,7 +57,7 @@ class Batches:
             if batch["_token"] == token and time.time() - batch["startTime"] < builds.TOKEN_SECONDS:
                 if batch["_request"] != request:
                     raise ApiError("InvalidInputException", f"Parameter mismatch: {token} came with another request")
-                return {"buildBatch": self._shown(batch)}
+                return {"buildBatch": self._describe(batch)}
         settings = build_records.settings(project, request)
         config = settings.get("buildBatchConfig")
         if not config or not config.get("serviceRole"):
@@ -85,24 +85,24 @@ class Batches:
         self._records[batch["id"]] = batch
         build_records.enter(batch, "SUBMITTED")
         self._start(batch, failed_only=False)
-        return {"buildBatch": self._shown(batch)}
+        return {"buildBatch": self._describe(batch)}
 
     def batch_get_build_batches(self, request: Values) -> Values:
         """BatchGetBuildBatches, which takes ids and ARNs."""
         found = {name: self._records.get(build_records.bare_id(name)) for name in request.get("ids", [])}
         return {
-            "buildBatches": [self._shown(batch) for batch in found.values() if batch],
+            "buildBatches": [self._describe(batch) for batch in found.values() if batch],
             "buildBatchesNotFound": [name for name, batch in found.items() if not batch],
         }
 
     def list_build_batches(self, request: Values) -> Values:
         """ListBuildBatches."""
-        return self._listed(self._records.values(), request)
+        return self._list_page(self._records.values(), request)
 
     def list_build_batches_for_project(self, request: Values) -> Values:
         """ListBuildBatchesForProject."""
         project = self._service.project(str(request.get("projectName", "")))["name"]
-        return self._listed([batch for batch in self._records.values() if batch["projectName"] == project], request)
+        return self._list_page([batch for batch in self._records.values() if batch["projectName"] == project], request)
 
     def stop_build_batch(self, request: Values) -> Values:
         """StopBuildBatch. A completed batch does not change."""
@@ -112,7 +112,7 @@ class Batches:
             self._stop_builds(batch)
             if task := builds.running(batch["arn"]):
                 task.cancel()
-        return {"buildBatch": self._shown(batch)}
+        return {"buildBatch": self._describe(batch)}
 
     def retry_build_batch(self, request: Values) -> Values:
         """RetryBuildBatch. It continues the same batch, as in the example of the AWS CLI reference."""
@@ -128,7 +128,7 @@ class Batches:
         batch |= {"buildBatchStatus": "IN_PROGRESS", "complete": False, "_tries": batch["_tries"] + 1}
         del batch["endTime"]
         self._start(batch, failed_only=failed_only)
-        return {"buildBatch": self._shown(batch)}
+        return {"buildBatch": self._describe(batch)}
 
     def delete_build_batch(self, request: Values) -> Values:
         """DeleteBuildBatch, with its builds."""
@@ -150,11 +150,11 @@ class Batches:
             raise ApiError("ResourceNotFoundException", f"Build batch cannot be found: {name}")
         return batch
 
-    def _listed(self, batches: Any, request: Values) -> Values:
+    def _list_page(self, batches: Any, request: Values) -> Values:
         status = request.get("filter", {}).get("status")
         return builds.page([batch for batch in batches if status in {None, batch["buildBatchStatus"]}], request)
 
-    def _shown(self, batch: Values) -> Values:
+    def _describe(self, batch: Values) -> Values:
         groups = [
             {**build_records.public(group), "currentBuildSummary": self._summary(batch, group)}
             for group in batch["buildGroups"]

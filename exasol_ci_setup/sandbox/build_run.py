@@ -44,7 +44,7 @@ class Run:
         self._log: build_logs.BuildLog | None = None
         self._image: ImageBuild | None = None
         self._is_succeeding = True
-        self.left_out: tuple[str, ...] = ()
+        self.omitted_phases: tuple[str, ...] = ()
         self.skipped_after_failure: tuple[str, ...] = (
             "INSTALL",
             "PRE_BUILD",
@@ -53,7 +53,7 @@ class Run:
             "UPLOAD_ARTIFACTS",
         )
         if build["_identifier"] == "DOWNLOAD_SOURCE":
-            self.left_out = self.skipped_after_failure
+            self.omitted_phases = self.skipped_after_failure
 
     @property
     def log(self) -> build_logs.BuildLog:
@@ -62,7 +62,7 @@ class Run:
             self._log = self._builds.open_log(self._build)
         return self._log
 
-    async def go_through(self, phase: str, seconds: float) -> tuple[str, str] | None:
+    async def run_phase(self, phase: str, seconds: float) -> tuple[str, str] | None:
         """Run a phase and return the code and message of its failure, None if it succeeds."""
         problem = None
         if phase == "DOWNLOAD_SOURCE":
@@ -116,20 +116,20 @@ class Run:
         return problem
 
     async def _command_phase(self, phase: str, seconds: float) -> tuple[str, str] | None:
-        listed = self._commands.get(phase, [])
+        commands_of_phase = self._commands.get(phase, [])
         problem = None
         fails = self._failure is not None and self._failure.phase == phase
-        if fails and not listed:
-            listed = ["false"]
+        if fails and not commands_of_phase:
+            commands_of_phase = ["false"]
         self.log.agent(f"Entering phase {phase}")
-        for number, command in enumerate(listed, 1):
+        for number, command in enumerate(commands_of_phase, 1):
             self.log.agent(f"Running command {command}")
-            if self._failure and fails and number == len(listed):
-                await asyncio.sleep(seconds / len(listed))
+            if self._failure and fails and number == len(commands_of_phase):
+                await asyncio.sleep(seconds / len(commands_of_phase))
                 self.log.output([f"sandbox: this command fails because of {self._failure.switch}"])
                 status = 1
             else:
-                status = await self._command(command, seconds / len(listed))
+                status = await self._command(command, seconds / len(commands_of_phase))
             if status:
                 self.log.agent(f"Command did not exit successfully {command} exit status {status}")
                 problem = (
@@ -137,7 +137,7 @@ class Run:
                     f"Error while executing command: {command}. Reason: exit status {status}",
                 )
                 break
-        if not listed:
+        if not commands_of_phase:
             await asyncio.sleep(seconds)
         self._complete(phase, problem)
         if problem and phase in _CONTINUES_AFTER_FAILURE:

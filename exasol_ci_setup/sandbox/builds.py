@@ -37,13 +37,13 @@ def running(key: str) -> asyncio.Task[None] | None:
     return _tasks.get(key)
 
 
-async def all_ended() -> None:
+async def wait_for_all() -> None:
     """Wait until no build or batch is in progress in this thread."""
     loop = asyncio.get_running_loop()
     await asyncio.gather(*(task for task in _tasks.values() if task.get_loop() is loop), return_exceptions=True)
 
 
-def any_runs() -> bool:
+def is_any_running() -> bool:
     """Whether a build or batch is in progress in any account."""
     return bool(_tasks)
 
@@ -253,10 +253,10 @@ class Builds:
         failed = False
         try:
             for phase, share in SHARES.items():
-                if (failed and phase in run.skipped_after_failure) or phase in run.left_out:
+                if (failed and phase in run.skipped_after_failure) or phase in run.omitted_phases:
                     continue
                 build_records.enter(build, phase)
-                problem = await run.go_through(phase, seconds * share)
+                problem = await run.run_phase(phase, seconds * share)
                 if build["buildComplete"]:
                     return  # the build was stopped during the phase
                 build_records.leave(build, "FAILED" if problem else "SUCCEEDED", *(problem or ("", "")))

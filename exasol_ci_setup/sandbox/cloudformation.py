@@ -169,7 +169,7 @@ def _creating_change_sets(inner: Action) -> Action:
             return _not_updatable(stack)
         reply = inner(parameters)
         if kind == "CREATE" and shell is not None:
-            reply = _back_in_shell(shell, reply)
+            reply = _move_to_shell(shell, reply)
         if reply[0] == 200 and stack is not None and kind == "UPDATE":  # noqa: PLR2004
             change_sets.make_executable(stack, change_set_name)
         if reply[0] == 200 and kind in {"CREATE", "UPDATE"}:  # noqa: PLR2004
@@ -179,7 +179,7 @@ def _creating_change_sets(inner: Action) -> Action:
     return act
 
 
-def _back_in_shell(shell: dict[str, Any], reply: Reply) -> Reply:
+def _move_to_shell(shell: dict[str, Any], reply: Reply) -> Reply:
     """Move a change set to the existing stack in REVIEW_IN_PROGRESS. ministack replaces that stack with a second one."""
     from ministack.services.cloudformation import _change_sets, _stack_events, _stacks
 

@@ -75,7 +75,7 @@ class Service:
             raise ApiError("ResourceAlreadyExistsException", f"Project already exists: {self.arn(f'project/{name}')}")
         now = time.time()
         self.projects[name] = project = {
-            **self._completed(request),
+            **self._with_defaults(request),
             "name": name,
             "arn": self.arn(f"project/{name}"),
             "created": now,
@@ -86,7 +86,7 @@ class Service:
     def update_project(self, request: Values) -> Values:
         """UpdateProject. Settings that the request omits keep their values."""
         project = self.project(str(request.get("name", "")))
-        project.update(self._completed({**project, **request}))
+        project.update(self._with_defaults({**project, **request}))
         project["lastModified"] = time.time()
         return {"project": shown(project)}
 
@@ -95,7 +95,7 @@ class Service:
         project = self.project(name)
         kept: Values = {key: project[key] for key in ("name", "arn", "created", "webhook") if key in project}
         project.clear()
-        project.update({**self._completed(settings), **kept, "lastModified": time.time()})
+        project.update({**self._with_defaults(settings), **kept, "lastModified": time.time()})
 
     def create_webhook(self, request: Values) -> Values:
         """CreateWebhook."""
@@ -192,7 +192,7 @@ class Service:
         webhook: Values = project["webhook"]
         return webhook
 
-    def _completed(self, request: Values) -> Values:
+    def _with_defaults(self, request: Values) -> Values:
         """Return the settings of a request, completed with the service's defaults."""
         account, region = self._responses.get_account_id(), self._responses.get_region()
         badge = {"badgeEnabled": bool(request.get("badgeEnabled", request.get("badge", {}).get("badgeEnabled")))}

@@ -127,10 +127,10 @@ def find(*, seconds: float = _TIMEOUT_SECONDS) -> Endpoint | None:
     """
     directory = state_directory()
     deadline = time.monotonic() + seconds
-    while _runs(directory):
-        endpoint = _recorded(directory)
+    while _is_running(directory):
+        endpoint = _read_record(directory)
         # The record of a killed process exists until the next process is ready.
-        if endpoint is not None and endpoint.pid == _holder(directory):
+        if endpoint is not None and endpoint.pid == _process_id(directory):
             answered = _identity(endpoint.url, deadline)
             if answered.get("instance") == endpoint.instance:
                 return endpoint
@@ -144,7 +144,7 @@ def find(*, seconds: float = _TIMEOUT_SECONDS) -> Endpoint | None:
 
 def _does_not_answer(directory: Path, why: str) -> SandboxError:
     return SandboxError(
-        f"the sandbox (process {_holder(directory)}) runs but does not answer: {why}",
+        f"the sandbox (process {_process_id(directory)}) runs but does not answer: {why}",
         hint=f"stop it with `exasol-ci-setup sandbox stop`; its log: {directory / LOG_FILE}",
     )
 
@@ -174,8 +174,8 @@ def ensure(
     )
     if wanted.registry:
         images.program()
-    directory = _prepared(state_directory())
-    with _locked(directory / START_LOCK):
+    directory = _prepare(state_directory())
+    with _lock_file(directory / START_LOCK):
         if running := find():
             return running
         launch(directory, wanted, _TIMEOUT_SECONDS)
@@ -193,16 +193,16 @@ def stop(*, seconds: float = _TIMEOUT_SECONDS) -> StopResult:
     directory = state_directory()
     if not directory.is_dir():
         return StopResult.NOT_RUNNING
-    with _locked(directory / START_LOCK):
-        process = _holder(directory)
+    with _lock_file(directory / START_LOCK):
+        process = _process_id(directory)
         if process is None:
             return StopResult.NOT_RUNNING
         _signal(process, signal.SIGTERM)
         _signal(process, signal.SIGCONT)
-        if _is_gone(directory, seconds):
+        if _wait_until_stopped(directory, seconds):
             return StopResult.SAVED
         _signal(process, signal.SIGKILL)
-        if _is_gone(directory, _KILL_SECONDS):
+        if _wait_until_stopped(directory, _KILL_SECONDS):
             return StopResult.KILLED
     raise SandboxError(f"the sandbox (process {process}) does not end", hint=f"see its log: {directory / LOG_FILE}")
 
@@ -212,10 +212,10 @@ def _signal(process: int, number: signal.Signals) -> None:
         os.kill(process, number)
 
 
-def _is_gone(directory: Path, seconds: float) -> bool:
+def _wait_until_stopped(directory: Path, seconds: float) -> bool:
     """Wait up to `seconds` until no process serves `directory`; return whether none does."""
     deadline = time.monotonic() + seconds
-    while _runs(directory):
+    while _is_running(directory):
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_SECONDS)
@@ -230,9 +230,9 @@ def reset() -> None:
     directory = state_directory()
     if not directory.is_dir():
         return
-    with _locked(directory / START_LOCK):
+    with _lock_file(directory / START_LOCK):
         if endpoint := find():
-            status, _ = _ask(endpoint.url, "POST", RESET_PATH, time.monotonic() + _TIMEOUT_SECONDS)
+            status, _ = _request(endpoint.url, "POST", RESET_PATH, time.monotonic() + _TIMEOUT_SECONDS)
             if status != http.client.OK:
                 raise SandboxError(
                     "the sandbox could not be reset: it did not confirm",
@@ -243,7 +243,7 @@ def reset() -> None:
             shutil.rmtree(directory / name, ignore_errors=True)
 
 
-def _prepared(directory: Path) -> Path:
+def _prepare(directory: Path) -> Path:
     """Create `directory` for this user only because it contains templates, tags and secrets."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -257,13 +257,13 @@ def _prepared(directory: Path) -> Path:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _lock_file(path: Path) -> Iterator[None]:
     with path.open("a", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _runs(directory: Path) -> bool:
+def _is_running(directory: Path) -> bool:
     try:
         file = (directory / RUNNING_LOCK).open(encoding="ascii")
     except FileNotFoundError:
@@ -276,16 +276,16 @@ def _runs(directory: Path) -> bool:
     return False
 
 
-def _holder(directory: Path) -> int | None:
+def _process_id(directory: Path) -> int | None:
     """Return the process id of the running sandbox, or None. The sandbox writes it after it has acquired the lock."""
-    while _runs(directory):
+    while _is_running(directory):
         if text := (directory / RUNNING_LOCK).read_text(encoding="ascii"):
             return int(text)
         time.sleep(_POLL_SECONDS)
     return None
 
 
-def _recorded(directory: Path) -> Endpoint | None:
+def _read_record(directory: Path) -> Endpoint | None:
     try:
         values: dict[str, Any] = json.loads((directory / ENDPOINT_FILE).read_text(encoding="utf-8"))
         return Endpoint(
@@ -303,7 +303,7 @@ def _recorded(directory: Path) -> Endpoint | None:
         return None
 
 
-def _ask(url: str, method: str, path: str, deadline: float) -> tuple[int, bytes]:
+def _request(url: str, method: str, path: str, deadline: float) -> tuple[int, bytes]:
     """Send a request and return status and body; 0 and an empty body without an answer. Unlike urllib, use no proxy."""
     seconds = max(deadline - time.monotonic(), _POLL_SECONDS)
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=seconds)
@@ -318,7 +318,7 @@ def _ask(url: str, method: str, path: str, deadline: float) -> tuple[int, bytes]
 
 
 def _identity(url: str, deadline: float) -> dict[str, Any]:
-    status, body = _ask(url, "GET", IDENTITY_PATH, deadline)
+    status, body = _request(url, "GET", IDENTITY_PATH, deadline)
     if status != http.client.OK:
         return {}
     try:

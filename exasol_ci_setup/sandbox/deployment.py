@@ -33,7 +33,7 @@ def is_running(stack: dict[str, Any]) -> bool:
     return bool(status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS")
 
 
-def an_operation_runs() -> bool:
+def is_any_running() -> bool:
     """Whether an operation on any stack is in progress, in any account."""
     return any(is_running(stack) for stack in _store("_stacks").values())
 
@@ -88,12 +88,12 @@ def extend() -> None:
     stacks._delete_resource = work.delete  # noqa: SLF001
     for resource_type, (name_property, service, store) in _NAMED.items():
         handlers = provisioners._RESOURCE_HANDLERS[resource_type]  # noqa: SLF001
-        handlers["create"] = _refusing_taken_names(handlers["create"], name_property, service, store)
+        handlers["create"] = _reject_existing_names(handlers["create"], name_property, service, store)
     buckets = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]  # noqa: SLF001
-    buckets["delete"] = _refusing_full_buckets(buckets["delete"])
+    buckets["delete"] = _reject_nonempty_buckets(buckets["delete"])
 
 
-def _refusing_taken_names(
+def _reject_existing_names(
     create: Callable[..., Any], name_property: str, service: str, store: str
 ) -> Callable[..., Any]:
     """Reject a name in use. ministack would adopt the existing resource, and delete it with the stack."""
@@ -109,7 +109,7 @@ def _refusing_taken_names(
     return refuse_or_create
 
 
-def _refusing_full_buckets(delete: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
+def _reject_nonempty_buckets(delete: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
     """Delete a bucket as the S3 API does, which rejects a bucket with objects."""
 
     def refuse_or_delete(name: str, properties: Any) -> None:
@@ -239,7 +239,7 @@ class _Work:
     def _delay(self) -> float:
         return DELAYS.get(self._account(), DELAYS.get("", 0.0))
 
-    async def _delayed(self) -> None:
+    async def _wait_for_delay(self) -> None:
         """Wait for the delay. If a test removes the delay meanwhile, stop waiting immediately."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
@@ -254,7 +254,7 @@ class _Work:
         """Run an operation after the delay, in a thread if it blocks."""
         # The arguments of an update are the physical id, and the properties before and after.
         if operation != self.update or arguments[1] != arguments[2]:
-            await self._delayed()
+            await self._wait_for_delay()
         if self._blocks(resource_type):
             return await self._run_in_thread(operation, resource_type, *arguments)
         return operation(resource_type, *arguments)

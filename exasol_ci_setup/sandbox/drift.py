@@ -31,7 +31,7 @@ def extend() -> None:
     read = frozenset({"GroupDescription", "SecurityGroupEgress", "SecurityGroupIngress", "Tags"})
     drift._DRIFT_READERS[_GROUP] = (_read_group, read)  # noqa: SLF001
     groups = provisioners._RESOURCE_HANDLERS[_GROUP]  # noqa: SLF001
-    groups["update"] = _with_rules_apart(groups["update"])
+    groups["update"] = _with_split_permissions(groups["update"])
     actions = handlers._ACTION_HANDLERS  # noqa: SLF001
     actions["CreateChangeSet"] = _creating_drift_aware_change_sets(actions["CreateChangeSet"])
     actions["ExecuteChangeSet"] = _executing_drift_aware_change_sets(actions["ExecuteChangeSet"])
@@ -62,22 +62,22 @@ def _rules(permissions: list[Values], column: int) -> Iterator[Values]:
                 yield {"IpProtocol": permission["IpProtocol"], **ports, source[column]: each[source[1]], **described}
 
 
-def _with_rules_apart(update: Callable[..., Any]) -> Callable[..., Any]:
+def _with_split_permissions(update: Callable[..., Any]) -> Callable[..., Any]:
     """Split permissions into one per source before an update. ministack finds only those that match a template's rules."""
 
-    def update_apart(group_id: str, *arguments: Any, **more: Any) -> Any:
+    def update_split(group_id: str, *arguments: Any, **more: Any) -> Any:
         from ministack.services import ec2
 
         group = ec2._security_groups.get(group_id, {})  # noqa: SLF001
         for kind in ("IpPermissions", "IpPermissionsEgress"):
             if kind in group:
-                group[kind][:] = _apart(group[kind])
+                group[kind][:] = _split_permissions(group[kind])
         return update(group_id, *arguments, **more)
 
-    return update_apart
+    return update_split
 
 
-def _apart(permissions: list[Values]) -> Iterator[Values]:
+def _split_permissions(permissions: list[Values]) -> Iterator[Values]:
     names = [source[0] for source in _SOURCES]
     for permission in permissions:
         ports: Values = {name: permission[name] for name in ("FromPort", "ToPort") if name in permission}
@@ -129,7 +129,7 @@ def _add_drift(change_set: Values, stack: Values) -> None:
     without = change_set["Status"] == "FAILED" and "didn't contain changes" in change_set["StatusReason"]
     if change_set["Status"] != "CREATE_COMPLETE" and not without:
         return
-    change_set["_drift"] = found = dict(_drifted(stack, change_set["_template"].get("Resources", {})))
+    change_set["_drift"] = found = dict(_find_drift(stack, change_set["_template"].get("Resources", {})))
     changes = {each["ResourceChange"]["LogicalResourceId"]: each["ResourceChange"] for each in change_set["Changes"]}
     for logical_id, actual in found.items():
         record = stack["_resources"][logical_id]
@@ -167,7 +167,7 @@ def _add_drift(change_set: Values, stack: Values) -> None:
         change_set.update(Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE", StatusReason="")
 
 
-def _drifted(stack: Values, wanted: Values) -> Iterator[tuple[str, Values | None]]:
+def _find_drift(stack: Values, wanted: Values) -> Iterator[tuple[str, Values | None]]:
     """Yield each drifted resource with the actual values of its drifted properties; None if it was deleted."""
     from ministack.services.cloudformation import drift
 

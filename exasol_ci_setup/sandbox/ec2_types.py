@@ -36,7 +36,7 @@ def extend() -> None:
             "delete": handler.delete,
         }
     groups = provisioners._RESOURCE_HANDLERS["AWS::EC2::SecurityGroup"]  # noqa: SLF001
-    groups["delete"] = _unless_used(groups["delete"])
+    groups["delete"] = _with_usage_check(groups["delete"])
 
 
 def extend_calls() -> None:
@@ -60,7 +60,7 @@ def extend_calls() -> None:
     def delete_group(parameters: Values) -> Any:
         group = ec2._p(parameters, "GroupId")  # noqa: SLF001
         if any(_users(group)):
-            return ec2._error("DependencyViolation", _dependent(group), 400)  # noqa: SLF001
+            return ec2._error("DependencyViolation", _dependency_message(group), 400)  # noqa: SLF001
         return delete(parameters)
 
     delete = actions["DeleteSecurityGroup"]
@@ -118,11 +118,11 @@ def _users(group: str) -> Iterator[str]:
             yield other
 
 
-def _dependent(group: str) -> str:
+def _dependency_message(group: str) -> str:
     return f"resource {group} has a dependent object"
 
 
-def _unless_used(inner: Callable[[str, Values], None]) -> Callable[[str, Values], None]:
+def _with_usage_check(inner: Callable[[str, Values], None]) -> Callable[[str, Values], None]:
     """Return a handler that rejects the deletion of a used security group.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
@@ -130,7 +130,7 @@ def _unless_used(inner: Callable[[str, Values], None]) -> Callable[[str, Values]
 
     def delete(group: str, properties: Values) -> None:
         if any(_users(group)):
-            raise ValueError(f"{_dependent(group)} (Service: Ec2, Status Code: 400)")
+            raise ValueError(f"{_dependency_message(group)} (Service: Ec2, Status Code: 400)")
         inner(group, properties)
 
     return delete

@@ -224,15 +224,15 @@ class Service:
                 "imageManifestMediaType": image.media_type,
                 "artifactMediaType": image.artifact_type,
             }
-            for image in _filtered(images, request)
+            for image in _filter(images, request)
         ]
-        return _paged("imageDetails", details, request)
+        return _page("imageDetails", details, request)
 
     def list_images(self, request: Values) -> Values:
         """ListImages: one entry for each tag, and for each image without one."""
         _, repository = self._repository(request)
-        ids = [each for image in _filtered(repository.images(), request) for each in _ids(image)]
-        return _paged("imageIds", ids, request)
+        ids = [each for image in _filter(repository.images(), request) for each in _ids(image)]
+        return _page("imageIds", ids, request)
 
     def batch_get_image(self, request: Values) -> Values:
         """BatchGetImage."""
@@ -344,12 +344,12 @@ def _not_found(asked: Values) -> Values:
     return {"imageId": asked, "failureCode": "ImageNotFound", "failureReason": "Requested image not found"}
 
 
-def _filtered(images: list[Image], request: Values) -> list[Image]:
+def _filter(images: list[Image], request: Values) -> list[Image]:
     wanted = request.get("filter", {}).get("tagStatus", "ANY")
     return [image for image in images if wanted == "ANY" or (wanted == "TAGGED") == bool(image.tags)]
 
 
-def _paged(name: str, entries: list[Values], request: Values) -> Values:
+def _page(name: str, entries: list[Values], request: Values) -> Values:
     size = min(int(request.get("maxResults") or _PAGE), _MOST)
     try:
         start = int(request.get("nextToken") or 0)

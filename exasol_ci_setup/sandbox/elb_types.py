@@ -22,7 +22,7 @@ def extend() -> None:
     from ministack.services.cloudformation import provisioners
 
     handlers = provisioners._RESOURCE_HANDLERS  # noqa: SLF001
-    handlers[_RULE] = {**handlers[_RULE], **_checked(alb, handlers[_RULE])}
+    handlers[_RULE] = {**handlers[_RULE], **_with_unique_priorities(alb, handlers[_RULE])}
     certificates = _CertificateType(alb)
     handlers["AWS::ElasticLoadBalancingV2::ListenerCertificate"] = {
         "create": certificates.create,
@@ -38,7 +38,7 @@ def extend_calls() -> None:
     alb._ACTION_MAP.update(_calls(alb))  # noqa: SLF001
 
 
-def _checked(alb: Any, inner: dict[str, Any]) -> dict[str, Any]:
+def _with_unique_priorities(alb: Any, inner: dict[str, Any]) -> dict[str, Any]:
     """Return handlers of listener rules that reject a priority in use.
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html

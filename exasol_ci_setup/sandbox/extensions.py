@@ -58,7 +58,7 @@ def _stores() -> dict[str, Any]:
 
 
 @functools.cache
-def extended() -> Any:
+def load_ministack() -> Any:
     """Return ministack's application module with the changes of this package. All calls return the same module."""
     import ministack.app as ministack
     from ministack.core import router
@@ -67,16 +67,16 @@ def extended() -> Any:
     # this change, it rejects such a request as unsupported.
     router._is_aws_service_name = lambda _name: True  # noqa: SLF001
     access.extend(ministack)
-    ministack._get_module = _loading(ministack._get_module)  # noqa: SLF001
+    ministack._get_module = _with_extensions(ministack._get_module)  # noqa: SLF001
     for service in ("cloudformation", "secretsmanager"):
-        ministack.SERVICE_HANDLERS[service] = _seeding(ministack.SERVICE_HANDLERS[service])
+        ministack.SERVICE_HANDLERS[service] = _with_seeds(ministack.SERVICE_HANDLERS[service])
     ministack.SERVICE_REGISTRY["exasol-ci-setup"] = {"module": _NAME}
     ministack._state_map[_NAME] = _NAME  # noqa: SLF001
     ministack._loaded_modules[_NAME] = OwnState()  # noqa: SLF001
     return ministack
 
 
-def _loading(inner: Callable[[str], Any]) -> Callable[[str], Any]:
+def _with_extensions(inner: Callable[[str], Any]) -> Callable[[str], Any]:
     extend: dict[str, Callable[[], None]] = {
         "cloudformation": _extend_cloudformation,
         "codebuild": _extend_codebuild,
@@ -99,7 +99,7 @@ def _loading(inner: Callable[[str], Any]) -> Callable[[str], Any]:
 @functools.cache
 def _extend_codebuild() -> None:
     service = codebuild.Service(_stores()["source_credentials"])
-    single = builds.Builds(service, extended()._get_module)  # noqa: SLF001
+    single = builds.Builds(service, load_ministack()._get_module)  # noqa: SLF001
     of_batches = batches.Batches(service, single, _stores()["build_batches"])
     codebuild.extend(service, {**single.operations(), **of_batches.operations()})
 
@@ -160,12 +160,12 @@ def end_interrupted_builds() -> None:
                     group["_status"] = "STOPPED"
 
 
-def _seeding(inner: Handler) -> Handler:
+def _with_seeds(inner: Handler) -> Handler:
     async def handle(*request: Any) -> Reply:
         seeded = _stores()["seeded"]
         # Recorded, so that a secret which a user deletes is not created again.
         if "secrets" not in seeded:
-            seeds.seed(extended()._get_module("secretsmanager"))  # noqa: SLF001
+            seeds.seed(load_ministack()._get_module("secretsmanager"))  # noqa: SLF001
             seeded["secrets"] = True
         return await inner(*request)
 

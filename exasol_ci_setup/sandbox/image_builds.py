@@ -82,10 +82,10 @@ class ImageBuild:
         self._steps: dict[str, Callable[[], Awaitable[int]]] = {
             _LOGIN: self._login,
             _FETCH: self._fetch,
-            _MAKE_FOLDER: self._nothing,
+            _MAKE_FOLDER: self._succeed,
             _UNPACK: self._unpack,
             _BUILD: self._build,
-            _IS_SUCCEEDING: self._nothing,
+            _IS_SUCCEEDING: self._succeed,
             _PUSH: self._push,
             _PUSH_TAG: self._push_tag,
         }
@@ -97,7 +97,7 @@ class ImageBuild:
 
     async def run(self, command: str, *, is_succeeding: bool) -> int:
         """Perform a command of a container builder and return its exit status."""
-        known = _normal(command)
+        known = _normalize_spaces(command)
         if known == _IS_SUCCEEDING and not is_succeeding:
             return _FAILED
         try:
@@ -113,7 +113,7 @@ class ImageBuild:
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
-    async def _nothing(self) -> int:
+    async def _succeed(self) -> int:
         return 0
 
     async def _login(self) -> int:
@@ -158,7 +158,7 @@ class ImageBuild:
                 yield from ("--build-arg", f"{name}={self._variables[name]}")
 
     async def _push(self) -> int:
-        return await self._pushed(self._tag("CONTENT_HASH"))
+        return await self._push_image(self._tag("CONTENT_HASH"))
 
     async def _push_tag(self) -> int:
         if not self._of("IMAGE_TAG"):
@@ -166,11 +166,11 @@ class ImageBuild:
         uri, tag = self._uri(), self._tag("IMAGE_TAG")
         await self._hold(f"{uri}:{tag}")
         status = await self._docker("tag", f"{uri}:{self._tag('CONTENT_HASH')}", f"{uri}:{tag}")
-        status = status or await self._pushed(tag)
+        status = status or await self._push_image(tag)
         await self._release(f"{uri}:{tag}")
         return status
 
-    async def _pushed(self, tag: str) -> int:
+    async def _push_image(self, tag: str) -> int:
         uri, name = self._uri(), self._repository()
         repository = self._place.get_service("ecr")._repositories.get(name)  # noqa: SLF001
         if repository is None:
@@ -250,11 +250,11 @@ def repository_at(uri: str, place: Location) -> str:
 def is_image_build(commands: Mapping[str, Sequence[str]]) -> bool:
     """Whether a build is that of a container builder: all commands are known, and one of them builds."""
     known = {_LOGIN, _FETCH, _MAKE_FOLDER, _UNPACK, _BUILD, _IS_SUCCEEDING, _PUSH, _PUSH_TAG}
-    found = {_normal(command) for listed in commands.values() for command in listed}
+    found = {_normalize_spaces(command) for listed in commands.values() for command in listed}
     return _BUILD in found and found <= known
 
 
-def _normal(command: str) -> str:
+def _normalize_spaces(command: str) -> str:
     return " ".join(command.split())
 
 

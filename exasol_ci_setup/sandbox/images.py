@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox.registry import ask
+from exasol_ci_setup.sandbox.registry import send_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,7 +97,7 @@ class Repository:
         """
         content = manifest.encode()
         reference = tag or digest_of(content)
-        status, body = ask(
+        status, body = send_request(
             self.registry, "PUT", f"/v2/{self.path}/manifests/{reference}", content, media_type or DOCKER_MANIFEST
         )
         return status, body.decode("utf-8", "replace")

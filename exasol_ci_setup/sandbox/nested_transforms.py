@@ -1,4 +1,4 @@
-"""Transforms in the templates of nested stacks, which ministack applies to the template of the root stack alone."""
+"""Apply transforms in the templates of nested stacks. ministack applies them only to the template of the root stack."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _PARAMETERS: Final[ContextVar[list[dict[str, str]] | None]] = ContextVar("parame
 
 
 def extend() -> None:
-    """Apply transforms where ministack deploys a nested stack."""
+    """Make ministack apply transforms when it deploys a nested stack."""
     from ministack.services.cloudformation import engine, provisioners
 
-    engine._parse_template = _processed(engine._parse_template)  # noqa: SLF001
+    engine._parse_template = _with_transforms_applied(engine._parse_template)  # noqa: SLF001
     provisioners._cfn_nested_stack_deploy = _with_transforms(provisioners._cfn_nested_stack_deploy)  # noqa: SLF001
 
 
@@ -32,8 +32,8 @@ def _with_transforms(deploy: Callable[..., Any]) -> Callable[..., Any]:
     return deploy_nested
 
 
-def _processed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return what parses a template, and applies its transforms if it is that of a nested stack."""
+def _with_transforms_applied(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a parser of templates that also applies the transforms of a nested stack's template."""
 
     def parse_template(body: str) -> Any:
         from ministack.services.cloudformation import engine
@@ -42,14 +42,14 @@ def _processed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
         parameters = _PARAMETERS.get()
         if parameters is None:
             return template
-        # A transform may parse text of its own.
+        # A transform can call the parser.
         token = _PARAMETERS.set(None)
         try:
             processed = engine._apply_transforms(template, parameters)  # noqa: SLF001
         finally:
             _PARAMETERS.reset(token)
         if isinstance(processed, engine._TransformFailed):  # noqa: SLF001
-            raise ValueError(processed.error)  # noqa: TRY004 - what ministack raises for a template that it refuses
+            raise ValueError(processed.error)  # noqa: TRY004 - ministack raises ValueError for invalid templates
         return processed
 
     return parse_template

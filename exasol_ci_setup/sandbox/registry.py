@@ -93,7 +93,7 @@ def running(directory: Path) -> Iterator[Registry]:
     """
     path = program()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    registry, process = _started(path, directory)
+    registry, process = _start(path, directory)
     _RUNNING.append(registry)
     try:
         yield registry
@@ -102,14 +102,14 @@ def running(directory: Path) -> Iterator[Registry]:
         _end(process)
 
 
-def _started(path: str, directory: Path) -> tuple[Registry, subprocess.Popen[bytes]]:
+def _start(path: str, directory: Path) -> tuple[Registry, subprocess.Popen[bytes]]:
     password = secrets.token_urlsafe(32)
     write_whole(directory / "htpasswd", (f"{USER}:{_bcrypt(password)}\n").encode(), mode=0o600)
     for attempt in range(_TRIES):
         # Another process can bind the port before the program does.
         port = _free_port(_last_port(directory) if attempt == 0 else 0)
         registry = Registry(f"127.0.0.1:{port}", password, directory / DATA_DIR)
-        process = _spawned(path, directory, registry)
+        process = _spawn(path, directory, registry)
         if _is_ready(registry, process):
             write_whole(directory / _PORT_FILE, (str(port)).encode(), mode=0o600)
             return registry, process
@@ -122,7 +122,7 @@ def _started(path: str, directory: Path) -> tuple[Registry, subprocess.Popen[byt
     )
 
 
-def _spawned(path: str, directory: Path, registry: Registry) -> subprocess.Popen[bytes]:
+def _spawn(path: str, directory: Path, registry: Registry) -> subprocess.Popen[bytes]:
     # JSON is YAML too.
     configuration = {
         "version": 0.1,
@@ -149,14 +149,14 @@ def _is_ready(registry: Registry, process: subprocess.Popen[bytes]) -> bool:
     """Wait until the registry accepts the password, which no other server does; False if it ends or times out."""
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        status, _ = ask(registry, "GET", "/v2/")
+        status, _ = send_request(registry, "GET", "/v2/")
         if status == http.client.OK:
             return True
         time.sleep(0.01)
     return False
 
 
-def ask(
+def send_request(
     registry: Registry, method: str, path: str, body: bytes | None = None, content_type: str = ""
 ) -> tuple[int, bytes]:
     """Send a request to a registry, never through a proxy; return status and body, or 0 without an answer."""

@@ -86,7 +86,7 @@ class Application:
     def __init__(self, instance: str, *, persistent: bool, on_ready: Callable[[], None]) -> None:
         from exasol_ci_setup.sandbox import extensions  # ministack must see its settings first
 
-        self.ministack = extensions.extended()
+        self.ministack = extensions.load_ministack()
         self._end_interrupted_builds = extensions.end_interrupted_builds
         self._instance = instance
         self._saver = Saver(self.ministack) if persistent else None
@@ -148,7 +148,7 @@ class Application:
         while True:
             await asyncio.sleep(_SAVE_SECONDS)
             if self._changed:
-                self._changed = deployment.an_operation_runs() or builds.any_runs()
+                self._changed = deployment.is_any_running() or builds.is_any_running()
                 saver.save()
 
 
@@ -185,7 +185,7 @@ async def _serve(application: Application, listening: socket.socket, shutdown: a
     await serve(application, config, shutdown_trigger=shutdown.wait)  # type: ignore[arg-type]
 
 
-def _listening(ports: Sequence[int]) -> socket.socket:
+def _listen(ports: Sequence[int]) -> socket.socket:
     """Return a listening socket on the loopback interface, on the first free port of `ports` or any free port."""
     for port in (*ports, 0):
         with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), timeout=1)):
@@ -232,7 +232,7 @@ def serve_forever(*, state_dir: Path, ports: Sequence[int], settings: Settings, 
     """
     os.umask(0o077)
     _hold_running_lock(state_dir)
-    listening = _listening(ports)
+    listening = _listen(ports)
     url = _url(listening)
     port = url.rpartition(":")[2]
     # ministack reads these at its import.
@@ -302,7 +302,7 @@ def serve_in_thread(*, with_registry: bool = False) -> Iterator[Server]:
 
     Raises SandboxError if the registry program is not installed.
     """
-    listening = _listening(())
+    listening = _listen(())
     url = _url(listening)
     root = logging.getLogger()
     # ministack configures logging at its import, unless the root logger has a handler.
@@ -318,7 +318,7 @@ def serve_in_thread(*, with_registry: bool = False) -> Iterator[Server]:
     def run() -> None:
         asyncio.set_event_loop(loop)
         loop.run_until_complete(_serve(application, listening, shutdown))
-        loop.run_until_complete(builds.all_ended())
+        loop.run_until_complete(builds.wait_for_all())
         loop.run_until_complete(loop.shutdown_default_executor())
 
     thread = threading.Thread(target=run, name="sandbox", daemon=True)

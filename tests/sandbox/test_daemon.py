@@ -24,7 +24,7 @@ from exasol_ci_setup.errors import InputError, SandboxError
 from exasol_ci_setup.origin import install_command
 from exasol_ci_setup.sandbox import daemon
 from exasol_ci_setup.sandbox.launch import LOG_FILE, PORT_FILE, launch
-from exasol_ci_setup.sandbox.server import Server, _listening
+from exasol_ci_setup.sandbox.server import Server, _listen
 from exasol_ci_setup.sandbox.settings import DELAY_VARIABLE, FAIL_VARIABLE, Settings
 from tests.sandbox.codebuild import batch, create_project, statuses
 from tests.sandbox.codebuild import run as run_batch
@@ -141,7 +141,7 @@ def test_port_that_another_server_uses_is_skipped(monkeypatch: pytest.MonkeyPatc
                 other.listen()
 
         monkeypatch.setattr(socket, "socket", PlanOutdatedError)
-        with _listening((port,)) as listening:
+        with _listen((port,)) as listening:
             assert listening.getsockname()[1] != port
 
 
@@ -367,7 +367,7 @@ def test_process_that_ignores_sigterm_is_killed(state_dir: Path) -> None:
 def test_record_of_killed_sandbox_is_ignored(state_dir: Path) -> None:
     first = sandbox.ensure()
     os.kill(first.pid, signal.SIGKILL)
-    while daemon._runs(state_dir):
+    while daemon._is_running(state_dir):
         time.sleep(0.01)
     assert (state_dir / daemon.ENDPOINT_FILE).exists()
     assert sandbox.find() is None
