@@ -163,7 +163,7 @@ def test_yes_without_terminal_does_not_approve_broader_access(ready):
         (("--project", "Slc", "--project-url", URL, "--tag", "x="), "both not empty"),
         (("--project", "Slc", "--project-url", URL, "--role-arn", "x"), "the ARN of a role"),
         (("--project", "Slc", "--project-url", URL, "--notification-arn", "x"), "the ARN of an SNS topic"),
-        (("--project", "Slc", "--project-url", URL + "/"), "slash at its end"),
+        (("--project", "Slc", "--project-url", URL + "/"), "trailing slash"),
         (("--project", "Slc", "--project-url", URL, "--docker-secret", "nosuch"), "does not exist in eu-central-1"),
         (("--project", "Slc"), "Missing option '--project-url'"),
     ],
