@@ -25,7 +25,7 @@ _END: Final = "EXASOL_CI_SETUP_END_OF_TEXT"
 
 
 def quote(text: str) -> str:
-    """Return `text` as one word of any POSIX shell."""
+    """Quote `text` for any POSIX shell."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 

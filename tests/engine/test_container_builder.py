@@ -287,8 +287,8 @@ def test_immutable_tag_is_not_overwritten(team: Team) -> None:
     [
         ("BUILD_CONTEXT", "../../../../../etc", "unable to prepare context: path source/../../../../../etc not found"),
         ("REPOSITORY_URI", "example.com/team/registry", "example.com/team/registry is not in the registry of account"),
-        ("CONTENT_HASH", "a b", "'a b' is not the tag of an image"),
-        ("ASSET_KEY", "nothing", "there is no object s3://"),
+        ("CONTENT_HASH", "a b", "'a b' is not a valid image tag"),
+        ("ASSET_KEY", "nothing", "object not found: s3://"),
     ],
 )
 def test_request_cannot_redirect_build(team: Team, name: str, value: str, reason: str) -> None:
