@@ -1,4 +1,4 @@
-"""From a repository's containers to a running service on AWS: the public library.
+"""The public library: deploys a repository's containers as running services on AWS.
 
 ::
 
@@ -7,9 +7,9 @@
     template = render(CiBuild(project="Slc", project_url="https://github.com/exasol/script-languages-release"))
     print(template.body)
 
-Names are imported from their modules when they are used, so that the import of the package costs nothing.
+Names are imported from their modules on first use, so that importing the package costs nothing.
 
-The verbs of the platform are in modules of their own: `exasol_ci_setup.space.create(...)`, and likewise `storage`, `asset`, `secret` and
+The commands of the platform are modules: `exasol_ci_setup.space.create(...)`, and likewise `storage`, `asset`, `secret` and
 `registry`.
 """
 
@@ -95,7 +95,7 @@ _PLACES = {
     "render": "templates",
 }
 
-# Modules of `platform`, exposed here.
+# Modules of `platform` that are exported here.
 _NAMESPACES = ("asset", "registry", "secret", "space", "storage")
 
 __all__ = [

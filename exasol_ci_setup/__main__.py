@@ -1,4 +1,4 @@
-"""`python -m exasol_ci_setup` is the command line."""
+"""Run the command line with `python -m exasol_ci_setup`."""
 
 from exasol_ci_setup.cli.main import main
 

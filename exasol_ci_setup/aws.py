@@ -64,10 +64,10 @@ __all__ = [
 
 _LOG = logging.getLogger(__name__)
 
-# Ten attempts of botocore's "standard" mode: exponential backoff with jitter up to 20 s, which outlasts the minute that
-# CloudFormation's throttling takes to let go (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).
+# Ten attempts in botocore's "standard" mode: exponential backoff with jitter up to 20 s, longer than the minute in which
+# CloudFormation's throttling ends (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).
 _PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
-# Three, so that a request or two too many do not matter. With the pauses between them that is less than 30 s.
+# Three, so that a few failed requests do not matter. With the pauses between them that is less than 30 s.
 _IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=7)
 # The attribute of a client with the function that returns the one for optional calls.
 _OPTIONAL: Final = "_exasol_ci_setup_optional"
@@ -75,15 +75,15 @@ _OPTIONAL: Final = "_exasol_ci_setup_optional"
 C = TypeVar("C")
 
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
-# S3's, and the other services': https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html.
+# The request IDs of S3 and of the other services: https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html.
 _REQUEST_IDS = frozenset({"x-amz-request-id", "x-amzn-requestid"})
 
-# Sessions cannot be shared by threads while clients are made of them, clients can:
+# Threads cannot share sessions while clients are created, but they can share clients:
 # https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
 _MAKING = RLock()
 
 
-# Operations that change nothing of what a user has. A change set that is not executed is deleted again.
+# Operations that change none of the user's resources. A change set that is not executed is deleted again.
 _READING: Final = re.compile(
     r"(Describe|List|Get|Head|BatchGet|Filter|Lookup|Detect|Validate|Estimate|Assume)|(Create|Delete)ChangeSet$"
 )
@@ -92,13 +92,13 @@ _UNDOING: ContextVar[bool] = ContextVar("undoing", default=False)
 
 
 def has_changed() -> bool:
-    """Return whether this process has asked AWS for a change of anything."""
+    """Return whether this process has called an operation of AWS that changes something."""
     return bool(_CALLED)
 
 
 @contextmanager
 def undoing() -> Iterator[None]:
-    """Let calls count as no change: they delete what this program created and did not use, such as the empty stack of a plan."""
+    """Do not count calls as changes: they delete what this program created and did not use, such as the empty stack of a plan."""
     token = _UNDOING.set(True)
     try:
         yield
@@ -108,10 +108,10 @@ def undoing() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Account:
-    """An AWS account in one region, as one set of credentials sees it. Hands out boto3 clients, each made once.
+    """An AWS account in one region, with one set of credentials. Returns boto3 clients, each created once.
 
-    `endpoint_url` replaces AWS's endpoint of every service by one on this machine (the sandbox); None means what the AWS configuration says.
-    `pace` is called before each request is sent, and may take its time, and with each answer, which is then its `parsed_response`.
+    `endpoint_url` replaces the endpoint of every service by a local one (the sandbox); None uses the AWS configuration.
+    `pace` is called before each request, and may block, and after each response with its `parsed_response`.
     """
 
     session: boto3.Session
@@ -149,9 +149,9 @@ class Account:
     @overload
     def client(self, service: Literal["sts"], *, patient: bool = ...) -> STSClient: ...
     def client(self, service: str, *, patient: bool = True) -> Any:
-        """Return the client of `service`. Raises the errors of `translate` if the configuration does not serve.
+        """Return the client of `service`. Raises the errors of `translate` if the configuration is invalid.
 
-        One that is not `patient` gives up within 30 s: for a caller that asks again by itself and watches the time.
+        A client that is not `patient` fails within 30 s: for a caller with its own retries and deadline.
         """
         return self._client(service, _PATIENT if patient else _IMPATIENT)
 
@@ -169,7 +169,7 @@ class Account:
 
     @property
     def make(self) -> Callable[..., Any]:
-        """What makes a client, given the service's name, with other credentials if they are given too."""
+        """The function that creates a client, given the service's name, optionally with other credentials."""
         return partial(
             self.session.client, region_name=self.region, endpoint_url=self.endpoint_url, config=self._config
         )
@@ -180,9 +180,9 @@ class Account:
             user_agent_extra=f"exasol-ci-setup/{__version__}",
             connect_timeout=10,
             read_timeout=60,
-            # Many stacks share a client; a connection is opened when it is needed.
+            # Many stacks share a client; connections are opened on demand.
             max_pool_connections=64,
-            # An endpoint on this machine has no DNS for bucket.host names, and no proxy leads to it.
+            # A local endpoint has no DNS for bucket host names, and must not be reached through a proxy.
             s3={"addressing_style": "path"} if self.endpoint_url else {},
             proxies={} if self.endpoint_url else None,
         )
@@ -205,12 +205,12 @@ def connect(
     endpoint_url: str | None = None,
     access_key: tuple[str, str] | None = None,
 ) -> Account:
-    """Open a session without calling AWS yet.
+    """Open a session without calling AWS.
 
-    `profile` names one of the AWS configuration (None: the default chain); `region` overrides the configured one;
-    `access_key` is an id and a secret to use in place of any profile.
+    `profile` names a profile of the AWS configuration (None: the default chain); `region` overrides the configured one;
+    `access_key` is an ID and a secret to use instead of any profile.
 
-    Raises ProfileNotFound, which names the profiles there are, and RegionMissing.
+    Raises ProfileNotFound with the names of the existing profiles, and RegionMissing.
     """
     # AWS's other tools read AWS_REGION, botocore does not: https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html.
     region = region or os.environ.get("AWS_REGION") or None
@@ -230,7 +230,7 @@ def connect(
         of = f" for profile {profile!r}" if profile else ""
         raise RegionMissing(
             f"no AWS region is set{of}",
-            hint="give --region, or set AWS_REGION, or run `aws configure set region eu-central-1"
+            hint="use --region, or set AWS_REGION, or run `aws configure set region eu-central-1"
             + (f" --profile {shlex.quote(profile)}`" if profile else "`"),
         )
     return Account(session=session, region=found, endpoint_url=endpoint_url)
@@ -238,12 +238,12 @@ def connect(
 
 @cache
 def _models(data_path: str | None) -> Loader:
-    """Return botocore's loader, one for all sessions: it keeps what it has read, and reading the model of EC2 takes 0.1 s."""
+    """Return botocore's loader, one for all sessions: it caches the service models, and reading that of EC2 takes 0.1 s."""
     return create_loader(data_path)
 
 
 def without_configuration() -> botocore.session.Session:
-    """Return a session that neither the user's AWS files nor AWS_PROFILE have a say in."""
+    """Return a session that ignores the user's AWS files and AWS_PROFILE."""
     nowhere = (None, None, os.devnull, None)
     return botocore.session.Session(
         {"profile": (None, None, None, None), "config_file": nowhere, "credentials_file": nowhere}
@@ -251,32 +251,34 @@ def without_configuration() -> botocore.session.Session:
 
 
 def log_call(model: Any, **_: object) -> None:
-    """Note whether the operation changes something; log its name, and nothing of what is in the request."""
+    """Store whether the operation changes something; log its name, but no content of the request."""
     if not _READING.match(model.name) and not _UNDOING.get():
         _CALLED.add(model.name)
     _LOG.debug("%s %s", model.service_model.service_name, model.name)
 
 
 def require_aws(response_dict: dict[str, Any], operation_model: Any, **_: object) -> None:
-    """Refuse a web page in place of AWS's answer, such as the log-in page of a proxy or a captive portal.
+    """Reject a web page instead of AWS's response, such as the login page of a proxy or a captive portal.
 
-    The content type alone decides nothing: S3 answers with the one of the object, and some endpoints label JSON as a page. Raises
-    HTTPClientError, which `translate` knows.
+    The content type alone is not enough: S3 returns the one of the object, and some endpoints label JSON as a page. Raises
+    HTTPClientError, which `translate` handles.
     """
     kind = response_dict["headers"].get("content-type", "")
     if kind.partition(";")[0].strip().lower() in _PAGES and not _is_answer(response_dict, operation_model):
         status = response_dict["status_code"]
         if isinstance(response_dict["body"], StreamingBody):
             response_dict["body"].close()
-        raise botocore_errors.HTTPClientError(error=f"a web page came in place of an answer (HTTP status {status})")
+        raise botocore_errors.HTTPClientError(
+            error=f"received a web page instead of a response of AWS (HTTP status {status})"
+        )
 
 
 def _is_answer(response_dict: dict[str, Any], operation_model: Any) -> bool:
-    """Return whether AWS's header is there, or the body is what the service's protocol has."""
+    """Return whether the response has AWS's header, or a body in the service's protocol."""
     if not _REQUEST_IDS.isdisjoint(name.lower() for name in response_dict["headers"]):
         return True
     body = response_dict["body"]
-    # What is read as a stream is an object's content, which says nothing about the server.
+    # A streamed body is the content of an object, which says nothing about the server.
     if not isinstance(body, bytes):
         return False
     try:
@@ -289,5 +291,5 @@ def _is_answer(response_dict: dict[str, Any], operation_model: Any) -> bool:
 
 def profiles() -> list[str]:
     """Return the names of the profiles in the AWS configuration, sorted."""
-    # Not a session of boto3's: that would look up the profile that AWS_PROFILE names, which may not exist.
+    # Not a session of boto3: that would load the profile in AWS_PROFILE, which may not exist.
     return sorted(botocore.session.Session().available_profiles)

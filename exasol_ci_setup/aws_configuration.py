@@ -1,4 +1,4 @@
-"""Why the AWS configuration of this machine cannot be used, whatever botocore raises while it reads it.
+"""Explain why the AWS configuration of this machine is invalid, for any exception that botocore raises while it reads it.
 
 botocore loads credentials when a client is created or a request is signed. Many mistakes in files and variables end there in an
 exception of Python (https://github.com/boto/botocore/issues/2968). The frames of its traceback say which settings were read.
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-# Where botocore and boto3 load credentials, create clients, and sign requests with both.
+# The functions of botocore and boto3 that load credentials, create clients, and sign requests.
 _MODULES: Final = frozenset(
     {"boto3.session", "botocore.auth", "botocore.credentials", "botocore.session", "botocore.tokens"}
 )
 _PROCESS: Final = "ProcessProvider"
-# The class of botocore in whose method an exception is raised, and the variables and keys of a profile that this class reads.
+# Classes of botocore whose methods raise, with the variables and profile keys that each class reads.
 _SETTINGS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     _PROCESS: ((), ("credential_process",)),
     "FileWebIdentityTokenLoader": (("AWS_WEB_IDENTITY_TOKEN_FILE",), ("web_identity_token_file",)),
@@ -57,7 +57,7 @@ _QUOTED: Final = re.compile(r"""['"]([^'"]+)['"]""")
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """A variable of the environment, or a key of `profile` in the AWS configuration."""
+    """An environment variable, or a key of `profile` in the AWS configuration."""
 
     name: str
     value: str
@@ -73,7 +73,7 @@ class _Setting:
         return "endpoint_url" in self.name.lower() and not self.value.lower().startswith(("http://", "https://"))
 
     def explains(self, text: str) -> bool:
-        """Return whether the `text` of an exception quotes the value or a part of it, or says why it is no URL."""
+        """Return whether the `text` of an exception quotes the value or a part of it, or says that it is no URL."""
         if self.value in text or any(part in self.value for part in _QUOTED.findall(text)):
             return True
         try:
@@ -84,14 +84,14 @@ class _Setting:
 
 
 def explain(error: Exception) -> SetupError | None:
-    """Return why the configuration cannot be used, None if `error` was not raised while botocore read it.
+    """Return why the configuration is invalid, None if botocore did not raise `error` while it read the configuration.
 
-    An exception of botocore's own has a good text, except where that repeats what a credential process printed.
+    Exceptions of botocore have a good text, unless it contains the output of a credential process.
     """
     if "Invalid header value" in str(error):
         # The text quotes the header, and so the credential.
         return CredentialsInvalid(
-            "the AWS credentials cannot be used: one of them contains a line break or another character that no header may have",
+            "the AWS credentials cannot be used: one of them contains a line break or another character that HTTP headers do not allow",
             hint="correct AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN, or the same keys of the profile",
         )
     if "Not supported URL scheme" in str(error):
@@ -116,7 +116,7 @@ def explain(error: Exception) -> SetupError | None:
         )
     known = list(_settings(kind, profile))
     own = [each for each in known if each.profile in {"", profile}]
-    # Of credentials that are loaded late the profile is not known.
+    # The profile of credentials that are loaded late is unknown.
     settings = [each for each in own if each.explains(text)] or [each for each in known if each.explains(text)]
     settings = settings or (own if kind else [])
     return _unusable(text, settings, profile)
@@ -141,13 +141,13 @@ def _text(error: Exception) -> str:
 
 
 def _process_failed(error: Exception, frames: list[FrameType], profile: str) -> SetupError:
-    """Return what is wrong with the credential process of `profile`. What it printed may be secret, and the text of `error` repeats it."""
+    """Return the error of the credential process of `profile`. Its output may be secret, and the text of `error` contains it."""
     running = [frame for frame in frames if frame.f_code.co_name == "_retrieve_credentials_using"]
     started = [each for frame in running for each in frame.f_locals.values() if isinstance(each, subprocess.Popen)]
     if running and not started:
         why = _text(error)
     elif started and started[0].returncode:
-        why = f"it ended with exit code {started[0].returncode}"
+        why = f"it exited with code {started[0].returncode}"
     else:
         why = "it did not print JSON with Version 1, AccessKeyId, SecretAccessKey and, if any, a date as Expiration"
     setting = _Setting("credential_process", str(_profiles().get(profile, {}).get("credential_process", "")), profile)
@@ -158,7 +158,7 @@ def _process_failed(error: Exception, frames: list[FrameType], profile: str) -> 
 
 
 def _settings(kind: str, profile: str) -> Iterator[_Setting]:
-    """Yield what is set of all that a class of botocore reads, or without one of all that is read for every client."""
+    """Yield the settings that a class of botocore reads, or without a class those of every client."""
     variables, keys = _SETTINGS.get(kind, ((), ()))
     for name, value in os.environ.items():
         if name in variables if kind else _GENERAL.fullmatch(name):

@@ -1,4 +1,4 @@
-"""botocore's errors as ours: the one boundary that they cross."""
+"""Translate botocore's errors into those of this package."""
 
 from __future__ import annotations
 
@@ -80,26 +80,24 @@ _QUOTA = frozenset(
 )
 _HTTP_SERVER_ERROR = 500
 
-_SIGN_IN = (
-    "sign in again (`aws sso login`, or new keys for the profile), then run the same command: it picks up where AWS is"
-)
+_SIGN_IN = "sign in again (`aws sso login`, or new keys for the profile), then run the same command: it resumes"
 
 
 def error_code(error: BaseException) -> str:
-    """Return AWS's error code of a ClientError, or an empty string."""
+    """Return the error code of a ClientError of AWS, or an empty string."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return ""
 
 
 def is_throttled(parsed_response: object) -> bool:
-    """Return whether botocore's parsed answer to one attempt is a refusal for too many requests."""
+    """Return whether botocore's parsed response to one attempt is a throttling error."""
     error = parsed_response.get("Error") if isinstance(parsed_response, dict) else None
     return isinstance(error, dict) and error.get("Code") in _THROTTLING
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether the same call may well succeed later: throttling, a broken connection, a fault on AWS's side."""
+    """Return whether the same call may succeed later: throttling, a broken connection, a server error of AWS."""
     if isinstance(error, ClientError):
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         return error_code(error) in _THROTTLING or status >= _HTTP_SERVER_ERROR
@@ -116,7 +114,7 @@ _CREDENTIAL_PROVIDERS = (
 
 
 def translate(error: BaseException) -> SetupError | None:
-    """Turn an error of boto3 into ours, or None if it is not one of boto3's."""
+    """Return the error of this package for an error of boto3, or None for any other."""
     for kinds, translation in _TRANSLATIONS:
         if isinstance(error, kinds):
             return translation(error)
@@ -136,7 +134,7 @@ def _unknown_profile(error: Any) -> SetupError:
         f"AWS profile {error.kwargs.get('profile', '')!r} does not exist",
         hint=f"the profiles are: {', '.join(known)}"
         if known
-        else "there are no AWS profiles yet: run `aws configure --profile NAME`, or leave --aws-profile out",
+        else "no AWS profile exists yet: run `aws configure --profile NAME`, or omit --aws-profile",
     )
 
 
@@ -149,19 +147,19 @@ def _unreachable(error: BaseException) -> SetupError:
     )
 
 
-_NO_REGION_HINT = "give --region, or set AWS_REGION"
-_NO_CREDENTIALS_HINT = "give --aws-profile, or run `aws configure` or `aws sso login`; --sandbox needs none"
+_NO_REGION_HINT = "use --region, or set AWS_REGION"
+_NO_CREDENTIALS_HINT = "use --aws-profile, or run `aws configure` or `aws sso login`; --sandbox needs none"
 
 
 def _translate_answer(error: ClientError) -> SetupError:
     code = error_code(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "unknown")
     said = _one_line(
-        error.response.get("Error", {}).get("Message", "") or code or f"HTTP status {status}, without a word"
+        error.response.get("Error", {}).get("Message", "") or code or f"HTTP status {status} without a message"
     )
     operation = error.operation_name
     if code in _CREDENTIALS:
-        return CredentialsInvalid(f"AWS does not accept the credentials: {said}", hint=_SIGN_IN)
+        return CredentialsInvalid(f"AWS rejected the credentials: {said}", hint=_SIGN_IN)
     if code in _DENIED:
         return AccessDenied(
             f"AWS does not allow {operation}: {said}",
@@ -169,21 +167,21 @@ def _translate_answer(error: ClientError) -> SetupError:
         )
     if code in _QUOTA:
         return AwsUnavailable(
-            f"{operation} failed, a quota is used up: {said}",
-            hint="remove what is not needed any more, or ask for more under Service Quotas",
+            f"{operation} failed, because a quota is used up: {said}",
+            hint="delete unused resources, or request an increase in Service Quotas",
         )
     if code in _THROTTLING:
         attempts = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) + 1
         times = f", {attempts} times" if attempts > 1 else ""
         return Throttled(
-            f"AWS refused {operation} for too many requests{times}: {said}",
+            f"AWS throttled {operation}{times}: {said}",
             hint="wait a minute and run the same command again",
         )
     return AwsUnavailable(f"{operation} failed: {said} ({code})")
 
 
 _Errors: TypeAlias = "type[BaseException] | tuple[type[BaseException], ...]"
-# The first that fits is taken: special cases stand before the classes that they belong to.
+# The first match is used: special cases precede their base classes.
 _TRANSLATIONS: tuple[tuple[_Errors, Callable[[Any], SetupError]], ...] = (
     (ClientError, _translate_answer),
     (botocore_errors.ProfileNotFound, _unknown_profile),
@@ -206,7 +204,7 @@ _TRANSLATIONS: tuple[tuple[_Errors, Callable[[Any], SetupError]], ...] = (
     (_CONNECTION, _unreachable),
     (
         (botocore_errors.InvalidRegionError, botocore_errors.UnknownRegionError),
-        lambda error: InputError(_one_line(error), hint="a region reads like eu-central-1"),
+        lambda error: InputError(_one_line(error), hint="the form of a region is eu-central-1"),
     ),
     (
         botocore_errors.ParamValidationError,
@@ -222,7 +220,7 @@ def _one_line(text: object) -> str:
 
 @contextmanager
 def translate_aws_errors() -> Iterator[None]:
-    """Raise errors of botocore, and of its reading the AWS configuration, as errors of this package. Other exceptions pass."""
+    """Raise errors of botocore, and of the AWS configuration, as errors of this package. Other exceptions pass."""
     try:
         yield
     except SetupError:
@@ -231,7 +229,7 @@ def translate_aws_errors() -> Iterator[None]:
         from exasol_ci_setup.aws_configuration import explain
 
         if explained := explain(error):
-            # Without the cause: its text may be what a credential process printed.
+            # Without the cause: its text may be the output of a credential process.
             raise explained from None
         translated = translate(error)
         if translated is None:

@@ -1,6 +1,6 @@
-"""How often a request is sent again, by the kind of its error, beside botocore's own rules.
+"""Limit the retries of requests by the kind of error, in addition to botocore's rules.
 
-botocore's "standard" mode has one number of attempts for all errors. Throttling and faults of AWS pass within minutes, a wrong endpoint does not.
+botocore's "standard" mode has one number of attempts for all errors. Throttling and server errors end within minutes, a wrong endpoint does not.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from botocore.exceptions import ClientError
 
 _LOG = logging.getLogger(__name__)
 
-# Without a connection botocore waits up to 1, 2 and 4 s between these.
+# Without a connection botocore waits up to 1, 2 and 4 s between these attempts.
 _CONNECT_ATTEMPTS: Final = 4
 _CONNECT_SECONDS: Final = 10.0
-# A request that is sent a third time has taken up to 3 s.
+# A third attempt comes after up to 3 s.
 _QUIET_ATTEMPTS: Final = 2
 _QUIET_SECONDS: Final = 3.0
 _SECONDS_BETWEEN_WARNINGS: Final = 20.0

@@ -1,4 +1,4 @@
-"""Commands that more than one hint names, each in one spelling."""
+"""Commands that several hints name, each with one spelling."""
 
 from __future__ import annotations
 

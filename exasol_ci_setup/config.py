@@ -1,4 +1,4 @@
-"""The JSON file with a repository's build configuration, which the build commands read as well."""
+"""Read the JSON file with a repository's build configuration, which the build commands share."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Any, Final
 
 from exasol_ci_setup.errors import InputError
 
-# What may stand in the file: an object with these keys, or a value of this type.
+# The valid content of the file: an object with these keys, or a value of this type.
 _SHAPE: Final[dict[str, Any]] = {
     "build": {"ignore": {"paths": list}, "base_branch": str},
     "release": {"timeout_in_minutes": int},
 }
-# Thirty-one days: far longer than any build may take, and no overflow when it becomes a time-out in seconds.
+# Thirty-one days: far longer than any build, and no overflow as a timeout in seconds.
 _LONGEST_TIMEOUT: Final = 31 * 24 * 60
 _TYPES: Final = {dict: "an object", list: "a list", str: "text", int: "a whole number"}
 
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """`paths`, relative to the repository's root: a push that changes nothing else builds nothing."""
+    """`paths`, relative to the repository's root: a push that changes only these starts no build."""
 
     paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """How pushes are built. `base_branch` is the one against which a build looks for changes, or None if not given."""
+    """How pushes are built. `base_branch` is the branch with which a build compares, or None if not set."""
 
     ignore: Ignore = field(default_factory=Ignore)
     base_branch: str | None = None
@@ -38,14 +38,14 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """How releases are built. `timeout_in_minutes` is how long to wait for one, in minutes, or None if not given."""
+    """How releases are built. `timeout_in_minutes` is how long to wait for one, in minutes, or None if not set."""
 
     timeout_in_minutes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole file. `absent` names the keys that it does not have, such as ``release.timeout_in_minutes``."""
+    """The whole file. `absent` names its missing keys, such as ``release.timeout_in_minutes``."""
 
     build: Build = field(default_factory=Build)
     release: Release = field(default_factory=Release)
@@ -53,12 +53,12 @@ class Config:
 
 
 def load(path: Path, *, check_paths: bool = True) -> Config:
-    """Read the file at `path`, in which every key may be left out.
+    """Read the file at `path`, in which every key is optional.
 
-    Ignored paths are looked for from the working directory, which is the repository's root; without `check_paths` they are taken
-    as they are. Raises InputError naming the file, and the line or the key: it cannot be read, is no JSON, has an unknown key or
-    a key twice, a value of the wrong type or a time that is too short or too long, or an ignored path that does not exist or that
-    no changed file could ever match.
+    Ignored paths are searched in the working directory, which is the repository's root; without `check_paths` they are not
+    checked. Raises InputError with the file, and the line or the key: it cannot be read, is not JSON, has an unknown or
+    duplicate key, a value of the wrong type or an invalid time, or an ignored path that does not exist or that
+    can never match a changed file.
     """
     data = _parsed(path)
     _check(path, "", data, _SHAPE)
@@ -81,12 +81,12 @@ def load(path: Path, *, check_paths: bool = True) -> Config:
 def _parsed(path: Path) -> Any:
     try:
         if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
-            # Reading a pipe that nobody writes to would never end.
+            # Reading a pipe without a writer would never end.
             raise InputError(f"the config file {path} cannot be read: it is not a regular file")
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(
-            f"the config file {path} does not exist", hint="give the path of a JSON file by --config-file"
+            f"the config file {path} does not exist", hint="set the path of a JSON file with --config-file"
         ) from None
     except OSError as error:
         raise InputError(f"the config file {path} cannot be read: {error.strerror}") from error
@@ -106,14 +106,14 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key!a} stands twice in one object")
+            raise ValueError(f"duplicate key {key!a}")
         found[key] = value
     return found
 
 
 def _check(path: Path, where: str, value: Any, shape: Any) -> None:
     kind = dict if isinstance(shape, dict) else shape
-    # For Python true is a whole number, for JSON it is not.
+    # In Python true is an integer, in JSON it is not.
     if not isinstance(value, kind) or isinstance(value, bool):
         raise _refused(path, where, f"use {_TYPES[kind]}, not {json.dumps(value)[:60]}")
     if isinstance(shape, dict):
@@ -135,12 +135,12 @@ def _unknown(path: Path, where: str, key: str, shape: dict[str, Any]) -> InputEr
 
 
 def _check_ignored(path: Path, where: str, ignored: str) -> None:
-    # A build compares the start of each changed file's path, as Git writes it, with the ignored path.
+    # A build compares the start of each changed path, as Git prints it, with the ignored path.
     written = PurePosixPath(ignored)
     below_root = not written.is_absolute() and ".." not in written.parts and written.parts
     if not below_root or ignored.rstrip("/") != str(written):
         instead = f"write {str(written)!a}" if below_root else "write a path below the repository's root, such as 'doc'"
-        raise _refused(path, where, f"{ignored!a} would not match any file as Git names it; {instead}")
+        raise _refused(path, where, f"{ignored!a} does not match any path of Git; {instead}")
     try:
         exists = Path(ignored).exists()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""One request over HTTP: it follows no redirect, leaves this machine by a proxy only if it leaves it, and ends in time."""
+"""Send one HTTP request: without redirects, with a total timeout, and without a proxy for local addresses."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _TIMEOUT: Final = 30.0
 
 
 def send(request: Request, seconds: float, into: IO[bytes] | None = None) -> tuple[int, str, bytes]:
-    """Return the status, where it redirects to, and the body of the answer, unless a good one goes `into` a file.
+    """Return the status, the redirect location, and the body, unless the body of a success is written to `into`.
 
-    Raises TimeoutError if the whole answer is not there after `seconds`, and the errors of urllib.
+    Raises TimeoutError if the whole response takes longer than `seconds`, and the errors of urllib.
     """
     return _within(seconds, lambda: _open(request.full_url, request, into))
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Return scheme, host and port. Raises ValueError for what is no address."""
+    """Return scheme, host and port. Raises ValueError for an invalid address."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def _open(url: str, request: Request, into: IO[bytes] | None) -> tuple[int, str, bytes]:
-    """Return the status, where it redirects to, and the body of the answer, unless a good one goes `into` a file."""
+    """Return the status, the redirect location, and the body, unless the body of a success is written to `into`."""
     try:
         response = _opener(url).open(request, timeout=_TIMEOUT)
     except HTTPError as error:
@@ -49,7 +49,7 @@ def _open(url: str, request: Request, into: IO[bytes] | None) -> tuple[int, str,
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:
-    """Return what `work` does. Raises TimeoutError, and lets go of it, if it takes longer."""
+    """Return the result of `work`. Raises TimeoutError, and abandons it, if it takes longer."""
     ended: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
 
     def run() -> None:
@@ -58,30 +58,30 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
         except Exception as error:  # noqa: BLE001 - raised again below
             ended.put((None, error))
 
-    # The library's own time-outs start anew with each byte.
+    # The library's own timeouts restart with each byte.
     Thread(target=run, daemon=True).start()
     try:
         result, error = ended.get(timeout=seconds)
     except Empty:
-        raise TimeoutError(f"no whole answer within {seconds:g} seconds") from None
+        raise TimeoutError(f"no complete response within {seconds:g} seconds") from None
     if error is not None:
         try:
             raise error
         finally:
-            # Its traceback holds this frame: a circle, in which connections would stay open.
+            # Its traceback refers to this frame: a reference cycle, in which connections would stay open.
             del error
     return cast("T", result)
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """Leaves redirects to us: the library would send the token wherever they lead."""
+    """Do not follow redirects: the library would send the token to their location."""
 
     def http_error_302(self, *_: Any, **__: Any) -> None:
-        """Follow none, and do not even look where it leads: the library stumbles over what is no address."""
+        """Ignore the redirect, and its location: the library fails for an invalid one."""
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def _opener(url: str) -> OpenerDirector:
-    """Return what opens `url` and follows no redirects; no proxy leads to this machine itself."""
+    """Return an opener for `url` that follows no redirects, and uses no proxy for this machine."""
     return build_opener(_NoRedirects, *([ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else []))

@@ -1,4 +1,4 @@
-"""GitHub's REST API as far as it is needed here: upload URLs, draft releases for a test, and a branch's files."""
+"""The used parts of GitHub's REST API: upload URLs, draft releases for a test, and a branch's files."""
 
 from __future__ import annotations
 
@@ -27,50 +27,53 @@ API_URL: Final = "https://api.github.com"
 TOKEN_VARIABLE: Final = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
 
 # Owners: https://docs.github.com/en/enterprise-cloud@latest/admin/managing-iam/iam-configuration-reference/username-considerations-for-external-authentication,
-# with an underscore for managed users. Repositories: what GitHub's own form for a new one takes.
+# with an underscore for managed users. Repositories: the rules of GitHub's form for a new one.
 _OWNER: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}"
 _REPOSITORY: Final = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]{1,100}"
 _PATH: Final = re.compile(
     rf"/repos/({_OWNER})/({_REPOSITORY})/releases/([1-9][0-9]{{0,17}})/assets(\{{\?name,label\}})?"
 )
-# Seconds for each step of a connection, and for an answer as a whole, which may come byte by byte.
+# Seconds for each step of a connection, and for a whole response, which may arrive byte by byte.
 _WHOLE: Final = 60.0
-# So many times as long as for another answer.
+# The factor for an archive, compared with other responses.
 _ARCHIVE: Final = 10
-# Seconds between looks for a release that GitHub was asked for and did not tell of.
+# Seconds between polls for a release whose creation GitHub did not confirm.
 _UNTIL_MADE: Final = (1, 2)
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})
 _MOST_REDIRECTS: Final = 3
 _RIGHTS: Final = (
-    "the token must be allowed to write the repository's contents; GitHub also limits how often it may be asked"
+    "the token needs permission to write the repository's contents; GitHub also limits the rate of requests"
 )
 _READING_RIGHTS: Final = (
-    "the token must be allowed to read the repository's contents; GitHub also limits how often it may be asked"
+    "the token needs permission to read the repository's contents; GitHub also limits the rate of requests"
 )
 _MEANINGS: Final[dict[int, tuple[type[SetupError], str]]] = {
-    HTTPStatus.UNAUTHORIZED: (SetupError, f"is the token in {TOKEN_VARIABLE} still valid?"),
+    HTTPStatus.UNAUTHORIZED: (SetupError, f"check whether the token in {TOKEN_VARIABLE} is still valid"),
     HTTPStatus.FORBIDDEN: (SetupError, _RIGHTS),
     HTTPStatus.TOO_MANY_REQUESTS: (SetupError, _RIGHTS),
     HTTPStatus.NOT_FOUND: (
         InputError,
-        "is the repository's name right, and may the token see it? GitHub hides what a token may not see",
+        "check the repository's name and the token's access: GitHub hides what a token must not see",
     ),
-    HTTPStatus.UNPROCESSABLE_ENTITY: (InputError, "is there such a branch, and may the token write to the repository?"),
+    HTTPStatus.UNPROCESSABLE_ENTITY: (
+        InputError,
+        "check that the branch exists and that the token may write to the repository",
+    ),
 }
-# As above, for what only reads.
+# As above, for read access.
 _READING: Final[dict[int, tuple[type[SetupError], str]]] = {
-    HTTPStatus.UNAUTHORIZED: (SetupError, "is the token still valid?"),
+    HTTPStatus.UNAUTHORIZED: (SetupError, "check whether the token is still valid"),
     HTTPStatus.FORBIDDEN: (SetupError, _READING_RIGHTS),
     HTTPStatus.TOO_MANY_REQUESTS: (SetupError, _READING_RIGHTS),
     HTTPStatus.NOT_FOUND: (
         InputError,
-        "are the names of repository and branch right, and may the token see them? Without one GitHub hides what is private",
+        "check the names of repository and branch, and the token's access: without it GitHub hides private repositories",
     ),
 }
 
 
 class Token:
-    """A GitHub token, which does not show itself: `value` is the only way to it."""
+    """A GitHub token whose `repr` hides it: `value` is the only access to it."""
 
     __slots__ = ("_value",)
 
@@ -88,7 +91,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class UploadUrl:
-    """Where the assets of a release are uploaded to."""
+    """The upload address of a release's assets."""
 
     owner: str
     repository: str
@@ -97,7 +100,7 @@ class UploadUrl:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release as GitHub made it; `url` is its page, for people."""
+    """A release that GitHub created; `url` is its web page."""
 
     id: int
     url: str
@@ -108,11 +111,11 @@ def token_from_environment(environment: Mapping[str, str] | None = None) -> Toke
     value = (os.environ if environment is None else environment).get(TOKEN_VARIABLE, "").strip()
     if not value:
         raise InputError(
-            f"there is no GitHub token: the environment variable {TOKEN_VARIABLE} is not set",
-            hint=f"export {TOKEN_VARIABLE}, with a token that may write the repository's releases",
+            f"GitHub token missing: the environment variable {TOKEN_VARIABLE} is not set",
+            hint=f"export {TOKEN_VARIABLE} with a token that may write the repository's releases",
         )
     if not re.fullmatch(r"[\x21-\x7e]{1,4096}", value):
-        # It would not fit in a header, and the error about that would show it.
+        # It would be invalid in a header, and the error would show it.
         raise InputError(
             f"the environment variable {TOKEN_VARIABLE} holds no token: a token has no blanks or control characters"
         )
@@ -128,7 +131,7 @@ def optional_token_from_environment(environment: Mapping[str, str] | None = None
 def api_url_from_environment(environment: Mapping[str, str] | None = None) -> str:
     """Return the address of the API: GITHUB_API_URL, which GitHub Enterprise needs, or github.com's.
 
-    Raises InputError unless it is an https URL; http is taken for an address on this machine only, as the token is sent there.
+    Raises InputError unless it is an https URL; http is accepted for local addresses only, because the token is sent there.
     """
     url = (os.environ if environment is None else environment).get("GITHUB_API_URL", "").strip() or API_URL
     try:
@@ -141,15 +144,15 @@ def api_url_from_environment(environment: Mapping[str, str] | None = None) -> st
     if not fits:
         raise InputError(
             "GITHUB_API_URL is not the address of a GitHub API",
-            hint=f"it reads {API_URL}, or https://HOST/api/v3 for GitHub Enterprise Server",
+            hint=f"use {API_URL}, or https://HOST/api/v3 for GitHub Enterprise Server",
         )
     return url.rstrip("/")
 
 
 def parse_upload_url(text: str, *, api_url: str = API_URL) -> UploadUrl:
-    """Return what an upload URL is of; GitHub gives it as ``upload_url`` of a release, with or without ``{?name,label}``.
+    """Return the parts of an upload URL; GitHub returns it as ``upload_url`` of a release, with or without ``{?name,label}``.
 
-    Beside github.com's the one that goes with `api_url` is taken. Raises InputError.
+    Valid are that of github.com and that of `api_url`. Raises InputError.
     """
     for base in _upload_bases(api_url):
         found = _PATH.fullmatch(text[len(base) :]) if text.startswith(base) else None
@@ -157,22 +160,22 @@ def parse_upload_url(text: str, *, api_url: str = API_URL) -> UploadUrl:
             return UploadUrl(found[1], found[2], int(found[3]))
     raise InputError(
         f"--upload-url {text!r} is not the upload URL of a release",
-        hint="it reads https://uploads.github.com/repos/OWNER/REPO/releases/ID/assets{?name,label}",
+        hint="use the form https://uploads.github.com/repos/OWNER/REPO/releases/ID/assets{?name,label}",
     )
 
 
 def require_repository(name: str) -> str:
-    """Return `name` if it reads OWNER/REPO. Raises InputError."""
+    """Return `name` if its form is OWNER/REPO. Raises InputError."""
     if not re.fullmatch(f"{_OWNER}/{_REPOSITORY}", name):
         raise InputError(
             f"--repo-name {name!r} is not the name of a repository",
-            hint="it reads OWNER/REPO, such as exasol/script-languages",
+            hint="use the form OWNER/REPO, such as exasol/script-languages",
         )
     return name
 
 
 def _upload_bases(api_url: str) -> list[str]:
-    """Return what upload URLs start with.
+    """Return the valid starts of upload URLs.
 
     https://docs.github.com/en/enterprise-server/rest/releases/assets: HOST/api/uploads for Enterprise Server, and
     uploads.SUBDOMAIN.ghe.com beside api.SUBDOMAIN.ghe.com.
@@ -186,9 +189,9 @@ def _upload_bases(api_url: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Api:
-    """GitHub's API at `url`, used with `token`, which is sent to that address and no other; what is public can be read without.
+    """GitHub's API at `url`. The `token` is sent to that address only; public data can be read without one.
 
-    An answer that is not there as a whole after `seconds` is given up.
+    A response that is not complete after `seconds` is a timeout.
     """
 
     url: str
@@ -197,14 +200,14 @@ class Api:
     seconds: float = _WHOLE
 
     def create_test_release(self, repository: str, *, branch: str, title: str) -> Release:
-        """Create a draft, marked as a prerelease, called `title` on `branch`; nobody without write access sees a draft.
+        """Create a draft prerelease named `title` on `branch`; drafts are visible only with write access.
 
-        Raises InputError if GitHub knows no such repository or refuses the values, Interrupted on Ctrl-C, and SetupError for
-        the rest. If GitHub did not tell whether it has made the draft, it is removed again, or its tag is in the hint.
+        Raises InputError if GitHub does not find the repository or rejects the values, Interrupted on Ctrl-C, and SetupError
+        otherwise. If GitHub did not confirm the creation, the draft is deleted again, or its tag is in the hint.
         """
         tag = f"test-release-{secrets.token_hex(8)}"
         body = {
-            # GitHub asks for a name, and makes the tag only when the draft is published.
+            # GitHub requires a name, and creates the tag only when the draft is published.
             "tag_name": tag,
             "target_commitish": branch,
             "name": title,
@@ -227,23 +230,21 @@ class Api:
             ) from None
 
     def _undo(self, repository: str, tag: str, title: str) -> str:
-        """Remove the draft with that tag, and return what to say: that it is gone, or where it may be."""
+        """Delete the draft with that tag, and return a text: that it is deleted, or where it may be."""
         path = f"/repos/{quote(repository)}/releases"
         try:
             for pause in (*_UNTIL_MADE, None):
-                # Drafts come first, to those who may write.
+                # Drafts are listed first, with write access.
                 listed = self._call("GET", f"{path}?per_page=100", f"list the releases of {repository}")
                 for release in listed if isinstance(listed, list) else []:
                     if isinstance(release, dict) and release.get("tag_name") == tag:
                         self.delete_release(repository, int(release["id"]))
-                        return "the draft that it had made all the same was removed again"
+                        return "the created draft was deleted again"
                 if pause:
                     self.clock.sleep(pause)
         except (SetupError, KeyboardInterrupt, LookupError, TypeError, ValueError):
             pass
-        return (
-            f"the draft release {title!r}, with the tag {tag}, may have been made: look at the releases of {repository}"
-        )
+        return f"the draft release {title!r}, with the tag {tag}, may exist: check the releases of {repository}"
 
     def delete_release(self, repository: str, release_id: int) -> None:
         """Delete a release. Raises as `create_test_release`."""
@@ -251,20 +252,20 @@ class Api:
         self._call("DELETE", f"/repos/{quote(repository)}/releases/{release_id}", what)
 
     def branch_commit(self, repository: str, branch: str) -> str:
-        """Return the commit that a branch is at.
+        """Return the latest commit of a branch.
 
-        Raises InputError if GitHub knows no such repository or branch, and SetupError for the rest.
+        Raises InputError if GitHub does not find the repository or branch, and SetupError otherwise.
         """
-        what = f"tell the commit of branch {branch} of {repository}"
+        what = f"return the commit of branch {branch} of {repository}"
         answer = self._call("GET", f"/repos/{quote(repository)}/git/ref/heads/{quote(branch)}", what, meanings=_READING)
         target = answer.get("object") if isinstance(answer, dict) else None
         commit = target.get("sha") if isinstance(target, dict) else None
         if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40,64}", commit):
-            raise SetupError(f"GitHub did not {what}: its answer has no commit")
+            raise SetupError(f"GitHub did not {what}: its response has no commit")
         return commit
 
     def download(self, repository: str, commit: str, into: IO[bytes]) -> None:
-        """Write the files of a commit into a file, as a gzipped tar with one folder at its top. Raises as `branch_commit`."""
+        """Write the files of a commit into a file, as a gzipped tar with one top-level folder. Raises as `branch_commit`."""
         what = f"send {repository} at commit {commit}"
         self._call("GET", f"/repos/{quote(repository)}/tarball/{commit}", what, meanings=_READING, into=into)
 
@@ -287,9 +288,9 @@ class Api:
         raise SetupError(f"GitHub did not {what}: it redirects more than {_MOST_REDIRECTS} times")
 
     def _next(self, url: str, location: str, what: str, *, elsewhere: bool) -> str:
-        """Return where a redirect leads, with the same method and body, as GitHub asks for.
+        """Return the location of a redirect, for the same method and body, as GitHub requires.
 
-        Archives are sent from `elsewhere`, under an address that says itself who may have them.
+        Archives may redirect `elsewhere`, to an address that contains its own authorization.
         https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects.
         """
         try:
@@ -298,7 +299,7 @@ class Api:
         except ValueError:
             target, same, scheme = "", False, ""
         if not re.fullmatch(r"[\x21-\x7e]+", target):
-            raise SetupError(f"GitHub did not {what}: it redirects to {location!a}, which is no address")
+            raise SetupError(f"GitHub did not {what}: it redirects to {location!a}, which is an invalid address")
         if elsewhere:
             allowed = {"https", "http"} if urlsplit(self.url).hostname in fetch.LOOPBACK else {"https"}
             if scheme not in allowed:
@@ -306,7 +307,7 @@ class Api:
         elif not same:
             raise SetupError(
                 f"GitHub did not {what}: it redirects to another host, {urlsplit(target).hostname}, where the token is not sent",
-                hint="has the repository moved? Check --repo-name and GITHUB_API_URL",
+                hint="check --repo-name and GITHUB_API_URL: the repository may have moved",
             )
         return target
 
@@ -327,7 +328,7 @@ class Api:
             },
         )
         try:
-            # An archive may be large, and is no reason to wait for ever.
+            # An archive may be large, but the wait is still limited.
             seconds = self.seconds if into is None else self.seconds * _ARCHIVE
             return fetch.send(request, seconds, into)
         except (URLError, OSError, HTTPException, ValueError) as error:
@@ -339,11 +340,11 @@ class Api:
 
 
 class _Doubtful(SetupError):
-    """GitHub did not say whether it has done what it was asked for."""
+    """GitHub did not confirm whether it has executed the request."""
 
 
 def _answer(status: int, text: bytes, what: str, meanings: Mapping[int, tuple[type[SetupError], str]]) -> Any:
-    """Return what GitHub answered, or raise what it means."""
+    """Return the response of GitHub, or raise its error."""
     try:
         answer = json.loads(text) if text else {}
     except ValueError:
@@ -354,14 +355,14 @@ def _answer(status: int, text: bytes, what: str, meanings: Mapping[int, tuple[ty
     kind, hint = meanings.get(status, (SetupError, ""))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind = _Doubtful
-        hint = "https://www.githubstatus.com tells of troubles on GitHub's side"
+        hint = "see https://www.githubstatus.com for outages of GitHub"
     raise kind(f"GitHub did not {what}: {said or 'it gave no reason'} (HTTP {status})", hint=hint)
 
 
 def _release(answer: Any, repository: str) -> Release:
     release_id = answer.get("id") if isinstance(answer, dict) else None
     if not isinstance(release_id, int):
-        raise _Doubtful(f"GitHub did not create a release in {repository}: its answer has no id of one")
+        raise _Doubtful(f"GitHub did not create a release in {repository}: its response has no ID")
     return Release(release_id, str(answer.get("html_url", "")))
 
 

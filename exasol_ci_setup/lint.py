@@ -1,4 +1,4 @@
-"""Runs cfn-lint over a template in this process, for the one region it is meant for, unless it is known what it will find."""
+"""Run cfn-lint on a template in this process, for its region, unless the result is cached."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _LEVELS: dict[str, Level] = {"E": "error", "F": "error", "W": "warning", "I": "i
 
 
 def lint(template: Template, region: str) -> list[Finding]:
-    """cfn-lint's findings in `template` for `region`, sorted by line; a text that is no template has one, E0000.
+    """Return cfn-lint's findings in `template` for `region`, sorted by line; text that is no template has one, E0000.
 
-    The first call loads cfn-lint's rules and schemas, which takes a second or two, and later ones some hundredths of a second. What
-    `lint_cache` remembers takes no time. Raises InputError for a region that it has no schemas of.
+    The first call loads cfn-lint's rules and schemas, which takes a second or two; later ones take some hundredths of a second. Findings
+    in `lint_cache` take no time. Raises InputError for a region without schemas.
     """
     place = lint_cache.place(template.body, region)
     known = None if place is None else _known(place)
@@ -49,8 +49,8 @@ def _lint(template: Template, region: str) -> list[Finding]:
 
     if region not in REGIONS:
         raise InputError(
-            f"{region!r} is no region that cfn-lint knows",
-            hint="a region reads like eu-central-1; for one that is newer than the installed cfn-lint, skip it with --no-lint",
+            f"{region!r} is not a region of cfn-lint",
+            hint="the form of a region is eu-central-1; for a region that is newer than the installed cfn-lint, use --no-lint",
         )
     return sorted(
         (
@@ -68,20 +68,20 @@ def _lint(template: Template, region: str) -> list[Finding]:
 
 
 def _matches(body: str, region: str) -> list[Any]:
-    """Do what ``cfnlint.api.lint`` does, with rules that are loaded once: loading takes ten times as long as a run."""
+    """Do the same as ``cfnlint.api.lint``, but load the rules once: loading takes ten times as long as a run."""
     from cfnlint.config import ConfigMixIn
     from cfnlint.decode.decode import decode_str
 
     template, errors = decode_str(body)
     if errors or template is None:
         return errors or []
-    # Rules keep what they need of the template they check.
+    # Rules store data of the template that they check.
     with _ONE_RUN:
         return list(_runner(ConfigMixIn(regions=[region])).validate_template(template))
 
 
 def _runner(config: Any) -> Any:
-    """Return cfn-lint's runner for `config`, the one of an earlier run unless the settings name rules or schemas in files."""
+    """Return cfn-lint's runner for `config`: that of an earlier run unless the settings name rules or schemas in files."""
     from cfnlint.runner import Runner
 
     if config.custom_rules or config.registry_schemas or config.override_spec:
@@ -107,9 +107,9 @@ def reject_errors(template: Template, findings: Sequence[Finding]) -> None:
 
 
 class Background:
-    """A run of the linter in a thread of its own, which loads cfn-lint while AWS is being asked.
+    """A run of the linter in its own thread, which loads cfn-lint during calls of AWS.
 
-    The thread does not keep the process from ending: a deployment that finds nothing to do does not wait for it.
+    The thread does not prevent the end of the process: a deployment without changes does not wait for it.
     """
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class Background:
         Thread(target=self._run, name="lint", daemon=True).start()
 
     def start(self, template: Template, region: str) -> None:
-        """Lint `template` for `region` as soon as cfn-lint is loaded, or at once if it is known what it will find."""
+        """Lint `template` for `region` when cfn-lint is loaded, or at once if the findings are cached."""
         place = lint_cache.place(template.body, region)
         known = None if place is None else _known(place)
         if known is not None:
@@ -132,7 +132,7 @@ class Background:
         self._given.set()
 
     def findings(self) -> list[Finding]:
-        """Wait for the findings and return them, as `lint` does. Raises what the linter raised."""
+        """Wait for the findings and return them, as `lint` does. Raises the error of the linter."""
         self._done.wait()
         if self._error is not None:
             raise self._error

@@ -1,4 +1,4 @@
-"""Remembers what cfn-lint found, so that the same template is not linted twice by the same rules."""
+"""Cache the findings of cfn-lint, so that a template is linted once with the same rules."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _LOG = logging.getLogger(__name__)
 
 SWITCH: Final = "EXASOL_CI_SETUP_LINT_CACHE"
 Row = tuple[str, str, str, str, int]
-"""A finding as it is kept: rule, level, message, path and line."""
+"""A cached finding: rule, level, message, path and line."""
 
 _FORMAT: Final = "1"
 _MOST_FILES: Final = 200
 _MOST_BYTES: Final = 100_000
-# Where cfn-lint itself looks for its settings, in the user's home and in the working directory.
+# The settings files of cfn-lint, in the user's home and in the working directory.
 _SETTINGS: Final = (".cfnlintrc", ".cfnlintrc.yaml", ".cfnlintrc.yml")
-# Settings that name other files, whose content no key of ours would hold.
+# Settings that name other files, whose content is not in the cache key.
 _ELSEWHERE: Final = re.compile(
     rb"append_rules|custom_rules|override_spec|registry_schemas|(?:parameter|deployment)_files"
 )
 
 
 def directory() -> Path:
-    """Return where findings are kept: below ``$XDG_CACHE_HOME``, else ``~/.cache``. Raises RuntimeError if there is no home."""
-    # The XDG base directory specification wants a relative path ignored.
+    """Return the cache directory: below ``$XDG_CACHE_HOME``, or ``~/.cache``. Raises RuntimeError if there is no home."""
+    # The XDG base directory specification requires to ignore a relative path.
     base = os.environ.get("XDG_CACHE_HOME", "")
     root = Path(base) if base.startswith("/") else Path.home() / ".cache"
     return root / "exasol-ci-setup" / "lint"
@@ -45,8 +45,8 @@ def directory() -> Path:
 def place(body: str, region: str) -> Path | None:
     """Return the file for the findings in the template text `body` for `region`.
 
-    Its name is made of all that they depend on: the text, the region, the version of cfn-lint and of its schemas,
-    and its settings in files. None if they cannot be kept: there is no home, the settings name other files, or the variable
+    Its name is a hash of all inputs: the text, the region, the version of cfn-lint and of its schemas,
+    and its settings files. None if findings cannot be cached: the home is missing, the settings name other files, or the variable
     EXASOL_CI_SETUP_LINT_CACHE is ``off``.
     """
     if os.environ.get(SWITCH, "").lower() == "off":
@@ -61,12 +61,12 @@ def place(body: str, region: str) -> Path | None:
             known.update(b"%d:" % len(part) + part)
         return directory() / f"{known.hexdigest()}.json"
     except (OSError, RuntimeError) as error:
-        _LOG.debug("findings are not kept", exc_info=error)
+        _LOG.debug("findings are not cached", exc_info=error)
         return None
 
 
 def load(path: Path) -> list[Row] | None:
-    """Return the findings that `path` holds; None if there are none yet, or they are damaged."""
+    """Return the findings in `path`; None if they do not exist or are damaged."""
     try:
         checksum, _, text = path.read_text(encoding="ascii").partition("\n")
         if checksum != _checksum(text):
@@ -77,7 +77,7 @@ def load(path: Path) -> list[Row] | None:
 
 
 def store(path: Path, rows: Sequence[Row]) -> None:
-    """Keep findings in `path`, whole or not at all, and forget the oldest of too many. What cannot be written is left."""
+    """Write findings to `path` atomically, and delete the oldest of too many. Errors are only logged."""
     text = json.dumps(rows)
     if len(text) > _MOST_BYTES:
         return
@@ -86,7 +86,7 @@ def store(path: Path, rows: Sequence[Row]) -> None:
         write_whole(path, f"{_checksum(text)}\n{text}".encode("ascii"), mode=0o600)
         _forget_oldest(path.parent)
     except OSError as error:
-        _LOG.debug("findings are not kept", exc_info=error)
+        _LOG.debug("findings are not cached", exc_info=error)
 
 
 def _checksum(text: str) -> str:
@@ -101,9 +101,9 @@ def _settings() -> Iterator[bytes]:
 
 
 def _linter() -> Iterator[bytes]:
-    """Yield what tells one cfn-lint from another, without importing it: its version, and when its schemas were last renewed.
+    """Yield what identifies the installed cfn-lint, without importing it: its version, and the time of its last schema update.
 
-    The latter because `cfn-lint --update-specs` does that in place. Raises FileNotFoundError if there is no cfn-lint.
+    The time because `cfn-lint --update-specs` updates in place. Raises FileNotFoundError if cfn-lint is missing.
     """
     found = find_spec("cfnlint")
     if found is None or found.origin is None:
@@ -115,7 +115,7 @@ def _linter() -> Iterator[bytes]:
 
 
 def _forget_oldest(folder: Path) -> None:
-    # With what a killed process left half written; what another one is writing now is among the newest.
+    # Including the temporary files of killed processes; those of running processes are among the newest.
     with os.scandir(folder) as entries:
         files = [(entry.stat().st_mtime_ns, entry.path) for entry in entries if entry.is_file()]
     for _, path in sorted(files)[:-_MOST_FILES]:

@@ -1,4 +1,4 @@
-"""Which VPC and subnets a stack goes into: those that are given, or the default ones of the account and region."""
+"""Determine the VPC and subnets of a stack: the given ones, or the default ones of the account and region."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.constructs.base import Construct
 
-_HINT: Final = "give the VPC and its subnets (--vpc-id and --subnet-id, or vpc_id= and subnet_ids= of the scope)"
+_HINT: Final = "set the VPC and its subnets (--vpc-id and --subnet-id, or vpc_id= and subnet_ids= of the scope)"
 
 
 def find(account: Account, construct: ScopedConstruct) -> dict[str, str]:
-    """Return the values for the `network_parameters` of `construct`, which AWS is asked for only where they are not given.
+    """Return the values for the `network_parameters` of `construct`; calls AWS only for missing ones.
 
-    Raises InputError if neither is there, and the errors of the AWS boundary.
+    Raises InputError if there is no default either, and the errors of `translate_aws_errors`.
     """
     if not construct.network_parameters:
         return {}
@@ -35,7 +35,7 @@ def find(account: Account, construct: ScopedConstruct) -> dict[str, str]:
 
 
 def parameters(account: Account, construct: Construct) -> dict[str, str]:
-    """Return the values of the parameters of the template of `construct`, for which AWS may have to be asked. Raises the errors of `find`."""
+    """Return the values of the template parameters of `construct`, which may need calls of AWS. Raises the errors of `find`."""
     if not isinstance(construct, ScopedConstruct):
         return {}
     return construct.parameters(find(account, construct))
@@ -46,7 +46,7 @@ def _vpc_of(account: Account, subnet_ids: tuple[str, ...]) -> str:
         subnets = account.client("ec2").describe_subnets(SubnetIds=list(subnet_ids))["Subnets"]
     vpcs = sorted({subnet["VpcId"] for subnet in subnets})
     if len(vpcs) != 1:
-        raise InputError(f"the subnets {', '.join(subnet_ids)} are not of one VPC: {', '.join(vpcs)}", hint=_HINT)
+        raise InputError(f"the subnets {', '.join(subnet_ids)} are in several VPCs: {', '.join(vpcs)}", hint=_HINT)
     return vpcs[0]
 
 
@@ -54,7 +54,7 @@ def _default_vpc(account: Account) -> str:
     with translate_aws_errors():
         vpcs = account.client("ec2").describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
     if not vpcs:
-        raise InputError(f"there is no default VPC in {account.region}", hint=_HINT)
+        raise InputError(f"{account.region} has no default VPC", hint=_HINT)
     return vpcs[0]["VpcId"]
 
 
@@ -65,5 +65,5 @@ def _default_subnets(account: Account, vpc_id: str) -> tuple[str, ...]:
         subnets = [subnet for page in pages for subnet in page["Subnets"]]
     if not subnets:
         raise InputError(f"VPC {vpc_id}, the default one in {account.region}, has no default subnets", hint=_HINT)
-    # In a fixed order, or the next deployment would see another value of the parameter.
+    # Sorted, so that the next deployment has the same value of the parameter.
     return tuple(subnet["SubnetId"] for subnet in sorted(subnets, key=lambda each: each["AvailabilityZone"]))

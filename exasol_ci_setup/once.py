@@ -1,4 +1,4 @@
-"""Values that are made once, however many threads want them at the same time."""
+"""Values that are created once, also if several threads request them at the same time."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ V = TypeVar("V")
 
 
 class Once(Generic[K, V]):
-    """Values by key. No lock is held while one is made, which may take as long as a call of AWS."""
+    """Values by key. No lock is held during the creation of a value, which may take as long as a call of AWS."""
 
     def __init__(self) -> None:
         self._values: dict[K, Future[V]] = {}
         self._lock = Lock()
 
     def get(self, key: K, make: Callable[[], V]) -> V:
-        """Return the value of a key: from `make`, or from the first thread that asked for it. Raises as `make`, which is then called again."""
+        """Return the value of a key: from `make`, or from the first thread that requested it. If `make` raises, it is called again later."""
         while True:
             with self._lock:
                 value = self._values.get(key)

@@ -1,6 +1,6 @@
-"""Where this installation comes from, and so what installs the same again, here with an extra or on another machine.
+"""The origin of this installation, to install the same again, here with an extra or on another machine.
 
-A package name alone is not enough: an index may have nothing under it, or something else. Installers record the origin in
+A package name alone is not enough: an index may have no package, or another one, with this name. Installers record the origin in
 ``direct_url.json`` (https://packaging.python.org/en/latest/specifications/direct-url/), unless they took the package from an index.
 """
 
@@ -21,7 +21,7 @@ from exasol_ci_setup.version import __version__
 NAME: Final = "exasol-ci-setup"
 EXAMPLE: Final = f"git+https://github.com/OWNER/{NAME}@COMMIT"
 
-# Those that write direct_url.json. Without it, what another one installed may come from anywhere.
+# Installers that write direct_url.json. If another one omits it, the origin is unknown.
 _INSTALLERS: Final = frozenset({"pip", "uv", "poetry", "pdm"})
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _HASHES: Final = ("sha256", "sha384", "sha512")
@@ -29,10 +29,10 @@ _HASHES: Final = ("sha256", "sha384", "sha512")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What pip is given to install this package.
+    """The arguments with which pip installs this package.
 
-    `version` is a version specifier, `url` a direct reference, of which `is_pinned` says that it leads to the same files on every machine.
-    `directory` is a local source tree. All are empty if nothing is known.
+    `version` is a version specifier, `url` a direct reference, `is_pinned` whether it always leads to the same files.
+    `directory` is a local source tree. All are empty if the origin is unknown.
     """
 
     version: str = ""
@@ -43,7 +43,7 @@ class Origin:
 
     @property
     def requirement(self) -> str | None:
-        """What pip installs on another machine; None if nothing is known that leads to the same files there."""
+        """The requirement for pip on another machine; None if no origin of the same files is known."""
         if self.url:
             return f"{NAME} @ {self.url}" if self.is_pinned else None
         return f"{NAME}{self.version}" if self.version else None
@@ -59,7 +59,7 @@ class Origin:
 
 def of_this() -> Origin:
     """Return the origin of the running installation."""
-    # It is a tenth of what starting costs, and needed for hints and generated files only.
+    # It takes a tenth of the start-up time, and is needed for hints and generated files only.
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:
@@ -89,19 +89,19 @@ def install_command(extra: str) -> str:
 
 
 def _source_tree() -> Origin:
-    """Return the clone that the running code is in, if it is in one."""
+    """Return the clone of the running code, if it is in one."""
     root = Path(__file__).resolve().parents[1]
     return Origin(directory=root) if (root / "pyproject.toml").is_file() else Origin()
 
 
 def _direct(recorded: dict[str, Any]) -> Origin:
-    """Return what ``direct_url.json`` says. Raises KeyError, TypeError, ValueError or AttributeError if it is no such file."""
+    """Return the origin in ``direct_url.json``. Raises KeyError, TypeError, ValueError or AttributeError if that is invalid."""
     url = urlsplit(recorded["url"])
     if "dir_info" in recorded:
         directory = Path(url2pathname(url.path))
         return Origin(directory=directory, is_editable=bool(recorded["dir_info"].get("editable")))
     if url.query or url.password is not None or "$" in url.netloc:
-        # They may hold a secret, which belongs into no file and no hint.
+        # They may contain a secret, which must not be written to files and hints.
         return _source_tree()
     pinned = url.scheme == "https" or (url.scheme == "ssh" and "vcs_info" in recorded)
     below = f"subdirectory={recorded['subdirectory']}" if recorded.get("subdirectory") else ""

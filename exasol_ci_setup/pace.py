@@ -1,4 +1,4 @@
-"""How fast AWS is asked: one budget of requests for each account and region, which everything under way there shares, and which AWS can cut."""
+"""Limit the rate of AWS requests: one token bucket for each account and region, whose rate falls when AWS throttles."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from exasol_ci_setup.aws_errors import is_throttled
 if TYPE_CHECKING:
     from exasol_ci_setup.clock import Clock
 
-# AWS does not publish CloudFormation's limits, and throttles by account and region. Eight stacks that are followed take five
-# requests a second; what is above that is for their beginnings.
+# AWS does not publish CloudFormation's limits, and throttles by account and region. Following eight stacks takes five
+# requests a second; the rest is for their start.
 RATE: Final = 20.0
 BURST: Final = 40.0
-# Others may use the account too, so what AWS refuses says how much of its limit is left: the rate falls at once, and grows again slowly.
+# Other clients may use the account too. A throttled request means that the limit is reached: the rate falls at once, and grows again slowly.
 _DECREASE_FACTOR: Final = 0.7
 _GROWTH: Final = 0.1  # requests a second, each second
 _MIN_RATE: Final = 1.0
-# Requests that were under way when the rate was cut say nothing of the new one, in seconds.
+# Seconds in which requests that were in progress when the rate was cut do not cut it again.
 _CUT_COOLDOWN_SECONDS: Final = 1.0
 
 
 class TokenBucket:
-    """A token bucket: `burst` requests at once, then `rate` of them a second, or fewer while AWS refuses some. To be shared by threads."""
+    """A token bucket: `burst` requests at once, then `rate` a second, or fewer while AWS throttles. Thread-safe."""
 
     def __init__(self, clock: Clock, *, rate: float = RATE, burst: float = BURST) -> None:
         self._clock = clock
@@ -36,14 +36,14 @@ class TokenBucket:
 
     @property
     def rate(self) -> float:
-        """Requests a second, as AWS takes them at the moment."""
+        """The current rate, in requests a second."""
         return self._rate
 
     def take(self, **event: object) -> None:
         """Return when one more request may be sent.
 
-        Made to be a handler of botocore's `before-send` and `response-received`, which come once an attempt: of the latter it only
-        hears whether AWS refused for too many requests.
+        This is a handler of botocore's events `before-send` and `response-received`, which come for each attempt. For the latter it only
+        checks whether AWS throttled the request.
         """
         if "parsed_response" in event:
             if is_throttled(event["parsed_response"]):
@@ -54,7 +54,7 @@ class TokenBucket:
             self._rate = min(self._most, self._rate + (now - self._at) * _GROWTH)
             self._left = min(self._burst, self._left + (now - self._at) * self._rate) - 1
             self._at = now
-            # Below zero are those who wait: each as long as those before it take.
+            # A negative number of tokens is the number of waiting requests: each waits for those before it.
             wait = -self._left / self._rate
         if wait > 0:
             self._clock.sleep(wait)
@@ -69,7 +69,7 @@ class TokenBucket:
 
 
 class RateLimiters:
-    """The buckets of a run, one for each account and region."""
+    """The token buckets of a run, one for each account and region."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -77,6 +77,6 @@ class RateLimiters:
         self._lock = Lock()
 
     def of(self, account: str, region: str) -> TokenBucket:
-        """Return the bucket of `account`, known by any text that is its own, in `region`."""
+        """Return the bucket of `account`, any text that identifies it, in `region`."""
         with self._lock:
             return self._buckets.setdefault((account, region), TokenBucket(self._clock))

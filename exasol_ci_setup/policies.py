@@ -1,4 +1,4 @@
-"""What an IAM policy statement lets whom do, and whether one covers another."""
+"""IAM policy statements: principals, actions and resources, and whether one statement covers another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WORLD: Final = frozenset({"0.0.0.0/0", "::/0"})
 
-# Operators of which more values let in more, and those of which more values let in less.
+# Operators for which more values permit more, and those for which more values permit less.
 _ANY_OF: Final = {
     *("stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike", "ipaddress"),
     *("numericequals", "dateequals", "binaryequals", "bool"),
@@ -23,7 +23,7 @@ _NONE_OF: Final = {
     *("stringnotequals", "stringnotequalsignorecase", "stringnotlike", "arnnotequals", "arnnotlike"),
     *("notipaddress", "numericnotequals", "datenotequals"),
 }
-# What AWS holds to make a policy for everyone a policy that is not public, if the values have no wildcards:
+# Conditions that make a policy for everyone non-public for AWS, if their values have no wildcards:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
 _NARROWING_KEYS: Final = {
     *("aws:principalorgid", "aws:principalorgpaths", "aws:principalaccount", "aws:principalarn", "aws:userid"),
@@ -35,16 +35,16 @@ _ITSELF: Final = ("", "")
 _ACCOUNT_ID_LENGTH: Final = 12
 
 
-# Named tuples, because dataclasses take longer to make, and every deployment would wait for that at its start.
+# Named tuples, because dataclasses take longer to create, which would delay the start of every deployment.
 class Condition(NamedTuple):
-    """One key of a Condition and the values that its operator compares it with."""
+    """One key of a Condition, its operator and its values."""
 
     operator: str
     key: str
     values: frozenset[str]
 
     def implies(self, other: Condition) -> bool:
-        """Whether all that this condition lets through, the other one lets through too."""
+        """Return whether the other condition is true whenever this one is."""
         if self.key.lower() != other.key.lower() or self.operator.lower() != other.operator.lower():
             return False
         operator = self.operator.lower().removesuffix("ifexists")
@@ -53,7 +53,7 @@ class Condition(NamedTuple):
         return self.values >= other.values if operator in _NONE_OF else self.values == other.values
 
     def narrows(self) -> bool:
-        """Whether this leaves of "everyone" only callers who are named."""
+        """Return whether this condition restricts "everyone" to named callers."""
         fixed = not any("*" in value or "?" in value or value in WORLD for value in self.values)
         return fixed and self.operator.lower() in _ANY_OF and self.key.lower() in _NARROWING_KEYS
 
@@ -62,7 +62,7 @@ class Condition(NamedTuple):
 
 
 class Patterns(NamedTuple):
-    """An Action or a Resource; `inverted` if it was NotAction or NotResource; actions come in any case."""
+    """The patterns of an Action or a Resource; `inverted` for NotAction and NotResource; the case of actions is ignored."""
 
     patterns: frozenset[str]
     inverted: bool = False
@@ -75,7 +75,7 @@ class Patterns(NamedTuple):
         )
 
     def covers(self, member: Patterns) -> bool:
-        """Whether all that `member` stands for is in this set, as far as that can be told."""
+        """Return whether this set contains everything that `member` matches, as far as that is known."""
         mine, theirs = self._compared(), member._compared()
         if self.inverted and member.inverted:
             return all(_any_covers(theirs, item) for item in mine)
@@ -85,7 +85,7 @@ class Patterns(NamedTuple):
         return "*" in mine if member.inverted else all(_any_covers(mine, item) for item in theirs)
 
     def is_everything(self) -> bool:
-        """Whether this is all there is, or nearly."""
+        """Return whether this matches everything, or nearly everything."""
         return self.inverted or "*" in self.patterns
 
     def _compared(self) -> frozenset[str]:
@@ -97,17 +97,17 @@ class Patterns(NamedTuple):
 
 
 class Principals(NamedTuple):
-    """Who, as pairs of a kind and a name; `inverted` if it was NotPrincipal."""
+    """Principals, as pairs of a kind and a name; `inverted` for NotPrincipal."""
 
     names: frozenset[tuple[str, str]]
     inverted: bool = False
 
     def members(self) -> list[Principals]:
-        """Return them one by one; an inverted set is one member."""
+        """Return the principals one by one; an inverted set is one member."""
         return [self] if self.inverted else [Principals(frozenset({name})) for name in self.names]
 
     def covers(self, member: Principals) -> bool:
-        """Whether `member` is among these, as far as that can be told."""
+        """Return whether `member` is among these, as far as that is known."""
         if _EVERYONE in self.names and not self.inverted:
             return True
         if self.inverted or member.inverted:
@@ -115,7 +115,7 @@ class Principals(NamedTuple):
         return member.names <= self.names
 
     def is_everyone(self) -> bool:
-        """Whether the whole world is in, or nearly."""
+        """Return whether this includes everyone, or nearly everyone."""
         return self.inverted or _EVERYONE in self.names
 
     def __str__(self) -> str:
@@ -125,9 +125,9 @@ class Principals(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """One statement of a policy; `opaque` holds the text of one whose content is not known before deployment.
+    """One statement of a policy; `opaque` holds the text of a statement whose content is unknown before the deployment.
 
-    `subject` is what the policy stands on (``role R``), `kind` that of the `Broadening` which more access by it is.
+    `subject` is the target of the policy (``role R``), `kind` the kind of its `Broadening`.
     """
 
     subject: str
@@ -141,11 +141,11 @@ class Statement(NamedTuple):
     opaque: str = ""
 
     def applies_whenever(self, other: Statement) -> bool:
-        """Whether the conditions of `other` are at least as strict as this statement's."""
+        """Return whether the conditions of `other` are at least as strict as those of this statement."""
         return all(any(given.implies(wanted) for given in other.conditions) for wanted in self.conditions)
 
     def not_in(self, others: Iterable[Statement]) -> Iterator[tuple[Principals, list[Patterns], list[Patterns]]]:
-        """Yield who, which actions and which resources of this are in none of the `others`, grouped for a message."""
+        """Yield the principals, actions and resources of this that are in none of the `others`, grouped for a message."""
         applicable = [item for item in others if item.kind == self.kind and item.applies_whenever(self)]
         for who in sorted(self.principals.members(), key=str):
             by_actions: dict[tuple[Patterns, ...], list[Patterns]] = {}
@@ -165,9 +165,9 @@ class Statement(NamedTuple):
 
 
 def statements(document: Any, *, subject: str, logical_id: str, kind: str) -> Iterator[Statement]:
-    """Yield the statements of a policy document, which may be JSON text and hold intrinsic functions; of None nothing.
+    """Yield the statements of a policy document, which may be JSON text with intrinsic functions; none for None.
 
-    `subject`, `logical_id` and `kind` say what the policy stands on, see `Statement`. Nothing is raised: what is no
+    `subject`, `logical_id` and `kind` are those of `Statement`. Nothing is raised: an invalid
     statement becomes an opaque one.
     """
     if document is None:
@@ -196,7 +196,7 @@ def statements(document: Any, *, subject: str, logical_id: str, kind: str) -> It
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return what may be one thing or a list of them as a list; None is none."""
+    """Return a value or a list of values as a list; None gives an empty one."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
@@ -243,9 +243,9 @@ def _any_covers(patterns: Iterable[str], item: str) -> bool:
 
 
 def _covers(pattern: str, item: str) -> bool:
-    """Whether every text that `item` matches is matched by `pattern`; both may hold ``*`` and ``?``.
+    """Return whether `pattern` matches every text that `item` matches; both may contain ``*`` and ``?``.
 
-    Errs to no. The wildcards of `item` are taken as letters that no other letter of `pattern` matches.
+    If unsure, the result is false. The wildcards of `item` are treated as letters that no other letter of `pattern` matches.
     """
     if pattern in {item, "*"}:
         return True

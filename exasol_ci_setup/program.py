@@ -1,4 +1,4 @@
-"""A program of the user's that declares constructs: loaded from its file, and run by its function `hangar_run`."""
+"""Load a user's program that declares constructs, and run its function `hangar_run`."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _EXAMPLE: Final = f"a program is a Python file with a function: `def {FUNCTION}(
 
 @dataclass(frozen=True)
 class Program:
-    """A program that was loaded: `path` as the user wrote it, and the function in it."""
+    """A loaded program: `path` as the user wrote it, and its function."""
 
     path: Path
     function: Callable[[], Any]
 
     def run(self) -> None:
-        """Call the function; if it is async, in an event loop of its own.
+        """Call the function; if it is async, in its own event loop.
 
-        Raises SetupError that names the line of the program at which something was raised, InputError if a construct refused its
-        arguments there, and what this library raises on purpose as it is.
+        Raises SetupError with the line of the program at which an exception was raised, InputError if a construct rejected its
+        arguments there, and intended errors of this library unchanged.
         """
         with _importing_from(self.path), _awaiting_all(self.path):
             try:
@@ -45,7 +45,7 @@ class Program:
                     asyncio.run(_wait(returned))
             except SystemExit as end:
                 if end.code not in {None, 0}:
-                    raise SetupError(f"{self.path} ended itself: sys.exit({end.code!r})") from None
+                    raise SetupError(f"{self.path} exited: sys.exit({end.code!r})") from None
                 return
             except InputError as error:
                 error.message = f"{_place(error, self.path)}: {error.message}"
@@ -58,18 +58,18 @@ class Program:
                 failure = _failure(error, self.path)
             else:
                 return
-        # Raised here and not inside `except`, since what would be chained to it shows values that a construct hides.
+        # Raised outside of `except`: the chained error would show values that a construct hides.
         raise failure
 
 
 @contextmanager
 def _awaiting_all(path: Path) -> Iterator[None]:
-    """Raise InputError at the end if something was forgotten to be awaited: what looks like a deployment would deploy nothing."""
-    with warnings.catch_warnings(record=True) as heard:
+    """Raise InputError at the end if a coroutine was not awaited: a deployment would silently be skipped."""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
         yield
-    forgotten = [each for each in heard if "was never awaited" in str(each.message)]
-    for each in heard:
+    forgotten = [each for each in caught if "was never awaited" in str(each.message)]
+    for each in caught:
         if each not in forgotten:
             warnings.showwarning(each.message, each.category, each.filename, each.lineno)
     if forgotten:
@@ -86,7 +86,7 @@ async def _wait(returned: Any) -> None:
 def load(path: Path) -> Program:
     """Load the program in the file `path`.
 
-    Raises InputError if there is no such file, if it cannot be imported, and if it has no function `hangar_run` without arguments.
+    Raises InputError if the file does not exist or cannot be imported, and if it has no function `hangar_run` without arguments.
     """
     function = getattr(_module(path), FUNCTION, None)
     if not callable(function):
@@ -94,14 +94,12 @@ def load(path: Path) -> Program:
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
-        raise InputError(
-            f"{FUNCTION} in {path} is no function that can be called without arguments", hint=_EXAMPLE
-        ) from None
+        raise InputError(f"{FUNCTION} in {path} is not a function without arguments", hint=_EXAMPLE) from None
     if any(
         parameter.default is parameter.empty and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
         for parameter in parameters.values()
     ):
-        raise InputError(f"{FUNCTION} in {path} asks for arguments: it is called without any", hint=_EXAMPLE)
+        raise InputError(f"{FUNCTION} in {path} requires arguments, but is called without any", hint=_EXAMPLE)
     return Program(path, function)
 
 
@@ -109,20 +107,20 @@ def _module(path: Path) -> ModuleType:
     try:
         source = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"there is no file {path}", hint=_EXAMPLE) from None
+        raise InputError(f"the file {path} does not exist", hint=_EXAMPLE) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     module = ModuleType(_MODULE)
     module.__file__ = str(path)
     with _importing_from(path):
-        # Compiled here and not by an import, which would leave bytecode beside the user's file.
+        # Compiled here and not by an import, which would write bytecode beside the user's file.
         try:
             code = compile(source, str(path), "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:
             line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
             said = error.msg if isinstance(error, SyntaxError) else str(error)
-            raise InputError(f"{path}{line} is not Python: {said}") from None
-        # Dataclasses and pydantic look the module up that a class of it belongs to.
+            raise InputError(f"{path}{line} is not valid Python: {said}") from None
+        # Dataclasses and pydantic look up the module of a class.
         sys.modules[_MODULE] = module
         try:
             exec(code, module.__dict__)  # noqa: S102 - this is what the file is for
@@ -130,7 +128,7 @@ def _module(path: Path) -> ModuleType:
             error.message = f"{_place(error, path)}: {error.message}"
             raise
         except SystemExit:
-            raise InputError(f"{path} ends itself when it is imported", hint=_EXAMPLE) from None
+            raise InputError(f"{path} exits when it is imported", hint=_EXAMPLE) from None
         except Exception as error:  # noqa: BLE001 - whatever a program of the user's raises
             failure = _failure(error, path)
         else:
@@ -140,7 +138,7 @@ def _module(path: Path) -> ModuleType:
 
 @contextmanager
 def _importing_from(path: Path) -> Iterator[None]:
-    """Let the program import what stands beside it, as `python FILE` would."""
+    """Let the program import modules in its directory, as `python FILE` does."""
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)
     try:
@@ -151,7 +149,7 @@ def _importing_from(path: Path) -> Iterator[None]:
 
 
 def _failure(error: BaseException, path: Path) -> SetupError:
-    """Return the one line about what a program raised, and keep the whole of it for the log."""
+    """Return the one-line error for an exception of a program, and log the whole exception."""
     logging.getLogger(__name__).debug("the program raised %s", type(error).__name__, exc_info=error)
     place = _place(error, path)
     from pydantic import ValidationError
@@ -167,7 +165,7 @@ def _failure(error: BaseException, path: Path) -> SetupError:
     text = " ".join(str(error).split())
     return SetupError(
         f"{place}: {type(error).__name__}" + (f": {text}" if text else ""),
-        hint="--log-level debug shows where it came from",
+        hint="--log-level debug shows the traceback",
     )
 
 
@@ -180,6 +178,6 @@ def _rule(kind: str, message: str) -> str:
 
 
 def _place(error: BaseException, path: Path) -> str:
-    """Return the program and the line in it that led to `error`."""
+    """Return the program and its line that led to `error`."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return f"{path}:{lines[-1]}" if lines else str(path)

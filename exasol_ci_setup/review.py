@@ -1,4 +1,4 @@
-"""What a change of a template gives more access to than there was, in words that a person can approve or refuse."""
+"""Review which access a change of a template adds, in words that a person can approve or reject."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _INLINE_POLICIES: Final = {
     "AWS::IAM::UserPolicy": ("UserName", "user"),
     "AWS::IAM::GroupPolicy": ("GroupName", "group"),
 }
-# Type -> what the policy stands on (a property, or the resource itself), the policy's property, and a word for the thing.
+# Type -> the property with the policy's target (or the resource itself), the policy's property, and a word for the resource.
 _RESOURCE_POLICIES: Final = {
     "AWS::S3::BucketPolicy": ("Bucket", "PolicyDocument", "bucket"),
     "AWS::SQS::QueuePolicy": ("Queues", "PolicyDocument", "queue"),
@@ -69,12 +69,12 @@ def review(
     before_parameters: Mapping[str, str] | None = None,
     after_parameters: Mapping[str, str] | None = None,
 ) -> tuple[Broadening, ...]:
-    """Return what the template `after` gives more access to than `before` does, the most public first.
+    """Return how the template `after` broadens access compared with `before`, public access first.
 
-    `before` is None for a new stack: then all that is granted is listed. Compared are what identities may do (policies,
-    attached managed policies, permissions boundaries), who may assume a role, resource policies, what security groups
-    let in, and what keeps buckets private. What cannot be understood counts as more access unless it was there
-    already, word for word. So does a template `after` that has transforms: give the processed one.
+    `before` is None for a new stack: then all granted access is listed. Compared are permissions of identities (policies,
+    attached managed policies, permissions boundaries), trust policies of roles, resource policies, rules of security
+    groups, and the protection of buckets. A part that cannot be interpreted counts as broadened access unless it existed
+    before, unchanged. So does a template `after` that has transforms: pass the processed one.
     """
     old = _access(before, before_parameters or {}) if before is not None else _Access({})
     new = _access(after, after_parameters or {})
@@ -91,7 +91,7 @@ def review(
 
 
 def needs_approval(broadenings: Iterable[Broadening], kind: str) -> bool:
-    """Whether someone has to approve: in a ``CREATE`` only what lets in the whole world, else anything that was not asked for."""
+    """Return whether approval is needed: for a ``CREATE`` only for public access, else for everything that was not requested."""
     return any(not item.granted and (item.public or kind != "CREATE") for item in broadenings)
 
 
@@ -140,7 +140,7 @@ class _Rule(NamedTuple):
 
 
 class _Access:
-    """All that one template grants."""
+    """All access that one template grants."""
 
     def __init__(self, resources: Mapping[str, Mapping[str, Any]]) -> None:
         self.resources = resources
@@ -316,7 +316,7 @@ def _lost_boundaries(old: _Access, new: _Access) -> Iterator[Broadening]:
 def _new_ingress(old: _Access, new: _Access) -> Iterator[Broadening]:
     for rule in new.rules:
         if not any(known.covers(rule) for known in old.rules):
-            # The source may be an expression that names the world somewhere.
+            # The source may be an expression that contains every address.
             public = any(world in rule.source for world in WORLD)
             yield Broadening("ingress", rule.logical_id, str(rule), public)
 
@@ -341,7 +341,7 @@ def _opened_buckets(old: _Access, new: _Access) -> Iterator[Broadening]:
 
 
 def _blocks(configuration: Any, name: str, *, default: bool) -> bool:
-    """Whether a public access block blocks; without one, S3 has blocked everything in new buckets since April 2023."""
+    """Return whether a public access block blocks; without one, S3 blocks everything in new buckets since April 2023."""
     if configuration is None:
         return default
     return readable(as_mapping(configuration).get(name, False)).lower() == "true"
@@ -365,12 +365,12 @@ def _all_of(items: Sequence[Patterns], everything: str) -> str:
 
 
 def _when(conditions: Iterable[Condition]) -> str:
-    told = sorted(map(str, conditions))
-    return f" when {' and '.join(told)}" if told else ""
+    texts = sorted(map(str, conditions))
+    return f" when {' and '.join(texts)}" if texts else ""
 
 
 def _name(value: Any) -> str:
-    """Return the logical id of what is referred to, or the name that is given."""
+    """Return the logical ID of the referenced resource, or the given name."""
     text = readable(value)
     inside = text[2:-1] if text.startswith("${") and text.endswith("}") else ""
     logical_id, dot, attribute = inside.partition(".")

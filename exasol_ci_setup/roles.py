@@ -1,4 +1,4 @@
-"""An account as a role sees it, or a chain of roles of which each may assume the next."""
+"""An account with the credentials of a role, or of a chain of roles of which each assumes the next."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Keys(TypedDict):
-    """Temporary credentials in botocore's words; `expiry_time` is in ISO 8601."""
+    """Temporary credentials with botocore's keys; `expiry_time` is in ISO 8601."""
 
     access_key: str
     secret_key: str
@@ -32,11 +32,11 @@ class Keys(TypedDict):
 def assume(
     account: Account, role_arns: Sequence[str], *, region: str, pace: Callable[..., None] | None = None
 ) -> Account:
-    """Return the account in which the last of `role_arns` is, each assumed with the credentials of the one before it, in `region`.
+    """Return the account of the last of `role_arns`, each assumed with the credentials of the previous one, in `region`.
 
-    Without any it is `account` itself, in that region. `pace` is that of `Account`. No role is assumed before AWS is
-    asked for something, and then again whenever its credentials are about to expire, so a role that may not be assumed is an
-    AccessDenied of the first call. Raises CredentialsInvalid if there is nothing to begin with.
+    Without roles it is `account` itself, in that region. `pace` is that of `Account`. Roles are assumed before the first
+    call of AWS, and again before their credentials expire. So a role that cannot be assumed raises
+    AccessDenied in the first call. Raises CredentialsInvalid if there are no credentials to start with.
     """
     account = Account(account.session, region, account.endpoint_url, pace)
     for arn in role_arns:
@@ -45,7 +45,7 @@ def assume(
 
 
 def _in_role(account: Account, role_arn: str) -> Account:
-    """Return the role's account, with the role's credentials, and else with what `account` was configured by."""
+    """Return the account of the role, with its credentials, and otherwise with the configuration of `account`."""
     with translate_aws_errors():
         source = account.session.get_credentials()
         if source is None:
@@ -57,9 +57,9 @@ def _in_role(account: Account, role_arn: str) -> Account:
 
 
 def holding(account: Account, fetch: Callable[[], Keys], known: Keys | None = None) -> Account:
-    """Return `account` with the credentials `known`, and with those that `fetch` returns when there are none or they end soon.
+    """Return `account` with the credentials `known`, and with those of `fetch` when there are none or they expire soon.
 
-    They are fetched as botocore does it: a quarter of an hour before the end if that works, and in any case ten minutes before it.
+    botocore refreshes them: it tries from 15 minutes before the expiry, and must succeed 10 minutes before it.
     """
     method = "session"
     if known is None:
@@ -76,7 +76,7 @@ def _holding(account: Account, credentials: RefreshableCredentials) -> Account:
             else botocore.session.Session(profile=profile if profile in account.session.available_profiles else None)
         )
         inner.register_component("credential_provider", _Known(credentials))
-        # Reading the models of AWS's services is most of what the first client costs.
+        # Reading the service models of AWS takes most of the time of the first client.
         inner.register_component("data_loader", account.session._session.get_component("data_loader"))  # noqa: SLF001
         session = type(account.session)(region_name=account.region, botocore_session=inner)
     session.events.register("before-call", log_call)
@@ -87,10 +87,10 @@ def _holding(account: Account, credentials: RefreshableCredentials) -> Account:
 
 @dataclass(frozen=True)
 class _Known:
-    """The credentials of a session, in the place where botocore looks for a chain of providers."""
+    """The credentials of a session, as a replacement of botocore's chain of providers."""
 
     credentials: RefreshableCredentials
 
     def load_credentials(self) -> RefreshableCredentials:
-        """Return them, as botocore asks of such a chain."""
+        """Return the credentials, as botocore's chain does."""
         return self.credentials

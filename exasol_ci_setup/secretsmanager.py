@@ -1,4 +1,4 @@
-"""Where a secret is, never what is in it; and secrets that this tool stores for the time of a build."""
+"""Find secrets without reading their values, and store secrets for the time of a build."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 TEAM_PREFIX: Final = "naas/"
-"""What the names of a team's own secrets begin with; none of a release's token does, which is below ``exasol-ci-setup/``."""
+"""The prefix of the names of a team's own secrets. The token of a release has another one: ``exasol-ci-setup/``."""
 
 
 def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str = "") -> str:
-    """Return the ARN of the secret called `name`, by DescribeSecret, which does not read its value.
+    """Return the ARN of the secret `name`, by DescribeSecret, which does not read its value.
 
-    `option` is the command-line option that gave the name and `keys` what the secret must hold if that matters, for the hint.
-    Raises InputError if there is no such secret, AccessDenied if it may not be looked up.
+    `option` is the command-line option with the name, and `keys` the required keys of the secret, if any, for the hint.
+    Raises InputError if the secret does not exist, AccessDenied without the permission.
     """
     region = client.meta.region_name
     try:
         with translate_aws_errors():
             return client.describe_secret(SecretId=name)["ARN"]
     except AccessDenied as error:
-        error.hint = f"ask for secretsmanager:DescribeSecret, or give the secret's full ARN with {option}"
+        error.hint = f"ask for secretsmanager:DescribeSecret, or pass the secret's full ARN with {option}"
         raise
     except Exception as error:
         if error_code(error.__cause__ or error) != "ResourceNotFoundException":
             raise
         raise InputError(
             f"secret {name!r} does not exist in {region}",
-            hint=f"create it {f'with the keys {keys} ' if keys else ''}in Secrets Manager, or name another one with {option}",
+            hint=f"create it {f'with the keys {keys} ' if keys else ''}in Secrets Manager, or choose another one with {option}",
         ) from error
 
 
 def team_arn_of(client: SecretsManagerClient, name: str, *, option: str) -> str:
-    """Return the ARN of the team's secret called `name`, and if there is none, of the secret that has this very name.
+    """Return the ARN of the team's secret `name`, or if it does not exist, of the secret with exactly this name.
 
     Raises the errors of `arn_of`.
     """
@@ -48,7 +48,7 @@ def team_arn_of(client: SecretsManagerClient, name: str, *, option: str) -> str:
 
 
 def exists(client: SecretsManagerClient, name: str) -> bool:
-    """Return whether there is a secret called `name` that is not being deleted. Raises the errors of the AWS boundary."""
+    """Return whether the secret `name` exists and is not being deleted. Raises the errors of `translate_aws_errors`."""
     try:
         with translate_aws_errors():
             return "DeletedDate" not in client.describe_secret(SecretId=name)
@@ -59,9 +59,9 @@ def exists(client: SecretsManagerClient, name: str) -> bool:
 
 
 def create(client: SecretsManagerClient, name: str, value: str, *, description: str, tags: Mapping[str, str]) -> None:
-    """Create a secret. `value` is in the request and nowhere else: in no log and in no error.
+    """Create a secret. `value` appears only in the request: in no log and in no error.
 
-    Raises AccessDenied, whose hint names the permission, and the other errors of the AWS boundary.
+    Raises AccessDenied, whose hint names the permission, and the other errors of `translate_aws_errors`.
     """
     try:
         with translate_aws_errors():
@@ -74,7 +74,7 @@ def create(client: SecretsManagerClient, name: str, value: str, *, description: 
     except AccessDenied as error:
         error.hint = (
             f"ask for secretsmanager:CreateSecret, TagResource and DeleteSecret on {name.rpartition('/')[0]}/*, "
-            "or name a secret that holds the token with --github-token-secret"
+            "or use an existing secret that holds the token, with --github-token-secret"
         )
         raise
 
@@ -82,15 +82,15 @@ def create(client: SecretsManagerClient, name: str, value: str, *, description: 
 def is_name_taken(error: BaseException) -> bool:
     """Return whether `create` failed because the name is in use, such as by a secret that is still being deleted.
 
-    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html: the deletion goes on after the answer.
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html: the deletion continues after the response.
     """
     return error_code(error.__cause__ or error) in {"InvalidRequestException", "ResourceExistsException"}
 
 
 def put(client: SecretsManagerClient, name: str, value: str) -> None:
-    """Give a secret that is there a new value, which is in the request and nowhere else.
+    """Set a new value of an existing secret. It appears only in the request.
 
-    Raises AccessDenied, whose hint names the permission, and the other errors of the AWS boundary.
+    Raises AccessDenied, whose hint names the permission, and the other errors of `translate_aws_errors`.
     """
     try:
         with translate_aws_errors():
@@ -101,7 +101,7 @@ def put(client: SecretsManagerClient, name: str, value: str) -> None:
 
 
 def delete(client: SecretsManagerClient, name: str) -> bool:
-    """Delete a secret for good, without the days in which it could be restored. Returns whether there was one."""
+    """Delete a secret without a recovery window. Return whether it existed."""
     try:
         with translate_aws_errors():
             client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)

@@ -1,4 +1,4 @@
-"""Reads YAML with CloudFormation's short tags as plain data, refuses what CloudFormation refuses, and writes such data again."""
+"""Read YAML with CloudFormation's short tags as plain data, with CloudFormation's restrictions, and write such data."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import yaml
 
 
 class Unreadable(Exception):
-    """The text is no such YAML; the message says where, if that is known, and why, to be read after "cannot be read"."""
+    """The text is not valid YAML; the message has the line, if known, and the reason. It is printed after "cannot be read"."""
 
 
 def load(body: str) -> Any:
-    """Return what the YAML text `body` says, as `templates.parse` describes it. Raises Unreadable."""
+    """Return the value of the YAML text `body`, in the form of `templates.parse`. Raises Unreadable."""
     try:
         # The loader derives from the safe one.
         return yaml.load(body, Loader=_TemplateLoader)  # noqa: S506
@@ -30,7 +30,7 @@ def dump(template: dict[str, Any]) -> str:
 
 
 class _TemplateLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML with CloudFormation's short tags, which refuses what CloudFormation refuses: a key that stands twice."""
+    """YAML with CloudFormation's short tags, which rejects duplicate keys as CloudFormation does."""
 
 
 def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
     if isinstance(node, yaml.ScalarNode):
         value = loader.construct_scalar(node)
         if suffix == "GetAtt":
-            # Only the first point divides: a nested stack's output is called `Outputs.Name`.
+            # Only the first dot separates: an output of a nested stack is named `Outputs.Name`.
             value = value.split(".", 1)
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
@@ -56,12 +56,12 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
         if not isinstance(key, str | int | float | bool | None):
             raise yaml.constructor.ConstructorError(None, None, "a key is not a plain value", key_node.start_mark)
         if key in result:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
         result[key] = loader.construct_object(value_node, deep=True)
     return result
 
 
 _TemplateLoader.add_multi_constructor("!", _intrinsic)
 _TemplateLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
-# CloudFormation has no dates: `Version: 2012-10-17` is text to it.
+# CloudFormation has no dates: `Version: 2012-10-17` is text.
 _TemplateLoader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)

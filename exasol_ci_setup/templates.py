@@ -1,4 +1,4 @@
-"""Renders a construct as CloudFormation text in which no value can change the structure, and reads such text again."""
+"""Render constructs as CloudFormation templates in which no value can change the structure, and parse templates."""
 
 from __future__ import annotations
 
@@ -26,48 +26,48 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The text of one stack's template; `name` is the file it was made from, and stands in messages."""
+    """The text of a template; `name` is the name of its source file, for messages."""
 
     name: str
     body: str
 
 
 class _DynamicReference(str):
-    """Text that CloudFormation itself replaces by a secret's value when it deploys."""
+    """A text that CloudFormation replaces by the value of a secret when it deploys."""
 
     __slots__ = ()
 
 
 class _LogicalId(str):
-    """The name of a resource, an output or a parameter, which stands in a template as it is."""
+    """The name of a resource, an output or a parameter, which appears unquoted in a template."""
 
     __slots__ = ()
 
 
 def template_directory() -> Path:
-    """Where the templates are: inside an installed package, or at the top level of a checkout of this repository."""
+    """Return the directory of the templates: inside an installed package, or at the top level of a checkout of this repository."""
     package = Path(__file__).resolve().parent
     installed = package / "_templates"
     return installed if installed.is_dir() else package.parent / "templates"
 
 
 def render(construct: Construct) -> Template:
-    """Make the CloudFormation template of `construct`: deterministic, ASCII only, ending in one newline.
+    """Render the CloudFormation template of `construct`: deterministic, ASCII only, ending in one newline.
 
-    Raises InputError if a value cannot stand in a template: it holds a lone surrogate, or a dynamic reference of its own.
-    A mistake in the template itself, such as an unknown name, raises jinja2's or Python's own error.
+    Raises InputError if a value is invalid in a template: it contains a lone surrogate, or its own dynamic reference.
+    A mistake in the template itself, such as an unknown name, raises an error of jinja2 or Python.
     """
     body = _cloudformation().get_template(construct.template).render(construct=construct)
     return Template(name=construct.template.removesuffix(".j2"), body=body)
 
 
 def secret_reference(name: str, key: str) -> str:
-    """Make a dynamic reference to `key` of the JSON in the secret `name`, which only CloudFormation resolves.
+    """Return a dynamic reference to `key` of the JSON in the secret `name`, which only CloudFormation resolves.
 
-    Raises InputError if a part would end the reference early. Source:
+    Raises InputError if a part would end the reference too early. Source:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-secretsmanager.html.
     """
-    # A full ARN is the one name that may hold colons; its own form leaves no doubt about where it ends.
+    # Only a full ARN may contain colons; its form defines where it ends.
     allowed_in_name = r"[A-Za-z0-9/_+=.@-]+|arn:[A-Za-z0-9/_+=.@:-]+"
     if not re.fullmatch(allowed_in_name, name) or not re.fullmatch(r"[^:{}\s\"'\\$]+", key):
         raise InputError(
@@ -77,9 +77,9 @@ def secret_reference(name: str, key: str) -> str:
 
 
 def logical_id(name: str) -> str:
-    """Make `name` a resource's, an output's or a parameter's name, which a template may have for a key.
+    """Return `name` as the name of a resource, an output or a parameter, which may be a key in a template.
 
-    Raises InputError unless it is letters and digits, at most 255 of them, and the first no digit. Source:
+    Raises InputError unless it has at most 255 letters and digits, and starts with a letter. Source:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resources-section-structure.html.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,254}", name):
@@ -88,10 +88,10 @@ def logical_id(name: str) -> str:
 
 
 def finalize(value: object) -> str:
-    """`value` as a scalar that YAML parsers of every version read back as the same value, and as nothing else.
+    """Return `value` as a scalar that YAML parsers of every version read as exactly this value.
 
-    Takes str, int, float, bool and None; text becomes a double-quoted ASCII scalar. Raises InputError for text that no
-    template can hold, and TypeError for any other object: that is a mistake in the template.
+    Accepts str, int, float, bool and None; text becomes a double-quoted ASCII scalar. Raises InputError for text that is
+    invalid in a template, and TypeError for any other object: that is a mistake in the template.
     """
     if value is None:
         return "null"
@@ -103,31 +103,33 @@ def finalize(value: object) -> str:
         return _number(value)
     if type(value) is str:
         if _RESOLVE in value:
-            raise InputError(f"{value!r} cannot stand in a template: CloudFormation would resolve the reference in it")
+            raise InputError(
+                f"{value!r} cannot be used in a template: CloudFormation would resolve the reference in it"
+            )
         return _quoted(value)
     if type(value) is _DynamicReference:
         return _quoted(value)
     if type(value) is _LogicalId:
         return value
     if isinstance(value, jinja2.Undefined):
-        # Its conversion to text raises the error that names what is missing.
+        # Its conversion to text raises the error with the missing name.
         return str(value)
     raise TypeError(f"a template may hold text, numbers, booleans and null, not {type(value).__name__}")
 
 
 def _number(value: float) -> str:
     if not math.isfinite(value):
-        raise InputError(f"{value} cannot stand in a template: it is not a finite number")
+        raise InputError(f"{value} cannot be used in a template: it is not a finite number")
     text = repr(value)
-    # YAML 1.1 takes 1e+16 for text, since a float of it has a point.
+    # YAML 1.1 reads 1e+16 as text: its floats need a decimal point.
     return text if "." in text or "e" not in text else text.replace("e", ".0e")
 
 
 def _quoted(text: str) -> str:
     if _SURROGATE.search(text):
-        raise InputError(f"{text!a} cannot stand in a template: it is not valid Unicode")
+        raise InputError(f"{text!a} cannot be used in a template: it is not valid Unicode")
     # JSON would write a character beyond U+FFFF as two surrogates, which YAML reads as two characters. Non-ASCII characters
-    # are escaped at all because CloudFormation keeps question marks in their place.
+    # are escaped because CloudFormation replaces them by question marks.
     return _NOT_ASCII.sub(_escaped, json.dumps(text, ensure_ascii=False))
 
 
@@ -140,7 +142,7 @@ def _escaped(match: re.Match[str]) -> str:
 def environment(folder: str, finalizer: Callable[[object], str] = finalize) -> jinja2.Environment:
     """Return the Jinja environment for the templates in `folder`, such as ``cloudformation``.
 
-    Undefined names are errors, and every interpolated value goes through `finalizer`.
+    Undefined names are errors, and every interpolated value is passed to `finalizer`.
     """
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(template_directory() / folder),
@@ -164,30 +166,30 @@ def _cloudformation() -> jinja2.Environment:
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("duplicate key")
     return result
 
 
 def _parse_json(body: str) -> dict[str, Any] | None:
-    # YAML includes JSON but for one thing: JSON writes a character beyond U+FFFF as two escapes, which YAML parsers refuse.
+    # YAML includes JSON with one exception: JSON writes a character beyond U+FFFF as two escapes, which YAML parsers reject.
     try:
         parsed: dict[str, Any] = json.loads(body, object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError):
-        # It may still be YAML in braces; and if not, the YAML parser says in which line the mistake is.
+        # It may still be YAML in braces; otherwise the YAML parser reports the line of the mistake.
         return None
     return parsed
 
 
 def parse(body: str) -> dict[str, Any]:
-    """Read a template, YAML or JSON, as plain data with CloudFormation's short tags in their long form.
+    """Parse a template, YAML or JSON, into plain data with CloudFormation's short tags in their long form.
 
     ``!Ref x`` becomes ``{"Ref": "x"}``, ``!GetAtt a.b`` ``{"Fn::GetAtt": ["a", "b"]}``, any other ``!Name x`` ``{"Fn::Name":
-    x}``; dates stay text. Raises TemplateRejected, with the line, if the text is no YAML, if a key stands twice in one
-    mapping, or if the whole is not a mapping.
+    x}``; dates remain text. Raises TemplateRejected, with the line, for invalid YAML, a duplicate key in a
+    mapping, and a template that is not a mapping.
     """
     if body.lstrip().startswith("{") and (found := _parse_json(body)) is not None:
         return found
-    # Not every run that renders reads too, and a parser is a tenth of what starting costs.
+    # Not every run that renders also parses, and importing a parser takes a tenth of the start-up time.
     from exasol_ci_setup.template_yaml import Unreadable, load
 
     try:
@@ -201,7 +203,7 @@ def parse(body: str) -> dict[str, Any]:
 
 def written(template: Mapping[str, Any]) -> str:
     """Return the text of a parsed template: YAML with two spaces for each level, and with functions in their long form."""
-    # Only a template that differs from what was rendered is written again.
+    # Only a template that differs from the rendered one is written again.
     from exasol_ci_setup.template_yaml import dump
 
     return dump(dict(template))
@@ -232,10 +234,10 @@ _NAME_PROPERTY: Final = {
 
 
 def capabilities(parsed: Mapping[str, Any]) -> tuple[str, ...]:
-    """Name the capabilities that CloudFormation asks for before it deploys the template `parsed`, sorted.
+    """Return the capabilities that CloudFormation requires to deploy the template `parsed`, sorted.
 
-    CAPABILITY_NAMED_IAM, which includes CAPABILITY_IAM, if an IAM resource has a name of its own; CAPABILITY_AUTO_EXPAND if
-    there is a macro. What a macro or a nested stack brings along cannot be seen here, so both get everything. Source:
+    CAPABILITY_NAMED_IAM, which includes CAPABILITY_IAM, if an IAM resource has its own name; CAPABILITY_AUTO_EXPAND if
+    it has a macro. The content of a macro or a nested stack is unknown here, so both require all. Source:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html.
     """
     resources = parsed.get("Resources")
@@ -255,7 +257,7 @@ def capabilities(parsed: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def has_transform(parsed: Mapping[str, Any]) -> bool:
-    """Return whether CloudFormation applies a macro to the template `parsed`, so that its text does not say what is deployed.
+    """Return whether CloudFormation applies a macro to the template `parsed`, so that its text differs from what is deployed.
 
     Macros are declared at the top (``AWS::LanguageExtensions``, ``AWS::Serverless-2016-10-31``, those of the account) or at any depth
     (``AWS::Include``). A processed template declares none. Source:

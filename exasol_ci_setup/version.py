@@ -1,3 +1,3 @@
-"""The package's version, in a module of its own so that `--version` and the build read it without importing more."""
+"""The version of the package, in its own module so that `--version` and the build can read it without further imports."""
 
 __version__ = "0.1.0"

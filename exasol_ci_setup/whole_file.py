@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Write files atomically."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ if TYPE_CHECKING:
 def write_whole(
     path: Path, content: bytes, *, mode: int | None = None, fsync: bool = False, scratch: Path | None = None
 ) -> None:
-    """Put `content` in the place of what is in `path`: whoever reads it finds the one or the other.
+    """Replace the content of `path` atomically: readers see the old or the new content.
 
-    The file has `mode` from its first byte; without one the umask decides. With `fsync` the content is on the disk before it takes
-    the place, which costs milliseconds. It is written beside `path`, or in the directory `scratch`, which has to be on the same file
-    system. A link at `path` is replaced by the file. What `is_stream` is never replaced: the content is written to it.
+    The file has `mode` from its first byte; without one the umask applies. With `fsync` the content is on disk before the
+    replacement, which takes milliseconds. The temporary file is in the same directory, or in `scratch`, which must be on the same file
+    system. A link at `path` is replaced by the file. If `is_stream`, the content is written to `path`, which is not replaced.
 
-    Raises OSError; then nothing is left of it, and what was in `path` is there.
+    Raises OSError; then the temporary file is deleted, and `path` is unchanged.
     """
     if is_stream(path):
         _write_into(path, content)
         return
-    # From the system, since the module `secrets` takes its time to load.
-    unfinished = (scratch or path.parent) / f".{path.name[:200]}.{os.urandom(4).hex()}.new"
+    # From the system, because the module `secrets` takes time to load.
+    temporary = (scratch or path.parent) / f".{path.name[:200]}.{os.urandom(4).hex()}.new"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
-        with open(os.open(unfinished, flags, 0o666 if mode is None else mode), "wb") as stream:  # noqa: PTH123 - a descriptor
+        with open(os.open(temporary, flags, 0o666 if mode is None else mode), "wb") as stream:  # noqa: PTH123 - a descriptor
             if mode is not None:
                 os.fchmod(stream.fileno(), mode)
             stream.write(content)
             if fsync:
                 stream.flush()
                 os.fsync(stream.fileno())
-        unfinished.replace(path)
+        temporary.replace(path)
     except BaseException:
-        unfinished.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def is_stream(path: Path) -> bool:
-    """Return whether `path` leads to a device, a pipe or a socket, or to a file that a process has open, as ``/dev/stdout`` does.
+    """Return whether `path` is a device, a pipe or a socket, or a file that a process has open, such as ``/dev/stdout``.
 
-    A rename over one of these would take it from the machine, or from another process.
+    A rename would replace it for the whole machine, or for another process.
     """
     try:
         mode = path.stat().st_mode
@@ -58,7 +58,7 @@ def _leads_through_proc(path: Path) -> bool:
     while not os.path.realpath(path.parent).startswith("/proc/"):
         if not path.is_symlink():
             return False
-        # It ends, since the system itself has followed the links.
+        # The loop ends, because the system itself has followed the links.
         path = path.parent / path.readlink()
     return True
 
@@ -66,6 +66,6 @@ def _leads_through_proc(path: Path) -> bool:
 def _write_into(path: Path, content: bytes) -> None:
     if path.is_block_device():
         raise OSError(errno.EINVAL, "it is a block device", str(path))
-    # What is in a file already, to which a shell appends this output, stays.
+    # Keep the content of a file to which a shell appends this output.
     with open(os.open(path, os.O_WRONLY | os.O_APPEND), "wb") as stream:  # noqa: PTH123 - a descriptor
         stream.write(content)

@@ -1,4 +1,4 @@
-"""Makes the GitHub Actions workflow of a space, or of a CI stack, in which no value can change the structure."""
+"""Generate the GitHub Actions workflow of a space or of a CI stack; no value can change its structure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import jinja2
 
 DIRECTORY: Final = Path(".github/workflows")
-"""Where GitHub looks for workflows, below the repository's root."""
+"""The directory of workflows for GitHub, below the repository's root."""
 
 ACTIONS: Final = {
     "checkout": ("actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8", "v5.0.0"),
@@ -32,7 +32,7 @@ ACTIONS: Final = {
     ),
     "setup_python": ("actions/setup-python@e797f83bcb11b83ae66e0230d6156d7c80228e7c", "v6.0.0"),
 }
-"""The actions that workflows use, each at the commit of a release: a tag can be moved to other code, a commit cannot."""
+"""The actions in workflows, each at the commit of a release: a tag can be moved to other code, a commit cannot."""
 
 _EXPRESSION: Final = "${{"
 _PACKAGE: Final = re.compile(r"^ +PACKAGE: (.+)$", re.MULTILINE)
@@ -51,16 +51,16 @@ _Branch = Annotated[
     ),
 ]
 _Requirement = Annotated[
-    str, matching(r"[^\x00-\x20\x7f-][^\x00-\x1f\x7f]*", "use one thing that pip installs, not an option")
+    str, matching(r"[^\x00-\x20\x7f-][^\x00-\x1f\x7f]*", "use one requirement for pip, not an option")
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Workflow:
-    """What all workflows have in common.
+    """The common part of all workflows.
 
-    Each push to `branch`, which may be a pattern, starts one. `role_arn` is the role that it acts in and `region` where; with None the
-    repository's secrets AWS_ROLE_ARN and AWS_REGION say that. `package` is what pip installs to have this program.
+    Each push to `branch`, which may be a pattern, starts one. It assumes `role_arn` in `region`; with None these come from the
+    repository's secrets AWS_ROLE_ARN and AWS_REGION. `package` is the requirement with which pip installs this program.
     """
 
     branch: str = "main"
@@ -79,12 +79,12 @@ class _Workflow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceWorkflow(_Workflow):
-    """Builds the image of a space, pushes it with the commit for its tag, and lets the space run it.
+    """Builds the image of a space, pushes it with the commit as its tag, and updates the space.
 
     `dockerfile_path` and `docker_context` are POSIX paths relative to the repository's root. With `registry` None nothing is built: the
-    workflow then only looks after the space.
+    workflow then only updates the space.
 
-    Raises InputError for a value that is not acceptable, naming its option.
+    Raises InputError for an invalid value, naming its option.
     """
 
     template = "space.yaml.j2"
@@ -112,7 +112,7 @@ class SpaceWorkflow(_Workflow):
 class BuildWorkflow(_Workflow):
     """Starts the CodeBuild builds of the CI stack of `project`, and follows them.
 
-    Raises InputError for a value that is not acceptable, naming its option.
+    Raises InputError for an invalid value, naming its option.
     """
 
     template = "codebuild.yaml.j2"
@@ -132,18 +132,18 @@ class BuildWorkflow(_Workflow):
 def render(workflow: SpaceWorkflow | BuildWorkflow) -> str:
     """Return the text of the file; the same on every machine.
 
-    Raises InputError for a value that no workflow can hold: GitHub would evaluate an expression in it.
+    Raises InputError for a value that is invalid in a workflow: GitHub would evaluate an expression in it.
     """
     return _environment().get_template(workflow.template).render(workflow=workflow)
 
 
 def package_of(path: Path, chosen: str | None = None) -> str | None:
-    """Return what the workflow at `path` installs: `chosen`, or if that is None, a default; None if nothing is known that may be installed.
+    """Return the requirement that the workflow at `path` installs: `chosen`, or a safe default; None if none is known.
 
-    The default is what this program was installed from, or the commit or archive that the file names already. A name from an index counts only if
-    this program came from there under it: under any other circumstances anybody could publish something else under that name.
+    The default is the origin of this installation, or the commit or archive that the file already names. A name from an index counts only if
+    this program was installed from there under that name: otherwise anyone could publish another package under it.
 
-    Raises InputError if `chosen` is the example of the hints, since its owner on GitHub is another user.
+    Raises InputError if `chosen` is the example of the hints, because its owner on GitHub is another user.
     """
     if chosen == origin.EXAMPLE:
         raise InputError(
@@ -168,7 +168,7 @@ def package_of(path: Path, chosen: str | None = None) -> str | None:
 
 
 def on_disk(workflow: SpaceWorkflow | BuildWorkflow, directory: Path = DIRECTORY) -> GeneratedFile:
-    """Return the file in `directory` as it shall be and as it is. Raises InputError as `render` does, and if it cannot be read."""
+    """Return the file in `directory`, as generated and as it exists. Raises InputError as `render` does, and if it cannot be read."""
     return compare(directory, {workflow.file_name: render(workflow)})[0]
 
 
@@ -183,7 +183,7 @@ def _require(option: str, kind: Any, value: str) -> None:
 
 
 class _Literal(str):
-    """Text that stands in a workflow as it is: an action with its version."""
+    """Text that appears unquoted in a workflow: an action with its version."""
 
     __slots__ = ()
 
@@ -197,7 +197,7 @@ def _finalize(value: object) -> str:
     if type(value) is _Literal:
         return str(value)
     if type(value) is str and _EXPRESSION in value:
-        raise InputError(f"{value!a} cannot stand in a workflow: GitHub would evaluate the expression in it")
+        raise InputError(f"{value!a} cannot be used in a workflow: GitHub would evaluate the expression in it")
     return templates.finalize(value)
 
 

@@ -67,7 +67,7 @@ def test_credential_process_without_credentials_is_named(configure, output, code
 
     assert "credential_process of profile 'p'" in error.message
     assert "/process'" in error.message
-    assert ("exit code 3" in error.message) == (code == 3)
+    assert ("exited with code 3" in error.message) == (code == 3)
     assert "`aws configure get credential_process --profile p`" in error.hint
 
 

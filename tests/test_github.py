@@ -177,10 +177,10 @@ def test_release_is_deleted(hub, api):
     ("status", "kind", "hint"),
     [
         (401, SetupError, "still valid"),
-        (403, SetupError, "must be allowed to write"),
-        (404, InputError, "name right"),
-        (422, InputError, "such a branch"),
-        (429, SetupError, "how often"),
+        (403, SetupError, "permission to write"),
+        (404, InputError, "repository's name"),
+        (422, InputError, "the branch exists"),
+        (429, SetupError, "rate of requests"),
         (503, SetupError, "githubstatus"),
         (418, SetupError, ""),
     ],
@@ -240,7 +240,7 @@ def test_redirect_to_another_host_is_not_followed(hub, api):
 def test_redirect_without_location_is_error_without_traceback(hub, api, location):
     hub.replies["POST /repos/a/b/releases"] = (307, {"Location": location.format(hub=hub.url)}, None)
 
-    with pytest.raises(SetupError, match="which is no address"):
+    with pytest.raises(SetupError, match="which is an invalid address"):
         api.create_test_release("a/b", branch="x", title="y")
 
 
@@ -256,7 +256,7 @@ def test_endless_response_times_out(hub):
     go_on = threading.Event()
     hub.on_request = lambda _method: go_on.wait(60)
 
-    with pytest.raises(SetupError, match="no whole answer within"):
+    with pytest.raises(SetupError, match="no complete response within"):
         Api(hub.url, Token(TOKEN), seconds=0.05).delete_release("exasol/s.l", 77)
     go_on.set()
 
@@ -282,7 +282,7 @@ def test_draft_without_response_is_found_by_tag_and_deleted(hub, api, reply):
         api.create_test_release("exasol/s.l", branch="x", title="y")
 
     assert [path for method, path, _, _ in hub.asked if method == "DELETE"] == ["/repos/exasol/s.l/releases/77"]
-    assert "removed again" in caught.value.hint
+    assert "deleted again" in caught.value.hint
 
 
 @pytest.mark.parametrize("listed", [(200, {}, []), (200, {}, {"odd": 1}), (200, {}, [5, {}]), (500, {}, None)])
@@ -322,7 +322,7 @@ def test_ctrl_c_during_creation_deletes_draft(hub, clock):
     with pytest.raises(Interrupted) as caught:
         Api(hub.url, Token(TOKEN), clock).create_test_release("exasol/s.l", branch="x", title="y")
 
-    assert "removed again" in caught.value.hint
+    assert "deleted again" in caught.value.hint
 
 
 def test_redirect_cycle_fails(hub, api):

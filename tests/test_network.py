@@ -58,7 +58,7 @@ def test_the_vpc_follows_from_the_subnets(answers: Answers):
 
 def test_subnets_of_two_vpcs_are_refused(answers: Answers):
     subnets(answers, (FIRST, "eu-central-1a", VPC), (SECOND, "eu-central-1a", OTHER))
-    with pytest.raises(InputError, match=f"are not of one VPC: {VPC}, {OTHER}"):
+    with pytest.raises(InputError, match=f"are in several VPCs: {VPC}, {OTHER}"):
         network.find(answers.account, CLUSTER.model_copy(update={"subnet_ids": (FIRST, SECOND)}))
 
 
@@ -69,7 +69,7 @@ def test_a_vpc_without_subnets_is_refused(answers: Answers):
 
 def test_a_region_without_a_default_vpc_is_told_with_what_to_give(answers: Answers):
     answers.on("ec2", "DescribeVpcs", {"Vpcs": []})
-    with pytest.raises(InputError, match="there is no default VPC in") as caught:
+    with pytest.raises(InputError, match="has no default VPC") as caught:
         network.find(answers.account, GROUP)
     assert "--vpc-id" in caught.value.hint
 

@@ -114,7 +114,7 @@ def test_rerun_after_kill_follows_operation(in_account, operations):
     assert stack["status"] == "CREATE_IN_PROGRESS"
 
     again = in_account.begin(*RELEASE)
-    until(again, "following the operation under way")
+    until(again, "following the operation in progress")
     operations.release()
     stdout, stderr = again.communicate()
 

@@ -94,7 +94,7 @@ def test_two_constructs_of_one_name_are_refused():
 
 
 def test_names_that_differ_only_in_capitals_are_refused_since_a_repository_has_none():
-    with pytest.raises(InputError, match="team-same and team-Same differ only in capitals"):
+    with pytest.raises(InputError, match="team-same and team-Same differ only in upper and lower case"):
         Declared([Registry(scope=SCOPE, name="same"), Registry(scope=SCOPE, name="Same")])
 
 
@@ -151,7 +151,7 @@ def test_what_waits_for_an_image_lets_it_be_told_every_two_seconds():
     clock, view = VirtualClock(), Ticks()
     began = clock.now()
 
-    images._Ticking(clock, view).sleep(5)
+    images._ViewClock(clock, view).sleep(5)
 
     assert [now - began for now in view.ticks] == [2, 4, 5]
 
@@ -186,7 +186,7 @@ def test_a_plan_tells_all_and_leaves_nothing(live):
     assert [end.error for end in ends] == [None] * 3
     assert {name: each.plan.kind for name, each in planned.items()} == dict.fromkeys(declared.constructs, "CREATE")
     assert all(each.plan for each in planned.values())
-    assert "takes outputs of team-" in planned["team-image"].plan.notes[0]
+    assert "needs outputs of team-" in planned["team-image"].plan.notes[0]
     assert live.client("cloudformation").list_stacks()["StackSummaries"] == [] or all(
         stack["StackStatus"] == "DELETE_COMPLETE"
         for stack in live.client("cloudformation").list_stacks()["StackSummaries"]
@@ -313,7 +313,7 @@ def test_several_failures_are_named_and_have_the_exit_code_that_they_share():
         Ended("b", End.FAILED, error=InputError("two")),
         Ended("c", End.SKIPPED, because=("a",)),
     ]
-    with pytest.raises(SetupError, match="2 of 3 stacks failed: a, b; skipped because of that: c") as raised:
+    with pytest.raises(SetupError, match="2 of 3 stacks failed: a, b; skipped because of this: c") as raised:
         require_success(ends)
     assert raised.value.exit_code == 2
     with pytest.raises(SetupError) as raised:
@@ -420,7 +420,7 @@ def test_plan_with_output_that_deployed_stack_lacks_is_made_from_templates(live)
 
     assert [end.error for end in ends] == [None] * 3
     plan = planned["team-image"].plan
-    assert "it takes outputs of team-registry" in plan.notes[0]
+    assert "it needs outputs of team-registry" in plan.notes[0]
     assert "<output RepositoryName of team-registry>" in str(plan.changes)
 
 

@@ -73,7 +73,7 @@ CALLS = {
 @pytest.mark.parametrize("status", [200, 403])
 def test_page_of_proxy_is_no_answer(endpoint, call, page, status):
     for kind in KINDS:
-        with pytest.raises(Unreachable, match="a web page came in place of an answer"):
+        with pytest.raises(Unreachable, match="received a web page instead of a response"):
             endpoint.call(call, page, kind=kind, status=status)
 
 

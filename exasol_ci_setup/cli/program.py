@@ -227,7 +227,7 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
         for name, each in Declared([construct]).constructs.items():
             before = declared.constructs.get(name)
             if before is not None:
-                images.hand_on(before, each)
+                images.copy_tags(before, each)
             require_same(name, before, each)
             each.set_outputs(stacks[name].outputs)
 

@@ -1,4 +1,4 @@
-"""Many projects' build stacks in many accounts, as one file says: read, checked, and handed on as a graph of constructs."""
+"""Fleets: the build stacks of many projects in many accounts, read from one file into a graph of constructs."""
 
 from __future__ import annotations
 

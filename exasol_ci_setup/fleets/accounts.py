@@ -1,4 +1,4 @@
-"""The guard in front of a fleet: each target's credentials lead to an account that it may change, or nothing is done at all."""
+"""Check that the credentials of each target of a fleet belong to an allowed account, before anything is done."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def identified(fleet: Fleet, connect: Connections, *, guarded: bool = True) -> dict[str, str]:
-    """Return the account id of each target in use, as GetCallerIdentity tells it.
+    """Return the account ID of each target in use, from GetCallerIdentity.
 
-    Raises WrongAccount for one that is not among the target's `allowed_accounts`, unless not `guarded`; InputError for two stacks that turn
-    out to be the same; and the errors of the AWS boundary, which then name the target.
+    Raises WrongAccount for one that is not in the target's `allowed_accounts`, unless not `guarded`; InputError for two members that
+    are the same stack; and the errors of `translate_aws_errors`, with the name of the target.
     """
     found: dict[str, str] = {}
 
@@ -29,13 +29,13 @@ def identified(fleet: Fleet, connect: Connections, *, guarded: bool = True) -> d
 
     graph.read_all(fleet.used_targets, ask)
     wrong = []
-    # In the order of the file, not in that of the answers.
+    # In the order of the file, not in that of the responses.
     for name in fleet.used_targets if guarded else ():
         account = found[name]
         allowed = fleet.targets[name].allowed_accounts
         if allowed is not None and account not in allowed:
             wrong.append(
-                f"target {name} leads to account {account}, and {fleet.path} allows {', '.join(allowed) or 'none'}"
+                f"target {name} leads to account {account}, but {fleet.path} allows {', '.join(allowed) or 'none'}"
             )
     if wrong:
         raise WrongAccount(
@@ -54,5 +54,5 @@ def _require_apart(fleet: Fleet, accounts: dict[str, str]) -> None:
         if other != name:
             raise InputError(
                 f"{other} and {name} are the same stack: both targets lead to account {key[0]} in {key[1]}",
-                hint="leave one of them out, or make one target of both",
+                hint="remove one of them, or merge both targets",
             )

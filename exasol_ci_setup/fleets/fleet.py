@@ -1,4 +1,4 @@
-"""A fleet as a graph of constructs: which stacks there are, where they go, and which come before which."""
+"""A fleet as a graph of constructs: its stacks, their targets, and their order."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.fleets.model import FleetFile, Project, Target
 
-# CloudFormation takes 50 tags, of which the construct's own are up to 4:
+# CloudFormation accepts 50 tags, and the construct has up to 4 of its own:
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html.
 _MOST_TAGS: Final = 46
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One stack of a fleet: what it is of, the target it goes to, and the project it belongs to (empty for a target's own).
+    """One stack of a fleet: its construct, its target, and its project (empty for a target's own stack).
 
-    `tags` are those of the file, which come besides the construct's own.
+    `tags` are those of the file, in addition to the construct's own.
     """
 
     construct: Construct
@@ -40,13 +40,13 @@ class Member:
 
     @property
     def name(self) -> str:
-        """The name that it has among all stacks of the fleet, such as ``main/Slc``."""
+        """The unique name among all stacks of the fleet, such as ``main/Slc``."""
         return f"{self.target}/{self.construct.stack_name}"
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """What a file declares: `targets` and `members` by name, and the `nodes` of their graph, those first that others need."""
+    """The content of a fleet file: `targets` and `members` by name, and the `nodes` of their graph, dependencies first."""
 
     path: Path
     targets: Mapping[str, Target]
@@ -55,9 +55,9 @@ class Fleet:
 
     @classmethod
     def of(cls, path: Path, file: FleetFile, line: Callable[[Sequence[int | str]], int]) -> Fleet:
-        """Return the fleet that `file` declares; `line` tells where in the file at `path` something stands.
+        """Return the fleet that `file` declares; `line` returns the line of a place in the file at `path`.
 
-        Raises InputError for names that are not there, go in a circle, or are used twice.
+        Raises InputError for unknown names, cycles, and duplicate names.
         """
         place = _Places(path, line)
         members: dict[str, Member] = {}
@@ -70,13 +70,15 @@ class Fleet:
             if other != where:
                 raise place.refused(
                     where,
-                    f"its stack has the name {each.construct.stack_name}, as that of {other}",
-                    "give one of them another stack_name",
+                    f"its stack has the name {each.construct.stack_name}, like that of {other}",
+                    "choose another stack_name for one of them",
                 )
-            for thing, key in _names_made(each):
+            for kind, key in _unique_names(each):
                 if (first := made.setdefault(key, where)) != where:
                     raise place.refused(
-                        where, f"it has the {thing} {key[1]}, as {first}", "give one of them another name"
+                        where,
+                        f"its {kind} has the name {key[1]}, like that of {first}",
+                        "choose another name for one of them",
                     )
             members[each.name] = each
             if each.project:
@@ -99,23 +101,23 @@ class Fleet:
 
     @property
     def used_targets(self) -> list[str]:
-        """The names of the targets that stacks go to, each once."""
+        """The names of the targets with stacks, each once."""
         return list(dict.fromkeys(each.target for each in self.members.values()))
 
     def scope_of(self, name: str) -> Scope:
-        """Return where the stack of that name goes."""
+        """Return the scope of the stack with that name."""
         target = self.members[name].target
         return self.targets[target].scope(target)
 
     def stack_sets(self) -> dict[str, StackSets]:
-        """Return what deploys each stack as a StackSet. Raises InputError for a target that does not say where to."""
+        """Return the StackSet deployment of each stack. Raises InputError for a target without a `stack_set`."""
         found: dict[str, StackSets] = {}
         for name, each in self.members.items():
             wanted = self.targets[each.target].stack_set
             if wanted is None:
                 raise InputError(
-                    f"{self.path}: targets.{each.target} has no stack_set, which --stack-set asks for",
-                    hint="say there which organizational_units and regions the stacks go to, or --select others",
+                    f"{self.path}: targets.{each.target} has no stack_set, which --stack-set needs",
+                    hint="add its organizational_units and regions, or --select others",
                 )
             options = each.construct.model_dump(
                 include={"docker_secret", "secret_name", "connection_arn", "bucket_name"}
@@ -123,16 +125,16 @@ class Fleet:
             for option, value in options.items():
                 if value is not None and (value.startswith("arn:") or option == "bucket_name"):
                     raise InputError(
-                        f"{self.path}: {name} has {option} {value}, which there is in one account only",
-                        hint="StackSets have the same template everywhere: give a name in place of an ARN, and no bucket's name",
+                        f"{self.path}: {name} has {option} {value}, which exists in one account only",
+                        hint="a StackSet has the same template everywhere: use a name instead of an ARN, and no bucket name",
                     )
             found[name] = StackSets(wanted)
         return found
 
     def selected(self, patterns: Sequence[str]) -> Fleet:
-        """Return the stacks whose name, or whose project's, one of `patterns` matches, with what their targets need; all if there is none.
+        """Return the fleet with the stacks whose name or project matches one of `patterns`, and their targets' stacks; all without patterns.
 
-        Projects that they need are taken to be there. Raises InputError for a pattern that matches nothing.
+        Other projects that they need are assumed to exist. Raises InputError for a pattern that matches nothing.
         """
         if not patterns:
             return self
@@ -150,7 +152,7 @@ class Fleet:
                     f"--select {pattern!a} matches no project and no stack of {self.path}",
                     hint=f"did you mean {' or '.join(near)}?"
                     if near
-                    else "in a pattern * stands for any text: --select 'slc*'",
+                    else "in a pattern * matches any text: --select 'slc*'",
                 )
             found |= matching
         needed = {
@@ -159,7 +161,7 @@ class Fleet:
         return self.only(found | needed)
 
     def only(self, names: Collection[str]) -> Fleet:
-        """Return the fleet with the stacks of these names alone; what else they need is taken to be there."""
+        """Return the fleet with only the stacks of these names; other dependencies are assumed to exist."""
         return replace(
             self,
             members={name: each for name, each in self.members.items() if name in names},
@@ -173,7 +175,7 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Makes errors that name the place in the file."""
+    """Creates errors that name the place in the file."""
 
     path: Path
     line: Callable[[Sequence[int | str]], int]
@@ -191,7 +193,9 @@ def _members(file: FleetFile, place: _Places) -> Iterator[tuple[str, Member]]:
         target_name = _target(file, place, name, project)
         tags = {key: value for key, value in {**file.defaults.tags, **project.tags}.items() if value is not None}
         if len(tags) > _MOST_TAGS:
-            raise place.refused(f"projects.{name}", f"its stacks have {len(tags)} tags, and {_MOST_TAGS} are the most")
+            raise place.refused(
+                f"projects.{name}", f"its stacks have {len(tags)} tags, at most {_MOST_TAGS} are allowed"
+            )
         for option, kind in (("ci", CiBuild), ("release", ReleaseBuild)):
             if option in project.model_fields_set:
                 options = {**_given(getattr(file.defaults, option)), **_given(getattr(project, option))}
@@ -199,8 +203,8 @@ def _members(file: FleetFile, place: _Places) -> Iterator[tuple[str, Member]]:
                 yield f"projects.{name}.{option}", Member(construct, target_name, name, tags)
 
 
-def _names_made(member: Member) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield in words and as a key what of a stack can be there only once: in its target, and of a bucket's name at all."""
+def _unique_names(member: Member) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield the kind and a key of each name that must be unique: in its target, for a bucket everywhere."""
     construct = member.construct
     if isinstance(construct, CiBuild | ReleaseBuild):
         yield "CodeBuild project", (member.target, construct.codebuild_name)
@@ -209,17 +213,17 @@ def _names_made(member: Member) -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def _target(file: FleetFile, place: _Places, name: str, project: Project) -> str:
-    """Return the name of a project's target: its own, the default, or the only one there is."""
+    """Return the name of a project's target: its own, the default, or the only one."""
     where = f"projects.{name}.target" if project.target is not None else "defaults.target"
     wanted = project.target or file.defaults.target
     if wanted is None and len(file.targets) > 1:
         raise place.refused(
-            f"projects.{name}", "it has no target, and there are several", "add target: to it, or to defaults"
+            f"projects.{name}", "it has no target, and the file has several", "add target: to it, or to defaults"
         )
     if wanted is None:
         return next(iter(file.targets))
     if wanted not in file.targets:
-        raise place.refused(where, f"there is no target {wanted!a}", f"the targets are: {', '.join(file.targets)}")
+        raise place.refused(where, f"target {wanted!a} does not exist", f"the targets are: {', '.join(file.targets)}")
     return wanted
 
 
@@ -228,7 +232,7 @@ def _given(options: Any) -> dict[str, Any]:
 
 
 def _takes_token(construct: Construct) -> bool:
-    """Return whether a project reaches GitHub by the credentials of the account, which are to be there before it."""
+    """Return whether a project accesses GitHub with the credentials of the account, which must be deployed before it."""
     return isinstance(construct, CiBuild | ReleaseBuild) and construct.connection_arn is None
 
 
@@ -239,7 +243,7 @@ def _require_order(file: FleetFile, place: _Places) -> None:
                 near = difflib.get_close_matches(need, file.projects, n=1)
                 raise InputError(
                     f"{place.path}:{place.line(('projects', name, 'needs', number))}: projects.{name}.needs[{number}]: "
-                    f"there is no project {need!a}",
+                    f"project {need!a} does not exist",
                     hint=f"did you mean {near[0]}?" if near else "",
                 )
     try:

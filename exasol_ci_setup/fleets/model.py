@@ -1,4 +1,4 @@
-"""What may stand in the file of a fleet: its accounts, what its projects have in common, and the projects."""
+"""The model of a fleet file: accounts, defaults, and projects."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.constructs.base import Construct
 
-# The project's name and repository stand above both of its constructs, and the ARN of the secret is looked up.
+# The project's name and repository are keys above both of its constructs, and the ARN of the secret is looked up.
 _GIVEN: Final = frozenset({"project", "project_url", "docker_secret_arn"})
-# What two projects cannot share.
+# Options that two projects cannot share.
 _OWN: Final = frozenset({"stack", "bucket_name"})
 
 AccountId = Annotated[
@@ -40,17 +40,17 @@ TagKey = Annotated[
     str,
     matching(
         r"(?![aA][wW][sS]:)(?!exasol-ci-setup:)[^\n]{1,128}",
-        "use 1 to 128 characters, not beginning with aws:, which AWS keeps to itself, or with exasol-ci-setup:, by which this tool knows its stacks",
+        "use 1 to 128 characters, not starting with aws:, which is reserved by AWS, or with exasol-ci-setup:, which marks the stacks of this tool",
     ),
 ]
 TagValue = Annotated[str, matching(r"[^\n]{1,256}", "use 1 to 256 characters")]
 """Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Tag.html."""
 
 
-def _options_of(kind: type[Construct], suffix: str, left_out: frozenset[str]) -> Any:
-    """Return a model of the options of a construct: its fields, without those that are `left_out`."""
+def _options_of(kind: type[Construct], suffix: str, omitted: frozenset[str]) -> Any:
+    """Return a model of the options of a construct: its fields, without those in `omitted`."""
     fields: dict[str, Any] = {
-        name: (each.annotation, copy(each)) for name, each in kind.model_fields.items() if name not in left_out
+        name: (each.annotation, copy(each)) for name, each in kind.model_fields.items() if name not in omitted
     }
     return create_model(f"{kind.__name__}{suffix}", __base__=Value, __module__=__name__, **fields)
 
@@ -68,9 +68,9 @@ else:
 
 
 class StackSet(Value):
-    """How a target's stacks are spread over an organization's accounts by `--stack-set`.
+    """How `--stack-set` distributes a target's stacks over an organization's accounts.
 
-    All words are CloudFormation's: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackSetOperationPreferences.html.
+    All names are CloudFormation's: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackSetOperationPreferences.html.
     Counts are of accounts in each region.
     """
 
@@ -91,77 +91,76 @@ class StackSet(Value):
         Field(strict=False, min_length=1, description="Units, or the root, whose accounts get the stacks."),
     ]
     accounts: Annotated[
-        tuple[AccountId, ...], Field(strict=False, description="Only these accounts of the units. All if left out.")
+        tuple[AccountId, ...], Field(strict=False, description="Only these accounts of the units. Default: all.")
     ] = ()
     regions: Annotated[
-        tuple[Region, ...], Field(strict=False, min_length=1, description="Regions, in the order in which they follow.")
+        tuple[Region, ...], Field(strict=False, min_length=1, description="Regions, in the order of deployment.")
     ]
     region_concurrency: Annotated[
-        Literal["sequential", "parallel"], Field(description="One region after the other, or all at once.")
+        Literal["sequential", "parallel"], Field(description="Regions sequentially, or in parallel.")
     ] = "sequential"
     failure_tolerance: Annotated[
         Annotated[int, between(0, 100_000, "accounts")] | None,
-        Field(description="In how many accounts of a region it may fail before AWS stops. 0 if left out."),
+        Field(description="Number of accounts of a region that may fail before AWS stops. Default: 0."),
     ] = None
     failure_tolerance_percentage: Annotated[
-        _Percentage | None, Field(description="In how many percent of a region's accounts it may fail.")
+        _Percentage | None, Field(description="Percentage of a region's accounts that may fail.")
     ] = None
     max_concurrent: Annotated[
         Annotated[int, between(1, 100_000, "accounts")] | None,
-        Field(description="In how many accounts AWS works at once. 1 if left out."),
+        Field(description="Number of accounts in parallel. Default: 1."),
     ] = None
     max_concurrent_percentage: Annotated[
         Annotated[int, between(1, 100, "percent")] | None,
-        Field(description="In how many percent of the accounts AWS works at once."),
+        Field(description="Percentage of the accounts in parallel."),
     ] = None
     concurrency_mode: Annotated[
         Literal["strict", "soft"],
-        Field(
-            description="strict: never more at once than the tolerated failures and one. soft: as max_concurrent says."
-        ),
+        Field(description="strict: at most the tolerated failures plus one in parallel. soft: as max_concurrent says."),
     ] = "strict"
     auto_deployment: Annotated[
-        bool, Field(description="Accounts that join a unit get the stacks, those that leave lose them.")
+        bool, Field(description="Create the stacks in accounts that join a unit, delete them in those that leave.")
     ] = True
-    retain_stacks: Annotated[bool, Field(description="Accounts that leave a unit keep their stacks.")] = False
+    retain_stacks: Annotated[bool, Field(description="Keep the stacks of accounts that leave a unit.")] = False
     delegated_admin: Annotated[
         bool, Field(description="The target is a delegated administrator and not the management account.")
     ] = False
 
     @model_validator(mode="after")
-    def _is_said_once(self) -> StackSet:
+    def _require_one_form(self) -> StackSet:
         for name in ("failure_tolerance", "max_concurrent"):
             if getattr(self, name) is not None and getattr(self, f"{name}_percentage") is not None:
-                raise refusal(f"give {name} or {name}_percentage, not both")
+                raise refusal(f"set {name} or {name}_percentage, not both")
         return self
 
 
 class Target(Value):
-    """An account and region that stacks go to.
+    """An account and region for stacks.
 
-    The roles in `role_assumptions` are assumed one after the other, beginning with the credentials of `profile`. `source_credentials`
-    is the stack with CodeBuild's access to GitHub, of which AWS holds one for each account and region.
+    The roles in `role_assumptions` are assumed in this order, starting with the credentials of `profile`. `source_credentials`
+    is the stack with CodeBuild's access to GitHub; AWS has one for each account and region.
     """
 
     region: Annotated[Region, Field(description="The region, such as eu-central-1.")]
     profile: Annotated[
-        str | None, Field(description="Profile of the AWS configuration. AWS's own chain of credentials if left out.")
+        str | None, Field(description="Profile of the AWS configuration. Default: the credential chain of AWS.")
     ] = None
     role_assumptions: Annotated[
-        tuple[RoleArn, ...], Field(strict=False, description="Roles that are assumed one after the other.")
+        tuple[RoleArn, ...], Field(strict=False, description="Roles to assume, in this order.")
     ] = ()
     allowed_accounts: Annotated[
         tuple[AccountId, ...] | None,
         Field(
-            strict=False, description="Accounts that the credentials may lead to. Any other is refused before all else."
+            strict=False,
+            description="Accounts that the credentials may belong to. Any other account is rejected first.",
         ),
     ] = None
     source_credentials: Annotated[
         SourceCredentials | None,
-        Field(description="CodeBuild's access to GitHub; what needs it is deployed after it."),
+        Field(description="CodeBuild's access to GitHub; projects that need it are deployed after it."),
     ] = None
     stack_set: Annotated[
-        StackSet | None, Field(description="Where the stacks go with --stack-set; the target then administers them.")
+        StackSet | None, Field(description="Distribution of the stacks with --stack-set; the target administers them.")
     ] = None
 
     def scope(self, name: str) -> Scope:
@@ -170,27 +169,27 @@ class Target(Value):
 
 
 class Defaults(Value):
-    """What each project has unless it says otherwise."""
+    """The defaults of all projects."""
 
-    target: Annotated[Name | None, Field(description="The target of projects that name none.")] = None
+    target: Annotated[Name | None, Field(description="The target of projects without one.")] = None
     tags: dict[TagKey, TagValue] = Field(default_factory=dict, description="Tags of all stacks, the targets' own too.")
     ci: Annotated[CiDefaults | None, Field(description="Options of the CI stacks.")] = None
     release: Annotated[ReleaseDefaults | None, Field(description="Options of the release stacks.")] = None
 
 
 class Project(Value):
-    """A repository with its stacks. One that is named, if without an option (`ci:`), is there."""
+    """A repository with its stacks. A key without options (`ci:`) also declares its stack."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["ci"]}, {"required": ["release"]}]})
 
     project_url: Annotated[RepositoryUrl, Field(description="The repository: https://github.com/OWNER/REPO")]
-    target: Annotated[Name | None, Field(description="Where its stacks go.")] = None
+    target: Annotated[Name | None, Field(description="The target of its stacks.")] = None
     needs: Annotated[
-        tuple[ProjectName, ...], Field(strict=False, description="Projects whose stacks are deployed before.")
+        tuple[ProjectName, ...], Field(strict=False, description="Projects whose stacks are deployed first.")
     ] = ()
     tags: dict[TagKey, TagValue | None] = Field(
         default_factory=dict,
-        description="Tags of its stacks, besides those of the defaults; null takes one of these back.",
+        description="Tags of its stacks, in addition to those of the defaults; null removes one of these.",
     )
     ci: Annotated[CiOptions | None, Field(description="The stack that builds each push.")] = None
     release: Annotated[ReleaseOptions | None, Field(description="The stack that builds releases.")] = None
@@ -203,12 +202,12 @@ class Project(Value):
 
 
 class FleetFile(Value):
-    """Many projects' CI and release stacks, for exasol-ci-setup deploy-fleet."""
+    """CI and release stacks of many projects, for exasol-ci-setup deploy-fleet."""
 
     targets: Annotated[
-        dict[Name, Target], Field(min_length=1, description="The accounts and regions that stacks go to, by names.")
+        dict[Name, Target], Field(min_length=1, description="The accounts and regions of stacks, by name.")
     ]
-    defaults: Annotated[Defaults, Field(description="What each project has unless it says otherwise.")] = Defaults()
+    defaults: Annotated[Defaults, Field(description="The defaults of all projects.")] = Defaults()
     projects: Annotated[
         dict[ProjectName, Project], Field(min_length=1, description="The projects, by the names of their stacks.")
     ]

@@ -1,4 +1,4 @@
-"""An operation on a StackSet, followed account by account and region by region to its end, and explained if it failed."""
+"""Follow an operation on a StackSet for each account and region, and explain its failure."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 CallAs = Literal["SELF", "DELEGATED_ADMIN"]
 
-# An operation takes minutes in each account, and its results come by pages of 100.
+# An operation takes minutes in each account, and its results are in pages of 100.
 _PAUSE: Final = 5.0
-_PATIENCE: Final = 600.0
-UNDER_WAY: Final = frozenset({"QUEUED", "RUNNING", "STOPPING"})
+_RETRY_SECONDS: Final = 600.0
+IN_PROGRESS: Final = frozenset({"QUEUED", "RUNNING", "STOPPING"})
 _WORDS: Final = {"RUNNING": "IN_PROGRESS", "SUCCEEDED": "COMPLETE"}
 
 
 class Operation:
-    """One operation on a StackSet: `name` is the set's, `id` the operation's.
+    """One operation on a StackSet: `name` is that of the set, `id` that of the operation.
 
-    AWS's words for how it stands in an account and region are told as those of a stack: ``CREATE_IN_PROGRESS``, ``CREATE_COMPLETE``,
+    The statuses of AWS for an account and region are shown as those of a stack: ``CREATE_IN_PROGRESS``, ``CREATE_COMPLETE``,
     ``CREATE_FAILED``, ``CREATE_CANCELLED``.
     """
 
@@ -39,21 +39,21 @@ class Operation:
         self.id = id
         self._cfn = cfn
         self._call_as = call_as
-        self._told: dict[tuple[str, str], str] = {}
+        self._shown_statuses: dict[tuple[str, str], str] = {}
         self._results: list[Any] = []
         self._description: Any = {}
 
-    def see_through(self, view: View, clock: Clock, *, timeout: float | None, notice: Callable[[str], None]) -> None:
-        """Return when the operation has succeeded; `notice` is told of failures within what was tolerated.
+    def follow(self, view: View, clock: Clock, *, timeout: float | None, notice: Callable[[str], None]) -> None:
+        """Return when the operation has succeeded; `notice` is called for tolerated failures.
 
-        Raises DeployFailed with the first cause, TimedOut after `timeout` seconds, when AWS was asked to stop it, Interrupted, and
-        the errors of the AWS boundary.
+        Raises DeployFailed with the first cause, TimedOut after `timeout` seconds and a request to stop it, Interrupted, and
+        the errors of `translate_aws_errors`.
         """
         try:
             stopped = self._follow(view, clock, timeout)
         except KeyboardInterrupt:
             raise Interrupted(
-                f"stopped looking on: AWS goes on with StackSet {self.name} ({self._description.get('Status', 'just begun')})",
+                f"stopped following: AWS continues with StackSet {self.name} ({self._description.get('Status', 'just begun')})",
                 hint="the same command follows it again",
                 stack_name=self.name,
             ) from None
@@ -61,34 +61,34 @@ class Operation:
         failed = [each for each in self._results if each.get("Status") == "FAILED"]
         if stopped and status != "SUCCEEDED":
             raise TimedOut(
-                f"StackSet {self.name} was not done within {timeout:g} s; its operation was stopped and ended in {status}",
-                hint="allow more --timeout, and run the same command again: it does what is left",
+                f"StackSet {self.name} did not finish within {timeout:g} s; its operation was stopped and ended in {status}",
+                hint="increase --timeout, and run the same command again: it does the rest",
                 stack_name=self.name,
             )
         if status != "SUCCEEDED":
             raise DeployFailed(
-                f"StackSet {self.name} ended in {status}: {self._counted(failed)}",
+                f"StackSet {self.name} ended in {status}: {self._count_text(failed)}",
                 stack_name=self.name,
-                hint="mend the cause and run the same command again: it does what is left",
+                hint="fix the cause and run the command again: it does the rest",
                 diagnosis=self._diagnosis(status, failed),
             )
         for each in failed:
             notice(f"tolerated: {_place(each)} failed: {_reason(each)}")
 
     def _follow(self, view: View, clock: Clock, timeout: float | None) -> bool:
-        """Return when it has ended, and whether it was stopped because its time was up."""
+        """Return when the operation has ended, and whether it was stopped because of the timeout."""
         deadline = None if timeout is None else clock.now() + timeout
         stopped = False
-        heard = clock.now()
+        answered = clock.now()
         while True:
             try:
-                self._look(view)
-                heard = clock.now()
+                self._poll(view)
+                answered = clock.now()
             except Exception as error:
-                # A failed look never fails what AWS goes on with.
-                if not is_transient(error.__cause__ or error) or clock.now() - heard > _PATIENCE:
+                # A failed poll must not fail an operation that AWS continues.
+                if not is_transient(error.__cause__ or error) or clock.now() - answered > _RETRY_SECONDS:
                     raise
-            if self._description and self._description["Status"] not in UNDER_WAY:
+            if self._description and self._description["Status"] not in IN_PROGRESS:
                 return stopped
             if deadline is not None and not stopped and clock.now() >= deadline:
                 with translate_aws_errors():
@@ -96,13 +96,13 @@ class Operation:
                         StackSetName=self.name, OperationId=self.id, CallAs=self._call_as
                     )
                 stopped = True
-                view.note("asked AWS to stop: the time is up")
+                view.note("timeout: asked AWS to stop the operation")
             view.tick(clock.now())
             clock.sleep(_PAUSE)
 
-    def _look(self, view: View) -> None:
+    def _poll(self, view: View) -> None:
         with translate_aws_errors():
-            # The state before the results, so that of an operation that has ended all results are seen.
+            # The status before the results, so that all results of an ended operation are read.
             self._description = self._cfn.describe_stack_set_operation(
                 StackSetName=self.name, OperationId=self.id, CallAs=self._call_as
             )["StackSetOperation"]
@@ -111,14 +111,14 @@ class Operation:
             )
             self._results = [each for page in pages for each in page.get("Summaries", [])]
         for each in self._results:
-            self._tell(view, each)
+            self._show(view, each)
 
-    def _tell(self, view: View, result: Any) -> None:
+    def _show(self, view: View, result: Any) -> None:
         place = (result.get("Account", ""), result.get("Region", ""))
         status = result.get("Status", "PENDING")
-        if status == "PENDING" or self._told.get(place) == status:
+        if status == "PENDING" or self._shown_statuses.get(place) == status:
             return
-        self._told[place] = status
+        self._shown_statuses[place] = status
         view.event(
             Event(
                 id=f"{self.id}-{'-'.join(place)}-{status}",
@@ -134,10 +134,10 @@ class Operation:
             )
         )
 
-    def _counted(self, failed: Sequence[Any]) -> str:
-        cancelled = sum(each.get("Status") == "CANCELLED" for each in self._results)
-        said = f"it failed in {len(failed)} of {len(self._results)} accounts and regions"
-        return f"{said}, and was cancelled in {cancelled}" if cancelled else said
+    def _count_text(self, failed: Sequence[Any]) -> str:
+        canceled = sum(each.get("Status") == "CANCELLED" for each in self._results)
+        text = f"it failed in {len(failed)} of {len(self._results)} accounts and regions"
+        return f"{text}, and was canceled in {canceled}" if canceled else text
 
     def _diagnosis(self, status: str, failed: Sequence[Any]) -> Diagnosis:
         if not failed:
@@ -161,5 +161,5 @@ def _place(result: Any) -> str:
 def _reason(result: Any) -> str:
     gate = result.get("AccountGateResult", {})
     if gate.get("Status") == "FAILED":
-        return f"the account's gate refused it: {gate.get('StatusReason', '')}"
+        return f"the account's gate rejected it: {gate.get('StatusReason', '')}"
     return str(result.get("StatusReason", "")) or "AWS gave no reason"

@@ -1,4 +1,4 @@
-"""The file of a fleet as its model, or an error that names the line, the place in the file and the rule."""
+"""Read the file of a fleet into its model, with errors that name the line, the place in the file and the rule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-_HINT: Final = "`exasol-ci-setup deploy-fleet --schema` prints what may stand in the file, for editors"
+_HINT: Final = "for the schema of the file: `exasol-ci-setup deploy-fleet --schema`"
 _KEY: Final = "[key]"
 _MOST_PROBLEMS: Final = 20
 
@@ -28,13 +28,13 @@ _MOST_PROBLEMS: Final = 20
 def load(path: Path) -> Fleet:
     """Read the file at `path`.
 
-    Raises InputError that names the file, and the line, the place (``projects.slc.ci.image``) and the rule of all that is wrong in it: it
-    cannot be read, is no YAML, has a name twice, an unknown or a missing one, or a value that breaks a rule.
+    Raises InputError that names the file, and the line, the place (``projects.slc.ci.image``) and the rule of each mistake: it
+    cannot be read, is not YAML, has a duplicate, unknown or missing name, or an invalid value.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"there is no file {path}", hint=_HINT) from None
+        raise InputError(f"the fleet file {path} does not exist", hint=_HINT) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -46,12 +46,12 @@ def load(path: Path) -> Fleet:
         problems = error.errors(include_url=False)
     else:
         return Fleet.of(path, file, lambda where: _line(root, where))
-    # Raised here and not inside `except`, since pydantic's own words, which would be chained to it, show the raw input.
+    # Raised outside of `except`: the message of pydantic, which would be chained, shows the raw input.
     raise InputError(_message(path, root, problems), hint=_HINT)
 
 
 def _parsed(path: Path, text: str) -> tuple[yaml.Node, Any]:
-    """Return the nodes of a YAML text, which know their lines, and what they hold."""
+    """Return the nodes of a YAML text, which have line numbers, and its value."""
     try:
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
@@ -68,7 +68,7 @@ def _parsed(path: Path, text: str) -> tuple[yaml.Node, Any]:
 
 
 def _require_sound(path: Path, root: yaml.Node) -> None:
-    """Raise InputError for a key that stands twice, of which YAML would keep the last, and for an alias inside of what it stands for."""
+    """Raise InputError for a duplicate key, of which YAML would use the last, and for an alias that contains itself."""
     seen: set[int] = set()
     above: set[int] = set()
     left: list[tuple[yaml.Node, bool]] = [(root, False)]
@@ -78,7 +78,7 @@ def _require_sound(path: Path, root: yaml.Node) -> None:
             above.discard(id(node))
             continue
         if id(node) in above:
-            raise InputError(f"{path}:{node.start_mark.line + 1} is not acceptable: it holds itself, by an alias in it")
+            raise InputError(f"{path}:{node.start_mark.line + 1} is not acceptable: it contains an alias of itself")
         if id(node) in seen:
             continue
         seen.add(id(node))
@@ -89,8 +89,8 @@ def _require_sound(path: Path, root: yaml.Node) -> None:
             for key, value in node.value:
                 if key.value in keys and isinstance(key, yaml.ScalarNode):
                     raise InputError(
-                        f"{path}:{key.start_mark.line + 1} is not acceptable: {key.value!a} stands twice",
-                        hint="give one of them another name",
+                        f"{path}:{key.start_mark.line + 1} is not acceptable: duplicate key {key.value!a}",
+                        hint="choose another name for one of them",
                     )
                 keys.add(key.value if isinstance(key, yaml.ScalarNode) else "")
                 left.append((value, False))
@@ -134,31 +134,31 @@ def _problem(path: Path, root: yaml.Node, problem: ErrorDetails) -> str:
     elif problem["type"] == "too_short":
         rule = "it is empty"
     value = problem["input"]
-    told = problem["type"] not in {"missing", "extra_forbidden"} and isinstance(value, str | int | float)
+    is_shown = problem["type"] not in {"missing", "extra_forbidden"} and isinstance(value, str | int | float)
     place = dotted(where) if _KEY not in problem["loc"] else f"{dotted(where[:-1])}: the name"
-    return f"{path}:{_line(root, where)}: {place}{f' {quote_value(value)}' if told else ''}: {rule}"
+    return f"{path}:{_line(root, where)}: {place}{f' {quote_value(value)}' if is_shown else ''}: {rule}"
 
 
 def dotted(where: Sequence[int | str]) -> str:
-    """Return a place in the file, such as ``projects.slc.needs[0]``."""
+    """Return the notation of a place in the file, such as ``projects.slc.needs[0]``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
     return text.removeprefix(".") or "the file"
 
 
 def _line(root: yaml.Node, where: Sequence[int | str]) -> int:
-    """Return the line of a place, or of the nearest above it that is there."""
+    """Return the line of a place, or of its nearest existing parent."""
     node, line = root, root.start_mark.line
     for part in where:
-        found = list(_below(node, part))
+        found = list(_children(node, part))
         if not found:
             break
-        # Of what a merge key (<<) brings and what stands there itself, the latter counts, and comes later.
+        # A key of the mapping itself overrides the same one from a merge key (<<), and comes later.
         key, node = found[-1]
         line = key.start_mark.line
     return line + 1
 
 
-def _below(node: yaml.Node, part: int | str) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+def _children(node: yaml.Node, part: int | str) -> Iterator[tuple[yaml.Node, yaml.Node]]:
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
         yield from ((each, each) for each in node.value[part : part + 1])
     elif isinstance(node, yaml.MappingNode):
@@ -166,7 +166,7 @@ def _below(node: yaml.Node, part: int | str) -> Iterator[tuple[yaml.Node, yaml.N
 
 
 def _names(where: Sequence[int | str]) -> list[str]:
-    """Return the names that may stand at a place."""
+    """Return the valid names at a place."""
     kind: Any = FleetFile
     for part in where:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -178,7 +178,7 @@ def _names(where: Sequence[int | str]) -> list[str]:
 
 
 def _bare(kind: Any) -> Any:
-    """Return a type without what is annotated to it, and without the None that it may also be."""
+    """Return a type without its annotations and without None."""
     while get_origin(kind) in {Annotated, Union, types.UnionType}:
         kind = get_args(kind)[0]
     return kind

@@ -1,4 +1,4 @@
-"""Where a StackSet's stacks are and where they are to be: what differs, and which accounts and regions an operation is for."""
+"""Compare the stacks of a StackSet with the wanted ones, and plan the operations."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from exasol_ci_setup.fleets.model import StackSet
     from exasol_ci_setup.stacks.model import Plan, Request
 
-# AWS leaves these out of every operation.
-_PASSED_OVER: Final = frozenset({"INOPERABLE", "SKIPPED_SUSPENDED_ACCOUNT"})
-_NOTE: Final = "AWS makes no change sets for StackSets: this is seen from the templates alone"
+# AWS excludes the management account from every operation.
+_EXCLUDED: Final = frozenset({"INOPERABLE", "SKIPPED_SUSPENDED_ACCOUNT"})
+_NOTE: Final = "planned from the templates alone: AWS has no change sets for StackSets"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The units, accounts (empty for all of the units) and regions that one operation is for."""
+    """The units, accounts (empty for all of the units) and regions of one operation."""
 
     units: Sequence[str]
     accounts: Sequence[str]
@@ -37,7 +37,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class DeployedStackSet:
-    """A StackSet as it is: AWS's description of it, and of its stacks in accounts and regions."""
+    """An existing StackSet: its description, and its stacks in accounts and regions."""
 
     description: Mapping[str, Any]
     instances: Sequence[Mapping[str, Any]]
@@ -54,49 +54,49 @@ class DeployedStackSet:
 
     @property
     def units(self) -> list[str]:
-        """The organizational units that were asked for so far."""
+        """The organizational units of previous operations."""
         return list(self.description.get("OrganizationalUnitIds", []))
 
     @property
     def regions(self) -> list[str]:
-        """The regions in which there are stacks."""
+        """The regions with stacks."""
         return list(self.description.get("Regions", []))
 
     @property
     def auto_deployment(self) -> dict[str, bool]:
-        """The parameter AutoDeployment, in full."""
+        """The parameter AutoDeployment, with all keys."""
         found = self.description.get("AutoDeployment", {})
         return _auto(on=bool(found.get("Enabled")), retain=bool(found.get("RetainStacksOnAccountRemoval")))
 
     @property
-    def left(self) -> list[Mapping[str, Any]]:
-        """The stacks that are not as the StackSet says, and that AWS would work on."""
+    def outdated(self) -> list[Mapping[str, Any]]:
+        """The stacks that are not current, and that AWS would update."""
         return [
             each
             for each in self.instances
-            if each.get("Status") not in {"CURRENT", *_PASSED_OVER}
-            and each.get("StackInstanceStatus", {}).get("DetailedStatus") not in _PASSED_OVER
+            if each.get("Status") not in {"CURRENT", *_EXCLUDED}
+            and each.get("StackInstanceStatus", {}).get("DetailedStatus") not in _EXCLUDED
         ]
 
     def as_stack(self, name: str) -> Stack:
-        """Return what is known of it in the words for a stack."""
+        """Return the StackSet in the form of a stack."""
         return Stack(name, str(self.description.get("StackSetARN", "")), "CREATE_COMPLETE", tags=self.tags)
 
 
 @dataclass(frozen=True, slots=True)
 class StackSetPlan:
-    """How `wanted` compares with a StackSet that is there, or with none."""
+    """The difference between `wanted` and an existing StackSet, or none."""
 
     wanted: StackSet
     there: DeployedStackSet | None
 
     @property
     def auto_deployment(self) -> dict[str, bool]:
-        """The parameter AutoDeployment that is wanted."""
+        """The wanted parameter AutoDeployment."""
         return _auto(on=self.wanted.auto_deployment, retain=self.wanted.retain_stacks)
 
     def is_changed(self, request: Request) -> bool:
-        """Return whether the set itself differs, and with it all of its stacks."""
+        """Return whether the set itself differs, and so all of its stacks."""
         return self.there is not None and (
             templates.has_transform(self.there.template)
             or self.there.template != templates.parse(request.template.body)
@@ -105,19 +105,19 @@ class StackSetPlan:
         )
 
     @property
-    def left(self) -> Batch | None:
-        """The stacks that are not current, such as those in which the last operation failed."""
-        left = self.there.left if self.there is not None else []
-        if not left:
+    def outdated(self) -> Batch | None:
+        """The stacks that are not current, such as those whose last operation failed."""
+        outdated = self.there.outdated if self.there is not None else []
+        if not outdated:
             return None
         accounts, regions = (
-            list(dict.fromkeys(str(each.get(key, "")) for each in left)) for key in ("Account", "Region")
+            list(dict.fromkeys(str(each.get(key, "")) for each in outdated)) for key in ("Account", "Region")
         )
         return Batch(self.wanted.organizational_units, accounts, regions)
 
     @property
     def missing(self) -> list[Batch]:
-        """Where stacks are to be made."""
+        """The places where stacks are missing."""
         units, accounts = self.wanted.organizational_units, self.wanted.accounts
         old_regions = [each for each in self.wanted.regions if self.there is not None and each in self.there.regions]
         new_regions = [each for each in self.wanted.regions if each not in old_regions]
@@ -134,14 +134,14 @@ class StackSetPlan:
         return found
 
     def plan(self, request: Request) -> Plan:
-        """Return what would change, as far as the template and the set's description tell."""
+        """Return the changes that the template and the description of the set show."""
         return between_templates(
             request,
             self.there.template if self.there is not None else None,
             {},
             stack_id=self.there.as_stack(request.name).id if self.there is not None else "",
             settings=tuple(self._settings(request)),
-            notes=(_NOTE, *self._left_alone()),
+            notes=(_NOTE, *self._undeclared_notes()),
         )
 
     def _settings(self, request: Request) -> Iterator[Setting]:
@@ -158,11 +158,11 @@ class StackSetPlan:
             yield Setting("automatic deployment", self.there.auto_deployment, self.auto_deployment)
         if self.there.tags != dict(request.tags):
             yield Setting("tags", self.there.tags, dict(request.tags))
-        if self.there.left:
-            yield Setting("stacks that are not current", len(self.there.left), 0)
+        if self.there.outdated:
+            yield Setting("stacks that are not current", len(self.there.outdated), 0)
 
-    def _left_alone(self) -> Iterator[str]:
-        """Yield remarks on what is there and not declared."""
+    def _undeclared_notes(self) -> Iterator[str]:
+        """Yield notes on existing stacks that are not declared."""
         if self.there is None:
             return
         for what, there, wanted in (
@@ -194,5 +194,5 @@ class StackSetPlan:
 
 
 def _auto(*, on: bool, retain: bool) -> dict[str, bool]:
-    # What becomes of stacks in accounts that leave can be said only where AWS looks after them.
+    # The retention of stacks in accounts that leave can be set only if AWS deploys automatically.
     return {"Enabled": True, "RetainStacksOnAccountRemoval": retain} if on else {"Enabled": False}

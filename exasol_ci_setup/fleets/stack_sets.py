@@ -1,4 +1,4 @@
-"""A construct as a StackSet, which AWS itself deploys to the accounts and regions of an organization."""
+"""Deploy a construct as a StackSet: AWS deploys it to the accounts and regions of an organization."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from exasol_ci_setup import templates
 from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.errors import AwsUnavailable, StackBusy, TemplateRejected
-from exasol_ci_setup.fleets.operations import UNDER_WAY, Operation
+from exasol_ci_setup.fleets.operations import IN_PROGRESS, Operation
 from exasol_ci_setup.fleets.spread import DeployedStackSet, StackSetPlan
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.changeset import PREFIX
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class StackSets:
-    """Deploys requests as StackSets with service-managed permissions, spread as `wanted` says. Called as `stacks.deploy.deploy` is."""
+    """Deploys requests as StackSets with service-managed permissions, distributed as `wanted` says. Called as `stacks.deploy.deploy`."""
 
     def __init__(self, wanted: StackSet) -> None:
         self._wanted = wanted
@@ -53,26 +53,26 @@ class StackSets:
         notice: Callable[[str], None],
         **_of_stacks_alone: object,
     ) -> Result:
-        """Make the StackSet as `request` says, or update it, and its stacks in the accounts and regions that lack them or failed.
+        """Create or update the StackSet of `request`, and its stacks in the accounts and regions where they are missing or failed.
 
-        An operation under way that this tool began is followed to its end first.
+        An operation in progress of this tool is followed to its end first.
 
-        Raises StackError for a StackSet that is not this tool's, StackBusy, TemplateRejected, DeployFailed that names the first account
-        and region that failed, TimedOut, Interrupted, and the errors of the AWS boundary.
+        Raises StackError for a StackSet of another tool, StackBusy, TemplateRejected, DeployFailed with the first failed account
+        and region, TimedOut, Interrupted, and the errors of `translate_aws_errors`.
         """
         cfn = account.client("cloudformation")
 
         def follow(operation_id: str, title: str) -> None:
             with view(title) as shown:
                 operation = Operation(cfn, request.name, operation_id, call_as=self._call_as)
-                operation.see_through(shown, clock, timeout=options.timeout, notice=notice)
+                operation.follow(shown, clock, timeout=options.timeout, notice=notice)
 
         there = self._find(cfn, request)
         if there is not None:
             state.require_own(there.as_stack(request.name), request.tags, adopt=options.adopt)
         running = self._running(cfn, request, wait=options.wait) if there is not None else ""
         if running:
-            follow(running, f"{request.name}: following the operation under way")
+            follow(running, f"{request.name}: following the operation in progress")
             there = self._find(cfn, request)
         if there is not None:
             request = replace(request, template=as_deployed(request, there.template, {}))
@@ -83,7 +83,7 @@ class StackSets:
         check()
         if not approve(plan):
             return Result(Outcome.PLANNED, plan)
-        with _explained(request.name):
+        with _translate_rejections(request.name):
             for begin, title in self._steps(account, request, spread):
                 if operation_id := begin():
                     follow(operation_id, f"{title} {request.name}")
@@ -92,14 +92,14 @@ class StackSets:
     def _steps(
         self, account: Account, request: Request, spread: StackSetPlan
     ) -> Iterator[tuple[Callable[[], str], str]]:
-        """Yield what begins one operation after the other, and returns its id, with a word for it."""
+        """Yield a function that starts an operation and returns its ID, with a verb for it, for each operation."""
         if spread.there is None:
             yield lambda: self._create(account, request, spread), "creating"
         elif spread.is_changed(request):
             yield lambda: self._update(account, request, spread, None), "updating"
-        elif spread.left is not None:
-            left = spread.left
-            yield lambda: self._update(account, request, spread, left), "updating"
+        elif spread.outdated is not None:
+            outdated = spread.outdated
+            yield lambda: self._update(account, request, spread, outdated), "updating"
         for batch in spread.missing:
             yield lambda batch=batch: self._add(account, request, spread, batch), "creating"  # type: ignore[misc] # it cannot infer a default's type
 
@@ -117,10 +117,10 @@ class StackSets:
             return DeployedStackSet(found, [each for page in pages for each in page.get("Summaries", [])])
 
     def _running(self, cfn: CloudFormationClient, request: Request, *, wait: bool) -> str:
-        """Return the id of the operation under way that is to be followed, or an empty string. Raises StackBusy for somebody else's."""
+        """Return the ID of this tool's operation in progress, or an empty string. Raises StackBusy for an operation of another user."""
         with translate_aws_errors():
             newest = cfn.list_stack_set_operations(StackSetName=request.name, CallAs=self._call_as)["Summaries"]
-        running = next((each for each in newest if each.get("Status") in UNDER_WAY), None)
+        running = next((each for each in newest if each.get("Status") in IN_PROGRESS), None)
         if running is None:
             return ""
         found = running.get("OperationId", "")
@@ -146,12 +146,12 @@ class StackSets:
         }
 
     def _create(self, account: Account, request: Request, spread: StackSetPlan) -> str:
-        """Make the set, which is done at once and without stacks: there is no operation to follow."""
+        """Create the set without stacks. It exists at once, so there is no operation to follow."""
         account.client("cloudformation").create_stack_set(**self._common(account, request, spread))
         return ""
 
     def _update(self, account: Account, request: Request, spread: StackSetPlan, batch: Batch | None) -> str:
-        """Begin to update the set with all of its stacks, or with those of a batch alone."""
+        """Start an update of the set with all of its stacks, or only with those of a batch."""
         regions = batch.regions if batch is not None else spread.there.regions if spread.there is not None else []
         only: dict[str, Any] = {}
         if batch is not None:
@@ -165,7 +165,7 @@ class StackSets:
         return answer["OperationId"]
 
     def _add(self, account: Account, request: Request, spread: StackSetPlan, batch: Batch) -> str:
-        """Begin to make the stacks of a batch."""
+        """Start the creation of the stacks of a batch."""
         answer = account.client("cloudformation").create_stack_instances(
             StackSetName=request.name,
             DeploymentTargets=batch.targets,
@@ -178,13 +178,13 @@ class StackSets:
 
 
 def _new_id() -> str:
-    # By its name it is known as this tool's when another run finds it under way.
+    # The name identifies an operation of this tool when a later run finds it in progress.
     return f"{PREFIX}{uuid.uuid4().hex}"
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Let AWS's refusals out as what the user can do about them."""
+def _translate_rejections(name: str) -> Iterator[None]:
+    """Translate rejections of AWS into errors with a remedy."""
     with translate_aws_errors():
         try:
             yield
@@ -196,11 +196,11 @@ def _explained(name: str) -> Iterator[None]:
                 ) from error
             if "organizations access" in said.lower() or "trusted access" in said.lower():
                 raise AwsUnavailable(
-                    f"AWS does not let StackSets into the organization: {said}",
+                    f"AWS does not allow StackSets in the organization: {said}",
                     hint="in the organization's management account, run `aws cloudformation activate-organizations-access` once",
                 ) from error
             if error_code(error) == "ValidationError":
                 raise TemplateRejected(
-                    f"AWS refused StackSet {name}: {said}", hint="correct the file, and run the same command again"
+                    f"AWS rejected StackSet {name}: {said}", hint="correct the file, and run the same command again"
                 ) from error
             raise

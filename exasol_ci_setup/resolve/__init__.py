@@ -1,4 +1,4 @@
-"""From the constructs of a program to stacks on AWS, and back: what depends on what, many at once, each in its scope's account."""
+"""Deploy and delete the stacks of a program's constructs: in dependency order, in parallel, each in the account of its scope."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The AWS account of each scope: its profile, its roles and its region, opened once and shared by all its stacks."""
+"""The AWS account of each scope: opened once and shared by all its stacks."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 def from_configuration(scope: Scope) -> Account:
-    """Open the account that the scope's profile, or AWS's own chain of credentials, leads to. Raises as `aws.connect`."""
+    """Open the account of the scope's profile, or of the default credential chain. Raises as `aws.connect`."""
     return aws.connect(scope.profile, scope.region)
 
 
 class Connections:
-    """Gives each scope its account. `base` opens the one that the scope's roles are assumed from.
+    """Return the account of each scope. `base` opens the account in which the scope's roles are assumed.
 
-    All stacks of an account and region share one budget of requests; an endpoint on this machine needs none. Until an account was
-    asked for its `identity`, two profiles count as two accounts.
+    All stacks of an account and region share one rate limit; an endpoint on this machine has none. Until the
+    `identity` of an account is requested, two profiles count as two accounts.
     """
 
     def __init__(self, clock: Clock, base: Callable[[Scope], Account] = from_configuration) -> None:
@@ -48,7 +48,7 @@ class Connections:
         return assume(base, scope.role_assumptions, region=scope.region, pace=pace)
 
     def identity(self, scope: Scope) -> str:
-        """Return the id of the account of `scope`, by GetCallerIdentity. Raises as the call itself, and the errors of the AWS boundary."""
+        """Return the ID of the account of `scope`, by GetCallerIdentity. Raises the errors of `translate_aws_errors`."""
         account = self(scope)
         with translate_aws_errors():
             found = account.client("sts").get_caller_identity()["Account"]
@@ -56,7 +56,7 @@ class Connections:
         return found
 
     def _take(self, scope: Scope, **event: object) -> None:
-        # The account of a role stands in its ARN; of a profile only AWS knows it.
+        # The ARN of a role contains its account; that of a profile is unknown without a call.
         guess = scope.role_assumptions[-1].split(":")[4] if scope.role_assumptions else f"={scope.profile}"
         account = self._ids.get((scope.profile, scope.role_assumptions), guess)
         self._budgets.of(account, scope.region).take(**event)

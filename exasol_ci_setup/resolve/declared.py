@@ -1,4 +1,4 @@
-"""What a program declares: the constructs with all that they are made of, as a graph of stacks."""
+"""The constructs that a program declares, with all their dependencies, as a graph of stacks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Declared:
-    """The constructs that have a stack, each once, those first that others depend on.
+    """The constructs that have a stack, each once, dependencies first.
 
-    `constructs` are by the names of their stacks. Raises InputError for two different constructs of one name, in capitals or not, a cycle, and a construct
+    `constructs` maps stack names to constructs. Raises InputError for two constructs whose names differ at most in case, a cycle, and a construct
     without a scope or with two.
     """
 
@@ -33,17 +33,17 @@ class Declared:
         self.constructs: Mapping[str, ScopedConstruct] = {node.name: named[node.name] for node in self.nodes}
 
     def scope_of(self, name: str) -> Scope:
-        """Return the scope of the construct whose stack has that name."""
+        """Return the scope of the construct with that stack name."""
         return self.constructs[name].resolved_scope
 
     @property
     def scopes(self) -> list[Scope]:
-        """The scopes that the constructs are in, each once."""
+        """The scopes of the constructs, each once."""
         return list(dict.fromkeys(construct.resolved_scope for construct in self.constructs.values()))
 
 
 def _with_dependencies(constructs: Iterable[ScopedConstruct]) -> Iterator[ScopedConstruct]:
-    """Yield the constructs and all that they depend on, each once, in the order in which they are come across."""
+    """Yield the constructs and all their dependencies, each once, in the order of discovery."""
     seen: set[int] = set()
     left = list(constructs)[::-1]
     while left:
@@ -59,12 +59,12 @@ def _with_dependencies(constructs: Iterable[ScopedConstruct]) -> Iterator[Scoped
 def _require_names_of_their_own(constructs: Iterable[ScopedConstruct]) -> None:
     named: dict[str, ScopedConstruct] = {}
     for construct in constructs:
-        # In the names of repositories and buckets AWS knows no capitals.
+        # Names of repositories and buckets are lower case.
         other = named.setdefault(construct.stack_name.lower(), construct)
         if other is not construct and other.stack_name != construct.stack_name:
             raise InputError(
-                f"the names of the stacks {other.stack_name} and {construct.stack_name} differ only in capitals",
-                hint="give one of them another name: some names on AWS have no capitals",
+                f"the names of the stacks {other.stack_name} and {construct.stack_name} differ only in upper and lower case",
+                hint="choose another name for one of them: some names on AWS are lower case",
             )
         if other is not construct:
             kinds = (
@@ -74,5 +74,5 @@ def _require_names_of_their_own(constructs: Iterable[ScopedConstruct]) -> None:
             )
             raise InputError(
                 f"{kinds} have the name {construct.name!r} in scope {construct.resolved_scope.name!r}",
-                hint="give one of them another name, or make it once and use it twice",
+                hint="choose another name for one of them, or declare it once and use it twice",
             )

@@ -1,4 +1,4 @@
-"""Plans and deploys what is declared: many stacks at once, each as soon as what it takes outputs of is there."""
+"""Plan and deploy declared stacks in parallel, each as soon as the outputs that it needs are available."""
 
 from __future__ import annotations
 
@@ -32,45 +32,45 @@ if TYPE_CHECKING:
 
 
 class Reporter(Protocol):
-    """Who decides, and who is told. All but `ended` is called from several threads at once; `name` is as in `Stacks`."""
+    """Decides on plans and shows progress. All methods except `ended` are called from several threads; `name` is as in `Stacks`."""
 
     def approve(self, name: str, plan: Plan, /) -> bool:
-        """Say whether to carry out the plan for a stack; may raise Declined."""
+        """Return whether to execute the plan of a stack; may raise NotApprovedError."""
 
     def approve_recreation(self, name: str, stack: Stack, removal: Plan, /) -> bool:
-        """Say whether to delete a stack that no update can fix, as the plan `removal` says, and continue; may raise Declined."""
+        """Return whether to delete and recreate a stack that cannot be updated; `removal` is the plan of the deletion. May raise NotApprovedError."""
 
     def view(self, name: str, title: str, /) -> View:
-        """Return what shows the events of a stack's operation."""
+        """Return the reporter of the events of a stack's operation."""
 
     def notice(self, name: str, message: str, /) -> None:
-        """Say something while AWS makes a plan."""
+        """Show a message while AWS creates a plan."""
 
     def check(self, template: Template, region: str, /) -> None:
-        """Look at a template before anything is made on AWS of it; may raise TemplateRejected."""
+        """Check a template before anything is created on AWS; may raise TemplateRejected."""
 
     def ended(self, ended: Ended, stack: Stack | None, /) -> None:
-        """Hear how the work on a stack ended, with the stack as it is if it was deployed."""
+        """Receive the result of a stack, with the stack if it was deployed."""
 
 
 class Stacks(Protocol):
-    """What is declared: a graph of stacks under names of their own, which are theirs on AWS too, or begin with where they are (``main/Slc``)."""
+    """The declared stacks, a graph with unique names: the names on AWS, or these with a prefix of the target (``main/Slc``)."""
 
     @property
     def nodes(self) -> Sequence[Node]:
-        """The names, those first that others need."""
+        """The nodes, dependencies first."""
 
     @property
     def constructs(self) -> Mapping[str, Construct]:
         """The construct of each name."""
 
     def scope_of(self, name: str, /) -> Scope:
-        """Return where the stack is."""
+        """Return the scope of the stack."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What would become of one stack: the plan, and the stack as it is (None if it is not there)."""
+    """The plan of one stack, and the stack now (None if it does not exist)."""
 
     plan: Plan
     stack: Stack | None = None
@@ -78,13 +78,13 @@ class Planned:
 
 @dataclass
 class Deployment:
-    """One run over what is declared.
+    """One run over the declared stacks.
 
-    `connect` gives a scope its account, `network` a construct the values of its `network_parameters`, `complete` what else only AWS
-    knows. `stacks` holds the stacks that
-    were deployed, or that had nothing to be done, by name. With `drift` stacks that are there are compared with their resources, once
-    in a run, and what something else changed is brought back. `planned` hears of each stack that has been looked at.
-    `tags` gives further tags for the stack of a name; `engine` what deploys the stack of a name, called as `deploy` is.
+    `connect` returns the account of a scope, `network` the values of the `network_parameters` of a construct, `complete` adds other values
+    from AWS. `stacks` holds the stacks that
+    were deployed, or had no changes, by name. With `drift`, existing stacks are compared with their resources, once
+    in a run, and drift is reverted. `planned` is called for each checked stack.
+    `tags` returns further tags for a stack name; `engine` the function that deploys it, called as `deploy`.
     """
 
     connect: Callable[..., Account]
@@ -103,13 +103,13 @@ class Deployment:
     _shown_images: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def plan(self, declared: Stacks) -> tuple[dict[str, Planned], list[Ended]]:
-        """Return what would change, by stack, and how the planning of each ended. Nothing is changed, and nothing left on AWS.
+        """Return the plan of each stack, and the result of each planning. Nothing is changed, and no change set remains.
 
-        The outputs of constructs that are deployed are set, and those of the others are filled with placeholders. Raises Interrupted.
+        Sets the outputs of deployed constructs, and placeholders for those of the others. Raises Interrupted.
         """
         planned: dict[str, Planned] = {}
         clock = InterruptibleClock(self.clock)
-        # Outputs that are not known before the deployment: of these stacks, and so of what is made of them.
+        # Stacks whose outputs are unknown before the deployment, and so those that depend on them.
         unknown: set[str] = set()
 
         def work(name: str) -> End:
@@ -121,7 +121,7 @@ class Deployment:
                 unknown.add(name)
                 construct.set_outputs(placeholders(construct))
             else:
-                # An output that a new template adds is not there yet.
+                # An output that a new template adds does not exist yet.
                 construct.set_outputs({**placeholders(construct), **current.outputs})
             planned[name] = Planned(found, current)
             return End.DONE if found else End.UNCHANGED
@@ -142,13 +142,13 @@ class Deployment:
         cfn = account.client("cloudformation")
         unknown = next(placeholders_in(dict(request.parameters)), None)
         if unknown is not None:
-            # Also where the stack exists, and has no such output yet.
+            # Also if the stack exists, but does not have this output yet.
             waits_for = unknown.construct.stack_name
             request = replace(request, parameters={key: readable(text) for key, text in request.parameters.items()})
         if waits_for is not None:
             current = state.find(cfn, request.name)
             self._check(construct, request, account)
-            why = f"seen from the template alone: it takes outputs of {waits_for}, which is to be deployed first"
+            why = f"planned from the template alone: it needs outputs of {waits_for}, which is deployed first"
             return from_templates(cfn, request, current, note=why), current
         found: list[Plan] = []
         removals: list[Plan] = []
@@ -164,14 +164,14 @@ class Deployment:
         result = self._deploy(name, construct, request, account, clock, approve=note, approve_recreation=note_removal)
         if removals:
             # AWS can plan for the stack only after its deletion.
-            new = from_templates(cfn, request, None, note=f"stack {request.name} has to be deleted first")
+            new = from_templates(cfn, request, None, note=f"stack {request.name} must be deleted first")
             return recreated(new, removals[-1]), None
         return (found[0] if found else result.plan), result.stack
 
     def carry_out(self, declared: Stacks) -> list[Ended]:
-        """Deploy what is declared, set the outputs of the constructs, and return how each stack's deployment ended.
+        """Deploy the declared stacks, set the outputs of the constructs, and return the result of each stack.
 
-        If `plan` was called before, images are only made of the sources that it saw.
+        If `plan` was called before, images are built only from the sources that it hashed.
         """
         clock = InterruptibleClock(self.clock)
 
@@ -250,7 +250,7 @@ class Deployment:
         )
 
     def _drift_of(self, name: str, stack: Stack, account: Account, clock: Clock) -> Drift | None:
-        """Return how the stack differs from what CloudFormation made, as it was when it was first asked for: that takes AWS a while."""
+        """Return the drift of the stack at its first check in this run: a comparison takes long."""
         if not self.drift:
             return None
         if name not in self._found:
@@ -264,7 +264,7 @@ class Deployment:
 
 
 def require_values(construct: Construct, template: Template, parameters: Mapping[str, str]) -> None:
-    """Raise InputError if a placeholder is left in what is to be deployed for `construct`."""
+    """Raise InputError if the template or the parameters of `construct` still contain a placeholder."""
     found = next(placeholders_in([template.body, dict(parameters)]), None)
     if found is not None:
         texts = [*(("parameter " + name, value) for name, value in parameters.items())]
@@ -274,15 +274,15 @@ def require_values(construct: Construct, template: Template, parameters: Mapping
 
 
 def placeholders(construct: Construct) -> dict[str, str]:
-    """Return a placeholder for each output that the construct's stack will have. Raises as `templates.render`."""
+    """Return a placeholder for each output of the construct's future stack. Raises as `templates.render`."""
     outputs = templates.parse(templates.render(construct).body).get("Outputs") or {}
     return {name: placeholder(construct, name) for name in outputs}
 
 
 class AnyOutput(dict[str, str]):
-    """A placeholder for whatever output of a construct is asked for, without a look at its template.
+    """A placeholder for any requested output of a construct, without reading its template.
 
-    A template may need what is not available any more, such as the file of a key.
+    A template may need a file that is no longer available, such as a key.
     """
 
     def __init__(self, construct: Construct) -> None:

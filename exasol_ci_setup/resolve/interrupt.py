@@ -1,4 +1,4 @@
-"""Ctrl-C for work in threads: it arrives in the main thread, and the others hear of it where they wait."""
+"""Deliver Ctrl-C to worker threads: the main thread receives it, the others get it when they sleep."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ if TYPE_CHECKING:
 
 
 class InterruptibleClock:
-    """A clock whose `sleep` raises KeyboardInterrupt in each thread that sleeps, or comes to sleep, after `interrupt`."""
+    """A clock whose `sleep` raises KeyboardInterrupt once in each thread after `interrupt`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._interrupts = 0
-        self._heard = local()
+        self._seen = local()
 
     def now(self) -> float:
         """Return the time in seconds from an arbitrary start."""
         return self._clock.now()
 
     def sleep(self, seconds: float) -> None:
-        """Return when `seconds` have passed. Raises KeyboardInterrupt once for each `interrupt`."""
-        self._hear()
+        """Return after `seconds`. Raises KeyboardInterrupt once for each `interrupt`."""
+        self._raise_if_interrupted()
         self._clock.sleep(seconds)
-        self._hear()
+        self._raise_if_interrupted()
 
     def interrupt(self) -> None:
-        """Let all threads hear of a Ctrl-C."""
+        """Interrupt all threads."""
         self._interrupts += 1
 
-    def _hear(self) -> None:
-        if getattr(self._heard, "count", 0) < self._interrupts:
-            self._heard.count = self._interrupts
+    def _raise_if_interrupted(self) -> None:
+        if getattr(self._seen, "count", 0) < self._interrupts:
+            self._seen.count = self._interrupts
             raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What a stack's deployment would change as far as templates tell it, where AWS cannot be asked yet."""
+"""Plan from templates alone, when AWS cannot create a change set yet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def from_templates(cfn: CloudFormationClient, request: Request, current: Stack | None, *, note: str) -> Plan:
-    """Return the plan for `request`, with a `note` that says why AWS was not asked."""
+    """Return the plan for `request`, with a `note` with the reason why AWS was not called."""
     before: dict[str, Any] | None = None
     parameters: Mapping[str, str] = {}
     if current is not None and not state.is_absent(current):
@@ -39,9 +39,9 @@ def between_templates(
     settings: tuple[Setting, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> Plan:
-    """Return the plan from the parsed template `before`, None if there is none, to that of `request`.
+    """Return the plan from the parsed template `before`, None for a new stack, to that of `request`.
 
-    Which resources it replaces comes from the schemas of their types.
+    The resource schemas determine which resources are replaced.
     """
     template = request.template if before is None else planning.as_deployed(request, before, parameters)
     wanted = templates.parse(template.body)
@@ -60,7 +60,7 @@ def between_templates(
 
 
 def recreated(plan: Plan, removal: Plan) -> Plan:
-    """Return `plan`, which creates a stack, with what its deletion before that removes: a resource of both is replaced."""
+    """Return `plan`, which creates a stack, merged with its deletion before: a resource in both is replaced."""
     gone = {change.logical_id: change for change in removal.changes}
     created = {change.logical_id: change for change in plan.changes}
     replaced = {

@@ -1,4 +1,4 @@
-"""Takes down what a program declared: stack after stack, none before those that need it."""
+"""Delete the declared stacks of a program, dependents first."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ NAME_TAG = f"{TAG_PREFIX}name"
 
 @dataclass(frozen=True, slots=True)
 class ExistingStack:
-    """A stack that is there, where it is, and what would go with it; `needs` are the stacks that must be gone before it.
+    """An existing stack, its account, and its resources; `needs` are the stacks that must be deleted before it.
 
     `removal` is the plan that deletes it.
-    `declared_tags` are those of the construct that has its name, empty if none is declared.
+    `declared_tags` are those of the declared construct with its name, empty if none is declared.
     """
 
     account: Account
@@ -51,16 +51,16 @@ class ExistingStack:
 
     @property
     def going(self) -> list[Resource]:
-        """The resources that deleting the stack removes."""
+        """The resources that the deletion removes."""
         return removed.resources_of(self.removal)
 
 
 def find_existing(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, ExistingStack]:
-    """Return the stacks that are there under the declared names, those first that go first.
+    """Return the existing stacks with declared names, dependencies first.
 
-    The empty shell of a change set is no stack: the change set may be somebody else's.
+    An empty stack that only holds a change set is skipped: the change set may belong to another process.
 
-    Raises the errors of the AWS boundary.
+    Raises the errors of `translate_aws_errors`.
     """
     found: dict[str, ExistingStack] = {}
 
@@ -69,11 +69,11 @@ def find_existing(declared: Declared, connect: Callable[[Scope], Account]) -> di
         account = connect(construct.resolved_scope)
         stack = state.find(account.client("cloudformation"), name)
         if stack is not None and not state.is_absent(stack):
-            found[name] = replace(_standing(account, stack), declared_tags=construct.tags)
+            found[name] = replace(_existing(account, stack), declared_tags=construct.tags)
 
     graph.read_all(declared.constructs, look)
     backwards = graph.order(graph.backwards(declared.nodes))
-    # A stack that is gone holds nothing up.
+    # A stack that does not exist delays nothing.
     return {
         node.name: replace(found[node.name], needs=tuple(name for name in _through(node, backwards, found)))
         for node in backwards
@@ -82,7 +82,7 @@ def find_existing(declared: Declared, connect: Callable[[Scope], Account]) -> di
 
 
 def _through(node: Node, nodes: Sequence[Node], there: Mapping[str, object]) -> list[str]:
-    """Return the nearest of what `node` needs that are `there`, through those that are not."""
+    """Return the nearest dependencies of `node` that are in `there`, through those that are not."""
     needs = {each.name: each.needs for each in nodes}
     left, near = list(node.needs), dict[str, None]()
     while left:
@@ -95,26 +95,26 @@ def _through(node: Node, nodes: Sequence[Node], there: Mapping[str, object]) -> 
 
 
 def undeclared(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, ExistingStack]:
-    """Return the stacks of the declared constructs' scopes that no construct declares, the youngest first.
+    """Return the stacks of the declared constructs' scopes that no construct declares, the newest first.
 
-    Raises the errors of the AWS boundary.
+    Raises the errors of `translate_aws_errors`.
     """
     found: dict[str, ExistingStack] = {}
     for scope in declared.scopes:
         account = connect(scope)
         for stack in of_scope(account, scope.name):
             if stack.name not in declared.constructs and not state.is_absent(stack):
-                found[stack.name] = _standing(account, stack)
+                found[stack.name] = _existing(account, stack)
     by_age = sorted(found.items(), key=lambda item: item[1].stack.created or datetime.min.replace(tzinfo=timezone.utc))
     return dict(reversed(by_age))
 
 
 class Removable:
-    """Stacks that are to be deleted, with those around them: which uses which."""
+    """Stacks to delete, and the stacks around them that may use them."""
 
     def __init__(self, going: Mapping[str, ExistingStack]) -> None:
         self._going = going
-        # Two scopes may lead to one account.
+        # Two scopes may have the same account.
         accounts = {_place(each.stack): each.account for each in going.values()}
         self._around = {place: Surroundings(each.client("cloudformation")) for place, each in accounts.items()}
         for each in self._around.values():
@@ -124,9 +124,9 @@ class Removable:
         }
 
     def in_order(self) -> dict[str, ExistingStack]:
-        """Return the stacks to delete, those that use another one first.
+        """Return the stacks to delete, dependents first.
 
-        What the code says of their order counts where it does not contradict what is deployed.
+        The order in the program counts if it does not contradict what is deployed.
         """
         needs: dict[str, list[str]] = {name: [] for name in self._going}
 
@@ -140,16 +140,16 @@ class Removable:
 
         deployed = [(name, user) for name in needs for user in needs if user != name and self._uses(user, name)]
         for name, user in [*deployed, *((name, user) for name, each in self._going.items() for user in each.needs)]:
-            # A cycle has to begin somewhere.
+            # A cycle must start somewhere.
             if user not in needs[name] and not comes_before(name, user):
                 needs[name].append(user)
         ordered = graph.order(Node(name, tuple(each)) for name, each in needs.items())
         return {node.name: replace(self._going[node.name], needs=node.needs) for node in ordered}
 
     def require_unused(self, declared: Mapping[str, ScopedConstruct], hint: Callable[[Stack], str]) -> None:
-        """Raise InUseError if a stack that stays uses one that goes; `hint` gives the way out for that stack, empty if it is its deletion.
+        """Raise InUseError if a remaining stack uses a deleted one; `hint` returns the remedy for that stack, empty for its deletion.
 
-        The stacks of the constructs `declared` count as they are to be deployed.
+        The stacks of the constructs `declared` are checked as they will be deployed.
         """
         wanted = {name: _text(construct) for name, construct in declared.items()}
         for name, marks in self._marks.items():
@@ -175,12 +175,12 @@ def _text(construct: ScopedConstruct) -> str:
 
 
 def _place(stack: Stack) -> tuple[str, ...]:
-    """Return region and account of a stack, which its ARN has."""
+    """Return the region and the account in the ARN of a stack."""
     return tuple(stack.id.split(":")[3:5])
 
 
 def require_empty(there: Mapping[str, ExistingStack], say: Callable[[str, str], None], *, hint: str) -> None:
-    """Raise StackError if a bucket or repository of the stacks holds something, so that AWS would refuse to delete it."""
+    """Raise StackError if a bucket or repository of the stacks is not empty: AWS would refuse to delete it."""
     full: dict[str, list[str]] = {}
 
     def look(name: str) -> None:
@@ -193,11 +193,11 @@ def require_empty(there: Mapping[str, ExistingStack], say: Callable[[str, str], 
 
 
 def of_scope(account: Account, name: str) -> list[Stack]:
-    """Return the stacks of the scope of that name, in the order in which AWS lists them."""
+    """Return the stacks of the scope of that name, in the order of AWS."""
     return [stack for stack in state.own(account.client("cloudformation")) if stack.tags.get(SCOPE_TAG) == name]
 
 
-def _standing(account: Account, stack: Stack) -> ExistingStack:
+def _existing(account: Account, stack: Stack) -> ExistingStack:
     cfn = account.client("cloudformation")
     resources = deletion.resources(cfn, stack)
     removal = removed.without_empty_log_groups(account, removed.plan_of(cfn, stack, resources))
@@ -206,10 +206,10 @@ def _standing(account: Account, stack: Stack) -> ExistingStack:
 
 @dataclass
 class Removal:
-    """One run that deletes stacks. `ended` is told of each end, `say` of what else there is to tell.
+    """One run that deletes stacks. `ended` is called for each result, `say` for other messages.
 
-    With `empty`, what is in their buckets and repositories goes first; without, a stack with such a thing fails to go. With `wait`
-    false, the end of a deletion is waited for only where another has to wait for it.
+    `empty`: empty their buckets and repositories first; otherwise the deletion of a stack that has some fails. With `wait`
+    false, only deletions on which another one depends are followed to their end.
     """
 
     view: Callable[[str, str], View]
@@ -220,10 +220,10 @@ class Removal:
     wait: bool = True
     concurrency: int = graph.CONCURRENCY
     begun: set[str] = field(default_factory=set)
-    """The stacks whose deletion was begun and not waited for."""
+    """The stacks whose deletion was started and not followed."""
 
     def carry_out(self, there: Mapping[str, ExistingStack]) -> list[Ended]:
-        """Delete the stacks, each when those that it needs are gone, and return how each deletion ended."""
+        """Delete the stacks, each after its dependents, and return the result of each deletion."""
         clock = InterruptibleClock(self.clock)
         waited_for = {name for each in there.values() for name in each.needs}
 
@@ -251,15 +251,15 @@ class Removal:
 
 
 def require_deletable(there: Iterable[ExistingStack]) -> None:
-    """Raise StackError unless all of the stacks may be deleted, before one of them is."""
+    """Raise StackError unless all of the stacks may be deleted, before the first deletion."""
     for each in there:
         _require_deletable(each)
 
 
 def require_unused(there: Iterable[ExistingStack]) -> None:
-    """Raise InUseError if a stack that stays uses one of those that are there, before one of them is deleted.
+    """Raise InUseError if another stack uses one of the existing stacks, before the first deletion.
 
-    To be called when what is declared is deployed: until then a stack may use what it no longer declares.
+    Call it after the deployment: until then a stack may use what it no longer declares.
     """
     of_account: dict[int, list[ExistingStack]] = {}
     for each in there:
@@ -270,11 +270,11 @@ def require_unused(there: Iterable[ExistingStack]) -> None:
 
 def _require_deletable(each: ExistingStack) -> None:
     deletion.require_deletable(each.stack)
-    # Names of different scopes and constructs, put together, may give the same name of a stack.
+    # Joined names of different scopes and constructs may give the same stack name.
     if state.is_of_another(each.stack, each.declared_tags):
         raise StackError(
             f"stack {each.stack.name} belongs to {state.owner(each.stack.tags)}, not to what is declared: "
             f"{state.owner(each.declared_tags)}",
-            hint=f"give one of them another name; if the stack shall go: `exasol-ci-setup delete {each.stack.name}`",
+            hint=f"choose another name for one of them; to delete the stack: `exasol-ci-setup delete {each.stack.name}`",
             stack_name=each.stack.name,
         )

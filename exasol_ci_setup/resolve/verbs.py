@@ -1,4 +1,4 @@
-"""What `construct.resolve()` does: in a program that a command runs what the command asks for, elsewhere a deployment."""
+"""The implementation of `construct.resolve()`: what the running command does, otherwise a deployment."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Role:
-    """What part the program plays: who resolves its constructs, and whether it acts."""
+    """The resolver of the constructs, and whether they act."""
 
     resolver: Callable[[ScopedConstruct], None]
     acting: bool
 
 
-# For the whole process and not for a thread: a program may resolve its constructs in threads of its own, and what it does
-# there must not be done for real while it is only heard.
+# For the whole process and not for one thread: a program may resolve its constructs in its own threads, and these
+# must not act while the command only collects declarations.
 _ROLES: list[_Role] = []
-# One at a time: what two of them have in common is deployed once, and the second finds nothing to do.
+# One at a time: what two constructs share is deployed once, and the second deployment has no changes.
 _DEPLOYING = Lock()
 
 
 @contextmanager
 def running_with(resolver: Callable[[ScopedConstruct], None], *, acting: bool = True) -> Iterator[None]:
-    """Let `resolver` do what constructs are resolved by, in all threads, while the context is open.
+    """Resolve constructs with `resolver`, in all threads, while the context is open.
 
-    Without `acting` the program is only heard: what constructs do besides being deployed, such as running a command, is left out.
+    Without `acting` the program is only collected: operations of constructs, such as running a command, are skipped.
     """
     role = _Role(resolver, acting)
     _ROLES.append(role)
@@ -52,15 +52,15 @@ def running_with(resolver: Callable[[ScopedConstruct], None], *, acting: bool = 
 
 @contextmanager
 def collect_only() -> Iterator[None]:
-    """Refuse to resolve anything, and do nothing, where no other role is set: for the time of a command that runs a program.
+    """Refuse to resolve constructs, and do not act, unless another role is set: while a command runs a program.
 
-    A thread that the program leaves behind would else deploy for real between two runs.
+    Otherwise a thread that the program leaves running would deploy between two runs.
     """
 
     def refuse(_construct: ScopedConstruct) -> None:
         raise InputError(
-            "a construct is resolved outside of hangar_run",
-            hint="resolve constructs in hangar_run, and wait there for threads",
+            "a construct was resolved outside of hangar_run",
+            hint="resolve constructs in hangar_run, and join threads there",
         )
 
     with running_with(refuse, acting=False):
@@ -68,14 +68,14 @@ def collect_only() -> Iterator[None]:
 
 
 def is_acting() -> bool:
-    """Return whether what a construct does besides being deployed is to be done, and not only the declaration to be heard."""
+    """Return whether operations of constructs are executed, and not only collected."""
     return _ROLES[-1].acting if _ROLES else True
 
 
 def resolve(construct: ScopedConstruct) -> None:
-    """Deploy the construct after all that it depends on, and set their outputs; or what `running_with` was told.
+    """Deploy the construct after its dependencies, and set their outputs; or call the resolver of `running_with`.
 
-    Every plan is carried out: to look at plans first, use `exasol-ci-setup up`. Raises the errors of `deploy`; if several stacks failed, a
+    Every plan is executed: to review plans first, use `exasol-ci-setup up`. Raises the errors of `deploy`; if several stacks failed, a
     StackError that names them.
     """
     if _ROLES:
@@ -98,9 +98,9 @@ def _deploy(construct: ScopedConstruct) -> None:
 
 
 def require_success(ends: Sequence[Ended]) -> None:
-    """Raise the error of the stack that failed, or if there are several, one that names them and has their common exit code.
+    """Raise the error of the failed stack. For several, raise one that names them and has their common exit code.
 
-    An interruption comes before all others.
+    An interruption has precedence.
     """
     errors = {end.name: end.error for end in ends if end.error is not None}
     if not errors:
@@ -112,7 +112,7 @@ def require_success(ends: Sequence[Ended]) -> None:
         raise next(iter(errors.values()))
     summary = StackError(
         f"{len(errors)} of {len(ends)} stacks failed: {', '.join(errors)}"
-        + (f"; skipped because of that: {', '.join(skipped)}" if skipped else ""),
+        + (f"; skipped because of this: {', '.join(skipped)}" if skipped else ""),
         hint="\n".join(f"{name}: {error.message}" for name, error in errors.items()),
     )
     codes = {error.exit_code for error in errors.values()}
@@ -121,7 +121,7 @@ def require_success(ends: Sequence[Ended]) -> None:
 
 
 class _NullReporter:
-    """Approves of every plan, as the program that asks for it is the word of its author, and shows nothing."""
+    """Approve every plan and print nothing: the author of the program has approved by running it."""
 
     def approve(self, _name: str, _plan: Plan) -> bool:
         return True

@@ -1,1 +1,1 @@
-"""How a template becomes a stack: plan, deploy, follow, explain, delete. Every command that changes AWS stands on this."""
+"""Stack operations: plan, deploy, follow, diagnose and delete. The base of every command that changes AWS."""

@@ -1,4 +1,4 @@
-"""The mark of a property that is not there; apart from the other data, so that what only shows text need not load all of it."""
+"""The marker of a missing property. It is a module of its own, so that display code need not load all of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 
 class Absent(Enum):
-    """The value of a property that is not there, which is not the same as null."""
+    """The value of a missing property, which is not the same as null."""
 
     ABSENT = "absent"
 

@@ -17,13 +17,15 @@ MOST_ALARMS: Final = 5
 
 
 def rollback_alarms(account: Account, arns: Sequence[str]) -> dict[str, str]:
-    """Return the type of each alarm by its ARN, as CloudFormation wants to be told it: metric or composite alarm, which have ARNs of one form.
+    """Return the type of each alarm by its ARN: metric or composite alarm.
 
-    Raises InputError if there are too many, or if one is not there, in which case CloudFormation would roll everything back
-    (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackTrigger.html); and the errors of the AWS boundary.
+    CloudFormation requires the type, and the ARN does not contain it. For an alarm that does not exist, it would roll everything back:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackTrigger.html.
+
+    Raises InputError for too many alarms and for an alarm that does not exist, and the errors of `translate_aws_errors`.
     """
     if len(arns) > MOST_ALARMS:
-        raise InputError(f"CloudFormation takes at most {MOST_ALARMS} alarms, and {len(arns)} are given")
+        raise InputError(f"too many alarms: CloudFormation accepts at most {MOST_ALARMS}, got {len(arns)}")
     with translate_aws_errors():
         answer = account.client("cloudwatch").describe_alarms(
             AlarmNames=[arn.split(":alarm:", 1)[1] for arn in arns], AlarmTypes=["MetricAlarm", "CompositeAlarm"]
@@ -35,7 +37,7 @@ def rollback_alarms(account: Account, arns: Sequence[str]) -> dict[str, str]:
     for arn in arns:
         if arn not in types:
             raise InputError(
-                f"there is no alarm {arn}",
-                hint=f"an alarm has to be in the stack's account and region, which is {account.region}",
+                f"alarm {arn} does not exist",
+                hint=f"an alarm must be in the account and region of the stack ({account.region})",
             )
     return {arn: types[arn] for arn in arns}

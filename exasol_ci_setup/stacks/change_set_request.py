@@ -1,4 +1,4 @@
-"""What AWS is asked for when a change set is made, and what its refusals mean."""
+"""Create change sets, and translate the reasons of AWS for rejecting one."""
 
 from __future__ import annotations
 
@@ -23,28 +23,27 @@ if TYPE_CHECKING:
 
 REVERT_DRIFT: Final = "REVERT_DRIFT"
 _ON_FAILURE: Final = {"rollback": "ROLLBACK", "delete": "DELETE", "keep": "DO_NOTHING"}
-# How CloudFormation begins to say that there is no stack to update, or one already where a new one is to be.
+# The start of CloudFormation's message for a stack that does not exist, or already exists.
 _STACK: Final = "Stack ["
-# AWS's words for a change set without changes, as they came over the years.
+# The messages of AWS for a change set without changes, of several years.
 _NO_CHANGES: Final = (
     "The submitted information didn't contain changes",
     "No updates are to be performed",
     "There are no changes to execute",
 )
-# In the finding of AWS's validation that something outside the stack has a name of the template's.
+# Part of the finding of AWS's validation that a resource outside of the stack has a name of the template.
 _TAKEN: Final = "NAME_CONFLICT_VALIDATION"
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeSetMode:
-    """Which kind of change set is made.
+    """The kind of change set to create.
 
-    `new`: for a stack that is not there. `unfinished`: the stack's last operation failed and was left as it was, which AWS lets go on
-    only without a rollback. `nested`: AWS also makes one for each stack that is nested in the template. `import_existing`: it takes over
-    what is there already under a name of the template's
-    (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html). `revert_drift`: it also brings
-    resources back that something else changed (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html).
-    `resources`, each a ``ResourceToImport``: it does nothing but take these over.
+    `new`: the stack does not exist. `unfinished`: the last operation failed and was not rolled back; AWS then requires an update without
+    rollback. `nested`: create change sets of nested stacks too. `import_existing`: import existing resources whose names match
+    (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html). `revert_drift`: also revert drift
+    (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html).
+    `resources`: only import these, each a ``ResourceToImport``.
     """
 
     new: bool
@@ -56,16 +55,16 @@ class ChangeSetMode:
 
     @property
     def kind(self) -> str:
-        """CloudFormation's type of the change set."""
+        """The type of the change set for CloudFormation."""
         return "IMPORT" if self.resources else "CREATE" if self.new else "UPDATE"
 
 
 def create(account: Account, request: Request, wanted: Mapping[str, Any], clock: Clock, mode: ChangeSetMode) -> Plan:
-    """Let AWS make a change set, and return a plan that names it and nothing yet of what it holds.
+    """Create a change set on AWS, and return a plan with its name and without its changes.
 
-    `wanted` is the parsed template. Names are used once, so that parallel runs do not collide.
+    `wanted` is the parsed template. Each name is used once, so that concurrent runs do not collide.
 
-    Raises TemplateRejected with AWS's words, and PlanOutdatedError. When it raises, nothing is left.
+    Raises TemplateRejected with the reason of AWS, and PlanOutdatedError. If it raises, no change set remains.
     """
     cfn = account.client("cloudformation")
     name = new_name()
@@ -80,8 +79,8 @@ def create(account: Account, request: Request, wanted: Mapping[str, Any], clock:
         "Capabilities": list(templates.capabilities(wanted)),
         "Description": "Planned by exasol-ci-setup",
         **template_source(account, request.template, bucket=request.template_bucket),
-        **_of_mode(mode),
-        **_of_request(request, mode),
+        **_mode_arguments(mode),
+        **_request_arguments(request, mode),
     }
     with (
         delete_on_error(cfn, Plan(request.name, mode.kind, stack_id=request.name, change_set_id=name), clock),
@@ -91,16 +90,16 @@ def create(account: Account, request: Request, wanted: Mapping[str, Any], clock:
             answer: Any = cfn.create_change_set(**arguments)
         except ClientError as error:
             if error_code(error) == "AlreadyExistsException" and name in str(error):
-                # Names are used once, so it is ours: the answer to the first try was lost on its way.
+                # Each name is used once, so the change set is ours: the response to the first attempt was lost.
                 found = cfn.describe_change_set(StackName=request.name, ChangeSetName=name)
                 answer = {"Id": found["ChangeSetId"], "StackId": found["StackId"]}
             else:
-                _refuse(error, request)
+                _raise_rejection(error, request)
                 raise
     return Plan(request.name, mode.kind, stack_id=answer["StackId"], change_set_id=answer["Id"])
 
 
-def _of_mode(mode: ChangeSetMode) -> dict[str, Any]:
+def _mode_arguments(mode: ChangeSetMode) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     if mode.resources:
         arguments["ResourcesToImport"] = list(mode.resources)
@@ -113,10 +112,10 @@ def _of_mode(mode: ChangeSetMode) -> dict[str, Any]:
     return arguments
 
 
-def _of_request(request: Request, mode: ChangeSetMode) -> dict[str, Any]:
+def _request_arguments(request: Request, mode: ChangeSetMode) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     if not mode.resources:
-        # In an import AWS takes no tags, for a new stack neither.
+        # AWS accepts no tags for an import, also of a new stack.
         arguments["Tags"] = [{"Key": key, "Value": value} for key, value in request.tags.items()]
     if request.role_arn:
         arguments["RoleARN"] = request.role_arn
@@ -130,7 +129,7 @@ def _of_request(request: Request, mode: ChangeSetMode) -> dict[str, Any]:
         }
     on_failure = "keep" if mode.unfinished else request.on_failure
     if request.express:
-        # In the place of OnStackFailure: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeploymentConfig.html
+        # It replaces OnStackFailure: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeploymentConfig.html
         arguments["DeploymentConfig"] = {"Mode": "EXPRESS", "DisableRollback": False}
     elif not mode.resources and (mode.new or on_failure == "keep"):
         # DELETE is for new stacks only: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
@@ -138,14 +137,14 @@ def _of_request(request: Request, mode: ChangeSetMode) -> dict[str, Any]:
     return arguments
 
 
-def _refuse(error: ClientError, request: Request) -> None:
-    """Raise PlanOutdatedError or TemplateRejected, if AWS's answer to CreateChangeSet says that."""
+def _raise_rejection(error: ClientError, request: Request) -> None:
+    """Raise PlanOutdatedError or TemplateRejected if the response to CreateChangeSet means that."""
     said = error.response.get("Error", {}).get("Message", "")
     code = error_code(error)
     if code == "ValidationError" and said.startswith(
         (f"{_STACK}{request.name}] already", f"{_STACK}{request.name}] does not")
     ):
-        # Somebody else made or deleted it since it was looked at.
+        # Another process created or deleted the stack after it was read.
         raise out_of_date(request.name) from error
     if code == "ValidationError" and "_IN_PROGRESS state" in said:
         raise PlanOutdatedError(
@@ -153,29 +152,33 @@ def _refuse(error: ClientError, request: Request) -> None:
         ) from error
     if code in {"ValidationError", "InsufficientCapabilitiesException"}:
         raise TemplateRejected(
-            f"AWS refused the template of stack {request.name}: {said}",
+            f"AWS rejected the template of stack {request.name}: {said}",
             hint="correct the template or its options; nothing was changed",
         ) from error
 
 
 def require_no_changes(request: Request, reason: str, errors: tuple[str, ...], *, importing: bool) -> None:
-    """Raise TemplateRejected unless a change set failed for the reason that there is nothing to change.
+    """Raise TemplateRejected unless a change set failed because there is nothing to change.
 
-    `importing` says that what is there already was to be taken over.
+    `importing`: the change set was to import existing resources.
     """
     if any(words in reason for words in _NO_CHANGES):
         return
-    # The validation's own findings say more than AWS's remark that there are some.
+    # The findings of the validation are more precise than the reason of the change set.
     why = "\n  ".join(["", *errors]) if len(errors) > 1 else f" {(errors or (reason or 'it gave no reason',))[0]}"
     hint = "correct the template or its options"
     if _TAKEN in why:
         hint = (
-            "give another name" if importing else "take over what is there with --import-existing, or give another name"
+            "choose another name"
+            if importing
+            else "choose another name, or import the existing resource with --import-existing"
         )
-    raise TemplateRejected(f"AWS refused the change to stack {request.name}:{why}", hint=f"{hint}; nothing was changed")
+    raise TemplateRejected(
+        f"AWS rejected the change to stack {request.name}:{why}", hint=f"{hint}; nothing was changed"
+    )
 
 
 def can_revert_drift(cfn: CloudFormationClient) -> bool:
-    """Return whether the installed botocore knows drift-aware change sets."""
+    """Return whether the installed botocore supports drift-aware change sets."""
     shape = cfn.meta.service_model.operation_model("CreateChangeSet").input_shape
     return shape is not None and "DeploymentMode" in shape.members

@@ -1,4 +1,4 @@
-"""The life of a change set: waited for, read, and taken back if it is not executed."""
+"""Wait for change sets, read them, and delete those that are not executed."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 PREFIX: Final = "exasol-ci-setup-"
-# The remark on a reply that leaves out changes because their property values could not be found.
+# The start of the reason in a response that omits changes, because AWS could not determine their property values.
 _INCOMPLETE: Final = "can return incomplete ChangeSet data"
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _LONGEST_PAUSE: Final = 2.0
-_QUIET: Final = 25.0
-# For so many seconds AWS may go on making a change set that is to be taken back; until then it refuses to delete it.
-_PATIENCE: Final = 120.0
-# After Ctrl-C no longer than this. What is left then, the next run deletes.
-_PATIENCE_INTERRUPTED: Final = 4.0
-# A change set of ours that is older was left by a process that was killed: a plan is not looked at for a day.
-_FORGOTTEN: Final = timedelta(days=1)
+_HEARTBEAT_SECONDS: Final = 25.0
+# Seconds in which AWS may still create a change set that is to be deleted. Until it is created, AWS refuses to delete it.
+_TIMEOUT_SECONDS: Final = 120.0
+# The limit after Ctrl-C. The next run deletes what remains.
+_TIMEOUT_INTERRUPTED_SECONDS: Final = 4.0
+# An older change set was left by a killed process: a plan is not reviewed for a day.
+_STALE_AFTER: Final = timedelta(days=1)
 _BEING_DELETED: Final = frozenset({"DELETE_PENDING", "DELETE_IN_PROGRESS"})
 _BEING_MADE: Final = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
 
 
 def wait(cfn: CloudFormationClient, plan: Plan, clock: Clock, notice: Callable[[str], None]) -> Mapping[str, Any]:
-    """Return the change set's first page when AWS has finished it, created or failed.
+    """Return the first page of the change set when AWS has finished it, created or failed.
 
-    `notice` is told that it takes long. Raises PlanOutdatedError if somebody else's operation swept the change set away.
+    Calls `notice` if that takes long. Raises PlanOutdatedError if a concurrent operation deleted the change set.
     """
-    began = told = clock.now()
+    started = notified = clock.now()
     looks = 0
     while True:
         with translate_aws_errors():
@@ -61,24 +61,24 @@ def wait(cfn: CloudFormationClient, plan: Plan, clock: Clock, notice: Callable[[
                 raise
         if described["Status"] not in _BEING_MADE:
             return described
-        if clock.now() - told > _QUIET:
-            told = clock.now()
-            notice(f"AWS has been working on the plan for {told - began:.0f} s")
+        if clock.now() - notified > _HEARTBEAT_SECONDS:
+            notified = clock.now()
+            notice(f"AWS has been working on the plan for {notified - started:.0f} s")
         clock.sleep(_PAUSES[looks] if looks < len(_PAUSES) else _LONGEST_PAUSE)
         looks += 1
 
 
 def out_of_date(stack_name: str) -> PlanOutdatedError:
-    """Return the error that a plan is not valid any more, because the stack was made, changed or deleted meanwhile."""
+    """Return the error for a plan that is outdated, because the stack was changed after planning."""
     return PlanOutdatedError(
-        f"the plan for stack {stack_name} is out of date: somebody changed the stack meanwhile",
+        f"the plan for stack {stack_name} is outdated: another process changed the stack",
         hint="run the same command again for a new plan",
         stack_name=stack_name,
     )
 
 
 def has_started(cfn: CloudFormationClient, plan: Plan) -> bool:
-    """Return whether the change set is being executed, or has been."""
+    """Return whether the execution of the change set has started."""
     with translate_aws_errors():
         try:
             described = cfn.describe_change_set(**_reference(plan))
@@ -90,24 +90,24 @@ def has_started(cfn: CloudFormationClient, plan: Plan) -> bool:
 
 
 def new_name() -> str:
-    """Return the name of a new change set. It is used once, and tells which process on which machine created it."""
+    """Return a unique name for a change set, which contains the machine and the process that created it."""
     return f"{PREFIX}{_machine()}-{os.getpid()}-{uuid.uuid4().hex}"
 
 
 def _machine() -> str:
-    """Return a text that is the same for two processes only if each would see the other among those of its machine or container."""
+    """Return an identifier of the machine or container within which process IDs are comparable."""
     known = [platform.node()]
     with suppress(OSError):
-        # Of Linux, where processes of two containers do not see each other.
+        # On Linux, two containers have separate process IDs.
         known += [Path("/proc/sys/kernel/random/boot_id").read_text("ascii"), str(Path("/proc/self/ns/pid").readlink())]
     return hashlib.sha256("\n".join(known).encode()).hexdigest()[:12]
 
 
 def _is_abandoned(name: str, created: datetime) -> bool:
-    """Return whether a change set was left by a process of this machine that has ended, or by one that was started a day ago."""
+    """Return whether a change set was left by an ended process of this machine, or was created over a day ago."""
     if not name.startswith(PREFIX):
         return False
-    if created < datetime.now(timezone.utc) - _FORGOTTEN:
+    if created < datetime.now(timezone.utc) - _STALE_AFTER:
         return True
     machine, _, rest = name.removeprefix(PREFIX).partition("-")
     process = rest.partition("-")[0]
@@ -125,11 +125,13 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def delete_change_set(cfn: CloudFormationClient, plan: Plan, clock: Clock, *, patience: float = _PATIENCE) -> None:
-    """Delete what a plan left on AWS: the change set, and the empty shell of a stack that was created for it.
+def delete_change_set(
+    cfn: CloudFormationClient, plan: Plan, clock: Clock, *, patience: float = _TIMEOUT_SECONDS
+) -> None:
+    """Delete what a plan left on AWS: the change set, and the empty stack that was created for it.
 
-    A shell stays as long as it holds the change set of another process that runs. AWS does not delete a change set while it is being
-    created, so that is waited for, at most `patience` seconds. Never raises for what is already gone.
+    An empty stack is retained while it holds the change set of another running process. AWS does not delete a change set while it
+    creates it: this waits at most `patience` seconds for that. Does not raise for what is already deleted.
     """
     if not plan.change_set_id:
         return
@@ -143,16 +145,16 @@ def delete_change_set(cfn: CloudFormationClient, plan: Plan, clock: Clock, *, pa
                 if error_code(error) == "InvalidChangeSetStatus" and clock.now() < deadline:
                     clock.sleep(_LONGEST_PAUSE)
                 elif error_code(error) in {"ChangeSetNotFound", "ChangeSetNotFoundException", "ValidationError"}:
-                    # Gone already, with its stack or by another hand.
+                    # Already deleted, with its stack or by another process.
                     break
                 else:
                     raise
     if plan.kind != "UPDATE":
-        _discard_shell(cfn, plan, clock, deadline)
+        _delete_empty_stack(cfn, plan, clock, deadline)
 
 
 def delete_abandoned(cfn: CloudFormationClient, plan: Plan) -> None:
-    """Delete the change sets of an existing stack that processes left which were interrupted or killed."""
+    """Delete the change sets of an existing stack that interrupted or killed processes left."""
     if plan.kind != "UPDATE":
         return
     with translate_aws_errors(), undoing():
@@ -162,14 +164,14 @@ def delete_abandoned(cfn: CloudFormationClient, plan: Plan) -> None:
                 cfn.delete_change_set(ChangeSetName=name, StackName=plan.stack_name)
 
 
-def _discard_shell(cfn: CloudFormationClient, plan: Plan, clock: Clock, deadline: float) -> None:
+def _delete_empty_stack(cfn: CloudFormationClient, plan: Plan, clock: Clock, deadline: float) -> None:
     with translate_aws_errors(), undoing():
         stack = state.find(cfn, plan.stack_id)
         if stack is None or stack.status != "REVIEW_IN_PROGRESS":
             return
         listed = cfn.list_change_sets(StackName=plan.stack_name).get("Summaries", [])
         while clock.now() < deadline and any(each.get("Status", "") in _BEING_DELETED for each in listed):
-            # With nested stacks AWS takes its time, and it needs this shell to find the shells of those.
+            # With nested stacks the deletion takes time, and AWS needs this stack to find the nested ones.
             clock.sleep(_LONGEST_PAUSE)
             listed = cfn.list_change_sets(StackName=plan.stack_name).get("Summaries", [])
         for other in listed:
@@ -182,27 +184,30 @@ def _discard_shell(cfn: CloudFormationClient, plan: Plan, clock: Clock, deadline
 
 @contextmanager
 def delete_on_error(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> Iterator[None]:
-    """Discard the plan if the block raises. That it could not be discarded is added to what is told, and replaces nothing."""
+    """Delete the change set if the block raises. If that fails too, add that to the hint of the first error."""
     try:
         yield
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt)
         try:
-            delete_change_set(cfn, plan, clock, patience=_PATIENCE_INTERRUPTED if interrupted else _PATIENCE)
+            delete_change_set(
+                cfn, plan, clock, patience=_TIMEOUT_INTERRUPTED_SECONDS if interrupted else _TIMEOUT_SECONDS
+            )
         except SetupError as second:
-            left = f"change set {plan.change_set_id} of stack {plan.stack_name} could not be taken back: {second}"
-            _LOG.debug("%s", left, exc_info=second)
+            leftover = f"change set {plan.change_set_id} of stack {plan.stack_name} could not be deleted: {second}"
+            _LOG.debug("%s", leftover, exc_info=second)
             if isinstance(error, SetupError):
-                error.hint = f"{error.hint}\n{left}".strip()
+                error.hint = f"{error.hint}\n{leftover}".strip()
             elif interrupted:
                 raise Interrupted(
-                    "interrupted; nothing was changed", hint=f"{left}\nthe same command deletes it when it runs again"
+                    "interrupted; nothing was changed",
+                    hint=f"{leftover}\nthe same command deletes it when it runs again",
                 ) from error
         raise
 
 
 def _reference(plan: Plan) -> dict[str, Any]:
-    """Return the arguments that name a change set: its ARN, or its name and stack as long as that is all that is known."""
+    """Return the arguments that identify a change set: its ARN if known, or its name and stack."""
     if plan.change_set_id.startswith("arn:"):
         return {"ChangeSetName": plan.change_set_id}
     return {"ChangeSetName": plan.change_set_id, "StackName": plan.stack_name}
@@ -211,32 +216,32 @@ def _reference(plan: Plan) -> dict[str, Any]:
 def template_body(
     cfn: CloudFormationClient, *, stage: Literal["Original", "Processed"] = "Original", **which: str
 ) -> str:
-    """Return the text of a template, by default as it was sent; `which` is GetTemplate's StackName or ChangeSetName.
+    """Return the text of a template, by default as it was sent. `which` is GetTemplate's StackName or ChangeSetName.
 
     At the stage ``Processed`` its transforms are applied.
     """
     with translate_aws_errors():
         body: Any = cfn.get_template(TemplateStage=stage, **which).get("TemplateBody", "")
-    # botocore hands a JSON template over as a dictionary.
+    # botocore returns a JSON template as a dictionary.
     return body if isinstance(body, str) else json.dumps(body, indent=2)
 
 
 def changes(
     cfn: CloudFormationClient, change_set_id: str, first: Mapping[str, Any]
 ) -> tuple[tuple[Change, ...], tuple[str, ...]]:
-    """Return all changes of a change set, given its ARN, whose `first` page is at hand, and AWS's remarks on it."""
+    """Return all changes of a change set and the remarks of AWS, given its ARN and its `first` page."""
     notes: list[str] = []
-    found = {change.logical_id: change for change in _pages(cfn, change_set_id, first, with_values=True)}
+    by_id = {change.logical_id: change for change in _pages(cfn, change_set_id, first, with_values=True)}
     reason = first.get("StatusReason", "")
     if _INCOMPLETE in reason:
         with translate_aws_errors():
             again = cfn.describe_change_set(ChangeSetName=change_set_id)
         for change in _pages(cfn, change_set_id, again, with_values=False):
-            found.setdefault(change.logical_id, change)
+            by_id.setdefault(change.logical_id, change)
         _LOG.debug("described again without property values: %s", reason)
     elif reason:
         notes.append(reason)
-    return tuple(found.values()), tuple(notes)
+    return tuple(by_id.values()), tuple(notes)
 
 
 def _pages(

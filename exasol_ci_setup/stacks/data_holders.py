@@ -1,9 +1,9 @@
-"""The resource types that hold data, as data: what is lost when CloudFormation deletes one of them.
+"""The resource types that hold data, and the data that is lost when CloudFormation deletes such a resource.
 
-The base is cfn-lint's list of stateful types (rule I3011, ``StatefulResources.json``), and each further type is one whose reference page
-says that its contents are deleted with it. Not listed are types whose contents come from the template alone (such as
-``AWS::SSM::Parameter``), copies that are filled again by themselves (such as ``AWS::DAX::Cluster``), and nested stacks, whose own
-resources count.
+The base is cfn-lint's list of stateful types (rule I3011, ``StatefulResources.json``). Each further type has a reference page
+that says that its contents are deleted with it. Not listed are types whose contents come from the template alone (such as
+``AWS::SSM::Parameter``), copies that refill automatically (such as ``AWS::DAX::Cluster``), and nested stacks, because their
+resources are checked.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ HOLDERS: Final = {
     "AWS::Cognito::UserPool": "its users",
     "AWS::DirectoryService::MicrosoftAD": "its users",
     "AWS::DirectoryService::SimpleAD": "its users",
-    "AWS::KMS::Key": "all that is encrypted with it",
-    "AWS::Organizations::Account": "all that is in it",
-    "AWS::PaymentCryptography::Key": "all that is encrypted with it",
+    "AWS::KMS::Key": "everything encrypted with it",
+    "AWS::Organizations::Account": "everything in it",
+    "AWS::PaymentCryptography::Key": "everything encrypted with it",
     "AWS::SecretsManager::Secret": "its value",
     "AWS::VerifiedPermissions::PolicyStore": "its policies",
     # Images, packages, repositories
@@ -127,7 +127,7 @@ HOLDERS: Final = {
     "AWS::ECR::PublicRepository": "its images",
     "AWS::ECR::Repository": "its images",
 }
-"""What is lost with a resource, by its type."""
+"""The data that is lost with a resource, by its type."""
 
 SNAPSHOTS: Final = frozenset(
     {
@@ -141,7 +141,7 @@ SNAPSHOTS: Final = frozenset(
         "AWS::Redshift::Cluster",
     }
 )
-"""The types that the policy ``Snapshot`` is for.
+"""The types that support the policy ``Snapshot``.
 
 Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html.
 """

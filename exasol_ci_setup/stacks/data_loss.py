@@ -1,4 +1,4 @@
-"""Which changes of a plan delete a resource with its data, once the policies of the templates are taken into account."""
+"""Mark the changes of a plan that delete a resource with its data, as the policies of the templates determine."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _RETAINS: Final = frozenset({"Retain", "RetainExceptOnCreate"})
 def marked(
     changes: Iterable[Change], before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> tuple[Change, ...]:
-    """Return `changes` with those marked that delete data; `before` and `after` are the parsed templates, None for one that is missing.
+    """Return `changes` with those marked that delete data; `before` and `after` are the parsed templates, None if missing.
 
-    CloudFormation follows the DeletionPolicy of the deployed template when it removes a resource, and the UpdateReplacePolicy of the new
-    one when it replaces it. What a change set says of the policy comes before both. A replacement that is only possible counts. The
+    CloudFormation applies the DeletionPolicy of the deployed template when it removes a resource, and the UpdateReplacePolicy of the new
+    one when it replaces it. What a change set says of the policy has precedence. A possible replacement counts as one. The
     changes inside nested stacks keep their marks, unless the nested stack itself is retained.
 
     Sources: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html and
@@ -31,7 +31,7 @@ def marked(
     """
     old, new = (as_mapping((template or {}).get("Resources")) for template in (before, after))
     return tuple(
-        _marked(change, as_mapping(old.get(change.logical_id)), as_mapping(new.get(change.logical_id)))
+        _mark(change, as_mapping(old.get(change.logical_id)), as_mapping(new.get(change.logical_id)))
         for change in changes
     )
 
@@ -41,10 +41,10 @@ def retains(resource: Mapping[str, Any]) -> bool:
     return _policy(resource, "DeletionPolicy") in _RETAINS
 
 
-def _marked(change: Change, old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
+def _mark(change: Change, old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
     if not _is_deleted(change):
         return change
-    policy = change.policy_action.removeprefix("ReplaceAnd") or _declared(change, old, new)
+    policy = change.policy_action.removeprefix("ReplaceAnd") or _declared_policy(change, old, new)
     if policy in _RETAINS:
         return replace(change, nested=(), data_loss=False) if change.type == NESTED else change
     snapshot = policy == "Snapshot" and change.type in SNAPSHOTS
@@ -59,8 +59,8 @@ def _is_deleted(change: Change) -> bool:
     return change.action in {"Remove", "Dynamic"}
 
 
-def _declared(change: Change, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Return the policy that the templates declare. An expression counts as none, as its value is not known here."""
+def _declared_policy(change: Change, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Return the policy that the templates declare. An expression counts as none, because its value is unknown."""
     if change.action == "Modify":
         return _policy(new, "UpdateReplacePolicy")
     return _policy(old, "DeletionPolicy") or ("Snapshot" if old and _has_snapshot_by_default(change.type, old) else "")

@@ -1,4 +1,4 @@
-"""Delete a stack: what will go, what stands in the way, and the end of it."""
+"""Delete stacks: check what prevents it, start the deletion, and follow it."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Event, Stack
 
-# The most keys that one DeleteObjects takes: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+# Maximum keys of one DeleteObjects: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _BATCH: Final = 1_000
-# The most images that one BatchDeleteImage takes: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchDeleteImage.html
+# Maximum images of one BatchDeleteImage: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchDeleteImage.html
 _IMAGES: Final = 100
 
 
 def retained(cfn: CloudFormationClient, stack: Stack, found: Sequence[Resource], asked: Sequence[str]) -> set[str]:
-    """Return the logical ids of those resources that stay: the ones asked for, and those whose DeletionPolicy says so.
+    """Return the logical IDs of the retained resources: those in `asked`, and those whose DeletionPolicy retains them.
 
-    Raises InputError for an id that is none of the stack's, and while AWS does not take any: it takes them only after a
-    deletion has failed (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html).
+    Raises InputError for an ID that the stack does not have, and for a stack whose deletion has not failed. AWS accepts IDs only after a
+    failed deletion (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html).
     """
     known = {resource.logical_id for resource in found}
     for name in asked:
@@ -54,7 +54,7 @@ def retained(cfn: CloudFormationClient, stack: Stack, found: Sequence[Resource],
 
 
 def require_forcible(stack: Stack) -> None:
-    """Raise InputError unless AWS takes a forced deletion of `stack`: only after one without force has failed.
+    """Raise InputError unless `stack` is in DELETE_FAILED. AWS accepts a forced deletion only then.
 
     Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html.
     """
@@ -66,17 +66,17 @@ def require_forcible(stack: Stack) -> None:
 
 
 def require_deletable(stack: Stack) -> None:
-    """Raise StackError unless `stack` may be deleted: not protected, and made by this tool."""
+    """Raise StackError unless `stack` may be deleted: not protected, and created by this tool."""
     if not state.is_own(stack):
         raise StackError(
-            f"stack {stack.name} was not made by this tool: it carries none of its tags",
-            hint=f"if it shall go: `aws cloudformation delete-stack --stack-name {stack.name}`",
+            f"stack {stack.name} was not created by this tool: it has none of its tags",
+            hint=f"to delete it anyway: `aws cloudformation delete-stack --stack-name {stack.name}`",
             stack_name=stack.name,
         )
     if stack.termination_protection:
         raise StackError(
             f"stack {stack.name} is protected against deletion",
-            hint="take the protection off first: run its deploy command with --no-termination-protection",
+            hint="remove the protection first: run its deploy command with --no-termination-protection",
             stack_name=stack.name,
         )
 
@@ -91,10 +91,10 @@ def delete(
     retain: Sequence[str] = (),
     force: bool = False,
 ) -> list[Event]:
-    """Delete `stack`, and return when it is gone: for each resource that AWS left standing with `force` the last event, which says why.
+    """Delete `stack` and wait. Return the last event of each resource that AWS retained because of `force`.
 
-    `retain` are logical ids that are left standing, and with `force` whatever AWS cannot delete is; it takes both only for a stack in
-    DELETE_FAILED. Raises DeleteFailed, whose diagnosis names what could not go, and Interrupted.
+    `retain` are logical IDs of retained resources. With `force` AWS retains the resources that it cannot delete. It accepts both only for
+    a stack in DELETE_FAILED. Raises DeleteFailed, whose diagnosis names what could not be deleted, and Interrupted.
     """
     after = None if state.is_busy(stack) else latest_id(cfn, stack.id)
     begin(cfn, stack, role_arn=role_arn, retain=retain, force=force)
@@ -108,7 +108,7 @@ def delete(
             stack_name=stack.name,
         ) from None
     except AwsUnavailable as error:
-        error.hint = f"AWS goes on deleting stack {stack.name} whatever happens here\n{error.hint}".rstrip()
+        error.hint = f"AWS continues to delete stack {stack.name}\n{error.hint}".rstrip()
         raise
     if ended is not None and ended.status != "DELETE_COMPLETE":
         found = diagnose.of_stack(cfn, ended, following.events)
@@ -116,7 +116,7 @@ def delete(
             f"stack {stack.name} could not be deleted; it is in {ended.status}",
             hint=found.hints[0]
             if found.hints
-            else f"`exasol-ci-setup delete {stack.name} --retain LOGICAL_ID` leaves a resource standing; --force leaves whatever cannot go",
+            else f"`exasol-ci-setup delete {stack.name} --retain LOGICAL_ID` retains a resource; --force retains all that cannot be deleted",
             stack_name=stack.name,
             diagnosis=found,
         )
@@ -132,7 +132,7 @@ def begin(
     retain: Sequence[str] = (),
     force: bool = False,
 ) -> None:
-    """Ask AWS to delete `stack`, and do not wait for it. Raises StackError if AWS refuses."""
+    """Start the deletion of `stack` without waiting for it. Raises StackError if AWS refuses."""
     arguments: dict[str, Any] = {"StackName": stack.id, "ClientRequestToken": uuid.uuid4().hex}
     if role_arn:
         arguments["RoleARN"] = role_arn
@@ -151,17 +151,17 @@ def begin(
 
 
 def buckets(found: Iterable[Resource]) -> list[Resource]:
-    """Return those of the resources that are S3 buckets, which AWS deletes only when they are empty."""
+    """Return the resources that are S3 buckets, which AWS deletes only when they are empty."""
     return [resource for resource in found if resource.type == "AWS::S3::Bucket" and resource.physical_id]
 
 
 def repositories(found: Iterable[Resource]) -> list[Resource]:
-    """Return those of the resources that are ECR repositories, which AWS deletes only when they are empty."""
+    """Return the resources that are ECR repositories, which AWS deletes only when they are empty."""
     return [resource for resource in found if resource.type == "AWS::ECR::Repository" and resource.physical_id]
 
 
 def contents(account: Account, going: Iterable[Resource], say: Callable[[str], None]) -> list[str]:
-    """Return in words which of the buckets and repositories hold something. `say` tells which may not be listed."""
+    """Return a text for each bucket and repository that is not empty. Calls `say` for each that cannot be listed."""
     listed = list(going)
     looks: list[tuple[str, str, Callable[[], bool]]] = [
         (f"bucket {each.physical_id}", "objects", partial(_has_objects, account.client("s3"), each.physical_id))
@@ -176,7 +176,7 @@ def contents(account: Account, going: Iterable[Resource], say: Callable[[str], N
         try:
             return look()
         except AccessDenied as error:
-            say(f"whether {which} holds {what} is not known: {error.message}")
+            say(f"whether {which} holds {what} is unknown: {error.message}")
             return False
 
     return [f"{which} holds {what}" for which, what, look in looks if holds(which, what, look)]
@@ -206,7 +206,7 @@ def _has_images(ecr: ECRClient, name: str) -> bool:
 
 
 def empty(account: Account, going: Iterable[Resource], say: Callable[[str], None]) -> None:
-    """Empty the buckets and repositories among the resources that are to go, and tell each. Raises StackError for what stays."""
+    """Empty the buckets and repositories in `going`, with a message for each. Raises StackError for what remains."""
     listed = list(going)
     for bucket in buckets(listed):
         count = empty_bucket(account.client("s3"), bucket.physical_id)
@@ -217,9 +217,9 @@ def empty(account: Account, going: Iterable[Resource], say: Callable[[str], None
 
 
 def empty_repository(ecr: ECRClient, name: str) -> int:
-    """Delete every image of the repository `name`, and return how many there were.
+    """Delete every image of the repository `name`, and return the number of deleted images.
 
-    Raises StackError naming the first image that ECR did not delete. Images that others refer to go last: ECR refuses to delete what a
+    Raises StackError with the first image that ECR did not delete. Manifest lists go first: ECR refuses to delete an image that a
     manifest list names (https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageFailure.html).
     """
     gone = 0
@@ -251,9 +251,9 @@ def empty_repository(ecr: ECRClient, name: str) -> int:
 
 
 def empty_bucket(s3: S3Client, bucket: str) -> int:
-    """Delete every object of `bucket` with all versions and delete markers, and return how many there were.
+    """Delete every object of `bucket` with all versions and delete markers, and return their number.
 
-    Raises StackError naming the first object that S3 did not delete.
+    Raises StackError with the first object that S3 did not delete.
     """
     gone = 0
     with translate_aws_errors():
@@ -263,7 +263,7 @@ def empty_bucket(s3: S3Client, bucket: str) -> int:
                 for failed in answer.get("Errors", []):
                     raise StackError(
                         f"bucket {bucket} could not be emptied: {failed.get('Key')}: {failed.get('Message')}",
-                        hint="an object lock or a bucket policy may hold it",
+                        hint="an object lock or a bucket policy may protect it",
                     )
                 gone += len(batch)
         except ClientError as error:

@@ -1,4 +1,4 @@
-"""From a request to a stack that fulfils it: plan, approve, execute, follow, and tell the end."""
+"""Deploy a stack: plan, approve, execute, follow, and report the result."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _VERBS: Final = {"CREATE": "creating", "UPDATE": "updating", "IMPORT": "importin
 
 
 class Outcome(str, Enum):
-    """How a deployment that did not fail ended."""
+    """The outcome of a deployment that did not fail."""
 
     DEPLOYED = "deployed"
     UNCHANGED = "unchanged"
@@ -49,7 +49,7 @@ class Outcome(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end of a deployment: the stack as it is now (None if it was only planned and is not there) and the plan."""
+    """The result of a deployment: the plan, and the stack now (None if it does not exist)."""
 
     outcome: Outcome
     plan: Plan
@@ -58,11 +58,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a deployment goes about it, apart from what it makes.
+    """The options of a deployment, apart from what it creates.
 
-    `adopt`: adopt a stack that this tool did not create. `wait`: let another operation under way end first.
-    `recreate_failed`: ask `approve_recreation`, given the plan of the deletion, whether to delete a stack that no update can fix, and continue.
-    `import_existing`: take over resources that are there already. `timeout` is in seconds, None for no limit.
+    `adopt`: adopt a stack that this tool did not create. `wait`: wait for an operation in progress.
+    `recreate_failed`: pass the plan of the deletion of a stack that cannot be updated to `approve_recreation`, and recreate the stack.
+    `import_existing`: import existing resources. `timeout`: in seconds, None for no limit.
     """
 
     adopt: bool = False
@@ -85,18 +85,18 @@ def deploy(
     check: Callable[[], None] = lambda: None,
     notice: Callable[[str], None] = lambda _message: None,
 ) -> Result:
-    """Carry out `request` and return when AWS has done it.
+    """Deploy `request` and return when AWS has finished.
 
-    `drift` is asked what else than CloudFormation has changed of a stack that is there, which is then brought back.
+    `drift` returns the drift of an existing stack, which the deployment reverts.
 
-    `approve` is given the plan and says whether to go on; when it says no, or raises, nothing is left on AWS. `view` makes
-    what shows the events, given a title. `check` is called before anything is made on AWS, and raises to stop that. `notice` is told
-    what there is to say while AWS makes the plan. An operation under way that does just what is asked for, such as that of
-    a process that was killed, is followed to its end instead of being started again. If another operation comes between the plan and its
-    execution, it is planned once more, and `approve` is asked once more if that plan has something to do.
+    `approve` returns whether to execute the plan. If it returns False or raises, nothing remains on AWS. `view` returns
+    the reporter of the events, given a title. `check` is called before anything is created on AWS, and may raise. `notice` receives
+    messages while AWS creates the plan. An operation in progress that does the same, such as that of
+    a killed process, is followed and not started again. If a concurrent operation changes the stack between the plan and its
+    execution, this plans again, and calls `approve` again if the new plan has changes.
 
-    Raises StackError for a stack that is not this tool's or is of something else, StackBusy, StackNotUpdatableError, TemplateRejected, DeployFailed (with its diagnosis), TimedOut, Interrupted, and the
-    errors of the AWS boundary, whose hint tells the stack's last known state if the operation had begun.
+    Raises StackError for a stack of another tool or construct, StackBusy, StackNotUpdatableError, TemplateRejected, DeployFailed with its
+    diagnosis, TimedOut, Interrupted, and the errors of `translate_aws_errors`. If the operation has started, their hint has the last status of the stack.
     """
 
     def attempt() -> Result:
@@ -116,7 +116,7 @@ def deploy(
     try:
         return attempt()
     except PlanOutdatedError:
-        notice("somebody changed the stack meanwhile, so it is planned once more")
+        notice("another process changed the stack after planning: planning again")
         return attempt()
 
 
@@ -169,7 +169,7 @@ def _deploy(
         return Result(Outcome.DEPLOYED if joined else Outcome.UNCHANGED, plan, current)
     with changeset.delete_on_error(cfn, plan, clock):
         if not approve(plan):
-            # In here, so that an interruption does not leave it either.
+            # Inside the block, so that an interruption deletes it too.
             changeset.delete_change_set(cfn, plan, clock)
             changeset.delete_abandoned(cfn, plan)
             return Result(Outcome.PLANNED, plan, current)
@@ -186,9 +186,9 @@ def _join(
     clock: Clock,
     options: Options,
 ) -> bool:
-    """Follow the operation under way to its end. Return whether it did what is asked for.
+    """Follow the operation in progress until it ends. Return whether it did what `request` describes.
 
-    Raises StackBusy if it does something else and there was no word of waiting, DeployFailed if it did it in vain.
+    Raises StackBusy if another operation is running and `wait` is off, DeployFailed if the operation of `request` failed.
     """
     cfn = account.client("cloudformation")
     ours = current.status in {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"}
@@ -196,31 +196,31 @@ def _join(
     if not ours and not options.wait:
         raise StackBusy(
             f"stack {current.name} is busy: {current.status}",
-            hint=f"wait for it with --wait, or look on with `exasol-ci-setup watch {current.name}`",
+            hint=f"wait for it with --wait, or follow it with `exasol-ci-setup watch {current.name}`",
             stack_name=current.name,
         )
-    with Rollouts(account, view(f"{current.name}: following the operation under way"), clock) as shown:
-        following = StackMonitor(cfn, current.id, after=None, view=shown, clock=clock)
+    with Rollouts(account, view(f"{current.name}: following the operation in progress"), clock) as shown:
+        monitor = StackMonitor(cfn, current.id, after=None, view=shown, clock=clock)
         if not ours:
-            _wait_for(following, current, clock, options)
+            _wait_for(monitor, current, clock, options)
             return False
-        stack = _follow(cfn, request, following, clock, options, creating=current.status == "CREATE_IN_PROGRESS")
-    _require_success(cfn, stack, following, shown)
+        stack = _follow(cfn, request, monitor, clock, options, creating=current.status == "CREATE_IN_PROGRESS")
+    _require_success(cfn, stack, monitor, shown)
     return True
 
 
-def _wait_for(following: StackMonitor, current: Stack, clock: Clock, options: Options) -> None:
-    """Look on until somebody else's operation has ended. It is not ours to cancel."""
+def _wait_for(monitor: StackMonitor, current: Stack, clock: Clock, options: Options) -> None:
+    """Follow the operation of another process until it ends. It must not be canceled."""
     try:
-        ended = following.run(None if options.timeout is None else clock.now() + options.timeout)
+        ended = monitor.run(None if options.timeout is None else clock.now() + options.timeout)
     except KeyboardInterrupt:
         raise Interrupted(
-            f"stopped waiting: AWS goes on with stack {current.name} ({following.status or current.status}), and nothing was asked of it"
+            f"stopped waiting: AWS continues with stack {current.name} ({monitor.status or current.status}); nothing was requested"
         ) from None
     if ended is None:
         raise TimedOut(
-            f"stack {current.name} is still busy with another operation ({following.status or current.status}); nothing was asked of it",
-            hint="allow more --timeout",
+            f"stack {current.name} is still busy with another operation ({monitor.status or current.status}); nothing was requested",
+            hint="increase --timeout",
             stack_name=current.name,
         )
 
@@ -233,24 +233,24 @@ def carry_out(
     clock: Clock,
     options: Options,
 ) -> Stack:
-    """Execute the change set of a plan that was approved, make its settings, and return the stack when AWS has done it.
+    """Execute the change set of an approved plan, apply its settings, and return the stack when AWS has finished.
 
     Raises as `deploy`.
     """
     cfn = account.client("cloudformation")
     if plan.change_set_id:
-        # A new stack has no events but that of its shell.
+        # A new stack has only the event of its empty creation.
         after, policy_is_set = "", False
         if plan.kind != "CREATE":
             with changeset.delete_on_error(cfn, plan, clock):
                 after = latest_id(cfn, plan.stack_id)
                 policy_is_set = settings.apply_policy_first(cfn, plan)
-        with settings.policy_told_of(policy_is_set):
+        with settings.note_applied_policy(policy_is_set):
             execute(cfn, plan, clock)
             with Rollouts(account, view(f"{_VERBS[plan.kind]} {plan.stack_name}"), clock) as shown:
-                following = StackMonitor(cfn, plan.stack_id, after=after, view=shown, clock=clock)
-                stack = _follow(cfn, request, following, clock, options, creating=plan.kind == "CREATE")
-            _require_success(cfn, stack, following, shown)
+                monitor = StackMonitor(cfn, plan.stack_id, after=after, view=shown, clock=clock)
+                stack = _follow(cfn, request, monitor, clock, options, creating=plan.kind == "CREATE")
+            _require_success(cfn, stack, monitor, shown)
         if not settings.apply(cfn, plan):
             return stack
     else:
@@ -261,102 +261,98 @@ def carry_out(
 def _follow(
     cfn: CloudFormationClient,
     request: Request,
-    following: StackMonitor,
+    monitor: StackMonitor,
     clock: Clock,
     options: Options,
     *,
     creating: bool,
 ) -> Stack:
-    """Return the stack when its operation has ended; see to time-outs and Ctrl-C."""
+    """Return the stack when its operation has ended; handle timeouts and Ctrl-C."""
     name = request.name
     deadline = None if options.timeout is None else clock.now() + options.timeout
     try:
-        stack = following.run(deadline)
+        stack = monitor.run(deadline)
     except KeyboardInterrupt:
-        stack = None if creating else interrupted.cancel(cfn, following, name, clock)
+        stack = None if creating else interrupted.cancel(cfn, monitor, name, clock)
         if stack is not None:
             raise Interrupted(
                 f"the update of stack {name} was interrupted; it ended in {stack.status}",
                 hint="run the same command again to apply the change",
                 stack_name=name,
             ) from None
-        raise interrupted.error(following, name, creating=creating) from None
+        raise interrupted.error(monitor, name, creating=creating) from None
     except AwsUnavailable as error:
         error.hint = (
-            f"stack {name} was last seen in {following.status or 'an operation just begun'}, and AWS goes on with it whatever happens "
-            f"here; `exasol-ci-setup watch {name}` shows the end\n{error.hint}"
+            f"stack {name} was last seen in {monitor.status or 'a new operation'}, and AWS continues with it; "
+            f"to follow it again: `exasol-ci-setup watch {name}`\n{error.hint}"
         ).rstrip()
         raise
     if stack is not None:
         return stack
-    return _end_in_time(cfn, request, following, options, creating=creating)
+    return _end_in_time(cfn, request, monitor, options, creating=creating)
 
 
 def _end_in_time(
-    cfn: CloudFormationClient, request: Request, following: StackMonitor, options: Options, *, creating: bool
+    cfn: CloudFormationClient, request: Request, monitor: StackMonitor, options: Options, *, creating: bool
 ) -> Stack:
-    """End an operation whose time is up. Return the stack if it was done at the last moment, else raise TimedOut."""
+    """End an operation after its timeout. Return the stack if it ended in time, else raise TimedOut."""
     name = request.name
     seconds = options.timeout or 0
     limit = f"{seconds / 60:g} min" if seconds >= _MINUTE else f"{seconds:g} s"
-    if not following.has_begun:
+    if not monitor.has_begun:
         raise TimedOut(
-            f"AWS did not begin with stack {name} within {limit}; it may still do so",
-            hint=f"`exasol-ci-setup watch {name}` looks on",
+            f"AWS did not start the operation on stack {name} within {limit}; it may still start it",
+            hint=f"to follow it again: `exasol-ci-setup watch {name}`",
             stack_name=name,
         )
     if creating and request.on_failure == "keep":
         raise TimedOut(
-            f"stack {name} was not created within {limit}; AWS goes on with it",
-            hint=f"`exasol-ci-setup watch {name}` looks on",
+            f"stack {name} was not created within {limit}; AWS continues with it",
+            hint=f"to follow it again: `exasol-ci-setup watch {name}`",
             stack_name=name,
         )
-    stack = state.get(cfn, following.stack_id)
+    stack = state.get(cfn, monitor.stack_id)
     if not state.is_busy(stack):
         return stack
     if creating:
         with translate_aws_errors():
-            cfn.delete_stack(StackName=following.stack_id)
-        stack = interrupted.finish(following, name)
-        became = (
-            "and what had been made is deleted" if stack.status == "DELETE_COMPLETE" else f"it is in {stack.status}"
-        )
+            cfn.delete_stack(StackName=monitor.stack_id)
+        stack = interrupted.finish(monitor, name)
+        outcome = "and what was created is deleted" if stack.status == "DELETE_COMPLETE" else f"it is in {stack.status}"
         raise TimedOut(
-            f"stack {name} was not created within {limit}; its creation was ended, {became}",
-            hint="allow more --timeout",
+            f"stack {name} was not created within {limit}; its creation was stopped, {outcome}",
+            hint="increase --timeout",
             stack_name=name,
         )
-    cancelled = ask_to_cancel(cfn, name)
-    stack = interrupted.finish(following, name)
-    if not cancelled and state.has_succeeded(stack):
+    canceled = ask_to_cancel(cfn, name)
+    stack = interrupted.finish(monitor, name)
+    if not canceled and state.has_succeeded(stack):
         return stack
     raise TimedOut(
         f"stack {name} was not updated within {limit}; "
-        + (f"the update was cancelled and ended in {stack.status}" if cancelled else f"it ended in {stack.status}"),
-        hint="allow more --timeout",
+        + (f"the update was canceled and ended in {stack.status}" if canceled else f"it ended in {stack.status}"),
+        hint="increase --timeout",
         stack_name=name,
     )
 
 
-def _require_success(cfn: CloudFormationClient, stack: Stack, following: StackMonitor, rollouts: Rollouts) -> None:
+def _require_success(cfn: CloudFormationClient, stack: Stack, monitor: StackMonitor, rollouts: Rollouts) -> None:
     if state.has_succeeded(stack):
         return
-    found = diagnose.of_stack(cfn, stack, following.events)
+    found = diagnose.of_stack(cfn, stack, monitor.events)
     raise DeployFailed(
         f"stack {stack.name} ended in {stack.status}",
         stack_name=stack.name,
-        hint=_what_next(stack),
+        hint=_next_step(stack),
         diagnosis=replace(found, details=(*found.details, *rollouts.why(found.physical_id))),
     )
 
 
-def _what_next(stack: Stack) -> str:
+def _next_step(stack: Stack) -> str:
     if state.is_stuck(stack):
-        return (
-            "mend the cause, then run the same command with --recreate-failed: it deletes what is left and begins anew"
-        )
+        return "fix the cause, then add --recreate-failed (asks first)"
     if stack.status == "UPDATE_ROLLBACK_COMPLETE":
-        return "AWS has put everything back; mend the cause and run the same command again"
+        return "AWS rolled the change back; fix the cause and run the command again"
     if stack.status == "DELETE_COMPLETE":
-        return "AWS has deleted what had been made; mend the cause and run the same command again"
+        return "AWS deleted what was created; fix the cause and run the command again"
     return way_out(stack)

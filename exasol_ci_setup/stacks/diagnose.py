@@ -1,4 +1,4 @@
-"""Why an operation failed: the first resource that did, and AWS's words for it."""
+"""Explain why an operation failed: the first failed resource, and the reason of AWS."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.stacks.model import Event, Hook, Stack
 
-# What CloudFormation writes on resources that it stopped because another one had failed.
-_CANCELLED: Final = re.compile(r"(resource )?(creation|update|deletion|operation|import)? ?cancell?ed", re.IGNORECASE)
+# What CloudFormation reports for resources that it stopped because another one failed.
+_CANCELED: Final = re.compile(r"(resource )?(creation|update|deletion|operation|import)? ?cancell?ed", re.IGNORECASE)
 
-# A reason that is known to have a way out. The first that matches is told.
+# Reasons with a known remedy. Only the first match is shown.
 _HINTS: Final = (
     (
         re.compile(r"not authorized to perform:? ?(?P<action>[\w-]+:\w+)|AccessDenied", re.IGNORECASE),
-        "the credentials, or the role given by --role-arn, may not do this: add the permission to them",
+        "the credentials, or the role given by --role-arn, lack this permission: add it",
     ),
     (
         re.compile(r"Could not find access token for server type", re.IGNORECASE),
@@ -41,33 +41,33 @@ _HINTS: Final = (
     ),
     (
         re.compile(r"already exists|BucketAlreadyOwnedByYou|BucketAlreadyExists|AlreadyExistsException", re.IGNORECASE),
-        "something outside this stack has that name: take it over with --import-existing, choose another name, or delete what has it",
+        "the name is in use: choose another, or import or delete that resource",
     ),
     (
         re.compile(r"limit ?exceeded|quota|maximum (number|limit)|too many", re.IGNORECASE),
-        "a quota of the account is used up: remove what is not needed, or ask for more under Service Quotas",
+        "a quota of the account is used up: delete unused resources, or request an increase in Service Quotas",
     ),
     (
         re.compile(r"bucket you tried to delete is not empty|BucketNotEmpty", re.IGNORECASE),
-        "the bucket still holds objects: run the delete again with --empty",
+        "the bucket still holds objects: run the delete command again with --empty",
     ),
     (
         re.compile(r"secretsmanager|Secrets Manager|secret", re.IGNORECASE),
-        "look whether the secret exists in this region and holds the key",
+        "check that the secret exists in this region and has the key",
     ),
 )
 
 
 def root_cause(events: Sequence[Event]) -> Event | None:
-    """Return the event of the first resource that failed of its own, or None if none did.
+    """Return the event of the first resource that failed by itself, or None if none failed.
 
-    `events` are those of one operation, the oldest first. Cancellations, the stack's own events and hooks do not count. Should
-    all failures be cancellations, the first of them is returned.
+    `events` are those of one operation, the oldest first. Cancellations, events of the stack itself and hooks do not count. If
+    all failures are cancellations, the first of them is returned.
     """
     failures = [
         event for event in events if event.status.endswith("_FAILED") and not event.is_stack and event.hook is None
     ]
-    own = [event for event in failures if not _CANCELLED.match(event.reason.strip())]
+    own = [event for event in failures if not _CANCELED.match(event.reason.strip())]
     return next(iter(own or failures), None)
 
 
@@ -82,9 +82,9 @@ def diagnose(
 ) -> Diagnosis:
     """Explain an operation that ended in `status` by its events, the oldest first.
 
-    `nested` returns the events of the operation on a nested stack, given its ARN; the search goes down as long as the
-    first failure is a stack. Without any failed resource the stack's own `reason` is the explanation. If hooks stopped what failed, each is
-    told with what `findings` returns for it, a line each.
+    `nested` returns the events of the operation on a nested stack, given its ARN. The search descends as long as the
+    first failure is a stack. Without a failed resource the `reason` of the stack is the explanation. If hooks stopped the failed resource,
+    the details list each hook with what `findings` returns for it, one line each.
     """
     cause = root_cause(events)
     stopped_by = hooks.stopping(events, cause)
@@ -97,11 +97,11 @@ def diagnose(
         cause = deeper
     details = tuple(line for hook in stopped_by for line in (hook.words, *findings(hook)))
     if cause is None:
-        told = reason or next(
+        shown_reason = reason or next(
             (event.reason for event in events if event.is_stack and event.status.endswith("_FAILED")), ""
         )
-        hints = () if stopped_by else _hints(told)
-        return Diagnosis(stack_name=stack_name, status=status, reason=told, hints=hints, details=details)
+        hints = () if stopped_by else _hints(shown_reason)
+        return Diagnosis(stack_name=stack_name, status=status, reason=shown_reason, hints=hints, details=details)
     return Diagnosis(
         stack_name=cause.stack_name,
         status=status,
@@ -110,22 +110,22 @@ def diagnose(
         type=cause.type,
         resource_status=cause.status,
         reason=cause.reason,
-        # What a hook found is nothing that the words of AWS's services tell a way out of.
+        # The hints are for reasons of AWS services, not for what a hook found.
         hints=() if stopped_by else _hints(cause.reason),
         details=details,
     )
 
 
 def of_stack(cfn: CloudFormationClient, stack: Stack, events: Sequence[Event]) -> Diagnosis:
-    """Explain how the operation with these `events`, the oldest first, came to leave `stack` as it is, down to nested stacks and hooks."""
+    """Explain the failed operation with these `events`, the oldest first, including nested stacks and hooks."""
 
     def nested(stack_id: str) -> Sequence[Event]:
         try:
             with translate_aws_errors():
-                # Not only its last operation: after a creation that failed, that is its deletion.
+                # All events and not only the last operation: after a failed creation, that is its deletion.
                 return event_pages.since(for_optional_calls(cfn), stack_id, events[0].at)
         except SetupError:
-            # An explanation that is less deep is better than another failure on top of the first.
+            # A less precise explanation is better than a second failure.
             return ()
 
     return diagnose(

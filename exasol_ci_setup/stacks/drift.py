@@ -1,4 +1,4 @@
-"""What of a stack's resources is not as CloudFormation left it, property by property, because something else changed it."""
+"""Detect drift: compare the resources of a stack with its template, property by property."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 _LONGEST_PAUSE: Final = 5.0
-_QUIET: Final = 25.0
-# AWS says "up to several minutes"; what takes longer than this many seconds does not come to an end.
-_PATIENCE: Final = 1800.0
+_HEARTBEAT_SECONDS: Final = 25.0
+# AWS says "up to several minutes". A comparison that takes longer than this many seconds never ends.
+_TIMEOUT_SECONDS: Final = 1800.0
 _LIMITS: Final = frozenset({"LimitExceeded", "LimitExceededException"})
-# Values that CloudFormation fills in itself, and that nobody but the resource may see.
+# Values that CloudFormation fills in itself, and that only the resource may see.
 _SECRETS: Final = (intrinsics.MASK, "{{resolve:secretsmanager:", "{{resolve:ssm-secure:")
 
 
@@ -39,52 +39,52 @@ def detect(
     everything: bool = True,
     notice: Callable[[str], None] = lambda _message: None,
 ) -> Drift:
-    """Let AWS compare the resources of `stack` with what CloudFormation made of them, and return what it found.
+    """Compare the resources of `stack` with what CloudFormation created, and return the drift.
 
-    Only properties that the template sets are compared, of those types that AWS can compare:
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html. What could not be looked at is in the
-    notes of the result. Without `everything` a stack in which nothing differs is not asked for its resources. AWS compares a stack once
-    at a time, and only so much of an account: both are waited for. `notice` is told that it takes long.
+    AWS compares only properties that the template sets, and only some resource types:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html. The notes of the result list what could not be
+    compared. Without `everything`, the resources of a stack without drift are not requested. AWS runs one comparison of a stack
+    at a time, and limits those of an account: this waits for both. Calls `notice` if that takes long.
 
-    Raises StackBusy if an operation is under way, StackError if AWS does not look at a stack in this state, TimedOut after half an hour,
-    and the errors of the AWS boundary.
+    Raises StackBusy if an operation is in progress, StackError if AWS does not compare a stack in this status, TimedOut after half an hour,
+    and the errors of `translate_aws_errors`.
     """
     if state.is_busy(stack):
         raise StackBusy(
             f"stack {stack.name} is busy: {stack.status}",
-            hint=f"`exasol-ci-setup watch {stack.name}` shows the end",
+            hint=f"to follow it: `exasol-ci-setup watch {stack.name}`",
             stack_name=stack.name,
         )
-    waiting = _Waiting(stack, clock, notice)
-    detection = _begin(cfn, stack, waiting)
-    ended = _end(cfn, detection, waiting)
+    waiting = _Wait(stack, clock, notice)
+    detection = _start_detection(cfn, stack, waiting)
+    ended = _wait_for_end(cfn, detection, waiting)
     notes = []
     if ended["DetectionStatus"] == "DETECTION_FAILED":
         why = ended.get("DetectionStatusReason") or "AWS gave no reason"
-        notes.append(f"AWS could not look at every resource: {why}")
+        notes.append(f"AWS could not compare every resource: {why}")
     status = ended.get("StackDriftStatus", "")
     asked = everything or status != "IN_SYNC" or bool(notes)
-    found = [_resource(described) for described in _described(cfn, stack)] if asked else []
+    found = [_resource(described) for described in _resource_drifts(cfn, stack)] if asked else []
     if any(each.is_drifted for each in found):
-        found = _without_secrets(cfn, stack, found)
+        found = _mask_secrets(cfn, stack, found)
     return Drift(stack.name, stack.id, status, tuple(found), tuple(notes))
 
 
 def look(
     cfn: CloudFormationClient, stack: Stack, clock: Clock, *, notice: Callable[[str], None] = lambda _message: None
 ) -> Drift | None:
-    """Return what `detect` finds, or None after a notice where AWS does not tell: a deployment is possible without."""
+    """Return what `detect` returns, or None after a notice if AWS cannot detect drift: it is optional for a deployment."""
     try:
         return detect(cfn, stack, clock, everything=False, notice=notice)
     except SetupError as error:
         if isinstance(error, StackBusy):
             raise
-        notice(f"what was changed outside of CloudFormation is not known: {error.message}")
+        notice(f"the drift of the stack is unknown: {error.message}")
         return None
 
 
 def unchecked(cfn: CloudFormationClient, stack: Stack, found: Drift) -> tuple[ResourceDrift, ...]:
-    """Return the stack's resources that `found` says nothing of, because AWS cannot compare their types."""
+    """Return the resources of the stack that `found` does not cover, because AWS cannot compare their types."""
     known = {each.logical_id for each in found.resources}
     with translate_aws_errors():
         listed = [
@@ -101,34 +101,34 @@ def unchecked(cfn: CloudFormationClient, stack: Stack, found: Drift) -> tuple[Re
     )
 
 
-class _Waiting:
-    """The pauses of one detection, from its first call to its end."""
+class _Wait:
+    """The waiting time of one detection, from its first call to its end."""
 
     def __init__(self, stack: Stack, clock: Clock, notice: Callable[[str], None]) -> None:
         self.stack = stack
         self._clock = clock
         self._notice = notice
-        self._began = self._told = clock.now()
+        self._started_at = self._notified_at = clock.now()
         self._pauses = iter(_PAUSES)
 
     def pause(self, why: str) -> None:
-        """Let time pass. Raises TimedOut when it has been too long."""
+        """Wait. Raises TimedOut if the whole detection takes too long."""
         now = self._clock.now()
-        if now - self._began > _PATIENCE:
+        if now - self._started_at > _TIMEOUT_SECONDS:
             raise TimedOut(
-                f"AWS has not compared stack {self.stack.name} within {_PATIENCE / 60:g} min: {why}",
+                f"AWS has not compared stack {self.stack.name} within {_TIMEOUT_SECONDS / 60:g} min: {why}",
                 hint="try again later",
                 stack_name=self.stack.name,
             )
-        if now - self._told > _QUIET:
-            self._told = now
+        if now - self._notified_at > _HEARTBEAT_SECONDS:
+            self._notified_at = now
             self._notice(
-                f"still comparing stack {self.stack.name} with its resources ({now - self._began:.0f} s): {why}"
+                f"still comparing stack {self.stack.name} with its resources ({now - self._started_at:.0f} s): {why}"
             )
         self._clock.sleep(next(self._pauses, _LONGEST_PAUSE))
 
 
-def _begin(cfn: CloudFormationClient, stack: Stack, waiting: _Waiting) -> str:
+def _start_detection(cfn: CloudFormationClient, stack: Stack, waiting: _Wait) -> str:
     while True:
         with translate_aws_errors():
             try:
@@ -140,7 +140,7 @@ def _begin(cfn: CloudFormationClient, stack: Stack, waiting: _Waiting) -> str:
                 elif error_code(error) == "ValidationError":
                     raise StackError(
                         f"AWS does not compare stack {stack.name} with its resources: {said}",
-                        hint="it does so only for stacks whose last operation has ended and left something",
+                        hint="it compares only stacks that exist and have no operation in progress",
                         stack_name=stack.name,
                     ) from error
                 else:
@@ -148,24 +148,24 @@ def _begin(cfn: CloudFormationClient, stack: Stack, waiting: _Waiting) -> str:
         waiting.pause(why)
 
 
-def _end(cfn: CloudFormationClient, detection: str, waiting: _Waiting) -> Mapping[str, Any]:
+def _wait_for_end(cfn: CloudFormationClient, detection: str, waiting: _Wait) -> Mapping[str, Any]:
     while True:
-        why = "AWS is at it"
+        why = "AWS is comparing"
         try:
             with translate_aws_errors():
                 described = cfn.describe_stack_drift_detection_status(StackDriftDetectionId=detection)
             if described["DetectionStatus"] != "DETECTION_IN_PROGRESS":
                 return described
         except SetupError as error:
-            # botocore has tried ten times; the comparison itself goes on.
+            # botocore has tried ten times. The comparison itself continues.
             if not is_transient(error.__cause__ or error):
                 raise
             why = error.message
         waiting.pause(why)
 
 
-def _described(cfn: CloudFormationClient, stack: Stack) -> Iterator[Mapping[str, Any]]:
-    """Yield all pages of DescribeStackResourceDrifts, for which botocore has no paginator."""
+def _resource_drifts(cfn: CloudFormationClient, stack: Stack) -> Iterator[Mapping[str, Any]]:
+    """Yield all pages of DescribeStackResourceDrifts; botocore has no paginator for it."""
     arguments: dict[str, Any] = {"StackName": stack.id or stack.name}
     while True:
         with translate_aws_errors():
@@ -191,12 +191,12 @@ def _resource(described: Mapping[str, Any]) -> ResourceDrift:
         described["StackResourceDriftStatus"],
         differences,
         described.get("DriftStatusReason", ""),
-        {name: _in_order_of(expected.get(name), value) for name, value in actual.items() if name in names},
+        {name: _align_order(expected.get(name), value) for name, value in actual.items() if name in names},
     )
 
 
 def _value(text: str) -> Any:
-    """Return what AWS writes as text: objects and lists are JSON, ``null`` stands for nothing, the rest is what it reads."""
+    """Return the value of a text of AWS: objects and lists are JSON, ``null`` means a missing value, the rest is plain text."""
     if text == "null":
         return ABSENT
     if text.startswith(("{", "[")):
@@ -212,35 +212,34 @@ def _dotted(pointer: str) -> str:
     return ".".join(step.replace("~1", "/").replace("~0", "~") for step in steps)
 
 
-def _in_order_of(expected: Any, actual: Any) -> Any:
-    """Return a list with what it has in common with `expected` first, in that order: AWS gives sets in an order of their own."""
+def _align_order(expected: Any, actual: Any) -> Any:
+    """Return a list with its elements that are in `expected` first, in that order: AWS returns sets in any order."""
     if not isinstance(expected, list) or not isinstance(actual, list):
         return actual
-    left = list(actual)
+    rest = list(actual)
     ordered = []
     for item in expected:
-        same = next((each for each in left if intrinsics.canonical(each) == intrinsics.canonical(item)), ABSENT)
+        same = next((each for each in rest if intrinsics.canonical(each) == intrinsics.canonical(item)), ABSENT)
         if same is not ABSENT:
-            left.remove(same)
+            rest.remove(same)
             ordered.append(same)
-    return [*ordered, *left]
+    return [*ordered, *rest]
 
 
-def _without_secrets(cfn: CloudFormationClient, stack: Stack, found: list[ResourceDrift]) -> list[ResourceDrift]:
-    """Mask the properties for which the template has a NoEcho parameter or a reference to a secret."""
+def _mask_secrets(cfn: CloudFormationClient, stack: Stack, found: list[ResourceDrift]) -> list[ResourceDrift]:
+    """Mask the properties that the template sets with a NoEcho parameter or a reference to a secret."""
     template = intrinsics.resolve(planning.processed_template(cfn, stack.id or stack.name), stack.parameters)
     resources = intrinsics.as_mapping(template.get("Resources"))
     if templates.has_transform(template):
-        # AWS did not return the processed template, so what its transforms put into a resource is unknown.
+        # AWS did not return the processed template, so the properties that its transforms add are unknown.
         return [
-            _masked(each, set(each.actual) | {item.path.partition(".")[0] for item in each.properties})
-            for each in found
+            _mask(each, set(each.actual) | {item.path.partition(".")[0] for item in each.properties}) for each in found
         ]
-    return [_masked(each, _secret(intrinsics.as_mapping(resources.get(each.logical_id)))) for each in found]
+    return [_mask(each, _secret_properties(intrinsics.as_mapping(resources.get(each.logical_id)))) for each in found]
 
 
-def _secret(resource: Mapping[str, Any]) -> set[str]:
-    """Return the names of the properties in which a secret is."""
+def _secret_properties(resource: Mapping[str, Any]) -> set[str]:
+    """Return the names of the properties that contain a secret."""
     return {
         name
         for name, value in intrinsics.as_mapping(resource.get("Properties")).items()
@@ -248,7 +247,7 @@ def _secret(resource: Mapping[str, Any]) -> set[str]:
     }
 
 
-def _masked(drift: ResourceDrift, secret: set[str]) -> ResourceDrift:
+def _mask(drift: ResourceDrift, secret: set[str]) -> ResourceDrift:
     if not secret:
         return drift
     return ResourceDrift(

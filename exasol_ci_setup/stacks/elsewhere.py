@@ -1,4 +1,4 @@
-"""The stack of a project's builds under another name than the default one, by its tags or by the predecessor's names."""
+"""Find the stack of a project's builds under another name than the default, by its tags or by the predecessor's names."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 def find(cfn: CloudFormationClient, construct: Construct) -> Stack | None:
     """Return the stack that already builds the project of `construct`, if its name is not the construct's default.
 
-    A name that was asked for is taken at its word. Raises the errors of the AWS boundary.
+    A name that the caller chose is used as it is. Raises the errors of `translate_aws_errors`.
     """
     if not isinstance(construct, CiBuild | ReleaseBuild) or construct.stack is not None:
         return None
     if not state.is_absent(state.find(cfn, construct.stack_name)):
         return None
-    # What the predecessor called it.
+    # The name that the predecessor used.
     suffix = "CIBuild" if isinstance(construct, CiBuild) else "ReleaseBuild"
     theirs = state.find(cfn, f"{construct.project}{suffix}")
     if theirs is not None and not state.is_absent(theirs) and not state.is_own(theirs):

@@ -1,4 +1,4 @@
-"""The events of one stack as AWS gives them: page by page, the newest first."""
+"""Read the events of one stack page by page, the newest first."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def newest_first(cfn: CloudFormationClient, stack: str) -> Iterator[Event]:
-    """Yield the events of `stack`, its name or ARN; a page is asked for when it is needed. Raises botocore's errors as they are.
+    """Yield the events of `stack`, its name or ARN; pages are requested on demand. Raises botocore's errors untranslated.
 
-    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html. A deleted stack is known by its
-    ARN alone.
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html. A deleted stack is found by its
+    ARN only.
     """
     for page in cfn.get_paginator("describe_stack_events").paginate(StackName=stack):
         for described in page["StackEvents"]:
@@ -26,7 +26,7 @@ def newest_first(cfn: CloudFormationClient, stack: str) -> Iterator[Event]:
 
 
 def since(cfn: CloudFormationClient, stack: str, at: datetime) -> list[Event]:
-    """Return the events of `stack`, its name or ARN, from the time `at` on, the oldest first. Raises botocore's errors as they are."""
+    """Return the events of `stack`, its name or ARN, since `at`, the oldest first. Raises botocore's errors untranslated."""
     return list(takewhile(lambda event: event.at >= at, newest_first(cfn, stack)))[::-1]
 
 

@@ -1,4 +1,4 @@
-"""A change set given to AWS to be executed: either that has begun, or nothing is left of it."""
+"""Execute change sets: afterwards either the execution has started, or the change set is deleted."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 def execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
-    """Execute the change set of a plan. Whatever comes between, either it has started, or it is taken back.
+    """Execute the change set of a plan. If that fails before it starts, delete the change set.
 
-    Raises PlanOutdatedError if another operation came first, Interrupted if AWS may have begun, and the errors of the AWS boundary.
+    Raises PlanOutdatedError if a concurrent operation started first, Interrupted if AWS may have started, and the errors of
+    `translate_aws_errors`.
     """
     try:
         with translate_aws_errors():
@@ -27,16 +28,16 @@ def execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
     except BaseException as error:
         if _may_have_started(cfn, plan):
             if error_code(error.__cause__ or error) == "InvalidChangeSetStatus":
-                # The answer to the first try was lost on its way, the call was not.
+                # The response to the first attempt was lost, the call was not.
                 return
-            goes_on = (
+            continues = (
                 f"AWS continues with stack {plan.stack_name}; to follow it: `exasol-ci-setup watch {plan.stack_name}`"
             )
             if isinstance(error, SetupError):
-                error.hint = f"{goes_on}\n{error.hint}".strip()
+                error.hint = f"{continues}\n{error.hint}".strip()
                 raise
             raise Interrupted(
-                "interrupted just when the change had been given to AWS", hint=goes_on, stack_name=plan.stack_name
+                "interrupted when AWS had just received the change", hint=continues, stack_name=plan.stack_name
             ) from None
         with changeset.delete_on_error(cfn, plan, clock):
             if _is_refusal(error):
@@ -45,7 +46,7 @@ def execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
 
 
 def _is_refusal(error: BaseException) -> bool:
-    """Return whether AWS refused to execute a change set because another operation came first."""
+    """Return whether AWS rejected the execution because a concurrent operation started first."""
     cause = error.__cause__ or error
     code = error_code(cause)
     return code in {"InvalidChangeSetStatus", "ChangeSetNotFound", "ChangeSetNotFoundException"} or (
@@ -57,5 +58,5 @@ def _may_have_started(cfn: CloudFormationClient, plan: Plan) -> bool:
     try:
         return changeset.has_started(cfn, plan)
     except SetupError:
-        # It cannot be asked. To say that it may go on is safe, to delete what may be running is not.
+        # The status is unknown. To assume that it runs is safe, to delete what may be running is not.
         return True

@@ -19,19 +19,19 @@ _SERVICE = "AWS::ECS::Service"
 
 
 def require_finished(stack: Stack) -> None:
-    """Raise InputError for a stack that failed and was left as it was: AWS goes on with it only without a rollback, which this mode has."""
+    """Raise InputError for a stack whose failed operation was not rolled back: AWS updates it only without rollback."""
     if state.is_unfinished(stack):
         raise InputError(
-            f"--express is not for stack {stack.name} in {stack.status}, which AWS goes on with only without a rollback",
+            f"--express is not for stack {stack.name} in {stack.status}: AWS updates it only without rollback",
             hint="run the same command without --express; nothing was changed",
         )
 
 
 def require_harmless(stack_name: str, changes: Iterable[Change], unseen: Iterable[str] = ()) -> None:
-    """Raise InputError for a change, in nested stacks too, that must not be called done before it is.
+    """Raise InputError for a change, also in nested stacks, that express mode would report as done too early.
 
-    What replaces a resource deletes the old one, ready or not the new; and a release of a service that does not start would be no failure.
-    Either may be in the nested stacks `unseen`, of which nobody knows what changes in them.
+    A replacement deletes the old resource even if the new one is not ready. A service that does not start would not be a failure.
+    The changes of the nested stacks `unseen` are unknown, so they may contain either.
     """
     for change in changes:
         require_harmless(stack_name, change.nested)
@@ -39,11 +39,11 @@ def require_harmless(stack_name: str, changes: Iterable[Change], unseen: Iterabl
         if change.action == "Modify" and change.replacement in {"True", "Conditional"}:
             why = "is replaced" if change.replacement == "True" else "may be replaced"
         elif change.type == _SERVICE:
-            why = "is a service, whose containers have to start"
+            why = "is a service, whose containers must start"
         if why:
             raise _refused(stack_name, f"{change.logical_id} ({change.type}) {why}")
     for name in unseen:
-        raise _refused(stack_name, f"what changes in nested stack {name} is not known")
+        raise _refused(stack_name, f"the changes in nested stack {name} are unknown")
 
 
 def _refused(stack_name: str, why: str) -> InputError:

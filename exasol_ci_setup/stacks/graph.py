@@ -1,4 +1,4 @@
-"""Many pieces of work that wait for each other: each runs once, as soon as what it needs is done, and a failure stops only what needs it."""
+"""Run a graph of work in parallel: each node once its dependencies are done; a failure skips only its dependents."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 CONCURRENCY: Final = 8
-"""How much is under way at once, unless something else is asked for."""
-# Seconds that work in progress has after Ctrl-C to delete what it created, or to tell AWS to stop. A call that AWS does not answer is not
-# waited for any longer.
+"""The default number of nodes in progress."""
+# Seconds after Ctrl-C in which work in progress can delete what it created, or stop AWS. A call without an answer is not waited for
+# any longer.
 _GRACE: Final = 6.0
 
 
 class End(str, Enum):
-    """How a piece of work ended."""
+    """The outcome of a node."""
 
     DONE = "done"
     UNCHANGED = "unchanged"
@@ -33,7 +33,7 @@ class End(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A piece of work: its name, which is its own, and the names of those that must be done before it."""
+    """A unit of work: its unique name, and the names of the nodes that must end before it."""
 
     name: str
     needs: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end of a node. `error` says why it failed; `because` names the nodes whose failure it was skipped for."""
+    """The result of a node. `error` is the reason of a failure; `because` names the failed nodes that it was skipped for."""
 
     name: str
     end: End
@@ -57,22 +57,22 @@ def run(
     interrupt: Callable[[], None] = lambda: None,
     ended: Callable[[Ended], None] = lambda _ended: None,
 ) -> list[Ended]:
-    """Do `work` for each node, in threads, and return how each ended, in the order of `order`.
+    """Call `work` for each node, in threads, and return the results in the order of `order`.
 
-    A node starts as soon as all that it needs is done, while fewer than `concurrency` are under way. When `work` raises a
-    SetupError, what needs that node is skipped, and the rest goes on. `ended` is told of each end, in this thread.
+    A node starts when its dependencies are done and fewer than `concurrency` nodes are in progress. When `work` raises a
+    SetupError, the dependents of that node are skipped, and the rest continues. `ended` is called for each result, in this thread.
 
-    Ctrl-C: nothing new starts, `interrupt` is called, which may tell the work in progress, and that has a few seconds to end. What had
-    not started is skipped, with an Interrupted; `interruption` returns one error for all of them. Ctrl-C once more is raised at once.
-    If all work had started and ended as without Ctrl-C, KeyboardInterrupt is raised, so that the caller does not continue.
+    After Ctrl-C no node starts. `interrupt` is called, which may notify the work in progress, and that has a few seconds to end. Nodes that
+    have not started are skipped, with an Interrupted; `interruption` returns one error for all of them. A second Ctrl-C is raised at once.
+    If all nodes have started and ended as without Ctrl-C, KeyboardInterrupt is raised, so that the caller does not continue.
 
-    Raises InputError as `order` does. Any other exception of `work` is raised when what was under way has ended.
+    Raises InputError as `order` does. Any other exception of `work` is raised when the nodes in progress have ended.
     """
     return _Run(order(nodes), work, concurrency=concurrency, ended=ended).to_the_end(interrupt)
 
 
 class _Run:
-    """One run through a graph: what waits, what is under way, and how the rest ended."""
+    """One run of a graph: the waiting nodes, those in progress, and the results."""
 
     def __init__(
         self, ordered: list[Node], work: Callable[[str], End], *, concurrency: int, ended: Callable[[Ended], None]
@@ -93,15 +93,15 @@ class _Run:
         while True:
             try:
                 if not self._interrupted and self._crash is None:
-                    self._start_what_may()
+                    self._start_ready()
                 if not self._running:
                     break
-                self._take(*self._done.get(timeout=self._seconds_left()))
+                self._store_outcome(*self._done.get(timeout=self._seconds_left()))
             except Empty:
-                # Its thread is a daemon and does not keep the process from ending.
+                # Its thread is a daemon and does not prevent the end of the process.
                 for name in sorted(self._running):
                     self._close(
-                        Ended(name, End.FAILED, error=Interrupted(f"{name} was not waited for", stack_name=name))
+                        Ended(name, End.FAILED, error=Interrupted(f"{name} did not end in time", stack_name=name))
                     )
                 break
             except KeyboardInterrupt:
@@ -113,21 +113,21 @@ class _Run:
         if self._crash is not None:
             raise self._crash
         for name in self._waiting:
-            self._close(Ended(name, End.SKIPPED, error=Interrupted(f"{name} had not begun")))
-        self._require_heard()
+            self._close(Ended(name, End.SKIPPED, error=Interrupted(f"interrupted; {name} was not changed")))
+        self._require_reported()
         return [self._ends[node.name] for node in self._ordered]
 
-    def _require_heard(self) -> None:
-        """Raise KeyboardInterrupt if none of the ends tells of a Ctrl-C that came."""
+    def _require_reported(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C came, and no result has an Interrupted."""
         if self._interrupted and interruption(self._ends.values()) is None:
             raise KeyboardInterrupt
 
     def _seconds_left(self) -> float | None:
         return None if self._until is None else max(self._until - time.monotonic(), 0.0)
 
-    def _start_what_may(self) -> None:
-        """Start what is ready while there is room, and close what never will be."""
-        # In the order of `order`, so that whatever is skipped here is known to be so by those that come after it.
+    def _start_ready(self) -> None:
+        """Start ready nodes up to the limit, and skip those whose dependencies failed."""
+        # In the order of `order`, so that a skipped node is known when its dependents are checked.
         for node in list(self._waiting.values()):
             ends = [self._ends[name] for name in node.needs if name in self._ends]
             failed = [end for end in ends if end.end in {End.FAILED, End.SKIPPED}]
@@ -140,8 +140,8 @@ class _Run:
                 self._running.add(node.name)
                 _start(self._work, node.name, self._done)
 
-    def _take(self, name: str, outcome: End | BaseException) -> None:
-        """Note how the work on a node ended."""
+    def _store_outcome(self, name: str, outcome: End | BaseException) -> None:
+        """Store the outcome of a node."""
         self._running.discard(name)
         if isinstance(outcome, End):
             self._close(Ended(name, outcome))
@@ -176,7 +176,7 @@ def read_all(names: Iterable[str], read: Callable[[str], None]) -> None:
 
 
 def interruption(ends: Iterable[Ended], *, changed: bool = True) -> Interrupted | None:
-    """Return one error for all that Ctrl-C stopped, None if it stopped nothing.
+    """Return one error for all nodes that Ctrl-C stopped, None if it stopped none.
 
     `changed` is false only if it is certain that the work changed nothing.
     """
@@ -188,16 +188,16 @@ def interruption(ends: Iterable[Ended], *, changed: bool = True) -> Interrupted 
         return Interrupted("interrupted; nothing was changed")
     if len(found) == 1:
         return stopped[0]
-    # Names as the work has them: those of a fleet begin with where they are.
+    # The names of nodes: those of a fleet start with their target.
     continued = [end.name for end in found if isinstance(end.error, Interrupted) and end.error.stack_name]
     continued += [f"build {error.batch_id}" for error in stopped if error.batch_id]
     done = sum(end.end is End.DONE for end in found)
     failed = sum(end.end is End.FAILED and not isinstance(end.error, Interrupted) for end in found)
     counts = [f"{done} done", *([f"{failed} failed"] if failed else [])]
-    unfinished = f"; AWS may continue with {', '.join(continued)}" if continued else ""
+    remaining = f"; AWS may continue with {', '.join(continued)}" if continued else ""
     return Interrupted(
-        f"interrupted; of {len(found)} stacks {' and '.join(counts)}{unfinished}",
-        hint="run the same command again: it does what is left",
+        f"interrupted; of {len(found)} stacks {' and '.join(counts)}{remaining}",
+        hint="run the same command again: it does the rest",
     )
 
 
@@ -211,20 +211,20 @@ def _start(work: Callable[[str], End], name: str, done: SimpleQueue[tuple[str, E
         done.put((name, outcome))
 
     context = copy_context()
-    # A daemon, so that a second Ctrl-C ends the process and does not wait for AWS.
+    # A daemon thread, so that a second Ctrl-C ends the process without waiting for AWS.
     Thread(target=body, name=name, daemon=True).start()
 
 
 def order(nodes: Iterable[Node]) -> list[Node]:
-    """Return the nodes so that each comes after all that it needs, else in the order given.
+    """Return the nodes so that each comes after its dependencies, otherwise in the given order.
 
-    Raises InputError for two nodes of one name, a need that is no node, and a cycle, which the message spells out.
+    Raises InputError for a duplicate name, an unknown dependency, and a cycle.
     """
     given = list(nodes)
-    named = _named(given)
+    named = _by_name(given)
     placed: dict[str, Node] = {}
     for first in given:
-        # By hand and not by recursion, which would end at Python's limit for a long chain.
+        # Iterative: recursion would fail at Python's limit for a long chain.
         path: list[str] = []
         stack: list[tuple[str, bool]] = [(first.name, False)]
         while stack:
@@ -233,8 +233,8 @@ def order(nodes: Iterable[Node]) -> list[Node]:
                 path.pop()
                 placed[name] = named[name]
             elif name in path:
-                circle = [*path[path.index(name) :], name]
-                raise InputError(f"a cycle: {' → '.join(circle)}", hint="one of them has to do without the next")
+                cycle = [*path[path.index(name) :], name]
+                raise InputError(f"a cycle: {' → '.join(cycle)}", hint="remove one of these dependencies")
             elif name not in placed:
                 path.append(name)
                 stack.append((name, True))
@@ -242,22 +242,22 @@ def order(nodes: Iterable[Node]) -> list[Node]:
     return list(placed.values())
 
 
-def _named(nodes: Sequence[Node]) -> dict[str, Node]:
-    """Return the nodes by name. Raises InputError for two of one name, and a need that is no node."""
+def _by_name(nodes: Sequence[Node]) -> dict[str, Node]:
+    """Return the nodes by name. Raises InputError for a duplicate name and an unknown dependency."""
     named: dict[str, Node] = {}
     for node in nodes:
         if node.name in named:
-            raise InputError(f"there are two of the name {node.name!r}", hint="give one of them another name")
+            raise InputError(f"duplicate name {node.name!r}", hint="choose another name for one of them")
         named[node.name] = node
     for node in nodes:
         for name in node.needs:
             if name not in named:
-                raise InputError(f"{node.name!r} needs {name!r}, which there is not")
+                raise InputError(f"{node.name!r} needs {name!r}, which does not exist")
     return named
 
 
 def backwards(nodes: Sequence[Node]) -> list[Node]:
-    """Return the nodes with every need turned round: what needed another is needed by it. For taking down what was put up."""
+    """Return the nodes with all dependencies reversed, for a deletion in reverse order."""
     needed_by: dict[str, list[str]] = {node.name: [] for node in nodes}
     for node in nodes:
         for name in dict.fromkeys(node.needs):

@@ -1,4 +1,4 @@
-"""What the hooks of an account found wrong: checks that CloudFormation has others make of what it is about to do.
+"""The findings of an account's hooks: checks that CloudFormation runs before an operation.
 
 https://docs.aws.amazon.com/cloudformation-cli/latest/hooks-userguide/what-is-cloudformation-hooks.html
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def stopping(events: Sequence[Event], cause: Event | None) -> list[Hook]:
-    """Return the hooks because of which the resource of `cause`, or without one the stack itself, went no further.
+    """Return the hooks that stopped the resource of `cause`, or the stack itself if `cause` is None.
 
     `events` are those of one operation on one stack, the oldest first, and `cause` is one of them.
     """
@@ -32,22 +32,22 @@ def stopping(events: Sequence[Event], cause: Event | None) -> list[Hook]:
 
 
 def findings(cfn: CloudFormationClient, hook: Hook) -> tuple[str, ...]:
-    """Return what an invocation of a hook found, a line each: the rules that are broken, and the remedy of each.
+    """Return the findings of an invocation of a hook, one line each: the broken rules, and their remedies.
 
-    The id in a stack's events and in the results of a change set is what GetHookResult asks for:
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetHookResult.html. That it cannot be asked is a line
-    too, and never an error.
+    The ID in the events of a stack and in the results of a change set is the one of GetHookResult:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetHookResult.html. If that call fails, the result is a line that
+    says so; it does not raise.
     """
     if not hook.id:
         return ()
     try:
         result: Mapping[str, Any] = _ask(cfn, "get_hook_result", HookResultId=hook.id)
     except SetupError as error:
-        return (f"what hook {hook.name} found cannot be shown: {_why(error)}",)
+        return (f"the findings of hook {hook.name} are not available: {_why(error)}",)
     lines: list[str] = []
     reason = _one_line(result.get("HookStatusReason", ""))
     if reason and reason != _one_line(hook.reason):
-        # An event has less room for it.
+        # The reason in an event is shorter.
         lines.append(f"hook {hook.name}: {reason}")
     for annotation in result.get("Annotations", []):
         if annotation.get("Status") == "FAILED":
@@ -56,17 +56,17 @@ def findings(cfn: CloudFormationClient, hook: Hook) -> tuple[str, ...]:
 
 
 def of_change_set(cfn: CloudFormationClient, change_set_id: str) -> list[Hook]:
-    """Return the hooks that did not pass when AWS made the change set, given its ARN.
+    """Return the hooks that failed when AWS created the change set, given its ARN.
 
-    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListHookResults.html. Raises the errors of the AWS
-    boundary.
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListHookResults.html. Raises the errors of
+    `translate_aws_errors`.
     """
     return [hook for hook in map(_hook, _results(cfn, change_set_id)) if hook.has_failed]
 
 
 def why_unknown(error: SetupError) -> str:
-    """Return, as a line, that the hooks' results of a change set could not be listed."""
-    return f"what the account's hooks found cannot be shown: {_why(error)}"
+    """Return the line that says why the hook results of a change set could not be listed."""
+    return f"the findings of the account's hooks are not available: {_why(error)}"
 
 
 def _results(cfn: CloudFormationClient, change_set_id: str) -> Iterator[HookResultSummaryTypeDef]:
@@ -91,7 +91,7 @@ def _hook(result: HookResultSummaryTypeDef) -> Hook:
 
 
 def _ask(cfn: CloudFormationClient, operation: str, **arguments: str) -> Any:
-    # botocore knows these operations since 2025, and earlier versions of it are allowed.
+    # botocore has these operations since 2025, and earlier versions of it are allowed.
     if not hasattr(cfn, operation):
         raise AwsUnavailable("the installed version of boto3 is too old")
     with optional(cfn, cfn.meta.method_to_api_mapping[operation]) as client:
@@ -101,7 +101,7 @@ def _ask(cfn: CloudFormationClient, operation: str, **arguments: str) -> Any:
 def _why(error: SetupError) -> str:
     cause = error.__cause__
     if isinstance(cause, ClientError) and error_code(cause) in {"InvalidAction", "UnknownOperationException"}:
-        return f"this endpoint has no {cause.operation_name}"
+        return f"this endpoint does not support {cause.operation_name}"
     return error.message
 
 

@@ -1,4 +1,4 @@
-"""An operation that takes resources over into a stack, by their identifiers, and changes nothing."""
+"""Import existing resources into a stack by their identifiers, without any other change."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def import_resources(
     check: Callable[[], None] = lambda: None,
     notice: Callable[[str], None] = lambda _message: None,
 ) -> Result:
-    """Take resources over into the stack of `request`, which becomes a new one if it is not there, and return when AWS has done it.
+    """Import resources into the stack of `request`, which is created if it does not exist, and return when AWS has finished.
 
-    `identifiers` has, for logical ids of the request's template, what AWS knows the resource by, several values with ``|`` between them. The
-    stack's template becomes the one it has and these resources; the request's other resources, its outputs and its tags are left for a
-    deployment, since AWS makes none of them here: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-manually.html.
-    `approve`, `view`, `check` and `notice` are as for `deploy`; with `adopt` the stack may be one that this tool did not create.
+    `identifiers` maps logical IDs of the request's template to identifiers, several values separated by ``|``. The
+    template of the stack becomes its current one plus these resources. The other resources, outputs and tags of the request are left for a
+    deployment, because AWS creates none of them in an import: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-manually.html.
+    `approve`, `view`, `check` and `notice` are as for `deploy`. `adopt`: accept a stack that this tool did not create.
 
-    Raises InputError for what AWS cannot import or does not find, StackError for a stack that is not this tool's, StackBusy, StackNotUpdatableError,
-    TemplateRejected, DeployFailed, Interrupted, and the errors of the AWS boundary.
+    Raises InputError for what AWS cannot import or does not find, StackError for a stack of another tool, StackBusy, StackNotUpdatableError,
+    TemplateRejected, DeployFailed, Interrupted, and the errors of `translate_aws_errors`.
     """
     cfn = account.client("cloudformation")
     current = state.find(cfn, request.name)
-    before = _importable(account, request, current, adopt=adopt)
+    before = _importable_template(account, request, current, adopt=adopt)
     template = _template(request.template, before, identifiers)
     wanted = templates.parse(template.body)
     declared = wanted.get("Parameters") or {}
@@ -65,33 +65,35 @@ def import_resources(
     )
     resources = _resources_to_import(account, template, identifiers, bucket=request.template_bucket)
     check()
-    plan = _planned(account, request, wanted, resources, clock, notice, new=before is None)
+    plan = _plan_import(account, request, wanted, resources, clock, notice, new=before is None)
     with changeset.delete_on_error(cfn, plan, clock):
         if not approve(plan):
-            # In here, so that an interruption does not leave it either.
+            # Inside the block, so that an interruption deletes it too.
             changeset.delete_change_set(cfn, plan, clock)
             return Result(Outcome.PLANNED, plan, current)
     try:
         stack = carry_out(account, request, plan, view, clock, Options())
     except DeployFailed as error:
         if error.diagnosis.status.endswith("_FAILED"):
-            error.hint = f"AWS could not undo it: `aws cloudformation describe-stack-resources --stack-name {request.name}` shows what the stack has"
+            error.hint = f"AWS could not roll it back: `aws cloudformation describe-stack-resources --stack-name {request.name}` lists the resources of the stack"
             raise
-        error.hint = "the resources are as they were: see that the template describes what is there"
+        error.hint = "the resources are unchanged: correct the template, so that it describes them"
         if before is None:
             error.hint += f"; `aws cloudformation delete-stack --stack-name {request.name}` removes the empty stack"
         raise
     return Result(Outcome.DEPLOYED, plan, stack)
 
 
-def _importable(account: Account, request: Request, current: Stack | None, *, adopt: bool) -> dict[str, Any] | None:
-    """Return the parsed template of the stack, None if it is not there. Raises what says that nothing can be imported into it."""
+def _importable_template(
+    account: Account, request: Request, current: Stack | None, *, adopt: bool
+) -> dict[str, Any] | None:
+    """Return the parsed template of the stack, None if it does not exist. Raises an error if AWS can import nothing into it."""
     if current is None or state.is_absent(current):
         return None
     if state.is_busy(current):
         raise StackBusy(
             f"stack {current.name} is busy: {current.status}",
-            hint=f"`exasol-ci-setup watch {current.name}` shows the end",
+            hint=f"to follow it: `exasol-ci-setup watch {current.name}`",
             stack_name=current.name,
         )
     state.require_own(current, request.tags, adopt=adopt)
@@ -99,9 +101,9 @@ def _importable(account: Account, request: Request, current: Stack | None, *, ad
         delete = "exasol-ci-setup delete" if state.is_own(current) else "aws cloudformation delete-stack --stack-name"
         raise StackNotUpdatableError(
             f"stack {current.name} is in {current.status}, in which AWS imports nothing",
-            hint=f"look at what is in it, then `{delete} {current.name}`, and import into a new one"
+            hint=f"check its resources, then `{delete} {current.name}`, and import into a new stack"
             if state.is_stuck(current)
-            else "deploy it first, so that its last operation has succeeded",
+            else "deploy it first, so that its last operation succeeds",
             stack_name=current.name,
         )
     state.require_updatable(current)
@@ -109,8 +111,8 @@ def _importable(account: Account, request: Request, current: Stack | None, *, ad
 
 
 def _template(wanted: Template, before: Mapping[str, Any] | None, identifiers: Mapping[str, str]) -> Template:
-    """Return the template of the import: what the stack has, and the resources that come into it, marked."""
-    # Its text is YAML of two spaces, in which resources can be marked.
+    """Return the template of the import: that of the stack, plus the marked resources."""
+    # The marks need YAML that is indented by two spaces.
     source = templates.parse(wanted.body)
     known = imports.resources(source)
     there: dict[str, Any] = dict((before or {}).get("Resources") or {})
@@ -119,14 +121,14 @@ def _template(wanted: Template, before: Mapping[str, Any] | None, identifiers: M
             named = ", ".join(f"{each} ({resource.get('Type')})" for each, resource in known.items())
             raise InputError(f"the template has no resource {name!r}", hint=f"its resources are: {named}")
         if name in there:
-            raise InputError(f"{name} is in the stack already: nothing can be imported in its place")
+            raise InputError(f"{name} is already in the stack: it cannot be replaced by an import")
     added = {name: known[name] for name in known if name in identifiers}
     referred = [(name, each) for name, resource in added.items() for each in references.named(resource)]
     for name, each in referred:
         if each in known and each not in added and each not in there:
             raise InputError(
                 f"{name} refers to {each}, which would not be in the stack",
-                hint=f"import both, with a further --resource {each}=…, or deploy first and import then",
+                hint=f"import both, with a further --resource {each}=…, or deploy first and then import",
             )
     used = {each for _, each in referred}
     parameters = {name: value for name, value in (source.get("Parameters") or {}).items() if name in used}
@@ -142,13 +144,13 @@ def _template(wanted: Template, before: Mapping[str, Any] | None, identifiers: M
 def _resources_to_import(
     account: Account, template: Template, identifiers: Mapping[str, str], *, bucket: str | None
 ) -> list[dict[str, Any]]:
-    """Return what AWS is told to import. Raises InputError for a type that it cannot import, and for an identifier of another form."""
+    """Return the ``ResourceToImport`` list. Raises InputError for an unsupported type and an invalid identifier."""
     cfn = account.client("cloudformation")
     with translate_aws_errors():
         source: Any = template_source(account, template, bucket=bucket)
         summary = cfn.get_template_summary(**source)
     keys = {
-        # Each entry is an identifier of its own (https://github.com/aws/aws-cdk/issues/36268), and one of several properties has commas between them.
+        # Each entry is an alternative identifier (https://github.com/aws/aws-cdk/issues/36268). One of several properties is separated by commas.
         name: (each["ResourceType"], [properties.split(",") for properties in each["ResourceIdentifiers"]])
         for each in summary.get("ResourceIdentifierSummaries", [])
         for name in each.get("LogicalResourceIds", [])
@@ -163,7 +165,7 @@ def _resources_to_import(
         if not values:
             known = ", or by ".join(" and ".join(properties) for properties in alternatives)
             raise InputError(
-                f"{identifier!r} does not identify {name}: AWS knows {kind} by {known}",
+                f"{identifier!r} does not identify {name}: AWS identifies {kind} by {known}",
                 hint="write " + " or ".join(f"{name}={SEPARATOR.join(properties)}" for properties in alternatives),
             )
         result.append({"ResourceType": kind, "LogicalResourceId": name, "ResourceIdentifier": values})
@@ -171,9 +173,9 @@ def _resources_to_import(
 
 
 def _values(alternatives: Sequence[Sequence[str]], identifier: str) -> dict[str, str]:
-    """Return the properties that `identifier` gives of one of the `alternatives`, empty if of none.
+    """Return the properties of the alternative that matches `identifier`, empty if none does.
 
-    The one with the most properties counts, and among several of as many the one that is an ARN where an ARN is given.
+    The alternative with the most properties wins; among equal ones that with an ARN, if `identifier` is one.
     """
     found: list[dict[str, str]] = []
     for properties in alternatives:
@@ -187,7 +189,7 @@ def _values(alternatives: Sequence[Sequence[str]], identifier: str) -> dict[str,
     return min(found, key=unlike, default={})
 
 
-def _planned(
+def _plan_import(
     account: Account,
     request: Request,
     wanted: Mapping[str, Any],
@@ -204,8 +206,8 @@ def _planned(
         reason = described.get("StatusReason") or "it gave no reason"
         if described["Status"] == "FAILED" or described.get("ExecutionStatus") == "UNAVAILABLE":
             raise InputError(
-                f"AWS refused the import into stack {request.name}: {reason}",
-                hint="see that the identifiers are right, and that no other stack has the resources; nothing was changed",
+                f"AWS rejected the import into stack {request.name}: {reason}",
+                hint="check the identifiers, and that no other stack has the resources; nothing was changed",
             )
         changes, notes = changeset.changes(cfn, plan.change_set_id, described)
     return replace(plan, changes=changes, notes=notes)

@@ -1,4 +1,4 @@
-"""Resources that were there before their stack: found, marked in its template, and kept marked in every later one."""
+"""Find importable resources, mark them in the template, and keep the marks in every later one."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.change_set_request import ChangeSetMode
     from exasol_ci_setup.stacks.model import Request
 
-# The key and the value in a resource's metadata. CloudFormation itself does not tell afterwards what was imported.
+# The key and the value in a resource's metadata. CloudFormation does not report afterwards which resources were imported.
 _KEY: Final = "exasol-ci-setup"
 _VALUE: Final = "imported"
-# A change of these two alone is none to CloudFormation, so they could not be taken away later by themselves:
+# CloudFormation ignores a change of these two alone, so they could not be removed later by themselves:
 # https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1543
 _POLICIES: Final = ("DeletionPolicy", "UpdateReplacePolicy")
-# What AWS takes as one; the second of the two only where a policy is on deletion.
+# What AWS treats as retained; the second value is for DeletionPolicy only.
 _RETAINING: Final = frozenset({"Retain", "RetainExceptOnCreate"})
 _MARK: Final = (
-    "    # It was there before this stack, which therefore leaves it standing.\n"
+    "    # It existed before this stack, so it is kept when the stack is deleted.\n"
     f"    Metadata:\n      {_KEY}: {_VALUE}\n"
 )
 _LOGICAL_ID: Final = re.compile(r"  ([A-Za-z0-9]+):\s*")
 
 
 def imported_resources(template: Mapping[str, Any]) -> frozenset[str]:
-    """Return the logical ids of the resources that a parsed template marks as imported."""
+    """Return the logical IDs of the resources that a parsed template marks as imported."""
     return frozenset(
         name
         for name, resource in resources(template).items()
@@ -46,11 +46,11 @@ def imported_resources(template: Mapping[str, Any]) -> frozenset[str]:
 
 
 def mark_imported(template: templates.Template, names: Collection[str]) -> templates.Template:
-    """Return `template` with the resources `names` marked as imported, which neither the stack's end nor a replacement deletes.
+    """Return `template` with the resources `names` marked as imported, so that AWS never deletes them.
 
-    AWS imports only what has such a policy: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html.
-    The text keeps its form and its comments, so it has to be YAML of two spaces, as all rendered templates are. Raises InputError if it is
-    not, or if a resource has metadata of its own, or a policy that deletes it.
+    AWS imports only resources with such a policy: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html.
+    The text keeps its comments, so it must be YAML that is indented by two spaces, as all rendered templates are. Raises InputError if it is
+    not, or if a resource has its own metadata, or a policy that deletes it.
     """
     if not names:
         return template
@@ -77,7 +77,7 @@ def _are_marked(template: Mapping[str, Any], names: Collection[str]) -> bool:
 
 
 def keep_import_marks(template: templates.Template, before: Mapping[str, Any]) -> templates.Template:
-    """Return `template` with the marks of `before`, the parsed one that its stack has: what was imported once stays so."""
+    """Return `template` with the import marks of `before`, the parsed template of the stack."""
     there = resources(before)
     names = imported_resources(before)
     if not names:
@@ -101,11 +101,11 @@ def find_importable(
     mode: ChangeSetMode,
     notice: Callable[[str], None],
 ) -> tuple[Request, Plan]:
-    """Return `request` with those resources marked that are there already, and the change set in which AWS told that.
+    """Return `request` with the existing resources marked, and the change set in which AWS reported them.
 
-    `before` is the parsed template of the stack, None for a new one: what it has is not looked for. AWS knows a resource by the name that
-    the template gives it. The plan that comes back names a change set that was only made to ask, and has to be discarded, once there is another
-    one that keeps a new stack's shell; it is falsy if there was nothing to ask. When this raises, nothing is left.
+    `before` is the parsed template of the stack, None for a new one; its resources are not searched. AWS finds a resource by the name that
+    the template sets. The returned plan names a change set that serves only this query. Delete it once another change set
+    keeps the empty new stack alive. The plan is falsy if no query was needed. If this raises, no change set remains.
 
     Raises TemplateRejected if AWS cannot import a resource, for instance because another stack has it.
     """
@@ -127,6 +127,6 @@ def find_importable(
 
 
 def resources(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the resources of a parsed template by logical ID, without loops (``Fn::ForEach``), which have none of their own."""
+    """Return the resources of a parsed template by logical ID, without loops (``Fn::ForEach``)."""
     declared = as_mapping(template.get("Resources"))
     return {name: resource for name, resource in declared.items() if isinstance(resource, Mapping)}

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 _CANCELING: Final = 5.0  # seconds that a canceled update is followed
 
 
-def error(following: StackMonitor, name: str, *, creating: bool = False) -> Interrupted:
+def error(monitor: StackMonitor, name: str, *, creating: bool = False) -> Interrupted:
     """Return the error that says that AWS continues with the stack, and how to follow it again."""
     hint = f"to follow it again: `exasol-ci-setup watch {name}`"
     if creating:
         hint += f"; to delete what was created: `exasol-ci-setup delete {name}`"
     return Interrupted(
-        f"stopped following: AWS continues with stack {name} ({following.status or 'just begun'})",
+        f"stopped following: AWS continues with stack {name} ({monitor.status or 'just begun'})",
         hint=hint,
         stack_name=name,
     )
 
 
-def cancel(cfn: CloudFormationClient, following: StackMonitor, name: str, clock: Clock) -> Stack | None:
+def cancel(cfn: CloudFormationClient, monitor: StackMonitor, name: str, clock: Clock) -> Stack | None:
     """Ask AWS to cancel the update and return the stack as it ended; None if it could not be canceled.
 
     Raises Interrupted if that takes long, or after another Ctrl-C.
@@ -38,20 +38,20 @@ def cancel(cfn: CloudFormationClient, following: StackMonitor, name: str, clock:
         if not ask_to_cancel(cfn, name):
             return None
     except SetupError as failed:
-        following.say(f"the update could not be canceled: {failed}")
+        monitor.say(f"the update could not be canceled: {failed}")
         return None
     except KeyboardInterrupt:
         return None
-    following.say("asked AWS to cancel the update; Ctrl-C again stops following")
-    return finish(following, name, clock.now() + _CANCELING)
+    monitor.say("asked AWS to cancel the update; Ctrl-C again stops following")
+    return finish(monitor, name, clock.now() + _CANCELING)
 
 
-def finish(following: StackMonitor, name: str, deadline: float | None = None) -> Stack:
-    """Follow to the end. Raises Interrupted after Ctrl-C, and at the `deadline`."""
+def finish(monitor: StackMonitor, name: str, deadline: float | None = None) -> Stack:
+    """Follow the operation until it ends. Raises Interrupted after Ctrl-C, and at the `deadline`."""
     try:
-        stack = following.run(deadline)
+        stack = monitor.run(deadline)
     except KeyboardInterrupt:
         stack = None
     if stack is None:
-        raise error(following, name)
+        raise error(monitor, name)
     return stack

@@ -1,4 +1,4 @@
-"""What the intrinsic functions of a template come to, as far as that is known before it is deployed."""
+"""Resolve the intrinsic functions of a template, as far as their values are known before the deployment."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 
 
 def resolve(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Return a copy of `template` in which everything that the `parameters` decide is decided.
+    """Return a copy of `template` with everything resolved that the `parameters` determine.
 
-    References to parameters become their values (the default where none is given, ``"****"`` for NoEcho, a dynamic reference
-    for those that name an SSM parameter, a list for list types); conditions, ``Fn::If``, ``Fn::FindInMap``,
-    ``Fn::Join``, ``Fn::Select``, ``Fn::Split`` and ``Fn::Sub`` are folded where all they need is known; ``AWS::NoValue``
-    and whatever stands under a condition that is false are left out. Pseudo parameters count where `parameters` names them
-    (``AWS::Region``). The rest stays as it is; nothing is raised for a template that is odd.
+    References to parameters become their values (the default if no value is given, ``"****"`` for NoEcho, a dynamic reference
+    for those that name an SSM parameter, a list for list types). Conditions, ``Fn::If``, ``Fn::FindInMap``,
+    ``Fn::Join``, ``Fn::Select``, ``Fn::Split`` and ``Fn::Sub`` are folded if all their inputs are known. ``AWS::NoValue``
+    and everything under a false condition are omitted. Pseudo parameters are resolved if `parameters` contains them
+    (``AWS::Region``). The rest is unchanged; a malformed template raises nothing.
     """
     template = as_mapping(template)
     resolver = _Resolver(template, parameters)
@@ -30,9 +30,9 @@ def resolve(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[
 
 
 def parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    """Return the parameters' values by name, as `resolve` puts them in, and the pseudo parameters that are `given`.
+    """Return the values of the parameters by name, as `resolve` inserts them, and the pseudo parameters in `given`.
 
-    A parameter without a value and without a default is left out.
+    A parameter without a value and without a default is omitted.
     """
     values: dict[str, Any] = {key: value for key, value in given.items() if key.startswith("AWS::")}
     for name, declared in as_mapping(template.get("Parameters")).items():
@@ -57,18 +57,18 @@ def is_no_echo(declaration: Any) -> bool:
 
 
 def canonical(value: Any) -> str:
-    """Return JSON that is the same for all values that CloudFormation takes for the same."""
+    """Return JSON that is equal for all values that CloudFormation treats as equal."""
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
 
 
 def readable(value: Any) -> str:
-    """Return a template's value as a person would write it: text as it is, ``${Bucket.Arn}`` for references, else JSON.
+    """Return a template's value in short notation: text unchanged, ``${Bucket.Arn}`` for references, else JSON.
 
-    Whatever is not text afterwards starts with ``{`` or ``[``.
+    A result that is not text starts with ``{`` or ``[``.
     """
     if isinstance(value, Mapping) and len(value) == 1:
         ((name, argument),) = value.items()
-        written = _written(name, argument)
+        written = _sub_notation(name, argument)
         if written is not None:
             return written
     if isinstance(value, Mapping | list | tuple):
@@ -77,7 +77,7 @@ def readable(value: Any) -> str:
 
 
 def is_function(value: Any) -> bool:
-    """Whether `value` is a call of an intrinsic function, such as ``{"Ref": "Bucket"}``."""
+    """Return whether `value` is a call of an intrinsic function, such as ``{"Ref": "Bucket"}``."""
     if not isinstance(value, Mapping) or len(value) != 1:
         return False
     name = str(next(iter(value)))
@@ -85,12 +85,12 @@ def is_function(value: Any) -> bool:
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:
-    """Return `value` if it is a mapping, else an empty one: an odd template is AWS's to refuse, not a reason to fail here."""
+    """Return `value` if it is a mapping, else an empty one: AWS rejects a malformed template, so nothing must fail here."""
     return value if isinstance(value, Mapping) else {}
 
 
 class _Resolver:
-    """Folds the parts of one template; conditions are evaluated once, when they are first asked for."""
+    """Folds the sections of one template; conditions are evaluated once, on demand."""
 
     def __init__(self, template: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
         self._mappings = as_mapping(template.get("Mappings"))
@@ -99,7 +99,7 @@ class _Resolver:
         self._decided: dict[str, bool | None] = {}
 
     def section(self, section: Any) -> Any:
-        """Resources or outputs, without those whose condition is false."""
+        """Return resources or outputs, without those whose condition is false."""
         if not isinstance(section, Mapping):
             return section
         return {
@@ -109,7 +109,7 @@ class _Resolver:
         }
 
     def fold(self, value: Any) -> Any:
-        """Return `value` with all that is known put in."""
+        """Return `value` with all known values inserted."""
         if isinstance(value, list | tuple):
             items = [self.fold(item) for item in value]
             return [item for item in items if item != _NO_VALUE]
@@ -148,7 +148,7 @@ class _Resolver:
         condition, then, otherwise = argument
         decided = self._condition(condition)
         if decided is None:
-            # A branch of AWS::NoValue must not vanish here, else the branches would change places.
+            # A branch of AWS::NoValue must not be removed here, or the branches would shift.
             return {"Fn::If": [condition, self.fold(then), self.fold(otherwise)]}
         return self.fold(then if decided else otherwise)
 
@@ -169,7 +169,7 @@ class _Resolver:
         def put(found: re.Match[str]) -> str:
             if found[1] or found[2] not in known:
                 return found[0]
-            # The text stays an argument of Fn::Sub, so what comes in from outside must not be read as a variable.
+            # The text remains an argument of Fn::Sub, so inserted text must not be read as a variable.
             return _scalar(known[found[2]]).replace("${", "${!")
 
         left = {name: item for name, item in variables.items() if name in names - known.keys()}
@@ -177,38 +177,38 @@ class _Resolver:
         return {"Fn::Sub": [rest, left]} if left else {"Fn::Sub": rest}
 
     def _condition(self, name: Any) -> bool | None:
-        """Whether the named condition holds; None if that is not known, or there is no such condition."""
+        """Return whether the named condition is true; None if that is unknown, or the condition does not exist."""
         if not isinstance(name, str) or name not in self._conditions:
             return None
         if name not in self._decided:
-            # Undecided while it is being evaluated, so that conditions which name each other come to an end.
+            # Undecided during its evaluation, so that conditions that refer to each other terminate.
             self._decided[name] = None
-            self._decided[name] = self._holds(self._conditions[name])
+            self._decided[name] = self._evaluate(self._conditions[name])
         return self._decided[name]
 
-    def _holds(self, expression: Any) -> bool | None:
+    def _evaluate(self, expression: Any) -> bool | None:
         match expression:
             case {"Condition": name}:
                 return self._condition(name)
             case {"Fn::Not": [one]}:
-                inner = self._holds(one)
+                inner = self._evaluate(one)
                 return None if inner is None else not inner
             case {"Fn::And": list() as parts}:
-                held = [self._holds(part) for part in parts]
+                held = [self._evaluate(part) for part in parts]
                 return False if False in held else (None if None in held else True)
             case {"Fn::Or": list() as parts}:
-                held = [self._holds(part) for part in parts]
+                held = [self._evaluate(part) for part in parts]
                 return True if True in held else (None if None in held else False)
             case {"Fn::Equals": [one, other]}:
                 one, other = self.fold(one), self.fold(other)
-                # A masked value is not known here, only to AWS.
+                # The value of a masked parameter is unknown here.
                 known = _is_literal(one) and _is_literal(other) and MASK not in {_scalar(one), _scalar(other)}
                 return _scalar(one) == _scalar(other) if known else None
         return None
 
 
-def _written(name: Any, argument: Any) -> str | None:
-    """Return an intrinsic function in the notation of ``Fn::Sub``, or None if it cannot be told in that."""
+def _sub_notation(name: Any, argument: Any) -> str | None:
+    """Return an intrinsic function in the notation of ``Fn::Sub``, or None if that cannot express it."""
     match name, argument:
         case "Ref", str():
             return f"${{{argument}}}"

@@ -1,4 +1,4 @@
-"""The data that planner, executor and display hand to each other: frozen, without behaviour that needs AWS."""
+"""The data that planning, execution and display share: frozen, without behavior that needs AWS."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from exasol_ci_setup.templates import Template
 
 NESTED: Final = "AWS::CloudFormation::Stack"
-"""The type of a resource that is a stack, and of a stack's own events."""
+"""The type of a nested stack as a resource, and of the events of a stack itself."""
 
 _HOOK_WORDS: Final = {
     "HOOK_IN_PROGRESS": "is checking",
     "HOOK_COMPLETE_SUCCEEDED": "passed",
     "HOOK_COMPLETE_FAILED": "failed",
-    "HOOK_FAILED": "broke off",
+    "HOOK_FAILED": "ended with an error",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a stack shall be.
+    """The desired state of a stack.
 
-    `termination_protection` and `notification_arns` are left as they are when None. `on_failure` says what becomes of a creation that
-    fails: rolled back and kept as ROLLBACK_COMPLETE, deleted, or kept as it is (an update is rolled back, unless ``keep``).
-    `stack_policy` is a JSON document, None for the one that it has. `rollback_alarms` are alarms, each type by its ARN, that roll the operation
-    back if they go off during it or in the `monitoring_minutes` after it, None for those that it has. `force` asks AWS even if nothing seems to differ. `express` ends the
-    operation as soon as each resource is configured, without a wait until it is ready. `kept_parameters` have no value here, but the one that the stack has.
+    `termination_protection` and `notification_arns` are unchanged if None. `on_failure` says what to do if the creation
+    fails: roll back and keep it as ROLLBACK_COMPLETE, delete it, or keep its resources (an update is rolled back, unless ``keep``).
+    `stack_policy` is a JSON document, unchanged if None. `rollback_alarms` are alarms, each type by its ARN. The operation is rolled
+    back if one goes off during it or in the `monitoring_minutes` after it; unchanged if None. `force`: call AWS even if nothing seems to differ.
+    `express`: end the operation when each resource is configured, without waiting until it is ready. `kept_parameters` keep their values in the stack.
     """
 
     name: str
@@ -58,8 +58,8 @@ class PropertyChange:
     """One property of a resource before and after.
 
     `path` is dotted below `Properties` (``Source.Location``, ``Policies.0.PolicyName``); another attribute of the resource
-    starts with its own name (``DeletionPolicy``). `before` and `after` are parsed template values, `ABSENT` where the
-    property is not there, and ``"****"`` where a NoEcho parameter is in it. `recreates` is CloudFormation's
+    starts with its own name (``DeletionPolicy``). `before` and `after` are parsed template values, `ABSENT` if the
+    property is missing, and ``"****"`` if they contain a NoEcho parameter. `recreates` is CloudFormation's
     ``RequiresRecreation``: ``Never``, ``Conditionally``, ``Always``, or empty if AWS did not say.
     """
 
@@ -71,13 +71,13 @@ class PropertyChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What will happen to one resource.
+    """What the change set does to one resource.
 
     `action` is CloudFormation's: ``Add``, ``Modify``, ``Remove``, ``Import``, ``Dynamic``, ``SyncWithActual``, or one that is
-    newer than this code. `replacement` is ``True``, ``False``, ``Conditional`` or empty; `policy_action` says what becomes of
-    the old physical resource (``Delete``, ``Retain``, ``ReplaceAndDelete``, …). `causes` names what a change without
-    a property of its own comes from (another resource, a parameter, stack tags). Of a nested stack `change_set_id` is the ARN of
-    the change set that AWS made for it, and `nested` what that would change. `data_loss` is true if data that the resource holds is
+    newer than this code. `replacement` is ``True``, ``False``, ``Conditional`` or empty. `policy_action` says what happens to
+    the old physical resource (``Delete``, ``Retain``, ``ReplaceAndDelete``, …). `causes` names the causes of a change without a changed
+    property (another resource, a parameter, stack tags). For a nested stack, `change_set_id` is the ARN of its
+    change set, and `nested` are the changes in it. `data_loss` is true if data of the resource is
     deleted, or may be.
     """
 
@@ -102,7 +102,7 @@ def _with_nested(changes: Iterable[Change], above: str = "") -> Iterator[tuple[s
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A difference outside the template (tags, termination protection, outputs, …); ABSENT where there is none."""
+    """A difference outside the template (tags, termination protection, outputs, …); a missing value is ABSENT."""
 
     name: str
     before: Any = ABSENT
@@ -111,10 +111,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class PropertyDrift:
-    """One property that is not as CloudFormation left it.
+    """One drifted property.
 
-    `path` is dotted below `Properties`. The values are parsed where AWS gives JSON and else text, `ABSENT` where the property is not
-    there, and ``"****"`` where a secret is in it.
+    `path` is dotted below `Properties`. The values are parsed if AWS returns JSON, otherwise text; `ABSENT` if the property is
+    missing, and ``"****"`` if they contain a secret.
     """
 
     path: str
@@ -124,10 +124,10 @@ class PropertyDrift:
 
 @dataclass(frozen=True, slots=True)
 class ResourceDrift:
-    """How a resource is compared with what CloudFormation made of it.
+    """The drift of one resource.
 
     `status` is CloudFormation's: ``IN_SYNC``, ``MODIFIED``, ``DELETED``, ``NOT_CHECKED``, ``UNKNOWN``, ``UNSUPPORTED``, or one that is
-    newer than this code. `actual` holds, by name, the whole value of each property in which something differs.
+    newer than this code. `actual` holds, by name, the whole value of each drifted property.
     """
 
     logical_id: str
@@ -140,16 +140,16 @@ class ResourceDrift:
 
     @property
     def is_drifted(self) -> bool:
-        """Whether the resource was changed or deleted by something else than CloudFormation."""
+        """Whether the resource was changed or deleted outside of CloudFormation."""
         return self.status in {"MODIFIED", "DELETED"}
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How the resources of a stack are compared with what CloudFormation made. Truthy if something differs.
+    """The drift of a stack. Truthy if something differs.
 
     `status` is CloudFormation's for the stack: ``DRIFTED``, ``IN_SYNC``, ``UNKNOWN``, ``NOT_CHECKED``. `notes` say what could not be
-    looked at.
+    compared.
     """
 
     stack_name: str
@@ -169,11 +169,11 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a deployment would do. Falsy when there is nothing to do.
+    """What a deployment would do. Falsy if there are no changes.
 
-    `kind` is ``CREATE``, ``UPDATE``, ``DELETE``, or ``IMPORT`` where resources are taken over and nothing else. `change_set_id` is the change set's ARN, empty if none was needed (only settings differ,
-    or nothing) or if none could be made yet. `notes` are remarks of AWS, such as early-validation findings and degraded answers.
-    `drift` are the resources that something else changed, and that are brought back.
+    `kind` is ``CREATE``, ``UPDATE``, ``DELETE``, or ``IMPORT`` if it only imports resources. `change_set_id` is the ARN of the change set,
+    empty if none is needed (only settings differ, or nothing) or if it does not exist yet. `notes` are remarks of AWS, such as findings of
+    the early validation. `drift` are the drifted resources that the plan reverts.
     """
 
     stack_name: str
@@ -188,12 +188,12 @@ class Plan:
 
     @property
     def every_change(self) -> dict[str, Change]:
-        """All changes, those inside nested stacks too, by logical id: ``Inner/Topic`` is Topic in the nested stack Inner."""
+        """All changes, including those of nested stacks, by logical ID: ``Inner/Topic`` is Topic in the nested stack Inner."""
         return dict(_with_nested(self.changes))
 
     @property
     def data_loss(self) -> tuple[str, ...]:
-        """The resources whose data is deleted, or may be, by logical id as in `every_change`."""
+        """The resources whose data is deleted, or may be, by logical ID as in `every_change`."""
         return tuple(name for name, change in self.every_change.items() if change.data_loss)
 
     def __bool__(self) -> bool:
@@ -202,10 +202,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """What an event says of a hook: a check that somebody in the account has CloudFormation make of what it is about to do.
+    """The result of a hook in an event: a check that the account has CloudFormation run before an operation.
 
-    `status` is ``HOOK_IN_PROGRESS``, ``HOOK_COMPLETE_SUCCEEDED``, ``HOOK_COMPLETE_FAILED`` (what was checked is not as it should be),
-    ``HOOK_FAILED`` (the check itself broke off), or one that is newer than this code. `failure_mode` is ``FAIL`` or ``WARN``, `id` names the
+    `status` is ``HOOK_IN_PROGRESS``, ``HOOK_COMPLETE_SUCCEEDED``, ``HOOK_COMPLETE_FAILED`` (the checked resource is invalid),
+    ``HOOK_FAILED`` (the check itself failed), or one that is newer than this code. `failure_mode` is ``FAIL`` or ``WARN``, `id` identifies the
     invocation. Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackEvent.html.
     """
 
@@ -218,12 +218,12 @@ class Hook:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the hook did not pass, of itself or because of what it checked."""
+        """Whether the hook did not pass, by itself or because of the checked resource."""
         return self.status.endswith("_FAILED")
 
     @property
     def warns(self) -> bool:
-        """Whether the hook did not pass, and CloudFormation goes on all the same."""
+        """Whether the hook did not pass, and CloudFormation continues anyway."""
         return self.has_failed and self.failure_mode == "WARN"
 
     @property
@@ -233,17 +233,17 @@ class Hook:
 
     @property
     def words(self) -> str:
-        """What became of the hook, in a sentence."""
+        """The result of the hook, in a sentence."""
         name = f"hook {self.name} ({self.point})" if self.point else f"hook {self.name}"
-        told = f"{name} {_HOOK_WORDS.get(self.status, self.status)}"
-        return f"{told}: {self.reason}" if self.reason else told
+        text = f"{name} {_HOOK_WORDS.get(self.status, self.status)}"
+        return f"{text}: {self.reason}" if self.reason else text
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One stack event. `at` is in UTC; `token` is the ClientRequestToken of the operation it belongs to, if any.
+    """A stack event. `at` is in UTC; `token` is the ClientRequestToken of its operation, if any.
 
-    `hook` is what the event says of a hook, if it is about one that checks the resource or stack.
+    `hook` is the hook that the event is about, if any.
     """
 
     id: str
@@ -265,24 +265,24 @@ class Event:
 
     @property
     def failure(self) -> str:
-        """Why the resource failed, or what a hook stopped it for; empty if neither is so."""
+        """Why the resource failed, or was stopped by a hook; empty if neither is true."""
         if self.hook is not None:
             return self.hook.words if self.hook.stops else ""
         return self.reason if self.status.endswith("_FAILED") else ""
 
     def is_same(self, other: Event | None) -> bool:
-        """Return whether `other` is the same event; the events of one invocation of a hook may share their id."""
+        """Return whether `other` is the same event; the events of one invocation of a hook may share their ID."""
         return other is not None and (self.id, self.hook) == (other.id, other.hook)
 
 
 def is_reserved_tag(key: str) -> bool:
-    """Return whether AWS keeps this key of a tag for itself, in any case: https://docs.aws.amazon.com/general/latest/gr/aws_tagging.html."""
+    """Return whether AWS reserves this tag key, in any case: https://docs.aws.amazon.com/general/latest/gr/aws_tagging.html."""
     return key.lower().startswith("aws:")
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack as DescribeStacks tells it; `outputs` leaves out nothing, values are strings. A nested stack has the ARN of its root in `root_id`."""
+    """A stack as DescribeStacks returns it; the values of `outputs` are strings. A nested stack has the ARN of its root in `root_id`."""
 
     name: str
     id: str
@@ -303,5 +303,5 @@ class Stack:
 
     @property
     def user_tags(self) -> dict[str, str]:
-        """The tags that can be set and removed: all but those of AWS, such as the ones of Service Catalog."""
+        """The tags that can be set and removed: all except those of AWS, such as the ones of Service Catalog."""
         return {key: value for key, value in self.tags.items() if not is_reserved_tag(key)}

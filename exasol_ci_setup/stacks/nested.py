@@ -1,4 +1,4 @@
-"""The events of the stacks that are nested in one whose operation is followed, without asking AWS much more often for it."""
+"""Read the events of nested stacks while their root stack is followed, with few additional calls of AWS."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from exasol_ci_setup.clock import Clock
     from exasol_ci_setup.stacks.model import Event
 
-# Seconds from one look at a nested stack to the next: a hair less than the pause between two looks at the root.
+# Seconds between two polls of nested stacks: slightly less than the pause between two polls of the root.
 _SHORTEST: Final = 1.8
 
 
 @dataclass(slots=True)
 class _Stack:
-    """A nested stack as its parent's events and its own tell it so far."""
+    """A nested stack, as known from its parent's events and its own."""
 
     id: str
     name: str
@@ -39,18 +39,18 @@ class _Stack:
 
     @property
     def may_have_more(self) -> bool:
-        # In a cleanup the stack itself goes on when the resource that it is has long ended.
+        # During a cleanup the nested stack continues after its resource in the parent has ended.
         return not self.is_lost and (self.is_owed or self.is_running or self.is_running_itself)
 
 
 class Nested:
-    """The nested stacks, at any depth, that an operation touches; `show` is given their events and `note` what there is to remark.
+    """The nested stacks, at any depth, of an operation; `show` receives their events and `note` the messages.
 
-    A nested stack is read from the event of its parent with which it begins until it has ended, and once more after its row in the parent
-    has. Of all nested stacks one is read for each look at the root, the one that has waited longest, and none more often than every
-    1.8 s: so no stack is asked more than 0.56 times a second, and the root and all nested ones together not more than 1.1 times, however many
-    they are. Only at the end of the operation each that may have more to tell is read at once. One that cannot be read is told
-    of, and not asked again.
+    A nested stack is read from its first event in the parent until it has ended, and once more after its row in the parent
+    has ended. Each poll of the root reads at most one nested stack, the one that has waited longest, and at most one every
+    1.8 s. So a stack is requested at most 0.56 times a second, and the root and all nested stacks together at most 1.1 times, however many
+    they are. At the end of the operation each stack that may have more events is read at once. A stack that cannot be read is noted
+    once, and not requested again.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class Nested:
         self._is_turn_free = False
 
     def begin_look(self) -> None:
-        """Note that the root is looked at, so one nested stack may be."""
+        """Start a poll of the root, in which one nested stack may be read."""
         self._is_turn_free = True
 
     def take(self, event: Event) -> None:
-        """Hear of an event of the root, the first one of the operation first, before it is shown.
+        """Process an event of the root before it is shown, starting with the first one of the operation.
 
-        If with it a nested stack's row ends, and it is that stack's turn, what the stack did until then is shown first.
+        If the event ends the row of a nested stack, the remaining events of that stack are shown first.
         """
         if self._since is None:
             self._since = event.at
@@ -87,13 +87,13 @@ class Nested:
             self._read(stack)
 
     def turn(self) -> None:
-        """Read the nested stack that has waited longest, unless one was read since the look began, or none is due."""
+        """Read the nested stack that has waited longest, unless this poll has read one already, or none is due."""
         due = [stack for stack in self._stacks.values() if stack.may_have_more and self._is_due(stack)]
         if due and self._is_turn_free:
             self._read(min(due, key=lambda stack: stack.asked))
 
     def rest(self) -> None:
-        """Read each nested stack that may have more to tell, because the operation ends."""
+        """Read each nested stack that may have more events, because the operation ends."""
         read: set[str] = set()
         while True:
             left = (stack for stack in self._stacks.values() if stack.may_have_more and stack.id not in read)
@@ -107,7 +107,7 @@ class Nested:
         return self._clock.now() - stack.asked >= _SHORTEST
 
     def _register(self, event: Event) -> _Stack | None:
-        """Return the nested stack that the event of its parent is about, if it is about one that is there already."""
+        """Return the nested stack that the event of its parent is about, or None if it does not exist yet."""
         if event.type != NESTED or event.is_stack or not event.physical_id.startswith("arn:"):
             return None
         stack = self._stacks.setdefault(event.physical_id, _Stack(event.physical_id, event.logical_id))
@@ -119,25 +119,25 @@ class Nested:
         self._is_turn_free = False
         stack.asked = self._clock.now()
         try:
-            fresh = self._fresh(stack)
+            fresh = self._new_events(stack)
         except SetupError as error:
             if not is_transient(error.__cause__ or error):
                 stack.is_lost = True
-                self._note(f"the events of nested stack {stack.name} cannot be shown: {error.message}")
+                self._note(f"the events of nested stack {stack.name} are not available: {error.message}")
             return
         for event in fresh:
             self._register(event)
             if event.is_stack:
                 stack.is_running_itself = event.status.endswith("_IN_PROGRESS")
-            # Only now, so that after an interruption it is read again.
+            # Only now, so that it is read again after an interruption.
             stack.last = event
             self._show(event)
         stack.is_owed = False
 
-    def _fresh(self, stack: _Stack) -> list[Event]:
-        def is_fresh(event: Event) -> bool:
-            # What is older than the operation is of another one: the root was not busy then.
+    def _new_events(self, stack: _Stack) -> list[Event]:
+        def is_new(event: Event) -> bool:
+            # Events before the operation belong to another one: the root was not busy then.
             return (self._since is None or event.at >= self._since) and not event.is_same(stack.last)
 
         with translate_aws_errors():
-            return list(takewhile(is_fresh, newest_first(for_optional_calls(self._cfn), stack.id)))[::-1]
+            return list(takewhile(is_new, newest_first(for_optional_calls(self._cfn), stack.id)))[::-1]

@@ -1,4 +1,4 @@
-"""What a change set would change inside nested stacks, as far as AWS says it.
+"""Read the changes of a change set in nested stacks, as far as AWS reports them.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/change-sets-for-nested-stacks.html
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-# In the place of values that are known only later, AWS plans the inside of nested stacks with texts of its own, and may refuse these:
+# AWS plans nested stacks with placeholder texts for values that are known only later, and may reject those:
 # https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1212.
 _PLACEHOLDERS: Final = re.compile(r"IntrinsicFunction|TemplateURL must be a supported URL", re.IGNORECASE)
 _UNSEEN: Final = "nested-stack"
@@ -31,7 +31,7 @@ _NESTED_SET: Final = re.compile(r"arn:[-\w]+:cloudformation:[-\w]+:\d+:changeSet
 
 @dataclass(frozen=True, slots=True)
 class NestedChanges:
-    """Changes with what they change in nested stacks, what of that gives more access, and what could not be seen."""
+    """Changes with their changes in nested stacks, the broadened access in these, and notes on what could not be read."""
 
     changes: tuple[Change, ...]
     broadenings: tuple[Broadening, ...] = ()
@@ -39,12 +39,12 @@ class NestedChanges:
 
     @property
     def unseen(self) -> tuple[str, ...]:
-        """The nested stacks that could not be looked into."""
+        """The nested stacks whose changes are unknown."""
         return tuple(each.logical_id for each in self.broadenings if each.kind == _UNSEEN)
 
 
 def has_nested(template: Mapping[str, Any]) -> bool:
-    """Return whether a parsed template has a stack among its resources."""
+    """Return whether a parsed template has a nested stack among its resources."""
     return _declares_stack(template.get("Resources"))
 
 
@@ -61,10 +61,10 @@ def _declares_stack(part: Any) -> bool:
 def why_failed(
     cfn: CloudFormationClient, change_set_id: str, reason: str, *, above: frozenset[str] = frozenset()
 ) -> tuple[str, str]:
-    """Return the ARN of the change set that failed of its own, and why, given the ARN of one and the `reason` that AWS tells.
+    """Return the ARN of the change set that failed by itself, and its reason, given the ARN and the `reason` of an outer one.
 
-    Where it was a nested one, AWS tells only its ARN. That it may not be read hides nothing of what AWS told. `above` are the change sets
-    that were asked already: a reason may name them too.
+    For a nested change set AWS reports only its ARN. If that cannot be read, `reason` is returned. `above` are the change sets
+    that were read already: a reason may name them too.
     """
     above |= {change_set_id}
     named = next((arn for arn in _NESTED_SET.findall(reason) if arn not in above), None)
@@ -80,14 +80,14 @@ def why_failed(
 
 
 def is_only_unknown(reason: str) -> bool:
-    """Return whether AWS refuses nested changes only because it does not know yet what they depend on."""
+    """Return whether AWS rejects nested changes only because their inputs are unknown yet."""
     return _PLACEHOLDERS.search(reason) is not None
 
 
 def look_inside(cfn: CloudFormationClient, changes: Iterable[Change], *, above: str = "") -> NestedChanges:
-    """Return `changes` with what AWS says of each nested stack among them, at any depth; `above` are the names of the stacks around.
+    """Return `changes` with the changes of each nested stack, at any depth; `above` are the names of the outer stacks.
 
-    What cannot be seen is a note, and counts as more access. It also counts as data loss if the nested stack holds data.
+    Changes that cannot be read become a note, and count as broadened access. They also count as data loss if the nested stack holds data.
     """
     seen: list[Change] = []
     broadenings: list[Broadening] = []
@@ -103,10 +103,10 @@ def look_inside(cfn: CloudFormationClient, changes: Iterable[Change], *, above: 
         try:
             found = _read(cfn, change, name)
         except SetupError as error:
-            notes.append(f"what changes in nested stack {name} cannot be shown: {error.message}")
+            notes.append(f"the changes in nested stack {name} are not available: {error.message}")
             found = None
         if found is None:
-            unknown = f"nested stack {name} may give more access: what changes in it is not known"
+            unknown = f"nested stack {name} may broaden access: its changes are unknown"
             broadenings.append(Broadening(_UNSEEN, name, unknown))
             seen.append(replace(change, data_loss=change.action != "Add" and _may_hold_data(cfn, change)))
             continue
@@ -117,7 +117,7 @@ def look_inside(cfn: CloudFormationClient, changes: Iterable[Change], *, above: 
 
 
 def _removed(cfn: CloudFormationClient, change: Change) -> Change:
-    """Return the removal of a nested stack with what goes with it. Where that cannot be read, the stack counts as data loss."""
+    """Return the removal of a nested stack with its resources. If they cannot be read, the stack counts as data loss."""
     if not change.physical_id or change.policy_action == "Retain":
         return change
     try:
@@ -134,7 +134,7 @@ def _may_hold_data(cfn: CloudFormationClient, change: Change) -> bool:
 
 
 def _read(cfn: CloudFormationClient, change: Change, name: str) -> NestedChanges | None:
-    """Return what is inside the nested stack of `change`, None if AWS made no change set for it."""
+    """Return the changes in the nested stack of `change`, None if AWS created no change set for it."""
     if not change.change_set_id:
         return None
     with translate_aws_errors():
@@ -157,7 +157,7 @@ def _read(cfn: CloudFormationClient, change: Change, name: str) -> NestedChanges
 
 
 def _templates(cfn: CloudFormationClient, change: Change) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
-    """Return the processed template that the nested stack has, None for a new one, and the one that it gets."""
+    """Return the processed template of the nested stack, None for a new one, and that of its change set."""
     sent = templates.parse(changeset.template_body(cfn, ChangeSetName=change.change_set_id))
     after = processed.of_change_set(cfn, sent, change.change_set_id)
     if change.action == "Add":

@@ -1,4 +1,4 @@
-"""Calls whose results only add to what is shown: sent at most twice, and not again in a run if AWS has not answered them."""
+"""Optional calls: sent at most twice, and not again in a run if AWS has not answered them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="BaseClient")
 
-# A client lives as long as a run. Emulators have endpoints that answer an operation with a fault each time.
+# A client exists as long as a run. Some emulators have endpoints that always answer an operation with a fault.
 _unanswered: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 _lock = Lock()
 
@@ -26,7 +26,7 @@ _lock = Lock()
 def optional(client: C, operation: str) -> Iterator[C]:
     """Yield the client for a call of `operation` (botocore's name), and translate the errors of the call.
 
-    Raises `NotAnsweredAgain` at once if `client` did not get an answer before, and what `boundary` does.
+    Raises `NotAnsweredAgain` at once if `client` did not receive an answer before, and the errors of `translate_aws_errors`.
     """
     if operation in _unanswered.get(client, ()):
         raise NotAnsweredAgain(f"{client.meta.endpoint_url} does not answer {operation}")
@@ -40,7 +40,7 @@ def optional(client: C, operation: str) -> Iterator[C]:
 
 
 class NotAnsweredAgain(AwsUnavailable):
-    """An endpoint did not answer an operation, as before in this run."""
+    """The endpoint did not answer an operation earlier in this run."""
 
 
 def _is_first(client: Any, operation: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a deployment would change, as data: a change set of AWS's, with the values before and after from the templates."""
+"""Plan a deployment: a change set of AWS, with the values before and after from the templates."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.clock import Clock
     from exasol_ci_setup.stacks.model import Drift, Request, ResourceDrift, Setting, Stack
 
-CANNOT_REVERT: Final = "CloudFormation does not bring back what was changed outside of it"
+CANNOT_REVERT: Final = "CloudFormation does not revert this drift"
 
 
 def plan_stack(
@@ -54,18 +54,18 @@ def plan_stack(
     check: Callable[[], None] = lambda: None,
     notice: Callable[[str], None] = lambda _message: None,
 ) -> Plan:
-    """Return what would change if `request` were carried out on `current`, the stack as it is now or None.
+    """Return the changes that `request` makes to `current`, the stack as it is now or None.
 
-    What `drift` says something else has changed is brought back by the same change set, and `before` in the plan is then what is there.
-    With `import_existing` resources that are there already, under a name of the template's, are imported into the stack.
+    The same change set reverts `drift`; `before` in the plan is then the actual value.
+    With `import_existing`, existing resources whose names match the template are imported into the stack.
 
-    `check` is called when it is certain that AWS must be asked, before anything is made there; it raises to stop that. `notice` is
-    told what there is to say while AWS takes its time.
+    `check` is called before anything is created on AWS, once a call is certain; it may raise. `notice`
+    receives messages while AWS creates the plan.
 
-    The plan is falsy when there is nothing to do. One with a `change_set_id` left something on AWS: it must be executed, or
-    taken back with `changeset.discard`. When this raises, nothing is left.
+    The plan is falsy if there are no changes. A plan with a `change_set_id` left a change set on AWS: execute it, or
+    delete it with `changeset.delete_change_set`. If this raises, nothing remains.
 
-    Raises TemplateRejected with AWS's words if it refuses the template, InputError for a change that express mode is not for.
+    Raises TemplateRejected with the reason of AWS, InputError for a change that express mode does not allow.
     """
     cfn = account.client("cloudformation")
     new = state.is_absent(current)
@@ -74,7 +74,7 @@ def plan_stack(
     drifted = drift.drifted if drift is not None else ()
     if not new and current is not None:
         before = deployed_template(cfn, current.name)
-        kept_ids = _kept_ids(request, before, current.parameters)
+        kept_ids = _find_kept_ids(request, before, current.parameters)
         request = replace(request, template=as_deployed(request, before, current.parameters))
     wanted = templates.parse(request.template.body)
     sent = request
@@ -85,7 +85,7 @@ def plan_stack(
     policy = stack_settings.policy_change(cfn, request, deployed)
     settings = _settings(request, deployed, before, wanted) + policy
     if before is not None and deployed is not None and not drifted and _is_unchanged(request, deployed, before, wanted):
-        return _without_change_set(request, "UPDATE", deployed.id, settings)
+        return _settings_plan(request, "UPDATE", deployed.id, settings)
     check()
     mode = ChangeSetMode(
         new, current is not None and state.is_unfinished(current), nested_changes.has_nested(wanted), import_existing
@@ -103,19 +103,19 @@ def plan_stack(
         if described["Status"] == "FAILED":
             require_no_changes(request, described.get("StatusReason", ""), errors, importing=import_existing)
             changeset.delete_change_set(cfn, plan, clock)
-            remarks = (*_not_reverted(drifted), *_left_unchanged(settings, request, current))
+            remarks = (*_drift_notes(drifted), *_unchanged_notes(settings, request, current))
             for remark in remarks:
                 notice(remark)
-            return _without_change_set(request, plan.kind, plan.stack_id, settings, remarks)
+            return _settings_plan(request, plan.kind, plan.stack_id, settings, remarks)
         changes, notes = changeset.changes(cfn, plan.change_set_id, described)
         inside = nested_changes.look_inside(cfn, changes)
         changes = inside.changes
         if request.express:
             express.require_harmless(request.name, changes, inside.unseen)
         sides = processed.sides(cfn, before, wanted, plan)
-    # AWS leaves alone what its own services change, such as the number of tasks that autoscaling has set.
+    # Drift-aware change sets do not revert what AWS services change themselves, such as the number of tasks after autoscaling.
     named = {change.logical_id for change in changes}
-    notes += _not_reverted(tuple(each for each in drifted if each.logical_id not in named))
+    notes += _drift_notes(tuple(each for each in drifted if each.logical_id not in named))
     found = replace(
         plan,
         changes=changes,
@@ -124,19 +124,19 @@ def plan_stack(
         notes=notes + inside.notes + unique.notes(wanted, kept_ids) + errors + warnings,
         drift=tuple(each for each in drifted if each.logical_id in named),
     )
-    return _compared(request, current, found, sides)
+    return _compare(request, current, found, sides)
 
 
-def _without_change_set(
+def _settings_plan(
     request: Request, kind: str, stack_id: str, settings: tuple[Setting, ...], notes: tuple[str, ...] = ()
 ) -> Plan:
-    """Return a plan of those `settings` that no change set carries."""
+    """Return a plan of those `settings` that no change set contains."""
     own = tuple(each for each in settings if stack_settings.is_own_call(each))
     return Plan(request.name, kind, stack_id, settings=own, notes=notes)
 
 
-def _compared(request: Request, current: Stack | None, plan: Plan, sides: processed.Sides) -> Plan:
-    """Return `plan`, which has AWS's changes, with what the two templates say of values, settings and access."""
+def _compare(request: Request, current: Stack | None, plan: Plan, sides: processed.Sides) -> Plan:
+    """Return `plan` with the values, settings and access that differ between the two templates."""
     new = sides.before is None or current is None
     old_parameters = {} if new or current is None else dict(current.parameters)
     given = dict(request.parameters)
@@ -159,13 +159,13 @@ def _compared(request: Request, current: Stack | None, plan: Plan, sides: proces
     )
 
 
-def _not_reverted(drifted: tuple[ResourceDrift, ...]) -> tuple[str, ...]:
-    """Return a note on resources whose drift AWS does not revert, none if there are none."""
+def _drift_notes(drifted: tuple[ResourceDrift, ...]) -> tuple[str, ...]:
+    """Return a note on the resources whose drift AWS does not revert, or none."""
     return (f"{CANNOT_REVERT}: {', '.join(each.logical_id for each in drifted)}",) if drifted else ()
 
 
-def _left_unchanged(settings: tuple[Setting, ...], request: Request, current: Stack | None) -> tuple[str, ...]:
-    """Return a note on what differs although AWS reports no changes, none if nothing does."""
+def _unchanged_notes(settings: tuple[Setting, ...], request: Request, current: Stack | None) -> tuple[str, ...]:
+    """Return a note on the differences for which AWS reports no changes, or none."""
     names = [each.name for each in settings if not stack_settings.is_own_call(each)]
     if current is not None and _has_other_notifications(request, current):
         names.append("notification-arns")
@@ -183,10 +183,10 @@ def _create_and_wait(
     notice: Callable[[str], None],
     mode: ChangeSetMode,
 ) -> tuple[Plan, tuple[ResourceDrift, ...], Mapping[str, Any]]:
-    """Return the plan that names a new change set, what of `drifted` it brings back, and its first page, created or failed.
+    """Return the plan of a new change set, the part of `drifted` that it reverts, and its first page, created or failed.
 
-    Nested stacks are looked into, unless AWS cannot plan what is in them before it is done: then it is asked once more without.
-    If the change set of a nested stack failed, the page names that and its reason.
+    The change set includes nested stacks. If AWS cannot plan these yet, it is created again without them.
+    If the change set of a nested stack failed, the page has that name and reason.
     """
     cfn = account.client("cloudformation")
     make = partial(_create_change_set, account, request, wanted, clock, drifted, notice)
@@ -198,7 +198,7 @@ def _create_and_wait(
         failed, reason = nested_changes.why_failed(cfn, plan.change_set_id, described.get("StatusReason", ""))
         if not nested_changes.is_only_unknown(reason):
             return plan, reverted, {**described, "ChangeSetId": failed, "StatusReason": reason}
-        notice(f"AWS cannot say beforehand what changes inside nested stacks: {reason}")
+        notice(f"AWS cannot plan the changes in nested stacks beforehand: {reason}")
         second, reverted = make(replace(mode, nested=False))
         _replace_change_set(cfn, plan, second, clock)
     with changeset.delete_on_error(cfn, second, clock):
@@ -206,9 +206,9 @@ def _create_and_wait(
 
 
 def _replace_change_set(cfn: CloudFormationClient, first: Plan, second: Plan, clock: Clock) -> None:
-    """Discard the change set of `first`, now that there is that of `second`, which goes too when this raises."""
+    """Delete the change set of `first`, which `second` replaces. If that fails, delete `second` too."""
     with changeset.delete_on_error(cfn, second, clock):
-        # As that of an update, so that the shell of a new stack stays: the second change set is in it.
+        # As for an update, so that the empty new stack remains: it contains the second change set.
         changeset.delete_change_set(cfn, replace(first, kind="UPDATE"), clock)
 
 
@@ -221,7 +221,7 @@ def _create_change_set(
     notice: Callable[[str], None],
     mode: ChangeSetMode,
 ) -> tuple[Plan, tuple[ResourceDrift, ...]]:
-    """Return the plan that names a new change set, and what of `drifted` it brings back: all, or nothing on an older endpoint."""
+    """Return the plan of a new change set, and the part of `drifted` that it reverts: all, or nothing on an older endpoint."""
     if drifted and can_revert_drift(account.client("cloudformation")):
         try:
             plan = create(account, request, wanted, clock, replace(mode, revert_drift=True))
@@ -232,7 +232,7 @@ def _create_change_set(
             return plan, drifted
     if drifted:
         notice(
-            f"{CANNOT_REVERT}, as its change sets do not look at drift: {', '.join(each.logical_id for each in drifted)}"
+            f"{CANNOT_REVERT}, because its change sets ignore drift: {', '.join(each.logical_id for each in drifted)}"
         )
     return create(account, request, wanted, clock, mode), ()
 
@@ -250,15 +250,15 @@ def deployed_template(cfn: CloudFormationClient, stack_name: str) -> dict[str, A
 def as_deployed(
     request: Request, before: Mapping[str, Any], before_parameters: Mapping[str, str]
 ) -> templates.Template:
-    """Return the template of `request` with what a stack that has the parsed template `before` keeps of that.
+    """Return the template of `request` with the parts that the stack keeps of its parsed template `before`.
 
-    These are the logical IDs of resources that exist only once, and the marks of resources that were imported.
+    These are the logical IDs of resources that exist only once, and the marks of imported resources.
     """
-    ids = _kept_ids(request, before, before_parameters)
+    ids = _find_kept_ids(request, before, before_parameters)
     return imports.keep_import_marks(unique.with_kept_ids(request.template, ids), before)
 
 
-def _kept_ids(request: Request, before: Mapping[str, Any], before_parameters: Mapping[str, str]) -> dict[str, str]:
+def _find_kept_ids(request: Request, before: Mapping[str, Any], before_parameters: Mapping[str, str]) -> dict[str, str]:
     return unique.renamed(
         before,
         templates.parse(request.template.body),
@@ -273,9 +273,9 @@ def processed_template(cfn: CloudFormationClient, stack_name: str) -> Mapping[st
 
 
 def is_same(request: Request, current: Stack, before: Mapping[str, Any]) -> bool:
-    """Return whether `current` has, or is being given, what `request` asks for; `before` is its parsed template.
+    """Return whether `current` has, or is receiving, what `request` describes; `before` is its parsed template.
 
-    A template with transforms may come to something else each time, so it never is.
+    A template with transforms may have another result each time, so it is never the same.
     """
     return (
         not templates.has_transform(before)
@@ -286,11 +286,11 @@ def is_same(request: Request, current: Stack, before: Mapping[str, Any]) -> bool
 
 
 def _is_unchanged(request: Request, current: Stack, before: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Return whether AWS would find nothing to do, as far as that can be told without asking it."""
+    """Return whether AWS would report no changes, as far as that is known without a call."""
     if request.force or not state.has_succeeded(current) or before != wanted or current.user_tags != dict(request.tags):
         return False
     if nested_changes.has_nested(wanted) or templates.has_transform(wanted):
-        # What is behind the URL of a nested template, or what a transform returns, may have changed.
+        # The nested template at the URL, or the result of a transform, may have changed.
         return False
     if _has_other_notifications(request, current) or _has_other_alarms(request, current):
         return False

@@ -1,4 +1,4 @@
-"""Templates as CloudFormation deploys them: with their transforms applied.
+"""Read templates as CloudFormation deploys them: with their transforms applied.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetTemplate.html
 """
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """The template of a stack, None for a new one, and that of a change set, as CloudFormation deploys them.
+    """The templates of a stack (None for a new one) and of a change set, as CloudFormation deploys them.
 
-    `shown_before` and `shown_after` are the same without values of NoEcho parameters. `notes` say why they are as they were sent, if AWS
-    does not return them.
+    `shown_before` and `shown_after` are the same without values of NoEcho parameters. If AWS does not return the processed templates, these
+    are the templates as they were sent, and `notes` say why.
     """
 
     before: Mapping[str, Any] | None
@@ -37,7 +37,7 @@ class Sides:
 
 
 def sides(cfn: CloudFormationClient, before: Mapping[str, Any] | None, after: Mapping[str, Any], plan: Plan) -> Sides:
-    """Return both templates of the `plan`, whose change set CloudFormation has created, given as they were sent."""
+    """Return both templates of the `plan`, whose change set CloudFormation has created. The arguments are the templates as they were sent."""
     try:
         old = None if before is None else of_stack(cfn, before, plan.stack_id)
         new = of_change_set(cfn, after, plan.change_set_id)
@@ -49,9 +49,9 @@ def sides(cfn: CloudFormationClient, before: Mapping[str, Any] | None, after: Ma
 
 
 def of_stack(cfn: CloudFormationClient, original: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
-    """Return the processed template of the `stack` with this name or ARN, whose template as it was sent is `original`.
+    """Return the processed template of the `stack` with this name or ARN; `original` is its template as it was sent.
 
-    Raises AwsUnavailable if AWS returns a template that is not processed, and the errors of the AWS boundary.
+    Raises AwsUnavailable if AWS returns a template that is not processed, and the errors of `translate_aws_errors`.
     """
     return _processed(cfn, original, StackName=stack)
 
@@ -65,7 +65,7 @@ def of_change_set(cfn: CloudFormationClient, original: Mapping[str, Any], change
 
 
 def to_show(cfn: CloudFormationClient, original: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
-    """Return what `of_stack` does, without values of NoEcho parameters, or `original` if AWS does not return it."""
+    """Return the template of `of_stack` without values of NoEcho parameters, or `original` if AWS does not return it."""
     try:
         return _redact(of_stack(cfn, original, stack), original)
     except SetupError:
@@ -82,7 +82,7 @@ def _processed(cfn: CloudFormationClient, original: Mapping[str, Any], **which: 
 
 
 def _redact(template: Mapping[str, Any], original: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the processed `template` without values that a NoEcho parameter may have put into it.
+    """Return the processed template without values that may come from a NoEcho parameter.
 
     ``AWS::LanguageExtensions`` replaces references to parameters by their values. If a parameter is NoEcho, each text that `original`
     does not contain is masked.

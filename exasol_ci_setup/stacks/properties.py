@@ -1,4 +1,4 @@
-"""How two templates differ once their parameters are known, property by property, and how that joins what AWS says."""
+"""Compare two templates property by property, and merge the result with the changes of AWS."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def property_changes(
     after: Mapping[str, Any],
     after_parameters: Mapping[str, str],
 ) -> dict[str, tuple[PropertyChange, ...]]:
-    """Return, by logical id, how the resources that are in both templates differ; those that do not are left out.
+    """Return, by logical ID, the differences of the resources that are in both templates; unchanged resources are omitted.
 
-    Numbers and booleans equal the strings that CloudFormation takes them for (``14`` and ``"14"``).
+    Numbers and booleans equal the strings that CloudFormation treats as the same (``14`` and ``"14"``).
     """
     old = as_mapping(resolve(before, before_parameters).get("Resources"))
     new = as_mapping(resolve(after, after_parameters).get("Resources"))
@@ -42,20 +42,20 @@ def property_changes(
 
 
 def merge(changes: Sequence[Change], differences: Mapping[str, Sequence[PropertyChange]]) -> tuple[Change, ...]:
-    """Return `changes` with values from the templates' `differences` where AWS gave none.
+    """Return `changes` with values from the templates' `differences` where AWS returned none.
 
-    Values come from the templates, and from AWS where these say nothing; what AWS says of recreation stays. A path of AWS's may be a JSON pointer
-    (``/Properties/Source/Location``), a dotted path, or a property's bare name, which then stands for all below it.
-    A resource that AWS's change set does not list is not added: AWS knows better.
+    Values come from the templates, or from AWS if the templates have none. The recreation comes from AWS. A path of AWS may be a JSON pointer
+    (``/Properties/Source/Location``), a dotted path, or the bare name of a property, which then includes all below it.
+    A resource that the change set does not list is not added: AWS is authoritative.
     """
     return tuple(
-        replace(change, properties=_merged(change.properties, differences.get(change.logical_id, ())))
+        replace(change, properties=_merge_property(change.properties, differences.get(change.logical_id, ())))
         for change in changes
     )
 
 
 def actual_template(template: Mapping[str, Any], drifted: Sequence[ResourceDrift]) -> dict[str, Any]:
-    """Return the deployed `template` as it would read if it told of the resources as they are."""
+    """Return the deployed `template` with the actual values of the drifted resources."""
     resources = dict(as_mapping(template.get("Resources")))
     for each in drifted:
         if each.logical_id not in resources:
@@ -85,10 +85,10 @@ def setting_changes(
     protected_before: bool | None = None,
     protected_after: bool | None = None,
 ) -> tuple[Setting, ...]:
-    """Return what differs beside the resources, in the order description, parameters, outputs, tags, termination protection.
+    """Return the differences besides the resources, in the order description, parameters, outputs, tags, termination protection.
 
-    The names are ``description`` (of a template that replaces another one), ``parameters.KEY``, ``outputs.KEY`` (its value; ``outputs.KEY.Export.Name`` and the like for the rest of it),
-    ``tags.KEY`` and ``termination-protection``. A kind whose wanted side is None is not compared; a deployed side
+    The names are ``description`` (if an existing template has another one), ``parameters.KEY``, ``outputs.KEY`` (the value; ``outputs.KEY.Export.Name`` and the like for other parts),
+    ``tags.KEY`` and ``termination-protection``. A kind whose wanted value is None is not compared; a deployed value
     of None is empty (protection: off).
     """
     settings: list[Setting] = []
@@ -96,7 +96,7 @@ def setting_changes(
         old, new = before or {}, after
         old_values, new_values = before_parameters or {}, after_parameters or {}
         if before is not None:
-            settings += _settings("", _described(old), _described(new))
+            settings += _settings("", _other_parts(old), _other_parts(new))
         settings += _settings("parameters.", _shown_parameters(old, old_values), _shown_parameters(new, new_values))
         old_outputs = _outputs(resolve(old, old_values))
         settings += _settings("outputs.", old_outputs, _outputs(resolve(new, new_values)))
@@ -107,7 +107,7 @@ def setting_changes(
     return tuple(settings)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _equals(one: Any, other: Any) -> bool:
     return canonical(one) == canonical(other)
 
 
@@ -117,7 +117,7 @@ def _shown_parameters(template: Mapping[str, Any], given: Mapping[str, str]) -> 
 
 
 def _outputs(template: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the outputs' values by name, and whatever else an output has by dotted name."""
+    """Return the values of the outputs by name, and their other parts by dotted name."""
     outputs: dict[str, Any] = {}
     for name, output in as_mapping(template.get("Outputs")).items():
         for key, value in as_mapping(output).items():
@@ -130,14 +130,14 @@ def _outputs(template: Mapping[str, Any]) -> dict[str, Any]:
     return outputs
 
 
-def _described(template: Mapping[str, Any]) -> dict[str, Any]:
+def _other_parts(template: Mapping[str, Any]) -> dict[str, Any]:
     return {"description": template["Description"]} if template.get("Description") else {}
 
 
 def _settings(prefix: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Setting]:
     for key in dict.fromkeys((*before, *after)):
         old, new = before.get(key, ABSENT), after.get(key, ABSENT)
-        if old is ABSENT or new is ABSENT or not _same(old, new):
+        if old is ABSENT or new is ABSENT or not _equals(old, new):
             yield Setting(f"{prefix}{key}", old, new)
 
 
@@ -153,7 +153,7 @@ def _resource_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -
 
 
 def _names(depends_on: Any) -> Any:
-    """One name and a list of it mean the same to DependsOn, and so does every order."""
+    """Return a value of DependsOn in normal form: one name equals a list of it, and the order does not matter."""
     if isinstance(depends_on, list):
         return sorted(depends_on, key=canonical)
     return depends_on if depends_on is ABSENT else [depends_on]
@@ -163,11 +163,11 @@ def _differences(before: Any, after: Any, path: str) -> Iterator[PropertyChange]
     if before is ABSENT or after is ABSENT:
         if before is not after:
             yield PropertyChange(path, before, after)
-    elif _same(before, after):
+    elif _equals(before, after):
         return
     elif isinstance(before, Mapping) and isinstance(after, Mapping) and not is_function(before) | is_function(after):
         for key in dict.fromkeys((*before, *after)):
-            yield from _differences(before.get(key, ABSENT), after.get(key, ABSENT), _below(path, key))
+            yield from _differences(before.get(key, ABSENT), after.get(key, ABSENT), _join_path(path, key))
     elif isinstance(before, list) and isinstance(after, list):
         yield from _list_differences(before, after, path)
     else:
@@ -175,7 +175,7 @@ def _differences(before: Any, after: Any, path: str) -> Iterator[PropertyChange]
 
 
 def _list_differences(before: Sequence[Any], after: Sequence[Any], path: str) -> Iterator[PropertyChange]:
-    """Match equal elements first; what lies between two matches is compared by position, the rest added or removed."""
+    """Match equal elements first; elements between two matches are compared by position, the rest is added or removed."""
     matcher = SequenceMatcher(None, [canonical(item) for item in before], [canonical(item) for item in after], False)
     pairs: dict[int, tuple[Any, Any]] = {}
     removed: set[int] = set()
@@ -186,21 +186,21 @@ def _list_differences(before: Sequence[Any], after: Sequence[Any], path: str) ->
             old = [*before[start : start + paired], *[ABSENT] * (new_end - new_start - paired)]
             pairs.update(zip(range(new_start, new_end), zip(old, after[new_start:new_end], strict=True), strict=True))
     if removed & pairs.keys():
-        # One index would stand for two elements: compare by index instead, which is always true.
+        # One index would mean two elements: compare by index instead, which is always correct.
         length = max(len(before), len(after))
         old, new = ([*items, *[ABSENT] * (length - len(items))] for items in (before, after))
         pairs, removed = dict(enumerate(zip(old, new, strict=True))), set()
     pairs.update({index: (before[index], ABSENT) for index in removed})
     for index in sorted(pairs):
-        yield from _differences(*pairs[index], _below(path, index))
+        yield from _differences(*pairs[index], _join_path(path, index))
 
 
-def _below(path: str, key: object) -> str:
+def _join_path(path: str, key: object) -> str:
     return f"{path}.{key}" if path else str(key)
 
 
 def _dotted(path: str) -> str:
-    """Return a JSON pointer below the resource, or a path that is dotted already, as this library writes paths."""
+    """Return a JSON pointer below the resource, or a dotted path, in the dotted notation of this library."""
     if path.startswith("/"):
         steps = [step.replace("~1", "/").replace("~0", "~") for step in path[1:].split("/")]
         path = ".".join(steps)
@@ -211,7 +211,7 @@ def _is_within(path: str, outer: str) -> bool:
     return path == outer or path.startswith(outer + ".")
 
 
-def _merged(named: Sequence[PropertyChange], found: Sequence[PropertyChange]) -> tuple[PropertyChange, ...]:
+def _merge_property(named: Sequence[PropertyChange], found: Sequence[PropertyChange]) -> tuple[PropertyChange, ...]:
     merged: dict[str, PropertyChange] = {}
     used: set[str] = set()
     for given in named:
@@ -219,13 +219,13 @@ def _merged(named: Sequence[PropertyChange], found: Sequence[PropertyChange]) ->
         inside = [item for item in found if _is_within(item.path, path)]
         around = [item for item in found if item.path != path and _is_within(path, item.path)]
         used.update(item.path for item in (*inside, *around))
-        # The templates say what a person wrote; what AWS gives may be a mark that it is known only afterwards.
+        # The templates have the text of their author. The value of AWS may be a placeholder for a value that is known later.
         if inside:
             filled = [replace(item, recreates=given.recreates) for item in inside]
         elif given.before is not ABSENT or given.after is not ABSENT:
             filled = [replace(given, path=path)]
         else:
-            filled = [_part(path, given.recreates, around)]
+            filled = [_change_within(path, given.recreates, around)]
         for item in filled:
             merged[item.path] = _stronger(merged[item.path], item) if item.path in merged else item
     for item in found:
@@ -234,8 +234,8 @@ def _merged(named: Sequence[PropertyChange], found: Sequence[PropertyChange]) ->
     return tuple(merged.values())
 
 
-def _part(path: str, recreates: str, around: Sequence[PropertyChange]) -> PropertyChange:
-    """Look up what a difference of a whole property says of `path`, which lies within it."""
+def _change_within(path: str, recreates: str, around: Sequence[PropertyChange]) -> PropertyChange:
+    """Return the difference at `path`, which is inside of one of the properties `around`."""
     for item in around:
         steps = path[len(item.path) + 1 :].split(".")
         return PropertyChange(path, _at(item.before, steps), _at(item.after, steps), recreates)
@@ -254,7 +254,7 @@ def _at(value: Any, steps: Sequence[str]) -> Any:
 
 
 def _stronger(one: PropertyChange, other: PropertyChange) -> PropertyChange:
-    """AWS names a property once for each cause: keep the values that came, and the graver word on recreation."""
+    """Merge two changes of one property: keep known values, and the stronger recreation. AWS lists a property once for each cause."""
     recreates = max(
         one.recreates, other.recreates, key=lambda word: _RECREATES.index(word) if word in _RECREATES else 0
     )

@@ -1,4 +1,4 @@
-"""Ways out of an operation that should not go on, and of an update whose rollback could not finish."""
+"""Cancel an update, and continue a rollback that failed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def ask_to_cancel(cfn: CloudFormationClient, name: str) -> bool:
-    """Ask AWS to cancel the update under way on the stack `name`; return False if it is past that.
+    """Cancel the update in progress on the stack `name`; return False if it is too late.
 
-    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CancelUpdateStack.html. Raises the errors of the AWS
-    boundary.
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CancelUpdateStack.html. Raises the errors of
+    `translate_aws_errors`.
     """
     with translate_aws_errors():
         try:
@@ -38,22 +38,20 @@ def ask_to_cancel(cfn: CloudFormationClient, name: str) -> bool:
 
 
 def cancel(cfn: CloudFormationClient, stack: Stack, *, view: View, clock: Clock) -> Stack:
-    """Cancel the update under way on `stack`, and return the stack when AWS has put back what was changed.
+    """Cancel the update in progress on `stack`, and return the stack after the rollback.
 
-    Raises StackError if there is no update that can be cancelled, or if it was done before it could be; DeployFailed if the rollback could
-    not finish, and Interrupted.
+    Raises StackError if no update can be canceled, or if it ended before; DeployFailed if the rollback
+    failed, and Interrupted.
     """
     _require_own(stack)
     if stack.status == "CREATE_IN_PROGRESS":
         raise StackError(
-            f"the creation of stack {stack.name} cannot be cancelled: AWS cancels updates only",
-            hint=f"`exasol-ci-setup delete {stack.name}` ends it, and removes what has been made",
+            f"the creation of stack {stack.name} cannot be canceled: AWS cancels updates only",
+            hint=f"to stop it and delete what was created: `exasol-ci-setup delete {stack.name}`",
             stack_name=stack.name,
         )
     if stack.status != "UPDATE_IN_PROGRESS":
-        raise StackError(
-            f"there is no update of stack {stack.name} to cancel: it is in {stack.status}", stack_name=stack.name
-        )
+        raise StackError(f"stack {stack.name} has no update to cancel: it is in {stack.status}", stack_name=stack.name)
     if not ask_to_cancel(cfn, stack.name):
         raise _too_late(state.get(cfn, stack.id))
     ended = _follow(cfn, stack, StackMonitor(cfn, stack.id, after=None, view=view, clock=clock))
@@ -71,17 +69,17 @@ def continue_rollback(
     skip: Sequence[str] = (),
     role_arn: str = "",
 ) -> Stack:
-    """Let AWS go on with a rollback that could not finish, and return the stack when it has.
+    """Continue a failed rollback, and return the stack when it has ended.
 
-    `skip` are the logical ids of resources that are left as they are; AWS takes only those whose rollback failed, and afterwards the stack's
-    template may not be what is there: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html.
-    Raises StackError if the stack waits for no such thing, InputError if AWS does not take what is to be skipped, DeployFailed
+    `skip` are the logical IDs of resources to skip. AWS accepts only those whose rollback failed. Afterwards the template of the stack
+    may differ from its resources: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html.
+    Raises StackError for another status of the stack, InputError if AWS does not accept `skip`, DeployFailed
     with its diagnosis if the rollback fails again, and Interrupted.
     """
     _require_own(stack)
     if stack.status != "UPDATE_ROLLBACK_FAILED":
         raise StackError(
-            f"no rollback of stack {stack.name} waits to be continued: it is in {stack.status}", stack_name=stack.name
+            f"stack {stack.name} has no rollback to continue: it is in {stack.status}", stack_name=stack.name
         )
     arguments: dict[str, Any] = {"StackName": stack.id, "ClientRequestToken": uuid.uuid4().hex}
     if skip:
@@ -98,22 +96,22 @@ def continue_rollback(
             said = error.response.get("Error", {}).get("Message", "")
             raise InputError(
                 f"AWS did not continue the rollback of stack {stack.name}: {said}",
-                hint=f"`exasol-ci-setup diagnose {stack.name}` names what could not be rolled back",
+                hint=f"to see which resources failed: `exasol-ci-setup diagnose {stack.name}`",
             ) from error
     return _follow(cfn, stack, StackMonitor(cfn, stack.id, after=after, view=view, clock=clock))
 
 
-def _follow(cfn: CloudFormationClient, stack: Stack, following: StackMonitor) -> Stack:
+def _follow(cfn: CloudFormationClient, stack: Stack, monitor: StackMonitor) -> Stack:
     try:
-        ended = following.run()
+        ended = monitor.run()
     except KeyboardInterrupt:
         raise Interrupted(
-            f"stopped following: AWS continues with stack {stack.name} ({following.status or 'just begun'})",
+            f"stopped following: AWS continues with stack {stack.name} ({monitor.status or 'just begun'})",
             hint=f"to follow it again: `exasol-ci-setup watch {stack.name}`",
             stack_name=stack.name,
         ) from None
     except AwsUnavailable as error:
-        error.hint = f"AWS goes on with stack {stack.name} whatever happens here\n{error.hint}".rstrip()
+        error.hint = f"AWS continues with stack {stack.name}\n{error.hint}".rstrip()
         raise
     assert ended is not None, "without a deadline it returns a stack"  # noqa: S101 - for the type checker
     if ended.status.endswith("_FAILED"):
@@ -121,36 +119,36 @@ def _follow(cfn: CloudFormationClient, stack: Stack, following: StackMonitor) ->
             f"stack {ended.name} ended in {ended.status}",
             hint=way_out(ended),
             stack_name=ended.name,
-            diagnosis=diagnose.of_stack(cfn, ended, following.events),
+            diagnosis=diagnose.of_stack(cfn, ended, monitor.events),
         )
     return ended
 
 
 def explain(cfn: CloudFormationClient, stack: Stack) -> Diagnosis | None:
-    """Return why the last operation on `stack` failed, or is failing; None if nothing did. Raises the errors of the AWS boundary."""
+    """Return why the last operation on `stack` failed, or is failing; None if it did not. Raises the errors of `translate_aws_errors`."""
     found = diagnose.of_stack(cfn, stack, of_last_operation(cfn, stack.id))
-    # A rollback that was made to finish, by skipping what it failed on, is a failed update all the same.
+    # A rollback that was completed by skipping resources is still a failed update.
     failed = found.logical_id or not (state.has_succeeded(stack) or state.is_busy(stack) or state.is_absent(stack))
     return found if failed else None
 
 
 def way_out(stack: Stack) -> str:
-    """Return what to do about a stack whose rollback could not finish, empty for any other."""
+    """Return the remedy for a stack whose rollback failed, empty for any other."""
     if stack.status != "UPDATE_ROLLBACK_FAILED":
         return ""
-    return f"mend what stands in the way, then `exasol-ci-setup continue-rollback {stack.name}`; --skip LOGICAL_ID leaves a resource as it is"
+    return f"fix the resource named above, then run `exasol-ci-setup continue-rollback {stack.name}`; --skip LOGICAL_ID skips a resource"
 
 
 def _require_own(stack: Stack) -> None:
     if not state.is_own(stack):
         raise StackError(
-            f"stack {stack.name} was not made by this tool: it carries none of its tags", stack_name=stack.name
+            f"stack {stack.name} was not created by this tool: it has none of its tags", stack_name=stack.name
         )
 
 
 def _too_late(stack: Stack) -> StackError:
     return StackError(
         f"too late to cancel the update of stack {stack.name}: it is in {stack.status}",
-        hint="deploy it again as it was before",
+        hint="deploy its previous version again",
         stack_name=stack.name,
     )

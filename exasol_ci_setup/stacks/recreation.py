@@ -1,4 +1,4 @@
-"""Stacks that have to be deleted and created again, because no update leads to what is wanted."""
+"""Detect stacks that must be deleted and created again, because no update can repair them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def is_needed(
     import_existing: bool,
     notice: Callable[[str], None],
 ) -> bool:
-    """Return whether the stack `current` has to be deleted before `request` can be deployed, after a notice that says why.
+    """Return whether the stack `current` must be deleted before `request` can be deployed, after a notice with the reason.
 
-    With `recreate_failed` that is so for a stack whose creation failed, and always for one whose only resource does not exist any more,
-    and is of a type that neither an update nor a drift-aware change set brings back. Raises StackError for such a stack that must not be deleted.
+    This is true for a stack whose creation failed, with `recreate_failed`. It is always true for a stack whose only resource no longer exists
+    and has a type that neither an update nor a drift-aware change set creates again. Raises StackError if such a stack must not be deleted.
     """
     if recreate_failed and state.is_own(current) and (state.is_stuck(current) or current.status == "CREATE_FAILED"):
         if left := imports.imported_resources(
@@ -47,35 +47,35 @@ def is_needed(
     if not _credentials(parse(request.template.body), request.parameters):
         return False
     deployed = planning.deployed_template(account.client("cloudformation"), current.name)
-    gone = _lost(account, deployed, current.parameters, notice)
+    gone = _missing_credentials(account, deployed, current.parameters, notice)
     if not gone:
         return False
-    why = f"stack {current.name} has lost {', '.join(gone)}: {_missing(gone.values())}"
+    why = f"stack {current.name} has lost {', '.join(gone)}: {_missing_text(gone.values())}"
     _require_replaceable(current, why, everything=gone.keys() == deployed["Resources"].keys())
     notice(f"{why}, and no update creates it again")
     return True
 
 
 def lost(account: Account, stack: Stack, notice: Callable[[str], None]) -> dict[str, str]:
-    """Return the logical IDs of the credentials of `stack` that CodeBuild does not have any more, each with its kind of server."""
+    """Return the logical IDs of the credentials of `stack` that no longer exist in CodeBuild, each with its kind of server."""
     deployed = planning.deployed_template(account.client("cloudformation"), stack.id or stack.name)
-    return _lost(account, deployed, stack.parameters, notice)
+    return _missing_credentials(account, deployed, stack.parameters, notice)
 
 
 def require_complete(account: Account, request: Request, stack: Stack) -> None:
-    """Raise StackError if a resource of the deployed `stack` does not exist, as far as AWS lets the caller see that."""
-    if gone := _lost(account, parse(request.template.body), request.parameters, lambda _message: None):
+    """Raise StackError if a resource of the deployed `stack` does not exist, as far as the caller may see that."""
+    if gone := _missing_credentials(account, parse(request.template.body), request.parameters, lambda _message: None):
         raise StackError(
-            f"stack {stack.name} is in {stack.status}, but {_missing(gone.values())}",
+            f"stack {stack.name} is in {stack.status}, but {_missing_text(gone.values())}",
             hint="run the same command again: it creates the stack again",
             stack_name=stack.name,
         )
 
 
-def _lost(
+def _missing_credentials(
     account: Account, template: Mapping[str, Any], parameters: Mapping[str, str], notice: Callable[[str], None]
 ) -> dict[str, str]:
-    """Return the logical IDs of the credentials of a parsed template that CodeBuild does not have, each with its kind of server."""
+    """Return the logical IDs of the credentials of a parsed template that do not exist in CodeBuild, each with its kind of server."""
     declared = _credentials(template, parameters)
     if not declared:
         return {}
@@ -103,7 +103,7 @@ def _credentials(template: Mapping[str, Any], parameters: Mapping[str, str]) -> 
     return {name: server for name, server in servers.items() if isinstance(server, str)}
 
 
-def _missing(servers: Any) -> str:
+def _missing_text(servers: Any) -> str:
     return f"CodeBuild has no credential for {', '.join(servers)}"
 
 
@@ -115,9 +115,9 @@ def _require_replaceable(stack: Stack, why: str, *, everything: bool) -> None:
         hint = f"delete the stack with `aws cloudformation delete-stack --stack-name {stack.name}`, and run the same command again"
     elif stack.termination_protection:
         hint = (
-            "the stack has to be created again, and is protected: run "
+            "the stack must be created again, but it is protected: run "
             f"`aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name {stack.name}`, "
-            "and the same command again"
+            "then the same command again"
         )
     if hint:
         raise StackError(why, hint=hint, stack_name=stack.name)

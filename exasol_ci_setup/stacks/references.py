@@ -1,4 +1,4 @@
-"""Which names a part of a template refers to."""
+"""Find the names that a part of a template refers to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VARIABLE: Final = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
 def references(template: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Return, for each resource of a parsed template, the other resources that it refers to, each once, in the order in which they come.
+    """Return, for each resource of a parsed template, the other resources that it refers to, each once, in the order of appearance.
 
     ``Ref``, ``Fn::GetAtt``, ``Fn::Sub`` and ``DependsOn`` count.
     """
@@ -28,9 +28,9 @@ def references(template: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def named(declared: Any) -> Iterator[str]:
-    """Yield the names of resources and parameters that a parsed part of a template refers to, in the order in which they come.
+    """Yield the names of resources and parameters that a parsed part of a template refers to, in the order of appearance.
 
-    Each part is looked at once, since YAML's aliases may put it in many places.
+    Each part is visited once, because YAML aliases may repeat it in many places.
     """
     left: list[tuple[str, Any]] = [("", declared)]
     seen: set[tuple[str, int]] = set()
@@ -58,9 +58,9 @@ def named(declared: Any) -> Iterator[str]:
 
 
 def renamed(template: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
-    """Return a copy of a parsed template in which the resources that are the keys of `ids` have the names that are its values.
+    """Return a copy of a parsed template in which the resources in `ids` are renamed from the keys to the values.
 
-    What refers to them by ``Ref``, ``Fn::GetAtt``, ``Fn::Sub`` or ``DependsOn`` follows.
+    References by ``Ref``, ``Fn::GetAtt``, ``Fn::Sub`` and ``DependsOn`` are renamed too.
     """
     if not ids:
         return dict(template)

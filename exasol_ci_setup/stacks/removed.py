@@ -1,4 +1,4 @@
-"""What goes when a stack is deleted, as changes of a plan: with the resources of its nested stacks, and marked where data goes."""
+"""Plan the deletion of a stack: its changes, with the resources of nested stacks, and marks for lost data."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def plan_of(
     *,
     retained: Collection[str] = (),
 ) -> Plan:
-    """Return the plan that deletes `stack`: all of its resources but those `retained`, by its template too. `found` are its resources, if known."""
+    """Return the plan that deletes `stack`: all resources except those `retained` here or by its template. `found` are its resources, if known."""
     found = of_id(cfn, stack.id) if found is None else found
     going = _removals(each for each in found if each.logical_id not in retained)
-    return Plan(stack.name, "DELETE", stack_id=stack.id, changes=_marked(cfn, stack.id, going))
+    return Plan(stack.name, "DELETE", stack_id=stack.id, changes=_mark_changes(cfn, stack.id, going))
 
 
 def resources_of(removal: Plan) -> list[Resource]:
-    """Return what a plan that deletes a stack removes, with the resources of its nested stacks."""
+    """Return the resources that a plan deletes, with those of its nested stacks."""
     return [
         Resource(change.logical_id, change.physical_id, change.type, status="")
         for change in removal.every_change.values()
@@ -49,25 +49,25 @@ def resources_of(removal: Plan) -> list[Resource]:
 def without_empty_log_groups(account: Account, removal: Plan) -> Plan:
     """Return `removal` without the data-loss mark on log groups that have no log stream, and so no events.
 
-    Every cluster has a log group: without this, each deletion of a cluster that never ran would need consent. A log group that must
-    not be listed keeps its mark.
+    Every cluster has a log group: without this, each deletion of an unused cluster would need confirmation. A log group that cannot
+    be listed keeps its mark.
     """
     return replace(removal, changes=_without_empty_log_groups(account.client("logs"), removal.changes))
 
 
 def require_empty(account: Account, removal: Plan, say: Callable[[str], None], *, hint: str = "") -> None:
-    """Raise StackError if a bucket or repository that goes holds something, so that AWS would refuse to delete it. `say` tells what is not known."""
+    """Raise StackError if a deleted bucket or repository is not empty: AWS would refuse to delete it. Calls `say` if that is unknown."""
     if full := deletion.contents(account, resources_of(removal), say):
         raise StackError(
             f"nothing was deleted: {', '.join(full)}",
-            hint=hint or f"`exasol-ci-setup delete {removal.stack_name} --empty` deletes what they hold too",
+            hint=hint or f"to delete their contents too: `exasol-ci-setup delete {removal.stack_name} --empty`",
             stack_name=removal.stack_name,
         )
 
 
 def inside(cfn: CloudFormationClient, stack_id: str) -> tuple[Change, ...]:
-    """Return what is deleted with the nested stack of this ARN, at any depth."""
-    return _marked(cfn, stack_id, _removals(of_id(cfn, stack_id)))
+    """Return the resources that are deleted with the nested stack of this ARN, at any depth."""
+    return _mark_changes(cfn, stack_id, _removals(of_id(cfn, stack_id)))
 
 
 def holds_data(cfn: CloudFormationClient, stack_id: str) -> bool:
@@ -103,8 +103,8 @@ def _removals(going: Iterable[Resource]) -> tuple[Change, ...]:
     return tuple(Change("Remove", each.logical_id, each.type, physical_id=each.physical_id) for each in going)
 
 
-def _marked(cfn: CloudFormationClient, stack_id: str, changes: Iterable[Change]) -> tuple[Change, ...]:
-    """Return those of the removals that the deployed template does not prevent, marked, with what is in nested stacks."""
+def _mark_changes(cfn: CloudFormationClient, stack_id: str, changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Return the removals that the deployed template does not prevent, with marks for data loss and changes of nested stacks."""
     sent = templates.parse(changeset.template_body(cfn, StackName=stack_id))
     deployed = processed.to_show(cfn, sent, stack_id)
     declared = as_mapping(deployed.get("Resources"))
@@ -115,7 +115,7 @@ def _marked(cfn: CloudFormationClient, stack_id: str, changes: Iterable[Change])
         else change
         for change in going
     ]
-    # A resource without a physical id was never created.
+    # A resource without a physical ID was never created.
     there = (change for change in with_nested if change.physical_id)
     marked = {change.logical_id: change for change in data_loss.marked(there, deployed, None)}
     return tuple(marked.get(change.logical_id, change) for change in with_nested)

@@ -1,4 +1,4 @@
-"""Which changes replace a resource, by the resource schemas that cfn-lint ships, where no change set of AWS says it.
+"""Detect replacements by the resource schemas of cfn-lint, for plans without a change set of AWS.
 
 `createOnlyProperties` replace the resource, `conditionalCreateOnlyProperties` may replace it:
 https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _REGION: Final = "us-east-1"
-"""Has every resource type. Which properties replace a resource does not depend on the region."""
+"""This region has every resource type. Which properties replace a resource does not depend on the region."""
 
 _POINTER: Final = "/properties/"
 _WORDS: Final = {"Always": "True", "Conditionally": "Conditional", "Never": "False"}
@@ -30,7 +30,7 @@ _ATTRIBUTES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Schema:
-    """The properties of a resource type that replace it, or may, as the steps of their JSON pointers."""
+    """The properties of a resource type that replace it, or may replace it, as the steps of their JSON pointers."""
 
     always: tuple[tuple[str, ...], ...]
     conditionally: tuple[tuple[str, ...], ...]
@@ -45,15 +45,15 @@ class _Schema:
 
 
 def marked(changes: Iterable[Change], template: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Return `changes` with what they replace, and with the resources of the new `template` that refer to what is replaced.
+    """Return `changes` with their replacements, and with the resources of the new `template` that refer to replaced ones.
 
-    `template` is parsed, and resolved as far as its parameters decide. A modified resource of a type without a known schema, such as a custom resource, may be replaced.
+    `template` is parsed, and resolved as far as its parameters allow. A modified resource of a type without a known schema, such as a custom resource, may be replaced.
     """
     found = {change.logical_id: change for change in changes}
     schemas = _Schemas()
     for name, change in found.items():
         if change.action == "Modify":
-            found[name] = _marked(change, schemas)
+            found[name] = _mark_change(change, schemas)
     spreading = [name for name, change in found.items() if _is_replaced(change)]
     users = _Users(template) if spreading else None
     while spreading and users is not None:
@@ -62,7 +62,7 @@ def marked(changes: Iterable[Change], template: Mapping[str, Any]) -> tuple[Chan
             change = found.get(name) or Change("Modify", name, kind)
             if change.action != "Modify":
                 continue
-            found[name] = _caused(change, properties, source, schemas)
+            found[name] = _add_cause(change, properties, source, schemas)
             if found[name].replacement != change.replacement and _is_replaced(found[name]):
                 spreading.append(name)
     return tuple(found.values())
@@ -90,7 +90,7 @@ def _is_replaced(change: Change) -> bool:
     return change.replacement in {"True", "Conditional"}
 
 
-def _marked(change: Change, schemas: _Schemas) -> Change:
+def _mark_change(change: Change, schemas: _Schemas) -> Change:
     schema = schemas.of(change.type)
     if schema is None:
         return replace(change, replacement="Conditional")
@@ -98,7 +98,7 @@ def _marked(change: Change, schemas: _Schemas) -> Change:
     return replace(change, properties=properties, replacement=_strongest(each.recreates for each in properties))
 
 
-def _caused(change: Change, referring: Iterable[str], source: Change, schemas: _Schemas) -> Change:
+def _add_cause(change: Change, referring: Iterable[str], source: Change, schemas: _Schemas) -> Change:
     """Return `change` with what the replacement of `source` means for a resource whose properties `referring` refer to it."""
     schema = schemas.of(change.type)
     words = ["Conditionally" if schema is None else schema.recreates(_unknown(name)) for name in referring]

@@ -1,4 +1,4 @@
-"""What becomes of ECS services while CloudFormation waits for them: how many tasks run, and why others stopped."""
+"""Report on ECS services while CloudFormation waits for them: the number of running tasks, and why tasks stopped."""
 
 from __future__ import annotations
 
@@ -23,72 +23,72 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 
 _SERVICE: Final = "AWS::ECS::Service"
-# The long form, which has the cluster's name: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-account-settings.html
+# The long form, which contains the name of the cluster: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-account-settings.html
 _ARN: Final = re.compile(r"arn:[^:]+:ecs:[^:]+:[0-9]+:service/(?P<cluster>[^/]+)/(?P<service>[^/]+)")
-# A rollout takes minutes; together with what following the stack asks, this is less than 0.6 calls a second.
+# A rollout takes minutes. Together with the polls of the stack, this is less than 0.6 calls a second.
 _PAUSE: Final = 40.0
-# The most that one DescribeServices takes: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html
+# Maximum services of one DescribeServices: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html
 _SERVICES: Final = 10
 _TASKS: Final = 3
 _LINES: Final = 8
 
 
 class Rollouts:
-    """A view of a stack's events that also looks at the ECS services which are being created or updated, and tells `view` of them.
+    """A view of a stack's events that also polls the ECS services that are being created or updated, and reports them to `view`.
 
-    ECS is asked every 40 s at most. It keeps what it heard of tasks that stopped, since after a rollback they cannot be asked about any more.
-    A service that cannot be looked at is no reason to fail.
+    ECS is polled every 40 s at most. The reasons of stopped tasks are stored, because they are not available after a rollback.
+    An error of a poll is only logged.
     """
 
     def __init__(self, account: Account, view: View, clock: Clock) -> None:
         self._account = account
         self._view = view
         self._clock = clock
-        self._underway: dict[str, str] = {}
-        self._told: dict[str, str] = {}
+        self._in_progress: dict[str, str] = {}
+        self._last_lines: dict[str, str] = {}
         self._why: dict[str, tuple[str, ...]] = {}
         self._seen: set[str] = set()
-        self._asked = clock.now()
+        self._polled_at = clock.now()
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Start the display."""
         self._view.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        """Leave the terminal as it was found."""
+        """Restore the terminal."""
         self._view.__exit__(kind, error, trace)
 
     def event(self, event: Event) -> None:
-        """Show an event, and note which service begins or ends with it."""
+        """Show an event, and store which service it starts or ends."""
         self._view.event(event)
         if event.type == _SERVICE and _ARN.fullmatch(event.physical_id):
             if event.status in {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"}:
-                self._underway[event.physical_id] = event.logical_id
-            elif event.physical_id in self._underway:
+                self._in_progress[event.physical_id] = event.logical_id
+            elif event.physical_id in self._in_progress:
                 if event.status.endswith("_FAILED"):
-                    # Before the rollback takes it away.
-                    self._look([event.physical_id])
-                self._underway.pop(event.physical_id, None)
+                    # Before the rollback deletes it.
+                    self._poll([event.physical_id])
+                self._in_progress.pop(event.physical_id, None)
 
     def tick(self, now: float) -> None:
-        """Let time pass, and look at the services when it is due."""
+        """Update the display, and poll the services when that is due."""
         self._view.tick(now)
-        if self._underway and now - self._asked >= _PAUSE:
-            self._look(list(self._underway))
+        if self._in_progress and now - self._polled_at >= _PAUSE:
+            self._poll(list(self._in_progress))
 
     def note(self, message: str) -> None:
-        """Say something that is not an event."""
+        """Show a message that is not an event."""
         self._view.note(message)
 
     def why(self, service_arn: str) -> tuple[str, ...]:
-        """Return why tasks of the service stopped, and what they wrote last, a line each; nothing if none was seen to stop."""
+        """Return why tasks of the service stopped, and their last log lines; empty if no stopped task was seen."""
         return self._why.get(service_arn, ())
 
-    def _look(self, arns: list[str]) -> None:
-        self._asked = self._clock.now()
+    def _poll(self, arns: list[str]) -> None:
+        self._polled_at = self._clock.now()
         by_cluster: dict[str, list[str]] = {}
         for arn in arns:
             found = _ARN.fullmatch(arn)
@@ -97,12 +97,12 @@ class Rollouts:
         try:
             for cluster, services in by_cluster.items():
                 for start in range(0, len(services), _SERVICES):
-                    self._look_at(cluster, services[start : start + _SERVICES])
+                    self._poll_cluster(cluster, services[start : start + _SERVICES])
         except SetupError as error:
-            # Without the permission to look, or for a moment without an answer.
-            _LOG.info("ECS could not be asked how the services are: %s", error)
+            # The permission is missing, or ECS does not answer.
+            _LOG.info("the status of ECS services is not available: %s", error)
 
-    def _look_at(self, cluster: str, arns: list[str]) -> None:
+    def _poll_cluster(self, cluster: str, arns: list[str]) -> None:
         ecs = for_optional_calls(self._account.client("ecs"))
         with translate_aws_errors():
             described = ecs.describe_services(cluster=cluster, services=arns).get("services", [])
@@ -111,11 +111,11 @@ class Rollouts:
             primary = next((each for each in service.get("deployments", []) if each.get("status") == "PRIMARY"), None)
             if primary is None:
                 continue
-            line = _progress(self._underway.get(arn, service["serviceName"]), primary)
-            if self._told.get(arn) != line:
-                self._told[arn] = line
+            line = _progress(self._in_progress.get(arn, service["serviceName"]), primary)
+            if self._last_lines.get(arn) != line:
+                self._last_lines[arn] = line
                 self._view.note(line)
-            # When the circuit breaker rolls back, PRIMARY is the release before, and the one that failed is another.
+            # When the circuit breaker rolls back, PRIMARY is the previous release, and the failed one is another deployment.
             failing = {each.get("taskDefinition") for each in service.get("deployments", []) if each.get("failedTasks")}
             if failing:
                 self._explain(cluster, service, failing)
@@ -132,7 +132,7 @@ class Rollouts:
             tasks = ecs.describe_tasks(cluster=cluster, tasks=fresh).get("tasks", [])
         lines: list[str] = []
         for task in tasks:
-            # Tasks of the deployment before stop too, in good order.
+            # Tasks of the previous deployment stop too, without an error.
             ours = task.get("taskDefinitionArn") in failing
             if task.get("lastStatus") != "STOPPED" or task["taskArn"] in self._seen:
                 continue
@@ -144,10 +144,10 @@ class Rollouts:
         if lines:
             self._why[service["serviceArn"]] = tuple(lines)
             for line in lines:
-                self._view.note(f"{self._underway.get(service['serviceArn'], service['serviceName'])}: {line}")
+                self._view.note(f"{self._in_progress.get(service['serviceArn'], service['serviceName'])}: {line}")
 
     def _log_of(self, task: Mapping[str, Any]) -> list[str]:
-        """Return the last lines that the containers of a task wrote."""
+        """Return the last lines that the containers of a task logged."""
         ecs, logs = for_optional_calls(self._account.client("ecs")), for_optional_calls(self._account.client("logs"))
         lines: list[str] = []
         try:
@@ -166,8 +166,8 @@ class Rollouts:
                     ).get("events", [])
                     lines += [f"{container['name']} wrote: {event.get('message', '').rstrip()}" for event in events]
         except SetupError as error:
-            # A container that never started has no stream.
-            _LOG.info("the log of a task could not be read: %s", error)
+            # A container that never started has no log stream.
+            _LOG.info("the log of a task is not available: %s", error)
         return lines
 
 
@@ -187,6 +187,8 @@ def _stopped(task: Mapping[str, Any]) -> list[str]:
         code = container.get("exitCode")
         reason = container.get("reason", "")
         if code is not None or reason:
-            told = "" if code is None else f"exited with code {code}"
-            lines.append(f"container {container.get('name', '')} {': '.join(part for part in (told, reason) if part)}")
+            exit_text = "" if code is None else f"exited with code {code}"
+            lines.append(
+                f"container {container.get('name', '')} {': '.join(part for part in (exit_text, reason) if part)}"
+            )
     return lines

@@ -1,4 +1,4 @@
-"""What a stack has beside its template, tags and parameters, and what no change set carries: its protection and its policy."""
+"""The settings of a stack that no change set contains: termination protection and stack policy."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 PROTECTION: Final = "termination-protection"
 POLICY: Final = "stack-policy"
-# The longest policy that SetStackPolicy takes as text: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_SetStackPolicy.html
+# The longest policy that SetStackPolicy accepts as text: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_SetStackPolicy.html
 _LONGEST_POLICY: Final = 16_384
 
 
 def policy_of(content: bytes, *, name: str) -> str:
-    """Return a stack policy as AWS takes it, in one spelling. `name` is what it was read from, for the error.
+    """Return a stack policy as normalized JSON. `name` is the name of its source, for the error.
 
     Raises InputError if `content` is not a JSON object with a statement, or too long.
     """
@@ -34,7 +34,7 @@ def policy_of(content: bytes, *, name: str) -> str:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{name} is not JSON: {error}", hint="a stack policy is a JSON document") from error
     if not isinstance(parsed, dict) or not isinstance(parsed.get("Statement"), list):
-        raise InputError(f"{name} is no stack policy: it has no list called Statement")
+        raise InputError(f"{name} is no stack policy: it has no list named Statement")
     body = json.dumps(parsed)
     if len(body) > _LONGEST_POLICY:
         raise InputError(f"{name} is too long: a stack policy has at most {_LONGEST_POLICY:,} characters")
@@ -46,7 +46,7 @@ def _refuse(constant: str) -> None:
 
 
 def policy_change(cfn: CloudFormationClient, request: Request, current: Stack | None) -> tuple[Setting, ...]:
-    """Return how the policy of the stack differs from the one asked for; nothing if none is. `current` is None for a new stack."""
+    """Return the difference of the policy of the stack and the requested one, empty if none is requested. `current` is None for a new stack."""
     if request.stack_policy is None:
         return ()
     after = json.loads(request.stack_policy)
@@ -59,17 +59,17 @@ def policy_change(cfn: CloudFormationClient, request: Request, current: Stack | 
 
 
 def is_own_call(setting: Setting) -> bool:
-    """Return whether the setting is made by a call of its own, outside of a change set."""
+    """Return whether the setting is applied by its own call, outside of a change set."""
     return setting.name in {PROTECTION, POLICY}
 
 
 def apply_policy_first(cfn: CloudFormationClient, plan: Plan) -> bool:
-    """Set the policy that the plan has for a stack that is there, before its change set is executed; return whether there is one.
+    """Set the policy of the plan for an existing stack, before its change set is executed; return whether the plan has one.
 
-    A policy counts for the updates after it, so one that is loosened to let a change through would come too late after that change; and
-    a change set cannot be executed with a policy of its own, as UpdateStack can with ``StackPolicyDuringUpdate``:
+    A policy applies to later updates, so a more permissive policy must be set before the change that it permits.
+    A change set cannot be executed with its own policy, as UpdateStack can with ``StackPolicyDuringUpdate``:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/protect-stack-resources.html.
-    Raises InputError if AWS does not take the policy, and the errors of the AWS boundary; the stack is then as it was.
+    Raises InputError if AWS rejects the policy, and the errors of `translate_aws_errors`; the stack is then unchanged.
     """
     wanted = [setting for setting in plan.settings if setting.name == POLICY]
     with translate_aws_errors():
@@ -79,8 +79,8 @@ def apply_policy_first(cfn: CloudFormationClient, plan: Plan) -> bool:
 
 
 @contextmanager
-def policy_told_of(is_set: bool) -> Iterator[None]:
-    """Let what fails while this is open tell that the stack has its new policy nevertheless, if that was set before."""
+def note_applied_policy(is_set: bool) -> Iterator[None]:
+    """Add to the hint of an error that the stack already has its new policy, if `is_set`."""
     try:
         yield
     except SetupError as error:
@@ -90,11 +90,11 @@ def policy_told_of(is_set: bool) -> Iterator[None]:
 
 
 def apply(cfn: CloudFormationClient, plan: Plan) -> bool:
-    """Make those settings of the plan that no change set carries and that were not made before it; return whether there were any.
+    """Apply the settings of the plan that no change set contains and that are not applied yet; return whether there were any.
 
-    Raises InputError if AWS does not take the policy, and the errors of the AWS boundary.
+    Raises InputError if AWS rejects the policy, and the errors of `translate_aws_errors`.
     """
-    # The policy of a stack that is there was set before its change set was executed.
+    # The policy of an existing stack was set before its change set was executed.
     is_first = bool(plan.change_set_id) and plan.kind != "CREATE"
     own = [each for each in plan.settings if is_own_call(each) and not (is_first and each.name == POLICY)]
     stack = plan.stack_id or plan.stack_name
@@ -107,7 +107,7 @@ def apply(cfn: CloudFormationClient, plan: Plan) -> bool:
                     _set_policy(cfn, stack, json.dumps(setting.after))
     except SetupError as error:
         if plan.change_set_id:
-            left = f"stack {plan.stack_name} itself is deployed; its protection or its policy is as it was"
+            left = f"stack {plan.stack_name} itself is deployed; its protection or its policy is unchanged"
             error.hint = f"{left}\n{error.hint}".strip()
         raise
     return bool(own)
@@ -120,4 +120,4 @@ def _set_policy(cfn: CloudFormationClient, stack: str, body: str) -> None:
         if error_code(error) != "ValidationError":
             raise
         said = error.response.get("Error", {}).get("Message", "")
-        raise InputError(f"AWS refused the stack policy: {said}") from error
+        raise InputError(f"AWS rejected the stack policy: {said}") from error

@@ -1,4 +1,4 @@
-"""What a stack is now, and whether an operation may start on it."""
+"""Read the state of stacks, and check whether an operation may start."""
 
 from __future__ import annotations
 
@@ -14,76 +14,76 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-# What a stack is of: these tags stay the same for as long as it is the same construct's.
+# The tags that identify a stack: they never change for the same construct.
 _IDENTITY: Final = ("construct", "project", "scope", "name")
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html#cfn-console-view-stack-data-resources
 _STUCK_FOR_GOOD = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"})
-# Failed and left as it was (--on-failure keep): AWS takes an update for it, https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
+# Failed and not rolled back (--on-failure keep): AWS can update it, https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
 _UNFINISHED = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
 _SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 
 
 def find(cfn: CloudFormationClient, name: str) -> Stack | None:
-    """Return the stack called `name` (or with that ARN), or None if there is none. Raises the errors of the AWS boundary."""
+    """Return the stack with this name or ARN, or None if it does not exist. Raises the errors of `translate_aws_errors`."""
     with translate_aws_errors():
         try:
             answer = cfn.describe_stacks(StackName=name)
         except ClientError as error:
-            # DescribeStacks has no error code of its own for this.
+            # DescribeStacks has no separate error code for a missing stack.
             if error_code(error) == "ValidationError" and "does not exist" in str(error):
                 return None
             raise
-    # Without a name AWS would describe all stacks: only what was asked for is an answer.
+    # For an empty name AWS would describe all stacks, so the answer is compared with the name.
     found = [from_description(each) for each in answer["Stacks"] if name in {each["StackName"], each.get("StackId")}]
     return found[0] if found else None
 
 
 def get(cfn: CloudFormationClient, name: str) -> Stack:
-    """Return the stack called `name`. Raises StackNotFound."""
+    """Return the stack with this name. Raises StackNotFound."""
     stack = find(cfn, name)
     if stack is None:
         region = cfn.meta.region_name
         raise StackNotFound(
             f"stack {name!r} does not exist in {region}",
-            hint="`exasol-ci-setup list` shows the stacks there are; is it another --region or --aws-profile?",
+            hint="to list the stacks: `exasol-ci-setup list`; check --region and --aws-profile",
             stack_name=name,
         )
     return stack
 
 
 def every(cfn: CloudFormationClient) -> Iterator[Stack]:
-    """Yield all stacks of the account and region, in the order AWS gives them."""
+    """Yield all stacks of the account and region, in the order of AWS."""
     with translate_aws_errors():
         for page in cfn.get_paginator("describe_stacks").paginate():
             yield from map(from_description, page["Stacks"])
 
 
 def own(cfn: CloudFormationClient) -> Iterator[Stack]:
-    """Yield the stacks that this tool made, known by their tags, in the order AWS gives them."""
+    """Yield the stacks that this tool created, identified by their tags, in the order of AWS."""
     return filter(is_own, every(cfn))
 
 
 def is_own(stack: Stack) -> bool:
-    """Return whether this tool made the stack."""
+    """Return whether this tool created the stack."""
     return any(key.startswith(TAG_PREFIX) for key in stack.tags)
 
 
 def is_of_another(stack: Stack, tags: Mapping[str, str]) -> bool:
-    """Return whether `tags` are those of another construct, project or scope than the stack's. Tags that name none say nothing."""
+    """Return whether `tags` identify another construct, project or scope than those of the stack. False for tags without an identity."""
     wanted = _identity(tags)
     return bool(wanted) and wanted != _identity(stack.tags)
 
 
 def owner(tags: Mapping[str, str]) -> str:
-    """Return in words what the tags of a stack say that it is of, such as ``construct Registry, scope team, name images``."""
-    return ", ".join(f"{key} {value}" for key, value in _identity(tags).items()) or "nothing that its tags name"
+    """Return the identity in the tags of a stack as text, such as ``construct Registry, scope team, name images``."""
+    return ", ".join(f"{key} {value}" for key, value in _identity(tags).items()) or "nothing named in its tags"
 
 
 def require_own(stack: Stack, tags: Mapping[str, str], *, adopt: bool = False) -> None:
-    """Raise StackError unless this tool created the stack, and created it of what `tags` name.
+    """Raise StackError unless this tool created the stack for the construct that `tags` identify.
 
-    With `adopt` a stack that this tool did not create is accepted too, but never one of another construct or project.
+    `adopt`: accept a stack that this tool did not create, but never one of another construct or project.
     """
     if not is_own(stack):
         if adopt:
@@ -107,7 +107,7 @@ def _identity(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def from_description(description: Mapping[str, Any]) -> Stack:
-    """Make a Stack of one entry of DescribeStacks."""
+    """Return the Stack of one entry of DescribeStacks."""
     rollback = description.get("RollbackConfiguration") or {}
     return Stack(
         name=description["StackName"],
@@ -130,12 +130,12 @@ def from_description(description: Mapping[str, Any]) -> Stack:
 
 
 def is_absent(stack: Stack | None) -> bool:
-    """Return whether a deployment would create the stack: it is not there, gone, or an empty shell for a change set."""
+    """Return whether a deployment would create the stack: it does not exist, is deleted, or only holds a change set."""
     return stack is None or stack.status in {"REVIEW_IN_PROGRESS", "DELETE_COMPLETE"}
 
 
 def is_busy(stack: Stack) -> bool:
-    """Return whether an operation is under way."""
+    """Return whether an operation is in progress."""
     return stack.status.endswith("_IN_PROGRESS") and stack.status != "REVIEW_IN_PROGRESS"
 
 
@@ -145,39 +145,40 @@ def is_stuck(stack: Stack) -> bool:
 
 
 def is_unfinished(stack: Stack) -> bool:
-    """Return whether the last operation failed and was left as it was, which a new update may go on from."""
+    """Return whether the last operation failed and was not rolled back; AWS can update such a stack."""
     return stack.status in _UNFINISHED
 
 
 def has_succeeded(stack: Stack) -> bool:
-    """Return whether the stack's last operation did what it was asked to. A rollback that completes did not."""
+    """Return whether the stack's last operation succeeded. A completed rollback is no success."""
     return stack.status in _SUCCEEDED
 
 
 def require_updatable(stack: Stack) -> None:
-    """Raise StackNotUpdatableError, whose hint is the way out, unless an update may start on the stack."""
+    """Raise StackNotUpdatableError, whose hint is the remedy, unless the stack can be updated."""
     if is_stuck(stack):
+        operation = "deletion" if stack.status == "DELETE_FAILED" else "creation"
         way_out = (
-            "run the same command with --recreate-failed, which deletes it first and asks before it does"
+            "fix the cause, then add --recreate-failed (asks first)"
             if is_own(stack)
-            else f"it carries no tag of this tool: look at what is in it, then `aws cloudformation delete-stack --stack-name {stack.name}`"
+            else f"it has no tag of this tool: check its resources, then `aws cloudformation delete-stack --stack-name {stack.name}`"
         )
         raise StackNotUpdatableError(
-            f"stack {stack.name} is in {stack.status}, which no update leaves" + _because(stack),
+            f"stack {stack.name} cannot be updated: its {operation} failed ({stack.status})" + _because(stack),
             hint=way_out,
             stack_name=stack.name,
         )
     if stack.status == "UPDATE_ROLLBACK_FAILED":
         raise StackNotUpdatableError(
-            f"stack {stack.name} is in UPDATE_ROLLBACK_FAILED, because a rollback could not finish" + _because(stack),
-            hint=f"mend what stands in the way, then `exasol-ci-setup continue-rollback {stack.name}`",
+            f"stack {stack.name} cannot be updated: its rollback failed ({stack.status})" + _because(stack),
+            hint=f"fix the resource named above, then run `exasol-ci-setup continue-rollback {stack.name}`",
             stack_name=stack.name,
         )
     if not stack.status.endswith("_COMPLETE") and not is_unfinished(stack):
-        # Better than to guess about a state that AWS added after this was written.
+        # Safer than an assumption about a status that AWS added later.
         raise StackError(
-            f"stack {stack.name} is in {stack.status}, which this version does not know",
-            hint="look at it in the AWS console",
+            f"stack {stack.name} is in {stack.status}, which this version does not support",
+            hint="check it in the AWS console",
             stack_name=stack.name,
         )
 

@@ -1,8 +1,8 @@
-"""Resources of which AWS holds only one with the same identity, and their logical IDs, which a stack has to keep.
+"""Resources that exist only once per identity on AWS, and their logical IDs, which a stack must keep.
 
 CloudFormation creates what a template adds before it deletes what the template no longer has:
-https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html. Under a new logical ID such a
-resource either fails with "already exists", or is created and then deleted again under its old one.
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html. With a new logical ID such a
+resource either fails with "already exists", or is created and then deleted under its old ID.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
     "AWS::SSM::Parameter": ("Name",),
     "AWS::SecretsManager::Secret": ("Name",),
 }
-"""The properties that identify a resource of a type. A resource without one of them gets a name of its own from CloudFormation."""
+"""The properties that identify a resource of a type. A resource without one of them gets a generated name from CloudFormation."""
 
 
 def renamed(
@@ -55,9 +55,9 @@ def renamed(
     before_parameters: Mapping[str, str],
     parameters: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return the logical IDs that a stack with the parsed template `before` has for resources that `wanted` calls otherwise.
+    """Return the logical IDs in the parsed template `before` of resources that have another ID in `wanted`.
 
-    The keys are the IDs in `wanted`, the values those in `before`. Only resources of the same identity count.
+    The keys are the IDs in `wanted`, the values those in `before`. Only resources with equal identity count.
     """
     found: dict[str, str] = {}
     taken = {*intrinsics.as_mapping(wanted.get("Resources")), *intrinsics.as_mapping(wanted.get("Parameters"))}
@@ -66,7 +66,7 @@ def renamed(
         return found
     gone = {name: identity for name, identity in _identities(before, before_parameters).items() if name not in taken}
     while gone:
-        # A policy is that of its bucket, which may have another logical ID too: so its identity is known only in the next round.
+        # The identity of a bucket policy is its bucket. That may be renamed too, so the policy is matched in the next round.
         new = _identities(references.renamed(wanted, found), parameters)
         by_identity = {identity: name for name, identity in new.items() if name not in there}
         more = {by_identity[identity]: name for name, identity in gone.items() if identity in by_identity}
@@ -78,14 +78,14 @@ def renamed(
 
 
 def with_kept_ids(template: Template, ids: Mapping[str, str]) -> Template:
-    """Return `template` with the resources that are the keys of `ids` called as their values say, also where others refer to them."""
+    """Return `template` with the resources renamed from the keys of `ids` to their values, including all references."""
     if not ids:
         return template
     return replace(template, body=templates.written(references.renamed(templates.parse(template.body), ids)))
 
 
 def notes(template: Mapping[str, Any], ids: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a line for each of the kept logical IDs, the values of `ids`, in the parsed `template`."""
+    """Return a line for each kept logical ID, a value of `ids`, in the parsed `template`."""
     return tuple(
         f"{kept} keeps its logical ID, instead of {name}: an update to a new ID would delete this "
         f"{template['Resources'][kept].get('Type')}"
@@ -94,7 +94,7 @@ def notes(template: Mapping[str, Any], ids: Mapping[str, str]) -> tuple[str, ...
 
 
 def _identities(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return what identifies each resource of a parsed template, with its type; without those that get a generated name."""
+    """Return the identity of each resource of a parsed template, with its type; resources with a generated name are omitted."""
     found = {}
     resources = intrinsics.as_mapping(intrinsics.resolve(template, parameters).get("Resources"))
     for name, resource in resources.items():

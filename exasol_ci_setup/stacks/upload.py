@@ -1,4 +1,4 @@
-"""Templates that are too large to send go into a bucket: the caller's, or one of the tool's that is made on need."""
+"""Upload templates that are too large for a request to a bucket: the caller's, or one that this tool creates."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 LARGEST_BODY: Final = 51_200
-"""Bytes of a template that a request can carry."""
+"""Maximum bytes of a template in a request."""
 LARGEST_TEMPLATE: Final = 1_000_000
-"""Bytes of a template that CloudFormation reads from a bucket (1 MB)."""
+"""Maximum bytes of a template that CloudFormation reads from a bucket (1 MB)."""
 
 _DAYS_KEPT: Final = 30
 
 
 def template_source(account: Account, template: Template, *, bucket: str | None = None) -> dict[str, str]:
-    """Return the arguments that hand `template` to a CloudFormation call: its body, or the URL it was uploaded to.
+    """Return the arguments that pass `template` to a CloudFormation call: its body, or the URL of its upload.
 
-    A body that a request can carry goes with the request. `bucket` is the bucket for larger ones; without it one is
-    used that belongs to this tool, and made if it is not there: private, encrypted, versioned, its objects expiring.
+    `bucket` is for templates that are too large for the request. Without it a bucket of this tool is used, and
+    created if it does not exist: private, encrypted, versioned, with expiring objects.
 
-    Raises TemplateRejected for a template over CloudFormation's limit, AwsUnavailable if the bucket is not ours.
+    Raises TemplateRejected for a template over CloudFormation's limit, AwsUnavailable for a bucket of another account.
     """
     body = template.body.encode()
     if len(body) > LARGEST_TEMPLATE:
         raise TemplateRejected(
-            f"the template {template.name} is too large: {len(body):,} bytes, CloudFormation reads {LARGEST_TEMPLATE:,}",
+            f"the template {template.name} is too large: {len(body):,} bytes, CloudFormation reads at most {LARGEST_TEMPLATE:,}",
             hint="split it into several stacks",
         )
     if len(body) <= LARGEST_BODY:
@@ -50,7 +50,7 @@ def template_source(account: Account, template: Template, *, bucket: str | None 
         except ClientError as error:
             if error_code(error) == "NoSuchBucket":
                 raise AwsUnavailable(
-                    f"the bucket {name} for large templates does not exist", hint="give another --template-bucket"
+                    f"the bucket {name} for large templates does not exist", hint="choose another --template-bucket"
                 ) from error
             raise
     if account.endpoint_url:
@@ -68,17 +68,17 @@ def _ensure_bucket(s3: S3Client, name: str, owner: str, region: str) -> None:
     except ClientError as error:
         if error_code(error) in {"403", "AccessDenied", "Forbidden"}:
             raise AwsUnavailable(
-                f"the bucket {name} for large templates belongs to somebody else, or may not be used",
-                hint="give a bucket of yours by --template-bucket",
+                f"the bucket {name} for large templates belongs to another account, or access to it is denied",
+                hint="choose a bucket of your own with --template-bucket",
             ) from error
         if error_code(error) not in {"404", "NoSuchBucket", "NotFound"}:
             raise
         if region == "us-east-1":
-            # The one region that must not be named: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
+            # The one region that must be omitted: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
             s3.create_bucket(Bucket=name)
         else:
             s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})  # type: ignore[typeddict-item]
-    # Set each time: a process that was killed after the creation must not leave a bucket that is less than this.
+    # Applied each time: after a process that was killed, the bucket may exist without these settings.
     s3.put_public_access_block(
         Bucket=name,
         ExpectedBucketOwner=owner,

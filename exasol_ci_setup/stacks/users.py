@@ -1,7 +1,7 @@
-"""Which stacks use something that is to be deleted. CloudFormation protects exports alone, and this tool's templates have none.
+"""Find the stacks that use resources which are to be deleted. CloudFormation protects only exports, and this tool's templates have none.
 
-A stack uses what one of its parameters or outputs names, such as the ARN of a listener. Images, buckets, addresses, secrets and the account's
-credentials for GitHub are named in templates too, so these are read for them.
+A stack uses a resource if one of its parameters or outputs names it, such as the ARN of a listener. Templates can also name images, buckets,
+addresses, secrets and the account's credentials for GitHub, so they are read for these.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ _NAMED_IN_TEMPLATES: Final = frozenset(
         "AWS::SecretsManager::Secret",
     }
 )
-# CodeBuild's projects name no credentials: it takes those that the account has for the kind of server.
+# Projects of CodeBuild do not name credentials: CodeBuild uses the account's credentials for the kind of server.
 _GITHUB_SOURCE: Final = r"\bType\W+GITHUB\b"
-# An ARN, an address, an id or a name that AWS has made. Shorter names are words that anything may contain.
-_TELLING: Final = re.compile(r"[:/.]|.{20}|-[0-9a-f]{8,17}$")
+# An ARN, an address, an ID or a name that AWS generated. Shorter names are words that may appear anywhere.
+_DISTINCT: Final = re.compile(r"[:/.]|.{20}|-[0-9a-f]{8,17}$")
 _MOST_SHOWN: Final = 10
 
 
 class Surroundings:
-    """The stacks of an account and region that have resources; the templates of those that this tool made are read once, when they are needed."""
+    """The stacks of an account and region that have resources; the templates of this tool's stacks are read once, on demand."""
 
     def __init__(self, cfn: CloudFormationClient) -> None:
         self._cfn = cfn
-        # Of what was rolled back nothing is left.
+        # A stack that was rolled back has no resources.
         self._stacks = [
             each for each in state.every(cfn) if not state.is_absent(each) and each.status != "ROLLBACK_COMPLETE"
         ]
         self._templates: dict[str, str] = {}
 
     def read(self) -> None:
-        """Read all templates, several at once. Raises the errors of the AWS boundary."""
+        """Read all templates in parallel. Raises the errors of `translate_aws_errors`."""
         own = {each.id: each for each in self._stacks if state.is_own(each)}
 
         def read(stack_id: str) -> None:
@@ -62,7 +62,7 @@ class Surroundings:
         graph.read_all(own, read)
 
     def marks(self, stack: Stack, resources: Sequence[Resource]) -> list[str]:
-        """Return patterns of what names the resources of a stack: their ids, and the outputs that refer to them."""
+        """Return patterns of the identifiers of a stack's resources: their IDs, and the outputs that refer to them."""
         ids = [each.physical_id for each in resources if each.physical_id]
         going = {each.logical_id for each in resources}
         body = self._template(stack) if stack.outputs else ""
@@ -72,13 +72,13 @@ class Surroundings:
             for name, value in stack.outputs.items()
             if any(each in going for each in named(as_mapping(declared.get(name)).get("Value")))
         ]
-        marks = [_mark(text) for text in {*ids, *outputs} if _TELLING.search(text)]
+        marks = [_mark(text) for text in {*ids, *outputs} if _DISTINCT.search(text)]
         if any(each.type == "AWS::CodeBuild::SourceCredential" for each in resources):
             marks.append(_GITHUB_SOURCE)
         return marks
 
     def uses(self, stack: Stack, marks: Sequence[str], *, in_templates: bool = True) -> bool:
-        """Return whether a parameter or an output of the stack, or its template, has one of the marks."""
+        """Return whether a parameter or an output of the stack, or its template, contains one of the marks."""
         if not marks:
             return False
         pattern = re.compile("|".join(marks))
@@ -87,14 +87,14 @@ class Surroundings:
         return in_templates and state.is_own(stack) and pattern.search(self._template(stack)) is not None
 
     def users(self, marks: Sequence[str], *, but: Collection[str], in_templates: bool = True) -> Iterator[Stack]:
-        """Yield the stacks that have one of the marks, except for those named in `but` and what is nested in them."""
+        """Yield the stacks that contain one of the marks, except for those named in `but` and their nested stacks."""
         for each in self._stacks:
             root = each.root_id.split("/")[1] if each.root_id else each.name
             if root not in but and self.uses(each, marks, in_templates=in_templates):
                 yield each
 
     def _template(self, stack: Stack) -> str:
-        """Return the text of a stack's template; nothing if the stack has gone meanwhile."""
+        """Return the text of a stack's template; empty if the stack was deleted meanwhile."""
         if stack.id not in self._templates:
             try:
                 self._templates[stack.id] = plan.deployed_body(self._cfn, stack.id)
@@ -108,9 +108,9 @@ class Surroundings:
 def require_unused(
     cfn: CloudFormationClient, going: Iterable[tuple[Stack, Sequence[Resource]]], *, but: Collection[str] = ()
 ) -> None:
-    """Raise InUseError if a stack other than those that go, and those in `but`, uses one of them.
+    """Raise InUseError if a stack other than those in `going` and `but` uses one of the deleted resources.
 
-    `going` are stacks with the resources that go with them. Raises the errors of the AWS boundary.
+    `going` are the deleted stacks with their resources. Raises the errors of `translate_aws_errors`.
     """
     listed = list(going)
     names = {stack.name for stack, _ in listed} | set(but)
@@ -122,12 +122,12 @@ def require_unused(
 
 
 def of_secret(cfn: CloudFormationClient, arn: str, name: str) -> Iterator[Stack]:
-    """Yield the stacks that read a secret. Raises the errors of the AWS boundary."""
+    """Yield the stacks that read a secret. Raises the errors of `translate_aws_errors`."""
     return Surroundings(cfn).users([_mark(arn), f"{_mark(name)}(?!@)"], but=())
 
 
 def require_none(what: str, users: Iterable[Stack], *, stack_name: str = "", hint: str = "") -> None:
-    """Raise InUseError, which names the `users`, if there are any. `hint` is the way out if it is not their deletion."""
+    """Raise InUseError with the names of the `users`, if there are any. `hint` is a remedy other than their deletion."""
     shown = list(islice(users, _MOST_SHOWN + 1))
     if shown:
         more = " and others" if len(shown) > _MOST_SHOWN else ""
@@ -141,7 +141,7 @@ def require_none(what: str, users: Iterable[Stack], *, stack_name: str = "", hin
 
 def _mark(text: str) -> str:
     if "/" in text or ":" in text:
-        # Not as a part of a longer name. A tag or a digest may follow that of an image.
+        # Not as a part of a longer name. A tag or a digest may follow the name of an image.
         return rf"(?<![\w/.-]){re.escape(text)}(?![\w/.+=-])"
-    # A bucket or an address may be a part of a URL, or of a block of addresses.
+    # A bucket or an address may be a part of a URL, or of a CIDR block.
     return rf"(?<![\w-]){re.escape(text)}(?![\w-])"

@@ -1,4 +1,4 @@
-"""What CloudFormation found when it validated a change set before anything was deployed.
+"""Read the findings of CloudFormation's validation of a change set before its execution.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/validate-stack-deployments.html
 """
@@ -21,42 +21,42 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-# AWS's words on a change set that a hook stopped; what the hook found is not among them.
+# The reason of AWS for a change set that a hook stopped. It does not contain the finding of the hook.
 _HOOKS_FAILED: Final = re.compile(r"hook\(s\) failed", re.IGNORECASE)
 
 
 def remarks(cfn: CloudFormationClient, change_set_id: str, reason: str = "") -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what the validation of a change set found: errors, for which AWS failed it, and warnings, each one line.
+    """Return the findings of the validation of a change set: errors, for which AWS failed it, and warnings, one line each.
 
-    Where hooks did not pass, as the events or the `reason` of the change set say, what they found is told too. That the findings may not be
-    read, or cannot be, is a warning: the plan is good without them. An endpoint that does not know DescribeEvents has found nothing.
+    If hooks failed according to the events or the `reason` of the change set, their findings are included. If the findings cannot be
+    read, that is a warning, because the plan is valid without them. An endpoint without DescribeEvents has no findings.
     """
     errors: list[str] = []
     warnings: list[str] = []
-    told: set[str] = set()
+    named_hooks: set[str] = set()
     try:
         with optional(cfn, "DescribeEvents") as client:
             for event in _events(client, change_set_id):
                 if event.get("EventType") in {"VALIDATION_ERROR", "HOOK_INVOCATION_ERROR"}:
-                    told |= {event["HookType"]} if event.get("HookType") else set()
+                    named_hooks |= {event["HookType"]} if event.get("HookType") else set()
                     failed = "FAIL" in {event.get("ValidationFailureMode"), event.get("HookFailureMode")}
                     (errors if failed else warnings).append(_line(event))
     except AccessDenied:
         warnings.append(
-            "AWS validated the change, but its findings may not be read: the permission cloudformation:DescribeEvents is missing"
+            "AWS validated the change, but its findings cannot be read: the permission cloudformation:DescribeEvents is missing"
         )
     except NotAnsweredAgain:
-        _LOG.info("the endpoint did not answer DescribeEvents before, so findings of its validation are not shown")
+        _LOG.info("the endpoint did not answer DescribeEvents before, so the findings of its validation are not shown")
     except AwsUnavailable as error:
         if _is_unknown(error.__cause__):
-            _LOG.info("this endpoint has no DescribeEvents, so findings of its validation are not shown")
+            _LOG.info("this endpoint does not support DescribeEvents, so the findings of its validation are not shown")
         else:
             warnings.append(
-                f"{cfn.meta.endpoint_url} does not answer DescribeEvents, so findings of AWS's validation are not shown: {error}"
+                f"{cfn.meta.endpoint_url} does not answer DescribeEvents, so the findings of AWS's validation are not shown: {error}"
             )
-    if told or _HOOKS_FAILED.search(reason):
+    if named_hooks or _HOOKS_FAILED.search(reason):
         try:
-            _add_hooks(cfn, change_set_id, told, errors, warnings)
+            _add_hooks(cfn, change_set_id, named_hooks, errors, warnings)
         except SetupError as error:
             if _HOOKS_FAILED.search(reason):
                 errors += [*([] if errors else [reason]), hooks.why_unknown(error)]
@@ -66,16 +66,16 @@ def remarks(cfn: CloudFormationClient, change_set_id: str, reason: str = "") -> 
 
 
 def _add_hooks(
-    cfn: CloudFormationClient, change_set_id: str, told: set[str], errors: list[str], warnings: list[str]
+    cfn: CloudFormationClient, change_set_id: str, named_hooks: set[str], errors: list[str], warnings: list[str]
 ) -> None:
-    """Add what hooks found, and themselves unless they were `told` of by their names."""
+    """Add the findings of hooks, and the hooks themselves unless `named_hooks` has their names."""
     for hook in hooks.of_change_set(cfn, change_set_id):
         lines = warnings if hook.warns else errors
-        lines += [*([] if hook.name in told else [hook.words]), *hooks.findings(cfn, hook)]
+        lines += [*([] if hook.name in named_hooks else [hook.words]), *hooks.findings(cfn, hook)]
 
 
 def _events(cfn: CloudFormationClient, change_set_id: str) -> Iterator[Mapping[str, Any]]:
-    # The full ARN: by its name alone AWS finds a change set only together with its stack.
+    # The full ARN: with the name alone AWS also needs the stack.
     for page in cfn.get_paginator("describe_events").paginate(ChangeSetName=change_set_id):
         yield from page["OperationEvents"]
 

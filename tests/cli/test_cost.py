@@ -139,7 +139,7 @@ def test_missing_network_omits_only_calculator(run, answers):
 
     assert ran.code == 0
     assert "no resource is billed\n1 resource costs nothing itself\n" in ran.stdout
-    assert ran.stderr == "warning: no link to AWS's calculator: there is no default VPC in eu-central-1\n"
+    assert ran.stderr == "warning: no link to AWS's calculator: eu-central-1 has no default VPC\n"
     assert answers.names() == ["DescribeVpcs"]
 
 
@@ -173,7 +173,7 @@ def test_unknown_region_is_bad_input(program):
 
     assert ran.code == 2
     assert "Unknown region: 'xx-nowhere-1'" in ran.stderr
-    assert "hint: a region reads like eu-central-1" in ran.stderr
+    assert "hint: the form of a region is eu-central-1" in ran.stderr
 
 
 def test_expired_credentials_are_error(run, answers):

@@ -150,7 +150,7 @@ def test_plan_names_image_and_builds_nothing(here, live, file):
     ran = here("plan", file, "--no-lint")
 
     assert ran.code == 0, ran.stderr
-    assert "which builder image makes before, if it is new" in ran.stderr
+    assert "which builder image builds before if it does not exist" in ran.stderr
     assert (builds(live), live.client("s3").list_buckets()["Buckets"]) == (0, [])
 
 
@@ -274,6 +274,6 @@ def test_source_changed_during_approval_is_not_deployed(live, image, folder, is_
     deployment.plan(declared)
     (folder / "Dockerfile").write_text("FROM busybox:2\n", encoding="utf-8")
 
-    with pytest.raises(NotApprovedError, match="the source of image image has changed since the plan was made"):
+    with pytest.raises(NotApprovedError, match="the source of image image has changed since the plan"):
         require_success(deployment.carry_out(declared))
     assert (stacks(live).get("team-cluster"), builds(live)) == before

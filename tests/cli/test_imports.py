@@ -73,7 +73,7 @@ def test_name_conflict_hints_at_import_existing(here):
     ran = here(*CI, "--yes")
 
     assert ran.code == 1
-    assert "take it over with --import-existing" in ran.stdout + ran.stderr
+    assert "the name is in use: choose another" in ran.stdout + ran.stderr
 
 
 @pytest.mark.usefixtures("ready")
@@ -136,7 +136,7 @@ def test_resource_is_imported_by_identifier_before_deployment(here, live, bucket
     ("resources", "said"),
     [
         (["Nothing=x"], "the template has no resource 'Nothing'"),
-        (["ArtifactsBucket=no-such-bucket"], "AWS refused the import into stack Shop: "),
+        (["ArtifactsBucket=no-such-bucket"], "AWS rejected the import into stack Shop: "),
         (
             ["ArtifactsBucketPolicy=x"],
             "ArtifactsBucketPolicy refers to ArtifactsBucket, which would not be in the stack",
@@ -172,7 +172,7 @@ def test_import_into_foreign_stack_is_refused(here, live, bucket):
     assert here(*IMPORT, *resource, "--adopt").code == 0
     again = here(*IMPORT, *resource, "--adopt")
     assert again.code == 2
-    assert "ArtifactsBucket is in the stack already" in again.stderr
+    assert "ArtifactsBucket is already in the stack" in again.stderr
     names = live.client("cloudformation").describe_stack_resources(StackName="Shop")["StackResources"]
     assert {each["LogicalResourceId"] for each in names} == {"Topic", "ArtifactsBucket"}
 
@@ -228,7 +228,7 @@ def test_failed_comparison_is_reported(answers, clock, capsys):
 
     compared(answers, clock)
 
-    assert "AWS could not look at every resource: no logs:ListTagsForResource" in capsys.readouterr().err
+    assert "AWS could not compare every resource: no logs:ListTagsForResource" in capsys.readouterr().err
 
 
 def test_busy_stack_after_import_is_no_failure(answers, clock, capsys):

@@ -110,7 +110,7 @@ def test_plan_of_new_stacks_shows_all_and_creates_nothing(here, live, write, com
 
     assert ran.code == 0, ran.stderr
     assert ran.stdout.count("(new)") == 3
-    assert "it takes outputs of team-" in ran.stdout
+    assert "it needs outputs of team-" in ran.stdout
     assert stacks(live) == {}
 
 
@@ -246,7 +246,7 @@ def test_failed_stack_is_recreated_only_with_option(here, live, account_id, othe
 
     assert stuck.code == 1
     assert "--recreate-failed" in stuck.stderr
-    assert "has to be deleted first" in planned.stdout
+    assert "must be deleted first" in planned.stdout
     assert recreated.code == 0, recreated.stderr
     assert stacks(live) == {"team-registry": "CREATE_COMPLETE"}
 
@@ -318,8 +318,8 @@ def test_json_output_stays_valid_if_program_prints(here, write):
 @pytest.mark.parametrize(
     ("text", "code", "said"),
     [
-        (None, 2, "there is no file"),
-        ("x = (", 2, "is not Python"),
+        (None, 2, "does not exist"),
+        ("x = (", 2, "is not valid Python"),
         ("import nosuch", 2, "No module named 'nosuch'"),
         ("x = 1", 2, "has no function hangar_run"),
         ("def hangar_run():\n    1 / 0", 1, "program.py:2: ZeroDivisionError: division by zero"),

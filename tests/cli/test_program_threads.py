@@ -49,7 +49,7 @@ def test_resolve_at_import_is_rejected_with_line(here, live, write, command):
     ran = here(command[0], write(IMPORTED), *command[1:])
 
     assert ran.code == 2
-    assert "program.py:5: a construct is resolved outside of hangar_run" in ran.stderr
+    assert "program.py:5: a construct was resolved outside of hangar_run" in ran.stderr
     assert stacks(live) == []
 
 
@@ -58,7 +58,7 @@ def test_resolve_at_import_is_rejected_with_line(here, live, write, command):
     [
         ("import asyncio\ndef hangar_run():\n    raise asyncio.CancelledError\n", "CancelledError"),
         ("def hangar_run():\n    raise GeneratorExit\n", "GeneratorExit"),
-        ("hangar_run = max\n", "no function that can be called without arguments"),
+        ("hangar_run = max\n", "not a function without arguments"),
     ],
 )
 def test_unusual_program_end_is_one_line(here, write, text, expected):

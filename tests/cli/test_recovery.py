@@ -97,7 +97,7 @@ def test_cancel_without_update_fails(here, cfn):
     ran = here("cancel", "Mine")
 
     assert ran.code == 1
-    assert ran.stderr.splitlines()[0] == "error: there is no update of stack Mine to cancel: it is in CREATE_COMPLETE"
+    assert ran.stderr.splitlines()[0] == "error: stack Mine has no update to cancel: it is in CREATE_COMPLETE"
     assert settle(cfn) == "CREATE_COMPLETE"
 
 
@@ -124,7 +124,7 @@ def test_recovery_of_foreign_stack_is_rejected(here, live, command):
     ran = here(command, "Theirs")
 
     assert ran.code == 1
-    assert "was not made by this tool" in ran.stderr
+    assert "was not created by this tool" in ran.stderr
 
 
 def test_rollback_continues_after_fix(here, credentials, stuck):
@@ -156,7 +156,7 @@ def test_continue_without_failed_rollback_fails(here, cfn):
     ran = here("continue-rollback", "Mine")
 
     assert ran.code == 1
-    assert "waits to be continued: it is in CREATE_COMPLETE" in ran.stderr
+    assert "has no rollback to continue: it is in CREATE_COMPLETE" in ran.stderr
     assert settle(cfn) == "CREATE_COMPLETE"
 
 

@@ -446,7 +446,7 @@ def test_draft_created_without_reply_is_deleted(answers, clock, run, hub):
 
     assert ran.code == 1
     assert [(method, path) for method, path, *_ in hub.asked][-1] == ("DELETE", "/repos/exasol/s.l/releases/77")
-    assert "was removed again" in ran.stderr
+    assert "was deleted again" in ran.stderr
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])

@@ -188,10 +188,10 @@ def test_kind_of_alarm_comes_from_cloudwatch(answers):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--rollback-alarm", ALARM), "there is no alarm"),
+        (("--rollback-alarm", ALARM), "does not exist"),
         (("--rollback-alarm", "errors"), "use the ARN of a CloudWatch alarm"),
         (("--monitoring-minutes", "5"), "add --rollback-alarm"),
-        (tuple(["--rollback-alarm", ALARM] * 6), "at most 5 alarms"),
+        (tuple(["--rollback-alarm", ALARM] * 6), "at most 5, got 6"),
     ],
 )
 def test_invalid_alarm_is_rejected_before_deployment(here, live, options, says):

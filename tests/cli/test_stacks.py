@@ -143,7 +143,7 @@ def test_foreign_stack_is_not_deleted(here, live):
     ran = here("delete", "Theirs", "--yes")
 
     assert ran.code == 1
-    assert "was not made by this tool" in ran.stderr
+    assert "was not created by this tool" in ran.stderr
 
 
 def test_protected_stack_is_not_deleted(ready):

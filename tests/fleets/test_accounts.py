@@ -53,7 +53,7 @@ def test_another_account_is_refused_with_both_told(guard, answers, allowed):
     answer(answers)
 
     with pytest.raises(
-        WrongAccount, match=f"target one leads to account {ACCOUNT_ID}, and .* allows (9+|none)"
+        WrongAccount, match=f"target one leads to account {ACCOUNT_ID}, but .* allows (9+|none)"
     ) as caught:
         guard(allowed=allowed)
     assert caught.value.exit_code == 4
@@ -68,7 +68,7 @@ def test_a_target_that_nothing_selected_goes_to_is_not_asked(guard, answers):
 def test_credentials_that_do_not_work_are_told_with_the_target(guard, answers):
     answers.on("sts", "GetCallerIdentity", AwsError("ExpiredToken", "The security token has expired", status=403))
 
-    with pytest.raises(CredentialsInvalid, match="target one: AWS does not accept the credentials"):
+    with pytest.raises(CredentialsInvalid, match="target one: AWS rejected the credentials"):
         guard()
 
 

@@ -211,7 +211,7 @@ def test_a_wrong_account_is_refused_before_anything_is_made(deploy, live, accoun
     ran = deploy(text, "--yes")
 
     assert ran.code == 4
-    assert f"target main leads to account {account_id}, and " in ran.stderr
+    assert f"target main leads to account {account_id}, but " in ran.stderr
     assert "nothing was done" in ran.stderr
     assert calls == []
     assert stacks(live) == {}
@@ -311,7 +311,7 @@ def test_what_is_there_already_is_taken_over_only_if_asked_and_the_next_run_has_
     again = deploy(text, "--yes")
 
     assert failed.code == 1
-    assert "--import-existing" in failed.stderr
+    assert "the name is in use" in failed.stderr
     assert taken.code == 0, taken.stderr
     assert "1 to import" in taken.stderr
     assert again.code == 0

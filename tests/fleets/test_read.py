@@ -161,8 +161,8 @@ def test_a_pattern_that_matches_nothing_is_refused_and_the_nearest_name_told(fle
         ("", "fleet.yaml is empty"),
         ("{", "fleet.yaml:1 is not YAML: expected the node content"),
         ("a: !!python/name:os.system x", "fleet.yaml:1 is not YAML: could not determine a constructor"),
-        ("targets: &t\n  main: *t", "fleet.yaml:1 is not acceptable: it holds itself"),
-        ("targets:\n  a: {region: x}\n  a: {region: y}", "fleet.yaml:3 is not acceptable: 'a' stands twice"),
+        ("targets: &t\n  main: *t", "fleet.yaml:1 is not acceptable: it contains an alias of itself"),
+        ("targets:\n  a: {region: x}\n  a: {region: y}", "fleet.yaml:3 is not acceptable: duplicate key 'a'"),
         ("- 1", "fleet.yaml:1: the file: use names with values below it"),
         ("targets: {}\nprojects: 3", "fleet.yaml:1: targets: it is empty"),
         (
@@ -198,15 +198,15 @@ def test_a_pattern_that_matches_nothing_is_refused_and_the_nearest_name_told(fle
         ),
         (
             "targets: {main: {region: eu-central-1}}\nprojects:\n  s: {project_url: https://github.com/a/b, ci: , target: mian}",
-            "fleet.yaml:3: projects.s.target: there is no target 'mian'",
+            "fleet.yaml:3: projects.s.target: target 'mian' does not exist",
         ),
         (
             "targets: {a: {region: eu-central-1}, b: {region: us-east-1}}\nprojects:\n  s: {project_url: https://github.com/a/b, ci: }",
-            "fleet.yaml:3: projects.s: it has no target, and there are several",
+            "fleet.yaml:3: projects.s: it has no target, and the file has several",
         ),
         (
             "targets: {a: {region: eu-central-1}}\ndefaults:\n  target: b\nprojects:\n  s: {project_url: https://github.com/a/b, ci: }",
-            "fleet.yaml:3: defaults.target: there is no target 'b'",
+            "fleet.yaml:3: defaults.target: target 'b' does not exist",
         ),
         (
             (
@@ -217,21 +217,21 @@ def test_a_pattern_that_matches_nothing_is_refused_and_the_nearest_name_told(fle
         ),
         (
             "targets: {m: {region: eu-central-1}}\nprojects:\n  A: {project_url: https://github.com/a/b, ci: , needs: [a]}",
-            "fleet.yaml:3: projects.A.needs[0]: there is no project 'a'",
+            "fleet.yaml:3: projects.A.needs[0]: project 'a' does not exist",
         ),
         (
             (
                 "targets: {m: {region: eu-central-1}}\nprojects:\n  A: {project_url: https://github.com/a/b, release: }\n"
                 "  ARELEASE: {project_url: https://github.com/a/b, ci: }"
             ),
-            "fleet.yaml:4: projects.ARELEASE.ci: its stack has the name ARELEASE, as that of projects.A.release",
+            "fleet.yaml:4: projects.ARELEASE.ci: its stack has the name ARELEASE, like that of projects.A.release",
         ),
         (
             (
                 "targets: {m: {region: eu-central-1, stack_set: {organizational_units: [r-ab12], regions: [eu-central-1],\n"
                 "  max_concurrent: 1, max_concurrent_percentage: 1}}}\nprojects: {A: {project_url: https://github.com/a/b, ci: }}"
             ),
-            "targets.m.stack_set: give max_concurrent or max_concurrent_percentage, not both",
+            "targets.m.stack_set: set max_concurrent or max_concurrent_percentage, not both",
         ),
     ],
 )
@@ -251,7 +251,7 @@ def test_all_that_is_wrong_is_told_at_once(refused):
 
 
 def test_a_file_that_is_not_there_or_not_text_is_one_line(tmp_path):
-    with pytest.raises(InputError, match="there is no file"):
+    with pytest.raises(InputError, match="does not exist"):
         load(tmp_path / "nosuch.yaml")
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
         load(tmp_path)
@@ -329,10 +329,11 @@ def test_two_builds_that_would_make_the_same_thing_are_refused(refused):
     """
     )
 
-    assert "projects.ARelease.ci: it has the CodeBuild project AReleaseCodeBuild, as projects.A.release" in refused(
-        projects % ("ARelease", "")
+    assert (
+        "projects.ARelease.ci: its CodeBuild project has the name AReleaseCodeBuild, like that of projects.A.release"
+        in refused(projects % ("ARelease", ""))
     )
-    assert "it has the bucket one-for-both, as projects.A.release" in refused(
+    assert "its bucket has the name one-for-both, like that of projects.A.release" in refused(
         (projects % ("B", "{bucket_name: one-for-both}")).replace("One}", "One, bucket_name: one-for-both}")
     )
 
@@ -358,7 +359,7 @@ def test_more_tags_than_a_stack_can_have_are_refused(refused):
         f"projects: {{A: {{project_url: https://github.com/exasol/a, ci: , tags: {{{tags}}}}}}}\n"
     )
 
-    assert "its stacks have 47 tags, and 46 are the most" in message
+    assert "its stacks have 47 tags, at most 46 are allowed" in message
 
 
 def test_no_percentage_of_accounts_at_once_is_none(refused):

@@ -106,7 +106,7 @@ def test_a_plan_changes_nothing(deploy, organization):
     assert ran.code == 0, ran.stderr
     assert "+ ArtifactsBucket" in ran.stdout
     assert f'organizational units: ["{OLD}"]' in ran.stdout
-    assert "AWS makes no change sets for StackSets" in ran.stdout
+    assert "AWS has no change sets for StackSets" in ran.stdout
     assert begun(organization) == []
 
 
@@ -166,9 +166,7 @@ def test_a_failure_names_the_account_the_region_and_the_cause_and_the_next_run_d
     ran = deploy()
 
     assert ran.code == 1
-    assert (
-        "StackSet Slc ended in FAILED: it failed in 1 of 4 accounts and regions, and was cancelled in 2" in ran.stderr
-    )
+    assert "StackSet Slc ended in FAILED: it failed in 1 of 4 accounts and regions, and was canceled in 2" in ran.stderr
     assert ran.stderr.rstrip().endswith(CAUSE)
     assert f"first failure  {SECOND}/us-east-1" in ran.stderr
     assert "failed" in ran.stdout
@@ -212,7 +210,7 @@ def test_a_killed_runs_operation_is_followed_to_its_end_and_not_begun_again(depl
     ran = deploy()
 
     assert ran.code == 0, ran.stderr
-    assert "following the operation under way" in ran.stderr
+    assert "following the operation in progress" in ran.stderr
     assert "everywhere  Slc    done" in ran.stdout
     assert begun(organization) == before
 
@@ -289,7 +287,7 @@ def test_ctrl_c_leaves_aws_to_go_on_and_says_how_to_look_on(deploy, clock):
     ran = deploy()
 
     assert ran.code == 130
-    assert "AWS goes on with StackSet Slc (RUNNING)" in ran.stderr
+    assert "AWS continues with StackSet Slc (RUNNING)" in ran.stderr
     assert "the same command follows it again" in ran.stderr
 
 
@@ -310,7 +308,7 @@ def test_a_template_that_aws_refuses_is_exit_code_3(deploy, answers):
     ran = deploy()
 
     assert ran.code == 3
-    assert "AWS refused StackSet Slc: Template format error" in ran.stderr
+    assert "AWS rejected StackSet Slc: Template format error" in ran.stderr
 
 
 def test_an_operation_that_another_run_began_first_is_a_busy_set(deploy, answers):

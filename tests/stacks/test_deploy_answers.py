@@ -230,7 +230,7 @@ def test_a_connection_reset_while_polling_is_got_over(answers, clock):
     result = run(answers, clock, shown=shown)
 
     assert result.stack.status == "UPDATE_COMPLETE"
-    assert any("could not be asked" in note for note in shown.notes)
+    assert any("did not answer" in note for note in shown.notes)
     assert len(shown.ids) == len(set(shown.ids)) == 5
 
 
@@ -290,7 +290,7 @@ def test_a_poll_that_never_works_again_ends_after_ten_minutes(answers, clock):
         run(answers, clock)
 
     assert 600 <= clock.elapsed < 900
-    assert "AWS goes on with it" in unreachable.value.hint
+    assert "AWS continues with it" in unreachable.value.hint
 
 
 def test_the_first_failure_is_the_cause_and_a_rollback_is_no_success(answers, clock):
@@ -759,7 +759,7 @@ def test_an_operation_that_begins_late_is_not_taken_for_one_that_has_ended(answe
 def test_an_operation_that_never_begins_is_told_as_such(answers, clock):
     Aws(answers, events=[])
 
-    with pytest.raises(StackError, match="did not begin it"):
+    with pytest.raises(StackError, match="did not start it"):
         run(answers, clock)
 
     assert 300 <= clock.elapsed < 330
@@ -795,7 +795,7 @@ def test_a_stack_that_somebody_makes_or_deletes_meanwhile_is_no_fault_of_the_tem
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "CreateChangeSet", AwsError("ValidationError", f"Stack [Slc] {words}"))
 
-    with pytest.raises(StackBusy, match="out of date"):
+    with pytest.raises(StackBusy, match="outdated"):
         run(answers, clock)
 
 
@@ -803,7 +803,7 @@ def test_a_change_set_that_another_operation_swept_away_means_busy(answers, cloc
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "DescribeChangeSet", AwsError("ChangeSetNotFound", "does not exist", status=404))
 
-    with pytest.raises(StackBusy, match="out of date"):
+    with pytest.raises(StackBusy, match="outdated"):
         run(answers, clock)
 
 
@@ -881,7 +881,7 @@ def test_a_creation_that_is_done_at_the_last_moment_is_not_deleted(answers, cloc
 def test_an_operation_that_has_not_begun_in_time_is_left_alone(answers, clock, new):
     Aws(answers, events=[], new=new)
 
-    with pytest.raises(TimedOut, match="did not begin"):
+    with pytest.raises(TimedOut, match="did not start"):
         run(answers, clock, options=Options(timeout=5))
 
     assert not {"DeleteStack", "CancelUpdateStack"} & set(operations(answers))

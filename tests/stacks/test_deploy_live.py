@@ -336,7 +336,7 @@ def test_a_failed_update_names_its_cause_and_is_rolled_back(ready, other_account
         run(ready, request(bucket_name="taken-for-update"))
 
     assert failed.value.diagnosis.status == "UPDATE_ROLLBACK_COMPLETE"
-    assert "put everything back" in failed.value.hint
+    assert "rolled the change back" in failed.value.hint
     assert state.get(ready.client("cloudformation"), "Slc").status == "UPDATE_ROLLBACK_COMPLETE"
 
 
@@ -393,7 +393,7 @@ def test_a_large_template_goes_through_a_private_bucket(live, account_id):
 
 
 def test_a_template_over_the_limit_is_refused_with_both_numbers(live):
-    with pytest.raises(TemplateRejected, match=r"1,\d{3},\d{3} bytes, CloudFormation reads 1,000,000"):
+    with pytest.raises(TemplateRejected, match=r"1,\d{3},\d{3} bytes, CloudFormation reads at most 1,000,000"):
         run(live, plain("Huge", "  T:\n    Type: AWS::SNS::Topic\n#" + "x" * 1_000_000))
 
 
@@ -461,7 +461,7 @@ def test_a_creation_that_takes_too_long_is_ended(live, operations):
     operations.hold()
     operations.release_after("DeleteStack")
 
-    with pytest.raises(TimedOut, match=r"was not created within .* what had been made is deleted"):
+    with pytest.raises(TimedOut, match=r"was not created within .* what was created is deleted"):
         run(live, slow(), timeout=0.2)
 
     assert state.is_absent(state.find(live.client("cloudformation"), "Slow"))
@@ -471,7 +471,7 @@ def test_a_creation_that_takes_too_long_is_ended(live, operations):
 def test_a_creation_that_takes_too_long_may_go_on(live, operations):
     operations.hold()
 
-    with pytest.raises(TimedOut, match="AWS goes on with it"):
+    with pytest.raises(TimedOut, match="AWS continues with it"):
         run(live, slow(on_failure="keep"), timeout=0.2)
 
     operations.release()

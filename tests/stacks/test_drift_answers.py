@@ -154,7 +154,7 @@ def test_a_failed_detection_tells_why_and_what_is_known_all_the_same(aws, clock)
 
     found = detect(aws, clock, everything=False)
 
-    assert found.notes == (f"AWS could not look at every resource: {why}",)
+    assert found.notes == (f"AWS could not compare every resource: {why}",)
     assert [each.logical_id for each in found.drifted] == ["T"]
 
 
@@ -306,7 +306,7 @@ def test_an_endpoint_without_drift_aware_change_sets_is_told_of_and_leaves_what_
     assert not made
     assert made.drift == ()
     assert "DeploymentMode" not in sets.of("CreateChangeSet")[1]
-    assert told == [f"{plan.CANNOT_REVERT}, as its change sets do not look at drift: T"]
+    assert told == [f"{plan.CANNOT_REVERT}, because its change sets ignore drift: T"]
 
 
 def test_a_template_that_is_refused_is_not_tried_again_without_drift(sets, clock):

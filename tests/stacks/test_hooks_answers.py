@@ -115,7 +115,7 @@ def test_a_hook_that_stopped_something_later_is_not_told(answers, clock, name):
             AwsError("AccessDenied", "User: x is not authorized to perform: cloudformation:GetHookResult", status=403),
             "AWS does not allow GetHookResult: User: x is not authorized to perform: cloudformation:GetHookResult",
         ),
-        (AwsError("InvalidAction", "Unknown action: GetHookResult"), "this endpoint has no GetHookResult"),
+        (AwsError("InvalidAction", "Unknown action: GetHookResult"), "this endpoint does not support GetHookResult"),
         (AwsError("HookResultNotFound", "gone", status=404), "GetHookResult failed: gone (HookResultNotFound)"),
     ],
     ids=["denied", "unknown", "gone"],
@@ -125,7 +125,7 @@ def test_that_the_findings_cannot_be_read_is_a_line(answers, clock, answer, why)
 
     found = explain(answers, clock, creation((0, "CREATE_IN_PROGRESS", "Topic", FAILED)))
 
-    assert found.details == (WORDS, f"what hook {NAME} found cannot be shown: {why}")
+    assert found.details == (WORDS, f"the findings of hook {NAME} are not available: {why}")
 
 
 def test_a_boto3_that_does_not_know_hook_results_is_a_line():
@@ -263,7 +263,7 @@ def test_a_hook_that_the_events_of_a_change_set_leave_out_is_told(refused, clock
     with pytest.raises(TemplateRejected) as rejected:
         run(refused, clock)
 
-    assert rejected.value.message == f"AWS refused the change to stack Slc: {WORDS}"
+    assert rejected.value.message == f"AWS rejected the change to stack Slc: {WORDS}"
 
 
 def test_that_the_hooks_of_a_change_set_cannot_be_listed_is_told_beside_awss_reason(refused, clock):
@@ -274,7 +274,7 @@ def test_that_the_hooks_of_a_change_set_cannot_be_listed_is_told_beside_awss_rea
 
     assert rejected.value.message.split("\n  ")[1:] == [
         SAID,
-        "what the account's hooks found cannot be shown: AWS does not allow ListHookResults: no",
+        "the findings of the account's hooks are not available: AWS does not allow ListHookResults: no",
     ]
 
 
@@ -291,7 +291,7 @@ def test_a_hook_that_only_warns_of_a_change_set_is_a_note_of_the_plan(answers, c
 
     first, *more = plans[0].notes
     assert first == f"T (AWS::SNS::Topic): 1 rule failed [{NAME}]"
-    assert more == list(FOUND) if listed else "cannot be shown" in more[0]
+    assert more == list(FOUND) if listed else "not available" in more[0]
 
 
 def test_a_plan_without_hooks_asks_for_none(answers, clock):
@@ -307,7 +307,7 @@ def test_a_plan_without_hooks_asks_for_none(answers, clock):
     [
         (Hook("H", "HOOK_IN_PROGRESS", "Invoking hook", "PRE_PROVISION"), "hook H (PRE_PROVISION) is checking: Invoking hook"),
         (Hook("H", "HOOK_COMPLETE_SUCCEEDED"), "hook H passed"),
-        (Hook("H", "HOOK_FAILED", "time-out"), "hook H broke off: time-out"),
+        (Hook("H", "HOOK_FAILED", "time-out"), "hook H ended with an error: time-out"),
         (Hook("H", "HOOK_NEWER"), "hook H HOOK_NEWER"),
     ],
 )  # fmt: skip

@@ -94,7 +94,7 @@ def test_an_identifier_of_several_properties_is_written_with_a_bar_between_them(
 def test_an_identifier_of_another_form_is_refused_with_the_right_one(answers, clock, identifier):
     new_stack(answers, DONE)
 
-    with pytest.raises(InputError, match="AWS knows AWS::ECS::Service by ServiceArn and Cluster") as refused:
+    with pytest.raises(InputError, match="AWS identifies AWS::ECS::Service by ServiceArn and Cluster") as refused:
         run(answers, clock, {"Web": identifier})
 
     assert refused.value.hint == "write Web=ServiceArn|Cluster"
@@ -132,7 +132,7 @@ def test_an_import_that_fails_says_that_the_resource_is_as_it_was(answers, clock
         run(answers, clock, {"Web": "a|b"})
 
     assert failed.value.diagnosis.reason == "the service is gone"
-    assert "the resources are as they were" in failed.value.hint
+    assert "the resources are unchanged" in failed.value.hint
     assert "--recreate-failed" not in failed.value.hint
     assert "`aws cloudformation delete-stack --stack-name Slc` removes the empty stack" in failed.value.hint
 
@@ -189,7 +189,7 @@ def test_an_import_that_could_not_be_undone_does_not_say_that_all_is_as_it_was(a
         run(answers, clock, {"Web": "a|b"})
 
     assert "as they were" not in failed.value.hint
-    assert "could not undo it" in failed.value.hint
+    assert "could not roll it back" in failed.value.hint
 
 
 def test_resources_are_imported_beside_a_loop_of_resources(answers, clock):

@@ -178,5 +178,5 @@ def test_why_it_failed_is_told_even_if_the_change_set_cannot_be_taken_back(answe
     with pytest.raises(TemplateRejected, match="Template format error") as rejected:
         planned(answers, clock, BODY)
 
-    assert "could not be taken back" in rejected.value.hint
+    assert "could not be deleted" in rejected.value.hint
     assert aws.is_clean

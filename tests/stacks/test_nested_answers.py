@@ -235,7 +235,7 @@ def test_a_nested_stack_that_cannot_be_read_is_told_of_and_not_asked_again(answe
     assert ended.status == "CREATE_COMPLETE"
     assert [params["StackName"] for params in answers.of("DescribeStackEvents")].count(arn("Inner")) == 1
     (note,) = shown.notes
-    assert note.startswith("the events of nested stack Inner cannot be shown: ")
+    assert note.startswith("the events of nested stack Inner are not available: ")
     assert "\n" not in note
 
 

@@ -153,7 +153,7 @@ def test_a_nested_change_set_that_cannot_be_read_is_a_note_and_counts_as_more_ac
     plan = planned(answers, clock)
 
     assert plan.notes == (
-        "what changes in nested stack Inner cannot be shown: AWS does not allow DescribeChangeSet: no",
+        "the changes in nested stack Inner are not available: AWS does not allow DescribeChangeSet: no",
     )
     assert [(each.kind, each.logical_id, each.public) for each in plan.broadenings] == [
         ("nested-stack", "Inner", False)
@@ -168,7 +168,7 @@ def test_an_endpoint_that_makes_no_nested_change_sets_leaves_open_what_changes(a
 
     assert plan.changes[0].nested == ()
     assert [each.message for each in plan.broadenings] == [
-        "nested stack Inner may give more access: what changes in it is not known"
+        "nested stack Inner may broaden access: its changes are unknown"
     ]
 
 
@@ -285,9 +285,7 @@ def test_what_aws_cannot_plan_beforehand_is_planned_without_the_inside(unknown, 
 
     plan = planned(answers, clock, notice=notices.append)
 
-    assert notices == [
-        f"AWS cannot say beforehand what changes inside nested stacks: nested stack Slc-Inner: {UNKNOWN}"
-    ]
+    assert notices == [f"AWS cannot plan the changes in nested stacks beforehand: nested stack Slc-Inner: {UNKNOWN}"]
     assert plan.change_set_id == SECOND_SET
     assert [each.kind for each in plan.broadenings] == ["nested-stack"]
     # The plan was not approved: nothing is left. A shell stays until then.
@@ -374,7 +372,7 @@ def test_express_mode_is_refused_for_a_nested_stack_that_nobody_can_look_into(an
     aws = Nested(answers)
     aws.root = aws.change_set(Changes=[nested("Inner")])
 
-    with pytest.raises(InputError, match="what changes in nested stack Inner is not known"):
+    with pytest.raises(InputError, match="the changes in nested stack Inner are unknown"):
         planned(answers, clock, express=True)
 
     assert "DeleteChangeSet" in operations(answers)

@@ -103,7 +103,7 @@ def test_contents_that_may_not_be_listed_are_reported(answers):
     answers.on("s3", "ListObjectVersions", AwsError("AccessDenied", "not authorized", status=403))
 
     assert contents(answers.account, FULL, said.append) == []
-    assert [line.split(" is not known")[0] for line in said] == [
+    assert [line.split(" is unknown")[0] for line in said] == [
         "whether bucket team-b holds objects",
         "whether repository team/a holds images",
     ]

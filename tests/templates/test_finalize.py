@@ -52,7 +52,7 @@ def test_any_plain_value_is_read_back_as_it_was(value):
 
 @pytest.mark.parametrize("value", ["\ud800", "a\udfff", "{{resolve:ssm:x}}", "a{{resolve:", float("nan"), float("inf")])
 def test_what_no_template_can_hold_is_refused_as_input(value):
-    with pytest.raises(InputError, match="cannot stand in a template"):
+    with pytest.raises(InputError, match="cannot be used in a template"):
         finalize(value)
 
 
@@ -75,7 +75,7 @@ def test_an_unknown_name_in_a_condition_is_an_error_too():
 def test_only_a_secret_reference_passes_as_a_reference():
     reference = secret_reference("github", "token")
     assert finalize(reference) == '"{{resolve:secretsmanager:github:SecretString:token}}"'
-    with pytest.raises(InputError, match="cannot stand in a template"):
+    with pytest.raises(InputError, match="cannot be used in a template"):
         finalize(reference + "")
 
 

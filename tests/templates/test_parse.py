@@ -66,7 +66,7 @@ def test_yaml_in_braces_is_a_template_too():
     ],
 )
 def test_a_key_that_stands_twice_is_refused_with_its_line(body: str):
-    with pytest.raises(TemplateRejected, match=r"in line [23]: the key '[ab]' stands twice"):
+    with pytest.raises(TemplateRejected, match=r"in line [23]: duplicate key '[ab]'"):
         parse(body)
 
 
