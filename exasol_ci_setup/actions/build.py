@@ -232,7 +232,7 @@ def ensure(
 def _require(tag: str, context: str, variables: Mapping[str, str]) -> None:
     if tag and not _TAG.fullmatch(tag):
         raise InputError(
-            f"{tag!r} is not the tag of an image",
+            f"{tag!r} is not a valid image tag",
             hint="use at most 128 letters, digits and ._-, the first neither a period nor a hyphen",
         )
     path = PurePosixPath(context)

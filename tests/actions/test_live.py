@@ -288,7 +288,7 @@ def test_image_in_registry_is_not_built(live, deploy, said, builder, folder):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"tag": "a b"}, "'a b' is not the tag of an image"),
+        ({"tag": "a b"}, "'a b' is not a valid image tag"),
         ({"build_context": "../x"}, "'../x' is not a folder in the source"),
         ({"build_context": "/x"}, "'/x' is not a folder in the source"),
         ({"environment_variables": {"ASSET_KEY": "x"}}, "'ASSET_KEY' cannot be a variable"),
