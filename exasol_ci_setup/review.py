@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Broadening:
-    """One way in which a change broadens access.
+    """A change that broadens access.
 
     `kind` is one of ``iam-allow``, ``iam-trust``, ``resource-policy``, ``ingress``, ``public-bucket``, ``nested-stack`` for one that
-    could not be examined, and ``transform`` (without a logical ID) for a template whose processed form is not known. `public` is true if
+    could not be examined, and ``transform`` (without a logical ID) for a template whose processed form is unknown. `public` is true if
     everyone, or every action on every resource, is or may be allowed: this needs approval in a new stack too. `granted` is true if the
-    caller asked for just this access: this needs no further approval.
+    caller requested exactly this access: this needs no further approval.
     """
 
     kind: str

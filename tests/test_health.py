@@ -135,7 +135,7 @@ def test_throttling_to_the_end_is_a_problem_of_that_service(healthy):
     found = checked(healthy.account)
 
     assert found["E-CI-08"].status == "problem"
-    assert "too many requests" in found["E-CI-08"].message
+    assert "AWS throttled" in found["E-CI-08"].message
     assert found["E-CI-07"].status == "ok"
 
 

@@ -19,9 +19,9 @@ FAILED_STATUSES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One remark of the linter.
+    """One finding of the linter.
 
-    `rule` is cfn-lint's id (``E3002``), `path` the place in the template, dotted (``Resources.CodeBuild.Properties``, empty for
+    `rule` is cfn-lint's ID (``E3002``), `path` the dotted place in the template (``Resources.CodeBuild.Properties``, empty for
     the whole), `line` the line in its text, counted from 1.
     """
 
@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Why an operation failed: the first resource that did, and AWS's words. `details` are what else is known of it, a line each."""
+    """Why an operation failed: the first failed resource, and the reason of AWS. `details` are further lines."""
 
     stack_name: str
     status: str

@@ -104,7 +104,7 @@ def delete(
     except KeyboardInterrupt:
         raise Interrupted(
             f"stopped following: AWS continues to delete stack {stack.name}",
-            hint=f"to follow it again: `exasol-ci-setup watch {stack.name}`",
+            hint=f"to watch it again: `exasol-ci-setup watch {stack.name}`",
             stack_name=stack.name,
         ) from None
     except AwsUnavailable as error:

@@ -284,7 +284,7 @@ def _follow(
     except AwsUnavailable as error:
         error.hint = (
             f"stack {name} was last seen in {monitor.status or 'a new operation'}, and AWS continues with it; "
-            f"to follow it again: `exasol-ci-setup watch {name}`\n{error.hint}"
+            f"to watch it again: `exasol-ci-setup watch {name}`\n{error.hint}"
         ).rstrip()
         raise
     if stack is not None:
@@ -302,13 +302,13 @@ def _end_in_time(
     if not monitor.has_begun:
         raise TimedOut(
             f"AWS did not start the operation on stack {name} within {limit}; it may still start it",
-            hint=f"to follow it again: `exasol-ci-setup watch {name}`",
+            hint=f"to watch it again: `exasol-ci-setup watch {name}`",
             stack_name=name,
         )
     if creating and request.on_failure == "keep":
         raise TimedOut(
             f"stack {name} was not created within {limit}; AWS continues with it",
-            hint=f"to follow it again: `exasol-ci-setup watch {name}`",
+            hint=f"to watch it again: `exasol-ci-setup watch {name}`",
             stack_name=name,
         )
     stack = state.get(cfn, monitor.stack_id)

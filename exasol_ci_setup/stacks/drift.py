@@ -52,7 +52,7 @@ def detect(
     if state.is_busy(stack):
         raise StackBusy(
             f"stack {stack.name} is busy: {stack.status}",
-            hint=f"to follow it: `exasol-ci-setup watch {stack.name}`",
+            hint=f"to watch it: `exasol-ci-setup watch {stack.name}`",
             stack_name=stack.name,
         )
     waiting = _Wait(stack, clock, notice)

@@ -31,7 +31,7 @@ def execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
                 # The response to the first attempt was lost, the call was not.
                 return
             continues = (
-                f"AWS continues with stack {plan.stack_name}; to follow it: `exasol-ci-setup watch {plan.stack_name}`"
+                f"AWS continues with stack {plan.stack_name}; to watch it: `exasol-ci-setup watch {plan.stack_name}`"
             )
             if isinstance(error, SetupError):
                 error.hint = f"{continues}\n{error.hint}".strip()

@@ -93,7 +93,7 @@ def _importable_template(
     if state.is_busy(current):
         raise StackBusy(
             f"stack {current.name} is busy: {current.status}",
-            hint=f"to follow it: `exasol-ci-setup watch {current.name}`",
+            hint=f"to watch it: `exasol-ci-setup watch {current.name}`",
             stack_name=current.name,
         )
     state.require_own(current, request.tags, adopt=adopt)

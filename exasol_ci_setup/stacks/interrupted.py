@@ -19,7 +19,7 @@ _CANCELING: Final = 5.0  # seconds that a canceled update is followed
 
 def error(monitor: StackMonitor, name: str, *, creating: bool = False) -> Interrupted:
     """Return the error that says that AWS continues with the stack, and how to follow it again."""
-    hint = f"to follow it again: `exasol-ci-setup watch {name}`"
+    hint = f"to watch it again: `exasol-ci-setup watch {name}`"
     if creating:
         hint += f"; to delete what was created: `exasol-ci-setup delete {name}`"
     return Interrupted(

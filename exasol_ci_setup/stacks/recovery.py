@@ -107,7 +107,7 @@ def _follow(cfn: CloudFormationClient, stack: Stack, monitor: StackMonitor) -> S
     except KeyboardInterrupt:
         raise Interrupted(
             f"stopped following: AWS continues with stack {stack.name} ({monitor.status or 'just begun'})",
-            hint=f"to follow it again: `exasol-ci-setup watch {stack.name}`",
+            hint=f"to watch it again: `exasol-ci-setup watch {stack.name}`",
             stack_name=stack.name,
         ) from None
     except AwsUnavailable as error:
