@@ -45,23 +45,23 @@ class Runtime:
 
 
 # For the whole process, since a program may call actions in its own threads.
-_STAGES: list[Runtime] = []
+_RUNTIMES: list[Runtime] = []
 
 
 @contextmanager
-def use_runtime(stage: Runtime) -> Iterator[None]:
-    """Use the runtime `stage` for actions in all threads while the context is open."""
-    _STAGES.append(stage)
+def use_runtime(runtime: Runtime) -> Iterator[None]:
+    """Use `runtime` for actions in all threads while the context is open."""
+    _RUNTIMES.append(runtime)
     try:
         yield
     finally:
-        _STAGES.remove(stage)
+        _RUNTIMES.remove(runtime)
 
 
 def current() -> Runtime:
     """Return the current runtime, or the default: it uses the AWS configuration, and prints nothing."""
-    if _STAGES:
-        return _STAGES[-1]
+    if _RUNTIMES:
+        return _RUNTIMES[-1]
     from exasol_ci_setup.clock import SystemClock
     from exasol_ci_setup.resolve.connections import Connections
 

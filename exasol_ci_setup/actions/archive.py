@@ -1,4 +1,4 @@
-"""Reproducible archives: of equal trees the same bytes, wherever they come from and whenever they were written."""
+"""Reproducible archives: equal trees give identical bytes, independent of source and modification times."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 DEFAULT_IGNORE_FILE: Final = ".gitignore"
 
-# The first day that every format of archives can tell; with 1970 GNU tar warns of an implausible time.
-_TIME: Final = 315_532_800
-_LEVEL: Final = 6
+# 1980-01-01, the earliest date of all archive formats. GNU tar warns of an implausible time for 1970.
+_MODIFICATION_TIME: Final = 315_532_800
+_COMPRESSION_LEVEL: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file or symbolic link of a tree; `link` is where a link leads, `open` gives the content of a file."""
+    """One file or symbolic link of a tree. `link` is the target of a link; `open` returns the content of a file."""
 
     name: str
     open: Callable[[], IO[bytes]]
@@ -42,35 +42,35 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Files and symbolic links by their names. `skipped` names what an archive cannot hold, such as sockets.
+    """Files and symbolic links by name.
 
-    As for git, a folder is there only through the files in it.
+    `skipped` lists the entries that an archive cannot contain, such as sockets. Empty folders are omitted, as in git.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
     def add(self, entry: Entry) -> None:
-        """Add an entry; one of the same name is replaced."""
+        """Add an entry; replace an entry of the same name."""
         self.entries[entry.name] = entry
 
 
 def pack(tree: Tree, into: IO[bytes]) -> str:
-    """Write the tree as a gzipped tar, and return the SHA-256 of the tar, which no version of a compressor changes.
+    """Write the tree as a gzipped tar and return the SHA-256 of the tar.
 
-    Of files only the bit that makes them executable for their owner is kept. Raises InputError that names a file which
-    cannot be read, and SetupError for one that changes meanwhile.
+    The hash does not depend on the version of the compressor. Of the mode of a file, only the owner's executable bit is kept.
+    Raises InputError for a file that cannot be read, and SetupError for a file that changes while it is packed.
     """
-    with gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=into, mtime=0) as zipped:
-        hashing = _Hashing(zipped)
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=_COMPRESSION_LEVEL, fileobj=into, mtime=0) as zipped:
+        hashing = _HashingWriter(zipped)
         with tarfile.open(mode="w|", fileobj=cast("IO[bytes]", hashing), format=tarfile.PAX_FORMAT) as archive:
             for name in sorted(tree.entries, key=os.fsencode):
                 _write(archive, tree.entries[name])
     return hashing.sha256.hexdigest()
 
 
-class _Hashing:
-    """Passes on what is written, and hashes it on the way."""
+class _HashingWriter:
+    """Computes the SHA-256 of the data that is written to a target."""
 
     def __init__(self, target: gzip.GzipFile) -> None:
         self._target = target
@@ -83,7 +83,7 @@ class _Hashing:
 
 def _write(archive: tarfile.TarFile, entry: Entry) -> None:
     info = tarfile.TarInfo(entry.name)
-    info.mtime = _TIME
+    info.mtime = _MODIFICATION_TIME
     if entry.link is not None:
         info.type, info.linkname, info.mode = tarfile.SYMTYPE, entry.link, 0o777
         archive.addfile(info)
@@ -95,22 +95,22 @@ def _write(archive: tarfile.TarFile, entry: Entry) -> None:
         try:
             archive.addfile(info, content)
         except OSError as error:
-            # tarfile itself raises one without a number, when there is less to read than there was.
-            why = error.strerror or "it became shorter meanwhile"
-            raise SetupError(f"{entry.name} could not be put into the archive: {why}") from error
+            # tarfile raises an OSError without an error number if the file is shorter than its size in the header.
+            reason = error.strerror or "the file became shorter while it was read"
+            raise SetupError(f"{entry.name} could not be added to the archive: {reason}") from error
 
 
 def of_folder(folder: Path, ignorefile: str | None = DEFAULT_IGNORE_FILE) -> Tree:
-    """Return what is in `folder`, but for ``.git`` and what the ignore files exclude by git's rules; with None all that is in it.
+    """Return the files in `folder`, except ``.git`` and the files that ignore files exclude.
 
-    `ignorefile` is relative to `folder`; if it is a mere name, files of that name further down count for their folders. None there
-    means that nothing is excluded, unless it is another than the default. Raises InputError that names what cannot be read.
-    Source of the rules: https://git-scm.com/docs/gitignore.
+    `ignorefile` is relative to `folder`. If it is a file name without a folder, files of that name in subfolders apply to their
+    folders. None includes all files, also ``.git``. Raises InputError for a file that cannot be read, and for a missing ignore file
+    other than the default. Ignore files follow the rules of git: https://git-scm.com/docs/gitignore.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
     if ignorefile is not None and ignorefile != DEFAULT_IGNORE_FILE and not (folder / ignorefile).is_file():
-        raise InputError(f"there is no ignore file {folder / ignorefile}")
+        raise InputError(f"ignore file {folder / ignorefile} does not exist")
     tree = Tree()
     _walk(folder, "", ignorefile, [], tree)
     return tree
@@ -120,13 +120,13 @@ def _walk(
     folder: Path, prefix: str, ignorefile: str | None, rules: list[tuple[str, GitIgnoreSpec]], tree: Tree
 ) -> None:
     if ignorefile is not None and (not prefix or "/" not in ignorefile):
-        rules = _with_rules_of(folder / ignorefile, prefix, rules)
+        rules = _add_rules(folder / ignorefile, prefix, rules)
     try:
         with os.scandir(folder) as listing:
-            found = sorted(listing, key=lambda each: os.fsencode(each.name))
+            entries = sorted(listing, key=lambda each: os.fsencode(each.name))
     except OSError as error:
         raise _unreadable(folder, error) from error
-    for each in found:
+    for each in entries:
         name = prefix + each.name
         is_folder = each.is_dir(follow_symlinks=False)
         if (each.name == ".git" and ignorefile is not None) or _is_ignored(name, is_folder, rules):
@@ -143,12 +143,12 @@ def _walk(
         if link is None and not stat.S_ISREG(mode):
             tree.skipped.append(name)
             continue
-        tree.add(Entry(name, _Opening(path), executable=bool(mode & stat.S_IXUSR), link=link))
+        tree.add(Entry(name, _FileOpener(path), executable=bool(mode & stat.S_IXUSR), link=link))
 
 
 @dataclass(frozen=True, slots=True)
-class _Opening:
-    """Opens a file when it is packed, so that few are open at a time."""
+class _FileOpener:
+    """Opens a file when it is packed, so that few files are open at a time."""
 
     path: Path
 
@@ -159,12 +159,12 @@ class _Opening:
             raise _unreadable(self.path, error) from error
 
 
-def _with_rules_of(path: Path, prefix: str, rules: list[tuple[str, GitIgnoreSpec]]) -> list[tuple[str, GitIgnoreSpec]]:
-    """Return the rules with those of the ignore file, if there is one, before all others."""
+def _add_rules(path: Path, prefix: str, rules: list[tuple[str, GitIgnoreSpec]]) -> list[tuple[str, GitIgnoreSpec]]:
+    """Return `rules` with the rules of the ignore file, if it exists, before all others."""
     from pathspec import GitIgnoreSpec
 
     try:
-        # Line breaks of Windows are made git's by the reading; other characters that may end lines are parts of names.
+        # `read_text` converts line breaks of Windows. Other characters that may end lines are part of a name, as in git.
         text = path.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("\ufeff")
         return [(prefix, GitIgnoreSpec.from_lines(text.split("\n"))), *rules]
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -172,47 +172,47 @@ def _with_rules_of(path: Path, prefix: str, rules: list[tuple[str, GitIgnoreSpec
     except OSError as error:
         raise _unreadable(path, error) from error
     except ValueError as error:
-        raise InputError(f"{path} has a pattern that git would not take: {error}") from error
+        raise InputError(f"{path} has an invalid pattern: {error}") from error
 
 
 def _is_ignored(name: str, is_folder: bool, rules: list[tuple[str, GitIgnoreSpec]]) -> bool:
     for prefix, spec in rules:
         relative = name[len(prefix) :]
         for pattern in reversed(spec.patterns):
-            # Comments and blank lines have no expression.
+            # Comments and blank lines have no regular expression.
             if pattern.regex is not None and _matches(pattern.regex, relative, is_folder):
                 return bool(pattern.include)
     return False
 
 
 def _matches(regex: re.Pattern[str], name: str, is_folder: bool) -> bool:
-    """Return whether a pattern matches a file or folder itself, and not only a folder that it is in.
+    """Return whether a pattern matches a file or folder itself, not only a parent folder.
 
-    What is in a folder that is left out is not even looked at; and in one that another pattern takes back, git goes by what the
-    patterns say of each name. The library's expressions mark the slash after a folder that they match.
+    Files in an excluded folder are not checked. In a folder that another pattern includes again, git checks each name.
+    The regular expressions of `pathspec` mark the slash after a matched folder.
     """
     mark = "ps_d"
     if mark not in regex.groupindex:
         return regex.search(name) is not None
-    found = regex.search(name)
-    if found is not None and found[mark] is None:
+    match = regex.search(name)
+    if match is not None and match[mark] is None:
         return True
     return is_folder and any(each.end(mark) == len(name) + 1 for each in regex.finditer(f"{name}/"))
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(
-        f"{path} cannot be read: {error.strerror or error}", hint="name it in the ignore file, or let it be read"
+        f"{path} cannot be read: {error.strerror or error}", hint="add it to the ignore file, or make it readable"
     )
 
 
 @contextmanager
 def of_download(zipped: IO[bytes]) -> Iterator[Tree]:
-    """Give what is in a gzipped tar whose entries stand in one folder, as GitHub makes it, without that folder.
+    """Yield the files of a gzipped tar of GitHub, without its top folder.
 
-    Raises SetupError if it is not a whole archive, or if a name in it leads out of the folder.
+    Raises SetupError if the archive is incomplete, or if a name in it leads out of the folder.
     """
-    # Unpacked to a file first: packing goes back and forth in it, which in a compressed file takes a start from its beginning.
+    # Decompressed to a file first: packing seeks in it, and each seek in a gzip file reads from its beginning.
     with tempfile.TemporaryFile() as plain:
         try:
             zipped.seek(0)
@@ -222,7 +222,7 @@ def of_download(zipped: IO[bytes]) -> Iterator[Tree]:
             with tarfile.open(fileobj=plain, mode="r:") as archive:
                 yield _tree_of(archive)
         except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise SetupError(f"what was downloaded is not a whole archive: {error}", hint="try again") from error
+            raise SetupError(f"the downloaded archive is incomplete: {error}", hint="try again") from error
 
 
 def _tree_of(archive: tarfile.TarFile) -> Tree:
@@ -230,22 +230,22 @@ def _tree_of(archive: tarfile.TarFile) -> Tree:
     for member in archive:
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts:
-            raise SetupError(f"the archive that was downloaded holds a name that leads out of it: {member.name!r}")
+            raise SetupError(f"the downloaded archive contains a name that leads out of it: {member.name!r}")
         name = "/".join(path.parts[1:])
         if not name or member.isdir():
             continue
         if member.issym():
-            tree.add(Entry(name, _nothing, link=member.linkname))
+            tree.add(Entry(name, _no_content, link=member.linkname))
         elif member.isfile() or member.islnk():
-            tree.add(Entry(name, _Extracting(archive, member), executable=bool(member.mode & stat.S_IXUSR)))
+            tree.add(Entry(name, _ArchivedFile(archive, member), executable=bool(member.mode & stat.S_IXUSR)))
         else:
             tree.skipped.append(name)
     return tree
 
 
 @dataclass(frozen=True, slots=True)
-class _Extracting:
-    """Gives the content of a file in an archive."""
+class _ArchivedFile:
+    """Opens a file in an archive."""
 
     archive: tarfile.TarFile
     member: tarfile.TarInfo
@@ -253,9 +253,9 @@ class _Extracting:
     def __call__(self) -> IO[bytes]:
         content = self.archive.extractfile(self.member)
         if content is None:
-            raise SetupError(f"the archive that was downloaded holds no content of {self.member.name!r}")
+            raise SetupError(f"the downloaded archive has no content of {self.member.name!r}")
         return content
 
 
-def _nothing() -> IO[bytes]:
-    raise AssertionError("a link has no content of its own")
+def _no_content() -> IO[bytes]:
+    raise AssertionError("a link has no content")

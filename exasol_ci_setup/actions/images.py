@@ -1,4 +1,4 @@
-"""The images of a registry: which tags there are, and tags for images that are there."""
+"""The images of a registry: find and add image tags."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.actions import Runtime
     from exasol_ci_setup.constructs.builder import ContainerBuilder
 
-# Indexes stand first, so that ECR sends the one that the tag is at, and not one of the images in it:
+# Indexes come first, so that ECR returns the index that has the tag and not one of its images:
 # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchGetImage.html.
 _MANIFESTS: Final = (
     "application/vnd.oci.image.index.v1+json",
@@ -31,7 +31,7 @@ _MANIFESTS: Final = (
 class Images:
     """The images of one repository. All methods raise the errors of the AWS boundary.
 
-    `movable` are the patterns of the tags that may move to another image; None means that the repository is asked.
+    `movable` are the patterns of mutable tags; if None, they are read from the repository.
     """
 
     ecr: ECRClient
@@ -39,32 +39,32 @@ class Images:
     movable: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, stage: Runtime, builder: ContainerBuilder) -> Self:
-        """Return those that a builder pushes. Raises InputError if its registry is not deployed."""
+    def of(cls, runtime: Runtime, builder: ContainerBuilder) -> Self:
+        """Return the images that a builder pushes. Raises InputError if its registry is not deployed."""
         registry = builder.registry
-        ecr = stage.connect(builder.resolved_scope).client("ecr")
+        ecr = runtime.connect(builder.resolved_scope).client("ecr")
         if isinstance(registry, Registry):
             return cls(ecr, registry.output("RepositoryName"), registry.mutable_tags)
         return cls(ecr, registry)
 
     def has(self, tag: str) -> bool:
         """Whether an image has this tag."""
-        return self._with(tag) is not None
+        return self._find(tag) is not None
 
     def add_tag(self, tag: str, another: str) -> bool:
-        """Give the image with `tag` the tag `another`, and return whether it did not have that.
+        """Add the tag `another` to the image with `tag`, and return whether the tag is new.
 
-        Raises InputError if that is another image's for good, and SetupError if the image is gone.
+        Raises InputError if another image has the immutable tag `another`, and SetupError if the image no longer exists.
         """
-        found = self._with(tag)
-        if found is not None and another in found.get("imageTags", []):
+        image = self._find(tag)
+        if image is not None and another in image.get("imageTags", []):
             return False
         with translate_aws_errors():
             images = self.ecr.batch_get_image(
                 repositoryName=self.repository, imageIds=[{"imageTag": tag}], acceptedMediaTypes=list(_MANIFESTS)
             ).get("images", [])
             if not images:
-                raise SetupError(f"the registry {self.repository} holds no image {tag} any more", hint="build again")
+                raise SetupError(f"image {tag} no longer exists in registry {self.repository}", hint="build it again")
             media_type = images[0].get("imageManifestMediaType")
             try:
                 self.ecr.put_image(
@@ -77,40 +77,40 @@ class Images:
                 if error_code(error) == "ImageAlreadyExistsException":
                     return False
                 if error_code(error) == "ImageTagAlreadyExistsException":
-                    raise self._taken(another) from error
+                    raise self._tag_in_use(another) from error
                 raise
         return True
 
     def require_movable(self, tag: str) -> None:
-        """Raise InputError if an image has this tag and keeps it, so that a push of another one would fail."""
-        if tag and self._with(tag) is not None and not self._may_move(tag):
-            raise self._taken(tag)
+        """Raise InputError if an image has this tag and the tag is immutable, because a push would then fail."""
+        if tag and self._find(tag) is not None and not self._is_mutable(tag):
+            raise self._tag_in_use(tag)
 
-    def _may_move(self, tag: str) -> bool:
+    def _is_mutable(self, tag: str) -> bool:
         if self.movable is not None:
             return any(fnmatchcase(tag, pattern) for pattern in self.movable)
         with translate_aws_errors():
-            found: Any = self.ecr.describe_repositories(repositoryNames=[self.repository])["repositories"][0]
-        setting = found.get("imageTagMutability", "MUTABLE")
-        patterns = [each["filter"] for each in found.get("imageTagMutabilityExclusionFilters", [])]
+            repository: Any = self.ecr.describe_repositories(repositoryNames=[self.repository])["repositories"][0]
+        setting = repository.get("imageTagMutability", "MUTABLE")
+        patterns = [each["filter"] for each in repository.get("imageTagMutabilityExclusionFilters", [])]
         is_excluded = any(fnmatchcase(tag, pattern) for pattern in patterns)
         if setting.endswith("_WITH_EXCLUSION"):
             return bool(setting.startswith("MUTABLE") != is_excluded)
         return bool(setting == "MUTABLE")
 
-    def _with(self, tag: str) -> Any:
+    def _find(self, tag: str) -> Any:
         with translate_aws_errors():
             try:
-                found = self.ecr.describe_images(repositoryName=self.repository, imageIds=[{"imageTag": tag}])
+                response = self.ecr.describe_images(repositoryName=self.repository, imageIds=[{"imageTag": tag}])
             except ClientError as error:
                 if error_code(error) == "ImageNotFoundException":
                     return None
                 raise
-        details = found.get("imageDetails", [])
+        details = response.get("imageDetails", [])
         return details[0] if details else None
 
-    def _taken(self, tag: str) -> InputError:
+    def _tag_in_use(self, tag: str) -> InputError:
         return InputError(
-            f"tag {tag} of registry {self.repository} belongs to another image, and does not move",
-            hint="use another tag, an empty one for none, or name it in the registry's mutable_tags",
+            f"tag {tag} of registry {self.repository} belongs to another image and is immutable",
+            hint="use another tag, an empty tag for none, or add it to mutable_tags of the registry",
         )

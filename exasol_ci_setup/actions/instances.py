@@ -21,11 +21,11 @@ def public_ip(instance: Instance) -> str:
     AWS boundary.
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.html
     """
-    stage = actions.current()
-    if not stage.acts:
+    runtime = actions.current()
+    if not runtime.acts:
         return instance.output("PublicIp")
     instance_id = instance.output("InstanceId")
-    found = _describe(stage.connect(instance.resolved_scope).client("ec2"), instance_id)
+    found = _describe(runtime.connect(instance.resolved_scope).client("ec2"), instance_id)
     address = found.get("PublicIpAddress")
     if address:
         return str(address)

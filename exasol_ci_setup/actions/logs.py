@@ -34,12 +34,12 @@ def log(cluster: Cluster, service: Service | str, lines: int = 100) -> list[str]
     if found is None:
         names = ", ".join(each.name for each in cluster.services)
         raise InputError(f"Cluster {cluster.name!r} has no service {name!r}", hint=f"its services: {names}")
-    stage = actions.current()
-    if not stage.acts:
-        stage.say(f"cluster {cluster.name}: the log of {name} would be read")
+    runtime = actions.current()
+    if not runtime.acts:
+        runtime.say(f"cluster {cluster.name}: the log of {name} would be read")
         return []
     group = cluster.output(f"{found.logical_id}LogGroupName")
-    logs = stage.connect(cluster.resolved_scope).client("logs")
+    logs = runtime.connect(cluster.resolved_scope).client("logs")
     events: list[Any] = []
     with translate_aws_errors():
         try:

@@ -224,7 +224,7 @@ def test_concurrent_tag_succeeds_and_conflicting_tag_fails(answers):
         images(answers).add_tag("hash", "latest")
 
     answers.on("ecr", "BatchGetImage", {"images": []})
-    with pytest.raises(SetupError, match="holds no image hash any more"):
+    with pytest.raises(SetupError, match="image hash no longer exists"):
         images(answers).add_tag("hash", "latest")
 
 

@@ -149,7 +149,7 @@ def test_custom_ignore_file_replaces_gitignore(folder):
 
 def test_missing_custom_ignore_file_is_rejected(folder):
     assert names(folder) == []
-    with pytest.raises(InputError, match=r"there is no ignore file .*\.dockerignore"):
+    with pytest.raises(InputError, match=r"\.dockerignore does not exist"):
         archive.of_folder(folder, ".dockerignore")
 
 
@@ -195,7 +195,7 @@ def test_file_truncated_while_packing_is_named():
         def read(self, *_: object) -> bytes:
             return b""
 
-    with pytest.raises(SetupError, match="a could not be put into the archive: it became shorter"):
+    with pytest.raises(SetupError, match="a could not be added to the archive: the file became shorter"):
         pack(Tree({"a": Entry("a", lambda: Shrinking(b"content"))}))
 
 
@@ -239,5 +239,5 @@ def test_download_with_path_outside_is_rejected(name):
 def test_truncated_download_is_rejected(damage):
     broken = io.BytesIO(damage(download({"top/a": os.urandom(5000)}).getvalue()))
 
-    with pytest.raises(SetupError, match="not a whole archive"), archive.of_download(broken) as tree:
+    with pytest.raises(SetupError, match="downloaded archive is incomplete"), archive.of_download(broken) as tree:
         pack(tree)

@@ -38,17 +38,17 @@ def test_branch_has_commit_of_github(hub, token):
 def test_response_without_commit_fails(hub, answer):
     hub.replies["GET /repos/o/r/git/ref/heads/main"] = (200, {}, answer)
 
-    with pytest.raises(SetupError, match="tell the commit of branch main of o/r: its answer has no commit"):
+    with pytest.raises(SetupError, match="commit of branch main of o/r: its response has no commit"):
         Api(hub.url, None).branch_commit("o/r", "main")
 
 
 @pytest.mark.parametrize(
     ("status", "kind", "hint"),
     [
-        (401, SetupError, "is the token still valid"),
-        (403, SetupError, "must be allowed to read"),
-        (404, InputError, "Without one GitHub hides what is private"),
-        (429, SetupError, "limits how often"),
+        (401, SetupError, "token is still valid"),
+        (403, SetupError, "needs permission to read"),
+        (404, InputError, "GitHub hides private repositories"),
+        (429, SetupError, "limits the rate"),
         (502, SetupError, "githubstatus.com"),
     ],
 )
@@ -109,4 +109,4 @@ def test_sandbox_sends_token_only_to_this_machine(monkeypatch, endpoint, sent, g
         asset.sync(token=given)
     assert asked
     assert {value for each in asked for name, value in each.header_items() if name == "Authorization"} == sent
-    assert said == ([] if sent else ["asset source: GitHub is asked without the token, as this is the sandbox"])
+    assert said == ([] if sent else ["asset source: the token is not sent to GitHub, because this is the sandbox"])

@@ -180,7 +180,7 @@ def test_tutorial_deploys_repeats_and_deletes(here, step, there, hub, change_set
 
     assert again.code == 0, again.stderr
     assert "4 stacks up to date: nothing to do" in again.stderr
-    assert ", there already" in again.stderr
+    assert ", already uploaded" in again.stderr
     assert codebuild.list_builds_for_project(projectName="my-first-scope-my-container-builder")["ids"] == [build]
     assert change_sets == []
 
