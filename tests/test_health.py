@@ -258,8 +258,8 @@ def test_a_secret_that_is_no_json_is_a_problem_and_not_repeated(healthy, caplog,
         (timedelta(seconds=20), "ok", "within a minute of AWS"),
         (timedelta(minutes=2), "warning", r"1(19|20|21) s behind AWS"),
         (-timedelta(minutes=2), "warning", r"1(19|20|21) s ahead of AWS"),
-        (timedelta(hours=1), "problem", r"3(599|600|601) s behind AWS, which refuses .*"),
-        (-timedelta(hours=1), "problem", r"3(599|600|601) s ahead of AWS, which refuses .*"),
+        (timedelta(hours=1), "problem", r"3(599|600|601) s behind AWS, which rejects .*"),
+        (-timedelta(hours=1), "problem", r"3(599|600|601) s ahead of AWS, which rejects .*"),
     ],
 )
 def test_a_clock_that_is_off_is_noticed(healthy, skew, status, message):
@@ -559,9 +559,9 @@ def test_a_docker_engine_at_a_tcp_port_is_told_from_another_server(serve, monkey
     [
         ("unix:///nowhere/docker.sock", "no such file"),
         ("tcp://127.0.0.1:1", "refused"),
-        ("ssh://me@there", "was not asked"),
-        ("tcp://127.0.0.1:port", "no address"),
-        ("docker", "was not asked"),
+        ("ssh://me@there", "was not checked"),
+        ("tcp://127.0.0.1:port", "not a valid address"),
+        ("docker", "was not checked"),
     ],
 )
 def test_a_docker_engine_that_cannot_be_asked_is_only_warned_of(monkeypatch, host, said):

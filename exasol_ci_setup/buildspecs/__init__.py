@@ -1,4 +1,4 @@
-"""Buildspec files from the flavors of a repository: which builds a batch has, and what each of them does."""
+"""Generate buildspec files from the flavors of a repository: the builds of a batch and the commands of each build."""
 
 from __future__ import annotations
 

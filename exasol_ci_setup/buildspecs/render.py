@@ -1,4 +1,4 @@
-"""Makes the two buildspec files of a repository from its flavors."""
+"""Render the two buildspec files of a repository from its flavors."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
     import jinja2
 
 BATCH_FILE: Final = "buildspec.yaml"
-"""The file that a CodeBuild project of this tool's stacks starts from: the builds of a batch."""
+"""The buildspec of the CodeBuild project in a stack: the builds of a batch."""
 
 BUILD_FILE: Final = "build_buildspec.yaml"
-"""The file that each build of the batch runs."""
+"""The buildspec of each build in the batch."""
 
 DEFAULT_PYTHON_VERSION: Final = "3.10"
 DEFAULT_DOCKER_SECRET: Final = "Dockerhub"  # noqa: S105 - the name of a secret, not a secret
 
 _PYTHON_VERSION: Final = re.compile(r"[0-9]+(\.([0-9]+|x)){0,2}|latest|none")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-# A block's text is taken by YAML as it stands, but for line breaks of other kinds and what it does not print.
+# YAML keeps the text of a block unchanged, except for other line breaks and characters that are not printable.
 _PLAIN_LINES: Final = re.compile(r"(?! )[\x20-\x7e]+(\n[\x20-\x7e]*)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the buildspecs of one repository look like.
+    """The options of the buildspecs of one repository.
 
     `output_path` and `config_file` are POSIX paths relative to the repository's root. `build_command` is shell code that builds
-    the flavor ``$FLAVOR``; None means the public package exasol_script_languages_container_ci. `install_commands` take the place
-    of the set-up of Poetry. `batch_limit` is the most builds of a batch; what the stack was deployed with. The `python_version`
-    ``none`` leaves the choice to the image, which AWS asks for if it is not one of its own.
+    the flavor ``$FLAVOR``; None means the public package exasol_script_languages_container_ci. `install_commands` replace the
+    setup of Poetry. `batch_limit` is the maximum number of builds in a batch, as in the deployed stack. The `python_version`
+    ``none`` uses the Python of the image; CodeBuild requires it for custom images.
 
-    Raises InputError for an empty command or path, text that is not Unicode, a number below 1, and what cannot be a secret's name
-    or a version of Python.
+    Raises InputError for an empty command or path, text that is not Unicode, a number below 1, and an invalid secret name or
+    version of Python.
     """
 
     kind: Literal["ci", "release"]
@@ -85,9 +85,9 @@ class Options:
 
 
 def render(flavors: Iterable[str], options: Options) -> dict[str, str]:
-    """Return the text of each file by its name; the same on every machine.
+    """Return the text of each file by its name; the result is the same on every machine.
 
-    Raises InputError as `flavors.build_groups` does, and for text that no YAML file can hold.
+    Raises the errors of `flavors.build_groups`, and InputError for text that YAML cannot represent.
     """
     groups = build_groups(flavors, flavors_per_build=options.flavors_per_build, batch_limit=options.batch_limit)
     environment = _environment()
@@ -96,10 +96,10 @@ def render(flavors: Iterable[str], options: Options) -> dict[str, str]:
     if build_script is None:
         build_script = environment.get_template(f"run_{options.kind}.sh.j2").render(values)
     if values["grouped"]:
-        # In a function on lines of its own, whatever the command ends in: a comment, or a here-document.
+        # The function has lines of its own, because the command may end in a comment or a here-document.
         loop = environment.get_template("each_flavor.sh.j2").render(values)
         build_script = f"build_flavor() (\n{build_script.rstrip()}\n)\n{loop}"
-    # With the dot it is what the files of the predecessor have, so that adopting them shows no difference there.
+    # The leading dot matches existing files of the predecessor, so that their adoption shows no difference.
     build_file = f"./{options.output_path}/{BUILD_FILE}".replace("/./", "/")
     return {
         BATCH_FILE: environment.get_template("batch.yaml.j2").render(values, groups=groups, build_file=build_file),
@@ -108,14 +108,14 @@ def render(flavors: Iterable[str], options: Options) -> dict[str, str]:
 
 
 class _Block(str):
-    """YAML that `_block` made."""
+    """YAML that `_block` rendered."""
 
     __slots__ = ()
 
 
 def _block(text: str, indentation: int) -> str:
-    """Return `text` as a literal block below a list's item, since a person can read that; quoted if no block can hold it."""
-    # A carriage return would be a part of the last word on its line.
+    """Return `text` as a readable literal block below a list item, or unchanged if a block cannot represent it."""
+    # The shell would read a carriage return as part of the last word on its line.
     text = text.replace("\r\n", "\n").rstrip("\n")
     if not _PLAIN_LINES.fullmatch(text):
         return text

@@ -1,4 +1,4 @@
-"""Looks at this machine and the AWS account for what the commands need, and says what to do about what is missing."""
+"""Check this machine and the AWS account for the requirements of the commands, with a fix for each problem."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def checks(
     docker_secret: str = "Dockerhub",  # noqa: S107 - the name of a secret, not a secret
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
 ) -> Iterator[Check]:
-    """Make every check, several at a time, and yield them in the order of `SUBJECTS`; none of them changes anything.
+    """Run all checks concurrently and yield them in the order of `SUBJECTS`. The checks change nothing.
 
-    `connect` opens the account, and may raise any SetupError: what then cannot be checked is a problem too. `profile` is the
-    profile that `connect` uses, None for AWS's default chain. `docker_secret` is the name or ARN of the secret with the
-    keys that builds log in to Docker with; its value is looked at for the names of its keys only. `now` tells the time in UTC.
+    `connect` opens the account and may raise any SetupError; the checks that need the account then report a problem. `profile` is
+    the profile that `connect` uses, None for the default chain of AWS. `docker_secret` is the name or ARN of the secret for the
+    login to Docker; only the names of its keys are checked. `now` returns the current time in UTC.
     """
     opened: Account | SetupError
     try:
         opened = connect()
-    except Exception as error:  # noqa: BLE001 - the checks of this machine are made all the same
-        opened = on_aws.as_ours(error)
-    # As many as there are checks that wait for someone else.
+    except Exception as error:  # noqa: BLE001 - the checks of this machine still run
+        opened = on_aws.as_setup_error(error)
+    # One thread for each check that waits for a call or a process.
     pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="health")
     try:
         command_line = pool.submit(machine.aws_command_line)
@@ -52,5 +52,5 @@ def checks(
         yield templates.result()
         yield docker.result()
     finally:
-        # After Ctrl-C a call that is not answered is not waited for.
+        # Do not wait for unanswered calls after Ctrl-C.
         pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Checks of the AWS account: profile, region, credentials, clock, and the services and secrets that the stacks need."""
+"""Check the AWS account: profile, region, credentials, clock, and the services and secrets of the stacks."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws import Account
     from exasol_ci_setup.health.check import Check, Subject
 
-# AWS refuses a signature whose time is off by more than five minutes:
+# AWS rejects a signature whose time differs by more than five minutes:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html.
-_SKEW_REFUSED: Final = timedelta(minutes=5)
-_SKEW_NOTICED: Final = timedelta(minutes=1)
-_SOON: Final = timedelta(minutes=15)
-# A check tells that there is no connection sooner than a deployment gives up.
-_ATTEMPTS_TO_CONNECT: Final = 2
+_MAX_SKEW: Final = timedelta(minutes=5)
+_SKEW_WARNING: Final = timedelta(minutes=1)
+_EXPIRY_WARNING: Final = timedelta(minutes=15)
+# Fewer attempts than in a deployment, so that a missing connection is reported sooner.
+_MAX_CONNECTION_ATTEMPTS: Final = 2
 
 _KEYS: Final = ("User", "AccessToken")
 _SOURCE_STACK: Final = "SLCSourceCredentials"
@@ -48,7 +48,7 @@ _SOURCE_STACK: Final = "SLCSourceCredentials"
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a call came to: a reply or an error, and how far AWS's clock is ahead of ours if that is known."""
+    """The result of a call: a reply or an error, and how far the clock of AWS is ahead, if known."""
 
     reply: Mapping[str, Any] | None = None
     error: SetupError | None = None
@@ -56,7 +56,7 @@ class _Answer:
 
     @property
     def code(self) -> str:
-        """AWS's own code of the error, or an empty string."""
+        """The error code of AWS, or an empty string."""
         return aws.error_code(self.error.__cause__) if self.error and self.error.__cause__ else ""
 
 
@@ -69,21 +69,21 @@ def checks(
     docker_secret: str,
     now: Callable[[], datetime],
 ) -> Iterator[Check]:
-    """Start to ask AWS in `pool`, and return the checks in order. `opened` is the account, or why there is none."""
+    """Start the calls in `pool` and return the checks in order. `opened` is the account, or the error of opening it."""
     credentials = _find_credentials(opened, profile)
     if isinstance(opened, SetupError):
-        return chain(_unopened(opened, profile, credentials, sandbox=sandbox), _unasked(opened))
+        return chain(_unopened(opened, profile, credentials, sandbox=sandbox), _unchecked_services(opened))
     first = (_profile(None, profile, sandbox=sandbox), _region(opened))
     if isinstance(credentials, SetupError):
         lost = CREDENTIALS.problem(credentials.message, credentials.hint)
-        return chain(first, (lost,), _unasked(credentials))
-    asked = _asked(opened, credentials, pool, _Place(opened.region, profile, docker_secret), now)
-    return chain(first, asked)
+        return chain(first, (lost,), _unchecked_services(credentials))
+    services = _check_services(opened, credentials, pool, _Place(opened.region, profile, docker_secret), now)
+    return chain(first, services)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """What a command in a fix needs to hit the same account and secret."""
+    """The region, profile and secret for the commands of a fix."""
 
     region: str
     profile: str | None
@@ -91,22 +91,22 @@ class _Place:
 
     @property
     def options(self) -> str:
-        """The AWS CLI's options for it."""
+        """The options of the AWS CLI for this region and profile."""
         return f" --region {self.region}" + (f" --profile {shlex.quote(self.profile)}" if self.profile else "")
 
 
 def _find_credentials(opened: Account | SetupError, profile: str | None) -> Any:
-    """Return the credentials that botocore finds, unused as yet, or a SetupError."""
+    """Return the credentials that botocore finds, without using them, or a SetupError."""
     try:
         if isinstance(opened, RegionMissing):
-            # Where credentials are found does not depend on the region, so that both can be told to be missing at once.
+            # Credentials do not depend on the region, so both can be reported as missing in one run.
             opened = aws.connect(profile, "us-east-1")
         if isinstance(opened, SetupError):
             return opened
         with aws.translate_aws_errors():
             found = opened.session.get_credentials()
     except Exception as error:  # noqa: BLE001 - a provider of credentials may raise anything
-        return as_ours(error)
+        return as_setup_error(error)
     return found or CredentialsInvalid(
         "no AWS credentials were found",
         hint="give --aws-profile, or run `aws configure` or `aws sso login`; --sandbox needs none",
@@ -116,24 +116,24 @@ def _find_credentials(opened: Account | SetupError, profile: str | None) -> Any:
 def _profile(error: SetupError | None, profile: str | None, *, sandbox: bool) -> Check:
     name = profile or os.environ.get("AWS_PROFILE")
     if sandbox:
-        return PROFILE.ok("not used: the sandbox has credentials of its own")
+        return PROFILE.ok("not used: the sandbox has its own credentials")
     if isinstance(error, ProfileNotFound):
         return PROFILE.problem(error.message, error.hint)
     if error is not None and not isinstance(error, RegionMissing):
         return _unchecked(PROFILE, error)
-    return PROFILE.ok(f"{name!r} exists" if name else "none was asked for: AWS's default chain of credentials is used")
+    return PROFILE.ok(f"{name!r} exists" if name else "not set: the default credential chain of AWS is used")
 
 
 def _region(account: Account) -> Check:
     try:
         partition = account.session.get_partition_for_region(account.region)
         known = account.session.get_available_regions("codebuild", partition_name=partition)
-    except Exception:  # noqa: BLE001 - botocore's way to say that the name fits no pattern
+    except Exception:  # noqa: BLE001 - botocore raises it for a name that matches no partition
         known = []
     if account.endpoint_url is None and account.region not in known:
         return REGION.warning(
-            f"{account.region} is none in which CodeBuild is known to exist",
-            "check the spelling in --region, AWS_REGION or the profile; a region newer than the installed boto3 is no error",
+            f"{account.region} is not a known region of CodeBuild",
+            "check the spelling in --region, AWS_REGION or the profile; a region newer than the installed boto3 may still work",
         )
     return REGION.ok(account.region)
 
@@ -148,30 +148,30 @@ def _unopened(error: SetupError, profile: str | None, credentials: Any, *, sandb
         yield _unchecked(CREDENTIALS, error)
 
 
-def _unasked(error: SetupError) -> Iterator[Check]:
+def _unchecked_services(error: SetupError) -> Iterator[Check]:
     for subject in (CLOCK, CLOUDFORMATION, CODEBUILD, SECRETS_MANAGER, DOCKER_SECRET, SOURCE_CREDENTIALS):
         yield _unchecked(subject, error)
 
 
 def _unchecked(subject: Subject, error: SetupError) -> Check:
     return subject.problem(
-        f"could not be checked: {error.message}", error.hint or "mend what this message says, and check again"
+        f"could not be checked: {error.message}", error.hint or "fix this error, then run the check again"
     )
 
 
-def _asked(
+def _check_services(
     account: Account, credentials: Any, pool: Executor, place: _Place, now: Callable[[], datetime]
 ) -> Iterator[Check]:
     def start(service: Any, operation: str, **params: Any) -> Callable[[], _Answer]:
         try:
-            # Clients are made here, one after the other: a boto3 session is not for several threads, its clients are.
+            # Clients are created sequentially here: boto3 clients are thread-safe, but sessions are not.
             client: Any = account.client(service)
         except SetupError as error:
             unusable = _Answer(error=error)
             return lambda: unusable
-        # Where botocore has registered its own retries, and before them: the first to answer decides.
+        # Registered before the retries of botocore, because the first response decides.
         retries = f"needs-retry.{client.meta.service_model.service_id.hyphenize()}"
-        client.meta.events.register_first(retries, _give_up_connecting, unique_id="health")
+        client.meta.events.register_first(retries, _limit_connection_attempts, unique_id="health")
         return pool.submit(_ask, lambda: getattr(client, operation)(**params), now).result
 
     identity = start("sts", "get_caller_identity")
@@ -195,8 +195,8 @@ def _asked(
     return in_order()
 
 
-def _give_up_connecting(attempts: int, caught_exception: Exception | None, **_: Any) -> bool | None:
-    return False if caught_exception is not None and attempts >= _ATTEMPTS_TO_CONNECT else None
+def _limit_connection_attempts(attempts: int, caught_exception: Exception | None, **_: Any) -> bool | None:
+    return False if caught_exception is not None and attempts >= _MAX_CONNECTION_ATTEMPTS else None
 
 
 def _ask(call: Callable[[], Mapping[str, Any]], now: Callable[[], datetime]) -> _Answer:
@@ -205,30 +205,30 @@ def _ask(call: Callable[[], Mapping[str, Any]], now: Callable[[], datetime]) -> 
     try:
         with aws.translate_aws_errors():
             reply = call()
-    except Exception as caught:  # noqa: BLE001 - one check that cannot be made must not end the others
-        error = as_ours(caught)
-    # A refusal tells the time too: a clock that is off is one of its reasons.
+    except Exception as caught:  # noqa: BLE001 - a failed check must not stop the others
+        error = as_setup_error(caught)
+    # Error responses also have the time: a wrong clock is one of their causes.
     cause = error.__cause__ if error else None
-    said = cause.response if isinstance(cause, aws.ClientError) else reply or {}
-    return _Answer(reply, error, _ahead(said, now()))
+    response = cause.response if isinstance(cause, aws.ClientError) else reply or {}
+    return _Answer(reply, error, _ahead(response, now()))
 
 
-def as_ours(error: Exception) -> SetupError:
-    """Return an exception that may be anyone's as one of ours, so that a check can tell of it."""
+def as_setup_error(error: Exception) -> SetupError:
+    """Return any exception as a SetupError, so that a check can report it."""
     if isinstance(error, SetupError):
         return error
     logging.getLogger(__name__).debug("a check failed", exc_info=error)
-    said = " ".join(str(error).split())
-    return SetupError(f"{type(error).__name__}: {said}")
+    message = " ".join(str(error).split())
+    return SetupError(f"{type(error).__name__}: {message}")
 
 
-def _ahead(said: Mapping[str, Any], now: datetime) -> timedelta | None:
-    date = said.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+def _ahead(response: Mapping[str, Any], now: datetime) -> timedelta | None:
+    date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
-        told = parsedate_to_datetime(date)
+        time = parsedate_to_datetime(date)
     except (TypeError, ValueError):
         return None
-    return (told if told.tzinfo else told.replace(tzinfo=timezone.utc)) - now
+    return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)) - now
 
 
 def _identity(answer: _Answer, credentials: Any, now: datetime) -> Check:
@@ -239,14 +239,16 @@ def _identity(answer: _Answer, credentials: Any, now: datetime) -> Check:
     source = getattr(credentials, "method", "")
     if source and source != "explicit":
         message += f", from {source}"
-    # botocore keeps it to itself; credentials that stay valid have none.
+    # A private attribute of botocore; permanent credentials do not have it.
     expiry: datetime | None = getattr(credentials, "_expiry_time", None)
     if expiry is None:
         return CREDENTIALS.ok(message)
     message += f", valid until {expiry.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
-    # What botocore can renew it renews a quarter of an hour before.
-    if expiry - now < _SOON:
-        return CREDENTIALS.warning(message, "sign in again before you deploy: a deployment may take longer than that")
+    # botocore renews refreshable credentials 15 minutes before they expire.
+    if expiry - now < _EXPIRY_WARNING:
+        return CREDENTIALS.warning(
+            message, "sign in again before you deploy: a deployment may take longer than they are valid"
+        )
     return CREDENTIALS.ok(message)
 
 
@@ -254,39 +256,39 @@ def _clock(answers: list[_Answer]) -> Check:
     ahead = next((answer.ahead for answer in answers if answer.ahead is not None), None)
     if ahead is None:
         error = next((answer.error for answer in answers if answer.error is not None), None)
-        return _unchecked(CLOCK, error or SetupError("AWS did not tell its time"))
+        return _unchecked(CLOCK, error or SetupError("AWS did not return its time"))
     seconds = round(abs(ahead.total_seconds()))
     message = f"{seconds} s {'behind' if ahead > timedelta() else 'ahead of'} AWS"
     fix = "set this machine's clock by a time server (on Linux: `sudo timedatectl set-ntp true`)"
-    if abs(ahead) > _SKEW_REFUSED:
-        return CLOCK.problem(f"{message}, which refuses what is signed more than 5 min off", fix)
-    if abs(ahead) > _SKEW_NOTICED:
+    if abs(ahead) > _MAX_SKEW:
+        return CLOCK.problem(f"{message}, which rejects requests signed more than 5 min off", fix)
+    if abs(ahead) > _SKEW_WARNING:
         return CLOCK.warning(message, fix)
     return CLOCK.ok("within a minute of AWS")
 
 
 def _service(subject: Subject, answer: _Answer, action: str, place: _Place, *, absent: str = "") -> Check:
-    """Return whether `action` is possible; the error code `absent` says that it is, and that there is nothing to see."""
+    """Check that `action` is allowed; the error code `absent` means allowed, but the resource does not exist."""
     if answer.error is None or (absent and answer.code == absent):
         return subject.ok(f"answers in {place.region} and allows {action}")
     if isinstance(answer.error, CredentialsInvalid):
         return _unchecked(subject, answer.error)
     if isinstance(answer.error, AccessDenied):
-        fix = f"ask the account's administrator for {action}, or use another --aws-profile"
+        fix = f"request {action} from the administrator of the account, or use another --aws-profile"
         return subject.problem(answer.error.message, fix)
     return subject.problem(answer.error.message, answer.error.hint or "check the region and the network, and try again")
 
 
 def _filled_keys(account: Account, name: str) -> frozenset[str] | SetupError | None:
-    """Return which of the needed keys the secret holds text under, or None if it is no JSON object.
+    """Return the required keys that have text in the secret, or None if its value is not a JSON object.
 
-    The one place that has the secret's value: it goes no further.
+    Only this function reads the value of the secret; the value is not returned or logged.
     """
     try:
         with aws.translate_aws_errors():
             text = account.client("secretsmanager").get_secret_value(SecretId=name).get("SecretString", "")
-    except Exception as error:  # noqa: BLE001 - one check that cannot be made must not end the others
-        return as_ours(error)
+    except Exception as error:  # noqa: BLE001 - a failed check must not stop the others
+        return as_setup_error(error)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -325,7 +327,7 @@ def _docker_secret(described: _Answer, keys: frozenset[str] | SetupError | None,
         existence = "exists" if described.error is None else "may exist"
         return DOCKER_SECRET.warning(
             f"secret {name!r} {existence}, but whether it has the keys {wanted} could not be checked: {keys.message}",
-            "make sure of the keys, or ask for secretsmanager:GetSecretValue on it and kms:Decrypt on its key",
+            "check the keys yourself, or request secretsmanager:GetSecretValue on it and kms:Decrypt on its key",
         )
     if keys is None:
         return DOCKER_SECRET.problem(
@@ -335,7 +337,7 @@ def _docker_secret(described: _Answer, keys: frozenset[str] | SetupError | None,
     if missing:
         return DOCKER_SECRET.problem(
             f"secret {name!r} has no text under the key{'s' if len(missing) > 1 else ''} {' and '.join(missing)}",
-            _put_value(place, "what is missing"),
+            _put_value(place, "the missing keys"),
         )
     return DOCKER_SECRET.ok(f"secret {name!r} has the keys {wanted}")
 

@@ -1,4 +1,4 @@
-"""The result of a check, and the list of all that is checked: codes are never given to another check."""
+"""Results and subjects of checks. The code of a subject is never reused."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Status = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was found.
+    """The result of a check.
 
-    `status` is ``problem`` if commands will fail because of it, ``warning`` if some may. `fix` says what to do, and is
-    empty only if nothing is to be done.
+    `status` is ``problem`` if commands will fail, ``warning`` if some commands may fail. `fix` describes what to do; it is empty
+    if the status is ``ok``.
     """
 
     code: str
@@ -25,21 +25,21 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is checked, under a code that stays."""
+    """The subject of a check, with a permanent code."""
 
     code: str
     name: str
 
     def ok(self, message: str) -> Check:
-        """Return that all is well."""
+        """Return a successful check."""
         return Check(self.code, self.name, "ok", message)
 
     def warning(self, message: str, fix: str) -> Check:
-        """Return what may matter."""
+        """Return a check for which some commands may fail."""
         return Check(self.code, self.name, "warning", message, fix)
 
     def problem(self, message: str, fix: str) -> Check:
-        """Return what has to be mended."""
+        """Return a check for which commands will fail."""
         return Check(self.code, self.name, "problem", message, fix)
 
 
@@ -72,4 +72,4 @@ SUBJECTS: Final = (
     TEMPLATES,
     DOCKER,
 )
-"""Everything that is checked, in the order in which it is shown."""
+"""All subjects, in the order of the output."""

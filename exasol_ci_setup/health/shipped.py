@@ -1,4 +1,4 @@
-"""Checks that what is installed is whole: every shipped template renders and passes cfn-lint."""
+"""Check the installation: each shipped template renders and passes cfn-lint."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 _ANY_REGION: Final = "eu-central-1"
 _REINSTALL: Final = (
-    "the installation is damaged, or its cfn-lint is one it was not tested with:"
-    " install exasol-ci-setup again, in an environment of its own"
+    "the installation is damaged, or its version of cfn-lint is untested:"
+    " install exasol-ci-setup again, in its own environment"
 )
 
 
 def templates(region: str | None) -> Check:
-    """Render and lint a sample of every construct that has a template, for `region` or for any."""
+    """Render and lint a sample of each construct with a template, for `region` or a default region."""
     try:
         return _templates(region or _ANY_REGION)
     except Exception as error:
         logging.getLogger(__name__).debug("the templates could not be checked", exc_info=error)
-        said = " ".join(str(error).split())
-        return TEMPLATES.problem(f"could not be rendered and linted: {type(error).__name__}: {said}", _REINSTALL)
+        message = " ".join(str(error).split())
+        return TEMPLATES.problem(f"could not be rendered and linted: {type(error).__name__}: {message}", _REINSTALL)
 
 
 def _templates(region: str) -> Check:
@@ -34,7 +34,7 @@ def _templates(region: str) -> Check:
     from exasol_ci_setup.lint import lint
     from exasol_ci_setup.templates import render
 
-    # Whether the region exists is another check's matter.
+    # Another check reports an unknown region.
     region = region if region in REGIONS else _ANY_REGION
     rendered = [render(sample) for sample in samples()]
     found = [(template, finding) for template in rendered for finding in lint(template, region)]
@@ -48,7 +48,7 @@ def _templates(region: str) -> Check:
 
 
 def samples() -> tuple[Construct, ...]:
-    """Return one construct of each kind, with values as a user gives them."""
+    """Return one construct of each kind, with valid values."""
     from exasol_ci_setup.constructs import (
         Asset,
         BuildkitBuilder,
@@ -69,7 +69,7 @@ def samples() -> tuple[Construct, ...]:
     )
 
     class Machine(Instance):
-        """An instance whose key need not be on this machine."""
+        """An instance that needs no key file on this machine."""
 
         @property
         def public_key(self) -> str:

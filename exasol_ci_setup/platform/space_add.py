@@ -281,7 +281,7 @@ def _deploy_space(place: Place, name: str, created: list[str], settings: dict[st
 
 
 def _write(place: Place, pipeline: workflows.GeneratedFile, created: list[str]) -> None:
-    if pipeline.found is not None:
+    if pipeline.existing is not None:
         stale = "; `exasol-ci-setup generate-pipeline` updates it" if pipeline.stale else ""
         place.report.say(f"pipeline {pipeline.path} already exists: not changed{stale}")
         return

@@ -176,22 +176,22 @@ def test_default_command_without_config_file_warns(program):
     [
         (["--flavor-root-path", "nowhere"], "nowhere does not exist"),
         (["--flavor-root-path", "build_config.json"], "build_config.json is not a directory"),
-        (["--flavor-root-path", "doc"], "there is no flavor in doc"),
+        (["--flavor-root-path", "doc"], "no flavor found in doc"),
         (["--output-path", ""], "Invalid value for '--output-path': the path is empty"),
         (["--config-file", ""], "Invalid value for '--config-file': the path is empty"),
         (["--flavor-root-path", ""], "Invalid value for '--flavor-root-path': the path is empty"),
-        (["--output-path", "a\\b"], "has a backslash in it"),
+        (["--output-path", "a\\b"], "contains a backslash"),
         (["--output-path", "a\udcff"], "--output-path 'a\\udcff' is not acceptable: it is not valid UTF-8"),
         (["--build-command", "a\udcff"], "--build-command 'a\\udcff' is not acceptable: it is not valid UTF-8"),
-        (["--output-path", "../out"], "the output path ../out lies outside of"),
+        (["--output-path", "../out"], "the output path ../out is outside of"),
         (["--output-path", "build_config.json/x"], "build_config.json"),
         (["--output-path", "build_config.json"], "build_config.json is not a directory"),
         (["--output-path", "a" * 300], "File name too long"),
-        (["--config-file", "../config.json"], "the config file ../config.json lies outside of"),
+        (["--config-file", "../config.json"], "the config file ../config.json is outside of"),
         (["--config-file", "none.json"], "the config file none.json does not exist"),
         (["--config-file", "flavors"], "the config file flavors cannot be read"),
         (["--flavors-per-build", "0"], "--flavors-per-build"),
-        (["--batch-limit", "3"], "7 flavors are too many for one batch: it may have at most 3 builds"),
+        (["--batch-limit", "3"], "7 flavors are too many for one batch of at most 3 builds"),
         (["--batch-limit", "3"], "--flavors-per-build 3"),
         (["--docker-secret", "a b"], "--docker-secret 'a b' is not acceptable"),
         (["--build-command", ""], "--build-command is empty"),
@@ -258,7 +258,7 @@ def test_thousand_flavors_need_groups(program):
     grouped = program(*many, "--flavors-per-build", "10")
 
     assert refused.code == 2
-    assert "1000 flavors are too many for one batch: it may have at most 100 builds" in refused.stderr
+    assert "1000 flavors are too many for one batch of at most 100 builds" in refused.stderr
     assert "--flavors-per-build 10" in refused.stderr
     assert grouped.code == 0
     batch = yaml.safe_load(Path("aws-code-build/ci/buildspec.yaml").read_text())["batch"]["build-graph"]

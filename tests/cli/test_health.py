@@ -57,7 +57,7 @@ def test_checks_are_aligned_list_with_fixes(program, account, tmp_path):
         == f"""\
 ok       E-CI-01  platform and Python  VERSIONS
 ok       E-CI-02  AWS CLI              aws-cli/2.30.1 at PATH/aws
-ok       E-CI-03  AWS profile          none was asked for: AWS's default chain of credentials is used
+ok       E-CI-03  AWS profile          not set: the default credential chain of AWS is used
 ok       E-CI-04  AWS region           eu-central-1
 ok       E-CI-05  AWS credentials      arn:aws:iam::{ACCOUNT_ID}:user/jo in account {ACCOUNT_ID}
 ok       E-CI-06  clock                within a minute of AWS
