@@ -253,16 +253,16 @@ def test_truncated_response_is_error_without_traceback(hub, api, status):
 
 
 def test_endless_response_times_out(hub):
-    go_on = threading.Event()
-    hub.on_request = lambda _method: go_on.wait(60)
+    proceed = threading.Event()
+    hub.on_request = lambda _method: proceed.wait(60)
 
     with pytest.raises(SetupError, match="no complete response within"):
         Api(hub.url, Token(TOKEN), seconds=0.05).delete_release("exasol/s.l", 77)
-    go_on.set()
+    proceed.set()
 
 
 def made(hub, *tags):
-    """The releases that are there: those with these tags, and one with that of the draft that was asked for."""
+    """The existing releases: those with these tags, and one with the tag of the requested draft."""
     return lambda: (200, {}, [{"id": 1, "tag_name": tag} for tag in tags] + [{"id": 77, "tag_name": asked(hub)}])
 
 

@@ -35,10 +35,10 @@ def run_all(
     is not deployed, SSHError for an instance in the sandbox, and the errors of `connect` and `run`.
     """
     address = instance.public_ip
-    stage = actions.current()
-    if not stage.acts:
+    runtime = actions.current()
+    if not runtime.acts:
         for command in commands:
-            stage.say(f"instance {instance.name}: would run {redact(command)}")
+            runtime.say(f"instance {instance.name}: would run {redact(command)}")
             stdout = placeholder(instance, what="stdout of a command")
             yield CommandResult(command=command, stdout=stdout, stderr="", exit_status=0)
         return
@@ -50,7 +50,7 @@ def run_all(
     # The key is pinned under the ID, because addresses change.
     target = Host(address, login.user, login.port, name=instance.output("InstanceId"))
     route = [*(connections.parse_jumps(login.jump, login.user) if login.jump else ()), target]
-    if not all(stage.may_log_in_to(host.address, instance.resolved_scope) for host in route):
+    if not all(runtime.may_log_in_to(host.address, instance.resolved_scope) for host in route):
         raise SSHError(
             f"Instance {instance.name!r} cannot run a command: instances in the sandbox run no commands",
             hint="deploy it to AWS to run commands on it",
@@ -60,7 +60,7 @@ def run_all(
             route,
             key_file=instance.private_key_file,
             known_hosts=KnownHosts(state_directory() / instance.resolved_scope.name),
-            clock=clock or stage.clock,
+            clock=clock or runtime.clock,
             stack=stack,
             patience=login.patience,
         )

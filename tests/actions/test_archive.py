@@ -1,4 +1,4 @@
-"""Archives: equal trees give equal bytes, and what git would ignore is left out."""
+"""Archives: equal trees give equal bytes, without the files that git ignores."""
 
 from __future__ import annotations
 

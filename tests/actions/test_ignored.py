@@ -1,4 +1,4 @@
-"""What the ignore files leave out, compared with what git itself leaves out."""
+"""Ignored files, compared with the files that git ignores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.actions import archive
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to compare with")
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 FILES = ["a", "b.o", "x/a", "x/b.o", "x/y/a", "x/y/z/b.o", "y/a", "y/x/a", "build/out", "x/build/out", " a", "#a", "!a"]
 PATTERNS = [

@@ -202,15 +202,19 @@ def test_undeployed_constructs_cannot_be_synced_built_or_read(asset, builder):
 def test_build_receives_archive_hash_and_tag(live, deploy, said, builder):
     deploy(builder)
 
-    build = builder.build(environment_variables={"SIZE": "large one", "COLOUR": "blue"}, build_context="./app/")
+    build = builder.build(environment_variables={"SIZE": "large one", "COLOR": "blue"}, build_context="./app/")
 
-    told = variables(live, build.id)
+    passed_variables = variables(live, build.id)
     synced = builder.asset.synced
     assert build.started
-    assert told["ASSET_KEY"] == synced.key
-    assert told["CONTENT_HASH"] == build.content_hash != synced.sha256
-    assert (told["IMAGE_TAG"], told["COLOUR"], told["BUILD_CONTEXT"]) == ("latest", "blue", "./app/")
-    assert (told["SIZE"], told["BUILD_ARGS"]) == ("large one", "COLOUR SIZE")
+    assert passed_variables["ASSET_KEY"] == synced.key
+    assert passed_variables["CONTENT_HASH"] == build.content_hash != synced.sha256
+    assert (passed_variables["IMAGE_TAG"], passed_variables["COLOR"], passed_variables["BUILD_CONTEXT"]) == (
+        "latest",
+        "blue",
+        "./app/",
+    )
+    assert (passed_variables["SIZE"], passed_variables["BUILD_ARGS"]) == ("large one", "COLOR SIZE")
     assert said[-1] == f"builder image: started build {build.id} of {build.content_hash[:12]}"
     build.stop()
     assert build.status == "STOPPED"

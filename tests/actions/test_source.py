@@ -1,4 +1,4 @@
-"""What GitHub may answer when it is asked for the files of a branch."""
+"""Responses of GitHub to a request for the files of a branch."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class Cloud:
         return job.lines[: max(0, int((until - job.begins) // 10))] if until < job.ends else job.lines
 
     def log(self, params: Any) -> Any:
-        """GetLogEvents: two lines a page forwards, and all that is asked for backwards."""
+        """GetLogEvents: two lines a page forwards, and all requested lines backwards."""
         job = next(job for job in self.jobs if job.group == params["logStreamName"])
         lines = self.written(job)
         if not lines:

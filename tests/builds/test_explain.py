@@ -48,11 +48,11 @@ def test_multiline_command_is_shown_on_one_line():
 
 
 def test_long_message_keeps_beginning_and_end():
-    told = str(Failure("one", "p:1", "FAILED", "BUILD", f"begins {'x' * 1000} ends"))
+    expected = str(Failure("one", "p:1", "FAILED", "BUILD", f"begins {'x' * 1000} ends"))
 
-    assert "begins" in told
-    assert told.endswith("ends")
-    assert len(told) < 400
+    assert "begins" in expected
+    assert expected.endswith("ends")
+    assert len(expected) < 400
 
 
 def test_retried_batch_explains_last_attempt(answers, clock):
@@ -98,7 +98,7 @@ def test_log_of_build_that_ended_long_ago_is_not_polled(answers, clock):
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "told"),
+    ("status", "message", "expected"),
     [
         ("TIMED_OUT", "Build batch timed out", ["", "one"]),
         ("TIMED_OUT", "", ["", "one"]),
@@ -106,7 +106,7 @@ def test_log_of_build_that_ended_long_ago_is_not_polled(answers, clock):
         ("STOPPED", "", ["one"]),
     ],
 )
-def test_cause_of_batch_precedes_stopped_builds(answers, clock, status, message, told):
+def test_cause_of_batch_precedes_stopped_builds(answers, clock, status, message, expected):
     phases = [
         {"phaseType": "SUBMITTED", "phaseStatus": "SUCCEEDED"},
         {"phaseType": "IN_PROGRESS", "phaseStatus": status, "contexts": [{"message": message}]},
@@ -114,7 +114,7 @@ def test_cause_of_batch_precedes_stopped_builds(answers, clock, status, message,
 
     found = explained(answers, clock, Job("one", status="STOPPED", lines=["end"]), status=status, phases=phases)
 
-    assert [failure.group for failure in found] == told
+    assert [failure.group for failure in found] == expected
     assert found[0].message == message
     assert found[-1].log == ("end",)
 

@@ -1,4 +1,4 @@
-"""What is made of CodeBuild's answers, without AWS."""
+"""The model of builds that is read from responses of CodeBuild, without AWS."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_start_without_permission_is_access_denied(answers, codebuild):
 
 @pytest.fixture(params=["StartBuildBatch", "RetryBuildBatch"])
 def begin(request, answers, clock, codebuild):
-    """Start or retry a batch; the fixture's `operation` is what CodeBuild is asked for, `begun` what was noted."""
+    """Start or retry a batch; `operation` is the call of CodeBuild, `begun` the reported batches."""
     cloud = Cloud(answers, clock)
     noted: list[str] = []
 

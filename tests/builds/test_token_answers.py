@@ -147,7 +147,7 @@ def test_name_in_use_for_a_minute_fails(answers, clock, client):
 
 
 def sigint(answer):
-    """A reply during which Ctrl-C is pressed, and that comes all the same."""
+    """A reply that arrives although Ctrl-C is pressed."""
 
     def reply(_params):
         signal.raise_signal(signal.SIGINT)
@@ -161,7 +161,7 @@ def test_ctrl_c_waits_for_creation_and_deletes_secret(answers, clock, client):
     said: list[str] = []
 
     with pytest.raises(KeyboardInterrupt), token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock):
-        pytest.fail("it goes on")
+        pytest.fail("it continues")
 
     assert answers.names() == ["CreateSecret", "DeleteSecret"]
     assert said == []

@@ -324,8 +324,8 @@ def test_failure_inside_command_fails_flavor(command: str, status: int, settings
 
     ran = shell.run(read(["a", "b", "c"], options, BUILD_FILE), ["build"], *settings, FLAVORS="a b c")
 
-    told = [line for line in ran.stdout.splitlines() if line != "last" and not line.endswith("started")]
-    assert told == [
+    printed = [line for line in ran.stdout.splitlines() if line != "last" and not line.endswith("started")]
+    assert printed == [
         "flavor a: succeeded",
         f"flavor b: failed with exit status {status}" if status else "flavor b: succeeded",
         "flavor c: succeeded",

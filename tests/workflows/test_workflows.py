@@ -83,7 +83,7 @@ def test_zizmor_reports_no_errors(kind: str, tmp_path: Path):
     file = tmp_path / WORKFLOWS[kind].file_name
     file.write_text(render(WORKFLOWS[kind]), encoding="utf-8")
 
-    # The strictest persona wants an environment of GitHub's around each secret; what is one here, a role's ARN, tells nobody anything.
+    # The strictest persona wants an environment of GitHub's around each secret; the only one here, the ARN of a role, is not confidential.
     persona = "auditor" if WORKFLOWS[kind].role_arn else "pedantic"
     ran = subprocess.run(
         [Path(sys.executable).with_name("zizmor"), "--offline", f"--persona={persona}", "--no-progress", file],
@@ -325,7 +325,7 @@ exit "$STATUS"
 """
 
 
-@pytest.mark.skipif(shutil.which("jq") is None, reason="there is no jq, which GitHub's machines have")
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed; runners of GitHub have it")
 @pytest.mark.parametrize(("status", "written"), [("0", "uri=host/images\n"), ("1", "")])
 def test_registry_address_is_output_only_if_known(tmp_path: Path, status: str, written: str):
     program = tmp_path / "exasol-ci-setup"
