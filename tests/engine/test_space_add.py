@@ -118,7 +118,7 @@ def test_second_run_uses_existing_resources_and_updates_image(folder):
     assert code == 0, same
     assert f"registry {REGISTRY} already exists: using it" in same
     assert f"{first['image']} is already in the registry" in same
-    assert "space my-space is there already" in same
+    assert "space my-space already exists" in same
     assert f"pipeline {PIPELINE} already exists: not changed" in same
     assert len(tags(folder.client("ecr"), REGISTRY)) == 1
 
