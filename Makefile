@@ -27,9 +27,10 @@ test: $(READY)  ## Run all tests that this machine can run
 test-engine: $(READY)  ## Run the tests that need a Docker engine, with a separate one (as root)
 	EXASOL_CI_SETUP_REQUIRE=engine,registry .ci/engine $(BIN)/python -m pytest tests/engine $(PYTEST_ARGS)
 
-lint: $(READY)  ## Check style and format
+lint: $(READY)  ## Check style, format and the directions of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(READY)  ## Check types
 	$(BIN)/mypy

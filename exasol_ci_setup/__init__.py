@@ -18,12 +18,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.constructs.runtime import set_runtime
-from exasol_ci_setup.version import __version__
+from exasol_ci_setup.core.version import __version__
+from exasol_ci_setup.core.wiring import set_runtime
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.actions.build import Build
-    from exasol_ci_setup.aws import Account, connect
+    from exasol_ci_setup.aws.session import Account, connect
     from exasol_ci_setup.constructs import (
         Asset,
         BuildkitBuilder,
@@ -48,19 +47,20 @@ if TYPE_CHECKING:
         SourceCredentials,
     )
     from exasol_ci_setup.constructs.runtime import Synced
-    from exasol_ci_setup.errors import SetupError
-    from exasol_ci_setup.errors.details import Finding
+    from exasol_ci_setup.core.errors import SetupError
+    from exasol_ci_setup.core.errors.details import Finding
     from exasol_ci_setup.platform import asset, registry, secret, space, storage
+    from exasol_ci_setup.programs.actions.build import Build
     from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, deploy
     from exasol_ci_setup.stacks.model import Plan, Request
-    from exasol_ci_setup.templates import Template, render
+    from exasol_ci_setup.template.render import Template, render
 
-set_runtime("exasol_ci_setup.resolve.runtime")
+set_runtime("exasol_ci_setup.programs.runtime")
 
 _PLACES = {
-    "Account": "aws",
+    "Account": "aws.session",
     "Asset": "constructs",
-    "Build": "actions.build",
+    "Build": "programs.actions.build",
     "BuildkitBuilder": "constructs",
     "CiBuild": "constructs",
     "Cluster": "constructs",
@@ -68,7 +68,7 @@ _PLACES = {
     "Container": "constructs",
     "ContainerBuilder": "constructs",
     "Egress": "constructs",
-    "Finding": "errors.details",
+    "Finding": "core.errors.details",
     "GitHubRepo": "constructs",
     "HangarScope": "constructs",
     "Ingress": "constructs",
@@ -86,13 +86,13 @@ _PLACES = {
     "ScopedConstruct": "constructs",
     "SecurityGroup": "constructs",
     "Service": "constructs",
-    "SetupError": "errors",
+    "SetupError": "core.errors",
     "SourceCredentials": "constructs",
     "Synced": "constructs.runtime",
-    "Template": "templates",
-    "connect": "aws",
+    "Template": "template.render",
+    "connect": "aws.session",
     "deploy": "stacks.deploy",
-    "render": "templates",
+    "render": "template.render",
 }
 
 # Modules of `platform` that are exported here.

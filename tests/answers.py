@@ -22,14 +22,14 @@ from botocore.exceptions import ConnectionClosedError, UnknownServiceError
 from botocore.model import ListShape, MapShape, StructureShape
 from botocore.validate import ParamValidator
 
-from exasol_ci_setup import aws
+from exasol_ci_setup.aws.session import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from botocore.model import OperationModel, Shape
 
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.core.clock import Clock
 
 REGION: Final = "eu-central-1"
 ACCOUNT_ID: Final = "123456789012"
@@ -92,7 +92,7 @@ class Answers:
         self._scripts: dict[tuple[str, str], _Script] = {}
         self._lock = threading.RLock()
         self._current = threading.local()
-        self.account = aws.connect(region=region, access_key=("AKIDEXAMPLE", "dummy"))
+        self.account = connect(region=region, access_key=("AKIDEXAMPLE", "dummy"))
         events: Any = self.account.session.events
         events.register("before-parameter-build", self._note_params)
         events.register("request-created", self._note_request)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exasol_ci_setup import aws
+from exasol_ci_setup.aws.session import connect
 from tests.answers import Answers, VirtualClock, keep_away_from_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.sandbox.server import Server
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and all processes below inherit that.
@@ -87,7 +87,7 @@ def account_id() -> str:
 @pytest.fixture
 def live(server: Server, account_id: str) -> Account:
     """An account of its own in the sandbox, with the secrets that the templates expect."""
-    return aws.connect(region="eu-central-1", endpoint_url=server.url, access_key=(account_id, "test"))
+    return connect(region="eu-central-1", endpoint_url=server.url, access_key=(account_id, "test"))
 
 
 class Operations:
@@ -124,4 +124,4 @@ def operations(server: Server, live: Account, account_id: str) -> Iterator[Opera
 def other_account(server: Server, account_id: str) -> Account:
     """Another account in the same sandbox."""
     number = f"9{account_id[1:]}"
-    return aws.connect(region="eu-central-1", endpoint_url=server.url, access_key=(number, "test"))
+    return connect(region="eu-central-1", endpoint_url=server.url, access_key=(number, "test"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from exasol_ci_setup.errors import SandboxError
+from exasol_ci_setup.core.errors import SandboxError
 from exasol_ci_setup.sandbox import registry
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

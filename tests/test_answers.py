@@ -9,9 +9,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ParamValidationError
 
-from exasol_ci_setup import aws
-from exasol_ci_setup.aws import is_transient, translate_aws_errors
-from exasol_ci_setup.errors import CredentialsInvalid, Unreachable
+from exasol_ci_setup.aws.session import connect, is_transient, translate_aws_errors
+from exasol_ci_setup.core.errors import CredentialsInvalid, Unreachable
 from tests.answers import AwsError, Call, ConnectionReset, VirtualClock
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 500000, tzinfo=timezone.utc)
@@ -261,7 +260,7 @@ def test_the_clock_stands_where_a_callback_interrupted_the_sleep():
 
 
 def test_sessions_share_models_of_services():
-    accounts = [aws.connect(region="eu-central-1", access_key=(str(number) * 12, "test")) for number in (1, 2)]
+    accounts = [connect(region="eu-central-1", access_key=(str(number) * 12, "test")) for number in (1, 2)]
     one, other = (vars(account.client("ec2").meta.service_model)["_service_description"] for account in accounts)
 
     assert one is other

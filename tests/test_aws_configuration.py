@@ -7,8 +7,8 @@ import traceback
 
 import pytest
 
-from exasol_ci_setup import aws
-from exasol_ci_setup.errors import CredentialsInvalid, RegionMissing
+from exasol_ci_setup.aws.session import connect, translate_aws_errors
+from exasol_ci_setup.core.errors import CredentialsInvalid, RegionMissing
 
 SECRET = "s3cr3t"
 KEYS = "aws_access_key_id = a\naws_secret_access_key = b\n"
@@ -38,8 +38,8 @@ def configure(tmp_path, monkeypatch):
 
 def failure(profile: str | None = "p") -> CredentialsInvalid:
     """Return the error of a call with the profile; none of these reaches a network."""
-    with pytest.raises(CredentialsInvalid) as caught, aws.translate_aws_errors():
-        aws.connect(profile, "eu-central-1").client("cloudformation").list_stacks()
+    with pytest.raises(CredentialsInvalid) as caught, translate_aws_errors():
+        connect(profile, "eu-central-1").client("cloudformation").list_stacks()
     error = caught.value
     everything = f"{error.hint} {''.join(traceback.format_exception(error))}"
     assert SECRET not in everything
@@ -142,7 +142,7 @@ def test_session_token_with_line_break_is_not_shown(configure, monkeypatch, free
 
 
 def test_exception_of_other_code_passes_the_boundary():
-    with pytest.raises(ZeroDivisionError), aws.translate_aws_errors():
+    with pytest.raises(ZeroDivisionError), translate_aws_errors():
         raise ZeroDivisionError
 
 
@@ -151,7 +151,7 @@ def test_missing_region_of_profile_has_one_command_as_hint(configure, tmp_path):
     (tmp_path / "config").write_text("[profile 'my profile']\noutput = json\n")
 
     with pytest.raises(RegionMissing) as caught:
-        aws.connect("my profile")
+        connect("my profile")
 
     assert "`aws configure set region eu-central-1 --profile 'my profile'`" in caught.value.hint
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import EndpointConnectionError, HTTPClientError, ReadTimeoutError
 
-from exasol_ci_setup.aws import for_optional_calls, translate_aws_errors
-from exasol_ci_setup.errors import AwsUnavailable, CredentialsInvalid, Throttled, Unreachable
+from exasol_ci_setup.aws.session import for_optional_calls, translate_aws_errors
+from exasol_ci_setup.core.errors import AwsUnavailable, CredentialsInvalid, Throttled, Unreachable
 from tests.answers import AwsError, ConnectionReset
 
 REFUSED = EndpointConnectionError(endpoint_url="http://127.0.0.1:1/")
@@ -59,7 +59,7 @@ def test_throttling_and_faults_keep_ten_attempts(answers, caplog, reply, kind):
         call(answers)
 
     assert len(answers.calls) == 10
-    assert len([each for each in caplog.records if each.name == "exasol_ci_setup.aws_retries"]) == 1
+    assert len([each for each in caplog.records if each.name == "exasol_ci_setup.aws.retries"]) == 1
 
 
 @pytest.mark.parametrize("reply", [AwsError("InternalFailure", "fault", status=500), ConnectionReset, REFUSED])

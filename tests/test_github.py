@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exasol_ci_setup import github
-from exasol_ci_setup.errors import InputError, Interrupted, SetupError
-from exasol_ci_setup.github import Api, Token, UploadUrl
+from exasol_ci_setup.builds import github
+from exasol_ci_setup.builds.github import Api, Token, UploadUrl
+from exasol_ci_setup.core.errors import InputError, Interrupted, SetupError
 from tests.hub import press_ctrl_c, running
 
 TOKEN = "ghp_0123456789secret"

@@ -20,8 +20,9 @@ from botocore.exceptions import EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup import aws, health
-from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup import health
+from exasol_ci_setup.aws import session as aws
+from exasol_ci_setup.core.errors import SetupError
 from exasol_ci_setup.health import account, machine, shipped
 from tests.answers import ACCOUNT_ID, AwsError, ConnectionReset
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exasol_ci_setup import network
 from exasol_ci_setup.constructs import Cluster, Container, Instance, Registry, Scope, SecurityGroup, Service
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.stacks import network
 
 if TYPE_CHECKING:
     from tests.answers import Answers

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup import origin
-from exasol_ci_setup.version import __version__
+from exasol_ci_setup.core import origin
+from exasol_ci_setup.core.version import __version__
 from tests.origins import AT_COMMIT, COMMIT, DIGEST, REPOSITORY, WHEEL, git, install
 
 ROOT = Path(__file__).parents[1]

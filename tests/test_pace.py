@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exasol_ci_setup.pace import RateLimiters, TokenBucket
-from exasol_ci_setup.roles import assume
+from exasol_ci_setup.aws.rate_limit import RateLimiters, TokenBucket
+from exasol_ci_setup.aws.roles import assume
 from tests.answers import AwsError, VirtualClock
 
 

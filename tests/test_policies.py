@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.policies import Condition, Patterns, Principals, Statement, statements
+from exasol_ci_setup.access.policies import Condition, Patterns, Principals, Statement, statements
 
 
 def read(document, kind="resource-policy"):

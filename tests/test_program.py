@@ -8,8 +8,8 @@ from textwrap import dedent
 
 import pytest
 
-from exasol_ci_setup.errors import InputError, SetupError
-from exasol_ci_setup.program import load
+from exasol_ci_setup.core.errors import InputError, SetupError
+from exasol_ci_setup.programs.load import load
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_arguments_that_a_construct_refuses_are_bad_input(write):
 
 def test_what_the_library_refuses_is_told_with_the_line(write):
     program = load(
-        write("from exasol_ci_setup.errors import InputError\n\ndef hangar_run():\n    raise InputError('no')\n")
+        write("from exasol_ci_setup.core.errors import InputError\n\ndef hangar_run():\n    raise InputError('no')\n")
     )
 
     with pytest.raises(InputError, match=r"program\.py:4: no"):

@@ -10,21 +10,22 @@ from dataclasses import replace
 
 import pytest
 
-from exasol_ci_setup import network, templates
-from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.aws.rate_limit import BURST
 from exasol_ci_setup.constructs import Asset, BuildkitBuilder, ContainerBuilder, Registry, Scope
 from exasol_ci_setup.constructs.placeholders import placeholder
-from exasol_ci_setup.errors import InputError, Interrupted, SetupError, StackError
-from exasol_ci_setup.pace import BURST
-from exasol_ci_setup.resolve import Connections, Declared, Deployment, images, running_with
-from exasol_ci_setup.resolve.deployment import require_values
-from exasol_ci_setup.resolve.interrupt import InterruptibleClock
-from exasol_ci_setup.resolve.preview import recreated
-from exasol_ci_setup.resolve.removal import Removal, find_existing, require_deletable, undeclared
-from exasol_ci_setup.resolve.verbs import _NullReporter, require_success
+from exasol_ci_setup.core.clock import SystemClock
+from exasol_ci_setup.core.errors import InputError, Interrupted, SetupError, StackError
+from exasol_ci_setup.core.task_graph import End, Ended
+from exasol_ci_setup.programs import Connections, Declared, Deployment, images, running_with
+from exasol_ci_setup.programs.deployment import require_values
+from exasol_ci_setup.programs.interrupt import InterruptibleClock
+from exasol_ci_setup.programs.preview import recreated
+from exasol_ci_setup.programs.removal import Removal, find_existing, require_deletable, undeclared
+from exasol_ci_setup.programs.verbs import _NullReporter, require_success
+from exasol_ci_setup.stacks import network
 from exasol_ci_setup.stacks.events import NullView
-from exasol_ci_setup.stacks.graph import End, Ended
 from exasol_ci_setup.stacks.model import Change, Plan
+from exasol_ci_setup.template.render import render
 from tests.answers import VirtualClock
 
 TABLE = "AWS::DynamoDB::Table"
@@ -429,7 +430,7 @@ def test_placeholder_left_in_what_is_deployed_is_refused():
     text = placeholder(Asset(scope=SCOPE, name="source"), "BucketName")
 
     with pytest.raises(InputError, match="parameter Name of Registry 'team-registry' uses the output BucketName"):
-        require_values(registry, templates.render(registry), {"Name": f"x-{text}"})
+        require_values(registry, render(registry), {"Name": f"x-{text}"})
 
 
 def test_recreated_stack_replaces_what_it_had():

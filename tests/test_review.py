@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.review import Broadening, needs_approval, review
+from exasol_ci_setup.access.review import Broadening, needs_approval, review
 
 
 def template(**resources):

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from exasol_ci_setup import aws
-from exasol_ci_setup.errors import AccessDenied, CredentialsInvalid
-from exasol_ci_setup.roles import assume
+from exasol_ci_setup.aws.roles import assume
+from exasol_ci_setup.aws.session import connect, translate_aws_errors
+from exasol_ci_setup.core.errors import AccessDenied, CredentialsInvalid
 
 FIRST = "arn:aws:iam::111111111111:role/first"
 SECOND = "arn:aws:iam::222222222222:role/second"
@@ -65,7 +65,7 @@ def sts():
 
 
 def test_each_role_is_assumed_with_the_credentials_of_the_one_before_and_none_before_it_is_needed(sts):
-    base = aws.connect(region="eu-central-1", endpoint_url=sts.url, access_key=("BASE", "secret"))
+    base = connect(region="eu-central-1", endpoint_url=sts.url, access_key=("BASE", "secret"))
 
     account = assume(base, (FIRST, SECOND), region="eu-west-1")
     assert sts.seen == []
@@ -78,9 +78,9 @@ def test_each_role_is_assumed_with_the_credentials_of_the_one_before_and_none_be
 
 def test_a_role_that_may_not_be_assumed_is_access_denied(sts):
     sts.denied = SECOND
-    base = aws.connect(region="eu-central-1", endpoint_url=sts.url, access_key=("BASE", "secret"))
+    base = connect(region="eu-central-1", endpoint_url=sts.url, access_key=("BASE", "secret"))
 
-    with pytest.raises(AccessDenied, match="AWS does not allow AssumeRole: not you"), aws.translate_aws_errors():
+    with pytest.raises(AccessDenied, match="AWS does not allow AssumeRole: not you"), translate_aws_errors():
         assume(base, (FIRST, SECOND), region="eu-west-1").client("sts").get_caller_identity()
 
 
@@ -105,4 +105,4 @@ def test_no_credentials_at_all_is_said(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
     with pytest.raises(CredentialsInvalid, match="no AWS credentials"):
-        assume(aws.connect(region="eu-central-1"), (FIRST,), region="eu-central-1")
+        assume(connect(region="eu-central-1"), (FIRST,), region="eu-central-1")

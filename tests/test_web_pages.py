@@ -7,8 +7,8 @@ from threading import Thread
 
 import pytest
 
-from exasol_ci_setup import aws
-from exasol_ci_setup.errors import Unreachable
+from exasol_ci_setup.aws.session import connect, translate_aws_errors
+from exasol_ci_setup.core.errors import Unreachable
 
 LOGIN = b"<!DOCTYPE html><html><head><title>Log in</title><body>Log in<br></html>"
 XHTML = b'<html xmlns="http://www.w3.org/1999/xhtml"><body>Log in</body></html>'
@@ -41,12 +41,12 @@ class Endpoint:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
         url = f"http://127.0.0.1:{self.server.server_port}"
-        self.account = aws.connect(region="eu-central-1", endpoint_url=url, access_key=("a", "b"))
+        self.account = connect(region="eu-central-1", endpoint_url=url, access_key=("a", "b"))
 
     def call(self, name, body, *, kind, status=200, **headers):
         """What a call returns when `body` comes as `kind` with this status."""
         self.body, self.status, self.headers = body, status, {"Content-Type": kind, **headers}
-        with aws.translate_aws_errors():
+        with translate_aws_errors():
             return CALLS[name](self.account)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.whole_file import write_whole
+from exasol_ci_setup.core.files import write_whole
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_socket_stays_socket(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/stdout leads to a device elsewhere")
 def test_stdout_by_its_path_gets_content_after_what_is_there(tmp_path):
     script = (
-        "from pathlib import Path; from exasol_ci_setup.whole_file import write_whole\n"
+        "from pathlib import Path; from exasol_ci_setup.core.files import write_whole\n"
         "link = Path('out'); link.symlink_to('/dev/stdout'); write_whole(link, b'second'); assert link.is_symlink()"
     )
     output = tmp_path / "output"

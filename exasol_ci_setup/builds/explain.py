@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.builds.logs import SECONDS_BEHIND, last_lines
 from exasol_ci_setup.builds.model import console_url
-from exasol_ci_setup.errors import BuildFailed, SetupError
-from exasol_ci_setup.errors.details import FAILED_STATUSES, Failure
+from exasol_ci_setup.core.errors import BuildFailed, SetupError
+from exasol_ci_setup.core.errors.details import FAILED_STATUSES, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.builds.model import Batch, Build, Phase
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.core.clock import Clock
 
 _LINES: Final = 20
 # More lines are read, because the phases after the failure (post_build, the upload of artifacts) write lines, too.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exasol_ci_setup.aws import is_transient
+from exasol_ci_setup.aws.session import is_transient
 from exasol_ci_setup.builds.logs import SECONDS_BEHIND
-from exasol_ci_setup.errors import AwsUnavailable, InputError, Interrupted, SetupError, TimedOut
+from exasol_ci_setup.core.errors import AwsUnavailable, InputError, Interrupted, SetupError, TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.builds.logs import LogLine, Tails
     from exasol_ci_setup.builds.model import Batch, Build
     from exasol_ci_setup.builds.read import Reader
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.core.clock import Clock
 
 # Poll quickly at first, for batches that end at once. Then every 2 s, and less often while nothing changes.
 _FIRST_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
     from exasol_ci_setup.builds.model import Build
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.core.clock import Clock
 
 # GetLogEvents may return empty pages before the last one; AWS does not document how many.
 _EMPTY_PAGES: Final = 5

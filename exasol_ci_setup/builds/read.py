@@ -7,9 +7,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.builds.model import Batch, Build, batch_of, build_of, id_of, time_of
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,11 +6,11 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, error_code, is_transient, translate_aws_errors
+from exasol_ci_setup.aws.session import ClientError, error_code, is_transient, translate_aws_errors
 from exasol_ci_setup.builds.follow import interrupted
 from exasol_ci_setup.builds.interrupts import DeferredSignals
 from exasol_ci_setup.builds.model import TOKEN_VARIABLE, Batch, batch_of
-from exasol_ci_setup.errors import Interrupted, SetupError, StackError, StackNotFound, Throttled
+from exasol_ci_setup.core.errors import Interrupted, SetupError, StackError, StackNotFound, Throttled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -7,20 +7,20 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup import secretsmanager
-from exasol_ci_setup.aws import is_transient
+from exasol_ci_setup.aws import secretsmanager
+from exasol_ci_setup.aws.session import is_transient
 from exasol_ci_setup.builds.interrupts import DeferredSignals
-from exasol_ci_setup.errors import SetupError
-from exasol_ci_setup.tags import TAG_PREFIX
+from exasol_ci_setup.core.errors import SetupError
+from exasol_ci_setup.core.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+    from exasol_ci_setup.builds.github import Token
     from exasol_ci_setup.builds.model import Batch
-    from exasol_ci_setup.clock import Clock
-    from exasol_ci_setup.github import Token
+    from exasol_ci_setup.core.clock import Clock
 
 _OWN: Final = re.compile(r"exasol-ci-setup/([A-Za-z0-9-]{1,128})/github-token-[0-9a-f]{16}")
 # Seconds between attempts. A secret that is being deleted keeps its name for about a minute.

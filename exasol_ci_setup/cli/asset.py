@@ -12,7 +12,7 @@ from exasol_ci_setup.cli import show
 from exasol_ci_setup.cli.platform import acting, change_options, details, done, plan_option, require_yes, yes_option
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.storage import report_no_change, workspace_option
-from exasol_ci_setup.errors import AssetRequestError, InputError
+from exasol_ci_setup.core.errors import AssetRequestError, InputError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.builds.logs import LogLine
     from exasol_ci_setup.builds.model import Batch, Build
     from exasol_ci_setup.cli.output import Output
-    from exasol_ci_setup.errors.details import Failure
+    from exasol_ci_setup.core.errors.details import Failure
 
 _COLORS: Final = {"SUCCEEDED": "green", IN_PROGRESS: "yellow", PENDING: "bright_black"}
 _SYMBOLS: Final = {"green": ("✓", "+"), "red": ("✗", "!"), "yellow": ("…", " ")}

@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.start_builds import DEFAULT_TIMEOUT, follow_options, project_options
-from exasol_ci_setup.errors import InputError, StackNotFound
+from exasol_ci_setup.core.errors import InputError, StackNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

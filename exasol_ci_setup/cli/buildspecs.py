@@ -99,7 +99,7 @@ def _generate(
     check: bool,
     **values: Any,
 ) -> None:
-    from exasol_ci_setup import buildspecs
+    from exasol_ci_setup.builds import buildspecs
     from exasol_ci_setup.cli import records
 
     output = session.output
@@ -130,7 +130,7 @@ def _check_config(
                 f"no --config-file: run-{kind} of exasol_script_languages_container_ci needs it in each build"
             )
         return
-    from exasol_ci_setup import config
+    from exasol_ci_setup.builds import config
 
     absent = config.load(path).absent
     if absent and not has_own_command:

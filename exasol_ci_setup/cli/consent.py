@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup import review
+from exasol_ci_setup.access import review
 from exasol_ci_setup.cli import show
-from exasol_ci_setup.errors import InputError, NotApprovedError
+from exasol_ci_setup.core.errors import InputError, NotApprovedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

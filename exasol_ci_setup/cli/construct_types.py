@@ -10,7 +10,7 @@ import click
 
 from exasol_ci_setup.constructs import Container, Egress, Ingress, PortMappings, Service, build
 from exasol_ci_setup.constructs.service import image_parts
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,7 +26,7 @@ from exasol_ci_setup.constructs.ci import DEFAULT_IMAGE, Cache, ComputeType
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -303,7 +303,7 @@ def resolve_secrets(construct: Construct, account: Account, *, spelled: Callable
 
     `spelled` returns how the user writes a field, for messages. Raises InputError if a secret does not exist.
     """
-    from exasol_ci_setup import secretsmanager
+    from exasol_ci_setup.aws import secretsmanager
 
     if isinstance(construct, CiBuild | ReleaseBuild) and construct.known_docker_secret_arn is None:
         arn = secretsmanager.arn_of(

@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from exasol_ci_setup.cli.session import Session, log_level_option, pass_session
-from exasol_ci_setup.errors import EngineError, InputError
+from exasol_ci_setup.core.errors import EngineError, InputError
 
 _PORT: Final = 4545
 _LARGEST_PORT: Final = 65535
@@ -107,7 +107,7 @@ def container_manager(
 
 def _require_writable(file: Path) -> None:
     """Raise InputError if `file` cannot be written, as far as that can be checked in advance."""
-    from exasol_ci_setup.whole_file import is_stream
+    from exasol_ci_setup.core.files import is_stream
 
     directory = file.absolute().parent
     if file.is_dir():

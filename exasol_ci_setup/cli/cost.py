@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import AccessDenied, InputError
+from exasol_ci_setup.core.errors import AccessDenied, InputError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
@@ -28,14 +28,15 @@ def cost() -> None:
 def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
     from dataclasses import replace
 
-    from exasol_ci_setup import network, templates
     from exasol_ci_setup.cli import cost_view
     from exasol_ci_setup.costs import calculator, prices
     from exasol_ci_setup.costs.estimate import estimate
+    from exasol_ci_setup.stacks import network
+    from exasol_ci_setup.template.render import parse, render
 
     construct, _ = construct_of(kind, values)
     account = session.account
-    template = templates.render(construct)
+    template = render(construct)
     parameters: dict[str, str] | None
     note = ""
     try:
@@ -46,7 +47,7 @@ def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
     cost = estimate(
         construct.stack_name,
         account.region,
-        templates.parse(template.body),
+        parse(template.body),
         parameters or {},
         partial(prices.look_up, account),
     )

@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import DifferencesFound
+from exasol_ci_setup.core.errors import DifferencesFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,20 +31,20 @@ def diff() -> None:
 
 
 def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
-    from exasol_ci_setup import templates
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.stacks import plan, state
     from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.template.render import parse, render
 
     construct, options = construct_of(kind, values)
     account = session.account
-    template = templates.render(resolve_secrets(construct, account))
+    template = render(resolve_secrets(construct, account))
     cfn = account.client("cloudformation")
     stack = state.find(cfn, construct.stack_name)
     deployed = "" if stack is None or state.is_absent(stack) else plan.deployed_body(cfn, stack.name)
     if stack is not None and deployed:
         request = Request(construct.stack_name, template)
-        template = plan.as_deployed(request, templates.parse(deployed), stack.parameters)
+        template = plan.as_deployed(request, parse(deployed), stack.parameters)
     lines = list(
         difflib.unified_diff(
             deployed.splitlines(keepends=True),

@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, STACK
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import DifferencesFound, InputError, StackError
+from exasol_ci_setup.core.errors import DifferencesFound, InputError, StackError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.engine import Approval
@@ -86,7 +86,7 @@ def _revert(session: Session, stack: Stack, detected: Drift, approval: Approval)
     from exasol_ci_setup.stacks import plan, state
     from exasol_ci_setup.stacks.deploy import Outcome, deploy
     from exasol_ci_setup.stacks.model import Request
-    from exasol_ci_setup.templates import Template
+    from exasol_ci_setup.template.render import Template
 
     output = session.output
     cfn = session.account.client("cloudformation")

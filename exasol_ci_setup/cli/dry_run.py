@@ -6,23 +6,23 @@ import contextlib
 import io
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.errors import InputError, SetupError
+from exasol_ci_setup.core.errors import InputError, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.constructs.base import ScopedConstruct
     from exasol_ci_setup.constructs.scope import Scope
-    from exasol_ci_setup.program import Program
-    from exasol_ci_setup.resolve import Declared
+    from exasol_ci_setup.programs import Declared
+    from exasol_ci_setup.programs.load import Program
 
 
 def collect_only() -> AbstractContextManager[None]:
     """Reject actions of a program outside of hangar_run while a command runs the program."""
-    from exasol_ci_setup.resolve import verbs
+    from exasol_ci_setup.programs import verbs
 
     return verbs.collect_only()
 
@@ -33,10 +33,10 @@ def dry_run(file: Path, report: Callable[[str], None], *, names_only: bool = Fal
     `report` is called with each action that the program would take. With `names_only`, no template is rendered, and constructs may use
     placeholders. Otherwise raises InputError if a construct uses one.
     """
-    from exasol_ci_setup import program as programs
-    from exasol_ci_setup.actions import Runtime, use_runtime
-    from exasol_ci_setup.clock import SystemClock
     from exasol_ci_setup.constructs.placeholders import readable
+    from exasol_ci_setup.core.clock import SystemClock
+    from exasol_ci_setup.programs import load as programs
+    from exasol_ci_setup.programs.actions import Runtime, use_runtime
 
     # Actions at import would take effect once, and not again when the program runs.
     with collect_only(), use_runtime(Runtime(_fail_connect, SystemClock(), _reject_action)):
@@ -67,30 +67,30 @@ def require_same(name: str, before: ScopedConstruct | None, after: ScopedConstru
 
 
 def _declaration(construct: ScopedConstruct) -> tuple[object, ...]:
-    from exasol_ci_setup import templates
     from exasol_ci_setup.constructs.placeholders import readable
+    from exasol_ci_setup.template.render import render
 
     given = {name: readable(value) for name, value in construct.static_parameters.items()}
     inputs = {name: (source.stack_name, output) for name, (source, output) in construct.parameter_sources.items()}
-    return templates.render(construct), given, inputs, construct.tags
+    return render(construct), given, inputs, construct.tags
 
 
 def _require_values(construct: ScopedConstruct) -> None:
     """Raise InputError if a placeholder would be deployed for `construct`, except tags of images to build."""
-    from exasol_ci_setup import templates
-    from exasol_ci_setup.resolve.deployment import require_values
+    from exasol_ci_setup.programs.deployment import require_values
+    from exasol_ci_setup.template.render import render
 
     tags = [builder.image_tag for builder in construct.builders]
     given = {name: value for name, value in construct.static_parameters.items() if value not in tags}
-    require_values(construct, templates.render(construct), given)
+    require_values(construct, render(construct), given)
 
 
 def _collect(program: Program, report: Callable[[str], None], *, names_only: bool = False) -> Declared:
-    from exasol_ci_setup.actions import Runtime, use_runtime
-    from exasol_ci_setup.clock import SystemClock
     from exasol_ci_setup.constructs.placeholders import in_run, readable
-    from exasol_ci_setup.resolve import Declared, images, running_with
-    from exasol_ci_setup.resolve.deployment import AnyOutput, placeholders
+    from exasol_ci_setup.core.clock import SystemClock
+    from exasol_ci_setup.programs import Declared, images, running_with
+    from exasol_ci_setup.programs.actions import Runtime, use_runtime
+    from exasol_ci_setup.programs.deployment import AnyOutput, placeholders
 
     collected: list[ScopedConstruct] = []
 

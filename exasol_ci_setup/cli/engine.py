@@ -5,29 +5,30 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup import lint, network, templates
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.cli import report, show
 from exasol_ci_setup.cli.consent import Consent, require_terminal, warning
 from exasol_ci_setup.cli.constructs import resolve_secrets
 from exasol_ci_setup.cli.live import EventView
-from exasol_ci_setup.errors import InputError, NotApprovedError, StackError, TemplateRejected
-from exasol_ci_setup.stacks import alarms, drift, elsewhere, state
+from exasol_ci_setup.core.errors import InputError, NotApprovedError, StackError, TemplateRejected
+from exasol_ci_setup.stacks import alarms, drift, elsewhere, network, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.stacks.settings import policy_of
 from exasol_ci_setup.stacks.upload import template_source
+from exasol_ci_setup.template import lint
+from exasol_ci_setup.template.render import render
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
-    from exasol_ci_setup.errors.details import Finding
+    from exasol_ci_setup.core.errors.details import Finding
     from exasol_ci_setup.stacks.model import Plan, Stack
-    from exasol_ci_setup.templates import Template
+    from exasol_ci_setup.template.render import Template
 
 
 def run_deploy(
@@ -69,7 +70,7 @@ def run_deploy(
     account = session.account
     _require_only_stack(session, construct, plan_only=plan_only)
     construct = resolve_secrets(construct, account)
-    template = templates.render(construct)
+    template = render(construct)
     if linting is not None:
         linting.start(template, account.region)
     request = Request(

@@ -11,17 +11,17 @@ from exasol_ci_setup.cli.constructs import resolve_secrets
 from exasol_ci_setup.cli.multi_stack import MultiStackReporter, ask, connections, counted
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
-from exasol_ci_setup.errors import InputError, Interrupted
-from exasol_ci_setup.once import Once
-from exasol_ci_setup.resolve import Deployment
+from exasol_ci_setup.core.errors import InputError, Interrupted
+from exasol_ci_setup.core.once import Once
+from exasol_ci_setup.core.task_graph import End, Ended
+from exasol_ci_setup.programs import Deployment
 from exasol_ci_setup.stacks.deploy import Options, deploy
-from exasol_ci_setup.stacks.graph import End, Ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.constructs import Construct
     from exasol_ci_setup.fleets import Fleet
     from exasol_ci_setup.stacks.model import Plan, Stack

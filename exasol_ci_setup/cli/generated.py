@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from exasol_ci_setup.errors import DifferencesFound
+from exasol_ci_setup.core.errors import DifferencesFound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exasol_ci_setup.buildspecs import GeneratedFile
+    from exasol_ci_setup.builds.buildspecs import GeneratedFile
     from exasol_ci_setup.cli.output import Output
 
 
@@ -37,7 +37,7 @@ def write_or_show(output: Output, files: Sequence[GeneratedFile], *, check: bool
 
     Raises InputError if a file cannot be written.
     """
-    from exasol_ci_setup import buildspecs
+    from exasol_ci_setup.builds import buildspecs
 
     for file in files:
         if check:

@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.options import Duration
 from exasol_ci_setup.cli.session import Session, log_level_option, output_option, pass_session
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 _state = click.option(
     "--state",

@@ -46,13 +46,14 @@ def _import(
     adopt: bool,
     role_arn: str | None,
 ) -> None:
-    from exasol_ci_setup import network, templates
     from exasol_ci_setup.cli import report
     from exasol_ci_setup.cli.consent import Consent
     from exasol_ci_setup.cli.engine import Approval, compare_imported, event_view
+    from exasol_ci_setup.stacks import network
     from exasol_ci_setup.stacks.deploy import Outcome
     from exasol_ci_setup.stacks.import_operation import import_resources
     from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.template.render import render
 
     output = session.output
     account = session.account
@@ -60,7 +61,7 @@ def _import(
     construct = resolve_secrets(construct, account)
     request = Request(
         name=construct.stack_name,
-        template=templates.render(construct),
+        template=render(construct),
         parameters=network.parameters(account, construct),
         tags=construct.tags,
         role_arn=role_arn or "",

@@ -12,13 +12,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from exasol_ci_setup.errors import Interrupted
+from exasol_ci_setup.core.errors import Interrupted
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from exasol_ci_setup.cli.session import Session
-    from exasol_ci_setup.errors import SetupError
+    from exasol_ci_setup.core.errors import SetupError
 
 FLUSH_SECONDS: Final = 2.0
 """Seconds to wait after Ctrl-C until the terminal has received pending output."""
@@ -67,7 +67,7 @@ class Interruption:
 def error(session: Session) -> Interrupted:
     """Return the error of a command that was interrupted. Changes are unknown for a command without AWS."""
     # The module is not loaded if the command has not called AWS.
-    aws = sys.modules.get("exasol_ci_setup.aws")
+    aws = sys.modules.get("exasol_ci_setup.aws.session")
     is_unchanged = session.is_on_aws and (aws is None or not aws.has_changed())
     return Interrupted("interrupted; nothing was changed" if is_unchanged else "interrupted")
 

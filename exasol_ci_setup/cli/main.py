@@ -15,8 +15,8 @@ import click
 
 from exasol_ci_setup.cli import interruption
 from exasol_ci_setup.cli.session import Session, sandbox_option
-from exasol_ci_setup.errors import InputError, Interrupted, SetupError
-from exasol_ci_setup.version import __version__
+from exasol_ci_setup.core.errors import InputError, Interrupted, SetupError
+from exasol_ci_setup.core.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,14 +9,14 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup import lint as linter
 from exasol_ci_setup.cli import records, report, show
 from exasol_ci_setup.cli.consent import Consent, require_no_more_data_loss, require_no_more_than, require_terminal
 from exasol_ci_setup.cli.interruption import FLUSH_SECONDS
-from exasol_ci_setup.errors import DeployFailed, Interrupted, NotApprovedError
-from exasol_ci_setup.once import Once
-from exasol_ci_setup.resolve.verbs import require_success
-from exasol_ci_setup.stacks.graph import End
+from exasol_ci_setup.core.errors import DeployFailed, Interrupted, NotApprovedError
+from exasol_ci_setup.core.once import Once
+from exasol_ci_setup.core.task_graph import End
+from exasol_ci_setup.programs.verbs import require_success
+from exasol_ci_setup.template import lint as linter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from rich.table import Table
     from typing_extensions import Self
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.scope import Scope
-    from exasol_ci_setup.resolve import Connections
-    from exasol_ci_setup.stacks.graph import Ended
+    from exasol_ci_setup.core.task_graph import Ended
+    from exasol_ci_setup.programs import Connections
     from exasol_ci_setup.stacks.model import Event, Plan, Stack
-    from exasol_ci_setup.templates import Template
+    from exasol_ci_setup.template.render import Template
 
 _HEARTBEAT_SECONDS: Final = 25.0  # so that a line follows within 30 s: `tick` is called every 1.8 s
 _RESULTS: Final = {
@@ -329,8 +329,8 @@ def _checking(output: Output, total: int) -> str:
 
 def connections(session: Session) -> Connections:
     """Return the connections of this run: by the profile of a scope, or by that of the run."""
-    from exasol_ci_setup.resolve import Connections
-    from exasol_ci_setup.resolve.connections import from_configuration
+    from exasol_ci_setup.programs import Connections
+    from exasol_ci_setup.programs.connections import from_configuration
 
     account_of_run: Once[None, Account] = Once()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 import click
 
 from exasol_ci_setup.cli import records, show
-from exasol_ci_setup.errors import DeployFailed
+from exasol_ci_setup.core.errors import DeployFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from exasol_ci_setup.cli.terminal import Terminal
-    from exasol_ci_setup.errors import SetupError
+    from exasol_ci_setup.core.errors import SetupError
 
 
 class Output:

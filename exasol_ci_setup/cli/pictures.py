@@ -10,7 +10,7 @@ import click
 
 from exasol_ci_setup.cli.options import STACK
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import InputError, TemplateRejected
+from exasol_ci_setup.core.errors import InputError, TemplateRejected
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
@@ -90,30 +90,30 @@ def _require(target: Path | None, suffixes: tuple[str, ...]) -> None:
 
 
 def _template_parts(file: Path) -> list[GraphPart]:
-    from exasol_ci_setup import templates
     from exasol_ci_setup.pictures.graph import GraphPart
+    from exasol_ci_setup.template.render import parse
 
     try:
         body = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
-        return [GraphPart(file.name, templates.parse(body))]
+        return [GraphPart(file.name, parse(body))]
     except TemplateRejected as error:
         raise InputError(f"{file}: {error}", hint="pass a CloudFormation template in YAML or JSON") from error
 
 
 def _program_parts(file: Path) -> list[GraphPart]:
-    from exasol_ci_setup import templates
     from exasol_ci_setup.cli.dry_run import collect_only, dry_run
     from exasol_ci_setup.pictures.graph import GraphPart
+    from exasol_ci_setup.template.render import parse, render
 
     with collect_only():
         _, declared = dry_run(file, lambda _action: None)
     return [
         GraphPart(
             name,
-            templates.parse(templates.render(construct).body),
+            parse(render(construct).body),
             tuple(each.stack_name for each in construct.dependencies),
         )
         for name, construct in declared.constructs.items()
@@ -132,7 +132,7 @@ def _write(session: Session, drawing: Picture, target: Path | None) -> None:
 
 
 def _save(session: Session, target: Path, content: bytes) -> None:
-    from exasol_ci_setup.whole_file import write_whole
+    from exasol_ci_setup.core.files import write_whole
 
     try:
         write_whole(target, content)

@@ -12,11 +12,11 @@ from exasol_ci_setup.cli import generated
 from exasol_ci_setup.cli.generated import NonEmptyPath, check_option
 from exasol_ci_setup.cli.options import ROLE
 from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
+    from exasol_ci_setup.builds.workflows import BuildWorkflow, SpaceWorkflow
     from exasol_ci_setup.cli.session import Session
-    from exasol_ci_setup.workflows import BuildWorkflow, SpaceWorkflow
 
 _SPACE_OPTIONS = ("registry_name", "skip_registry", "dockerfile_path", "docker_context")
 
@@ -73,8 +73,9 @@ def generate_pipeline(session: Session, target: str, output_path: Path, check: b
     Writes ci-NAME.yaml. Its runs assume an AWS role with a token of GitHub, so no keys are stored. Run the command in
     the repository's root.
     """
-    from exasol_ci_setup import origin, workflows
+    from exasol_ci_setup.builds import workflows
     from exasol_ci_setup.cli import records
+    from exasol_ci_setup.core import origin
 
     package = values.pop("package")
     create = _codebuild_workflow if target == "codebuild" else _space_workflow
@@ -92,8 +93,8 @@ def generate_pipeline(session: Session, target: str, output_path: Path, check: b
 
 
 def _package(session: Session, path: Path, chosen: str | None) -> str:
-    from exasol_ci_setup import origin
-    from exasol_ci_setup.workflows import package_of
+    from exasol_ci_setup.builds.workflows import package_of
+    from exasol_ci_setup.core import origin
 
     package = package_of(path, chosen)
     if package is None:
@@ -105,7 +106,7 @@ def _package(session: Session, path: Path, chosen: str | None) -> str:
 
 
 def _space_workflow(values: dict[str, Any]) -> SpaceWorkflow:
-    from exasol_ci_setup.workflows import SpaceWorkflow
+    from exasol_ci_setup.builds.workflows import SpaceWorkflow
 
     if values["name"] is None:
         raise InputError("Missing option '--name'", hint="--name is the space of the pipeline")
@@ -123,7 +124,7 @@ def _space_workflow(values: dict[str, Any]) -> SpaceWorkflow:
 
 
 def _codebuild_workflow(values: dict[str, Any]) -> BuildWorkflow:
-    from exasol_ci_setup.workflows import BuildWorkflow
+    from exasol_ci_setup.builds.workflows import BuildWorkflow
 
     if values["project"] is None:
         raise InputError("Missing option '--project'", hint="--project is the project of the CI stack")

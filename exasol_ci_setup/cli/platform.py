@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS
-from exasol_ci_setup.errors import NotApprovedError
+from exasol_ci_setup.core.errors import NotApprovedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.stacks.model import Plan
-    from exasol_ci_setup.templates import Template
+    from exasol_ci_setup.template.render import Template
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -209,8 +209,8 @@ class _DeployReporter:
         return event_view(self._session, stack_name, title)
 
     def check(self, template: Template, region: str, /) -> None:
-        from exasol_ci_setup import lint
         from exasol_ci_setup.cli.engine import report_findings
+        from exasol_ci_setup.template import lint
 
         report_findings(self._session.output, template, lint.lint(template, region))
 

@@ -13,7 +13,7 @@ import click
 from exasol_ci_setup.cli.dry_run import collect_only, dry_run, require_same, require_same_declarations
 from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, CONCURRENCY, IMPORT_EXISTING, Duration
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import ScopedConstruct
-    from exasol_ci_setup.program import Program
-    from exasol_ci_setup.resolve import Declared, Deployment
-    from exasol_ci_setup.resolve.removal import ExistingStack
-    from exasol_ci_setup.stacks.graph import Ended
+    from exasol_ci_setup.core.task_graph import Ended
+    from exasol_ci_setup.programs import Declared, Deployment
+    from exasol_ci_setup.programs.load import Program
+    from exasol_ci_setup.programs.removal import ExistingStack
     from exasol_ci_setup.stacks.model import Stack
 
 _CONTENTS: Final = " and the contents of the deleted buckets and repositories"
@@ -135,14 +135,14 @@ def _up(
     no_drift: bool,
     concurrency: int,
 ) -> None:
-    from exasol_ci_setup import network
     from exasol_ci_setup.cli import show
     from exasol_ci_setup.cli.consent import Consent, warning
     from exasol_ci_setup.cli.multi_stack import MultiStackReporter, ask, connections, counted
-    from exasol_ci_setup.resolve import Deployment
-    from exasol_ci_setup.resolve.removal import require_unused, undeclared
+    from exasol_ci_setup.core.task_graph import End
+    from exasol_ci_setup.programs import Deployment
+    from exasol_ci_setup.programs.removal import require_unused, undeclared
+    from exasol_ci_setup.stacks import network
     from exasol_ci_setup.stacks.deploy import Options
-    from exasol_ci_setup.stacks.graph import End
 
     output = session.output
     actions: list[str] = []
@@ -210,10 +210,10 @@ def _up(
 
 def _finish(session: Session, program: Program, declared: Declared, deployment: Deployment) -> None:
     """Show the outputs, and run the program again with the outputs of all stacks."""
-    from exasol_ci_setup.actions import Runtime, use_runtime
     from exasol_ci_setup.cli import show
     from exasol_ci_setup.cli.records import outputs
-    from exasol_ci_setup.resolve import Declared, images, running_with
+    from exasol_ci_setup.programs import Declared, images, running_with
+    from exasol_ci_setup.programs.actions import Runtime, use_runtime
 
     output = session.output
     stacks = {name: deployment.stacks[name] for name in declared.constructs}
@@ -303,7 +303,7 @@ def down(session: Session, file: Path, **values: Any) -> None:
 def _down(session: Session, file: Path, **values: Any) -> None:
     from exasol_ci_setup.cli.consent import warning
     from exasol_ci_setup.cli.multi_stack import MultiStackReporter, ask, connections, counted
-    from exasol_ci_setup.resolve.removal import find_existing, undeclared
+    from exasol_ci_setup.programs.removal import find_existing, undeclared
 
     output = session.output
     many = MultiStackReporter(session)
@@ -356,7 +356,7 @@ def _removable(
 
     `declared` are the constructs that are deployed first, `prunable` the stacks that --prune also deletes.
     """
-    from exasol_ci_setup.resolve.removal import Removable, require_deletable, require_empty
+    from exasol_ci_setup.programs.removal import Removable, require_deletable, require_empty
 
     if not existing:
         return {}
@@ -380,7 +380,7 @@ def _remove(
     concurrency: int,
 ) -> tuple[list[Ended], set[str]]:
     """Delete the stacks; return their final states, and the names of stacks that AWS still deletes."""
-    from exasol_ci_setup.resolve.removal import Removal
+    from exasol_ci_setup.programs.removal import Removal
 
     def ended(end: Ended, stack: Stack | None) -> None:
         if end.name not in removal.begun:

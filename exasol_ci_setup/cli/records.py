@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup.core.errors import SetupError
 from exasol_ci_setup.stacks.absent import ABSENT
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ import click
 
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.start_builds import follow_options, project_options
-from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup.core.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from exasol_ci_setup.builds.github import Api
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs import ReleaseBuild
-    from exasol_ci_setup.github import Api
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -64,7 +64,7 @@ def start_release_build(
 
     The exit code is 0 if the batch succeeded, 6 if it failed, and 7 if it timed out.
     """
-    from exasol_ci_setup import github
+    from exasol_ci_setup.builds import github
     from exasol_ci_setup.cli import start_builds
     from exasol_ci_setup.constructs import ReleaseBuild
 
@@ -114,10 +114,10 @@ def start_test_release_build(
 
     The exit code is 0 if the batch succeeded, 6 if it failed, and 7 if it timed out.
     """
-    from exasol_ci_setup import github
+    from exasol_ci_setup.builds import github
     from exasol_ci_setup.cli import start_builds
     from exasol_ci_setup.constructs import ReleaseBuild
-    from exasol_ci_setup.errors import InputError
+    from exasol_ci_setup.core.errors import InputError
 
     start_builds.check_options(branch, no_wait=values["no_wait"], show_log=values["show_log"])
     github.require_repository(repo_name)
@@ -180,7 +180,7 @@ def _run(
 
 def _timeout(values: dict[str, Any]) -> float:
     """Return the timeout in seconds; the configuration file gives it in minutes."""
-    from exasol_ci_setup import config
+    from exasol_ci_setup.builds import config
     from exasol_ci_setup.cli import start_builds
 
     seconds: int | None = values["timeout_in_seconds"]

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from exasol_ci_setup.cli import records, show
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exasol_ci_setup.cli.output import Output
-    from exasol_ci_setup.errors.details import Diagnosis, Finding
+    from exasol_ci_setup.core.errors.details import Diagnosis, Finding
     from exasol_ci_setup.stacks.delete import Resource
     from exasol_ci_setup.stacks.model import Drift, Plan, Stack
-    from exasol_ci_setup.templates import Template
+    from exasol_ci_setup.template.render import Template
 
 _CONTENTS = {"AWS::S3::Bucket": ("object", "objects"), "AWS::ECR::Repository": ("image", "images")}
 _DIFF_COLORS = {"+": "green", "-": "red", "@": "cyan"}

@@ -16,11 +16,11 @@ from exasol_ci_setup.cli.session import log_level_option, output_option, pass_se
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from exasol_ci_setup.builds.runner.build import Outcome, SavedArtifacts
+    from exasol_ci_setup.builds.runner.buildspec import BatchBuild, Buildspec
+    from exasol_ci_setup.builds.runner.phases import Command, PhaseResult
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
-    from exasol_ci_setup.runner.build import Outcome, SavedArtifacts
-    from exasol_ci_setup.runner.buildspec import BatchBuild, Buildspec
-    from exasol_ci_setup.runner.phases import Command, PhaseResult
 
 _DEFAULT: Final = Path("aws-code-build/ci/buildspec.yaml")
 _MAX_COMMAND_LENGTH: Final = 100
@@ -96,9 +96,9 @@ def run_buildspec(
     values of Secrets Manager and Parameter Store variables come from your environment, --env or --env-file; the command does not call AWS.
     The exit code is 6 if the build fails.
     """
-    from exasol_ci_setup.runner import build as runner
-    from exasol_ci_setup.runner import images, variables
-    from exasol_ci_setup.runner.engine import Engine
+    from exasol_ci_setup.builds.runner import build as runner
+    from exasol_ci_setup.builds.runner import images, variables
+    from exasol_ci_setup.builds.runner.engine import Engine
 
     output = session.output
     spec, build = _read(buildspec, source, identifier=identifier, flavor=flavor)
@@ -129,8 +129,8 @@ def _read(path: Path, source: Path, *, identifier: str, flavor: str) -> tuple[Bu
     """Return the buildspec to run, and the build of a batch that it belongs to."""
     from dataclasses import replace
 
-    from exasol_ci_setup.errors import InputError
-    from exasol_ci_setup.runner.buildspec import Document, choose
+    from exasol_ci_setup.builds.runner.buildspec import Document, choose
+    from exasol_ci_setup.core.errors import InputError
 
     if flavor and identifier:
         raise InputError("--flavor and --build both select a build", hint="omit one of them")
@@ -215,7 +215,7 @@ class _BuildReporter:
 def _report_outcome(output: Output, outcome: Outcome, build: BatchBuild | None) -> None:
     """Print exports and artifacts of the build. Raises BuildFailed if it failed."""
     from exasol_ci_setup.cli import records, show
-    from exasol_ci_setup.errors import BuildFailed
+    from exasol_ci_setup.core.errors import BuildFailed
 
     for name, value in outcome.exported.items():
         output.say(f"exported {name}={show.clean(value)}")

@@ -13,7 +13,7 @@ import click
 
 from exasol_ci_setup import sandbox as local_sandbox
 from exasol_ci_setup.cli.session import pass_session
-from exasol_ci_setup.errors import InputError, SandboxError
+from exasol_ci_setup.core.errors import InputError, SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import click
 
 from exasol_ci_setup.cli.platform import acting, done, listing, require_yes, yes_option
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session

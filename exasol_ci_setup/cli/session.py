@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from exasol_ci_setup.clock import Clock, SystemClock
+from exasol_ci_setup.core.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.cli.output import Output
 
 SANDBOX_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX"
@@ -91,10 +91,10 @@ class Session:
 
         Raises the errors of `aws.connect`, and SandboxError.
         """
-        from exasol_ci_setup import aws
+        from exasol_ci_setup.aws.session import connect
 
         if not self.sandbox:
-            return aws.connect(self.profile, self.region)
+            return connect(self.profile, self.region)
         from exasol_ci_setup import sandbox
 
         endpoint = sandbox.find()
@@ -102,7 +102,7 @@ class Session:
             self.output.say("starting the sandbox: an AWS endpoint on this machine")
             endpoint = sandbox.ensure()
         keys = sandbox.environment(endpoint)
-        return aws.connect(
+        return connect(
             region=self.region or endpoint.region,
             endpoint_url=endpoint.url,
             access_key=(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"]),

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from exasol_ci_setup.access.review import needs_approval
 from exasol_ci_setup.cli.records import plain
-from exasol_ci_setup.review import needs_approval
 from exasol_ci_setup.stacks.absent import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from exasol_ci_setup.errors.details import Diagnosis, Finding
-    from exasol_ci_setup.review import Broadening
+    from exasol_ci_setup.access.review import Broadening
+    from exasol_ci_setup.core.errors.details import Diagnosis, Finding
     from exasol_ci_setup.stacks.model import (
         Change,
         Drift,
@@ -343,7 +343,7 @@ def _value(value: Any) -> str:
     """Return a value as compact text: strings in quotes, references as ``${Bucket.Arn}``, the rest as JSON."""
     if value is ABSENT:
         return "(none)"
-    from exasol_ci_setup.stacks.intrinsics import readable
+    from exasol_ci_setup.template.intrinsics import readable
 
     text = readable(value)
     if isinstance(value, str) or (text.startswith(("{", "[")) and isinstance(value, Mapping | list)):

@@ -21,7 +21,7 @@ from exasol_ci_setup.cli.platform import (
     yes_option,
 )
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.options import ROLE, STACK
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import DeployFailed, NotApprovedError, StackError
+from exasol_ci_setup.core.errors import DeployFailed, NotApprovedError, StackError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from exasol_ci_setup.errors import BuildFailed, InputError, StackError
+from exasol_ci_setup.core.errors import BuildFailed, InputError, StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from exasol_ci_setup.builds.github import Token
     from exasol_ci_setup.builds.model import Batch
     from exasol_ci_setup.builds.token import Stored
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
-    from exasol_ci_setup.github import Token
 
 F = TypeVar("F", bound="Callable[..., Any]")
 B = TypeVar("B", bound="CiBuild | ReleaseBuild")
@@ -195,7 +195,7 @@ def token_to_store(session: Session) -> Token:
 
     Raises InputError if the environment has no token.
     """
-    from exasol_ci_setup import github
+    from exasol_ci_setup.builds import github
 
     token = github.token_from_environment()
     return github.Token("no-token-in-the-sandbox") if session.sandbox else token
@@ -212,7 +212,7 @@ def token_for(session: Session, construct: ReleaseBuild, reference: str | None) 
 
     Its `name` is the reference for CodeBuild. Set its `batch_id` while a batch needs the secret. Raises InputError.
     """
-    from exasol_ci_setup import secretsmanager
+    from exasol_ci_setup.aws import secretsmanager
     from exasol_ci_setup.builds.token import Stored, stored
 
     if reference is not None and not reference.partition(":")[0].strip():

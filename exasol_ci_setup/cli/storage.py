@@ -19,7 +19,7 @@ from exasol_ci_setup.cli.platform import (
     yes_option,
 )
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.errors import Interrupted
+from exasol_ci_setup.core.errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -43,13 +43,14 @@ def _options(command: F) -> F:
 
 
 def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
-    from exasol_ci_setup import lint, templates
     from exasol_ci_setup.cli import report
+    from exasol_ci_setup.template import lint
+    from exasol_ci_setup.template.render import render
 
     construct, own = construct_of(kind, values)
     output = session.output
     if own["offline"]:
-        template = templates.render(construct)
+        template = render(construct)
         region = (
             session.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION
         )
@@ -60,7 +61,7 @@ def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -
 
         linting = lint.Background()
         account = session.account
-        template = templates.render(resolve_secrets(construct, account))
+        template = render(resolve_secrets(construct, account))
         linting.start(template, account.region)
         validate(account, template)
         findings = linting.findings()

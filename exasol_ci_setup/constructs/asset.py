@@ -82,7 +82,7 @@ class Asset(ScopedConstruct):
         return self._synced
 
     def sync(self, token: str | None = None) -> Synced:
-        """Upload the source as an archive, unless the bucket has it. Raises the errors of `actions.sync.sync`."""
+        """Upload the source as an archive, unless the bucket has it. Raises the errors of `programs.actions.sync.sync`."""
         found = runtime().sync(self, token)
         # During a dry run nothing is uploaded.
         self._synced = None if any(placeholders_in(found.sha256)) else found

@@ -11,8 +11,8 @@ from pydantic import Field, PrivateAttr, ValidationError
 from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.scope import Scope
 from exasol_ci_setup.constructs.values import Name, StackName, Value
-from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.tags import TAG_PREFIX
+from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
     # pydantic does not read the annotation of a private attribute.

@@ -12,7 +12,7 @@ from exasol_ci_setup.constructs.ci import DEFAULT_IMAGE, BucketName, ComputeType
 from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.values import matching
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,5 +111,5 @@ class ContainerBuilder(ScopedConstruct):
         build_context: str = ".",
         environment_variables: Mapping[str, str] | None = None,
     ) -> Build:
-        """Build the asset's source and push it, unless the registry has its image. Raises the errors of `actions.build.build`."""
+        """Build the asset's source and push it, unless the registry has its image. Raises the errors of `programs.actions.build.build`."""
         return runtime().build(self, tag, build_context, environment_variables)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 
 from exasol_ci_setup.constructs.base import Construct
 from exasol_ci_setup.constructs.values import SecretArn, SecretName, between, matching, refusal
-from exasol_ci_setup.tags import TAG_PREFIX
+from exasol_ci_setup.core.tags import TAG_PREFIX
 
 DEFAULT_BRANCH_FILTER: Final = (
     "^refs/heads/(((main|master|develop)$)"

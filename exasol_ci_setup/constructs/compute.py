@@ -15,7 +15,7 @@ from exasol_ci_setup.constructs.asset import FilePath
 from exasol_ci_setup.constructs.network import Attached, Cidr
 from exasol_ci_setup.constructs.runtime import Login, runtime
 from exasol_ci_setup.constructs.values import between, matching, refusal
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, TypedDict, cast
 
+from exasol_ci_setup.core.wiring import runtime_module
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -107,14 +109,6 @@ class Runtime(Protocol):
         """Run commands on an instance."""
 
 
-_MODULES: list[str] = []
-
-
-def set_runtime(module: str) -> None:
-    """Name the module whose functions are the `Runtime`."""
-    _MODULES[:] = [module]
-
-
 def runtime() -> Runtime:
     """Return the runtime, loaded when it is first used."""
-    return cast("Runtime", import_module(_MODULES[0]))
+    return cast("Runtime", import_module(runtime_module()))

@@ -270,5 +270,5 @@ class Cluster(Attached):
         return f"/ecs/{self.stack_name}/"
 
     def log(self, service: Service | str, lines: int = 100) -> list[str]:
-        """Return the last log lines of a service, oldest first. Raises the errors of `actions.logs.log`."""
+        """Return the last log lines of a service, oldest first. Raises the errors of `programs.actions.logs.log`."""
         return runtime().log(self, service, lines)

@@ -6,8 +6,8 @@ import contextlib
 import importlib.util
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.errors import EngineError, EngineUnavailable, MissingExtraError
-from exasol_ci_setup.origin import install_command
+from exasol_ci_setup.core.errors import EngineError, EngineUnavailable, MissingExtraError
+from exasol_ci_setup.core.origin import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.containers.quotes import quote
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Collection

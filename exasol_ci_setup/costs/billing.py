@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from exasol_ci_setup.costs import rates
 from exasol_ci_setup.costs.model import HOURS_A_MONTH, Charge
-from exasol_ci_setup.stacks.intrinsics import as_mapping
+from exasol_ci_setup.template.intrinsics import as_mapping
 
 Charges: TypeAlias = "tuple[Charge, ...] | None"
 _Rule: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any]], Charges]

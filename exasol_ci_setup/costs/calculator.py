@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import translate_aws_errors
-from exasol_ci_setup.errors import AwsUnavailable, CredentialsInvalid
+from exasol_ci_setup.aws.session import translate_aws_errors
+from exasol_ci_setup.core.errors import AwsUnavailable, CredentialsInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup.costs.billing import charges
 from exasol_ci_setup.costs.model import Charge, Cost, Line, Resource
 from exasol_ci_setup.costs.prices import Prices
-from exasol_ci_setup.stacks.intrinsics import as_mapping, resolve
+from exasol_ci_setup.template.intrinsics import as_mapping, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import Account, ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import Account, ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import AccessDenied, AwsUnavailable, CredentialsInvalid
 from exasol_ci_setup.costs.model import Price
-from exasol_ci_setup.errors import AccessDenied, AwsUnavailable, CredentialsInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.errors import InputError, SetupError, WrongAccount
-from exasol_ci_setup.stacks import graph
+from exasol_ci_setup.core.errors import InputError, SetupError, WrongAccount
+from exasol_ci_setup.core.task_graph import read_all
 
 if TYPE_CHECKING:
     from exasol_ci_setup.fleets.fleet import Fleet
-    from exasol_ci_setup.resolve.connections import Connections
+    from exasol_ci_setup.programs.connections import Connections
 
 
 def identified(fleet: Fleet, connect: Connections, *, guarded: bool = True) -> dict[str, str]:
@@ -27,7 +27,7 @@ def identified(fleet: Fleet, connect: Connections, *, guarded: bool = True) -> d
             error.message = f"target {name}: {error.message}"
             raise
 
-    graph.read_all(fleet.used_targets, ask)
+    read_all(fleet.used_targets, ask)
     wrong = []
     # In the order of the file, not in that of the responses.
     for name in fleet.used_targets if guarded else ():

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.ci import CiBuild, ReleaseBuild
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.task_graph import Node, order
 from exasol_ci_setup.fleets.stack_sets import StackSets
-from exasol_ci_setup.stacks.graph import Node, order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

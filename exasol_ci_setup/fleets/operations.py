@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from exasol_ci_setup.aws import is_transient, translate_aws_errors
-from exasol_ci_setup.errors import DeployFailed, Interrupted, TimedOut
-from exasol_ci_setup.errors.details import Diagnosis
+from exasol_ci_setup.aws.session import is_transient, translate_aws_errors
+from exasol_ci_setup.core.errors import DeployFailed, Interrupted, TimedOut
+from exasol_ci_setup.core.errors.details import Diagnosis
 from exasol_ci_setup.stacks.model import Event
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.events import View
 
 CallAs = Literal["SELF", "DELEGATED_ADMIN"]

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from exasol_ci_setup.constructs.base import quote_value, rule_of
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.fleets.fleet import Fleet
 from exasol_ci_setup.fleets.model import FleetFile
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.resolve.preview import between_templates
+from exasol_ci_setup.programs.preview import between_templates
 from exasol_ci_setup.stacks.model import ABSENT, Setting, Stack
+from exasol_ci_setup.template.render import has_transform, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ class DeployedStackSet:
     @property
     def template(self) -> dict[str, Any]:
         """The parsed template."""
-        return templates.parse(self.description.get("TemplateBody", "{}"))
+        return parse(self.description.get("TemplateBody", "{}"))
 
     @property
     def units(self) -> list[str]:
@@ -98,8 +98,8 @@ class StackSetPlan:
     def is_changed(self, request: Request) -> bool:
         """Return whether the set itself differs, and so all of its stacks."""
         return self.there is not None and (
-            templates.has_transform(self.there.template)
-            or self.there.template != templates.parse(request.template.body)
+            has_transform(self.there.template)
+            or self.there.template != parse(request.template.body)
             or self.there.tags != dict(request.tags)
             or self.there.auto_deployment != self.auto_deployment
         )

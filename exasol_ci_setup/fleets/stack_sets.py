@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.errors import AwsUnavailable, StackBusy, TemplateRejected
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import AwsUnavailable, StackBusy, TemplateRejected
 from exasol_ci_setup.fleets.operations import IN_PROGRESS, Operation
 from exasol_ci_setup.fleets.spread import DeployedStackSet, StackSetPlan
 from exasol_ci_setup.stacks import state
@@ -17,14 +16,15 @@ from exasol_ci_setup.stacks.changeset import PREFIX
 from exasol_ci_setup.stacks.deploy import Outcome, Result
 from exasol_ci_setup.stacks.plan import as_deployed
 from exasol_ci_setup.stacks.upload import template_source
+from exasol_ci_setup.template.render import capabilities, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.aws import Account
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.fleets.model import StackSet
     from exasol_ci_setup.fleets.operations import CallAs
     from exasol_ci_setup.fleets.spread import Batch
@@ -133,12 +133,12 @@ class StackSets:
         return found
 
     def _common(self, account: Account, request: Request, spread: StackSetPlan) -> dict[str, Any]:
-        wanted = templates.parse(request.template.body)
+        wanted = parse(request.template.body)
         return {
             "StackSetName": request.name,
             **template_source(account, request.template, bucket=request.template_bucket),
             "Description": str(wanted.get("Description", "")) or request.name,
-            "Capabilities": list(templates.capabilities(wanted)),
+            "Capabilities": list(capabilities(wanted)),
             "Tags": [{"Key": key, "Value": value} for key, value in request.tags.items()],
             "PermissionModel": "SERVICE_MANAGED",
             "AutoDeployment": spread.auto_deployment,

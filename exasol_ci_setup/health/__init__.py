@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup import aws
+from exasol_ci_setup.aws import session as aws
 from exasol_ci_setup.health import account as on_aws
 from exasol_ci_setup.health import machine, shipped
 from exasol_ci_setup.health.check import SUBJECTS, Check, Status
@@ -14,8 +14,8 @@ from exasol_ci_setup.health.check import SUBJECTS, Check, Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from exasol_ci_setup.aws import Account
-    from exasol_ci_setup.errors import SetupError
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.core.errors import SetupError
 
 __all__ = ["SUBJECTS", "Check", "Status", "checks"]
 

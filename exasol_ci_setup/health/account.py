@@ -12,9 +12,9 @@ from email.utils import parsedate_to_datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import aws
-from exasol_ci_setup.commands import DEPLOY_SOURCE_CREDENTIALS
-from exasol_ci_setup.errors import AccessDenied, CredentialsInvalid, ProfileNotFound, RegionMissing, SetupError
+from exasol_ci_setup.aws.session import ClientError, connect, error_code, translate_aws_errors
+from exasol_ci_setup.core.commands import DEPLOY_SOURCE_CREDENTIALS
+from exasol_ci_setup.core.errors import AccessDenied, CredentialsInvalid, ProfileNotFound, RegionMissing, SetupError
 from exasol_ci_setup.health.check import (
     CLOCK,
     CLOUDFORMATION,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Executor
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.health.check import Check, Subject
 
 # AWS rejects a signature whose time differs by more than five minutes:
@@ -57,7 +57,7 @@ class _Answer:
     @property
     def code(self) -> str:
         """The error code of AWS, or an empty string."""
-        return aws.error_code(self.error.__cause__) if self.error and self.error.__cause__ else ""
+        return error_code(self.error.__cause__) if self.error and self.error.__cause__ else ""
 
 
 def checks(
@@ -100,10 +100,10 @@ def _find_credentials(opened: Account | SetupError, profile: str | None) -> Any:
     try:
         if isinstance(opened, RegionMissing):
             # Credentials do not depend on the region, so both can be reported as missing in one run.
-            opened = aws.connect(profile, "us-east-1")
+            opened = connect(profile, "us-east-1")
         if isinstance(opened, SetupError):
             return opened
-        with aws.translate_aws_errors():
+        with translate_aws_errors():
             found = opened.session.get_credentials()
     except Exception as error:  # noqa: BLE001 - a provider of credentials may raise anything
         return as_setup_error(error)
@@ -203,13 +203,13 @@ def _ask(call: Callable[[], Mapping[str, Any]], now: Callable[[], datetime]) -> 
     reply: Mapping[str, Any] | None = None
     error: SetupError | None = None
     try:
-        with aws.translate_aws_errors():
+        with translate_aws_errors():
             reply = call()
     except Exception as caught:  # noqa: BLE001 - a failed check must not stop the others
         error = as_setup_error(caught)
     # Error responses also have the time: a wrong clock is one of their causes.
     cause = error.__cause__ if error else None
-    response = cause.response if isinstance(cause, aws.ClientError) else reply or {}
+    response = cause.response if isinstance(cause, ClientError) else reply or {}
     return _Answer(reply, error, _ahead(response, now()))
 
 
@@ -285,7 +285,7 @@ def _filled_keys(account: Account, name: str) -> frozenset[str] | SetupError | N
     Only this function reads the value of the secret; the value is not returned or logged.
     """
     try:
-        with aws.translate_aws_errors():
+        with translate_aws_errors():
             text = account.client("secretsmanager").get_secret_value(SecretId=name).get("SecretString", "")
     except Exception as error:  # noqa: BLE001 - a failed check must not stop the others
         return as_setup_error(error)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from exasol_ci_setup.core.version import __version__
 from exasol_ci_setup.health.check import AWS_CLI, DOCKER, PLATFORM
-from exasol_ci_setup.version import __version__
 
 if TYPE_CHECKING:
     from exasol_ci_setup.health.check import Check

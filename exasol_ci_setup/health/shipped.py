@@ -31,8 +31,8 @@ def templates(region: str | None) -> Check:
 def _templates(region: str) -> Check:
     from cfnlint.helpers import REGIONS
 
-    from exasol_ci_setup.lint import lint
-    from exasol_ci_setup.templates import render
+    from exasol_ci_setup.template.lint import lint
+    from exasol_ci_setup.template.render import render
 
     # Another check reports an unknown region.
     region = region if region in REGIONS else _ANY_REGION

@@ -8,8 +8,8 @@ from html import escape
 from io import BytesIO
 from typing import Any, Final, TypeAlias
 
-from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.origin import install_command
+from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.origin import install_command
 
 BACKGROUND: Final = "#ffffff"
 INK: Final = "#1f2933"

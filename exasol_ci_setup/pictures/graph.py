@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.pictures.canvas import INK, QUIET, Box, Line, Picture, Shape, Text, width_of
 from exasol_ci_setup.pictures.layers import arrange
-from exasol_ci_setup.stacks.intrinsics import as_mapping
-from exasol_ci_setup.stacks.references import references
+from exasol_ci_setup.template.intrinsics import as_mapping
+from exasol_ci_setup.template.references import references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

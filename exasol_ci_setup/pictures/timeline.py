@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.pictures.canvas import INK, QUIET, Box, Line, Picture, Shape, Text, svg, width_of
-from exasol_ci_setup.stacks.references import references
+from exasol_ci_setup.template.references import references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

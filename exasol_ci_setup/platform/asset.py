@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs.asset_record import AssetCreation, AssetUpdate
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.values import Value
-from exasol_ci_setup.errors import AssetConflictError, AssetNotFound, AssetRequestError, InputError
+from exasol_ci_setup.core.errors import AssetConflictError, AssetNotFound, AssetRequestError, InputError
 from exasol_ci_setup.platform import links, workspaces
 from exasol_ci_setup.platform.place import PlansOnly, here
 from exasol_ci_setup.platform.storage_session import has_storage, no_storage

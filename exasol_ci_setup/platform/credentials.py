@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.errors import StorageError
+from exasol_ci_setup.core.errors import StorageError
 from exasol_ci_setup.platform import private_files
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.errors import DockerFailed, EngineUnavailable, InputError, Interrupted
+from exasol_ci_setup.core.errors import DockerFailed, EngineUnavailable, InputError, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import error_code, translate_aws_errors
-from exasol_ci_setup.errors import AccessDenied, SpaceRequestError
+from exasol_ci_setup.aws.session import error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import AccessDenied, SpaceRequestError
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
 
 # By default ACM lists only RSA keys of up to 2048 bits: https://docs.aws.amazon.com/acm/latest/APIReference/API_Filters.html.
 # A load balancer supports these: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/https-listener-certificates.html.

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from botocore.config import Config
 
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.errors import ObjectNotFound
+from exasol_ci_setup.aws.roles import holding
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import ObjectNotFound
 from exasol_ci_setup.platform import workspaces
 from exasol_ci_setup.platform.storage_session import keys
-from exasol_ci_setup.roles import holding
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.platform.asset import Asset
     from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.platform.workspaces import Bucket

@@ -7,10 +7,10 @@ from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import translate_aws_errors
+from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.space import LoadBalancer
-from exasol_ci_setup.errors import DeployFailed, SpaceRequestError, StackBusy
+from exasol_ci_setup.core.errors import DeployFailed, SpaceRequestError, StackBusy
 from exasol_ci_setup.platform.place import Place, delete, deploy, here
 from exasol_ci_setup.stacks import state
 

@@ -10,7 +10,7 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from exasol_ci_setup.errors import InputError, TransferFailed
+from exasol_ci_setup.core.errors import InputError, TransferFailed
 from exasol_ci_setup.platform import private_files
 
 if TYPE_CHECKING:

@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exasol_ci_setup import network, templates
-from exasol_ci_setup.aws import connect
-from exasol_ci_setup.clock import SystemClock
-from exasol_ci_setup.errors import NotApprovedError, StackBusy, StackNotUpdatableError
+from exasol_ci_setup.aws.session import connect
+from exasol_ci_setup.core.clock import SystemClock
+from exasol_ci_setup.core.errors import NotApprovedError, StackBusy, StackNotUpdatableError
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import deploy as deployment
-from exasol_ci_setup.stacks import state, users
+from exasol_ci_setup.stacks import network, state, users
 from exasol_ci_setup.stacks.events import NullView
 from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.template.render import render
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.aws import Account
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.constructs.base import Construct, ScopedConstruct
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Plan, Stack
-    from exasol_ci_setup.templates import Template
+    from exasol_ci_setup.template.render import Template
 
 # Attempts to plan a stack that other processes keep changing.
 _TRIES: Final = 5
@@ -98,7 +98,7 @@ def request_of(place: Place, construct: Construct) -> Request:
     """
     return Request(
         name=construct.stack_name,
-        template=templates.render(construct),
+        template=render(construct),
         parameters=network.parameters(place.account, construct),
         tags=construct.tags,
         on_failure="delete",
@@ -149,8 +149,8 @@ def _deploy(place: Place, request: Request) -> deployment.Result:
 
 def preview(place: Place, construct: ScopedConstruct, *, why: str) -> None:
     """Report the plan for the stack of `construct` before the stacks that it depends on exist; `why` is a note on the plan."""
-    from exasol_ci_setup.resolve.deployment import placeholders
-    from exasol_ci_setup.resolve.preview import from_templates
+    from exasol_ci_setup.programs.deployment import placeholders
+    from exasol_ci_setup.programs.preview import from_templates
 
     cfn = place.account.client("cloudformation")
     for each in construct.dependencies:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.errors import StorageError
-from exasol_ci_setup.whole_file import write_whole
+from exasol_ci_setup.core.errors import StorageError
+from exasol_ci_setup.core.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

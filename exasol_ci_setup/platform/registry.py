@@ -7,15 +7,15 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs import Registry as Construct
 from exasol_ci_setup.constructs.base import build
-from exasol_ci_setup.errors import DockerFailed, RegistryConflictError, RegistryError, RegistryNotFound
+from exasol_ci_setup.core.errors import DockerFailed, RegistryConflictError, RegistryError, RegistryNotFound
+from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.platform import docker
 from exasol_ci_setup.platform.place import delete as delete_stack
 from exasol_ci_setup.platform.place import deploy, here
 from exasol_ci_setup.stacks import state
-from exasol_ci_setup.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
     import builtins

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import secretsmanager
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.errors import InputError, SecretConflictError, SecretNotFound, SetupError
+from exasol_ci_setup.aws import secretsmanager
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import InputError, SecretConflictError, SecretNotFound, SetupError
 from exasol_ci_setup.platform.place import Place, here
 from exasol_ci_setup.stacks import users
 

@@ -6,7 +6,7 @@ import io
 import json
 from typing import Any
 
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 _FORMS = (
     'use a JSON object of names and values, a JSON list of {"name": …, "value": …}, or .env lines such as NAME="value"'

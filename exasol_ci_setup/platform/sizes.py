@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Final, get_args
 
 from exasol_ci_setup.constructs.service import MEMORY, Cpu
-from exasol_ci_setup.errors import SpaceRequestError
+from exasol_ci_setup.core.errors import SpaceRequestError
 
 UNITS: Final = 1024
 """CPU units of one vCPU in ECS."""

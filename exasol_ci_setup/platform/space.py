@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import review, secretsmanager, templates
-from exasol_ci_setup.aws import translate_aws_errors
+from exasol_ci_setup.access import review
+from exasol_ci_setup.aws import secretsmanager
+from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs import space as constructs
 from exasol_ci_setup.constructs.base import build
-from exasol_ci_setup.errors import InputError, SpaceConflictError, SpaceRequestError, StackBusy
+from exasol_ci_setup.core.errors import InputError, SpaceConflictError, SpaceRequestError, StackBusy
 from exasol_ci_setup.platform import domains, load_balancer, sizes
 from exasol_ci_setup.platform import space_stacks as stacks
 from exasol_ci_setup.platform.place import NullReport, here
 from exasol_ci_setup.platform.place import delete as delete_stack
 from exasol_ci_setup.platform.space_add import add
 from exasol_ci_setup.platform.space_stacks import Space
+from exasol_ci_setup.template.render import parse, render
 
 if TYPE_CHECKING:
     import builtins
@@ -228,7 +230,7 @@ def _granted_by_secrets(
     """Return the review messages for the access that only the new secrets among `fields` grant."""
     # A variable of the same name would be rejected, and grants no access.
     with_secrets = {**before, "secrets": fields.get("secrets", {}), "env": {}}
-    old, new = (templates.parse(templates.render(_build_space(balancer, each)).body) for each in (before, with_secrets))
+    old, new = (parse(render(_build_space(balancer, each)).body) for each in (before, with_secrets))
     return {each.message for each in review.review(old, new)}
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import origin, workflows
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.errors import (
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.builds import workflows
+from exasol_ci_setup.core import origin
+from exasol_ci_setup.core.errors import (
     InputError,
     Interrupted,
     NotApprovedError,

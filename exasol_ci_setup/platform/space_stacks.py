@@ -8,15 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import translate_aws_errors
+from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs.space import SPACE_NAME
-from exasol_ci_setup.errors import DeployFailed, NotApprovedError, SetupError, SpaceNotFound
+from exasol_ci_setup.core.errors import DeployFailed, NotApprovedError, SetupError, SpaceNotFound
+from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.platform import load_balancer, sizes
 from exasol_ci_setup.platform.place import deploy, preview
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.model import Change
 from exasol_ci_setup.stacks.plan import deployed_template
-from exasol_ci_setup.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

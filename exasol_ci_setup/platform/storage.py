@@ -12,10 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress, StorageAddress
-from exasol_ci_setup.errors import InputError, ObjectNotFound, StorageConflictError, StorageError
+from exasol_ci_setup.core.errors import InputError, ObjectNotFound, StorageConflictError, StorageError
 from exasol_ci_setup.platform import asset, credentials, transfer, workspaces
 from exasol_ci_setup.platform.place import here
 from exasol_ci_setup.platform.storage_session import has_storage, no_storage, open_storage

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.errors import StorageNotFound
+from exasol_ci_setup.aws.roles import Keys, holding
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import StorageNotFound
 from exasol_ci_setup.platform import credentials, workspaces
-from exasol_ci_setup.roles import Keys, holding
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

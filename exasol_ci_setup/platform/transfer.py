@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
-from exasol_ci_setup.aws import BotoCoreError, ClientError, error_code, is_transient, translate_aws_errors
-from exasol_ci_setup.errors import InputError, ObjectNotFound, TransferFailed
+from exasol_ci_setup.aws.session import BotoCoreError, ClientError, error_code, is_transient, translate_aws_errors
+from exasol_ci_setup.core.errors import InputError, ObjectNotFound, TransferFailed
+from exasol_ci_setup.core.files import is_stream
 from exasol_ci_setup.platform import part_file, private_files
-from exasol_ci_setup.whole_file import is_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

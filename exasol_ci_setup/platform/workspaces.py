@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import translate_aws_errors
+from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import Workspace
-from exasol_ci_setup.errors import StorageError
+from exasol_ci_setup.core.errors import StorageError
 from exasol_ci_setup.platform.credentials import Credentials
 from exasol_ci_setup.platform.place import deploy
 from exasol_ci_setup.stacks import state
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.stacks.model import Stack
 

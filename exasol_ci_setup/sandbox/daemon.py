@@ -19,7 +19,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.errors import SandboxError
+from exasol_ci_setup.core.errors import SandboxError
 from exasol_ci_setup.sandbox import registry as images
 from exasol_ci_setup.sandbox import settings
 from exasol_ci_setup.sandbox.launch import LOG_FILE, launch

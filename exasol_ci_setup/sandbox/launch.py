@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.errors import SandboxError
-from exasol_ci_setup.origin import install_command
+from exasol_ci_setup.core.errors import SandboxError
+from exasol_ci_setup.core.origin import install_command
 
 if TYPE_CHECKING:
     from exasol_ci_setup.sandbox import settings

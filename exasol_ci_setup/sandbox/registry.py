@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.errors import SandboxError
-from exasol_ci_setup.whole_file import write_whole
+from exasol_ci_setup.core.errors import SandboxError
+from exasol_ci_setup.core.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.errors import SandboxError
+from exasol_ci_setup.core.errors import SandboxError
+from exasol_ci_setup.core.files import write_whole
 from exasol_ci_setup.sandbox import access, builds, deployment, docker_client, registry, switches
 from exasol_ci_setup.sandbox.daemon import (
     ACCOUNT,
@@ -34,7 +35,6 @@ from exasol_ci_setup.sandbox.daemon import (
 )
 from exasol_ci_setup.sandbox.launch import LOG_FILE, PORT_FILE
 from exasol_ci_setup.sandbox.saving import Saver
-from exasol_ci_setup.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.errors import InputError, SSHError, SSHRefused, SSHUnreachable, TimedOut
-from exasol_ci_setup.origin import install_command
+from exasol_ci_setup.core.errors import InputError, SSHError, SSHRefused, SSHUnreachable, TimedOut
+from exasol_ci_setup.core.origin import install_command
 from exasol_ci_setup.ssh import keys
 from exasol_ci_setup.ssh.known_hosts import HostKey, KnownHosts
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from paramiko import Channel, PKey, Transport
 
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.core.clock import Clock
 
 BOOT_TIMEOUT_SECONDS: Final = 300.0
 """How long a machine that was just started may take to answer; Ubuntu on EC2 takes about one minute."""

@@ -8,7 +8,7 @@ import io
 import os
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.errors import SSHKeyUnusable
+from exasol_ci_setup.core.errors import SSHKeyUnusable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.errors import HostKeyChanged, SSHError
-from exasol_ci_setup.whole_file import write_whole
+from exasol_ci_setup.core.errors import HostKeyChanged, SSHError
+from exasol_ci_setup.core.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

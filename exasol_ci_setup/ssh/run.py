@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.constructs.runtime import CommandResult
-from exasol_ci_setup.errors import SSHError, TimedOut
+from exasol_ci_setup.core.errors import SSHError, TimedOut
 
 if TYPE_CHECKING:
     from paramiko import Channel, Transport

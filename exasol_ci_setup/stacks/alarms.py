@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import translate_aws_errors
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.aws.session import translate_aws_errors
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
 
 MOST_ALARMS: Final = 5
 """Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackConfiguration.html."""

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.errors import PlanOutdatedError, TemplateRejected
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import PlanOutdatedError, TemplateRejected
 from exasol_ci_setup.stacks.changeset import delete_on_error, new_name, out_of_date
 from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.stacks.upload import template_source
+from exasol_ci_setup.template.render import capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.aws import Account
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.model import Request
 
 REVERT_DRIFT: Final = "REVERT_DRIFT"
@@ -76,7 +76,7 @@ def create(account: Account, request: Request, wanted: Mapping[str, Any], clock:
             *({"ParameterKey": key, "ParameterValue": value} for key, value in request.parameters.items()),
             *({"ParameterKey": key, "UsePreviousValue": True} for key in request.kept_parameters),
         ],
-        "Capabilities": list(templates.capabilities(wanted)),
+        "Capabilities": list(capabilities(wanted)),
         "Description": "Planned by exasol-ci-setup",
         **template_source(account, request.template, bucket=request.template_bucket),
         **_mode_arguments(mode),

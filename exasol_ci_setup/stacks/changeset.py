@@ -13,8 +13,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors, undoing
-from exasol_ci_setup.errors import Interrupted, PlanOutdatedError, SetupError
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors, undoing
+from exasol_ci_setup.core.errors import Interrupted, PlanOutdatedError, SetupError
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.absent import ABSENT
 from exasol_ci_setup.stacks.model import Change, Plan, PropertyChange
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.core.clock import Clock
 
 _LOG = logging.getLogger(__name__)
 

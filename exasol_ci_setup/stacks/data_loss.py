@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.stacks.data_holders import HOLDERS, SNAPSHOTS
-from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.model import NESTED
+from exasol_ci_setup.template.intrinsics import as_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,13 +6,13 @@ import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.errors import AccessDenied, AwsUnavailable, DeleteFailed, InputError, Interrupted, StackError
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import AccessDenied, AwsUnavailable, DeleteFailed, InputError, Interrupted, StackError
 from exasol_ci_setup.stacks import data_loss, diagnose, plan, state
 from exasol_ci_setup.stacks.events import StackMonitor, latest_id
-from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.resources import Resource as Resource  # noqa: PLC0414, TC001 - what this module works on
 from exasol_ci_setup.stacks.resources import resources as resources  # noqa: PLC0414
+from exasol_ci_setup.template.intrinsics import as_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_s3 import S3Client
 
-    from exasol_ci_setup.aws import Account
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Event, Stack
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import translate_aws_errors
-from exasol_ci_setup.errors import (
+from exasol_ci_setup.aws.session import translate_aws_errors
+from exasol_ci_setup.core.errors import (
     AwsUnavailable,
     DeployFailed,
     Interrupted,
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.aws import Account
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Drift, Request, Stack
 

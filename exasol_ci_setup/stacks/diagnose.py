@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import for_optional_calls, translate_aws_errors
-from exasol_ci_setup.commands import DEPLOY_SOURCE_CREDENTIALS
-from exasol_ci_setup.errors import SetupError
-from exasol_ci_setup.errors.details import Diagnosis
+from exasol_ci_setup.aws.session import for_optional_calls, translate_aws_errors
+from exasol_ci_setup.core.commands import DEPLOY_SOURCE_CREDENTIALS
+from exasol_ci_setup.core.errors import SetupError
+from exasol_ci_setup.core.errors.details import Diagnosis
 from exasol_ci_setup.stacks import event_pages, hooks
 from exasol_ci_setup.stacks.model import NESTED
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.aws import ClientError, error_code, is_transient, translate_aws_errors
-from exasol_ci_setup.errors import SetupError, StackBusy, StackError, TimedOut
-from exasol_ci_setup.stacks import intrinsics, state
+from exasol_ci_setup.aws.session import ClientError, error_code, is_transient, translate_aws_errors
+from exasol_ci_setup.core.errors import SetupError, StackBusy, StackError, TimedOut
 from exasol_ci_setup.stacks import plan as planning
+from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.absent import ABSENT
 from exasol_ci_setup.stacks.model import Drift, PropertyDrift, ResourceDrift
+from exasol_ci_setup.template import intrinsics
+from exasol_ci_setup.template.render import has_transform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.model import Stack
 
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -230,7 +231,7 @@ def _mask_secrets(cfn: CloudFormationClient, stack: Stack, found: list[ResourceD
     """Mask the properties that the template sets with a NoEcho parameter or a reference to a secret."""
     template = intrinsics.resolve(planning.processed_template(cfn, stack.id or stack.name), stack.parameters)
     resources = intrinsics.as_mapping(template.get("Resources"))
-    if templates.has_transform(template):
+    if has_transform(template):
         # AWS did not return the processed template, so the properties that its transforms add are unknown.
         return [
             _mask(each, set(each.actual) | {item.path.partition(".")[0] for item in each.properties}) for each in found

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exasol_ci_setup.aws import is_transient, translate_aws_errors
-from exasol_ci_setup.errors import SetupError, StackError
+from exasol_ci_setup.aws.session import is_transient, translate_aws_errors
+from exasol_ci_setup.core.errors import SetupError, StackError
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.event_pages import newest_first
 from exasol_ci_setup.stacks.nested import Nested
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from typing_extensions import Self
 
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.model import Event, Stack
 
 # The first polls are quick, for short operations. Then one page of events every 1.9 s, and every fifteenth time the stack

@@ -5,14 +5,14 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.aws import error_code, translate_aws_errors
-from exasol_ci_setup.errors import Interrupted, SetupError
+from exasol_ci_setup.aws.session import error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import Interrupted, SetupError
 from exasol_ci_setup.stacks import changeset
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.model import Plan
 
 

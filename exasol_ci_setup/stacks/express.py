@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.stacks import state
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.aws import ClientError, error_code
-from exasol_ci_setup.errors import AwsUnavailable, SetupError
+from exasol_ci_setup.aws.session import ClientError, error_code
+from exasol_ci_setup.core.errors import AwsUnavailable, SetupError
 from exasol_ci_setup.stacks.model import Hook
 from exasol_ci_setup.stacks.optional import optional
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.aws import translate_aws_errors
-from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy, StackNotUpdatableError
-from exasol_ci_setup.stacks import changeset, imports, references, state
+from exasol_ci_setup.aws.session import translate_aws_errors
+from exasol_ci_setup.core.errors import DeployFailed, InputError, StackBusy, StackNotUpdatableError
+from exasol_ci_setup.stacks import changeset, imports, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.change_set_request import ChangeSetMode, create
 from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, carry_out
 from exasol_ci_setup.stacks.upload import template_source
+from exasol_ci_setup.template import references
+from exasol_ci_setup.template.render import parse, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from exasol_ci_setup.aws import Account
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Plan, Request, Stack
-    from exasol_ci_setup.templates import Template
+    from exasol_ci_setup.template.render import Template
 
 # Between the values of an identifier of several properties, as in Cloud Control API:
 # https://docs.aws.amazon.com/cloudcontrolapi/latest/userguide/resource-identifier.html
@@ -54,7 +55,7 @@ def import_resources(
     current = state.find(cfn, request.name)
     before = _importable_template(account, request, current, adopt=adopt)
     template = _template(request.template, before, identifiers)
-    wanted = templates.parse(template.body)
+    wanted = parse(template.body)
     declared = wanted.get("Parameters") or {}
     kept = tuple(current.parameters) if before is not None and current is not None else ()
     request = replace(
@@ -113,7 +114,7 @@ def _importable_template(
 def _template(wanted: Template, before: Mapping[str, Any] | None, identifiers: Mapping[str, str]) -> Template:
     """Return the template of the import: that of the stack, plus the marked resources."""
     # The marks need YAML that is indented by two spaces.
-    source = templates.parse(wanted.body)
+    source = parse(wanted.body)
     known = imports.resources(source)
     there: dict[str, Any] = dict((before or {}).get("Resources") or {})
     for name in identifiers:
@@ -138,7 +139,7 @@ def _template(wanted: Template, before: Mapping[str, Any] | None, identifiers: M
     result["Resources"] = {**there, **added}
     if not result["Parameters"]:
         del result["Parameters"]
-    return imports.mark_imported(replace(wanted, body=templates.written(result)), added.keys())
+    return imports.mark_imported(replace(wanted, body=written(result)), added.keys())
 
 
 def _resources_to_import(
@@ -155,7 +156,7 @@ def _resources_to_import(
         for each in summary.get("ResourceIdentifierSummaries", [])
         for name in each.get("LogicalResourceIds", [])
     }
-    declared = templates.parse(template.body)["Resources"]
+    declared = parse(template.body)["Resources"]
     result = []
     for name, identifier in identifiers.items():
         if name not in keys:

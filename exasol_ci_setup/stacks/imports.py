@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.stacks import change_set_request, changeset, validation
-from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.model import Plan
+from exasol_ci_setup.template.intrinsics import as_mapping
+from exasol_ci_setup.template.render import Template, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from exasol_ci_setup.aws import Account
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.change_set_request import ChangeSetMode
     from exasol_ci_setup.stacks.model import Request
 
@@ -45,7 +45,7 @@ def imported_resources(template: Mapping[str, Any]) -> frozenset[str]:
     )
 
 
-def mark_imported(template: templates.Template, names: Collection[str]) -> templates.Template:
+def mark_imported(template: Template, names: Collection[str]) -> Template:
     """Return `template` with the resources `names` marked as imported, so that AWS never deletes them.
 
     AWS imports only resources with such a policy: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html.
@@ -54,7 +54,7 @@ def mark_imported(template: templates.Template, names: Collection[str]) -> templ
     """
     if not names:
         return template
-    there = resources(templates.parse(template.body))
+    there = resources(parse(template.body))
     lines: list[str] = []
     inside = False
     for line in template.body.splitlines(keepends=True):
@@ -65,7 +65,7 @@ def mark_imported(template: templates.Template, names: Collection[str]) -> templ
             lines.append(_MARK)
             lines += [f"    {policy}: Retain\n" for policy in _POLICIES if policy not in there[found[1]]]
     result = replace(template, body="".join(lines))
-    if any("Metadata" in there[name] for name in names) or not _are_marked(templates.parse(result.body), names):
+    if any("Metadata" in there[name] for name in names) or not _are_marked(parse(result.body), names):
         raise InputError(f"{', '.join(sorted(names))} of the template {template.name} cannot be marked as imported")
     return result
 
@@ -76,13 +76,13 @@ def _are_marked(template: Mapping[str, Any], names: Collection[str]) -> bool:
     return imported_resources(template) >= set(names) and all(retained)
 
 
-def keep_import_marks(template: templates.Template, before: Mapping[str, Any]) -> templates.Template:
+def keep_import_marks(template: Template, before: Mapping[str, Any]) -> Template:
     """Return `template` with the import marks of `before`, the parsed template of the stack."""
     there = resources(before)
     names = imported_resources(before)
     if not names:
         return template
-    wanted = resources(templates.parse(template.body))
+    wanted = resources(parse(template.body))
     return mark_imported(
         template,
         {
@@ -110,11 +110,11 @@ def find_importable(
     Raises TemplateRejected if AWS cannot import a resource, for instance because another stack has it.
     """
     cfn = account.client("cloudformation")
-    candidates = resources(templates.parse(request.template.body)).keys() - resources(before or {}).keys()
+    candidates = resources(parse(request.template.body)).keys() - resources(before or {}).keys()
     if not candidates:
         return request, Plan(request.name, mode.kind)
     asking = replace(request, template=mark_imported(request.template, candidates))
-    wanted = templates.parse(asking.template.body)
+    wanted = parse(asking.template.body)
     question = change_set_request.create(account, asking, wanted, clock, replace(mode, nested=False))
     with changeset.delete_on_error(cfn, question, clock):
         described = changeset.wait(cfn, question, clock, notice)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.errors import Interrupted, SetupError
+from exasol_ci_setup.core.errors import Interrupted, SetupError
 from exasol_ci_setup.stacks.recovery import ask_to_cancel
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.events import StackMonitor
     from exasol_ci_setup.stacks.model import Stack
 

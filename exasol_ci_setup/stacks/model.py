@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from exasol_ci_setup.review import Broadening
-    from exasol_ci_setup.templates import Template
+    from exasol_ci_setup.access.review import Broadening
+    from exasol_ci_setup.template.render import Template
 
 NESTED: Final = "AWS::CloudFormation::Stack"
 """The type of a nested stack as a resource, and of the events of a stack itself."""

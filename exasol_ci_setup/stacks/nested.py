@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import for_optional_calls, is_transient, translate_aws_errors
-from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup.aws.session import for_optional_calls, is_transient, translate_aws_errors
+from exasol_ci_setup.core.errors import SetupError
 from exasol_ci_setup.stacks.event_pages import newest_first
 from exasol_ci_setup.stacks.model import NESTED
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.model import Event
 
 # Seconds between two polls of nested stacks: slightly less than the pause between two polls of the root.

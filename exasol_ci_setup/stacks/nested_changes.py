@@ -9,13 +9,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import review, templates
-from exasol_ci_setup.aws import translate_aws_errors
-from exasol_ci_setup.errors import SetupError
-from exasol_ci_setup.review import Broadening
+from exasol_ci_setup.access import review
+from exasol_ci_setup.access.review import Broadening
+from exasol_ci_setup.aws.session import translate_aws_errors
+from exasol_ci_setup.core.errors import SetupError
 from exasol_ci_setup.stacks import changeset, data_loss, processed, removed, state
-from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.model import NESTED, Change
+from exasol_ci_setup.template.intrinsics import as_mapping
+from exasol_ci_setup.template.render import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -158,11 +159,11 @@ def _read(cfn: CloudFormationClient, change: Change, name: str) -> NestedChanges
 
 def _templates(cfn: CloudFormationClient, change: Change) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
     """Return the processed template of the nested stack, None for a new one, and that of its change set."""
-    sent = templates.parse(changeset.template_body(cfn, ChangeSetName=change.change_set_id))
+    sent = parse(changeset.template_body(cfn, ChangeSetName=change.change_set_id))
     after = processed.of_change_set(cfn, sent, change.change_set_id)
     if change.action == "Add":
         return None, after
-    before = templates.parse(changeset.template_body(cfn, StackName=change.physical_id))
+    before = parse(changeset.template_body(cfn, StackName=change.physical_id))
     return processed.of_stack(cfn, before, change.physical_id), after
 
 

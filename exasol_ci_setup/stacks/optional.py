@@ -7,8 +7,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from exasol_ci_setup.aws import for_optional_calls, is_transient, translate_aws_errors
-from exasol_ci_setup.errors import AwsUnavailable, SetupError
+from exasol_ci_setup.aws.session import for_optional_calls, is_transient, translate_aws_errors
+from exasol_ci_setup.core.errors import AwsUnavailable, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

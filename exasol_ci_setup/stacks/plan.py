@@ -6,14 +6,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import review, templates
-from exasol_ci_setup.errors import TemplateRejected
+from exasol_ci_setup.access import review
+from exasol_ci_setup.core.errors import TemplateRejected
 from exasol_ci_setup.stacks import (
     changeset,
     data_loss,
     express,
     imports,
-    intrinsics,
     nested_changes,
     processed,
     properties,
@@ -30,14 +29,16 @@ from exasol_ci_setup.stacks.change_set_request import (
     require_no_changes,
 )
 from exasol_ci_setup.stacks.model import Plan
+from exasol_ci_setup.template import intrinsics
+from exasol_ci_setup.template.render import Template, has_transform, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.aws import Account
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.model import Drift, Request, ResourceDrift, Setting, Stack
 
 CANNOT_REVERT: Final = "CloudFormation does not revert this drift"
@@ -76,7 +77,7 @@ def plan_stack(
         before = deployed_template(cfn, current.name)
         kept_ids = _find_kept_ids(request, before, current.parameters)
         request = replace(request, template=as_deployed(request, before, current.parameters))
-    wanted = templates.parse(request.template.body)
+    wanted = parse(request.template.body)
     sent = request
     deployed = current if before is not None else None
     if deployed is not None:
@@ -94,7 +95,7 @@ def plan_stack(
     if import_existing:
         sent, question = imports.find_importable(account, sent, before, clock, mode, notice)
     with changeset.delete_on_error(cfn, question, clock):
-        wanted = templates.parse(sent.template.body)
+        wanted = parse(sent.template.body)
         plan, drifted, described = _create_and_wait(account, sent, wanted, clock, drifted, notice, mode)
         _replace_change_set(cfn, question, plan, clock)
     with changeset.delete_on_error(cfn, plan, clock):
@@ -244,12 +245,10 @@ def deployed_body(cfn: CloudFormationClient, stack_name: str) -> str:
 
 def deployed_template(cfn: CloudFormationClient, stack_name: str) -> dict[str, Any]:
     """Return the parsed template of a stack as it was sent, before AWS applied transforms."""
-    return templates.parse(deployed_body(cfn, stack_name))
+    return parse(deployed_body(cfn, stack_name))
 
 
-def as_deployed(
-    request: Request, before: Mapping[str, Any], before_parameters: Mapping[str, str]
-) -> templates.Template:
+def as_deployed(request: Request, before: Mapping[str, Any], before_parameters: Mapping[str, str]) -> Template:
     """Return the template of `request` with the parts that the stack keeps of its parsed template `before`.
 
     These are the logical IDs of resources that exist only once, and the marks of imported resources.
@@ -261,7 +260,7 @@ def as_deployed(
 def _find_kept_ids(request: Request, before: Mapping[str, Any], before_parameters: Mapping[str, str]) -> dict[str, str]:
     return unique.renamed(
         before,
-        templates.parse(request.template.body),
+        parse(request.template.body),
         before_parameters=before_parameters,
         parameters={**before_parameters, **request.parameters},
     )
@@ -278,8 +277,8 @@ def is_same(request: Request, current: Stack, before: Mapping[str, Any]) -> bool
     A template with transforms may have another result each time, so it is never the same.
     """
     return (
-        not templates.has_transform(before)
-        and before == templates.parse(as_deployed(request, before, current.parameters).body)
+        not has_transform(before)
+        and before == parse(as_deployed(request, before, current.parameters).body)
         and current.user_tags == dict(request.tags)
         and all(current.parameters.get(key) in {value, intrinsics.MASK} for key, value in request.parameters.items())
     )
@@ -289,7 +288,7 @@ def _is_unchanged(request: Request, current: Stack, before: Mapping[str, Any], w
     """Return whether AWS would report no changes, as far as that is known without a call."""
     if request.force or not state.has_succeeded(current) or before != wanted or current.user_tags != dict(request.tags):
         return False
-    if nested_changes.has_nested(wanted) or templates.has_transform(wanted):
+    if nested_changes.has_nested(wanted) or has_transform(wanted):
         # The nested template at the URL, or the result of a transform, may have changed.
         return False
     if _has_other_notifications(request, current) or _has_other_alarms(request, current):

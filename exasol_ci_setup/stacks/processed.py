@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.errors import AwsUnavailable, SetupError
+from exasol_ci_setup.core.errors import AwsUnavailable, SetupError
 from exasol_ci_setup.stacks import changeset
-from exasol_ci_setup.stacks.intrinsics import MASK, as_mapping, is_no_echo
+from exasol_ci_setup.template.intrinsics import MASK, as_mapping, is_no_echo
+from exasol_ci_setup.template.render import has_transform, parse
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -73,10 +73,10 @@ def to_show(cfn: CloudFormationClient, original: Mapping[str, Any], stack: str) 
 
 
 def _processed(cfn: CloudFormationClient, original: Mapping[str, Any], **which: str) -> Mapping[str, Any]:
-    if not templates.has_transform(original):
+    if not has_transform(original):
         return original
-    found = templates.parse(changeset.template_body(cfn, stage="Processed", **which))
-    if templates.has_transform(found):
+    found = parse(changeset.template_body(cfn, stage="Processed", **which))
+    if has_transform(found):
         raise AwsUnavailable("AWS returned a template whose transforms are not applied")
     return found
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.errors import AwsUnavailable, DeployFailed, InputError, Interrupted, StackError
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import AwsUnavailable, DeployFailed, InputError, Interrupted, StackError
 from exasol_ci_setup.stacks import diagnose, state
 from exasol_ci_setup.stacks.events import StackMonitor, latest_id, of_last_operation
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.clock import Clock
-    from exasol_ci_setup.errors.details import Diagnosis
+    from exasol_ci_setup.core.clock import Clock
+    from exasol_ci_setup.core.errors.details import Diagnosis
     from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Stack
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import translate_aws_errors
-from exasol_ci_setup.errors import AccessDenied, StackError
-from exasol_ci_setup.stacks import imports, intrinsics, state
+from exasol_ci_setup.aws.session import translate_aws_errors
+from exasol_ci_setup.core.errors import AccessDenied, StackError
+from exasol_ci_setup.stacks import imports, state
 from exasol_ci_setup.stacks import plan as planning
-from exasol_ci_setup.templates import parse
+from exasol_ci_setup.template import intrinsics
+from exasol_ci_setup.template.render import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.stacks.model import Request, Stack
 
 _CREDENTIAL: Final = "AWS::CodeBuild::SourceCredential"

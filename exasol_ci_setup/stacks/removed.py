@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.aws import error_code, translate_aws_errors
-from exasol_ci_setup.errors import AccessDenied, AwsUnavailable, StackError
+from exasol_ci_setup.aws.session import error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import AccessDenied, AwsUnavailable, StackError
 from exasol_ci_setup.stacks import changeset, data_loss, processed
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks.data_holders import HOLDERS
-from exasol_ci_setup.stacks.intrinsics import as_mapping
 from exasol_ci_setup.stacks.model import NESTED, Change, Plan
 from exasol_ci_setup.stacks.resources import Resource, of_id
+from exasol_ci_setup.template.intrinsics import as_mapping
+from exasol_ci_setup.template.render import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_logs import CloudWatchLogsClient
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.stacks.model import Stack
 
 
@@ -105,7 +105,7 @@ def _removals(going: Iterable[Resource]) -> tuple[Change, ...]:
 
 def _mark_changes(cfn: CloudFormationClient, stack_id: str, changes: Iterable[Change]) -> tuple[Change, ...]:
     """Return the removals that the deployed template does not prevent, with marks for data loss and changes of nested stacks."""
-    sent = templates.parse(changeset.template_body(cfn, StackName=stack_id))
+    sent = parse(changeset.template_body(cfn, StackName=stack_id))
     deployed = processed.to_show(cfn, sent, stack_id)
     declared = as_mapping(deployed.get("Resources"))
     going = [change for change in changes if not data_loss.retains(as_mapping(declared.get(change.logical_id)))]

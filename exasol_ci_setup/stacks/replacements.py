@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.stacks.absent import ABSENT
-from exasol_ci_setup.stacks.intrinsics import as_mapping, canonical, is_function
 from exasol_ci_setup.stacks.model import Change, PropertyChange
-from exasol_ci_setup.stacks.references import named
+from exasol_ci_setup.template.intrinsics import as_mapping, canonical, is_function
+from exasol_ci_setup.template.references import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

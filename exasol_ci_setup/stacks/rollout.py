@@ -6,8 +6,8 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import for_optional_calls, translate_aws_errors
-from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup.aws.session import for_optional_calls, translate_aws_errors
+from exasol_ci_setup.core.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from exasol_ci_setup.aws import Account
-    from exasol_ci_setup.clock import Clock
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Event
 

@@ -6,8 +6,8 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.errors import InputError, SetupError
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import InputError, SetupError
 from exasol_ci_setup.stacks.absent import ABSENT
 from exasol_ci_setup.stacks.model import Setting
 

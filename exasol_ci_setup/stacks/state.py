@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.errors import StackError, StackNotFound, StackNotUpdatableError
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import StackError, StackNotFound, StackNotUpdatableError
+from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.stacks.model import Stack
-from exasol_ci_setup.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

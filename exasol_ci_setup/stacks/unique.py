@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.stacks import intrinsics, references
+from exasol_ci_setup.template import intrinsics, references
+from exasol_ci_setup.template.render import parse, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exasol_ci_setup.templates import Template
+    from exasol_ci_setup.template.render import Template
 
 IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
     "AWS::CodeBuild::Project": ("Name",),
@@ -81,7 +81,7 @@ def with_kept_ids(template: Template, ids: Mapping[str, str]) -> Template:
     """Return `template` with the resources renamed from the keys of `ids` to their values, including all references."""
     if not ids:
         return template
-    return replace(template, body=templates.written(references.renamed(templates.parse(template.body), ids)))
+    return replace(template, body=written(references.renamed(parse(template.body), ids)))
 
 
 def notes(template: Mapping[str, Any], ids: Mapping[str, str]) -> tuple[str, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws import Account, ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.errors import AwsUnavailable, TemplateRejected
+from exasol_ci_setup.aws.session import Account, ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import AwsUnavailable, TemplateRejected
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from exasol_ci_setup.templates import Template
+    from exasol_ci_setup.template.render import Template
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 LARGEST_BODY: Final = 51_200

@@ -10,12 +10,13 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.aws import error_code
-from exasol_ci_setup.errors import AwsUnavailable, InUseError
-from exasol_ci_setup.stacks import graph, plan, state
-from exasol_ci_setup.stacks.intrinsics import as_mapping
-from exasol_ci_setup.stacks.references import named
+from exasol_ci_setup.aws.session import error_code
+from exasol_ci_setup.core.errors import AwsUnavailable, InUseError
+from exasol_ci_setup.core.task_graph import read_all
+from exasol_ci_setup.stacks import plan, state
+from exasol_ci_setup.template.intrinsics import as_mapping
+from exasol_ci_setup.template.references import named
+from exasol_ci_setup.template.render import parse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -59,14 +60,14 @@ class Surroundings:
         def read(stack_id: str) -> None:
             self._template(own[stack_id])
 
-        graph.read_all(own, read)
+        read_all(own, read)
 
     def marks(self, stack: Stack, resources: Sequence[Resource]) -> list[str]:
         """Return patterns of the identifiers of a stack's resources: their IDs, and the outputs that refer to them."""
         ids = [each.physical_id for each in resources if each.physical_id]
         going = {each.logical_id for each in resources}
         body = self._template(stack) if stack.outputs else ""
-        declared = as_mapping(templates.parse(body).get("Outputs")) if body else {}
+        declared = as_mapping(parse(body).get("Outputs")) if body else {}
         outputs = [
             value
             for name, value in stack.outputs.items()

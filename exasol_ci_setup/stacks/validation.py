@@ -9,8 +9,8 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws import ClientError, error_code
-from exasol_ci_setup.errors import AccessDenied, AwsUnavailable, SetupError
+from exasol_ci_setup.aws.session import ClientError, error_code
+from exasol_ci_setup.core.errors import AccessDenied, AwsUnavailable, SetupError
 from exasol_ci_setup.stacks import hooks
 from exasol_ci_setup.stacks.optional import NotAnsweredAgain, optional
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.actions import Runtime, use_runtime
-from exasol_ci_setup.actions.images import Images
 from exasol_ci_setup.constructs import (
     Asset,
     BuildkitBuilder,
@@ -17,7 +15,9 @@ from exasol_ci_setup.constructs import (
     Scope,
     Service,
 )
-from exasol_ci_setup.errors import AwsUnavailable, BuildFailed, InputError, SetupError, TimedOut
+from exasol_ci_setup.core.errors import AwsUnavailable, BuildFailed, InputError, SetupError, TimedOut
+from exasol_ci_setup.programs.actions import Runtime, use_runtime
+from exasol_ci_setup.programs.actions.images import Images
 from tests.answers import AwsError
 
 SCOPE = Scope(name="team", region="eu-central-1")

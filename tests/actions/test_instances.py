@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from exasol_ci_setup import Instance, Scope, network
-from exasol_ci_setup.actions import Runtime, use_runtime
-from exasol_ci_setup.clock import SystemClock
-from exasol_ci_setup.errors import AccessDenied, InputError, StackError
-from exasol_ci_setup.resolve import Connections, Declared, Deployment, running_with
-from exasol_ci_setup.resolve.verbs import _NullReporter
+from exasol_ci_setup import Instance, Scope
+from exasol_ci_setup.core.clock import SystemClock
+from exasol_ci_setup.core.errors import AccessDenied, InputError, StackError
+from exasol_ci_setup.programs import Connections, Declared, Deployment, running_with
+from exasol_ci_setup.programs.actions import Runtime, use_runtime
+from exasol_ci_setup.programs.verbs import _NullReporter
+from exasol_ci_setup.stacks import network
 from tests.answers import AwsError
 from tests.templates.samples import PUBLIC_KEY
 

@@ -10,9 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from exasol_ci_setup import network
-from exasol_ci_setup.actions import Runtime, current, sync, use_runtime
-from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs import (
     Asset,
     BuildkitBuilder,
@@ -25,9 +22,12 @@ from exasol_ci_setup.constructs import (
     Scope,
     Service,
 )
-from exasol_ci_setup.errors import BuildFailed, InputError, SetupError
-from exasol_ci_setup.resolve import Connections, Declared, Deployment, running_with
-from exasol_ci_setup.resolve.verbs import _NullReporter, require_success
+from exasol_ci_setup.core.clock import SystemClock
+from exasol_ci_setup.core.errors import BuildFailed, InputError, SetupError
+from exasol_ci_setup.programs import Connections, Declared, Deployment, running_with
+from exasol_ci_setup.programs.actions import Runtime, current, sync, use_runtime
+from exasol_ci_setup.programs.verbs import _NullReporter, require_success
+from exasol_ci_setup.stacks import network
 from tests.hub import running
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("said")]

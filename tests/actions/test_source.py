@@ -8,12 +8,12 @@ from urllib.request import OpenerDirector, Request
 
 import pytest
 
-from exasol_ci_setup.actions import Runtime, use_runtime
-from exasol_ci_setup.aws import connect
-from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.aws.session import connect
+from exasol_ci_setup.builds.github import Api, Token
 from exasol_ci_setup.constructs import Asset, GitHubRepo, Scope
-from exasol_ci_setup.errors import InputError, SetupError
-from exasol_ci_setup.github import Api, Token
+from exasol_ci_setup.core.clock import SystemClock
+from exasol_ci_setup.core.errors import InputError, SetupError
+from exasol_ci_setup.programs.actions import Runtime, use_runtime
 from tests.hub import running
 
 COMMIT = "a" * 40

@@ -6,7 +6,7 @@ import pytest
 
 from exasol_ci_setup.builds.explain import explain
 from exasol_ci_setup.builds.read import Reader
-from exasol_ci_setup.errors.details import Failure
+from exasol_ci_setup.core.errors.details import Failure
 from tests.builds.cloud import BEGIN, ID, Cloud, Job
 
 

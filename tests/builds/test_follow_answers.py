@@ -11,7 +11,7 @@ from exasol_ci_setup.builds.follow import BuildMonitor, to_the_end
 from exasol_ci_setup.builds.logs import Tails
 from exasol_ci_setup.builds.model import batch_of
 from exasol_ci_setup.builds.read import Reader
-from exasol_ci_setup.errors import AccessDenied, BuildFailed, CredentialsInvalid, InputError, Interrupted, TimedOut
+from exasol_ci_setup.core.errors import AccessDenied, BuildFailed, CredentialsInvalid, InputError, Interrupted, TimedOut
 from tests.answers import AwsError, ConnectionReset
 from tests.builds.cloud import ID, Cloud, Job, Shown
 

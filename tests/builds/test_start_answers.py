@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from exasol_ci_setup.builds import read, start
-from exasol_ci_setup.errors import (
+from exasol_ci_setup.core.errors import (
     AccessDenied,
     AwsUnavailable,
     InputError,

@@ -7,9 +7,9 @@ import signal
 import pytest
 
 from exasol_ci_setup.builds import token
+from exasol_ci_setup.builds.github import Token
 from exasol_ci_setup.builds.model import Batch
-from exasol_ci_setup.errors import AccessDenied, AwsUnavailable
-from exasol_ci_setup.github import Token
+from exasol_ci_setup.core.errors import AccessDenied, AwsUnavailable
 from tests.answers import AwsError, ConnectionReset
 
 VALUE = "ghp_0123456789secret"

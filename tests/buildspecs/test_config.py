@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.config import Build, Config, Ignore, Release, load
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.builds.config import Build, Config, Ignore, Release, load
+from exasol_ci_setup.core.errors import InputError
 
 WHOLE = {
     "build": {"ignore": {"paths": ["doc", "README.md"]}, "base_branch": "master"},

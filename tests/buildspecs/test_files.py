@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.buildspecs import compare, from_root, write
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.builds.buildspecs import compare, from_root, write
+from exasol_ci_setup.core.errors import InputError
 
 
 def test_missing_file_is_stale_and_created_with_directory(tmp_path: Path):
@@ -179,8 +179,8 @@ def test_failed_write_leaves_no_temporary_file(tmp_path: Path):
     code = (
         "import resource, signal, sys\n"
         "from pathlib import Path\n"
-        "from exasol_ci_setup.buildspecs import compare, write\n"
-        "from exasol_ci_setup.errors import InputError\n"
+        "from exasol_ci_setup.builds.buildspecs import compare, write\n"
+        "from exasol_ci_setup.core.errors import InputError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
         "try:\n"

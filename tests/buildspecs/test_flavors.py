@@ -10,9 +10,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.buildspecs import BATCH_FILE, Options, build_groups, find_flavors, identifier, render
+from exasol_ci_setup.builds.buildspecs import BATCH_FILE, Options, build_groups, find_flavors, identifier, render
 from exasol_ci_setup.constructs.ci import DEFAULT_BATCH_LIMIT
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 NAMES = st.lists(
     st.text(st.characters(exclude_categories=[])) | st.from_regex(r"[A-Za-z0-9._\- ]{1,130}", fullmatch=True)

@@ -15,9 +15,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.buildspecs import BATCH_FILE, BUILD_FILE, Options, render
+from exasol_ci_setup.builds.buildspecs import BATCH_FILE, BUILD_FILE, Options, render
 from exasol_ci_setup.constructs import CiBuild
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 from tests.buildspecs.real import FLAVORS
 
 CONFIG = "aws-code-build/build_config.json"

@@ -18,7 +18,7 @@ from exasol_ci_setup.builds.model import Batch, Build
 from exasol_ci_setup.cli import build_view
 from exasol_ci_setup.cli.build_view import BuildView
 from exasol_ci_setup.cli.output import Output
-from exasol_ci_setup.errors.details import Failure
+from exasol_ci_setup.core.errors.details import Failure
 
 START = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
 

@@ -13,7 +13,7 @@ import click
 import pytest
 import yaml
 
-from exasol_ci_setup.buildspecs import DEFAULT_DOCKER_SECRET, DEFAULT_PYTHON_VERSION
+from exasol_ci_setup.builds.buildspecs import DEFAULT_DOCKER_SECRET, DEFAULT_PYTHON_VERSION
 from exasol_ci_setup.constructs.ci import DEFAULT_BATCH_LIMIT
 from tests.buildspecs.real import FLAVORS
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from exasol_ci_setup.access.review import Broadening
 from exasol_ci_setup.cli.consent import Consent, warning
 from exasol_ci_setup.cli.platform import acting
 from exasol_ci_setup.cli.session import Session
-from exasol_ci_setup.errors import NotApprovedError
-from exasol_ci_setup.review import Broadening
+from exasol_ci_setup.core.errors import NotApprovedError
 from exasol_ci_setup.stacks.model import Change, Plan
 
 LOSS = Plan("Slc", "UPDATE", changes=(Change("Remove", "Table", "AWS::DynamoDB::Table", data_loss=True),))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exasol_ci_setup.cli.container_manager import FileAndPort
-from exasol_ci_setup.origin import install_command
+from exasol_ci_setup.core.origin import install_command
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from exasol_ci_setup import templates
+from exasol_ci_setup.template.render import parse
 
 URL = "https://github.com/exasol/script-languages-release"
 OTHER = "https://github.com/exasol/other"
@@ -214,7 +214,7 @@ def test_template_is_valid_without_aws(program, kind):
 def test_validate_prints_template(program):
     ran = program("validate-ci-build", "--offline", "--print-template", "--project", "Slc", "--project-url", URL)
 
-    parsed = templates.parse(ran.stdout)
+    parsed = parse(ran.stdout)
     assert parsed["Resources"]["CodeBuild"]["Properties"]["Source"]["Location"] == URL
 
 

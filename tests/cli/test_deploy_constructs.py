@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from tests.cli.conftest import Ran
 
     Program = Callable[..., Ran]
@@ -207,7 +207,7 @@ def test_invalid_rule_names_option(program: Program, rule: str, said: str):
     ],
 )
 def test_rule_is_parsed(program: Program, rule: str, expected: dict[str, Any]):
-    from exasol_ci_setup.templates import parse
+    from exasol_ci_setup.template.render import parse
 
     ran = program("validate-security-group", "--name", "a", "--ingress", rule, "--offline", "--print-template")
 

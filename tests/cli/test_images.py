@@ -8,8 +8,6 @@ from textwrap import dedent
 
 import pytest
 
-from exasol_ci_setup import network
-from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs import (
     Asset,
     BuildkitBuilder,
@@ -21,10 +19,12 @@ from exasol_ci_setup.constructs import (
     Scope,
     Service,
 )
-from exasol_ci_setup.errors import NotApprovedError
-from exasol_ci_setup.resolve import Connections, Declared, Deployment
-from exasol_ci_setup.resolve.verbs import _NullReporter, require_success
+from exasol_ci_setup.core.clock import SystemClock
+from exasol_ci_setup.core.errors import NotApprovedError
+from exasol_ci_setup.programs import Connections, Declared, Deployment
+from exasol_ci_setup.programs.verbs import _NullReporter, require_success
 from exasol_ci_setup.sandbox import switches
+from exasol_ci_setup.stacks import network
 from tests.hub import press_ctrl_c
 
 pytestmark = pytest.mark.live
@@ -101,7 +101,9 @@ def test_image_is_built_before_service_is_deployed(here, live, file):
 
     assert ran.code == 0, ran.stderr
     assert image_of_the_service(live).endswith(f".amazonaws.com/team/registry:{ran_image(ran)}")
-    build, stack = (ran.stderr.index(text) for text in ("builder image: started build team-image:", "team-cluster: creating"))
+    build, stack = (
+        ran.stderr.index(text) for text in ("builder image: started build team-image:", "team-cluster: creating")
+    )
     assert ran.stderr.index("team-image: done") < build < stack
     (build,) = live.client("codebuild").batch_get_builds(ids=live.client("codebuild").list_builds()["ids"])["builds"]
     assert build["buildStatus"] == "SUCCEEDED"

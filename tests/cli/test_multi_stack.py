@@ -8,11 +8,11 @@ from io import StringIO
 
 import pytest
 
+from exasol_ci_setup.access.review import Broadening
 from exasol_ci_setup.cli.multi_stack import MultiStackReporter
 from exasol_ci_setup.cli.session import Session
-from exasol_ci_setup.errors import InputError, NotApprovedError
-from exasol_ci_setup.review import Broadening
-from exasol_ci_setup.stacks.graph import End, Ended
+from exasol_ci_setup.core.errors import InputError, NotApprovedError
+from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.stacks.model import Change, Event, Hook, Plan, Stack
 
 BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.origin import EXAMPLE
-from exasol_ci_setup.version import __version__
+from exasol_ci_setup.core.origin import EXAMPLE
+from exasol_ci_setup.core.version import __version__
 from tests.origins import AT_COMMIT, COMMIT, git, install
 
 FILE = Path(".github/workflows/ci-my-space.yaml")

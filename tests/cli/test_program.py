@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from exasol_ci_setup.roles import assume
+from exasol_ci_setup.aws.roles import assume
 from tests.templates.samples import PUBLIC_KEY
 
 pytestmark = pytest.mark.live

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.cli import records
 from exasol_ci_setup.cli.output import Output
-from exasol_ci_setup.errors import DeployFailed, InputError, TemplateRejected
-from exasol_ci_setup.errors.details import Diagnosis, Finding
+from exasol_ci_setup.core.errors import DeployFailed, InputError, TemplateRejected
+from exasol_ci_setup.core.errors.details import Diagnosis, Finding
 from exasol_ci_setup.stacks.model import ABSENT, Change, Event, Plan, PropertyChange, Setting, Stack
 
 SCHEMA = "exasol-ci-setup/1"

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from exasol_ci_setup.cli.options import Tag
-from exasol_ci_setup.errors import AccessDenied
+from exasol_ci_setup.core.errors import AccessDenied
 from tests.answers import AwsError
 from tests.stacks.test_deploy_answers import NEW, UPDATE, Aws, run, stack_in
 

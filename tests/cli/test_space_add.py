@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.origin import EXAMPLE
+from exasol_ci_setup.core.origin import EXAMPLE
 from tests.origins import COMMIT, install
 from tests.platform import fake_docker
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.sandbox.server import Server
 
 pytestmark = pytest.mark.live

@@ -8,7 +8,7 @@ from textwrap import indent
 
 import pytest
 
-from exasol_ci_setup.roles import assume
+from exasol_ci_setup.aws.roles import assume
 from tests.hub import running
 
 pytestmark = pytest.mark.live

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, SourceCredentials, build
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 URL = "https://github.com/exasol/script-languages-release"
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, build
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 URL = "https://github.com/exasol/script-languages-release"
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:Dockerhub-a1B2c3"

@@ -25,7 +25,7 @@ from exasol_ci_setup.constructs import (
     build,
 )
 from exasol_ci_setup.constructs.service import MEMORY
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 from tests.templates.samples import PUBLIC_KEY
 
 if TYPE_CHECKING:

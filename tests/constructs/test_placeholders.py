@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.constructs import Asset, Container, Registry, Scope, SecurityGroup, Service
 from exasol_ci_setup.constructs.placeholders import in_run, placeholder, placeholders_in, readable
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 SCOPE = Scope(name="team", region="eu-central-1")
 DATA = Asset(scope=SCOPE, name="data")

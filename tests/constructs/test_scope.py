@@ -22,7 +22,7 @@ from exasol_ci_setup.constructs import (
     Service,
     build,
 )
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 SCOPE = Scope(region="us-west-2", name="my-first-scope")
 OTHER = Scope(region="us-west-2", name="other")

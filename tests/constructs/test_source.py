@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exasol_ci_setup.constructs import SourceCredentials, build
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 GOOD = {"secret_name": "github", "secret_user_key": "user", "secret_token_key": "token"}
 

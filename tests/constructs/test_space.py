@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exasol_ci_setup.constructs import LoadBalancer, Scope, Space, build
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 from tests.templates.samples import CERTIFICATE, ECR, SECRET, SPACE_WITH_ALL
 
 BALANCER = LoadBalancer()

@@ -15,7 +15,7 @@ import yaml
 from exasol_ci_setup.containers.manager import config
 from exasol_ci_setup.containers.manager.manager import Manager
 from exasol_ci_setup.containers.manager.run import RunningContainer
-from exasol_ci_setup.errors import ShuttingDown
+from exasol_ci_setup.core.errors import ShuttingDown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -14,7 +14,7 @@ from exasol_ci_setup.containers.manager import config, dockerfile
 from exasol_ci_setup.containers.manager.arguments import build_arguments, resolve_environment
 from exasol_ci_setup.containers.manager.config import Config, Image
 from exasol_ci_setup.containers.manager.ports import Port
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 PATH = Path("/project/harpoon.yml")
 MINIMAL = "commands: [FROM x]"

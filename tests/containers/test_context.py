@@ -11,7 +11,7 @@ import pytest
 
 from exasol_ci_setup.containers.manager import context
 from exasol_ci_setup.containers.manager.context import Context
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import requests
 import urllib3
 
 from exasol_ci_setup.containers import engine
-from exasol_ci_setup.errors import EngineError, EngineUnavailable
+from exasol_ci_setup.core.errors import EngineError, EngineUnavailable
 
 
 def answer(status: int) -> requests.Response:

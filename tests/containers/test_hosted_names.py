@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.containers.hosted import names
 from exasol_ci_setup.containers.hosted.nginx import Site, render_site
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 # Characters that could change the meaning of a configuration of nginx, a path or a host name.
 SPECIAL = re.compile(r"[^a-z0-9.-]")

@@ -20,7 +20,7 @@ from exasol_ci_setup.containers.hosted.nginx import FOLDER, Nginx, Site, render_
 from exasol_ci_setup.containers.hosted.settings import Settings
 from exasol_ci_setup.containers.hosted.setup_files import KEY_FILE, render_server_block, render_unit, write
 from exasol_ci_setup.containers.hosted.workers import Process
-from exasol_ci_setup.errors import AppConflict, InputError, NginxError, NginxRefused
+from exasol_ci_setup.core.errors import AppConflict, InputError, NginxError, NginxRefused
 
 STATE = Path("/srv/hosted")
 PROGRAM = Path("/opt/exasol-ci-setup/bin/exasol-ci-setup")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exasol_ci_setup.containers.hosted.settings import Settings, child_environment, deploy_key, from_environment
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 
 def test_settings_survive_round_trip_through_environment():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exasol_ci_setup.containers.hosted.serve import unix_socket
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 
 def test_socket_of_killed_server_is_replaced_and_removed_at_end(tmp_path: Path):

@@ -20,7 +20,7 @@ import pytest
 from exasol_ci_setup.containers.hosted.auth import MAX_WRONG_KEYS, WINDOW_SECONDS, Authenticator
 from exasol_ci_setup.containers.hosted.state import PORTS, App, Drain, Phase, State
 from exasol_ci_setup.containers.hosted.storage import storage_errors
-from exasol_ci_setup.errors import AppConflict, DiskFull, InputError, KeyRefused, StateError, TooManyAttempts
+from exasol_ci_setup.core.errors import AppConflict, DiskFull, InputError, KeyRefused, StateError, TooManyAttempts
 
 
 @pytest.fixture

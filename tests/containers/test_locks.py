@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.containers.manager.dependencies import find_cycle
 from exasol_ci_setup.containers.manager.locks import FifoLock
-from exasol_ci_setup.errors import ShuttingDown
+from exasol_ci_setup.core.errors import ShuttingDown
 
 
 async def acquire(lock: FifoLock, number: int, acquired: list[int]) -> None:

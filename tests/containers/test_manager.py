@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exasol_ci_setup.containers.manager.ports import Port
-from exasol_ci_setup.errors import (
+from exasol_ci_setup.core.errors import (
     ContainerNotReady,
     EngineError,
     ImageNotBuilt,

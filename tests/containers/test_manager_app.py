@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exasol_ci_setup.containers.manager import app
-from exasol_ci_setup.errors import EngineError, EngineUnavailable, ImageNotBuilt, PortTaken
+from exasol_ci_setup.core.errors import EngineError, EngineUnavailable, ImageNotBuilt, PortTaken
 from tests.containers.fake_engine import Engine, Request, run, settle
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from exasol_ci_setup.containers.manager.images import Images
 from exasol_ci_setup.containers.manager.manager import Manager
 from exasol_ci_setup.containers.manager.run import Containers
 from exasol_ci_setup.containers.manager.streams import Streams
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 KEY = "a-key"
 BEARER = {"Authorization": f"Bearer {KEY}"}

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup import templates
 from exasol_ci_setup.constructs import Workspace
 from exasol_ci_setup.costs import billing, rates
 from exasol_ci_setup.costs.billing import charges
 from exasol_ci_setup.costs.model import Charge
-from exasol_ci_setup.stacks.intrinsics import resolve
+from exasol_ci_setup.template.intrinsics import resolve
+from exasol_ci_setup.template.render import parse, render, template_directory
 from tests.stacks.odd import VALUES_OF_ANY_SHAPE
 from tests.templates import samples
 from tests.templates.test_golden import GOLDEN as BUILDS
@@ -27,7 +27,7 @@ EVERYTHING = {**samples.GOLDEN, **BUILDS, **WORKSPACES}
 
 
 def resources(construct, **parameters: str) -> dict[str, Any]:
-    parsed = templates.parse(templates.render(construct).body)
+    parsed = parse(render(construct).body)
     found: dict[str, Any] = resolve(parsed, {**parameters, "AWS::Region": "eu-central-1"})["Resources"]
     return found
 
@@ -50,7 +50,7 @@ def test_every_resource_of_own_templates_is_known(name, tmp_path):
 
 
 def test_every_template_has_sample():
-    shipped = {path.name for path in (templates.template_directory() / "cloudformation").glob("[!_]*.j2")}
+    shipped = {path.name for path in (template_directory() / "cloudformation").glob("[!_]*.j2")}
 
     assert {construct.template for construct in EVERYTHING.values()} == shipped - {"instance.yaml.j2"}
 

@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from exasol_ci_setup.aws import connect
+from exasol_ci_setup.aws.session import connect
+from exasol_ci_setup.core.errors import CredentialsInvalid
 from exasol_ci_setup.costs import rates
 from exasol_ci_setup.costs.model import Price
 from exasol_ci_setup.costs.prices import endpoint_region, look_up, price_of
-from exasol_ci_setup.errors import CredentialsInvalid
 from tests.answers import Answers, AwsError, ConnectionReset
 from tests.costs.price_list import FRANKFURT, flat, get_products, product
 

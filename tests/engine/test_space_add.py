@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from exasol_ci_setup import sandbox
-from exasol_ci_setup.errors import DockerFailed
+from exasol_ci_setup.core.errors import DockerFailed
 from exasol_ci_setup.platform import docker
 from exasol_ci_setup.sandbox.daemon import DIRECTORY_VARIABLE
 from exasol_ci_setup.sandbox.settings import REGISTRY_VARIABLE

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.errors import CredentialsInvalid, InputError, WrongAccount
+from exasol_ci_setup.core.errors import CredentialsInvalid, InputError, WrongAccount
 from exasol_ci_setup.fleets import identified, load
-from exasol_ci_setup.resolve import Connections
+from exasol_ci_setup.programs import Connections
 from tests.answers import ACCOUNT_ID, AwsError
 
 FILE = """

@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-from exasol_ci_setup import aws
+from exasol_ci_setup.aws.session import connect
 from tests.cli.test_program import answered
 
 pytestmark = pytest.mark.live
@@ -244,7 +244,7 @@ def test_stacks_go_to_several_accounts_and_regions(deploy, live, server):
 
     ran = deploy(text, "--yes")
 
-    far = aws.connect(region="us-east-1", endpoint_url=server.url, access_key=(other, "test"))
+    far = connect(region="us-east-1", endpoint_url=server.url, access_key=(other, "test"))
     assert ran.code == 0, ran.stderr
     assert sorted(stacks(live)) == [CREDENTIALS, "Slc"]
     assert sorted(stacks(far)) == [CREDENTIALS, "Udf"]
@@ -254,7 +254,7 @@ def test_stacks_go_to_several_accounts_and_regions(deploy, live, server):
 def test_a_hint_leads_to_the_region_of_the_stack_that_it_is_about(deploy, live, server):
     text = fleet_of(("Udf", "ci: "), start="targets: {main: {region: us-east-1}}\n")
     account = live.client("sts").get_caller_identity()["Account"]
-    far = aws.connect(region="us-east-1", endpoint_url=server.url, access_key=(account, "test"))
+    far = connect(region="us-east-1", endpoint_url=server.url, access_key=(account, "test"))
     server.delays[account] = 3600
     far.client("cloudformation").create_stack(
         StackName="Udf", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
@@ -273,7 +273,7 @@ def test_a_hint_about_a_stack_behind_a_chain_of_roles_names_whose_credentials_it
     text = fleet_of(
         ("Udf", "ci: "), start=f"targets:\n  main:\n    region: eu-central-1\n    role_assumptions: ['{role}']\n"
     )
-    there = aws.connect(region="eu-central-1", endpoint_url=server.url, access_key=(account, "test"))
+    there = connect(region="eu-central-1", endpoint_url=server.url, access_key=(account, "test"))
     server.delays[account] = 3600
     there.client("cloudformation").create_stack(
         StackName="Udf", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'

@@ -10,10 +10,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exasol_ci_setup import templates
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.fleets import Fleet, load
+from exasol_ci_setup.template.render import render
 
 ONE = """
     targets:
@@ -299,9 +299,9 @@ def test_projects_with_the_same_options_have_one_template_for_the_linter():
     )
     other = CiBuild(project="Slc", project_url="https://github.com/exasol/Slc", cache="docker")
 
-    assert templates.render(first) != templates.render(second)
-    assert templates.render(first.lint_template_key) == templates.render(second.lint_template_key)
-    assert templates.render(first.lint_template_key) != templates.render(other.lint_template_key)
+    assert render(first) != render(second)
+    assert render(first.lint_template_key) == render(second.lint_template_key)
+    assert render(first.lint_template_key) != render(other.lint_template_key)
 
 
 def test_a_mistake_beside_a_merge_key_is_told_with_its_own_line(refused):

@@ -7,9 +7,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from exasol_ci_setup import templates
 from exasol_ci_setup.cli.main import PROGRAM, cli
 from exasol_ci_setup.cli.session import Session
+from exasol_ci_setup.template.render import parse
 from tests.answers import REGION, AwsError, ConnectionReset
 from tests.cli.conftest import Ran
 from tests.fleets.organization import CAUSE, UNITS, Organization
@@ -70,7 +70,7 @@ def test_a_stack_set_is_made_with_service_managed_permissions_and_spread_as_the_
     assert created["Capabilities"] == ["CAPABILITY_IAM"]
     assert {"Key": "exasol-ci-setup:project", "Value": "Slc"} in created["Tags"]
     # Each account has a secret of its own.
-    assert "secret:${Secret}-??????" in json.dumps(templates.parse(created["TemplateBody"]))
+    assert "secret:${Secret}-??????" in json.dumps(parse(created["TemplateBody"]))
     (spread,) = answers.of("CreateStackInstances")
     assert spread["DeploymentTargets"] == {"OrganizationalUnitIds": [OLD]}
     assert spread["Regions"] == ["us-east-1", "eu-central-1"]
@@ -366,7 +366,7 @@ def test_in_json_every_line_is_a_record(deploy):
 def test_data_loss_in_stack_set_needs_consent(deploy, organization):
     deploy()
     (there,) = organization.sets.values()
-    body = templates.parse(there["TemplateBody"])
+    body = parse(there["TemplateBody"])
     body["Resources"]["Table"] = {"Type": "AWS::DynamoDB::Table"}
     there["TemplateBody"] = json.dumps(body)
     before = begun(organization)

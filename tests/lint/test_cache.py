@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exasol_ci_setup import lint_cache
-from exasol_ci_setup.errors.details import Finding
-from exasol_ci_setup.lint import Background, lint
-from exasol_ci_setup.templates import Template
+from exasol_ci_setup.core.errors.details import Finding
+from exasol_ci_setup.template import lint_cache
+from exasol_ci_setup.template.lint import Background, lint
+from exasol_ci_setup.template.render import Template
 
 REGION = "eu-central-1"
 WRONG = Template("wrong.yaml", "Resources:\n  Topic:\n    Type: AWS::SNS::Topik\n")

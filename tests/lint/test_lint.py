@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.errors import InputError, TemplateRejected
-from exasol_ci_setup.errors.details import Finding
-from exasol_ci_setup.lint import Background, _matches, lint, reject_errors
-from exasol_ci_setup.templates import Template
+from exasol_ci_setup.core.errors import InputError, TemplateRejected
+from exasol_ci_setup.core.errors.details import Finding
+from exasol_ci_setup.template.lint import Background, _matches, lint, reject_errors
+from exasol_ci_setup.template.render import Template
 
 REGION = "eu-central-1"
 
@@ -132,7 +132,7 @@ def test_what_the_linter_raises_beside_other_work_is_raised_where_it_is_waited_f
 
 def test_a_process_that_has_nothing_to_lint_after_all_ends_without_waiting():
     ended = subprocess.run(
-        [sys.executable, "-c", "from exasol_ci_setup.lint import Background; Background(); print('done')"],
+        [sys.executable, "-c", "from exasol_ci_setup.template.lint import Background; Background(); print('done')"],
         capture_output=True,
         text=True,
         check=True,

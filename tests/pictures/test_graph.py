@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup import CiBuild, render, templates
+from exasol_ci_setup import CiBuild, render
 from exasol_ci_setup.pictures.canvas import Box, Line, Picture, Text, png, svg
 from exasol_ci_setup.pictures.graph import GraphPart, picture
 from exasol_ci_setup.pictures.layers import arrange
-from exasol_ci_setup.stacks.references import references
+from exasol_ci_setup.template.references import references
+from exasol_ci_setup.template.render import parse
 
 NAMES = st.text(min_size=1, max_size=12)
 GRAPHS = st.dictionaries(NAMES, st.lists(NAMES, max_size=4), max_size=12)
@@ -25,7 +26,7 @@ def boxes(drawn: Picture) -> list[Box]:
 
 
 def test_every_kind_of_reference_counts_once():
-    template = templates.parse(
+    template = parse(
         """
 Resources:
   A: {Type: "AWS::SNS::Topic"}
@@ -152,14 +153,14 @@ def test_svg_of_any_template_is_xml(text):
 def test_picture_in_docs_is_current(golden):
     construct = CiBuild(project="Slc", project_url="https://github.com/exasol/script-languages-release")
 
-    drawn = picture([GraphPart("Slc", templates.parse(render(construct).body))], title="The resources of template.yaml")
+    drawn = picture([GraphPart("Slc", parse(render(construct).body))], title="The resources of template.yaml")
 
     golden("../../docs/diagrams/ci-build.svg", svg(drawn))
 
 
 def test_picture_of_ci_build_shows_resources_and_types():
     construct = CiBuild(project="Slc", project_url="https://github.com/exasol/script-languages-release")
-    template = templates.parse(render(construct).body)
+    template = parse(render(construct).body)
 
     drawn = picture([GraphPart("Slc", template)], title="Slc")
 

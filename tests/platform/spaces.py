@@ -9,7 +9,7 @@ from exasol_ci_setup.platform.place import NullReport
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.stacks.model import Plan
 
 

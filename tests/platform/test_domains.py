@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exasol_ci_setup.errors import AccessDenied, SpaceRequestError
+from exasol_ci_setup.core.errors import AccessDenied, SpaceRequestError
 from exasol_ci_setup.platform import domains
 from tests.answers import AwsError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exasol_ci_setup.constructs import Registry, SecurityGroup, SourceCredentials
-from exasol_ci_setup.errors import NotApprovedError, RegionMissing, StackNotFound
+from exasol_ci_setup.core.errors import NotApprovedError, RegionMissing, StackNotFound
 from exasol_ci_setup.platform.place import NullReport, Place, deploy, here
 from exasol_ci_setup.platform.place import delete as delete_stack
 from exasol_ci_setup.stacks import state

@@ -9,7 +9,7 @@ import pytest
 
 import exasol_ci_setup
 from exasol_ci_setup.constructs import Registry as Construct
-from exasol_ci_setup.errors import (
+from exasol_ci_setup.core.errors import (
     DockerFailed,
     EngineUnavailable,
     InputError,

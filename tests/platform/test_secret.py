@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import exasol_ci_setup
-from exasol_ci_setup import secretsmanager
-from exasol_ci_setup.errors import AccessDenied, InputError, SecretConflictError, SecretNotFound
+from exasol_ci_setup.aws import secretsmanager
+from exasol_ci_setup.core.errors import AccessDenied, InputError, SecretConflictError, SecretNotFound
 from exasol_ci_setup.platform import secret, secret_files
 from exasol_ci_setup.platform.place import Place
 from tests.answers import AwsError

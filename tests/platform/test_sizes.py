@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exasol_ci_setup.constructs.service import MEMORY, Cpu
-from exasol_ci_setup.errors import SpaceRequestError
+from exasol_ci_setup.core.errors import SpaceRequestError
 from exasol_ci_setup.platform import sizes
 
 

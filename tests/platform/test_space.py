@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 import exasol_ci_setup as naas
-from exasol_ci_setup.errors import (
+from exasol_ci_setup.core.errors import (
     DeployFailed,
     InputError,
     NotApprovedError,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import exasol_ci_setup as naas
-from exasol_ci_setup.errors import (
+from exasol_ci_setup.aws.secretsmanager import TEAM_PREFIX
+from exasol_ci_setup.core.errors import (
     DockerFailed,
     EngineUnavailable,
     InputError,
@@ -17,7 +18,6 @@ from exasol_ci_setup.errors import (
 )
 from exasol_ci_setup.platform import registry, secret, space
 from exasol_ci_setup.platform.place import NullReport, Place
-from exasol_ci_setup.secretsmanager import TEAM_PREFIX
 from tests.origins import AT_COMMIT, git, install
 
 pytestmark = pytest.mark.live

@@ -7,7 +7,7 @@ from threading import Event, Thread
 import pytest
 
 import exasol_ci_setup as naas
-from exasol_ci_setup.errors import SpaceRequestError
+from exasol_ci_setup.core.errors import SpaceRequestError
 from exasol_ci_setup.platform import load_balancer
 from exasol_ci_setup.platform.place import Place
 from exasol_ci_setup.stacks import state

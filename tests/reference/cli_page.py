@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exasol_ci_setup import errors
 from exasol_ci_setup.cli.main import COMMANDS, PROGRAM, cli
+from exasol_ci_setup.core import errors
 from tests.reference.markdown import spaced, table
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from exasol_ci_setup import constructs, review
-from exasol_ci_setup.actions.build import Build
+from exasol_ci_setup import constructs
+from exasol_ci_setup.access import review
 from exasol_ci_setup.cli.constructs import NAMES
 from exasol_ci_setup.constructs import (
     CiBuild,
@@ -23,7 +23,8 @@ from exasol_ci_setup.constructs import (
 from exasol_ci_setup.constructs.runtime import CommandResult, Synced
 from exasol_ci_setup.constructs.service import MEMORY, Service
 from exasol_ci_setup.constructs.values import Value
-from exasol_ci_setup.templates import parse, render
+from exasol_ci_setup.programs.actions.build import Build
+from exasol_ci_setup.template.render import parse, render
 from tests.reference import words
 from tests.reference.markdown import spaced, table
 from tests.templates import samples

@@ -8,7 +8,7 @@ import re
 import click
 import pytest
 
-from exasol_ci_setup import errors
+from exasol_ci_setup.core import errors
 from tests.reference.cli_page import _MEANING, PAGE, commands, page, shared
 
 ALL = commands()

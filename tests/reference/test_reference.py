@@ -9,7 +9,7 @@ import pytest
 import exasol_ci_setup
 from exasol_ci_setup.constructs import PortMappings, Registry, ScopedConstruct, build
 from exasol_ci_setup.constructs.values import Value
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 from tests.reference import words
 from tests.reference.page import PAGE, SHARED, page, public
 

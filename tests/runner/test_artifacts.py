@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.runner.artifacts import root, select
-from exasol_ci_setup.runner.buildspec import Artifact
-from exasol_ci_setup.runner.script import SOURCE
+from exasol_ci_setup.builds.runner.artifacts import root, select
+from exasol_ci_setup.builds.runner.buildspec import Artifact
+from exasol_ci_setup.builds.runner.script import SOURCE
 
 FILES = [
     "my-build1/my-file1.txt",

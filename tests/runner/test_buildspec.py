@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.runner.buildspec import BatchBuild, Document, choose
+from exasol_ci_setup.builds.runner.buildspec import BatchBuild, Document, choose
+from exasol_ci_setup.core.errors import InputError
 
 PATH = Path("ci/buildspec.yaml")
 PHASES = "phases: {build: {commands: [make]}}\n"

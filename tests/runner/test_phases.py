@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.runner import phases
-from exasol_ci_setup.runner.buildspec import Buildspec, Document
+from exasol_ci_setup.builds.runner import phases
+from exasol_ci_setup.builds.runner.buildspec import Buildspec, Document
 
 ALL = """
 version: 0.2

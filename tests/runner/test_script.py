@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exasol_ci_setup.runner import script
-from exasol_ci_setup.runner.buildspec import Document
+from exasol_ci_setup.builds.runner import script
+from exasol_ci_setup.builds.runner.buildspec import Document
 
 SHELLS = [shell for shell in (["sh"], ["bash"], ["bash", "--posix"], ["busybox", "ash"]) if shutil.which(shell[0])]
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.runner.stream import Splitter, redact
+from exasol_ci_setup.builds.runner.stream import Splitter, redact
 
 MARKER = "\x1eab12 "
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.runner import images, variables
-from exasol_ci_setup.runner.buildspec import BatchBuild, Document
+from exasol_ci_setup.builds.runner import images, variables
+from exasol_ci_setup.builds.runner.buildspec import BatchBuild, Document
+from exasol_ci_setup.core.errors import InputError
 
 SPEC = Document(
     Path("b.yaml"),

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exasol_ci_setup import aws, sandbox
-from exasol_ci_setup.aws import ClientError, error_code
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup import sandbox
+from exasol_ci_setup.aws.session import ClientError, connect, error_code
+from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.sandbox import settings
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.sandbox.server import Server
 
 pytestmark = pytest.mark.live
@@ -138,9 +138,7 @@ def test_sandbox_with_access_control_enforces_policies(tmp_path, monkeypatch):
         endpoint = sandbox.find()
         assert endpoint is not None
 
-        account = aws.connect(
-            region=endpoint.region, endpoint_url=endpoint.url, access_key=(endpoint.account, "sandbox")
-        )
+        account = connect(region=endpoint.region, endpoint_url=endpoint.url, access_key=(endpoint.account, "sandbox"))
         s3 = account.client("s3")
         s3.create_bucket(Bucket="a-bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         s3.put_object(Bucket="a-bucket", Key="a", Body=b"")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 from botocore.exceptions import ClientError
 
-from exasol_ci_setup.buildspecs import Options, render
+from exasol_ci_setup.builds.buildspecs import Options, render
 from tests.sandbox.codebuild import (
     TWO,
     URL,

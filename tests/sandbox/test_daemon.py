@@ -20,8 +20,8 @@ import botocore.session
 import pytest
 
 from exasol_ci_setup import sandbox
-from exasol_ci_setup.errors import InputError, SandboxError
-from exasol_ci_setup.origin import install_command
+from exasol_ci_setup.core.errors import InputError, SandboxError
+from exasol_ci_setup.core.origin import install_command
 from exasol_ci_setup.sandbox import daemon
 from exasol_ci_setup.sandbox.launch import LOG_FILE, PORT_FILE, launch
 from exasol_ci_setup.sandbox.server import Server, _listen

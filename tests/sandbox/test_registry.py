@@ -13,7 +13,7 @@ import botocore.session
 import pytest
 
 from exasol_ci_setup import sandbox
-from exasol_ci_setup.errors import InputError, SandboxError
+from exasol_ci_setup.core.errors import InputError, SandboxError
 from exasol_ci_setup.sandbox import registry
 from exasol_ci_setup.sandbox.server import serve_in_thread
 from exasol_ci_setup.sandbox.settings import REGISTRY_VARIABLE

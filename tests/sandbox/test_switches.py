@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.sandbox import settings, switches
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from exasol_ci_setup.constructs import Registry, Scope
-from exasol_ci_setup.resolve import Connections, Declared, Deployment
-from exasol_ci_setup.resolve.verbs import _NullReporter
-from exasol_ci_setup.stacks.graph import CONCURRENCY, End
+from exasol_ci_setup.core.task_graph import CONCURRENCY, End
+from exasol_ci_setup.programs import Connections, Declared, Deployment
+from exasol_ci_setup.programs.verbs import _NullReporter
 from tests.answers import REGION, Answers, AwsError
 from tests.simulation.cloudformation import CHANGE_SET_SECONDS, LATENCY, Cost, Limits, Stack
 from tests.simulation.virtual import SharedClock
@@ -24,8 +24,8 @@ from tests.simulation.virtual import SharedClock
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exasol_ci_setup import aws
-    from exasol_ci_setup.stacks.graph import Ended
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.core.task_graph import Ended
 
 _ARN: Final = f"arn:aws:cloudformation:{REGION}:123456789012"
 _START: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -135,7 +135,7 @@ def deploy(count: int, *, concurrency: int = CONCURRENCY, share: float = 1.0) ->
         answers.account.session.events.register_first("before-send", lambda **_: clock.sleep(LATENCY))
         connections = Connections(clock, lambda _scope: answers.account)
 
-        def connect(scope: Scope) -> aws.Account:
+        def connect(scope: Scope) -> Account:
             # The first that a worker does, in a thread of its own.
             if not getattr(begun, "name", ""):
                 begun.name = threading.current_thread().name

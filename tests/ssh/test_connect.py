@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exasol_ci_setup import Instance, Scope
-from exasol_ci_setup.actions import Runtime, use_runtime
-from exasol_ci_setup.aws import connect
-from exasol_ci_setup.clock import SystemClock
+from exasol_ci_setup.aws.session import connect
 from exasol_ci_setup.constructs.placeholders import placeholders_in
-from exasol_ci_setup.errors import InputError, SSHError, SSHKeyUnusable
-from exasol_ci_setup.origin import install_command
-from exasol_ci_setup.resolve import running_with
+from exasol_ci_setup.core.clock import SystemClock
+from exasol_ci_setup.core.errors import InputError, SSHError, SSHKeyUnusable
+from exasol_ci_setup.core.origin import install_command
+from exasol_ci_setup.programs import running_with
+from exasol_ci_setup.programs.actions import Runtime, use_runtime
 from exasol_ci_setup.ssh.connect import Host, parse_jumps
 from exasol_ci_setup.ssh.keys import load
 from tests.instances import PlacedInstance

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.errors import HostKeyChanged, SSHError
+from exasol_ci_setup.core.errors import HostKeyChanged, SSHError
 from exasol_ci_setup.ssh.known_hosts import HostKey, KnownHosts, state_directory
 
 ONE = HostKey("ssh-ed25519", b"one")

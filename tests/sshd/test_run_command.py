@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from exasol_ci_setup import Instance, Scope
-from exasol_ci_setup.actions.commands import run_all
-from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs.runtime import Login
-from exasol_ci_setup.errors import (
+from exasol_ci_setup.core.clock import SystemClock
+from exasol_ci_setup.core.errors import (
     HostKeyChanged,
     InputError,
     SSHError,
@@ -25,6 +24,7 @@ from exasol_ci_setup.errors import (
     SSHUnreachable,
     TimedOut,
 )
+from exasol_ci_setup.programs.actions.commands import run_all
 from tests.instances import PlacedInstance
 from tests.sshd.server import Server, free_port
 

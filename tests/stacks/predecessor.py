@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.aws import Account
+    from exasol_ci_setup.aws.session import Account
 
 CREDENTIALS: Final = """
 Resources:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from exasol_ci_setup.errors import (
+from exasol_ci_setup.core.errors import (
     AccessDenied,
     CredentialsInvalid,
     DeployFailed,
@@ -23,7 +23,7 @@ from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.events import StackMonitor
 from exasol_ci_setup.stacks.model import ABSENT, Plan, Request
-from exasol_ci_setup.templates import Template
+from exasol_ci_setup.template.render import Template
 from tests.answers import AwsError, ConnectionReset
 from tests.stacks.views import Shown
 

@@ -8,10 +8,9 @@ import time
 
 import pytest
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs import CiBuild, SourceCredentials, build
-from exasol_ci_setup.errors import (
+from exasol_ci_setup.core.clock import SystemClock
+from exasol_ci_setup.core.errors import (
     DeployFailed,
     Interrupted,
     StackBusy,
@@ -23,7 +22,7 @@ from exasol_ci_setup.errors import (
 from exasol_ci_setup.stacks import delete, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.model import Plan, PropertyChange, Request, Setting
-from exasol_ci_setup.templates import Template
+from exasol_ci_setup.template.render import Template, render
 from tests.stacks.views import Shown
 
 pytestmark = pytest.mark.live
@@ -35,9 +34,7 @@ def request(kind=CiBuild, *, tags=None, **values) -> Request:
     if kind is CiBuild:
         values = {"project": "Slc", "project_url": URL, **values}
     construct = build(kind, **values)
-    return Request(
-        name=construct.stack_name, template=templates.render(construct), tags={**(tags or {}), **construct.tags}
-    )
+    return Request(name=construct.stack_name, template=render(construct), tags={**(tags or {}), **construct.tags})
 
 
 CREDENTIALS = request(SourceCredentials, secret_name="github", secret_user_key="user", secret_token_key="token")
@@ -294,7 +291,7 @@ def test_recreating_asks_first_and_leaves_the_stack_if_declined(live):
 
 def test_a_stuck_stack_of_somebody_else_is_not_recreated(live):
     cfn = live.client("cloudformation")
-    body = templates.render(build(CiBuild, project="Slc", project_url=URL)).body
+    body = render(build(CiBuild, project="Slc", project_url=URL)).body
     cfn.create_stack(StackName="Slc", TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
     stack = wait_for(live, "Slc", "ROLLBACK_COMPLETE")
     assert not state.is_own(stack)

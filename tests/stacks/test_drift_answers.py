@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from exasol_ci_setup.errors import AccessDenied, StackBusy, StackError, TemplateRejected, TimedOut
+from exasol_ci_setup.core.errors import AccessDenied, StackBusy, StackError, TemplateRejected, TimedOut
 from exasol_ci_setup.stacks import drift, plan
 from exasol_ci_setup.stacks.model import ABSENT, Drift, PropertyDrift, Request, ResourceDrift, Stack
-from exasol_ci_setup.templates import Template
+from exasol_ci_setup.template.render import Template
 from tests.answers import AwsError
 from tests.stacks.test_deploy_answers import BEGIN, ID, OLD, SET
 

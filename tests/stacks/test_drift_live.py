@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup import network
-from exasol_ci_setup.clock import SystemClock
 from exasol_ci_setup.constructs import Registry, Scope
-from exasol_ci_setup.errors import DeployFailed
-from exasol_ci_setup.resolve import Connections, Declared, Deployment
-from exasol_ci_setup.resolve.verbs import _NullReporter, require_success
-from exasol_ci_setup.stacks import drift, state
+from exasol_ci_setup.core.clock import SystemClock
+from exasol_ci_setup.core.errors import DeployFailed
+from exasol_ci_setup.core.task_graph import End
+from exasol_ci_setup.programs import Connections, Declared, Deployment
+from exasol_ci_setup.programs.verbs import _NullReporter, require_success
+from exasol_ci_setup.stacks import drift, network, state
 from exasol_ci_setup.stacks.deploy import Outcome, deploy
-from exasol_ci_setup.stacks.graph import End
 from exasol_ci_setup.stacks.model import ABSENT, Plan, PropertyChange, PropertyDrift, Request
-from exasol_ci_setup.templates import Template
+from exasol_ci_setup.template.render import Template
 from tests.stacks.views import Shown
 from tests.templates import samples
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 from tests.stacks.test_deploy_answers import UPDATE, Aws, operations, run, stack_in
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exasol_ci_setup.errors import InputError, Interrupted, SetupError
-from exasol_ci_setup.stacks.graph import End, Ended, Node, backwards, order, read_all, run
+from exasol_ci_setup.core.errors import InputError, Interrupted, SetupError
+from exasol_ci_setup.core.task_graph import End, Ended, Node, backwards, order, read_all, run
 
 
 class Worker:
@@ -201,7 +201,7 @@ def test_ctrl_c_starts_nothing_new_and_waits_for_what_is_under_way(monkeypatch):
             assert self.inner.acquire(timeout=30)
             return self.queue.pop(0)
 
-    monkeypatch.setattr("exasol_ci_setup.stacks.graph.SimpleQueue", Pressed)
+    monkeypatch.setattr("exasol_ci_setup.core.task_graph.SimpleQueue", Pressed)
 
     results = run([Node("a"), Node("b", ("a",)), Node("c")], work, concurrency=1, interrupt=told.set)
 

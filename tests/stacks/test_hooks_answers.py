@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exasol_ci_setup.errors import DeployFailed, TemplateRejected
+from exasol_ci_setup.core.errors import DeployFailed, TemplateRejected
 from exasol_ci_setup.stacks import hooks, recovery, state
 from exasol_ci_setup.stacks.model import Hook, Plan
 from tests.answers import AwsError

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.errors import DeployFailed, InputError, StackBusy, StackNotUpdatableError
+from exasol_ci_setup.core.errors import DeployFailed, InputError, StackBusy, StackNotUpdatableError
 from exasol_ci_setup.stacks.deploy import Outcome
 from exasol_ci_setup.stacks.import_operation import import_resources
 from exasol_ci_setup.stacks.model import Request
-from exasol_ci_setup.templates import Template
+from exasol_ci_setup.template.render import Template
 from tests.stacks.test_deploy_answers import Aws, operations, stack_in
 from tests.stacks.views import Shown
 

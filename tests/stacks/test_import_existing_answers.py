@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.errors import CredentialsInvalid, SetupError, TemplateRejected
+from exasol_ci_setup.core.errors import CredentialsInvalid, SetupError, TemplateRejected
 from exasol_ci_setup.stacks import imports
 from exasol_ci_setup.stacks.deploy import Options, Outcome
 from exasol_ci_setup.stacks.model import Plan
+from exasol_ci_setup.template.render import parse
 from tests.answers import AwsError
 from tests.stacks.test_deploy_answers import BEGIN, ID, NOT_THERE, OWN, operations, run
 
@@ -71,7 +71,7 @@ class Kept:
             return {"ChangeSetId": arn, "StackId": ID, "Status": "FAILED", "StatusReason": UNKNOWN}
         changes = [
             {"Action": "Import" if name == "Logs" else "Add", "LogicalResourceId": name, "ResourceType": each["Type"]}
-            for name, each in templates.parse(sent["TemplateBody"])["Resources"].items()
+            for name, each in parse(sent["TemplateBody"])["Resources"].items()
         ]
         wrapped = [{"Type": "Resource", "ResourceChange": change} for change in changes]
         return {"ChangeSetId": arn, "StackId": ID, "Status": "CREATE_COMPLETE", "Changes": wrapped}
@@ -124,10 +124,8 @@ def test_only_what_aws_found_is_marked_and_a_plan_alone_leaves_nothing(answers, 
     plan = planned(answers, clock, body)
 
     assert {change.logical_id: change.action for change in plan.changes}["Logs"] == "Import"
-    marks = [
-        imports.imported_resources(templates.parse(sent["TemplateBody"])) for sent in answers.of("CreateChangeSet")
-    ]
-    assert marks[0] == templates.parse(body)["Resources"].keys()
+    marks = [imports.imported_resources(parse(sent["TemplateBody"])) for sent in answers.of("CreateChangeSet")]
+    assert marks[0] == parse(body)["Resources"].keys()
     assert set(marks[1:]) == {frozenset({"Logs"})}
     assert aws.is_clean
 

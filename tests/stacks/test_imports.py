@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.stacks import imports
-from exasol_ci_setup.templates import Template
+from exasol_ci_setup.template.render import Template, parse
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").rglob("*.yaml"))
 SHIPPED = [file for file in GOLDEN if "\nResources:" in file.read_text(encoding="utf-8")]
@@ -22,11 +21,11 @@ def template(body: str) -> Template:
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_every_resource_of_every_template_can_be_marked_and_nothing_else_changes(file):
     body = file.read_text(encoding="utf-8")
-    before = templates.parse(body)
+    before = parse(body)
 
     marked = imports.mark_imported(template(body), before["Resources"].keys())
 
-    after = templates.parse(marked.body)
+    after = parse(marked.body)
     assert imports.imported_resources(after) == before["Resources"].keys()
     for name, resource in after["Resources"].items():
         assert resource["DeletionPolicy"] == "Retain"
@@ -44,17 +43,17 @@ def test_every_resource_of_every_template_can_be_marked_and_nothing_else_changes
 
 def test_the_marks_go_over_to_the_next_template_of_the_stack():
     body = "Resources:\n  A:\n    Type: AWS::SNS::Topic\n  B:\n    Type: AWS::SNS::Topic\n"
-    before = templates.parse(imports.mark_imported(template(body), {"A"}).body)
+    before = parse(imports.mark_imported(template(body), {"A"}).body)
 
     after = imports.keep_import_marks(template(body + "  C:\n    Type: AWS::SNS::Topic\n"), before)
 
-    assert imports.imported_resources(templates.parse(after.body)) == {"A"}
+    assert imports.imported_resources(parse(after.body)) == {"A"}
     assert imports.keep_import_marks(after, before) == after
 
 
 def test_another_type_under_the_same_name_is_another_resource():
     body = "Resources:\n  A:\n    Type: AWS::SNS::Topic\n"
-    before = templates.parse(imports.mark_imported(template(body), {"A"}).body)
+    before = parse(imports.mark_imported(template(body), {"A"}).body)
     new = template("Resources:\n  A:\n    Type: AWS::SQS::Queue\n")
 
     assert imports.keep_import_marks(new, before) == new
@@ -69,7 +68,7 @@ def test_another_type_under_the_same_name_is_another_resource():
 def test_a_name_below_another_block_is_no_resource():
     body = "Parameters:\n  A:\n    Type: String\nResources:\n  A1:\n    Type: AWS::SNS::Topic\nOutputs:\n  A1:\n    Value: x\n"
 
-    marked = templates.parse(imports.mark_imported(template(body), {"A1"}).body)
+    marked = parse(imports.mark_imported(template(body), {"A1"}).body)
 
     assert marked["Parameters"] == {"A": {"Type": "String"}}
     assert marked["Outputs"] == {"A1": {"Value": "x"}}
@@ -93,7 +92,7 @@ def test_a_template_that_cannot_be_marked_is_refused(body):
 def test_a_resource_that_only_outlives_its_stack_outlives_its_replacement_too():
     body = "Resources:\n  A:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: RetainExceptOnCreate\n"
 
-    resource = templates.parse(imports.mark_imported(template(body), {"A"}).body)["Resources"]["A"]
+    resource = parse(imports.mark_imported(template(body), {"A"}).body)["Resources"]["A"]
 
     assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 

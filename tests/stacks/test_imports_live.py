@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.clock import SystemClock
-from exasol_ci_setup.errors import DeployFailed, TemplateRejected
+from exasol_ci_setup.core.clock import SystemClock
+from exasol_ci_setup.core.errors import DeployFailed, TemplateRejected
 from exasol_ci_setup.stacks import delete, imports, plan, state
 from exasol_ci_setup.stacks.deploy import Outcome
 from exasol_ci_setup.stacks.model import Plan
+from exasol_ci_setup.template.render import parse
 from tests.stacks.test_deploy_live import CREDENTIALS, everything, remembering, request, run
 from tests.stacks.views import Shown
 
@@ -107,7 +107,7 @@ def test_with_nothing_there_everything_is_made_and_nothing_is_marked(live):
 
     assert set(actions(plans[0]).values()) == {"Add"}
     assert imports.imported_resources({"Resources": deployed(live)}) == frozenset()
-    assert deployed(live) == templates.parse(request().template.body)["Resources"]
+    assert deployed(live) == parse(request().template.body)["Resources"]
 
 
 def test_a_plan_alone_leaves_nothing(with_logs):

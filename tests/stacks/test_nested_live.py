@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.clock import SystemClock
-from exasol_ci_setup.errors import DeployFailed
+from exasol_ci_setup.core.clock import SystemClock
+from exasol_ci_setup.core.errors import DeployFailed
 from exasol_ci_setup.stacks import delete, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.model import Request
-from exasol_ci_setup.templates import Template
+from exasol_ci_setup.template.render import Template
 from tests.stacks.views import Shown
 
 pytestmark = pytest.mark.live

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.errors import AccessDenied, StackError
+from exasol_ci_setup.core.errors import AccessDenied, StackError
 from exasol_ci_setup.stacks.delete import Resource, contents, empty_repository, repositories
 from tests.answers import AwsError
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from exasol_ci_setup.errors import StackBusy
+from exasol_ci_setup.core.errors import StackBusy
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.deploy import Options, Outcome
 from exasol_ci_setup.stacks.model import Request
-from exasol_ci_setup.templates import Template
+from exasol_ci_setup.template.render import Template
 from tests.answers import AwsError
 from tests.stacks.test_deploy_answers import ID, SET, UPDATE, Aws, run
 from tests.stacks.test_nested_changes_answers import INNER_SET, Nested

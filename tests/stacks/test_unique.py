@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup import templates
-from exasol_ci_setup.stacks import references, unique
-from exasol_ci_setup.templates import Template
+from exasol_ci_setup.stacks import unique
+from exasol_ci_setup.template import references
+from exasol_ci_setup.template.render import Template, parse
 
 
 def renamed(before, wanted, *, before_parameters=None, parameters=None):
@@ -89,7 +89,7 @@ Resources:
 Outputs:
   Name: {Value: !Sub "${New} ${!New} ${Newer}"}
 """
-    kept = templates.parse(unique.with_kept_ids(Template("t.yaml", body), {"New": "Old"}).body)
+    kept = parse(unique.with_kept_ids(Template("t.yaml", body), {"New": "Old"}).body)
 
     assert kept["Resources"].keys() == {"Old", "Policy", "Other"}
     assert kept["Resources"]["Policy"]["DependsOn"] == ["Old", "Other"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exasol_ci_setup.errors import InUseError
+from exasol_ci_setup.core.errors import InUseError
 from exasol_ci_setup.stacks.resources import Resource
 from exasol_ci_setup.stacks.users import Surroundings, require_unused
 

@@ -25,9 +25,9 @@ from exasol_ci_setup.constructs import (
     Service,
     Space,
 )
-from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.lint import lint
-from exasol_ci_setup.templates import capabilities, logical_id, parse, render
+from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.template.lint import lint
+from exasol_ci_setup.template.render import capabilities, logical_id, parse, render
 from tests.templates import samples
 from tests.templates.test_structure import TEXT, leaves
 

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.templates import environment, finalize, secret_reference
+from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.template.render import environment, finalize, secret_reference
 
 LOADERS = [yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)]
 WORDS = ["", " ", "null", "true", "1.0", "2012-10-17", "!Sub x", "${AWS::Region}", "{{ x }}", "{% x", "a: b", "- x"]

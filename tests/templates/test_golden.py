@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exasol_ci_setup.constructs import CiBuild, Construct, ReleaseBuild, SourceCredentials, build
-from exasol_ci_setup.lint import lint
-from exasol_ci_setup.templates import capabilities, parse, render, template_directory
+from exasol_ci_setup.template.lint import lint
+from exasol_ci_setup.template.render import capabilities, parse, render, template_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

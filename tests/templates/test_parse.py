@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.errors import TemplateRejected
-from exasol_ci_setup.templates import capabilities, parse
+from exasol_ci_setup.core.errors import TemplateRejected
+from exasol_ci_setup.template.render import capabilities, parse
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from exasol_ci_setup.stacks.unique import IDENTITY
-from exasol_ci_setup.templates import parse
+from exasol_ci_setup.template.render import parse
 from tests.conftest import GOLDEN
 
 RELEASED = yaml.safe_load((Path(__file__).parent / "released_ids.yaml").read_text(encoding="utf-8"))

@@ -9,8 +9,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from exasol_ci_setup.constructs import CiBuild, Construct, ReleaseBuild, SourceCredentials, build
-from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.templates import parse, render
+from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.template.render import parse, render
 
 BUILD: dict[str, Any] = {
     "stack_name": "Stack",

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from exasol_ci_setup.constructs import Workspace, build
-from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.lint import lint
+from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.platform.workspaces import Bucket, storage_policy
-from exasol_ci_setup.templates import capabilities, parse, render
+from exasol_ci_setup.template.lint import lint
+from exasol_ci_setup.template.render import capabilities, parse, render
 
 PRIVATE = Workspace(workspace_id="123")
 PUBLIC = Workspace(workspace_id="0b5a6c1e-60d4-4f4b-9a53-1c7f6a2b9d10", public_assets=True)

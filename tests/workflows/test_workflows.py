@@ -15,10 +15,10 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from exasol_ci_setup import lint
-from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.templates import Template, parse
-from exasol_ci_setup.workflows import ACTIONS, BuildWorkflow, SpaceWorkflow, on_disk, render
+from exasol_ci_setup.builds.workflows import ACTIONS, BuildWorkflow, SpaceWorkflow, on_disk, render
+from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.template import lint
+from exasol_ci_setup.template.render import Template, parse
 from tests.origins import AT_COMMIT, DIGEST, WHEEL
 
 ROLE = "arn:aws:iam::123456789012:role/pipeline"

@@ -23,7 +23,7 @@ from exasol_ci_setup.containers.hosted.revival import Revival
 from exasol_ci_setup.containers.hosted.routes import Routes
 from exasol_ci_setup.containers.hosted.state import State
 from exasol_ci_setup.containers.quotes import truncate
-from exasol_ci_setup.errors import (
+from exasol_ci_setup.core.errors import (
     AppConflict,
     AppFailed,
     AppNotFound,
@@ -37,7 +37,7 @@ from exasol_ci_setup.errors import (
     SetupError,
     TooManyAttempts,
 )
-from exasol_ci_setup.version import __version__
+from exasol_ci_setup.core.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

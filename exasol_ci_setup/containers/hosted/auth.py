@@ -7,7 +7,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.errors import KeyRefused, StateError, TooManyAttempts
+from exasol_ci_setup.core.errors import KeyRefused, StateError, TooManyAttempts
 
 if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.state import State

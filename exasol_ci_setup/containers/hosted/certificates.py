@@ -10,7 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.containers.hosted.settings import child_environment
-from exasol_ci_setup.errors import CertificateError
+from exasol_ci_setup.core.errors import CertificateError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from exasol_ci_setup.containers.hosted import names
 from exasol_ci_setup.containers.hosted.drains import Drains
 from exasol_ci_setup.containers.hosted.nginx import Reload, Site, render_site
 from exasol_ci_setup.containers.hosted.state import App, Phase
-from exasol_ci_setup.errors import AppConflict, AppNotFound, CertificateError, EngineError, NginxError, SetupError
+from exasol_ci_setup.core.errors import AppConflict, AppNotFound, CertificateError, EngineError, NginxError, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

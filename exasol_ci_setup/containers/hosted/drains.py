@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.containers.hosted.state import Drain
-from exasol_ci_setup.errors import StateError
+from exasol_ci_setup.core.errors import StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

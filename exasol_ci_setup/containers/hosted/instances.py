@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.hosted.names import inner_port, repository_and_tag
-from exasol_ci_setup.errors import AppConflict, AppFailed, AppNotFound, EngineError, EngineUnavailable
+from exasol_ci_setup.core.errors import AppConflict, AppFailed, AppNotFound, EngineError, EngineUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

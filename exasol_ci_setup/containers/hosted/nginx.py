@@ -12,13 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup import templates
 from exasol_ci_setup.containers.hosted import server_names
 from exasol_ci_setup.containers.hosted.settings import child_environment
 from exasol_ci_setup.containers.hosted.storage import storage_errors
 from exasol_ci_setup.containers.hosted.workers import group_serving, worker_processes
-from exasol_ci_setup.errors import AppConflict, InputError, NginxError, NginxRefused
-from exasol_ci_setup.whole_file import write_whole
+from exasol_ci_setup.core.errors import AppConflict, InputError, NginxError, NginxRefused
+from exasol_ci_setup.core.files import write_whole
+from exasol_ci_setup.template.render import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -67,7 +67,7 @@ def require_plain(value: object) -> str:
 
 @cache
 def _environment(folder: str) -> jinja2.Environment:
-    return templates.environment(folder, require_plain)
+    return environment(folder, require_plain)
 
 
 def render(template: str, **values: Any) -> str:

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.containers.hosted.state import Phase
-from exasol_ci_setup.errors import EngineError
+from exasol_ci_setup.core.errors import EngineError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.instances import Instances

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from exasol_ci_setup.containers.hosted import bodies, names
 from exasol_ci_setup.containers.hosted.auth import DELAY_SECONDS
-from exasol_ci_setup.errors import AppConflict, TooManyAttempts
+from exasol_ci_setup.core.errors import AppConflict, TooManyAttempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

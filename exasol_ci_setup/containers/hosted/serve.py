@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.hosted.settings import deploy_key
 from exasol_ci_setup.containers.hosted.state import State
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

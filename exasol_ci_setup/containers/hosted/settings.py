@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.containers.hosted.names import domain_name
 from exasol_ci_setup.containers.hosts import host_name
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

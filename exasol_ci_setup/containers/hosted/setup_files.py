@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.containers.hosted.nginx import FOLDER, render
 from exasol_ci_setup.containers.hosted.settings import KEY_CREDENTIAL, PREFIX, plain_path
-from exasol_ci_setup.errors import InputError
-from exasol_ci_setup.whole_file import write_whole
+from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.files import write_whole
 
 if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.settings import Settings

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.containers.hosted.storage import Reserve, storage_errors
 from exasol_ci_setup.containers.hosted.workers import is_alive
-from exasol_ci_setup.errors import AppConflict, InputError, StateError
+from exasol_ci_setup.core.errors import AppConflict, InputError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

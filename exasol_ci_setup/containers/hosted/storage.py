@@ -8,8 +8,8 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.errors import DiskFull, StateError
-from exasol_ci_setup.whole_file import write_whole
+from exasol_ci_setup.core.errors import DiskFull, StateError
+from exasol_ci_setup.core.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

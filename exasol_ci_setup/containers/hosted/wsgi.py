@@ -7,7 +7,7 @@ import sys
 
 from exasol_ci_setup.containers.hosted.app import create_app
 from exasol_ci_setup.containers.hosted.settings import deploy_key, from_environment
-from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup.core.errors import SetupError
 
 try:
     app = create_app(from_environment(os.environ), deploy_key(os.environ))

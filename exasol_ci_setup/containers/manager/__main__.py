@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from exasol_ci_setup.containers.manager import config, serve
-from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup.core.errors import SetupError
 
 
 def main() -> None:

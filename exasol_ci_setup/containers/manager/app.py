@@ -18,8 +18,8 @@ from exasol_ci_setup.containers import web
 from exasol_ci_setup.containers.manager import ports
 from exasol_ci_setup.containers.manager.ports import Port
 from exasol_ci_setup.containers.quotes import truncate
-from exasol_ci_setup.errors import EngineError, InputError, NoSuchImage, PortTaken, SetupError, ShuttingDown
-from exasol_ci_setup.version import __version__
+from exasol_ci_setup.core.errors import EngineError, InputError, NoSuchImage, PortTaken, SetupError, ShuttingDown
+from exasol_ci_setup.core.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -35,7 +35,7 @@ from exasol_ci_setup.containers.manager.options import (
     WaitCondition,
     get_document,
 )
-from exasol_ci_setup.errors import InputError
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.errors import SetupError
+from exasol_ci_setup.core.errors import SetupError
 
 if TYPE_CHECKING:
     import socket

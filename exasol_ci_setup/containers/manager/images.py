@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.manager import context, dockerfile
 from exasol_ci_setup.containers.manager.arguments import IMAGE_LABEL
-from exasol_ci_setup.errors import EngineError, EngineUnavailable, ImageNotBuilt
+from exasol_ci_setup.core.errors import EngineError, EngineUnavailable, ImageNotBuilt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from exasol_ci_setup.errors import ShuttingDown
+from exasol_ci_setup.core.errors import ShuttingDown
 
 
 class FifoLock:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from exasol_ci_setup.containers.manager import dockerfile
 from exasol_ci_setup.containers.manager.locks import FifoLock
-from exasol_ci_setup.errors import NoSuchImage, SetupError, ShuttingDown
+from exasol_ci_setup.core.errors import NoSuchImage, SetupError, ShuttingDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence

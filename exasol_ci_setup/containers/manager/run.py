@@ -15,7 +15,7 @@ from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.manager import ports
 from exasol_ci_setup.containers.manager.arguments import IMAGE_LABEL, MANAGER_LABEL, PROCESS_LABEL, build_arguments
 from exasol_ci_setup.containers.manager.waiting import probes
-from exasol_ci_setup.errors import ContainerNotReady, EngineError, EngineUnavailable, PortTaken
+from exasol_ci_setup.core.errors import ContainerNotReady, EngineError, EngineUnavailable, PortTaken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

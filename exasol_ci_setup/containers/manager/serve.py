@@ -19,8 +19,8 @@ from exasol_ci_setup.containers.manager.images import Images
 from exasol_ci_setup.containers.manager.manager import Manager
 from exasol_ci_setup.containers.manager.run import Containers
 from exasol_ci_setup.containers.manager.streams import Streams
-from exasol_ci_setup.errors import InputError, SetupError
-from exasol_ci_setup.whole_file import write_whole
+from exasol_ci_setup.core.errors import InputError, SetupError
+from exasol_ci_setup.core.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterator

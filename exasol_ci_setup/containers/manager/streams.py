@@ -6,7 +6,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.errors import ShuttingDown
+from exasol_ci_setup.core.errors import ShuttingDown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import exasol_ci_setup as naas
-from exasol_ci_setup.errors import (
+from exasol_ci_setup.core.errors import (
     AccessDenied,
     AssetConflictError,
     AssetNotFound,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.errors import StorageError
+from exasol_ci_setup.core.errors import StorageError
 from exasol_ci_setup.platform import credentials, private_files
 from exasol_ci_setup.platform.credentials import Credentials
 

@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 
 import exasol_ci_setup as naas
-from exasol_ci_setup import aws
-from exasol_ci_setup.aws import ClientError, error_code
+from exasol_ci_setup.aws.session import ClientError, connect, error_code
 from exasol_ci_setup.constructs.workspace import StorageAddress
-from exasol_ci_setup.errors import (
+from exasol_ci_setup.core.errors import (
     CredentialsInvalid,
     InputError,
     ObjectNotFound,
@@ -439,7 +438,7 @@ def test_incomplete_workspace_is_reported(answers):
 
 def test_missing_account_credentials_are_reported(monkeypatch, server):
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
-    place = Place(aws.connect(region="eu-central-1"))
+    place = Place(connect(region="eu-central-1"))
 
     with pytest.raises(CredentialsInvalid, match="no AWS credentials were found"):
         storage.connect(**MINE, place=place)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.aws import Account
-from exasol_ci_setup.errors import InputError, ObjectNotFound, TransferFailed
+from exasol_ci_setup.aws.session import Account
+from exasol_ci_setup.core.errors import InputError, ObjectNotFound, TransferFailed
 from exasol_ci_setup.platform import transfer
 from exasol_ci_setup.platform.transfer import PART, NullProgress, download, part_size, upload
 

@@ -1,0 +1,1 @@
+"""What IAM policies allow, and what a change broadens."""

@@ -1,0 +1,1 @@
+"""The boundary to AWS: sessions, errors, retries, roles, rate limits, and secrets."""

@@ -1,0 +1,112 @@
+"""Find secrets without reading their values, and store secrets for the time of a build."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.aws.session import error_code, translate_aws_errors
+from exasol_ci_setup.core.errors import AccessDenied, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+TEAM_PREFIX: Final = "naas/"
+"""The prefix of the names of a team's own secrets. The token of a release has another one: ``exasol-ci-setup/``."""
+
+
+def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str = "") -> str:
+    """Return the ARN of the secret `name`, by DescribeSecret, which does not read its value.
+
+    `option` is the command-line option with the name, and `keys` the required keys of the secret, if any, for the hint.
+    Raises InputError if the secret does not exist, AccessDenied without the permission.
+    """
+    region = client.meta.region_name
+    try:
+        with translate_aws_errors():
+            return client.describe_secret(SecretId=name)["ARN"]
+    except AccessDenied as error:
+        error.hint = f"ask for secretsmanager:DescribeSecret, or pass the secret's full ARN with {option}"
+        raise
+    except Exception as error:
+        if error_code(error.__cause__ or error) != "ResourceNotFoundException":
+            raise
+        raise InputError(
+            f"secret {name!r} does not exist in {region}",
+            hint=f"create it {f'with the keys {keys} ' if keys else ''}in Secrets Manager, or choose another one with {option}",
+        ) from error
+
+
+def team_arn_of(client: SecretsManagerClient, name: str, *, option: str) -> str:
+    """Return the ARN of the team's secret `name`, or if it does not exist, of the secret with exactly this name.
+
+    Raises the errors of `arn_of`.
+    """
+    own = f"{TEAM_PREFIX}{name}"
+    return arn_of(client, own if exists(client, own) else name, option=option)
+
+
+def exists(client: SecretsManagerClient, name: str) -> bool:
+    """Return whether the secret `name` exists and is not being deleted. Raises the errors of `translate_aws_errors`."""
+    try:
+        with translate_aws_errors():
+            return "DeletedDate" not in client.describe_secret(SecretId=name)
+    except Exception as error:
+        if error_code(error.__cause__ or error) != "ResourceNotFoundException":
+            raise
+        return False
+
+
+def create(client: SecretsManagerClient, name: str, value: str, *, description: str, tags: Mapping[str, str]) -> None:
+    """Create a secret. `value` appears only in the request: in no log and in no error.
+
+    Raises AccessDenied, whose hint names the permission, and the other errors of `translate_aws_errors`.
+    """
+    try:
+        with translate_aws_errors():
+            client.create_secret(
+                Name=name,
+                SecretString=value,
+                Description=description,
+                Tags=[{"Key": key, "Value": text} for key, text in tags.items()],
+            )
+    except AccessDenied as error:
+        error.hint = (
+            f"ask for secretsmanager:CreateSecret, TagResource and DeleteSecret on {name.rpartition('/')[0]}/*, "
+            "or use an existing secret that holds the token, with --github-token-secret"
+        )
+        raise
+
+
+def is_name_taken(error: BaseException) -> bool:
+    """Return whether `create` failed because the name is in use, such as by a secret that is still being deleted.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html: the deletion continues after the response.
+    """
+    return error_code(error.__cause__ or error) in {"InvalidRequestException", "ResourceExistsException"}
+
+
+def put(client: SecretsManagerClient, name: str, value: str) -> None:
+    """Set a new value of an existing secret. It appears only in the request.
+
+    Raises AccessDenied, whose hint names the permission, and the other errors of `translate_aws_errors`.
+    """
+    try:
+        with translate_aws_errors():
+            client.put_secret_value(SecretId=name, SecretString=value)
+    except AccessDenied as error:
+        error.hint = f"ask for secretsmanager:PutSecretValue on {name.rpartition('/')[0]}/*"
+        raise
+
+
+def delete(client: SecretsManagerClient, name: str) -> bool:
+    """Delete a secret without a recovery window. Return whether it existed."""
+    try:
+        with translate_aws_errors():
+            client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    except Exception as error:
+        if error_code(error.__cause__ or error) != "ResourceNotFoundException":
+            raise
+        return False
+    return True

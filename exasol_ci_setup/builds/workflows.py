@@ -1,0 +1,224 @@
+"""Generate the GitHub Actions workflow of a space or of a CI stack; no value can change its structure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from exasol_ci_setup.builds.buildspecs.files import GeneratedFile, compare, from_root, write
+from exasol_ci_setup.constructs.ci import ProjectName
+from exasol_ci_setup.constructs.scope import Region
+from exasol_ci_setup.constructs.space import SpaceName
+from exasol_ci_setup.constructs.values import Name, RoleArn, matching
+from exasol_ci_setup.core import origin
+from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.template.render import environment as template_environment
+from exasol_ci_setup.template.render import finalize
+
+if TYPE_CHECKING:
+    import jinja2
+
+DIRECTORY: Final = Path(".github/workflows")
+"""The directory of workflows for GitHub, below the repository's root."""
+
+ACTIONS: Final = {
+    "checkout": ("actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8", "v5.0.0"),
+    "configure_aws_credentials": (
+        "aws-actions/configure-aws-credentials@8df5847569e6427dd6c4fb1cf565c83acfa8afa7",
+        "v6.0.0",
+    ),
+    "setup_python": ("actions/setup-python@e797f83bcb11b83ae66e0230d6156d7c80228e7c", "v6.0.0"),
+}
+"""The actions in workflows, each at the commit of a release: a tag can be moved to other code, a commit cannot."""
+
+_EXPRESSION: Final = "${{"
+_PACKAGE: Final = re.compile(r"^ +PACKAGE: (.+)$", re.MULTILINE)
+_Path = Annotated[
+    str,
+    matching(
+        r"(?!/)(?!.*(^|/)\.\.(/|$))[^\x00-\x1f\x7f\\]*[^\x00-\x1f\x7f\\\s][^\x00-\x1f\x7f\\]*",
+        "use a path inside the repository, with / between directories",
+    ),
+]
+_Branch = Annotated[
+    str,
+    matching(
+        r"(?!!)[^\x00-\x20\x7f~^:\\]+",
+        "use the name of a branch, or a pattern such as release/*",
+    ),
+]
+_Requirement = Annotated[
+    str, matching(r"[^\x00-\x20\x7f-][^\x00-\x1f\x7f]*", "use one requirement for pip, not an option")
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Workflow:
+    """The common part of all workflows.
+
+    Each push to `branch`, which may be a pattern, starts one. It assumes `role_arn` in `region`; with None these come from the
+    repository's secrets AWS_ROLE_ARN and AWS_REGION. `package` is the requirement with which pip installs this program.
+    """
+
+    branch: str = "main"
+    role_arn: str | None = None
+    region: str | None = None
+    package: str
+
+    def __post_init__(self) -> None:
+        _require("branch", _Branch, self.branch)
+        _require("package", _Requirement, self.package)
+        if self.role_arn is not None:
+            _require("role-arn", RoleArn, self.role_arn)
+        if self.region is not None:
+            _require("region", Region, self.region)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceWorkflow(_Workflow):
+    """Builds the image of a space, pushes it with the commit as its tag, and updates the space.
+
+    `dockerfile_path` and `docker_context` are POSIX paths relative to the repository's root. With `registry` None nothing is built: the
+    workflow then only updates the space.
+
+    Raises InputError for an invalid value, naming its option.
+    """
+
+    template = "space.yaml.j2"
+
+    space: str
+    registry: str | None
+    dockerfile_path: str = "Dockerfile"
+    docker_context: str = "."
+
+    def __post_init__(self) -> None:
+        _Workflow.__post_init__(self)
+        _require("name", SpaceName, self.space)
+        if self.registry is not None:
+            _require("registry-name", Name, self.registry)
+        _require("dockerfile-path", _Path, self.dockerfile_path)
+        _require("docker-context", _Path, self.docker_context)
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file."""
+        return f"ci-{self.space}.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildWorkflow(_Workflow):
+    """Starts the CodeBuild builds of the CI stack of `project`, and follows them.
+
+    Raises InputError for an invalid value, naming its option.
+    """
+
+    template = "codebuild.yaml.j2"
+
+    project: str
+
+    def __post_init__(self) -> None:
+        _Workflow.__post_init__(self)
+        _require("project", ProjectName, self.project)
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file."""
+        return f"ci-{self.project}.yaml"
+
+
+def render(workflow: SpaceWorkflow | BuildWorkflow) -> str:
+    """Return the text of the file; the same on every machine.
+
+    Raises InputError for a value that is invalid in a workflow: GitHub would evaluate an expression in it.
+    """
+    return _environment().get_template(workflow.template).render(workflow=workflow)
+
+
+def package_of(path: Path, chosen: str | None = None) -> str | None:
+    """Return the requirement that the workflow at `path` installs: `chosen`, or a safe default; None if none is known.
+
+    The default is the origin of this installation, or the commit or archive that the file already names. A name from an index counts only if
+    this program was installed from there under that name: otherwise anyone could publish another package under it.
+
+    Raises InputError if `chosen` is the example of the hints, because its owner on GitHub is another user.
+    """
+    if chosen == origin.EXAMPLE:
+        raise InputError(
+            f"--package {chosen} is only an example", hint="replace OWNER and COMMIT with those of your repository"
+        )
+    if chosen is not None:
+        return chosen
+    if (known := origin.of_this().requirement) is not None:
+        return known
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    import yaml
+
+    found = _PACKAGE.search(text)
+    try:
+        named = yaml.safe_load(found[1]) if found else None
+    except yaml.YAMLError:
+        return None
+    return named if isinstance(named, str) and "://" in named and named != origin.EXAMPLE else None
+
+
+def on_disk(workflow: SpaceWorkflow | BuildWorkflow, directory: Path = DIRECTORY) -> GeneratedFile:
+    """Return the file in `directory`, as generated and as it exists. Raises InputError as `render` does, and if it cannot be read."""
+    return compare(directory, {workflow.file_name: render(workflow)})[0]
+
+
+def _require(option: str, kind: Any, value: str) -> None:
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        rule = error.errors(include_url=False)[0]["msg"]
+    else:
+        return
+    raise InputError(f"--{option} {value!a} is not acceptable: {rule}")
+
+
+class _Literal(str):
+    """Text that appears unquoted in a workflow: an action with its version."""
+
+    __slots__ = ()
+
+
+def _action(name: Literal["checkout", "configure_aws_credentials", "setup_python"]) -> _Literal:
+    commit, version = ACTIONS[name]
+    return _Literal(f"{commit} # {version}")
+
+
+def _finalize(value: object) -> str:
+    if type(value) is _Literal:
+        return str(value)
+    if type(value) is str and _EXPRESSION in value:
+        raise InputError(f"{value!a} cannot be used in a workflow: GitHub would evaluate the expression in it")
+    return finalize(value)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = template_environment("workflow", _finalize)
+    environment.globals["action"] = _action
+    return environment
+
+
+__all__ = [
+    "ACTIONS",
+    "DIRECTORY",
+    "BuildWorkflow",
+    "GeneratedFile",
+    "SpaceWorkflow",
+    "from_root",
+    "on_disk",
+    "package_of",
+    "render",
+    "write",
+]

@@ -1,0 +1,1 @@
+"""What every package uses: errors, clock, files, HTTP downloads, and the graph of tasks."""

@@ -1,0 +1,10 @@
+"""Deploy and delete the stacks of a program's constructs: in dependency order, in parallel, each in the account of its scope."""
+
+from __future__ import annotations
+
+from exasol_ci_setup.programs.connections import Connections
+from exasol_ci_setup.programs.declared import Declared
+from exasol_ci_setup.programs.deployment import Deployment, Planned, Reporter
+from exasol_ci_setup.programs.verbs import resolve, running_with
+
+__all__ = ["Connections", "Declared", "Deployment", "Planned", "Reporter", "resolve", "running_with"]

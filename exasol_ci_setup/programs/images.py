@@ -1,0 +1,112 @@
+"""The images of a construct: hashed for its plan, and built before its stack, so that no service starts without its image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.constructs.asset import Asset
+from exasol_ci_setup.constructs.placeholders import placeholder
+from exasol_ci_setup.constructs.registry import Registry
+from exasol_ci_setup.core.errors import InputError, NotApprovedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.constructs.builder import ContainerBuilder
+    from exasol_ci_setup.core.clock import Clock
+    from exasol_ci_setup.programs.actions import Runtime
+    from exasol_ci_setup.stacks.events import View
+
+_TICK: Final = 2.0
+_SHOWN: Final = 12
+
+
+def set_placeholders(construct: Construct) -> None:
+    """Set a placeholder for the tag of each image of `construct`."""
+    for builder in construct.builders:
+        builder.set_image_tag(placeholder(builder, what="image tag"))
+
+
+def copy_tags(old: Construct, to: Construct) -> None:
+    """Set the image tags of `to` to those of `old`, the same construct in an earlier run of the program."""
+    # If it is declared differently now, the number of images may differ.
+    for builder, known in zip(to.builders, old.builders, strict=False):
+        builder.set_image_tag(known.image_tag)
+
+
+def hash_sources(construct: Construct, stage: Runtime) -> None:
+    """Set the tag of each image of `construct` to the hash of its current source. Nothing is uploaded or built.
+
+    Raises the errors of `programs.actions.sync.fingerprint`.
+    """
+    from exasol_ci_setup.programs.actions import sync
+
+    for builder in construct.builders:
+        builder.set_image_tag(sync.fingerprint(stage, _asset(builder)))
+        stage.say(
+            f"runs image {builder.image_tag[:_SHOWN]}, which builder {builder.name} builds before if it does not exist"
+        )
+
+
+def make(
+    construct: Construct, stage: Runtime, view: Callable[[str], View], *, shown: Sequence[str] | None = None
+) -> None:
+    """Build each image of `construct` that its registry lacks, and set its tag.
+
+    `shown` are the tags in the plan, if there was one. If a source has changed since then, it is not built, and NotApprovedError is raised.
+    An image also gets the tag ``latest`` if its registry allows moving it: the next build uses it as a cache. `view` is open
+    meanwhile. Raises the errors of `programs.actions.sync.sync` and `actions.build.build`, and BuildFailed.
+    """
+    from exasol_ci_setup.programs.actions import sync
+    from exasol_ci_setup.programs.actions.build import DEFAULT_TAG, ensure
+
+    if not construct.builders:
+        return
+    with view("building its images first") as seen:
+        ticking = replace(stage, clock=_ViewClock(stage.clock, seen))
+        for number, builder in enumerate(construct.builders):
+            tag = DEFAULT_TAG if _can_move_tag(builder, DEFAULT_TAG) else ""
+            source = sync.put(ticking, _asset(builder))
+            if shown is not None and source.sha256 != shown[number]:
+                raise NotApprovedError(
+                    f"not deployed: the source of image {builder.name} has changed since the plan: it is {source.sha256[:_SHOWN]} "
+                    f"now, the plan has {shown[number][:_SHOWN]}",
+                    hint="run the same command again for a new plan",
+                    stack_name=construct.stack_name,
+                )
+            builder.set_image_tag(ensure(ticking, builder, source, tag).wait().content_hash)
+
+
+def _asset(builder: ContainerBuilder) -> Asset:
+    if not isinstance(builder.asset, Asset):
+        # Containers reject such a builder, but a copied model is not validated again.
+        raise InputError(f"ContainerBuilder {builder.name!r} has no Asset to build")
+    return builder.asset
+
+
+def _can_move_tag(builder: ContainerBuilder, tag: str) -> bool:
+    return isinstance(builder.registry, Registry) and any(
+        fnmatchcase(tag, pattern) for pattern in builder.registry.mutable_tags
+    )
+
+
+class _ViewClock:
+    """A clock that updates a view while the caller sleeps."""
+
+    def __init__(self, clock: Clock, view: View) -> None:
+        self._clock = clock
+        self._view = view
+
+    def now(self) -> float:
+        """Return the time in seconds from an arbitrary start."""
+        return self._clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Return after `seconds`; the view is updated every two seconds."""
+        end = self.now() + seconds
+        while (left := end - self.now()) > 0:
+            self._clock.sleep(min(left, _TICK))
+            self._view.tick(self.now())

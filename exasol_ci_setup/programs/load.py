@@ -1,0 +1,183 @@
+"""Load a user's program that declares constructs, and run its function `hangar_run`."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import sys
+import traceback
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.core.errors import InputError, SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+FUNCTION: Final = "hangar_run"
+
+_MODULE: Final = "hangar_program"
+_EXAMPLE: Final = f"a program is a Python file with a function: `def {FUNCTION}(): …`"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A loaded program: `path` as the user wrote it, and its function."""
+
+    path: Path
+    function: Callable[[], Any]
+
+    def run(self) -> None:
+        """Call the function; if it is async, in its own event loop.
+
+        Raises SetupError with the line of the program at which an exception was raised, InputError if a construct rejected its
+        arguments there, and intended errors of this library unchanged.
+        """
+        with _importing_from(self.path), _awaiting_all(self.path):
+            try:
+                returned = self.function()
+                if inspect.isawaitable(returned):
+                    asyncio.run(_wait(returned))
+            except SystemExit as end:
+                if end.code not in {None, 0}:
+                    raise SetupError(f"{self.path} exited: sys.exit({end.code!r})") from None
+                return
+            except InputError as error:
+                error.message = f"{_place(error, self.path)}: {error.message}"
+                raise
+            except SetupError:
+                raise
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever a program of the user's raises, a cancelled task too
+                failure = _failure(error, self.path)
+            else:
+                return
+        # Raised outside of `except`: the chained error would show values that a construct hides.
+        raise failure
+
+
+@contextmanager
+def _awaiting_all(path: Path) -> Iterator[None]:
+    """Raise InputError at the end if a coroutine was not awaited: a deployment would silently be skipped."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RuntimeWarning)
+        yield
+    forgotten = [each for each in caught if "was never awaited" in str(each.message)]
+    for each in caught:
+        if each not in forgotten:
+            warnings.showwarning(each.message, each.category, each.filename, each.lineno)
+    if forgotten:
+        place = f"{path}:{forgotten[0].lineno}" if forgotten[0].filename == str(path) else str(path)
+        raise InputError(
+            f"{place}: {forgotten[0].message}", hint="write `await …` or `asyncio.run(…)`, or call deploy()"
+        )
+
+
+async def _wait(returned: Any) -> None:
+    await returned
+
+
+def load(path: Path) -> Program:
+    """Load the program in the file `path`.
+
+    Raises InputError if the file does not exist or cannot be imported, and if it has no function `hangar_run` without arguments.
+    """
+    function = getattr(_module(path), FUNCTION, None)
+    if not callable(function):
+        raise InputError(f"{path} has no function {FUNCTION}", hint=_EXAMPLE)
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        raise InputError(f"{FUNCTION} in {path} is not a function without arguments", hint=_EXAMPLE) from None
+    if any(
+        parameter.default is parameter.empty and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
+        for parameter in parameters.values()
+    ):
+        raise InputError(f"{FUNCTION} in {path} requires arguments, but is called without any", hint=_EXAMPLE)
+    return Program(path, function)
+
+
+def _module(path: Path) -> ModuleType:
+    try:
+        source = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"the file {path} does not exist", hint=_EXAMPLE) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    module = ModuleType(_MODULE)
+    module.__file__ = str(path)
+    with _importing_from(path):
+        # Compiled here and not by an import, which would write bytecode beside the user's file.
+        try:
+            code = compile(source, str(path), "exec", dont_inherit=True)
+        except (SyntaxError, ValueError) as error:
+            line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+            said = error.msg if isinstance(error, SyntaxError) else str(error)
+            raise InputError(f"{path}{line} is not valid Python: {said}") from None
+        # Dataclasses and pydantic look up the module of a class.
+        sys.modules[_MODULE] = module
+        try:
+            exec(code, module.__dict__)  # noqa: S102 - this is what the file is for
+        except InputError as error:
+            error.message = f"{_place(error, path)}: {error.message}"
+            raise
+        except SystemExit:
+            raise InputError(f"{path} exits when it is imported", hint=_EXAMPLE) from None
+        except Exception as error:  # noqa: BLE001 - whatever a program of the user's raises
+            failure = _failure(error, path)
+        else:
+            return module
+    raise InputError(f"{path} cannot be imported: {failure}", hint=failure.hint)
+
+
+@contextmanager
+def _importing_from(path: Path) -> Iterator[None]:
+    """Let the program import modules in its directory, as `python FILE` does."""
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        if folder in sys.path:
+            sys.path.remove(folder)
+
+
+def _failure(error: BaseException, path: Path) -> SetupError:
+    """Return the one-line error for an exception of a program, and log the whole exception."""
+    logging.getLogger(__name__).debug("the program raised %s", type(error).__name__, exc_info=error)
+    place = _place(error, path)
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        from exasol_ci_setup.constructs.base import simplify_errors
+
+        problems = simplify_errors(error.errors(include_url=False, include_input=False))
+        said = "; ".join(
+            f"{'.'.join(map(str, each['loc'])) or 'it'}: {_rule(each['type'], each['msg'])}" for each in problems
+        )
+        return InputError(f"{place}: {error.title} is not acceptable: {said}")
+    text = " ".join(str(error).split())
+    return SetupError(
+        f"{place}: {type(error).__name__}" + (f": {text}" if text else ""),
+        hint="--log-level debug shows the traceback",
+    )
+
+
+def _rule(kind: str, message: str) -> str:
+    if kind == "missing":
+        return "it is required"
+    if kind == "extra_forbidden":
+        return "there is no such argument"
+    return message[:1].lower() + message[1:]
+
+
+def _place(error: BaseException, path: Path) -> str:
+    """Return the program and its line that led to `error`."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"{path}:{lines[-1]}" if lines else str(path)

@@ -1,0 +1,281 @@
+"""Delete the declared stacks of a program, dependents first."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from functools import partial
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.core import task_graph
+from exasol_ci_setup.core.errors import InUseError, StackError
+from exasol_ci_setup.core.tags import TAG_PREFIX
+from exasol_ci_setup.core.task_graph import End, Node
+from exasol_ci_setup.programs.interrupt import InterruptibleClock
+from exasol_ci_setup.stacks import delete as deletion
+from exasol_ci_setup.stacks import removed, state, users
+from exasol_ci_setup.stacks.users import Surroundings, require_none
+from exasol_ci_setup.template.render import render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.constructs.scope import Scope
+    from exasol_ci_setup.core.clock import Clock
+    from exasol_ci_setup.core.task_graph import Ended
+    from exasol_ci_setup.programs.declared import Declared
+    from exasol_ci_setup.stacks.delete import Resource
+    from exasol_ci_setup.stacks.events import View
+    from exasol_ci_setup.stacks.model import Plan, Stack
+
+SCOPE_TAG = f"{TAG_PREFIX}scope"
+NAME_TAG = f"{TAG_PREFIX}name"
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingStack:
+    """An existing stack, its account, and its resources; `needs` are the stacks that must be deleted before it.
+
+    `removal` is the plan that deletes it.
+    `declared_tags` are those of the declared construct with its name, empty if none is declared.
+    """
+
+    account: Account
+    stack: Stack
+    resources: tuple[Resource, ...]
+    removal: Plan
+    needs: tuple[str, ...] = ()
+    declared_tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def going(self) -> list[Resource]:
+        """The resources that the deletion removes."""
+        return removed.resources_of(self.removal)
+
+
+def find_existing(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, ExistingStack]:
+    """Return the existing stacks with declared names, dependencies first.
+
+    An empty stack that only holds a change set is skipped: the change set may belong to another process.
+
+    Raises the errors of `translate_aws_errors`.
+    """
+    found: dict[str, ExistingStack] = {}
+
+    def look(name: str) -> None:
+        construct = declared.constructs[name]
+        account = connect(construct.resolved_scope)
+        stack = state.find(account.client("cloudformation"), name)
+        if stack is not None and not state.is_absent(stack):
+            found[name] = replace(_existing(account, stack), declared_tags=construct.tags)
+
+    task_graph.read_all(declared.constructs, look)
+    backwards = task_graph.order(task_graph.backwards(declared.nodes))
+    # A stack that does not exist delays nothing.
+    return {
+        node.name: replace(found[node.name], needs=tuple(name for name in _through(node, backwards, found)))
+        for node in backwards
+        if node.name in found
+    }
+
+
+def _through(node: Node, nodes: Sequence[Node], there: Mapping[str, object]) -> list[str]:
+    """Return the nearest dependencies of `node` that are in `there`, through those that are not."""
+    needs = {each.name: each.needs for each in nodes}
+    left, near = list(node.needs), dict[str, None]()
+    while left:
+        name = left.pop()
+        if name in there:
+            near[name] = None
+        else:
+            left.extend(needs[name])
+    return list(near)
+
+
+def undeclared(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, ExistingStack]:
+    """Return the stacks of the declared constructs' scopes that no construct declares, the newest first.
+
+    Raises the errors of `translate_aws_errors`.
+    """
+    found: dict[str, ExistingStack] = {}
+    for scope in declared.scopes:
+        account = connect(scope)
+        for stack in of_scope(account, scope.name):
+            if stack.name not in declared.constructs and not state.is_absent(stack):
+                found[stack.name] = _existing(account, stack)
+    by_age = sorted(found.items(), key=lambda item: item[1].stack.created or datetime.min.replace(tzinfo=timezone.utc))
+    return dict(reversed(by_age))
+
+
+class Removable:
+    """Stacks to delete, and the stacks around them that may use them."""
+
+    def __init__(self, going: Mapping[str, ExistingStack]) -> None:
+        self._going = going
+        # Two scopes may have the same account.
+        accounts = {_place(each.stack): each.account for each in going.values()}
+        self._around = {place: Surroundings(each.client("cloudformation")) for place, each in accounts.items()}
+        for each in self._around.values():
+            each.read()
+        self._marks = {
+            name: self._around[_place(each.stack)].marks(each.stack, each.going) for name, each in going.items()
+        }
+
+    def in_order(self) -> dict[str, ExistingStack]:
+        """Return the stacks to delete, dependents first.
+
+        The order in the program counts if it does not contradict what is deployed.
+        """
+        needs: dict[str, list[str]] = {name: [] for name in self._going}
+
+        def comes_before(first: str, then: str) -> bool:
+            left, seen = [then], {then}
+            while left:
+                more = [each for each in needs[left.pop()] if each not in seen]
+                seen.update(more)
+                left.extend(more)
+            return first in seen
+
+        deployed = [(name, user) for name in needs for user in needs if user != name and self._uses(user, name)]
+        for name, user in [*deployed, *((name, user) for name, each in self._going.items() for user in each.needs)]:
+            # A cycle must start somewhere.
+            if user not in needs[name] and not comes_before(name, user):
+                needs[name].append(user)
+        ordered = task_graph.order(Node(name, tuple(each)) for name, each in needs.items())
+        return {node.name: replace(self._going[node.name], needs=node.needs) for node in ordered}
+
+    def require_unused(self, declared: Mapping[str, ScopedConstruct], hint: Callable[[Stack], str]) -> None:
+        """Raise InUseError if a remaining stack uses a deleted one; `hint` returns the remedy for that stack, empty for its deletion.
+
+        The stacks of the constructs `declared` are checked as they will be deployed.
+        """
+        wanted = {name: _text(construct) for name, construct in declared.items()}
+        for name, marks in self._marks.items():
+            for user, text in wanted.items():
+                if marks and re.search("|".join(marks), text):
+                    raise InUseError(
+                        f"stack {name} is not declared, but in use: {user} is declared with it",
+                        hint=f"declare {name} again, or {user} without it",
+                        stack_name=name,
+                    )
+            around = self._around[_place(self._going[name].stack)]
+            users = list(around.users(marks, but={*self._going, *declared}))
+            require_none(f"stack {name}", users, stack_name=name, hint=hint(users[0]) if users else "")
+
+    def _uses(self, user: str, name: str) -> bool:
+        place = _place(self._going[name].stack)
+        stack = self._going[user].stack
+        return _place(stack) == place and self._around[place].uses(stack, self._marks[name])
+
+
+def _text(construct: ScopedConstruct) -> str:
+    return "\n".join([*construct.static_parameters.values(), render(construct).body])
+
+
+def _place(stack: Stack) -> tuple[str, ...]:
+    """Return the region and the account in the ARN of a stack."""
+    return tuple(stack.id.split(":")[3:5])
+
+
+def require_empty(there: Mapping[str, ExistingStack], say: Callable[[str, str], None], *, hint: str) -> None:
+    """Raise StackError if a bucket or repository of the stacks is not empty: AWS would refuse to delete it."""
+    full: dict[str, list[str]] = {}
+
+    def look(name: str) -> None:
+        full[name] = deletion.contents(there[name].account, there[name].going, partial(say, name))
+
+    task_graph.read_all(there, look)
+    found = [f"{each} (stack {name})" for name in there for each in full[name]]
+    if found:
+        raise StackError(f"nothing was deleted: {', '.join(found)}", hint=hint)
+
+
+def of_scope(account: Account, name: str) -> list[Stack]:
+    """Return the stacks of the scope of that name, in the order of AWS."""
+    return [stack for stack in state.own(account.client("cloudformation")) if stack.tags.get(SCOPE_TAG) == name]
+
+
+def _existing(account: Account, stack: Stack) -> ExistingStack:
+    cfn = account.client("cloudformation")
+    resources = deletion.resources(cfn, stack)
+    removal = removed.without_empty_log_groups(account, removed.plan_of(cfn, stack, resources))
+    return ExistingStack(account, stack, tuple(resources), removal)
+
+
+@dataclass
+class Removal:
+    """One run that deletes stacks. `ended` is called for each result, `say` for other messages.
+
+    `empty`: empty their buckets and repositories first; otherwise the deletion of a stack that has some fails. With `wait`
+    false, only deletions on which another one depends are followed to their end.
+    """
+
+    view: Callable[[str, str], View]
+    say: Callable[[str, str], None]
+    ended: Callable[[Ended, Stack | None], None]
+    clock: Clock
+    empty: bool = False
+    wait: bool = True
+    concurrency: int = task_graph.CONCURRENCY
+    begun: set[str] = field(default_factory=set)
+    """The stacks whose deletion was started and not followed."""
+
+    def carry_out(self, there: Mapping[str, ExistingStack]) -> list[Ended]:
+        """Delete the stacks, each after its dependents, and return the result of each deletion."""
+        clock = InterruptibleClock(self.clock)
+        waited_for = {name for each in there.values() for name in each.needs}
+
+        def work(name: str) -> End:
+            each = there[name]
+            _require_deletable(each)
+            if self.empty:
+                deletion.empty(each.account, each.going, partial(self.say, name))
+            cfn = each.account.client("cloudformation")
+            if self.wait or name in waited_for:
+                with self.view(name, f"deleting {name}") as view:
+                    deletion.delete(cfn, each.stack, view=view, clock=clock)
+            else:
+                deletion.begin(cfn, each.stack)
+                self.begun.add(name)
+            return End.DONE
+
+        return task_graph.run(
+            [Node(name, each.needs) for name, each in there.items()],
+            work,
+            concurrency=self.concurrency,
+            interrupt=clock.interrupt,
+            ended=lambda end: self.ended(end, None),
+        )
+
+
+def require_deletable(there: Iterable[ExistingStack]) -> None:
+    """Raise StackError unless all of the stacks may be deleted, before the first deletion."""
+    for each in there:
+        _require_deletable(each)
+
+
+def require_unused(there: Iterable[ExistingStack]) -> None:
+    """Raise InUseError if another stack uses one of the existing stacks, before the first deletion.
+
+    Call it after the deployment: until then a stack may use what it no longer declares.
+    """
+    of_account: dict[int, list[ExistingStack]] = {}
+    for each in there:
+        of_account.setdefault(id(each.account.client("cloudformation")), []).append(each)
+    for group in of_account.values():
+        users.require_unused(group[0].account.client("cloudformation"), [(each.stack, each.going) for each in group])
+
+
+def _require_deletable(each: ExistingStack) -> None:
+    deletion.require_deletable(each.stack)
+    # Joined names of different scopes and constructs may give the same stack name.
+    if state.is_of_another(each.stack, each.declared_tags):
+        raise StackError(
+            f"stack {each.stack.name} belongs to {state.owner(each.stack.tags)}, not to what is declared: "
+            f"{state.owner(each.declared_tags)}",
+            hint=f"choose another name for one of them; to delete the stack: `exasol-ci-setup delete {each.stack.name}`",
+            stack_name=each.stack.name,
+        )

@@ -1,0 +1,1 @@
+"""CloudFormation templates: rendering, YAML, intrinsic functions, references, and lint."""

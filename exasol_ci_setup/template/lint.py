@@ -1,0 +1,151 @@
+"""Run cfn-lint on a template in this process, for its region, unless the result is cached."""
+
+from __future__ import annotations
+
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, cast
+
+from exasol_ci_setup.core.errors import InputError, TemplateRejected
+from exasol_ci_setup.core.errors.details import Finding, Level
+from exasol_ci_setup.template import lint_cache
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from exasol_ci_setup.template.render import Template
+
+
+_RUNNERS: dict[tuple[str, ...], Any] = {}
+_ONE_RUN = Lock()
+_LEVELS: dict[str, Level] = {"E": "error", "F": "error", "W": "warning", "I": "info"}
+
+
+def lint(template: Template, region: str) -> list[Finding]:
+    """Return cfn-lint's findings in `template` for `region`, sorted by line; text that is no template has one, E0000.
+
+    The first call loads cfn-lint's rules and schemas, which takes a second or two; later ones take some hundredths of a second. Findings
+    in `lint_cache` take no time. Raises InputError for a region without schemas.
+    """
+    place = lint_cache.place(template.body, region)
+    known = None if place is None else _known(place)
+    if known is not None:
+        return known
+    findings = _lint(template, region)
+    if place is not None:
+        lint_cache.store(place, [(each.rule, each.level, each.message, each.path, each.line) for each in findings])
+    return findings
+
+
+def _known(place: Path) -> list[Finding] | None:
+    rows = lint_cache.load(place)
+    if rows is None:
+        return None
+    return [Finding(rule, cast("Level", level), message, path, line) for rule, level, message, path, line in rows]
+
+
+def _lint(template: Template, region: str) -> list[Finding]:
+    from cfnlint.helpers import REGIONS
+
+    if region not in REGIONS:
+        raise InputError(
+            f"{region!r} is not a region of cfn-lint",
+            hint="the form of a region is eu-central-1; for a region that is newer than the installed cfn-lint, use --no-lint",
+        )
+    return sorted(
+        (
+            Finding(
+                rule=match.rule.id,
+                level=_LEVELS.get(match.rule.id[:1], "error"),
+                message=match.message,
+                path=".".join(str(part) for part in getattr(match, "path", None) or ()),
+                line=match.linenumber,
+            )
+            for match in _matches(template.body, region)
+        ),
+        key=lambda finding: (finding.line, finding.rule, finding.path, finding.message),
+    )
+
+
+def _matches(body: str, region: str) -> list[Any]:
+    """Do the same as ``cfnlint.api.lint``, but load the rules once: loading takes ten times as long as a run."""
+    from cfnlint.config import ConfigMixIn
+    from cfnlint.decode.decode import decode_str
+
+    template, errors = decode_str(body)
+    if errors or template is None:
+        return errors or []
+    # Rules store data of the template that they check.
+    with _ONE_RUN:
+        return list(_runner(ConfigMixIn(regions=[region])).validate_template(template))
+
+
+def _runner(config: Any) -> Any:
+    """Return cfn-lint's runner for `config`: that of an earlier run unless the settings name rules or schemas in files."""
+    from cfnlint.runner import Runner
+
+    if config.custom_rules or config.registry_schemas or config.override_spec:
+        return Runner(config)
+    rules = tuple(config.append_rules)
+    if rules not in _RUNNERS:
+        _RUNNERS[rules] = Runner(config)
+    runner = _RUNNERS[rules]
+    runner.config = config
+    return runner
+
+
+def reject_errors(template: Template, findings: Sequence[Finding]) -> None:
+    """Raise TemplateRejected, which holds all `findings`, if one of them is an error."""
+    errors = [finding for finding in findings if finding.level == "error"]
+    if not errors:
+        return
+    first = errors[0]
+    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+    raise TemplateRejected(
+        f"{template.name} has errors: line {first.line}: {first.message} ({first.rule}){more}", findings=findings
+    )
+
+
+class Background:
+    """A run of the linter in its own thread, which loads cfn-lint during calls of AWS.
+
+    The thread does not prevent the end of the process: a deployment without changes does not wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._given = Event()
+        self._done = Event()
+        self._work: tuple[Template, str] | None = None
+        self._findings: list[Finding] = []
+        self._error: BaseException | None = None
+        Thread(target=self._run, name="lint", daemon=True).start()
+
+    def start(self, template: Template, region: str) -> None:
+        """Lint `template` for `region` when cfn-lint is loaded, or at once if the findings are cached."""
+        place = lint_cache.place(template.body, region)
+        known = None if place is None else _known(place)
+        if known is not None:
+            self._findings = known
+            self._done.set()
+            return
+        self._work = (template, region)
+        self._given.set()
+
+    def findings(self) -> list[Finding]:
+        """Wait for the findings and return them, as `lint` does. Raises the error of the linter."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._findings
+
+    def _run(self) -> None:
+        try:
+            import cfnlint.api  # noqa: F401 - the import is the slow part
+
+            self._given.wait()
+            if self._work is not None:
+                self._findings = lint(*self._work)
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            self._error = error
+        finally:
+            self._done.set()
