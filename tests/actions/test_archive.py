@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exasol_ci_setup.core import archive
+from exasol_ci_setup.core.archive import Entry, Tree
 from exasol_ci_setup.core.errors import InputError, SetupError
-from exasol_ci_setup.programs.actions import archive
-from exasol_ci_setup.programs.actions.archive import Entry, Tree
 
 
 def pack(tree: Tree) -> tuple[str, bytes]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exasol_ci_setup.programs.actions import archive
+from exasol_ci_setup.core import archive
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from exasol_ci_setup.programs.actions import archive
+from exasol_ci_setup.core import archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

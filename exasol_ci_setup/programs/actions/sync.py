@@ -15,9 +15,9 @@ from exasol_ci_setup.builds.github import Api, Token
 from exasol_ci_setup.constructs.asset import GitHubRepo, LocalDirectory
 from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.constructs.runtime import Synced
+from exasol_ci_setup.core import archive
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.programs import actions
-from exasol_ci_setup.programs.actions import archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from exasol_ci_setup.constructs.asset import Asset
+    from exasol_ci_setup.core.archive import Tree
     from exasol_ci_setup.programs.actions import Runtime
-    from exasol_ci_setup.programs.actions.archive import Tree
 
 _HASH_LENGTH: Final = 12
 _MAX_NAMES: Final = 5
