@@ -1,4 +1,4 @@
-"""What docs/comparison.md says that this tool does has a test, or a reason why not."""
+"""Each request in docs/comparison.md has a test, or a reason why it has none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 
 def rows() -> list[list[str]]:
-    table = PAGE.read_text(encoding="utf-8").partition("## What people ask for")[2]
+    table = PAGE.read_text(encoding="utf-8").partition("## Requests of users of other tools")[2]
     lines = [line for line in table.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[1:]]
 
