@@ -292,7 +292,7 @@ def test_another_answer_tells_the_time_if_sts_cannot_be_reached(healthy):
 
 
 @pytest.mark.parametrize("kinds", [[], [{**GITHUB, "serverType": "BITBUCKET"}]])
-def test_missing_access_to_github_is_warned_of_with_both_ways_out(healthy, kinds):
+def test_missing_github_access_warns_with_two_fixes(healthy, kinds):
     healthy.on("codebuild", "ListSourceCredentials", {"sourceCredentialsInfos": kinds})
 
     found = checked(healthy.account)["E-CI-11"]

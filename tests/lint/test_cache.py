@@ -207,7 +207,7 @@ def test_every_finding_comes_back_as_it_was(rows):
     assert lint_cache.load(place_of()) == rows
 
 
-def test_a_second_validation_imports_neither_cfn_lint_nor_boto3_and_says_the_same():
+def test_second_validation_prints_same_without_cfn_lint_and_boto3():
     check = (
         "import sys\n"
         "from exasol_ci_setup.cli.main import cli\n"

@@ -168,7 +168,7 @@ def operations(answers):
     return [call.operation for call in answers.calls]
 
 
-def test_an_update_is_followed_to_its_own_last_event(answers, clock):
+def test_update_is_followed_to_its_own_last_event(answers, clock):
     Aws(answers, events=UPDATE)
     shown = Shown()
 
@@ -185,7 +185,7 @@ def test_an_update_is_followed_to_its_own_last_event(answers, clock):
     ]
 
 
-def test_throttling_on_every_second_call_does_not_stop_a_deployment(answers, clock):
+def test_throttling_of_every_second_call_does_not_stop_deployment(answers, clock):
     Aws(answers, events=UPDATE)
     number = itertools.count()
     answers.disturb = lambda _call: AwsError("Throttling", "Rate exceeded") if next(number) % 2 == 0 else None
@@ -234,7 +234,7 @@ def test_a_connection_reset_while_polling_is_got_over(answers, clock):
     assert len(shown.ids) == len(set(shown.ids)) == 5
 
 
-def test_a_last_poll_that_is_throttled_does_not_fail_what_has_succeeded(answers, clock):
+def test_throttled_last_poll_does_not_fail_deployment(answers, clock):
     aws = Aws(answers, events=UPDATE)
     refused = itertools.count()
 
@@ -293,7 +293,7 @@ def test_a_poll_that_never_works_again_ends_after_ten_minutes(answers, clock):
     assert "AWS continues with it" in unreachable.value.hint
 
 
-def test_the_first_failure_is_the_cause_and_a_rollback_is_no_success(answers, clock):
+def test_first_failure_is_root_cause_and_rollback_is_no_success(answers, clock):
     Aws(
         answers,
         events=[
@@ -314,7 +314,7 @@ def test_the_first_failure_is_the_cause_and_a_rollback_is_no_success(answers, cl
     assert any("sns:SetTopicAttributes was denied" in hint for hint in failed.value.diagnosis.hints)
 
 
-def test_the_cause_in_a_nested_stack_is_found(answers, clock):
+def test_root_cause_in_nested_stack_is_found(answers, clock):
     aws = Aws(answers, events=[])
     nested = ID.replace("Slc", "Slc-Inner")
     inner = [
@@ -388,7 +388,7 @@ def test_events_are_read_page_by_page_back_to_the_last_known_one(answers, clock)
     assert shown.lines[0] == "UPDATE_IN_PROGRESS Slc"
 
 
-def test_a_plan_reads_every_page_and_what_property_values_left_out(answers, clock):
+def test_plan_reads_all_pages_and_changes_omitted_with_values(answers, clock):
     aws = Aws(answers, events=UPDATE)
     change = {"Action": "Add", "ResourceType": "AWS::SNS::Topic"}
 
@@ -430,7 +430,7 @@ def test_actions_newer_than_this_code_are_kept(answers, clock):
     assert [change.action for change in plans[0].changes] == ["Import", "Dynamic", "SyncWithActual"]
 
 
-def test_values_before_and_after_come_from_the_templates(answers, clock):
+def test_values_before_and_after_come_from_templates(answers, clock):
     Aws(answers, events=UPDATE)
     plans: list[Plan] = []
 
@@ -455,7 +455,7 @@ def test_a_change_set_is_waited_for(answers, clock):
         "No updates are to be performed.",
     ],
 )
-def test_a_change_set_without_changes_is_deleted_and_there_is_nothing_to_do(answers, clock, words):
+def test_change_set_without_changes_is_deleted_and_reports_no_changes(answers, clock, words):
     aws = Aws(answers, events=UPDATE)
     answers.on("cloudformation", "DescribeChangeSet", aws.change_set(Status="FAILED", StatusReason=words, Changes=[]))
 
@@ -630,7 +630,7 @@ def test_the_request_is_what_was_asked_for(answers, clock):
     assert executed["ClientRequestToken"]
 
 
-def test_names_of_change_sets_are_never_used_twice(answers, clock):
+def test_change_set_names_are_unique(answers, clock):
     for _ in range(2):
         Aws(answers, events=UPDATE)
         run(answers, clock)
@@ -658,7 +658,7 @@ def test_capabilities_are_those_that_the_template_needs(answers, clock):
         ("UPDATE_ROLLBACK_FAILED", "exasol-ci-setup continue-rollback"),
     ],
 )
-def test_a_state_that_no_update_leaves_is_told_with_its_way_out(answers, clock, status, way_out):
+def test_state_without_possible_update_is_reported_with_hint(answers, clock, status, way_out):
     answers.on("cloudformation", "DescribeStacks", stack_in(status))
 
     with pytest.raises(StackNotUpdatableError, match=status) as stuck:
@@ -680,7 +680,7 @@ def test_an_ssm_parameter_forces_a_change_set(answers, clock):
     assert "CreateChangeSet" in operations(answers)
 
 
-def test_a_hidden_parameter_is_masked_in_the_plan(answers, clock):
+def test_noecho_parameter_is_masked_in_plan(answers, clock):
     Aws(answers, events=UPDATE)
     head = "Parameters: {P: {Type: String, NoEcho: true}}\n"
     resource = 'Resources: {T: {Type: "AWS::SNS::Topic", Properties: {DisplayName: {"Fn::Sub": "%s-${P}"}}}}'
@@ -779,7 +779,7 @@ def test_somebody_elses_update_is_not_taken_for_ours(answers, clock):
 
 
 @pytest.mark.parametrize("operation", ["CreateChangeSet", "ExecuteChangeSet"])
-def test_a_stack_that_becomes_busy_meanwhile_is_told_as_busy(answers, clock, operation):
+def test_stack_that_becomes_busy_is_reported_as_busy(answers, clock, operation):
     Aws(answers, events=UPDATE)
     words = f"Stack:{ID} is in UPDATE_IN_PROGRESS state and can not be updated."
     answers.on("cloudformation", operation, AwsError("ValidationError", words))
@@ -833,7 +833,7 @@ def test_a_change_set_that_cannot_be_taken_back_does_not_hide_what_happened(answ
     assert SET in interrupted.value.hint
 
 
-def test_ctrl_c_inside_the_creation_of_a_change_set_takes_it_back_by_name(answers, clock):
+def test_ctrl_c_while_change_set_is_created_deletes_it_by_name(answers, clock):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "CreateChangeSet", KeyboardInterrupt())
 

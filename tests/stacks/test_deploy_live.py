@@ -143,7 +143,7 @@ def test_the_same_again_changes_nothing_and_leaves_no_change_set(ready):
     assert everything(ready) == before
 
 
-def test_asking_aws_by_force_finds_nothing_either_and_leaves_no_change_set(ready):
+def test_forced_change_set_without_changes_is_deleted(ready):
     before = everything(ready)
 
     result = run(
@@ -154,7 +154,7 @@ def test_asking_aws_by_force_finds_nothing_either_and_leaves_no_change_set(ready
     assert everything(ready) == before
 
 
-def test_a_plan_shows_the_property_before_and_after_and_leaves_nothing(ready):
+def test_plan_shows_property_before_and_after_and_creates_nothing(ready):
     before = everything(ready)
     plans: list[Plan] = []
 
@@ -279,7 +279,7 @@ def test_a_taken_bucket_name_ends_with_the_bucket_and_awss_reason(live, other_ac
     assert result.stack.status == "CREATE_COMPLETE"
 
 
-def test_recreating_asks_first_and_leaves_the_stack_if_declined(live):
+def test_declined_recreation_keeps_stack(live):
     with pytest.raises(DeployFailed):
         run(live, request())  # without source credentials
 
@@ -324,7 +324,7 @@ def test_on_failure_delete_leaves_no_stack(live):
     assert state.is_absent(state.find(live.client("cloudformation"), "Slc"))
 
 
-def test_a_failed_update_names_its_cause_and_is_rolled_back(ready, other_account):
+def test_failed_update_prints_root_cause_and_is_rolled_back(ready, other_account):
     other_account.client("s3").create_bucket(
         Bucket="taken-for-update", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
@@ -475,7 +475,7 @@ def test_a_creation_that_takes_too_long_may_go_on(live, operations):
     wait_for(live, "Slow", "CREATE_COMPLETE")
 
 
-def test_an_update_that_takes_too_long_is_cancelled(live, operations):
+def test_update_over_timeout_is_canceled(live, operations):
     run(live, slow())
     operations.hold()
     operations.release_after("CancelUpdateStack")
@@ -488,7 +488,7 @@ def test_an_update_that_takes_too_long_is_cancelled(live, operations):
         )
 
 
-def test_another_operation_under_way_is_told_or_waited_for(live, operations):
+def test_other_operation_in_progress_is_reported_or_waited_for(live, operations):
     operations.hold()
     with pytest.raises(Interrupted):
         run(live, slow(), shown=PressingCtrlC())
@@ -502,7 +502,7 @@ def test_another_operation_under_way_is_told_or_waited_for(live, operations):
     assert result.stack.status == "UPDATE_COMPLETE"
 
 
-def test_the_same_request_attaches_to_the_operation_under_way(live, operations):
+def test_same_request_follows_operation_in_progress(live, operations):
     operations.hold()
     with pytest.raises(Interrupted):
         run(live, slow(), shown=PressingCtrlC())
@@ -550,7 +550,7 @@ def test_a_deleted_stack_is_gone_with_its_resources(ready):
     assert not ready.client("codebuild").batch_get_projects(names=["SlcCodeBuild"])["projects"]
 
 
-def test_every_version_in_a_bucket_is_deleted_in_batches(live):
+def test_all_object_versions_are_deleted_in_batches(live):
     s3 = live.client("s3")
     s3.create_bucket(Bucket="many-versions", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     s3.put_bucket_versioning(Bucket="many-versions", VersioningConfiguration={"Status": "Enabled"})

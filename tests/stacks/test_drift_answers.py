@@ -109,7 +109,7 @@ def test_differences_become_paths_and_values_that_can_be_read(aws, clock):
     assert found.actual == {"Rules": [RULE, OTHER], "DisplayName": "[new"}
 
 
-def test_a_property_with_a_secret_is_masked_on_both_sides(aws, clock):
+def test_secret_property_is_masked_on_both_sides(aws, clock):
     template = """
     Parameters: {Token: {Type: String, NoEcho: true}}
     Resources:

@@ -72,7 +72,7 @@ def explain(answers, clock, stacks):
     return recovery.explain(cfn, state.get(cfn, "Slc"))
 
 
-def test_a_hook_that_stopped_a_resource_is_told_with_every_broken_rule_its_remedy_and_link(answers, clock):
+def test_failed_hook_reports_each_rule_with_remedy_and_link(answers, clock):
     answers.on("cloudformation", "GetHookResult", RESULT)
 
     found = explain(answers, clock, creation((0, "CREATE_IN_PROGRESS", "Topic", FAILED)))
@@ -120,7 +120,7 @@ def test_a_hook_that_stopped_something_later_is_not_told(answers, clock, name):
     ],
     ids=["denied", "unknown", "gone"],
 )
-def test_that_the_findings_cannot_be_read_is_a_line(answers, clock, answer, why):
+def test_unreadable_hook_findings_are_reported(answers, clock, answer, why):
     answers.on("cloudformation", "GetHookResult", answer)
 
     found = explain(answers, clock, creation((0, "CREATE_IN_PROGRESS", "Topic", FAILED)))

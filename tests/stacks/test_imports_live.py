@@ -41,7 +41,7 @@ def actions(made) -> dict[str, str]:
     return {change.logical_id: change.action for change in made.changes}
 
 
-def test_what_is_there_is_taken_over_and_the_rest_is_made(with_logs):
+def test_existing_resources_are_imported_and_others_created(with_logs):
     plans: list[Plan] = []
 
     result = run(with_logs, request(), import_existing=True, approve=remembering(plans))
@@ -74,7 +74,7 @@ def test_a_later_change_leaves_what_was_taken_over_marked(with_logs):
     assert imports.imported_resources({"Resources": deployed(with_logs)}) == {"CodeBuildLogGroup"}
 
 
-def test_the_deletion_of_the_stack_leaves_standing_what_was_taken_over(with_logs):
+def test_deleted_stack_retains_imported_resources(with_logs):
     stack = run(with_logs, request(), import_existing=True).stack
     cfn = with_logs.client("cloudformation")
     assert delete.retained(cfn, stack, delete.resources(cfn, stack), ()) == {"CodeBuildLogGroup"}

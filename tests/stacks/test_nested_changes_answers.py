@@ -98,7 +98,7 @@ def test_nested_change_sets_are_asked_for_only_if_something_is_nested(answers, c
     assert [params.get("IncludeNestedStacks") for params in created(answers)] == [True, None]
 
 
-def test_what_changes_inside_nested_stacks_stands_below_them(answers, clock):
+def test_changes_in_nested_stacks_are_listed_below_them(answers, clock):
     inner = [
         {"Changes": [changed("Topic", Replacement="True")], "NextToken": "1"},
         {"Changes": [nested("Deep", DEEP_SET)]},
@@ -226,7 +226,7 @@ def test_a_nested_stack_that_is_removed_is_not_looked_into(answers, clock):
     assert INNER_SET not in {params["ChangeSetName"] for params in answers.of("DescribeChangeSet")}
 
 
-def test_why_a_nested_change_set_failed_is_told(answers, clock):
+def test_reason_of_failed_nested_change_set_is_reported(answers, clock):
     deep = f"Nested change set {DEEP_SET} was not successfully created: Currently in FAILED."
     sets = {
         INNER_SET: {"StackName": "Slc-Inner", "Status": "FAILED", "StatusReason": deep},

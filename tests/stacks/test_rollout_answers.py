@@ -115,7 +115,7 @@ def test_tasks_are_explained_when_ecs_has_already_gone_back_to_the_release_befor
     assert failed.value.diagnosis.details[0] == "a task stopped: Essential container in task exited"
 
 
-def test_a_rollout_that_fails_ends_with_the_reason_of_its_tasks_and_what_they_wrote(failing, clock):
+def test_failed_rollout_reports_reason_and_log_of_tasks(failing, clock):
     shown = Shown()
 
     with pytest.raises(DeployFailed) as failed:

@@ -104,7 +104,7 @@ def test_logical_ids_are_fixed(construct: Construct):
     }
 
 
-def test_the_credentials_stack_holds_one_credential_by_reference():
+def test_credentials_stack_contains_one_credential_by_reference():
     (credential,) = resources(SOURCE).items()
     assert credential == (
         "SourceCredential",

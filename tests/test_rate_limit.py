@@ -60,7 +60,7 @@ def test_each_request_and_each_retry_takes_one(answers):
     assert len(taken) == len(answers.calls) == 2
 
 
-def test_what_aws_refuses_slows_all_down_and_the_rate_comes_back(answers, clock):
+def test_throttled_request_lowers_shared_rate_which_recovers(answers, clock):
     bucket = TokenBucket(clock, rate=10, burst=5)
     account = assume(answers.account, (), region="eu-central-1", pace=bucket.take)
     refused = AwsError("Throttling", "Rate exceeded")
