@@ -130,7 +130,7 @@ def _unknown(path: Path, where: str, key: str, shape: dict[str, Any]) -> InputEr
     near = difflib.get_close_matches(key, shape, n=1)
     names = ", ".join(shape)
     return _refused(
-        path, where, f"there is no such key; did you mean {near[0]}?" if near else f"there is no such key, only {names}"
+        path, where, f"unknown key; did you mean {near[0]}?" if near else f"unknown key; valid keys: {names}"
     )
 
 

@@ -120,11 +120,7 @@ def _problem(path: Path, root: yaml.Node, problem: ErrorDetails) -> str:
     elif problem["type"] == "extra_forbidden":
         names = _names(where[:-1])
         near = difflib.get_close_matches(str(where[-1]), names, n=1)
-        rule = (
-            f"there is no such name; did you mean {near[0]}?"
-            if near
-            else f"there is no such name, only {', '.join(names)}"
-        )
+        rule = f"unknown key; did you mean {near[0]}?" if near else f"unknown key; valid keys: {', '.join(names)}"
     elif problem["type"] in {"model_type", "dict_type"}:
         rule = "use names with values below it"
     elif problem["type"] == "string_type" and problem["input"] is not None:

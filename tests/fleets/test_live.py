@@ -221,7 +221,7 @@ def test_a_file_with_a_mistake_is_refused_before_anything_is_made(deploy, calls)
     ran = deploy(fleet_of(("Slc", "ci: {imgae: x}")), "--yes")
 
     assert ran.code == 2
-    assert "projects.Slc.ci.imgae: there is no such name; did you mean image?" in ran.stderr
+    assert "projects.Slc.ci.imgae: unknown key; did you mean image?" in ran.stderr
     assert "deploy-fleet --schema" in ran.stderr
     assert calls == []
 

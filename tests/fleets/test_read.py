@@ -167,7 +167,7 @@ def test_a_pattern_that_matches_nothing_is_refused_and_the_nearest_name_told(fle
         ("targets: {}\nprojects: 3", "fleet.yaml:1: targets: it is empty"),
         (
             "targets: {main: {region: eu-central-1}}\nprojects:\n  slc:\n    project_url: https://github.com/a/b\n    ci:\n      imgae: x",
-            "fleet.yaml:6: projects.slc.ci.imgae: there is no such name; did you mean image?",
+            "fleet.yaml:6: projects.slc.ci.imgae: unknown key; did you mean image?",
         ),
         (
             "targets: {main: {region: eu-central-1}}\nprojects:\n  slc:\n    project_url: https://github.com/a/b\n    ci: {image: a b}",
@@ -316,7 +316,7 @@ def test_a_mistake_beside_a_merge_key_is_told_with_its_own_line(refused):
               imgae: x
     """)
 
-    assert message.startswith("fleet.yaml:8: projects.B.ci.imgae: there is no such name")
+    assert message.startswith("fleet.yaml:8: projects.B.ci.imgae: unknown key")
 
 
 def test_two_builds_that_would_make_the_same_thing_are_refused(refused):
