@@ -16,12 +16,12 @@ pytestmark = pytest.mark.live
 IMAGE = "public.ecr.aws/nginx/nginx:1.27"
 # The program with a sandbox account of this process.
 PROGRAM = """
-from exasol_ci_setup import aws
+from exasol_ci_setup.aws.session import connect
 from exasol_ci_setup.cli.main import cli
 from exasol_ci_setup.cli.session import Session
 
 session = Session()
-session.__dict__["account"] = aws.connect(region="eu-central-1", endpoint_url="{}", access_key=("{}", "test"))
+session.__dict__["account"] = connect(region="eu-central-1", endpoint_url="{}", access_key=("{}", "test"))
 cli.main(["space", {}], obj=session)
 """
 

@@ -35,7 +35,7 @@ THREADS = """
 from threading import Thread
 from exasol_ci_setup.cli.multi_stack import MultiStackReporter
 from exasol_ci_setup.cli.session import Session
-from exasol_ci_setup.stacks.graph import End, Ended
+from exasol_ci_setup.core.task_graph import End, Ended
 
 many = MultiStackReporter(Session(), shown={})
 

@@ -70,11 +70,11 @@ def test_killed_fleet_is_finished_by_next_run_and_then_unchanged(deploy, write, 
     # A process with the account of this test, as `here` has it.
     program = dedent("""
         import sys
-        from exasol_ci_setup import aws
+        from exasol_ci_setup.aws.session import connect
         from exasol_ci_setup.cli.main import cli
         from exasol_ci_setup.cli.session import Session
         session = Session()
-        session.__dict__["account"] = aws.connect(
+        session.__dict__["account"] = connect(
             region="eu-central-1", endpoint_url=sys.argv[1], access_key=(sys.argv[2], "test"))
         cli.main(sys.argv[3:], obj=session)
     """)

@@ -192,7 +192,7 @@ def test_interrupt_names_created_resources(live):
         ({"registry_name": "a b", "generate_ci": False}, "--registry-name 'a b'"),
         ({"dockerfile_path": "nowhere"}, "nowhere is not a file"),
         ({"docker_context": "nowhere"}, "nowhere is not a directory"),
-        ({"docker_context": ".."}, "lies outside of"),
+        ({"docker_context": ".."}, "is outside of"),
         ({"skip_registry": True}, "no image to run"),
         ({"image": "a:b", "dockerfile_path": "Dockerfile"}, "--dockerfile-path needs a build"),
         ({"image": "a:b", "registry_name": "a"}, "--registry-name needs a build"),

@@ -23,7 +23,7 @@ esac
 """
 USE = """
 import signal
-from exasol_ci_setup.runner.engine import Engine
+from exasol_ci_setup.builds.runner.engine import Engine
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with Engine().container("image", (), privileged=False):
     print("created", flush=True)
