@@ -88,3 +88,8 @@ class Server:
             self._process.terminate()
             self._process.wait(timeout=10)
             self._process = None
+            # A process that sshd has forked for a connection listens on the port for a moment longer.
+            while True:
+                with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", self.port)):
+                    return
+                time.sleep(0.05)
