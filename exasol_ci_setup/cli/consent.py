@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.access import review
-from exasol_ci_setup.cli import show
+from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.core.errors import InputError, NotApprovedError
 
 if TYPE_CHECKING:

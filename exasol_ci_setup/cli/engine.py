@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.cli import report, show
 from exasol_ci_setup.cli.consent import Consent, require_terminal, warning
 from exasol_ci_setup.cli.constructs import resolve_secrets
-from exasol_ci_setup.cli.live import EventView
+from exasol_ci_setup.cli.render import report, show
+from exasol_ci_setup.cli.render.live import EventView
 from exasol_ci_setup.core.errors import InputError, NotApprovedError, StackError, TemplateRejected
 from exasol_ci_setup.stacks import alarms, drift, elsewhere, network, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy

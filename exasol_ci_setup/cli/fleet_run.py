@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import fleets
-from exasol_ci_setup.cli import records, report, show
 from exasol_ci_setup.cli.consent import Consent, warning
 from exasol_ci_setup.cli.constructs import resolve_secrets
-from exasol_ci_setup.cli.multi_stack import MultiStackReporter, ask, connections, counted
+from exasol_ci_setup.cli.render import records, report, show
+from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, ask, connections, counted
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
 from exasol_ci_setup.core.errors import InputError, Interrupted

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "exasol-ci-setup"
 
-# Name, module in `cli`, and first line of the help: `--help` imports no command.
+# Name, module in `cli.commands`, and first line of the help: `--help` imports no command.
 COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     "Deploy": (
         ("health", "health", "Check the requirements of the other commands: this machine and the AWS account"),
@@ -127,7 +127,7 @@ class Program(click.Group):
         if module is None:
             return None
         command: click.Command = getattr(
-            import_module(f"exasol_ci_setup.cli.{module}"),
+            import_module(f"exasol_ci_setup.cli.commands.{module}"),
             cmd_name.replace("-", "_") + ("_" if cmd_name in {"list", "import"} else ""),
         )
         return command

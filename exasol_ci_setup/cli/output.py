@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
 
-from exasol_ci_setup.cli import records, show
+from exasol_ci_setup.cli.render import records, show
 from exasol_ci_setup.core.errors import DeployFailed
 
 if TYPE_CHECKING:

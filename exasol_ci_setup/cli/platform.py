@@ -1,6 +1,6 @@
 """Shared code of the platform's command groups: context, reporter, prompts, tables and records.
 
-Each group is a module, such as `cli/space.py`, with one `click.Group` of the same name and a row in `cli.main.COMMANDS`.
+Each group is a module, such as `cli/commands/space.py`, with one `click.Group` of the same name and a row in `cli.main.COMMANDS`.
 All commands have `common_options`. Commands that create or update stacks have `change_options`. Calling such a command approves the change;
 it prompts only for a first load balancer, broader access or data loss. `delete` has `plan_option` and `yes_option`, and prompts with `require_yes`.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from exasol_ci_setup.cli.consent import Consent
-    from exasol_ci_setup.cli.live import EventView
+    from exasol_ci_setup.cli.render.live import EventView
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.stacks.model import Plan
@@ -61,8 +61,8 @@ def acting(
     Otherwise a plan that creates a load balancer, broadens access or deletes data needs confirmation: in a terminal, unless `yes` is set.
     `allow_broadening` approves broader access, `allow_data_loss` approves data loss without a terminal.
     """
-    from exasol_ci_setup.cli import records
     from exasol_ci_setup.cli.consent import Consent
+    from exasol_ci_setup.cli.render import records
     from exasol_ci_setup.platform.place import Place
 
     # Without a terminal, calling the command approves broader access.
@@ -96,7 +96,7 @@ def require_yes(session: Session, question: str, *, yes: bool) -> None:
 
 def planned_deletion(place: Place, session: Session, stack_name: str, *, empty: bool = False) -> None:
     """Show the plan that deletes a stack; delete nothing."""
-    from exasol_ci_setup.cli import report
+    from exasol_ci_setup.cli.render import report
     from exasol_ci_setup.stacks import delete as deletion
     from exasol_ci_setup.stacks import removed, state
 
@@ -110,7 +110,7 @@ def planned_deletion(place: Place, session: Session, stack_name: str, *, empty: 
 
 def listing(session: Session, header: Sequence[str], rows: Iterable[Sequence[str]], *, none: str) -> None:
     """Print a table: with borders in a terminal, else as aligned columns; without rows print `none` to stderr."""
-    from exasol_ci_setup.cli import show
+    from exasol_ci_setup.cli.render import show
 
     cells = [[show.clean(cell) for cell in row] for row in rows]
     if not cells:
@@ -123,14 +123,14 @@ def listing(session: Session, header: Sequence[str], rows: Iterable[Sequence[str
 
 def details(session: Session, values: Mapping[str, str]) -> None:
     """Print names and values, without the empty ones."""
-    from exasol_ci_setup.cli import show
+    from exasol_ci_setup.cli.render import show
 
     session.output.data("\n".join(show.pairs({name: value for name, value in values.items() if value})))
 
 
 def done(session: Session, status: str, *, changed: bool, **more: object) -> None:
     """Write the record that ends a command."""
-    from exasol_ci_setup.cli import records
+    from exasol_ci_setup.cli.render import records
 
     session.output.record(records.result(status, changed=changed, **more))
 
@@ -165,7 +165,7 @@ class _DeployReporter:
         self._session.output.say(self._session.with_global_options(message))
 
     def plan(self, plan: Plan, /) -> bool:
-        from exasol_ci_setup.cli import report
+        from exasol_ci_setup.cli.render import report
 
         if self._rejected:
             # Stacks that depend on the rejected one are not deployed either.
@@ -180,8 +180,8 @@ class _DeployReporter:
 
     def _ask(self, plan: Plan) -> None:
         """Prompt for a first load balancer, broader access or data loss. Raises NotApprovedError if rejected."""
-        from exasol_ci_setup.cli import show
         from exasol_ci_setup.cli.consent import warning
+        from exasol_ci_setup.cli.render import show
         from exasol_ci_setup.platform.load_balancer import STACK_NAME
 
         output = self._session.output

@@ -118,7 +118,7 @@ def follow_started(
     """
     from exasol_ci_setup.builds.follow import interruptible
     from exasol_ci_setup.builds.model import console_url
-    from exasol_ci_setup.cli import records
+    from exasol_ci_setup.cli.render import records
 
     output = session.output
     with interruptible(batch.id):
@@ -154,7 +154,7 @@ def follow(
     from exasol_ci_setup.builds.follow import BuildMonitor, to_the_end
     from exasol_ci_setup.builds.logs import Tails
     from exasol_ci_setup.builds.read import Reader
-    from exasol_ci_setup.cli.build_view import BuildView
+    from exasol_ci_setup.cli.render.build_view import BuildView
 
     account = session.account
     with BuildView(session.output, clock=session.clock.now, log_only=log_only) as view:
@@ -173,7 +173,7 @@ def follow(
 def report_result(session: Session, batch: Batch) -> None:
     """Print the result of a batch. Raises BuildFailed, after the end of the log, unless it succeeded."""
     from exasol_ci_setup.builds import explain
-    from exasol_ci_setup.cli import build_view, records, show
+    from exasol_ci_setup.cli.render import build_view, records, show
 
     output = session.output
     try:

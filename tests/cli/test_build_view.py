@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exasol_ci_setup.builds.model import Batch, Build
-from exasol_ci_setup.cli import build_view
-from exasol_ci_setup.cli.build_view import BuildView
 from exasol_ci_setup.cli.output import Output
+from exasol_ci_setup.cli.render import build_view
+from exasol_ci_setup.cli.render.build_view import BuildView
 from exasol_ci_setup.core.errors.details import Failure
 
 START = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
@@ -128,7 +128,7 @@ TERMINAL = """
 import sys
 from datetime import datetime, timezone
 from exasol_ci_setup.builds.model import Batch, Build
-from exasol_ci_setup.cli.build_view import BuildView
+from exasol_ci_setup.cli.render.build_view import BuildView
 from exasol_ci_setup.cli.output import Output
 start = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
 output = Output()

@@ -15,7 +15,7 @@ import yaml
 
 from exasol_ci_setup.builds.buildspecs import DEFAULT_DOCKER_SECRET, DEFAULT_PYTHON_VERSION
 from exasol_ci_setup.constructs.ci import DEFAULT_BATCH_LIMIT
-from tests.buildspecs.real import FLAVORS
+from tests.builds.buildspecs.real import FLAVORS
 
 ROOT = Path(__file__).parents[2]
 CI = ("generate-buildspec", "--flavor-root-path", "flavors")
@@ -305,7 +305,7 @@ def test_commands_import_neither_aws_nor_linter():
     check = (
         "import sys\n"
         "from exasol_ci_setup.cli.main import cli\n"
-        "from exasol_ci_setup.cli.buildspecs import generate_buildspec\n"
+        "from exasol_ci_setup.cli.commands.buildspecs import generate_buildspec\n"
         "from exasol_ci_setup.cli.session import Session\n"
         "generate_buildspec.main(['--flavor-root-path', 'flavors'], standalone_mode=False, obj=Session())\n"
         "print(sorted({'boto3', 'botocore', 'cfnlint', 'rich', 'ministack'} & set(sys.modules)))\n"

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from exasol_ci_setup.cli.completion import SHELLS
+from exasol_ci_setup.cli.commands.completion import SHELLS
 from exasol_ci_setup.cli.main import COMMANDS, PROGRAM
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.cli.container_manager import FileAndPort
+from exasol_ci_setup.cli.commands.container_manager import FileAndPort
 from exasol_ci_setup.core.origin import install_command
 
 

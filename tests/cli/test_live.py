@@ -14,8 +14,8 @@ from itertools import pairwise
 
 import pytest
 
-from exasol_ci_setup.cli.live import EventView
 from exasol_ci_setup.cli.output import Output
+from exasol_ci_setup.cli.render.live import EventView
 from exasol_ci_setup.stacks.model import Event, Hook
 
 START = datetime(2025, 1, 1, 21, 3, tzinfo=timezone.utc)
@@ -160,7 +160,7 @@ def test_json_event_has_hook_and_warning_on_stderr(capsys, clock):
 
 def test_no_terminal_does_not_import_rich():
     code = (
-        "import sys; from exasol_ci_setup.cli.output import Output; from exasol_ci_setup.cli.live import EventView\n"
+        "import sys; from exasol_ci_setup.cli.output import Output; from exasol_ci_setup.cli.render.live import EventView\n"
         "with EventView(Output(), 'Slc') as view: view.tick()\n"
         "print('rich' in sys.modules)"
     )
@@ -171,7 +171,7 @@ def test_no_terminal_does_not_import_rich():
 SCRIPT = """
 import sys
 from datetime import datetime, timedelta, timezone
-from exasol_ci_setup.cli.live import EventView
+from exasol_ci_setup.cli.render.live import EventView
 from exasol_ci_setup.cli.output import Output
 from dataclasses import replace
 from exasol_ci_setup.stacks.model import Event, Hook

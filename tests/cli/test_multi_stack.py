@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 
 from exasol_ci_setup.access.review import Broadening
-from exasol_ci_setup.cli.multi_stack import MultiStackReporter
+from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.core.errors import InputError, NotApprovedError
 from exasol_ci_setup.core.task_graph import End, Ended

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.cli import records
 from exasol_ci_setup.cli.output import Output
+from exasol_ci_setup.cli.render import records
 from exasol_ci_setup.core.errors import DeployFailed, InputError, TemplateRejected
 from exasol_ci_setup.core.errors.details import Diagnosis, Finding
 from exasol_ci_setup.stacks.model import ABSENT, Change, Event, Plan, PropertyChange, Setting, Stack

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exasol_ci_setup.access.review import Broadening
-from exasol_ci_setup.cli import show
+from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.core.errors.details import Diagnosis, Finding
 from exasol_ci_setup.stacks.model import ABSENT, Change, Event, Hook, Plan, PropertyChange, Setting, Stack
 

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from exasol_ci_setup.cli.output import Output
-from exasol_ci_setup.cli.transfer import TransferView
+from exasol_ci_setup.cli.render.transfer import TransferView
 
 pytestmark = pytest.mark.live
 

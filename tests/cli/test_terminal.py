@@ -33,7 +33,7 @@ UNCHANGED = "error: interrupted; nothing was changed"
 
 THREADS = """
 from threading import Thread
-from exasol_ci_setup.cli.multi_stack import MultiStackReporter
+from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.core.task_graph import End, Ended
 

@@ -404,9 +404,7 @@ def test_in_a_terminal_it_asks_once_for_all_that_can_be_done(live, write, server
 
 
 def test_the_program_does_not_load_what_a_fleet_needs_for_its_help():
-    check = (
-        "import sys\nimport exasol_ci_setup.cli.fleet\nprint(sorted({'yaml', 'pydantic', 'boto3'} & set(sys.modules)))"
-    )
+    check = "import sys\nimport exasol_ci_setup.cli.commands.fleet\nprint(sorted({'yaml', 'pydantic', 'boto3'} & set(sys.modules)))"
 
     ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
 

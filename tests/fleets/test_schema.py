@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from exasol_ci_setup.cli.fleet import SCHEMA
+from exasol_ci_setup.cli.commands.fleet import SCHEMA
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.fleets import load
 from tests.fleets.schema import generated

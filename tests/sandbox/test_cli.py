@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from exasol_ci_setup import sandbox
-from exasol_ci_setup.cli.sandbox import sandbox as group
+from exasol_ci_setup.cli.commands.sandbox import sandbox as group
 from exasol_ci_setup.core.errors import InputError, SandboxError
 from exasol_ci_setup.sandbox.daemon import ENDPOINT_FILE
 from exasol_ci_setup.sandbox.server import Server

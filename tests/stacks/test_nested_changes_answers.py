@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exasol_ci_setup.cli import show
+from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.core.errors import InputError, TemplateRejected
 from exasol_ci_setup.stacks.deploy import Outcome
 from exasol_ci_setup.stacks.model import Plan

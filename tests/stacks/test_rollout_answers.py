@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.cli import show
+from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.core.errors import DeployFailed
 from tests.answers import AwsError
 from tests.stacks.test_deploy_answers import Aws, run

@@ -1,0 +1,1 @@
+"""Click commands: one module for each group of commands."""

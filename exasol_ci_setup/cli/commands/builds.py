@@ -1,0 +1,267 @@
+"""`start-ci-build`, `builds`, `logs`, `stop` and `retry`: batches of builds on CodeBuild."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.start_builds import DEFAULT_TIMEOUT, follow_options, project_options
+from exasol_ci_setup.core.errors import InputError, StackNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exasol_ci_setup.builds.model import Batch, Build
+    from exasol_ci_setup.builds.token import Stored
+    from exasol_ci_setup.cli.session import Session
+
+
+@click.command("start-ci-build")
+@common_options
+@project_options("the project's name")
+@follow_options
+def start_ci_build(
+    session: Session,
+    project: str,
+    branch: str,
+    stack_name: str | None,
+    timeout_in_seconds: int | None,
+    no_wait: bool,
+    show_log: bool,
+) -> None:
+    """Start a CI build of a branch and follow it.
+
+    The build is the one that a push to the branch starts. Exit codes: 0 if the batch succeeded, 6 if it did not, 7 if it
+    exceeded the time limit.
+    """
+    from exasol_ci_setup.builds import start
+    from exasol_ci_setup.cli import start_builds
+    from exasol_ci_setup.constructs import CiBuild
+
+    start_builds.check_options(branch, no_wait=no_wait, show_log=show_log)
+    construct = start_builds.construct(CiBuild, project, stack_name)
+    codebuild_project = start_builds.codebuild_project(session, construct)
+    batch = start.start(session.account.client("codebuild"), codebuild_project, branch, {"CUSTOM_BRANCH": branch})
+    timeout = float(timeout_in_seconds or DEFAULT_TIMEOUT)
+    ended = start_builds.follow_started(session, batch, timeout=timeout, no_wait=no_wait, show_log=show_log)
+    if ended is not None:
+        start_builds.report_result(session, ended)
+
+
+@click.command("builds")
+@common_options
+@click.option("--project", metavar="NAME", help="Only batches of the CI and release stacks of this project.")
+@click.option("--stack-name", metavar="NAME", help="Only batches of this stack.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Maximum number of batches.",
+)
+def builds(session: Session, project: str | None, stack_name: str | None, limit: int) -> None:
+    """List batches of builds, the newest first."""
+    from exasol_ci_setup.builds import read
+    from exasol_ci_setup.cli.render import build_view, records
+
+    projects = _projects(session, project, stack_name)
+    batches = read.recent(session.account.client("codebuild"), projects, limit=limit)
+    if batches:
+        session.output.data("\n".join(build_view.batches(batches)))
+    for batch in batches:
+        session.output.record(batch)
+    if not batches:
+        of_projects = f" of {', '.join(projects)}" if projects else ""
+        session.output.say(f"no batches{of_projects} in {session.account.region}")
+    session.output.record(records.result("listed", batches=len(batches), changed=False))
+
+
+@click.command("logs")
+@common_options
+@click.argument("name", metavar="BUILD")
+@click.option("--group", metavar="IDENTIFIER", help="Only the build with this identifier in the batch.")
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Follow the batch until it ends; the exit code is that of the batch.",
+)
+def logs(session: Session, name: str, group: str | None, follow: bool) -> None:
+    """Print the logs of a build or a batch.
+
+    BUILD is the ID or ARN of a batch, or of one build in it. With --follow the command prints new lines until the batch
+    ends. The exit code is then 0 if the batch succeeded and 6 if it did not.
+    """
+    from exasol_ci_setup.builds import read
+    from exasol_ci_setup.builds.logs import Tails
+    from exasol_ci_setup.builds.model import Build
+    from exasol_ci_setup.cli.render import records
+    from exasol_ci_setup.cli.render.build_view import BuildView
+
+    subject = read.find(session.account.client("codebuild"), name)
+    if isinstance(subject, Build):
+        if subject.batch_id and follow:
+            raise InputError(
+                f"build {subject.id} cannot be followed alone: it belongs to a batch",
+                hint=f"follow the batch with `exasol-ci-setup logs {subject.batch_id} --follow`",
+            )
+        if follow or group:
+            raise InputError("--follow and --group need a batch, but this is a single build", hint="omit both options")
+        selected: list[Build] = [subject]
+    else:
+        selected = _of_group(subject, group)
+        if follow:
+            _follow_logs(session, subject, group or "")
+            return
+    view = BuildView(session.output, clock=session.clock.now, log_only=True)
+    tails = Tails(session.account.client("logs"), session.clock)
+    lines = 0
+    for line in tails.fresh(selected):
+        lines += 1
+        view.log(line)
+    if not lines:
+        session.output.say("no log lines yet" if any(not b.has_ended for b in selected) else "no log lines")
+    session.output.record(records.result("logged", lines=lines, changed=False))
+
+
+@click.command("stop")
+@common_options
+@click.argument("name", metavar="BUILD")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the batch has stopped.")
+def stop(session: Session, name: str, no_wait: bool) -> None:
+    """Stop a batch with all its builds.
+
+    BUILD is the ID or ARN of the batch. If the batch has already ended, nothing changes, and the exit code is 0.
+    """
+    from exasol_ci_setup.builds import read, start, token
+    from exasol_ci_setup.cli import start_builds
+    from exasol_ci_setup.cli.render import records
+
+    output = session.output
+    codebuild = session.account.client("codebuild")
+    batch = read.require_batch(codebuild, name)
+    changed = not batch.has_ended
+    if changed:
+        start.stop(codebuild, batch.id)
+        output.say(f"requested to stop batch {batch.id}")
+        if not no_wait:
+            batch = start_builds.follow(session, batch, timeout=DEFAULT_TIMEOUT, show_log=False)
+    if batch.has_ended:
+        output.say(f"batch {batch.id} ended in {batch.status}" + ("" if changed else " before: nothing to do"))
+        if batch.token_secret:
+            token.remove_after(session.account.client("secretsmanager"), batch, say=start_builds.warner(session))
+    elif token.is_own(batch.token_secret):
+        start_builds.warner(session)(token.stays(batch.token_secret, batch.id))
+    output.record(records.result("stopped" if changed else "unchanged", batch_id=batch.id, changed=changed))
+
+
+@click.command("retry")
+@common_options
+@click.argument("name", metavar="BUILD")
+@click.option("--failed-only", is_flag=True, help="Retry only builds that did not succeed.")
+@follow_options
+def retry(
+    session: Session,
+    name: str,
+    failed_only: bool,
+    timeout_in_seconds: int | None,
+    no_wait: bool,
+    show_log: bool,
+) -> None:
+    """Retry a batch that did not succeed.
+
+    BUILD is the ID or ARN of the batch. A release build needs the environment variable GITHUB_TOKEN again, since the token was
+    removed when the batch ended. Exit codes: 0 if the batch succeeded, 6 if it did not, 7 if it exceeded the time limit.
+    """
+    from exasol_ci_setup.builds import read, start
+    from exasol_ci_setup.cli import start_builds
+
+    start_builds.check_options("-", no_wait=no_wait, show_log=show_log)
+    batch = read.require_batch(session.account.client("codebuild"), name)
+    if not batch.has_ended:
+        raise InputError(
+            f"batch {batch.id} cannot be retried: it is in {batch.status}",
+            hint=f"follow it with `exasol-ci-setup logs {batch.id} --follow`",
+        )
+    if batch.status == "SUCCEEDED":
+        # CodeBuild rejects this too, but only after the token was stored:
+        # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_RetryBuildBatch.html.
+        raise InputError(f"batch {batch.id} cannot be retried: it has succeeded")
+    codebuild = session.account.client("codebuild")
+    timeout = float(timeout_in_seconds or DEFAULT_TIMEOUT)
+    with _stored_token(session, batch) as secret:
+        retried = start.retry(codebuild, batch.id, failed_only=failed_only, begun=secret.begun)
+        ended = start_builds.follow_started(
+            session, retried, timeout=timeout, no_wait=no_wait, show_log=show_log, before=batch
+        )
+        if ended is not None:
+            secret.batch_id = ""
+    if ended is not None:
+        start_builds.report_result(session, ended)
+
+
+@contextmanager
+def _stored_token(session: Session, batch: Batch) -> Iterator[Stored]:
+    """Yield the secret with the GitHub token of a batch. A secret of this tool is created again, and removed at the end."""
+    from exasol_ci_setup.builds.token import Stored, is_own, stored
+    from exasol_ci_setup.cli import start_builds
+
+    if not is_own(batch.token_secret):
+        yield Stored(batch.token_secret)
+        return
+    token = start_builds.token_to_store(session)
+    client = session.account.client("secretsmanager")
+    say = start_builds.warner(session)
+    with stored(client, "", token, say=say, clock=session.clock, name=batch.token_secret) as secret:
+        yield secret
+
+
+def _follow_logs(session: Session, batch: Batch, group: str) -> None:
+    from exasol_ci_setup.builds import token
+    from exasol_ci_setup.cli import start_builds
+
+    ended = start_builds.follow(session, batch, timeout=None, show_log=True, log_only=True, group=group)
+    if ended.token_secret:
+        token.remove_after(session.account.client("secretsmanager"), ended, say=start_builds.warner(session))
+    start_builds.report_result(session, ended)
+
+
+def _of_group(batch: Batch, group: str | None) -> list[Build]:
+    if group is None:
+        return list(batch.builds)
+    builds_of_group = [build for build in batch.builds if build.group == group]
+    if not builds_of_group:
+        names = ", ".join(build.group for build in batch.builds)
+        raise InputError(f"batch {batch.id} has no build {group!r}", hint=f"its builds are: {names or 'none yet'}")
+    return builds_of_group
+
+
+def _projects(session: Session, project: str | None, stack_name: str | None) -> list[str] | None:
+    """Return the selected CodeBuild projects, or None for all. Raises StackNotFound."""
+    from exasol_ci_setup.builds import start
+    from exasol_ci_setup.cli import start_builds
+    from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
+    from exasol_ci_setup.stacks import elsewhere, state
+
+    if project is not None and stack_name is not None:
+        raise InputError("--project and --stack-name exclude each other", hint="omit one of them")
+    cfn = session.account.client("cloudformation")
+    if stack_name is not None:
+        return [start.find_project(cfn, stack_name, hint="`exasol-ci-setup list` lists all stacks")]
+    if project is None:
+        return None
+    constructs = [start_builds.construct(kind, project, None) for kind in (CiBuild, ReleaseBuild)]
+    stacks = [elsewhere.find(cfn, each) or state.find(cfn, each.stack_name) for each in constructs]
+    projects = [
+        start.find_project(cfn, stack.name) for stack in stacks if stack is not None and not state.is_absent(stack)
+    ]
+    if not projects:
+        raise StackNotFound(
+            f"project {project!r} has neither a CI nor a release stack in {session.account.region}",
+            hint="`exasol-ci-setup list` lists all stacks; --stack-name selects one of another name",
+            stack_name=project,
+        )
+    return projects

@@ -1,0 +1,179 @@
+"""`generate-buildspec` and `generate-release-buildspec`: generate or check buildspec files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+from exasol_ci_setup.cli import generated
+from exasol_ci_setup.cli.generated import NonEmptyPath, check_option
+from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from exasol_ci_setup.cli.session import Session
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def _options(output_path: str) -> Callable[[F], F]:
+    def add(command: F) -> F:
+        for option in (
+            output_option,
+            log_level_option,
+            click.option(
+                "--python-version",
+                metavar="VERSION",
+                help="Python version of CodeBuild's image; none for a custom image.  [default: 3.10]",
+            ),
+            click.option(
+                "--docker-secret",
+                metavar="NAME",
+                help="Secret for the login to Docker Hub, the same as in the stack.  [default: Dockerhub]",
+            ),
+            click.option(
+                "--install-command",
+                "install_commands",
+                metavar="TEXT",
+                multiple=True,
+                help="Shell command that prepares a build, instead of the setup of Poetry; may be repeated.",
+            ),
+            click.option(
+                "--build-command",
+                metavar="TEXT",
+                help="Shell command that builds the flavor $FLAVOR.  [default: that of exasol_script_languages_container_ci]",
+            ),
+            click.option(
+                "--batch-limit",
+                type=click.IntRange(min=1),
+                metavar="NUMBER",
+                help="Maximum builds in a batch, the same as in the stack.  [default: 100]",
+            ),
+            click.option(
+                "--flavors-per-build",
+                type=click.IntRange(min=1),
+                metavar="NUMBER",
+                help="Maximum flavors that one build builds, sequentially.  [default: 1]",
+            ),
+            check_option,
+            click.option(
+                "--config-file",
+                type=NonEmptyPath(path_type=Path),
+                metavar="PATH",
+                help="JSON file with the build configuration of the repository; builds read it too.",
+            ),
+            click.option(
+                "--output-path",
+                type=NonEmptyPath(path_type=Path),
+                metavar="PATH",
+                default=output_path,
+                show_default=True,
+                help="Directory of the files; created if it does not exist.",
+            ),
+            click.option(
+                "--flavor-root-path",
+                "flavor_root_paths",
+                type=NonEmptyPath(path_type=Path),
+                metavar="PATH",
+                multiple=True,
+                required=True,
+                help="Directory with one subdirectory for each flavor; may be repeated.",
+            ),
+        ):
+            command = option(command)
+        return pass_session(command)
+
+    return add
+
+
+def _generate(
+    session: Session,
+    kind: Literal["ci", "release"],
+    *,
+    flavor_root_paths: Sequence[Path],
+    output_path: Path,
+    config_file: Path | None,
+    check: bool,
+    **values: Any,
+) -> None:
+    from exasol_ci_setup.builds import buildspecs
+    from exasol_ci_setup.cli.render import records
+
+    output = session.output
+    options = buildspecs.Options(
+        kind=kind,
+        output_path=buildspecs.from_root(output_path, "the output path"),
+        config_file=None if config_file is None else buildspecs.from_root(config_file, "the config file"),
+        **{name: value for name, value in values.items() if value is not None},
+    )
+    _check_config(session, config_file, kind, has_own_command=options.build_command is not None)
+    flavors = buildspecs.find_flavors(flavor_root_paths)
+    files = buildspecs.compare(Path(options.output_path), buildspecs.render(flavors, options))
+    stale = generated.write_or_show(output, files, check=check)
+    builds = -(-len(flavors) // options.flavors_per_build)
+    output.say(f"{_count(len(flavors), 'flavor')} in {_count(builds, 'build')}")
+    status = generated.status(stale, check=check)
+    output.record(records.result(status, changed=bool(stale) and not check, flavors=len(flavors), builds=builds))
+    if check:
+        generated.require_same(stale, "generate-buildspec" if kind == "ci" else "generate-release-buildspec")
+
+
+def _check_config(
+    session: Session, path: Path | None, kind: Literal["ci", "release"], *, has_own_command: bool
+) -> None:
+    if path is None:
+        if not has_own_command:
+            session.output.warn(
+                f"no --config-file: run-{kind} of exasol_script_languages_container_ci needs it in each build"
+            )
+        return
+    from exasol_ci_setup.builds import config
+
+    absent = config.load(path).absent
+    if absent and not has_own_command:
+        session.output.warn(
+            f"{path} has no {', '.join(absent)}: run-{kind} of exasol_script_languages_container_ci needs it in each build"
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+@click.command("generate-buildspec")
+@_options("./aws-code-build/ci")
+def generate_buildspec(session: Session, **values: Any) -> None:
+    """Generate the buildspec files that build each push.
+
+    The command writes buildspec.yaml, a batch with one build for each flavor, and build_buildspec.yaml, which each build runs.
+    Run it in the root of the repository: paths in the files are relative to it.
+    """
+    _generate(session, "ci", **values)
+
+
+@click.command("generate-release-buildspec")
+@_options("./aws-code-build/release")
+def generate_release_buildspec(session: Session, **values: Any) -> None:
+    """Generate the buildspec files that build releases.
+
+    The command writes buildspec.yaml, a batch with one build for each flavor, and build_buildspec.yaml, which each build runs.
+    Run it in the root of the repository: paths in the files are relative to it.
+    """
+    _generate(session, "release", **values)
+
+
+@click.command("generate-buildspecs")
+@_options("./aws-code-build/ci")
+def generate_buildspecs(session: Session, **values: Any) -> None:
+    """Do the same as generate-buildspec."""
+    _generate(session, "ci", **values)
+
+
+@click.command("generate-release-buildspecs")
+@_options("./aws-code-build/release")
+def generate_release_buildspecs(session: Session, **values: Any) -> None:
+    """Do the same as generate-release-buildspec."""
+    _generate(session, "release", **values)

@@ -1,0 +1,76 @@
+"""`cost`: estimate the monthly cost of a template."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.core.errors import AccessDenied, InputError
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.base import Construct
+
+
+@click.group("cost")
+def cost() -> None:
+    """Estimate the monthly cost of a template.
+
+    The estimate uses the list prices of AWS in the region. It has an amount for resources that run all the time, and a unit
+    price for those billed by use. Nothing is created or changed.
+    """
+
+
+def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
+    from dataclasses import replace
+
+    from exasol_ci_setup.cli.render import cost_view
+    from exasol_ci_setup.costs import calculator, prices
+    from exasol_ci_setup.costs.estimate import estimate
+    from exasol_ci_setup.stacks import network
+    from exasol_ci_setup.template.render import parse, render
+
+    construct, _ = construct_of(kind, values)
+    account = session.account
+    template = render(construct)
+    parameters: dict[str, str] | None
+    note = ""
+    try:
+        parameters = network.parameters(account, construct)
+    except (AccessDenied, InputError) as error:
+        # Only AWS's calculator needs the network parameters.
+        parameters, note = None, f"no link to AWS's calculator: {error}"
+    cost = estimate(
+        construct.stack_name,
+        account.region,
+        parse(template.body),
+        parameters or {},
+        partial(prices.look_up, account),
+    )
+    if parameters is None:
+        cost = replace(cost, notes=(*cost.notes, note))
+    else:
+        # Without retries: the link is optional, and retries take minutes.
+        cfn = account.client("cloudformation", patient=False)
+        url = calculator.link(cfn, template.body, parameters)
+        cost = replace(cost, calculator_url=url)
+    session.output.data("\n".join(cost_view.lines(cost)))
+    for note in cost.notes:
+        session.output.warn(note)
+    session.output.record(cost)
+
+
+def _command(kind: type[Construct], description: str) -> None:
+    @cost.command(NAMES[kind], help=f"Estimate the cost of {description}.")
+    @construct_options(kind)
+    @common_options
+    def command(session: Session, **values: Any) -> None:
+        _cost(session, kind, values)
+
+
+for _kind, _description in STACKS.items():
+    _command(_kind, _description)

@@ -1,0 +1,74 @@
+"""`diff`: compare a rendered template with the deployed one."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.core.errors import DifferencesFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.base import Construct
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_exit_code_option = click.option("--exit-code", is_flag=True, help="Exit with 5 if there are differences.")
+
+
+@click.group("diff")
+def diff() -> None:
+    """Compare a template with the deployed one.
+
+    The output is a unified diff. Nothing is changed, and no change set is created.
+    """
+
+
+def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
+    from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.stacks import plan, state
+    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.template.render import parse, render
+
+    construct, options = construct_of(kind, values)
+    account = session.account
+    template = render(resolve_secrets(construct, account))
+    cfn = account.client("cloudformation")
+    stack = state.find(cfn, construct.stack_name)
+    deployed = "" if stack is None or state.is_absent(stack) else plan.deployed_body(cfn, stack.name)
+    if stack is not None and deployed:
+        request = Request(construct.stack_name, template)
+        template = plan.as_deployed(request, parse(deployed), stack.parameters)
+    lines = list(
+        difflib.unified_diff(
+            deployed.splitlines(keepends=True),
+            template.body.splitlines(keepends=True),
+            f"{construct.stack_name} (deployed)" if deployed else "/dev/null",
+            f"{construct.stack_name} (new)",
+        )
+    )
+    report.diff(session.output, construct.stack_name, lines)
+    if not lines:
+        session.output.say(f"stack {construct.stack_name} has this template: no differences")
+    report.result(session.output, "different" if lines else "same", construct.stack_name, changed=False)
+    if lines and options["exit_code"]:
+        raise DifferencesFound(f"the template of stack {construct.stack_name} differs from the deployed one")
+
+
+def _command(kind: type[Construct], description: str) -> None:
+    @diff.command(NAMES[kind], help=f"Compare the template of {description}.")
+    @common_options
+    @_exit_code_option
+    @construct_options(kind)
+    def command(session: Session, **values: Any) -> None:
+        _diff(session, kind, values)
+
+
+for _kind, _description in STACKS.items():
+    _command(_kind, _description)

@@ -1,0 +1,67 @@
+"""`health`: check that this machine and the AWS account meet the needs of the other commands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from exasol_ci_setup.cli.session import common_options
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.health import Check
+
+_COLORS: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
+
+
+@click.command("health")
+@click.option(
+    "--docker-secret",
+    metavar="NAME",
+    default="Dockerhub",
+    show_default=True,
+    help="Secret with the keys User and AccessToken, for the login of builds to Docker Hub.",
+)
+@common_options
+def health(session: Session, docker_secret: str) -> None:
+    """Check the requirements of the other commands: this machine and the AWS account.
+
+    The command lists every check with its fix, and changes nothing. The exit code is 1 if there is a problem, and 0 if there
+    are only warnings.
+    """
+    from exasol_ci_setup import health as checking
+    from exasol_ci_setup.cli.render import records
+
+    output = session.output
+    width = max(len(subject.name) for subject in checking.SUBJECTS)
+    counts: Counter[str] = Counter()
+    for check in checking.checks(
+        lambda: session.account, profile=session.profile, sandbox=session.sandbox, docker_secret=docker_secret
+    ):
+        counts[check.status] += 1
+        output.data("\n".join(_lines(check, width)))
+        output.record({"type": "problem", **asdict(check)})
+    problems, warnings = counts["problem"], counts["warning"]
+    output.say("", f"{_count(problems, 'problem')}, {_count(warnings, 'warning')}, {counts['ok']} ok")
+    output.record(
+        records.result("problems" if problems else "healthy", problems=problems, warnings=warnings, ok=counts["ok"])
+    )
+    if problems:
+        click.get_current_context().exit(1)
+
+
+def _lines(check: Check, width: int) -> list[str]:
+    from exasol_ci_setup.cli.render.show import clean
+
+    status = click.style(f"{check.status:<7}", fg=_COLORS[check.status], bold=check.status == "problem")
+    lines = [f"{status}  {check.code}  {check.name:<{width}}  {clean(check.message)}"]
+    if check.fix:
+        lines.append(f"{'':<18}{click.style('fix:', fg='cyan')} {clean(check.fix)}")
+    return lines
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -1,0 +1,119 @@
+"""`import`: import existing resources by their identifiers into the stack of a construct."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets
+from exasol_ci_setup.cli.options import ROLE
+from exasol_ci_setup.cli.session import common_options
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.base import Construct
+
+
+@click.group("import")
+def import_() -> None:
+    """Import existing resources into a stack.
+
+    An import does not change the resources. Deploy afterwards to create the rest of the stack. If the template has the names of
+    all existing resources, `deploy-… --import-existing` does both in one step.
+    """
+
+
+def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    resources: dict[str, str] = {}
+    for value in values:
+        name, equals, identifier = value.partition("=")
+        if not (name and equals and identifier):
+            raise click.BadParameter(f"{value!r} has no identifier: write LOGICAL_ID=IDENTIFIER")
+        if name in resources:
+            raise click.BadParameter(f"{name} appears twice")
+        resources[name] = identifier
+    return resources
+
+
+def _import(
+    session: Session,
+    construct: Construct,
+    *,
+    resources: dict[str, str],
+    yes: bool,
+    plan_only: bool,
+    adopt: bool,
+    role_arn: str | None,
+) -> None:
+    from exasol_ci_setup.cli.consent import Consent
+    from exasol_ci_setup.cli.engine import Approval, compare_imported, event_view
+    from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.stacks import network
+    from exasol_ci_setup.stacks.deploy import Outcome
+    from exasol_ci_setup.stacks.import_operation import import_resources
+    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.template.render import render
+
+    output = session.output
+    account = session.account
+    command = f"deploy-{NAMES[type(construct)]}"
+    construct = resolve_secrets(construct, account)
+    request = Request(
+        name=construct.stack_name,
+        template=render(construct),
+        parameters=network.parameters(account, construct),
+        tags=construct.tags,
+        role_arn=role_arn or "",
+    )
+    result = import_resources(
+        account,
+        request,
+        resources,
+        approve=Approval(Consent(session), yes=yes, plan_only=plan_only),
+        view=lambda title: event_view(session, request.name, title),
+        clock=session.clock,
+        adopt=adopt,
+        notice=output.say,
+    )
+    if result.outcome is Outcome.PLANNED:
+        output.say("plan only: nothing was changed")
+    elif result.stack is not None:
+        output.say(f"imported into stack {request.name}: {', '.join(resources)}")
+        compare_imported(session, result.stack, result.plan)
+        # AWS accepts no tags in an import, so a stack created by an import lacks the tags of this tool.
+        adoption = "" if result.stack.tags else " --adopt"
+        output.say(f"`exasol-ci-setup {command}{adoption}` with the same options creates the missing resources")
+    report.result(
+        output,
+        "imported" if result.outcome is Outcome.DEPLOYED else result.outcome.value,
+        request.name,
+        changed=result.outcome is Outcome.DEPLOYED,
+    )
+
+
+def _command(kind: type[Construct], description: str) -> None:
+    @import_.command(NAMES[kind], help=f"Import resources of {description}.")
+    @common_options
+    @click.option(
+        "--resource",
+        "resources",
+        multiple=True,
+        required=True,
+        callback=_pairs,
+        metavar="LOGICAL_ID=IDENTIFIER",
+        help="Logical ID in the template, and identifier (name, ID or ARN) of the existing resource; separate several values "
+        "with |. May be repeated.",
+    )
+    @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
+    @click.option("--plan", "plan_only", is_flag=True, help="Show what would be imported; change nothing.")
+    @click.option("--adopt", is_flag=True, help="Import into a stack that this tool did not create.")
+    @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation uses.")
+    @construct_options(kind)
+    def command(session: Session, **values: Any) -> None:
+        construct, options = construct_of(kind, values)
+        _import(session, construct, **options)
+
+
+for _kind, _description in STACKS.items():
+    _command(_kind, _description)

@@ -1,0 +1,257 @@
+"""Command `run-buildspec`: run a CodeBuild build in a local container."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exasol_ci_setup.builds.runner.build import Outcome, SavedArtifacts
+    from exasol_ci_setup.builds.runner.buildspec import BatchBuild, Buildspec
+    from exasol_ci_setup.builds.runner.phases import Command, PhaseResult
+    from exasol_ci_setup.cli.output import Output
+    from exasol_ci_setup.cli.session import Session
+
+_DEFAULT: Final = Path("aws-code-build/ci/buildspec.yaml")
+_MAX_COMMAND_LENGTH: Final = 100
+
+
+@click.command("run-buildspec")
+@output_option
+@log_level_option
+@pass_session
+@click.argument("buildspec", type=click.Path(path_type=Path), default=_DEFAULT, required=False)
+@click.option("--flavor", metavar="NAME", default="", help="Run the build of this flavor in a batch.")
+@click.option(
+    "--build", "identifier", metavar="IDENTIFIER", default="", help="Run the build with this identifier in a batch."
+)
+@click.option(
+    "--image",
+    metavar="IMAGE",
+    default="",
+    help="Image to run in.  [default: the batch's, or CodeBuild's Amazon Linux from public.ecr.aws/codebuild]",
+)
+@click.option(
+    "--env",
+    "assignments",
+    metavar="NAME[=VALUE]",
+    multiple=True,
+    help="Variable for the build; without a value, the value in your environment. May be repeated.",
+)
+@click.option(
+    "--env-file",
+    "env_files",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="File of variables, one on each line, in the form of --env. May be repeated.",
+)
+@click.option(
+    "--source",
+    metavar="DIRECTORY",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path(),
+    help="Source of the build, which runs on a copy.  [default: the current directory]",
+)
+@click.option(
+    "--artifacts-dir",
+    metavar="DIRECTORY",
+    type=click.Path(path_type=Path),
+    default=Path(".run-buildspec"),
+    show_default=True,
+    help="Directory for artifacts, with a folder for each build.",
+)
+@click.option(
+    "--privileged/--no-privileged",
+    default=None,
+    help="Let the container run its own Docker engine.  [default: as in the batch]",
+)
+def run_buildspec(
+    session: Session,
+    buildspec: Path,
+    flavor: str,
+    identifier: str,
+    image: str,
+    assignments: Sequence[str],
+    env_files: Sequence[Path],
+    source: Path,
+    artifacts_dir: Path,
+    privileged: bool | None,
+) -> None:
+    """Run a build in a local container, as CodeBuild would.
+
+    BUILDSPEC is a buildspec with phases, or a batch of builds, from which one is run.  [default: aws-code-build/ci/buildspec.yaml]
+
+    The build works on a copy of the source, including uncommitted changes. Its output goes to stdout, all messages go to stderr. The
+    values of Secrets Manager and Parameter Store variables come from your environment, --env or --env-file; the command does not call AWS.
+    The exit code is 6 if the build fails.
+    """
+    from exasol_ci_setup.builds.runner import build as runner
+    from exasol_ci_setup.builds.runner import images, variables
+    from exasol_ci_setup.builds.runner.engine import Engine
+
+    output = session.output
+    spec, build = _read(buildspec, source, identifier=identifier, flavor=flavor)
+    options = variables.parse(assignments, env_files, os.environ)
+    secrets = variables.secret_values(spec, options, os.environ)
+    folder = runner.ArtifactsFolder(artifacts_dir, _folder_name(build, buildspec))
+
+    engine = Engine()
+    choice = images.choose(image, build.image if build else "", engine.has)
+    reporter = _BuildReporter(output, build.identifier if build else "")
+    for note in (*spec.notes, choice.note):
+        reporter.note(note)
+    if not engine.has(choice.name):
+        output.say(f"pulling {choice.name}")
+        engine.pull(choice.name, output.say)
+
+    predefined = variables.of_codebuild(source, choice.name, build.identifier if build else "", os.environ)
+    values = variables.merge(spec, build, predefined, secrets, options)
+    is_privileged = privileged if privileged is not None else bool(build and build.privileged)
+    redacted = tuple(values[name] for name in spec.secrets)
+    outcome = runner.run(
+        engine, runner.Job(spec, source, choice.name, values, redacted, folder, privileged=is_privileged), reporter
+    )
+    _report_outcome(output, outcome, build)
+
+
+def _read(path: Path, source: Path, *, identifier: str, flavor: str) -> tuple[Buildspec, BatchBuild | None]:
+    """Return the buildspec to run, and the build of a batch that it belongs to."""
+    from dataclasses import replace
+
+    from exasol_ci_setup.builds.runner.buildspec import Document, choose
+    from exasol_ci_setup.core.errors import InputError
+
+    if flavor and identifier:
+        raise InputError("--flavor and --build both select a build", hint="omit one of them")
+    document = Document.read(path)
+    builds = document.batch()
+    if not builds:
+        if flavor or identifier:
+            raise InputError(
+                f"{path} is not a batch, so --flavor and --build do not apply", hint="omit --flavor and --build"
+            )
+        return document.buildspec(), None
+    build = choose(builds, path, identifier=identifier, flavor=flavor)
+    if flavor and "FLAVORS" in build.variables:
+        # The build has several flavors; only the requested one is needed.
+        build = replace(build, variables={**build.variables, "FLAVORS": flavor})
+    # As in CodeBuild, the path is relative to the source.
+    return (Document.read(source / build.buildspec) if build.buildspec else document).buildspec(), build
+
+
+def _folder_name(build: BatchBuild | None, path: Path) -> str:
+    name = build.identifier if build else path.stem
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".") or "build"
+
+
+class _BuildReporter:
+    """Reports a running build: its output on stdout and its progress on stderr, or both as records."""
+
+    def __init__(self, output: Output, build: str) -> None:
+        self._output, self._build = output, build
+        self._phase, self._since = "", 0.0
+        self._line = b""
+
+    def note(self, text: str) -> None:
+        """Print a difference from CodeBuild."""
+        if text:
+            self._output.say(f"{click.style('note:', fg='cyan')} {text}")
+
+    def phase_begins(self, name: str) -> None:
+        """Print the start of a phase."""
+        self._phase, self._since = name, time.monotonic()
+        self._output.say(click.style(f"phase {name}", bold=True))
+
+    def command_begins(self, command: Command) -> None:
+        """Print the command that runs."""
+        self._output.say(click.style(f"  $ {_short_command(command.text)}", fg="bright_black"))
+
+    def phase_ends(self, result: PhaseResult) -> None:
+        """Print the result of a phase."""
+        from exasol_ci_setup.cli.render import show
+
+        seconds = time.monotonic() - self._since
+        color = "red" if result.failure else "green"
+        ended = click.style(result.status, fg=color)
+        if result.failure:
+            ended += f": `{_short_command(result.failure.command.text)}` ended with exit status {result.failure.status}"
+        self._output.say(f"phase {result.name} {ended} ({show.duration(seconds)})")
+        record: dict[str, object] = {
+            "type": "phase",
+            "build": self._build,
+            "phase": result.name,
+            "status": result.status,
+            "seconds": round(seconds, 1),
+        }
+        if result.failure:
+            record |= {"command": result.failure.command.text, "exit_status": result.failure.status}
+        self._output.record(record)
+
+    def output(self, data: bytes) -> None:
+        """Write the output of the build: unchanged as text, or each line as a record."""
+        if self._output.format == "text":
+            # Bytes, because the encoding is unknown and the last line may be incomplete.
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            return
+        *lines, self._line = (self._line + data).split(b"\n")
+        for line in lines:
+            message = line.decode(errors="replace").rstrip("\r")
+            self._output.record({"type": "log", "build": self._build, "phase": self._phase, "message": message})
+
+
+def _report_outcome(output: Output, outcome: Outcome, build: BatchBuild | None) -> None:
+    """Print exports and artifacts of the build. Raises BuildFailed if it failed."""
+    from exasol_ci_setup.cli.render import records, show
+    from exasol_ci_setup.core.errors import BuildFailed
+
+    for name, value in outcome.exported.items():
+        output.say(f"exported {name}={show.clean(value)}")
+    for artifacts in outcome.artifacts:
+        if not artifacts.problem:
+            _report_artifacts(output, artifacts)
+    failed = next((result.failure for result in outcome.phases if result.failure), None)
+    which = f"build {build.identifier}" if build else "the build"
+    if failed:
+        raise BuildFailed(
+            f"{which} failed in phase {failed.command.phase}: `{_short_command(failed.command.text)}` ended with exit status {failed.status}"
+        )
+    problems = [artifacts for artifacts in outcome.artifacts if artifacts.problem]
+    if problems:
+        kind = f"the artifacts {problems[0].identifier}" if problems[0].identifier else "its artifacts"
+        raise BuildFailed(
+            f"{which} ran, but {kind} cannot be saved: {problems[0].problem}",
+            hint="artifact paths are relative to the source or base-directory; CodeBuild would fail, too",
+        )
+    output.say(f"{which} {click.style('succeeded', fg='green')}")
+    output.record(records.result("succeeded", build=build.identifier if build else "", exported=outcome.exported))
+
+
+def _report_artifacts(output: Output, artifacts: SavedArtifacts) -> None:
+    from exasol_ci_setup.cli.render import show
+
+    count = f"{len(artifacts.files)} file{'' if len(artifacts.files) == 1 else 's'}"
+    output.say(f"artifacts: {count} in {show.clean(str(artifacts.folder))}")
+    output.record(
+        {"type": "artifacts", "identifier": artifacts.identifier, "folder": artifacts.folder, "files": artifacts.files}
+    )
+
+
+def _short_command(command: str) -> str:
+    """Return a command on one line, shortened to at most 100 characters."""
+    from exasol_ci_setup.cli.render import show
+
+    first, _, more = command.strip().partition("\n")
+    return show.clean(first[:_MAX_COMMAND_LENGTH]) + ("…" if more or len(first) > _MAX_COMMAND_LENGTH else "")

@@ -1,0 +1,207 @@
+"""Commands `list`, `status`, `outputs`, `watch` and `delete` for stacks created by this tool."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from exasol_ci_setup.cli.options import ROLE, STACK
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.core.errors import DeployFailed, NotApprovedError, StackError
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.cli.output import Output
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.stacks.delete import Resource
+    from exasol_ci_setup.stacks.model import Plan
+
+
+@click.command("list")
+@common_options
+def list_(session: Session) -> None:
+    """List the stacks that this tool created.
+
+    Shows all stacks in the region, with status and time of the last change.
+    """
+    from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.stacks import state
+
+    stacks = list(state.own(session.account.client("cloudformation")))
+    report.stacks(session.output, stacks)
+    if not stacks:
+        session.output.say(f"no stacks created by this tool in {session.account.region}")
+
+
+@click.command("status")
+@click.argument("names", type=STACK, metavar="[STACK]...", nargs=-1)
+@common_options
+def status(session: Session, names: tuple[str, ...]) -> None:
+    """Show the status of stacks.
+
+    Shows all details of each STACK. If no STACK is given, lists the stacks created by this tool.
+    """
+    from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.stacks import state
+
+    cfn = session.account.client("cloudformation")
+    stacks = [state.get(cfn, name) for name in names] if names else list(state.own(cfn))
+    (report.details if names else report.stacks)(session.output, stacks)
+    if not stacks:
+        session.output.say(f"no stacks created by this tool in {session.account.region}")
+
+
+@click.command("outputs")
+@click.argument("name", type=STACK, metavar="STACK")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "yaml", "env"]),
+    default="text",
+    show_default=True,
+    help="Output format; env: lines that a shell can source.",
+)
+@common_options
+def outputs(session: Session, name: str, style: str) -> None:
+    """Print a stack's outputs."""
+    from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.stacks import state
+
+    stack = state.get(session.account.client("cloudformation"), name)
+    report.outputs(session.output, stack, style=style)
+
+
+@click.command("watch")
+@click.argument("name", type=STACK, metavar="STACK")
+@common_options
+def watch(session: Session, name: str) -> None:
+    """Follow the operation in progress on a stack.
+
+    If no operation is in progress on STACK, shows the last one.
+
+    The exit code is 0 if the operation succeeded, and 1 if it failed or was rolled back.
+    """
+    from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.cli.render.live import EventView
+    from exasol_ci_setup.stacks import diagnose, state
+    from exasol_ci_setup.stacks.events import StackMonitor
+    from exasol_ci_setup.stacks.rollout import Rollouts
+
+    cfn = session.account.client("cloudformation")
+    stack = state.get(cfn, name)
+    if stack.status == "REVIEW_IN_PROGRESS":
+        raise StackError(
+            f"stack {stack.name} was never deployed: it is empty, and was created for a plan",
+            hint=f"deploy it, or delete it: `aws cloudformation delete-stack --stack-name {stack.name}`",
+            stack_name=stack.name,
+        )
+    events = EventView(session.output, stack.name, clock=session.clock.now)
+    with Rollouts(session.account, events, session.clock) as view:
+        monitor = StackMonitor(cfn, stack.id, after=None, view=view, clock=session.clock)
+        ended = monitor.run()
+    if ended is None:  # pragma: no cover - without a deadline it returns a stack
+        return
+    if not state.has_succeeded(ended) and ended.status != "DELETE_COMPLETE":
+        found = diagnose.of_stack(cfn, ended, monitor.events)
+        raise DeployFailed(
+            f"stack {ended.name} ended in {ended.status}",
+            stack_name=ended.name,
+            diagnosis=replace(found, details=(*found.details, *view.why(found.physical_id))),
+        )
+    session.output.say(f"the last operation on stack {ended.name} succeeded ({ended.status})")
+    report.result(session.output, "watched", ended.name, changed=False)
+
+
+@click.command("delete")
+@click.argument("name", type=STACK, metavar="STACK")
+@click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would be deleted; delete nothing.")
+@click.option(
+    "--empty",
+    is_flag=True,
+    help="First delete the contents of its buckets (all versions of objects) and repositories.",
+)
+@click.option(
+    "--retain",
+    multiple=True,
+    metavar="LOGICAL_ID",
+    help="Keep this resource (for a stack in DELETE_FAILED); may be repeated.",
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Delete a stack in DELETE_FAILED; keep and list the resources that AWS cannot delete.",
+)
+@click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation assumes.")
+@common_options
+def delete(session: Session, name: str, **values: Any) -> None:
+    """Delete a stack that this tool created.
+
+    If STACK does not exist, the exit code is 0. If a bucket or repository is not empty, --empty is needed. A stack that
+    another stack uses is not deleted.
+    """
+    from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.cli.render.live import EventView
+    from exasol_ci_setup.platform import space_stacks
+    from exasol_ci_setup.platform.place import Place
+    from exasol_ci_setup.stacks import delete as deletion
+    from exasol_ci_setup.stacks import removed, state, users
+
+    output = session.output
+    cfn = session.account.client("cloudformation")
+    stack = state.find(cfn, name)
+    if stack is None or stack.status == "DELETE_COMPLETE":
+        output.say(f"stack {name} does not exist: nothing to do")
+        report.result(output, "unchanged", name, changed=False)
+        return
+    deletion.require_deletable(stack)
+    resources = deletion.resources(cfn, stack)
+    retained = deletion.retained(cfn, stack, resources, values["retain"])
+    if values["force"]:
+        deletion.require_forcible(stack)
+    removal = removed.plan_of(cfn, stack, resources, retained=retained)
+    emptied = removed.resources_of(removal) if values["empty"] else []
+    users.require_unused(cfn, [(stack, removed.resources_of(removal))])
+    if not values["empty"] and not values["force"]:
+        hint = f"to delete their contents too: {session.again('--empty')}"
+        removed.require_empty(session.account, removal, output.say, hint=hint)
+    has_leftovers = space_stacks.is_of_space(stack) and space_stacks.LOG_GROUP not in values["retain"]
+    if has_leftovers:
+        removal = space_stacks.with_logs(removal, resources)
+    report.deletion(output, resources, removal, empty=values["empty"], as_data=values["plan_only"])
+    if values["plan_only"]:
+        output.say("plan only: nothing was deleted")
+        report.result(output, "planned", stack.name, changed=False)
+        return
+    if not values["yes"]:
+        _ask(output, removal, [*deletion.buckets(emptied), *deletion.repositories(emptied)])
+    deletion.empty(session.account, emptied, output.say)
+    with EventView(output, stack.name, clock=session.clock.now) as view:
+        kept = deletion.delete(
+            cfn,
+            stack,
+            view=view,
+            clock=session.clock,
+            role_arn=values["role_arn"] or "",
+            retain=values["retain"],
+            force=values["force"],
+        )
+    if has_leftovers:
+        space_stacks.clean_up(Place(session.account, session.clock), stack)
+    output.say(f"deleted stack {stack.name}")
+    for event in kept:
+        output.say(
+            f"kept {event.logical_id} ({event.type} {event.physical_id}): {event.reason or 'AWS gave no reason'}"
+        )
+    report.result(output, "deleted", stack.name, changed=True)
+
+
+def _ask(output: Output, removal: Plan, emptied: list[Resource]) -> None:
+    from exasol_ci_setup.cli.consent import require_terminal, warning
+
+    name = removal.stack_name
+    require_terminal(output)
+    with_objects = f" and the contents of {', '.join(each.physical_id for each in emptied)}" if emptied else ""
+    if not output.confirm(f"{warning({name: removal})}Delete stack {name}{with_objects}?"):
+        raise NotApprovedError(f"not deleted: stack {name} was not changed", stack_name=name)

@@ -1,0 +1,281 @@
+"""Command group `storage`: storages of a workspace and their objects."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from exasol_ci_setup.cli.platform import (
+    acting,
+    change_options,
+    details,
+    done,
+    listing,
+    plan_option,
+    require_yes,
+    yes_option,
+)
+from exasol_ci_setup.cli.render import show
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.core.errors import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exasol_ci_setup.cli.session import Session
+
+workspace_option = click.option(
+    "-w",
+    "--workspace-id",
+    "--workspace",
+    "workspace_id",
+    metavar="ID",
+    required=True,
+    help="Workspace, such as a number or a UUID.",
+)
+storage_option = click.option(
+    "-s", "--storage", "--name", "--storage-name", "storage_name", metavar="NAME", required=True, help="Storage."
+)
+
+
+@click.group()
+def storage() -> None:
+    """Manage files in the storages of a workspace.
+
+    Storages are folders of one private bucket, each with its own credentials.
+    """
+
+
+@storage.command("create")
+@workspace_option
+@storage_option
+@change_options
+@common_options
+def create(
+    session: Session, workspace_id: str, storage_name: str, *, plan_only: bool, yes: bool, allow_data_loss: bool
+) -> None:
+    """Create a storage; for the first one, also the stack of the workspace."""
+    from exasol_ci_setup.platform import storage as verbs
+    from exasol_ci_setup.platform import workspaces
+
+    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
+        if plan_only:
+            workspaces.ensure(place, workspace_id)
+            report_no_change(session, workspace_id)
+            return
+        created = verbs.create(workspace_id=workspace_id, storage_name=storage_name, place=place)
+        session.output.say(f"created storage {created.name} in workspace {created.workspace_id}")
+        session.output.record(created)
+        done(session, "created", changed=True)
+
+
+@storage.command("list")
+@workspace_option
+@common_options
+def list_(session: Session, workspace_id: str) -> None:
+    """List the storages of a workspace."""
+    from exasol_ci_setup.platform import storage as verbs
+
+    with acting(session) as place:
+        found = verbs.list(workspace_id=workspace_id, place=place)
+    listing(
+        session,
+        ("NAME", "CREATED"),
+        ((each.name, show.moment(each.created_at)) for each in found),
+        none=f"no storages of workspace {workspace_id} in {session.account.region}",
+    )
+    for each in found:
+        session.output.record(each)
+
+
+@storage.command("delete")
+@workspace_option
+@storage_option
+@click.option("--empty", is_flag=True, help="Also delete the objects in the storage.")
+@plan_option
+@yes_option
+@common_options
+def delete(session: Session, workspace_id: str, storage_name: str, *, empty: bool, plan_only: bool, yes: bool) -> None:
+    """Delete a storage with its assets.
+
+    The bucket of the workspace keeps deleted objects for 30 days. The stack of the workspace is kept.
+    """
+    from exasol_ci_setup.platform import storage as verbs
+
+    if plan_only:
+        with acting(session, plan_only=True) as place:
+            verbs.plan_deletion(workspace_id=workspace_id, storage_name=storage_name, place=place)
+            report_no_change(session, workspace_id)
+        return
+    with_objects = " and all its objects" if empty else ""
+    require_yes(session, f"Delete storage {storage_name} of workspace {workspace_id}{with_objects}?", yes=yes)
+    with acting(session, yes=True) as place:
+        deleted = verbs.delete(workspace_id=workspace_id, storage_name=storage_name, empty=empty, place=place)
+    objects = f" with {_objects(deleted)}" if deleted else ""
+    session.output.say(f"deleted storage {storage_name} of workspace {workspace_id}{objects}")
+    done(session, "deleted", changed=True, objects=deleted)
+
+
+@storage.command("connect")
+@workspace_option
+@storage_option
+@common_options
+def connect(session: Session, workspace_id: str, storage_name: str) -> None:
+    """Write credentials for a storage into ~/.naas/credentials.
+
+    The credentials are valid for one hour, and only for this storage. The other commands renew them automatically.
+    """
+    from exasol_ci_setup.platform import credentials
+    from exasol_ci_setup.platform import storage as verbs
+
+    with acting(session) as place:
+        found = verbs.connect(workspace_id=workspace_id, storage_name=storage_name, place=place)
+    path = str(credentials.path())
+    details(session, {"credentials": path, "expires": show.moment(found.expires_at)})
+    done(session, "connected", changed=True, path=path, expires_at=found.expires_at)
+
+
+@storage.command("list-object")
+@workspace_option
+@storage_option
+@click.option("-p", "--prefix", "prefix", metavar="TEXT", default="", help="Only objects whose names begin with TEXT.")
+@common_options
+def list_object(session: Session, workspace_id: str, storage_name: str, prefix: str) -> None:
+    """List the objects of a storage."""
+    from exasol_ci_setup.platform import storage as verbs
+
+    with acting(session) as place:
+        found = [
+            *verbs.list_object(workspace_id=workspace_id, storage_name=storage_name, storage_prefix=prefix, place=place)
+        ]
+    listing(
+        session,
+        ("NAME", "BYTES", "MODIFIED"),
+        ((each.name, str(each.size), show.moment(each.modified_at)) for each in found),
+        none=f"no objects in storage {storage_name}" + (f" whose names begin with {prefix}" if prefix else ""),
+    )
+    for each in found:
+        session.output.record(each)
+
+
+@storage.command("put-object")
+@workspace_option
+@storage_option
+@click.option("-src", "--source", "source", metavar="FILE", required=True, help="File to upload.")
+@click.option(
+    "-dst",
+    "--destination",
+    "destination",
+    metavar="NAME",
+    default=".",
+    help="Name of the object; . or a slash at the end adds the name of the file.  [default: .]",
+)
+@common_options
+def put_object(session: Session, workspace_id: str, storage_name: str, source: str, destination: str) -> None:
+    """Upload a file into a storage.
+
+    Replaces an object of the same name; the bucket keeps the old version for 30 days. An interrupted upload resumes.
+    """
+    from exasol_ci_setup.cli.render.transfer import TransferView
+    from exasol_ci_setup.platform import storage as verbs
+
+    with _resumable(), acting(session) as place, TransferView(session.output, f"uploading {source}") as view:
+        put = verbs.put_object(
+            workspace_id=workspace_id,
+            storage_name=storage_name,
+            src_file=source,
+            dst_file=destination,
+            progress=view,
+            place=place,
+        )
+    session.output.data(put.name)
+    session.output.record(put)
+    done(session, "uploaded", changed=True)
+
+
+@storage.command("get-object")
+@workspace_option
+@storage_option
+@click.option("-src", "--source", "source", metavar="NAME", required=True, help="Name of the object.")
+@click.option(
+    "-dst",
+    "--destination",
+    "destination",
+    metavar="PATH",
+    default=".",
+    help="File to write, or folder for a file with the name of the object.  [default: .]",
+)
+@common_options
+def get_object(session: Session, workspace_id: str, storage_name: str, source: str, destination: str) -> None:
+    """Download an object from a storage.
+
+    The file is written atomically after the whole download. An interrupted download resumes if the object is unchanged.
+    """
+    from exasol_ci_setup.cli.render.transfer import TransferView
+    from exasol_ci_setup.platform import storage as verbs
+
+    with _resumable(), acting(session) as place, TransferView(session.output, f"downloading {source}") as view:
+        path = verbs.get_object(
+            workspace_id=workspace_id,
+            storage_name=storage_name,
+            src_file=source,
+            dst_file=destination,
+            progress=view,
+            place=place,
+        )
+    session.output.data(str(path))
+    done(session, "downloaded", changed=True, path=str(path))
+
+
+@storage.command("delete-object")
+@workspace_option
+@storage_option
+@click.option(
+    "-o",
+    "--object",
+    "--object-name",
+    "object_name",
+    metavar="NAME",
+    required=True,
+    help="Object; with a slash at the end, all objects in that folder.",
+)
+@yes_option
+@common_options
+def delete_object(session: Session, workspace_id: str, storage_name: str, object_name: str, yes: bool) -> None:
+    """Delete an object from a storage.
+
+    Prompts for confirmation before a folder is deleted. The bucket of the workspace keeps deleted objects for 30 days.
+    """
+    from exasol_ci_setup.platform import storage as verbs
+
+    if object_name.endswith("/"):
+        require_yes(session, f"Delete all objects in {object_name} of storage {storage_name}?", yes=yes)
+    with acting(session) as place:
+        deleted = verbs.delete_object(
+            workspace_id=workspace_id, storage_name=storage_name, object_name=object_name, place=place
+        )
+    session.output.say(f"deleted {_objects(deleted)}")
+    done(session, "deleted", changed=True, objects=deleted)
+
+
+def report_no_change(session: Session, workspace_id: str) -> None:
+    """Report that a command with --plan would not change the stack."""
+    session.output.say(f"plan only: the stack of workspace {workspace_id} does not change")
+    done(session, "planned", changed=False)
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("the transfer was interrupted", hint="run the command again to resume it") from None
+
+
+def _objects(count: int) -> str:
+    return "1 object" if count == 1 else f"{count} objects"
+
+
+__all__ = ["report_no_change", "storage", "storage_option", "workspace_option"]

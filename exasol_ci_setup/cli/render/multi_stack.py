@@ -1,0 +1,356 @@
+"""The view of many stacks: one confirmation for all; a table in a terminal, or lines with the stack's name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.cli.consent import Consent, require_no_more_data_loss, require_no_more_than, require_terminal
+from exasol_ci_setup.cli.interruption import FLUSH_SECONDS
+from exasol_ci_setup.cli.render import records, report, show
+from exasol_ci_setup.core.errors import DeployFailed, Interrupted, NotApprovedError
+from exasol_ci_setup.core.once import Once
+from exasol_ci_setup.core.task_graph import End
+from exasol_ci_setup.programs.verbs import require_success
+from exasol_ci_setup.template import lint as linter
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from rich.table import Table
+    from typing_extensions import Self
+
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.cli.output import Output
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.scope import Scope
+    from exasol_ci_setup.core.task_graph import Ended
+    from exasol_ci_setup.programs import Connections
+    from exasol_ci_setup.stacks.model import Event, Plan, Stack
+    from exasol_ci_setup.template.render import Template
+
+_HEARTBEAT_SECONDS: Final = 25.0  # so that a line follows within 30 s: `tick` is called every 1.8 s
+_RESULTS: Final = {
+    End.DONE: ("done", "green"),
+    End.UNCHANGED: ("nothing to do", "green"),
+    End.FAILED: ("failed", "red"),
+    End.SKIPPED: ("skipped", "yellow"),
+}
+
+
+@dataclass(slots=True)
+class _Row:
+    """State of a stack, from its events so far."""
+
+    status: str
+    since: float
+    until: float | None = None
+    finished: int = 0
+    reason: str = ""
+    color: str = ""
+
+
+class MultiStackReporter:
+    """Approves plans and reports on stacks, called from several threads.
+
+    One thread owns the rows and the terminal while `checking` or `table` is open. Other threads send it calls through
+    `Output.send`. No lock is held while output is written.
+
+    `shown` are the plans that the user approved. If it is None, each plan is shown when it is created, and `--yes` approves it.
+    With `total`, for more stacks than a screen has lines, the table shows only running and failed stacks, and counts the others.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        consent: Consent | None = None,
+        lint: bool = True,
+        shown: Mapping[str, Plan] | None = None,
+        total: int = 0,
+    ) -> None:
+        self.shown = shown
+        self._session = session
+        self._output = session.output
+        self._consent = consent or Consent(session)
+        self._lint = lint
+        self._total = total
+        self._linted: set[tuple[str, str]] = set()
+        # cfn-lint has global state.
+        self._lint_lock = Lock()
+        self._rows: dict[str, _Row] = {}
+        self._last_line = session.clock.now()
+        self._live = False
+        self._checked = self._total_checked = 0
+
+    def approve(self, name: str, plan: Plan, /) -> bool:
+        """Show the plan, or compare it with the approved one; return True. Raises NotApprovedError."""
+        if self.shown is not None:
+            require_no_more_than(self.shown.get(name), plan)
+            return True
+        report.plan(self._output, plan, as_data=False, name=name)
+        self._output.send(self._note_line)
+        self._consent.require(plan, unchanged="this stack was not changed")
+        return True
+
+    def approve_recreation(self, name: str, stack: Stack, removal: Plan, /) -> bool:
+        """Report that a stack is deleted first; return True. Raises NotApprovedError.
+
+        --recreate-failed approves the deletion, unless it deletes data.
+        """
+        if self.shown is not None:
+            require_no_more_data_loss(self.shown.get(name), removal)
+        else:
+            self._consent.require(removal, unchanged="this stack was not changed")
+        self.say(name, f"in {stack.status}: the stack is deleted and created again")
+        return True
+
+    def view(self, stack_name: str, title: str, /) -> _StackView:
+        """Return the view of the events of one stack."""
+        self._output.send(partial(self._begin, stack_name, self._session.clock.now()))
+        self.say(stack_name, title.replace(f" {_own_name(stack_name)}", ""))
+        return _StackView(self, stack_name)
+
+    def _begin(self, stack_name: str, now: float) -> None:
+        self._rows.setdefault(stack_name, _Row("", now))
+
+    def notice(self, stack_name: str, message: str, /) -> None:
+        """Print a message about a stack."""
+        self.say(stack_name, message)
+
+    def check(self, template: Template, region: str, /) -> None:
+        """Run the linter once for each template and region, and print its findings. Raises TemplateRejected."""
+        if not self._lint:
+            return
+        with self._lint_lock:
+            if (template.body, region) in self._linted:
+                return
+            findings = linter.lint(template, region)
+            self._linted.add((template.body, region))
+        for finding in findings:
+            report.finding(self._output, finding, template)
+        linter.reject_errors(template, findings)
+
+    def ended(self, ended: Ended, _stack: Stack | None = None, /) -> None:
+        """Report the result of a stack."""
+        self._output.send(partial(self._ended, ended, self._session.clock.now()))
+
+    def _ended(self, ended: Ended, now: float) -> None:
+        result, color = _RESULTS[ended.end]
+        row = self._rows.setdefault(ended.name, _Row(result, now))
+        row.status, row.color, row.until = result, color, now
+        message = f"skipped, because {', '.join(ended.because)} failed" if ended.because else result
+        if ended.error is not None:
+            message = f"{result}: {ended.error.message}"
+            row.reason = ended.error.message
+        interrupted = isinstance(ended.error, Interrupted)
+        if interrupted:
+            row.status, row.reason = "interrupted", ""
+        elif not self._live:
+            # After Ctrl-C one line at the end covers all stacks.
+            self._say(ended.name, message)
+        self._output.record(ended)
+
+    def say(self, stack_name: str, message: str) -> None:
+        """Write a line that begins with a stack's name."""
+        self._output.send(partial(self._say, stack_name, message))
+
+    def _say(self, stack_name: str, message: str) -> None:
+        self._output.say(*(f"{show.clean(stack_name)}: {line}" for line in show.clean(message).split("\n")))
+        self._note_line()
+
+    def _note_line(self) -> None:
+        self._last_line = self._session.clock.now()
+
+    def event(self, stack_name: str, event: Event) -> None:
+        """Show one event of a stack."""
+        self._output.send(partial(self._event, stack_name, event))
+
+    def _event(self, stack_name: str, event: Event) -> None:
+        row = self._rows.setdefault(stack_name, _Row("", self._session.clock.now()))
+        if event.is_stack:
+            # Events of nested stacks do not set the status of this stack.
+            if event.stack_name == _own_name(stack_name):
+                row.status = event.status
+        elif event.status.endswith("_COMPLETE"):
+            row.finished += 1
+        elif not row.reason:
+            row.reason = event.failure
+        self._output.record(records.named(event, stack_name))
+        if self._output.format == "text" and not self._live:
+            self._output.say(f"{show.clean(stack_name)}: {show.event(event, root=_own_name(stack_name))}")
+        elif warning := show.hook_warning(event):
+            self._output.say(f"{show.clean(stack_name)}: {warning}")
+            self._note_line()
+
+    def tick(self, now: float) -> None:
+        """Print what is in progress if nothing was printed for almost 30 s."""
+        self._output.send(partial(self._tick, now))
+
+    def _tick(self, now: float) -> None:
+        if not self._live and now - self._last_line > _HEARTBEAT_SECONDS:
+            running = [name for name, row in self._rows.items() if row.until is None]
+            self._output.say(f"still in progress: {', '.join(map(show.clean, running))}")
+            self._last_line = now
+
+    def announce(self, total: int) -> None:
+        """Print in a terminal that stacks are checked: the first answers of AWS take a while."""
+        if self._output.live:
+            self._output.say(_checking(self._output, total))
+
+    @contextmanager
+    def checking(self, total: int) -> Iterator[None]:
+        """Show how many of the stacks are checked while this is open."""
+        self._checked, self._total_checked = 0, total
+        if self._output.format == "text" and self._output.live:
+            self._live = True
+            self._output.open(self._counter)
+        else:
+            self._output.say(_checking(self._output, total))
+            self._output.open()
+        with self._closing():
+            yield
+
+    def checked(self, _ended: Ended, /) -> None:
+        """Count a stack that is checked."""
+        self._output.send(self._count)
+
+    def _count(self) -> None:
+        self._checked += 1
+        if not self._live and self._session.clock.now() - self._last_line > _HEARTBEAT_SECONDS:
+            self._output.say(self._counter())
+            self._note_line()
+
+    def _counter(self) -> str:
+        return f"checked {self._checked} of {counted(self._total_checked)}"
+
+    @contextmanager
+    def table(self) -> Iterator[None]:
+        """Show the stacks as a table on stderr while this is open, if that is a terminal."""
+        # Plans that are shown later need lines instead of a table.
+        self._live = self._output.format == "text" and self._output.live and self.shown is not None
+        self._output.open(self._table if self._live else None)
+        with self._closing():
+            yield
+
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Release the terminal at the end. After Ctrl-C, do not wait for a terminal that blocks."""
+        seconds: float | None = None
+        try:
+            yield
+        except KeyboardInterrupt:
+            seconds = FLUSH_SECONDS
+            raise
+        finally:
+            self._output.close(seconds)
+            self._live = False
+
+    def _table(self) -> Table:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        for name in ("stack", "status", "resources", "time", "reason"):
+            table.add_column(name, overflow="fold", no_wrap=name != "reason")
+        # No copy is needed: the same thread draws and changes the rows.
+        rows = list(self._rows.items())
+        if self._total:
+            finished = Counter(row.status for _, row in rows if row.until is not None)
+            counts = [f"{count} {status}" for status, count in finished.items()]
+            table.caption = ", ".join([*counts, f"{self._total - finished.total()} to go"])
+            table.caption_justify = "left"
+            rows = [(name, row) for name, row in rows if row.until is None or row.reason]
+        for name, row in rows:
+            color = row.color or show.status_color(row.status)
+            now = self._session.clock.now() if row.until is None else row.until
+            table.add_row(
+                Text(show.clean(name)),
+                Text(show.clean(row.status or "waiting for AWS"), style=color),
+                f"{row.finished} done" if row.finished else "",
+                show.duration(now - row.since),
+                Text(show.clean(row.reason), style="red"),
+            )
+        return table
+
+    def conclude(self, ends: Sequence[Ended]) -> None:
+        """Raise the failure, as `require_success` does. Prints the cause of each one if several stacks failed."""
+        failures = [end for end in ends if isinstance(end.error, DeployFailed)]
+        if len([end for end in ends if end.error is not None]) > 1:
+            for end in failures:
+                if isinstance(end.error, DeployFailed):
+                    self._output.say("", *show.diagnosis(end.error.diagnosis))
+        require_success(ends)
+
+    def result(self, status: str, ends: Sequence[Ended] = (), *, changed: bool, begun: Collection[str] = ()) -> None:
+        """Write the record that ends the command. `begun` are stacks whose deletion continues on AWS."""
+        stacks = {end.name: "deleting" if end.name in begun else end.end.value for end in ends}
+        self._output.record(records.result(status, stacks=stacks, changed=changed))
+
+
+class _StackView:
+    """The view of the events of one stack of many."""
+
+    def __init__(self, reporter: MultiStackReporter, stack_name: str) -> None:
+        self._reporter = reporter
+        self._stack_name = stack_name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def event(self, event: Event) -> None:
+        """Show one event."""
+        self._reporter.event(self._stack_name, event)
+
+    def tick(self, now: float) -> None:
+        """Print a heartbeat line if it is due."""
+        self._reporter.tick(now)
+
+    def note(self, message: str) -> None:
+        """Print a message that is not an event."""
+        self._reporter.say(self._stack_name, message)
+
+
+def _own_name(name: str) -> str:
+    """Return the name of a stack on AWS, without the target of a fleet."""
+    return name.rpartition("/")[2]
+
+
+def _checking(output: Output, total: int) -> str:
+    return f"checking {counted(total)} {'…' if output.unicode else '...'}"
+
+
+def connections(session: Session) -> Connections:
+    """Return the connections of this run: by the profile of a scope, or by that of the run."""
+    from exasol_ci_setup.programs import Connections
+    from exasol_ci_setup.programs.connections import from_configuration
+
+    account_of_run: Once[None, Account] = Once()
+
+    def base(scope: Scope) -> Account:
+        if scope.profile is not None and not session.sandbox:
+            return from_configuration(scope)
+        # Each scope sets its own region later, so any region works to open the session.
+        session.region = session.region or scope.region
+        return account_of_run.get(None, lambda: session.account)
+
+    return Connections(session.clock, base)
+
+
+def ask(output: Output, question: str, declined: str) -> None:
+    """Ask for confirmation. Raises NotApprovedError with the message `declined`, and InputError without a terminal."""
+    require_terminal(output)
+    if not output.confirm(question):
+        raise NotApprovedError(declined)
+
+
+def counted(count: int) -> str:
+    """Return the number of stacks as text."""
+    return f"{count} stack{'' if count == 1 else 's'}"

@@ -1,0 +1,150 @@
+"""Print results of commands: as text on stdout or stderr, and as JSON records."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from exasol_ci_setup.cli.render import records, show
+from exasol_ci_setup.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exasol_ci_setup.cli.output import Output
+    from exasol_ci_setup.core.errors.details import Diagnosis, Finding
+    from exasol_ci_setup.stacks.delete import Resource
+    from exasol_ci_setup.stacks.model import Drift, Plan, Stack
+    from exasol_ci_setup.template.render import Template
+
+_CONTENTS = {"AWS::S3::Bucket": ("object", "objects"), "AWS::ECR::Repository": ("image", "images")}
+_DIFF_COLORS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def plan(output: Output, plan: Plan, *, as_data: bool, name: str = "") -> None:
+    """Show what would change, on stdout if `as_data`. `name` is the name of the stack among several."""
+    lines = show.plan(plan, unicode=output.unicode)
+    if as_data:
+        output.data("\n".join(lines))
+    elif output.format == "text":
+        output.say(*lines)
+    output.record(records.named(plan, name) if name else plan)
+
+
+def drift(output: Output, drift: Drift, *, as_data: bool) -> None:
+    """Show changes made outside of CloudFormation, on stdout if `as_data`."""
+    lines = show.drift(drift, unicode=output.unicode)
+    if as_data:
+        output.data("\n".join(lines))
+    elif output.format == "text":
+        output.say(*lines)
+    output.record(drift)
+
+
+def diagnosis(output: Output, diagnosis: Diagnosis) -> None:
+    """Print why an operation failed."""
+    output.data("\n".join(show.diagnosis(diagnosis)))
+    output.record(diagnosis)
+
+
+def finding(output: Output, finding: Finding, template: Template) -> None:
+    """Show a finding of the linter."""
+    if output.format == "text":
+        output.say(show.finding(finding, name=template.name))
+    output.record(finding)
+
+
+def template(output: Output, template: Template) -> None:
+    """Print a template."""
+    output.data(template.body.rstrip("\n"))
+    output.record({"type": "template", "name": template.name, "body": template.body})
+
+
+def stacks(output: Output, stacks: Sequence[Stack]) -> None:
+    """List stacks, one on each line."""
+    if stacks:
+        output.data("\n".join(show.stacks(stacks)))
+    for stack in stacks:
+        output.record(stack)
+
+
+def details(output: Output, stacks: Sequence[Stack]) -> None:
+    """Show all details of stacks."""
+    if stacks:
+        output.data("\n".join(line for stack in stacks for line in show.status(stack)))
+    for stack in stacks:
+        output.record(stack)
+
+
+def outputs(output: Output, stack: Stack, *, style: str = "text") -> None:
+    """Print a stack's outputs as ``text``, ``json``, ``yaml`` or ``env``.
+
+    With ``env``, raises InputError if an output's name is not valid as a shell variable.
+    """
+    values = dict(stack.outputs)
+    if style == "json":
+        output.data(json.dumps(values, indent=2, ensure_ascii=False))
+    elif style == "yaml":
+        import yaml
+
+        output.data(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip("\n"))
+    elif style == "env":
+        invalid = [name for name in values if not name.isidentifier() or not name.isascii()]
+        if invalid:
+            raise InputError(
+                f"output {invalid[0]!r} is not a valid name of a shell variable", hint="use another --format"
+            )
+        if values:
+            output.data("\n".join(f"{name}={shlex.quote(value)}" for name, value in values.items()))
+    elif values:
+        output.data("\n".join(show.pairs(values)))
+    output.record(records.outputs(stack.name, values))
+
+
+def deletion(output: Output, resources: Sequence[Resource], removal: Plan, *, empty: bool, as_data: bool) -> None:
+    """Show the plan that deletes a stack with its `resources`, and which of them are kept."""
+    lines = [click.style(f"Plan for stack {show.clean(removal.stack_name)} (delete)", bold=True)]
+    deleted = {change.logical_id: change for change in removal.changes}
+    for resource in resources:
+        line = f"{show.clean(resource.logical_id)}  {show.clean(resource.type)}  {show.clean(resource.physical_id)}".rstrip()
+        change = deleted.get(resource.logical_id)
+        if change is None:
+            lines.append(f"  {line}  (kept)")
+            continue
+        remarks = [show.data_loss(change)] if change.data_loss else []
+        if resource.type in _CONTENTS:
+            kind, contents = _CONTENTS[resource.type]
+            remarks.append(
+                f"with every {kind} in it" if empty else f"only if it is empty; --empty also deletes its {contents}"
+            )
+        lines.append(click.style(f"- {line}", fg="red") + (f"  ({', '.join(remarks)})" if remarks else ""))
+        lines += [f"    {inner}" for inner in show.changes(change.nested)]
+    lines += ["", click.style(show.summary(removal), bold=True)]
+    if as_data:
+        output.data("\n".join(lines))
+    elif output.format == "text":
+        output.say(*lines)
+    output.record(removal)
+
+
+def diff(output: Output, stack_name: str, lines: Sequence[str]) -> None:
+    """Print a unified diff."""
+    if lines:
+        # The lines end with the line breaks of the template.
+        output.data(
+            "\n".join(
+                click.style(
+                    show.clean(line.rstrip("\n")), fg=_DIFF_COLORS.get(line[:1]), bold=line[:3] in {"---", "+++"}
+                )
+                for line in lines
+            )
+        )
+    output.record({"type": "diff", "stack_name": stack_name, "diff": "".join(lines)})
+
+
+def result(output: Output, status: str, stack_name: str, *, changed: bool) -> None:
+    """Write the last record of a command."""
+    output.record(records.result(status, stack_name=stack_name, changed=changed))

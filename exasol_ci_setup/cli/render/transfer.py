@@ -1,0 +1,83 @@
+"""Progress of uploads and downloads: a bar in a terminal, otherwise a line for each quarter."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.cli.render import show
+from exasol_ci_setup.cli.render.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.table import Table
+
+    from exasol_ci_setup.cli.output import Output
+
+_PARTS: Final = 4
+
+
+class TransferView(View):
+    """Context manager that shows the progress of a transfer; `title` is for example ``uploading a.zip``.
+
+    `clock` returns monotonic seconds.
+    """
+
+    def __init__(self, output: Output, title: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(output, clock=clock)
+        self._title = title
+        self._total = 0
+        self._before = 0
+        self._done = 0
+        self._step = 0
+
+    def begin(self, total: int, done: int) -> None:
+        """Show that the transfer starts, or resumes after `done` bytes."""
+        self._total, self._before, self._done = total, done, done
+        self._step = self._reached()
+        if self._terminal is None:
+            resumed = f", resuming after {_amount(done)}" if done else ""
+            self._say(show.clean(f"{self._title}: {_amount(total)}{resumed}"))
+
+    def advance(self, count: int) -> None:
+        """Show that `count` more bytes are transferred."""
+        self._done += count
+        before, self._step = self._step, self._reached()
+        if self._terminal is None and self._step > before:
+            self._say(show.clean(self._progress()))
+        else:
+            self.tick()
+
+    def _reached(self) -> int:
+        return self._done * _PARTS // self._total if self._total else _PARTS
+
+    def _progress(self) -> str:
+        return f"{self._title}: {self._percent()} of {_amount(self._total)}"
+
+    def _percent(self) -> str:
+        return f"{self._done * 100 // self._total if self._total else 100} %"
+
+    def _draw(self) -> Table:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        seconds = max(self._clock() - self._started, 0.001)
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        for name in ("title", "bar", "percent", "amount", "rate"):
+            table.add_column(name, no_wrap=True)
+        table.add_row(
+            Text(show.clean(self._title), style="bold", overflow="ellipsis"),
+            ProgressBar(total=max(self._total, 1), completed=self._done if self._total else 1, width=30),
+            self._percent(),
+            f"{_amount(self._done)} of {_amount(self._total)}",
+            Text(f"{_amount(int((self._done - self._before) / seconds))}/s", style="dim"),
+        )
+        return table
+
+
+def _amount(count: int) -> str:
+    from rich.filesize import decimal
+
+    return decimal(count)

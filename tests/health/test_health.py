@@ -1,0 +1,602 @@
+"""What `health` finds, with each service answering as AWS may, and on machines of several kinds."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import socketserver
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.exceptions import EndpointConnectionError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exasol_ci_setup import health
+from exasol_ci_setup.aws import session as aws
+from exasol_ci_setup.core.errors import SetupError
+from exasol_ci_setup.health import account, machine, shipped
+from tests.answers import ACCOUNT_ID, AwsError, ConnectionReset
+
+ROOT = Path(__file__).parents[2]
+ARN = f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT_ID}:secret:Dockerhub-abcdef"
+IDENTITY = {"UserId": "AIDA", "Account": ACCOUNT_ID, "Arn": f"arn:aws:iam::{ACCOUNT_ID}:user/jo"}
+USER, TOKEN = "the-user-of-docker", "the-token-of-docker"
+GITHUB = {"arn": "arn:aws:codebuild:x", "serverType": "GITHUB", "authType": "PERSONAL_ACCESS_TOKEN"}
+NO_STACK = AwsError("ValidationError", "Stack with id SLCSourceCredentials does not exist")
+DENIED = AwsError("AccessDeniedException", "User is not authorized to perform: that")
+EXPIRED = AwsError("ExpiredToken", "The security token included in the request is expired", status=403)
+AWS_CODES = [subject.code for subject in health.SUBJECTS[2:11]]
+
+
+def secret(text):
+    return {"ARN": ARN, "Name": "Dockerhub", "SecretString": text}
+
+
+@pytest.fixture
+def healthy(answers):
+    """An account in which all is well."""
+    answers.on("sts", "GetCallerIdentity", IDENTITY)
+    answers.on("cloudformation", "DescribeStacks", NO_STACK)
+    answers.on("codebuild", "ListProjects", {"projects": []})
+    answers.on("codebuild", "ListSourceCredentials", {"sourceCredentialsInfos": [GITHUB]})
+    answers.on("secretsmanager", "DescribeSecret", {"ARN": ARN, "Name": "Dockerhub"})
+    answers.on("secretsmanager", "GetSecretValue", secret(json.dumps({"User": USER, "AccessToken": TOKEN})))
+    return answers
+
+
+def checked(opened, *, profile=None, sandbox=False, docker_secret=None):
+    """The checks of the account, by code."""
+    with ThreadPoolExecutor(8) as pool:
+        found = list(
+            account.checks(
+                opened,
+                pool,
+                profile=profile,
+                sandbox=sandbox,
+                docker_secret=docker_secret or "Dockerhub",
+                now=lambda: datetime.now(timezone.utc),
+            )
+        )
+    assert [check.code for check in found] == AWS_CODES
+    assert all(check.fix for check in found if check.status != "ok")
+    return {check.code: check for check in found}
+
+
+def test_an_account_in_order_has_nothing_but_ok(healthy):
+    found = checked(healthy.account)
+
+    assert {check.status for check in found.values()} == {"ok"}
+    assert found["E-CI-05"].message == f"arn:aws:iam::{ACCOUNT_ID}:user/jo in account {ACCOUNT_ID}"
+    assert found["E-CI-10"].message == "secret 'Dockerhub' has the keys User and AccessToken"
+    assert "PERSONAL_ACCESS_TOKEN" in found["E-CI-11"].message
+
+
+def test_only_reading_calls_are_made(healthy):
+    checked(healthy.account)
+
+    assert sorted(healthy.names()) == [
+        "DescribeSecret",
+        "DescribeStacks",
+        "GetCallerIdentity",
+        "GetSecretValue",
+        "ListProjects",
+        "ListSourceCredentials",
+    ]
+
+
+def test_an_expired_token_is_told_by_every_check_with_the_way_to_a_new_one(healthy):
+    healthy.disturb = lambda _call: EXPIRED
+
+    found = checked(healthy.account)
+
+    dependent = [found[code] for code in AWS_CODES if code not in {"E-CI-03", "E-CI-04", "E-CI-06"}]
+    assert {check.status for check in dependent} == {"problem"}
+    assert all("expired" in check.message and "sign in again" in check.fix for check in dependent)
+    # A refusal tells the time as well.
+    assert found["E-CI-06"].status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "code", "action"),
+    [
+        ("cloudformation", "DescribeStacks", "E-CI-07", "cloudformation:DescribeStacks"),
+        ("codebuild", "ListProjects", "E-CI-08", "codebuild:ListProjects"),
+        ("secretsmanager", "DescribeSecret", "E-CI-09", "secretsmanager:DescribeSecret"),
+        ("codebuild", "ListSourceCredentials", "E-CI-11", "codebuild:ListSourceCredentials"),
+    ],
+)
+def test_what_is_denied_is_one_problem_and_names_the_permission(healthy, service, operation, code, action):
+    healthy.on(service, operation, DENIED)
+
+    found = checked(healthy.account)
+
+    assert [each for each, check in found.items() if check.status != "ok"] == [code]
+    assert found[code].status == "problem"
+    assert action in found[code].fix
+
+
+def test_throttling_is_waited_for(healthy):
+    healthy.on("codebuild", "ListProjects", [AwsError("ThrottlingException", "slow"), {"projects": []}])
+
+    assert checked(healthy.account)["E-CI-08"].status == "ok"
+
+
+def test_throttling_to_the_end_is_a_problem_of_that_service(healthy):
+    healthy.on("codebuild", "ListProjects", AwsError("ThrottlingException", "slow"))
+
+    found = checked(healthy.account)
+
+    assert found["E-CI-08"].status == "problem"
+    assert "AWS throttled" in found["E-CI-08"].message
+    assert found["E-CI-07"].status == "ok"
+
+
+@pytest.mark.parametrize(
+    "failure", [ConnectionReset, EndpointConnectionError(endpoint_url="https://codebuild.example")]
+)
+def test_a_service_without_a_connection_is_given_up_after_two_attempts(healthy, failure):
+    healthy.on("codebuild", "ListProjects", failure)
+
+    found = checked(healthy.account)
+
+    assert found["E-CI-08"].status == "problem"
+    assert "check the network" in found["E-CI-08"].fix
+    assert healthy.names().count("ListProjects") == 2
+
+
+def test_without_any_connection_every_check_says_so(healthy):
+    healthy.disturb = lambda _call: ConnectionReset()
+
+    found = checked(healthy.account)
+
+    assert [code for code, check in found.items() if check.status == "ok"] == ["E-CI-03", "E-CI-04"]
+    assert "could not be checked: AWS did not answer" in found["E-CI-06"].message
+    assert "could not be checked: AWS did not answer" in found["E-CI-10"].message
+
+
+def test_an_error_of_nobody_is_told_and_ends_no_other_check(healthy):
+    healthy.on("codebuild", "ListProjects", ZeroDivisionError("odd"))
+
+    found = checked(healthy.account)
+
+    assert found["E-CI-08"].message == "ZeroDivisionError: odd"
+    assert [code for code, check in found.items() if check.status != "ok"] == ["E-CI-08"]
+
+
+def test_a_missing_secret_is_a_problem_with_the_command_that_makes_it(healthy):
+    missing = AwsError("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+    healthy.on("secretsmanager", "DescribeSecret", missing)
+    healthy.on("secretsmanager", "GetSecretValue", missing)
+
+    found = checked(healthy.account, docker_secret="my secret", profile="o'hara")
+
+    # That there is no such secret says that looking it up is allowed.
+    assert found["E-CI-09"].status == "ok"
+    assert found["E-CI-10"].status == "problem"
+    assert found["E-CI-10"].message == "secret 'my secret' does not exist in eu-central-1"
+    assert "create-secret --name 'my secret'" in found["E-CI-10"].fix
+    assert "--region eu-central-1 --profile 'o'\"'\"'hara'`" in found["E-CI-10"].fix
+
+
+def test_a_missing_secret_that_was_named_by_its_arn_is_not_to_be_created_under_it(healthy):
+    missing = AwsError("ResourceNotFoundException", "no")
+    healthy.on("secretsmanager", "DescribeSecret", missing)
+    healthy.on("secretsmanager", "GetSecretValue", missing)
+
+    assert checked(healthy.account, docker_secret=ARN)["E-CI-10"].fix == "name another secret with --docker-secret"
+
+
+def test_a_secret_marked_for_deletion_can_be_restored(healthy):
+    healthy.on("secretsmanager", "DescribeSecret", {"ARN": ARN, "Name": "Dockerhub", "DeletedDate": 1_700_000_000})
+    healthy.on("secretsmanager", "GetSecretValue", AwsError("InvalidRequestException", "marked for deletion"))
+
+    found = checked(healthy.account)["E-CI-10"]
+
+    assert (found.status, found.message) == ("problem", "secret 'Dockerhub' is marked for deletion")
+    assert "restore-secret --secret-id Dockerhub --region eu-central-1" in found.fix
+
+
+@pytest.mark.parametrize("refusal", [DENIED, AwsError("DecryptionFailure", "no key"), AwsError("InternalServiceError")])
+def test_a_secret_whose_value_may_not_be_read_is_only_warned_of(healthy, refusal):
+    healthy.on("secretsmanager", "GetSecretValue", refusal)
+
+    found = checked(healthy.account)["E-CI-10"]
+
+    assert found.status == "warning"
+    assert "could not be checked" in found.message
+    assert "secretsmanager:GetSecretValue" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"User": USER}, "secret 'Dockerhub' has no text under the key AccessToken"),
+        ({"User": "", "AccessToken": TOKEN}, "secret 'Dockerhub' has no text under the key User"),
+        ({"User": " ", "AccessToken": 7}, "secret 'Dockerhub' has no text under the keys User and AccessToken"),
+        ({"user": USER, "accesstoken": TOKEN}, "secret 'Dockerhub' has no text under the keys User and AccessToken"),
+        ([USER, TOKEN], "secret 'Dockerhub' is not a JSON object with the keys User and AccessToken"),
+        (None, "secret 'Dockerhub' is not a JSON object with the keys User and AccessToken"),
+    ],
+)
+def test_a_secret_without_text_under_both_keys_is_a_problem(healthy, value, message):
+    healthy.on("secretsmanager", "GetSecretValue", secret(json.dumps(value)))
+
+    found = checked(healthy.account)["E-CI-10"]
+
+    assert (found.status, found.message) == ("problem", message)
+    assert "put-secret-value --secret-id Dockerhub" in found.fix
+
+
+def test_a_binary_secret_is_a_problem(healthy):
+    healthy.on("secretsmanager", "GetSecretValue", {"ARN": ARN, "SecretBinary": b"\x00\x01"})
+
+    assert "is not a JSON object" in checked(healthy.account)["E-CI-10"].message
+
+
+@pytest.mark.parametrize("text", [f"{USER}:{TOKEN}", f'{{"User": "{USER}", "AccessToken": "{TOKEN}"', "[" * 100_000])
+def test_a_secret_that_is_no_json_is_a_problem_and_not_repeated(healthy, caplog, text):
+    healthy.on("secretsmanager", "GetSecretValue", secret(text))
+    caplog.set_level(logging.DEBUG, logger="exasol_ci_setup")
+
+    found = checked(healthy.account)["E-CI-10"]
+
+    assert found.status == "problem"
+    assert not [part for part in (USER, TOKEN, "[[[") if part in str(found) + caplog.text]
+
+
+@pytest.mark.parametrize(
+    ("skew", "status", "message"),
+    [
+        (timedelta(seconds=20), "ok", "within a minute of AWS"),
+        (timedelta(minutes=2), "warning", r"1(19|20|21) s behind AWS"),
+        (-timedelta(minutes=2), "warning", r"1(19|20|21) s ahead of AWS"),
+        (timedelta(hours=1), "problem", r"3(599|600|601) s behind AWS, which rejects .*"),
+        (-timedelta(hours=1), "problem", r"3(599|600|601) s ahead of AWS, which rejects .*"),
+    ],
+)
+def test_a_clock_that_is_off_is_noticed(healthy, skew, status, message):
+    healthy.skew = skew
+
+    found = checked(healthy.account)["E-CI-06"]
+
+    assert found.status == status
+    assert re.fullmatch(message, found.message)
+
+
+def test_a_clock_that_is_off_is_the_reason_told_when_aws_refuses_the_signature(healthy):
+    healthy.skew = timedelta(hours=1)
+    healthy.disturb = lambda _call: AwsError("SignatureDoesNotMatch", "Signature expired", status=403)
+
+    found = checked(healthy.account)
+
+    assert found["E-CI-06"].status == "problem"
+    assert "time server" in found["E-CI-06"].fix
+    assert found["E-CI-05"].status == "problem"
+
+
+def test_another_answer_tells_the_time_if_sts_cannot_be_reached(healthy):
+    healthy.on("sts", "GetCallerIdentity", ConnectionReset)
+
+    found = checked(healthy.account)
+
+    assert (found["E-CI-05"].status, found["E-CI-06"].status) == ("problem", "ok")
+
+
+@pytest.mark.parametrize("kinds", [[], [{**GITHUB, "serverType": "BITBUCKET"}]])
+def test_missing_github_access_warns_with_two_fixes(healthy, kinds):
+    healthy.on("codebuild", "ListSourceCredentials", {"sourceCredentialsInfos": kinds})
+
+    found = checked(healthy.account)["E-CI-11"]
+
+    assert found.status == "warning"
+    assert "exasol-ci-setup deploy-source-credentials --secret-name" in found.fix
+    assert "--connection-arn" in found.fix
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(10, "warning"), (60, "ok")])
+def test_credentials_that_end_soon_are_warned_of(healthy, minutes, status):
+    expiry = datetime.now(timezone.utc) + timedelta(minutes=minutes)
+    fresh = {"access_key": "AKIDEXAMPLE", "secret_key": "dummy", "token": "dummy", "expiry_time": expiry.isoformat()}
+    healthy.account.session._session._credentials = RefreshableCredentials.create_from_metadata(
+        fresh, refresh_using=lambda: fresh, method="env"
+    )
+
+    found = checked(healthy.account)["E-CI-05"]
+
+    assert found.status == status
+    assert f"from env, valid until {expiry:%Y-%m-%d %H:%M} UTC" in found.message
+
+
+def test_credentials_that_ended_and_cannot_be_renewed_are_a_problem(healthy):
+    expiry = (datetime.now(timezone.utc) - timedelta(minutes=5)).isoformat()
+    stale = {"access_key": "AKIDEXAMPLE", "secret_key": "dummy", "token": "dummy", "expiry_time": expiry}
+    healthy.account.session._session._credentials = RefreshableCredentials.create_from_metadata(
+        stale, refresh_using=lambda: stale, method="env"
+    )
+
+    found = checked(healthy.account)["E-CI-05"]
+
+    assert found.status == "problem"
+    assert "the AWS credentials have expired" in found.message
+    assert healthy.calls == []
+
+
+def test_the_source_of_credentials_is_told(healthy):
+    healthy.account.session._session._credentials = Credentials("AKIDEXAMPLE", "dummy", method="sso")
+
+    assert checked(healthy.account)["E-CI-05"].message.endswith(", from sso")
+
+
+def test_without_credentials_no_call_is_made_and_every_check_has_the_way_to_them():
+    found = checked(aws.connect(region="eu-central-1"))
+
+    assert found["E-CI-04"].status == "ok"
+    assert found["E-CI-05"].message == "no AWS credentials were found"
+    for code in AWS_CODES[3:]:
+        assert found[code].status == "problem"
+        assert found[code].message == "could not be checked: no AWS credentials were found"
+        assert "aws configure" in found[code].fix
+
+
+def error_of(connect):
+    with pytest.raises(SetupError) as caught:
+        connect()
+    return caught.value
+
+
+def test_a_missing_region_and_missing_credentials_are_told_at_once():
+    found = checked(error_of(aws.connect))
+
+    assert found["E-CI-04"].message == "no AWS region is set"
+    assert "--region" in found["E-CI-04"].fix
+    assert found["E-CI-05"].message == "no AWS credentials were found"
+    assert found["E-CI-07"].message == "could not be checked: no AWS region is set"
+
+
+def test_a_missing_region_alone_leaves_the_credentials_unchecked(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "dummy")
+
+    assert checked(error_of(aws.connect))["E-CI-05"].message == "could not be checked: no AWS region is set"
+
+
+def test_half_a_key_is_told_and_not_taken_for_none(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+
+    assert checked(aws.connect(region="eu-central-1"))["E-CI-05"].status == "problem"
+
+
+def test_an_unknown_profile_is_told_with_those_that_exist(monkeypatch, tmp_path):
+    config = tmp_path / "config"
+    config.write_text("[profile beta]\nregion = eu-west-1\n[profile alpha]\n", encoding="utf-8")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+
+    found = checked(error_of(lambda: aws.connect("nosuch", "eu-central-1")), profile="nosuch")
+
+    assert found["E-CI-03"].status == "problem"
+    assert "'nosuch'" in found["E-CI-03"].message
+    assert "alpha, beta" in found["E-CI-03"].fix
+    assert "could not be checked: AWS profile 'nosuch'" in found["E-CI-04"].message
+
+
+def test_a_profile_that_exists_is_ok(healthy):
+    assert checked(healthy.account, profile="alpha")["E-CI-03"].message == "'alpha' exists"
+
+
+def test_the_sandbox_uses_no_profile(healthy):
+    assert "sandbox" in checked(healthy.account, sandbox=True)["E-CI-03"].message
+
+
+def test_a_configuration_that_cannot_be_read_is_a_problem_of_the_profile(monkeypatch, tmp_path):
+    config = tmp_path / "config"
+    config.write_text("[profile", encoding="utf-8")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+
+    found = checked(error_of(lambda: aws.connect(region="eu-central-1")))
+
+    assert found["E-CI-03"].status == "problem"
+
+
+@pytest.mark.parametrize("region", ["eu-centrl-1", "nowhere"])
+def test_a_region_that_nobody_knows_is_warned_of(region):
+    found = checked(aws.connect(region=region))["E-CI-04"]
+
+    assert found.status == "warning"
+    assert "spelling" in found.fix
+
+
+def test_a_connect_that_raises_what_is_not_ours_leaves_the_other_checks():
+    def connect():
+        raise ZeroDivisionError("odd")
+
+    found = list(health.checks(connect))
+
+    assert [check.code for check in found] == [subject.code for subject in health.SUBJECTS]
+    assert found[2].message == "could not be checked: ZeroDivisionError: odd"
+    assert found[0].status == "ok"
+
+
+def test_the_shipped_templates_are_in_order_also_for_a_region_that_the_linter_does_not_know():
+    assert shipped.templates("eu-west-1").status == "ok"
+    assert shipped.templates("eu-centrl-1").message.endswith("finds nothing for eu-central-1")
+
+
+def test_the_samples_cover_every_template_that_makes_a_stack():
+    shipped_files = {path.name for path in (ROOT / "templates/cloudformation").glob("[!_]*.j2")}
+
+    assert {sample.template for sample in shipped.samples()} == shipped_files
+
+
+@pytest.mark.parametrize(
+    ("system", "python", "status"),
+    [
+        ("Linux", (3, 10, 0), "ok"),
+        ("Darwin", (3, 14, 1), "ok"),
+        ("Windows", (3, 12, 0), "warning"),
+        ("Linux", (3, 9, 7), "problem"),
+    ],
+)
+def test_an_untested_platform_is_warned_of_and_an_old_python_is_a_problem(system, python, status):
+    found = machine.platform_and_python(system, "arm64", python)
+
+    assert found.status == status
+    assert f"Python {'.'.join(map(str, python))} on {system} arm64" in found.message
+    assert bool(found.fix) == (status != "ok")
+
+
+@pytest.fixture
+def path(monkeypatch, tmp_path):
+    """A directory that is all of the PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+def command(path, script):
+    (path / "aws").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    (path / "aws").chmod(0o755)
+
+
+def test_a_machine_without_the_aws_cli_is_only_warned_of(path):
+    assert path.is_dir()
+    assert machine.aws_command_line().status == "warning"
+
+
+def test_the_version_of_the_aws_cli_is_told(path):
+    command(path, "echo aws-cli/2.30.1 Python/3.13 Linux")
+
+    assert machine.aws_command_line() == health.SUBJECTS[1].ok(f"aws-cli/2.30.1 at {path}/aws")
+
+
+def test_an_aws_cli_that_breaks_is_warned_of_with_what_it_said(path):
+    command(path, "echo 'no module named awscli' >&2; exit 3")
+
+    found = machine.aws_command_line()
+
+    assert found.status == "warning"
+    assert "no module named awscli" in found.message
+
+
+def test_an_aws_cli_that_cannot_be_run_is_warned_of(path):
+    (path / "aws").write_text("#!/nowhere/at/all\n", encoding="utf-8")
+    (path / "aws").chmod(0o755)
+
+    assert machine.aws_command_line().status == "warning"
+
+
+class _Ping(BaseHTTPRequestHandler):
+    """A Docker engine as far as a ping goes; another body makes it something else."""
+
+    body = b"OK"
+
+    def do_GET(self):
+        self.send_response(200 if self.path == "/_ping" else 404)
+        self.send_header("Api-Version", "1.47")
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def address_string(self):
+        return "test"
+
+    def log_message(self, *_arguments):
+        pass
+
+
+class _Other(_Ping):
+    body = b"hello"
+
+
+@pytest.fixture
+def serve():
+    """Run servers in threads until the test ends."""
+    running = []
+
+    def start(server):
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        running.append((server, thread))
+        return server
+
+    yield start
+    for server, thread in running:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def short_path():
+    """A path short enough for a socket, which pytest's own may not be."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory) / "docker.sock"
+
+
+def test_a_docker_engine_at_a_unix_socket_answers(serve, short_path, monkeypatch):
+    serve(socketserver.UnixStreamServer(str(short_path), _Ping))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{short_path}")
+
+    assert machine.docker_engine() == health.SUBJECTS[12].ok(f"unix://{short_path} answers, API 1.47")
+
+
+@pytest.mark.parametrize(("handler", "status"), [(_Ping, "ok"), (_Other, "warning")])
+def test_a_docker_engine_at_a_tcp_port_is_told_from_another_server(serve, monkeypatch, handler, status):
+    server = serve(HTTPServer(("127.0.0.1", 0), handler))
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_port}")
+
+    assert machine.docker_engine().status == status
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("unix:///nowhere/docker.sock", "no such file"),
+        ("tcp://127.0.0.1:1", "refused"),
+        ("ssh://me@there", "was not checked"),
+        ("tcp://127.0.0.1:port", "not a valid address"),
+        ("docker", "was not checked"),
+    ],
+)
+def test_a_docker_engine_that_cannot_be_asked_is_only_warned_of(monkeypatch, host, said):
+    monkeypatch.setenv("DOCKER_HOST", host)
+
+    found = machine.docker_engine()
+
+    assert found.status == "warning"
+    assert said in found.message
+    assert "containers on this machine" in found.fix
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use every socket")
+def test_a_docker_socket_of_somebody_else_is_warned_of_with_the_group(serve, short_path, monkeypatch):
+    serve(socketserver.UnixStreamServer(str(short_path), _Ping))
+    short_path.chmod(0)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{short_path}")
+
+    assert "usermod" in machine.docker_engine().fix
+
+
+@given(host=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30))
+def test_no_docker_host_breaks_the_check(host):
+    with pytest.MonkeyPatch.context() as patch:
+        # No address of the network: names are not looked up in a test.
+        patch.setenv("DOCKER_HOST", f"unix://{host}")
+
+        assert machine.docker_engine().code == "E-CI-13"
+
+
+def test_codes_are_numbered_without_gap_and_explained_in_the_documentation():
+    page = (ROOT / "docs/health.md").read_text(encoding="utf-8")
+
+    assert [subject.code for subject in health.SUBJECTS] == [f"E-CI-{number:02}" for number in range(1, 14)]
+    for subject in health.SUBJECTS:
+        assert f"| `{subject.code}` | {subject.name} |" in page
+    assert len(re.findall(r"^\| `E-CI-", page, re.MULTILINE)) == len(health.SUBJECTS)
