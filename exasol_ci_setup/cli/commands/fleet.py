@@ -13,7 +13,7 @@ from exasol_ci_setup.cli.session import common_options
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
 
-SCHEMA = Path(__file__).parent.parent / "fleets" / "fleet.schema.json"
+SCHEMA = Path(__file__).parents[2] / "fleets" / "fleet.schema.json"
 
 
 def _print_schema(context: click.Context, _option: click.Parameter, value: bool) -> None:
