@@ -57,14 +57,14 @@ class AwsError(Exception):
         self.status = status
 
 
-class ConnectionReset(Exception):
+class DroppedConnectionError(Exception):
     """The connection breaks before an answer comes: botocore's own ConnectionClosedError, after its own retries."""
 
 
 Reply: TypeAlias = Mapping[str, Any] | BaseException | type[BaseException] | Callable[[Mapping[str, Any]], Any]
 """What the operation returns, an error, or a function from the call's parameters to one of the two.
 
-AwsError and ConnectionReset become what a service and a network do; any other exception is raised as it is.
+AwsError and DroppedConnectionError become what a service and a network do; any other exception is raised as it is.
 """
 
 
@@ -145,11 +145,11 @@ class Answers:
             if callable(reply) and not isinstance(reply, type):
                 try:
                     reply = reply(call.params)
-                except (AwsError, ConnectionReset) as error:
+                except (AwsError, DroppedConnectionError) as error:
                     reply = error
         if isinstance(reply, type) and issubclass(reply, BaseException):
             reply = reply()
-        if isinstance(reply, ConnectionReset):
+        if isinstance(reply, DroppedConnectionError):
             raise ConnectionClosedError(endpoint_url=request.url, error=reply)
         if isinstance(reply, AwsError):
             return self._response(request, reply.status, {}, _error_body(model, reply))

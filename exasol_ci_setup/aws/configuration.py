@@ -18,7 +18,7 @@ import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from exasol_ci_setup.core.errors import CredentialsInvalid, SetupError
+from exasol_ci_setup.core.errors import CredentialsInvalidError, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def explain(error: Exception) -> SetupError | None:
     """
     if "Invalid header value" in str(error):
         # The text quotes the header, and so the credential.
-        return CredentialsInvalid(
+        return CredentialsInvalidError(
             "the AWS credentials cannot be used: one of them contains a line break or another character that HTTP headers do not allow",
             hint="correct AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN, or the same keys of the profile",
         )
@@ -111,7 +111,7 @@ def explain(error: Exception) -> SetupError | None:
     text = _text(error)
     if isinstance(error, RuntimeError) and "expired" in text:
         # What botocore raises for credentials with an expiry that it cannot renew.
-        return CredentialsInvalid(
+        return CredentialsInvalidError(
             f"the AWS credentials have expired: {text}", hint="sign in again, or set new ones in the environment"
         )
     known = list(_settings(kind, profile))
@@ -124,7 +124,7 @@ def explain(error: Exception) -> SetupError | None:
 
 def _unusable(text: str, settings: list[_Setting], profile: str) -> SetupError:
     of = f" ({', '.join(map(str, settings))})" if settings else f" (profile {profile!r})"
-    return CredentialsInvalid(f"the AWS configuration cannot be used: {text}{of}", hint=_hint(settings))
+    return CredentialsInvalidError(f"the AWS configuration cannot be used: {text}{of}", hint=_hint(settings))
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:
@@ -151,7 +151,7 @@ def _process_failed(error: Exception, frames: list[FrameType], profile: str) -> 
     else:
         why = "it did not print JSON with Version 1, AccessKeyId, SecretAccessKey and, if any, a date as Expiration"
     setting = _Setting("credential_process", str(_profiles().get(profile, {}).get("credential_process", "")), profile)
-    return CredentialsInvalid(
+    return CredentialsInvalidError(
         f"the AWS credentials could not be loaded: {setting}: {why}",
         hint=f"run it by hand and correct it: {_hint([setting])}",
     )

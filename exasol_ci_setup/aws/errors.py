@@ -12,15 +12,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from exasol_ci_setup.core.errors import (
-    AccessDenied,
-    AwsUnavailable,
-    CredentialsInvalid,
+    AccessDeniedError,
+    AwsUnavailableError,
+    CredentialsInvalidError,
     InputError,
-    ProfileNotFound,
-    RegionMissing,
+    ProfileNotFoundError,
+    RegionMissingError,
     SetupError,
-    Throttled,
-    Unreachable,
+    ThrottledError,
+    UnreachableError,
 )
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _unknown_profile(error: Any) -> SetupError:
     from exasol_ci_setup.aws.session import profiles
 
     known = profiles()
-    return ProfileNotFound(
+    return ProfileNotFoundError(
         f"AWS profile {error.kwargs.get('profile', '')!r} does not exist",
         hint=f"the profiles are: {', '.join(known)}"
         if known
@@ -141,7 +141,7 @@ def _unknown_profile(error: Any) -> SetupError:
 def _unreachable(error: BaseException) -> SetupError:
     attempts = getattr(error, "attempts", 1)
     times = f" ({attempts} attempts)" if attempts > 1 else ""
-    return Unreachable(
+    return UnreachableError(
         f"AWS did not answer: {_one_line(error)}{times}",
         hint="check the network, a proxy, the region's name, and AWS_ENDPOINT_URL",
     )
@@ -159,25 +159,25 @@ def _translate_answer(error: ClientError) -> SetupError:
     )
     operation = error.operation_name
     if code in _CREDENTIALS:
-        return CredentialsInvalid(f"AWS rejected the credentials: {said}", hint=_SIGN_IN)
+        return CredentialsInvalidError(f"AWS rejected the credentials: {said}", hint=_SIGN_IN)
     if code in _DENIED:
-        return AccessDenied(
+        return AccessDeniedError(
             f"AWS does not allow {operation}: {said}",
             hint="ask the account's administrator for the permission, or use another --aws-profile",
         )
     if code in _QUOTA:
-        return AwsUnavailable(
+        return AwsUnavailableError(
             f"{operation} failed, because a quota is used up: {said}",
             hint="delete unused resources, or request an increase in Service Quotas",
         )
     if code in _THROTTLING:
         attempts = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) + 1
         times = f", {attempts} times" if attempts > 1 else ""
-        return Throttled(
+        return ThrottledError(
             f"AWS throttled {operation}{times}: {said}",
             hint="wait a minute and run the same command again",
         )
-    return AwsUnavailable(f"{operation} failed: {said} ({code})")
+    return AwsUnavailableError(f"{operation} failed: {said} ({code})")
 
 
 _Errors: TypeAlias = "type[BaseException] | tuple[type[BaseException], ...]"
@@ -185,21 +185,23 @@ _Errors: TypeAlias = "type[BaseException] | tuple[type[BaseException], ...]"
 _TRANSLATIONS: tuple[tuple[_Errors, Callable[[Any], SetupError]], ...] = (
     (ClientError, _translate_answer),
     (botocore_errors.ProfileNotFound, _unknown_profile),
-    (botocore_errors.NoRegionError, lambda _: RegionMissing("no AWS region is set", hint=_NO_REGION_HINT)),
+    (botocore_errors.NoRegionError, lambda _: RegionMissingError("no AWS region is set", hint=_NO_REGION_HINT)),
     (
         (botocore_errors.NoCredentialsError, botocore_errors.PartialCredentialsError),
-        lambda _: CredentialsInvalid("no AWS credentials were found", hint=_NO_CREDENTIALS_HINT),
+        lambda _: CredentialsInvalidError("no AWS credentials were found", hint=_NO_CREDENTIALS_HINT),
     ),
     (
         _CONFIGURATION,
-        lambda error: CredentialsInvalid(
+        lambda error: CredentialsInvalidError(
             f"the AWS configuration cannot be used: {_one_line(error)}",
             hint=f"correct {_files()}",
         ),
     ),
     (
         _CREDENTIAL_PROVIDERS,
-        lambda error: CredentialsInvalid(f"the AWS credentials could not be loaded: {_one_line(error)}", hint=_SIGN_IN),
+        lambda error: CredentialsInvalidError(
+            f"the AWS credentials could not be loaded: {_one_line(error)}", hint=_SIGN_IN
+        ),
     ),
     (_CONNECTION, _unreachable),
     (
@@ -210,7 +212,7 @@ _TRANSLATIONS: tuple[tuple[_Errors, Callable[[Any], SetupError]], ...] = (
         botocore_errors.ParamValidationError,
         lambda error: InputError(_one_line(error).removeprefix("Parameter validation failed: ")),
     ),
-    (BotoCoreError, lambda error: AwsUnavailable(_one_line(error))),
+    (BotoCoreError, lambda error: AwsUnavailableError(_one_line(error))),
 )
 
 

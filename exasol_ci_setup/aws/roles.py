@@ -36,7 +36,7 @@ def assume(
 
     Without roles it is `account` itself, in that region. `pace` is that of `Account`. Roles are assumed before the first
     call of AWS, and again before their credentials expire. So a role that cannot be assumed raises
-    AccessDenied in the first call. Raises CredentialsInvalid if there are no credentials to start with.
+    AccessDenied in the first call. Raises CredentialsInvalidError if there are no credentials to start with.
     """
     account = Account(account.session, region, account.endpoint_url, pace)
     for arn in role_arns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import AccessDenied, InputError
+from exasol_ci_setup.core.errors import AccessDeniedError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,13 +20,13 @@ def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str = 
     """Return the ARN of the secret `name`, by DescribeSecret, which does not read its value.
 
     `option` is the command-line option with the name, and `keys` the required keys of the secret, if any, for the hint.
-    Raises InputError if the secret does not exist, AccessDenied without the permission.
+    Raises InputError if the secret does not exist, AccessDeniedError without the permission.
     """
     region = client.meta.region_name
     try:
         with translate_aws_errors():
             return client.describe_secret(SecretId=name)["ARN"]
-    except AccessDenied as error:
+    except AccessDeniedError as error:
         error.hint = f"ask for secretsmanager:DescribeSecret, or pass the secret's full ARN with {option}"
         raise
     except Exception as error:
@@ -61,7 +61,7 @@ def exists(client: SecretsManagerClient, name: str) -> bool:
 def create(client: SecretsManagerClient, name: str, value: str, *, description: str, tags: Mapping[str, str]) -> None:
     """Create a secret. `value` appears only in the request: in no log and in no error.
 
-    Raises AccessDenied, whose hint names the permission, and the other errors of `translate_aws_errors`.
+    Raises AccessDeniedError, whose hint names the permission, and the other errors of `translate_aws_errors`.
     """
     try:
         with translate_aws_errors():
@@ -71,7 +71,7 @@ def create(client: SecretsManagerClient, name: str, value: str, *, description: 
                 Description=description,
                 Tags=[{"Key": key, "Value": text} for key, text in tags.items()],
             )
-    except AccessDenied as error:
+    except AccessDeniedError as error:
         error.hint = (
             f"ask for secretsmanager:CreateSecret, TagResource and DeleteSecret on {name.rpartition('/')[0]}/*, "
             "or use an existing secret that holds the token, with --github-token-secret"
@@ -90,12 +90,12 @@ def is_name_taken(error: BaseException) -> bool:
 def put(client: SecretsManagerClient, name: str, value: str) -> None:
     """Set a new value of an existing secret. It appears only in the request.
 
-    Raises AccessDenied, whose hint names the permission, and the other errors of `translate_aws_errors`.
+    Raises AccessDeniedError, whose hint names the permission, and the other errors of `translate_aws_errors`.
     """
     try:
         with translate_aws_errors():
             client.put_secret_value(SecretId=name, SecretString=value)
-    except AccessDenied as error:
+    except AccessDeniedError as error:
         error.hint = f"ask for secretsmanager:PutSecretValue on {name.rpartition('/')[0]}/*"
         raise
 

@@ -25,7 +25,7 @@ from botocore.response import StreamingBody
 
 from exasol_ci_setup.aws.errors import error_code, is_transient, translate, translate_aws_errors
 from exasol_ci_setup.aws.retries import OPTIONAL_CALLS, Retries
-from exasol_ci_setup.core.errors import RegionMissing
+from exasol_ci_setup.core.errors import RegionMissingError
 from exasol_ci_setup.core.version import __version__
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def connect(
     `profile` names a profile of the AWS configuration (None: the default chain); `region` overrides the configured one;
     `access_key` is an ID and a secret to use instead of any profile.
 
-    Raises ProfileNotFound with the names of the existing profiles, and RegionMissing.
+    Raises ProfileNotFoundError with the names of the existing profiles, and RegionMissingError.
     """
     # AWS's other tools read AWS_REGION, botocore does not: https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html.
     region = region or os.environ.get("AWS_REGION") or None
@@ -226,7 +226,7 @@ def connect(
         found = region or session.region_name
     if not found:
         of = f" for profile {profile!r}" if profile else ""
-        raise RegionMissing(
+        raise RegionMissingError(
             f"no AWS region is set{of}",
             hint="use --region, or set AWS_REGION, or run `aws configure set region eu-central-1"
             + (f" --profile {shlex.quote(profile)}`" if profile else "`"),

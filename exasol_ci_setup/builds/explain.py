@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.builds.logs import SECONDS_BEHIND, last_lines
 from exasol_ci_setup.builds.model import console_url
-from exasol_ci_setup.core.errors import BuildFailed, SetupError
+from exasol_ci_setup.core.errors import BuildFailedError, SetupError
 from exasol_ci_setup.core.errors.details import FAILED_STATUSES, Failure
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
 
 
 def require_success(account: Account, batch: Batch, clock: Clock) -> None:
-    """Raise BuildFailed, with its failures, unless the batch succeeded."""
+    """Raise BuildFailedError, with its failures, unless the batch succeeded."""
     if batch.status == "SUCCEEDED":
         return
     failures = explain(account, batch, clock)
@@ -41,7 +41,7 @@ def require_success(account: Account, batch: Batch, clock: Clock) -> None:
     console = console_url(account.client("codebuild"), batch)
     if console:
         hints += [url for url in (console, named.log_url if named else "") if url]
-    raise BuildFailed(
+    raise BuildFailedError(
         f"batch {batch.id} ended in {batch.status}: {first}{more}",
         hint="\n".join(hints),
         batch_id=batch.id,

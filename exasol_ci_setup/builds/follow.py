@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from exasol_ci_setup.aws.session import is_transient
 from exasol_ci_setup.builds.logs import SECONDS_BEHIND
-from exasol_ci_setup.core.errors import AwsUnavailable, InputError, Interrupted, SetupError, TimedOut
+from exasol_ci_setup.core.errors import (
+    AwsUnavailableError,
+    InputError,
+    OperationInterruptedError,
+    SetupError,
+    TimedOutError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,7 +168,7 @@ class BuildMonitor:
         try:
             for line in self._tails.fresh(self._shown(batch)):
                 self._view.log(line)
-        except AwsUnavailable as error:
+        except AwsUnavailableError as error:
             if is_transient(error.__cause__ or error):
                 raise
             # A user without permission to read logs can still follow the batch.
@@ -182,16 +188,16 @@ class BuildMonitor:
 
 @contextmanager
 def interruptible(batch_id: str) -> Iterator[None]:
-    """Turn Ctrl-C into Interrupted, whose hint says how to stop the batch."""
+    """Turn Ctrl-C into OperationInterruptedError, whose hint says how to stop the batch."""
     try:
         yield
     except KeyboardInterrupt:
         raise interrupted(batch_id) from None
 
 
-def interrupted(batch_id: str) -> Interrupted:
+def interrupted(batch_id: str) -> OperationInterruptedError:
     """Return the error after Ctrl-C, whose hint says how to stop the batch."""
-    return Interrupted(
+    return OperationInterruptedError(
         f"stopped following batch {batch_id}; it continues on AWS", hint=_next_steps(batch_id), batch_id=batch_id
     )
 
@@ -199,17 +205,17 @@ def interrupted(batch_id: str) -> Interrupted:
 def to_the_end(following: BuildMonitor, batch_id: str, *, clock: Clock, timeout: float | None) -> Batch:
     """Return the batch when it has ended, in any status; `timeout` is in seconds.
 
-    Raises TimedOut and Interrupted, whose hints say how to stop the batch, and the errors of the AWS boundary.
+    Raises TimedOutError and OperationInterruptedError, whose hints say how to stop the batch, and the errors of the AWS boundary.
     """
     try:
         with interruptible(batch_id):
             batch = following.run(None if timeout is None else clock.now() + timeout)
-    except AwsUnavailable as error:
+    except AwsUnavailableError as error:
         seen = f"last seen in {following.batch.status}" if following.batch else "just started"
         error.hint = f"batch {batch_id} continues on AWS, {seen}; {_next_steps(batch_id)}\n{error.hint}".rstrip()
         raise
     if batch is None:
-        raise TimedOut(
+        raise TimedOutError(
             f"batch {batch_id} is still running after {timeout or 0:g} seconds",
             hint=f"{_next_steps(batch_id)}; --timeout-in-seconds sets a longer limit",
             batch_id=batch_id,

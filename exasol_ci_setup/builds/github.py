@@ -15,7 +15,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from urllib.request import Request
 
 from exasol_ci_setup.core.clock import Clock, SystemClock
-from exasol_ci_setup.core.errors import InputError, Interrupted, SetupError
+from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError
 from exasol_ci_setup.core.http import LOOPBACK, origin, send
 from exasol_ci_setup.core.version import __version__
 
@@ -202,7 +202,7 @@ class Api:
     def create_test_release(self, repository: str, *, branch: str, title: str) -> Release:
         """Create a draft prerelease named `title` on `branch`; drafts are visible only with write access.
 
-        Raises InputError if GitHub does not find the repository or rejects the values, Interrupted on Ctrl-C, and SetupError
+        Raises InputError if GitHub does not find the repository or rejects the values, OperationInterruptedError on Ctrl-C, and SetupError
         otherwise. If GitHub did not confirm the creation, the draft is deleted again, or its tag is in the hint.
         """
         tag = f"test-release-{secrets.token_hex(8)}"
@@ -220,11 +220,11 @@ class Api:
                 "POST", f"/repos/{quote(repository)}/releases", f"create a release in {repository}", body
             )
             return _release(answer, repository)
-        except _Doubtful as error:
+        except _DoubtfulResultError as error:
             error.hint = "\n".join(filter(None, (self._undo(repository, tag, title), error.hint)))
             raise
         except KeyboardInterrupt:
-            raise Interrupted(
+            raise OperationInterruptedError(
                 f"interrupted while a release in {repository} was being created",
                 hint=self._undo(repository, tag, title),
             ) from None
@@ -333,14 +333,16 @@ class Api:
             return send(request, seconds, into)
         except (URLError, OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
-            raise _Doubtful(
+            raise _DoubtfulResultError(
                 f"GitHub did not {what}: it could not be reached at {urlsplit(url).hostname} ({reason})",
                 hint="check the network, a proxy, and GITHUB_API_URL",
             ) from error
 
 
-class _Doubtful(SetupError):
+class _DoubtfulResultError(SetupError):
     """GitHub did not confirm whether it has executed the request."""
+
+    code = SetupError.code
 
 
 def _answer(status: int, text: bytes, what: str, meanings: Mapping[int, tuple[type[SetupError], str]]) -> Any:
@@ -354,7 +356,7 @@ def _answer(status: int, text: bytes, what: str, meanings: Mapping[int, tuple[ty
     said = _said(answer) if isinstance(answer, dict) else ""
     kind, hint = meanings.get(status, (SetupError, ""))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        kind = _Doubtful
+        kind = _DoubtfulResultError
         hint = "see https://www.githubstatus.com for outages of GitHub"
     raise kind(f"GitHub did not {what}: {said or 'it gave no reason'} (HTTP {status})", hint=hint)
 
@@ -362,7 +364,7 @@ def _answer(status: int, text: bytes, what: str, meanings: Mapping[int, tuple[ty
 def _release(answer: Any, repository: str) -> Release:
     release_id = answer.get("id") if isinstance(answer, dict) else None
     if not isinstance(release_id, int):
-        raise _Doubtful(f"GitHub did not create a release in {repository}: its response has no ID")
+        raise _DoubtfulResultError(f"GitHub did not create a release in {repository}: its response has no ID")
     return Release(release_id, str(answer.get("html_url", "")))
 
 

@@ -10,7 +10,13 @@ from exasol_ci_setup.aws.session import ClientError, error_code, is_transient, t
 from exasol_ci_setup.builds.follow import interrupted
 from exasol_ci_setup.builds.interrupts import DeferredSignals
 from exasol_ci_setup.builds.model import TOKEN_VARIABLE, Batch, batch_of
-from exasol_ci_setup.core.errors import Interrupted, SetupError, StackError, StackNotFound, Throttled
+from exasol_ci_setup.core.errors import (
+    OperationInterruptedError,
+    SetupError,
+    StackError,
+    StackNotFoundError,
+    ThrottledError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +33,7 @@ _REFUSALS: Final = frozenset({"InvalidInputException", "ResourceNotFoundExceptio
 def find_project(cfn: CloudFormationClient, stack_name: str, *, hint: str = "") -> str:
     """Return the name of the one CodeBuild project in a stack; `hint` is for a missing stack.
 
-    Raises StackNotFound, and StackError if the stack has none or several, with their names.
+    Raises StackNotFoundError, and StackError if the stack has none or several, with their names.
     """
     found = []
     with translate_aws_errors():
@@ -44,7 +50,7 @@ def find_project(cfn: CloudFormationClient, stack_name: str, *, hint: str = "") 
             # ListStackResources has no specific error code for a missing stack.
             if error_code(error) != "ValidationError" or "does not exist" not in str(error):
                 raise
-            raise StackNotFound(
+            raise StackNotFoundError(
                 f"stack {stack_name!r} does not exist in {cfn.meta.region_name}", hint=hint, stack_name=stack_name
             ) from error
     if not found:
@@ -75,7 +81,7 @@ def start(
 
     `token_reference` is the secret with the GitHub token: a name or an ARN, optionally with ``:KEY``. `begun` is called with the batch's id
     as soon as it is known, and with an empty text if AWS does not answer whether the batch exists. Raises SetupError if CodeBuild rejects the
-    request, and Interrupted on Ctrl-C.
+    request, and OperationInterruptedError on Ctrl-C.
     """
     environment: list[EnvironmentVariableTypeDef] = [
         {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in variables.items()
@@ -137,12 +143,14 @@ def _start_or_find(call: Callable[[], Mapping[str, Any]], begun: Callable[[str],
             try:
                 answer = call()
             except (KeyboardInterrupt, SetupError) as again:
-                if isinstance(again, SetupError) and not _is_ambiguous(again) and not isinstance(again, Throttled):
+                if isinstance(again, SetupError) and not _is_ambiguous(again) and not isinstance(again, ThrottledError):
                     raise
                 begun("")
                 hint = "list the builds with `exasol-ci-setup builds`, stop one with `exasol-ci-setup stop ID`"
                 if pressed or isinstance(again, KeyboardInterrupt):
-                    raise Interrupted(f"interrupted while {what}: it may have started", hint=hint) from again
+                    raise OperationInterruptedError(
+                        f"interrupted while {what}: it may have started", hint=hint
+                    ) from again
                 again.hint = f"AWS did not answer while {what}: it may have started; {hint}\n{again.hint}".rstrip()
                 raise
         batch = batch_of(answer["buildBatch"])
@@ -154,7 +162,7 @@ def _start_or_find(call: Callable[[], Mapping[str, Any]], begun: Callable[[str],
 
 def _is_ambiguous(error: SetupError) -> bool:
     """Return whether the failed call may have had an effect: no answer arrived, or a server error."""
-    return is_transient(error.__cause__ or error) and not isinstance(error, Throttled)
+    return is_transient(error.__cause__ or error) and not isinstance(error, ThrottledError)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from exasol_ci_setup.cli.consent import Consent, require_terminal, warning
 from exasol_ci_setup.cli.constructs import resolve_secrets
 from exasol_ci_setup.cli.render import report, show
 from exasol_ci_setup.cli.render.live import EventView
-from exasol_ci_setup.core.errors import InputError, NotApprovedError, StackError, TemplateRejected
+from exasol_ci_setup.core.errors import InputError, NotApprovedError, StackError, TemplateRejectedError
 from exasol_ci_setup.stacks import alarms, drift, elsewhere, network, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.model import Request
@@ -178,7 +178,7 @@ def event_view(session: Session, stack_name: str, title: str) -> EventView:
 
 
 def validate(account: Account, template: Template, *, bucket: str | None = None) -> None:
-    """Let CloudFormation validate the template. Raises TemplateRejected with its message."""
+    """Let CloudFormation validate the template. Raises TemplateRejectedError with its message."""
     cfn = account.client("cloudformation")
     with translate_aws_errors():
         try:
@@ -187,11 +187,11 @@ def validate(account: Account, template: Template, *, bucket: str | None = None)
             if error_code(error) != "ValidationError":
                 raise
             reason = error.response.get("Error", {}).get("Message", "")
-            raise TemplateRejected(f"AWS rejected the template {template.name}: {reason}") from error
+            raise TemplateRejectedError(f"AWS rejected the template {template.name}: {reason}") from error
 
 
 def report_findings(output: Output, template: Template, findings: list[Finding]) -> None:
-    """Print findings of the linter. Raises TemplateRejected if one is an error."""
+    """Print findings of the linter. Raises TemplateRejectedError if one is an error."""
     for finding in findings:
         report.finding(output, finding, template)
     lint.reject_errors(template, findings)

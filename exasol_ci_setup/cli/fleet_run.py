@@ -11,7 +11,7 @@ from exasol_ci_setup.cli.render import records, report, show
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, ask, connections, counted
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
-from exasol_ci_setup.core.errors import InputError, Interrupted
+from exasol_ci_setup.core.errors import InputError, OperationInterruptedError
 from exasol_ci_setup.core.once import Once
 from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.programs import Deployment
@@ -114,7 +114,7 @@ def run(
     for name, stack in deployment.stacks.items():
         output.record({"type": "outputs", "name": name, "stack_name": stack.name, "outputs": stack.outputs})
     ends = [*ends, *failed_plans]
-    if any(isinstance(end.error, Interrupted) for end in ends):
+    if any(isinstance(end.error, OperationInterruptedError) for end in ends):
         reporter.conclude(ends)
     _print_results(session, fleet, ends, {})
     reporter.conclude(ends)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from exasol_ci_setup.core.errors import DifferencesFound
+from exasol_ci_setup.core.errors import DifferencesFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,9 +58,9 @@ def status(stale: Sequence[GeneratedFile], *, check: bool) -> str:
 
 
 def require_same(stale: Sequence[GeneratedFile], command: str) -> None:
-    """Raise DifferencesFound if files are outdated. `command` updates them."""
+    """Raise DifferencesFoundError if files are outdated. `command` updates them."""
     if stale:
-        raise DifferencesFound(
+        raise DifferencesFoundError(
             f"{' and '.join(str(file.path) for file in stale)} {'is' if len(stale) == 1 else 'are'} not up to date",
             hint=f"run `exasol-ci-setup {command}` with the same options except --check, and commit the files",
         )

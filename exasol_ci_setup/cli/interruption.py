@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from exasol_ci_setup.core.errors import Interrupted
+from exasol_ci_setup.core.errors import OperationInterruptedError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -61,15 +61,15 @@ class Interruption:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError, ValueError):
                     stream.flush()
-            os._exit(code if isinstance(code, int) else Interrupted.exit_code)
+            os._exit(code if isinstance(code, int) else OperationInterruptedError.exit_code)
 
 
-def error(session: Session) -> Interrupted:
+def error(session: Session) -> OperationInterruptedError:
     """Return the error of a command that was interrupted. Changes are unknown for a command without AWS."""
     # The module is not loaded if the command has not called AWS.
     aws = sys.modules.get("exasol_ci_setup.aws.session")
     is_unchanged = session.is_on_aws and (aws is None or not aws.has_changed())
-    return Interrupted("interrupted; nothing was changed" if is_unchanged else "interrupted")
+    return OperationInterruptedError("interrupted; nothing was changed" if is_unchanged else "interrupted")
 
 
 def force_end(error: SetupError) -> NoReturn:

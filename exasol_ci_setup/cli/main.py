@@ -15,7 +15,7 @@ import click
 
 from exasol_ci_setup.cli import interruption
 from exasol_ci_setup.cli.session import Session, sandbox_option
-from exasol_ci_setup.core.errors import InputError, Interrupted, SetupError
+from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError
 from exasol_ci_setup.core.version import __version__
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Program(click.Group):
                 formatter.write_dl([(name, text) for name, _, text in rows], col_max=30)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Raises Interrupted for Ctrl-C before Click writes to a stream that another thread owns."""
+        """Run the command. Raises OperationInterruptedError for Ctrl-C before Click writes to a stream that another thread owns."""
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
@@ -191,14 +191,16 @@ class Program(click.Group):
 def _fail(session: Session, error: SetupError) -> int:
     """Print the error and return its exit code. Ends the process if the terminal blocks."""
     try:
-        if not session.output.close(interruption.FLUSH_SECONDS if isinstance(error, Interrupted) else None):
+        if not session.output.close(
+            interruption.FLUSH_SECONDS if isinstance(error, OperationInterruptedError) else None
+        ):
             interruption.force_end(error)
-        if isinstance(error, Interrupted) and session.output.can_ask:
+        if isinstance(error, OperationInterruptedError) and session.output.can_ask:
             # A new line after the ^C of the terminal.
             session.output.say("")
         session.output.error(error)
     except KeyboardInterrupt:
-        return Interrupted.exit_code
+        return OperationInterruptedError.exit_code
     return error.exit_code
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 import click
 
 from exasol_ci_setup.cli.render import records, show
-from exasol_ci_setup.core.errors import DeployFailed
+from exasol_ci_setup.core.errors import DeployFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -155,7 +155,7 @@ class Output:
         self.say(f"{click.style('error:', fg='red', bold=True)} {_multi_line(error.message)}")
         if error.hint:
             self.say("", f"{click.style('hint:', fg='cyan')} {_multi_line(error.hint)}")
-        if isinstance(error, DeployFailed):
+        if isinstance(error, DeployFailedError):
             # The diagnosis comes last, where the user looks first.
             self.say("", *show.diagnosis(error.diagnosis))
         self.record(error)

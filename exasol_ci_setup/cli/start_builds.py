@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from exasol_ci_setup.core.errors import BuildFailed, InputError, StackError
+from exasol_ci_setup.core.errors import BuildFailedError, InputError, StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ def construct(kind: type[B], project: str, stack_name: str | None) -> B:
 
 
 def codebuild_project(session: Session, construct: CiBuild | ReleaseBuild) -> str:
-    """Return the name of the CodeBuild project in the construct's stack. Raises StackNotFound and StackError."""
+    """Return the name of the CodeBuild project in the construct's stack. Raises StackNotFoundError and StackError."""
     from exasol_ci_setup.builds import start
     from exasol_ci_setup.cli.constructs import NAMES
     from exasol_ci_setup.stacks import elsewhere, state
@@ -149,7 +149,7 @@ def follow(
     """Show a batch until it ends, and return it.
 
     With `log_only`, print only log lines on stdout, of all builds or of one `group`. `since` is as for `BuildMonitor`.
-    Raises TimedOut, Interrupted and the errors of `translate_aws_errors`.
+    Raises TimedOutError, OperationInterruptedError and the errors of `translate_aws_errors`.
     """
     from exasol_ci_setup.builds.follow import BuildMonitor, to_the_end
     from exasol_ci_setup.builds.logs import Tails
@@ -171,14 +171,14 @@ def follow(
 
 
 def report_result(session: Session, batch: Batch) -> None:
-    """Print the result of a batch. Raises BuildFailed, after the end of the log, unless it succeeded."""
+    """Print the result of a batch. Raises BuildFailedError, after the end of the log, unless it succeeded."""
     from exasol_ci_setup.builds import explain
     from exasol_ci_setup.cli.render import build_view, records, show
 
     output = session.output
     try:
         explain.require_success(session.account, batch, session.clock)
-    except BuildFailed as error:
+    except BuildFailedError as error:
         if output.format == "text":
             output.say(*build_view.failures(error.failures))
         raise

@@ -135,7 +135,7 @@ class Instance(Attached):
 
         `timeout` is in seconds for the command, `patience` in seconds for the instance to boot. `jump` names hosts to connect through, as
         `ssh -J` does: ``[USER@]HOST[:PORT],…``. The instance's key is pinned at the first connection, in one file for the whole scope. Raises
-        InputError before the instance is deployed, an SSHError, or TimedOut.
+        InputError before the instance is deployed, an SSHError, or TimedOutError.
         """
         [result] = self.run_commands([command], user=user, port=port, timeout=timeout, patience=patience, jump=jump)
         return result

@@ -6,7 +6,7 @@ import contextlib
 import importlib.util
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.core.errors import EngineError, EngineUnavailable, MissingExtraError
+from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError, MissingExtraError
 from exasol_ci_setup.core.origin import install_command
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def connect(*, timeout: int = 60, connections: int = 32) -> DockerClient:
 
     ``DOCKER_HOST``, ``DOCKER_TLS_VERIFY`` and ``DOCKER_CERT_PATH`` select the engine. `timeout` is in seconds for each answer.
     `connections` is the size of the connection pool. Several threads may use the client. The caller closes it.
-    Raises MissingExtraError, and EngineUnavailable if no engine answers.
+    Raises MissingExtraError, and EngineUnavailableError if no engine answers.
     Source of the variables: https://docs.docker.com/reference/cli/docker/#environment-variables.
     """
     require_extra()
@@ -49,7 +49,7 @@ def connect(*, timeout: int = 60, connections: int = 32) -> DockerClient:
     except (DockerException, RequestException, OSError, ValueError) as error:
         if client is not None:
             client.close()
-        raise EngineUnavailable(f"the Docker engine cannot be used: {reason(error)}", hint=_START_HINT) from error
+        raise EngineUnavailableError(f"the Docker engine cannot be used: {reason(error)}", hint=_START_HINT) from error
     return client
 
 
@@ -58,7 +58,7 @@ def engine_errors(doing: str) -> Iterator[None]:
     """Translate errors of the Docker client to EngineError ``DOING: REASON``.
 
     Use it as a context manager or as a decorator. `status` of the error is the HTTP status of the engine, or 0 without an answer:
-    404 for a missing object, 409 for a conflict. Raises EngineUnavailable if the engine no longer answers.
+    404 for a missing object, 409 for a conflict. Raises EngineUnavailableError if the engine no longer answers.
     Source of the statuses: https://docs.docker.com/reference/api/engine/.
     """
     from docker.errors import DockerException
@@ -72,7 +72,7 @@ def engine_errors(doing: str) -> Iterator[None]:
         # Only errors with an answer come from the engine; the client raises others itself.
         raise EngineError(f"{doing}: {reason(error)}", status=getattr(error, "status_code", None) or 0) from error
     except (NoConnection, Timeout) as error:
-        raise EngineUnavailable(
+        raise EngineUnavailableError(
             f"{doing}: the Docker engine does not answer: {reason(error)}", hint=_START_HINT
         ) from error
     except (RequestException, HTTPError) as error:

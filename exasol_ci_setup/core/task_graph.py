@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.core.errors import InputError, Interrupted, SetupError
+from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -63,7 +63,7 @@ def run(
     SetupError, the dependents of that node are skipped, and the rest continues. `ended` is called for each result, in this thread.
 
     After Ctrl-C no node starts. `interrupt` is called, which may notify the work in progress, and that has a few seconds to end. Nodes that
-    have not started are skipped, with an Interrupted; `interruption` returns one error for all of them. A second Ctrl-C is raised at once.
+    have not started are skipped, with an OperationInterruptedError; `interruption` returns one error for all of them. A second Ctrl-C is raised at once.
     If all nodes have started and ended as without Ctrl-C, KeyboardInterrupt is raised, so that the caller does not continue.
 
     Raises InputError as `order` does. Any other exception of `work` is raised when the nodes in progress have ended.
@@ -101,7 +101,11 @@ class _Run:
                 # Its thread is a daemon and does not prevent the end of the process.
                 for name in sorted(self._running):
                     self._close(
-                        Ended(name, End.FAILED, error=Interrupted(f"{name} did not end in time", stack_name=name))
+                        Ended(
+                            name,
+                            End.FAILED,
+                            error=OperationInterruptedError(f"{name} did not end in time", stack_name=name),
+                        )
                     )
                 break
             except KeyboardInterrupt:
@@ -113,12 +117,14 @@ class _Run:
         if self._crash is not None:
             raise self._crash
         for name in self._waiting:
-            self._close(Ended(name, End.SKIPPED, error=Interrupted(f"interrupted; {name} was not changed")))
+            self._close(
+                Ended(name, End.SKIPPED, error=OperationInterruptedError(f"interrupted; {name} was not changed"))
+            )
         self._require_reported()
         return [self._ends[node.name] for node in self._ordered]
 
     def _require_reported(self) -> None:
-        """Raise KeyboardInterrupt if Ctrl-C came, and no result has an Interrupted."""
+        """Raise KeyboardInterrupt if Ctrl-C came, and no result has an OperationInterruptedError."""
         if self._interrupted and interruption(self._ends.values()) is None:
             raise KeyboardInterrupt
 
@@ -148,7 +154,7 @@ class _Run:
         elif isinstance(outcome, SetupError):
             self._close(Ended(name, End.FAILED, error=outcome))
         elif isinstance(outcome, KeyboardInterrupt):
-            self._close(Ended(name, End.FAILED, error=Interrupted(f"{name} was interrupted")))
+            self._close(Ended(name, End.FAILED, error=OperationInterruptedError(f"{name} was interrupted")))
         else:
             self._crash = self._crash or outcome
 
@@ -160,7 +166,7 @@ class _Run:
 def read_all(names: Iterable[str], read: Callable[[str], None]) -> None:
     """Call `read`, which changes nothing, for each name, in threads.
 
-    Raises the error of the first name whose call failed, Interrupted or KeyboardInterrupt on Ctrl-C, and InputError as `order` does.
+    Raises the error of the first name whose call failed, OperationInterruptedError or KeyboardInterrupt on Ctrl-C, and InputError as `order` does.
     """
 
     def work(name: str) -> End:
@@ -175,27 +181,27 @@ def read_all(names: Iterable[str], read: Callable[[str], None]) -> None:
             raise end.error
 
 
-def interruption(ends: Iterable[Ended], *, changed: bool = True) -> Interrupted | None:
+def interruption(ends: Iterable[Ended], *, changed: bool = True) -> OperationInterruptedError | None:
     """Return one error for all nodes that Ctrl-C stopped, None if it stopped none.
 
     `changed` is false only if it is certain that the work changed nothing.
     """
     found = list(ends)
-    stopped = [end.error for end in found if isinstance(end.error, Interrupted)]
+    stopped = [end.error for end in found if isinstance(end.error, OperationInterruptedError)]
     if not stopped:
         return None
     if not changed:
-        return Interrupted("interrupted; nothing was changed")
+        return OperationInterruptedError("interrupted; nothing was changed")
     if len(found) == 1:
         return stopped[0]
     # The names of nodes: those of a fleet start with their target.
-    continued = [end.name for end in found if isinstance(end.error, Interrupted) and end.error.stack_name]
+    continued = [end.name for end in found if isinstance(end.error, OperationInterruptedError) and end.error.stack_name]
     continued += [f"build {error.batch_id}" for error in stopped if error.batch_id]
     done = sum(end.end is End.DONE for end in found)
-    failed = sum(end.end is End.FAILED and not isinstance(end.error, Interrupted) for end in found)
+    failed = sum(end.end is End.FAILED and not isinstance(end.error, OperationInterruptedError) for end in found)
     counts = [f"{done} done", *([f"{failed} failed"] if failed else [])]
     remaining = f"; AWS may continue with {', '.join(continued)}" if continued else ""
-    return Interrupted(
+    return OperationInterruptedError(
         f"interrupted; of {len(found)} stacks {' and '.join(counts)}{remaining}",
         hint="run the same command again: it does the rest",
     )

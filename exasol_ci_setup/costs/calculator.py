@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
-from exasol_ci_setup.core.errors import AwsUnavailable, CredentialsInvalid
+from exasol_ci_setup.core.errors import AwsUnavailableError, CredentialsInvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ def link(cfn: CloudFormationClient, body: str, parameters: Mapping[str, str]) ->
     """Return the URL of the AWS calculator for the template `body`.
 
     Empty if AWS returns none: the template is too long, a resource type is not supported, or the endpoint or a permission is
-    missing. Raises CredentialsInvalid.
+    missing. Raises CredentialsInvalidError.
     """
     if len(body.encode()) > _MAX_BODY_BYTES:
         return ""
@@ -30,8 +30,8 @@ def link(cfn: CloudFormationClient, body: str, parameters: Mapping[str, str]) ->
                 TemplateBody=body,
                 Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
             )
-    except CredentialsInvalid:
+    except CredentialsInvalidError:
         raise
-    except AwsUnavailable:
+    except AwsUnavailableError:
         return ""
     return answer.get("Url", "")

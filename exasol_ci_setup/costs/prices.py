@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import Account, ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import AccessDenied, AwsUnavailable, CredentialsInvalid
+from exasol_ci_setup.core.errors import AccessDeniedError, AwsUnavailableError, CredentialsInvalidError
 from exasol_ci_setup.costs.model import Price
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Prices:
 def look_up(account: Account, rates: Iterable[Rate]) -> Prices:
     """Return the prices of `rates` in the region of `account`.
 
-    If the price list is unavailable, the result has a `refusal`. Raises CredentialsInvalid for invalid credentials only.
+    If the price list is unavailable, the result has a `refusal`. Raises CredentialsInvalidError for invalid credentials only.
     """
     region = endpoint_region(account)
     if region is None:
@@ -65,9 +65,9 @@ def look_up(account: Account, rates: Iterable[Rate]) -> Prices:
                     if error_code(error) not in _NOT_LISTED:
                         raise
                     products = []
-        except CredentialsInvalid:
+        except CredentialsInvalidError:
             raise
-        except AwsUnavailable as error:
+        except AwsUnavailableError as error:
             return Prices(found, _refusal(account, error))
         found[rate] = price_of(rate, products)
     return Prices(found)
@@ -118,8 +118,8 @@ def _price(offers: list[dict[str, Any]]) -> Price | None:
     return Price(amount, currency, above, tiered=len(paid) > 1)
 
 
-def _refusal(account: Account, error: AwsUnavailable) -> str:
-    if isinstance(error, AccessDenied):
+def _refusal(account: Account, error: AwsUnavailableError) -> str:
+    if isinstance(error, AccessDeniedError):
         return f"{error.message}; the permission is pricing:GetProducts"
     if account.endpoint_url:
         return "the endpoint in use does not have AWS's price list"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.core.errors import InputError, SetupError, WrongAccount
+from exasol_ci_setup.core.errors import InputError, SetupError, WrongAccountError
 from exasol_ci_setup.core.task_graph import read_all
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def identified(fleet: Fleet, connect: Connections, *, guarded: bool = True) -> dict[str, str]:
     """Return the account ID of each target in use, from GetCallerIdentity.
 
-    Raises WrongAccount for one that is not in the target's `allowed_accounts`, unless not `guarded`; InputError for two members that
+    Raises WrongAccountError for one that is not in the target's `allowed_accounts`, unless not `guarded`; InputError for two members that
     are the same stack; and the errors of `translate_aws_errors`, with the name of the target.
     """
     found: dict[str, str] = {}
@@ -38,7 +38,7 @@ def identified(fleet: Fleet, connect: Connections, *, guarded: bool = True) -> d
                 f"target {name} leads to account {account}, but {fleet.path} allows {', '.join(allowed) or 'none'}"
             )
     if wrong:
-        raise WrongAccount(
+        raise WrongAccountError(
             "\n".join([f"{wrong[0]}: nothing was done", *wrong[1:]]),
             hint="check the target's profile and roles, or what AWS_PROFILE and AWS_ACCESS_KEY_ID are set to",
         )

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from exasol_ci_setup.aws.session import is_transient, translate_aws_errors
-from exasol_ci_setup.core.errors import DeployFailed, Interrupted, TimedOut
+from exasol_ci_setup.core.errors import DeployFailedError, OperationInterruptedError, TimedOutError
 from exasol_ci_setup.core.errors.details import Diagnosis
 from exasol_ci_setup.stacks.model import Event
 
@@ -46,13 +46,13 @@ class Operation:
     def follow(self, view: View, clock: Clock, *, timeout: float | None, notice: Callable[[str], None]) -> None:
         """Return when the operation has succeeded; `notice` is called for tolerated failures.
 
-        Raises DeployFailed with the first cause, TimedOut after `timeout` seconds and a request to stop it, Interrupted, and
+        Raises DeployFailedError with the first cause, TimedOutError after `timeout` seconds and a request to stop it, OperationInterruptedError, and
         the errors of `translate_aws_errors`.
         """
         try:
             stopped = self._follow(view, clock, timeout)
         except KeyboardInterrupt:
-            raise Interrupted(
+            raise OperationInterruptedError(
                 f"stopped following: AWS continues with StackSet {self.name} ({self._description.get('Status', 'just begun')})",
                 hint="the same command follows it again",
                 stack_name=self.name,
@@ -60,13 +60,13 @@ class Operation:
         status = self._description["Status"]
         failed = [each for each in self._results if each.get("Status") == "FAILED"]
         if stopped and status != "SUCCEEDED":
-            raise TimedOut(
+            raise TimedOutError(
                 f"StackSet {self.name} did not finish within {timeout:g} s; its operation was stopped and ended in {status}",
                 hint="increase --timeout, and run the same command again: it does the rest",
                 stack_name=self.name,
             )
         if status != "SUCCEEDED":
-            raise DeployFailed(
+            raise DeployFailedError(
                 f"StackSet {self.name} ended in {status}: {self._count_text(failed)}",
                 stack_name=self.name,
                 hint="fix the cause and run the command again: it does the rest",

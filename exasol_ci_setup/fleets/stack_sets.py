@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import AwsUnavailable, StackBusy, TemplateRejected
+from exasol_ci_setup.core.errors import AwsUnavailableError, StackBusyError, TemplateRejectedError
 from exasol_ci_setup.fleets.operations import IN_PROGRESS, Operation
 from exasol_ci_setup.fleets.spread import DeployedStackSet, StackSetPlan
 from exasol_ci_setup.stacks import state
@@ -57,8 +57,8 @@ class StackSets:
 
         An operation in progress of this tool is followed to its end first.
 
-        Raises StackError for a StackSet of another tool, StackBusy, TemplateRejected, DeployFailed with the first failed account
-        and region, TimedOut, Interrupted, and the errors of `translate_aws_errors`.
+        Raises StackError for a StackSet of another tool, StackBusyError, TemplateRejectedError, DeployFailedError with the first failed account
+        and region, TimedOutError, OperationInterruptedError, and the errors of `translate_aws_errors`.
         """
         cfn = account.client("cloudformation")
 
@@ -117,7 +117,7 @@ class StackSets:
             return DeployedStackSet(found, [each for page in pages for each in page.get("Summaries", [])])
 
     def _running(self, cfn: CloudFormationClient, request: Request, *, wait: bool) -> str:
-        """Return the ID of this tool's operation in progress, or an empty string. Raises StackBusy for an operation of another user."""
+        """Return the ID of this tool's operation in progress, or an empty string. Raises StackBusyError for an operation of another user."""
         with translate_aws_errors():
             newest = cfn.list_stack_set_operations(StackSetName=request.name, CallAs=self._call_as)["Summaries"]
         running = next((each for each in newest if each.get("Status") in IN_PROGRESS), None)
@@ -125,7 +125,7 @@ class StackSets:
             return ""
         found = running.get("OperationId", "")
         if not wait and not found.startswith(PREFIX):
-            raise StackBusy(
+            raise StackBusyError(
                 f"StackSet {request.name} is busy: {running.get('Action', 'an operation')} is {running.get('Status', '')}",
                 hint="wait for it with --wait",
                 stack_name=request.name,
@@ -191,16 +191,16 @@ def _translate_rejections(name: str) -> Iterator[None]:
         except ClientError as error:
             said = " ".join(error.response.get("Error", {}).get("Message", "").split())
             if error_code(error) in {"OperationInProgressException", "OperationInProgress"}:
-                raise StackBusy(
+                raise StackBusyError(
                     f"StackSet {name} is busy: {said}", hint="run the same command again, with --wait", stack_name=name
                 ) from error
             if "organizations access" in said.lower() or "trusted access" in said.lower():
-                raise AwsUnavailable(
+                raise AwsUnavailableError(
                     f"AWS does not allow StackSets in the organization: {said}",
                     hint="in the organization's management account, run `aws cloudformation activate-organizations-access` once",
                 ) from error
             if error_code(error) == "ValidationError":
-                raise TemplateRejected(
+                raise TemplateRejectedError(
                     f"AWS rejected StackSet {name}: {said}", hint="correct the file, and run the same command again"
                 ) from error
             raise

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, connect, error_code, translate_aws_errors
 from exasol_ci_setup.core.commands import DEPLOY_SOURCE_CREDENTIALS
-from exasol_ci_setup.core.errors import AccessDenied, CredentialsInvalid, ProfileNotFound, RegionMissing, SetupError
+from exasol_ci_setup.core.errors import (
+    AccessDeniedError,
+    CredentialsInvalidError,
+    ProfileNotFoundError,
+    RegionMissingError,
+    SetupError,
+)
 from exasol_ci_setup.health.check import (
     CLOCK,
     CLOUDFORMATION,
@@ -98,7 +104,7 @@ class _Place:
 def _find_credentials(opened: Account | SetupError, profile: str | None) -> Any:
     """Return the credentials that botocore finds, without using them, or a SetupError."""
     try:
-        if isinstance(opened, RegionMissing):
+        if isinstance(opened, RegionMissingError):
             # Credentials do not depend on the region, so both can be reported as missing in one run.
             opened = connect(profile, "us-east-1")
         if isinstance(opened, SetupError):
@@ -107,7 +113,7 @@ def _find_credentials(opened: Account | SetupError, profile: str | None) -> Any:
             found = opened.session.get_credentials()
     except Exception as error:  # noqa: BLE001 - a provider of credentials may raise anything
         return as_setup_error(error)
-    return found or CredentialsInvalid(
+    return found or CredentialsInvalidError(
         "no AWS credentials were found",
         hint="give --aws-profile, or run `aws configure` or `aws sso login`; --sandbox needs none",
     )
@@ -117,9 +123,9 @@ def _profile(error: SetupError | None, profile: str | None, *, sandbox: bool) ->
     name = profile or os.environ.get("AWS_PROFILE")
     if sandbox:
         return PROFILE.ok("not used: the sandbox has its own credentials")
-    if isinstance(error, ProfileNotFound):
+    if isinstance(error, ProfileNotFoundError):
         return PROFILE.problem(error.message, error.hint)
-    if error is not None and not isinstance(error, RegionMissing):
+    if error is not None and not isinstance(error, RegionMissingError):
         return _unchecked(PROFILE, error)
     return PROFILE.ok(f"{name!r} exists" if name else "not set: the default credential chain of AWS is used")
 
@@ -140,7 +146,7 @@ def _region(account: Account) -> Check:
 
 def _unopened(error: SetupError, profile: str | None, credentials: Any, *, sandbox: bool) -> Iterator[Check]:
     yield _profile(error, profile, sandbox=sandbox)
-    missing = isinstance(error, RegionMissing)
+    missing = isinstance(error, RegionMissingError)
     yield REGION.problem(error.message, error.hint) if missing else _unchecked(REGION, error)
     if missing and isinstance(credentials, SetupError):
         yield CREDENTIALS.problem(credentials.message, credentials.hint)
@@ -271,9 +277,9 @@ def _service(subject: Subject, answer: _Answer, action: str, place: _Place, *, a
     """Check that `action` is allowed; the error code `absent` means allowed, but the resource does not exist."""
     if answer.error is None or (absent and answer.code == absent):
         return subject.ok(f"answers in {place.region} and allows {action}")
-    if isinstance(answer.error, CredentialsInvalid):
+    if isinstance(answer.error, CredentialsInvalidError):
         return _unchecked(subject, answer.error)
-    if isinstance(answer.error, AccessDenied):
+    if isinstance(answer.error, AccessDeniedError):
         fix = f"request {action} from the administrator of the account, or use another --aws-profile"
         return subject.problem(answer.error.message, fix)
     return subject.problem(answer.error.message, answer.error.hint or "check the region and the network, and try again")
@@ -313,8 +319,8 @@ def _docker_secret(described: _Answer, keys: frozenset[str] | SetupError | None,
         return DOCKER_SECRET.problem(
             f"secret {name!r} does not exist in {place.region}", f"{create}name another secret with --docker-secret"
         )
-    if isinstance(keys, SetupError) and not isinstance(keys, AccessDenied):
-        if isinstance(keys, CredentialsInvalid) or described.error is not None:
+    if isinstance(keys, SetupError) and not isinstance(keys, AccessDeniedError):
+        if isinstance(keys, CredentialsInvalidError) or described.error is not None:
             return _unchecked(DOCKER_SECRET, keys)
         deleted = (described.reply or {}).get("DeletedDate")
         if deleted is not None:

@@ -69,7 +69,7 @@ def create(
     ``content_disposition``. Empty values count as omitted. `allow_broadening` permits a stack update that grants public access.
 
     Raises AssetConflictError if the object, in this version, already is an asset. Raises AssetRequestError for invalid values, and for the
-    first public asset of a workspace without `allow_broadening`. Raises StorageNotFound and ObjectNotFound.
+    first public asset of a workspace without `allow_broadening`. Raises StorageNotFoundError and ObjectNotFoundError.
     """
     wanted = _parse_request(AssetCreation, asset_creation, workspace_id=workspace_id)
     place = here(place)
@@ -153,7 +153,7 @@ def update(
     """Change an asset and return it with a new link; a public one is copied again from its object.
 
     `asset_update` may have ``visibility`` and ``content_disposition``. Raises AssetNotFound, AssetRequestError as `create` does,
-    AssetConflictError after a concurrent change, and ObjectNotFound if a public asset's object no longer exists.
+    AssetConflictError after a concurrent change, and ObjectNotFoundError if a public asset's object no longer exists.
     """
     changes = _parse_request(AssetUpdate, asset_update)
     place = here(place)

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.core.errors import DockerFailed, EngineUnavailable, InputError, Interrupted
+from exasol_ci_setup.core.errors import DockerFailedError, EngineUnavailableError, InputError, OperationInterruptedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,22 +22,22 @@ _END_SECONDS: Final = 10.0
 
 
 def require() -> str:
-    """Return the path of `docker`. Raises EngineUnavailable if it is not on the PATH."""
+    """Return the path of `docker`. Raises EngineUnavailableError if it is not on the PATH."""
     program = shutil.which("docker")
     if program is None:
-        raise EngineUnavailable(
+        raise EngineUnavailableError(
             "`docker` is not on the PATH", hint="install Docker: https://docs.docker.com/get-docker/"
         )
     return program
 
 
 def require_engine() -> None:
-    """Raise EngineUnavailable unless `docker` exists and its engine answers."""
+    """Raise EngineUnavailableError unless `docker` exists and its engine answers."""
     said: list[str] = []
     try:
         _run(["version", "--format", "{{.Server.Version}}"], "the Docker engine cannot be used", said.append)
-    except DockerFailed:
-        raise EngineUnavailable(
+    except DockerFailedError:
+        raise EngineUnavailableError(
             f"the Docker engine cannot be used: {said[-1] if said else 'no reason given'}",
             hint="start it, or set DOCKER_HOST; `docker version` shows whether it answers",
         ) from None
@@ -54,32 +54,32 @@ def require_tag(tag: str) -> None:
 def login(host: str, username: str, password: str, say: Callable[[str], None]) -> None:
     """Log in to a registry. The password goes through docker's standard input, never into an argument or a message.
 
-    Raises DockerFailed if docker rejects the login, and EngineUnavailable.
+    Raises DockerFailedError if docker rejects the login, and EngineUnavailableError.
     """
     arguments = ["login", "--username", username, "--password-stdin", host]
     _run(arguments, f"docker did not log in to {host}", say, password)
 
 
 def build(image: str, *, dockerfile: Path, context: Path, say: Callable[[str], None]) -> None:
-    """Build an image for the architecture of spaces. Raises DockerFailed with docker's exit code, and EngineUnavailable."""
+    """Build an image for the architecture of spaces. Raises DockerFailedError with docker's exit code, and EngineUnavailableError."""
     named = ["--platform", _PLATFORM, "--tag", image, "--file", str(dockerfile)]
     _run(["build", *named, "--", str(context)], f"{image} was not built", say)
 
 
 def image_id(image: str) -> str:
-    """Return the hexadecimal digits of the id of a local image. Raises DockerFailed."""
+    """Return the hexadecimal digits of the id of a local image. Raises DockerFailedError."""
     said: list[str] = []
     _run(["image", "inspect", "--format", "{{.Id}}", "--", image], f"{image} cannot be inspected", said.append)
     return said[-1].rpartition(":")[2]
 
 
 def tag(image: str, another: str) -> None:
-    """Add another name to a local image. Raises DockerFailed."""
+    """Add another name to a local image. Raises DockerFailedError."""
     _run(["tag", "--", image, another], f"{image} did not get the name {another}", lambda _line: None)
 
 
 def push(image: str, say: Callable[[str], None]) -> None:
-    """Push an image to its registry. Raises DockerFailed with docker's exit code, and EngineUnavailable."""
+    """Push an image to its registry. Raises DockerFailedError with docker's exit code, and EngineUnavailableError."""
     _run(["push", "--", image], f"{image} was not pushed", say)
 
 
@@ -110,10 +110,10 @@ def _run(arguments: Sequence[str], failure: str, say: Callable[[str], None], giv
             status = process.wait()
     except KeyboardInterrupt:
         _end(process)
-        raise Interrupted(f"interrupted: {failure}") from None
+        raise OperationInterruptedError(f"interrupted: {failure}") from None
     if status:
         code = status if status > 0 else _SIGNALLED - status
-        raise DockerFailed(
+        raise DockerFailedError(
             f"{failure}: docker {arguments[0]} ended with exit code {code}{f': {last}' if last else ''}", exit_code=code
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import AccessDenied, SpaceRequestError
+from exasol_ci_setup.core.errors import AccessDeniedError, SpaceRequestError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.aws.session import Account
@@ -28,7 +28,7 @@ def is_valid_for(name: str, host: str) -> bool:
 def certificate_for(account: Account, host: str) -> str | None:
     """Return the ARN of an issued certificate for `host`, or None; an exact name is preferred to a wildcard.
 
-    Raises AccessDenied, whose hint names the option that avoids the request, and the other errors of the AWS boundary.
+    Raises AccessDeniedError, whose hint names the option that avoids the request, and the other errors of the AWS boundary.
     """
     found: dict[bool, list[str]] = {True: [], False: []}
     try:
@@ -40,7 +40,7 @@ def certificate_for(account: Account, host: str) -> str | None:
                     valid = {name for name in names if is_valid_for(name, host)}
                     if valid:
                         found[host in valid].append(certificate["CertificateArn"])
-    except AccessDenied as error:
+    except AccessDeniedError as error:
         error.hint = "request the permission acm:ListCertificates, or pass the certificate with --certificate-arn"
         raise
     return next(iter((*found[True], *found[False])), None)

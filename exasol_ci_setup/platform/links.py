@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from exasol_ci_setup.aws.roles import holding
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import ObjectNotFound
+from exasol_ci_setup.core.errors import ObjectNotFoundError
 from exasol_ci_setup.platform import workspaces
 from exasol_ci_setup.platform.storage_session import keys
 
@@ -29,7 +29,7 @@ _MARGIN: Final = timedelta(seconds=5)
 
 
 def require_object(place: Place, bucket: Bucket, storage_name: str, name: str, version: str) -> str:
-    """Return the content type of an object. Raises ObjectNotFound."""
+    """Return the content type of an object. Raises ObjectNotFoundError."""
     request: dict[str, Any] = {"VersionId": version} if version else {}
     with translate_aws_errors():
         try:
@@ -40,7 +40,7 @@ def require_object(place: Place, bucket: Bucket, storage_name: str, name: str, v
             # S3 answers 400 for a version ID that never existed.
             if error_code(error) in {"404", "NoSuchKey", "NoSuchVersion"} or (version and error_code(error) == "400"):
                 of = f" in version {version}" if version else ""
-                raise ObjectNotFound(
+                raise ObjectNotFoundError(
                     f"storage {storage_name!r} has no object {name!r}{of}",
                     hint="list the objects with `exasol-ci-setup storage list-object`",
                 ) from error

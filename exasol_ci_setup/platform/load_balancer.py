@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.space import LoadBalancer
-from exasol_ci_setup.core.errors import DeployFailed, SpaceRequestError, StackBusy
+from exasol_ci_setup.core.errors import DeployFailedError, SpaceRequestError, StackBusyError
 from exasol_ci_setup.platform.place import Place, delete, deploy, here
 from exasol_ci_setup.stacks import state
 
@@ -78,7 +78,7 @@ def ensure(place: Place, request: LoadBalancer) -> LoadBalancer:
             balancer.set_outputs(deploy(careful, balancer).outputs)
         except _OutdatedError as error:
             if not remaining:
-                raise StackBusy(
+                raise StackBusyError(
                     f"stack {STACK_NAME} keeps being changed by other processes", stack_name=STACK_NAME
                 ) from error
         else:
@@ -104,7 +104,7 @@ class _KeepHttpsReporter:
 
 
 def remove(*, place: Place | None = None) -> None:
-    """Delete the load balancer and the cluster. Raises StackNotFound if it does not exist, and InUseError while existing_vpc are spaces."""
+    """Delete the load balancer and the cluster. Raises StackNotFoundError if it does not exist, and InUseError while existing_vpc are spaces."""
     delete(here(place), STACK_NAME)
 
 
@@ -125,7 +125,7 @@ def free_priority(place: Place, listener_arn: str, space_name: str) -> int:
     raise SpaceRequestError(f"listener {listener_arn} has no free priority for a rule", hint="delete an unused space")
 
 
-def is_priority_taken(error: DeployFailed) -> bool:
+def is_priority_taken(error: DeployFailedError) -> bool:
     """Return whether a deployment failed because another rule has the same priority."""
     found = error.diagnosis
     return found.type.endswith("ListenerRule") and (

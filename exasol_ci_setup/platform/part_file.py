@@ -10,7 +10,7 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from exasol_ci_setup.core.errors import InputError, TransferFailed
+from exasol_ci_setup.core.errors import InputError, TransferFailedError
 from exasol_ci_setup.platform import private_files
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class PartFile:
 def open_part_file(target: Path, object_id: str) -> Iterator[PartFile]:
     """Open and lock the part file of the object `object_id` for the destination `target`.
 
-    Raises TransferFailed if another process has the lock, and InputError if the file cannot be written.
+    Raises TransferFailedError if another process has the lock, and InputError if the file cannot be written.
     """
     fingerprint = hashlib.sha256(object_id.encode()).hexdigest()[:12]
     # The name of a file has at most 255 bytes, and a character up to four.
@@ -109,7 +109,7 @@ def open_part_file(target: Path, object_id: str) -> Iterator[PartFile]:
             # The file becomes the destination, so it gets the mode of any new file of the user.
             file = stack.enter_context(private_files.open_locked(path, mode=0o666, wait=False))
         except BlockingIOError:
-            raise TransferFailed(f"another download is writing {path}", hint="wait for its end") from None
+            raise TransferFailedError(f"another download is writing {path}", hint="wait for its end") from None
         yield PartFile(path, file, stack.enter_context(_digests_of(path).open("a+b")))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from exasol_ci_setup.aws.session import connect
 from exasol_ci_setup.core.clock import SystemClock
-from exasol_ci_setup.core.errors import NotApprovedError, StackBusy, StackNotUpdatableError
+from exasol_ci_setup.core.errors import NotApprovedError, StackBusyError, StackNotUpdatableError
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import deploy as deployment
 from exasol_ci_setup.stacks import network, state, users
@@ -40,7 +40,7 @@ class Report(Protocol):
         """Return the view of the events of a stack's operation."""
 
     def check(self, template: Template, region: str, /) -> None:
-        """Check a template before any AWS resource is created from it; may raise TemplateRejected."""
+        """Check a template before any AWS resource is created from it; may raise TemplateRejectedError."""
 
 
 class NullReport:
@@ -116,7 +116,7 @@ def deploy(place: Place, construct: Construct) -> Stack:
         try:
             result = _deploy(place, request)
             break
-        except StackBusy:
+        except StackBusyError:
             if not remaining:
                 raise
         except StackNotUpdatableError as error:
@@ -163,8 +163,8 @@ def preview(place: Place, construct: ScopedConstruct, *, why: str) -> None:
 def delete(place: Place, stack_name: str, *, empty: bool = False) -> None:
     """Delete a stack of this tool, and return when it is deleted; `empty` also deletes the content of its buckets and repositories.
 
-    Retained resources are neither deleted nor emptied. Raises StackNotFound, StackError for a protected stack or one of another tool,
-    InUseError if another stack uses it, and DeleteFailed.
+    Retained resources are neither deleted nor emptied. Raises StackNotFoundError, StackError for a protected stack or one of another tool,
+    InUseError if another stack uses it, and DeleteFailedError.
     """
     cfn = place.account.client("cloudformation")
     stack = state.get(cfn, stack_name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs import Registry as Construct
 from exasol_ci_setup.constructs.base import build
-from exasol_ci_setup.core.errors import DockerFailed, RegistryConflictError, RegistryError, RegistryNotFound
+from exasol_ci_setup.core.errors import DockerFailedError, RegistryConflictError, RegistryError, RegistryNotFoundError
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.platform import docker
 from exasol_ci_setup.platform.place import delete as delete_stack
@@ -90,14 +90,14 @@ def list(*, place: Place | None = None) -> builtins.list[Registry]:  # noqa: A00
 
 
 def get(name: str, *, place: Place | None = None) -> Registry:
-    """Return the registry called `name`. Raises RegistryNotFound."""
+    """Return the registry called `name`. Raises RegistryNotFoundError."""
     return _describe(_require(here(place), name))
 
 
 def delete(name: str, *, empty: bool = False, place: Place | None = None) -> None:
     """Delete a registry, with `empty` also if it has images.
 
-    Raises RegistryNotFound, RegistryConflictError if it has images and `empty` is not set, InUseError while a stack runs one of its
+    Raises RegistryNotFoundError, RegistryConflictError if it has images and `empty` is not set, InUseError while a stack runs one of its
     images, and the errors of a deletion.
     """
     place = here(place)
@@ -115,7 +115,7 @@ def delete(name: str, *, empty: bool = False, place: Place | None = None) -> Non
 def get_credentials(name: str, *, place: Place | None = None) -> Credentials:
     """Return the docker credentials of the registry; they grant the caller's permissions in ECR for 12 hours.
 
-    Raises RegistryNotFound, and the errors of the AWS boundary.
+    Raises RegistryNotFoundError, and the errors of the AWS boundary.
     """
     place = here(place)
     _require(place, name)
@@ -128,7 +128,7 @@ def get_credentials(name: str, *, place: Place | None = None) -> Credentials:
 def docker_login(name: str, *, place: Place | None = None) -> str:
     """Log docker on this host in to the registry, and return the host name of the registry.
 
-    Raises RegistryNotFound, RegistryError until the registry is created, EngineUnavailable without a `docker`, and DockerFailed with
+    Raises RegistryNotFoundError, RegistryError until the registry is created, EngineUnavailableError without a `docker`, and DockerFailedError with
     docker's exit code.
     """
     place = here(place)
@@ -143,7 +143,7 @@ def docker_login(name: str, *, place: Place | None = None) -> str:
     credentials = get_credentials(name, place=place)
     try:
         docker.login(registry.host, credentials.username, credentials.password, place.report.say)
-    except DockerFailed as error:
+    except DockerFailedError as error:
         if place.account.endpoint_url is not None and _OF_AWS.fullmatch(registry.host):
             error.hint = "the sandbox has no registry: `exasol-ci-setup sandbox stop`, then `exasol-ci-setup sandbox start --registry`"
         raise
@@ -169,7 +169,7 @@ def _require(place: Place, name: str) -> Stack:
     # Reports an invalid name before a missing registry.
     stack = _find(place, _construct(name).name)
     if stack is None:
-        raise RegistryNotFound(
+        raise RegistryNotFoundError(
             f"registry {name!r} does not exist in {place.account.region}",
             hint="list the registries with `exasol-ci-setup registry list`; check --region and --aws-profile",
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import secretsmanager
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import InputError, SecretConflictError, SecretNotFound, SetupError
+from exasol_ci_setup.core.errors import InputError, SecretConflictError, SecretNotFoundError, SetupError
 from exasol_ci_setup.platform.place import Place, here
 from exasol_ci_setup.stacks import users
 
@@ -88,7 +88,7 @@ def bulk_create(secrets: Mapping[str, str | bytes], *, place: Place | None = Non
 
 
 def get(name: str, *, place: Place | None = None) -> Secret:
-    """Return a secret with its value. Raises SecretNotFound, and the errors of the AWS boundary."""
+    """Return a secret with its value. Raises SecretNotFoundError, and the errors of the AWS boundary."""
     _require_name(name)
     client = here(place).account.client("secretsmanager")
     with translate_aws_errors():
@@ -122,7 +122,7 @@ def list(*, place: Place | None = None) -> builtins.list[SecretEntry]:  # noqa: 
 def require_deletable(name: str, *, place: Place | None = None) -> SecretsManagerClient:
     """Return the client of Secrets Manager if the secret exists and no stack of this tool reads it.
 
-    Raises SecretNotFound, without reading the value, and InUseError.
+    Raises SecretNotFoundError, without reading the value, and InUseError.
     """
     _require_name(name)
     account = here(place).account
@@ -138,7 +138,7 @@ def require_deletable(name: str, *, place: Place | None = None) -> SecretsManage
 def delete(name: str, *, place: Place | None = None) -> datetime:
     """Delete a secret, and return until when AWS keeps it. `create` accepts its name before and after that time.
 
-    Raises SecretNotFound, InUseError while a stack of this tool reads it, and the errors of the AWS boundary.
+    Raises SecretNotFoundError, InUseError while a stack of this tool reads it, and the errors of the AWS boundary.
     """
     client = require_deletable(name, place=place)
     with translate_aws_errors():
@@ -206,8 +206,8 @@ def _is_live(found: Mapping[str, Any] | None) -> bool:
     return found is not None and "DeletedDate" not in found
 
 
-def _not_found(client: SecretsManagerClient, name: str, *, is_deleted: bool = False) -> SecretNotFound:
-    return SecretNotFound(
+def _not_found(client: SecretsManagerClient, name: str, *, is_deleted: bool = False) -> SecretNotFoundError:
+    return SecretNotFoundError(
         f"secret {name!r} {'was deleted' if is_deleted else 'does not exist'} in {client.meta.region_name}",
         hint="list the secrets with `exasol-ci-setup secret list`; check --region and --aws-profile",
     )

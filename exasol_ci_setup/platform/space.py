@@ -10,7 +10,7 @@ from exasol_ci_setup.aws import secretsmanager
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs import space as constructs
 from exasol_ci_setup.constructs.base import build
-from exasol_ci_setup.core.errors import InputError, SpaceConflictError, SpaceRequestError, StackBusy
+from exasol_ci_setup.core.errors import InputError, SpaceConflictError, SpaceRequestError, StackBusyError
 from exasol_ci_setup.platform import domains, load_balancer, sizes
 from exasol_ci_setup.platform import space_stacks as stacks
 from exasol_ci_setup.platform.place import NullReport, here
@@ -123,7 +123,7 @@ def list(*, place: Place | None = None) -> builtins.list[Space]:  # noqa: A001 -
 
 
 def get(name: str, *, place: Place | None = None) -> Space:
-    """Return the space called `name`, with its variables, its secrets' ARNs, and its task counts. Raises SpaceNotFound."""
+    """Return the space called `name`, with its variables, its secrets' ARNs, and its task counts. Raises SpaceNotFoundError."""
     place = here(place)
     stack = stacks.require(place, name)
     found = stacks.describe(stack)
@@ -165,7 +165,7 @@ def update(
     certificate is looked up again unless one is passed. A new CPU alone keeps the memory as far as Fargate supports the size, and vice versa.
     Without differences nothing changes. Concurrent changes by other processes are kept.
 
-    Raises SpaceNotFound, SpaceRequestError, and the errors of a deployment.
+    Raises SpaceNotFoundError, SpaceRequestError, and the errors of a deployment.
     """
     place = here(place)
     given = _container_values(containers, {"image": image, "env": env, "cpu": cpu, "memory": memory, "port": port})
@@ -184,7 +184,7 @@ def update(
             )
         except stacks.OutdatedError:
             place.report.say(f"space {name} was changed by another process: planning again")
-    raise StackBusy(f"space {name} keeps being changed by other processes", stack_name=stack.name)
+    raise StackBusyError(f"space {name} keeps being changed by other processes", stack_name=stack.name)
 
 
 def _apply_update(
@@ -237,7 +237,7 @@ def _granted_by_secrets(
 def delete(name: str, *, place: Place | None = None) -> int:
     """Delete a space with its own resources, and return the number of remaining spaces. The load balancer stays.
 
-    Raises SpaceNotFound, and DeleteFailed.
+    Raises SpaceNotFoundError, and DeleteFailedError.
     """
     place = here(place)
     stack = stacks.require(place, name)

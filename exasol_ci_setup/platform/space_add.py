@@ -13,11 +13,11 @@ from exasol_ci_setup.builds import workflows
 from exasol_ci_setup.core import origin
 from exasol_ci_setup.core.errors import (
     InputError,
-    Interrupted,
     NotApprovedError,
-    RegistryNotFound,
+    OperationInterruptedError,
+    RegistryNotFoundError,
     SetupError,
-    SpaceNotFound,
+    SpaceNotFoundError,
 )
 from exasol_ci_setup.platform import docker, registry
 from exasol_ci_setup.platform.place import PlansOnly, here
@@ -75,7 +75,7 @@ def add(
     `hosted_zone_id`; `vpc_id` and `subnet_ids` apply only to a new space.
 
     Raises NotApprovedError if plans are only shown, InputError before any change, and the errors of each step. Their hints name what was
-    created before: DockerFailed with docker's exit code, EngineUnavailable, and those of `registry.create`, `registry.docker_login`,
+    created before: DockerFailedError with docker's exit code, EngineUnavailableError, and those of `registry.create`, `registry.docker_login`,
     `space.create` and `space.update`.
     """
     source = _source(
@@ -119,7 +119,7 @@ def add(
         error.hint = _add_created(error.hint, created)
         raise
     except KeyboardInterrupt:
-        raise Interrupted("interrupted", hint=_add_created("", created)) from None
+        raise OperationInterruptedError("interrupted", hint=_add_created("", created)) from None
     return space
 
 
@@ -213,7 +213,7 @@ def _require_acceptable(place: Place, name: str, wanted: dict[str, Any]) -> None
 def _ensure_registry(place: Place, name: str, created: list[str]) -> Registry:
     try:
         found = registry.get(name, place=place)
-    except RegistryNotFound:
+    except RegistryNotFoundError:
         found = registry.create(name, place=place)
         created.append(f"registry {name}")
     else:
@@ -226,7 +226,7 @@ def _planned_image(place: Place, name: str, source: _Source) -> str:
     try:
         # `uri` is empty if its creation did not finish.
         where = registry.get(name, place=place).uri or name
-    except RegistryNotFound:
+    except RegistryNotFoundError:
         with suppress(NotApprovedError):
             registry.create(name, place=place)
         where = name
@@ -272,7 +272,7 @@ def _deploy_space(place: Place, name: str, created: list[str], settings: dict[st
 
     try:
         space.get(name, place=place)
-    except SpaceNotFound:
+    except SpaceNotFoundError:
         new = space.create(name, **settings, place=place)
         created.append(f"space {name}")
         return new

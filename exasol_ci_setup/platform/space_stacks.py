@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs.space import SPACE_NAME
-from exasol_ci_setup.core.errors import DeployFailed, NotApprovedError, SetupError, SpaceNotFound
+from exasol_ci_setup.core.errors import DeployFailedError, NotApprovedError, SetupError, SpaceNotFoundError
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.platform import load_balancer, sizes
 from exasol_ci_setup.platform.place import deploy, preview
@@ -69,10 +69,10 @@ def find(place: Place, name: str) -> Stack | None:
 
 
 def require(place: Place, name: str) -> Stack:
-    """Return the stack of the space called `name`. Raises SpaceNotFound."""
+    """Return the stack of the space called `name`. Raises SpaceNotFoundError."""
     stack = find(place, name)
     if stack is None:
-        raise SpaceNotFound(
+        raise SpaceNotFoundError(
             f"space {name!r} does not exist in {place.account.region}",
             hint="list the spaces with `exasol-ci-setup space list`; check --region and --aws-profile",
         )
@@ -175,7 +175,7 @@ def deploy_space(place: Place, space: constructs.Space, *, keep_priority: bool =
             space = space.model_copy(update={"priority": priority})
         try:
             return deploy(place, space)
-        except DeployFailed as error:
+        except DeployFailedError as error:
             if not load_balancer.is_priority_taken(error):
                 _hint_at_logs(place, space, error)
                 raise
@@ -220,7 +220,7 @@ def _log_groups(place: Place, prefix: str) -> list[str]:
     return [group["logGroupName"] for group in sorted(found, key=lambda group: group["creationTime"])]
 
 
-def _hint_at_logs(place: Place, space: constructs.Space, error: DeployFailed) -> None:
+def _hint_at_logs(place: Place, space: constructs.Space, error: DeployFailedError) -> None:
     """Add the command that prints the output of the container to the hint of the error."""
     if error.diagnosis.type != "AWS::ECS::Service":
         return

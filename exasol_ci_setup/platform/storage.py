@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress, StorageAddress
-from exasol_ci_setup.core.errors import InputError, ObjectNotFound, StorageConflictError, StorageError
+from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, StorageConflictError, StorageError
 from exasol_ci_setup.platform import asset, credentials, transfer, workspaces
 from exasol_ci_setup.platform.place import here
 from exasol_ci_setup.platform.storage_session import has_storage, no_storage, open_storage
@@ -91,7 +91,7 @@ def list(*, workspace_id: str, place: Place | None = None) -> tuple[Storage, ...
 def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: Place | None = None) -> int:
     """Delete a storage with its assets, and with `empty` also its objects; return the number of objects.
 
-    The bucket keeps deleted versions for some time. Raises StorageNotFound, and StorageConflictError if the storage has objects and `empty`
+    The bucket keeps deleted versions for some time. Raises StorageNotFoundError, and StorageConflictError if the storage has objects and `empty`
     is not set.
     """
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
@@ -133,7 +133,7 @@ def plan_deletion(*, workspace_id: str, storage_name: str, place: Place) -> int:
 
 
 def _bucket_of(place: Place, address: StorageAddress) -> workspaces.Bucket:
-    """Return the bucket of a storage. Raises StorageNotFound."""
+    """Return the bucket of a storage. Raises StorageNotFoundError."""
     bucket = open_storage(place, address).bucket
     with translate_aws_errors():
         if not has_storage(place.account.client("s3"), bucket, address.storage_name):
@@ -144,7 +144,7 @@ def _bucket_of(place: Place, address: StorageAddress) -> workspaces.Bucket:
 def connect(*, workspace_id: str, storage_name: str, place: Place | None = None) -> Credentials:
     """Write new credentials for a storage into ``~/.naas/credentials`` and return them. They are valid for an hour.
 
-    Raises StorageNotFound, StorageError if the file cannot be written, and AccessDenied.
+    Raises StorageNotFoundError, StorageError if the file cannot be written, and AccessDeniedError.
     """
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
     return open_storage(here(place), address).renew()
@@ -153,7 +153,7 @@ def connect(*, workspace_id: str, storage_name: str, place: Place | None = None)
 def list_object(
     *, workspace_id: str, storage_name: str, storage_prefix: str = "", place: Place | None = None
 ) -> Iterator[StoredObject]:
-    """Return the objects of a storage whose names begin with `storage_prefix`, by name. Raises StorageNotFound."""
+    """Return the objects of a storage whose names begin with `storage_prefix`, by name. Raises StorageNotFoundError."""
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
     storage = open_storage(here(place), address)
     folder = workspaces.folder(storage_name)
@@ -171,7 +171,7 @@ def put_object(
 ) -> StoredObject:
     """Upload the file `src_file` to the object `dst_file`; for ``.`` or a folder with a trailing slash, the object gets the file's name.
 
-    An existing object is replaced. An interrupted upload is resumed. Raises StorageNotFound, InputError for an unreadable file or an invalid
+    An existing object is replaced. An interrupted upload is resumed. Raises StorageNotFoundError, InputError for an unreadable file or an invalid
     name, and the errors of `transfer.upload`.
     """
     source = Path(src_file)
@@ -201,7 +201,7 @@ def get_object(
     """Download the object `src_file` into the file `dst_file`, or with its own name into that folder, and return the file.
 
     The name of the object is used unchanged. The file is replaced atomically; an interrupted download is resumed. Raises
-    StorageNotFound, ObjectNotFound, InputError for a folder that does not exist, or if the object's name has no last part that a file can
+    StorageNotFoundError, ObjectNotFoundError, InputError for a folder that does not exist, or if the object's name has no last part that a file can
     have, and the errors of `transfer.download`.
     """
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
@@ -234,7 +234,7 @@ def delete_object(*, workspace_id: str, storage_name: str, object_name: str, pla
     """Delete an object, or with a trailing slash all objects in that folder, and return their number.
 
     The name is used unchanged: ``a//`` is the folder of ``a//b``, not that of ``a/b``. The bucket keeps deleted versions for some time.
-    Raises StorageNotFound, and ObjectNotFound if no object matches.
+    Raises StorageNotFoundError, and ObjectNotFoundError if no object matches.
     """
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=object_name)
     storage = open_storage(here(place), address)
@@ -245,7 +245,7 @@ def delete_object(*, workspace_id: str, storage_name: str, object_name: str, pla
         found = (each for each in islice(found, 1) if each.name == object_name)
     gone = _delete_each(s3, bucket, (folder + each.name for each in found))
     if not gone:
-        raise ObjectNotFound(
+        raise ObjectNotFoundError(
             f"storage {storage_name!r} has no object {object_name!r}",
             hint="list the objects with `exasol-ci-setup storage list-object`",
         )

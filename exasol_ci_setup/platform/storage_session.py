@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.roles import Keys, holding
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import StorageNotFound
+from exasol_ci_setup.core.errors import StorageNotFoundError
 from exasol_ci_setup.platform import credentials, workspaces
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class StorageSession:
     def client(self) -> S3Client:
         """Return an S3 client that may use only this storage and renews its credentials.
 
-        Raises StorageNotFound, StorageError if the credentials file cannot be used, and AccessDenied.
+        Raises StorageNotFoundError, StorageError if the credentials file cannot be used, and AccessDeniedError.
         """
         known = credentials.find(self.address.workspace_id, self.address.storage_name)
         if known is None or not known.are_valid or known.region != self.place.account.region:
@@ -68,7 +68,7 @@ class StorageSession:
 
 
 def open_storage(place: Place, address: StorageAddress) -> StorageSession:
-    """Return a storage of a workspace that has a bucket. Raises StorageNotFound."""
+    """Return a storage of a workspace that has a bucket. Raises StorageNotFoundError."""
     bucket = workspaces.find(place, address.workspace_id)
     if bucket is None:
         raise no_storage(place, address)
@@ -82,9 +82,9 @@ def has_storage(s3: S3Client, bucket: Bucket, storage_name: str) -> bool:
     return any(entry["Key"] == key for entry in found.get("Contents", []))
 
 
-def no_storage(place: Place, address: StorageAddress) -> StorageNotFound:
+def no_storage(place: Place, address: StorageAddress) -> StorageNotFoundError:
     """Return the error for a missing storage."""
-    return StorageNotFound(
+    return StorageNotFoundError(
         f"storage {address.storage_name!r} does not exist in workspace {address.workspace_id} in {place.account.region}",
         hint=f"list the storages with `exasol-ci-setup storage list --workspace-id {address.workspace_id}`,"
         " or create it with `exasol-ci-setup storage create`",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
 from exasol_ci_setup.aws.session import BotoCoreError, ClientError, error_code, is_transient, translate_aws_errors
-from exasol_ci_setup.core.errors import InputError, ObjectNotFound, TransferFailed
+from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, TransferFailedError
 from exasol_ci_setup.core.files import is_stream
 from exasol_ci_setup.platform import part_file, private_files
 
@@ -72,7 +72,7 @@ def upload(s3: S3Client, source: Path, *, bucket: str, key: str, progress: Progr
     """Upload the file `source` to an object and return its size in bytes.
 
     A file of more than one part reuses the parts of an interrupted upload from this host. Each part on AWS is compared with the file, so a
-    changed file is uploaded with its current content. Raises InputError if the file cannot be read, TransferFailed if it changes while it is
+    changed file is uploaded with its current content. Raises InputError if the file cannot be read, TransferFailedError if it changes while it is
     read, and the errors of the AWS boundary.
     """
     size = size_of(source)
@@ -210,7 +210,7 @@ def size_of(source: Path) -> int:
 
 
 def _read_whole(source: Path, size: int) -> bytes:
-    """Return the content of a small file. Raises TransferFailed if its length differs from `size`, as for kernel files."""
+    """Return the content of a small file. Raises TransferFailedError if its length differs from `size`, as for kernel files."""
     if size == 0:
         try:
             with source.open("rb") as file:
@@ -218,7 +218,7 @@ def _read_whole(source: Path, size: int) -> bytes:
         except OSError as error:
             raise InputError(f"{source} cannot be read: {error.strerror}") from error
         if longer:
-            raise TransferFailed(
+            raise TransferFailedError(
                 f"{source} has more content than its size says", hint="copy it into another file first"
             )
     return _read(source, 0, size)
@@ -232,7 +232,7 @@ def _read(source: Path, start: int, length: int) -> bytes:
     except OSError as error:
         raise InputError(f"{source} cannot be read: {error.strerror}") from error
     if len(content) < length:
-        raise TransferFailed(
+        raise TransferFailedError(
             f"{source} became shorter while it was read", hint="upload it again when no process writes it"
         )
     return content
@@ -242,7 +242,7 @@ def download(s3: S3Client, *, bucket: str, key: str, target: Path, progress: Pro
     """Download an object into the file `target`, which is replaced atomically, and return its size in bytes.
 
     The data goes to a part file beside it; an interrupted download resumes if the ETag is unchanged. `name` is the object's name in errors.
-    Raises ObjectNotFound, InputError if the file cannot be written, TransferFailed if the object changes or the data is damaged, and the
+    Raises ObjectNotFoundError, InputError if the file cannot be written, TransferFailedError if the object changes or the data is damaged, and the
     errors of the AWS boundary.
     """
     if is_stream(target):
@@ -265,7 +265,7 @@ def download(s3: S3Client, *, bucket: str, key: str, target: Path, progress: Pro
             checksum, expected = _checksum_of(head)
             if part.size != size or not part.is_intact(checksum.update) or expected not in {None, checksum.digest()}:
                 part.discard()
-                raise TransferFailed(
+                raise TransferFailedError(
                     f"the downloaded data of {name} is damaged: its checksum does not match",
                     hint="run the same command again: it starts from the beginning",
                 )
@@ -280,13 +280,15 @@ def _fetch(s3: S3Client, request: dict[str, str], part: PartFile, size: int, *, 
         try:
             answer = s3.get_object(**request, Range=f"bytes={done}-")  # type: ignore[arg-type]
             if not answer.get("ContentRange", "").startswith(f"bytes {done}-"):
-                raise TransferFailed(f"the answer for {name} is not the requested range from byte {done}")
+                raise TransferFailedError(f"the answer for {name} is not the requested range from byte {done}")
             for chunk in answer["Body"].iter_chunks(_MEBIBYTE):
                 part.append(chunk)
                 progress.advance(len(chunk))
         except ClientError as error:
             if error_code(error) in {"PreconditionFailed", "412"}:
-                raise TransferFailed(f"{name} was replaced during the download", hint="download it again") from error
+                raise TransferFailedError(
+                    f"{name} was replaced during the download", hint="download it again"
+                ) from error
             if error_code(error) in {"NoSuchKey", "404"}:
                 raise _not_found(name) from error
             raise
@@ -295,7 +297,7 @@ def _fetch(s3: S3Client, request: dict[str, str], part: PartFile, size: int, *, 
                 raise
         breaks = 0 if part.size > done else breaks + 1
         if breaks > _MAX_EMPTY_CONNECTIONS:
-            raise TransferFailed(
+            raise TransferFailedError(
                 f"the download of {name} stopped: no more data",
                 hint="run the same command again: it resumes the download",
             )
@@ -344,7 +346,7 @@ def _exists(s3: S3Client, bucket: str, key: str) -> bool:
     return any(entry["Key"] == key for entry in found.get("Contents", []))
 
 
-def _not_found(name: str) -> ObjectNotFound:
-    return ObjectNotFound(
+def _not_found(name: str) -> ObjectNotFoundError:
+    return ObjectNotFoundError(
         f"object {name!r} does not exist", hint="list the objects with `exasol-ci-setup storage list-object`"
     )

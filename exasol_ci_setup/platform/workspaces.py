@@ -120,7 +120,7 @@ def storage_policy(bucket: Bucket, storage_name: str) -> dict[str, Any]:
 def session(account: Account, bucket: Bucket, storage_name: str) -> Credentials:
     """Return credentials of a new session of the workspace's role, limited to one storage and one hour.
 
-    Raises AccessDenied if the account's own credentials may not assume the role, and the errors of the AWS boundary.
+    Raises AccessDeniedError if the account's own credentials may not assume the role, and the errors of the AWS boundary.
     """
     with translate_aws_errors():
         answer = account.client("sts").assume_role(

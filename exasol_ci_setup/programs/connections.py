@@ -37,7 +37,7 @@ class Connections:
         self._ids: dict[tuple[str | None, tuple[str, ...]], str] = {}
 
     def __call__(self, scope: Scope) -> Account:
-        """Return the account of `scope`. Raises as `aws.connect`, and CredentialsInvalid."""
+        """Return the account of `scope`. Raises as `aws.connect`, and CredentialsInvalidError."""
         key = (scope.profile, scope.role_assumptions, scope.region)
         return self._accounts.get(key, lambda: self._open(scope))
 

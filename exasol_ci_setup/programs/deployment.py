@@ -48,7 +48,7 @@ class Reporter(Protocol):
         """Show a message while AWS creates a plan."""
 
     def check(self, template: Template, region: str, /) -> None:
-        """Check a template before anything is created on AWS; may raise TemplateRejected."""
+        """Check a template before anything is created on AWS; may raise TemplateRejectedError."""
 
     def ended(self, ended: Ended, stack: Stack | None, /) -> None:
         """Receive the result of a stack, with the stack if it was deployed."""
@@ -106,7 +106,7 @@ class Deployment:
     def plan(self, declared: Stacks) -> tuple[dict[str, Planned], list[Ended]]:
         """Return the plan of each stack, and the result of each planning. Nothing is changed, and no change set remains.
 
-        Sets the outputs of deployed constructs, and placeholders for those of the others. Raises Interrupted.
+        Sets the outputs of deployed constructs, and placeholders for those of the others. Raises OperationInterruptedError.
         """
         planned: dict[str, Planned] = {}
         clock = InterruptibleClock(self.clock)

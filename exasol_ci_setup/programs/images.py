@@ -58,7 +58,7 @@ def make(
 
     `shown` are the tags in the plan, if there was one. If a source has changed since then, it is not built, and NotApprovedError is raised.
     An image also gets the tag ``latest`` if its registry allows moving it: the next build uses it as a cache. `view` is open
-    meanwhile. Raises the errors of `programs.actions.sync.sync` and `actions.build.build`, and BuildFailed.
+    meanwhile. Raises the errors of `programs.actions.sync.sync` and `actions.build.build`, and BuildFailedError.
     """
     from exasol_ci_setup.programs.actions import sync
     from exasol_ci_setup.programs.actions.build import DEFAULT_TAG, ensure

@@ -53,7 +53,7 @@ _PUSH_TAG: Final = (
 _LOCKS: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
 
 
-class UnsupportedBuild(Exception):
+class UnsupportedBuildError(Exception):
     """The failure of a command, with the message of its program."""
 
 
@@ -102,7 +102,7 @@ class ImageBuild:
             return _FAILED
         try:
             return await self._steps[known]()
-        except UnsupportedBuild as problem:
+        except UnsupportedBuildError as problem:
             self._say([str(problem)])
             return _FAILED
 
@@ -127,7 +127,7 @@ class ImageBuild:
         bucket, key = self._of("ASSET_BUCKET"), self._of("ASSET_KEY")
         content = self._place.get_service("s3")._get_object_data(bucket, key)  # noqa: SLF001
         if content is None:
-            raise UnsupportedBuild(f"fatal error: object not found: s3://{bucket}/{key}")
+            raise UnsupportedBuildError(f"fatal error: object not found: s3://{bucket}/{key}")
         await asyncio.to_thread((self._work / "source.tar.gz").write_bytes, content)
         return 0
 
@@ -140,7 +140,7 @@ class ImageBuild:
         context = (self._source / self._of("BUILD_CONTEXT")).resolve()
         # The request contains the path, so it must not lead to other files of this user.
         if not (context.is_relative_to(self._source) and context.is_dir()):
-            raise UnsupportedBuild(f"unable to prepare context: path source/{self._of('BUILD_CONTEXT')} not found")
+            raise UnsupportedBuildError(f"unable to prepare context: path source/{self._of('BUILD_CONTEXT')} not found")
         await self._hold(f"{uri}:{tag}")
         cached = self._tag("IMAGE_TAG") if self._of("IMAGE_TAG") else tag
         return await self._docker(
@@ -152,7 +152,7 @@ class ImageBuild:
     def _build_arguments(self) -> Iterator[str]:
         for name in self._of("BUILD_ARGS").split(" "):
             if name and not _VARIABLE.fullmatch(name):
-                raise UnsupportedBuild(f"invalid argument: {name!r} is not a valid variable name")
+                raise UnsupportedBuildError(f"invalid argument: {name!r} is not a valid variable name")
             if name in self._variables:
                 # With its value: a variable such as PATH must not be read from the environment of docker.
                 yield from ("--build-arg", f"{name}={self._variables[name]}")
@@ -174,13 +174,13 @@ class ImageBuild:
         uri, name = self._uri(), self._repository()
         repository = self._place.get_service("ecr")._repositories.get(name)  # noqa: SLF001
         if repository is None:
-            raise UnsupportedBuild(
+            raise UnsupportedBuildError(
                 f"name unknown: The repository with name '{name}' does not exist in the registry with id "
                 f"'{self._place.account}'"
             )
         held = Repository.of(self._registry, self._place.account, self._place.region, name)
         if not ecr.may_move(repository, tag) and any(tag in image.tags for image in held.images()):
-            raise UnsupportedBuild(f"tag invalid: {ecr.immutable_tag_message(tag, name)}")
+            raise UnsupportedBuildError(f"tag invalid: {ecr.immutable_tag_message(tag, name)}")
         return await self._docker("push", f"{uri}:{tag}")
 
     async def _hold(self, image: str) -> None:
@@ -225,7 +225,7 @@ class ImageBuild:
     def _tag(self, variable: str) -> str:
         tag = self._of(variable)
         if not TAG.fullmatch(tag):
-            raise UnsupportedBuild(f"invalid reference format: {tag!r} is not a valid image tag")
+            raise UnsupportedBuildError(f"invalid reference format: {tag!r} is not a valid image tag")
         return tag
 
     def _uri(self) -> str:
@@ -239,12 +239,14 @@ class ImageBuild:
 
 
 def repository_at(uri: str, place: Location) -> str:
-    """Return the repository name in an ECR address. Raises UnsupportedBuild for another account or region."""
+    """Return the repository name in an ECR address. Raises UnsupportedBuildError for another account or region."""
     host, _, name = uri.partition("/")
     on_aws = _HOST_ON_AWS.fullmatch(host)
     if on_aws and (on_aws["account"], on_aws["region"]) == (place.account, place.region):
         return name
-    raise UnsupportedBuild(f"Error response: {uri} is not in the registry of account {place.account} in {place.region}")
+    raise UnsupportedBuildError(
+        f"Error response: {uri} is not in the registry of account {place.account} in {place.region}"
+    )
 
 
 def is_image_build(commands: Mapping[str, Sequence[str]]) -> bool:
@@ -259,10 +261,10 @@ def _normalize_spaces(command: str) -> str:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive. Raises UnsupportedBuild if it is invalid or has a path outside of the folder."""
+    """Unpack an archive. Raises UnsupportedBuildError if it is invalid or has a path outside of the folder."""
     folder.mkdir()
     try:
         with tarfile.open(archive, "r:gz") as packed:
             packed.extractall(folder, filter="data")
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise UnsupportedBuild(f"tar: {error}") from error
+        raise UnsupportedBuildError(f"tar: {error}") from error

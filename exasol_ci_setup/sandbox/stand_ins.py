@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.sandbox import ecr
-from exasol_ci_setup.sandbox.image_builds import TAG, UnsupportedBuild, repository_at
+from exasol_ci_setup.sandbox.image_builds import TAG, UnsupportedBuildError, repository_at
 from exasol_ci_setup.sandbox.images import OCI_MANIFEST, digest_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def put(place: Location, variables: Mapping[str, str]) -> Iterator[str]:
     content_hash, wanted = variables.get("CONTENT_HASH", ""), variables.get("IMAGE_TAG", "")
     try:
         name = repository_at(variables.get("REPOSITORY_URI", ""), place)
-    except UnsupportedBuild as problem:
+    except UnsupportedBuildError as problem:
         yield f"This build creates no stand-in for its image: {problem}"
         return
     inner = place.get_service("ecr")

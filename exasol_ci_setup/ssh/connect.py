@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.core.errors import InputError, SSHError, SSHRefused, SSHUnreachable, TimedOut
+from exasol_ci_setup.core.errors import InputError, SSHError, SSHRefusedError, SSHUnreachableError, TimedOutError
 from exasol_ci_setup.core.origin import install_command
 from exasol_ci_setup.ssh import keys
 from exasol_ci_setup.ssh.known_hosts import HostKey, KnownHosts
@@ -116,8 +116,8 @@ def connect(
 ) -> Transport:
     """Connect to the last machine of `route` through the others; `stack` closes the connections.
 
-    If a machine does not answer, retry for up to `patience` seconds. Then raise SSHUnreachable, or TimedOut if the machine
-    accepted a connection but sent nothing. Raises SSHRefused, HostKeyChanged, SSHKeyUnusable and SSHError without a retry.
+    If a machine does not answer, retry for up to `patience` seconds. Then raise SSHUnreachableError, or TimedOutError if the machine
+    accepted a connection but sent nothing. Raises SSHRefusedError, HostKeyChangedError, SSHKeyUnusableError and SSHError without a retry.
     """
     _require_paramiko()
     key = _find_key(key_file, stack)
@@ -134,7 +134,7 @@ def connect(
                 return transport
         left = began + patience - clock.now()
         if left <= 0:
-            kind = TimedOut if failed.is_silent else SSHUnreachable
+            kind = TimedOutError if failed.is_silent else SSHUnreachableError
             raise kind(
                 f"{failed.host} did not answer for {patience:g} s: {failed.why}",
                 hint="check that the machine runs, and that its security group allows this address and port",
@@ -200,10 +200,10 @@ def _connect_directly(host: Host, seconds: float) -> socket.socket:
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise _NotReadyError(host, str(error.strerror)) from error
-        raise SSHUnreachable(f"host name {host.address!r} cannot be resolved: {error.strerror}") from error
+        raise SSHUnreachableError(f"host name {host.address!r} cannot be resolved: {error.strerror}") from error
     except OSError as error:
         if error.errno not in _TRANSIENT_ERRORS:
-            raise SSHUnreachable(f"{host} cannot be reached: {error.strerror or error}") from error
+            raise SSHUnreachableError(f"{host} cannot be reached: {error.strerror or error}") from error
         raise _NotReadyError(host, error.strerror or str(error)) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MILLISECONDS)
@@ -267,9 +267,9 @@ def _authenticate(transport: Transport, host: Host, key: PKey, key_file: Path) -
         is_gone = not transport.is_active() or not isinstance(error, AuthenticationException)
         if is_gone or _BOOTING in banner.decode("utf-8", errors="replace"):
             raise _NotReadyError(host, f"the machine closed the connection: {error}") from error
-        raise SSHRefused(
+        raise SSHRefusedError(
             f"{host.address} rejects user {host.user!r} with the key {str(key_file)!r}",
             hint="check both: the user of Ubuntu images is `ubuntu`, and an instance accepts only the key that it was created with",
         ) from error
     if further:
-        raise SSHRefused(f"{host.address} needs more than a key from user {host.user!r}: {', '.join(further)}")
+        raise SSHRefusedError(f"{host.address} needs more than a key from user {host.user!r}: {', '.join(further)}")

@@ -8,7 +8,7 @@ import io
 import os
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.core.errors import SSHKeyUnusable
+from exasol_ci_setup.core.errors import SSHKeyUnusableError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ def find(path: Path, agent: Agent) -> PKey:
     """Return the private key of the file `path`.
 
     If the agent holds the key of the public key file beside it (``.pub``), the agent signs and `path` is not read.
-    ``$EXASOL_CI_SETUP_KEY_PASSPHRASE`` decrypts an encrypted file. Raises SSHKeyUnusable.
+    ``$EXASOL_CI_SETUP_KEY_PASSPHRASE`` decrypts an encrypted file. Raises SSHKeyUnusableError.
     """
     public = _read_public_key(path.with_name(f"{path.name}.pub"))
     for key in agent.get_keys() if public else ():
@@ -41,17 +41,17 @@ def _read_public_key(path: Path) -> bytes:
 
 
 def load(path: Path) -> PKey:
-    """Return the key in the file `path`. Raises SSHKeyUnusable if it cannot be read or opened."""
+    """Return the key in the file `path`. Raises SSHKeyUnusableError if it cannot be read or opened."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SSHKeyUnusable(
+        raise SSHKeyUnusableError(
             f"the key {str(path)!r} cannot be read: {error.strerror}",
             hint=f"use the path of the private key, or add the key to an SSH agent and keep its public key as {path.name}.pub",
         ) from error
     key = _decrypt(data, path)
     if key is None:
-        raise SSHKeyUnusable(
+        raise SSHKeyUnusableError(
             f"{str(path)!r} contains no private key of type RSA, ECDSA or Ed25519",
             hint="create a key with `ssh-keygen -t ed25519 -f FILE`",
         )
@@ -65,13 +65,13 @@ def _decrypt(data: bytes, path: Path) -> PKey | None:
     except _EncryptedKeyError:
         passphrase = os.environ.get(PASSPHRASE_VARIABLE)
     if not passphrase:
-        raise SSHKeyUnusable(
+        raise SSHKeyUnusableError(
             f"the key {str(path)!r} is encrypted and its passphrase is missing",
             hint=f"add it to the SSH agent with `ssh-add '{path}'`, or set {PASSPHRASE_VARIABLE}",
         )
     key = _parse(data, passphrase.encode())
     if key is None:
-        raise SSHKeyUnusable(
+        raise SSHKeyUnusableError(
             f"the passphrase in {PASSPHRASE_VARIABLE} does not decrypt the key {str(path)!r}",
             hint=f"check the passphrase with `ssh-keygen -y -f '{path}'`",
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.core.errors import HostKeyChanged, SSHError
+from exasol_ci_setup.core.errors import HostKeyChangedError, SSHError
 from exasol_ci_setup.core.files import write_whole
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class KnownHosts:
     def verify_or_pin(self, name: str, key: HostKey) -> None:
         """Verify the key of the machine `name`, or pin it if the machine has no pinned key.
 
-        Raises HostKeyChanged if another key is pinned, and SSHError if the file cannot be read or written.
+        Raises HostKeyChangedError if another key is pinned, and SSHError if the file cannot be read or written.
         """
         known = self.find_key(name)
         if known is None:
@@ -84,7 +84,7 @@ class KnownHosts:
                     self._add(name, key)
                     return
         if known != key:
-            raise HostKeyChanged(
+            raise HostKeyChangedError(
                 f"the host key of {name} has changed: it is {key.fingerprint}, and the one pinned in {self.path} is "
                 f"{known.fingerprint}",
                 hint="the connection may be intercepted; if the change is expected, remove the old key:\n"

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.constructs.runtime import CommandResult
-from exasol_ci_setup.core.errors import SSHError, TimedOut
+from exasol_ci_setup.core.errors import SSHError, TimedOutError
 
 if TYPE_CHECKING:
     from paramiko import Channel, Transport
@@ -29,13 +29,13 @@ def redact(command: str) -> str:
 def run(transport: Transport, command: str, *, host: str, timeout: float | None) -> CommandResult:
     """Run `command` in the user's shell with an empty stdin, and return when its outputs are closed.
 
-    `host` is the machine in error messages. Raises TimedOut after `timeout` seconds (None: never), and SSHError if the connection
+    `host` is the machine in error messages. Raises TimedOutError after `timeout` seconds (None: never), and SSHError if the connection
     breaks.
     """
     from paramiko import SSHException
 
     deadline = None if timeout is None else time.monotonic() + timeout
-    timeout_error = TimedOut(
+    timeout_error = TimedOutError(
         f"the command on {host} took longer than {timeout:g} s: {redact(command)}" if timeout is not None else "",
         hint="it may still run on the machine until it writes output: the connection was closed",
     )
@@ -59,7 +59,7 @@ def run(transport: Transport, command: str, *, host: str, timeout: float | None)
     return CommandResult(command=command, stdout=_decode(stdout), stderr=_decode(stderr), exit_status=status)
 
 
-def _read_outputs(channel: Channel, deadline: float | None, timeout_error: TimedOut) -> tuple[bytes, bytes]:
+def _read_outputs(channel: Channel, deadline: float | None, timeout_error: TimedOutError) -> tuple[bytes, bytes]:
     """Read both outputs concurrently: a program blocks if one of them is full."""
     stdout, stderr = bytearray(), bytearray()
     poll = select.poll()

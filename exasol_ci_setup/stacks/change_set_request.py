@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import PlanOutdatedError, TemplateRejected
+from exasol_ci_setup.core.errors import PlanOutdatedError, TemplateRejectedError
 from exasol_ci_setup.stacks.changeset import delete_on_error, new_name, out_of_date
 from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.stacks.upload import template_source
@@ -64,7 +64,7 @@ def create(account: Account, request: Request, wanted: Mapping[str, Any], clock:
 
     `wanted` is the parsed template. Each name is used once, so that concurrent runs do not collide.
 
-    Raises TemplateRejected with the reason of AWS, and PlanOutdatedError. If it raises, no change set remains.
+    Raises TemplateRejectedError with the reason of AWS, and PlanOutdatedError. If it raises, no change set remains.
     """
     cfn = account.client("cloudformation")
     name = new_name()
@@ -138,7 +138,7 @@ def _request_arguments(request: Request, mode: ChangeSetMode) -> dict[str, Any]:
 
 
 def _raise_rejection(error: ClientError, request: Request) -> None:
-    """Raise PlanOutdatedError or TemplateRejected if the response to CreateChangeSet means that."""
+    """Raise PlanOutdatedError or TemplateRejectedError if the response to CreateChangeSet means that."""
     said = error.response.get("Error", {}).get("Message", "")
     code = error_code(error)
     if code == "ValidationError" and said.startswith(
@@ -151,14 +151,14 @@ def _raise_rejection(error: ClientError, request: Request) -> None:
             f"stack {request.name} is busy: {said}", hint="wait for it with --wait", stack_name=request.name
         ) from error
     if code in {"ValidationError", "InsufficientCapabilitiesException"}:
-        raise TemplateRejected(
+        raise TemplateRejectedError(
             f"AWS rejected the template of stack {request.name}: {said}",
             hint="correct the template or its options; nothing was changed",
         ) from error
 
 
 def require_no_changes(request: Request, reason: str, errors: tuple[str, ...], *, importing: bool) -> None:
-    """Raise TemplateRejected unless a change set failed because there is nothing to change.
+    """Raise TemplateRejectedError unless a change set failed because there is nothing to change.
 
     `importing`: the change set was to import existing resources.
     """
@@ -173,7 +173,7 @@ def require_no_changes(request: Request, reason: str, errors: tuple[str, ...], *
             if importing
             else "choose another name, or import the existing resource with --import-existing"
         )
-    raise TemplateRejected(
+    raise TemplateRejectedError(
         f"AWS rejected the change to stack {request.name}:{why}", hint=f"{hint}; nothing was changed"
     )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors, undoing
-from exasol_ci_setup.core.errors import Interrupted, PlanOutdatedError, SetupError
+from exasol_ci_setup.core.errors import OperationInterruptedError, PlanOutdatedError, SetupError
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.absent import ABSENT
 from exasol_ci_setup.stacks.model import Change, Plan, PropertyChange
@@ -199,7 +199,7 @@ def delete_on_error(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> Iter
             if isinstance(error, SetupError):
                 error.hint = f"{error.hint}\n{leftover}".strip()
             elif interrupted:
-                raise Interrupted(
+                raise OperationInterruptedError(
                     "interrupted; nothing was changed",
                     hint=f"{leftover}\nthe same command deletes it when it runs again",
                 ) from error

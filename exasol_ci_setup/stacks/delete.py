@@ -7,7 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import AccessDenied, AwsUnavailable, DeleteFailed, InputError, Interrupted, StackError
+from exasol_ci_setup.core.errors import (
+    AccessDeniedError,
+    AwsUnavailableError,
+    DeleteFailedError,
+    InputError,
+    OperationInterruptedError,
+    StackError,
+)
 from exasol_ci_setup.stacks import data_loss, diagnose, plan, state
 from exasol_ci_setup.stacks.events import StackMonitor, latest_id
 from exasol_ci_setup.stacks.resources import Resource as Resource  # noqa: PLC0414, TC001 - what this module works on
@@ -94,7 +101,7 @@ def delete(
     """Delete `stack` and wait. Return the last event of each resource that AWS retained because of `force`.
 
     `retain` are logical IDs of retained resources. With `force` AWS retains the resources that it cannot delete. It accepts both only for
-    a stack in DELETE_FAILED. Raises DeleteFailed, whose diagnosis names what could not be deleted, and Interrupted.
+    a stack in DELETE_FAILED. Raises DeleteFailedError, whose diagnosis names what could not be deleted, and OperationInterruptedError.
     """
     after = None if state.is_busy(stack) else latest_id(cfn, stack.id)
     begin(cfn, stack, role_arn=role_arn, retain=retain, force=force)
@@ -102,17 +109,17 @@ def delete(
     try:
         ended = following.run()
     except KeyboardInterrupt:
-        raise Interrupted(
+        raise OperationInterruptedError(
             f"stopped following: AWS continues to delete stack {stack.name}",
             hint=f"to watch it again: `exasol-ci-setup watch {stack.name}`",
             stack_name=stack.name,
         ) from None
-    except AwsUnavailable as error:
+    except AwsUnavailableError as error:
         error.hint = f"AWS continues to delete stack {stack.name}\n{error.hint}".rstrip()
         raise
     if ended is not None and ended.status != "DELETE_COMPLETE":
         found = diagnose.of_stack(cfn, ended, following.events)
-        raise DeleteFailed(
+        raise DeleteFailedError(
             f"stack {stack.name} could not be deleted; it is in {ended.status}",
             hint=found.hints[0]
             if found.hints
@@ -175,7 +182,7 @@ def contents(account: Account, going: Iterable[Resource], say: Callable[[str], N
     def holds(which: str, what: str, look: Callable[[], bool]) -> bool:
         try:
             return look()
-        except AccessDenied as error:
+        except AccessDeniedError as error:
             say(f"whether {which} holds {what} is unknown: {error.message}")
             return False
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.core.errors import (
-    AwsUnavailable,
-    DeployFailed,
-    Interrupted,
+    AwsUnavailableError,
+    DeployFailedError,
+    OperationInterruptedError,
     PlanOutdatedError,
-    StackBusy,
-    TimedOut,
+    StackBusyError,
+    TimedOutError,
 )
 from exasol_ci_setup.stacks import changeset, diagnose, express, interrupted, recreation, removed, settings, state
 from exasol_ci_setup.stacks import plan as planning
@@ -95,8 +95,8 @@ def deploy(
     a killed process, is followed and not started again. If a concurrent operation changes the stack between the plan and its
     execution, this plans again, and calls `approve` again if the new plan has changes.
 
-    Raises StackError for a stack of another tool or construct, StackBusy, StackNotUpdatableError, TemplateRejected, DeployFailed with its
-    diagnosis, TimedOut, Interrupted, and the errors of `translate_aws_errors`. If the operation has started, their hint has the last status of the stack.
+    Raises StackError for a stack of another tool or construct, StackBusyError, StackNotUpdatableError, TemplateRejectedError, DeployFailedError with its
+    diagnosis, TimedOutError, OperationInterruptedError, and the errors of `translate_aws_errors`. If the operation has started, their hint has the last status of the stack.
     """
 
     def attempt() -> Result:
@@ -188,13 +188,13 @@ def _join(
 ) -> bool:
     """Follow the operation in progress until it ends. Return whether it did what `request` describes.
 
-    Raises StackBusy if another operation is running and `wait` is off, DeployFailed if the operation of `request` failed.
+    Raises StackBusyError if another operation is running and `wait` is off, DeployFailedError if the operation of `request` failed.
     """
     cfn = account.client("cloudformation")
     ours = current.status in {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"}
     ours = ours and planning.is_same(request, current, planning.deployed_template(cfn, current.name))
     if not ours and not options.wait:
-        raise StackBusy(
+        raise StackBusyError(
             f"stack {current.name} is busy: {current.status}",
             hint=f"wait for it with --wait, or follow it with `exasol-ci-setup watch {current.name}`",
             stack_name=current.name,
@@ -214,11 +214,11 @@ def _wait_for(monitor: StackMonitor, current: Stack, clock: Clock, options: Opti
     try:
         ended = monitor.run(None if options.timeout is None else clock.now() + options.timeout)
     except KeyboardInterrupt:
-        raise Interrupted(
+        raise OperationInterruptedError(
             f"stopped waiting: AWS continues with stack {current.name} ({monitor.status or current.status}); nothing was requested"
         ) from None
     if ended is None:
-        raise TimedOut(
+        raise TimedOutError(
             f"stack {current.name} is still busy with another operation ({monitor.status or current.status}); nothing was requested",
             hint="increase --timeout",
             stack_name=current.name,
@@ -275,13 +275,13 @@ def _follow(
     except KeyboardInterrupt:
         stack = None if creating else interrupted.cancel(cfn, monitor, name, clock)
         if stack is not None:
-            raise Interrupted(
+            raise OperationInterruptedError(
                 f"the update of stack {name} was interrupted; it ended in {stack.status}",
                 hint="run the same command again to apply the change",
                 stack_name=name,
             ) from None
         raise interrupted.error(monitor, name, creating=creating) from None
-    except AwsUnavailable as error:
+    except AwsUnavailableError as error:
         error.hint = (
             f"stack {name} was last seen in {monitor.status or 'a new operation'}, and AWS continues with it; "
             f"to watch it again: `exasol-ci-setup watch {name}`\n{error.hint}"
@@ -295,18 +295,18 @@ def _follow(
 def _end_in_time(
     cfn: CloudFormationClient, request: Request, monitor: StackMonitor, options: Options, *, creating: bool
 ) -> Stack:
-    """End an operation after its timeout. Return the stack if it ended in time, else raise TimedOut."""
+    """End an operation after its timeout. Return the stack if it ended in time, else raise TimedOutError."""
     name = request.name
     seconds = options.timeout or 0
     limit = f"{seconds / 60:g} min" if seconds >= _MINUTE else f"{seconds:g} s"
     if not monitor.has_begun:
-        raise TimedOut(
+        raise TimedOutError(
             f"AWS did not start the operation on stack {name} within {limit}; it may still start it",
             hint=f"to watch it again: `exasol-ci-setup watch {name}`",
             stack_name=name,
         )
     if creating and request.on_failure == "keep":
-        raise TimedOut(
+        raise TimedOutError(
             f"stack {name} was not created within {limit}; AWS continues with it",
             hint=f"to watch it again: `exasol-ci-setup watch {name}`",
             stack_name=name,
@@ -319,7 +319,7 @@ def _end_in_time(
             cfn.delete_stack(StackName=monitor.stack_id)
         stack = interrupted.finish(monitor, name)
         outcome = "and what was created is deleted" if stack.status == "DELETE_COMPLETE" else f"it is in {stack.status}"
-        raise TimedOut(
+        raise TimedOutError(
             f"stack {name} was not created within {limit}; its creation was stopped, {outcome}",
             hint="increase --timeout",
             stack_name=name,
@@ -328,7 +328,7 @@ def _end_in_time(
     stack = interrupted.finish(monitor, name)
     if not canceled and state.has_succeeded(stack):
         return stack
-    raise TimedOut(
+    raise TimedOutError(
         f"stack {name} was not updated within {limit}; "
         + (f"the update was canceled and ended in {stack.status}" if canceled else f"it ended in {stack.status}"),
         hint="increase --timeout",
@@ -340,7 +340,7 @@ def _require_success(cfn: CloudFormationClient, stack: Stack, monitor: StackMoni
     if state.has_succeeded(stack):
         return
     found = diagnose.of_stack(cfn, stack, monitor.events)
-    raise DeployFailed(
+    raise DeployFailedError(
         f"stack {stack.name} ended in {stack.status}",
         stack_name=stack.name,
         hint=_next_step(stack),

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, is_transient, translate_aws_errors
-from exasol_ci_setup.core.errors import SetupError, StackBusy, StackError, TimedOut
+from exasol_ci_setup.core.errors import SetupError, StackBusyError, StackError, TimedOutError
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.absent import ABSENT
@@ -47,11 +47,11 @@ def detect(
     compared. Without `everything`, the resources of a stack without drift are not requested. AWS runs one comparison of a stack
     at a time, and limits those of an account: this waits for both. Calls `notice` if that takes long.
 
-    Raises StackBusy if an operation is in progress, StackError if AWS does not compare a stack in this status, TimedOut after half an hour,
+    Raises StackBusyError if an operation is in progress, StackError if AWS does not compare a stack in this status, TimedOutError after half an hour,
     and the errors of `translate_aws_errors`.
     """
     if state.is_busy(stack):
-        raise StackBusy(
+        raise StackBusyError(
             f"stack {stack.name} is busy: {stack.status}",
             hint=f"to watch it: `exasol-ci-setup watch {stack.name}`",
             stack_name=stack.name,
@@ -78,7 +78,7 @@ def look(
     try:
         return detect(cfn, stack, clock, everything=False, notice=notice)
     except SetupError as error:
-        if isinstance(error, StackBusy):
+        if isinstance(error, StackBusyError):
             raise
         notice(f"the drift of the stack is unknown: {error.message}")
         return None
@@ -113,10 +113,10 @@ class _Wait:
         self._pauses = iter(_PAUSES)
 
     def pause(self, why: str) -> None:
-        """Wait. Raises TimedOut if the whole detection takes too long."""
+        """Wait. Raises TimedOutError if the whole detection takes too long."""
         now = self._clock.now()
         if now - self._started_at > _TIMEOUT_SECONDS:
-            raise TimedOut(
+            raise TimedOutError(
                 f"AWS has not compared stack {self.stack.name} within {_TIMEOUT_SECONDS / 60:g} min: {why}",
                 hint="try again later",
                 stack_name=self.stack.name,

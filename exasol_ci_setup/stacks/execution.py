@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.aws.session import error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import Interrupted, SetupError
+from exasol_ci_setup.core.errors import OperationInterruptedError, SetupError
 from exasol_ci_setup.stacks import changeset
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
     """Execute the change set of a plan. If that fails before it starts, delete the change set.
 
-    Raises PlanOutdatedError if a concurrent operation started first, Interrupted if AWS may have started, and the errors of
+    Raises PlanOutdatedError if a concurrent operation started first, OperationInterruptedError if AWS may have started, and the errors of
     `translate_aws_errors`.
     """
     try:
@@ -36,7 +36,7 @@ def execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
             if isinstance(error, SetupError):
                 error.hint = f"{continues}\n{error.hint}".strip()
                 raise
-            raise Interrupted(
+            raise OperationInterruptedError(
                 "interrupted when AWS had just received the change", hint=continues, stack_name=plan.stack_name
             ) from None
         with changeset.delete_on_error(cfn, plan, clock):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.aws.session import ClientError, error_code
-from exasol_ci_setup.core.errors import AwsUnavailable, SetupError
+from exasol_ci_setup.core.errors import AwsUnavailableError, SetupError
 from exasol_ci_setup.stacks.model import Hook
 from exasol_ci_setup.stacks.optional import optional
 
@@ -93,7 +93,7 @@ def _hook(result: HookResultSummaryTypeDef) -> Hook:
 def _ask(cfn: CloudFormationClient, operation: str, **arguments: str) -> Any:
     # botocore has these operations since 2025, and earlier versions of it are allowed.
     if not hasattr(cfn, operation):
-        raise AwsUnavailable("the installed version of boto3 is too old")
+        raise AwsUnavailableError("the installed version of boto3 is too old")
     with optional(cfn, cfn.meta.method_to_api_mapping[operation]) as client:
         return getattr(client, operation)(**arguments)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
-from exasol_ci_setup.core.errors import DeployFailed, InputError, StackBusy, StackNotUpdatableError
+from exasol_ci_setup.core.errors import DeployFailedError, InputError, StackBusyError, StackNotUpdatableError
 from exasol_ci_setup.stacks import changeset, imports, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.change_set_request import ChangeSetMode, create
@@ -48,8 +48,8 @@ def import_resources(
     deployment, because AWS creates none of them in an import: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-manually.html.
     `approve`, `view`, `check` and `notice` are as for `deploy`. `adopt`: accept a stack that this tool did not create.
 
-    Raises InputError for what AWS cannot import or does not find, StackError for a stack of another tool, StackBusy, StackNotUpdatableError,
-    TemplateRejected, DeployFailed, Interrupted, and the errors of `translate_aws_errors`.
+    Raises InputError for what AWS cannot import or does not find, StackError for a stack of another tool, StackBusyError, StackNotUpdatableError,
+    TemplateRejectedError, DeployFailedError, OperationInterruptedError, and the errors of `translate_aws_errors`.
     """
     cfn = account.client("cloudformation")
     current = state.find(cfn, request.name)
@@ -74,7 +74,7 @@ def import_resources(
             return Result(Outcome.PLANNED, plan, current)
     try:
         stack = carry_out(account, request, plan, view, clock, Options())
-    except DeployFailed as error:
+    except DeployFailedError as error:
         if error.diagnosis.status.endswith("_FAILED"):
             error.hint = f"AWS could not roll it back: `aws cloudformation describe-stack-resources --stack-name {request.name}` lists the resources of the stack"
             raise
@@ -92,7 +92,7 @@ def _importable_template(
     if current is None or state.is_absent(current):
         return None
     if state.is_busy(current):
-        raise StackBusy(
+        raise StackBusyError(
             f"stack {current.name} is busy: {current.status}",
             hint=f"to watch it: `exasol-ci-setup watch {current.name}`",
             stack_name=current.name,

@@ -107,7 +107,7 @@ def find_importable(
     the template sets. The returned plan names a change set that serves only this query. Delete it once another change set
     keeps the empty new stack alive. The plan is falsy if no query was needed. If this raises, no change set remains.
 
-    Raises TemplateRejected if AWS cannot import a resource, for instance because another stack has it.
+    Raises TemplateRejectedError if AWS cannot import a resource, for instance because another stack has it.
     """
     cfn = account.client("cloudformation")
     candidates = resources(parse(request.template.body)).keys() - resources(before or {}).keys()

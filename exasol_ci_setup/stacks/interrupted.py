@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.core.errors import Interrupted, SetupError
+from exasol_ci_setup.core.errors import OperationInterruptedError, SetupError
 from exasol_ci_setup.stacks.recovery import ask_to_cancel
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 _CANCELING: Final = 5.0  # seconds that a canceled update is followed
 
 
-def error(monitor: StackMonitor, name: str, *, creating: bool = False) -> Interrupted:
+def error(monitor: StackMonitor, name: str, *, creating: bool = False) -> OperationInterruptedError:
     """Return the error that says that AWS continues with the stack, and how to follow it again."""
     hint = f"to watch it again: `exasol-ci-setup watch {name}`"
     if creating:
         hint += f"; to delete what was created: `exasol-ci-setup delete {name}`"
-    return Interrupted(
+    return OperationInterruptedError(
         f"stopped following: AWS continues with stack {name} ({monitor.status or 'just begun'})",
         hint=hint,
         stack_name=name,
@@ -32,7 +32,7 @@ def error(monitor: StackMonitor, name: str, *, creating: bool = False) -> Interr
 def cancel(cfn: CloudFormationClient, monitor: StackMonitor, name: str, clock: Clock) -> Stack | None:
     """Ask AWS to cancel the update and return the stack as it ended; None if it could not be canceled.
 
-    Raises Interrupted if that takes long, or after another Ctrl-C.
+    Raises OperationInterruptedError if that takes long, or after another Ctrl-C.
     """
     try:
         if not ask_to_cancel(cfn, name):
@@ -47,7 +47,7 @@ def cancel(cfn: CloudFormationClient, monitor: StackMonitor, name: str, clock: C
 
 
 def finish(monitor: StackMonitor, name: str, deadline: float | None = None) -> Stack:
-    """Follow the operation until it ends. Raises Interrupted after Ctrl-C, and at the `deadline`."""
+    """Follow the operation until it ends. Raises OperationInterruptedError after Ctrl-C, and at the `deadline`."""
     try:
         stack = monitor.run(deadline)
     except KeyboardInterrupt:

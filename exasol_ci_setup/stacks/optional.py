@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from exasol_ci_setup.aws.session import for_optional_calls, is_transient, translate_aws_errors
-from exasol_ci_setup.core.errors import AwsUnavailable, SetupError
+from exasol_ci_setup.core.errors import AwsUnavailableError, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,21 +26,23 @@ _lock = Lock()
 def optional(client: C, operation: str) -> Iterator[C]:
     """Yield the client for a call of `operation` (botocore's name), and translate the errors of the call.
 
-    Raises `NotAnsweredAgain` at once if `client` did not receive an answer before, and the errors of `translate_aws_errors`.
+    Raises `NotAnsweredAgainError` at once if `client` did not receive an answer before, and the errors of `translate_aws_errors`.
     """
     if operation in _unanswered.get(client, ()):
-        raise NotAnsweredAgain(f"{client.meta.endpoint_url} does not answer {operation}")
+        raise NotAnsweredAgainError(f"{client.meta.endpoint_url} does not answer {operation}")
     try:
         with translate_aws_errors():
             yield for_optional_calls(client)
     except SetupError as error:
         if is_transient(error.__cause__ or error) and not _is_first(client, operation):
-            raise NotAnsweredAgain(error.message) from error
+            raise NotAnsweredAgainError(error.message) from error
         raise
 
 
-class NotAnsweredAgain(AwsUnavailable):
+class NotAnsweredAgainError(AwsUnavailableError):
     """The endpoint did not answer an operation earlier in this run."""
+
+    code = AwsUnavailableError.code
 
 
 def _is_first(client: Any, operation: str) -> bool:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.access import review
-from exasol_ci_setup.core.errors import TemplateRejected
+from exasol_ci_setup.core.errors import TemplateRejectedError
 from exasol_ci_setup.stacks import (
     changeset,
     data_loss,
@@ -66,7 +66,7 @@ def plan_stack(
     The plan is falsy if there are no changes. A plan with a `change_set_id` left a change set on AWS: execute it, or
     delete it with `changeset.delete_change_set`. If this raises, nothing remains.
 
-    Raises TemplateRejected with the reason of AWS, InputError for a change that express mode does not allow.
+    Raises TemplateRejectedError with the reason of AWS, InputError for a change that express mode does not allow.
     """
     cfn = account.client("cloudformation")
     new = state.is_absent(current)
@@ -226,7 +226,7 @@ def _create_change_set(
     if drifted and can_revert_drift(account.client("cloudformation")):
         try:
             plan = create(account, request, wanted, clock, replace(mode, revert_drift=True))
-        except TemplateRejected as error:
+        except TemplateRejectedError as error:
             if "deploymentmode" not in error.message.lower() and REVERT_DRIFT not in error.message:
                 raise
         else:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.core.errors import AwsUnavailable, SetupError
+from exasol_ci_setup.core.errors import AwsUnavailableError, SetupError
 from exasol_ci_setup.stacks import changeset
 from exasol_ci_setup.template.intrinsics import MASK, as_mapping, is_no_echo
 from exasol_ci_setup.template.render import has_transform, parse
@@ -51,7 +51,7 @@ def sides(cfn: CloudFormationClient, before: Mapping[str, Any] | None, after: Ma
 def of_stack(cfn: CloudFormationClient, original: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
     """Return the processed template of the `stack` with this name or ARN; `original` is its template as it was sent.
 
-    Raises AwsUnavailable if AWS returns a template that is not processed, and the errors of `translate_aws_errors`.
+    Raises AwsUnavailableError if AWS returns a template that is not processed, and the errors of `translate_aws_errors`.
     """
     return _processed(cfn, original, StackName=stack)
 
@@ -77,7 +77,7 @@ def _processed(cfn: CloudFormationClient, original: Mapping[str, Any], **which: 
         return original
     found = parse(changeset.template_body(cfn, stage="Processed", **which))
     if has_transform(found):
-        raise AwsUnavailable("AWS returned a template whose transforms are not applied")
+        raise AwsUnavailableError("AWS returned a template whose transforms are not applied")
     return found
 
 

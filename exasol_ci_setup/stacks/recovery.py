@@ -6,7 +6,13 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import AwsUnavailable, DeployFailed, InputError, Interrupted, StackError
+from exasol_ci_setup.core.errors import (
+    AwsUnavailableError,
+    DeployFailedError,
+    InputError,
+    OperationInterruptedError,
+    StackError,
+)
 from exasol_ci_setup.stacks import diagnose, state
 from exasol_ci_setup.stacks.events import StackMonitor, latest_id, of_last_operation
 
@@ -40,8 +46,8 @@ def ask_to_cancel(cfn: CloudFormationClient, name: str) -> bool:
 def cancel(cfn: CloudFormationClient, stack: Stack, *, view: View, clock: Clock) -> Stack:
     """Cancel the update in progress on `stack`, and return the stack after the rollback.
 
-    Raises StackError if no update can be canceled, or if it ended before; DeployFailed if the rollback
-    failed, and Interrupted.
+    Raises StackError if no update can be canceled, or if it ended before; DeployFailedError if the rollback
+    failed, and OperationInterruptedError.
     """
     _require_own(stack)
     if stack.status == "CREATE_IN_PROGRESS":
@@ -73,8 +79,8 @@ def continue_rollback(
 
     `skip` are the logical IDs of resources to skip. AWS accepts only those whose rollback failed. Afterwards the template of the stack
     may differ from its resources: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html.
-    Raises StackError for another status of the stack, InputError if AWS does not accept `skip`, DeployFailed
-    with its diagnosis if the rollback fails again, and Interrupted.
+    Raises StackError for another status of the stack, InputError if AWS does not accept `skip`, DeployFailedError
+    with its diagnosis if the rollback fails again, and OperationInterruptedError.
     """
     _require_own(stack)
     if stack.status != "UPDATE_ROLLBACK_FAILED":
@@ -105,17 +111,17 @@ def _follow(cfn: CloudFormationClient, stack: Stack, monitor: StackMonitor) -> S
     try:
         ended = monitor.run()
     except KeyboardInterrupt:
-        raise Interrupted(
+        raise OperationInterruptedError(
             f"stopped following: AWS continues with stack {stack.name} ({monitor.status or 'just begun'})",
             hint=f"to watch it again: `exasol-ci-setup watch {stack.name}`",
             stack_name=stack.name,
         ) from None
-    except AwsUnavailable as error:
+    except AwsUnavailableError as error:
         error.hint = f"AWS continues with stack {stack.name}\n{error.hint}".rstrip()
         raise
     assert ended is not None, "without a deadline it returns a stack"  # noqa: S101 - for the type checker
     if ended.status.endswith("_FAILED"):
-        raise DeployFailed(
+        raise DeployFailedError(
             f"stack {ended.name} ended in {ended.status}",
             hint=way_out(ended),
             stack_name=ended.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
-from exasol_ci_setup.core.errors import AccessDenied, StackError
+from exasol_ci_setup.core.errors import AccessDeniedError, StackError
 from exasol_ci_setup.stacks import imports, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.template import intrinsics
@@ -83,7 +83,7 @@ def _missing_credentials(
     try:
         with translate_aws_errors():
             found = account.client("codebuild").list_source_credentials()["sourceCredentialsInfos"]
-    except AccessDenied as error:
+    except AccessDeniedError as error:
         notice(f"whether CodeBuild has the credential is unknown: {error.message}")
         return {}
     there = {each.get("serverType") for each in found}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.aws.session import error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import AccessDenied, AwsUnavailable, StackError
+from exasol_ci_setup.core.errors import AccessDeniedError, AwsUnavailableError, StackError
 from exasol_ci_setup.stacks import changeset, data_loss, processed
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks.data_holders import HOLDERS
@@ -91,9 +91,9 @@ def _has_no_stream(logs: CloudWatchLogsClient, name: str) -> bool:
     try:
         with translate_aws_errors():
             return not logs.describe_log_streams(logGroupName=name, limit=1).get("logStreams")
-    except AccessDenied:
+    except AccessDeniedError:
         return False
-    except AwsUnavailable as error:
+    except AwsUnavailableError as error:
         if error_code(error.__cause__ or error) == "ResourceNotFoundException":
             return True
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import StackError, StackNotFound, StackNotUpdatableError
+from exasol_ci_setup.core.errors import StackError, StackNotFoundError, StackNotUpdatableError
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.stacks.model import Stack
 
@@ -40,11 +40,11 @@ def find(cfn: CloudFormationClient, name: str) -> Stack | None:
 
 
 def get(cfn: CloudFormationClient, name: str) -> Stack:
-    """Return the stack with this name. Raises StackNotFound."""
+    """Return the stack with this name. Raises StackNotFoundError."""
     stack = find(cfn, name)
     if stack is None:
         region = cfn.meta.region_name
-        raise StackNotFound(
+        raise StackNotFoundError(
             f"stack {name!r} does not exist in {region}",
             hint="to list the stacks: `exasol-ci-setup list`; check --region and --aws-profile",
             stack_name=name,

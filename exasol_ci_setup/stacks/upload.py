@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import Account, ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import AwsUnavailable, TemplateRejected
+from exasol_ci_setup.core.errors import AwsUnavailableError, TemplateRejectedError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,11 +28,11 @@ def template_source(account: Account, template: Template, *, bucket: str | None 
     `bucket` is for templates that are too large for the request. Without it a bucket of this tool is used, and
     created if it does not exist: private, encrypted, versioned, with expiring objects.
 
-    Raises TemplateRejected for a template over CloudFormation's limit, AwsUnavailable for a bucket of another account.
+    Raises TemplateRejectedError for a template over CloudFormation's limit, AwsUnavailableError for a bucket of another account.
     """
     body = template.body.encode()
     if len(body) > LARGEST_TEMPLATE:
-        raise TemplateRejected(
+        raise TemplateRejectedError(
             f"the template {template.name} is too large: {len(body):,} bytes, CloudFormation reads at most {LARGEST_TEMPLATE:,}",
             hint="split it into several stacks",
         )
@@ -49,7 +49,7 @@ def template_source(account: Account, template: Template, *, bucket: str | None 
             s3.put_object(Bucket=name, Key=key, Body=body, ExpectedBucketOwner=owner, ContentType="application/yaml")
         except ClientError as error:
             if error_code(error) == "NoSuchBucket":
-                raise AwsUnavailable(
+                raise AwsUnavailableError(
                     f"the bucket {name} for large templates does not exist", hint="choose another --template-bucket"
                 ) from error
             raise
@@ -67,7 +67,7 @@ def _ensure_bucket(s3: S3Client, name: str, owner: str, region: str) -> None:
         s3.head_bucket(Bucket=name, ExpectedBucketOwner=owner)
     except ClientError as error:
         if error_code(error) in {"403", "AccessDenied", "Forbidden"}:
-            raise AwsUnavailable(
+            raise AwsUnavailableError(
                 f"the bucket {name} for large templates belongs to another account, or access to it is denied",
                 hint="choose a bucket of your own with --template-bucket",
             ) from error

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import error_code
-from exasol_ci_setup.core.errors import AwsUnavailable, InUseError
+from exasol_ci_setup.core.errors import AwsUnavailableError, InUseError
 from exasol_ci_setup.core.task_graph import read_all
 from exasol_ci_setup.stacks import plan, state
 from exasol_ci_setup.template.intrinsics import as_mapping
@@ -99,7 +99,7 @@ class Surroundings:
         if stack.id not in self._templates:
             try:
                 self._templates[stack.id] = plan.deployed_body(self._cfn, stack.id)
-            except AwsUnavailable as error:
+            except AwsUnavailableError as error:
                 if error_code(error.__cause__ or error) != "ValidationError":
                     raise
                 self._templates[stack.id] = ""

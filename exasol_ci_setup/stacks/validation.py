@@ -10,9 +10,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code
-from exasol_ci_setup.core.errors import AccessDenied, AwsUnavailable, SetupError
+from exasol_ci_setup.core.errors import AccessDeniedError, AwsUnavailableError, SetupError
 from exasol_ci_setup.stacks import hooks
-from exasol_ci_setup.stacks.optional import NotAnsweredAgain, optional
+from exasol_ci_setup.stacks.optional import NotAnsweredAgainError, optional
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,13 +41,13 @@ def remarks(cfn: CloudFormationClient, change_set_id: str, reason: str = "") -> 
                     named_hooks |= {event["HookType"]} if event.get("HookType") else set()
                     failed = "FAIL" in {event.get("ValidationFailureMode"), event.get("HookFailureMode")}
                     (errors if failed else warnings).append(_line(event))
-    except AccessDenied:
+    except AccessDeniedError:
         warnings.append(
             "AWS validated the change, but its findings cannot be read: the permission cloudformation:DescribeEvents is missing"
         )
-    except NotAnsweredAgain:
+    except NotAnsweredAgainError:
         _LOG.info("the endpoint did not answer DescribeEvents before, so the findings of its validation are not shown")
-    except AwsUnavailable as error:
+    except AwsUnavailableError as error:
         if _is_unknown(error.__cause__):
             _LOG.info("this endpoint does not support DescribeEvents, so the findings of its validation are not shown")
         else:

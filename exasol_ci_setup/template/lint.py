@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, cast
 
-from exasol_ci_setup.core.errors import InputError, TemplateRejected
+from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
 from exasol_ci_setup.core.errors.details import Finding, Level
 from exasol_ci_setup.template import lint_cache
 
@@ -95,13 +95,13 @@ def _runner(config: Any) -> Any:
 
 
 def reject_errors(template: Template, findings: Sequence[Finding]) -> None:
-    """Raise TemplateRejected, which holds all `findings`, if one of them is an error."""
+    """Raise TemplateRejectedError, which holds all `findings`, if one of them is an error."""
     errors = [finding for finding in findings if finding.level == "error"]
     if not errors:
         return
     first = errors[0]
     more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
-    raise TemplateRejected(
+    raise TemplateRejectedError(
         f"{template.name} has errors: line {first.line}: {first.message} ({first.rule}){more}", findings=findings
     )
 

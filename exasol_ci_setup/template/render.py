@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
 
-from exasol_ci_setup.core.errors import InputError, TemplateRejected
+from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -184,20 +184,20 @@ def parse(body: str) -> dict[str, Any]:
     """Parse a template, YAML or JSON, into plain data with CloudFormation's short tags in their long form.
 
     ``!Ref x`` becomes ``{"Ref": "x"}``, ``!GetAtt a.b`` ``{"Fn::GetAtt": ["a", "b"]}``, any other ``!Name x`` ``{"Fn::Name":
-    x}``; dates remain text. Raises TemplateRejected, with the line, for invalid YAML, a duplicate key in a
+    x}``; dates remain text. Raises TemplateRejectedError, with the line, for invalid YAML, a duplicate key in a
     mapping, and a template that is not a mapping.
     """
     if body.lstrip().startswith("{") and (found := _parse_json(body)) is not None:
         return found
     # Not every run that renders also parses, and importing a parser takes a tenth of the start-up time.
-    from exasol_ci_setup.template.yaml import Unreadable, load
+    from exasol_ci_setup.template.yaml import UnreadableYamlError, load
 
     try:
         parsed = load(body)
-    except Unreadable as error:
-        raise TemplateRejected(f"the template cannot be read{error}") from error
+    except UnreadableYamlError as error:
+        raise TemplateRejectedError(f"the template cannot be read{error}") from error
     if not isinstance(parsed, dict):
-        raise TemplateRejected("the template cannot be read: it is not a mapping with Resources")
+        raise TemplateRejectedError("the template cannot be read: it is not a mapping with Resources")
     return parsed
 
 

@@ -7,21 +7,21 @@ from typing import Any
 import yaml
 
 
-class Unreadable(Exception):
+class UnreadableYamlError(Exception):
     """The text is not valid YAML; the message has the line, if known, and the reason. It is printed after "cannot be read"."""
 
 
 def load(body: str) -> Any:
-    """Return the value of the YAML text `body`, in the form of `templates.parse`. Raises Unreadable."""
+    """Return the value of the YAML text `body`, in the form of `templates.parse`. Raises UnreadableYamlError."""
     try:
         # The loader derives from the safe one.
         return yaml.load(body, Loader=_TemplateLoader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" in line {mark.line + 1}" if mark else ""
-        raise Unreadable(f"{where}: {error.problem or error.context}") from error
+        raise UnreadableYamlError(f"{where}: {error.problem or error.context}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Unreadable(f": {error}") from error
+        raise UnreadableYamlError(f": {error}") from error
 
 
 def dump(template: dict[str, Any]) -> str:

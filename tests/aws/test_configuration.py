@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 from exasol_ci_setup.aws.session import connect, translate_aws_errors
-from exasol_ci_setup.core.errors import CredentialsInvalid, RegionMissing
+from exasol_ci_setup.core.errors import CredentialsInvalidError, RegionMissingError
 
 SECRET = "s3cr3t"
 KEYS = "aws_access_key_id = a\naws_secret_access_key = b\n"
@@ -36,9 +36,9 @@ def configure(tmp_path, monkeypatch):
     return write
 
 
-def failure(profile: str | None = "p") -> CredentialsInvalid:
+def failure(profile: str | None = "p") -> CredentialsInvalidError:
     """Return the error of a call with the profile; none of these reaches a network."""
-    with pytest.raises(CredentialsInvalid) as caught, translate_aws_errors():
+    with pytest.raises(CredentialsInvalidError) as caught, translate_aws_errors():
         connect(profile, "eu-central-1").client("cloudformation").list_stacks()
     error = caught.value
     everything = f"{error.hint} {''.join(traceback.format_exception(error))}"
@@ -150,7 +150,7 @@ def test_missing_region_of_profile_has_one_command_as_hint(configure, tmp_path):
     configure()
     (tmp_path / "config").write_text("[profile 'my profile']\noutput = json\n")
 
-    with pytest.raises(RegionMissing) as caught:
+    with pytest.raises(RegionMissingError) as caught:
         connect("my profile")
 
     assert "`aws configure set region eu-central-1 --profile 'my profile'`" in caught.value.hint

@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ParamValidationError
 
 from exasol_ci_setup.aws.session import connect, is_transient, translate_aws_errors
-from exasol_ci_setup.core.errors import CredentialsInvalid, Unreachable
-from tests.answers import AwsError, Call, ConnectionReset, VirtualClock
+from exasol_ci_setup.core.errors import CredentialsInvalidError, UnreachableError
+from tests.answers import AwsError, Call, DroppedConnectionError, VirtualClock
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 500000, tzinfo=timezone.utc)
 STACK = {
@@ -119,23 +119,23 @@ def test_status_from_500_is_retryable(answers, status, passing):
 def test_our_own_boundary_sees_an_expired_token(answers):
     answers.on("sts", "GetCallerIdentity", AwsError("ExpiredToken", "The security token has expired", status=403))
 
-    with pytest.raises(CredentialsInvalid, match="expired"), translate_aws_errors():
+    with pytest.raises(CredentialsInvalidError, match="expired"), translate_aws_errors():
         answers.account.client("sts").get_caller_identity()
 
 
 def test_a_connection_reset_is_retried_and_then_surfaces(answers):
-    answers.on("cloudformation", "DescribeStacks", ConnectionReset)
+    answers.on("cloudformation", "DescribeStacks", DroppedConnectionError)
 
     with pytest.raises(ConnectionClosedError) as caught:
         answers.account.client("cloudformation").describe_stacks()
 
     assert len(answers.calls) == 10
-    with pytest.raises(Unreachable), translate_aws_errors():
+    with pytest.raises(UnreachableError), translate_aws_errors():
         raise caught.value
 
 
 def test_one_connection_reset_is_healed_by_a_retry(answers):
-    answers.on("cloudformation", "DescribeStacks", [ConnectionReset(), {"Stacks": []}])
+    answers.on("cloudformation", "DescribeStacks", [DroppedConnectionError(), {"Stacks": []}])
 
     assert answers.account.client("cloudformation").describe_stacks()["Stacks"] == []
 

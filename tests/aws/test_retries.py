@@ -6,8 +6,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, HTTPClientError, ReadTimeoutError
 
 from exasol_ci_setup.aws.session import for_optional_calls, translate_aws_errors
-from exasol_ci_setup.core.errors import AwsUnavailable, CredentialsInvalid, Throttled, Unreachable
-from tests.answers import AwsError, ConnectionReset
+from exasol_ci_setup.core.errors import AwsUnavailableError, CredentialsInvalidError, ThrottledError, UnreachableError
+from tests.answers import AwsError, DroppedConnectionError
 
 REFUSED = EndpointConnectionError(endpoint_url="http://127.0.0.1:1/")
 
@@ -25,7 +25,7 @@ def call_for_display(answers):
 def test_refused_connection_ends_after_four_attempts(answers, caplog):
     answers.on("sts", "GetCallerIdentity", REFUSED)
 
-    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1.*4 attempts"):
+    with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:1.*4 attempts"):
         call(answers)
 
     assert len(answers.calls) == 4
@@ -38,7 +38,7 @@ def test_lost_connection_is_retried_long_once_the_endpoint_answered(answers):
     answers.on("sts", "GetCallerIdentity", [{"Account": "1"}, REFUSED], repeat_last=True)
     call(answers)
 
-    with pytest.raises(Unreachable, match="10 attempts"):
+    with pytest.raises(UnreachableError, match="10 attempts"):
         call(answers)
 
     assert len(answers.calls) == 11
@@ -47,9 +47,9 @@ def test_lost_connection_is_retried_long_once_the_endpoint_answered(answers):
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
-        (AwsError("Throttling", "Rate exceeded"), Throttled),
-        (AwsError("InternalFailure", "fault", status=500), AwsUnavailable),
-        (ConnectionReset, Unreachable),
+        (AwsError("Throttling", "Rate exceeded"), ThrottledError),
+        (AwsError("InternalFailure", "fault", status=500), AwsUnavailableError),
+        (DroppedConnectionError, UnreachableError),
     ],
 )
 def test_throttling_and_faults_keep_ten_attempts(answers, caplog, reply, kind):
@@ -62,11 +62,11 @@ def test_throttling_and_faults_keep_ten_attempts(answers, caplog, reply, kind):
     assert len([each for each in caplog.records if each.name == "exasol_ci_setup.aws.retries"]) == 1
 
 
-@pytest.mark.parametrize("reply", [AwsError("InternalFailure", "fault", status=500), ConnectionReset, REFUSED])
+@pytest.mark.parametrize("reply", [AwsError("InternalFailure", "fault", status=500), DroppedConnectionError, REFUSED])
 def test_optional_call_is_sent_twice(answers, reply):
     answers.on("sts", "GetCallerIdentity", reply)
 
-    with pytest.raises(AwsUnavailable):
+    with pytest.raises(AwsUnavailableError):
         call_for_display(answers)
 
     assert len(answers.calls) == 2
@@ -75,7 +75,7 @@ def test_optional_call_is_sent_twice(answers, reply):
 def test_optional_call_without_answer_in_time_is_sent_once(answers):
     answers.on("sts", "GetCallerIdentity", ReadTimeoutError(endpoint_url="https://sts.amazonaws.com"))
 
-    with pytest.raises(Unreachable, match="Read timeout"):
+    with pytest.raises(UnreachableError, match="Read timeout"):
         call_for_display(answers)
 
     assert len(answers.calls) == 1
@@ -91,7 +91,7 @@ def test_client_for_optional_calls_waits_eight_seconds_for_an_answer(answers):
 def test_credential_that_no_header_may_have_is_not_retried(answers):
     answers.on("sts", "GetCallerIdentity", HTTPClientError(error=ValueError("Invalid header value b's3cr\\net'")))
 
-    with pytest.raises(CredentialsInvalid) as caught:
+    with pytest.raises(CredentialsInvalidError) as caught:
         call(answers)
 
     assert len(answers.calls) == 1

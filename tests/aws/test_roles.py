@@ -12,7 +12,7 @@ import pytest
 
 from exasol_ci_setup.aws.roles import assume
 from exasol_ci_setup.aws.session import connect, translate_aws_errors
-from exasol_ci_setup.core.errors import AccessDenied, CredentialsInvalid
+from exasol_ci_setup.core.errors import AccessDeniedError, CredentialsInvalidError
 
 FIRST = "arn:aws:iam::111111111111:role/first"
 SECOND = "arn:aws:iam::222222222222:role/second"
@@ -80,7 +80,7 @@ def test_a_role_that_may_not_be_assumed_is_access_denied(sts):
     sts.denied = SECOND
     base = connect(region="eu-central-1", endpoint_url=sts.url, access_key=("BASE", "secret"))
 
-    with pytest.raises(AccessDenied, match="AWS does not allow AssumeRole: not you"), translate_aws_errors():
+    with pytest.raises(AccessDeniedError, match="AWS does not allow AssumeRole: not you"), translate_aws_errors():
         assume(base, (FIRST, SECOND), region="eu-west-1").client("sts").get_caller_identity()
 
 
@@ -104,5 +104,5 @@ def test_no_credentials_at_all_is_said(monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
 
-    with pytest.raises(CredentialsInvalid, match="no AWS credentials"):
+    with pytest.raises(CredentialsInvalidError, match="no AWS credentials"):
         assume(connect(region="eu-central-1"), (FIRST,), region="eu-central-1")

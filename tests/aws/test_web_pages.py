@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from exasol_ci_setup.aws.session import connect, translate_aws_errors
-from exasol_ci_setup.core.errors import Unreachable
+from exasol_ci_setup.core.errors import UnreachableError
 
 LOGIN = b"<!DOCTYPE html><html><head><title>Log in</title><body>Log in<br></html>"
 XHTML = b'<html xmlns="http://www.w3.org/1999/xhtml"><body>Log in</body></html>'
@@ -73,7 +73,7 @@ CALLS = {
 @pytest.mark.parametrize("status", [200, 403])
 def test_page_of_proxy_is_no_answer(endpoint, call, page, status):
     for kind in KINDS:
-        with pytest.raises(Unreachable, match="received a web page instead of a response"):
+        with pytest.raises(UnreachableError, match="received a web page instead of a response"):
             endpoint.call(call, page, kind=kind, status=status)
 
 

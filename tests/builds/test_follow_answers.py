@@ -11,8 +11,15 @@ from exasol_ci_setup.builds.follow import BuildMonitor, to_the_end
 from exasol_ci_setup.builds.logs import Tails
 from exasol_ci_setup.builds.model import batch_of
 from exasol_ci_setup.builds.read import Reader
-from exasol_ci_setup.core.errors import AccessDenied, BuildFailed, CredentialsInvalid, InputError, Interrupted, TimedOut
-from tests.answers import AwsError, ConnectionReset
+from exasol_ci_setup.core.errors import (
+    AccessDeniedError,
+    BuildFailedError,
+    CredentialsInvalidError,
+    InputError,
+    OperationInterruptedError,
+    TimedOutError,
+)
+from tests.answers import AwsError, DroppedConnectionError
 from tests.builds.cloud import ID, Cloud, Job, Shown
 
 
@@ -96,7 +103,7 @@ def test_throttled_calls_do_not_stop_following(answers, clock, follow):
 
 def test_endpoint_unreachable_for_an_hour_does_not_stop_following(answers, clock, shown, follow):
     Cloud(answers, clock, Job("one", ends=7200), ends=7200)
-    answers.disturb = lambda _call: ConnectionReset() if 100 < clock.elapsed < 3700 else None
+    answers.disturb = lambda _call: DroppedConnectionError() if 100 < clock.elapsed < 3700 else None
 
     assert follow().status == "SUCCEEDED"
     assert "trying again" in shown.notes[0]
@@ -106,7 +113,7 @@ def test_expired_credentials_stop_following_with_hint_on_running_batch(answers, 
     Cloud(answers, clock, Job("one"), ends=None)
     answers.disturb = lambda _call: AwsError("ExpiredTokenException", "expired") if clock.elapsed > 20 else None
 
-    with pytest.raises(CredentialsInvalid) as caught:
+    with pytest.raises(CredentialsInvalidError) as caught:
         follow()
 
     assert f"batch {ID} continues on AWS, last seen in IN_PROGRESS" in caught.value.hint
@@ -116,7 +123,7 @@ def test_expired_credentials_stop_following_with_hint_on_running_batch(answers, 
 def test_timeout_hint_names_command_that_stops_batch(answers, clock, follow):
     Cloud(answers, clock, Job("one", ends=1000), ends=1000)
 
-    with pytest.raises(TimedOut) as caught:
+    with pytest.raises(TimedOutError) as caught:
         follow(timeout=60)
 
     assert clock.elapsed == 60
@@ -159,7 +166,7 @@ def test_ctrl_c_names_command_that_stops_batch(answers, clock, follow):
 
     clock.at(33, press)
 
-    with pytest.raises(Interrupted) as caught:
+    with pytest.raises(OperationInterruptedError) as caught:
         follow()
 
     assert caught.value.exit_code == 130
@@ -212,7 +219,7 @@ def test_failed_batch_names_first_failed_build_phase_and_last_lines(answers, clo
     )
 
     batch = follow()
-    with pytest.raises(BuildFailed) as caught:
+    with pytest.raises(BuildFailedError) as caught:
         explain.require_success(answers.account, batch, clock)
 
     error = caught.value
@@ -237,7 +244,7 @@ def test_failed_batch_names_first_failed_build_phase_and_last_lines(answers, clo
 def test_final_status_other_than_success_fails(answers, clock, follow, status, words):
     Cloud(answers, clock, Job("one", status=status), status=status)
 
-    with pytest.raises(BuildFailed, match=words):
+    with pytest.raises(BuildFailedError, match=words):
         explain.require_success(answers.account, follow(), clock)
 
 
@@ -259,7 +266,7 @@ def test_ignored_failure_is_not_root_cause(answers, clock, follow):
         status="FAILED",
     )
 
-    with pytest.raises(BuildFailed) as caught:
+    with pytest.raises(BuildFailedError) as caught:
         explain.require_success(answers.account, follow(), clock)
 
     assert [failure.group for failure in caught.value.failures] == ["cause"]
@@ -278,7 +285,9 @@ def test_batch_that_fails_before_any_build_reports_reason(answers, clock, follow
         ],
     )
 
-    with pytest.raises(BuildFailed, match="the batch failed in phase DOWNLOAD_BATCHSPEC: YAML_FILE_ERROR: Unknown key"):
+    with pytest.raises(
+        BuildFailedError, match="the batch failed in phase DOWNLOAD_BATCHSPEC: YAML_FILE_ERROR: Unknown key"
+    ):
         explain.require_success(answers.account, follow(), clock)
 
 
@@ -286,7 +295,7 @@ def test_failure_without_log_permission_is_explained(answers, clock, follow):
     Cloud(answers, clock, Job("one", status="FAILED", message="boom", lines=["x"]), status="FAILED")
     answers.on("logs", "GetLogEvents", AwsError("AccessDeniedException", "not authorized"))
 
-    with pytest.raises(BuildFailed, match="boom") as caught:
+    with pytest.raises(BuildFailedError, match="boom") as caught:
         explain.require_success(answers.account, follow(), clock)
 
     assert "could not be read" in caught.value.failures[0].log[0]
@@ -296,7 +305,7 @@ def test_missing_permission_stops_following(answers, clock, follow):
     Cloud(answers, clock)
     answers.on("codebuild", "BatchGetBuildBatches", AwsError("AccessDeniedException", "not authorized"))
 
-    with pytest.raises(AccessDenied):
+    with pytest.raises(AccessDeniedError):
         follow()
 
 
@@ -364,11 +373,11 @@ def test_hanging_calls_delay_neither_timeout_nor_heartbeat(answers, clock, shown
         if clock.elapsed < 20:
             return None
         clock.sleep(config.read_timeout)
-        return ConnectionReset()
+        return DroppedConnectionError()
 
     answers.disturb = hang
 
-    with pytest.raises(TimedOut) as caught:
+    with pytest.raises(TimedOutError) as caught:
         follow(timeout=300)
 
     assert clock.elapsed < 330

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.builds import github
 from exasol_ci_setup.builds.github import Api, Token, UploadUrl
-from exasol_ci_setup.core.errors import InputError, Interrupted, SetupError
+from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError
 from tests.hub import press_ctrl_c, running
 
 TOKEN = "ghp_0123456789secret"
@@ -319,7 +319,7 @@ def test_ctrl_c_during_creation_deletes_draft(hub, clock):
     hub.on_request = press
     hub.replies[LIST] = made(hub)
 
-    with pytest.raises(Interrupted) as caught:
+    with pytest.raises(OperationInterruptedError) as caught:
         Api(hub.url, Token(TOKEN), clock).create_test_release("exasol/s.l", branch="x", title="y")
 
     assert "deleted again" in caught.value.hint

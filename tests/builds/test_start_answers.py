@@ -9,15 +9,15 @@ import pytest
 
 from exasol_ci_setup.builds import read, start
 from exasol_ci_setup.core.errors import (
-    AccessDenied,
-    AwsUnavailable,
+    AccessDeniedError,
+    AwsUnavailableError,
     InputError,
-    Interrupted,
+    OperationInterruptedError,
     SetupError,
     StackError,
-    StackNotFound,
+    StackNotFoundError,
 )
-from tests.answers import AwsError, ConnectionReset
+from tests.answers import AwsError, DroppedConnectionError
 from tests.builds.cloud import BEGIN, ID, RESOURCE, Cloud, Job
 
 
@@ -71,7 +71,7 @@ def test_stack_with_several_projects_fails_with_their_names(answers, cfn):
 def test_missing_stack_fails_with_hint(answers, cfn):
     answers.on("cloudformation", "ListStackResources", AwsError("ValidationError", "Stack with id Slc does not exist"))
 
-    with pytest.raises(StackNotFound) as caught:
+    with pytest.raises(StackNotFoundError) as caught:
         start.find_project(cfn, "Slc", hint="deploy it")
 
     assert caught.value.hint == "deploy it"
@@ -94,7 +94,7 @@ def test_start_passes_branch_variables_and_token_reference(answers, clock, codeb
 
 def test_start_repeated_after_broken_connection_starts_one_batch(answers, clock, codebuild):
     cloud = Cloud(answers, clock)
-    answers.on("codebuild", "StartBuildBatch", [ConnectionReset(), ConnectionReset(), cloud.start])
+    answers.on("codebuild", "StartBuildBatch", [DroppedConnectionError(), DroppedConnectionError(), cloud.start])
 
     start.start(codebuild, "SlcCodeBuild", "x", {})
 
@@ -125,7 +125,7 @@ def test_rejected_start_reports_reason_of_codebuild(answers, codebuild, code):
 def test_start_without_permission_is_access_denied(answers, codebuild):
     answers.on("codebuild", "StartBuildBatch", AwsError("AccessDeniedException", "not authorized"))
 
-    with pytest.raises(AccessDenied):
+    with pytest.raises(AccessDeniedError):
         start.start(codebuild, "SlcCodeBuild", "x", {})
 
 
@@ -162,7 +162,7 @@ def test_started_batch_is_reported_immediately(begin):
     assert begin.begun == [ID]
 
 
-@pytest.mark.parametrize("doubt", [ConnectionReset(), AwsError("InternalFailure", "oops", status=500)])
+@pytest.mark.parametrize("doubt", [DroppedConnectionError(), AwsError("InternalFailure", "oops", status=500)])
 def test_unanswered_start_is_repeated_with_same_key(begin, doubt):
     begin.replies(*[doubt] * 10, begin.answer)
 
@@ -173,9 +173,9 @@ def test_unanswered_start_is_repeated_with_same_key(begin, doubt):
 
 
 def test_start_never_answered_reports_unknown_result(begin):
-    begin.replies(ConnectionReset())
+    begin.replies(DroppedConnectionError())
 
-    with pytest.raises(AwsUnavailable) as caught:
+    with pytest.raises(AwsUnavailableError) as caught:
         begin()
 
     assert begin.begun == [""]
@@ -186,7 +186,7 @@ def test_start_never_answered_reports_unknown_result(begin):
 def test_ctrl_c_during_start_finds_batch_by_same_key(begin):
     begin.replies(KeyboardInterrupt(), begin.answer)
 
-    with pytest.raises(Interrupted) as caught:
+    with pytest.raises(OperationInterruptedError) as caught:
         begin()
 
     assert caught.value.batch_id == ID
@@ -202,7 +202,7 @@ def test_ctrl_c_waits_for_answer_and_names_batch(begin):
 
     begin.replies(pressed)
 
-    with pytest.raises(Interrupted) as caught:
+    with pytest.raises(OperationInterruptedError) as caught:
         begin()
 
     assert caught.value.batch_id == ID
@@ -210,11 +210,11 @@ def test_ctrl_c_waits_for_answer_and_names_batch(begin):
     assert begin.begun == [ID]
 
 
-@pytest.mark.parametrize("again", [KeyboardInterrupt(), ConnectionReset()])
+@pytest.mark.parametrize("again", [KeyboardInterrupt(), DroppedConnectionError()])
 def test_ctrl_c_without_answer_reports_possible_start(begin, again):
     begin.replies(KeyboardInterrupt(), again)
 
-    with pytest.raises(Interrupted, match="it may have started"):
+    with pytest.raises(OperationInterruptedError, match="it may have started"):
         begin()
 
     assert begin.begun == [""]

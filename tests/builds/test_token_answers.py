@@ -9,8 +9,8 @@ import pytest
 from exasol_ci_setup.builds import token
 from exasol_ci_setup.builds.github import Token
 from exasol_ci_setup.builds.model import Batch
-from exasol_ci_setup.core.errors import AccessDenied, AwsUnavailable
-from tests.answers import AwsError, ConnectionReset
+from exasol_ci_setup.core.errors import AccessDeniedError, AwsUnavailableError
+from tests.answers import AwsError, DroppedConnectionError
 
 VALUE = "ghp_0123456789secret"
 PREFIX = "exasol-ci-setup/Slc/"
@@ -101,7 +101,7 @@ def test_failed_deletion_names_command_and_keeps_first_error(answers, clock, cli
 def test_missing_permission_to_create_names_alternative(answers, clock, client):
     answers.on("secretsmanager", "CreateSecret", AwsError("AccessDeniedException", "not authorized"))
 
-    with pytest.raises(AccessDenied) as caught, token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
+    with pytest.raises(AccessDeniedError) as caught, token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
         pass
 
     assert "secretsmanager:CreateSecret" in caught.value.hint
@@ -138,7 +138,7 @@ def test_name_in_use_for_a_minute_fails(answers, clock, client):
     answers.on("secretsmanager", "CreateSecret", AwsError("InvalidRequestException", "scheduled for deletion"))
 
     with (
-        pytest.raises(AwsUnavailable, match="scheduled for deletion"),
+        pytest.raises(AwsUnavailableError, match="scheduled for deletion"),
         token.stored(client, "", Token(VALUE), say=print, clock=clock, name=NAME),
     ):
         pass
@@ -167,7 +167,7 @@ def test_ctrl_c_waits_for_creation_and_deletes_secret(answers, clock, client):
     assert said == []
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), ConnectionReset()])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), DroppedConnectionError()])
 def test_secret_created_after_interruption_is_deleted(answers, clock, client, error):
     gone = AwsError("ResourceNotFoundException", "gone")
     answers.on("secretsmanager", "CreateSecret", error)
@@ -175,7 +175,7 @@ def test_secret_created_after_interruption_is_deleted(answers, clock, client, er
     said: list[str] = []
 
     with (
-        pytest.raises((KeyboardInterrupt, AwsUnavailable)),
+        pytest.raises((KeyboardInterrupt, AwsUnavailableError)),
         token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock),
     ):
         pass

@@ -11,7 +11,7 @@ import pytest
 from exasol_ci_setup.cli.constructs import NAMES
 from exasol_ci_setup.cli.render import cost_view
 from exasol_ci_setup.costs.estimate import estimate
-from tests.answers import AwsError, ConnectionReset
+from tests.answers import AwsError, DroppedConnectionError
 from tests.costs.price_list import found_in_frankfurt, get_products
 
 ROOT = Path(__file__).parents[2]
@@ -159,7 +159,7 @@ def test_template_too_long_for_calculator_has_prices(run, answers):
 
 
 def test_unavailable_calculator_is_skipped(run, answers):
-    answers.on("cloudformation", "EstimateTemplateCost", ConnectionReset())
+    answers.on("cloudformation", "EstimateTemplateCost", DroppedConnectionError())
 
     ran = run(*CLUSTER)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.cli.output import Output
 from exasol_ci_setup.cli.render import records
-from exasol_ci_setup.core.errors import DeployFailed, InputError, TemplateRejected
+from exasol_ci_setup.core.errors import DeployFailedError, InputError, TemplateRejectedError
 from exasol_ci_setup.core.errors.details import Diagnosis, Finding
 from exasol_ci_setup.stacks.model import ABSENT, Change, Event, Plan, PropertyChange, Setting, Stack
 
@@ -81,7 +81,7 @@ def test_outputs_record_names_stack():
 
 
 def test_error_record_has_codes_and_details():
-    error = DeployFailed("Slc failed", hint="look", stack_name="Slc", diagnosis=DIAGNOSIS)
+    error = DeployFailedError("Slc failed", hint="look", stack_name="Slc", diagnosis=DIAGNOSIS)
     found = records.record(error)
     assert {key: found[key] for key in ("code", "message", "hint", "exit_code", "stack_name")} == {
         "code": "deploy-failed",
@@ -94,7 +94,7 @@ def test_error_record_has_codes_and_details():
 
 
 def test_lint_error_record_has_findings():
-    found = records.record(TemplateRejected("no", findings=[Finding("E1", "error", "m", "p", 1)]))
+    found = records.record(TemplateRejectedError("no", findings=[Finding("E1", "error", "m", "p", 1)]))
     assert found["findings"][0]["rule"] == "E1"
 
 
@@ -156,7 +156,7 @@ def test_text_format_prints_data_without_records(capsys):
 
 
 def test_deploy_error_shows_hint_and_aws_reason_last(capsys):
-    Output().error(DeployFailed("Slc failed", hint="look", diagnosis=DIAGNOSIS))
+    Output().error(DeployFailedError("Slc failed", hint="look", diagnosis=DIAGNOSIS))
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "error: Slc failed",

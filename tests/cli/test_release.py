@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from exasol_ci_setup.cli.main import PROGRAM, cli
 from exasol_ci_setup.cli.session import Session
-from tests.answers import AwsError, ConnectionReset
+from tests.answers import AwsError, DroppedConnectionError
 from tests.builds.cloud import ID, Cloud, Job
 from tests.cli.conftest import Ran
 from tests.hub import press_ctrl_c, running
@@ -123,7 +123,7 @@ def test_failed_start_deletes_secret(answers, clock, run, error):
     assert TOKEN not in ran.stderr
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), ConnectionReset()])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), DroppedConnectionError()])
 def test_uncertain_start_keeps_secret_and_draft(answers, clock, run, hub, error):
     Cloud(answers, clock)
     answers.on("codebuild", "StartBuildBatch", error)

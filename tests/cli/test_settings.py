@@ -7,7 +7,7 @@ import json
 import pytest
 
 from exasol_ci_setup.cli.options import Tag
-from exasol_ci_setup.core.errors import AccessDenied
+from exasol_ci_setup.core.errors import AccessDeniedError
 from tests.answers import AwsError
 from tests.stacks.test_deploy_answers import NEW, UPDATE, Aws, run, stack_in
 
@@ -91,7 +91,7 @@ def test_failed_update_reports_new_policy(answers, clock):
     answers.on("cloudformation", "SetStackPolicy", {})
     answers.on("cloudformation", "ExecuteChangeSet", AwsError("AccessDenied", "User: x is not authorized", status=403))
 
-    with pytest.raises(AccessDenied) as caught:
+    with pytest.raises(AccessDeniedError) as caught:
         run(answers, clock, stack_policy=json.dumps(POLICY))
 
     assert caught.value.hint.endswith("the stack has its new stack policy already")

@@ -15,7 +15,7 @@ import yaml
 from exasol_ci_setup.containers.manager import config
 from exasol_ci_setup.containers.manager.manager import Manager
 from exasol_ci_setup.containers.manager.run import RunningContainer
-from exasol_ci_setup.core.errors import ShuttingDown
+from exasol_ci_setup.core.errors import ShuttingDownError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -94,7 +94,7 @@ class Engine:
         self.tags[name] = dict(tags)
         self._answer("build", name)
         if self._is_aborted and not self.has_built:
-            raise ShuttingDown("the answer was aborted")
+            raise ShuttingDownError("the answer was aborted")
         return f"{name}:tag"
 
     def start(
@@ -126,7 +126,7 @@ class Engine:
         self.conditions.append(condition)
         self._answer("wait", running.image)
         if self._is_aborted:
-            raise ShuttingDown("the answer was aborted")
+            raise ShuttingDownError("the answer was aborted")
 
     def remove(self, running: RunningContainer) -> None:
         self._answer("remove", running.image)

@@ -10,7 +10,7 @@ import requests
 import urllib3
 
 from exasol_ci_setup.containers import engine
-from exasol_ci_setup.core.errors import EngineError, EngineUnavailable
+from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError
 
 
 def answer(status: int) -> requests.Response:
@@ -55,7 +55,7 @@ def test_other_client_errors_are_translated(raised):
     ],
 )
 def test_lost_engine_is_engine_unavailable(raised):
-    with pytest.raises(EngineUnavailable) as caught, engine.engine_errors("it failed"):
+    with pytest.raises(EngineUnavailableError) as caught, engine.engine_errors("it failed"):
         raise raised
 
     assert caught.value.message == "it failed: the Docker engine does not answer: no file"
@@ -79,7 +79,7 @@ def test_other_exceptions_pass_through():
 def test_missing_engine_is_reported_with_hint(monkeypatch, host, why):
     monkeypatch.setenv("DOCKER_HOST", host)
 
-    with pytest.raises(EngineUnavailable) as caught:
+    with pytest.raises(EngineUnavailableError) as caught:
         engine.connect(timeout=2)
     gc.collect()
 

@@ -20,7 +20,7 @@ from exasol_ci_setup.containers.hosted.nginx import FOLDER, Nginx, Site, render_
 from exasol_ci_setup.containers.hosted.settings import Settings
 from exasol_ci_setup.containers.hosted.setup_files import KEY_FILE, render_server_block, render_unit, write
 from exasol_ci_setup.containers.hosted.workers import Process
-from exasol_ci_setup.core.errors import AppConflict, InputError, NginxError, NginxRefused
+from exasol_ci_setup.core.errors import AppConflictError, InputError, NginxError, NginxRefusedError
 
 STATE = Path("/srv/hosted")
 PROGRAM = Path("/opt/exasol-ci-setup/bin/exasol-ci-setup")
@@ -242,7 +242,7 @@ def test_domain_of_another_site_is_rejected_without_files(nginx: Nginx, folder: 
     (folder / "shop.site").write_text("server { listen 127.0.0.2:8080; server_name *.example.net; }")
 
     for call in (lambda: nginx.require_free("shop.example.net"), lambda: nginx.apply({"shop.example.net": "a"})):
-        with pytest.raises(AppConflict, match=r"^The domain shop\.example\.net belongs to .*shop\.site\.$"):
+        with pytest.raises(AppConflictError, match=r"^The domain shop\.example\.net belongs to .*shop\.site\.$"):
             call()
 
     assert read_files(folder) == {}
@@ -258,7 +258,7 @@ def test_only_warning_about_same_domain_is_conflict(nginx: Nginx, folder: Path):
     (folder / "warnings").write_text(warning.format("b.example.com") + warning.format("xa.example.com"))
     nginx.apply({"a.example.com": "a"})
 
-    with pytest.raises(AppConflict, match=r"^The domain b\.example\.com belongs to another site of this nginx\.$"):
+    with pytest.raises(AppConflictError, match=r"^The domain b\.example\.com belongs to another site of this nginx\.$"):
         nginx.apply({"a.example.com": "c", "b.example.com": "b"})
 
     assert read_files(folder) == {"a.example.com": "a"}
@@ -279,7 +279,7 @@ def test_own_files_are_no_conflict(nginx: Nginx, folder: Path):
 def test_rejected_files_are_reverted(nginx: Nginx, folder: Path):
     nginx.apply({"a.example.com": "a", "b.example.com": "b"})
 
-    with pytest.raises(NginxRefused, match=r"^nginx rejects the configuration: unknown directive in "):
+    with pytest.raises(NginxRefusedError, match=r"^nginx rejects the configuration: unknown directive in "):
         nginx.apply({"a.example.com": "bad", "b.example.com": None, "c.example.com": "c"})
 
     assert read_files(folder) == {"a.example.com": "a", "b.example.com": "b"}
@@ -295,7 +295,7 @@ def test_previously_invalid_configuration_is_not_nginx_refused(nginx: Nginx, fol
     with pytest.raises(NginxError, match=r"^the configuration of nginx was already invalid: ") as caught:
         nginx.apply({"a.example.com": "a"})
 
-    assert not isinstance(caught.value, NginxRefused)
+    assert not isinstance(caught.value, NginxRefusedError)
     assert read_files(folder) == {"other": "bad"}
 
 
@@ -309,7 +309,7 @@ def test_unusable_nginx_is_reported_and_files_are_reverted(nginx: Nginx, folder:
         nginx.apply({"a.example.com": "a"})
 
     assert reason in caught.value.message
-    assert not isinstance(caught.value, NginxRefused)
+    assert not isinstance(caught.value, NginxRefusedError)
     assert read_files(folder) == {}
 
 

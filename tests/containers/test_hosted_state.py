@@ -20,7 +20,14 @@ import pytest
 from exasol_ci_setup.containers.hosted.auth import MAX_WRONG_KEYS, WINDOW_SECONDS, Authenticator
 from exasol_ci_setup.containers.hosted.state import PORTS, App, Drain, Phase, State
 from exasol_ci_setup.containers.hosted.storage import storage_errors
-from exasol_ci_setup.core.errors import AppConflict, DiskFull, InputError, KeyRefused, StateError, TooManyAttempts
+from exasol_ci_setup.core.errors import (
+    AppConflictError,
+    DiskFullError,
+    InputError,
+    KeyRefusedError,
+    StateError,
+    TooManyAttemptsError,
+)
 
 
 @pytest.fixture
@@ -51,7 +58,7 @@ def test_domain_belongs_to_one_app_and_order_is_kept(state: State):
         state.assign_domain(domain, "app2")
     assert state.app("app2").domains == ("z.example.com", "c.example.org", "a.example.org")
 
-    with pytest.raises(AppConflict, match=r"^The domain a\.example\.org belongs to app2\.$"):
+    with pytest.raises(AppConflictError, match=r"^The domain a\.example\.org belongs to app2\.$"):
         state.add_app("app1", "demo:1", "a.example.org")
     assert state.app("app1") is None
     state.assign_domain("c.example.org", None)
@@ -161,9 +168,9 @@ def test_only_right_key_is_accepted(state: State):
 
     authenticator.check("the käy", "10.0.0.1")
     for secret in ("", "the", "the käy ", "\ud800", "x" * 100_000):
-        with pytest.raises(KeyRefused, match=r"^The secret is wrong\.$"):
+        with pytest.raises(KeyRefusedError, match=r"^The secret is wrong\.$"):
             authenticator.check(secret, "10.0.0.1")
-    with pytest.raises(KeyRefused, match=r"^The secret is missing\.$"):
+    with pytest.raises(KeyRefusedError, match=r"^The secret is missing\.$"):
         authenticator.check(None, "10.0.0.1")
 
 
@@ -173,7 +180,7 @@ def test_wrong_keys_of_all_workers_are_counted(tmp_path: Path):
     def attempt(number: int) -> type[Exception] | None:
         try:
             authenticators[number % 4].check("key" if number % 2 else "wrong", "10.0.0.1")
-        except KeyRefused as error:
+        except KeyRefusedError as error:
             return type(error)
         return None
 
@@ -183,12 +190,12 @@ def test_wrong_keys_of_all_workers_are_counted(tmp_path: Path):
 
     # Wrong keys do not block the right key.
     assert results[1::2] == [None] * 40
-    assert wrong.count(KeyRefused) == MAX_WRONG_KEYS
-    assert wrong.count(TooManyAttempts) == 40 - MAX_WRONG_KEYS
-    with pytest.raises(TooManyAttempts) as caught:
+    assert wrong.count(KeyRefusedError) == MAX_WRONG_KEYS
+    assert wrong.count(TooManyAttemptsError) == 40 - MAX_WRONG_KEYS
+    with pytest.raises(TooManyAttemptsError) as caught:
         authenticators[0].check("wrong", "10.0.0.1")
     assert 0 < caught.value.seconds <= WINDOW_SECONDS
-    with pytest.raises(KeyRefused, match=r"^The secret is wrong\.$"):
+    with pytest.raises(KeyRefusedError, match=r"^The secret is wrong\.$"):
         authenticators[0].check("wrong", "10.0.0.2")
 
 
@@ -265,8 +272,8 @@ def until_titled(process: int) -> None:
 @pytest.mark.parametrize(
     ("failing", "kind"),
     [
-        (lambda _path: fill_a_device(), DiskFull),
-        (lambda _path: fill_a_database(), DiskFull),
+        (lambda _path: fill_a_device(), DiskFullError),
+        (lambda _path: fill_a_database(), DiskFullError),
         (lambda path: (path / "nothing" / "here").touch(), StateError),
         (sqlite3.connect, StateError),
     ],
@@ -311,7 +318,7 @@ def test_database_errors_are_state_errors(state: State, tmp_path: Path):
     # Keys are still compared.
     authenticator = Authenticator(state, "key")
     authenticator.check("key", "10.0.0.1")
-    with pytest.raises(KeyRefused):
+    with pytest.raises(KeyRefusedError):
         authenticator.check("wrong", "10.0.0.1")
 
 

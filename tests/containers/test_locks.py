@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.containers.manager.dependencies import find_cycle
 from exasol_ci_setup.containers.manager.locks import FifoLock
-from exasol_ci_setup.core.errors import ShuttingDown
+from exasol_ci_setup.core.errors import ShuttingDownError
 
 
 async def acquire(lock: FifoLock, number: int, acquired: list[int]) -> None:
@@ -79,7 +79,7 @@ def test_close_fails_current_and_later_waiters():
         lock.close()
         return [*await asyncio.gather(*tasks, lock.acquire(), return_exceptions=True)]
 
-    assert [type(each) for each in asyncio.run(scenario())] == [ShuttingDown] * 4
+    assert [type(each) for each in asyncio.run(scenario())] == [ShuttingDownError] * 4
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"), max_size=3)))

@@ -9,13 +9,13 @@ import pytest
 
 from exasol_ci_setup.containers.manager.ports import Port
 from exasol_ci_setup.core.errors import (
-    ContainerNotReady,
+    ContainerNotReadyError,
     EngineError,
-    ImageNotBuilt,
-    NoSuchImage,
-    PortTaken,
+    ImageNotBuiltError,
+    NoSuchImageError,
+    PortTakenError,
     SetupError,
-    ShuttingDown,
+    ShuttingDownError,
 )
 from tests.containers.fake_engine import Engine, run, settle
 
@@ -145,12 +145,12 @@ def test_stop_of_needed_container_waits_for_its_dependents() -> None:
 def test_failed_build_fails_all_callers_but_not_next_start() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         building = engine.hold("build app")
-        engine.failures["build app"] = ImageNotBuilt("image app cannot be built: no space")
+        engine.failures["build app"] = ImageNotBuiltError("image app cannot be built: no space")
         callers = [begin(manager, "app") for _ in range(3)]
         await building.arrival()
         building.open()
         failures = await asyncio.gather(*callers, return_exceptions=True)
-        assert [type(failure) for failure in failures] == [ImageNotBuilt] * 3
+        assert [type(failure) for failure in failures] == [ImageNotBuiltError] * 3
         assert engine.calls_of("build") == ["app"]
         engine.failures.clear()
         assert (await manager.start("app", ())).just_created
@@ -160,8 +160,8 @@ def test_failed_build_fails_all_callers_but_not_next_start() -> None:
 
 def test_failed_start_releases_its_dependencies() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
-        engine.failures["start app"] = PortTaken("port is already allocated")
-        with pytest.raises(PortTaken):
+        engine.failures["start app"] = PortTakenError("port is already allocated")
+        with pytest.raises(PortTakenError):
             await manager.start("app", ())
         assert engine.alive == set()
         assert sorted(engine.calls_of("remove")) == ["cache", "db"]
@@ -241,8 +241,8 @@ app: {commands: [FROM x], dependencies: [db], wait_condition: {file_exists: [/re
 """
 
     async def scenario(manager: Manager, engine: Engine) -> None:
-        engine.failures["wait app"] = ContainerNotReady("the container of app was not ready within 1 s")
-        with pytest.raises(ContainerNotReady):
+        engine.failures["wait app"] = ContainerNotReadyError("the container of app was not ready within 1 s")
+        with pytest.raises(ContainerNotReadyError):
             await manager.start("app", ())
         assert engine.alive == set()
         engine.failures.clear()
@@ -305,8 +305,8 @@ def test_canceled_waiter_is_skipped() -> None:
 
 def test_failed_start_releases_its_lock() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
-        engine.failures["start app"] = PortTaken("port is already allocated")
-        with pytest.raises(PortTaken):
+        engine.failures["start app"] = PortTakenError("port is already allocated")
+        with pytest.raises(PortTakenError):
             await manager.start("app", (), lock=True)
         engine.failures.clear()
         await manager.start("app", (), lock=True)
@@ -336,7 +336,7 @@ def test_shutdown_during_build_starts_nothing(has_built: bool) -> None:
         caller = begin(manager, "app")
         await building.arrival()
         assert await manager.shutdown() == []
-        with pytest.raises(ShuttingDown):
+        with pytest.raises(ShuttingDownError):
             await caller
         assert engine.calls_of("start") == []
 
@@ -365,7 +365,7 @@ def test_shutdown_during_wait_removes_container() -> None:
         caller = begin(manager, "app")
         await waiting.arrival()
         assert await manager.shutdown() == []
-        with pytest.raises(ShuttingDown):
+        with pytest.raises(ShuttingDownError):
             await caller
         assert engine.alive == set()
 
@@ -422,7 +422,7 @@ def test_shutdown_fails_waiting_and_later_callers() -> None:
         end = asyncio.create_task(manager.shutdown())
         await removing.arrival()
         for caller in (waiting, begin(manager, "app"), begin(manager, "app", lock=True)):
-            with pytest.raises(ShuttingDown):
+            with pytest.raises(ShuttingDownError):
                 await caller
         removing.open()
         await end
@@ -455,10 +455,10 @@ def test_stop_of_stopped_container_calls_no_engine() -> None:
 def test_unknown_image_is_rejected_with_known_images() -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         for call in (manager.start("ap", ()), manager.start("ap", (), lock=True), manager.stop("ap")):
-            with pytest.raises(NoSuchImage) as caught:
+            with pytest.raises(NoSuchImageError) as caught:
                 await call
             assert caught.value.available == ("app",)
-        with pytest.raises(NoSuchImage):
+        with pytest.raises(NoSuchImageError):
             manager.unlock("ap")
         assert engine.calls == []
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exasol_ci_setup.containers.manager import app
-from exasol_ci_setup.core.errors import EngineError, EngineUnavailable, ImageNotBuilt, PortTaken
+from exasol_ci_setup.core.errors import (
+    ContainerNotReadyError,
+    EngineError,
+    EngineUnavailableError,
+    ImageNotBuiltError,
+    InputError,
+    PortTakenError,
+)
 from tests.containers.fake_engine import Engine, Request, run, settle
 
 if TYPE_CHECKING:
@@ -35,24 +42,26 @@ def test_start_returns_ports() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "status"),
+    ("failure", "status", "code"),
     [
-        (PortTaken("port is already allocated"), 409),
-        (ImageNotBuilt("image app cannot be built", output=["last line"]), 502),
-        (EngineUnavailable("the engine does not answer"), 502),
-        (EngineError("no space"), 502),
-        (ZeroDivisionError("secret"), 500),
+        (PortTakenError("port is already allocated"), 409, "PortTaken"),
+        (InputError("$HOST is not set"), 409, "InputError"),
+        (ImageNotBuiltError("image app cannot be built", output=["last line"]), 502, "ImageNotBuilt"),
+        (ContainerNotReadyError("app ended"), 502, "ContainerNotReady"),
+        (EngineUnavailableError("the engine does not answer"), 502, "EngineUnavailable"),
+        (EngineError("no space"), 502, "EngineError"),
+        (ZeroDivisionError("secret"), 500, "InternalError"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
 )
-def test_failed_start_returns_status_of_error(failure: Exception, status: int) -> None:
+def test_failed_start_returns_status_of_error(failure: Exception, status: int, code: str) -> None:
     async def scenario(manager: Manager, engine: Engine) -> None:
         engine.failures["start app"] = failure
         request = start(manager)
         # Starlette answers an unexpected error, and raises it again for the log of the server.
         await asyncio.gather(request.send(), return_exceptions=True)
         assert request.status == status
-        assert request.json["error_code"] == (type(failure).__name__ if status != 500 else "InternalError")
+        assert request.json["error_code"] == code
         assert "secret" not in request.text
 
     run(ONE, scenario)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exasol_ci_setup.core.errors import InputError, Interrupted, SetupError
+from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError
 from exasol_ci_setup.core.task_graph import End, Ended, Node, backwards, order, read_all, run
 
 
@@ -180,7 +180,7 @@ def test_ctrl_c_starts_nothing_new_and_waits_for_what_is_under_way(monkeypatch):
 
     def work(name: str) -> End:
         assert told.wait(30)
-        raise Interrupted(f"stopped looking on at {name}")
+        raise OperationInterruptedError(f"stopped looking on at {name}")
 
     # The first wait of the thread that follows the work is where a real Ctrl-C arrives.
     class Pressed:
@@ -206,7 +206,7 @@ def test_ctrl_c_starts_nothing_new_and_waits_for_what_is_under_way(monkeypatch):
     results = run([Node("a"), Node("b", ("a",)), Node("c")], work, concurrency=1, interrupt=told.set)
 
     assert ends(results) == {"a": "failed", "b": "skipped", "c": "skipped"}
-    assert all(isinstance(result.error, Interrupted) for result in results)
+    assert all(isinstance(result.error, OperationInterruptedError) for result in results)
 
 
 def press_ctrl_c() -> None:
@@ -240,7 +240,7 @@ def test_ctrl_c_while_reading_is_raised(names):
             interrupted.set()
             press_ctrl_c()
 
-    with pytest.raises((KeyboardInterrupt, Interrupted)):
+    with pytest.raises((KeyboardInterrupt, OperationInterruptedError)):
         read_all(names, read)
 
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 import pytest
 
 from exasol_ci_setup.aws.session import connect
-from exasol_ci_setup.core.errors import CredentialsInvalid
+from exasol_ci_setup.core.errors import CredentialsInvalidError
 from exasol_ci_setup.costs import rates
 from exasol_ci_setup.costs.model import Price
 from exasol_ci_setup.costs.prices import endpoint_region, look_up, price_of
-from tests.answers import Answers, AwsError, ConnectionReset
+from tests.answers import Answers, AwsError, DroppedConnectionError
 from tests.costs.price_list import FRANKFURT, flat, get_products, product
 
 
@@ -138,7 +138,7 @@ def test_missing_permission_is_named_and_stops_requests(answers):
 
 
 def test_prices_before_outage_are_kept(answers):
-    answers.on("pricing", "GetProducts", [{"PriceList": FRANKFURT["AmazonECR"]}, *[ConnectionReset()] * 3])
+    answers.on("pricing", "GetProducts", [{"PriceList": FRANKFURT["AmazonECR"]}, *[DroppedConnectionError()] * 3])
 
     found = look_up(answers.account, [rates.IMAGES, rates.SECRET])
 
@@ -151,7 +151,7 @@ def test_prices_before_outage_are_kept(answers):
 def test_invalid_credentials_raise(answers):
     answers.on("pricing", "GetProducts", AwsError("UnrecognizedClientException", "invalid token"))
 
-    with pytest.raises(CredentialsInvalid):
+    with pytest.raises(CredentialsInvalidError):
         look_up(answers.account, [rates.IMAGES])
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from exasol_ci_setup import sandbox
-from exasol_ci_setup.core.errors import DockerFailed
+from exasol_ci_setup.core.errors import DockerFailedError
 from exasol_ci_setup.platform import docker
 from exasol_ci_setup.sandbox.daemon import DIRECTORY_VARIABLE
 from exasol_ci_setup.sandbox.settings import REGISTRY_VARIABLE
@@ -162,7 +162,7 @@ def test_docker_login_rejects_wrong_password(folder):
     host = record["endpoint"].partition("://")[2]
     assert f"logged in docker to {host}" in err
     assert record["password"] not in err
-    with pytest.raises(DockerFailed) as caught:
+    with pytest.raises(DockerFailedError) as caught:
         docker.login(host, "AWS", "wrong", print)
     assert caught.value.exit_code == 1
 
@@ -210,5 +210,5 @@ def test_rejected_push_is_reported(folder):
     # The registry of the sandbox has stopped, so the push and the login both fail.
     address = folder.records("registry", "get", "--name", REGISTRY)[0]["uri"].partition("/")[0]
     folder.run("sandbox", "stop")
-    with pytest.raises(DockerFailed, match="was not pushed"):
+    with pytest.raises(DockerFailedError, match="was not pushed"):
         docker.push(f"{address}/none/none:1", print)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.core.errors import CredentialsInvalid, InputError, WrongAccount
+from exasol_ci_setup.core.errors import CredentialsInvalidError, InputError, WrongAccountError
 from exasol_ci_setup.fleets import identified, load
 from exasol_ci_setup.programs import Connections
 from tests.answers import ACCOUNT_ID, AwsError
@@ -53,7 +53,7 @@ def test_another_account_is_refused_with_both_told(guard, answers, allowed):
     answer(answers)
 
     with pytest.raises(
-        WrongAccount, match=f"target one leads to account {ACCOUNT_ID}, but .* allows (9+|none)"
+        WrongAccountError, match=f"target one leads to account {ACCOUNT_ID}, but .* allows (9+|none)"
     ) as caught:
         guard(allowed=allowed)
     assert caught.value.exit_code == 4
@@ -68,7 +68,7 @@ def test_a_target_that_nothing_selected_goes_to_is_not_asked(guard, answers):
 def test_credentials_that_do_not_work_are_told_with_the_target(guard, answers):
     answers.on("sts", "GetCallerIdentity", AwsError("ExpiredToken", "The security token has expired", status=403))
 
-    with pytest.raises(CredentialsInvalid, match="target one: AWS rejected the credentials"):
+    with pytest.raises(CredentialsInvalidError, match="target one: AWS rejected the credentials"):
         guard()
 
 
@@ -84,5 +84,5 @@ def test_two_targets_that_turn_out_to_be_one_account_cannot_have_the_same_stack(
 def test_all_wrong_targets_are_told_at_once(guard, answers):
     answer(answers)
 
-    with pytest.raises(WrongAccount, match=r"target one leads to .*: nothing was done\ntarget two leads to"):
+    with pytest.raises(WrongAccountError, match=r"target one leads to .*: nothing was done\ntarget two leads to"):
         guard(allowed='["999999999999"]', two='["888888888888"]')

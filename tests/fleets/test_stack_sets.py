@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from exasol_ci_setup.cli.main import PROGRAM, cli
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.template.render import parse
-from tests.answers import REGION, AwsError, ConnectionReset
+from tests.answers import REGION, AwsError, DroppedConnectionError
 from tests.cli.conftest import Ran
 from tests.fleets.organization import CAUSE, UNITS, Organization
 
@@ -271,7 +271,7 @@ def test_when_the_time_is_up_the_operation_is_stopped(deploy, organization):
 
 
 def test_a_failed_look_does_not_fail_the_deployment(deploy, answers):
-    broken = iter([*[ConnectionReset()] * 15])
+    broken = iter([*[DroppedConnectionError()] * 15])
     answers.disturb = lambda call: next(broken, None) if call.operation == "DescribeStackSetOperation" else None
 
     ran = deploy()

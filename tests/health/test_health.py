@@ -24,7 +24,7 @@ from exasol_ci_setup import health
 from exasol_ci_setup.aws import session as aws
 from exasol_ci_setup.core.errors import SetupError
 from exasol_ci_setup.health import account, machine, shipped
-from tests.answers import ACCOUNT_ID, AwsError, ConnectionReset
+from tests.answers import ACCOUNT_ID, AwsError, DroppedConnectionError
 
 ROOT = Path(__file__).parents[2]
 ARN = f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT_ID}:secret:Dockerhub-abcdef"
@@ -141,7 +141,7 @@ def test_throttling_to_the_end_is_a_problem_of_that_service(healthy):
 
 
 @pytest.mark.parametrize(
-    "failure", [ConnectionReset, EndpointConnectionError(endpoint_url="https://codebuild.example")]
+    "failure", [DroppedConnectionError, EndpointConnectionError(endpoint_url="https://codebuild.example")]
 )
 def test_a_service_without_a_connection_is_given_up_after_two_attempts(healthy, failure):
     healthy.on("codebuild", "ListProjects", failure)
@@ -154,7 +154,7 @@ def test_a_service_without_a_connection_is_given_up_after_two_attempts(healthy, 
 
 
 def test_without_any_connection_every_check_says_so(healthy):
-    healthy.disturb = lambda _call: ConnectionReset()
+    healthy.disturb = lambda _call: DroppedConnectionError()
 
     found = checked(healthy.account)
 
@@ -284,7 +284,7 @@ def test_a_clock_that_is_off_is_the_reason_told_when_aws_refuses_the_signature(h
 
 
 def test_another_answer_tells_the_time_if_sts_cannot_be_reached(healthy):
-    healthy.on("sts", "GetCallerIdentity", ConnectionReset)
+    healthy.on("sts", "GetCallerIdentity", DroppedConnectionError)
 
     found = checked(healthy.account)
 

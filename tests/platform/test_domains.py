@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exasol_ci_setup.core.errors import AccessDenied, SpaceRequestError
+from exasol_ci_setup.core.errors import AccessDeniedError, SpaceRequestError
 from exasol_ci_setup.platform import domains
 from tests.answers import AwsError
 
@@ -62,7 +62,7 @@ def test_no_valid_certificate_returns_none(answers: Answers):
 def test_denied_certificate_list_hints_at_option(answers: Answers):
     answers.on("acm", "ListCertificates", AwsError("AccessDeniedException", "no"))
 
-    with pytest.raises(AccessDenied) as caught:
+    with pytest.raises(AccessDeniedError) as caught:
         domains.certificate_for(answers.account, "web.example.com")
 
     assert "--certificate-arn" in caught.value.hint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exasol_ci_setup.constructs import Registry, SecurityGroup, SourceCredentials
-from exasol_ci_setup.core.errors import NotApprovedError, RegionMissing, StackNotFound
+from exasol_ci_setup.core.errors import NotApprovedError, RegionMissingError, StackNotFoundError
 from exasol_ci_setup.platform.place import NullReport, Place, deploy, here
 from exasol_ci_setup.platform.place import delete as delete_stack
 from exasol_ci_setup.stacks import state
@@ -95,14 +95,14 @@ def test_retained_bucket_is_not_emptied(live):
 
 
 def test_delete_of_missing_stack_fails(live):
-    with pytest.raises(StackNotFound):
+    with pytest.raises(StackNotFoundError):
         delete_stack(Place(live), "images")
 
 
 def test_default_context_uses_aws_configuration(monkeypatch):
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    with pytest.raises(RegionMissing):
+    with pytest.raises(RegionMissingError):
         here(None)
 
     monkeypatch.setenv("AWS_REGION", "eu-west-3")

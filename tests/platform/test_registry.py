@@ -10,12 +10,12 @@ import pytest
 import exasol_ci_setup
 from exasol_ci_setup.constructs import Registry as Construct
 from exasol_ci_setup.core.errors import (
-    DockerFailed,
-    EngineUnavailable,
+    DockerFailedError,
+    EngineUnavailableError,
     InputError,
     RegistryConflictError,
     RegistryError,
-    RegistryNotFound,
+    RegistryNotFoundError,
 )
 from exasol_ci_setup.platform import docker as command
 from exasol_ci_setup.platform import registry
@@ -65,7 +65,7 @@ class TestLive:
 
     def test_missing_registry_is_not_found(self, place):
         for verb in (registry.get, registry.delete, registry.get_credentials, registry.docker_login):
-            with pytest.raises(RegistryNotFound, match="'images' does not exist in eu-central-1"):
+            with pytest.raises(RegistryNotFoundError, match="'images' does not exist in eu-central-1"):
                 verb("images", place=place)
 
     def test_invalid_name_is_bad_input(self, place):
@@ -97,7 +97,7 @@ class TestLive:
         deploy(place, exasol_ci_setup.SecurityGroup(name="web"))
 
         assert registry.list(place=place) == []
-        with pytest.raises(RegistryNotFound):
+        with pytest.raises(RegistryNotFoundError):
             registry.get("web", place=place)
 
     def test_docker_gets_password_only_on_stdin(self, live, docker):
@@ -158,7 +158,9 @@ def test_credentials_match_ecr_token(answers):
 def test_failed_docker_login_keeps_exit_code(docker):
     docker.plan(login=3, login_says=f"no, not with {PASSWORD}")
 
-    with pytest.raises(DockerFailed, match="did not log in to host: docker login ended with exit code 3: no") as caught:
+    with pytest.raises(
+        DockerFailedError, match="did not log in to host: docker login ended with exit code 3: no"
+    ) as caught:
         command.login("host", "AWS", PASSWORD, print)
 
     assert caught.value.exit_code == 3
@@ -168,7 +170,7 @@ def test_failed_docker_login_keeps_exit_code(docker):
 def test_docker_ended_by_signal_has_shell_exit_code(docker):
     docker.plan(killed=["push"])
 
-    with pytest.raises(DockerFailed, match="exit code 137") as caught:
+    with pytest.raises(DockerFailedError, match="exit code 137") as caught:
         command.push("image", print)
 
     assert caught.value.exit_code == 137
@@ -184,5 +186,5 @@ def test_paths_and_names_are_not_parsed_as_options(docker):
 def test_missing_docker_is_reported(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(EngineUnavailable, match="`docker` is not on the PATH"):
+    with pytest.raises(EngineUnavailableError, match="`docker` is not on the PATH"):
         command.login("host", "AWS", PASSWORD, print)

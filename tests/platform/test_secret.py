@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import exasol_ci_setup
 from exasol_ci_setup.aws import secretsmanager
-from exasol_ci_setup.core.errors import AccessDenied, InputError, SecretConflictError, SecretNotFound
+from exasol_ci_setup.core.errors import AccessDeniedError, InputError, SecretConflictError, SecretNotFoundError
 from exasol_ci_setup.platform import secret, secret_files
 from exasol_ci_setup.platform.place import Place
 from tests.answers import AwsError
@@ -57,9 +57,9 @@ class TestLive:
         secret.delete("a", place=place)
 
         assert secret.list(place=place) == []
-        with pytest.raises(SecretNotFound, match="was deleted"):
+        with pytest.raises(SecretNotFoundError, match="was deleted"):
             secret.get("a", place=place)
-        with pytest.raises(SecretNotFound):
+        with pytest.raises(SecretNotFoundError):
             secret.delete("a", place=place)
 
         secret.create("a", "second", place=place)
@@ -67,7 +67,7 @@ class TestLive:
 
     def test_missing_secret_is_not_found(self, place):
         for verb in (secret.get, secret.delete):
-            with pytest.raises(SecretNotFound, match="'a' does not exist in eu-central-1"):
+            with pytest.raises(SecretNotFoundError, match="'a' does not exist in eu-central-1"):
                 verb("a", place=place)
 
     def test_list_has_all_secrets_and_no_others(self, place, live):
@@ -108,7 +108,7 @@ def test_bulk_failure_names_created_secrets(answers):
     answers.on("secretsmanager", "DescribeSecret", absent)
     answers.on("secretsmanager", "CreateSecret", [{"ARN": ARN}, {"ARN": ARN}, AwsError("AccessDeniedException", "no")])
 
-    with pytest.raises(AccessDenied) as caught:
+    with pytest.raises(AccessDeniedError) as caught:
         secret.bulk_create({"a": "1", "b": "2", "c": VALUE}, place=Place(answers.account))
 
     assert caught.value.hint.endswith("created before that: a, b")
@@ -122,7 +122,7 @@ def test_rejected_restore_deletes_old_value_again(answers):
     answers.on("secretsmanager", "PutSecretValue", AwsError("AccessDeniedException", "no"))
     answers.on("secretsmanager", "DeleteSecret", entry("a", DeletionDate=1_700_000_000))
 
-    with pytest.raises(AccessDenied):
+    with pytest.raises(AccessDeniedError):
         secret.create("a", VALUE, place=Place(answers.account))
 
     assert answers.names()[-2:] == ["PutSecretValue", "DeleteSecret"]

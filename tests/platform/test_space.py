@@ -8,12 +8,12 @@ import pytest
 
 import exasol_ci_setup as naas
 from exasol_ci_setup.core.errors import (
-    DeployFailed,
+    DeployFailedError,
     InputError,
     NotApprovedError,
     SetupError,
     SpaceConflictError,
-    SpaceNotFound,
+    SpaceNotFoundError,
     SpaceRequestError,
 )
 from exasol_ci_setup.platform import load_balancer
@@ -103,13 +103,13 @@ def test_second_create_is_conflict_and_changes_nothing(live, place, reporter):
 @pytest.mark.parametrize("verb", ["get", "update", "delete"])
 def test_missing_space_is_not_found(place, verb):
     more = {"image": IMAGE} if verb == "update" else {}
-    with pytest.raises(SpaceNotFound, match="space 'web' does not exist in eu-central-1"):
+    with pytest.raises(SpaceNotFoundError, match="space 'web' does not exist in eu-central-1"):
         getattr(naas.space, verb)("web", **more, place=place)
 
 
 @pytest.mark.parametrize("name", ["a b", "", "Web", "w" * 64])
 def test_invalid_name_is_not_found_without_request(answers, name):
-    with pytest.raises(SpaceNotFound):
+    with pytest.raises(SpaceNotFoundError):
         naas.space.get(name, place=Place(answers.account))
 
     assert answers.calls == []
@@ -120,7 +120,7 @@ def test_foreign_stack_of_same_name_is_not_changed(live, place):
         StackName="space-web", TemplateBody='{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
     )
 
-    with pytest.raises(SpaceNotFound):
+    with pytest.raises(SpaceNotFoundError):
         naas.space.delete("web", place=place)
     with pytest.raises(SetupError, match="was not created by this tool"):
         naas.space.create("web", image=IMAGE, place=place)
@@ -284,7 +284,7 @@ def test_priority_always_taken_hints_at_retry(live):
 
     reporter = RecordingReporter(before=overtake)
 
-    with pytest.raises(DeployFailed) as failed:
+    with pytest.raises(DeployFailedError) as failed:
         naas.space.create("slow", image=IMAGE, domain="example.com", place=Place(live, report=reporter))
 
     assert "run the command again" in failed.value.hint
@@ -317,7 +317,7 @@ def test_failed_creation_hints_at_log_and_can_be_retried(live, place):
     (cluster,) = ecs.list_clusters()["clusterArns"]
     ecs.create_service(cluster=cluster, serviceName="web", taskDefinition="space-other", desiredCount=0)
 
-    with pytest.raises(DeployFailed, match="space-web") as caught:
+    with pytest.raises(DeployFailedError, match="space-web") as caught:
         naas.space.create("web", image=IMAGE, place=place)
     (group,) = log_groups(live, "web")
     assert f"with `aws logs tail {group}`" in caught.value.hint

@@ -9,10 +9,10 @@ import pytest
 import exasol_ci_setup as naas
 from exasol_ci_setup.aws.secretsmanager import TEAM_PREFIX
 from exasol_ci_setup.core.errors import (
-    DockerFailed,
-    EngineUnavailable,
+    DockerFailedError,
+    EngineUnavailableError,
     InputError,
-    Interrupted,
+    OperationInterruptedError,
     SpaceRequestError,
     StackError,
 )
@@ -147,7 +147,7 @@ def test_without_pipeline_paths_can_be_anywhere(place, docker, tmp_path_factory)
 def test_failed_docker_step_names_created_resources(place, docker, failing):
     docker.plan(image_says=f"sha256:{ID}", **{failing: 9})
 
-    with pytest.raises(DockerFailed) as caught:
+    with pytest.raises(DockerFailedError) as caught:
         space.add("my-space", place=place)
 
     assert caught.value.exit_code == 9
@@ -178,7 +178,7 @@ def test_failed_space_names_pushed_image(place):
 def test_interrupt_names_created_resources(live):
     place = Place(live, report=RecordingReporter(interrupt_at="building"))
 
-    with pytest.raises(Interrupted) as caught:
+    with pytest.raises(OperationInterruptedError) as caught:
         space.add("my-space", place=place)
 
     assert "registry my-space-registry;" in caught.value.hint
@@ -217,7 +217,7 @@ def test_invalid_values_are_rejected_before_creation(place, docker, values, mess
 def test_unreachable_engine_is_reported_before_creation(place, docker):
     docker.plan(version=1, version_says="Cannot connect to the Docker daemon")
 
-    with pytest.raises(EngineUnavailable, match="the Docker engine cannot be used: Cannot connect"):
+    with pytest.raises(EngineUnavailableError, match="the Docker engine cannot be used: Cannot connect"):
         space.add("my-space", place=place)
 
     assert stacks(place.account) == []
@@ -226,7 +226,7 @@ def test_unreachable_engine_is_reported_before_creation(place, docker):
 def test_missing_docker_is_reported_before_creation(place, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(EngineUnavailable):
+    with pytest.raises(EngineUnavailableError):
         space.add("my-space", place=place)
 
     assert stacks(place.account) == []

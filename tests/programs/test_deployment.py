@@ -14,7 +14,7 @@ from exasol_ci_setup.aws.rate_limit import BURST
 from exasol_ci_setup.constructs import Asset, BuildkitBuilder, ContainerBuilder, Registry, Scope
 from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.core.clock import SystemClock
-from exasol_ci_setup.core.errors import InputError, Interrupted, SetupError, StackError
+from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError, StackError
 from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.programs import Connections, Declared, Deployment, images, running_with
 from exasol_ci_setup.programs.deployment import require_values
@@ -323,9 +323,12 @@ def test_several_failures_are_named_and_have_the_exit_code_that_they_share():
 
 
 def test_an_interruption_comes_before_failures():
-    with pytest.raises(Interrupted):
+    with pytest.raises(OperationInterruptedError):
         require_success(
-            [Ended("a", End.FAILED, error=InputError("one")), Ended("b", End.SKIPPED, error=Interrupted("b"))]
+            [
+                Ended("a", End.FAILED, error=InputError("one")),
+                Ended("b", End.SKIPPED, error=OperationInterruptedError("b")),
+            ]
         )
 
 

@@ -139,6 +139,6 @@ def _exits() -> Iterator[str]:
     kinds = [each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, errors.SetupError)]
     rows = [("0", "done, or nothing to do", "")]
     for code, meaning in _MEANING.items():
-        names = [f"`{each.code}`" for each in kinds if each.exit_code == code]
+        names = sorted({f"`{each.code}`" for each in kinds if each.exit_code == code})
         rows.append((str(code), meaning, ", ".join(names)))
     yield from table(("exit code", "", "`code` of the errors"), rows)

@@ -25,7 +25,7 @@ Steps: TypeAlias = Generator["float | str | Steps", bool, None]
 Asked: TypeAlias = Generator["float | str", bool, None]
 
 
-class Throttled(Exception):
+class ThrottledError(Exception):
     """All attempts of a request were refused."""
 
 
@@ -35,7 +35,7 @@ def _legacy(operation: str, chance: random.Random) -> Asked:
         if (yield operation):
             return
         yield chance.random() * 2**attempt
-    raise Throttled
+    raise ThrottledError
 
 
 def _cdk_request(operation: str, _chance: random.Random) -> Asked:
@@ -43,7 +43,7 @@ def _cdk_request(operation: str, _chance: random.Random) -> Asked:
         if (yield operation):
             return
         yield 0.3 * 2**attempt
-    raise Throttled
+    raise ThrottledError
 
 
 def _sceptre_request(operation: str, chance: random.Random) -> Asked:
@@ -51,12 +51,12 @@ def _sceptre_request(operation: str, chance: random.Random) -> Asked:
     for _ in range(29):
         try:
             yield from _legacy(operation, chance)
-        except Throttled:  # noqa: PERF203 - to try again is the point
+        except ThrottledError:  # noqa: PERF203 - to try again is the point
             yield pause
             pause = min(45.0, chance.uniform(1, pause * 2.5))
         else:
             return
-    raise Throttled
+    raise ThrottledError
 
 
 def aws_deploy(stack: Stack, now: Callable[[], float], chance: random.Random, late: list[float]) -> Steps:
@@ -83,7 +83,7 @@ def cdk_deploy(stack: Stack, now: Callable[[], float], chance: random.Random, la
 
     def events() -> Steps:
         while not done:
-            with suppress(Throttled):
+            with suppress(ThrottledError):
                 yield from _cdk_request("DescribeStackEvents", chance)
             yield 2.0
 
@@ -154,7 +154,7 @@ class _Run:
                 step = next(steps)
         except StopIteration:
             ended(False)
-        except Throttled:
+        except ThrottledError:
             ended(True)
         else:
             if isinstance(step, str):

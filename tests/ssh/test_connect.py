@@ -19,7 +19,7 @@ from exasol_ci_setup import Instance, Scope
 from exasol_ci_setup.aws.session import connect
 from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.core.clock import SystemClock
-from exasol_ci_setup.core.errors import InputError, SSHError, SSHKeyUnusable
+from exasol_ci_setup.core.errors import InputError, SSHError, SSHKeyUnusableError
 from exasol_ci_setup.core.origin import install_command
 from exasol_ci_setup.programs import running_with
 from exasol_ci_setup.programs.actions import Runtime, use_runtime
@@ -129,7 +129,7 @@ def test_command_on_sandbox_instance_is_rejected_without_connection(monkeypatch,
 def test_loopback_address_is_connected_to_in_sandbox(monkeypatch, tmp_path):
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
-    with use_runtime(on_sandbox()), pytest.raises(SSHKeyUnusable):
+    with use_runtime(on_sandbox()), pytest.raises(SSHKeyUnusableError):
         deployed(tmp_path / "id_rsa").run_command("true", jump="127.0.0.1")
 
 
@@ -149,7 +149,7 @@ def test_missing_paramiko_is_reported_with_installation(monkeypatch):
 def test_missing_key_is_named(monkeypatch, tmp_path):
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
-    with pytest.raises(SSHKeyUnusable, match="cannot be read: No such file") as caught:
+    with pytest.raises(SSHKeyUnusableError, match="cannot be read: No such file") as caught:
         deployed(tmp_path / "id_rsa").run_command("true")
     assert str(tmp_path / "id_rsa") in caught.value.message
 
@@ -171,7 +171,7 @@ def test_file_without_private_key_is_rejected(tmp_path, content, monkeypatch):
     path = tmp_path / "key"
     path.write_bytes(content)
 
-    with pytest.raises(SSHKeyUnusable):
+    with pytest.raises(SSHKeyUnusableError):
         load(path)
 
 
@@ -226,5 +226,5 @@ def test_key_of_unsupported_curve_is_rejected(tmp_path):
         )
     )
 
-    with pytest.raises(SSHKeyUnusable, match="no private key of type"):
+    with pytest.raises(SSHKeyUnusableError, match="no private key of type"):
         load(path)

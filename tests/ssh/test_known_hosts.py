@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.core.errors import HostKeyChanged, SSHError
+from exasol_ci_setup.core.errors import HostKeyChangedError, SSHError
 from exasol_ci_setup.ssh.known_hosts import HostKey, KnownHosts, state_directory
 
 ONE = HostKey("ssh-ed25519", b"one")
@@ -30,7 +30,7 @@ def test_first_key_is_pinned_and_another_is_rejected(known):
     known.verify_or_pin("i-1", ONE)
     known.verify_or_pin("i-1", ONE)
 
-    with pytest.raises(HostKeyChanged) as caught:
+    with pytest.raises(HostKeyChangedError) as caught:
         known.verify_or_pin("i-1", OTHER)
 
     assert known.find_key("i-1") == ONE
@@ -41,7 +41,7 @@ def test_first_key_is_pinned_and_another_is_rejected(known):
 def test_key_of_another_type_is_rejected(known):
     known.verify_or_pin("i-1", ONE)
 
-    with pytest.raises(HostKeyChanged):
+    with pytest.raises(HostKeyChangedError):
         known.verify_or_pin("i-1", HostKey("ssh-rsa", ONE.blob))
 
 
@@ -104,7 +104,7 @@ def test_one_of_parallel_keys_of_machine_is_pinned_and_others_rejected(known):
     def outcome(key: HostKey) -> str:
         try:
             known.verify_or_pin("i-1", key)
-        except HostKeyChanged:
+        except HostKeyChangedError:
             return "rejected"
         return "pinned"
 

@@ -16,13 +16,13 @@ from exasol_ci_setup import Instance, Scope
 from exasol_ci_setup.constructs.runtime import Login
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import (
-    HostKeyChanged,
+    HostKeyChangedError,
     InputError,
     SSHError,
-    SSHKeyUnusable,
-    SSHRefused,
-    SSHUnreachable,
-    TimedOut,
+    SSHKeyUnusableError,
+    SSHRefusedError,
+    SSHUnreachableError,
+    TimedOutError,
 )
 from exasol_ci_setup.programs.actions.commands import run_all
 from tests.instances import PlacedInstance
@@ -135,7 +135,7 @@ def test_command_ended_by_signal_has_status_minus_one(key, machine):
 
 
 def test_command_longer_than_timeout_raises_timed_out(key, machine):
-    with pytest.raises(TimedOut) as caught:
+    with pytest.raises(TimedOutError) as caught:
         run(key, machine, "PASSWORD=secret sleep 60", timeout=0.5)
 
     assert caught.value.exit_code == 7
@@ -145,7 +145,7 @@ def test_command_longer_than_timeout_raises_timed_out(key, machine):
 
 
 def test_command_with_closed_outputs_raises_timed_out(key, machine):
-    with pytest.raises(TimedOut):
+    with pytest.raises(TimedOutError):
         run(key, machine, "exec >&- 2>&-; sleep 60", timeout=0.5)
 
 
@@ -163,7 +163,7 @@ def test_timeout_of_zero_is_rejected(key, machine):
 def test_wrong_key_is_rejected_with_hint(machine, make_key):
     other = make_key(name="other")
 
-    with pytest.raises(SSHRefused) as caught:
+    with pytest.raises(SSHRefusedError) as caught:
         run(other, machine, "true")
 
     assert (caught.value.exit_code, caught.value.code) == (1, "ssh-refused")
@@ -173,7 +173,7 @@ def test_wrong_key_is_rejected_with_hint(machine, make_key):
 
 
 def test_unknown_user_is_rejected(key, machine):
-    with pytest.raises(SSHRefused, match="'unknown-user'"):
+    with pytest.raises(SSHRefusedError, match="'unknown-user'"):
         run(key, machine, "true", user="unknown-user")
 
 
@@ -182,7 +182,7 @@ def test_machine_that_needs_more_than_key_is_reported(key, make_server):
         key, AuthenticationMethods="publickey,keyboard-interactive", KbdInteractiveAuthentication="yes"
     )
 
-    with pytest.raises(SSHRefused, match=r"needs more than a key from user .*: keyboard-interactive"):
+    with pytest.raises(SSHRefusedError, match=r"needs more than a key from user .*: keyboard-interactive"):
         run(key, machine, "true")
 
 
@@ -190,12 +190,12 @@ def test_encrypted_key_needs_passphrase(make_key, make_server, monkeypatch):
     key = make_key("ed25519", passphrase="correct horse")
     machine = make_server(key)
 
-    with pytest.raises(SSHKeyUnusable, match="is encrypted and its passphrase is missing") as caught:
+    with pytest.raises(SSHKeyUnusableError, match="is encrypted and its passphrase is missing") as caught:
         run(key, machine, "true")
     assert "EXASOL_CI_SETUP_KEY_PASSPHRASE" in caught.value.hint
 
     monkeypatch.setenv("EXASOL_CI_SETUP_KEY_PASSPHRASE", "wrong")
-    with pytest.raises(SSHKeyUnusable, match="does not decrypt the key"):
+    with pytest.raises(SSHKeyUnusableError, match="does not decrypt the key"):
         run(key, machine, "true")
 
     monkeypatch.setenv("EXASOL_CI_SETUP_KEY_PASSPHRASE", "correct horse")
@@ -265,7 +265,7 @@ def test_changed_host_key_is_rejected_before_authentication(key, machine, known_
     before = known_hosts.read_bytes()
     machine.new_host_key()
 
-    with pytest.raises(HostKeyChanged) as caught:
+    with pytest.raises(HostKeyChangedError) as caught:
         run(key, machine, "true")
 
     assert caught.value.exit_code == 1
@@ -336,7 +336,7 @@ def test_connection_closed_during_boot_is_retried(key, machine, clock):
 def test_machine_without_server_is_unreachable_after_timeout(key, clock):
     port = free_port()
 
-    with pytest.raises(SSHUnreachable) as caught:
+    with pytest.raises(SSHUnreachableError) as caught:
         list(
             run_all(
                 instance(key), ["true"], Login(user="u", port=port, timeout=None, patience=300, jump=None), clock=clock
@@ -350,7 +350,10 @@ def test_machine_without_server_is_unreachable_after_timeout(key, clock):
 
 
 def test_silent_machine_times_out(key):
-    with socket.create_server(("127.0.0.1", 0)) as listening, pytest.raises(TimedOut, match="did not answer for 1 s"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        pytest.raises(TimedOutError, match="did not answer for 1 s"),
+    ):
         list(
             run_all(
                 instance(key),
@@ -362,7 +365,7 @@ def test_silent_machine_times_out(key):
 
 
 def test_unknown_host_name_is_not_retried(key, clock):
-    with pytest.raises(SSHUnreachable, match="cannot be resolved"):
+    with pytest.raises(SSHUnreachableError, match="cannot be resolved"):
         list(
             run_all(
                 instance(key, address="unknown.invalid"),

@@ -8,23 +8,23 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from exasol_ci_setup.core.errors import (
-    AccessDenied,
-    CredentialsInvalid,
-    DeployFailed,
-    Interrupted,
-    StackBusy,
+    AccessDeniedError,
+    CredentialsInvalidError,
+    DeployFailedError,
+    OperationInterruptedError,
+    StackBusyError,
     StackError,
     StackNotUpdatableError,
-    Throttled,
-    TimedOut,
-    Unreachable,
+    ThrottledError,
+    TimedOutError,
+    UnreachableError,
 )
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.events import StackMonitor
 from exasol_ci_setup.stacks.model import ABSENT, Plan, Request
 from exasol_ci_setup.template.render import Template
-from tests.answers import AwsError, ConnectionReset
+from tests.answers import AwsError, DroppedConnectionError
 from tests.stacks.views import Shown
 
 ID = "arn:aws:cloudformation:eu-central-1:123456789012:stack/Slc/11111111-2222-3333-4444-555555555555"
@@ -206,7 +206,7 @@ def test_an_expired_token_in_the_middle_ends_with_the_stacks_last_known_state(an
 
     answers.disturb = expire
 
-    with pytest.raises(CredentialsInvalid) as expired:
+    with pytest.raises(CredentialsInvalidError) as expired:
         run(answers, clock)
 
     assert expired.value.exit_code == 4
@@ -221,7 +221,7 @@ def test_a_connection_reset_while_polling_is_got_over(answers, clock):
     def reset(call):
         # More often in a row than botocore itself tries.
         if call.operation == "DescribeStackEvents" and 2 <= next(polls) < 25:
-            return ConnectionReset()
+            return DroppedConnectionError()
         return None
 
     answers.disturb = reset
@@ -282,11 +282,11 @@ def test_a_poll_that_never_works_again_ends_after_ten_minutes(answers, clock):
     polls = itertools.count()
 
     def cut(call):
-        return ConnectionReset() if call.operation == "DescribeStackEvents" and next(polls) >= 2 else None
+        return DroppedConnectionError() if call.operation == "DescribeStackEvents" and next(polls) >= 2 else None
 
     answers.disturb = cut
 
-    with pytest.raises(Unreachable) as unreachable:
+    with pytest.raises(UnreachableError) as unreachable:
         run(answers, clock)
 
     assert 600 <= clock.elapsed < 900
@@ -306,7 +306,7 @@ def test_first_failure_is_root_cause_and_rollback_is_no_success(answers, clock):
         ],
     )
 
-    with pytest.raises(DeployFailed, match="UPDATE_ROLLBACK_COMPLETE") as failed:
+    with pytest.raises(DeployFailedError, match="UPDATE_ROLLBACK_COMPLETE") as failed:
         run(answers, clock)
 
     assert failed.value.exit_code == 1
@@ -343,7 +343,7 @@ def test_root_cause_in_nested_stack_is_found(answers, clock):
 
     answers.on("cloudformation", "DescribeStackEvents", events)
 
-    with pytest.raises(DeployFailed) as failed:
+    with pytest.raises(DeployFailedError) as failed:
         run(answers, clock)
 
     assert (failed.value.diagnosis.stack_name, failed.value.diagnosis.logical_id) == ("Slc-Inner", "Deep")
@@ -509,7 +509,7 @@ def test_without_describe_events_a_plan_is_made_all_the_same(answers, clock, err
     assert len(plans[0].notes) == notes
 
 
-@pytest.mark.parametrize("error", [AwsError("InternalFailure", "fault", status=500), ConnectionReset])
+@pytest.mark.parametrize("error", [AwsError("InternalFailure", "fault", status=500), DroppedConnectionError])
 def test_describe_events_that_fails_is_noted_once_in_a_run(answers, clock, error):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "DescribeEvents", error)
@@ -554,7 +554,7 @@ def test_a_denied_execution_takes_the_change_set_back(answers, clock):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "ExecuteChangeSet", AwsError("AccessDenied", "User: x is not authorized", status=403))
 
-    with pytest.raises(AccessDenied, match="does not allow ExecuteChangeSet"):
+    with pytest.raises(AccessDeniedError, match="does not allow ExecuteChangeSet"):
         run(answers, clock)
 
     assert operations(answers)[-1] == "DeleteChangeSet"
@@ -563,7 +563,7 @@ def test_a_denied_execution_takes_the_change_set_back(answers, clock):
 def test_throttled_to_the_end_is_told_as_such(answers, clock):
     answers.on("cloudformation", "DescribeStacks", AwsError("Throttling", "Rate exceeded"))
 
-    with pytest.raises(Throttled, match="10 times") as throttled:
+    with pytest.raises(ThrottledError, match="10 times") as throttled:
         run(answers, clock)
 
     assert throttled.value.exit_code == 4
@@ -577,7 +577,7 @@ def test_ctrl_c_twice_stops_looking_on_at_once(answers, clock):
     clock.at(0.1, press)
     clock.at(5.0, press)
 
-    with pytest.raises(Interrupted, match="AWS continues with stack Slc") as interrupted:
+    with pytest.raises(OperationInterruptedError, match="AWS continues with stack Slc") as interrupted:
         run(answers, clock)
 
     assert interrupted.value.exit_code == 130
@@ -591,7 +591,7 @@ def test_refused_cancellation_after_ctrl_c_is_printed(answers, clock):
     clock.at(0.1, press)
     shown = Shown()
 
-    with pytest.raises(Interrupted, match="AWS continues with stack Slc"):
+    with pytest.raises(OperationInterruptedError, match="AWS continues with stack Slc"):
         run(answers, clock, shown=shown)
 
     (note,) = [note for note in shown.notes if "could not be canceled" in note]
@@ -601,7 +601,7 @@ def test_refused_cancellation_after_ctrl_c_is_printed(answers, clock):
 def test_creation_out_of_time_is_kept_if_failures_are_kept(answers, clock):
     Aws(answers, new=True, events=[[("CREATE_IN_PROGRESS", "Slc")]])
 
-    with pytest.raises(TimedOut, match="was not created within"):
+    with pytest.raises(TimedOutError, match="was not created within"):
         run(answers, clock, options=Options(timeout=5), on_failure="keep")
 
     assert not {"DeleteStack", "CancelUpdateStack"} & set(operations(answers))
@@ -728,7 +728,7 @@ def test_somebody_elses_operation_is_waited_for_and_never_cancelled_or_deleted(a
     Aws(answers, events=[])
     answers.on("cloudformation", "DescribeStacks", stack_in("CREATE_IN_PROGRESS"))
 
-    with pytest.raises(TimedOut, match="another operation"):
+    with pytest.raises(TimedOutError, match="another operation"):
         run(answers, clock, options=Options(wait=True, timeout=60))
 
     assert not {"DeleteStack", "CancelUpdateStack"} & set(operations(answers))
@@ -739,7 +739,7 @@ def test_ctrl_c_while_waiting_for_somebody_else_only_stops_waiting(answers, cloc
     answers.on("cloudformation", "DescribeStacks", stack_in("UPDATE_IN_PROGRESS"))
     clock.at(3, press)
 
-    with pytest.raises(Interrupted, match="stopped waiting"):
+    with pytest.raises(OperationInterruptedError, match="stopped waiting"):
         run(answers, clock, options=Options(wait=True))
 
     assert "CancelUpdateStack" not in operations(answers)
@@ -774,7 +774,7 @@ def test_somebody_elses_update_is_not_taken_for_ours(answers, clock):
 
     answers.on("cloudformation", "ExecuteChangeSet", execute)
 
-    with pytest.raises(StackBusy, match="is busy: UPDATE_IN_PROGRESS"):
+    with pytest.raises(StackBusyError, match="is busy: UPDATE_IN_PROGRESS"):
         run(answers, clock)
 
 
@@ -784,7 +784,7 @@ def test_stack_that_becomes_busy_is_reported_as_busy(answers, clock, operation):
     words = f"Stack:{ID} is in UPDATE_IN_PROGRESS state and can not be updated."
     answers.on("cloudformation", operation, AwsError("ValidationError", words))
 
-    with pytest.raises(StackBusy):
+    with pytest.raises(StackBusyError):
         run(answers, clock)
 
 
@@ -795,7 +795,7 @@ def test_a_stack_that_somebody_makes_or_deletes_meanwhile_is_no_fault_of_the_tem
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "CreateChangeSet", AwsError("ValidationError", f"Stack [Slc] {words}"))
 
-    with pytest.raises(StackBusy, match="outdated"):
+    with pytest.raises(StackBusyError, match="outdated"):
         run(answers, clock)
 
 
@@ -803,7 +803,7 @@ def test_a_change_set_that_another_operation_swept_away_means_busy(answers, cloc
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "DescribeChangeSet", AwsError("ChangeSetNotFound", "does not exist", status=404))
 
-    with pytest.raises(StackBusy, match="outdated"):
+    with pytest.raises(StackBusyError, match="outdated"):
         run(answers, clock)
 
 
@@ -827,7 +827,7 @@ def test_a_change_set_that_cannot_be_taken_back_does_not_hide_what_happened(answ
     def interrupt(_plan):
         raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted) as interrupted:
+    with pytest.raises(OperationInterruptedError) as interrupted:
         run(answers, clock, approve=interrupt)
 
     assert SET in interrupted.value.hint
@@ -854,7 +854,7 @@ def test_ctrl_c_inside_the_execution_says_that_aws_goes_on(answers, clock):
 
     answers.on("cloudformation", "ExecuteChangeSet", execute)
 
-    with pytest.raises(Interrupted) as interrupted:
+    with pytest.raises(OperationInterruptedError) as interrupted:
         run(answers, clock)
 
     assert "watch Slc" in interrupted.value.hint
@@ -881,7 +881,7 @@ def test_a_creation_that_is_done_at_the_last_moment_is_not_deleted(answers, cloc
 def test_an_operation_that_has_not_begun_in_time_is_left_alone(answers, clock, new):
     Aws(answers, events=[], new=new)
 
-    with pytest.raises(TimedOut, match="did not start"):
+    with pytest.raises(TimedOutError, match="did not start"):
         run(answers, clock, options=Options(timeout=5))
 
     assert not {"DeleteStack", "CancelUpdateStack"} & set(operations(answers))
@@ -891,7 +891,7 @@ def test_protection_that_may_not_be_set_does_not_hide_that_the_stack_is_deployed
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "UpdateTerminationProtection", AwsError("AccessDenied", "no", status=403))
 
-    with pytest.raises(AccessDenied) as denied:
+    with pytest.raises(AccessDeniedError) as denied:
         run(answers, clock, termination_protection=True)
 
     assert "itself is deployed" in denied.value.hint

@@ -11,13 +11,13 @@ import pytest
 from exasol_ci_setup.constructs import CiBuild, SourceCredentials, build
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import (
-    DeployFailed,
-    Interrupted,
-    StackBusy,
+    DeployFailedError,
+    OperationInterruptedError,
+    StackBusyError,
     StackError,
     StackNotUpdatableError,
-    TemplateRejected,
-    TimedOut,
+    TemplateRejectedError,
+    TimedOutError,
 )
 from exasol_ci_setup.stacks import delete, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
@@ -249,7 +249,7 @@ def test_a_bucket_name_taken_in_the_own_account_is_found_before_anything_is_made
     before = everything(live)
 
     with pytest.raises(
-        TemplateRejected, match=r"ArtifactsBucket \(AWS::S3::Bucket\): .*taken-by-myself.* already exists"
+        TemplateRejectedError, match=r"ArtifactsBucket \(AWS::S3::Bucket\): .*taken-by-myself.* already exists"
     ):
         run(live, request(bucket_name="taken-by-myself"))
 
@@ -262,7 +262,7 @@ def test_a_taken_bucket_name_ends_with_the_bucket_and_awss_reason(live, other_ac
     )
     run(live, CREDENTIALS)
 
-    with pytest.raises(DeployFailed) as failed:
+    with pytest.raises(DeployFailedError) as failed:
         run(live, request(bucket_name="taken-by-another"))
 
     diagnosis = failed.value.diagnosis
@@ -280,7 +280,7 @@ def test_a_taken_bucket_name_ends_with_the_bucket_and_awss_reason(live, other_ac
 
 
 def test_declined_recreation_keeps_stack(live):
-    with pytest.raises(DeployFailed):
+    with pytest.raises(DeployFailedError):
         run(live, request())  # without source credentials
 
     result = run(live, request(), recreate_failed=True, recreate=lambda _stack, _removal: False)
@@ -317,7 +317,7 @@ def wait_for(account, name, status):
 
 
 def test_on_failure_delete_leaves_no_stack(live):
-    with pytest.raises(DeployFailed) as failed:
+    with pytest.raises(DeployFailedError) as failed:
         run(live, dataclasses.replace(request(), on_failure="delete"))
 
     assert "Could not find access token" in failed.value.diagnosis.reason
@@ -329,7 +329,7 @@ def test_failed_update_prints_root_cause_and_is_rolled_back(ready, other_account
         Bucket="taken-for-update", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
 
-    with pytest.raises(DeployFailed) as failed:
+    with pytest.raises(DeployFailedError) as failed:
         run(ready, request(bucket_name="taken-for-update"))
 
     assert failed.value.diagnosis.status == "UPDATE_ROLLBACK_COMPLETE"
@@ -341,7 +341,7 @@ def test_after_a_rolled_back_update_the_good_template_is_asked_for_again(ready, 
     other_account.client("s3").create_bucket(
         Bucket="taken-once-more", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
-    with pytest.raises(DeployFailed):
+    with pytest.raises(DeployFailedError):
         run(ready, request(bucket_name="taken-once-more"))
 
     result = run(ready, request(project_url="https://github.com/exasol/other"))
@@ -352,7 +352,7 @@ def test_after_a_rolled_back_update_the_good_template_is_asked_for_again(ready, 
 def test_a_template_that_aws_refuses_leaves_nothing(live):
     before = everything(live)
 
-    with pytest.raises(TemplateRejected, match="Nowhere"):
+    with pytest.raises(TemplateRejectedError, match="Nowhere"):
         run(live, plain("Bad", "  Topic:\n    Type: AWS::SNS::Topic\n    Properties:\n      TopicName: !Ref Nowhere\n"))
 
     assert everything(live) == before
@@ -362,9 +362,9 @@ def test_a_check_that_fails_stops_before_anything_is_made(live):
     before = everything(live)
 
     def check():
-        raise TemplateRejected("no")
+        raise TemplateRejectedError("no")
 
-    with pytest.raises(TemplateRejected):
+    with pytest.raises(TemplateRejectedError):
         run(live, request(), check=check)
 
     assert everything(live) == before
@@ -390,7 +390,7 @@ def test_a_large_template_goes_through_a_private_bucket(live, account_id):
 
 
 def test_a_template_over_the_limit_is_refused_with_both_numbers(live):
-    with pytest.raises(TemplateRejected, match=r"1,\d{3},\d{3} bytes, CloudFormation reads at most 1,000,000"):
+    with pytest.raises(TemplateRejectedError, match=r"1,\d{3},\d{3} bytes, CloudFormation reads at most 1,000,000"):
         run(live, plain("Huge", "  T:\n    Type: AWS::SNS::Topic\n#" + "x" * 1_000_000))
 
 
@@ -429,7 +429,7 @@ class Releasing(Shown):
 def test_ctrl_c_during_a_creation_says_that_aws_goes_on(live, operations):
     operations.hold()
 
-    with pytest.raises(Interrupted, match="AWS continues with stack Slow") as interrupted:
+    with pytest.raises(OperationInterruptedError, match="AWS continues with stack Slow") as interrupted:
         run(live, slow(), shown=PressingCtrlC())
 
     assert "watch Slow" in interrupted.value.hint
@@ -443,7 +443,7 @@ def test_ctrl_c_during_an_update_cancels_it(live, operations):
     operations.release_after("CancelUpdateStack")
     shown = PressingCtrlC()
 
-    with pytest.raises(Interrupted, match="UPDATE_ROLLBACK_COMPLETE"):
+    with pytest.raises(OperationInterruptedError, match="UPDATE_ROLLBACK_COMPLETE"):
         run(
             live,
             plain("Slow", SLOW.replace("Topic\n", "Topic\n    Properties:\n      DisplayName: new\n")),
@@ -458,7 +458,7 @@ def test_a_creation_that_takes_too_long_is_ended(live, operations):
     operations.hold()
     operations.release_after("DeleteStack")
 
-    with pytest.raises(TimedOut, match=r"was not created within .* what was created is deleted"):
+    with pytest.raises(TimedOutError, match=r"was not created within .* what was created is deleted"):
         run(live, slow(), timeout=0.2)
 
     assert state.is_absent(state.find(live.client("cloudformation"), "Slow"))
@@ -468,7 +468,7 @@ def test_a_creation_that_takes_too_long_is_ended(live, operations):
 def test_a_creation_that_takes_too_long_may_go_on(live, operations):
     operations.hold()
 
-    with pytest.raises(TimedOut, match="AWS continues with it"):
+    with pytest.raises(TimedOutError, match="AWS continues with it"):
         run(live, slow(on_failure="keep"), timeout=0.2)
 
     operations.release()
@@ -480,7 +480,7 @@ def test_update_over_timeout_is_canceled(live, operations):
     operations.hold()
     operations.release_after("CancelUpdateStack")
 
-    with pytest.raises(TimedOut, match="UPDATE_ROLLBACK_COMPLETE"):
+    with pytest.raises(TimedOutError, match="UPDATE_ROLLBACK_COMPLETE"):
         run(
             live,
             plain("Slow", SLOW.replace("Topic\n", "Topic\n    Properties:\n      DisplayName: new\n")),
@@ -490,10 +490,10 @@ def test_update_over_timeout_is_canceled(live, operations):
 
 def test_other_operation_in_progress_is_reported_or_waited_for(live, operations):
     operations.hold()
-    with pytest.raises(Interrupted):
+    with pytest.raises(OperationInterruptedError):
         run(live, slow(), shown=PressingCtrlC())
 
-    with pytest.raises(StackBusy, match="CREATE_IN_PROGRESS") as busy:
+    with pytest.raises(StackBusyError, match="CREATE_IN_PROGRESS") as busy:
         run(live, slow("new"))
     assert "--wait" in busy.value.hint
 
@@ -504,7 +504,7 @@ def test_other_operation_in_progress_is_reported_or_waited_for(live, operations)
 
 def test_same_request_follows_operation_in_progress(live, operations):
     operations.hold()
-    with pytest.raises(Interrupted):
+    with pytest.raises(OperationInterruptedError):
         run(live, slow(), shown=PressingCtrlC())
     before = state.get(live.client("cloudformation"), "Slow")
 

@@ -6,7 +6,13 @@ import json
 
 import pytest
 
-from exasol_ci_setup.core.errors import AccessDenied, StackBusy, StackError, TemplateRejected, TimedOut
+from exasol_ci_setup.core.errors import (
+    AccessDeniedError,
+    StackBusyError,
+    StackError,
+    TemplateRejectedError,
+    TimedOutError,
+)
 from exasol_ci_setup.stacks import drift, plan
 from exasol_ci_setup.stacks.model import ABSENT, Drift, PropertyDrift, Request, ResourceDrift, Stack
 from exasol_ci_setup.template.render import Template
@@ -178,7 +184,7 @@ def test_a_detection_without_an_end_is_given_up_after_half_an_hour_and_told_of_m
     aws.on("cloudformation", "DescribeStackDriftDetectionStatus", status("DETECTION_IN_PROGRESS"))
     told: list[str] = []
 
-    with pytest.raises(TimedOut, match="within 30 min"):
+    with pytest.raises(TimedOutError, match="within 30 min"):
         detect(aws, clock, notice=told.append)
 
     assert 1800 <= clock.elapsed < 1810
@@ -197,7 +203,7 @@ def test_a_refusal_and_a_missing_permission_are_errors_of_the_command_and_notice
     cfn = aws.account.client("cloudformation")
     for error, kind in (
         (AwsError("ValidationError", "Stack is in UPDATE_FAILED state"), StackError),
-        (AwsError("AccessDenied", "not authorized: cloudformation:DetectStackDrift", status=403), AccessDenied),
+        (AwsError("AccessDenied", "not authorized: cloudformation:DetectStackDrift", status=403), AccessDeniedError),
     ):
         aws.on("cloudformation", "DetectStackDrift", error)
         with pytest.raises(kind):
@@ -209,7 +215,7 @@ def test_a_refusal_and_a_missing_permission_are_errors_of_the_command_and_notice
 
 
 def test_a_busy_stack_is_not_looked_at(aws, clock):
-    with pytest.raises(StackBusy):
+    with pytest.raises(StackBusyError):
         detect(aws, clock, Stack("Slc", ID, "UPDATE_IN_PROGRESS"))
     assert aws.names() == []
 
@@ -312,7 +318,7 @@ def test_an_endpoint_without_drift_aware_change_sets_is_told_of_and_leaves_what_
 def test_a_template_that_is_refused_is_not_tried_again_without_drift(sets, clock):
     sets.on("cloudformation", "CreateChangeSet", [AwsError("ValidationError", "Template error: nonsense")])
 
-    with pytest.raises(TemplateRejected, match="nonsense"):
+    with pytest.raises(TemplateRejectedError, match="nonsense"):
         make(sets, clock)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from exasol_ci_setup.constructs import Registry, Scope
 from exasol_ci_setup.core.clock import SystemClock
-from exasol_ci_setup.core.errors import DeployFailed
+from exasol_ci_setup.core.errors import DeployFailedError
 from exasol_ci_setup.core.task_graph import End
 from exasol_ci_setup.programs import Connections, Declared, Deployment
 from exasol_ci_setup.programs.verbs import _NullReporter, require_success
@@ -139,7 +139,7 @@ def test_a_failed_return_leaves_what_was_changed_as_it_was(live):
         return True
 
     cfn = live.client("cloudformation")
-    with pytest.raises(DeployFailed):
+    with pytest.raises(DeployFailedError):
         deploy(
             live,
             Request("Web", Template("web.yaml", GROUP + taken), tags={"exasol-ci-setup:construct": "Test"}),

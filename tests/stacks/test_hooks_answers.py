@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exasol_ci_setup.core.errors import DeployFailed, TemplateRejected
+from exasol_ci_setup.core.errors import DeployFailedError, TemplateRejectedError
 from exasol_ci_setup.stacks import hooks, recovery, state
 from exasol_ci_setup.stacks.model import Hook, Plan
 from tests.answers import AwsError
@@ -200,7 +200,7 @@ def test_a_deployment_that_a_hook_stops_tells_what_it_found(answers, clock):
     answers.on("cloudformation", "DescribeStackEvents", events)
     answers.on("cloudformation", "GetHookResult", RESULT)
 
-    with pytest.raises(DeployFailed) as failed:
+    with pytest.raises(DeployFailedError) as failed:
         run(answers, clock)
 
     assert failed.value.diagnosis.details == (WORDS, *FOUND)
@@ -249,7 +249,7 @@ def test_what_a_hook_found_in_a_change_set_is_told_on_all_pages(refused, clock):
     )
     refused.on("cloudformation", "GetHookResult", RESULT)
 
-    with pytest.raises(TemplateRejected) as rejected:
+    with pytest.raises(TemplateRejectedError) as rejected:
         run(refused, clock)
 
     assert rejected.value.message.split("\n  ")[1:] == [f"T (AWS::SNS::Topic): 1 rule failed [{NAME}]", *FOUND]
@@ -260,7 +260,7 @@ def test_a_hook_that_the_events_of_a_change_set_leave_out_is_told(refused, clock
     refused.on("cloudformation", "ListHookResults", {"HookResults": [summary("FAIL")]})
     refused.on("cloudformation", "GetHookResult", {})
 
-    with pytest.raises(TemplateRejected) as rejected:
+    with pytest.raises(TemplateRejectedError) as rejected:
         run(refused, clock)
 
     assert rejected.value.message == f"AWS rejected the change to stack Slc: {WORDS}"
@@ -269,7 +269,7 @@ def test_a_hook_that_the_events_of_a_change_set_leave_out_is_told(refused, clock
 def test_that_the_hooks_of_a_change_set_cannot_be_listed_is_told_beside_awss_reason(refused, clock):
     refused.on("cloudformation", "ListHookResults", AwsError("AccessDenied", "no", status=403))
 
-    with pytest.raises(TemplateRejected) as rejected:
+    with pytest.raises(TemplateRejectedError) as rejected:
         run(refused, clock)
 
     assert rejected.value.message.split("\n  ")[1:] == [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.core.errors import DeployFailed, InputError, StackBusy, StackNotUpdatableError
+from exasol_ci_setup.core.errors import DeployFailedError, InputError, StackBusyError, StackNotUpdatableError
 from exasol_ci_setup.stacks.deploy import Outcome
 from exasol_ci_setup.stacks.import_operation import import_resources
 from exasol_ci_setup.stacks.model import Request
@@ -128,7 +128,7 @@ def test_an_import_that_fails_says_that_the_resource_is_as_it_was(answers, clock
     ]
     new_stack(answers, failing)
 
-    with pytest.raises(DeployFailed) as failed:
+    with pytest.raises(DeployFailedError) as failed:
         run(answers, clock, {"Web": "a|b"})
 
     assert failed.value.diagnosis.reason == "the service is gone"
@@ -153,7 +153,7 @@ def test_a_stack_that_is_busy_is_told(answers, clock):
     new_stack(answers, DONE)
     answers.on("cloudformation", "DescribeStacks", stack_in("UPDATE_IN_PROGRESS"))
 
-    with pytest.raises(StackBusy, match="UPDATE_IN_PROGRESS"):
+    with pytest.raises(StackBusyError, match="UPDATE_IN_PROGRESS"):
         run(answers, clock, {"Web": "a|b"})
 
 
@@ -185,7 +185,7 @@ def test_an_import_that_could_not_be_undone_does_not_say_that_all_is_as_it_was(a
     ]
     new_stack(answers, failing)
 
-    with pytest.raises(DeployFailed, match="IMPORT_ROLLBACK_FAILED") as failed:
+    with pytest.raises(DeployFailedError, match="IMPORT_ROLLBACK_FAILED") as failed:
         run(answers, clock, {"Web": "a|b"})
 
     assert "as they were" not in failed.value.hint

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exasol_ci_setup.core.errors import CredentialsInvalid, SetupError, TemplateRejected
+from exasol_ci_setup.core.errors import CredentialsInvalidError, SetupError, TemplateRejectedError
 from exasol_ci_setup.stacks import imports
 from exasol_ci_setup.stacks.deploy import Options, Outcome
 from exasol_ci_setup.stacks.model import Plan
@@ -162,7 +162,7 @@ def test_credentials_that_expire_at_the_second_change_set_name_what_is_left(answ
 
     aws.act = act
 
-    with pytest.raises(CredentialsInvalid) as expired:
+    with pytest.raises(CredentialsInvalidError) as expired:
         planned(answers, clock, BODY)
 
     assert all(name in expired.value.hint for name in aws.sets)
@@ -173,7 +173,7 @@ def test_why_it_failed_is_told_even_if_the_change_set_cannot_be_taken_back(answe
     answers.on("cloudformation", "DeleteChangeSet", AwsError("AccessDenied", "no", status=403))
     answers.on("cloudformation", "CreateChangeSet", AwsError("ValidationError", "Template format error"))
 
-    with pytest.raises(TemplateRejected, match="Template format error") as rejected:
+    with pytest.raises(TemplateRejectedError, match="Template format error") as rejected:
         planned(answers, clock, BODY)
 
     assert "could not be deleted" in rejected.value.hint

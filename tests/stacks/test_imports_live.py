@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from exasol_ci_setup.core.clock import SystemClock
-from exasol_ci_setup.core.errors import DeployFailed, TemplateRejected
+from exasol_ci_setup.core.errors import DeployFailedError, TemplateRejectedError
 from exasol_ci_setup.stacks import delete, imports, plan, state
 from exasol_ci_setup.stacks.deploy import Outcome
 from exasol_ci_setup.stacks.model import Plan
@@ -94,7 +94,7 @@ def test_a_resource_that_an_update_brings_is_taken_over(live):
         Bucket="there-already", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
     # The bucket of the stack is no other resource for its new name: only what the template adds is looked for.
-    with pytest.raises(TemplateRejected, match="already exists"):
+    with pytest.raises(TemplateRejectedError, match="already exists"):
         run(live, other, import_existing=True)
     assert live.client("cloudformation").list_change_sets(StackName="Slc")["Summaries"] == []
 
@@ -124,7 +124,7 @@ def test_what_another_stack_has_is_not_taken_over_and_nothing_is_left(with_logs)
     run(with_logs, request(), import_existing=True)
     before = everything(with_logs)
 
-    with pytest.raises(TemplateRejected, match="already exists in stack") as refused:
+    with pytest.raises(TemplateRejectedError, match="already exists in stack") as refused:
         run(with_logs, request(stack_name="Second"), import_existing=True)
 
     assert "--import-existing" not in refused.value.hint
@@ -136,7 +136,7 @@ def test_a_name_that_is_taken_is_refused_with_the_word_that_it_can_be_taken_over
         Bucket="there-before", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
 
-    with pytest.raises(TemplateRejected) as refused:
+    with pytest.raises(TemplateRejectedError) as refused:
         run(with_logs, request(bucket_name="there-before"))
     assert "--import-existing" in refused.value.hint
 
@@ -146,7 +146,7 @@ def test_a_name_that_is_taken_is_refused_with_the_word_that_it_can_be_taken_over
 
 def test_imported_resource_survives_recreation_with_notice(live):
     live.client("logs").create_log_group(logGroupName=LOGS)
-    with pytest.raises(DeployFailed):
+    with pytest.raises(DeployFailedError):
         run(live, request(), import_existing=True)  # without source credentials
     run(live, CREDENTIALS)
     notices: list[str] = []

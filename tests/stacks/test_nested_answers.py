@@ -10,7 +10,7 @@ import pytest
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import StackMonitor
-from tests.answers import AwsError, ConnectionReset
+from tests.answers import AwsError, DroppedConnectionError
 from tests.stacks.family import Family, arn
 from tests.stacks.views import Shown
 
@@ -242,7 +242,7 @@ def test_a_nested_stack_that_cannot_be_read_is_told_of_and_not_asked_again(answe
 def test_a_look_at_a_nested_stack_that_fails_for_the_moment_is_made_again(answers, clock):
     Family(answers, clock, "Slc", CREATION)
     # As often as botocore itself tries.
-    left = [ConnectionReset()] * 10
+    left = [DroppedConnectionError()] * 10
     answers.disturb = lambda call: left.pop() if left and call.params.get("StackName") == arn("Inner") else None
     shown = Shown()
 
@@ -255,7 +255,7 @@ def test_a_look_at_a_nested_stack_that_fails_for_the_moment_is_made_again(answer
 
 def test_a_nested_stack_that_cannot_be_asked_at_the_end_does_not_fail_what_has_succeeded(answers, clock):
     Family(answers, clock, "Slc", CREATION)
-    answers.disturb = lambda call: ConnectionReset() if call.params.get("StackName") == arn("Inner") else None
+    answers.disturb = lambda call: DroppedConnectionError() if call.params.get("StackName") == arn("Inner") else None
 
     assert follow(answers, clock).status == "CREATE_COMPLETE"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from exasol_ci_setup.cli.render import show
-from exasol_ci_setup.core.errors import InputError, TemplateRejected
+from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
 from exasol_ci_setup.stacks.deploy import Outcome
 from exasol_ci_setup.stacks.model import Plan
 from tests.answers import AwsError
@@ -235,7 +235,9 @@ def test_reason_of_failed_nested_change_set_is_reported(answers, clock):
     aws = Nested(answers, sets)
     aws.root = aws.change_set(Status="FAILED", StatusReason=FAILED, Changes=[])
 
-    with pytest.raises(TemplateRejected, match="nested stack Slc-Inner: nested stack Slc-Deep: Template format error"):
+    with pytest.raises(
+        TemplateRejectedError, match="nested stack Slc-Inner: nested stack Slc-Deep: Template format error"
+    ):
         planned(answers, clock)
 
     assert operations(answers).count("CreateChangeSet") == operations(answers).count("DeleteChangeSet") == 1
@@ -249,7 +251,7 @@ def test_a_nested_change_set_that_failed_and_cannot_be_read_leaves_awss_words(an
     denied = AwsError("AccessDenied", "no", status=403)
     answers.disturb = lambda call: denied if call.params.get("ChangeSetName") == INNER_SET else None
 
-    with pytest.raises(TemplateRejected) as rejected:
+    with pytest.raises(TemplateRejectedError) as rejected:
         planned(answers, clock)
 
     assert FAILED in rejected.value.message
@@ -300,7 +302,7 @@ def test_if_the_second_change_set_cannot_be_made_either_nothing_is_left(answers,
     refused = AwsError("ValidationError", "no")
     answers.on("cloudformation", "CreateChangeSet", [{"Id": SET, "StackId": ID}, refused])
 
-    with pytest.raises(TemplateRejected):
+    with pytest.raises(TemplateRejectedError):
         planned(answers, clock)
 
     assert answers.of("DeleteChangeSet")[-1] == {"ChangeSetName": SET}
@@ -362,7 +364,7 @@ def test_a_nested_change_set_whose_reason_names_those_around_it_is_asked_once(an
     aws = Nested(answers, {INNER_SET: circle})
     aws.root = aws.change_set(Status="FAILED", StatusReason=FAILED, Changes=[])
 
-    with pytest.raises(TemplateRejected, match="nested stack Slc-Inner: "):
+    with pytest.raises(TemplateRejectedError, match="nested stack Slc-Inner: "):
         planned(answers, clock)
 
     assert [params["ChangeSetName"] for params in answers.of("DescribeChangeSet")].count(INNER_SET) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exasol_ci_setup.core.clock import SystemClock
-from exasol_ci_setup.core.errors import DeployFailed
+from exasol_ci_setup.core.errors import DeployFailedError
 from exasol_ci_setup.stacks import delete, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.model import Request
@@ -106,7 +106,7 @@ def test_a_failure_in_a_nested_stack_is_explained(live, bucket, other_account):
     )
     inner = 'Resources: {Taken: {Type: "AWS::S3::Bucket", Properties: {BucketName: taken-by-them}}}'
 
-    with pytest.raises(DeployFailed) as failed:
+    with pytest.raises(DeployFailedError) as failed:
         run(live, bucket, inner, shown=Shown())
 
     assert failed.value.diagnosis.logical_id in {"Taken", "Inner"}

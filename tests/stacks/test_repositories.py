@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.core.errors import AccessDenied, StackError
+from exasol_ci_setup.core.errors import AccessDeniedError, StackError
 from exasol_ci_setup.stacks.delete import Resource, contents, empty_repository, repositories
 from tests.answers import AwsError
 
@@ -67,7 +67,7 @@ def test_a_repository_that_is_gone_is_empty(answers):
 def test_any_other_refusal_is_told(answers):
     answers.on("ecr", "ListImages", AwsError("AccessDeniedException", "no"))
 
-    with pytest.raises(AccessDenied):
+    with pytest.raises(AccessDeniedError):
         empty_repository(answers.account.client("ecr"), "team/a")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exasol_ci_setup.cli.render import show
-from exasol_ci_setup.core.errors import DeployFailed
+from exasol_ci_setup.core.errors import DeployFailedError
 from tests.answers import AwsError
 from tests.stacks.test_deploy_answers import Aws, run
 from tests.stacks.views import Shown
@@ -109,7 +109,7 @@ def test_tasks_are_explained_when_ecs_has_already_gone_back_to_the_release_befor
     found = {"serviceArn": SERVICE, "serviceName": "web", "deployments": [back, failed_one]}
     failing.on("ecs", "DescribeServices", {"services": [found]})
 
-    with pytest.raises(DeployFailed) as failed:
+    with pytest.raises(DeployFailedError) as failed:
         run(failing, clock)
 
     assert failed.value.diagnosis.details[0] == "a task stopped: Essential container in task exited"
@@ -118,7 +118,7 @@ def test_tasks_are_explained_when_ecs_has_already_gone_back_to_the_release_befor
 def test_failed_rollout_reports_reason_and_log_of_tasks(failing, clock):
     shown = Shown()
 
-    with pytest.raises(DeployFailed) as failed:
+    with pytest.raises(DeployFailedError) as failed:
         run(failing, clock, shown=shown)
 
     diagnosis = failed.value.diagnosis
@@ -137,7 +137,7 @@ def test_failed_rollout_reports_reason_and_log_of_tasks(failing, clock):
 def test_a_task_is_told_once(failing, clock):
     shown = Shown()
 
-    with pytest.raises(DeployFailed):
+    with pytest.raises(DeployFailedError):
         run(failing, clock, shown=shown)
 
     assert [note for note in shown.notes if "a task stopped" in note] == [
@@ -149,7 +149,7 @@ def test_a_task_is_told_once(failing, clock):
 def test_ecs_that_may_not_be_asked_hides_nothing_else(failing, clock, operation):
     failing.on("ecs", operation, AwsError("AccessDeniedException", "not authorized"))
 
-    with pytest.raises(DeployFailed) as failed:
+    with pytest.raises(DeployFailedError) as failed:
         run(failing, clock)
 
     assert failed.value.diagnosis.reason == REASON
@@ -159,7 +159,7 @@ def test_ecs_that_may_not_be_asked_hides_nothing_else(failing, clock, operation)
 def test_a_container_that_wrote_nothing_is_explained_without_a_log(failing, clock):
     failing.on("logs", "GetLogEvents", AwsError("ResourceNotFoundException", "The specified log stream does not exist"))
 
-    with pytest.raises(DeployFailed) as failed:
+    with pytest.raises(DeployFailedError) as failed:
         run(failing, clock)
 
     assert failed.value.diagnosis.details[-1] == "container web exited with code 3"
@@ -168,7 +168,7 @@ def test_a_container_that_wrote_nothing_is_explained_without_a_log(failing, cloc
 def test_a_failure_that_comes_before_the_first_look_is_explained_too(failing, clock):
     Ecs(failing, events=[step for step in FAILURE if step])
 
-    with pytest.raises(DeployFailed) as failed:
+    with pytest.raises(DeployFailedError) as failed:
         run(failing, clock)
 
     assert "container web exited with code 3" in failed.value.diagnosis.details

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exasol_ci_setup.core.errors import StackBusy
+from exasol_ci_setup.core.errors import StackBusyError
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.deploy import Options, Outcome
 from exasol_ci_setup.stacks.model import Request
@@ -116,7 +116,7 @@ def test_operation_in_progress_with_transform_is_not_joined(answers, clock):
     aws.told.append(aws.event("UPDATE_IN_PROGRESS", "Slc"))
     answers.on("cloudformation", "GetTemplate", {"TemplateBody": MACRO})
 
-    with pytest.raises(StackBusy):
+    with pytest.raises(StackBusyError):
         run(answers, clock, body=MACRO, tags=OWN_TAG, options=Options(timeout=5))
 
 

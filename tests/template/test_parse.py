@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.core.errors import TemplateRejected
+from exasol_ci_setup.core.errors import TemplateRejectedError
 from exasol_ci_setup.template.render import capabilities, parse
 
 
@@ -66,24 +66,24 @@ def test_yaml_in_braces_is_a_template_too():
     ],
 )
 def test_a_key_that_stands_twice_is_refused_with_its_line(body: str):
-    with pytest.raises(TemplateRejected, match=r"in line [23]: duplicate key '[ab]'"):
+    with pytest.raises(TemplateRejectedError, match=r"in line [23]: duplicate key '[ab]'"):
         parse(body)
 
 
 def test_text_that_is_no_yaml_is_refused_with_its_line():
-    with pytest.raises(TemplateRejected, match="the template cannot be read in line 2: "):
+    with pytest.raises(TemplateRejectedError, match="the template cannot be read in line 2: "):
         parse("a: 1\nb: ]\n")
 
 
 @pytest.mark.parametrize("body", ["", "- a", "text", "a: 1\n---\nb: 2", "? [a]\n: b", "a: \x00", "a: &x [*x]"])
 def test_text_that_is_no_template_is_refused(body: str):
-    with pytest.raises(TemplateRejected, match="the template cannot be read"):
+    with pytest.raises(TemplateRejectedError, match="the template cannot be read"):
         parse(body)
 
 
 @given(st.text())
 def test_any_text_is_read_or_refused(body: str):
-    with contextlib.suppress(TemplateRejected):
+    with contextlib.suppress(TemplateRejectedError):
         assert isinstance(parse(body), dict)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Final, Protocol
 
 from exasol_ci_setup.builds.runner import artifacts, phases, script
-from exasol_ci_setup.builds.runner.engine import NotPermitted
+from exasol_ci_setup.builds.runner.engine import NotPermittedError
 from exasol_ci_setup.builds.runner.phases import PhaseReporter
 from exasol_ci_setup.builds.runner.stream import Splitter, redact
 from exasol_ci_setup.core.errors import EngineError, InputError, SetupError
@@ -121,7 +121,7 @@ def run(engine: Engine, job: Job, reporter: BuildReporter) -> Outcome:
     job.folder.renew()
     try:
         return _run(engine, job, reporter)
-    except NotPermitted as error:
+    except NotPermittedError as error:
         if not job.privileged:
             raise EngineError(f"the container cannot be started: {error}") from None
         reporter.note(

@@ -12,7 +12,7 @@ import threading
 from typing import IO, TYPE_CHECKING, Final
 
 from exasol_ci_setup.builds.interrupts import DeferredSignals
-from exasol_ci_setup.core.errors import EngineError, EngineUnavailable
+from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ _FROM_ENGINE: Final = "Error response from daemon: "
 _NOT_PERMITTED: Final = ("operation not permitted", "permission denied", "privileged mode is incompatible")
 
 
-class NotPermitted(Exception):
+class NotPermittedError(Exception):
     """The Docker engine refuses to start a privileged container."""
 
 
@@ -31,25 +31,25 @@ class Engine:
     """A Docker engine that answers."""
 
     def __init__(self) -> None:
-        """Find `docker` and request the engine's version. Raises EngineUnavailable if one of the two fails."""
+        """Find `docker` and request the engine's version. Raises EngineUnavailableError if one of the two fails."""
         program = shutil.which("docker")
         if program is None:
-            raise EngineUnavailable(
+            raise EngineUnavailableError(
                 "`docker` is not on the PATH", hint="install Docker: https://docs.docker.com/get-docker/"
             )
         self._program = program
         try:
             version = self._run("version", "--format", "{{.Server.Version}}", timeout=_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
-            raise EngineUnavailable(
+            raise EngineUnavailableError(
                 f"the Docker engine did not answer within {_TIMEOUT_SECONDS:g} s", hint="try: docker version"
             ) from None
         except OSError as error:
-            raise EngineUnavailable(
+            raise EngineUnavailableError(
                 f"{program} cannot be run: {error.strerror}", hint="install Docker: https://docs.docker.com/get-docker/"
             ) from None
         if version.returncode or not version.stdout.strip():
-            raise EngineUnavailable(
+            raise EngineUnavailableError(
                 f"the Docker engine cannot be used: {_reason(version.stderr)}",
                 hint="start it, or set DOCKER_HOST; `docker version` shows whether it answers",
             )
@@ -153,13 +153,13 @@ class Container:
         raise EngineError(f"{path} cannot be copied out of the container: {_reason(stderr)}")
 
     def start(self) -> None:
-        """Start the container. Raises NotPermitted if the engine refuses its privileges, else EngineError."""
+        """Start the container. Raises NotPermittedError if the engine refuses its privileges, else EngineError."""
         started = _run(self._program, "start", self.name)
         if not started.returncode:
             return
         reason = _reason(started.stderr)
         if any(words in reason.lower() for words in _NOT_PERMITTED):
-            raise NotPermitted(reason)
+            raise NotPermittedError(reason)
         raise EngineError(f"the container cannot be started: {reason}", hint="the image needs /bin/sh")
 
     @contextlib.contextmanager

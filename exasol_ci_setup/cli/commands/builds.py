@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.start_builds import DEFAULT_TIMEOUT, follow_options, project_options
-from exasol_ci_setup.core.errors import InputError, StackNotFound
+from exasol_ci_setup.core.errors import InputError, StackNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -240,7 +240,7 @@ def _of_group(batch: Batch, group: str | None) -> list[Build]:
 
 
 def _projects(session: Session, project: str | None, stack_name: str | None) -> list[str] | None:
-    """Return the selected CodeBuild projects, or None for all. Raises StackNotFound."""
+    """Return the selected CodeBuild projects, or None for all. Raises StackNotFoundError."""
     from exasol_ci_setup.builds import start
     from exasol_ci_setup.cli import start_builds
     from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
@@ -259,7 +259,7 @@ def _projects(session: Session, project: str | None, stack_name: str | None) -> 
         start.find_project(cfn, stack.name) for stack in stacks if stack is not None and not state.is_absent(stack)
     ]
     if not projects:
-        raise StackNotFound(
+        raise StackNotFoundError(
             f"project {project!r} has neither a CI nor a release stack in {session.account.region}",
             hint="`exasol-ci-setup list` lists all stacks; --stack-name selects one of another name",
             stack_name=project,

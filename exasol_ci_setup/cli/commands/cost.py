@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.core.errors import AccessDenied, InputError
+from exasol_ci_setup.core.errors import AccessDeniedError, InputError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
@@ -41,7 +41,7 @@ def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
     note = ""
     try:
         parameters = network.parameters(account, construct)
-    except (AccessDenied, InputError) as error:
+    except (AccessDeniedError, InputError) as error:
         # Only AWS's calculator needs the network parameters.
         parameters, note = None, f"no link to AWS's calculator: {error}"
     cost = estimate(

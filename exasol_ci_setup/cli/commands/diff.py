@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.core.errors import DifferencesFound
+from exasol_ci_setup.core.errors import DifferencesFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
         session.output.say(f"stack {construct.stack_name} has this template: no differences")
     report.result(session.output, "different" if lines else "same", construct.stack_name, changed=False)
     if lines and options["exit_code"]:
-        raise DifferencesFound(f"the template of stack {construct.stack_name} differs from the deployed one")
+        raise DifferencesFoundError(f"the template of stack {construct.stack_name} differs from the deployed one")
 
 
 def _command(kind: type[Construct], description: str) -> None:

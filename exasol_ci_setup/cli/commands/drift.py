@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, STACK
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.core.errors import DifferencesFound, InputError, StackError
+from exasol_ci_setup.core.errors import DifferencesFoundError, InputError, StackError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.engine import Approval
@@ -75,7 +75,7 @@ def drift(
         output.say(f"stack {stack.name} has no drift, as far as AWS can compare")
     report.result(output, "different" if detected else "same", stack.name, changed=False)
     if detected and exit_code:
-        raise DifferencesFound(f"stack {stack.name} was changed outside of CloudFormation")
+        raise DifferencesFoundError(f"stack {stack.name} was changed outside of CloudFormation")
 
 
 def _revert(session: Session, stack: Stack, detected: Drift, approval: Approval) -> None:

@@ -10,7 +10,7 @@ import click
 
 from exasol_ci_setup.cli.options import STACK
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.core.errors import InputError, TemplateRejected
+from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
@@ -99,7 +99,7 @@ def _template_parts(file: Path) -> list[GraphPart]:
         raise InputError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
         return [GraphPart(file.name, parse(body))]
-    except TemplateRejected as error:
+    except TemplateRejectedError as error:
         raise InputError(f"{file}: {error}", hint="pass a CloudFormation template in YAML or JSON") from error
 
 

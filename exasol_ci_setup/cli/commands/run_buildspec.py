@@ -213,9 +213,9 @@ class _BuildReporter:
 
 
 def _report_outcome(output: Output, outcome: Outcome, build: BatchBuild | None) -> None:
-    """Print exports and artifacts of the build. Raises BuildFailed if it failed."""
+    """Print exports and artifacts of the build. Raises BuildFailedError if it failed."""
     from exasol_ci_setup.cli.render import records, show
-    from exasol_ci_setup.core.errors import BuildFailed
+    from exasol_ci_setup.core.errors import BuildFailedError
 
     for name, value in outcome.exported.items():
         output.say(f"exported {name}={show.clean(value)}")
@@ -225,13 +225,13 @@ def _report_outcome(output: Output, outcome: Outcome, build: BatchBuild | None) 
     failed = next((result.failure for result in outcome.phases if result.failure), None)
     which = f"build {build.identifier}" if build else "the build"
     if failed:
-        raise BuildFailed(
+        raise BuildFailedError(
             f"{which} failed in phase {failed.command.phase}: `{_short_command(failed.command.text)}` ended with exit status {failed.status}"
         )
     problems = [artifacts for artifacts in outcome.artifacts if artifacts.problem]
     if problems:
         kind = f"the artifacts {problems[0].identifier}" if problems[0].identifier else "its artifacts"
-        raise BuildFailed(
+        raise BuildFailedError(
             f"{which} ran, but {kind} cannot be saved: {problems[0].problem}",
             hint="artifact paths are relative to the source or base-directory; CodeBuild would fail, too",
         )

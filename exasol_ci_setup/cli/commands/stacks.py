@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.options import ROLE, STACK
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.core.errors import DeployFailed, NotApprovedError, StackError
+from exasol_ci_setup.core.errors import DeployFailedError, NotApprovedError, StackError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
@@ -104,7 +104,7 @@ def watch(session: Session, name: str) -> None:
         return
     if not state.has_succeeded(ended) and ended.status != "DELETE_COMPLETE":
         found = diagnose.of_stack(cfn, ended, monitor.events)
-        raise DeployFailed(
+        raise DeployFailedError(
             f"stack {ended.name} ended in {ended.status}",
             stack_name=ended.name,
             diagnosis=replace(found, details=(*found.details, *view.why(found.physical_id))),

@@ -19,7 +19,7 @@ from exasol_ci_setup.cli.platform import (
 )
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.core.errors import Interrupted
+from exasol_ci_setup.core.errors import OperationInterruptedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -271,7 +271,9 @@ def _resumable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted("the transfer was interrupted", hint="run the command again to resume it") from None
+        raise OperationInterruptedError(
+            "the transfer was interrupted", hint="run the command again to resume it"
+        ) from None
 
 
 def _objects(count: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup.cli.consent import Consent, require_no_more_data_loss, require_no_more_than, require_terminal
 from exasol_ci_setup.cli.interruption import FLUSH_SECONDS
 from exasol_ci_setup.cli.render import records, report, show
-from exasol_ci_setup.core.errors import DeployFailed, Interrupted, NotApprovedError
+from exasol_ci_setup.core.errors import DeployFailedError, NotApprovedError, OperationInterruptedError
 from exasol_ci_setup.core.once import Once
 from exasol_ci_setup.core.task_graph import End
 from exasol_ci_setup.programs.verbs import require_success
@@ -123,7 +123,7 @@ class MultiStackReporter:
         self.say(stack_name, message)
 
     def check(self, template: Template, region: str, /) -> None:
-        """Run the linter once for each template and region, and print its findings. Raises TemplateRejected."""
+        """Run the linter once for each template and region, and print its findings. Raises TemplateRejectedError."""
         if not self._lint:
             return
         with self._lint_lock:
@@ -147,7 +147,7 @@ class MultiStackReporter:
         if ended.error is not None:
             message = f"{result}: {ended.error.message}"
             row.reason = ended.error.message
-        interrupted = isinstance(ended.error, Interrupted)
+        interrupted = isinstance(ended.error, OperationInterruptedError)
         if interrupted:
             row.status, row.reason = "interrupted", ""
         elif not self._live:
@@ -279,10 +279,10 @@ class MultiStackReporter:
 
     def conclude(self, ends: Sequence[Ended]) -> None:
         """Raise the failure, as `require_success` does. Prints the cause of each one if several stacks failed."""
-        failures = [end for end in ends if isinstance(end.error, DeployFailed)]
+        failures = [end for end in ends if isinstance(end.error, DeployFailedError)]
         if len([end for end in ends if end.error is not None]) > 1:
             for end in failures:
-                if isinstance(end.error, DeployFailed):
+                if isinstance(end.error, DeployFailedError):
                     self._output.say("", *show.diagnosis(end.error.diagnosis))
         require_success(ends)
 

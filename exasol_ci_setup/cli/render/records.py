@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
@@ -13,6 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.core.errors import SetupError
+from exasol_ci_setup.core.text import kebab_case
 from exasol_ci_setup.stacks.absent import ABSENT
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def record(value: object) -> dict[str, Any]:
     if isinstance(value, SetupError):
         return _error(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return {"type": _kebab(type(value).__name__), "schema": SCHEMA, **_fields(value)}
+        return {"type": kebab_case(type(value).__name__), "schema": SCHEMA, **_fields(value)}
     if isinstance(value, Mapping) and "type" in value:
         return {"type": value["type"], "schema": SCHEMA, **_object(value)}
     raise TypeError(f"no JSON record for {type(value).__name__}")
@@ -86,10 +86,6 @@ def _error(error: SetupError) -> dict[str, Any]:
         "exit_code": error.exit_code,
         **_object(details),
     }
-
-
-def _kebab(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
 
 
 def _fields(value: Any) -> dict[str, Any]:

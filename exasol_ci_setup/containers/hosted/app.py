@@ -24,18 +24,18 @@ from exasol_ci_setup.containers.hosted.routes import Routes
 from exasol_ci_setup.containers.hosted.state import State
 from exasol_ci_setup.containers.quotes import truncate
 from exasol_ci_setup.core.errors import (
-    AppConflict,
-    AppFailed,
-    AppNotFound,
+    AppConflictError,
+    AppDoesNotAnswerError,
+    AppNotFoundError,
     CertificateError,
-    DiskFull,
+    DiskFullError,
     EngineError,
     InputError,
-    KeyRefused,
+    KeyRefusedError,
     NginxError,
-    NginxRefused,
+    NginxRefusedError,
     SetupError,
-    TooManyAttempts,
+    TooManyAttemptsError,
 )
 from exasol_ci_setup.core.version import __version__
 
@@ -50,13 +50,13 @@ if TYPE_CHECKING:
 # The first match counts.
 _STATUSES: Final[tuple[tuple[type[SetupError], int], ...]] = (
     (InputError, 400),
-    (AppFailed, 400),
-    (NginxRefused, 400),
-    (TooManyAttempts, 429),
-    (KeyRefused, 403),
-    (AppNotFound, 404),
-    (AppConflict, 409),
-    (DiskFull, 507),
+    (AppDoesNotAnswerError, 400),
+    (NginxRefusedError, 400),
+    (TooManyAttemptsError, 429),
+    (KeyRefusedError, 403),
+    (AppNotFoundError, 404),
+    (AppConflictError, 409),
+    (DiskFullError, 507),
     (EngineError, 502),
     (NginxError, 502),
     (CertificateError, 502),
@@ -91,7 +91,7 @@ _log = logging.getLogger(__name__)
 def create_app(settings: Settings, key: str) -> FastAPI:
     """Create the application for `settings`; callers authenticate with `key`.
 
-    Raises InputError for an unusable state directory, and EngineUnavailable if no Docker engine answers.
+    Raises InputError for an unusable state directory, and EngineUnavailableError if no Docker engine answers.
     """
     state = State(settings.state)
     # Long, because a pull sends no data while it waits for the registry.
@@ -167,7 +167,7 @@ def _add_error_handlers(app: FastAPI) -> None:
         status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
         if status >= 500:  # noqa: PLR2004 - the server's errors
             _log.error("%s", error)
-        headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyAttempts) else None
+        headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyAttemptsError) else None
         return _render_failure(status, error.message, headers)
 
     @app.exception_handler(RequestValidationError)

@@ -7,7 +7,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.core.errors import KeyRefused, StateError, TooManyAttempts
+from exasol_ci_setup.core.errors import KeyRefusedError, StateError, TooManyAttemptsError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.state import State
@@ -31,12 +31,12 @@ class Authenticator:
     def check(self, secret: str | None, caller: str) -> None:
         """Check that `secret` is the key.
 
-        Raises KeyRefused for a wrong key, and TooManyAttempts after many wrong keys from the address `caller`. The right key is
+        Raises KeyRefusedError for a wrong key, and TooManyAttemptsError after many wrong keys from the address `caller`. The right key is
         always accepted: a script with an old key must not lock out other callers behind the same address. Unlimited attempts
         cannot guess the random key of 256 bits that `hosted init` writes.
         """
         if secret is None:
-            raise KeyRefused("The secret is missing.")
+            raise KeyRefusedError("The secret is missing.")
         # Text from JSON may contain surrogates, which UTF-8 cannot encode.
         if hmac.compare_digest(secret.encode(errors="surrogatepass"), self._key):
             return
@@ -47,5 +47,5 @@ class Authenticator:
             wait = 0.0
         if wait:
             seconds = max(1, math.ceil(wait))
-            raise TooManyAttempts(f"Too many wrong secrets; try again in {seconds} seconds.", seconds=seconds)
-        raise KeyRefused("The secret is wrong.")
+            raise TooManyAttemptsError(f"Too many wrong secrets; try again in {seconds} seconds.", seconds=seconds)
+        raise KeyRefusedError("The secret is wrong.")

@@ -11,7 +11,14 @@ from exasol_ci_setup.containers.hosted import names
 from exasol_ci_setup.containers.hosted.drains import Drains
 from exasol_ci_setup.containers.hosted.nginx import Reload, Site, render_site
 from exasol_ci_setup.containers.hosted.state import App, Phase
-from exasol_ci_setup.core.errors import AppConflict, AppNotFound, CertificateError, EngineError, NginxError, SetupError
+from exasol_ci_setup.core.errors import (
+    AppConflictError,
+    AppNotFoundError,
+    CertificateError,
+    EngineError,
+    NginxError,
+    SetupError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +44,7 @@ _log = logging.getLogger(__name__)
 class Deployments:
     """The apps of one host. Any number of threads and processes may call the methods; calls for one app run sequentially.
 
-    The methods raise AppNotFound, AppConflict and AppFailed for the app, InputError for invalid input, and EngineError, NginxError
+    The methods raise AppNotFoundError, AppConflictError and AppDoesNotAnswerError for the app, InputError for invalid input, and EngineError, NginxError
     and CertificateError for Docker, nginx and certbot. After an error, the previous state is restored. After a CertificateError,
     the app is deployed and only the certificate is missing.
     """
@@ -125,7 +132,7 @@ class Deployments:
         with self._lock_app(name) as app:
             container = self._require_container(self._require_app(name, app))
             if containers.is_running(container):
-                raise AppConflict("That container is already running.")
+                raise AppConflictError("That container is already running.")
             with self._record_intent(name, should_run=True):
                 self._instances.run(container)
 
@@ -134,7 +141,7 @@ class Deployments:
         with self._state.reserve.release(), self._lock_app(name) as app:
             container = self._require_container(self._require_app(name, app))
             if not container.attrs["State"]["Running"]:
-                raise AppConflict("That container isn't running.")
+                raise AppConflictError("That container isn't running.")
             with self._record_intent(name, should_run=False):
                 self._instances.stop(container)
 
@@ -167,7 +174,7 @@ class Deployments:
             with self._state.lock(_NGINX_LOCK):
                 owner, position = self._state.domain_owner(domain), self._state.domain_position(domain)
                 if owner not in {None, name} and not force:
-                    raise AppConflict(f"That domain belongs to {owner}.")
+                    raise AppConflictError(f"That domain belongs to {owner}.")
                 if owner is None:
                     self._nginx.require_free(domain)
                 if owner != name:
@@ -259,24 +266,24 @@ class Deployments:
     def _require_app(self, name: str, app: App | None) -> App:
         if app is None or app.phase is Phase.CREATING:
             self._refuse_foreign_container(name)
-            raise AppNotFound(MISSING)
+            raise AppNotFoundError(MISSING)
         return app
 
     def _get_app(self, name: str) -> App:
         app = self._state.app(name)
         if app is None:
-            raise AppNotFound(MISSING)
+            raise AppNotFoundError(MISSING)
         return app
 
     def _refuse_foreign_container(self, name: str) -> None:
         for each in self._instances.list_all():
             if f"/{name}" in (each.get("Names") or ()):
-                raise AppConflict("That container was not created by this service.")
+                raise AppConflictError("That container was not created by this service.")
 
     def _require_container(self, app: App) -> Container:
         container = self._instances.get(app.container)
         if container is None:
-            raise AppConflict("That container was removed by another program; deploy it again.")
+            raise AppConflictError("That container was removed by another program; deploy it again.")
         return container
 
     def _reconcile(self, name: str) -> None:
@@ -310,7 +317,7 @@ class Deployments:
                 self._drains.note_workers(app.name, self._publish(app.name).before)
             else:
                 self._unpublish(app.name)
-        except (NginxError, AppConflict) as error:
+        except (NginxError, AppConflictError) as error:
             if app.phase in {Phase.DELETING, Phase.PURGING}:
                 raise
             _log.warning("nginx does not serve the recorded state of app %s: %s", app.name, error)

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.hosted.names import inner_port, repository_and_tag
-from exasol_ci_setup.core.errors import AppConflict, AppFailed, AppNotFound, EngineError, EngineUnavailable
+from exasol_ci_setup.core.errors import (
+    AppConflictError,
+    AppDoesNotAnswerError,
+    AppNotFoundError,
+    EngineError,
+    EngineUnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +47,7 @@ class Instances:
     def fetch_image(self, name: str) -> Image:
         """Return the newest image of that name: from the registry, or a local image that was built here.
 
-        Raises AppNotFound with the reason of the engine if the image does not exist or the registry does not answer.
+        Raises AppNotFoundError with the reason of the engine if the image does not exist or the registry does not answer.
         """
         local = self._find_image(name)
         repository, tag = repository_and_tag(name)
@@ -54,13 +60,13 @@ class Instances:
                 problem = next((line["error"] for line in lines if "error" in line), None)
                 if problem is None:
                     return self._client.images.get(name)
-        except EngineUnavailable:
+        except EngineUnavailableError:
             raise
         except EngineError as error:
             if local is not None and error.status == _NOT_FOUND:
                 return local
-            raise AppNotFound(error.message) from error
-        raise AppNotFound(f"The image {name} cannot be pulled: {problem}")
+            raise AppNotFoundError(error.message) from error
+        raise AppNotFoundError(f"The image {name} cannot be pulled: {problem}")
 
     def _find_image(self, name: str) -> Image | None:
         from docker.errors import ImageNotFound
@@ -74,13 +80,13 @@ class Instances:
     def start(self, app: str, image: Image, variables: Mapping[str, str], port: int) -> Container:
         """Start a container for an app on `port` of this machine.
 
-        Raises AppFailed if the engine cannot run the image, and EngineError for other errors, such as a port in use.
+        Raises AppDoesNotAnswerError if the engine cannot run the image, and EngineError for other errors, such as a port in use.
         """
         try:
             return self._create_and_start(app, image, variables, port)
         except EngineError as error:
             if error.status == _BAD_REQUEST:
-                raise AppFailed(error.message) from error
+                raise AppDoesNotAnswerError(error.message) from error
             raise
 
     def _create_and_start(self, app: str, image: Image, variables: Mapping[str, str], port: int) -> Container:
@@ -106,13 +112,13 @@ class Instances:
     def _ensure_volume(self, app: str) -> str:
         """Return the name of the volume of an app; create it if it is missing.
 
-        Raises AppConflict if another program created it.
+        Raises AppConflictError if another program created it.
         """
         name = volume_name(app)
         # For an existing volume, the engine returns its labels.
         volume = self._client.volumes.create(name, labels={INSTANCE_LABEL: self._identity, APP_LABEL: app})
         if (volume.attrs.get("Labels") or {}).get(INSTANCE_LABEL) != self._identity:
-            raise AppConflict(f"The volume {name} was not created by this service.")
+            raise AppConflictError(f"The volume {name} was not created by this service.")
         return name
 
     def list_app(self, app: str) -> list[Container]:
@@ -211,7 +217,7 @@ def logs(container: Container, lines: int) -> str:
 def wait_until_ready(container: Container, *, port: int, host: str, seconds: float) -> None:
     """Wait until a container answers an HTTP request on `port` with a status below 500.
 
-    Raises AppFailed with the last lines of its log if it ends, or does not answer within `seconds`.
+    Raises AppDoesNotAnswerError with the last lines of its log if it ends, or does not answer within `seconds`.
     """
     deadline = time.monotonic() + seconds
     answer = "no answer"
@@ -222,13 +228,13 @@ def wait_until_ready(container: Container, *, port: int, host: str, seconds: flo
         if not is_running(container) or container.attrs["RestartCount"]:
             # The engine restarts the container. While it runs, its last exit code is unknown.
             code = f" with exit code {state['ExitCode']}" if not state["Running"] else ""
-            raise AppFailed(f"The new container ended{code}{_quote_log(container)}")
+            raise AppDoesNotAnswerError(f"The new container ended{code}{_quote_log(container)}")
         status = _status(port, host)
         if status and status < _SERVER_ERROR:
             return
         answer = f"GET / returned status {status}" if status else "no answer"
         time.sleep(_POLL_SECONDS)
-    raise AppFailed(
+    raise AppDoesNotAnswerError(
         f"The new container did not answer within {seconds:g} seconds on its port: {answer}{_quote_log(container)}"
     )
 

@@ -16,7 +16,7 @@ from exasol_ci_setup.containers.hosted import server_names
 from exasol_ci_setup.containers.hosted.settings import child_environment
 from exasol_ci_setup.containers.hosted.storage import storage_errors
 from exasol_ci_setup.containers.hosted.workers import group_serving, worker_processes
-from exasol_ci_setup.core.errors import AppConflict, InputError, NginxError, NginxRefused
+from exasol_ci_setup.core.errors import AppConflictError, InputError, NginxError, NginxRefusedError
 from exasol_ci_setup.core.files import write_whole
 from exasol_ci_setup.template.render import environment
 
@@ -114,7 +114,7 @@ class Nginx:
     def apply(self, files: Mapping[str, str | None]) -> Reload:
         """Write the `files` by domain, remove those that are None, and reload nginx; return when it uses them.
 
-        Without changes, nginx is not reloaded. Raises AppConflict for a domain of another site of this nginx, NginxRefused if nginx
+        Without changes, nginx is not reloaded. Raises AppConflictError for a domain of another site of this nginx, NginxRefusedError if nginx
         rejects the files, NginxError if nginx cannot be used, and StateError if the files cannot be written. After an error, the
         previous files are restored.
         """
@@ -135,7 +135,7 @@ class Nginx:
                 if not is_pending and not isinstance(error.__cause__, subprocess.TimeoutExpired):
                     self._pending.unlink()
                 # If nginx also rejects the previous files, the new files are not the cause.
-                if isinstance(error, NginxRefused) and self._is_broken():
+                if isinstance(error, NginxRefusedError) and self._is_broken():
                     raise NginxError(f"the configuration of nginx was already invalid: {error.message}") from error
                 raise
             try:
@@ -154,7 +154,7 @@ class Nginx:
         self._wait_for_reload(before)
 
     def require_free(self, domain: str) -> None:
-        """Raise AppConflict if another site of this nginx has a domain. Errors of nginx are left to `apply`."""
+        """Raise AppConflictError if another site of this nginx has a domain. Errors of nginx are left to `apply`."""
         with contextlib.suppress(NginxError):
             self._check([domain])
 
@@ -166,7 +166,7 @@ class Nginx:
         return self._served_elsewhere(domains, self._call("-T").stdout)
 
     def _check(self, domains: Collection[str]) -> None:
-        """Check the configuration of nginx; raise AppConflict if another site has one of the domains.
+        """Check the configuration of nginx; raise AppConflictError if another site has one of the domains.
 
         nginx itself only warns about the same name at the same address. Then the site that it reads first receives the requests.
         """
@@ -176,7 +176,7 @@ class Nginx:
         for domain in domains:
             if domain in elsewhere or domain in conflicts:
                 where = f": see {elsewhere[domain]}" if domain in elsewhere else ""
-                raise AppConflict(f"The domain {domain} belongs to another site of this nginx{where}.")
+                raise AppConflictError(f"The domain {domain} belongs to another site of this nginx{where}.")
 
     def _served_elsewhere(self, domains: Collection[str], dump: str) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -254,6 +254,6 @@ class Nginx:
             )
             # A wrapper such as sudo can fail before nginx runs. This message comes from nginx itself.
             if "-T" in arguments and "test failed" in ran.stderr:
-                raise NginxRefused(f"nginx rejects the configuration: {reason}")
+                raise NginxRefusedError(f"nginx rejects the configuration: {reason}")
             raise NginxError(f"nginx {' '.join(arguments)} failed: {reason}")
         return ran

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from exasol_ci_setup.containers.hosted import bodies, names
 from exasol_ci_setup.containers.hosted.auth import DELAY_SECONDS
-from exasol_ci_setup.core.errors import AppConflict, TooManyAttempts
+from exasol_ci_setup.core.errors import AppConflictError, TooManyAttemptsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -48,7 +48,7 @@ class Routes:
                 async def check_and_handle(request: Request) -> Response:
                     try:
                         await run_in_threadpool(authenticator.check, await _read_key(request), _caller_address(request))
-                    except TooManyAttempts:
+                    except TooManyAttemptsError:
                         await asyncio.sleep(DELAY_SECONDS)
                         raise
                     return await handle(request)
@@ -99,7 +99,7 @@ class Routes:
     def add_domain(self, body: bodies.AddDomain, request: Request) -> bodies.SuccessAnswer:
         """Add a domain to the container; no error if the container already has it."""
         if body.domain in {self._settings.domain, (request.url.hostname or "").lower()}:
-            raise AppConflict("That domain belongs to this service.")
+            raise AppConflictError("That domain belongs to this service.")
         self._deployments.add_domain(body.name, body.domain, force=body.force)
         return bodies.SuccessAnswer()
 

@@ -27,7 +27,7 @@ _BACKLOG: Final = 2048
 def check(settings: Settings) -> None:
     """Check the deploy key, the state directory and the Docker engine.
 
-    Raises InputError for the first two, and EngineUnavailable if no engine answers.
+    Raises InputError for the first two, and EngineUnavailableError if no engine answers.
     """
     deploy_key(os.environ)
     State(settings.state)

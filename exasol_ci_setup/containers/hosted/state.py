@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.containers.hosted.storage import Reserve, storage_errors
 from exasol_ci_setup.containers.hosted.workers import is_alive
-from exasol_ci_setup.core.errors import AppConflict, InputError, StateError
+from exasol_ci_setup.core.errors import AppConflictError, InputError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -208,11 +208,11 @@ class State:
         )
 
     def add_app(self, name: str, image: str, domain: str) -> None:
-        """Record an app in creation. Raises AppConflict if its domain belongs to another app."""
+        """Record an app in creation. Raises AppConflictError if its domain belongs to another app."""
         with self._transaction() as connection:
             owner = _find_owner(connection, domain)
             if owner is not None and owner != name:
-                raise AppConflict(f"The domain {domain} belongs to {owner}.")
+                raise AppConflictError(f"The domain {domain} belongs to {owner}.")
             connection.execute(
                 "INSERT INTO apps VALUES (?, ?, ?, NULL, NULL, '[]', 1)", (name, image, Phase.CREATING.value)
             )
@@ -316,7 +316,7 @@ class State:
     def reserve_port(self, app: str, *, exclude: Collection[int] = ()) -> int:
         """Reserve a free port for an app that no other app has and that is not in `exclude`.
 
-        Raises AppConflict if no port is free.
+        Raises AppConflictError if no port is free.
         """
         with self._transaction() as connection:
             taken = {row[0] for row in connection.execute("SELECT port FROM ports")}
@@ -324,7 +324,7 @@ class State:
                 if port not in taken and port not in exclude and _is_free(port):
                     connection.execute("INSERT INTO ports VALUES (?, ?)", (port, app))
                     return port
-        raise AppConflict(f"All ports from {PORTS[0]} to {PORTS[-1]} are in use.")
+        raise AppConflictError(f"All ports from {PORTS[0]} to {PORTS[-1]} are in use.")
 
     def release_ports(self, app: str, *, keep: int | None) -> None:
         """Release the ports of an app, except `keep`."""

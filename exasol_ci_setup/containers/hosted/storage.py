@@ -8,7 +8,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.core.errors import DiskFull, StateError
+from exasol_ci_setup.core.errors import DiskFullError, StateError
 from exasol_ci_setup.core.files import write_whole
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ _BYTES: Final = 1 << 18
 
 @contextlib.contextmanager
 def storage_errors(directory: Path) -> Iterator[None]:
-    """Translate errors of files and of the database below `directory` to DiskFull or StateError."""
+    """Translate errors of files and of the database below `directory` to DiskFullError or StateError."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
         is_full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or "full" in str(error)
         # SQLite reports another error if it cannot create a file.
         if is_full or not _free_bytes(directory):
-            raise DiskFull(f"The disk with the state directory {directory} is full.") from error
+            raise DiskFullError(f"The disk with the state directory {directory} is full.") from error
         raise StateError(f"The state directory {directory} cannot be used: {error}") from error
 
 

@@ -18,7 +18,17 @@ from exasol_ci_setup.containers import web
 from exasol_ci_setup.containers.manager import ports
 from exasol_ci_setup.containers.manager.ports import Port
 from exasol_ci_setup.containers.quotes import truncate
-from exasol_ci_setup.core.errors import EngineError, InputError, NoSuchImage, PortTaken, SetupError, ShuttingDown
+from exasol_ci_setup.core.errors import (
+    ContainerNotReadyError,
+    EngineError,
+    EngineUnavailableError,
+    ImageNotBuiltError,
+    InputError,
+    NoSuchImageError,
+    PortTakenError,
+    SetupError,
+    ShuttingDownError,
+)
 from exasol_ci_setup.core.version import __version__
 
 if TYPE_CHECKING:
@@ -28,13 +38,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The first match counts. InputError is 409: the options of an image conflict with the environment of the manager.
-_STATUSES: Final[tuple[tuple[type[SetupError], int], ...]] = (
-    (NoSuchImage, 404),
-    (InputError, 409),
-    (PortTaken, 409),
-    (ShuttingDown, 503),
-    (EngineError, 502),
+# Status and `error_code`; the first match counts. Clients match them: keep them when a class is renamed.
+# InputError is 409: the options of an image conflict with the environment of the manager.
+_ERRORS: Final[tuple[tuple[type[SetupError], int, str], ...]] = (
+    (NoSuchImageError, 404, "NoSuchImage"),
+    (InputError, 409, "InputError"),
+    (PortTakenError, 409, "PortTaken"),
+    (ShuttingDownError, 503, "ShuttingDown"),
+    (ImageNotBuiltError, 502, "ImageNotBuilt"),
+    (ContainerNotReadyError, 502, "ContainerNotReady"),
+    (EngineUnavailableError, 502, "EngineUnavailable"),
+    (EngineError, 502, "EngineError"),
+    (SetupError, 500, "SetupError"),
 )
 _NAMES: Final = {
     403: "Forbidden",
@@ -189,7 +204,7 @@ def _select(responses: dict[int, Any], *codes: int) -> dict[int | str, dict[str,
     return {code: responses[code] for code in codes}
 
 
-class _ClientDisconnected(Exception):
+class _ClientDisconnectedError(Exception):
     """The client disconnected before the answer."""
 
 
@@ -200,7 +215,7 @@ async def _start_unless_disconnected(request: Request, manager: Manager, body: S
     try:
         await asyncio.wait((work, disconnect), return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
-            raise _ClientDisconnected
+            raise _ClientDisconnectedError
         started = work.result()
         if disconnect.done() and body.lock:
             manager.unlock(body.image)
@@ -220,12 +235,12 @@ async def _wait_for_disconnect(request: Request) -> None:
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(SetupError)
     async def handle_setup_error(_request: Request, error: SetupError) -> Response:
-        status = next((code for kind, code in _STATUSES if isinstance(error, kind)), _SERVER_ERROR)
+        status, name = next((status, name) for kind, status, name in _ERRORS if isinstance(error, kind))
         if status >= _SERVER_ERROR:
             log.warning("%s", error)
         facts = {name: list(value) if isinstance(value, tuple) else value for name, value in _read_facts(error)}
         hint = {"hint": error.hint} if error.hint else {}
-        return _render_error(status, type(error).__name__, error.message, **hint, **facts)
+        return _render_error(status, name, error.message, **hint, **facts)
 
     @app.exception_handler(RequestValidationError)
     async def handle_invalid_request(_request: Request, error: RequestValidationError) -> Response:
@@ -245,8 +260,8 @@ def _add_errors(app: FastAPI) -> None:
         answer.headers.update(error.headers or {})
         return answer
 
-    @app.exception_handler(_ClientDisconnected)
-    async def handle_disconnect(_request: Request, _error: _ClientDisconnected) -> Response:
+    @app.exception_handler(_ClientDisconnectedError)
+    async def handle_disconnect(_request: Request, _error: _ClientDisconnectedError) -> Response:
         return Response(status_code=_SERVER_ERROR)
 
     @app.exception_handler(Exception)

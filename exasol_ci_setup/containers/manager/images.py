@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.manager import context, dockerfile
 from exasol_ci_setup.containers.manager.arguments import IMAGE_LABEL
-from exasol_ci_setup.core.errors import EngineError, EngineUnavailable, ImageNotBuilt
+from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError, ImageNotBuiltError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -42,8 +42,8 @@ class Images:
     def ensure_built(self, name: str, tags: Mapping[str, str]) -> str:
         """Return the tag of an image; build the image if the engine does not have it.
 
-        `tags` maps the images of the configuration that it is built from to their tags. Raises ImageNotBuilt with the reason of the
-        engine, InputError for files that cannot be read, and ShuttingDown if the manager shuts down meanwhile.
+        `tags` maps the images of the configuration that it is built from to their tags. Raises ImageNotBuiltError with the reason of the
+        engine, InputError for files that cannot be read, and ShuttingDownError if the manager shuts down meanwhile.
         """
         image = self._config.images[name]
         bases = [self._ensure_pulled(base, image) for base in dockerfile.external_images(image.commands)]
@@ -80,7 +80,7 @@ class Images:
             )
             reason = _read_output(name, answer, output)
         if reason is not None:
-            raise ImageNotBuilt(f"image {name} cannot be built: {reason}", output=output)
+            raise ImageNotBuiltError(f"image {name} cannot be built: {reason}", output=output)
         log.info("%s: built", name)
 
     def _ensure_pulled(self, reference: str, image: Image) -> str:
@@ -95,7 +95,7 @@ class Images:
             reason = _read_output(reference, answer, deque(maxlen=1))
         found = self._find_id(reference)
         if reason is not None or found is None:
-            raise ImageNotBuilt(f"image {reference} cannot be pulled: {reason or 'it is missing after the pull'}")
+            raise ImageNotBuiltError(f"image {reference} cannot be pulled: {reason or 'it is missing after the pull'}")
         return found
 
     def _login(self, reference: str, image: Image) -> dict[str, str] | None:
@@ -121,14 +121,14 @@ class Images:
 
 @contextlib.contextmanager
 def _image_errors(doing: str) -> Iterator[None]:
-    """Translate errors of the engine to ImageNotBuilt."""
+    """Translate errors of the engine to ImageNotBuiltError."""
     try:
         with engine.engine_errors(doing):
             yield
-    except EngineUnavailable:
+    except EngineUnavailableError:
         raise
     except EngineError as error:
-        raise ImageNotBuilt(error.message, status=error.status) from error
+        raise ImageNotBuiltError(error.message, status=error.status) from error
 
 
 def _read_output(name: str, answer: Iterable[Any], output: deque[str]) -> str | None:

@@ -1,11 +1,11 @@
-"""A FIFO lock for a container. A shutdown fails all waiters with ShuttingDown."""
+"""A FIFO lock for a container. A shutdown fails all waiters with ShuttingDownError."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 
-from exasol_ci_setup.core.errors import ShuttingDown
+from exasol_ci_setup.core.errors import ShuttingDownError
 
 
 class FifoLock:
@@ -22,9 +22,9 @@ class FifoLock:
         return len(self._waiters)
 
     async def acquire(self) -> None:
-        """Wait for the lock. Raises ShuttingDown if the lock is closed. A canceled waiter passes the lock on."""
+        """Wait for the lock. Raises ShuttingDownError if the lock is closed. A canceled waiter passes the lock on."""
         if self._is_closed:
-            raise ShuttingDown("the container manager is shutting down")
+            raise ShuttingDownError("the container manager is shutting down")
         if not self._is_acquired:
             self._is_acquired = True
             return
@@ -49,9 +49,9 @@ class FifoLock:
         self._is_acquired = False
 
     def close(self) -> None:
-        """Fail all current and later waiters with ShuttingDown."""
+        """Fail all current and later waiters with ShuttingDownError."""
         self._is_closed = True
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
-                waiter.set_exception(ShuttingDown("the container manager is shutting down"))
+                waiter.set_exception(ShuttingDownError("the container manager is shutting down"))

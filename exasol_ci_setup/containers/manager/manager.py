@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from exasol_ci_setup.containers.manager import dockerfile
 from exasol_ci_setup.containers.manager.locks import FifoLock
-from exasol_ci_setup.core.errors import NoSuchImage, SetupError, ShuttingDown
+from exasol_ci_setup.core.errors import NoSuchImageError, SetupError, ShuttingDownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -63,7 +63,7 @@ class Manager:
         """Return the container of an image; start it if it does not run. With `lock`, acquire its lock first.
 
         Concurrent calls share one build and one start; `just_created` is true for the first call only.
-        Raises NoSuchImage, ShuttingDown, and the error that prevented the start.
+        Raises NoSuchImageError, ShuttingDownError, and the error that prevented the start.
         """
         self._require(name)
         if lock:
@@ -79,14 +79,14 @@ class Manager:
         """Stop and remove the container of an image and its unused dependencies.
 
         A container that others need is removed with its last dependent. A container that does not run is no error.
-        Raises NoSuchImage, and EngineError if the container cannot be removed.
+        Raises NoSuchImageError, and EngineError if the container cannot be removed.
         """
         self._require_known(name)
         self._users[name].discard(_CALLERS)
         await self._remove_if_unused(name)
 
     def unlock(self, name: str) -> None:
-        """Release the lock of an image to the next waiter. Raises NoSuchImage."""
+        """Release the lock of an image to the next waiter. Raises NoSuchImageError."""
         self._require_known(name)
         self._caller_locks[name].release()
 
@@ -98,12 +98,12 @@ class Manager:
 
     def _require_known(self, name: str) -> None:
         if name not in self._config.images:
-            raise NoSuchImage(name, sorted(self._config.images))
+            raise NoSuchImageError(name, sorted(self._config.images))
 
     def _require(self, name: str) -> None:
         self._require_known(name)
         if self._shutdown_task is not None:
-            raise ShuttingDown("the container manager is shutting down")
+            raise ShuttingDownError("the container manager is shutting down")
 
     async def _start(self, name: str, ports: Sequence[Port]) -> StartedContainer:
         self._users[name].add(_CALLERS)

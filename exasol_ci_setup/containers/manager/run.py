@@ -15,7 +15,7 @@ from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.manager import ports
 from exasol_ci_setup.containers.manager.arguments import IMAGE_LABEL, MANAGER_LABEL, PROCESS_LABEL, build_arguments
 from exasol_ci_setup.containers.manager.waiting import probes
-from exasol_ci_setup.core.errors import ContainerNotReady, EngineError, EngineUnavailable, PortTaken
+from exasol_ci_setup.core.errors import ContainerNotReadyError, EngineError, EngineUnavailableError, PortTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -61,7 +61,7 @@ class Containers:
     ) -> RunningContainer:
         """Create and start a container. If the start fails, remove the container and its network.
 
-        Raises EngineError with the reason of the engine, PortTaken, ContainerNotReady if the container has ended, and the errors of
+        Raises EngineError with the reason of the engine, PortTakenError, ContainerNotReadyError if the container has ended, and the errors of
         `build_arguments`.
         """
         unique = f"{name}-{self.manager_id}-{secrets.token_hex(4)}"
@@ -123,7 +123,7 @@ class Containers:
     def wait(self, running: RunningContainer, condition: WaitCondition) -> None:
         """Wait until all parts of the condition are met.
 
-        Raises ContainerNotReady with the unmet parts after the timeout, or if the container has ended; and ShuttingDown.
+        Raises ContainerNotReadyError with the unmet parts after the timeout, or if the container has ended; and ShuttingDownError.
         """
         left = list(probes(condition))
         deadline = time.monotonic() + condition.timeout
@@ -142,7 +142,7 @@ class Containers:
                 if left:
                     self._require_running(running)
                     if time.monotonic() > deadline:
-                        raise ContainerNotReady(
+                        raise ContainerNotReadyError(
                             f"the container of {running.image} was not ready within {condition.timeout:g} s: "
                             f"missing {', '.join(probe.expects for probe in left)}",
                             output=self._read_last_output(running.id),
@@ -185,9 +185,9 @@ class Containers:
         if not description["State"]["Running"]:
             raise self._ended_error(running.image, description)
 
-    def _ended_error(self, name: str, description: Mapping[str, Any]) -> ContainerNotReady:
+    def _ended_error(self, name: str, description: Mapping[str, Any]) -> ContainerNotReadyError:
         status = description["State"].get("ExitCode")
-        return ContainerNotReady(
+        return ContainerNotReadyError(
             f"the container of {name} ended with exit status {status}",
             output=self._read_last_output(str(description["Id"])),
         )
@@ -218,15 +218,15 @@ def _read_ports(description: Mapping[str, Any]) -> dict[str, int]:
 
 @contextlib.contextmanager
 def _container_errors(doing: str) -> Iterator[None]:
-    """Translate errors as `engine.engine_errors` does, and raise PortTaken for a port in use."""
+    """Translate errors as `engine.engine_errors` does, and raise PortTakenError for a port in use."""
     try:
         with engine.engine_errors(doing):
             yield
-    except EngineUnavailable:
+    except EngineUnavailableError:
         raise
     except EngineError as error:
         if any(words in error.message for words in _PORT_IN_USE):
-            raise PortTaken(error.message, status=error.status) from error
+            raise PortTakenError(error.message, status=error.status) from error
         raise
 
 

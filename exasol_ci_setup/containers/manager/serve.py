@@ -71,7 +71,7 @@ def serve(
     """Serve until a signal or a request stops the manager; return the reasons of failed removals.
 
     `hosts` are further accepted host names. `ready` is called when the manager answers requests. Before that, `file` receives the
-    port and the process ID. It is removed after the last container. Raises EngineUnavailable, and InputError if the file cannot be
+    port and the process ID. It is removed after the last container. Raises EngineUnavailableError, and InputError if the file cannot be
     written.
     """
     client = engine.connect(connections=64)

@@ -6,7 +6,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.core.errors import ShuttingDown
+from exasol_ci_setup.core.errors import ShuttingDownError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Streams:
         return self._ended.is_set()
 
     def pause(self, seconds: float) -> None:
-        """Wait. Raises ShuttingDown as soon as the answers are aborted."""
+        """Wait. Raises ShuttingDownError as soon as the answers are aborted."""
         self._ended.wait(seconds)
         self._check()
 
@@ -38,7 +38,7 @@ class Streams:
     def reading(self, limit: float | None = None) -> Iterator[None]:
         """Make the answers to requests of this thread abortable.
 
-        After `limit` seconds they are aborted. Raises ShuttingDown if `end` aborts them.
+        After `limit` seconds they are aborted. Raises ShuttingDownError if `end` aborts them.
         """
         thread = threading.get_ident()
         timer = threading.Timer(limit, self._end_thread, [thread]) if limit is not None else None
@@ -76,7 +76,7 @@ class Streams:
 
     def _check(self) -> None:
         if self.is_ended:
-            raise ShuttingDown("the container manager is shutting down")
+            raise ShuttingDownError("the container manager is shutting down")
 
     def _register(self, response: Response, **_options: Any) -> None:
         with self._lock:

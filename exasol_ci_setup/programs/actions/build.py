@@ -14,7 +14,7 @@ from exasol_ci_setup.builds.model import IN_PROGRESS, build_of
 from exasol_ci_setup.builds.model import Build as State
 from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.placeholders import placeholder
-from exasol_ci_setup.core.errors import BuildFailed, InputError, Interrupted, TimedOut
+from exasol_ci_setup.core.errors import BuildFailedError, InputError, OperationInterruptedError, TimedOutError
 from exasol_ci_setup.programs import actions
 from exasol_ci_setup.programs.actions.images import Images
 
@@ -93,7 +93,7 @@ class Build:
     def wait(self, timeout: float | None = None) -> Build:
         """Wait until the registry contains the image with its tags; `timeout` is in seconds.
 
-        Raises BuildFailed with the last log lines, and the errors of the AWS boundary. After TimedOut and Interrupted the build
+        Raises BuildFailedError with the last log lines, and the errors of the AWS boundary. After TimedOutError and OperationInterruptedError the build
         continues on AWS.
         """
         clock = self._runtime.clock
@@ -102,14 +102,14 @@ class Build:
         try:
             while self.id and not self._refresh().has_ended:
                 if deadline is not None and clock.now() >= deadline:
-                    raise TimedOut(
+                    raise TimedOutError(
                         f"build {self.id} did not end within {timeout:g} seconds and continues on AWS",
                         hint="call wait() to wait again, or stop() to stop the build",
                     )
                 clock.sleep(pause if deadline is None else max(min(pause, deadline - clock.now()), 0.0))
                 pause = min(pause * _POLL_GROWTH, _LONGEST_POLL_SECONDS)
         except KeyboardInterrupt:
-            raise Interrupted(
+            raise OperationInterruptedError(
                 f"stopped waiting: build {self.id} continues on AWS",
                 hint="run the same again: it waits for this build and starts no second build of the same source",
                 batch_id=self.id,
@@ -138,7 +138,7 @@ class Build:
                 self._state = build_of(builds[0])
         return self._state
 
-    def _failure(self) -> BuildFailed:
+    def _failure(self) -> BuildFailedError:
         from exasol_ci_setup.core.errors.details import Failure
 
         state = self._state
@@ -152,7 +152,7 @@ class Build:
             log=last_lines(self._account.client("logs"), state, _LOG_LINES),
             log_url=state.log_url,
         )
-        return BuildFailed(f"the image was not built: {failure}", hint="\n".join(failure.log), failures=[failure])
+        return BuildFailedError(f"the image was not built: {failure}", hint="\n".join(failure.log), failures=[failure])
 
 
 def build(
@@ -285,7 +285,7 @@ def _start(codebuild: CodeBuildClient, project: str, variables: Mapping[str, str
                 idempotencyToken=token,
             )
     except KeyboardInterrupt:
-        raise Interrupted(
+        raise OperationInterruptedError(
             f"interrupted while a build of {project} was being started: the build may have started"
         ) from None
     return build_of(answer["build"])

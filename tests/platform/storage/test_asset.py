@@ -12,13 +12,13 @@ from botocore.exceptions import ClientError
 
 import exasol_ci_setup as naas
 from exasol_ci_setup.core.errors import (
-    AccessDenied,
+    AccessDeniedError,
     AssetConflictError,
     AssetNotFound,
     AssetRequestError,
     NotApprovedError,
-    ObjectNotFound,
-    StorageNotFound,
+    ObjectNotFoundError,
+    StorageNotFoundError,
 )
 from exasol_ci_setup.platform import asset, storage, workspaces
 from exasol_ci_setup.platform.place import NullReport, Place
@@ -215,7 +215,7 @@ def test_asset_becomes_public_and_private_again(place, tmp_path):
 @pytest.mark.parametrize("visibility", ["private", "public"])
 @pytest.mark.parametrize("name", ["docs//report.pdf", "/docs/report.pdf", "docs/"])
 def test_asset_is_of_object_with_exact_name(place, name, visibility):
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(ObjectNotFoundError):
         create(place, object_name=name, visibility=visibility, allow_broadening=True)
     bucket = workspaces.find(place, "123").name
     place.account.client("s3").put_object(Bucket=bucket, Key=f"storages/mine/{name}", Body=b"of another tool")
@@ -315,13 +315,13 @@ def test_invalid_asset_is_rejected(place, values, message):
 
 
 def test_asset_of_missing_object_is_rejected(place):
-    with pytest.raises(ObjectNotFound, match="storage 'mine' has no object 'gone'"):
+    with pytest.raises(ObjectNotFoundError, match="storage 'mine' has no object 'gone'"):
         create(place, object_name="gone")
-    with pytest.raises(ObjectNotFound, match="in version 00000000"):
+    with pytest.raises(ObjectNotFoundError, match="in version 00000000"):
         create(place, object_version="00000000")
-    with pytest.raises(StorageNotFound):
+    with pytest.raises(StorageNotFoundError):
         create(place, storage_name="other")
-    with pytest.raises(StorageNotFound):
+    with pytest.raises(StorageNotFoundError):
         asset.create(workspace_id="456", asset_creation=CREATION, place=place)
 
 
@@ -379,7 +379,7 @@ def refuse():
 
 
 def test_interrupted_creation_leaves_no_asset(place):
-    with BeforeRequests(place, "CopyObject", "public/", refuse), pytest.raises(AccessDenied):
+    with BeforeRequests(place, "CopyObject", "public/", refuse), pytest.raises(AccessDeniedError):
         create(place, visibility="public", allow_broadening=True)
 
     assert not is_public(place)
@@ -389,7 +389,7 @@ def test_interrupted_creation_leaves_no_asset(place):
 def test_asset_stays_private_if_publishing_fails(place):
     made = create(place)
 
-    with BeforeRequests(place, "CopyObject", "public/", refuse), pytest.raises(AccessDenied):
+    with BeforeRequests(place, "CopyObject", "public/", refuse), pytest.raises(AccessDeniedError):
         update(place, made, visibility="public", allow_broadening=True)
 
     assert asset.get(workspace_id="123", asset_id=made.id, place=place).visibility == "private"

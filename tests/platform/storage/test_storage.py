@@ -18,13 +18,13 @@ import exasol_ci_setup as naas
 from exasol_ci_setup.aws.session import ClientError, connect, error_code
 from exasol_ci_setup.constructs.workspace import StorageAddress
 from exasol_ci_setup.core.errors import (
-    CredentialsInvalid,
+    CredentialsInvalidError,
     InputError,
-    ObjectNotFound,
+    ObjectNotFoundError,
     SetupError,
     StorageConflictError,
     StorageError,
-    StorageNotFound,
+    StorageNotFoundError,
 )
 from exasol_ci_setup.platform import credentials, storage, workspaces
 from exasol_ci_setup.platform.credentials import Credentials
@@ -94,7 +94,7 @@ def test_ambiguous_name_is_rejected(place, name):
 @pytest.mark.parametrize("workspace", ["123", "456"])
 @pytest.mark.usefixtures("two")
 def test_missing_storage_is_not_found(place, verb, workspace):
-    with pytest.raises(StorageNotFound, match=f"storage 'other' does not exist in workspace {workspace}"):
+    with pytest.raises(StorageNotFoundError, match=f"storage 'other' does not exist in workspace {workspace}"):
         getattr(storage, verb)(workspace_id=workspace, storage_name="other", place=place)
     assert credentials.find(workspace, "other") is None
 
@@ -330,9 +330,9 @@ def test_object_is_downloaded_and_deleted_by_exact_name(place, tmp_path, name, n
     assert names(place, storage_prefix=name) == [name]
     assert storage.delete_object(**MINE, object_name=name, place=place) == 1
     assert names(place) == [neighbor]
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(ObjectNotFoundError):
         storage.get_object(**MINE, src_file=name, dst_file=tmp_path / "file", place=place)
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(ObjectNotFoundError):
         storage.delete_object(**MINE, object_name=name, place=place)
     assert names(place) == [neighbor]
 
@@ -381,12 +381,12 @@ def test_objects_are_deleted_by_name_or_by_folder(place, tmp_path):
     for name in ("a", "ab", "a/b", "a/c", "d"):
         put(place, tmp_path / "a.txt", dst_file=name)
 
-    with pytest.raises(ObjectNotFound, match="has no object 'e'"):
+    with pytest.raises(ObjectNotFoundError, match="has no object 'e'"):
         storage.delete_object(**MINE, object_name="e", place=place)
     assert storage.delete_object(**MINE, object_name="a", place=place) == 1
     assert storage.delete_object(**MINE, object_name="a/", place=place) == 2
     assert names(place) == ["ab", "d"]
-    with pytest.raises(ObjectNotFound, match="has no object 'a/'"):
+    with pytest.raises(ObjectNotFoundError, match="has no object 'a/'"):
         storage.delete_object(**MINE, object_name="a/", place=place)
 
 
@@ -440,7 +440,7 @@ def test_missing_account_credentials_are_reported(monkeypatch, server):
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     place = Place(connect(region="eu-central-1"))
 
-    with pytest.raises(CredentialsInvalid, match="no AWS credentials were found"):
+    with pytest.raises(CredentialsInvalidError, match="no AWS credentials were found"):
         storage.connect(**MINE, place=place)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exasol_ci_setup.aws.session import Account
-from exasol_ci_setup.core.errors import InputError, ObjectNotFound, TransferFailed
+from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, TransferFailedError
 from exasol_ci_setup.platform import transfer
 from exasol_ci_setup.platform.transfer import PART, NullProgress, download, part_size, upload
 
@@ -191,7 +191,7 @@ def test_object_replaced_during_download_is_reported(live, bucket, source, tmp_p
     def replace():
         live.client("s3").put_object(Bucket=bucket, Key="data", Body=b"new")
 
-    with pytest.raises(TransferFailed, match="data was replaced during the download"):
+    with pytest.raises(TransferFailedError, match="data was replaced during the download"):
         get(live, bucket, tmp_path / "target.bin", Watched(at_begin=replace))
 
     assert not (tmp_path / "target.bin").exists()
@@ -206,7 +206,7 @@ def test_damaged_download_is_discarded(live, bucket, tmp_path):
         (partial,) = tmp_path.glob(".target.txt.*.part")
         partial.write_bytes(b"WHAT")
 
-    with pytest.raises(TransferFailed, match="downloaded data of data is damaged"):
+    with pytest.raises(TransferFailedError, match="downloaded data of data is damaged"):
         get(live, bucket, target, Watched(at_begin=damage))
 
     assert not target.exists()
@@ -297,7 +297,7 @@ def test_damaged_download_fails_and_next_run_succeeds(live, bucket, tmp_path, st
     with pytest.raises(KeyboardInterrupt):
         get(live, bucket, tmp_path / "target", Watched(until=3 * 1024**2))
 
-    with pytest.raises(TransferFailed, match="downloaded data of data is damaged"):
+    with pytest.raises(TransferFailedError, match="downloaded data of data is damaged"):
         get(live, bucket, tmp_path / "target", Watched(at_begin=lambda: damage(tmp_path, 100)))
 
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
@@ -333,7 +333,7 @@ def test_wrong_checksum_is_rejected(answers, tmp_path, head):
     answers.on("s3", "HeadObject", {"ContentLength": 13, "ETag": f'"{"0" * 32}"', **head})
     answers.on("s3", "GetObject", body)
 
-    with pytest.raises(TransferFailed, match="downloaded data of data is damaged"):
+    with pytest.raises(TransferFailedError, match="downloaded data of data is damaged"):
         get(answers.account, "bucket", tmp_path / "target")
 
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
@@ -343,7 +343,7 @@ def test_answer_without_range_is_rejected(answers, tmp_path):
     answers.on("s3", "HeadObject", {"ContentLength": 13, "ETag": '"0"'})
     answers.on("s3", "GetObject", {"Body": b"what was sent", "ContentLength": 13})
 
-    with pytest.raises(TransferFailed, match="not the requested range from byte 0"):
+    with pytest.raises(TransferFailedError, match="not the requested range from byte 0"):
         get(answers.account, "bucket", tmp_path / "target")
 
 
@@ -382,7 +382,7 @@ def test_second_download_to_same_file_is_rejected(live, bucket, source, tmp_path
     target = tmp_path / "target.bin"
 
     def begin_another():
-        with pytest.raises(TransferFailed, match="another download is writing"):
+        with pytest.raises(TransferFailedError, match="another download is writing"):
             get(live, bucket, target)
 
     get(live, bucket, target, Watched(at_begin=begin_another))
@@ -391,7 +391,7 @@ def test_second_download_to_same_file_is_rejected(live, bucket, source, tmp_path
 
 
 def test_missing_object_leaves_no_file(live, bucket, tmp_path):
-    with pytest.raises(ObjectNotFound, match="object 'data' does not exist"):
+    with pytest.raises(ObjectNotFoundError, match="object 'data' does not exist"):
         get(live, bucket, tmp_path / "target.bin")
 
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
@@ -411,7 +411,7 @@ def test_file_truncated_during_upload_is_reported(live, bucket, source):
     def shorten():
         os.truncate(source, PART)
 
-    with pytest.raises(TransferFailed, match="became shorter"):
+    with pytest.raises(TransferFailedError, match="became shorter"):
         put(live, source, bucket, Watched(at_begin=shorten))
 
 
@@ -433,7 +433,7 @@ def test_special_file_as_source_is_rejected(live, bucket, tmp_path, source):
 
 
 def test_kernel_file_as_source_is_rejected(live, bucket):
-    with pytest.raises(TransferFailed, match="has more content than its size says"):
+    with pytest.raises(TransferFailedError, match="has more content than its size says"):
         upload(live.client("s3"), Path("/proc/self/status"), bucket=bucket, key="a", progress=NullProgress())
 
 

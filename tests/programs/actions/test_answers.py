@@ -15,7 +15,7 @@ from exasol_ci_setup.constructs import (
     Scope,
     Service,
 )
-from exasol_ci_setup.core.errors import AwsUnavailable, BuildFailed, InputError, SetupError, TimedOut
+from exasol_ci_setup.core.errors import AwsUnavailableError, BuildFailedError, InputError, SetupError, TimedOutError
 from exasol_ci_setup.programs.actions import Runtime, use_runtime
 from exasol_ci_setup.programs.actions.images import Images
 from tests.answers import AwsError
@@ -80,7 +80,7 @@ def test_only_missing_archive_is_uploaded(answers, builder, code):
 def test_unreadable_bucket_fails(answers, builder):
     answers.on("s3", "HeadObject", AwsError("403", "Forbidden", status=403))
 
-    with pytest.raises(AwsUnavailable):
+    with pytest.raises(AwsUnavailableError):
         builder.asset.sync()
     assert answers.names() == ["HeadObject"]
 
@@ -130,7 +130,7 @@ def test_wait_ends_with_build_and_interval_grows(cloud, builder, clock):
 def test_wait_times_out_while_build_continues(cloud, builder, clock):
     cloud.on("codebuild", "BatchGetBuilds", {"builds": [state("IN_PROGRESS")]})
 
-    with pytest.raises(TimedOut, match="build team-image:1 did not end within 30 seconds") as caught:
+    with pytest.raises(TimedOutError, match="build team-image:1 did not end within 30 seconds") as caught:
         builder.build().wait(timeout=30)
     assert caught.value.exit_code == 7
     assert clock.elapsed == pytest.approx(30)
@@ -147,7 +147,7 @@ def test_failed_build_names_phase_and_last_log_lines(cloud, builder):
     cloud.on("logs", "GetLogEvents", {"events": [{"timestamp": 1, "message": "no such base image\n"}]})
 
     with pytest.raises(
-        BuildFailed, match="image failed in phase BUILD: COMMAND_EXECUTION_ERROR: exit status 1"
+        BuildFailedError, match="image failed in phase BUILD: COMMAND_EXECUTION_ERROR: exit status 1"
     ) as caught:
         builder.build().wait()
     assert caught.value.hint == "no such base image"

@@ -8,7 +8,7 @@ import pytest
 
 from exasol_ci_setup import Instance, Scope
 from exasol_ci_setup.core.clock import SystemClock
-from exasol_ci_setup.core.errors import AccessDenied, InputError, StackError
+from exasol_ci_setup.core.errors import AccessDeniedError, InputError, StackError
 from exasol_ci_setup.programs import Connections, Declared, Deployment, running_with
 from exasol_ci_setup.programs.actions import Runtime, use_runtime
 from exasol_ci_setup.programs.verbs import _NullReporter
@@ -86,7 +86,7 @@ def test_instance_without_address_fails_with_hint(answers, deployed, answer, sai
 def test_missing_permission_to_describe_is_access_denied(answers, deployed):
     answers.on("ec2", "DescribeInstances", AwsError("UnauthorizedOperation", "not authorized"))
 
-    with stage(answers.account), pytest.raises(AccessDenied):
+    with stage(answers.account), pytest.raises(AccessDeniedError):
         _ = deployed.public_ip
 
 

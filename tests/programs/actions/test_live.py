@@ -23,7 +23,7 @@ from exasol_ci_setup.constructs import (
     Service,
 )
 from exasol_ci_setup.core.clock import SystemClock
-from exasol_ci_setup.core.errors import BuildFailed, InputError, SetupError
+from exasol_ci_setup.core.errors import BuildFailedError, InputError, SetupError
 from exasol_ci_setup.programs import Connections, Declared, Deployment, running_with
 from exasol_ci_setup.programs.actions import Runtime, current, sync, use_runtime
 from exasol_ci_setup.programs.verbs import _NullReporter, require_success
@@ -218,7 +218,7 @@ def test_build_receives_archive_hash_and_tag(live, deploy, said, builder):
     assert said[-1] == f"builder image: started build {build.id} of {build.content_hash[:12]}"
     build.stop()
     assert build.status == "STOPPED"
-    with pytest.raises(BuildFailed, match="image was stopped"):
+    with pytest.raises(BuildFailedError, match="image was stopped"):
         build.wait()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.core.errors import InputError, TemplateRejected
+from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
 from exasol_ci_setup.core.errors.details import Finding
 from exasol_ci_setup.template.lint import Background, _matches, lint, reject_errors
 from exasol_ci_setup.template.render import Template
@@ -102,7 +102,7 @@ def finding(level: str, line: int = 1) -> Finding:
 
 def test_an_error_rejects_the_template_with_the_first_one_named():
     findings = [finding("warning"), finding("error", 3), finding("error", 4)]
-    with pytest.raises(TemplateRejected) as caught:
+    with pytest.raises(TemplateRejectedError) as caught:
         reject_errors(Template("bucket.yaml", ""), findings)
     assert caught.value.message == "bucket.yaml has errors: line 3: it is wrong (X1), and 1 more"
     assert caught.value.findings == tuple(findings)
