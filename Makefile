@@ -18,7 +18,7 @@ setup: $(READY)  ## Create .venv with the project and the requirements of its te
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[containers,pictures,sandbox,ssh]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[containers,sandbox,ssh]" --group dev
 	@touch $(READY)
 
 test: $(READY)  ## Run all tests that this machine can run
@@ -69,7 +69,7 @@ golden: $(READY)  ## Update the golden files; read the diff before you commit it
 reference: $(READY)  ## Generate docs/reference.md and docs/cli.md from the models and the commands
 	$(BIN)/python -m pytest -q tests/reference --update-golden
 
-diagrams: $(READY)  ## Generate release-flow.png and docs/diagrams/*.png
+diagrams: $(READY)  ## Generate release-flow.png and docs/diagrams/*.png with Graphviz
 	$(BIN)/python docs/diagrams/draw.py
 
 clean:  ## Delete the files that the other targets created

@@ -1,43 +1,33 @@
-"""Draws the diagrams: each YAML file here becomes the PNG that it names. Needs Pillow; run it by `make diagrams`."""
+"""Draw the diagrams: each YAML file here becomes the PNG that it names. Needs Graphviz; `make diagrams` runs it."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import json
+import struct
+import zlib
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from exasol_ci_setup.pictures.graphviz import draw
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-KEY = "exasol-ci-setup source"  # of the text in a PNG that says from what it was drawn
+KEY = b"exasol-ci-setup source"  # of the text in a PNG that has the digest of its source
 
-# Twice the width at which they are shown, so that they are sharp on any screen.
-WIDTH, MARGIN, GAP = 1600, 40, 60
-TITLE, HEAD, BOX, ROW = 110, 70, 170, 230
-INK, PAPER, LINE = "#1f2933", "#ffffff", "#52606d"
-# Of a lane: what it is filled with, and what its boxes are drawn with.
-COLOURS = {
+# Inches.
+WIDTH, LANE, BOX, ROW, HEAD, TITLE = 15.3, 5.1, (4.4, 1.7), 2.3, 1.0, 1.0
+DPI = 100
+INK, LINE = "#1f2933", "#52606d"
+# Fill and line of a lane.
+COLORS = {
     "GitHub": ("#eef2f6", "#5b7083"),
     "exasol-ci-setup": ("#e8f3ec", "#3c7a55"),
     "AWS": ("#fdf1e3", "#b5722a"),
 }
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box on the page, in pixels."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def middle(self) -> tuple[int, int]:
-        """Its centre."""
-        return (self.left + self.right) // 2, (self.top + self.bottom) // 2
 
 
 def sources() -> list[Path]:
@@ -46,7 +36,7 @@ def sources() -> list[Path]:
 
 
 def digest(source: Path) -> str:
-    """Return what a PNG drawn from this source by this program carries."""
+    """Return the text of a PNG that this program drew from this source."""
     return hashlib.sha256(source.read_bytes() + b"\0" + Path(__file__).read_bytes()).hexdigest()
 
 
@@ -55,110 +45,88 @@ def target(source: Path) -> Path:
     return ROOT / yaml.safe_load(source.read_text(encoding="utf-8"))["output"]
 
 
-def draw(source: Path) -> None:
-    """Draw one diagram."""
-    from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+def png(source: Path) -> bytes:
+    """Return a diagram as PNG, with the digest of its source."""
+    drawn = draw(graph(yaml.safe_load(source.read_text(encoding="utf-8"))), "png", layout="neato", dpi=DPI)
+    text = b"tEXt" + KEY + b"\0" + digest(source).encode()
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    end = drawn.rindex(b"IEND") - 4
+    return drawn[:end] + chunk + drawn[end:]
 
-    data: dict[str, Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
+
+def graph(data: dict[str, Any]) -> str:
+    """Return a diagram in the language DOT. Each lane is a column, and each box has a fixed position."""
     rows = 1 + max(box["row"] for box in data["boxes"])
-    height = TITLE + HEAD + rows * ROW + MARGIN
-    picture = Image.new("RGB", (WIDTH, height), PAPER)
-    pen = ImageDraw.Draw(picture)
-    fonts = {size: ImageFont.load_default(size) for size in (27, 32, 36, 46)}
-
-    lane_width = (WIDTH - 2 * MARGIN) // len(data["lanes"])
-    pen.text((WIDTH // 2, TITLE // 2), data["title"], INK, fonts[46], anchor="mm", stroke_width=0.6)
+    height = HEAD + rows * ROW
+    lines = [
+        "digraph {",
+        '  graph [splines="line", outputorder="nodesfirst", bgcolor="white", pad="0.3"]',
+        '  node [shape="box", fontname="Helvetica,Arial,DejaVu Sans,sans-serif", fixedsize="true"]',
+        f'  edge [color="{LINE}", penwidth="2.5", arrowsize="1.2"]',
+        _node("title", (WIDTH / 2, height + TITLE / 2), label=data["title"], shape="none", fontsize=32, fontcolor=INK),
+    ]
     for number, name in enumerate(data["lanes"]):
-        left = MARGIN + number * lane_width
-        pen.rounded_rectangle((left + 6, TITLE - 10, left + lane_width - 6, height - 20), 18, COLOURS[name][0])
-        pen.text((left + lane_width // 2, TITLE + HEAD // 2 - 4), name, COLOURS[name][1], fonts[36], anchor="mm", stroke_width=0.5)
-
-    boxes = {box["id"]: _place(box, lane_width) for box in data["boxes"]}
-    fills = [COLOURS[name][0] for name in data["lanes"]]
-    for arrow in data["arrows"]:
-        if isinstance(arrow, dict):
-            _around(pen, boxes[arrow["from"]], boxes[arrow["to"]], fills)
-        else:
-            _arrow(pen, boxes[arrow[0]], boxes[arrow[1]], fills, dashed=len(arrow) > 2)
+        fill, line = COLORS[name]
+        center = LANE / 2 + number * LANE
+        lines += [
+            _node(f"lane {number}", (center, height / 2), label="", style="rounded,filled", fillcolor=fill, color=fill)
+            + f' "lane {number}" [width="{LANE - 0.12}", height="{height}"]',
+            _node(f"head {number}", (center, height - 0.5), label=name, shape="plain", fontsize=26, fontcolor=line),
+        ]
+    places = {box["id"]: (LANE * (box["lane"] + 0.5), height - HEAD - ROW * (box["row"] + 0.5)) for box in data["boxes"]}
     for box in data["boxes"]:
-        _box(pen, boxes[box["id"]], box, COLOURS[data["lanes"][box["lane"]]][1], fonts)
-
-    info = PngImagePlugin.PngInfo()
-    info.add_text(KEY, digest(source))
-    picture.quantize(64).save(target(source), pnginfo=info, optimize=True)
-
-
-def _place(box: dict[str, Any], lane_width: int) -> Box:
-    left = MARGIN + box["lane"] * lane_width + GAP // 2
-    top = TITLE + HEAD + box["row"] * ROW + 10
-    return Box(left, top, left + lane_width - GAP, top + BOX)
+        lines += _box(box, places[box["id"]], COLORS[data["lanes"][box["lane"]]][1])
+    for number, arrow in enumerate(data["arrows"]):
+        if isinstance(arrow, dict):
+            lines += _around(number, arrow["from"], arrow["to"], places)
+        else:
+            style = ' [style="dashed"]' if len(arrow) > 2 else ""
+            lines.append(f"  {_text(arrow[0])} -> {_text(arrow[1])}{style}")
+    return "\n".join([*lines, "}"])
 
 
-def _box(pen: Any, place: Box, box: dict[str, Any], edge: str, fonts: dict[int, Any]) -> None:
+def _box(box: dict[str, Any], place: tuple[float, float], line: str) -> list[str]:
     kind = box.get("kind", "")
-    outline = (place.left, place.top, place.right, place.bottom)
-    if kind == "many":
-        for shift in (16, 8):
-            pen.rounded_rectangle(
-                (place.left + shift, place.top + shift, place.right + shift, place.bottom + shift), 16, PAPER, edge, 3
-            )
-    pen.rounded_rectangle(outline, 16 if kind != "store" else 46, PAPER, edge, 3)
-    x = place.middle[0]
-    pen.text((x, place.top + 42), box["title"], edge, fonts[32], anchor="mm", stroke_width=0.5)
-    for number, line in enumerate(box["text"].split("\n")):
-        pen.text((x, place.top + 86 + number * 38), line, INK, fonts[27], anchor="mm")
+    style = {"width": BOX[0], "height": BOX[1], "style": "rounded,filled", "fillcolor": "white", "color": line, "penwidth": 2}
+    shadows = [
+        _node(f"{box['id']} {shift}", (place[0] + shift, place[1] - shift), label="", **style)
+        for shift in ((0.16, 0.08) if kind == "many" else ())
+    ]
+    if kind == "store":
+        style["shape"] = "cylinder"
+    head = f'<font color="{line}" point-size="21"><b>{escape(box["title"])}</b></font><br/><font point-size="5"> </font>'
+    label = "<" + "<br/>".join([head, *map(escape, box["text"].split("\n"))]) + ">"
+    return [*shadows, _node(box["id"], place, fontsize=18, fontcolor=INK, **style) + f" {_text(box['id'])} [label={label}]"]
 
 
-def _arrow(pen: Any, start: Box, end: Box, fills: list[str], *, dashed: bool) -> None:
-    """Draw an arrow between two boxes of one row or of one lane."""
-    if start.top == end.top:
-        right = start.left < end.left
-        points = [(start.right if right else start.left, start.middle[1]), (end.left if right else end.right, end.middle[1])]
-    else:
-        points = [(start.middle[0], start.bottom), (end.middle[0], end.top)]
-    _line(pen, points, fills, dashed=dashed)
+def _around(number: int, start: str, end: str, places: dict[str, tuple[float, float]]) -> list[str]:
+    """Return an arrow to a box two lanes away, through the space above the row of the lower box."""
+    above = min(places[start][1], places[end][1]) + ROW / 2
+    right = 1 if places[start][0] < places[end][0] else -1
+    corners = []
+    for name, side in ((start, right), (end, -right)):
+        x, y = places[name]
+        edge = y + (BOX[1] / 2 if above > y else -BOX[1] / 2)
+        corners += [(x + side * BOX[0] / 4, edge), (x + side * BOX[0] / 4, above)]
+    ids = [_text(f"arrow {number} {corner}") for corner in range(4)]
+    points = [corners[0], corners[1], corners[3], corners[2]]
+    return [
+        *(f'  {each} [shape="point", width="0.01", style="invis", pos="{x},{y}!"]' for each, (x, y) in zip(ids, points, strict=True)),
+        f'  {ids[0]} -> {ids[1]} -> {ids[2]} [arrowhead="none"]',
+        f"  {ids[2]} -> {ids[3]}",
+    ]
 
 
-def _around(pen: Any, start: Box, end: Box, fills: list[str]) -> None:
-    """Draw an arrow to a box two lanes away, through the space above the row of the lower box."""
-    lower = max(start.top, end.top)
-    above = lower - (ROW - BOX) // 2
-    towards = 90 if start.left < end.left else -90
-    first = (start.middle[0] + towards, start.top)
-    if end.top < lower:
-        last = (end.middle[0] - towards, end.bottom)
-    else:
-        last = (end.middle[0] - towards, end.top)
-    _line(pen, [first, (first[0], above), (last[0], above), last], fills)
+def _node(name: str, place: tuple[float, float], **attributes: Any) -> str:
+    shown = ", ".join(f"{key}={_text(str(value))}" for key, value in attributes.items())
+    return f'  {_text(name)} [pos="{place[0]},{place[1]}!", {shown}]'
 
 
-def _line(pen: Any, points: list[tuple[int, int]], fills: list[str], *, dashed: bool = False) -> None:
-    """Draw a line of straight parts with a head; where it crosses the middle of a lane, what is there already makes room."""
-    lane_width = (WIDTH - 2 * MARGIN) // len(fills)
-    for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False):
-        for number, fill in enumerate(fills):
-            middle = MARGIN + number * lane_width + lane_width // 2
-            if min(x1, x2) < middle - 20 and max(x1, x2) > middle + 20:
-                pen.rectangle((middle - 10, y1 - 10, middle + 10, y1 + 10), fill)
-        length = max(abs(x2 - x1), abs(y2 - y1))
-        step_x, step_y = (x2 > x1) - (x2 < x1), (y2 > y1) - (y2 < y1)
-        for at in range(0, length, 22 if dashed else max(length, 1)):
-            until = min(at + (12 if dashed else length), length)
-            pen.line((x1 + step_x * at, y1 + step_y * at, x1 + step_x * until, y1 + step_y * until), LINE, 4)
-    (x1, y1), (x2, y2) = points[-2:]
-    back_x, back_y = (x2 < x1) - (x2 > x1), (y2 < y1) - (y2 > y1)
-    side_x, side_y = back_y, back_x
-    pen.polygon(
-        [
-            (x2, y2),
-            (x2 + 20 * back_x + 10 * side_x, y2 + 20 * back_y + 10 * side_y),
-            (x2 + 20 * back_x - 10 * side_x, y2 + 20 * back_y - 10 * side_y),
-        ],
-        LINE,
-    )
+def _text(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 if __name__ == "__main__":
     for each in sources():
-        draw(each)
+        target(each).write_bytes(png(each))
         print(target(each).relative_to(ROOT))

@@ -1,1 +1,1 @@
-"""Diagrams of templates, programs and operations, as SVG, or as PNG with the extra `pictures`."""
+"""Diagrams of templates and programs as Mermaid, DOT and pictures by Graphviz; timelines of operations as text and HTML."""

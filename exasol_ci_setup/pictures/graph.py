@@ -1,31 +1,19 @@
-"""Diagram of the resources of templates and their references."""
+"""Diagrams of the resources of templates and their references, as Mermaid and DOT."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.pictures.canvas import INK, QUIET, Box, Line, Picture, Shape, Text, width_of
-from exasol_ci_setup.pictures.layers import arrange
+from exasol_ci_setup.pictures.characters import printable
 from exasol_ci_setup.template.intrinsics import as_mapping
 from exasol_ci_setup.template.references import references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exasol_ci_setup.pictures.layers import Node
-
-_HEIGHT: Final = 44
-_GAP_X: Final = 76
-# Length of the horizontal segments at both ends of a line.
-_STRAIGHT: Final = 16
-_GAP_Y: Final = 18
-# Height that a line needs where it crosses a layer.
-_LINE_HEIGHT: Final = 6.0
-_PADDING: Final = 18
-_HEAD: Final = 30
-_MARGIN: Final = 24
-# Fill and stroke by AWS service.
+# Fill and line by AWS service.
 _COLORS: Final = {
     "IAM": ("#fdecea", "#b3423a"),
     "S3": ("#e8f3ec", "#3c7a55"),
@@ -36,6 +24,9 @@ _COLORS: Final = {
     "EC2": ("#fdf1e3", "#b5722a"),
 }
 _DEFAULT_COLORS: Final = ("#f1f4f7", "#52606d")
+# Texts without a meaning in Mermaid. A colon alone can begin a style or an icon, a period or a hyphen a list.
+_PLAIN: Final = re.compile(r"[^\W_]+(?:(?:::|[ ./-])[^\W_]+)*")
+_FONT: Final = "Helvetica,Arial,DejaVu Sans,sans-serif"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,103 +38,121 @@ class GraphPart:
     needs: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Layout:
-    width: float
-    height: float
-    shapes: list[Shape] = field(default_factory=list)
-    places: dict[str, tuple[float, float]] = field(default_factory=dict)
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A resource. `id` is generated, because names of resources can be keywords of the languages."""
+
+    id: str
+    name: str
+    type: str
+
+    @property
+    def short_type(self) -> str:
+        return self.type.removeprefix("AWS::")
 
 
-def picture(parts: Sequence[GraphPart], *, title: str) -> Picture:
-    """Return a diagram of the resources and references of each part; several parts have a frame each."""
-    framed = len(parts) > 1
-    contents = {part.name: _resources(part, framed=framed) for part in parts}
-    whole = _arrange_boxes(
-        {part.name: part.needs for part in parts},
-        {name: (each.width, each.height) for name, each in contents.items()},
-        INK,
-    )
-    shapes = list(whole.shapes)
-    for name, (x, y) in whole.places.items():
-        shapes += [_move(shape, x, y) for shape in contents[name].shapes]
-    moved = [_move(shape, _MARGIN, _MARGIN) for shape in shapes]
-    return Picture(whole.width + 2 * _MARGIN, whole.height + 2 * _MARGIN, title, tuple(moved))
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    """A stack: its resources, and the arrows between them as pairs of node IDs."""
+
+    id: str
+    name: str
+    nodes: tuple[_Node, ...]
+    arrows: tuple[tuple[str, str], ...]
 
 
-def _resources(part: GraphPart, *, framed: bool) -> _Layout:
-    declared = as_mapping(part.template.get("Resources"))
-    types = {name: str(as_mapping(each).get("Type", "")) for name, each in declared.items()}
-    sizes = {
-        name: (max(width_of(name), width_of(_short(kind), 11)) + 2 * 12, float(_HEIGHT)) for name, kind in types.items()
-    }
-    placed = _arrange_boxes(references(part.template), sizes, QUIET)
-    for name, (x, y) in placed.places.items():
-        fill, stroke = _COLORS.get(_service(types[name]), _DEFAULT_COLORS)
-        width = sizes[name][0]
-        placed.shapes += [
-            Box(x, y, width, _HEIGHT, fill, stroke, hint=f"{name}: {types[name]}"),
-            Text(x + width / 2, y + 19, name, 13, INK, "middle", bold=True),
-            Text(x + width / 2, y + 35, _short(types[name]), 11, stroke, "middle"),
-        ]
-    if not framed:
-        return placed
-    width = max(placed.width, width_of(part.name, 14))
-    frame = Box(
-        0, 0, width + 2 * _PADDING, placed.height + 2 * _PADDING + _HEAD, "#fbfcfd", "#cbd2d9", radius=8, hint=part.name
-    )
-    head = Text(_PADDING, _PADDING + 8, part.name, 14, INK, bold=True)
-    inner = [_move(shape, _PADDING, _PADDING + _HEAD) for shape in placed.shapes]
-    return _Layout(frame.width, frame.height, [frame, head, *inner])
+def mermaid(parts: Sequence[GraphPart]) -> str:
+    """Return a flowchart of Mermaid (https://mermaid.js.org/syntax/flowchart.html). Several parts have a frame each."""
+    clusters, needs = _clusters(parts)
+    is_framed = len(clusters) > 1
+    lines = ["flowchart RL"]
+    for cluster in clusters:
+        indent = "    " if is_framed else "  "
+        if is_framed:
+            lines.append(f"  subgraph {cluster.id}[{_mermaid_text(cluster.name)}]")
+        lines += [f"{indent}{node.id}[{_mermaid_text(node.name, node.short_type)}]" for node in cluster.nodes]
+        lines += [f"{indent}{start} --> {end}" for start, end in cluster.arrows]
+        if is_framed:
+            lines.append("  end")
+    lines += [f"  {start.id} --> {end.id}" for start, end in needs]
+    return "\n".join(lines) + "\n"
 
 
-def _arrange_boxes(edges: Mapping[str, Sequence[str]], sizes: Mapping[str, tuple[float, float]], color: str) -> _Layout:
-    """Return the upper left corner of each box, and the lines between them."""
-    layers = arrange(edges)
-
-    def size(node: Node) -> tuple[float, float]:
-        return sizes[node] if isinstance(node, str) else (0.0, _LINE_HEIGHT)
-
-    columns = [max((size(node)[0] for node in layer), default=0.0) for layer in layers.layers]
-    heights = [sum(size(node)[1] + _GAP_Y for node in layer) - _GAP_Y for layer in layers.layers]
-    placed = _Layout(sum(columns) + _GAP_X * max(len(columns) - 1, 0), max(heights, default=0.0))
-    # X coordinates from left to right: column, box, box, column. Lines are diagonal only between columns.
-    sides: dict[Node, list[tuple[float, float]]] = {}
-    x = 0.0
-    for layer, column, height in zip(layers.layers, columns, heights, strict=True):
-        y = (placed.height - height) / 2
-        for node in layer:
-            width, own = size(node)
-            left = x + (column - width) / 2
-            middle = y + own / 2
-            ends = (x - _STRAIGHT, left, left + width, x + column + _STRAIGHT)
-            sides[node] = [(end, middle) for end in ends]
-            if isinstance(node, str):
-                placed.places[node] = (left, y)
-            y += own + _GAP_Y
-        x += column + _GAP_X
-    for line in layers.lines.values():
-        points = sides[line[0]][1::-1]
-        for node in line[1:-1]:
-            points += [sides[node][3], sides[node][0]]
-        points += sides[line[-1]][:1:-1]
-        placed.shapes.append(Line(tuple(points), color, 1.2, arrow=True))
-    return placed
-
-
-def _move(shape: Shape, dx: float, dy: float) -> Shape:
-    if isinstance(shape, Line):
-        return Line(tuple((x + dx, y + dy) for x, y in shape.points), shape.color, shape.width, shape.arrow)
-    if isinstance(shape, Box):
-        return Box(
-            shape.x + dx, shape.y + dy, shape.width, shape.height, shape.fill, shape.stroke, shape.radius, shape.hint
+def dot(parts: Sequence[GraphPart], *, title: str) -> str:
+    """Return a graph in the language DOT (https://graphviz.org/doc/info/lang.html). Several parts have a frame each."""
+    clusters, needs = _clusters(parts)
+    is_framed = len(clusters) > 1
+    lines = [
+        f"digraph {_dot_text(title)} {{",
+        '  graph [rankdir="RL", compound="true", bgcolor="#ffffff", pad="0.3", nodesep="0.25", ranksep="0.8"]',
+        f'  graph [fontname="{_FONT}", fontsize="14", fontcolor="#1f2933", labeljust="l"]',
+        f'  node [shape="box", style="rounded,filled", fontname="{_FONT}", fontsize="12", margin="0.2,0.08"]',
+        '  edge [color="#7b8794", arrowsize="0.7"]',
+    ]
+    for cluster in clusters:
+        indent = "    " if is_framed else "  "
+        if is_framed:
+            lines.append(f"  subgraph cluster_{cluster.id} {{")
+            lines.append(
+                f'    graph [label={_dot_text(cluster.name)}, style="rounded,filled", fillcolor="#fbfcfd", color="#cbd2d9"]'
+            )
+            # Arrows between stacks need a node at each end, also in a stack without resources.
+            lines.append(f'    {cluster.id} [shape="point", style="invis"]')
+        for node in cluster.nodes:
+            fill, line = _COLORS.get(node.short_type.partition("::")[0], _DEFAULT_COLORS)
+            hint = _dot_text(f"{node.name}: {node.type}")
+            label = _dot_text(node.name, node.short_type)
+            lines.append(f'{indent}{node.id} [label={label}, tooltip={hint}, fillcolor="{fill}", color="{line}"]')
+        lines += [f"{indent}{start} -> {end}" for start, end in cluster.arrows]
+        if is_framed:
+            lines.append("  }")
+    for user, used in needs:
+        lines.append(
+            f'  {user.id} -> {used.id} [ltail="cluster_{user.id}", lhead="cluster_{used.id}", color="#1f2933"]'
         )
-    return Text(shape.x + dx, shape.y + dy, shape.text, shape.size, shape.color, shape.anchor, shape.bold)
+    return "\n".join([*lines, "}"]) + "\n"
 
 
-def _short(kind: str) -> str:
-    return kind.removeprefix("AWS::")
+def _clusters(parts: Sequence[GraphPart]) -> tuple[list[_Cluster], list[tuple[_Cluster, _Cluster]]]:
+    """Return the stacks, and which stack uses which other one."""
+    clusters: list[_Cluster] = []
+    count = 0
+    for number, part in enumerate(parts, 1):
+        nodes: dict[str, _Node] = {}
+        for name, declared in as_mapping(part.template.get("Resources")).items():
+            count += 1
+            nodes[name] = _Node(f"n{count}", str(name), str(as_mapping(declared).get("Type", "")))
+        arrows = [(nodes[name].id, nodes[each].id) for name, used in references(part.template).items() for each in used]
+        clusters.append(_Cluster(f"s{number}", part.name, tuple(nodes.values()), tuple(arrows)))
+    by_name = {cluster.name: cluster for cluster in clusters}
+    needs = [
+        (by_name[part.name], by_name[name])
+        for part in parts
+        for name in dict.fromkeys(part.needs)
+        if name in by_name and name != part.name
+    ]
+    return clusters, needs
 
 
-def _service(kind: str) -> str:
-    return _short(kind).split("::", 1)[0]
+def _mermaid_text(*lines: str) -> str:
+    """Return lines as one quoted text of Mermaid.
+
+    Characters with a meaning in Mermaid, Markdown or HTML become entity codes:
+    https://mermaid.js.org/syntax/flowchart.html#entity-codes-to-escape-characters.
+    """
+    texts = [printable(line) for line in lines if line]
+    if not all(_PLAIN.fullmatch(text) for text in texts):
+        texts = [
+            "".join(letter if letter.isalnum() or letter == " " else f"#{ord(letter)};" for letter in text)
+            for text in texts
+        ]
+    return '"' + ("<br/>".join(texts) or " ") + '"'
+
+
+def _dot_text(*lines: str) -> str:
+    r"""Return lines as one quoted text of DOT.
+
+    Graphviz replaces HTML entities and sequences such as ``\N`` in labels: https://graphviz.org/docs/attr-types/escString/.
+    """
+    texts = [printable(line).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') for line in lines if line]
+    return '"' + "\\n".join(texts) + '"'

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.pictures.canvas import INK, QUIET, Box, Line, Picture, Shape, Text, svg, width_of
+from exasol_ci_setup.pictures.characters import printable
 from exasol_ci_setup.template.references import references
 
 if TYPE_CHECKING:
@@ -14,15 +15,38 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.stacks.model import Event
 
-_ROW: Final = 26
-_BAR: Final = 16
-_CHART: Final = 720
-_MARGIN: Final = 24
-_HEAD: Final = 64
 _TICKS: Final = 6
 _STEPS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 _MINUTE: Final = 60
-_DONE, _CRITICAL, _FAILED, _UNDONE = "#9fb8d6", "#2f6db3", "#c9413b", "#d9a441"
+# Classes of bars in the HTML page, and their legend.
+_KINDS: Final = {
+    "critical": "critical path",
+    "done": "done in parallel",
+    "failed": "failed",
+    "deleted": "deleted or rolled back",
+}
+_STYLE: Final = """\
+:root{color-scheme:light dark;--page:#fff;--text:#1f2933;--quiet:#52606d;--line:#d5dae0;
+--critical:#2f6db3;--done:#9fb8d6;--failed:#c9413b;--deleted:#c98a1b}
+@media (prefers-color-scheme:dark){:root{--page:#14181d;--text:#e4e7eb;--quiet:#9aa5b1;--line:#343d47;
+--critical:#6aa5ea;--done:#46617f;--failed:#f0736d;--deleted:#e0b050}}
+body{margin:1.5rem;background:var(--page);color:var(--text);font:14px/1.4 system-ui,sans-serif}
+h1{font-size:1.2rem}
+ul{display:flex;flex-wrap:wrap;gap:.3rem 1.5rem;list-style:none;padding:0;color:var(--quiet)}
+i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;border-radius:2px}
+table{width:100%;border-collapse:collapse}
+th,td{padding:.25rem .75rem .25rem 0;text-align:left;font-weight:normal;border-bottom:1px solid var(--line)}
+thead th,td{color:var(--quiet)}
+tbody th{color:var(--text);overflow-wrap:anywhere}
+td:nth-child(3){white-space:nowrap;text-align:right}
+th:last-child,td:last-child{width:60%;padding-right:3rem}
+td p{margin:0;color:var(--failed);overflow-wrap:anywhere}
+.scale{position:relative;height:1.4em}
+.scale span{position:absolute;white-space:nowrap}
+.bar{position:relative;height:1em;min-width:3px;border-radius:3px}
+.critical{background:var(--critical)}.done{background:var(--done)}
+.failed{background:var(--failed)}.deleted{background:var(--deleted)}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,70 +168,49 @@ def text(chart: Timeline, *, width: int, unicode: bool) -> list[str]:
     return lines
 
 
-def picture(chart: Timeline) -> Picture:
-    """Return the timeline as a Gantt chart."""
-    names = max((width_of(bar.logical_id) for bar in chart.bars), default=0.0) + 16
-    left = _MARGIN + names
-    scale = _CHART / chart.duration if chart.duration else 0.0
-    height = _HEAD + _ROW * len(chart.bars) + 56
-    shapes: list[Shape] = [
-        Text(_MARGIN, 30, chart.stack_name, 16, INK, bold=True),
-        Text(
-            _MARGIN + width_of(chart.stack_name, 16) + 16,
-            30,
-            f"{chart.status} after {duration(chart.duration)}",
-            13,
-            QUIET,
-        ),
-    ]
-    step = next((each for each in _STEPS if chart.duration / each <= _TICKS), max(chart.duration / _TICKS, 1))
-    for tick in range(int(chart.duration / step) + 1):
-        x = left + tick * step * scale
-        shapes += [
-            Line(((x, _HEAD - 6), (x, _HEAD + _ROW * len(chart.bars))), "#e4e7eb"),
-            Text(x, _HEAD - 12, duration(tick * step), 11, QUIET, "middle"),
-        ]
-    for row, bar in enumerate(chart.bars):
-        y = _HEAD + row * _ROW + (_ROW - _BAR) / 2
-        hint = f"{bar.logical_id} ({bar.type}): {bar.status} in {duration(bar.end - bar.begin)}"
-        width = max((bar.end - bar.begin) * scale, 2.0)
-        shapes += [
-            Text(left - 10, y + 13, bar.logical_id, 13, INK, "end", bold=bar.is_critical),
-            Box(left + bar.begin * scale, y, width, _BAR, _color(bar), radius=3, hint=f"{hint}\n{bar.reason}".strip()),
-            Text(left + bar.begin * scale + width + 6, y + 12, duration(bar.end - bar.begin), 11, QUIET),
-        ]
-    x, y = float(_MARGIN), height - 18.0
-    for color, words in (
-        (_CRITICAL, "critical path"),
-        (_DONE, "done in parallel"),
-        (_FAILED, "failed"),
-        (_UNDONE, "deleted or rolled back"),
-    ):
-        shapes += [Box(x, y - 10, 12, 12, color, radius=2), Text(x + 18, y, words, 12, QUIET)]
-        x += 18 + width_of(words, 12) + 24
-    return Picture(left + _CHART + 80, height, f"{chart.stack_name}: {chart.status}", tuple(shapes))
-
-
 def html(chart: Timeline) -> str:
-    """Return a self-contained HTML page with the chart."""
-    from html import escape
-
-    drawn = picture(chart)
+    """Return a self-contained HTML page without scripts, for light and dark screens. Failed bars show their reasons."""
+    title = f"{_html_text(chart.stack_name)}: {_html_text(chart.status)} after {duration(chart.duration)}"
+    step = next((each for each in _STEPS if chart.duration / each <= _TICKS), max(chart.duration / _TICKS, 1))
+    ticks = [number * step for number in range(int(chart.duration / step) + 1)]
+    scale = "".join(f'<span style="left:{_percent(tick, chart)}">{duration(tick)}</span>' for tick in ticks)
+    legend = "".join(f'<li><i class="{name}"></i>{words}</li>' for name, words in _KINDS.items())
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(drawn.title)}</title>\n"
-        "<style>body{margin:0;overflow-x:auto}rect:hover{opacity:.8}</style>\n</head>\n<body>\n"
-        f"{svg(drawn)}</body>\n</html>\n"
+        f"<title>{title}</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+        f"<ul>{legend}</ul>\n<table>\n"
+        f'<thead><tr><th>Resource</th><th>Status</th><th>Time</th><th><div class="scale">{scale}</div></th></tr></thead>\n'
+        f"<tbody>\n{''.join(_html_row(bar, chart) for bar in chart.bars)}</tbody>\n</table>\n</body>\n</html>\n"
     )
 
 
-def _color(bar: Bar) -> str:
+def _html_row(bar: Bar, chart: Timeline) -> str:
+    time = duration(bar.end - bar.begin)
+    hint = _html_text(f"{bar.logical_id} ({bar.type}): {bar.status} in {time}")
+    reason = f"<p>{_html_text(bar.reason)}</p>" if bar.reason and bar.has_failed else ""
+    position = f"left:{_percent(bar.begin, chart)};width:{_percent(bar.end - bar.begin, chart)}"
+    return (
+        f'<tr><th title="{_html_text(bar.type)}">{_html_text(bar.logical_id)}</th>'
+        f"<td>{_html_text(bar.status)}{reason}</td><td>{time}</td>"
+        f'<td><div class="bar {_kind(bar)}" style="{position}" title="{hint}"></div></td></tr>\n'
+    )
+
+
+def _html_text(text: str) -> str:
+    return escape(printable(text))
+
+
+def _percent(seconds: float, chart: Timeline) -> str:
+    return f"{100 * seconds / chart.duration if chart.duration else 0:.2f}%"
+
+
+def _kind(bar: Bar) -> str:
     if bar.has_failed:
-        return _FAILED
+        return "failed"
     if bar.is_critical:
-        return _CRITICAL
-    return _UNDONE if bar.status.startswith("DELETE") else _DONE
+        return "critical"
+    return "deleted" if bar.status.startswith("DELETE") else "done"
 
 
 def duration(seconds: float) -> str:

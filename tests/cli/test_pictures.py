@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
+import re
 
 import pytest
+
+from tests.graphviz import require_program
 
 URL = "https://github.com/exasol/script-languages-release"
 PROGRAM = """
@@ -21,10 +23,6 @@ def hangar_run():
 """
 
 
-def texts(svg):
-    return [element.text for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]  # noqa: S314 - our own
-
-
 @pytest.fixture
 def template(program, tmp_path):
     ran = program("validate-ci-build", "--offline", "--print-template", "--project", "Slc", "--project-url", URL)
@@ -33,29 +31,64 @@ def template(program, tmp_path):
     return file
 
 
-def test_graph_of_template_prints_svg_without_aws(program, template):
+def test_graph_of_template_prints_mermaid_without_aws(program, template):
     ran = program("graph", str(template))
+    as_json = program("graph", str(template), "--output", "json")
 
     assert ran.code == 0
-    assert "ArtifactsBucket" in texts(ran.stdout)
+    assert ran.stdout.startswith("flowchart RL\n")
+    assert '["ArtifactsBucket<br/>S3::Bucket"]' in ran.stdout
+    assert as_json.records == [
+        {**as_json.records[0], "type": "picture", "format": "mermaid", "text": ran.stdout},
+    ]
 
 
-@pytest.mark.parametrize("name", ["picture.svg", "picture.png", "PICTURE.PNG"])
-def test_graph_with_to_writes_file(program, template, tmp_path, name):
-    ran = program("graph", str(template), "--to", str(tmp_path / name))
+@pytest.mark.parametrize(
+    ("name", "options", "begin"),
+    [
+        ("graph.mmd", (), "flowchart RL\n"),
+        ("GRAPH.MD", (), "```mermaid\nflowchart RL\n"),
+        ("graph.dot", (), 'digraph "The resources of template.yaml" {\n'),
+        ("graph.txt", ("--format", "dot"), "digraph "),
+    ],
+)
+def test_graph_file_suffix_or_option_selects_format(program, template, tmp_path, name, options, begin):
+    ran = program("graph", str(template), "--to", str(tmp_path / name), *options)
 
     assert (ran.code, ran.stdout) == (0, "")
     assert f"wrote {tmp_path / name}" in ran.stderr
-    assert (tmp_path / name).read_bytes().startswith(b"\x89PNG" if name.lower().endswith("png") else b"<svg")
+    assert (tmp_path / name).read_text().startswith(begin)
+
+
+@pytest.mark.parametrize(("name", "begin"), [("picture.svg", b"<?xml"), ("PICTURE.PNG", b"\x89PNG\r\n")])
+def test_graph_to_picture_file_uses_graphviz(program, template, tmp_path, name, begin):
+    require_program()
+
+    ran = program("graph", str(template), "--to", str(tmp_path / name))
+
+    assert (ran.code, ran.stdout) == (0, "")
+    assert (tmp_path / name).read_bytes().startswith(begin)
+
+
+def test_graph_without_graphviz_fails_and_keeps_file(program, template, tmp_path, monkeypatch):
+    (tmp_path / "picture.svg").write_text("old")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    ran = program("graph", str(template), "--to", str(tmp_path / "picture.svg"))
+
+    assert ran.code == 1
+    assert "Graphviz's `dot` is not on the PATH" in ran.stderr
+    assert "apt-get install graphviz" in ran.stderr
+    assert (tmp_path / "picture.svg").read_text() == "old"
 
 
 def test_graph_to_device_keeps_device(program, template, tmp_path):
-    (tmp_path / "null.svg").symlink_to("/dev/null")
+    (tmp_path / "null.dot").symlink_to("/dev/null")
 
-    ran = program("graph", str(template), "--to", str(tmp_path / "null.svg"))
+    ran = program("graph", str(template), "--to", str(tmp_path / "null.dot"))
 
     assert (ran.code, ran.stdout) == (0, "")
-    assert (tmp_path / "null.svg").is_symlink()
+    assert (tmp_path / "null.dot").is_symlink()
 
 
 def test_graph_of_program_shows_its_stacks(program, tmp_path):
@@ -65,7 +98,7 @@ def test_graph_of_program_shows_its_stacks(program, tmp_path):
     ran = program("graph", str(file))
 
     assert ran.code == 0
-    assert {"team-image", "team-source", "team-registry", "Project"} <= set(texts(ran.stdout))
+    assert set(re.findall(r'subgraph s\d\["(.*)"\]', ran.stdout)) == {"team-image", "team-source", "team-registry"}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +107,8 @@ def test_graph_of_program_shows_its_stacks(program, tmp_path):
         (None, (), "cannot be read"),
         ("Resources: [", (), "template.yaml"),
         ("Resources: {}", ("--to", "picture.gif"), "has no known file type"),
-        ("Resources: {}", ("--to", "nowhere/picture.svg"), "cannot be written"),
+        ("Resources: {}", ("--format", "png"), "is not text"),
+        ("Resources: {}", ("--to", "nowhere/picture.dot"), "cannot be written"),
     ],
 )
 def test_invalid_graph_input_exits_2_with_one_line(program, tmp_path, content, arguments, says):
@@ -96,14 +130,16 @@ def test_timeline_prints_text_record_and_html(here, tmp_path):
     shown = here("timeline", "SlcRelease")
     as_json = here("timeline", "SlcRelease", "--output", "json")
     page = here("timeline", "SlcRelease", "--to", str(tmp_path / "t.html"))
+    removed = here("timeline", "SlcRelease", "--to", str(tmp_path / "t.svg"))
 
     assert (shown.code, as_json.code, page.code) == (0, 0, 0)
+    assert (removed.code, "name that ends with .html" in removed.stderr) == (2, True)
     assert shown.stdout.startswith("SlcRelease: CREATE_COMPLETE after")
     assert "* CodeBuild " in shown.stdout
     record = as_json.records[0]
     assert record["type"] == "timeline"
     assert any(bar["is_critical"] for bar in record["bars"])
-    assert "<svg" in (tmp_path / "t.html").read_text()
+    assert "<!doctype html>" in (tmp_path / "t.html").read_text()
 
 
 @pytest.mark.live

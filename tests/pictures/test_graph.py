@@ -1,206 +1,141 @@
-"""Diagrams of templates: references, layout and SVG."""
+"""Diagrams of templates in Mermaid and DOT, and drawn by Graphviz."""
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from itertools import combinations, pairwise
+from html import unescape
+from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exasol_ci_setup import CiBuild, render
-from exasol_ci_setup.pictures.canvas import Box, Line, Picture, Text, png, svg
-from exasol_ci_setup.pictures.graph import GraphPart, picture
-from exasol_ci_setup.pictures.layers import arrange
-from exasol_ci_setup.template.references import references
+from exasol_ci_setup.core.errors import GraphvizError
+from exasol_ci_setup.pictures.characters import printable
+from exasol_ci_setup.pictures.graph import GraphPart, dot, mermaid
+from exasol_ci_setup.pictures.graphviz import draw
 from exasol_ci_setup.template.render import parse
+from tests.graphviz import require_program
 
-NAMES = st.text(min_size=1, max_size=12)
-GRAPHS = st.dictionaries(NAMES, st.lists(NAMES, max_size=4), max_size=12)
-
-
-def boxes(drawn: Picture) -> list[Box]:
-    return [shape for shape in drawn.shapes if isinstance(shape, Box)]
-
-
-def test_every_kind_of_reference_counts_once():
-    template = parse(
-        """
-Resources:
-  A: {Type: "AWS::SNS::Topic"}
-  B: {Type: "AWS::SNS::Topic"}
-  C: {Type: "AWS::SNS::Topic", DependsOn: A}
-  D: {Type: "AWS::SNS::Topic", DependsOn: [A, B]}
-  E: {Type: "AWS::SNS::Topic", Properties: {X: !Ref A, Y: [!GetAtt B.Arn, !Ref A], Z: !Ref "AWS::Region"}}
-  F: {Type: "AWS::SNS::Topic", Properties: {X: !Sub "${A}-${B.Arn}-${!C}-${AWS::Region}"}}
-  G: {Type: "AWS::SNS::Topic", Properties: {X: !Sub ["${A} ${Own}", {Own: !Ref B, A: 1}], Y: !Ref G}}
-"""
-    )
-
-    assert references(template) == {
-        "A": (),
-        "B": (),
-        "C": ("A",),
-        "D": ("A", "B"),
-        "E": ("A", "B"),
-        "F": ("A", "B"),
-        "G": ("B",),
-    }
+PAGE = Path(__file__).parents[2] / "docs" / "pictures.md"
+QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+# Names with a meaning in one of the languages, and any other text.
+NASTY = [
+    *('end"] --> n2["x', "end", "style n1 fill:#f00;", '%%{init: {"theme": "dark"}}%%', "`**x**`", "<b>x</b>", "a\\"),
+    *(
+        "\\N\\n",
+        "&amp;#34;",
+        "#quot;",
+        'x"]; n1 -> n2 [label="',
+        "a\nb",
+        "\x00\x1b\ud800\uffff",
+        "1. x",
+        "fa:fa-ban",
+        "%%x",
+    ),
+]
+NAMES = st.lists(st.text() | st.sampled_from(NASTY), min_size=3, max_size=3, unique=True)
 
 
-def test_reference_to_unknown_name_is_ignored():
-    odd = {"Ref": 3, "DependsOn": {"x": 1}, "Fn::GetAtt": {"a": 1}, "Fn::Sub": [], "A": {"Fn::GetAtt": []}}
-
-    assert references({"Resources": {"X": odd, "Y": {"Ref": ["X", 2]}}}) == {"X": (), "Y": ("X",)}
-
-
-def test_aliased_values_are_visited_once():
-    part: object = {"Ref": "B"}
-    for _ in range(40):
-        part = [part, part]
-
-    assert references({"Resources": {"A": part, "B": {}}}) == {"A": ("B",), "B": ()}
+def parts_of(first: str, second: str, stack: str) -> list[GraphPart]:
+    resources: dict[str, Any] = {first: {"Type": second}, second: {"Type": first, "DependsOn": [first]}}
+    return [GraphPart(stack, {"Resources": resources}), GraphPart(f"other {stack}", {"Resources": {}}, (stack,))]
 
 
-def test_deeply_nested_reference_is_found():
-    part: object = {"Ref": "B"}
-    for _ in range(5000):
-        part = {"x": [part]}
-
-    assert references({"Resources": {"A": part, "B": {}}}) == {"A": ("B",), "B": ()}
+PLAIN = parts_of("A", "B", "C")
 
 
-def test_long_chain_has_layer_per_link():
-    chain = {str(number): [str(number + 1)] for number in range(3000)}
+@given(NAMES)
+def test_mermaid_structure_is_independent_of_names(names):
+    first, second, stack = names
+    written = mermaid(parts_of(first, second, stack))
 
-    found = arrange({**chain, "3000": []})
-
-    assert [layer[0] for layer in found.layers] == [str(number) for number in range(3000, -1, -1)]
-
-
-@given(st.text())
-def test_any_text_gives_valid_svg(text):
-    drawn = svg(Picture(10, 10, text, (Text(1, 1, text), Box(0, 0, 1, 1, "none", hint=text))))
-
-    ET.fromstring(drawn.encode())  # noqa: S314 - it raises for what is not well-formed, and is our own
-
-
-def test_invalid_xml_characters_are_replaced():
-    drawn = svg(Picture(10, 10, "a\x1b\x00\ud800b\uffff", ()))
-
-    assert "<title>a\ufffd\ufffd\ufffdb\ufffd</title>" in drawn
+    assert re.sub('"[^"]*"', "", written) == re.sub('"[^"]*"', "", mermaid(PLAIN))
+    labels = re.findall('"([^"]*)"', written)
+    assert all(re.fullmatch(r"(?:[^\W_]|[ ./-]|::|#\d+;|<br/>)*", label) for label in labels)
+    decoded = [re.sub(r"#(\d+);", lambda code: chr(int(code[1])), label) for label in labels]
+    assert decoded[0] == (printable(stack) or " ")
+    for name in names[:2]:
+        assert any(printable(name) in label for label in decoded)
 
 
-@given(GRAPHS)
-def test_box_is_right_of_references_except_in_cycles(edges):
-    found = arrange(edges)
+@given(NAMES)
+def test_dot_structure_is_independent_of_names(names):
+    first, second, stack = names
+    written = dot(parts_of(first, second, stack), title=stack)
 
-    at = {node: layer for layer, nodes in enumerate(found.layers) for node in nodes}
-    assert {node for node in at if isinstance(node, str)} == set(edges)
-    lines = {(name, each) for name, used in edges.items() for each in used if each in edges and each != name}
-    assert set(found.lines) == lines
-    for (name, used), line in found.lines.items():
-        assert (line[0], line[-1]) == (name, used)
-        # A line has a node in each layer between its ends.
-        assert [abs(at[one] - at[other]) for one, other in pairwise(line)] in (
-            [1] * (len(line) - 1),
-            [0],
-        )
-    reachable = {name: {name} for name in edges}
-    for _ in edges:
-        for name, used in edges.items():
-            reachable[name] = reachable[name].union(*(reachable[each] for each in used if each in edges))
-    for name, used in lines:
-        if name not in reachable[used]:
-            assert at[used] < at[name]
+    assert QUOTED.sub("", written) == QUOTED.sub("", dot(PLAIN, title="C"))
 
 
-@given(GRAPHS)
-def test_boxes_do_not_overlap_and_fit_picture(edges):
-    resources = {
-        name: {"Type": "AWS::SNS::Topic", "DependsOn": [each for each in used if each in edges]}
-        for name, used in edges.items()
-    }
+@settings(max_examples=15)
+@given(NAMES)
+def test_graphviz_draws_any_name_unchanged(names):
+    require_program()
+    first, second, stack = names
 
-    drawn = picture([GraphPart("t", {"Resources": resources})], title="t")
+    drawn = draw(dot(parts_of(first, second, stack), title=stack), "svg").decode()
 
-    for one, other in combinations(boxes(drawn), 2):
-        apart = (
-            one.x + one.width <= other.x
-            or other.x + other.width <= one.x
-            or one.y + one.height <= other.y
-            or other.y + other.height <= one.y
-        )
-        assert apart
-    for box in boxes(drawn):
-        assert 0 <= box.x <= box.x + box.width <= drawn.width
-        assert 0 <= box.y <= box.y + box.height <= drawn.height
+    svg = "{http://www.w3.org/2000/svg}"
+    root = ET.fromstring(drawn)  # noqa: S314 - our own
+    kinds = [element.get("class") for element in root.iter(f"{svg}g")]
+    assert {kind: kinds.count(kind) for kind in ("cluster", "node", "edge")} == {"cluster": 2, "node": 2, "edge": 2}
+    texts = "".join(element.text or "" for element in root.iter(f"{svg}text"))
+    assert all(printable(name).replace(" ", "") in texts.replace("\xa0", "").replace(" ", "") for name in names)
 
 
-@given(st.text())
-def test_svg_of_any_template_is_xml(text):
-    resources = {text: {"Type": text}, "B": {"Type": "x", "DependsOn": text}}
-
-    written = svg(picture([GraphPart(text, {"Resources": resources}), GraphPart("other", {})], title=text))
-
-    if all(character.isprintable() for character in text):
-        shown = {element.text for element in ET.fromstring(written).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314 - our own
-        assert text in shown or not text
-
-
-def test_picture_in_docs_is_current(golden):
-    construct = CiBuild(project="Slc", project_url="https://github.com/exasol/script-languages-release")
-
-    drawn = picture([GraphPart("Slc", parse(render(construct).body))], title="The resources of template.yaml")
-
-    golden("../../docs/diagrams/ci-build.svg", svg(drawn))
-
-
-def test_picture_of_ci_build_shows_resources_and_types():
-    construct = CiBuild(project="Slc", project_url="https://github.com/exasol/script-languages-release")
-    template = parse(render(construct).body)
-
-    drawn = picture([GraphPart("Slc", template)], title="Slc")
-
-    texts = [shape.text for shape in drawn.shapes if isinstance(shape, Text)]
-    for name, resource in template["Resources"].items():
-        assert name in texts
-        assert resource["Type"].removeprefix("AWS::") in texts
-    arrows = [shape for shape in drawn.shapes if isinstance(shape, Line)]
-    assert len(arrows) == sum(len(each) for each in references(template).values())
-
-
-def test_several_stacks_have_frames_and_arrows():
+def test_mermaid_of_program_has_frame_per_stack():
     topic = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
 
-    drawn = picture([GraphPart("gives", topic), GraphPart("takes", topic, ("gives",))], title="both")
+    written = mermaid([GraphPart("gives", topic), GraphPart("takes", topic, ("gives", "gives", "absent"))])
 
-    frames = {box.hint: box for box in boxes(drawn) if box.hint in {"gives", "takes"}}
-    (arrow,) = [shape for shape in drawn.shapes if isinstance(shape, Line)]
-    assert frames["gives"].x + frames["gives"].width <= frames["takes"].x
-    assert arrow.points[0][0] == pytest.approx(frames["takes"].x)
-    assert arrow.points[-1][0] == pytest.approx(frames["gives"].x + frames["gives"].width)
-    assert arrow.arrow
-
-
-def test_png_has_double_size():
-    image = pytest.importorskip("PIL.Image")
-    from io import BytesIO
-
-    drawn = Picture(
-        100, 50, "t", (Box(10, 10, 20, 20, "#ff0000"), Line(((0, 0), (50, 40)), arrow=True), Text(5, 40, "x"))
-    )
-
-    with image.open(BytesIO(png(drawn))) as opened:
-        assert opened.format == "PNG"
-        assert opened.size == (200, 100)
-        assert opened.getpixel((40, 40)) == (255, 0, 0)
+    assert written.splitlines() == [
+        "flowchart RL",
+        '  subgraph s1["gives"]',
+        '    n1["Topic<br/>SNS::Topic"]',
+        "  end",
+        '  subgraph s2["takes"]',
+        '    n2["Topic<br/>SNS::Topic"]',
+        "  end",
+        "  s2 --> s1",
+    ]
 
 
-def test_svg_numbers_are_short():
-    written = svg(Picture(100, 50.25, "t", (Box(1 / 3, 10, 20, 20, "#ff0000"),)))
+def test_dot_has_color_of_service_and_tooltip():
+    written = dot([GraphPart("t", {"Resources": {"Role": {"Type": "AWS::IAM::Role"}}})], title="t")
 
-    assert 'x="0.3"' in written
-    assert not re.search(r"\d\.\d{2,}", written)
+    assert '  n1 [label="Role\\nIAM::Role", tooltip="Role: AWS::IAM::Role", fillcolor="#fdecea", ' in written
+
+
+def test_diagram_in_docs_is_current():
+    construct = CiBuild(project="Slc", project_url="https://github.com/exasol/script-languages-release")
+
+    (shown,) = re.findall(r"```mermaid\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+    assert shown == mermaid([GraphPart("Slc", parse(render(construct).body))])
+
+
+def test_missing_graphviz_is_reported_with_hint(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(GraphvizError, match="`dot` is not on the PATH") as caught:
+        draw("digraph {}", "svg")
+
+    assert "apt-get install graphviz" in caught.value.hint
+
+
+def test_invalid_graph_raises_with_reason_of_graphviz():
+    require_program()
+
+    with pytest.raises(GraphvizError, match=r"`dot` drew no picture: .*syntax error"):
+        draw("digraph {", "svg")
+
+
+def test_title_of_graph_is_title_of_picture():
+    require_program()
+
+    drawn = draw(dot([], title='The "resources" & more'), "svg").decode()
+
+    assert 'The "resources" & more' in unescape(drawn)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from exasol_ci_setup.pictures.timeline import duration, html, picture, text, timeline
+from exasol_ci_setup.pictures.characters import printable
+from exasol_ci_setup.pictures.timeline import duration, html, text, timeline
 from exasol_ci_setup.stacks.model import Event
 
 BEGIN = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
@@ -159,22 +163,64 @@ def test_failed_bar_on_critical_path_is_marked_failed():
         assert line[0] == ("!" if bar.has_failed else "*" if bar.is_critical else " ")
 
 
-def test_operation_without_duration_has_picture():
+def test_operation_without_duration_has_text_and_page():
     shown = timeline([CREATION[0]], TEMPLATE)
 
-    assert picture(shown).height > 0
+    assert "Shop: CREATE_IN_PROGRESS after 0 s" in html(shown)
     assert text(shown, width=80, unicode=True)[0] == "Shop: CREATE_IN_PROGRESS after 0 s"
 
 
-def test_html_is_self_contained_and_escaped():
-    events = [*CREATION[:9], event(25, "Project", "CREATE_FAILED", "<script>alert(1)</script>")]
+class Structure(HTMLParser):
+    """Tags with the names of their attributes, and the texts of a page."""
 
-    page = html(timeline(events, TEMPLATE))
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, ...]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, *(name for name, _ in attrs)))
+
+    def handle_endtag(self, tag):
+        self.tags.append((f"/{tag}",))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def handle_comment(self, data):
+        self.tags.append((f"!{data}",))
+
+
+@given(
+    st.lists(
+        st.text(min_size=1) | st.sampled_from(["</title><script>", '"><b x="', "<!--", "&lt;"]), min_size=3, max_size=3
+    )
+)
+def test_html_structure_is_independent_of_names(names):
+    def page(name: str, reason: str, stack: str) -> Structure:
+        changed = [replace(each, stack_name=stack) for each in FAILURE]
+        changed = [replace(each, logical_id=name) if each.logical_id == "Project" else each for each in changed]
+        return Structure(html(timeline([replace(each, reason=reason) for each in changed], TEMPLATE)))
+
+    shown = page(*names)
+
+    assert shown.tags == page("Other", "a reason", "Name").tags
+    assert printable(names[0]) in shown.texts
+    assert printable(names[1]) in shown.texts
+    assert any(printable(names[2]) in text for text in shown.texts)
+
+
+def test_html_is_self_contained_and_supports_dark_screens():
+    page = html(timeline(FAILURE, TEMPLATE))
 
     assert page.startswith("<!doctype html>")
-    assert "<script>" not in page
-    assert "&lt;script&gt;" in page
-    assert page.replace("http://www.w3.org/2000/svg", "").count("http") == 0
+    assert "http" not in page
+    assert not {"script", "link", "img"} & {tag for tag, *_ in Structure(page).tags}
+    assert "prefers-color-scheme:dark" in page
+    assert page.count('class="bar failed"') == 1
+    assert page.count('class="bar critical"') == 2
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,23 @@ from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from exasol_ci_setup.cli.session import Session
-    from exasol_ci_setup.pictures.canvas import Picture
     from exasol_ci_setup.pictures.graph import GraphPart
 
 _MAX_WIDTH: Final = 120  # characters
+_GRAPH_SUFFIXES: Final = {
+    "mermaid": (".mmd", ".mermaid"),
+    "markdown": (".md",),
+    "dot": (".dot", ".gv"),
+    "svg": (".svg",),
+    "png": (".png",),
+}
+_TIMELINE_SUFFIXES: Final = {"html": (".html", ".htm")}
+# Pixels per inch: twice the resolution of a usual screen for files of pixels.
+_SVG_DPI: Final = 72
+_PNG_DPI: Final = 192
 
 
 @click.command("graph")
@@ -27,20 +39,48 @@ _MAX_WIDTH: Final = 120  # characters
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the diagram to this .svg or .png file.  [default: SVG to stdout]",
+    help="Write the diagram to this .mmd, .md, .dot, .svg or .png file.  [default: text to stdout]",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(list(_GRAPH_SUFFIXES)),
+    help="Format of the diagram.  [default: by the suffix of --to, or mermaid]",
 )
 @common_options
-def graph(session: Session, file: Path, target: Path | None) -> None:
+def graph(session: Session, file: Path, target: Path | None, kind: str | None) -> None:
     """Draw the resources of a template or program.
 
     FILE is a CloudFormation template (YAML or JSON) or a program for `up`. Of a program, all stacks are drawn, with the outputs that they use.
     An arrow points from a resource to the resource that it refers to. The command does not call AWS.
-    """
-    from exasol_ci_setup.pictures.graph import picture
 
-    _require(target, (".svg", ".png"))
+    The diagram is text in the language Mermaid or DOT, or a picture in SVG or PNG. Pictures need the program `dot` of Graphviz.
+    """
+    if kind is None:
+        kind = "mermaid" if target is None else _format_of(target, _GRAPH_SUFFIXES)
+    if kind == "png" and target is None:
+        raise InputError("a PNG is not text for the terminal", hint="name a file, for example `--to graph.png`")
     parts = _program_parts(file) if file.suffix == ".py" else _template_parts(file)
-    _write(session, picture(parts, title=f"The resources of {file.name}"), target)
+    content = _drawn(parts, kind, title=f"The resources of {file.name}")
+    if target is None:
+        session.output.data(content.decode().rstrip("\n"))
+        session.output.record({"type": "picture", "format": kind, "text": content.decode()})
+    else:
+        _save(session, target, content)
+
+
+def _drawn(parts: list[GraphPart], kind: str, *, title: str) -> bytes:
+    from exasol_ci_setup.pictures.graph import dot, mermaid
+    from exasol_ci_setup.pictures.graphviz import draw
+
+    if kind == "mermaid":
+        return mermaid(parts).encode()
+    if kind == "markdown":
+        return f"```mermaid\n{mermaid(parts)}```\n".encode()
+    text = dot(parts, title=title)
+    if kind == "dot":
+        return text.encode()
+    return draw(text, kind, dpi=_PNG_DPI if kind == "png" else _SVG_DPI)
 
 
 @click.command("timeline")
@@ -50,7 +90,7 @@ def graph(session: Session, file: Path, target: Path | None) -> None:
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the chart to this .html, .svg or .png file.  [default: text to stdout]",
+    help="Write the chart to this .html file.  [default: text to stdout]",
 )
 @common_options
 def timeline(session: Session, name: str, target: Path | None) -> None:
@@ -63,7 +103,8 @@ def timeline(session: Session, name: str, target: Path | None) -> None:
     from exasol_ci_setup.stacks import plan, state
     from exasol_ci_setup.stacks.events import of_last_operation
 
-    _require(target, (".html", ".svg", ".png"))
+    if target is not None:
+        _format_of(target, _TIMELINE_SUFFIXES)
     cfn = session.account.client("cloudformation")
     stack = state.get(cfn, name)
     events = of_last_operation(cfn, stack.id)
@@ -71,10 +112,8 @@ def timeline(session: Session, name: str, target: Path | None) -> None:
         raise InputError(f"stack {stack.name} has no events: AWS keeps them for 90 days")
     shown = chart.timeline(events, plan.processed_template(cfn, stack.id))
     session.output.record(shown)
-    if target is not None and target.suffix.lower() == ".html":
+    if target is not None:
         _save(session, target, chart.html(shown).encode())
-    elif target is not None:
-        _write(session, chart.picture(shown), target)
     else:
         width = min(shutil.get_terminal_size((_MAX_WIDTH, 24)).columns, _MAX_WIDTH)
         lines = chart.text(shown, width=width, unicode=session.output.unicode)
@@ -82,11 +121,14 @@ def timeline(session: Session, name: str, target: Path | None) -> None:
     session.output.record(records.result("shown", stack_name=stack.name, changed=False))
 
 
-def _require(target: Path | None, suffixes: tuple[str, ...]) -> None:
-    if target is not None and target.suffix.lower() not in suffixes:
-        raise InputError(
-            f"--to {target} has no known file type", hint=f"use a name that ends with {' or '.join(suffixes)}"
-        )
+def _format_of(target: Path, suffixes: Mapping[str, Sequence[str]]) -> str:
+    """Return the format that the suffix of a file names. Raises InputError for other suffixes."""
+    for kind, own in suffixes.items():
+        if target.suffix.lower() in own:
+            return kind
+    known = [suffix for own in suffixes.values() for suffix in own]
+    listed = " or ".join([", ".join(known[:-1]), known[-1]]) if len(known) > 1 else known[0]
+    raise InputError(f"--to {target} has no known file type", hint=f"use a name that ends with {listed}")
 
 
 def _template_parts(file: Path) -> list[GraphPart]:
@@ -118,17 +160,6 @@ def _program_parts(file: Path) -> list[GraphPart]:
         )
         for name, construct in declared.constructs.items()
     ]
-
-
-def _write(session: Session, drawing: Picture, target: Path | None) -> None:
-    from exasol_ci_setup.pictures.canvas import png, svg
-
-    if target is None:
-        text = svg(drawing)
-        session.output.data(text.rstrip("\n"))
-        session.output.record({"type": "picture", "svg": text})
-    else:
-        _save(session, target, png(drawing) if target.suffix.lower() == ".png" else svg(drawing).encode())
 
 
 def _save(session: Session, target: Path, content: bytes) -> None:

@@ -384,6 +384,12 @@ class NginxRefusedError(NginxError):
     """Nginx rejected a new configuration; the previous one was restored."""
 
 
+class GraphvizError(SetupError):
+    """Graphviz is not installed, or drew no picture."""
+
+    code = "graphviz-failed"
+
+
 class CertificateError(SetupError):
     """A domain has no certificate, or nginx does not use it."""
 
