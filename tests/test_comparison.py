@@ -20,7 +20,7 @@ def rows() -> list[list[str]]:
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: re.sub(r"[^\w#-]+", " ", row[0])[:60].strip())
-def test_every_wish_has_a_test_that_exists_or_a_reason_why_not(row):
+def test_every_request_has_existing_test_or_reason(row):
     wish, does, shown = row
     assert "https://github.com/" in wish
     assert does
@@ -31,5 +31,5 @@ def test_every_wish_has_a_test_that_exists_or_a_reason_why_not(row):
         assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, f"{file}::{name}"
 
 
-def test_there_are_wishes():
+def test_comparison_has_requests():
     assert len(rows()) >= 20

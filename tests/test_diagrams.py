@@ -1,4 +1,4 @@
-"""Each diagram was drawn from its current source, whose digest is a text in the picture."""
+"""Each diagram was drawn from the source file next to it: the picture contains the digest."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ PUBLIC = [
 NAMESPACES = {"asset", "registry", "secret", "space", "storage"}
 
 
-def test_the_public_names_are_these_and_lead_somewhere():
+def test_public_names_are_listed_and_exist():
     assert sorted(exasol_ci_setup.__all__) == sorted(["__version__", *PUBLIC])
     for name in PUBLIC:
         if name in NAMESPACES:
@@ -67,7 +67,7 @@ def test_the_public_names_are_these_and_lead_somewhere():
         assert getattr(exasol_ci_setup, name).__name__ == {"HangarScope": "Scope"}.get(name, name)
 
 
-def test_type_checkers_see_the_same_names():
+def test_type_checkers_find_same_names():
     tree = ast.parse(Path(exasol_ci_setup.__file__).read_text(encoding="utf-8"))
     (checking,) = [node for node in tree.body if isinstance(node, ast.If)]
 
@@ -76,12 +76,12 @@ def test_type_checkers_see_the_same_names():
     assert sorted(seen) == PUBLIC
 
 
-def test_another_name_is_an_attribute_error():
+def test_unknown_name_is_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = exasol_ci_setup.nothing
 
 
-def test_importing_the_package_imports_nothing_else():
+def test_package_imports_no_heavy_module():
     check = (
         "import sys, exasol_ci_setup; print([m for m in ('boto3', 'pydantic', 'click', 'jinja2') if m in sys.modules])"
     )
@@ -91,7 +91,7 @@ def test_importing_the_package_imports_nothing_else():
     assert ran.stdout == "[]\n"
 
 
-def test_the_example_in_the_docstring_runs():
+def test_docstring_example_runs():
     code = exasol_ci_setup.__doc__.split("::\n", 1)[1].split("\n\nNames", 1)[0]
     ran = subprocess.run(
         [sys.executable, "-c", "\n".join(line.removeprefix("    ") for line in code.splitlines())],

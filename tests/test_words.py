@@ -1,4 +1,4 @@
-"""Words of the former vocabulary that must not return: the terms to use instead are in the second column."""
+"""The words of the glossary: each term has a plain replacement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the statements of a policy are read, and when one set of patterns, callers or conditions covers another."""
+"""How statements of a policy are read, and when patterns, callers or conditions cover others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def read(document, kind="resource-policy"):
     return list(statements(document, subject="bucket B", logical_id="P", kind=kind))
 
 
-def test_a_statement_tells_who_may_do_what_on_which_resource_and_when():
+def test_statement_names_caller_action_resource_and_condition():
     given = {
         "Effect": "allow",
         "Action": ["s3:GetObject"],
@@ -38,7 +38,7 @@ def test_a_statement_tells_who_may_do_what_on_which_resource_and_when():
 
 
 @pytest.mark.parametrize("document", [{"Fn::Transform": "x"}, "no JSON", 7, {"Statement": [{"Effect": {"Ref": "P"}}]}])
-def test_what_is_no_statement_is_kept_as_text(document):
+def test_invalid_statement_is_kept_as_text(document):
     (found,) = read(document)
     assert found.opaque
 
@@ -55,7 +55,7 @@ def test_no_document_holds_no_statement():
         ({"Federated": "idp", "AWS": "arn:a"}, "arn:a, identity provider idp"),
     ],
 )
-def test_callers_are_told_in_words(principals, told):
+def test_callers_are_described_in_words(principals, told):
     (found,) = read({"Statement": {"Effect": "Allow", "Action": "a:b", "Principal": principals}})
     assert str(found.principals) == told
 
@@ -73,11 +73,11 @@ def test_callers_are_told_in_words(principals, told):
         ),
     ],
 )
-def test_callers_cover_those_that_are_surely_among_them(wider, narrower, covers):
+def test_callers_cover_their_definite_members(wider, narrower, covers):
     assert wider.covers(narrower) is covers
 
 
-def test_a_statement_does_not_hold_what_only_another_kind_of_policy_allows():
+def test_statement_contains_only_keys_of_its_kind_of_policy():
     wanted = Statement("role R", "R", "iam-allow", actions=Patterns(frozenset({"a:b"})))
     other = wanted._replace(kind="iam-trust", actions=Patterns(frozenset({"*"})))
     assert len(list(wanted.not_in([other]))) == 1
@@ -96,12 +96,12 @@ def holds(patterns, text):
 
 
 @given(SETS, SETS, st.text("ab", max_size=5))
-def test_a_set_that_counts_as_covered_holds_nothing_that_the_other_does_not(wider, narrower, text):
+def test_covered_set_has_no_member_outside_of_other(wider, narrower, text):
     for member in narrower.members():
         if wider.covers(member) and holds(member, text):
             assert holds(wider, text)
 
 
 @given(SETS)
-def test_a_set_covers_all_of_its_own_members(patterns):
+def test_set_covers_its_own_members(patterns):
     assert all(patterns.covers(member) for member in patterns.members())

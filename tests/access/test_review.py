@@ -1,4 +1,4 @@
-"""What counts as more access, what does not, and how it is told."""
+"""Broadened access: which changes count, which do not, and their messages."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def messages(before, after, **more):
     return [item.message for item in review(before, after, **more)]
 
 
-def test_an_action_that_was_not_allowed_is_told_with_its_role_and_resource():
+def test_new_action_is_reported_with_role_and_resource():
     arn = "arn:aws:secretsmanager:eu-west-1:1:secret:x"
     after = role(allow("s3:GetObject", "a"), allow("secretsmanager:GetSecretValue", arn))
     assert review(role(allow("s3:GetObject", "a")), after) == (
@@ -86,7 +86,7 @@ def test_an_action_that_was_not_allowed_is_told_with_its_role_and_resource():
         (allow("a:b"), deny("a:b")),
     ],
 )
-def test_what_was_allowed_already_is_not_told_again(before, after):
+def test_permission_that_existed_is_not_reported(before, after):
     assert messages(role(before), role(after)) == []
 
 
@@ -122,22 +122,22 @@ def test_what_was_allowed_already_is_not_told_again(before, after):
         (deny("a:b"), allow("a:b", "*")),
     ],
 )
-def test_what_reaches_further_than_before_is_told(before, after):
+def test_broader_statement_is_reported(before, after):
     assert messages(role(before), role(after)) != []
 
 
-def test_a_statement_that_only_another_role_had_is_new_access():
+def test_statement_of_another_role_is_new_access():
     before = template(Q=("AWS::IAM::Role", {"Policies": [{"PolicyDocument": {"Statement": allow("a:b", "c")}}]}))
     assert messages(before, role(allow("a:b", "c"))) == ["role R may a:b on c"]
 
 
-def test_moving_a_statement_from_the_role_to_a_policy_on_it_gives_nothing():
+def test_statement_moved_from_role_to_its_policy_is_not_reported():
     policy = {"Roles": [{"Ref": "R"}], "PolicyDocument": {"Statement": [allow("a:b", "c")]}}
     after = template(R=("AWS::IAM::Role", {}), P=("AWS::IAM::Policy", policy))
     assert messages(role(allow("a:b", "c")), after) == []
 
 
-def test_a_policy_put_on_a_second_role_is_told():
+def test_policy_attached_to_second_role_is_reported():
     def policy(*roles):
         document = {"Statement": [allow("a:b", "c")]}
         return template(P=("AWS::IAM::Policy", {"Roles": list(roles), "PolicyDocument": document}))
@@ -145,7 +145,7 @@ def test_a_policy_put_on_a_second_role_is_told():
     assert messages(policy("one"), policy("one", "two")) == ["role two may a:b on c"]
 
 
-def test_a_managed_policy_tells_what_it_holds_and_whom_it_is_put_on():
+def test_managed_policy_is_reported_with_actions_and_roles():
     policy = {"Roles": [{"Ref": "R"}], "PolicyDocument": {"Statement": [allow("a:b", "c")]}}
     after = template(R=("AWS::IAM::Role", {}), P=("AWS::IAM::ManagedPolicy", policy))
     assert messages(template(R=("AWS::IAM::Role", {})), after) == [
@@ -166,7 +166,7 @@ def test_everything_but_something_is_public_too():
     assert found.message == "role R may everything but iam:* on every resource"
 
 
-def test_an_attached_managed_policy_is_told_and_the_administrators_is_public():
+def test_attached_managed_policy_is_reported_and_administrator_is_public():
     found = review(
         role(ManagedPolicyArns=["arn:aws:iam::aws:policy/ReadOnlyAccess"]),
         role(
@@ -184,32 +184,32 @@ def test_an_attached_managed_policy_is_told_and_the_administrators_is_public():
 
 
 @pytest.mark.parametrize("after", [{}, {"PermissionsBoundary": "arn:other"}])
-def test_a_permissions_boundary_that_goes_or_changes_is_told(after):
+def test_removed_or_changed_permissions_boundary_is_reported(after):
     (message,) = messages(role(PermissionsBoundary="arn:limit"), role(**after))
     assert message.startswith("role R is no longer bounded by arn:limit")
 
 
-def test_a_denial_that_goes_is_told():
+def test_removed_denial_is_reported():
     assert messages(role(deny("iam:*"), allow("*")), role(allow("*"))) == [
         "role R is no longer denied iam:* on every resource"
     ]
 
 
-def test_a_denial_that_is_narrowed_is_told():
+def test_narrower_denial_is_reported():
     before, after = role(deny(["a:b", "a:c"])), role(deny("a:b"), deny("a:c", Condition={"Bool": {"k": True}}))
     assert messages(before, after) == ["role R is no longer denied a:c on every resource"]
 
 
-def test_a_denial_that_is_widened_gives_nothing():
+def test_broader_denial_is_not_reported():
     before = role(deny("a:b", "x", Condition={"Bool": {"k": True}}))
     assert messages(before, role(deny("a:*"))) == []
 
 
-def test_a_denial_that_goes_with_its_role_gives_nothing():
+def test_denial_deleted_with_its_role_is_not_reported():
     assert messages(role(deny("a:b")), template(Other=("AWS::S3::Bucket", {}))) == []
 
 
-def test_a_new_trust_names_who_may_assume_the_role():
+def test_new_trust_names_principals_that_can_assume_role():
     service = trusting({"Service": "codebuild.amazonaws.com"})
     both = trusting({"Service": ["codebuild.amazonaws.com", "ec2.amazonaws.com"]})
     assert review(service, both) == (
@@ -217,13 +217,13 @@ def test_a_new_trust_names_who_may_assume_the_role():
     )
 
 
-def test_an_account_and_its_root_are_the_same_principal():
+def test_account_and_its_root_are_same_principal():
     before = trusting({"AWS": "123456789012"})
     assert messages(before, trusting({"AWS": "arn:aws:iam::123456789012:root"})) == []
 
 
 @pytest.mark.parametrize("principal", ["*", {"AWS": "*"}, {"AWS": ["*"]}])
-def test_a_trust_in_everyone_is_public(principal):
+def test_trust_in_everyone_is_public(principal):
     assert review(trust(), trusting(principal)) == (
         Broadening("iam-trust", "R", "role R can be assumed by everyone", public=True),
     )
@@ -239,12 +239,12 @@ def test_a_trust_in_everyone_is_public(principal):
         ({"StringNotEquals": {"aws:PrincipalOrgID": "o-1"}}, True),
     ],
 )
-def test_everyone_under_a_condition_that_names_callers_is_not_public(condition, public):
+def test_everyone_with_condition_on_callers_is_not_public(condition, public):
     (found,) = review(trust(), trusting("*", Condition=condition))
     assert found.public is public
 
 
-def test_a_trust_in_everyone_does_not_hide_what_the_role_may_do_itself():
+def test_trust_in_everyone_does_not_hide_permissions_of_role():
     before = trusting("*")
     after = copy.deepcopy(before)
     after["Resources"]["R"]["Properties"]["Policies"] = [{"PolicyDocument": {"Statement": allow("sts:AssumeRole")}}]
@@ -254,14 +254,14 @@ def test_a_trust_in_everyone_does_not_hide_what_the_role_may_do_itself():
 TLS_ONLY = deny("s3:*", "arn:b", Principal="*", Condition={"Bool": {"aws:SecureTransport": False}})
 
 
-def test_a_bucket_policy_that_lets_everyone_read_is_public():
+def test_bucket_policy_with_read_access_for_everyone_is_public():
     after = bucket_policy(allow("s3:GetObject", {"Fn::Sub": "${B.Arn}/*"}, Principal="*"))
     assert review(bucket_policy(), after) == (
         Broadening("resource-policy", "P", "bucket B lets everyone s3:GetObject on ${B.Arn}/*", public=True),
     )
 
 
-def test_a_resource_policy_that_loses_its_denial_is_told():
+def test_resource_policy_without_former_denial_is_reported():
     expected = ["bucket B no longer denies everyone s3:* on arn:b when Bool aws:SecureTransport false"]
     assert messages(bucket_policy(TLS_ONLY), bucket_policy()) == expected
     assert messages(bucket_policy(TLS_ONLY), template(B=("AWS::S3::Bucket", {}))) == expected
@@ -278,19 +278,19 @@ def test_a_resource_policy_that_loses_its_denial_is_told():
         ("AWS::EFS::FileSystem", {"FileSystemPolicy": 0}, "file system P"),
     ],
 )
-def test_each_kind_of_resource_policy_is_read(kind, properties, word):
+def test_each_kind_of_resource_policy_is_reviewed(kind, properties, word):
     document = {"Statement": allow("x:y", "*", Principal={"AWS": "arn:aws:iam::1:role/r"})}
     after = template(P=(kind, {key: document if value == 0 else value for key, value in properties.items()}))
     assert messages(None, after) == [f"{word} lets arn:aws:iam::1:role/r x:y on every resource"]
 
 
-def test_a_policy_that_is_written_as_json_text_is_read_as_well():
+def test_policy_as_json_text_is_reviewed():
     text = '{"Statement":{"Effect":"Allow","Principal":"*","Action":"logs:*","Resource":"a"}}'
     (found,) = review(None, template(P=("AWS::Logs::ResourcePolicy", {"PolicyDocument": text})))
     assert found.public
 
 
-def test_a_function_that_everyone_may_call_is_public():
+def test_function_that_everyone_can_call_is_public():
     call = {"FunctionName": {"Ref": "F"}, "Action": "lambda:InvokeFunction", "Principal": "*"}
     (found,) = review(None, template(P=("AWS::Lambda::Permission", call)))
     assert found == Broadening(
@@ -306,7 +306,7 @@ def rule(source, first=443, last=443, protocol="tcp", key="CidrIp"):
     return {key: source, "IpProtocol": protocol, "FromPort": first, "ToPort": last}
 
 
-def test_a_security_group_that_opens_to_the_world_is_public():
+def test_security_group_open_to_all_addresses_is_public():
     after = ingress(rule("0.0.0.0/0"), rule("::/0", 80, 90, key="CidrIpv6"), rule("10.0.0.0/8"))
     assert [(item.message, item.public) for item in review(ingress(), after)] == [
         ("security group G lets 0.0.0.0/0 in on tcp 443", True),
@@ -328,16 +328,16 @@ def test_a_security_group_that_opens_to_the_world_is_public():
         (rule("10.0.0.0/8"), rule("::/0", key="CidrIpv6"), True),
     ],
 )
-def test_a_rule_is_told_if_it_lets_in_more_sources_or_ports(before, after, told):
+def test_rule_with_more_sources_or_ports_is_reported(before, after, told):
     assert bool(messages(ingress(before), ingress(after))) is told
 
 
-def test_a_source_that_may_turn_out_to_be_the_world_is_public():
+def test_source_that_can_be_all_addresses_is_public():
     (found,) = review(ingress(), ingress(rule({"Fn::If": ["Unknown", "0.0.0.0/0", "10.0.0.0/8"]})))
     assert found.public
 
 
-def test_a_rule_that_moves_into_a_resource_of_its_own_gives_nothing():
+def test_rule_moved_to_separate_resource_is_not_reported():
     own = {"GroupId": {"Fn::GetAtt": ["G", "GroupId"]}, **rule("0.0.0.0/0")}
     after = template(G=("AWS::EC2::SecurityGroup", {}), I=("AWS::EC2::SecurityGroupIngress", own))
     assert messages(ingress(rule("0.0.0.0/0")), after) == []
@@ -369,12 +369,12 @@ def bucket(**properties):
         (bucket(), bucket(AccessControl="LogDeliveryWrite"), False),
     ],
 )
-def test_a_bucket_that_loses_a_protection_is_public(before, after, told):
+def test_bucket_without_former_protection_is_public(before, after, told):
     found = review(before, after)
     assert [(item.kind, item.public) for item in found] == ([("public-bucket", True)] if told else [])
 
 
-def test_all_that_a_new_stack_grants_is_listed_and_needs_no_approval_unless_it_is_public():
+def test_grants_of_new_stack_need_approval_only_if_public():
     found = review(None, role(allow("s3:GetObject", "a"), deny("x:y")))
     assert [item.message for item in found] == ["role R may s3:GetObject on a"]
     assert not needs_approval(found, "CREATE")
@@ -383,26 +383,26 @@ def test_all_that_a_new_stack_grants_is_listed_and_needs_no_approval_unless_it_i
     assert not needs_approval((), "UPDATE")
 
 
-def test_resources_that_get_the_same_actions_share_a_line():
+def test_resources_with_same_actions_share_line():
     after = role(allow(["a:c", "a:b"], ["y", "x"]))
     assert messages(None, after) == ["role R may a:b, a:c on x, y"]
 
 
-def test_only_what_is_new_of_a_statement_is_told():
+def test_only_new_part_of_statement_is_reported():
     assert messages(role(allow("a:b", "x")), role(allow(["a:b", "a:c"], ["x", "y"]))) == [
         "role R may a:b, a:c on y",
         "role R may a:c on x",
     ]
 
 
-def test_a_parameter_that_widens_a_resource_is_told():
+def test_parameter_that_broadens_resource_is_reported():
     body = {**role(allow("a:b", {"Ref": "P"})), "Parameters": {"P": {"Type": "String"}}}
     assert messages(body, body, before_parameters={"P": "x"}, after_parameters={"P": "*"}) == [
         "role R may a:b on every resource"
     ]
 
 
-def test_a_policy_that_cannot_be_understood_is_told_unless_it_was_there():
+def test_unreadable_policy_is_reported_unless_it_existed():
     unknown = template(R=("AWS::IAM::Role", {"Policies": [{"PolicyDocument": {"Fn::Cidr": "x"}}]}))
     assert messages(unknown, unknown) == []
     assert messages(role(), unknown) == [
@@ -426,7 +426,7 @@ def test_template_with_transform_needs_approval_also_when_new(transform):
     assert needs_approval([found], "CREATE")
 
 
-def test_the_public_comes_first_and_the_order_is_always_the_same():
+def test_public_access_is_first_and_order_is_stable():
     after = role(allow("b:b", "x"), allow("a:a", "x"), allow("*"))
     found = review(None, after)
     assert [item.public for item in found] == [True, False, False]
@@ -503,10 +503,10 @@ TEMPLATES = st.fixed_dictionaries({"Resources": RESOURCES | ODD})
 
 
 @given(TEMPLATES)
-def test_a_template_gives_no_more_access_than_itself(body):
+def test_unchanged_template_broadens_no_access(body):
     assert review(body, body) == ()
 
 
 @given(TEMPLATES, TEMPLATES)
-def test_no_template_is_so_odd_that_reviewing_it_raises(before, after):
+def test_review_of_any_template_raises_nothing(before, after):
     assert set(review(before, after)) == set(review(copy.deepcopy(before), after))

@@ -1,4 +1,4 @@
-"""Mistakes in the AWS configuration of a machine, as botocore meets them."""
+"""Invalid AWS configuration of a machine, as botocore reports it."""
 
 from __future__ import annotations
 

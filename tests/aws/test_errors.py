@@ -1,4 +1,4 @@
-"""What the scripted AWS account promises to the tests that stand on it."""
+"""The scripted AWS account that other tests use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STACK = {
 }
 
 
-def test_a_reply_comes_through_the_wire_as_it_was_given(answers):
+def test_reply_equals_scripted_value(answers):
     answers.on("cloudformation", "DescribeStacks", {"Stacks": [STACK]})
 
     found = answers.account.client("cloudformation").describe_stacks(StackName="Slc")
@@ -73,7 +73,7 @@ def test_botocore_itself_checks_parameters(answers):
     assert answers.calls == []
 
 
-def test_paginators_read_to_the_last_page(answers):
+def test_paginator_reads_all_pages(answers):
     def page(params):
         return {"Stacks": [{**STACK, "StackName": "second"}]} if "NextToken" in params else first
 
@@ -86,7 +86,7 @@ def test_paginators_read_to_the_last_page(answers):
     assert answers.of("DescribeStacks") == [{}, {"NextToken": "more"}]
 
 
-def test_a_call_throttled_twice_goes_through_after_botocore_s_own_pauses(answers, clock):
+def test_call_throttled_twice_succeeds_after_pauses_of_botocore(answers, clock):
     throttled = AwsError("Throttling", "Rate exceeded")
     answers.on("cloudformation", "DescribeStacks", [throttled, throttled, {"Stacks": [STACK]}])
 
@@ -98,7 +98,7 @@ def test_a_call_throttled_twice_goes_through_after_botocore_s_own_pauses(answers
     assert answers.names() == ["DescribeStacks"] * 3
 
 
-def test_an_error_that_is_not_passing_is_raised_at_once_with_its_type(answers):
+def test_permanent_error_is_raised_immediately_with_its_type(answers):
     answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "no such secret"))
     client = answers.account.client("secretsmanager")
 
@@ -116,14 +116,14 @@ def test_status_from_500_is_retryable(answers, status, passing):
     assert is_transient(caught.value) is passing
 
 
-def test_our_own_boundary_sees_an_expired_token(answers):
+def test_expired_token_is_translated(answers):
     answers.on("sts", "GetCallerIdentity", AwsError("ExpiredToken", "The security token has expired", status=403))
 
     with pytest.raises(CredentialsInvalidError, match="expired"), translate_aws_errors():
         answers.account.client("sts").get_caller_identity()
 
 
-def test_a_connection_reset_is_retried_and_then_surfaces(answers):
+def test_repeated_connection_reset_is_raised_after_retries(answers):
     answers.on("cloudformation", "DescribeStacks", DroppedConnectionError)
 
     with pytest.raises(ConnectionClosedError) as caught:
@@ -134,20 +134,20 @@ def test_a_connection_reset_is_retried_and_then_surfaces(answers):
         raise caught.value
 
 
-def test_one_connection_reset_is_healed_by_a_retry(answers):
+def test_one_connection_reset_is_retried(answers):
     answers.on("cloudformation", "DescribeStacks", [DroppedConnectionError(), {"Stacks": []}])
 
     assert answers.account.client("cloudformation").describe_stacks()["Stacks"] == []
 
 
-def test_an_exception_of_botocore_is_raised_as_it_is(answers):
+def test_exception_of_botocore_is_raised_unchanged(answers):
     answers.on("sts", "GetCallerIdentity", EndpointConnectionError(endpoint_url="https://sts.example"))
 
     with pytest.raises(EndpointConnectionError, match=r"sts\.example"):
         answers.account.client("sts").get_caller_identity()
 
 
-def test_every_second_request_can_be_disturbed_without_using_up_the_replies(answers):
+def test_failures_of_every_second_request_consume_no_replies(answers):
     answers.disturb = lambda _call: AwsError("Throttling", "Rate exceeded") if len(answers.calls) % 2 else None
     answers.on("cloudformation", "DescribeStacks", [{"Stacks": []}, {"Stacks": [STACK]}])
     client = answers.account.client("cloudformation")
@@ -164,25 +164,25 @@ def test_every_second_request_can_be_disturbed_without_using_up_the_replies(answ
         ({"Stacks": "Slc"}, "list"),
     ],
 )
-def test_a_reply_that_aws_could_not_give_is_refused(answers, reply, complaint):
+def test_reply_that_does_not_match_model_of_aws_is_rejected(answers, reply, complaint):
     with pytest.raises(pytest.fail.Exception, match=rf"cloudformation DescribeStacks is none.*(?s:.*){complaint}"):
         answers.on("cloudformation", "DescribeStacks", reply)
 
 
-def test_an_empty_list_may_be_given_where_the_model_wants_more_as_aws_gives_it(answers):
+def test_empty_list_is_accepted_where_model_requires_entries(answers):
     answers.on("codebuild", "ListProjects", {"projects": []})
 
     assert answers.account.client("codebuild").list_projects()["projects"] == []
 
 
-def test_a_computed_reply_is_checked_too(answers):
+def test_computed_reply_is_validated(answers):
     answers.on("cloudformation", "DescribeStacks", lambda _params: {"Unknown": 1})
 
     with pytest.raises(pytest.fail.Exception, match="Unknown"):
         answers.account.client("cloudformation").describe_stacks()
 
 
-def test_an_operation_without_output_has_an_empty_reply(answers):
+def test_operation_without_output_has_empty_reply(answers):
     answers.on("cloudformation", "CancelUpdateStack", {})
     answers.account.client("cloudformation").cancel_update_stack(StackName="Slc")
 
@@ -190,12 +190,12 @@ def test_an_operation_without_output_has_an_empty_reply(answers):
         answers.on("cloudformation", "CancelUpdateStack", {"StackId": "x"})
 
 
-def test_a_call_without_an_answer_fails_naming_service_operation_and_parameters(answers):
+def test_call_without_reply_names_service_operation_and_parameters(answers):
     with pytest.raises(pytest.fail.Exception, match=r"secretsmanager GetSecretValue with {'SecretId': 'x'}"):
         answers.account.client("secretsmanager").get_secret_value(SecretId="x")
 
 
-def test_a_used_up_list_fails_unless_its_last_reply_repeats(answers):
+def test_exhausted_list_fails_unless_its_last_reply_repeats(answers):
     client = answers.account.client("cloudformation")
     answers.on("cloudformation", "DescribeStacks", [{"Stacks": []}, {"Stacks": [STACK]}], repeat_last=True)
     assert [len(client.describe_stacks()["Stacks"]) for _ in range(4)] == [0, 1, 1, 1]
@@ -207,12 +207,12 @@ def test_a_used_up_list_fails_unless_its_last_reply_repeats(answers):
 
 
 @pytest.mark.parametrize(("service", "operation"), [("cloudformation", "DescribeStack"), ("cloudform", "X")])
-def test_a_misspelt_operation_is_refused_when_it_is_told(answers, service, operation):
+def test_misspelled_operation_is_rejected_when_scripted(answers, service, operation):
     with pytest.raises(pytest.fail.Exception, match=operation if service == "cloudformation" else service):
         answers.on(service, operation, {})
 
 
-def test_parallel_calls_are_told_apart(answers):
+def test_parallel_calls_get_their_own_replies(answers):
     answers.on("cloudformation", "DescribeStacks", lambda params: {"Stacks": [{**STACK, **params}]})
     client = answers.account.client("cloudformation")
     names = [f"stack-{number}" for number in range(40)]
@@ -223,7 +223,7 @@ def test_parallel_calls_are_told_apart(answers):
     assert found == names
 
 
-def test_answers_carry_the_time_of_a_skewed_clock(answers):
+def test_replies_have_time_of_skewed_clock(answers):
     answers.skew = timedelta(hours=2)
     answers.on("sts", "GetCallerIdentity", {"Account": "123456789012"})
 
@@ -233,7 +233,7 @@ def test_answers_carry_the_time_of_a_skewed_clock(answers):
     assert timedelta(minutes=119) < ahead < timedelta(minutes=121)
 
 
-def test_the_clock_runs_what_is_planned_at_its_time():
+def test_clock_runs_planned_callbacks_at_their_time():
     clock = VirtualClock()
     seen: list[float] = []
     clock.at(5, lambda: seen.append(clock.elapsed))
@@ -246,7 +246,7 @@ def test_the_clock_runs_what_is_planned_at_its_time():
     assert (clock.elapsed, clock.now(), clock.sleeps) == (10, 1010, [10])
 
 
-def test_the_clock_stands_where_a_callback_interrupted_the_sleep():
+def test_clock_stops_where_callback_interrupts_sleep():
     clock = VirtualClock()
 
     def interrupt():

@@ -1,4 +1,4 @@
-"""The budget of requests that stacks of one account and region share."""
+"""The rate limit that all stacks of an account and region share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from exasol_ci_setup.aws.roles import assume
 from tests.answers import AwsError, VirtualClock
 
 
-def test_a_burst_goes_at_once_and_then_the_rate_rules(clock):
+def test_burst_is_immediate_then_rate_applies(clock):
     bucket = TokenBucket(clock, rate=10, burst=5)
     times = []
     for _ in range(8):
@@ -22,7 +22,7 @@ def test_a_burst_goes_at_once_and_then_the_rate_rules(clock):
 
 @settings(max_examples=50)
 @given(pauses=st.lists(st.floats(0, 3), max_size=60), rate=st.floats(0.5, 20), burst=st.integers(1, 10))
-def test_in_any_stretch_of_time_no_more_goes_than_burst_and_rate_allow(pauses, rate, burst):
+def test_any_period_has_at_most_burst_and_rate(pauses, rate, burst):
     clock = VirtualClock()
     bucket = TokenBucket(clock, rate=rate, burst=burst)
     times = []
@@ -36,7 +36,7 @@ def test_in_any_stretch_of_time_no_more_goes_than_burst_and_rate_allow(pauses, r
             assert last - first + 1 <= burst + rate * (times[last] - since) + 1e-6
 
 
-def test_one_account_and_region_have_one_bucket(clock):
+def test_account_and_region_share_one_bucket(clock):
     budgets = RateLimiters(clock)
 
     assert budgets.of("a", "eu-central-1") is budgets.of("a", "eu-central-1")
@@ -44,7 +44,7 @@ def test_one_account_and_region_have_one_bucket(clock):
     assert budgets.of("a", "eu-central-1") is not budgets.of("b", "eu-central-1")
 
 
-def test_each_request_and_each_retry_takes_one(answers):
+def test_each_request_and_retry_acquires_one_token(answers):
     taken = []
 
     def pace(**event):
@@ -78,7 +78,7 @@ def test_throttled_request_lowers_shared_rate_which_recovers(answers, clock):
     assert bucket.rate == 10
 
 
-def test_however_much_is_refused_something_goes_on(clock):
+def test_rate_never_falls_below_minimum(clock):
     bucket = TokenBucket(clock, rate=10, burst=5)
     for _ in range(100):
         clock.sleep(1)
@@ -87,7 +87,7 @@ def test_however_much_is_refused_something_goes_on(clock):
     assert bucket.rate == 1
 
 
-def test_refusals_of_requests_that_were_under_way_together_count_once(clock):
+def test_throttled_concurrent_requests_count_once(clock):
     bucket = TokenBucket(clock, rate=10, burst=5)
     for _ in range(20):
         bucket.take(parsed_response={"Error": {"Code": "Throttling"}})

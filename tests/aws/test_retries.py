@@ -1,4 +1,4 @@
-"""How often a request is sent, by the kind of its error."""
+"""The number of attempts for a request, by kind of error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roles that are assumed one after the other."""
+"""Chains of assumed roles."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def sts():
         thread.join()
 
 
-def test_each_role_is_assumed_with_the_credentials_of_the_one_before_and_none_before_it_is_needed(sts):
+def test_roles_are_assumed_in_order_when_needed(sts):
     base = connect(region="eu-central-1", endpoint_url=sts.url, access_key=("BASE", "secret"))
 
     account = assume(base, (FIRST, SECOND), region="eu-west-1")
@@ -76,7 +76,7 @@ def test_each_role_is_assumed_with_the_credentials_of_the_one_before_and_none_be
     assert sts.seen[2:] == [("KEY-OF-second", "GetCallerIdentity")] * 2
 
 
-def test_a_role_that_may_not_be_assumed_is_access_denied(sts):
+def test_role_that_cannot_be_assumed_is_access_denied(sts):
     sts.denied = SECOND
     base = connect(region="eu-central-1", endpoint_url=sts.url, access_key=("BASE", "secret"))
 
@@ -85,7 +85,7 @@ def test_a_role_that_may_not_be_assumed_is_access_denied(sts):
 
 
 @pytest.mark.live
-def test_the_last_role_is_the_one_that_asks(live):
+def test_last_role_sends_requests(live):
     account = assume(live, (FIRST, SECOND), region="eu-west-1")
 
     assert ":assumed-role/second/exasol-ci-setup" in account.client("sts").get_caller_identity()["Arn"]
@@ -93,14 +93,14 @@ def test_the_last_role_is_the_one_that_asks(live):
 
 
 @pytest.mark.live
-def test_without_a_role_it_is_the_same_account_in_the_region(live, account_id):
+def test_without_role_account_is_same_in_region(live, account_id):
     elsewhere = assume(live, (), region="eu-west-1")
 
     assert elsewhere.client("sts").get_caller_identity()["Account"] == account_id
     assert elsewhere.client("cloudformation").meta.region_name == "eu-west-1"
 
 
-def test_no_credentials_at_all_is_said(monkeypatch):
+def test_missing_credentials_are_reported(monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
 

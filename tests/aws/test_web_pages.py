@@ -1,4 +1,4 @@
-"""What an endpoint sends as a web page: the page of a proxy, or AWS's answer under the content type of one."""
+"""Web pages as responses: the page of a proxy, and a response of AWS with that content type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes of files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mode(path) -> int:
 
 
 @pytest.mark.usefixtures("umask")
-def test_a_file_has_its_mode_whatever_the_umask_says(tmp_path):
+def test_file_has_requested_mode_with_any_umask(tmp_path):
     write_whole(tmp_path / "open", b"x", mode=0o666)
     write_whole(tmp_path / "private", b"x", mode=0o600)
     write_whole(tmp_path / "usual", b"x")
@@ -34,7 +34,7 @@ def test_a_file_has_its_mode_whatever_the_umask_says(tmp_path):
     assert [mode(tmp_path / name) for name in ("open", "private", "usual")] == [0o666, 0o600, 0o640]
 
 
-def test_the_former_file_is_replaced_and_a_reader_keeps_what_it_opened(tmp_path):
+def test_replaced_file_stays_readable_for_open_reader(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"before")
 
@@ -46,7 +46,7 @@ def test_the_former_file_is_replaced_and_a_reader_keeps_what_it_opened(tmp_path)
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_cannot_take_its_place_leaves_nothing(tmp_path):
+def test_failed_replacement_leaves_no_file(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "in it").touch()
 
@@ -56,7 +56,7 @@ def test_what_cannot_take_its_place_leaves_nothing(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_place_apart_is_used_for_what_is_unfinished(tmp_path):
+def test_separate_directory_holds_temporary_files(tmp_path):
     scratch = tmp_path / "scratch"
     with pytest.raises(FileNotFoundError, match="scratch"):
         write_whole(tmp_path / "file", b"x", scratch=scratch)
@@ -68,7 +68,7 @@ def test_a_place_apart_is_used_for_what_is_unfinished(tmp_path):
     assert list(scratch.iterdir()) == []
 
 
-def test_the_longest_name_a_file_can_have_is_no_obstacle(tmp_path):
+def test_file_with_longest_possible_name_is_written(tmp_path):
     write_whole(tmp_path / ("n" * 255), b"x")
 
     assert [each.name for each in tmp_path.iterdir()] == ["n" * 255]
@@ -118,7 +118,7 @@ def test_socket_stays_socket(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/stdout leads to a device elsewhere")
-def test_stdout_by_its_path_gets_content_after_what_is_there(tmp_path):
+def test_path_of_stdout_is_appended_to(tmp_path):
     script = (
         "from pathlib import Path; from exasol_ci_setup.core.files import write_whole\n"
         "link = Path('out'); link.symlink_to('/dev/stdout'); write_whole(link, b'second'); assert link.is_symlink()"

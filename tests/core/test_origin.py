@@ -1,4 +1,4 @@
-"""What installs this program again, by the origin of the installation that runs."""
+"""The command that installs this program again, by the origin of the installation."""
 
 from __future__ import annotations
 

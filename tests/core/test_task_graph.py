@@ -1,4 +1,4 @@
-"""Work that waits for other work."""
+"""Parallel execution of a graph of tasks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def ends(results: list[Ended]) -> dict[str, str]:
     return {result.name: result.end.value for result in results}
 
 
-def test_twenty_in_a_diamond_each_run_once_after_all_that_they_need():
+def test_twenty_nodes_in_diamond_run_once_after_their_dependencies():
     nodes = diamonds()
     worker = Worker()
 
@@ -77,7 +77,7 @@ def test_twenty_in_a_diamond_each_run_once_after_all_that_they_need():
             assert worker.log.index(("end", need)) < worker.log.index(("start", node.name))
 
 
-def test_what_needs_nothing_of_each_other_is_under_way_at_once():
+def test_independent_nodes_run_concurrently():
     together = threading.Barrier(3, timeout=30)
 
     def meet(_name: str) -> End:
@@ -89,7 +89,7 @@ def test_what_needs_nothing_of_each_other_is_under_way_at_once():
     assert set(ends(results).values()) == {"done"}
 
 
-def test_there_are_no_levels_a_node_waits_for_its_own_needs_only():
+def test_node_waits_only_for_its_own_dependencies():
     below_the_quick_one = threading.Event()
 
     def work(name: str) -> End:
@@ -104,7 +104,7 @@ def test_there_are_no_levels_a_node_waits_for_its_own_needs_only():
     assert ends(results) == {"slow": "done", "quick": "done", "below-quick": "done"}
 
 
-def test_no_more_than_asked_for_is_under_way_at_once():
+def test_concurrency_is_limited():
     worker = Worker()
 
     run([Node(str(number)) for number in range(30)], worker, concurrency=3)
@@ -112,7 +112,7 @@ def test_no_more_than_asked_for_is_under_way_at_once():
     assert worker.most <= 3
 
 
-def test_a_failure_skips_what_needs_it_and_nothing_else():
+def test_failure_skips_only_dependents():
     nodes = [Node("a"), Node("b"), Node("on-a", ("a",)), Node("on-both", ("on-a", "b")), Node("on-b", ("b",))]
     told: list[str] = []
 
@@ -125,13 +125,13 @@ def test_a_failure_skips_what_needs_it_and_nothing_else():
     assert sorted(told) == sorted(node.name for node in nodes)
 
 
-def test_a_node_with_nothing_to_do_lets_others_go_on():
+def test_node_without_changes_does_not_skip_dependents():
     results = run([Node("a"), Node("b", ("a",))], lambda name: End.UNCHANGED if name == "a" else End.DONE)
 
     assert ends(results) == {"a": "unchanged", "b": "done"}
 
 
-def test_a_mistake_in_the_program_is_raised_as_it_is():
+def test_unexpected_exception_is_raised_unchanged():
     def work(_name: str) -> End:
         raise ZeroDivisionError("oh")
 
@@ -139,7 +139,7 @@ def test_a_mistake_in_the_program_is_raised_as_it_is():
         run([Node("a"), Node("b", ("a",))], work)
 
 
-def test_a_cycle_is_spelled_out_and_nothing_starts():
+def test_cycle_is_reported_and_nothing_starts():
     worker = Worker()
 
     with pytest.raises(InputError, match="a cycle: b → c → d → b"):
@@ -148,34 +148,34 @@ def test_a_cycle_is_spelled_out_and_nothing_starts():
     assert worker.log == []
 
 
-def test_one_that_needs_itself_is_a_cycle():
+def test_node_that_depends_on_itself_is_cycle():
     with pytest.raises(InputError, match="a cycle: a → a"):
         order([Node("a", ("a",))])
 
 
-def test_two_of_one_name_are_refused():
+def test_duplicate_name_is_rejected():
     with pytest.raises(InputError, match="duplicate name 'a'"):
         order([Node("a"), Node("a")])
 
 
-def test_a_need_that_is_not_there_is_named():
+def test_missing_dependency_is_named():
     with pytest.raises(InputError, match="'a' needs 'b', which does not exist"):
         order([Node("a", ("b",))])
 
 
-def test_a_chain_longer_than_pythons_stack_is_ordered():
+def test_chain_longer_than_recursion_limit_is_ordered():
     nodes = [Node(str(number), (str(number + 1),)) for number in range(3000)] + [Node("3000")]
 
     assert [node.name for node in order(nodes)] == [str(number) for number in range(3000, -1, -1)]
 
 
-def test_backwards_takes_down_what_was_put_up():
+def test_reverse_order_runs_dependents_first():
     nodes = order([Node("cluster", ("registry", "vpc")), Node("registry"), Node("vpc")])
 
     assert [node.name for node in order(backwards(nodes))] == ["cluster", "vpc", "registry"]
 
 
-def test_ctrl_c_starts_nothing_new_and_waits_for_what_is_under_way(monkeypatch):
+def test_ctrl_c_starts_no_node_and_waits_for_running_ones(monkeypatch):
     told = threading.Event()
 
     def work(name: str) -> End:
@@ -217,7 +217,7 @@ def press_ctrl_c() -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_ctrl_c_that_stops_no_work_is_raised_at_its_end(fails):
+def test_ctrl_c_without_effect_is_raised_at_end(fails):
     def work(name: str) -> End:
         press_ctrl_c()
         assert told.wait(30)
@@ -244,7 +244,7 @@ def test_ctrl_c_while_reading_is_raised(names):
         read_all(names, read)
 
 
-def test_read_all_raises_the_error_of_the_first_name():
+def test_read_all_raises_error_of_first_name():
     def read(name: str) -> None:
         if name != "a":
             raise SetupError(name)
@@ -265,7 +265,7 @@ def graphs(draw: st.DrawFn) -> list[Node]:
 
 @settings(max_examples=60, deadline=None)
 @given(nodes=graphs(), failing=st.sets(st.integers(0, 13), max_size=3), concurrency=st.integers(1, 5))
-def test_in_any_graph_what_is_skipped_is_what_needs_a_failure_and_the_rest_is_done_once(nodes, failing, concurrency):
+def test_any_graph_skips_exactly_dependents_of_failures(nodes, failing, concurrency):
     names = {str(number) for number in failing}
     worker = Worker(*names)
 

@@ -1,4 +1,4 @@
-"""Many stacks under AWS's limits on requests, in virtual time."""
+"""Many stacks under AWS's request limits, in virtual time."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def test_many_stacks_under_limits_of_aws_finish_without_throttling_failure(many)
     assert len(many.late) == 300
 
 
-def test_hardly_a_request_is_refused(many):
+def test_few_requests_are_throttled(many):
     assert 0 < many.refused < 0.03 * many.calls
 
 
-def test_a_hundred_finish_where_others_have_left_half_of_the_limits():
+def test_hundred_stacks_finish_with_half_of_limits():
     cost = ours.deploy(100, concurrency=64, share=0.5)
 
     assert cost.failed == 0
 
 
-def test_as_many_at_a_time_as_by_default_are_seen_to_end_within_about_two_seconds():
+def test_default_concurrency_detects_end_within_two_seconds():
     cost = ours.deploy(40)
 
     assert cost.failed == 0
@@ -40,11 +40,11 @@ def test_as_many_at_a_time_as_by_default_are_seen_to_end_within_about_two_second
     assert max(cost.late) <= 2 + 0.5
 
 
-def test_the_same_run_costs_the_same():
+def test_run_is_reproducible():
     assert ours.deploy(20, concurrency=10) == ours.deploy(20, concurrency=10)
 
 
-def test_one_stack_is_followed_with_six_requests_in_ten_seconds_at_most():
+def test_stack_is_polled_at_most_six_times_in_ten_seconds():
     cost = ours.deploy(1)
 
     # The plan, its first quick looks, and the end take a dozen and a half.
@@ -52,14 +52,14 @@ def test_one_stack_is_followed_with_six_requests_in_ten_seconds_at_most():
 
 
 @pytest.mark.parametrize("habit", [peers.aws_deploy, peers.cdk_deploy, peers.sceptre_launch])
-def test_habits_of_others_deploy_a_stack_when_nothing_is_in_their_way(habit):
+def test_other_strategies_deploy_stack_without_limits(habit):
     cost = peers.deploy(habit, 3, concurrency=3)
 
     assert (cost.failed, cost.refused, len(cost.late)) == (0, 0, 3)
     assert cost.seconds > max(map(operation_seconds, range(3)))
 
 
-def test_limits_take_a_burst_and_then_their_rate():
+def test_limits_allow_burst_then_rate():
     limits = Limits()
     taken = [limits.take("DescribeStacks", at / 100) for at in range(1_000)]
 
@@ -68,7 +68,7 @@ def test_limits_take_a_burst_and_then_their_rate():
     assert (limits.taken, limits.refused) == (sum(taken), 1_000 - sum(taken))
 
 
-def test_time_moves_on_only_when_all_workers_sleep():
+def test_time_advances_only_when_all_workers_sleep():
     clock = SharedClock(3, 3)
     woken = []
 

@@ -1,4 +1,4 @@
-"""Every value is written such that each YAML parser reads the same value back."""
+"""Rendered values: each YAML parser reads the same value."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CHARACTERS = list("#'\"\\&*|>\x00\t\r\n\x7f\x85\xa0\u2028\u2029\ufeff\ufffe\U000
 
 @pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize("text", WORDS + CHARACTERS)
-def test_special_text_is_read_back_as_it_was(loader, text: str):
+def test_special_text_is_read_unchanged(loader, text: str):
     assert yaml.load(f"key: {finalize(text)}\nnext: 1\n", Loader=loader) == {"key": text, "next": 1}  # noqa: S506 - each of them is safe
 
 
 @pytest.mark.parametrize("loader", LOADERS)
 @given(text=st.text())
-def test_any_text_is_read_back_as_it_was(loader, text: str):
+def test_any_text_is_read_unchanged(loader, text: str):
     try:
         written = finalize(text)
     except InputError:
@@ -38,41 +38,41 @@ def test_any_text_is_read_back_as_it_was(loader, text: str):
 
 
 @given(text=st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])))
-def test_text_of_the_basic_plane_is_read_back_by_json_too(text: str):
+def test_text_of_basic_plane_is_read_unchanged_as_json(text: str):
     if "{{resolve:" not in text:
         assert json.loads(finalize(text)) == text
 
 
 @given(value=st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False))
-def test_any_plain_value_is_read_back_as_it_was(value):
+def test_any_plain_value_is_read_unchanged(value):
     read = yaml.safe_load(finalize(value))
     assert read == value
     assert type(read) is type(value)
 
 
 @pytest.mark.parametrize("value", ["\ud800", "a\udfff", "{{resolve:ssm:x}}", "a{{resolve:", float("nan"), float("inf")])
-def test_what_no_template_can_hold_is_refused_as_input(value):
+def test_value_that_template_cannot_contain_is_rejected(value):
     with pytest.raises(InputError, match="cannot be used in a template"):
         finalize(value)
 
 
 @pytest.mark.parametrize("value", [object(), [], {}, (), b"x", {1}, Ellipsis, pytest.raises])
-def test_the_representation_of_an_object_never_leaks_into_a_template(value):
+def test_object_representation_is_never_rendered(value):
     with pytest.raises(TypeError, match="a template may hold text, numbers, booleans and null, not"):
         finalize(value)
 
 
-def test_an_unknown_name_is_an_error_and_not_empty_text():
+def test_unknown_name_is_error():
     with pytest.raises(jinja2.UndefinedError, match="nothing"):
         environment("cloudformation").from_string("a: {{ nothing }}").render()
 
 
-def test_an_unknown_name_in_a_condition_is_an_error_too():
+def test_unknown_name_in_condition_is_error():
     with pytest.raises(jinja2.UndefinedError, match="nothing"):
         environment("cloudformation").from_string("{% if nothing %}a{% endif %}").render()
 
 
-def test_only_a_secret_reference_passes_as_a_reference():
+def test_only_secret_reference_is_rendered_as_reference():
     reference = secret_reference("github", "token")
     assert finalize(reference) == '"{{resolve:secretsmanager:github:SecretString:token}}"'
     with pytest.raises(InputError, match="cannot be used in a template"):
@@ -83,6 +83,6 @@ def test_only_a_secret_reference_passes_as_a_reference():
     ("name", "key"),
     [("a:b", "k"), ("a}}", "k"), ("", "k"), ("a", "k:v"), ("a", "k}}"), ("a", ""), ("a", "k\n"), ("a\n", "k")],
 )
-def test_a_secret_reference_cannot_be_broken_out_of(name: str, key: str):
+def test_secret_reference_cannot_be_escaped(name: str, key: str):
     with pytest.raises(InputError, match="reserved character"):
         secret_reference(name, key)

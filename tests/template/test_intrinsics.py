@@ -1,4 +1,4 @@
-"""What parameters decide in a template, and how what is left of it reads."""
+"""Templates with parameter values inserted, and the text of intrinsic functions."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ VALUES = {
         ({"Condition": {"StringEquals": {"aws:x": {"Ref": "Given"}}}}, {"Condition": {"StringEquals": {"aws:x": "g"}}}),
     ],
 )
-def test_what_the_parameters_decide_is_put_in_and_the_rest_stays(value, expected):
+def test_values_of_parameters_are_inserted_and_rest_is_unchanged(value, expected):
     conditions = {
         "Yes": {"Fn::Equals": [{"Ref": "Given"}, "g"]},
         "No": {"Fn::Not": [{"Condition": "Yes"}]},
@@ -91,7 +91,7 @@ def test_what_the_parameters_decide_is_put_in_and_the_rest_stays(value, expected
     assert folded(value, VALUES, **sections) == expected
 
 
-def test_a_value_that_looks_like_a_variable_is_not_one_in_what_is_left_of_a_substitution():
+def test_value_that_looks_like_variable_is_not_substituted():
     parameters = {"P": {"Type": "String"}}
     assert folded({"Fn::Sub": "${P}${Bucket}"}, {"P": "${Trap}"}, Parameters=parameters) == {
         "Fn::Sub": "${!Trap}${Bucket}"
@@ -111,13 +111,13 @@ def test_a_value_that_looks_like_a_variable_is_not_one_in_what_is_left_of_a_subs
         ("nonsense", True),
     ],
 )
-def test_only_a_condition_that_is_surely_false_takes_a_resource_away(condition, kept):
+def test_only_false_condition_removes_resource(condition, kept):
     parameters = {"Secret": {"Type": "String", "NoEcho": True}}
     body = {"Parameters": parameters, "Conditions": {"C": condition}, "Resources": {"R": {"Condition": "C"}}}
     assert ("R" in resolve(body, {})["Resources"]) is kept
 
 
-def test_the_template_given_is_left_alone():
+def test_input_template_is_not_modified():
     body = template({"A": [{"Ref": "P"}, {"Ref": "AWS::NoValue"}]}, Parameters={"P": {"Default": "x"}})
     before = copy.deepcopy(body)
     resolve(body, {})
@@ -140,11 +140,11 @@ def test_the_template_given_is_left_alone():
         ([1], '["1"]'),
     ],
 )
-def test_intrinsic_functions_read_as_a_person_would_write_them(value, expected):
+def test_intrinsic_functions_have_short_form(value, expected):
     assert readable(value) == expected
 
 
 @given(VALUES_OF_ANY_SHAPE)
-def test_every_value_can_be_read_and_has_one_canonical_form(value):
+def test_every_value_has_one_canonical_text(value):
     readable(value)
     assert canonical(value) == canonical(copy.deepcopy(value))

@@ -1,4 +1,4 @@
-"""Templates are read as CloudFormation reads them."""
+"""Templates are parsed as by CloudFormation."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ from exasol_ci_setup.template.render import capabilities, parse
         ("!Transform {Name: AWS::Include}", {"Fn::Transform": {"Name": "AWS::Include"}}),
     ],
 )
-def test_a_short_tag_means_its_long_form(short: str, long: object):
+def test_short_tag_equals_long_form(short: str, long: object):
     assert parse(f"key: {short}") == {"key": long}
 
 
-def test_a_date_stays_text():
+def test_date_stays_text():
     assert parse("Version: 2012-10-17") == {"Version": "2012-10-17"}
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())))
-def test_json_is_a_template_too(data):
+def test_json_template_is_parsed(data):
     assert parse(json.dumps(data)) == data
     assert parse(json.dumps(data, ensure_ascii=False, indent=2)) == data
 
 
-def test_yaml_in_braces_is_a_template_too():
+def test_yaml_in_braces_is_parsed():
     assert parse("{a: !Ref b}") == {"a": {"Ref": "b"}}
 
 
@@ -65,18 +65,18 @@ def test_yaml_in_braces_is_a_template_too():
         "x:\n  k: !Transform {a: 1,\n a: 2}",
     ],
 )
-def test_a_key_that_stands_twice_is_refused_with_its_line(body: str):
+def test_duplicate_key_is_rejected_with_line(body: str):
     with pytest.raises(TemplateRejectedError, match=r"in line [23]: duplicate key '[ab]'"):
         parse(body)
 
 
-def test_text_that_is_no_yaml_is_refused_with_its_line():
+def test_invalid_yaml_is_rejected_with_line():
     with pytest.raises(TemplateRejectedError, match="the template cannot be read in line 2: "):
         parse("a: 1\nb: ]\n")
 
 
 @pytest.mark.parametrize("body", ["", "- a", "text", "a: 1\n---\nb: 2", "? [a]\n: b", "a: \x00", "a: &x [*x]"])
-def test_text_that_is_no_template_is_refused(body: str):
+def test_text_without_template_is_rejected(body: str):
     with pytest.raises(TemplateRejectedError, match="the template cannot be read"):
         parse(body)
 
@@ -113,5 +113,5 @@ ROLE = {"Type": "AWS::IAM::Role"}
         ({"Resources": []}, ()),
     ],
 )
-def test_capabilities_are_those_that_aws_documents(parsed, expected):
+def test_capabilities_equal_those_documented_by_aws(parsed, expected):
     assert capabilities(parsed) == expected

@@ -1,4 +1,4 @@
-"""The templates of the constructs that programs are made of: as a person reads them, and the promises that they keep."""
+"""The templates of the constructs of programs, and their guarantees."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ of_each = pytest.mark.parametrize("construct", ALL, indirect=True)
 
 
 @pytest.mark.parametrize(("construct", "name"), [(name, name) for name in ALL], indirect=["construct"], ids=ALL)
-def test_the_template_reads_as_agreed(construct: ScopedConstruct, name: str, golden: Callable[[str, str], None]):
+def test_template_matches_golden_file(construct: ScopedConstruct, name: str, golden: Callable[[str, str], None]):
     golden(name, render(construct).body)
 
 
 @pytest.mark.parametrize("region", REGIONS)
 @of_each
-def test_the_linter_finds_nothing_at_all(construct: ScopedConstruct, region: str):
+def test_linter_has_no_findings(construct: ScopedConstruct, region: str):
     assert lint(render(construct), region) == []
 
 
 @of_each
-def test_a_template_reads_well(construct: ScopedConstruct):
+def test_template_is_readable(construct: ScopedConstruct):
     body = render(construct).body
     assert body.isascii()
     assert body.endswith("\n")
@@ -71,7 +71,7 @@ def test_a_template_reads_well(construct: ScopedConstruct):
 
 
 @of_each
-def test_each_parameter_is_given_by_the_network_by_name_or_by_another_construct(construct: ScopedConstruct):
+def test_parameter_has_value_from_network_name_or_construct(construct: ScopedConstruct):
     parameters = parse(render(construct).body).get("Parameters", {})
     without_default = {name for name, declared in parameters.items() if "Default" not in declared}
     assert without_default == {
@@ -82,7 +82,7 @@ def test_each_parameter_is_given_by_the_network_by_name_or_by_another_construct(
 
 
 @of_each
-def test_what_others_take_of_a_construct_is_an_output_of_its_template(construct: ScopedConstruct):
+def test_referenced_attribute_is_output_of_template(construct: ScopedConstruct):
     for other, output in construct.parameter_sources.values():
         assert output in parse(render(other).body)["Outputs"]
 
@@ -102,7 +102,7 @@ def statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @of_each
-def test_no_role_has_an_action_by_wildcard_and_a_resource_only_where_aws_knows_none(construct: ScopedConstruct):
+def test_roles_have_no_unneeded_wildcards(construct: ScopedConstruct):
     for resource in resources(construct).values():
         for statement in statements(resource):
             assert statement["Effect"] == "Allow"
@@ -112,7 +112,7 @@ def test_no_role_has_an_action_by_wildcard_and_a_resource_only_where_aws_knows_n
 
 
 @of_each
-def test_only_the_service_and_for_this_account_may_take_a_role(construct: ScopedConstruct):
+def test_only_service_of_this_account_can_assume_role(construct: ScopedConstruct):
     for resource in resources(construct).values():
         if resource["Type"] == "AWS::IAM::Role":
             (statement,) = resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]
@@ -140,7 +140,7 @@ def test_logical_ids_are_fixed(name: str, expected: set[str]):
     assert set(resources(samples.GOLDEN[name])) == expected
 
 
-def test_a_registry_scans_and_keeps_tags_at_their_image_but_for_those_that_move():
+def test_registry_scans_images_and_has_immutable_tags():
     repository = resources(samples.REGISTRY)["Repository"]["Properties"]
     assert repository["RepositoryName"] == "shop/images"
     assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
@@ -155,7 +155,7 @@ def test_a_registry_scans_and_keeps_tags_at_their_image_but_for_those_that_move(
     assert rule["selection"]["countNumber"] == 3
 
 
-def test_the_bucket_is_closed_versioned_encrypted_and_reached_over_tls_only():
+def test_bucket_is_private_versioned_encrypted_and_requires_tls():
     found = resources(samples.ASSET)
     bucket = found["Bucket"]["Properties"]
     assert list(bucket["PublicAccessBlockConfiguration"].values()) == [True] * 4
@@ -167,7 +167,7 @@ def test_the_bucket_is_closed_versioned_encrypted_and_reached_over_tls_only():
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_a_build_may_read_the_bucket_push_to_the_one_repository_and_write_its_log():
+def test_build_role_allows_bucket_repository_and_log_only():
     allowed = {
         action: statement["Resource"]
         for statement in statements(resources(samples.BUILDER)["Role"])
@@ -190,7 +190,7 @@ def test_a_build_may_read_the_bucket_push_to_the_one_repository_and_write_its_lo
     }
 
 
-def test_a_build_is_a_buildspec_whose_variables_the_project_knows():
+def test_buildspec_uses_variables_of_project():
     project = resources(samples.BUILDER)["Project"]["Properties"]
     spec = yaml.safe_load(project["Source"]["BuildSpec"])
     commands = "\n".join(command for phase in spec["phases"].values() for command in phase["commands"])
@@ -202,7 +202,7 @@ def test_a_build_is_a_buildspec_whose_variables_the_project_knows():
     assert [line.split(":")[-1] for line in pushes] == ['$CONTENT_HASH"', '$IMAGE_TAG"']
 
 
-def test_a_service_starts_with_its_image_secrets_and_log_and_nothing_else():
+def test_service_can_access_only_image_secrets_and_log():
     found = resources(samples.MANY)
     allowed = {
         action: statement["Resource"]
@@ -228,7 +228,7 @@ def test_a_service_starts_with_its_image_secrets_and_log_and_nothing_else():
     assert "Policies" not in found["WebTaskRole"]["Properties"]
 
 
-def test_an_image_of_ecr_that_is_given_by_name_may_be_pulled_and_one_from_elsewhere_needs_nothing():
+def test_only_ecr_image_needs_pull_permission():
     found = resources(samples.MANY)
     (pull,) = [each for each in statements(found["JobRunnerExecutionRole"]) if each["Sid"] == "PullImage"]
     assert pull["Resource"] == {
@@ -240,7 +240,7 @@ def test_an_image_of_ecr_that_is_given_by_name_may_be_pulled_and_one_from_elsewh
     assert [each["Sid"] for each in statements(found["ProxyExecutionRole"])] == ["WriteLogs"]
 
 
-def test_a_task_runs_what_was_asked_for():
+def test_task_has_requested_settings():
     task = resources(samples.MANY)["WebTaskDefinition"]["Properties"]
     (container,) = task["ContainerDefinitions"]
     assert (task["Cpu"], task["Memory"]) == ("1024", "3072")
@@ -251,7 +251,7 @@ def test_a_task_runs_what_was_asked_for():
     assert container["Secrets"] == [{"Name": "PASSWORD", "ValueFrom": samples.SECRET}]
 
 
-def test_a_service_takes_a_release_back_whose_tasks_do_not_start():
+def test_service_rolls_back_release_whose_tasks_do_not_start():
     service = resources(samples.CLUSTER)["WebService"]["Properties"]
     assert service["DeploymentConfiguration"]["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
     assert service["NetworkConfiguration"]["AwsvpcConfiguration"] == {
@@ -261,7 +261,7 @@ def test_a_service_takes_a_release_back_whose_tasks_do_not_start():
     }
 
 
-def test_nothing_may_come_in_to_a_cluster_but_through_the_groups_that_are_given():
+def test_cluster_accepts_traffic_only_through_given_groups():
     found = resources(samples.MANY)
     assert "SecurityGroupIngress" not in found["SecurityGroup"]["Properties"]
     network = found["WebService"]["Properties"]["NetworkConfiguration"]["AwsvpcConfiguration"]
@@ -269,7 +269,7 @@ def test_nothing_may_come_in_to_a_cluster_but_through_the_groups_that_are_given(
     assert network["SecurityGroups"][1:] == [{"Ref": "SecurityGroup1"}, {"Ref": "SecurityGroup2"}]
 
 
-def test_a_rule_for_several_blocks_is_one_for_each_of_its_sort():
+def test_rule_for_several_blocks_is_one_rule_per_block():
     rules = resources(samples.GROUP)["SecurityGroup"]["Properties"]["SecurityGroupIngress"]
     assert [(rule.get("CidrIp"), rule.get("CidrIpv6"), rule["FromPort"]) for rule in rules] == [
         ("10.0.0.0/8", None, 443),
@@ -278,7 +278,7 @@ def test_a_rule_for_several_blocks_is_one_for_each_of_its_sort():
     ]
 
 
-def test_what_may_go_out_is_everything_or_what_is_listed_or_nothing():
+def test_egress_is_all_listed_or_none():
     def outgoing(construct: SecurityGroup) -> list[str]:
         rules = resources(construct)["SecurityGroup"]["Properties"]["SecurityGroupEgress"]
         return [rule.get("CidrIp") or rule["CidrIpv6"] for rule in rules]
@@ -288,7 +288,7 @@ def test_what_may_go_out_is_everything_or_what_is_listed_or_nothing():
     assert outgoing(samples.CLOSED) == ["127.0.0.1/32"]
 
 
-def test_an_instance_without_groups_gets_one_that_lets_nothing_in(tmp_path: Path):
+def test_instance_without_groups_gets_closed_group(tmp_path: Path):
     found = resources(samples.instances(tmp_path)["instance.yaml"])
     assert "SecurityGroupIngress" not in found["SecurityGroup"]["Properties"]
     (interface,) = found["Instance"]["Properties"]["NetworkInterfaces"]
@@ -296,7 +296,7 @@ def test_an_instance_without_groups_gets_one_that_lets_nothing_in(tmp_path: Path
     assert interface["GroupSet"] == [{"Fn::GetAtt": ["SecurityGroup", "GroupId"]}]
 
 
-def test_ssh_is_let_in_by_a_group_of_the_instances_own_from_the_given_block_alone(tmp_path: Path):
+def test_ssh_is_allowed_only_from_given_block(tmp_path: Path):
     found = resources(samples.instances(tmp_path)["instance_many_options.yaml"])
     (rule,) = found["SecurityGroup"]["Properties"]["SecurityGroupIngress"]
     assert (rule["CidrIpv6"], rule["FromPort"], rule["ToPort"]) == ("2001:db8::/32", 22, 22)
@@ -304,7 +304,7 @@ def test_ssh_is_let_in_by_a_group_of_the_instances_own_from_the_given_block_alon
     assert len(interface["GroupSet"]) == 3
 
 
-def test_an_instance_has_an_encrypted_disk_asks_for_session_tokens_and_knows_the_key_without_its_comment(
+def test_instance_has_encrypted_disk_session_tokens_and_key(
     tmp_path: Path,
 ):
     found = resources(samples.instances(tmp_path)["instance.yaml"])
@@ -314,7 +314,7 @@ def test_an_instance_has_an_encrypted_disk_asks_for_session_tokens_and_knows_the
     assert found["KeyPair"]["Properties"]["PublicKeyMaterial"] == samples.PUBLIC_KEY
 
 
-def test_the_capability_for_iam_is_asked_for_only_where_there_are_roles(tmp_path: Path):
+def test_only_templates_with_roles_need_iam_capability(tmp_path: Path):
     def of(construct: ScopedConstruct) -> tuple[str, ...]:
         return capabilities(parse(render(construct).body))
 
@@ -382,7 +382,7 @@ def shape(construct: ScopedConstruct) -> list[tuple[tuple[object, ...], type]]:
 @pytest.mark.parametrize("make", [group, cluster, registry, commanded, space])
 @given(text=TEXT)
 @settings(deadline=None, max_examples=60)
-def test_text_that_passed_no_check_is_refused_or_stays_one_scalar(make: Callable[[str], ScopedConstruct], text: str):
+def test_unchecked_text_is_rejected_or_stays_one_scalar(make: Callable[[str], ScopedConstruct], text: str):
     # An address with a colon is the other sort, with the name of its property.
     text = text.replace(":", "")
     try:
@@ -394,7 +394,7 @@ def test_text_that_passed_no_check_is_refused_or_stays_one_scalar(make: Callable
 
 
 @given(text=st.text())
-def test_a_name_of_a_resource_is_letters_and_digits_or_refused(text: str):
+def test_logical_id_has_only_letters_and_digits(text: str):
     try:
         written = logical_id(text)
     except InputError:
@@ -403,7 +403,7 @@ def test_a_name_of_a_resource_is_letters_and_digits_or_refused(text: str):
     assert re.fullmatch("[A-Za-z][A-Za-z0-9]*", written)
 
 
-def test_only_the_load_balancer_reaches_a_space():
+def test_only_load_balancer_reaches_space():
     for space in (samples.SPACE, samples.SPACE_WITH_ALL):
         (rule,) = resources(space)["SecurityGroup"]["Properties"]["SecurityGroupIngress"]
         assert rule["SourceSecurityGroupId"] == {"Ref": "LoadBalancerGroup"}
@@ -411,7 +411,7 @@ def test_only_the_load_balancer_reaches_a_space():
         assert "CidrIp" not in rule
 
 
-def test_a_space_may_pull_its_image_and_read_its_secrets_and_its_program_may_do_nothing():
+def test_space_can_pull_image_and_read_secrets_only():
     roles = resources(samples.SPACE_WITH_ALL)
     (policy,) = roles["ExecutionRole"]["Properties"]["Policies"]
     allowed = {each["Sid"]: each["Resource"] for each in policy["PolicyDocument"]["Statement"]}
@@ -424,7 +424,7 @@ def test_a_space_may_pull_its_image_and_read_its_secrets_and_its_program_may_do_
     assert [each["Sid"] for each in plain] == ["WriteLogs"]
 
 
-def test_https_asks_for_tls_1_2_at_least_and_http_is_sent_there():
+def test_https_requires_tls_1_2_and_http_is_redirected():
     made = resources(samples.SECURE_BALANCER)
 
     assert made["HttpsListener"]["Properties"]["SslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2-")
@@ -433,7 +433,7 @@ def test_https_asks_for_tls_1_2_at_least_and_http_is_sent_there():
 
 
 @pytest.mark.parametrize("balancer", [samples.BALANCER, samples.SECURE_BALANCER], ids=["http", "https"])
-def test_a_host_without_a_space_is_not_found(balancer: ScopedConstruct):
+def test_host_without_space_is_404(balancer: ScopedConstruct):
     listeners = [each for name, each in resources(balancer).items() if name.endswith("Listener")]
     (answer,) = listeners[-1]["Properties"]["DefaultActions"]
 

@@ -1,4 +1,4 @@
-"""The templates as a person reads them, and the promises that they keep."""
+"""The templates of the build stacks, and their guarantees."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ BUILDS = [pytest.param(construct, id=name) for name, construct in GOLDEN.items()
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_the_template_reads_as_agreed(name: str, golden: Callable[[str, str], None]):
+def test_template_matches_golden_file(name: str, golden: Callable[[str, str], None]):
     golden(name, render(GOLDEN[name]).body)
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"])
 @pytest.mark.parametrize("name", GOLDEN)
-def test_the_linter_finds_nothing_at_all(name: str, region: str):
+def test_linter_has_no_findings(name: str, region: str):
     assert lint(render(GOLDEN[name]), region) == []
 
 
 @pytest.mark.parametrize("cache", ["none", "docker", "source", "s3"])
-def test_the_linter_finds_nothing_with_any_cache(cache: str):
+def test_linter_has_no_findings_with_any_cache(cache: str):
     assert lint(render(build(ReleaseBuild, project="Slc", project_url=URL, cache=cache)), "eu-central-1") == []
 
 
@@ -121,7 +121,7 @@ def test_credentials_stack_contains_one_credential_by_reference():
 
 
 @pytest.mark.parametrize("construct", BUILDS)
-def test_no_role_has_an_action_or_a_resource_by_wildcard(construct: Construct):
+def test_roles_have_no_wildcard_actions_or_resources(construct: Construct):
     for statement in statements(construct):
         assert statement["Effect"] == "Allow"
         assert "*" not in "".join(listed(statement["Action"]))
@@ -136,7 +136,7 @@ def test_no_role_has_an_action_or_a_resource_by_wildcard(construct: Construct):
 
 
 @pytest.mark.parametrize("construct", [CI, RELEASE])
-def test_a_build_may_do_what_it_needs_and_no_more(construct: CiBuild | ReleaseBuild):
+def test_build_role_has_exact_permissions(construct: CiBuild | ReleaseBuild):
     bucket = {"Fn::GetAtt": ["ArtifactsBucket", "Arn"]}
     objects = {"Fn::Sub": "${ArtifactsBucket.Arn}/*"}
     log_group = [
@@ -172,11 +172,11 @@ def test_a_build_may_do_what_it_needs_and_no_more(construct: CiBuild | ReleaseBu
         )
 
 
-def test_the_docker_secret_is_named_by_its_arn_where_that_is_known():
+def test_docker_secret_has_arn_if_known():
     assert granted(MANY_OPTIONS)["secretsmanager:GetSecretValue"] == MANY_OPTIONS.docker_secret_arn
 
 
-def test_a_connection_is_the_only_one_that_a_build_may_use():
+def test_build_role_allows_only_given_connection():
     uses = {action: where for action, where in granted(MANY_OPTIONS).items() if "connections:" in action}
     assert set(uses) == set(MANY_OPTIONS.connection_actions)
     assert set(uses.values()) == {MANY_OPTIONS.connection_arn}
@@ -186,7 +186,7 @@ def test_a_connection_is_the_only_one_that_a_build_may_use():
     }
 
 
-def test_a_single_build_may_retry_itself_only_where_retries_were_asked_for():
+def test_build_can_retry_only_with_retry_limit():
     def of_a_build(construct: Construct) -> list[str]:
         (policy,) = resources(construct)["CodeBuildRole"]["Properties"]["Policies"]
         return [action for entry in policy["PolicyDocument"]["Statement"] for action in listed(entry["Action"])]
@@ -197,7 +197,7 @@ def test_a_single_build_may_retry_itself_only_where_retries_were_asked_for():
 
 
 @pytest.mark.parametrize("construct", BUILDS)
-def test_only_codebuild_for_this_account_may_take_the_roles(construct: CiBuild):
+def test_only_codebuild_of_this_account_can_assume_roles(construct: CiBuild):
     found = resources(construct)
     conditions = {}
     for role in ("CodeBuildRole", "BatchBuildRole"):
@@ -209,7 +209,7 @@ def test_only_codebuild_for_this_account_may_take_the_roles(construct: CiBuild):
 
 
 @pytest.mark.parametrize("construct", BUILDS)
-def test_the_bucket_is_closed_encrypted_and_emptied_in_time(construct: CiBuild):
+def test_bucket_is_private_encrypted_and_expires_objects(construct: CiBuild):
     bucket = resources(construct)["ArtifactsBucket"]["Properties"]
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(bucket["PublicAccessBlockConfiguration"]) == 4
@@ -223,7 +223,7 @@ def test_the_bucket_is_closed_encrypted_and_emptied_in_time(construct: CiBuild):
 
 
 @pytest.mark.parametrize("construct", BUILDS)
-def test_the_bucket_is_reached_over_tls_only(construct: Construct):
+def test_bucket_requires_tls(construct: Construct):
     policy = resources(construct)["ArtifactsBucketPolicy"]["Properties"]
     assert policy["Bucket"] == {"Ref": "ArtifactsBucket"}
     (statement,) = policy["PolicyDocument"]["Statement"]
@@ -235,7 +235,7 @@ def test_the_bucket_is_reached_over_tls_only(construct: Construct):
     ]
 
 
-def test_a_push_to_a_matching_branch_starts_a_batch():
+def test_push_to_matching_branch_starts_batch():
     project = resources(CI)["CodeBuild"]["Properties"]
     assert project["Triggers"] == {
         "Webhook": True,
@@ -246,7 +246,7 @@ def test_a_push_to_a_matching_branch_starts_a_batch():
     assert project["Source"]["BuildSpec"] == "aws-code-build/ci/buildspec.yaml"
 
 
-def test_nothing_but_a_command_starts_a_release():
+def test_release_has_no_trigger():
     project = resources(RELEASE)["CodeBuild"]["Properties"]
     assert "Triggers" not in project
     assert project["Name"] == "SlcReleaseCodeBuild"
@@ -254,7 +254,7 @@ def test_nothing_but_a_command_starts_a_release():
 
 
 @pytest.mark.parametrize("construct", BUILDS)
-def test_the_log_group_exists_before_the_project_and_expires(construct: CiBuild):
+def test_log_group_precedes_project_and_expires(construct: CiBuild):
     found = resources(construct)
     assert found["CodeBuildLogGroup"]["Properties"] == {
         "LogGroupName": construct.log_group_name,
@@ -267,7 +267,7 @@ def test_the_log_group_exists_before_the_project_and_expires(construct: CiBuild)
 
 
 @pytest.mark.parametrize("construct", BUILDS)
-def test_a_batch_is_limited_and_reported_build_by_build(construct: CiBuild):
+def test_batch_has_limit_and_status_per_build(construct: CiBuild):
     assert resources(construct)["CodeBuild"]["Properties"]["BuildBatchConfig"] == {
         "ServiceRole": {"Fn::GetAtt": ["BatchBuildRole", "Arn"]},
         "BatchReportMode": "REPORT_INDIVIDUAL_BUILDS",
@@ -285,14 +285,14 @@ def test_a_batch_is_limited_and_reported_build_by_build(construct: CiBuild):
         ("s3", {"Type": "S3", "Location": {"Fn::Sub": "${ArtifactsBucket}/cache"}}),
     ],
 )
-def test_a_cache_is_kept_where_it_was_asked_for(cache: str, expected: object):
+def test_cache_exists_only_if_requested(cache: str, expected: object):
     construct = build(CiBuild, project="Slc", project_url=URL, cache=cache)
     assert resources(construct)["CodeBuild"]["Properties"]["Cache"] == expected
     assert ("s3:ListBucket" in granted(construct)) is (cache == "s3")
 
 
 @pytest.mark.parametrize("construct", BUILDS)
-def test_the_stack_tells_the_names_of_what_it_made(construct: Construct):
+def test_stack_outputs_names_of_resources(construct: Construct):
     outputs = parse(render(construct).body)["Outputs"]
     assert {name: output["Value"] for name, output in outputs.items()} == {
         "ProjectName": {"Ref": "CodeBuild"},
@@ -301,14 +301,14 @@ def test_the_stack_tells_the_names_of_what_it_made(construct: Construct):
     }
 
 
-def test_builds_need_the_capability_for_iam_and_credentials_none():
+def test_only_build_stacks_need_iam_capability():
     assert capabilities(parse(render(CI).body)) == ("CAPABILITY_IAM",)
     assert capabilities(parse(render(RELEASE).body)) == ("CAPABILITY_IAM",)
     assert capabilities(parse(render(SOURCE).body)) == ()
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_a_template_reads_well(name: str):
+def test_template_is_readable(name: str):
     body = render(GOLDEN[name]).body
     assert body.isascii()
     assert body.endswith("\n")
@@ -318,7 +318,7 @@ def test_a_template_reads_well(name: str):
     assert "made by exasol-ci-setup deploy-" in body.splitlines()[1]
 
 
-def test_templates_stand_where_a_person_looks_for_them():
+def test_templates_are_in_top_level_directory():
     assert template_directory() == Path(__file__).parents[2] / "templates"
     assert {path.name for path in (template_directory() / "cloudformation").iterdir()} >= {
         CiBuild.template,

@@ -1,4 +1,4 @@
-"""Logical IDs that stacks of a released version have, of resources that AWS holds one of, or that hold data."""
+"""Logical IDs of released versions, of resources that are unique on AWS or that contain data."""
 
 from __future__ import annotations
 

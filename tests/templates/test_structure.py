@@ -1,4 +1,4 @@
-"""Nothing that a user types can change the structure of a template."""
+"""No input of a user changes the structure of a template."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def assert_only_the_text_differs(construct: Construct, marked: Construct, text: 
 @example(text="x\n# {{ construct }} {% if 1 %} ${AWS::AccountId} !GetAtt a.b &a *a | > '")
 @example(text="{{resolve:secretsmanager:other:SecretString:key}}")
 @settings(deadline=None, max_examples=30)
-def test_text_that_passed_no_check_is_refused_or_stays_one_scalar(
+def test_unchecked_text_is_rejected_or_stays_one_scalar(
     cls: type[Construct], values: dict[str, Any], field: str, text: str
 ):
     # These choose between two forms of the template, which is not what is tested here.
@@ -99,9 +99,7 @@ def test_text_that_passed_no_check_is_refused_or_stays_one_scalar(
 @pytest.mark.parametrize(("cls", "values", "field"), FIELDS)
 @given(text=TEXT | st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True))
 @settings(deadline=None, max_examples=15)
-def test_text_that_passes_the_checks_stays_one_scalar(
-    cls: type[Construct], values: dict[str, Any], field: str, text: str
-):
+def test_valid_text_stays_one_scalar(cls: type[Construct], values: dict[str, Any], field: str, text: str):
     try:
         construct = build(cls, **{**values, field: text})
     except InputError:
@@ -110,6 +108,6 @@ def test_text_that_passes_the_checks_stays_one_scalar(
     assert_only_the_text_differs(construct, cls.model_construct(**{**values, field: MARK}), text)
 
 
-def test_a_template_is_the_same_each_time():
+def test_rendering_is_deterministic():
     construct = build(CiBuild, **SAMPLES[1][1])
     assert render(construct) == render(construct)

@@ -1,4 +1,4 @@
-"""The template of a workspace: what is agreed on, and who may do what with it."""
+"""The template of a workspace: golden file and permissions."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def statements(construct):
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_the_template_reads_as_agreed(name, golden):
+def test_template_matches_golden_file(name, golden):
     golden(name, render(GOLDEN[name]).body)
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"])
 @pytest.mark.parametrize("name", GOLDEN)
-def test_the_linter_finds_nothing_at_all(name, region):
+def test_linter_has_no_findings(name, region):
     assert lint(render(GOLDEN[name]), region) == []
 
 
-def test_a_workspace_is_private_encrypted_and_versioned():
+def test_workspace_is_private_encrypted_and_versioned():
     bucket = resources(PRIVATE)["Bucket"]
 
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
@@ -49,7 +49,7 @@ def test_a_workspace_is_private_encrypted_and_versioned():
     assert only["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_everybody_may_read_what_is_public_and_nothing_else():
+def test_only_public_objects_are_readable_by_everyone():
     (given,) = [each for each in statements(PUBLIC) if each["Effect"] == "Allow"]
 
     assert given["Principal"] == "*"
@@ -58,7 +58,7 @@ def test_everybody_may_read_what_is_public_and_nothing_else():
     assert resources(PUBLIC)["Bucket"]["PublicAccessBlockConfiguration"]["BlockPublicAcls"] is True
 
 
-def test_the_role_can_be_assumed_in_the_account_alone():
+def test_role_can_be_assumed_only_in_account():
     role = resources(PRIVATE)["StorageRole"]
 
     assert [each["Principal"] for each in role["AssumeRolePolicyDocument"]["Statement"]] == [
@@ -67,7 +67,7 @@ def test_the_role_can_be_assumed_in_the_account_alone():
     assert capabilities(parse(render(PRIVATE).body)) == ("CAPABILITY_IAM",)
 
 
-def test_a_session_may_do_nothing_that_the_role_may_not():
+def test_session_has_no_more_permissions_than_role():
     role = resources(PRIVATE)["StorageRole"]["Policies"][0]["PolicyDocument"]["Statement"]
     session = storage_policy(Bucket("123", "b", "arn:aws:iam::123456789012:role/r", is_public=False), "mine")
 
@@ -81,7 +81,7 @@ def test_a_session_may_do_nothing_that_the_role_may_not():
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
-def test_a_session_policy_is_of_the_roles_partition_and_short_enough(partition):
+def test_session_policy_has_partition_of_role_and_fits_limit(partition):
     bucket = Bucket("1" * 64, "b" * 63, f"arn:{partition}:iam::123456789012:role/r", is_public=False)
 
     policy = storage_policy(bucket, "s" * 63)
@@ -90,13 +90,13 @@ def test_a_session_policy_is_of_the_roles_partition_and_short_enough(partition):
     assert len(json.dumps(policy, separators=(",", ":"))) < 2048
 
 
-def test_stacks_of_different_workspaces_are_told_apart():
+def test_stacks_of_different_workspaces_have_different_names():
     assert PRIVATE.stack_name == "workspace-123"
     assert PRIVATE.tags["exasol-ci-setup:name"] == "123"
     assert Workspace(workspace_id="123", stack_name="other").stack_name == "other"
 
 
 @pytest.mark.parametrize("wrong", ["", "-1", "1-", "a--b", "a_b", "a" * 65, "ä", "a.b"])
-def test_an_id_that_no_stack_can_be_named_after_is_refused(wrong):
+def test_id_that_is_no_valid_stack_name_is_rejected(wrong):
     with pytest.raises(InputError, match="--workspace-id"):
         build(Workspace, workspace_id=wrong)

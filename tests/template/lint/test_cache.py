@@ -1,4 +1,4 @@
-"""What cfn-lint found is remembered, and nothing is told from memory that it would not find again."""
+"""The cache of cfn-lint's findings."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def pretend(findings):
 MARK = Finding("X1", "warning", "from memory", "Resources.\N{SNOWMAN}", 3)
 
 
-def test_the_second_time_the_findings_are_the_same_ones(cache, monkeypatch):
+def test_second_lint_has_same_findings(cache, monkeypatch):
     first = lint(WRONG, REGION)
     again = lint(WRONG, REGION)
     monkeypatch.setenv(lint_cache.SWITCH, "off")
@@ -58,13 +58,13 @@ def test_the_second_time_the_findings_are_the_same_ones(cache, monkeypatch):
     assert len(kept(cache)) == 1
 
 
-def test_what_is_remembered_is_told():
+def test_cached_findings_are_returned():
     pretend([MARK])
 
     assert lint(WRONG, REGION) == [MARK]
 
 
-def test_beside_other_work_what_is_remembered_is_told_too():
+def test_cached_findings_are_returned_in_background():
     pretend([MARK])
     linting = Background()
 
@@ -73,7 +73,7 @@ def test_beside_other_work_what_is_remembered_is_told_too():
     assert linting.findings() == [MARK]
 
 
-def test_the_name_of_a_template_is_not_part_of_what_is_remembered():
+def test_template_name_is_not_part_of_cache_key():
     pretend([MARK])
 
     assert lint(Template("other.yaml", WRONG.body), REGION) == [MARK]
@@ -125,7 +125,7 @@ def test_other_settings_of_cfn_lint_are_obeyed(folder, name):
     assert "E3006" not in {finding.rule for finding in lint(WRONG, REGION)}
 
 
-def test_settings_that_name_other_files_leave_nothing_to_remember():
+def test_settings_with_other_files_disable_cache():
     Path(".cfnlintrc").write_text("append_rules: [rules]\n", encoding="utf-8")
 
     assert lint_cache.place(WRONG.body, REGION) is None
@@ -142,7 +142,7 @@ def test_settings_that_name_other_files_leave_nothing_to_remember():
     ],
     ids=["empty", "cut", "changed", "other", "binary"],
 )
-def test_a_damaged_file_is_not_believed_but_replaced(cache, damage):
+def test_damaged_file_is_replaced(cache, damage):
     pretend([MARK])
     (file,) = kept(cache)
     file.write_text(damage(file.read_text(encoding="utf-8")), encoding="utf-8")
@@ -153,27 +153,27 @@ def test_a_damaged_file_is_not_believed_but_replaced(cache, damage):
     assert lint_cache.load(file) == [(f.rule, f.level, f.message, f.path, f.line) for f in found]
 
 
-def test_a_folder_that_cannot_be_written_is_no_obstacle(cache):
+def test_unwritable_directory_is_ignored(cache):
     cache.parent.mkdir(parents=True)
     cache.write_text("not a folder", encoding="utf-8")
 
     assert lint(WRONG, REGION) == lint(WRONG, REGION) != []
 
 
-def test_it_can_be_switched_off(monkeypatch):
+def test_cache_can_be_disabled(monkeypatch):
     pretend([MARK])
     monkeypatch.setenv(lint_cache.SWITCH, "off")
 
     assert MARK not in lint(WRONG, REGION)
 
 
-def test_a_relative_folder_is_ignored_as_the_specification_wants(monkeypatch):
+def test_relative_cache_directory_is_ignored(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
 
     assert lint_cache.directory().parts[-3:] == (".cache", "exasol-ci-setup", "lint")
 
 
-def test_the_oldest_of_too_many_are_forgotten(cache):
+def test_oldest_entries_are_deleted_over_limit(cache):
     cache.mkdir(parents=True)
     for number in range(250):
         (cache / f"{number}.json").write_text("")
@@ -192,7 +192,7 @@ def test_the_oldest_of_too_many_are_forgotten(cache):
     assert {"51.json", place_of().name} <= names
 
 
-def test_only_the_user_may_look(cache):
+def test_cache_is_readable_only_by_user(cache):
     pretend([MARK])
 
     assert cache.stat().st_mode & 0o077 == 0
@@ -201,7 +201,7 @@ def test_only_the_user_may_look(cache):
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(st.text(), st.text(), st.text(), st.text(), st.integers(0, 10**6)), max_size=5))
-def test_every_finding_comes_back_as_it_was(rows):
+def test_cached_finding_equals_original(rows):
     lint_cache.store(place_of(), rows)
 
     assert lint_cache.load(place_of()) == rows

@@ -1,4 +1,4 @@
-"""The linter's findings as data."""
+"""Findings of the linter as data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from exasol_ci_setup.template.render import Template
 REGION = "eu-central-1"
 
 
-def test_an_error_tells_rule_place_and_line():
+def test_error_has_rule_path_and_line():
     body = "Resources:\n  Bucket:\n    Type: AWS::S3::Bucket\n    Properties:\n      BucketNam: a\n"
     (finding,) = lint(Template("bucket.yaml", body), REGION)
     assert (finding.rule, finding.level, finding.line) == ("E3002", "error", 5)
@@ -24,7 +24,7 @@ def test_an_error_tells_rule_place_and_line():
     assert "BucketNam" in finding.message
 
 
-def test_findings_stand_in_the_order_of_the_lines():
+def test_findings_are_sorted_by_line():
     body = "Parameters:\n  Unused:\n    Type: String\nResources:\n  Bucket:\n    Type: AWS::S3::Bucket\n    Properties: {A: 1, B: 2}\n"
     findings = lint(Template("bucket.yaml", body), REGION)
     assert [(finding.rule, finding.level) for finding in findings] == [
@@ -35,7 +35,7 @@ def test_findings_stand_in_the_order_of_the_lines():
     assert [finding.line for finding in findings] == sorted(finding.line for finding in findings)
 
 
-def test_a_type_that_the_region_does_not_have_is_an_error_there_only():
+def test_type_missing_in_region_is_error_only_in_region():
     body = "Resources:\n  App:\n    Type: AWS::AppRunner::Service\n    Properties:\n      SourceConfiguration: {}\n"
     template = Template("app.yaml", body)
     assert "E3006" not in {finding.rule for finding in lint(template, "eu-central-1")}
@@ -60,7 +60,7 @@ Resources:
 ]
 
 
-def test_reused_rules_find_what_new_ones_find():
+def test_reused_rules_have_same_findings():
     import cfnlint.api
     from cfnlint.config import ManualArgs
 
@@ -90,7 +90,7 @@ def test_rules_of_settings_apply_only_where_these_are(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "body", ["", "a: [", "- a", "text", "{", "a: 1\na: 2", "a: !Foo b", "\x00", "a: \ud800", "Resources: 1"]
 )
-def test_a_text_that_is_no_template_has_an_error_and_no_crash(body: str):
+def test_text_without_template_has_error(body: str):
     findings = lint(Template("odd.yaml", body), REGION)
     assert findings
     assert all(finding.level == "error" for finding in findings)
@@ -100,7 +100,7 @@ def finding(level: str, line: int = 1) -> Finding:
     return Finding(rule="X1", level=level, message="it is wrong", path="", line=line)  # type: ignore[arg-type]
 
 
-def test_an_error_rejects_the_template_with_the_first_one_named():
+def test_error_rejects_template_and_names_first():
     findings = [finding("warning"), finding("error", 3), finding("error", 4)]
     with pytest.raises(TemplateRejectedError) as caught:
         reject_errors(Template("bucket.yaml", ""), findings)
@@ -108,11 +108,11 @@ def test_an_error_rejects_the_template_with_the_first_one_named():
     assert caught.value.findings == tuple(findings)
 
 
-def test_warnings_reject_nothing():
+def test_warnings_do_not_reject_template():
     reject_errors(Template("bucket.yaml", ""), [finding("warning"), finding("info")])
 
 
-def test_linting_beside_other_work_finds_the_same():
+def test_background_lint_has_same_findings():
     template = Template("t.yaml", "Resources: {T: {Type: 'AWS::SNS::Topik'}}")
     linting = Background()
 
@@ -121,7 +121,7 @@ def test_linting_beside_other_work_finds_the_same():
     assert linting.findings() == lint(template, "eu-central-1") != []
 
 
-def test_what_the_linter_raises_beside_other_work_is_raised_where_it_is_waited_for():
+def test_exception_of_background_lint_is_raised_by_wait():
     linting = Background()
 
     linting.start(Template("t.yaml", "Resources: {}"), "nowhere-1")
@@ -130,7 +130,7 @@ def test_what_the_linter_raises_beside_other_work_is_raised_where_it_is_waited_f
         linting.findings()
 
 
-def test_a_process_that_has_nothing_to_lint_after_all_ends_without_waiting():
+def test_process_without_lint_exits_without_wait():
     ended = subprocess.run(
         [sys.executable, "-c", "from exasol_ci_setup.template.lint import Background; Background(); print('done')"],
         capture_output=True,
