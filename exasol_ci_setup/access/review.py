@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from exasol_ci_setup.access import policies
 from exasol_ci_setup.access.policies import WORLD, Patterns, as_list
 from exasol_ci_setup.template.intrinsics import as_mapping, readable, resolve
+from exasol_ci_setup.template.references import referred_name
 from exasol_ci_setup.template.render import has_transform
 
 if TYPE_CHECKING:
@@ -171,12 +172,12 @@ class _Access:
             for rule in as_list(properties.get("SecurityGroupIngress")):
                 self._read_rule(logical_id, logical_id, rule)
         elif kind == "AWS::EC2::SecurityGroupIngress":
-            group = _name(properties.get("GroupId", properties.get("GroupName")))
+            group = referred_name(properties.get("GroupId", properties.get("GroupName")))
             self._read_rule(group, logical_id, properties)
         if kind in _RESOURCE_POLICIES:
             owner, document, word = _RESOURCE_POLICIES[kind]
             for target in as_list(properties.get(owner)) if owner else [{"Ref": logical_id}]:
-                where = f"{word} {_name(target)}"
+                where = f"{word} {referred_name(target)}"
                 self._read_document(where, logical_id, "resource-policy", properties.get(document))
 
     def _read_identity(self, logical_id: str, word: str, properties: Mapping[str, Any]) -> None:
@@ -189,7 +190,7 @@ class _Access:
         for arn in as_list(properties.get("ManagedPolicyArns")):
             self.attachments.append((subject, logical_id, f"gets the managed policy {readable(arn)}"))
         for group in as_list(properties.get("Groups")):
-            self.attachments.append((subject, logical_id, f"joins the group {_name(group)}"))
+            self.attachments.append((subject, logical_id, f"joins the group {referred_name(group)}"))
         if "PermissionsBoundary" in properties:
             self.boundaries[subject] = readable(properties["PermissionsBoundary"])
 
@@ -202,7 +203,7 @@ class _Access:
     def _read_inline_policy(
         self, logical_id: str, owner: tuple[str, str] | None, properties: Mapping[str, Any]
     ) -> None:
-        subjects = [f"{owner[1]} {_name(properties.get(owner[0]))}"] if owner else list(_attached(properties))
+        subjects = [f"{owner[1]} {referred_name(properties.get(owner[0]))}"] if owner else list(_attached(properties))
         for subject in subjects or [f"policy {logical_id}"]:
             self._read_document(subject, logical_id, "iam-allow", properties.get("PolicyDocument"))
 
@@ -218,7 +219,7 @@ class _Access:
             "Principal": {"Service" if is_service else "AWS": principal},
             "Condition": {"StringLike": {f"aws:{key}": value for key, value in conditions.items()}},
         }
-        where = f"function {_name(properties.get('FunctionName'))}"
+        where = f"function {referred_name(properties.get('FunctionName'))}"
         self._read_document(where, logical_id, "resource-policy", {"Statement": statement})
 
     def _read_document(self, subject: str, logical_id: str, kind: str, document: Any) -> None:
@@ -243,7 +244,7 @@ def _access(template: Mapping[str, Any], parameters: Mapping[str, str]) -> _Acce
 def _attached(properties: Mapping[str, Any]) -> Iterator[str]:
     for key, word in _ATTACHED_TO.items():
         for name in as_list(properties.get(key)):
-            yield f"{word} {_name(name)}"
+            yield f"{word} {referred_name(name)}"
 
 
 def _new_statements(old: _Access, new: _Access) -> Iterator[Broadening]:
@@ -368,12 +369,3 @@ def _all_of(items: Sequence[Patterns], everything: str) -> str:
 def _when(conditions: Iterable[Condition]) -> str:
     texts = sorted(map(str, conditions))
     return f" when {' and '.join(texts)}" if texts else ""
-
-
-def _name(value: Any) -> str:
-    """Return the logical ID of the referenced resource, or the given name."""
-    text = readable(value)
-    inside = text[2:-1] if text.startswith("${") and text.endswith("}") else ""
-    logical_id, dot, attribute = inside.partition(".")
-    is_one_reference = inside.isascii() and logical_id.isalnum() and (attribute.replace(".", "").isalnum() or not dot)
-    return logical_id if is_one_reference else text

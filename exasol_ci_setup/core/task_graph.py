@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from enum import Enum
+from graphlib import CycleError, TopologicalSorter
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Final
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 CONCURRENCY: Final = 8
 """The default number of nodes in progress."""
@@ -228,24 +230,49 @@ def order(nodes: Iterable[Node]) -> list[Node]:
     """
     given = list(nodes)
     named = _by_name(given)
+    if cycle := find_cycle({node.name: node.needs for node in given}):
+        raise InputError(f"a cycle: {' → '.join(cycle)}", hint="remove one of these dependencies")
     placed: dict[str, Node] = {}
     for first in given:
         # Iterative: recursion would fail at Python's limit for a long chain.
-        path: list[str] = []
         stack: list[tuple[str, bool]] = [(first.name, False)]
         while stack:
             name, leaving = stack.pop()
             if leaving:
-                path.pop()
                 placed[name] = named[name]
-            elif name in path:
-                cycle = [*path[path.index(name) :], name]
-                raise InputError(f"a cycle: {' → '.join(cycle)}", hint="remove one of these dependencies")
             elif name not in placed:
-                path.append(name)
                 stack.append((name, True))
                 stack.extend((need, False) for need in reversed(named[name].needs))
     return list(placed.values())
+
+
+def find_cycle(needs: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """Return a cycle as a chain of names, such as (a, b, a), each of which needs the next; empty if no cycle exists.
+
+    The chain starts with the name that comes first in `needs`.
+    """
+    sorter = TopologicalSorter(needs)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        # The chain of graphlib ends with the name that is needed first.
+        chain = list(reversed(error.args[1]))[1:]
+        places = {name: place for place, name in enumerate(needs)}
+        start = chain.index(min(chain, key=places.__getitem__))
+        return (*chain[start:], *chain[: start + 1])
+    return ()
+
+
+def find_blocked(needs: Mapping[str, Iterable[str]]) -> set[str]:
+    """Return the names in a cycle, and those that need one of them directly or indirectly."""
+    sorter = TopologicalSorter(needs)
+    with suppress(CycleError):
+        sorter.prepare()
+    blocked = set(needs)
+    while ready := sorter.get_ready():
+        blocked.difference_update(ready)
+        sorter.done(*ready)
+    return blocked
 
 
 def _by_name(nodes: Sequence[Node]) -> dict[str, Node]:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from exasol_ci_setup.costs import rates
 from exasol_ci_setup.costs.model import HOURS_A_MONTH, Charge
 from exasol_ci_setup.template.intrinsics import as_mapping
+from exasol_ci_setup.template.references import referred_name
 
 Charges: TypeAlias = "tuple[Charge, ...] | None"
 _Rule: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any]], Charges]
@@ -116,8 +117,7 @@ def _cluster(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Charges:
 def _service(properties: Mapping[str, Any], resources: Mapping[str, Any]) -> Charges:
     if properties.get("LaunchType") != "FARGATE":
         return None
-    name = as_mapping(properties.get("TaskDefinition")).get("Ref")
-    task = as_mapping(as_mapping(resources.get(name) if isinstance(name, str) else None).get("Properties"))
+    task = as_mapping(as_mapping(resources.get(referred_name(properties.get("TaskDefinition")))).get("Properties"))
     platform = as_mapping(task.get("RuntimePlatform"))
     cpu, memory = _number(task.get("Cpu")), _number(task.get("Memory"))
     if cpu is None or memory is None or "EphemeralStorage" in task:

@@ -8,15 +8,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.core.task_graph import find_blocked
+from exasol_ci_setup.template.intrinsics import as_mapping
+from exasol_ci_setup.template.references import DEPENDS_ON, find_references, references, resource_references
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+
+    from exasol_ci_setup.template.references import Reference
 
 # The CloudFormation user guide, "Get AWS values using pseudo parameters".
 _PSEUDO_PARAMETERS: Final = frozenset(
     f"AWS::{name}"
     for name in ("AccountId", "NotificationARNs", "NoValue", "Partition", "Region", "StackId", "StackName", "URLSuffix")
 )
-_SUBSTITUTION: Final = re.compile(r"\$\{(?!!)([^}]+)\}")
+_NAME: Final = re.compile(r"[A-Za-z0-9_.:]+")
 _VIRTUAL_HOST: Final = re.compile(
     r"https?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\.s3[.-][a-z0-9.-]*amazonaws\.com(?:\.cn)?/(.+)"
 )
@@ -26,28 +32,44 @@ def template_problem(template: Mapping[str, Any]) -> str:
     """Return CloudFormation's message about undefined names or cycles in `template`; empty if it is valid."""
     if template.get("Transform"):
         return ""  # a macro can define the missing names
-    resources = template.get("Resources") or {}
-    known = {*resources, *(template.get("Parameters") or {}), *_PSEUDO_PARAMETERS}
+    resources = as_mapping(template.get("Resources"))
+    known = {*resources, *as_mapping(template.get("Parameters")), *_PSEUDO_PARAMETERS}
     for block in ("Resources", "Outputs"):
-        references = list(_references(template.get(block) or {}))
-        for name in (name for kind, name in references if kind == "Fn::GetAtt"):
-            if name not in resources:
-                return f"Template error: instance of Fn::GetAtt references undefined resource {name}"
-        missing = [name for kind, name in references if kind != "Fn::GetAtt" and name not in known]
-        if block == "Resources":
-            missing += [name for name in _dependencies(resources) if name not in resources]
-        if missing:
-            listed = ", ".join(dict.fromkeys(missing))
-            return f"Template format error: Unresolved resource dependencies [{listed}] in the {block} block of the template"
-        for member in (template.get(block) or {}).values():
-            condition = member.get("Condition") if isinstance(member, dict) else None
-            if isinstance(condition, str) and condition not in (template.get("Conditions") or {}):
+        members = as_mapping(template.get(block))
+        find = resource_references if block == "Resources" else find_references
+        found = [each for member in members.values() for each in find(member)]
+        problem = _reference_problem(block, found, resources.keys(), known)
+        if problem:
+            return problem
+        for member in members.values():
+            condition = as_mapping(member).get("Condition")
+            if isinstance(condition, str) and condition not in as_mapping(template.get("Conditions")):
                 return (
                     f"Template format error: Unresolved condition dependency {condition} in the {block} block "
                     "of the template"
                 )
-    cycle = _cycle(resources)
-    return f"Circular dependency between resources: [{', '.join(cycle)}]" if cycle else ""
+    blocked = sorted(find_blocked(references(template)))
+    return f"Circular dependency between resources: [{', '.join(blocked)}]" if blocked else ""
+
+
+def _reference_problem(
+    block: str, found: Sequence[Reference], resources: Collection[str], known: Collection[str]
+) -> str:
+    if any(each.kind == "Fn::Sub" and not _NAME.fullmatch(f"{each.name}.{each.attribute}") for each in found):
+        return (
+            "Template error: variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, "
+            "periods, and colons"
+        )
+    for name in (each.name for each in found if each.kind == "Fn::GetAtt"):
+        if name not in resources:
+            return f"Template error: instance of Fn::GetAtt references undefined resource {name}"
+    missing = [each.name for each in found if each.name not in (resources if each.kind == DEPENDS_ON else known)]
+    if missing:
+        listed = ", ".join(dict.fromkeys(missing))
+        return (
+            f"Template format error: Unresolved resource dependencies [{listed}] in the {block} block of the template"
+        )
+    return ""
 
 
 def parameter_problem(
@@ -70,56 +92,3 @@ def path_style(url: str) -> str:
     """Return an S3 URL in path style. Other URLs are returned unchanged."""
     match = _VIRTUAL_HOST.fullmatch(url)
     return f"https://s3.amazonaws.com/{match[1]}/{match[2]}" if match else url
-
-
-def _references(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield each referencing intrinsic function in `value` with the referenced name."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _references(item)
-    elif isinstance(value, dict):
-        for key, argument in value.items():
-            if key == "Ref" and isinstance(argument, str):
-                yield key, argument
-            elif key == "Fn::GetAtt":
-                yield from _attribute(argument)
-            elif key == "Fn::Sub":
-                yield from _substitutions(argument)
-            else:
-                yield from _references(argument)
-
-
-def _attribute(argument: Any) -> Iterator[tuple[str, str]]:
-    name = argument.partition(".")[0] if isinstance(argument, str) else next(iter(argument or [""]))
-    if isinstance(name, str):
-        yield "Fn::GetAtt", name
-
-
-def _substitutions(argument: Any) -> Iterator[tuple[str, str]]:
-    text, bindings = argument if isinstance(argument, list) and len(argument) > 1 else (argument, {})
-    yield from _references(bindings)
-    for variable in _SUBSTITUTION.findall(str(text)):
-        name = variable.strip().partition(".")[0]
-        if name not in bindings:
-            yield "Fn::Sub", name
-
-
-def _dependencies(resources: Mapping[str, Any]) -> Iterator[str]:
-    for resource in resources.values():
-        named = resource.get("DependsOn", []) if isinstance(resource, dict) else []
-        yield from [named] if isinstance(named, str) else named
-
-
-def _cycle(resources: Mapping[str, Any]) -> list[str]:
-    """Return the sorted names of resources in or behind a cycle; empty without a cycle."""
-    needs = {
-        name: {
-            *(target for _, target in _references(resource.get("Properties") or {}) if target in resources),
-            *_dependencies({name: resource}),
-        }
-        - {name}
-        for name, resource in resources.items()
-    }
-    while ready := {name for name, others in needs.items() if not others}:
-        needs = {name: others - ready for name, others in needs.items() if name not in ready}
-    return sorted(needs)

@@ -124,7 +124,9 @@ def _template(wanted: Template, before: Mapping[str, Any] | None, identifiers: M
         if name in there:
             raise InputError(f"{name} is already in the stack: it cannot be replaced by an import")
     added = {name: known[name] for name in known if name in identifiers}
-    referred = [(name, each) for name, resource in added.items() for each in references.named(resource)]
+    referred = [
+        (name, each.name) for name, resource in added.items() for each in references.resource_references(resource)
+    ]
     for name, each in referred:
         if each in known and each not in added and each not in there:
             raise InputError(

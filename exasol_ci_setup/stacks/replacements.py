@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.stacks.absent import ABSENT
 from exasol_ci_setup.stacks.model import Change, PropertyChange
 from exasol_ci_setup.template.intrinsics import as_mapping, canonical, is_function
-from exasol_ci_setup.template.references import named
+from exasol_ci_setup.template.references import find_references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -76,7 +76,7 @@ class _Users:
         self._resources = as_mapping(template.get("Resources"))
         for name, resource in self._resources.items():
             for key, value in as_mapping(as_mapping(resource).get("Properties")).items():
-                for used in set(named(value)):
+                for used in {each.name for each in find_references(value)}:
                     self._users.setdefault(used, {}).setdefault(name, []).append(key)
 
     def of(self, used: str) -> Iterator[tuple[str, str, list[str]]]:

@@ -15,7 +15,7 @@ from exasol_ci_setup.core.errors import AwsUnavailableError, InUseError
 from exasol_ci_setup.core.task_graph import read_all
 from exasol_ci_setup.stacks import plan, state
 from exasol_ci_setup.template.intrinsics import as_mapping
-from exasol_ci_setup.template.references import named
+from exasol_ci_setup.template.references import find_references
 from exasol_ci_setup.template.render import parse
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Surroundings:
         outputs = [
             value
             for name, value in stack.outputs.items()
-            if any(each in going for each in named(as_mapping(declared.get(name)).get("Value")))
+            if any(each.name in going for each in find_references(as_mapping(declared.get(name)).get("Value")))
         ]
         marks = [_mark(text) for text in {*ids, *outputs} if _DISTINCT.search(text)]
         if any(each.type == "AWS::CodeBuild::SourceCredential" for each in resources):

@@ -9,7 +9,11 @@ from typing import Any, Final
 
 MASK: Final = "****"
 
-_VARIABLE: Final = re.compile(r"\$\{(!?)\s*([^}]*?)\s*\}")
+SUB_VARIABLE: Final = re.compile(r"\$\{(\s*!)?([^}]*)\}")
+"""A variable in a text of ``Fn::Sub``; with the first group, the literal text ``${…}``.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-sub.html
+"""
 _NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 
 
@@ -162,9 +166,9 @@ class _Resolver:
                 return {"Fn::Sub": self.fold(argument)}
         known = {**self._values, **variables}
         known = {name: item for name, item in known.items() if _is_literal(item)}
-        names = {found[2] for found in _VARIABLE.finditer(text) if not found[1]}
+        names = {found[2] for found in SUB_VARIABLE.finditer(text) if not found[1]}
         if names <= known.keys():
-            return _VARIABLE.sub(lambda found: f"${{{found[2]}}}" if found[1] else _scalar(known[found[2]]), text)
+            return SUB_VARIABLE.sub(lambda found: f"${{{found[2]}}}" if found[1] else _scalar(known[found[2]]), text)
 
         def put(found: re.Match[str]) -> str:
             if found[1] or found[2] not in known:
@@ -173,7 +177,7 @@ class _Resolver:
             return _scalar(known[found[2]]).replace("${", "${!")
 
         left = {name: item for name, item in variables.items() if name in names - known.keys()}
-        rest = _VARIABLE.sub(put, text)
+        rest = SUB_VARIABLE.sub(put, text)
         return {"Fn::Sub": [rest, left]} if left else {"Fn::Sub": rest}
 
     def _condition(self, name: Any) -> bool | None:
@@ -220,7 +224,7 @@ def _sub_notation(name: Any, argument: Any) -> str | None:
             return argument
         case "Fn::Sub", [str() as text, Mapping() as variables]:
             known = {str(key): readable(item) for key, item in variables.items()}
-            return _VARIABLE.sub(lambda found: known.get(found[2], found[0]) if not found[1] else found[0], text)
+            return SUB_VARIABLE.sub(lambda found: known.get(found[2], found[0]) if not found[1] else found[0], text)
         case "Fn::Join", [str() as delimiter, list() as parts]:
             return delimiter.join(readable(part) for part in parts)
     return None

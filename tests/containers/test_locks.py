@@ -1,15 +1,12 @@
-"""The FIFO lock, and the detection of cycles between images."""
+"""The FIFO lock."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.containers.manager.dependencies import find_cycle
 from exasol_ci_setup.containers.manager.locks import FifoLock
 from exasol_ci_setup.core.errors import ShuttingDownError
 
@@ -80,26 +77,3 @@ def test_close_fails_current_and_later_waiters():
         return [*await asyncio.gather(*tasks, lock.acquire(), return_exceptions=True)]
 
     assert [type(each) for each in asyncio.run(scenario())] == [ShuttingDownError] * 4
-
-
-@given(st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"), max_size=3)))
-def test_cycle_is_found_if_it_exists(needs):
-    cycle = find_cycle(needs)
-
-    if cycle:
-        assert cycle[0] == cycle[-1]
-        assert all(needed in needs[name] for name, needed in itertools.pairwise(cycle))
-    else:
-        left = dict(needs)
-        while ready := [name for name in left if not any(each in left for each in left[name])]:
-            for name in ready:
-                del left[name]
-        assert not left
-
-
-@pytest.mark.parametrize("count", [5000])
-def test_cycle_in_long_chain_is_found(count):
-    needs = {str(number): [str(number + 1)] for number in range(count)}
-
-    assert find_cycle(needs) == ()
-    assert len(find_cycle({**needs, str(count): ["0"]})) == count + 2

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError
-from exasol_ci_setup.core.task_graph import End, Ended, Node, backwards, order, read_all, run
+from exasol_ci_setup.core.task_graph import End, Ended, Node, backwards, find_blocked, find_cycle, order, read_all, run
 
 
 class Worker:
@@ -281,3 +281,35 @@ def test_any_graph_skips_exactly_dependents_of_failures(nodes, failing, concurre
         for need in node.needs:
             if ("start", node.name) in worker.log:
                 assert worker.log.index(("end", need)) < worker.log.index(("start", node.name))
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"), max_size=3)))
+def test_cycle_is_found_if_it_exists(needs):
+    cycle = find_cycle(needs)
+    blocked = find_blocked(needs)
+
+    assert set(cycle) <= blocked
+    if cycle:
+        assert cycle[0] == cycle[-1]
+        assert all(needed in needs[name] for name, needed in itertools.pairwise(cycle))
+    else:
+        left = dict(needs)
+        while ready := [name for name in left if not any(each in left for each in left[name])]:
+            for name in ready:
+                del left[name]
+        assert not left
+        assert not blocked
+
+
+def test_blocked_are_names_of_cycle_and_their_users():
+    needs = {"user": ["a"], "a": ["b"], "b": ["a", "free"], "free": [], "other": ["free"]}
+
+    assert find_blocked(needs) == {"user", "a", "b"}
+
+
+@pytest.mark.parametrize("count", [5000])
+def test_cycle_in_long_chain_is_found(count):
+    needs = {str(number): [str(number + 1)] for number in range(count)}
+
+    assert find_cycle(needs) == ()
+    assert find_cycle({**needs, str(count): ["0"]}) == (*map(str, range(count + 1)), "0")

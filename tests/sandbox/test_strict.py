@@ -9,6 +9,10 @@ from hypothesis import strategies as st
 from exasol_ci_setup.sandbox.strict import parameter_problem, path_style, template_problem
 
 BUCKET = {"Type": "AWS::S3::Bucket"}
+INVALID_VARIABLE = (
+    "Template error: variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, periods, "
+    "and colons"
+)
 
 
 def with_property(value: object) -> dict[str, object]:
@@ -28,7 +32,7 @@ def with_property(value: object) -> dict[str, object]:
         ),
         (
             with_property({"Fn::Join": ["", [{"Fn::Sub": ["${A}-${Gone.Arn}", {"A": {"Ref": "Lost"}}]}]]}),
-            "Template format error: Unresolved resource dependencies [Lost, Gone] in the Resources block of the template",
+            "Template format error: Unresolved resource dependencies [Gone, Lost] in the Resources block of the template",
         ),
         (
             with_property({"Fn::GetAtt": ["Gone", "Arn"]}),
@@ -37,6 +41,14 @@ def with_property(value: object) -> dict[str, object]:
         (
             with_property({"Fn::GetAtt": "Gone.Arn"}),
             "Template error: instance of Fn::GetAtt references undefined resource Gone",
+        ),
+        (
+            with_property({"Fn::Sub": "${ B }"}),
+            INVALID_VARIABLE,
+        ),
+        (
+            with_property({"DependsOn": {"Ref": "Gone"}}),
+            "Template format error: Unresolved resource dependencies [Gone] in the Resources block of the template",
         ),
         (
             {"Resources": {"B": {**BUCKET, "DependsOn": ["Gone"]}}},

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from exasol_ci_setup.containers.manager import dependencies, dockerfile
+from exasol_ci_setup.containers.manager import dockerfile
 from exasol_ci_setup.containers.manager.document import IMAGE_NAME, Document
 from exasol_ci_setup.containers.manager.options import (
     ContextOptions,
@@ -36,6 +36,7 @@ from exasol_ci_setup.containers.manager.options import (
     get_document,
 )
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.task_graph import find_cycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -181,7 +182,7 @@ def read(values: dict[str, Any], path: Path) -> Config:
         ({name: dockerfile.parent_images(image.commands) for name, image in file.images.items()}, "is built from"),
         ({name: image.required for name, image in file.images.items()}, "depends on"),
     ):
-        if chain := dependencies.find_cycle(needs):
+        if chain := find_cycle(needs):
             raise InputError(f"{path}: images.{chain[0]}: the image {what} itself: {' -> '.join(chain)}")
     unused = tuple(f"images.{name}.{key}" for name in file.images for key in values["images"][name] if key in UNUSED)
     return Config(document, file.images, file.authentication, unused)
