@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import Account, ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.core.errors import AwsUnavailableError, TemplateRejectedError
+from exasol_ci_setup.template.limits import LARGEST_BODY, LARGEST_TEMPLATE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from exasol_ci_setup.template.render import Template
-
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-LARGEST_BODY: Final = 51_200
-"""Maximum bytes of a template in a request."""
-LARGEST_TEMPLATE: Final = 1_000_000
-"""Maximum bytes of a template that CloudFormation reads from a bucket (1 MB)."""
 
 _DAYS_KEPT: Final = 30
 

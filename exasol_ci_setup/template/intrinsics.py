@@ -47,7 +47,7 @@ def parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> d
         elif name in given or "Default" in declaration:
             value = given.get(name, declaration.get("Default"))
             if kind.startswith("AWS::SSM::Parameter::Value"):
-                values[name] = f"{{{{resolve:ssm:{_scalar(value)}}}}}"
+                values[name] = f"{{{{resolve:ssm:{scalar(value)}}}}}"
             elif isinstance(value, str) and (kind == "CommaDelimitedList" or kind.startswith("List<")):
                 values[name] = [item.strip() for item in value.split(",")] if value else []
             else:
@@ -57,7 +57,7 @@ def parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> d
 
 def is_no_echo(declaration: Any) -> bool:
     """Return whether the value of a parameter declared like this must not be shown."""
-    return _scalar(as_mapping(declaration).get("NoEcho")).lower() == "true"
+    return scalar(as_mapping(declaration).get("NoEcho")).lower() == "true"
 
 
 def canonical(value: Any) -> str:
@@ -77,7 +77,7 @@ def readable(value: Any) -> str:
             return written
     if isinstance(value, Mapping | list | tuple):
         return canonical(value)
-    return _scalar(value)
+    return scalar(value)
 
 
 def is_function(value: Any) -> bool:
@@ -136,12 +136,12 @@ class _Resolver:
         folded = self.fold(argument)
         match name, folded:
             case "Fn::Join", [str() as delimiter, list() as parts] if all(_is_literal(part) for part in parts):
-                return delimiter.join(_scalar(part) for part in parts)
+                return delimiter.join(scalar(part) for part in parts)
             case "Fn::FindInMap", [str() as table, top, second] if _is_literal(top) and _is_literal(second):
-                row = as_mapping(as_mapping(self._mappings.get(table)).get(_scalar(top)))
-                return self.fold(row[_scalar(second)]) if _scalar(second) in row else {name: folded}
-            case "Fn::Select", [index, list() as items] if _scalar(index).isdecimal():
-                return items[int(_scalar(index))] if int(_scalar(index)) < len(items) else {name: folded}
+                row = as_mapping(as_mapping(self._mappings.get(table)).get(scalar(top)))
+                return self.fold(row[scalar(second)]) if scalar(second) in row else {name: folded}
+            case "Fn::Select", [index, list() as items] if scalar(index).isdecimal():
+                return items[int(scalar(index))] if int(scalar(index)) < len(items) else {name: folded}
             case "Fn::Split", [str() as delimiter, str() as text] if delimiter:
                 return text.split(delimiter)
         return {name: folded}
@@ -168,13 +168,13 @@ class _Resolver:
         known = {name: item for name, item in known.items() if _is_literal(item)}
         names = {found[2] for found in SUB_VARIABLE.finditer(text) if not found[1]}
         if names <= known.keys():
-            return SUB_VARIABLE.sub(lambda found: f"${{{found[2]}}}" if found[1] else _scalar(known[found[2]]), text)
+            return SUB_VARIABLE.sub(lambda found: f"${{{found[2]}}}" if found[1] else scalar(known[found[2]]), text)
 
         def put(found: re.Match[str]) -> str:
             if found[1] or found[2] not in known:
                 return found[0]
             # The text remains an argument of Fn::Sub, so inserted text must not be read as a variable.
-            return _scalar(known[found[2]]).replace("${", "${!")
+            return scalar(known[found[2]]).replace("${", "${!")
 
         left = {name: item for name, item in variables.items() if name in names - known.keys()}
         rest = SUB_VARIABLE.sub(put, text)
@@ -206,8 +206,8 @@ class _Resolver:
             case {"Fn::Equals": [one, other]}:
                 one, other = self.fold(one), self.fold(other)
                 # The value of a masked parameter is unknown here.
-                known = _is_literal(one) and _is_literal(other) and MASK not in {_scalar(one), _scalar(other)}
-                return _scalar(one) == _scalar(other) if known else None
+                known = _is_literal(one) and _is_literal(other) and MASK not in {scalar(one), scalar(other)}
+                return scalar(one) == scalar(other) if known else None
         return None
 
 
@@ -234,7 +234,8 @@ def _is_literal(value: Any) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _scalar(value: Any) -> str:
+def scalar(value: Any) -> str:
+    """Return a plain value of a template as CloudFormation passes it on: text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return "null" if value is None else str(value)
@@ -245,4 +246,4 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return None if value is None else _scalar(value)
+    return None if value is None else scalar(value)

@@ -170,7 +170,10 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _parse_json(body: str) -> dict[str, Any] | None:
+def parse_json(body: str) -> dict[str, Any] | None:
+    """Return the value of a JSON object, or None for other text and for a duplicate key: the YAML parser then reports the line."""
+    if not body.lstrip().startswith("{"):
+        return None
     # YAML includes JSON with one exception: JSON writes a character beyond U+FFFF as two escapes, which YAML parsers reject.
     try:
         parsed: dict[str, Any] = json.loads(body, object_pairs_hook=_without_doubles)
@@ -187,7 +190,7 @@ def parse(body: str) -> dict[str, Any]:
     x}``; dates remain text. Raises TemplateRejectedError, with the line, for invalid YAML, a duplicate key in a
     mapping, and a template that is not a mapping.
     """
-    if body.lstrip().startswith("{") and (found := _parse_json(body)) is not None:
+    if (found := parse_json(body)) is not None:
         return found
     # Not every run that renders also parses, and importing a parser takes a tenth of the start-up time.
     from exasol_ci_setup.template.yaml import UnreadableYamlError, load

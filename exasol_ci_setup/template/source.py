@@ -1,0 +1,160 @@
+"""Where templates come from: a construct, a plain file, a Jinja file with variables, or a text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
+
+from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.template import jinja, render
+from exasol_ci_setup.template.input_files import STANDARD_INPUT, label, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exasol_ci_setup.constructs.base import Construct
+
+SUFFIXES: Final = (".yaml", ".yml", ".json", ".template")
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
+_STACK_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
+
+
+class TemplateSource(Protocol):
+    """Where a template comes from."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder to which local paths in the template are relative; None if it has none."""
+
+    def render(self) -> render.Template:
+        """Return the text of the template. Raises InputError with the file and the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConstructSource:
+    """The template of a construct."""
+
+    construct: Construct
+
+    @property
+    def folder(self) -> Path | None:
+        """None: the templates of constructs have no local paths."""
+        return None
+
+    def render(self) -> render.Template:
+        """Render the template. Raises InputError for a value that is invalid in a template."""
+        return render.render(self.construct)
+
+
+@dataclass(frozen=True, slots=True)
+class TextSource:
+    """The text of a template, such as one from standard input. `name` is for messages."""
+
+    name: str
+    body: str
+    folder: Path | None = None
+
+    def render(self) -> render.Template:
+        """Return the text."""
+        return render.Template(self.name, self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A plain template file, YAML or JSON."""
+
+    path: Path
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the file."""
+        return self.path.parent
+
+    def render(self) -> render.Template:
+        """Read the file. Raises InputError if it cannot be read, is not UTF-8, or is larger than 1 MB."""
+        return render.Template(str(self.path), read_text(self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class JinjaSource:
+    """A Jinja file with variables. `template_dir` is the folder of includes, by default that of the file."""
+
+    path: Path
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    template_dir: Path | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the file."""
+        return self.path.parent
+
+    def render(self) -> render.Template:
+        """Render the file. Raises the errors of `jinja.render_file`."""
+        return jinja.render_file(self.path, self.variables, template_dir=self.template_dir)
+
+
+def open_source(
+    file: str | Path,
+    variables: Mapping[str, Any] | None = None,
+    *,
+    template_dir: Path | None = None,
+    stdin: IO[bytes] | None = None,
+) -> TemplateSource:
+    """Return the source of a file that the user names: Jinja if the name ends in ``.j2``, standard input for ``-``, else plain.
+
+    Raises InputError if `variables` are given for a file without Jinja, and if standard input cannot be read.
+    """
+    if str(file).endswith(jinja.SUFFIX):
+        return JinjaSource(Path(file), variables or {}, template_dir)
+    if variables or template_dir:
+        raise InputError(
+            f"{label(file)} takes no variables: only files whose names end in {jinja.SUFFIX} are rendered with Jinja",
+            hint=f"rename it to {Path(file).name}{jinja.SUFFIX}" if str(file) != STANDARD_INPUT else "",
+        )
+    if str(file) == STANDARD_INPUT:
+        return TextSource(label(file), read_text(file, stdin=stdin), Path())
+    return FileSource(Path(file))
+
+
+def default_stack_name(file: str | Path) -> str:
+    """Return the name of the stack for a template file: the name of the file without its endings.
+
+    Raises InputError if that is not a valid name of a stack, and for standard input.
+    """
+    name = Path(file).name.removesuffix(jinja.SUFFIX)
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    if str(file) == STANDARD_INPUT or not _STACK_NAME.fullmatch(name):
+        raise InputError(f"{label(file)} gives no name for the stack", hint="set it with `--stack-name NAME`")
+    return name
+
+
+def parse_own(template: render.Template, *, rendered: bool = False) -> dict[str, Any]:
+    """Parse a template of the user in the form of `render.parse`, strictly.
+
+    `rendered`: the text is the result of a Jinja file. Raises InputError with the name and the line if it cannot be read, and if it has no
+    resources.
+    """
+    from exasol_ci_setup.template.yaml import UnreadableYamlError, load
+
+    try:
+        parsed = render.parse_json(template.body)
+        parsed = load(template.body) if parsed is None else parsed
+    except UnreadableYamlError as error:
+        place = f" in line {error.line} of the rendered text" if rendered and error.line else ""
+        line = f":{error.line}" if error.line and not rendered else ""
+        hint = (
+            "`--print-template` shows the rendered text; a variable is written as a quoted value: "
+            "write {{ name ~ '-suffix' }}, not {{ name }}-suffix"
+            if rendered
+            else ""
+        )
+        raise InputError(f"{template.name}{line} cannot be read{place}: {error.reason}", hint=hint) from None
+    if not isinstance(parsed, dict):
+        raise InputError(f"{template.name} is not a template: it is not a mapping with Resources")
+    resources = parsed.get("Resources")
+    if not isinstance(resources, dict) or not resources:
+        raise InputError(f"{template.name} is not a template: it has no Resources")
+    return parsed
