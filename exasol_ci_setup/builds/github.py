@@ -11,12 +11,12 @@ from http import HTTPStatus
 from http.client import HTTPException
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.error import URLError
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import Request
 
 from exasol_ci_setup.core.clock import Clock, SystemClock
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError
-from exasol_ci_setup.core.http import LOOPBACK, origin, send
+from exasol_ci_setup.core.http import LOOPBACK, send
 from exasol_ci_setup.core.version import __version__
 
 if TYPE_CHECKING:
@@ -39,37 +39,32 @@ _WHOLE: Final = 60.0
 _ARCHIVE: Final = 10
 # Seconds between polls for a release whose creation GitHub did not confirm.
 _UNTIL_MADE: Final = (1, 2)
-_REDIRECTS: Final = frozenset({301, 302, 307, 308})
-_MOST_REDIRECTS: Final = 3
-_RIGHTS: Final = (
-    "the token needs permission to write the repository's contents; GitHub also limits the rate of requests"
-)
-_READING_RIGHTS: Final = (
-    "the token needs permission to read the repository's contents; GitHub also limits the rate of requests"
-)
 _MEANINGS: Final[dict[int, tuple[type[SetupError], str]]] = {
-    HTTPStatus.UNAUTHORIZED: (SetupError, f"check whether the token in {TOKEN_VARIABLE} is still valid"),
-    HTTPStatus.FORBIDDEN: (SetupError, _RIGHTS),
-    HTTPStatus.TOO_MANY_REQUESTS: (SetupError, _RIGHTS),
-    HTTPStatus.NOT_FOUND: (
-        InputError,
-        "check the repository's name and the token's access: GitHub hides what a token must not see",
+    **dict.fromkeys(
+        (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT),
+        (
+            SetupError,
+            "the token is not sent to the address of the redirect: check the repository's name and GITHUB_API_URL",
+        ),
     ),
-    HTTPStatus.UNPROCESSABLE_ENTITY: (
-        InputError,
-        "check that the branch exists and that the token may write to the repository",
-    ),
-}
-# As above, for read access.
-_READING: Final[dict[int, tuple[type[SetupError], str]]] = {
     HTTPStatus.UNAUTHORIZED: (SetupError, "check whether the token is still valid"),
-    HTTPStatus.FORBIDDEN: (SetupError, _READING_RIGHTS),
-    HTTPStatus.TOO_MANY_REQUESTS: (SetupError, _READING_RIGHTS),
+    **dict.fromkeys(
+        (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS),
+        (
+            SetupError,
+            "the token needs permission to {access} the repository's contents; GitHub also limits the rate of requests",
+        ),
+    ),
     HTTPStatus.NOT_FOUND: (
         InputError,
         "check the names of repository and branch, and the token's access: without it GitHub hides private repositories",
     ),
+    HTTPStatus.UNPROCESSABLE_ENTITY: (
+        InputError,
+        "check that the branch exists and that the token may {access} the repository's contents",
+    ),
 }
+"""The kind of error and the hint for a status of GitHub. ``{access}`` is ``read`` or ``write``."""
 
 
 class Token:
@@ -257,7 +252,7 @@ class Api:
         Raises InputError if GitHub does not find the repository or branch, and SetupError otherwise.
         """
         what = f"return the commit of branch {branch} of {repository}"
-        answer = self._call("GET", f"/repos/{quote(repository)}/git/ref/heads/{quote(branch)}", what, meanings=_READING)
+        answer = self._call("GET", f"/repos/{quote(repository)}/git/ref/heads/{quote(branch)}", what)
         target = answer.get("object") if isinstance(answer, dict) else None
         commit = target.get("sha") if isinstance(target, dict) else None
         if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40,64}", commit):
@@ -267,7 +262,7 @@ class Api:
     def download(self, repository: str, commit: str, into: IO[bytes]) -> None:
         """Write the files of a commit into a file, as a gzipped tar with one top-level folder. Raises as `branch_commit`."""
         what = f"send {repository} at commit {commit}"
-        self._call("GET", f"/repos/{quote(repository)}/tarball/{commit}", what, meanings=_READING, into=into)
+        self._call("GET", f"/repos/{quote(repository)}/tarball/{commit}", what, into=into)
 
     def _call(
         self,
@@ -276,67 +271,33 @@ class Api:
         what: str,
         body: Mapping[str, Any] | None = None,
         *,
-        meanings: Mapping[int, tuple[type[SetupError], str]] = _MEANINGS,
         into: IO[bytes] | None = None,
     ) -> Any:
-        url = self.url + path
-        for _ in range(_MOST_REDIRECTS + 1):
-            status, location, text = self._send(method, url, body, what, into)
-            if status not in _REDIRECTS:
-                return _answer(status, text, what, meanings)
-            url = self._next(url, location, what, elsewhere=into is not None)
-        raise SetupError(f"GitHub did not {what}: it redirects more than {_MOST_REDIRECTS} times")
-
-    def _next(self, url: str, location: str, what: str, *, elsewhere: bool) -> str:
-        """Return the location of a redirect, for the same method and body, as GitHub requires.
-
-        Archives may redirect `elsewhere`, to an address that contains its own authorization.
-        https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects.
-        """
-        try:
-            target = urljoin(url, location)
-            same, scheme = origin(target) == origin(self.url), urlsplit(target).scheme
-        except ValueError:
-            target, same, scheme = "", False, ""
-        if not re.fullmatch(r"[\x21-\x7e]+", target):
-            raise SetupError(f"GitHub did not {what}: it redirects to {location!a}, which is an invalid address")
-        if elsewhere:
-            allowed = {"https", "http"} if urlsplit(self.url).hostname in LOOPBACK else {"https"}
-            if scheme not in allowed:
-                raise SetupError(f"GitHub did not {what}: it redirects to an address that is not https")
-        elif not same:
-            raise SetupError(
-                f"GitHub did not {what}: it redirects to another host, {urlsplit(target).hostname}, where the token is not sent",
-                hint="check --repo-name and GITHUB_API_URL: the repository may have moved",
-            )
-        return target
-
-    def _send(
-        self, method: str, url: str, body: Mapping[str, Any] | None, what: str, into: IO[bytes] | None
-    ) -> tuple[int, str, bytes]:
-        token = self.token if origin(url) == origin(self.url) else None
+        """Return the response of GitHub as parsed JSON, or write its body to `into`. Raises as `create_test_release`."""
         request = Request(  # noqa: S310 - the scheme was checked
-            url,
+            self.url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={
                 "Accept": "application/vnd.github+json",
-                **({"Authorization": f"Bearer {token.value}"} if token else {}),
+                **({"Authorization": f"Bearer {self.token.value}"} if self.token else {}),
                 "User-Agent": f"exasol-ci-setup/{__version__}",
                 "X-GitHub-Api-Version": "2022-11-28",
                 **({} if body is None else {"Content-Type": "application/json"}),
             },
         )
+        # An archive may be large, but the wait is still limited. GitHub redirects to another host for it:
+        # https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects.
+        seconds = self.seconds if into is None else self.seconds * _ARCHIVE
         try:
-            # An archive may be large, but the wait is still limited.
-            seconds = self.seconds if into is None else self.seconds * _ARCHIVE
-            return send(request, seconds, into)
+            status, text = send(request, seconds, into, other_hosts=into is not None)
         except (URLError, OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise _DoubtfulResultError(
-                f"GitHub did not {what}: it could not be reached at {urlsplit(url).hostname} ({reason})",
+                f"GitHub did not {what}: it could not be reached at {urlsplit(self.url).hostname} ({reason})",
                 hint="check the network, a proxy, and GITHUB_API_URL",
             ) from error
+        return _answer(status, text, what, access="read" if method == "GET" else "write")
 
 
 class _DoubtfulResultError(SetupError):
@@ -345,7 +306,7 @@ class _DoubtfulResultError(SetupError):
     code = SetupError.code
 
 
-def _answer(status: int, text: bytes, what: str, meanings: Mapping[int, tuple[type[SetupError], str]]) -> Any:
+def _answer(status: int, text: bytes, what: str, *, access: str) -> Any:
     """Return the response of GitHub, or raise its error."""
     try:
         answer = json.loads(text) if text else {}
@@ -354,11 +315,11 @@ def _answer(status: int, text: bytes, what: str, meanings: Mapping[int, tuple[ty
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return answer
     said = _said(answer) if isinstance(answer, dict) else ""
-    kind, hint = meanings.get(status, (SetupError, ""))
+    kind, hint = _MEANINGS.get(status, (SetupError, ""))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind = _DoubtfulResultError
         hint = "see https://www.githubstatus.com for outages of GitHub"
-    raise kind(f"GitHub did not {what}: {said or 'it gave no reason'} (HTTP {status})", hint=hint)
+    raise kind(f"GitHub did not {what}: {said or 'it gave no reason'} (HTTP {status})", hint=hint.format(access=access))
 
 
 def _release(answer: Any, repository: str) -> Release:

@@ -1,4 +1,4 @@
-"""Send one HTTP request: without redirects, with a total timeout, and without a proxy for local addresses."""
+"""Send one HTTP request: with a total timeout, safe redirects, and without a proxy for local addresses."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from threading import Thread
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from http.client import HTTPMessage
 
 T = TypeVar("T")
 
@@ -20,12 +21,16 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _TIMEOUT: Final = 30.0
 
 
-def send(request: Request, seconds: float, into: IO[bytes] | None = None) -> tuple[int, str, bytes]:
-    """Return the status, the redirect location, and the body, unless the body of a success is written to `into`.
+def send(
+    request: Request, seconds: float, into: IO[bytes] | None = None, *, other_hosts: bool = False
+) -> tuple[int, bytes]:
+    """Return the status and the body, unless the body of a success is written to `into`.
 
+    Redirects are followed with the same method and body, to the same scheme, host and port. With `other_hosts`, they are followed to
+    other https addresses too, without the header ``Authorization``. The response to the request is a redirect that is not followed.
     Raises TimeoutError if the whole response takes longer than `seconds`, and the errors of urllib.
     """
-    return _within(seconds, lambda: _open(request.full_url, request, into))
+    return _within(seconds, lambda: _open(request, into, other_hosts=other_hosts))
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
@@ -34,18 +39,18 @@ def origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
-def _open(url: str, request: Request, into: IO[bytes] | None) -> tuple[int, str, bytes]:
-    """Return the status, the redirect location, and the body, unless the body of a success is written to `into`."""
+def _open(request: Request, into: IO[bytes] | None, *, other_hosts: bool) -> tuple[int, bytes]:
+    # This machine is reached without a proxy.
+    proxies = [ProxyHandler({})] if urlsplit(request.full_url).hostname in LOOPBACK else []
     try:
-        response = _opener(url).open(request, timeout=_TIMEOUT)
+        response = build_opener(_Redirects(other_hosts=other_hosts), *proxies).open(request, timeout=_TIMEOUT)
     except HTTPError as error:
         response = error
     with response:
-        location = response.headers.get("Location", "")
         if into is None or response.status != HTTPStatus.OK:
-            return response.status, location, response.read()
+            return response.status, response.read()
         shutil.copyfileobj(response, into)
-        return response.status, location, b""
+        return response.status, b""
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:
@@ -73,15 +78,33 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
     return cast("T", result)
 
 
-class _NoRedirects(HTTPRedirectHandler):
-    """Do not follow redirects: the library would send the token to their location."""
+class _Redirects(HTTPRedirectHandler):
+    """Follow redirects as `send` does. The library would send the token to other hosts, and POST becomes GET."""
 
-    def http_error_302(self, *_: Any, **__: Any) -> None:
-        """Ignore the redirect, and its location: the library fails for an invalid one."""
+    max_repeats = 1
+    max_redirections = 3
 
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+    def __init__(self, *, other_hosts: bool) -> None:
+        self._other_hosts = other_hosts
 
+    def http_error_302(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> Any:
+        """Follow a redirect. None means that it is the response to the request, also if its location is invalid."""
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError:
+            return None
 
-def _opener(url: str) -> OpenerDirector:
-    """Return an opener for `url` that follows no redirects, and uses no proxy for this machine."""
-    return build_opener(_NoRedirects, *([ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else []))
+    http_error_301 = http_error_307 = http_error_308 = http_error_302
+
+    def http_error_303(self, *_: Any) -> None:
+        """Do not follow a redirect that changes the method."""
+
+    def redirect_request(self, req: Request, *response: Any) -> Request | None:
+        """Return the request for the location of a redirect, which is the last argument, or None."""
+        url: str = response[-1]
+        is_same = origin(url) == origin(req.full_url)
+        schemes = {"https", "http"} if urlsplit(req.full_url).hostname in LOOPBACK else {"https"}
+        if not is_same and not (self._other_hosts and urlsplit(url).scheme in schemes):
+            return None
+        headers = {name: value for name, value in req.headers.items() if is_same or name != "Authorization"}
+        return Request(url, req.data, headers, req.origin_req_host, unverifiable=True, method=req.get_method())  # noqa: S310 - checked above

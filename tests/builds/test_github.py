@@ -178,7 +178,7 @@ def test_release_is_deleted(hub, api):
     [
         (401, SetupError, "still valid"),
         (403, SetupError, "permission to write"),
-        (404, InputError, "repository's name"),
+        (404, InputError, "names of repository"),
         (422, InputError, "the branch exists"),
         (429, SetupError, "rate of requests"),
         (503, SetupError, "githubstatus"),
@@ -228,19 +228,20 @@ def test_redirect_to_another_host_is_not_followed(hub, api):
         target = {"Location": f"{elsewhere.url}/repos/exasol/s.l/releases"}
         hub.replies["POST /repos/exasol/s.l/releases"] = (307, target, None)
 
-        with pytest.raises(SetupError, match="redirects to another host"):
+        with pytest.raises(SetupError, match=r"HTTP 307") as caught:
             api.create_test_release("exasol/s.l", branch="x", title="y")
 
+        assert "the token is not sent" in caught.value.hint
         assert elsewhere.asked == []
 
 
 @pytest.mark.parametrize(
-    "location", ["http://127.0.0.1:abc/x", "http://[x", "{hub}/a\u00e4", "{hub}/a b", "//[", "http://127.0.0.1:99999/"]
+    "location", ["http://127.0.0.1:abc/x", "http://[x", "//[", "http://127.0.0.1:99999/", "file:///etc/passwd"]
 )
 def test_redirect_without_location_is_error_without_traceback(hub, api, location):
     hub.replies["POST /repos/a/b/releases"] = (307, {"Location": location.format(hub=hub.url)}, None)
 
-    with pytest.raises(SetupError, match="which is an invalid address"):
+    with pytest.raises(SetupError, match="HTTP 307"):
         api.create_test_release("a/b", branch="x", title="y")
 
 
@@ -328,7 +329,7 @@ def test_ctrl_c_during_creation_deletes_draft(hub, clock):
 def test_redirect_cycle_fails(hub, api):
     hub.replies["POST /repos/a/b/releases"] = (307, {"Location": "/repos/a/b/releases"}, None)
 
-    with pytest.raises(SetupError, match="redirects more than"):
+    with pytest.raises(SetupError, match="HTTP 307"):
         api.create_test_release("a/b", branch="x", title="y")
 
 
