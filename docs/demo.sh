@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job, end to end, on this machine: no AWS account, nothing left behind.
+# Deploy a CI stack in the sandbox, without an AWS account. All files are deleted at the end.
 set -eu
 
 EXASOL_CI_SETUP_SANDBOX_DIR=$(mktemp -d)
@@ -20,7 +20,7 @@ run exasol-ci-setup --sandbox deploy-source-credentials \
 run exasol-ci-setup --sandbox deploy-ci-build \
     --project Slc --project-url https://github.com/exasol/script-languages-release --yes
 
-# The same again: there is nothing to do.
+# The same command again: the stack is up to date.
 run exasol-ci-setup --sandbox deploy-ci-build \
     --project Slc --project-url https://github.com/exasol/script-languages-release --yes
 

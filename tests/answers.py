@@ -40,7 +40,7 @@ _MODELS: Final = botocore.session.Session()
 
 
 class Call(NamedTuple):
-    """One request that was sent: a retried call stands here once for each attempt."""
+    """One request that was sent: a retried call is listed once for each attempt."""
 
     service: str
     operation: str
@@ -76,10 +76,10 @@ class _Script:
 
 
 class Answers:
-    """Answers the calls of `account` from what `on` was told. A call that nobody answers fails the test.
+    """Answer the calls of `account` with the replies passed to `on`. A call without a reply fails the test.
 
     `calls` holds what was sent. `retry_pauses` holds the seconds that botocore would have slept between its attempts; with
-    a `clock` they pass on that. `disturb` is asked first at each request and may return an error in place of the reply, which
+    a `clock` they pass on that. `disturb` is called first for each request and can return an error in place of the reply, which
     is then left for the next attempt. `skew` is added to the time that answers carry in their Date header.
     """
 
@@ -103,7 +103,7 @@ class Answers:
     def on(
         self, service: str, operation: str, reply: Reply | Sequence[Reply], *, repeat_last: bool | None = None
     ) -> None:
-        """Answer `operation` of `service` (botocore's names, ``DescribeStacks``) with `reply`, in place of what was told before.
+        """Answer `operation` of `service` (botocore's names, ``DescribeStacks``) with `reply`, in place of previous replies.
 
         A list is used up one request after the other; with `repeat_last` its last reply stays. A single reply stays.
         """
@@ -158,19 +158,19 @@ class Answers:
         if not isinstance(reply, Mapping):
             pytest.fail(f"the reply to {service} {operation} is {reply!r}: neither a mapping nor an error")
         _check(model, reply)
-        return self._response(request, *_serialised(model, reply))
+        return self._response(request, *_serialized(model, reply))
 
     def _next_reply(self, call: Call) -> Reply:
         script = self._scripts.get((call.service, call.operation))
         if script is None:
-            pytest.fail(f"nobody answers {call.service} {call.operation} with {dict(call.params)!r}")
+            pytest.fail(f"no reply for {call.service} {call.operation} with {dict(call.params)!r}")
         at = script.used
         script.used += 1
         if at >= len(script.replies):
             if not script.repeats or not script.replies:
                 pytest.fail(
                     f"all {len(script.replies)} answers to {call.service} {call.operation} are used up, "
-                    f"and it is called once more with {dict(call.params)!r}"
+                    f"and it is called again with {dict(call.params)!r}"
                 )
             at = -1
         return script.replies[at]
@@ -256,7 +256,7 @@ def _operation(service: str, operation: str) -> OperationModel:
 
 
 def _service_name(service_id: str) -> str:
-    # If no answer of this service was ever told: the names differ in hyphens only.
+    # If no reply of this service was ever set: the names differ in hyphens only.
     return _SERVICES.get(service_id, service_id.replace("-", ""))
 
 
@@ -285,7 +285,7 @@ def _error_body(model: OperationModel, error: AwsError) -> bytes:
     return _document(root)
 
 
-def _serialised(model: OperationModel, reply: Mapping[str, Any]) -> tuple[int, dict[str, str], bytes]:
+def _serialized(model: OperationModel, reply: Mapping[str, Any]) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and body of a successful answer."""
     protocol = model.service_model.resolved_protocol
     shape = model.output_shape

@@ -103,7 +103,7 @@ class Operations:
         self._server.delays[self._account_id] = 3600
 
     def release(self, **_: object) -> None:
-        """Let those that are held end, and later ones end at once."""
+        """Let held operations end, and later ones end immediately."""
         self._server.delays.pop(self._account_id, None)
 
     def release_after(self, call: str) -> None:

@@ -1,4 +1,4 @@
-"""A small GitHub of our own on this machine, which answers as it is told and remembers what it was asked."""
+"""A local server that imitates the GitHub API and records requests."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Reply: TypeAlias = tuple[int, dict[str, str], Any]
 
 
 class Hub(ThreadingHTTPServer):
-    """A GitHub API that answers with what `replies` holds for a method and path, and remembers what it was asked.
+    """A GitHub API that sends the reply of `replies` for a method and path, and records each request.
 
-    A reply may be a function that is called for it. `on_request` is told the method before the answer goes out.
+    A reply can be a function, which is called. `on_request` is called with the method before the reply is sent.
     """
 
     def __init__(self) -> None:

@@ -65,7 +65,7 @@ def _run(terminal: str, cwd: Path, environment: Mapping[str, str], code: str, ar
 
 
 class PseudoTerminal:
-    """Runs the program in a terminal, while it is open as a context manager. `chunk` bytes are read at once, `pause` seconds apart."""
+    """Runs the program in a terminal, while it is open as a context manager. Each read is of `chunk` bytes, `pause` seconds after the previous one."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class PseudoTerminal:
         return bool(termios.tcgetattr(self._terminal)[3] & termios.ECHO)
 
     def resize(self, rows: int, columns: int) -> None:
-        """Give the terminal another size; the kernel tells the process by SIGWINCH."""
+        """Change the size of the terminal; the kernel sends SIGWINCH to the process."""
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def type(self, keys: str) -> None:

@@ -36,7 +36,7 @@ def require_program() -> None:
 
 @dataclass
 class Pusher:
-    """Somebody who pushes to the repositories of an account, with the token that ECR gave, as docker does."""
+    """A client that pushes to the repositories of an account with the token of ECR, as docker does."""
 
     ecr: Any
 
@@ -78,7 +78,7 @@ class Pusher:
         return self.put(path, json.dumps(manifest).encode(), MANIFEST, *tags)
 
     def put(self, path: str, manifest: bytes, kind: str, *tags: str) -> str:
-        """Put a manifest under its tags, or its digest if there are none."""
+        """Put a manifest under its tags, or its digest without tags."""
         for reference in tags or (digest(manifest),):
             stored = self.ask("PUT", f"/v2/{path}/manifests/{reference}", manifest, kind)
             assert stored.status == 201, stored.content

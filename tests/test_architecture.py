@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "exasol_ci_setup"
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-# The name of a file, or a pattern for several; NAME stands for a name that the reader chooses.
+# The name of a file, or a pattern for several; NAME is a name that the reader chooses.
 _FILE = re.compile(r"`([\w/.*-]+\.(?:py|j2))`")
 
 

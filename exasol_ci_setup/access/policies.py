@@ -147,21 +147,23 @@ class Statement(NamedTuple):
     def not_in(self, others: Iterable[Statement]) -> Iterator[tuple[Principals, list[Patterns], list[Patterns]]]:
         """Yield the principals, actions and resources of this that are in none of the `others`, grouped for a message."""
         applicable = [item for item in others if item.kind == self.kind and item.applies_whenever(self)]
-        for who in sorted(self.principals.members(), key=str):
+        for principal in sorted(self.principals.members(), key=str):
             by_actions: dict[tuple[Patterns, ...], list[Patterns]] = {}
             for resource in sorted(self.resources.members(), key=str):
                 left = tuple(
                     action
                     for action in sorted(self.actions.members(), key=str)
                     if not any(
-                        item.principals.covers(who) and item.actions.covers(action) and item.resources.covers(resource)
+                        item.principals.covers(principal)
+                        and item.actions.covers(action)
+                        and item.resources.covers(resource)
                         for item in applicable
                     )
                 )
                 if left:
                     by_actions.setdefault(left, []).append(resource)
             for actions, resources in by_actions.items():
-                yield who, list(actions), resources
+                yield principal, list(actions), resources
 
 
 def statements(document: Any, *, subject: str, logical_id: str, kind: str) -> Iterator[Statement]:

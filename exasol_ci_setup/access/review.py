@@ -257,12 +257,12 @@ def _new_statements(old: _Access, new: _Access) -> Iterator[Broadening]:
                 )
                 yield Broadening(statement.kind, statement.logical_id, message)
         elif statement.effect == "Allow":
-            for who, actions, resources in statement.not_in(old.allows(statement.subject)):
-                yield _granted(statement, who, actions, resources)
+            for principals, actions, resources in statement.not_in(old.allows(statement.subject)):
+                yield _granted(statement, principals, actions, resources)
 
 
 def _granted(
-    statement: Statement, who: Principals, actions: Sequence[Patterns], resources: Sequence[Patterns]
+    statement: Statement, principals: Principals, actions: Sequence[Patterns], resources: Sequence[Patterns]
 ) -> Broadening:
     end = _when(statement.conditions)
     what = f"{_all_of(actions, 'do everything')} on {_all_of(resources, 'every resource')}"
@@ -270,11 +270,11 @@ def _granted(
         message = f"{statement.subject} may {what}{end}"
         public = any(map(Patterns.is_everything, actions)) and any(map(Patterns.is_everything, resources))
         return Broadening(statement.kind, statement.logical_id, message, public)
-    public = who.is_everyone() and not any(condition.narrows() for condition in statement.conditions)
+    public = principals.is_everyone() and not any(condition.narrows() for condition in statement.conditions)
     if statement.kind == "iam-trust":
-        message = f"{statement.subject} can be assumed by {who}{end}"
+        message = f"{statement.subject} can be assumed by {principals}{end}"
     else:
-        message = f"{statement.subject} lets {who} {what}{end}"
+        message = f"{statement.subject} lets {principals} {what}{end}"
     return Broadening(statement.kind, statement.logical_id, message, public)
 
 
@@ -289,10 +289,12 @@ def _lost_denials(old: _Access, new: _Access) -> Iterator[Broadening]:
                 message = f"{subject} loses a policy that may have denied something: {statement.opaque}"
                 yield Broadening(statement.kind, statement.logical_id, message)
         elif statement.effect == "Deny":
-            for who, actions, resources in statement.not_in(new.denials(subject)):
+            for principals, actions, resources in statement.not_in(new.denials(subject)):
                 what = f"{_all_of(actions, 'everything')} on {_all_of(resources, 'every resource')}"
                 denied = (
-                    f"is no longer denied {what}" if statement.kind == "iam-allow" else f"no longer denies {who} {what}"
+                    f"is no longer denied {what}"
+                    if statement.kind == "iam-allow"
+                    else f"no longer denies {principals} {what}"
                 )
                 message = f"{subject} {denied}{_when(statement.conditions)}"
                 yield Broadening(statement.kind, statement.logical_id, message)

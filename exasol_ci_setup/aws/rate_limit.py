@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # requests a second; the rest is for their start.
 RATE: Final = 20.0
 BURST: Final = 40.0
-# Other clients may use the account too. A throttled request means that the limit is reached: the rate falls at once, and grows again slowly.
+# Other clients may use the account too. A throttled request means that the limit is reached: the rate falls immediately, and grows again slowly.
 _DECREASE_FACTOR: Final = 0.7
 _GROWTH: Final = 0.1  # requests a second, each second
 _MIN_RATE: Final = 1.0
@@ -23,7 +23,7 @@ _CUT_COOLDOWN_SECONDS: Final = 1.0
 
 
 class TokenBucket:
-    """A token bucket: `burst` requests at once, then `rate` a second, or fewer while AWS throttles. Thread-safe."""
+    """A token bucket: `burst` requests without a wait, then `rate` a second, or fewer while AWS throttles. Thread-safe."""
 
     def __init__(self, clock: Clock, *, rate: float = RATE, burst: float = BURST) -> None:
         self._clock = clock
@@ -39,7 +39,7 @@ class TokenBucket:
         """The current rate, in requests a second."""
         return self._rate
 
-    def take(self, **event: object) -> None:
+    def acquire(self, **event: object) -> None:
         """Return when one more request may be sent.
 
         This is a handler of botocore's events `before-send` and `response-received`, which come for each attempt. For the latter it only

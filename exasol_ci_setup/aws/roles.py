@@ -30,15 +30,15 @@ class Keys(TypedDict):
 
 
 def assume(
-    account: Account, role_arns: Sequence[str], *, region: str, pace: Callable[..., None] | None = None
+    account: Account, role_arns: Sequence[str], *, region: str, rate_limit: Callable[..., None] | None = None
 ) -> Account:
     """Return the account of the last of `role_arns`, each assumed with the credentials of the previous one, in `region`.
 
-    Without roles it is `account` itself, in that region. `pace` is that of `Account`. Roles are assumed before the first
+    Without roles it is `account` itself, in that region. `rate_limit` is that of `Account`. Roles are assumed before the first
     call of AWS, and again before their credentials expire. So a role that cannot be assumed raises
     AccessDenied in the first call. Raises CredentialsInvalidError if there are no credentials to start with.
     """
-    account = Account(account.session, region, account.endpoint_url, pace)
+    account = Account(account.session, region, account.endpoint_url, rate_limit)
     for arn in role_arns:
         account = _in_role(account, arn)
     return account
@@ -57,7 +57,7 @@ def _in_role(account: Account, role_arn: str) -> Account:
 
 
 def holding(account: Account, fetch: Callable[[], Keys], known: Keys | None = None) -> Account:
-    """Return `account` with the credentials `known`, and with those of `fetch` when there are none or they expire soon.
+    """Return `account` with the credentials `known`, and with those of `fetch` if `known` is None or expires soon.
 
     botocore refreshes them: it tries from 15 minutes before the expiry, and must succeed 10 minutes before it.
     """
@@ -82,7 +82,7 @@ def _holding(account: Account, credentials: RefreshableCredentials) -> Account:
     session.events.register("before-call", log_call)
     session.events.register("before-parse", require_aws)
     Retries().register(session.events)
-    return Account(session, account.region, account.endpoint_url, account.pace)
+    return Account(session, account.region, account.endpoint_url, account.rate_limit)
 
 
 @dataclass(frozen=True)

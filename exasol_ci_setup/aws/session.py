@@ -64,9 +64,9 @@ _LOG = logging.getLogger(__name__)
 
 # Ten attempts in botocore's "standard" mode: exponential backoff with jitter up to 20 s, longer than the minute in which
 # CloudFormation's throttling ends (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).
-_PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
+_LONG_RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 10})
 # Three, so that a few failed requests do not matter. With the pauses between them that is less than 30 s.
-_IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=7)
+_SHORT_RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=7)
 # The attribute of a client with the function that returns the one for optional calls.
 _OPTIONAL: Final = "_exasol_ci_setup_optional"
 
@@ -109,49 +109,49 @@ class Account:
     """An AWS account in one region, with one set of credentials. Returns boto3 clients, each created once.
 
     `endpoint_url` replaces the endpoint of every service by a local one (the sandbox); None uses the AWS configuration.
-    `pace` is called before each request, and may block, and after each response with its `parsed_response`.
+    `rate_limit` is called before each request, and may block, and after each response with its `parsed_response`.
     """
 
     session: boto3.Session
     region: str
     endpoint_url: str | None = None
-    pace: Callable[..., None] | None = field(default=None, repr=False, compare=False)
+    rate_limit: Callable[..., None] | None = field(default=None, repr=False, compare=False)
     _clients: dict[tuple[str, Config], Any] = field(default_factory=dict, repr=False, compare=False)
 
     @overload
-    def client(self, service: Literal["cloudformation"], *, patient: bool = ...) -> CloudFormationClient: ...
+    def client(self, service: Literal["cloudformation"], *, long_retries: bool = ...) -> CloudFormationClient: ...
     @overload
-    def client(self, service: Literal["cloudwatch"], *, patient: bool = ...) -> CloudWatchClient: ...
+    def client(self, service: Literal["cloudwatch"], *, long_retries: bool = ...) -> CloudWatchClient: ...
     @overload
-    def client(self, service: Literal["codebuild"], *, patient: bool = ...) -> CodeBuildClient: ...
+    def client(self, service: Literal["codebuild"], *, long_retries: bool = ...) -> CodeBuildClient: ...
     @overload
-    def client(self, service: Literal["ec2"], *, patient: bool = ...) -> EC2Client: ...
+    def client(self, service: Literal["ec2"], *, long_retries: bool = ...) -> EC2Client: ...
     @overload
-    def client(self, service: Literal["ecr"], *, patient: bool = ...) -> ECRClient: ...
+    def client(self, service: Literal["ecr"], *, long_retries: bool = ...) -> ECRClient: ...
     @overload
-    def client(self, service: Literal["ecs"], *, patient: bool = ...) -> ECSClient: ...
+    def client(self, service: Literal["ecs"], *, long_retries: bool = ...) -> ECSClient: ...
     @overload
-    def client(self, service: Literal["logs"], *, patient: bool = ...) -> CloudWatchLogsClient: ...
+    def client(self, service: Literal["logs"], *, long_retries: bool = ...) -> CloudWatchLogsClient: ...
     @overload
-    def client(self, service: Literal["pricing"], *, patient: bool = ...) -> PricingClient: ...
+    def client(self, service: Literal["pricing"], *, long_retries: bool = ...) -> PricingClient: ...
     @overload
-    def client(self, service: Literal["s3"], *, patient: bool = ...) -> S3Client: ...
+    def client(self, service: Literal["s3"], *, long_retries: bool = ...) -> S3Client: ...
     @overload
-    def client(self, service: Literal["secretsmanager"], *, patient: bool = ...) -> SecretsManagerClient: ...
+    def client(self, service: Literal["secretsmanager"], *, long_retries: bool = ...) -> SecretsManagerClient: ...
     @overload
-    def client(self, service: Literal["acm"], *, patient: bool = ...) -> ACMClient: ...
+    def client(self, service: Literal["acm"], *, long_retries: bool = ...) -> ACMClient: ...
     @overload
-    def client(self, service: Literal["elbv2"], *, patient: bool = ...) -> ElasticLoadBalancingv2Client: ...
+    def client(self, service: Literal["elbv2"], *, long_retries: bool = ...) -> ElasticLoadBalancingv2Client: ...
     @overload
-    def client(self, service: Literal["route53"], *, patient: bool = ...) -> Route53Client: ...
+    def client(self, service: Literal["route53"], *, long_retries: bool = ...) -> Route53Client: ...
     @overload
-    def client(self, service: Literal["sts"], *, patient: bool = ...) -> STSClient: ...
-    def client(self, service: str, *, patient: bool = True) -> Any:
+    def client(self, service: Literal["sts"], *, long_retries: bool = ...) -> STSClient: ...
+    def client(self, service: str, *, long_retries: bool = True) -> Any:
         """Return the client of `service`. Raises the errors of `translate` if the configuration is invalid.
 
-        A client that is not `patient` fails within 30 s: for a caller with its own retries and deadline.
+        A client without `long_retries` fails within 30 s: for a caller with its own retries and deadline.
         """
-        return self._client(service, _PATIENT if patient else _IMPATIENT)
+        return self._client(service, _LONG_RETRIES if long_retries else _SHORT_RETRIES)
 
     def _client(self, service: str, config: Config) -> Any:
         key = (service, config)
@@ -159,9 +159,9 @@ class Account:
             if key not in self._clients:
                 client = self.make(service, config=self._config.merge(config))
                 setattr(client, _OPTIONAL, partial(self._client, service, OPTIONAL_CALLS))
-                if self.pace is not None:
-                    client.meta.events.register_first("before-send", self.pace)
-                    client.meta.events.register("response-received", self.pace)
+                if self.rate_limit is not None:
+                    client.meta.events.register_first("before-send", self.rate_limit)
+                    client.meta.events.register("response-received", self.rate_limit)
                 self._clients[key] = client
         return self._clients[key]
 
@@ -184,7 +184,7 @@ class Account:
             s3={"addressing_style": "path"} if self.endpoint_url else {},
             proxies={} if self.endpoint_url else None,
         )
-        return _PATIENT.merge(config)
+        return _LONG_RETRIES.merge(config)
 
 
 def for_optional_calls(client: C) -> C:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.builds.read import Reader
     from exasol_ci_setup.core.clock import Clock
 
-# Poll quickly at first, for batches that end at once. Then every 2 s, and less often while nothing changes.
+# Poll quickly at first, for batches that end immediately. Then every 2 s, and less often while nothing changes.
 _FIRST_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 _PAUSE: Final = 2.0
 _LONGEST_PAUSE: Final = 15.0
@@ -95,7 +95,7 @@ class BuildMonitor:
     def run(self, deadline: float | None = None) -> Batch | None:
         """Return the batch when it has ended, or None if it still runs at `deadline`, in seconds of the clock.
 
-        The batch is requested once more after the deadline, if AWS answers. Transient errors never end the call. Raises the errors of the AWS
+        The batch is requested again after the deadline, if AWS answers. Transient errors never end the call. Raises the errors of the AWS
         boundary.
         """
         while True:

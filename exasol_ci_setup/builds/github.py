@@ -133,10 +133,10 @@ def api_url_from_environment(environment: Mapping[str, str] | None = None) -> st
         parts = urlsplit(url)
         secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
         plain = re.fullmatch(r"[\x21-\x7e]+", url) and not (parts.query or parts.fragment or "@" in parts.netloc)
-        fits = secure and parts.hostname and parts.port != 0 and plain
+        valid = secure and parts.hostname and parts.port != 0 and plain
     except ValueError:
-        fits = False
-    if not fits:
+        valid = False
+    if not valid:
         raise InputError(
             "GITHUB_API_URL is not the address of a GitHub API",
             hint=f"use {API_URL}, or https://HOST/api/v3 for GitHub Enterprise Server",

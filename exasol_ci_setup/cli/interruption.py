@@ -56,7 +56,7 @@ class Interruption:
         force_end(error(self._session))
 
     def leave(self, code: object) -> None:
-        """End the process at once if it was interrupted and threads still run; the interpreter would wait for them."""
+        """End the process immediately if it was interrupted and threads still run; the interpreter would wait for them."""
         if self.is_pressed and threading.active_count() > 1:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError, ValueError):

@@ -109,7 +109,7 @@ class Output:
         return True
 
     def send(self, call: Callable[[], None]) -> None:
-        """Run a call in the writing thread, after earlier calls. Runs it at once if there is no such thread."""
+        """Run a call in the writing thread, after earlier calls. Runs it immediately if no such thread exists."""
         if self._terminal is not None:
             self._terminal.send(call)
         else:

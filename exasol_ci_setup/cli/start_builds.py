@@ -160,10 +160,10 @@ def follow(
     with BuildView(session.output, clock=session.clock.now, log_only=log_only) as view:
         monitor = BuildMonitor(
             # The monitor retries by itself; a slow call would delay the timeout.
-            Reader(account.client("codebuild", patient=False), batch.id),
+            Reader(account.client("codebuild", long_retries=False), batch.id),
             view=view,
             clock=session.clock,
-            tails=Tails(account.client("logs", patient=False), session.clock) if show_log else None,
+            tails=Tails(account.client("logs", long_retries=False), session.clock) if show_log else None,
             group=group,
             since=since,
         )

@@ -128,16 +128,18 @@ class Instance(Attached):
         user: str = "ubuntu",
         port: int = 22,
         timeout: float | None = None,
-        patience: float = 300.0,
+        boot_timeout: float = 300.0,
         jump: str | None = None,
     ) -> CommandResult:
         """Run a shell command on the instance over SSH as `user`, and return its output and its exit status, whatever it is.
 
-        `timeout` is in seconds for the command, `patience` in seconds for the instance to boot. `jump` names hosts to connect through, as
+        `timeout` is in seconds for the command, `boot_timeout` in seconds for the instance to boot. `jump` names hosts to connect through, as
         `ssh -J` does: ``[USER@]HOST[:PORT],…``. The instance's key is pinned at the first connection, in one file for the whole scope. Raises
         InputError before the instance is deployed, an SSHError, or TimedOutError.
         """
-        [result] = self.run_commands([command], user=user, port=port, timeout=timeout, patience=patience, jump=jump)
+        [result] = self.run_commands(
+            [command], user=user, port=port, timeout=timeout, boot_timeout=boot_timeout, jump=jump
+        )
         return result
 
     def run_commands(
@@ -147,14 +149,14 @@ class Instance(Attached):
         user: str = "ubuntu",
         port: int = 22,
         timeout: float | None = None,
-        patience: float = 300.0,
+        boot_timeout: float = 300.0,
         jump: str | None = None,
     ) -> Iterator[CommandResult]:
         """Run shell commands sequentially over one connection, and yield for each the result of `run_command`.
 
         Each command starts when its result is requested. After a failed command the next one still runs.
         """
-        return runtime().run_commands(self, commands, Login(user, port, timeout, patience, jump))
+        return runtime().run_commands(self, commands, Login(user, port, timeout, boot_timeout, jump))
 
 
 def _is_key(text: str, kind: str) -> bool:

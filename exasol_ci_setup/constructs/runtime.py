@@ -50,14 +50,14 @@ class CommandResult(TypedDict):
 class Login:
     """How to reach an instance over SSH.
 
-    `timeout` is in seconds for each command, None for no timeout. `patience` is in seconds for the instance to boot. `jump` names
+    `timeout` is in seconds for each command, None for no timeout. `boot_timeout` is in seconds for the instance to boot. `jump` names
     machines to connect through, as `ssh -J` does.
     """
 
     user: str
     port: int
     timeout: float | None
-    patience: float
+    boot_timeout: float
     jump: str | None
 
 

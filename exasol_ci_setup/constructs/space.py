@@ -171,7 +171,7 @@ class Space(ScopedConstruct):
 
     @property
     def host(self) -> str | None:
-        """The host name of the space; None without a domain, since only AWS knows the load balancer's name."""
+        """The host name of the space; None without a domain, because AWS chooses the load balancer's name."""
         if self.domain is None or self.domain.startswith(f"{self.name}."):
             return self.domain
         return f"{self.name}.{self.domain}"

@@ -65,7 +65,7 @@ def run(
     SetupError, the dependents of that node are skipped, and the rest continues. `ended` is called for each result, in this thread.
 
     After Ctrl-C no node starts. `interrupt` is called, which may notify the work in progress, and that has a few seconds to end. Nodes that
-    have not started are skipped, with an OperationInterruptedError; `interruption` returns one error for all of them. A second Ctrl-C is raised at once.
+    have not started are skipped, with an OperationInterruptedError; `interruption` returns one error for all of them. A second Ctrl-C is raised immediately.
     If all nodes have started and ended as without Ctrl-C, KeyboardInterrupt is raised, so that the caller does not continue.
 
     Raises InputError as `order` does. Any other exception of `work` is raised when the nodes in progress have ended.

@@ -30,7 +30,7 @@ _NOT_LISTED: Final = {"InvalidParameterException", "NotFoundException"}
 class Prices:
     """Prices by rate in `found`, None if the price list has no price. A rate that is not in `found` was not requested.
 
-    `refusal` is the reason for rates that were not requested, and empty if there are none.
+    `refusal` is the reason for rates that were not requested, and empty if all were requested.
     """
 
     found: dict[Rate, Price | None] = field(default_factory=dict)
@@ -46,7 +46,7 @@ def look_up(account: Account, rates: Iterable[Rate]) -> Prices:
     if region is None:
         return Prices(refusal=f"AWS has no price list in the partition of {account.region}")
     # A short timeout: prices are not worth minutes of waiting in a network that blocks the endpoint.
-    client = Account(account.session, region, account.endpoint_url).client("pricing", patient=False)
+    client = Account(account.session, region, account.endpoint_url).client("pricing", long_retries=False)
     found: dict[Rate, Price | None] = {}
     for rate in dict.fromkeys(rates):
         filters = {rate.region_field: account.region, **dict(rate.filters)}

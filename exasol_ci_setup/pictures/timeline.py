@@ -69,7 +69,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """An operation on a stack. `duration` is in seconds; unfinished bars end at the last event."""
+    """An operation on a stack. `duration` is in seconds; bars of resources in progress end at the last event."""
 
     stack_name: str
     status: str

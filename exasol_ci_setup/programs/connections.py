@@ -32,7 +32,7 @@ class Connections:
 
     def __init__(self, clock: Clock, base: Callable[[Scope], Account] = from_configuration) -> None:
         self._base = base
-        self._budgets = RateLimiters(clock)
+        self._limiters = RateLimiters(clock)
         self._accounts: Once[tuple[str | None, tuple[str, ...], str], Account] = Once()
         self._ids: dict[tuple[str | None, tuple[str, ...]], str] = {}
 
@@ -43,8 +43,8 @@ class Connections:
 
     def _open(self, scope: Scope) -> Account:
         base = self._base(scope)
-        pace = None if base.endpoint_url else partial(self._take, scope)
-        return assume(base, scope.role_assumptions, region=scope.region, pace=pace)
+        rate_limit = None if base.endpoint_url else partial(self._take, scope)
+        return assume(base, scope.role_assumptions, region=scope.region, rate_limit=rate_limit)
 
     def identity(self, scope: Scope) -> str:
         """Return the ID of the account of `scope`, by GetCallerIdentity. Raises the errors of `translate_aws_errors`."""
@@ -58,4 +58,4 @@ class Connections:
         # The ARN of a role contains its account; that of a profile is unknown without a call.
         guess = scope.role_assumptions[-1].split(":")[4] if scope.role_assumptions else f"={scope.profile}"
         account = self._ids.get((scope.profile, scope.role_assumptions), guess)
-        self._budgets.of(account, scope.region).take(**event)
+        self._limiters.of(account, scope.region).acquire(**event)

@@ -112,18 +112,18 @@ def connect(
     known_hosts: KnownHosts,
     clock: Clock,
     stack: ExitStack,
-    patience: float = BOOT_TIMEOUT_SECONDS,
+    boot_timeout: float = BOOT_TIMEOUT_SECONDS,
 ) -> Transport:
     """Connect to the last machine of `route` through the others; `stack` closes the connections.
 
-    If a machine does not answer, retry for up to `patience` seconds. Then raise SSHUnreachableError, or TimedOutError if the machine
+    If a machine does not answer, retry for up to `boot_timeout` seconds. Then raise SSHUnreachableError, or TimedOutError if the machine
     accepted a connection but sent nothing. Raises SSHRefusedError, HostKeyChangedError, SSHKeyUnusableError and SSHError without a retry.
     """
     _require_paramiko()
     key = _find_key(key_file, stack)
     began = clock.now()
     while True:
-        left = began + patience - clock.now()
+        left = began + boot_timeout - clock.now()
         with ExitStack() as opened:
             try:
                 transport = _attempt(route, key, key_file, known_hosts, opened, min(_ATTEMPT_SECONDS, max(left, 1.0)))
@@ -132,11 +132,11 @@ def connect(
             else:
                 stack.push(opened.pop_all())
                 return transport
-        left = began + patience - clock.now()
+        left = began + boot_timeout - clock.now()
         if left <= 0:
             kind = TimedOutError if failed.is_silent else SSHUnreachableError
             raise kind(
-                f"{failed.host} did not answer for {patience:g} s: {failed.why}",
+                f"{failed.host} did not answer for {boot_timeout:g} s: {failed.why}",
                 hint="check that the machine runs, and that its security group allows this address and port",
             ) from failed
         clock.sleep(min(_PAUSE_SECONDS, left))

@@ -121,7 +121,7 @@ class Background:
         Thread(target=self._run, name="lint", daemon=True).start()
 
     def start(self, template: Template, region: str) -> None:
-        """Lint `template` for `region` when cfn-lint is loaded, or at once if the findings are cached."""
+        """Lint `template` for `region` when cfn-lint is loaded, or immediately if the findings are cached."""
         place = lint_cache.place(template.body, region)
         known = None if place is None else _known(place)
         if known is not None:

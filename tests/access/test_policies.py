@@ -48,16 +48,16 @@ def test_no_document_holds_no_statement():
 
 
 @pytest.mark.parametrize(
-    ("principals", "told"),
+    ("principals", "expected"),
     [
         ("*", "everyone"),
         ({"Service": "x.amazonaws.com"}, "service x.amazonaws.com"),
         ({"Federated": "idp", "AWS": "arn:a"}, "arn:a, identity provider idp"),
     ],
 )
-def test_callers_are_described_in_words(principals, told):
+def test_callers_are_described_in_words(principals, expected):
     (found,) = read({"Statement": {"Effect": "Allow", "Action": "a:b", "Principal": principals}})
-    assert str(found.principals) == told
+    assert str(found.principals) == expected
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ SETS = st.builds(Patterns, st.frozensets(PATTERNS, max_size=3), st.booleans())
 
 
 def holds(patterns, text):
-    """What IAM says of wildcards, told by another means than the code's."""
+    """Match wildcards as IAM does, by another method than the code under test."""
     wildcards = {"*": ".*", "?": "."}
     expressions = ("".join(wildcards.get(letter, letter) for letter in pattern) for pattern in patterns.patterns)
     return any(re.fullmatch(expression, text) for expression in expressions) is not patterns.inverted

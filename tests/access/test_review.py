@@ -316,7 +316,7 @@ def test_security_group_open_to_all_addresses_is_public():
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "expected"),
     [
         (rule("10.0.0.0/8"), rule("10.1.0.0/16"), False),
         (rule("10.1.0.0/16"), rule("10.0.0.0/8"), True),
@@ -328,8 +328,8 @@ def test_security_group_open_to_all_addresses_is_public():
         (rule("10.0.0.0/8"), rule("::/0", key="CidrIpv6"), True),
     ],
 )
-def test_rule_with_more_sources_or_ports_is_reported(before, after, told):
-    assert bool(messages(ingress(before), ingress(after))) is told
+def test_rule_with_more_sources_or_ports_is_reported(before, after, expected):
+    assert bool(messages(ingress(before), ingress(after))) is expected
 
 
 def test_source_that_can_be_all_addresses_is_public():
@@ -351,7 +351,7 @@ def bucket(**properties):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "expected"),
     [
         (bucket(PublicAccessBlockConfiguration=ALL_BLOCKED), bucket(), True),
         (
@@ -369,9 +369,9 @@ def bucket(**properties):
         (bucket(), bucket(AccessControl="LogDeliveryWrite"), False),
     ],
 )
-def test_bucket_without_former_protection_is_public(before, after, told):
+def test_bucket_without_former_protection_is_public(before, after, expected):
     found = review(before, after)
-    assert [(item.kind, item.public) for item in found] == ([("public-bucket", True)] if told else [])
+    assert [(item.kind, item.public) for item in found] == ([("public-bucket", True)] if expected else [])
 
 
 def test_grants_of_new_stack_need_approval_only_if_public():

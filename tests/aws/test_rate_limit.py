@@ -14,7 +14,7 @@ def test_burst_is_immediate_then_rate_applies(clock):
     bucket = TokenBucket(clock, rate=10, burst=5)
     times = []
     for _ in range(8):
-        bucket.take()
+        bucket.acquire()
         times.append(round(clock.elapsed, 3))
 
     assert times == [0, 0, 0, 0, 0, 0.1, 0.2, 0.3]
@@ -28,7 +28,7 @@ def test_any_period_has_at_most_burst_and_rate(pauses, rate, burst):
     times = []
     for pause in pauses:
         clock.sleep(pause)
-        bucket.take()
+        bucket.acquire()
         times.append(clock.now())
 
     for first, since in enumerate(times):
@@ -37,21 +37,21 @@ def test_any_period_has_at_most_burst_and_rate(pauses, rate, burst):
 
 
 def test_account_and_region_share_one_bucket(clock):
-    budgets = RateLimiters(clock)
+    limiters = RateLimiters(clock)
 
-    assert budgets.of("a", "eu-central-1") is budgets.of("a", "eu-central-1")
-    assert budgets.of("a", "eu-central-1") is not budgets.of("a", "eu-west-1")
-    assert budgets.of("a", "eu-central-1") is not budgets.of("b", "eu-central-1")
+    assert limiters.of("a", "eu-central-1") is limiters.of("a", "eu-central-1")
+    assert limiters.of("a", "eu-central-1") is not limiters.of("a", "eu-west-1")
+    assert limiters.of("a", "eu-central-1") is not limiters.of("b", "eu-central-1")
 
 
 def test_each_request_and_retry_acquires_one_token(answers):
     taken = []
 
-    def pace(**event):
+    def rate_limit(**event):
         if "parsed_response" not in event:
             taken.append(1)
 
-    account = assume(answers.account, (), region="eu-central-1", pace=pace)
+    account = assume(answers.account, (), region="eu-central-1", rate_limit=rate_limit)
     answers.on("cloudformation", "DescribeStacks", {"Stacks": []})
 
     account.client("cloudformation").describe_stacks()
@@ -62,7 +62,7 @@ def test_each_request_and_retry_acquires_one_token(answers):
 
 def test_throttled_request_lowers_shared_rate_which_recovers(answers, clock):
     bucket = TokenBucket(clock, rate=10, burst=5)
-    account = assume(answers.account, (), region="eu-central-1", pace=bucket.take)
+    account = assume(answers.account, (), region="eu-central-1", rate_limit=bucket.acquire)
     refused = AwsError("Throttling", "Rate exceeded")
     answers.on("cloudformation", "DescribeStacks", [refused, refused, {"Stacks": []}], repeat_last=True)
 
@@ -82,7 +82,7 @@ def test_rate_never_falls_below_minimum(clock):
     bucket = TokenBucket(clock, rate=10, burst=5)
     for _ in range(100):
         clock.sleep(1)
-        bucket.take(parsed_response={"Error": {"Code": "Throttling"}})
+        bucket.acquire(parsed_response={"Error": {"Code": "Throttling"}})
 
     assert bucket.rate == 1
 
@@ -90,7 +90,7 @@ def test_rate_never_falls_below_minimum(clock):
 def test_throttled_concurrent_requests_count_once(clock):
     bucket = TokenBucket(clock, rate=10, burst=5)
     for _ in range(20):
-        bucket.take(parsed_response={"Error": {"Code": "Throttling"}})
+        bucket.acquire(parsed_response={"Error": {"Code": "Throttling"}})
 
     assert bucket.rate == 7
 
@@ -99,6 +99,6 @@ def test_other_answers_do_not_slow_anything_down(clock):
     bucket = TokenBucket(clock, rate=10, burst=5)
     answers: list[object] = [None, {}, {"Stacks": []}, {"Error": {"Code": "ValidationError"}}]
     for answer in answers:
-        bucket.take(parsed_response=answer)
+        bucket.acquire(parsed_response=answer)
 
     assert bucket.rate == 10

@@ -26,7 +26,7 @@ _DENIED = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><E
 
 
 class Sts(BaseHTTPRequestHandler):
-    """Hands out credentials of every role but `denied`, and notes with whose credentials it was asked for which."""
+    """Return credentials of every role except `denied`, and record the caller's credentials of each request."""
 
     seen: ClassVar[list[tuple[str, str]]]
     denied: str

@@ -16,7 +16,7 @@ KINDS = ("text/html", "text/html; charset=utf-8", "application/xhtml+xml")
 
 
 class Endpoint:
-    """An endpoint that gives one answer to everything, and an account that it stands for."""
+    """An endpoint that sends the same response to every request, and an account that uses it."""
 
     def __init__(self):
         self.body = b""

@@ -44,7 +44,7 @@ class Job:
 
     @property
     def id(self) -> str:
-        """Its id, made of the group's name."""
+        """The ID, which contains the name of the group."""
         return f"SlcCodeBuild:{self.group}"
 
 

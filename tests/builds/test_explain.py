@@ -92,7 +92,7 @@ def test_log_without_failure_line_is_polled(answers, clock):
 
 
 def test_log_of_build_that_ended_long_ago_is_not_polled(answers, clock):
-    explained(answers, clock, Job("one", status="FAILED", lines=["no word of it"]))
+    explained(answers, clock, Job("one", status="FAILED", lines=["compiled"]))
 
     assert clock.sleeps == [100]
 

@@ -33,8 +33,8 @@ def follow(answers, clock, shown):
     """Follow the batch to its end; with `log` its log lines too."""
 
     def run(timeout=None, *, log=False, since=None):
-        tails = Tails(answers.account.client("logs", patient=False), clock) if log else None
-        reader = Reader(answers.account.client("codebuild", patient=False), ID)
+        tails = Tails(answers.account.client("logs", long_retries=False), clock) if log else None
+        reader = Reader(answers.account.client("codebuild", long_retries=False), ID)
         following = BuildMonitor(reader, view=shown, clock=clock, tails=tails, since=since)
         return to_the_end(following, ID, clock=clock, timeout=timeout)
 
@@ -365,7 +365,7 @@ def test_missing_batch_of_argument_fails_immediately(answers, clock, follow):
 
 def test_hanging_calls_delay_neither_timeout_nor_heartbeat(answers, clock, shown, follow):
     Cloud(answers, clock, Job("one", ends=10**6), ends=None)
-    config = answers.account.client("codebuild", patient=False).meta.config
+    config = answers.account.client("codebuild", long_retries=False).meta.config
     ticks = [0.0]
     shown.tick = lambda _now: ticks.append(clock.elapsed)
 

@@ -15,7 +15,7 @@ from exasol_ci_setup.core.task_graph import End, Ended, Node, backwards, find_bl
 
 
 class Worker:
-    """Notes what starts and ends, how much is under way at once, and fails for some."""
+    """Record starts, ends and the number of nodes in progress; fail for the given nodes."""
 
     def __init__(self, *failing: str, gate: threading.Event | None = None) -> None:
         self.log: list[tuple[str, str]] = []
@@ -114,15 +114,15 @@ def test_concurrency_is_limited():
 
 def test_failure_skips_only_dependents():
     nodes = [Node("a"), Node("b"), Node("on-a", ("a",)), Node("on-both", ("on-a", "b")), Node("on-b", ("b",))]
-    told: list[str] = []
+    reported: list[str] = []
 
-    results = run(nodes, Worker("a"), ended=lambda end: told.append(end.name))
+    results = run(nodes, Worker("a"), ended=lambda end: reported.append(end.name))
 
     assert ends(results) == {"a": "failed", "b": "done", "on-a": "skipped", "on-both": "skipped", "on-b": "done"}
     by_name = {result.name: result for result in results}
     assert str(by_name["a"].error) == "a did not work"
     assert by_name["on-both"].because == ("a",)
-    assert sorted(told) == sorted(node.name for node in nodes)
+    assert sorted(reported) == sorted(node.name for node in nodes)
 
 
 def test_node_without_changes_does_not_skip_dependents():
@@ -176,11 +176,11 @@ def test_reverse_order_runs_dependents_first():
 
 
 def test_ctrl_c_starts_no_node_and_waits_for_running_ones(monkeypatch):
-    told = threading.Event()
+    reported = threading.Event()
 
     def work(name: str) -> End:
-        assert told.wait(30)
-        raise OperationInterruptedError(f"stopped looking on at {name}")
+        assert reported.wait(30)
+        raise OperationInterruptedError(f"stopped following {name}")
 
     # The first wait of the thread that follows the work is where a real Ctrl-C arrives.
     class Pressed:
@@ -189,8 +189,8 @@ def test_ctrl_c_starts_no_node_and_waits_for_running_ones(monkeypatch):
             self.inner = threading.Semaphore(0)
             self.pressed = False
 
-        def put(self, thing: object) -> None:
-            self.queue.append(thing)
+        def put(self, item: object) -> None:
+            self.queue.append(item)
             self.inner.release()
 
         def get(self, timeout: float | None) -> object:
@@ -203,7 +203,7 @@ def test_ctrl_c_starts_no_node_and_waits_for_running_ones(monkeypatch):
 
     monkeypatch.setattr("exasol_ci_setup.core.task_graph.SimpleQueue", Pressed)
 
-    results = run([Node("a"), Node("b", ("a",)), Node("c")], work, concurrency=1, interrupt=told.set)
+    results = run([Node("a"), Node("b", ("a",)), Node("c")], work, concurrency=1, interrupt=reported.set)
 
     assert ends(results) == {"a": "failed", "b": "skipped", "c": "skipped"}
     assert all(isinstance(result.error, OperationInterruptedError) for result in results)
@@ -220,15 +220,15 @@ def press_ctrl_c() -> None:
 def test_ctrl_c_without_effect_is_raised_at_end(fails):
     def work(name: str) -> End:
         press_ctrl_c()
-        assert told.wait(30)
+        assert reported.wait(30)
         if fails:
             raise SetupError(name)
         return End.DONE
 
-    told = threading.Event()
+    reported = threading.Event()
 
     with pytest.raises(KeyboardInterrupt):
-        run([Node("a")], work, interrupt=told.set)
+        run([Node("a")], work, interrupt=reported.set)
 
 
 @pytest.mark.parametrize("names", [["a"], ["a", "b", *map(str, range(20))]])

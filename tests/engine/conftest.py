@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engine.hosted import Host, make_images
+from tests.engine.hosted import Host, build_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def need(*programs: str) -> None:
 @pytest.fixture(scope="session")
 def images(image: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The images of apps for the hosted API."""
-    make_images(image, tmp_path_factory.mktemp("app"))
+    build_images(image, tmp_path_factory.mktemp("app"))
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def make_images(base: str, folder: Path) -> None:
+def build_images(base: str, folder: Path) -> None:
     """Create the images of the tests locally, because no registry is available."""
     (folder / "app.py").write_text(APP)
     container = docker("create", base, "true")

@@ -231,7 +231,7 @@ def test_build_context_in_subfolder_has_its_dockerfile(team: Team) -> None:
 
 def test_variables_of_build_are_build_arguments(team: Team) -> None:
     text = (team.source / "Dockerfile").read_text()
-    team.write("Dockerfile", text + 'ARG COLOR=grey\nARG SIZE=none\nRUN echo "painted $COLOR, $SIZE"\n')
+    team.write("Dockerfile", text + 'ARG COLOR=blue\nARG SIZE=none\nRUN echo "painted $COLOR, $SIZE"\n')
     build, status, content, _ = team.up(VARIABLES=json.dumps({"COLOR": "light blue"}))
     assert status == "SUCCEEDED"
     assert "painted light blue, none" in team.log(build)

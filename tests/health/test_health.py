@@ -101,7 +101,7 @@ def test_expired_token_is_reported_with_fix_by_every_check(healthy):
     dependent = [found[code] for code in AWS_CODES if code not in {"E-CI-03", "E-CI-04", "E-CI-06"}]
     assert {check.status for check in dependent} == {"problem"}
     assert all("expired" in check.message and "sign in again" in check.fix for check in dependent)
-    # A refusal tells the time as well.
+    # A rejected request also contains the time.
     assert found["E-CI-06"].status == "ok"
 
 
@@ -153,7 +153,7 @@ def test_unreachable_service_gets_two_attempts(healthy, failure):
     assert healthy.names().count("ListProjects") == 2
 
 
-def test_without_any_connection_every_check_says_so(healthy):
+def test_missing_connection_is_reported_by_every_check(healthy):
     healthy.disturb = lambda _call: DroppedConnectionError()
 
     found = checked(healthy.account)

@@ -111,7 +111,7 @@ def test_failure_and_rollback_have_own_bars():
     ]
 
 
-def test_unfinished_bar_lasts_until_last_event():
+def test_bar_in_progress_lasts_until_last_event():
     shown = timeline(CREATION[:7], TEMPLATE)
 
     assert [(bar.logical_id, bar.end, bar.status) for bar in shown.bars if bar.logical_id == "Role"] == [
@@ -128,7 +128,7 @@ def test_events_of_nested_stacks_are_ignored():
 
 
 @pytest.mark.parametrize("unicode", [True, False])
-def test_text_fits_width_and_marks_critical_path(unicode):
+def test_text_keeps_width_and_marks_critical_path(unicode):
     lines = text(timeline(CREATION, TEMPLATE), width=80, unicode=unicode)
 
     assert all(len(line) <= 80 for line in lines)

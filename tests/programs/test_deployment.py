@@ -141,10 +141,10 @@ def test_two_profiles_share_a_budget_once_both_are_known_to_lead_to_one_account(
 def use_up(connect: Connections, scope: Scope, clock: VirtualClock) -> float:
     """Send as many requests as are free, but one for its identity, and return for how long they had to wait."""
     before = clock.elapsed
-    pace = connect(scope).pace
-    assert pace is not None
+    rate_limit = connect(scope).rate_limit
+    assert rate_limit is not None
     for _ in range(int(BURST) - 2):
-        pace()
+        rate_limit()
     return clock.elapsed - before
 
 

@@ -21,11 +21,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 _HEAD = """\
 # Reference of the commands
 
-All commands, their options and exit codes. Made from the commands by `make reference`: change those, not this page. Each command explains itself too,
-with `--help`; [completion](#completion) makes a shell know them.
+This page lists all commands, their options and exit codes. `make reference` generates it from the commands: change the commands, not this page. `--help`
+prints the same text. For completion in a shell, see [`completion`](#completion).
 
-An option that may be given several times is written once for each value. What a command writes to stdout is data, everything else goes to stderr; with
-`--output json` stdout has one JSON object a line.
+To pass several values to an option that can be repeated, write the option once for each value. Results go to stdout; all other output goes to stderr. With
+`--output json`, stdout has one JSON object per line.
 
 """
 _SHARED = """\
@@ -130,14 +130,14 @@ def _options(command: click.Command, names: list[str], words: str = "") -> Itera
         if record is None:
             continue
         text = " ".join(record[1].split())
-        several = " May be given several times." if parameter.multiple else ""
+        several = " Can be repeated." if parameter.multiple else ""
         rows.append((f"`{record[0]}`", text + several))
     yield from table(("option", ""), rows)
 
 
 def _exits() -> Iterator[str]:
     kinds = [each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, errors.SetupError)]
-    rows = [("0", "done, or nothing to do", "")]
+    rows = [("0", "done, or no changes", "")]
     for code, meaning in _MEANING.items():
         names = sorted({f"`{each.code}`" for each in kinds if each.exit_code == code})
         rows.append((str(code), meaning, ", ".join(names)))

@@ -56,11 +56,11 @@ SHARED = ("name", "scope", "stack")
 _HEAD = """\
 # Reference of the constructs
 
-All constructs of [programs](programs.md), their arguments, outputs and actions. Made from the models by `make reference`: change those, not this page.
+This page lists all constructs of [programs](programs.md), their arguments, outputs and actions. `make reference` generates it from the models: change the
+models, not this page.
 
-Arguments are given by keyword. Each may be written in camel case too (`startCommand` for `start_command`); aliases are in the column of the
-argument's name. A name that does not exist, or a value that breaks a rule, is refused before anything is done; control characters and `{{resolve:` are
-refused everywhere. Constructs cannot be changed once they are made.
+Pass arguments by keyword. Camel case is also accepted (`startCommand` for `start_command`); the first column lists further aliases. Unknown names and invalid
+values are rejected immediately. Control characters and `{{resolve:` are rejected in every value. Constructs are immutable.
 
 """
 _SHARED = """\

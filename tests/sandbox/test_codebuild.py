@@ -139,9 +139,9 @@ def test_deleted_stack_deletes_its_project(account: Account) -> None:
 
 
 def test_unknown_property_fails_resource(account: Account) -> None:
-    stack = deploy(account.client("cloudformation"), "Slc", project(Colour="red"))
+    stack = deploy(account.client("cloudformation"), "Slc", project(Tint="red"))
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
-    assert failure(account, "Slc", "Project") == "Encountered unsupported property Colour"
+    assert failure(account, "Slc", "Project") == "Encountered unsupported property Tint"
 
 
 def test_webhook_needs_token_for_its_server(account: Account) -> None:

@@ -202,7 +202,7 @@ def test_named_variables_become_build_arguments(builder: Builder, record: Path) 
     [
         ("", []),
         ("SIZE", ["--build-arg", "SIZE"]),
-        ("COLOUR SIZE", ["--build-arg", "COLOUR", "--build-arg", "SIZE"]),
+        ("COLOR SIZE", ["--build-arg", "COLOR", "--build-arg", "SIZE"]),
     ],
 )
 def test_shell_converts_names_to_build_arguments(tmp_path: Path, names: str, words: list[str]) -> None:

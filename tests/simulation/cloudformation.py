@@ -1,10 +1,10 @@
-"""CloudFormation as far as its timing and its limits go: what a stack does when, and how many requests are taken.
+"""Simulate the timing and the request limits of CloudFormation.
 
-AWS publishes none of the limits on requests. What is known is that they are per account and region
-(https://repost.aws/knowledge-center/cloudformation-rate-exceeded-error), and what people measured or were told: DescribeStacks is capped at five a
-second (https://github.com/aws/aws-sam-cli/issues/2671), and a sustained 8 to 10 reads a second come with refusals every second or two
-(https://github.com/aws/aws-cdk-cli/issues/1709). The rest is assumed: that each operation has a bucket of its own, filled evenly, which holds two
-seconds' worth, and that a refused request takes nothing from it.
+AWS publishes no request limits. They apply per account and region
+(https://repost.aws/knowledge-center/cloudformation-rate-exceeded-error). Users measured that DescribeStacks is limited to five requests a
+second (https://github.com/aws/aws-sam-cli/issues/2671), and that 8 to 10 other reads a second are throttled every second or two
+(https://github.com/aws/aws-cdk-cli/issues/1709). Assumptions: each operation has a separate token bucket, filled evenly, with tokens for two
+seconds, and a throttled request consumes no token.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Limits:
 
 @dataclass
 class Stack:
-    """A stack and its times, in seconds: when its change set was asked for and when its operation began."""
+    """A stack and its times, in seconds: when its change set was requested and when its operation began."""
 
     name: str
     number: int
@@ -80,7 +80,7 @@ class Stack:
         return [event for event in happened if event[0] <= now]
 
     def status(self, now: float) -> str | None:
-        """Return the stack's status, None if it is not there."""
+        """Return the stack's status, None if it does not exist."""
         if self.planned is None:
             return None
         if self.begun is None:

@@ -1,7 +1,7 @@
-"""Our own program on the simulated CloudFormation: its graph, plans, deployments, following and budget as they are, on real botocore clients.
+"""Run our program on the simulated CloudFormation: its graph, plans, deployments and rate limit, on real botocore clients.
 
-Simulated are the time and AWS's answers. All constructs are declared, rendered and deployed by `resolve.Deployment`, in threads; each request
-passes botocore's checks, signing, retries and parsers.
+Only the time and AWS's answers are simulated. `Deployment` declares, renders and deploys all constructs in threads. Each request passes
+the checks, signing, retries and parsers of botocore.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ class _Service:
         }
 
 
-class _Told(_NullReporter):
-    """Approves everything, and counts the ends."""
+class _ApprovingReporter(_NullReporter):
+    """Approve every plan, and count the results."""
 
     def __init__(self, stacks: dict[str, Stack], clock: SharedClock, cost: Cost) -> None:
         self._stacks = stacks
@@ -127,7 +127,7 @@ def deploy(count: int, *, concurrency: int = CONCURRENCY, share: float = 1.0) ->
     limits = Limits(share)
     clock = SharedClock(count, concurrency)
     begun = threading.local()
-    # The jitter of botocore's retries; the workers take turns, so that they draw in one order.
+    # The jitter of botocore's retries; the workers run in a fixed order, so each run draws the same numbers.
     random.seed(count)
     with pytest.MonkeyPatch.context() as patch:
         answers = Answers(patch, clock=clock)
@@ -142,7 +142,9 @@ def deploy(count: int, *, concurrency: int = CONCURRENCY, share: float = 1.0) ->
                 clock.begin(stacks[begun.name].number)
             return connections(scope)
 
-        deployment = Deployment(connect, _Told(stacks, clock, cost), clock, lambda *_: {}, concurrency=concurrency)
+        deployment = Deployment(
+            connect, _ApprovingReporter(stacks, clock, cost), clock, lambda *_: {}, concurrency=concurrency
+        )
         deployment.carry_out(declared)
     cost.calls, cost.refused, cost.seconds = limits.taken + limits.refused, limits.refused, clock.now()
     return cost

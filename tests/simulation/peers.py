@@ -1,10 +1,10 @@
-"""How other tools ask CloudFormation, on the simulated one: each habit as it stands in the tool's source, not the tool itself.
+"""How other tools poll CloudFormation, on the simulated one: the intervals and retries in their source code, not the tools themselves.
 
-``aws cloudformation deploy``: a look, a change set that is looked at every 5 s, and the stack every 30 s
+``aws cloudformation deploy``: polls the change set every 5 s and the stack every 30 s
 (awscli/customizations/cloudformation/deployer.py of 1.46); botocore's legacy retries, five attempts.
-CDK: a change set and the stack every 5 s, and beside that events every 2 s, whose failures it ignores
+CDK: polls the change set and the stack every 5 s, and in parallel events every 2 s, whose failures it ignores
 (https://github.com/aws/aws-cdk-cli/issues/1709, https://github.com/aws/aws-cdk-cli/issues/1723); 7 attempts, 0.3 s doubled each time.
-Sceptre: status and events, then 4 s of sleep (sceptre/plan/actions.py of 4.7.0), all stacks of a group at once unless told otherwise; 29 rounds of
+Sceptre: status and events, then 4 s of sleep (sceptre/plan/actions.py of 4.7.0), by default all stacks of a group in parallel; 29 rounds of
 up to 45 s (sceptre/connection_manager.py) around botocore's five attempts.
 """
 

@@ -36,7 +36,7 @@ def test_default_concurrency_detects_end_within_two_seconds():
     cost = ours.deploy(40)
 
     assert cost.failed == 0
-    # A look that finds the end is one request more, and that takes its time too.
+    # The poll that detects the end is one more request, which also takes time.
     assert max(cost.late) <= 2 + 0.5
 
 

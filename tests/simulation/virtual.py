@@ -1,4 +1,4 @@
-"""One virtual time for many threads: it moves on when all of them wait, and wakes one after the other, always in the same order."""
+"""A virtual time for many threads: it advances when all threads wait, and wakes one thread at a time in a fixed order."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import threading
 
 
 class SharedClock:
-    """A clock for the workers of one run over `count` pieces of work that do not need each other, `concurrency` of them at a time.
+    """A clock for the workers of a run with `count` independent nodes, `concurrency` of them in parallel.
 
-    Of the workers one runs, and the others sleep. Each calls `begin` first, with the number of its piece of work, and whoever collects
-    their ends calls `ended` for each, before it starts the next.
+    Only one worker runs; all others sleep. Each worker first calls `begin` with the number of its node. The collector of the results
+    calls `ended` for each node before it starts the next one.
     """
 
     def __init__(self, count: int, concurrency: int) -> None:
@@ -27,11 +27,11 @@ class SharedClock:
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        """Return when `seconds` have passed, which is when every worker sleeps and no other one is to wake before."""
+        """Return after `seconds`: when every worker sleeps and no other worker has an earlier time."""
         self._wait(self._now + seconds, 1, next(self._numbers))
 
     def begin(self, number: int) -> None:
-        """Wait for this worker's turn. Those that begin at one time get it in the order of their numbers."""
+        """Wait until this worker runs. Workers that begin at the same time run in the order of their numbers."""
         self._wait(self._now, 0, number)
 
     def ended(self) -> None:
@@ -49,7 +49,7 @@ class SharedClock:
         gate.acquire()
 
     def _wake_next(self) -> None:
-        # As long as one runs, has ended unheard, or is still to begin, time stands still.
+        # The time advances only if every worker sleeps, and each end was collected.
         if self._sleeping and len(self._sleeping) == min(self._concurrency, self._left):
             until, _, _, gate = heapq.heappop(self._sleeping)
             self._now = max(self._now, until)

@@ -52,7 +52,7 @@ def instance(key: Path, *, address: str = "127.0.0.1", number: str = "i-01234567
 
 def run(key: Path, machine: Server, command: str, **options: Any) -> Any:
     return instance(key).run_command(
-        command, **{"user": machine.user, "port": machine.port, "patience": 20.0, **options}
+        command, **{"user": machine.user, "port": machine.port, "boot_timeout": 20.0, **options}
     )
 
 
@@ -294,7 +294,7 @@ def test_connection_is_retried_while_machine_boots(key, machine, clock):
     [result] = run_all(
         instance(key),
         ["echo hi"],
-        Login(user=machine.user, port=machine.port, timeout=None, patience=60, jump=None),
+        Login(user=machine.user, port=machine.port, timeout=None, boot_timeout=60, jump=None),
         clock=clock,
     )
 
@@ -324,7 +324,7 @@ def test_connection_closed_during_boot_is_retried(key, machine, clock):
             run_all(
                 instance(key),
                 ["echo hi"],
-                Login(user=machine.user, port=machine.port, timeout=None, patience=60, jump=None),
+                Login(user=machine.user, port=machine.port, timeout=None, boot_timeout=60, jump=None),
                 clock=clock,
             )
         )
@@ -339,7 +339,10 @@ def test_machine_without_server_is_unreachable_after_timeout(key, clock):
     with pytest.raises(SSHUnreachableError) as caught:
         list(
             run_all(
-                instance(key), ["true"], Login(user="u", port=port, timeout=None, patience=300, jump=None), clock=clock
+                instance(key),
+                ["true"],
+                Login(user="u", port=port, timeout=None, boot_timeout=300, jump=None),
+                clock=clock,
             )
         )
 
@@ -358,7 +361,7 @@ def test_silent_machine_times_out(key):
             run_all(
                 instance(key),
                 ["true"],
-                Login(user="u", port=listening.getsockname()[1], timeout=None, patience=1, jump=None),
+                Login(user="u", port=listening.getsockname()[1], timeout=None, boot_timeout=1, jump=None),
                 clock=SystemClock(),
             )
         )
@@ -370,7 +373,7 @@ def test_unknown_host_name_is_not_retried(key, clock):
             run_all(
                 instance(key, address="unknown.invalid"),
                 ["true"],
-                Login(user="u", port=22, timeout=None, patience=300, jump=None),
+                Login(user="u", port=22, timeout=None, boot_timeout=300, jump=None),
                 clock=clock,
             )
         )
@@ -405,7 +408,7 @@ def test_connection_through_jump_host_is_retried_during_boot(key, machine, make_
     [result] = run_all(
         instance(key),
         ["echo hi"],
-        Login(user=machine.user, port=machine.port, timeout=None, patience=60, jump=f"127.0.0.1:{jump.port}"),
+        Login(user=machine.user, port=machine.port, timeout=None, boot_timeout=60, jump=f"127.0.0.1:{jump.port}"),
         clock=clock,
     )
 

@@ -1,4 +1,4 @@
-"""One construct of each kind that a program is made of, for the tests of their templates."""
+"""Samples of each kind of construct, for the tests of their templates."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ SPACE_WITH_ALL = Space(
 
 def instances(folder: Path) -> dict[str, Instance]:
     """Instances whose key is in `folder`, by the names of their golden files."""
-    (folder / "key.pub").write_text(f"{PUBLIC_KEY} somebody@home\n", encoding="utf-8")
+    (folder / "key.pub").write_text(f"{PUBLIC_KEY} user@host\n", encoding="utf-8")
     key = str(folder / "key")
     return {
         "instance.yaml": Instance(scope=SCOPE, name="box", instance_type="t3.micro", path_to_key=key),

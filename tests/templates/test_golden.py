@@ -128,7 +128,7 @@ def test_roles_have_no_wildcard_actions_or_resources(construct: Construct):
         for resource in listed(statement["Resource"]):
             text = resource["Fn::Sub"] if isinstance(resource, dict) and "Fn::Sub" in resource else ""
             pattern = text[0] if isinstance(text, list) else text
-            # What is left of the wildcards is below a bucket or a secret's prefix of this project.
+            # The remaining wildcards are below a bucket or a secret prefix of this project.
             for scope in ("${ArtifactsBucket.Arn}/*", "secret:${Prefix}*"):
                 pattern = pattern.removesuffix(scope)
             assert "*" not in pattern

@@ -54,7 +54,7 @@ MARK = "Marked"
 
 
 def leaves(value: object, path: tuple[object, ...] = ()) -> list[tuple[tuple[object, ...], type, object]]:
-    """The structure of a parsed template: where each scalar stands, its type and itself."""
+    """Return the structure of a parsed template: the path, type and value of each scalar."""
     if isinstance(value, dict):
         inner = [leaf for key, item in value.items() for leaf in leaves(item, (*path, key))]
         return [(path, dict, len(value)), *inner]

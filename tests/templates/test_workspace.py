@@ -81,7 +81,7 @@ def test_session_has_no_more_permissions_than_role():
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
-def test_session_policy_has_partition_of_role_and_fits_limit(partition):
+def test_session_policy_has_partition_of_role_and_allowed_length(partition):
     bucket = Bucket("1" * 64, "b" * 63, f"arn:{partition}:iam::123456789012:role/r", is_public=False)
 
     policy = storage_policy(bucket, "s" * 63)

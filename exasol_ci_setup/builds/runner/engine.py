@@ -69,7 +69,7 @@ class Engine:
         )
         last = ""
         with _closing(process):
-            assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+            assert process.stdout is not None  # noqa: S101 - a pipe was requested
             for line in process.stdout:
                 last = line.decode(errors="replace").strip() or last
                 say(last)
@@ -120,8 +120,8 @@ class Container:
             start_new_session=True,
         )
         with _closing(process):
-            assert process.stdin is not None  # noqa: S101 - a pipe was asked for
-            assert process.stderr is not None  # noqa: S101 - a pipe was asked for
+            assert process.stdin is not None  # noqa: S101 - a pipe was requested
+            assert process.stderr is not None  # noqa: S101 - a pipe was requested
             # Docker reports the cause of a broken pipe on stderr.
             with contextlib.suppress(BrokenPipeError):
                 with tarfile.open(fileobj=process.stdin, mode="w|", bufsize=_CHUNK * 16) as archive:
@@ -144,7 +144,7 @@ class Container:
             start_new_session=True,
         )
         with _closing(process):
-            assert process.stderr is not None  # noqa: S101 - a pipe was asked for
+            assert process.stderr is not None  # noqa: S101 - a pipe was requested
             stderr = process.stderr.read()
             if not process.wait():
                 return True
@@ -181,8 +181,8 @@ class Conversation:
     """The input and output of the program in a container."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin is not None  # noqa: S101 - a pipe was asked for
-        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        assert process.stdin is not None  # noqa: S101 - a pipe was requested
+        assert process.stdout is not None  # noqa: S101 - a pipe was requested
         self._process, self._input, self._output = process, process.stdin, process.stdout
         # Docker's messages are read in a thread: a full pipe would block Docker.
         self._messages: list[bytes] = []
@@ -202,7 +202,7 @@ class Conversation:
         return _reason(b"".join(self._messages)) if self._messages else ""
 
     def _listen(self) -> None:
-        assert self._process.stderr is not None  # noqa: S101 - a pipe was asked for
+        assert self._process.stderr is not None  # noqa: S101 - a pipe was requested
         with contextlib.suppress(ValueError, OSError):
             for line in self._process.stderr:
                 self._messages.append(line)

@@ -55,7 +55,7 @@ def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
         cost = replace(cost, notes=(*cost.notes, note))
     else:
         # Without retries: the link is optional, and retries take minutes.
-        cfn = account.client("cloudformation", patient=False)
+        cfn = account.client("cloudformation", long_retries=False)
         url = calculator.link(cfn, template.body, parameters)
         cost = replace(cost, calculator_url=url)
     session.output.data("\n".join(cost_view.lines(cost)))

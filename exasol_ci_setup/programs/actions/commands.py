@@ -62,7 +62,7 @@ def run_all(
             known_hosts=KnownHosts(state_directory() / instance.resolved_scope.name),
             clock=clock or runtime.clock,
             stack=stack,
-            patience=login.patience,
+            boot_timeout=login.boot_timeout,
         )
         for command in commands:
             yield run(transport, command, host=str(target), timeout=login.timeout)
