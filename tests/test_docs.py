@@ -88,8 +88,34 @@ def test_commands_on_page_print_documented_output(page, tmp_path, monkeypatch):
         logging.getLogger("exasol_ci_setup").setLevel(logging.NOTSET)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_between_pages_resolve(page):
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page, as GitHub derives them from headings."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    found: set[str] = set(re.findall(r'<a (?:id|name)="([^"]+)"', text))
+    counts: dict[str, int] = {}
+    for heading in re.findall(r"^#+ +(.+?) *$", text, re.MULTILINE):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        name = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        count = counts.get(name, 0)
+        counts[name] = count + 1
+        found.add(f"{name}-{count}" if count else name)
+    return found
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md"], ids=lambda page: page.name
+)
+def test_links_lead_to_existing_files_and_headings(page):
     text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
-        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+    for target, anchor in re.findall(r"\]\(([^)#: ]*)(?:#([^)]*))?\)", text):
+        path = page.parent / target if target else page
+        assert path.exists(), f"{page.name} links to {target}"
+        if anchor:
+            assert anchor in anchors(path), f"{page.name} links to {target}#{anchor}"
+
+
+def test_anchors_are_derived_from_headings(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Exit codes\n## `up`, `down`\n```sh\n# no heading\n```\n## [A link](x.md): b_c\n## Exit codes\n")
+
+    assert anchors(page) == {"exit-codes", "up-down", "a-link-b_c", "exit-codes-1"}
