@@ -92,7 +92,7 @@ def test_repeated_note_is_printed_once(capsys, clock):
 
 @given(st.text())
 def test_log_text_has_no_control_sequences(text):
-    # Two kinds of blanks are left as they are, which Python does not call printable.
+    # Two kinds of spaces remain, although Python does not list them as printable.
     shown = build_view.log_text(text).replace("\u00a0", " ").replace("\u3000", " ")
 
     assert shown.isprintable() or not shown

@@ -163,7 +163,7 @@ def refused(program: Program, *arguments: str) -> str:
     [
         ("web", "a pair needs a name and a value"),
         ("name=web", "a service needs a name and an image"),
-        ("name=web,image=nginx,colour=red", "a service has no field 'colour'"),
+        ("name=web,image=nginx,tint=red", "a service has no field 'tint'"),
         ("name=web,name=api,image=nginx", "name appears twice"),
         ("name=web,image=nginx,env.A=1,env.A=2", "env.A appears twice"),
         ("name=web,image=nginx,port=http", "port is not a whole number"),

@@ -324,9 +324,9 @@ def test_json_output_stays_valid_if_program_prints(here, write):
         ("x = 1", 2, "has no function hangar_run"),
         ("def hangar_run():\n    1 / 0", 1, "program.py:2: ZeroDivisionError: division by zero"),
         (
-            "from exasol_ci_setup import Registry\ndef hangar_run():\n    Registry(name='a', colour='red')",
+            "from exasol_ci_setup import Registry\ndef hangar_run():\n    Registry(name='a', tint='red')",
             2,
-            "program.py:3: Registry is not acceptable: colour: there is no such argument",
+            "program.py:3: Registry is not acceptable: tint: there is no such argument",
         ),
         (
             SAME_NAME,

@@ -172,7 +172,7 @@ def test_diagnose_prints_failure_to_stdout(here):
     assert (diagnosis["type"], diagnosis["logical_id"], result["status"]) == ("diagnosis", "Taken", "diagnosed")
 
 
-def test_diagnose_without_failure_says_so(here, cfn):
+def test_diagnose_without_failure_reports_none(here, cfn):
     ran = here("diagnose", "Mine")
 
     assert (ran.code, ran.stdout) == (0, "")

@@ -47,7 +47,7 @@ def test_only_get_prints_value_of_stdin(run, live):
     deleting_nothing = run("delete", "--name", "b", "--yes", "--log-level", "debug")
     again = run("create", "--name", "a", "--value", "-", "--log-level", "debug")
     got = run("get", "--name", "a", "--log-level", "debug")
-    *others, (value, told) = (
+    *others, (value, shown) = (
         process.communicate(VALUE.encode()) for process in (listing, deleting_nothing, again, got)
     )
 
@@ -55,7 +55,7 @@ def test_only_get_prints_value_of_stdin(run, live):
     assert b"secretsmanager CreateSecret" in err
     assert value == VALUE.encode()
     assert got.returncode == 0
-    for text in (*seen, out, err, told, *(stream for pair in others for stream in pair)):
+    for text in (*seen, out, err, shown, *(stream for pair in others for stream in pair)):
         assert VALUE.encode() not in text
     cfn = live.client("cloudformation")
     assert cfn.describe_stacks()["Stacks"] == []

@@ -271,7 +271,7 @@ def test_diagnosis_shows_failure_fix_and_reason():
     ]
 
 
-def test_diagnosis_without_reason_says_so():
+def test_diagnosis_without_reason_reports_none():
     assert plain(show.diagnosis(Diagnosis("Slc", "ROLLBACK_COMPLETE")))[-1] == "  reason         AWS gave no reason"
 
 

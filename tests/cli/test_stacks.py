@@ -206,7 +206,7 @@ def test_json_of_delete_has_plan(ready):
 def test_watch_of_undeployed_stack_fails(here, live):
     live.client("cloudformation").create_change_set(
         StackName="Shell",
-        ChangeSetName="somebody",
+        ChangeSetName="other",
         ChangeSetType="CREATE",
         TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}',
     )

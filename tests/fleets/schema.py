@@ -1,4 +1,4 @@
-"""The JSON schema of a fleet's file, made of its model, and of what the commands' help says of options."""
+"""Generate the JSON schema of a fleet's file from its model and the help texts of options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard before a fleet's accounts."""
+"""The check of account IDs before a fleet is deployed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def answer(answers, account: str = ACCOUNT_ID) -> None:
     answers.on("sts", "GetCallerIdentity", {"Account": account, "Arn": f"arn:aws:iam::{account}:user/a"})
 
 
-def test_an_account_that_is_allowed_is_let_through(guard, answers):
+def test_allowed_account_is_accepted(guard, answers):
     answer(answers)
 
     assert guard(allowed=f'["{ACCOUNT_ID}"]') == {"one": ACCOUNT_ID, "two": ACCOUNT_ID}
@@ -49,7 +49,7 @@ def test_an_account_that_is_allowed_is_let_through(guard, answers):
 
 
 @pytest.mark.parametrize("allowed", ['["999999999999"]', "[]"])
-def test_another_account_is_refused_with_both_told(guard, answers, allowed):
+def test_other_account_is_rejected_with_both_ids(guard, answers, allowed):
     answer(answers)
 
     with pytest.raises(
@@ -59,20 +59,20 @@ def test_another_account_is_refused_with_both_told(guard, answers, allowed):
     assert caught.value.exit_code == 4
 
 
-def test_a_target_that_nothing_selected_goes_to_is_not_asked(guard, answers):
+def test_unselected_target_is_not_checked(guard, answers):
     answer(answers)
 
     assert guard(allowed='["999999999999"]', select=("B",)) == {"two": ACCOUNT_ID}
 
 
-def test_credentials_that_do_not_work_are_told_with_the_target(guard, answers):
+def test_invalid_credentials_are_reported_with_target(guard, answers):
     answers.on("sts", "GetCallerIdentity", AwsError("ExpiredToken", "The security token has expired", status=403))
 
     with pytest.raises(CredentialsInvalidError, match="target one: AWS rejected the credentials"):
         guard()
 
 
-def test_two_targets_that_turn_out_to_be_one_account_cannot_have_the_same_stack(guard, answers):
+def test_same_stack_in_two_targets_of_one_account_is_rejected(guard, answers):
     answer(answers)
 
     with pytest.raises(
@@ -81,7 +81,7 @@ def test_two_targets_that_turn_out_to_be_one_account_cannot_have_the_same_stack(
         guard(stack="ci: {stack_name: A}")
 
 
-def test_all_wrong_targets_are_told_at_once(guard, answers):
+def test_all_wrong_targets_are_reported_together(guard, answers):
     answer(answers)
 
     with pytest.raises(WrongAccountError, match=r"target one leads to .*: nothing was done\ntarget two leads to"):

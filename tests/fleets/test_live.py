@@ -1,4 +1,4 @@
-"""`deploy-fleet` as a user types it, against the sandbox."""
+"""`deploy-fleet` in the sandbox."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def deploy(here, write):
 @pytest.fixture
 def calls(live):
     """The calls of CloudFormation that are made from now on."""
-    heard: list[str] = []
-    live.session.events.register("before-call.cloudformation", lambda model, **_: heard.append(model.name))
-    return heard
+    called: list[str] = []
+    live.session.events.register("before-call.cloudformation", lambda model, **_: called.append(model.name))
+    return called
 
 
 def test_killed_fleet_is_finished_by_next_run_and_then_unchanged(deploy, write, live, server, account_id, calls):
@@ -115,7 +115,7 @@ def test_killed_fleet_is_finished_by_next_run_and_then_unchanged(deploy, write, 
     assert change_sets(live) == []
 
 
-def test_one_bad_project_does_not_stop_the_others_and_is_named_with_its_cause(deploy, live):
+def test_failed_project_is_named_with_cause_and_others_continue(deploy, live):
     text = fleet_of(("Good", "ci: , release: "), ("Bad", "ci: {docker_secret: nosuch}"), ("Fine", "release: "))
 
     ran = deploy(text, "--yes")
@@ -129,7 +129,7 @@ def test_one_bad_project_does_not_stop_the_others_and_is_named_with_its_cause(de
     assert "with docker_secret" in ran.stderr
 
 
-def test_a_failed_deployment_ends_with_its_cause_and_what_needs_it_is_skipped(deploy, live, other_account, account_id):
+def test_failed_deployment_ends_with_cause_and_skips_dependents(deploy, live, other_account, account_id):
     taken = f"a-bucket-of-others-{account_id}"
     other_account.client("s3").create_bucket(
         Bucket=taken, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
@@ -144,14 +144,14 @@ def test_a_failed_deployment_ends_with_its_cause_and_what_needs_it_is_skipped(de
     assert "first failure  ArtifactsBucket" in ran.stderr
     assert "main    Needs                 skipped  main/Bad failed" in ran.stdout
 
-    mended = deploy(text.replace(taken, f"mine-{account_id}"), "--yes", "--recreate-failed")
+    fixed = deploy(text.replace(taken, f"mine-{account_id}"), "--yes", "--recreate-failed")
 
-    assert mended.code == 0, mended.stderr
+    assert fixed.code == 0, fixed.stderr
     assert set(stacks(live).values()) == {"CREATE_COMPLETE"}
-    assert "4 stacks: 2 nothing to do, 2 done" in mended.stderr
+    assert "4 stacks: 2 nothing to do, 2 done" in fixed.stderr
 
 
-def test_several_failures_are_all_named_and_share_their_exit_code(deploy):
+def test_several_failures_are_named_and_have_one_exit_code(deploy):
     text = fleet_of(*((name, "ci: {docker_secret: nosuch}") for name in ("One", "Two")), ("Good", "ci: "))
 
     ran = deploy(text, "--yes")
@@ -160,7 +160,7 @@ def test_several_failures_are_all_named_and_share_their_exit_code(deploy):
     assert "2 of 4 stacks failed: main/One, main/Two" in ran.stderr
 
 
-def test_a_plan_leaves_nothing_behind_and_goes_on_after_a_bad_project(deploy, live):
+def test_plan_leaves_nothing_and_continues_after_failed_project(deploy, live):
     text = fleet_of(("Good", "ci: "), ("Bad", "ci: {docker_secret: nosuch}"))
 
     ran = deploy(text, "--plan")
@@ -178,7 +178,7 @@ def test_a_plan_leaves_nothing_behind_and_goes_on_after_a_bad_project(deploy, li
     assert stacks(live) == {}
 
 
-def test_a_plan_tells_what_is_new_what_changes_and_what_stays(deploy, live):
+def test_plan_shows_new_changed_and_unchanged_stacks(deploy, live):
     deploy(fleet_of(("Same", "ci: "), ("Changes", "ci: ")), "--yes")
 
     ran = deploy(fleet_of(("Same", "ci: "), ("Changes", "ci: {batch_limit: 7}"), ("New", "ci: ")), "--plan")
@@ -195,7 +195,7 @@ def test_a_plan_tells_what_is_new_what_changes_and_what_stays(deploy, live):
     assert change_sets(live) == []
 
 
-def test_only_what_is_selected_is_deployed(deploy, live):
+def test_only_selected_stacks_are_deployed(deploy, live):
     text = fleet_of(("SlcPython", "ci: , release: "), ("SlcJava", "ci: "), ("Udf", "ci: "))
 
     ran = deploy(text, "--yes", "--select", "Slc*")
@@ -205,7 +205,7 @@ def test_only_what_is_selected_is_deployed(deploy, live):
     assert deploy(text, "--yes", "--select", "Nosuch*").code == 2
 
 
-def test_a_wrong_account_is_refused_before_anything_is_made(deploy, live, account_id, calls):
+def test_wrong_account_is_rejected_before_deployment(deploy, live, account_id, calls):
     text = fleet_of(("Slc", "ci: ")).replace("    source", '    allowed_accounts: ["123456789012"]\n    source', 1)
 
     ran = deploy(text, "--yes")
@@ -217,7 +217,7 @@ def test_a_wrong_account_is_refused_before_anything_is_made(deploy, live, accoun
     assert stacks(live) == {}
 
 
-def test_a_file_with_a_mistake_is_refused_before_anything_is_made(deploy, calls):
+def test_invalid_file_is_rejected_before_deployment(deploy, calls):
     ran = deploy(fleet_of(("Slc", "ci: {imgae: x}")), "--yes")
 
     assert ran.code == 2
@@ -251,7 +251,7 @@ def test_stacks_go_to_several_accounts_and_regions(deploy, live, server):
     assert "there/Udf: done" in ran.stderr
 
 
-def test_a_hint_leads_to_the_region_of_the_stack_that_it_is_about(deploy, live, server):
+def test_hint_has_region_of_its_stack(deploy, live, server):
     text = fleet_of(("Udf", "ci: "), start="targets: {main: {region: us-east-1}}\n")
     account = live.client("sts").get_caller_identity()["Account"]
     far = connect(region="us-east-1", endpoint_url=server.url, access_key=(account, "test"))
@@ -268,7 +268,7 @@ def test_a_hint_leads_to_the_region_of_the_stack_that_it_is_about(deploy, live, 
     assert "`exasol-ci-setup watch Udf --region us-east-1`" in busy.stderr
 
 
-def test_a_hint_about_a_stack_behind_a_chain_of_roles_names_whose_credentials_it_is_for(deploy, server):
+def test_hint_about_stack_behind_roles_names_credentials(deploy, server):
     account, role = "444455556667", "arn:aws:iam::444455556667:role/deployer"
     text = fleet_of(
         ("Udf", "ci: "), start=f"targets:\n  main:\n    region: eu-central-1\n    role_assumptions: ['{role}']\n"
@@ -287,7 +287,7 @@ def test_a_hint_about_a_stack_behind_a_chain_of_roles_names_whose_credentials_it
     assert f"run it with the credentials of {role}" in busy.stderr
 
 
-def test_a_stack_that_something_else_made_is_taken_over_only_if_asked(deploy, live):
+def test_stack_of_another_tool_is_adopted_only_with_option(deploy, live):
     live.client("cloudformation").create_stack(
         StackName="Slc", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
     )
@@ -302,7 +302,7 @@ def test_a_stack_that_something_else_made_is_taken_over_only_if_asked(deploy, li
     assert stacks(live)["Slc"] == "UPDATE_COMPLETE"
 
 
-def test_what_is_there_already_is_taken_over_only_if_asked_and_the_next_run_has_nothing_to_do(deploy, live):
+def test_existing_resources_are_imported_only_with_option(deploy, live):
     live.client("logs").create_log_group(logGroupName="/aws/codebuild/SlcCodeBuild")
     text = fleet_of(("Slc", "ci: "))
 
@@ -318,7 +318,7 @@ def test_what_is_there_already_is_taken_over_only_if_asked_and_the_next_run_has_
     assert "nothing to do" in again.stderr
 
 
-def test_a_stack_set_imports_nothing(deploy, live):
+def test_stack_set_imports_nothing(deploy, live):
     ran = deploy(fleet_of(("Slc", "ci: ")), "--yes", "--stack-set", "--import-existing")
 
     assert ran.code == 2
@@ -326,7 +326,7 @@ def test_a_stack_set_imports_nothing(deploy, live):
     assert stacks(live) == {}
 
 
-def test_in_json_every_line_is_a_record_and_the_ends_name_all_stacks(deploy):
+def test_json_lines_are_records_and_name_all_stacks(deploy):
     ran = deploy(fleet_of(("Slc", "ci: , release: ")), "--yes", "--output", "json")
 
     assert ran.code == 0
@@ -352,7 +352,7 @@ def test_in_json_every_line_is_a_record_and_the_ends_name_all_stacks(deploy):
     assert "main/Bad" in failed.records[-1]["message"]
 
 
-def test_ctrl_c_while_it_plans_ends_it_without_a_question(write, live, program):
+def test_ctrl_c_while_planning_ends_without_prompt(write, live, program):
     # The first change set is waited for, and there Ctrl-C comes.
     live.session.events.register("after-call.cloudformation.CreateChangeSet", _interrupt)
 
@@ -366,7 +366,7 @@ def _interrupt(**_event: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_without_a_terminal_and_without_yes_nothing_is_done(deploy, live):
+def test_no_terminal_without_yes_changes_nothing(deploy, live):
     ran = deploy(fleet_of(("Slc", "ci: ")))
 
     assert ran.code == 2
@@ -374,7 +374,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_done(deploy, live):
     assert stacks(live) == {}
 
 
-def test_in_a_terminal_it_asks_once_for_all_that_can_be_done(live, write, server, account_id):
+def test_terminal_shows_one_prompt_for_all_stacks(live, write, server, account_id):
     environment = {
         **os.environ,
         "AWS_ACCESS_KEY_ID": account_id,
@@ -403,7 +403,7 @@ def test_in_a_terminal_it_asks_once_for_all_that_can_be_done(live, write, server
     assert "This broadens access. Deploy 1 stack?" in shown
 
 
-def test_the_program_does_not_load_what_a_fleet_needs_for_its_help():
+def test_help_imports_no_fleet_modules():
     check = "import sys\nimport exasol_ci_setup.cli.commands.fleet\nprint(sorted({'yaml', 'pydantic', 'boto3'} & set(sys.modules)))"
 
     ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
@@ -416,7 +416,7 @@ def tags_of(live, stack: str) -> dict[str, str]:
     return {each["Key"]: each["Value"] for each in found if not each["Key"].startswith("exasol-ci-setup:")}
 
 
-def test_stacks_have_the_tags_of_the_defaults_and_of_their_project_and_a_change_of_them_is_an_update(deploy, live):
+def test_changed_tags_of_defaults_and_project_update_stacks(deploy, live):
     start = TARGET + "defaults: {tags: {team: slc, cost-center: '42'}}\n"
     text = fleet_of(("Slc", "ci: , tags: {team: udf, stage: prod}"), ("Bare", "ci: , tags: {team: null}"), start=start)
 
@@ -435,7 +435,7 @@ def test_stacks_have_the_tags_of_the_defaults_and_of_their_project_and_a_change_
     assert tags_of(live, "Slc")["stage"] == "test"
 
 
-def test_the_record_that_ends_a_plan_names_all_stacks(deploy):
+def test_last_record_of_plan_names_all_stacks(deploy):
     deploy(fleet_of(("Same", "ci: ")), "--yes")
 
     ran = deploy(fleet_of(("Same", "ci: "), ("New", "ci: ")), "--plan", "--output", "json")
@@ -448,6 +448,6 @@ def test_the_record_that_ends_a_plan_names_all_stacks(deploy):
     }
 
 
-def test_an_empty_pattern_selects_nothing(deploy, live):
+def test_empty_pattern_selects_nothing(deploy, live):
     assert deploy(fleet_of(("Slc", "ci: ")), "--yes", "--select", "").code == 2
     assert stacks(live) == {}

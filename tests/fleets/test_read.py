@@ -1,4 +1,4 @@
-"""A fleet's file: what it declares, and what is said of what is wrong in it."""
+"""The file of a fleet: its declarations and its errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def refused(fleet):
     return message
 
 
-def test_a_project_has_the_stacks_that_it_names_and_its_own_values_over_the_defaults(fleet):
+def test_project_values_override_defaults(fleet):
     declared = fleet("""
         targets:
           main: {region: eu-central-1}
@@ -76,7 +76,7 @@ def test_a_project_has_the_stacks_that_it_names_and_its_own_values_over_the_defa
     }
 
 
-def test_null_takes_a_default_back(fleet):
+def test_null_removes_default(fleet):
     arn = "arn:aws:codeconnections:eu-central-1:123456789012:connection/aEXAMPLE"
     declared = fleet(f"""
         targets: {{main: {{region: eu-central-1}}}}
@@ -90,7 +90,7 @@ def test_null_takes_a_default_back(fleet):
     assert declared.constructs["main/B"].connection_arn is None
 
 
-def test_stacks_wait_for_the_accounts_access_to_github_and_for_the_projects_they_need(fleet):
+def test_stacks_depend_on_credentials_and_needed_projects(fleet):
     arn = "arn:aws:codeconnections:eu-central-1:123456789012:connection/aEXAMPLE"
     declared = fleet(f"""
         targets:
@@ -139,16 +139,16 @@ SELECTABLE = """
         (("SLCSource*",), ["main/SLCSourceCredentials"]),
     ],
 )
-def test_a_pattern_selects_projects_and_stacks_with_what_their_targets_need(fleet, patterns, found):
+def test_pattern_selects_projects_and_stacks_with_dependencies(fleet, patterns, found):
     selected = fleet(SELECTABLE).selected(patterns)
 
     names = sorted(selected.members)
     assert names == found if isinstance(found, list) else len(names) == found
-    # A needed project that is not selected is taken to be there.
+    # A needed project that is not selected is assumed to exist.
     assert all(need in selected.members for node in selected.nodes for need in node.needs)
 
 
-def test_a_pattern_that_matches_nothing_is_refused_and_the_nearest_name_told(fleet):
+def test_pattern_without_match_is_rejected_with_similar_name(fleet):
     with pytest.raises(InputError, match="--select 'SlcPyton' matches no project") as caught:
         fleet(SELECTABLE).selected(["SlcPyton"])
 
@@ -235,11 +235,11 @@ def test_a_pattern_that_matches_nothing_is_refused_and_the_nearest_name_told(fle
         ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line_its_place_and_the_rule(refused, text, said):
+def test_error_has_line_path_and_rule(refused, text, said):
     assert said in refused(text)
 
 
-def test_all_that_is_wrong_is_told_at_once(refused):
+def test_all_errors_are_reported_together(refused):
     said = refused("""
         targets: {main: {region: nowhere}}
         projects:
@@ -250,7 +250,7 @@ def test_all_that_is_wrong_is_told_at_once(refused):
     assert len(said.splitlines()) == 4
 
 
-def test_a_file_that_is_not_there_or_not_text_is_one_line(tmp_path):
+def test_missing_or_binary_file_is_one_line(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         load(tmp_path / "nosuch.yaml")
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
@@ -269,7 +269,7 @@ json_values = st.recursive(
 
 @settings(deadline=None)
 @given(value=json_values, name=st.text(max_size=8))
-def test_whatever_stands_in_the_file_it_is_a_fleet_or_an_input_error(tmp_path_factory, value, name):
+def test_any_yaml_is_fleet_or_input_error(tmp_path_factory, value, name):
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     start = {"region": "eu-central-1"}
     for whole in (
@@ -285,14 +285,14 @@ def test_whatever_stands_in_the_file_it_is_a_fleet_or_an_input_error(tmp_path_fa
 
 @settings(deadline=None)
 @given(text=st.text())
-def test_whatever_text_the_file_is_it_is_an_input_error(tmp_path_factory, text):
+def test_any_text_is_input_error(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "text.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(InputError):
         load(path)
 
 
-def test_projects_with_the_same_options_have_one_template_for_the_linter():
+def test_projects_with_same_options_share_template_for_linter():
     first, second = (
         CiBuild(project=name, project_url=f"https://github.com/exasol/{name}", stack_name=f"{name}Tests")
         for name in ("Slc", "Udf")
@@ -304,7 +304,7 @@ def test_projects_with_the_same_options_have_one_template_for_the_linter():
     assert render(first.lint_template_key) != render(other.lint_template_key)
 
 
-def test_a_mistake_beside_a_merge_key_is_told_with_its_own_line(refused):
+def test_error_next_to_merge_key_has_its_own_line(refused):
     message = refused("""
         targets:
           main: {region: eu-central-1}
@@ -319,7 +319,7 @@ def test_a_mistake_beside_a_merge_key_is_told_with_its_own_line(refused):
     assert message.startswith("fleet.yaml:8: projects.B.ci.imgae: unknown key")
 
 
-def test_two_builds_that_would_make_the_same_thing_are_refused(refused):
+def test_two_builds_with_same_resource_are_rejected(refused):
     projects = (
         ONE
         + """
@@ -341,7 +341,7 @@ def test_two_builds_that_would_make_the_same_thing_are_refused(refused):
 @pytest.mark.parametrize(
     ("key", "value"), [("aws:x", "y"), ("exasol-ci-setup:project", "y"), ("''", "y"), ("x", "''"), ("x", "y" * 257)]
 )
-def test_a_tag_that_aws_or_this_tool_does_not_take_is_refused(refused, key, value):
+def test_invalid_or_reserved_tag_is_rejected(refused, key, value):
     for text in (f"defaults: {{tags: {{{key}: {value}}}}}", ""):
         tags = "" if text else f", tags: {{{key}: {value}}}"
         message = refused(
@@ -351,7 +351,7 @@ def test_a_tag_that_aws_or_this_tool_does_not_take_is_refused(refused, key, valu
         assert ".tags" in message
 
 
-def test_more_tags_than_a_stack_can_have_are_refused(refused):
+def test_too_many_tags_are_rejected(refused):
     tags = ", ".join(f"t{number}: x" for number in range(47))
 
     message = refused(
@@ -362,7 +362,7 @@ def test_more_tags_than_a_stack_can_have_are_refused(refused):
     assert "its stacks have 47 tags, at most 46 are allowed" in message
 
 
-def test_no_percentage_of_accounts_at_once_is_none(refused):
+def test_percentage_of_accounts_is_never_zero(refused):
     spread = "{organizational_units: [ou-ab12-cd34ef56], regions: [us-east-1], max_concurrent_percentage: 0}"
 
     message = refused(

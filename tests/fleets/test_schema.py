@@ -1,4 +1,4 @@
-"""The JSON schema of a fleet's file says what the model says."""
+"""The JSON schema of the file of a fleet agrees with the model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def examples() -> list[str]:
     )
 
 
-def test_the_shipped_schema_is_what_the_model_says(request):
+def test_shipped_schema_equals_that_of_model(request):
     text = generated()
     if request.config.getoption("--update-golden"):
         SCHEMA.write_text(text, encoding="utf-8")
@@ -39,12 +39,12 @@ def test_the_shipped_schema_is_what_the_model_says(request):
     jsonschema.Draft7Validator.check_schema(SHIPPED)
 
 
-def test_every_name_that_may_stand_in_the_file_is_explained():
+def test_every_key_has_description():
     for kind in SHIPPED["$defs"].values():
         assert [name for name, each in kind["properties"].items() if not each.get("description")] == []
 
 
-def test_the_examples_in_the_documentation_fit_the_schema_and_the_model(tmp_path):
+def test_documented_examples_match_schema_and_model(tmp_path):
     assert examples()
     for text in examples():
         path = tmp_path / "fleet.yaml"
@@ -58,7 +58,7 @@ def test_the_examples_in_the_documentation_fit_the_schema_and_the_model(tmp_path
     [
         START,
         PROJECT,
-        START + "    colour: red\n" + PROJECT,
+        START + "    tint: red\n" + PROJECT,
         START + "    allowed_accounts: [123456789012]\n" + PROJECT,
         START + PROJECT + "      image: a b\n",
         START + PROJECT + "      batch_limit: 0\n",
@@ -73,7 +73,7 @@ def test_the_examples_in_the_documentation_fit_the_schema_and_the_model(tmp_path
         START + "defaults:\n  ci:\n    bucket_name: one-for-all\n" + PROJECT,
     ],
 )
-def test_what_the_program_refuses_an_editor_refuses_too(tmp_path, text):
+def test_file_rejected_by_model_is_rejected_by_schema(tmp_path, text):
     path = tmp_path / "fleet.yaml"
     path.write_text(text, encoding="utf-8")
 
@@ -83,7 +83,7 @@ def test_what_the_program_refuses_an_editor_refuses_too(tmp_path, text):
     VALIDATOR.validate(yaml.safe_load(START + PROJECT))
 
 
-def test_the_command_prints_the_schema_without_a_file(program):
+def test_command_prints_schema_without_file(program):
     ran = program("deploy-fleet", "--schema")
 
     assert ran.code == 0

@@ -1,4 +1,4 @@
-"""Stacks of a fleet as StackSets of an organization, answered inside botocore: no endpoint on this machine has them."""
+"""StackSets of a fleet, answered inside botocore, because the sandbox has none."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ def begun(organization) -> list[str]:
     return [name for name in organization.answers.names() if name.startswith(("Create", "Update", "Stop", "Delete"))]
 
 
-def test_a_stack_set_is_made_with_service_managed_permissions_and_spread_as_the_file_says(
-    deploy, organization, answers
-):
+def test_stack_set_has_service_managed_permissions_and_targets(deploy, organization, answers):
     ran = deploy()
 
     assert ran.code == 0, ran.stderr
@@ -89,7 +87,7 @@ def test_a_stack_set_is_made_with_service_managed_permissions_and_spread_as_the_
     assert "everywhere  Slc    done" in ran.stdout
 
 
-def test_the_second_time_there_is_nothing_to_do(deploy, organization):
+def test_second_run_reports_no_changes(deploy, organization):
     deploy()
     before = begun(organization)
 
@@ -100,7 +98,7 @@ def test_the_second_time_there_is_nothing_to_do(deploy, organization):
     assert begun(organization) == before
 
 
-def test_a_plan_changes_nothing(deploy, organization):
+def test_plan_changes_nothing(deploy, organization):
     ran = deploy(FILE, yes="--plan")
 
     assert ran.code == 0, ran.stderr
@@ -110,7 +108,7 @@ def test_a_plan_changes_nothing(deploy, organization):
     assert begun(organization) == []
 
 
-def test_a_changed_template_updates_the_set_and_all_of_its_stacks(deploy, answers):
+def test_changed_template_updates_set_and_its_stacks(deploy, answers):
     deploy()
 
     ran = deploy(FILE.replace("ci: }", "ci: {batch_limit: 7}}"))
@@ -123,7 +121,7 @@ def test_a_changed_template_updates_the_set_and_all_of_its_stacks(deploy, answer
     assert "UPDATE_COMPLETE" in ran.stderr
 
 
-def test_new_regions_and_units_get_stacks_and_what_is_not_declared_any_more_stays(deploy, answers):
+def test_new_targets_get_stacks_and_undeclared_ones_are_kept(deploy, answers):
     deploy()
 
     ran = deploy(
@@ -142,7 +140,7 @@ def test_new_regions_and_units_get_stacks_and_what_is_not_declared_any_more_stay
     assert "regions that are not declared keep their stacks: eu-central-1" in ran.stderr
 
 
-def test_only_some_accounts_of_a_unit_can_be_asked_for_and_more_be_added(deploy, answers):
+def test_accounts_of_unit_can_be_selected_and_added(deploy, answers):
     text = FILE.replace("      regions:", f'      accounts: ["{FIRST}"]\n      regions:')
     deploy(text)
 
@@ -158,9 +156,7 @@ def test_only_some_accounts_of_a_unit_can_be_asked_for_and_more_be_added(deploy,
     assert second["DeploymentTargets"]["Accounts"] == [SECOND]
 
 
-def test_a_failure_names_the_account_the_region_and_the_cause_and_the_next_run_does_what_is_left(
-    deploy, organization, answers
-):
+def test_failure_names_account_region_and_cause_and_can_be_resumed(deploy, organization, answers):
     organization.fails = {(SECOND, "us-east-1")}
 
     ran = deploy()
@@ -181,7 +177,7 @@ def test_a_failure_names_the_account_the_region_and_the_cause_and_the_next_run_d
     assert set(organization.instances.values()) == {"CURRENT"}
 
 
-def test_what_was_tolerated_is_told_and_is_no_failure(deploy, answers):
+def test_tolerated_failure_is_reported_as_success(deploy, answers):
     answers.on(
         "cloudformation",
         "DescribeStackSetOperation",
@@ -201,8 +197,8 @@ def test_what_was_tolerated_is_told_and_is_no_failure(deploy, answers):
     assert f"tolerated: {FIRST}/us-east-1 failed: {CAUSE}" in ran.stderr
 
 
-def test_a_killed_runs_operation_is_followed_to_its_end_and_not_begun_again(deploy, organization):
-    # As if the process had been killed while it followed: the set is there, and its operation goes on.
+def test_operation_of_killed_run_is_followed(deploy, organization):
+    # As after a killed process: the set exists, and its operation continues.
     deploy()
     organization.begin("Slc", "UPDATE", "exasol-ci-setup-0123", [(FIRST, "us-east-1")])
     before = begun(organization)
@@ -215,7 +211,7 @@ def test_a_killed_runs_operation_is_followed_to_its_end_and_not_begun_again(depl
     assert begun(organization) == before
 
 
-def test_a_run_that_was_killed_before_there_were_stacks_is_finished(deploy, organization, answers):
+def test_run_killed_before_first_stack_is_completed(deploy, organization, answers):
     deploy()
     organization.sets["Slc"] |= {"Regions": [], "OrganizationalUnitIds": []}
     organization.instances.clear()
@@ -228,7 +224,7 @@ def test_a_run_that_was_killed_before_there_were_stacks_is_finished(deploy, orga
     assert len(organization.instances) == 4
 
 
-def test_somebody_elses_operation_is_waited_for_only_if_asked(deploy, organization):
+def test_other_operation_is_waited_for_only_with_wait(deploy, organization):
     deploy()
     organization.begin("Slc", "UPDATE", "by-the-console", [(FIRST, "us-east-1")])
 
@@ -240,7 +236,7 @@ def test_somebody_elses_operation_is_waited_for_only_if_asked(deploy, organizati
     assert waited.code == 0, waited.stderr
 
 
-def test_a_set_that_this_tool_did_not_make_is_left_alone(deploy, organization):
+def test_set_of_another_tool_is_unchanged(deploy, organization):
     deploy()
     organization.sets["Slc"]["Tags"] = []
 
@@ -262,7 +258,7 @@ def test_adopt_refuses_set_of_another_project(deploy, organization):
     assert "UpdateStackSet" not in begun(organization)
 
 
-def test_when_the_time_is_up_the_operation_is_stopped(deploy, organization):
+def test_operation_is_stopped_at_timeout(deploy, organization):
     ran = deploy(FILE, "--timeout", "90s")
 
     assert ran.code == 7
@@ -270,7 +266,7 @@ def test_when_the_time_is_up_the_operation_is_stopped(deploy, organization):
     assert "StopStackSetOperation" in begun(organization)
 
 
-def test_a_failed_look_does_not_fail_the_deployment(deploy, answers):
+def test_failed_poll_does_not_fail_deployment(deploy, answers):
     broken = iter([*[DroppedConnectionError()] * 15])
     answers.disturb = lambda call: next(broken, None) if call.operation == "DescribeStackSetOperation" else None
 
@@ -279,7 +275,7 @@ def test_a_failed_look_does_not_fail_the_deployment(deploy, answers):
     assert ran.code == 0, ran.stderr
 
 
-def test_ctrl_c_leaves_aws_to_go_on_and_says_how_to_look_on(deploy, clock):
+def test_ctrl_c_keeps_operation_and_hints_at_watch(deploy, clock):
     def interrupt() -> None:
         raise KeyboardInterrupt
 
@@ -291,7 +287,7 @@ def test_ctrl_c_leaves_aws_to_go_on_and_says_how_to_look_on(deploy, clock):
     assert "the same command follows it again" in ran.stderr
 
 
-def test_an_organization_that_stack_sets_may_not_enter_is_told_with_the_command_that_lets_them(deploy, answers):
+def test_missing_organizations_access_has_command_as_hint(deploy, answers):
     said = "You must enable organizations access to operate a service managed stack set"
     answers.on("cloudformation", "CreateStackSet", AwsError("ValidationError", said))
 
@@ -302,7 +298,7 @@ def test_an_organization_that_stack_sets_may_not_enter_is_told_with_the_command_
     assert "aws cloudformation activate-organizations-access" in ran.stderr
 
 
-def test_a_template_that_aws_refuses_is_exit_code_3(deploy, answers):
+def test_template_rejected_by_aws_exits_3(deploy, answers):
     answers.on("cloudformation", "CreateStackSet", AwsError("ValidationError", "Template format error: at line 1"))
 
     ran = deploy()
@@ -311,7 +307,7 @@ def test_a_template_that_aws_refuses_is_exit_code_3(deploy, answers):
     assert "AWS rejected StackSet Slc: Template format error" in ran.stderr
 
 
-def test_an_operation_that_another_run_began_first_is_a_busy_set(deploy, answers):
+def test_concurrent_operation_is_busy_set(deploy, answers):
     answers.on(
         "cloudformation", "CreateStackInstances", AwsError("OperationInProgressException", "Another one", status=409)
     )
@@ -322,7 +318,7 @@ def test_an_operation_that_another_run_began_first_is_a_busy_set(deploy, answers
     assert "StackSet Slc is busy: Another one" in ran.stderr
 
 
-def test_a_delegated_administrator_says_so_in_every_call(deploy, answers):
+def test_delegated_administrator_is_sent_in_every_call(deploy, answers):
     ran = deploy(FILE.replace("    stack_set:", "    stack_set:\n      delegated_admin: true"))
 
     assert ran.code == 0, ran.stderr
@@ -344,7 +340,7 @@ def test_a_delegated_administrator_says_so_in_every_call(deploy, answers):
         ),
     ],
 )
-def test_what_cannot_be_the_same_everywhere_is_refused_before_aws_is_asked(deploy, answers, text, said):
+def test_options_of_one_account_are_rejected_before_first_call(deploy, answers, text, said):
     ran = deploy(text)
 
     assert ran.code == 2
@@ -352,7 +348,7 @@ def test_what_cannot_be_the_same_everywhere_is_refused_before_aws_is_asked(deplo
     assert answers.calls == []
 
 
-def test_in_json_every_line_is_a_record(deploy):
+def test_json_lines_are_records(deploy):
     ran = deploy(FILE, "--output", "json")
 
     assert ran.code == 0

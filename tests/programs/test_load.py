@@ -1,4 +1,4 @@
-"""Programs as users write them, well and badly."""
+"""Valid and invalid program files of users."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def write(tmp_path):
     return to
 
 
-def test_a_plain_function_is_called(write, capsys):
+def test_plain_function_is_called(write, capsys):
     load(write("def hangar_run():\n    print('ran')\n")).run()
 
     assert capsys.readouterr().out == "ran\n"
 
 
-def test_an_async_function_is_run_in_a_loop(write, capsys):
+def test_async_function_runs_in_event_loop(write, capsys):
     program = write("""
         import asyncio
 
@@ -42,7 +42,7 @@ def test_an_async_function_is_run_in_a_loop(write, capsys):
     assert capsys.readouterr().out == "ran\n"
 
 
-def test_it_can_import_what_stands_beside_it_and_leaves_nothing_behind(write, tmp_path, capsys):
+def test_modules_next_to_program_can_be_imported(write, tmp_path, capsys):
     write("WORD = 'beside'\n", "beside_the_program.py")
     before = list(sys.path)
 
@@ -53,7 +53,7 @@ def test_it_can_import_what_stands_beside_it_and_leaves_nothing_behind(write, tm
     assert not list(tmp_path.glob("__pycache__/program*"))
 
 
-def test_it_may_hold_dataclasses(write):
+def test_program_can_define_dataclasses(write):
     load(
         write("""
             from __future__ import annotations
@@ -69,22 +69,22 @@ def test_it_may_hold_dataclasses(write):
     ).run()
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.py does not exist"):
         load(tmp_path / "nothing.py")
 
 
-def test_a_folder_is_no_program(tmp_path):
+def test_directory_is_rejected(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         load(tmp_path)
 
 
-def test_a_syntax_error_is_told_with_its_line(write):
+def test_syntax_error_has_line(write):
     with pytest.raises(InputError, match=r"program\.py:2 is not valid Python: "):
         load(write("x = 1\ndef hangar_run(:\n"))
 
 
-def test_a_null_byte_is_not_python(tmp_path):
+def test_null_byte_is_rejected(tmp_path):
     path = tmp_path / "program.py"
     path.write_bytes(b"x = 1\0")
 
@@ -92,25 +92,25 @@ def test_a_null_byte_is_not_python(tmp_path):
         load(path)
 
 
-def test_an_import_that_fails_is_told_with_its_line(write):
+def test_failed_import_has_line(write):
     with pytest.raises(
         InputError, match=r"cannot be imported: .*program\.py:2: ModuleNotFoundError: No module named 'nosuch'"
     ):
         load(write("import sys\nimport nosuch\n"))
 
 
-def test_a_file_that_ends_itself_is_not_importable(write):
+def test_file_that_exits_is_rejected(write):
     with pytest.raises(InputError, match="exits when it is imported"):
         load(write("raise SystemExit(3)\n"))
 
 
 @pytest.mark.parametrize("text", ["x = 1\n", "hangar_run = 3\n"])
-def test_a_file_without_the_function_is_refused(write, text):
+def test_missing_function_is_rejected(write, text):
     with pytest.raises(InputError, match=r"program\.py has no function hangar_run"):
         load(write(text))
 
 
-def test_a_function_that_asks_for_arguments_is_refused(write):
+def test_function_with_parameters_is_rejected(write):
     with pytest.raises(InputError, match="requires arguments"):
         load(write("def hangar_run(scope):\n    pass\n"))
 
@@ -120,7 +120,7 @@ def test_arguments_with_defaults_are_none_of_our_business(write):
 
 
 @pytest.mark.parametrize("word", ["def", "async def"])
-def test_an_exception_inside_is_one_line_that_names_the_users_own(write, word):
+def test_exception_is_one_line_with_line_of_program(write, word):
     program = load(write(f"import json\n\n{word} hangar_run():\n    json.loads('{{')\n"))
 
     with pytest.raises(SetupError) as raised:
@@ -133,23 +133,21 @@ def test_an_exception_inside_is_one_line_that_names_the_users_own(write, word):
     assert raised.value.__context__ is None
 
 
-def test_arguments_that_a_construct_refuses_are_bad_input(write):
+def test_invalid_argument_of_construct_is_bad_input(write):
     program = load(
         write("""
             from exasol_ci_setup import CiBuild
 
             def hangar_run():
-                CiBuild(project="P", project_url="https://github.com/a/b", colour="red")
+                CiBuild(project="P", project_url="https://github.com/a/b", tint="red")
         """)
     )
 
-    with pytest.raises(
-        InputError, match=r"program\.py:5: CiBuild is not acceptable: colour: there is no such argument"
-    ):
+    with pytest.raises(InputError, match=r"program\.py:5: CiBuild is not acceptable: tint: there is no such argument"):
         program.run()
 
 
-def test_what_the_library_refuses_is_told_with_the_line(write):
+def test_error_of_library_has_line(write):
     program = load(
         write("from exasol_ci_setup.core.errors import InputError\n\ndef hangar_run():\n    raise InputError('no')\n")
     )
@@ -158,7 +156,7 @@ def test_what_the_library_refuses_is_told_with_the_line(write):
         program.run()
 
 
-def test_a_program_that_ends_itself_well_has_ended_well(write):
+def test_program_that_exits_with_0_succeeds(write):
     load(write("import sys\n\ndef hangar_run():\n    sys.exit()\n")).run()
 
     with pytest.raises(SetupError, match=r"sys\.exit\(4\)"):

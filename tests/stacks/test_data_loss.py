@@ -1,4 +1,4 @@
-"""Which changes delete data, by AWS's words, by the templates' policies and by the type of the resource."""
+"""Changes that delete data: by AWS's scope, by policies in templates, and by resource type."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_deletion_marks_data_in_nested_stacks_too(answers):
     assert plan.data_loss == ("Inner/Table",)
 
 
-def test_deletion_leaves_out_what_is_to_be_retained(answers):
+def test_deletion_omits_retained_resources(answers):
     family(answers, {"Outer": [("Table", TABLE, "t"), ("Other", TABLE, "o")]}, {"Outer": "Resources: {}"})
 
     plan = removed.plan_of(answers.account.client("cloudformation"), STACK, retained={"Other"})

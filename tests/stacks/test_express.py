@@ -1,4 +1,4 @@
-"""Express mode, and what it is refused for: answered inside botocore."""
+"""Express mode and its refusals, answered inside botocore."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def sent(answers):
     return next(call.params for call in answers.calls if call.operation == "CreateChangeSet")
 
 
-def test_aws_is_told_to_end_early_and_to_roll_back(answers, clock):
+def test_request_has_express_mode_and_rollback(answers, clock):
     Aws(answers, events=UPDATE)
 
     result = run(answers, clock, express=True)
@@ -27,7 +27,7 @@ def test_aws_is_told_to_end_early_and_to_roll_back(answers, clock):
     assert sent(answers)["DeploymentConfig"] == {"Mode": "EXPRESS", "DisableRollback": False}
 
 
-def test_a_new_stack_leaves_out_the_older_word_for_its_failure(answers, clock):
+def test_new_stack_omits_on_stack_failure(answers, clock):
     created = [[("CREATE_IN_PROGRESS", "Slc")], [("CREATE_COMPLETE", "T"), ("CREATE_COMPLETE", "Slc")]]
     aws = Aws(answers, events=created, new=True)
     with_change(answers, aws, Action="Add")
@@ -37,7 +37,7 @@ def test_a_new_stack_leaves_out_the_older_word_for_its_failure(answers, clock):
     assert "OnStackFailure" not in sent(answers)
 
 
-def test_without_the_word_nothing_is_said_of_it(answers, clock):
+def test_request_without_option_has_no_mode(answers, clock):
     Aws(answers, events=UPDATE)
 
     run(answers, clock)
@@ -54,7 +54,7 @@ def test_without_the_word_nothing_is_said_of_it(answers, clock):
         ({"ResourceType": "AWS::ECS::Service", "Action": "Add"}, "is a service"),
     ],
 )
-def test_what_must_not_be_called_done_too_early_is_refused_and_nothing_is_left(answers, clock, changed, why):
+def test_change_that_must_be_awaited_is_rejected(answers, clock, changed, why):
     aws = Aws(answers, events=UPDATE)
     with_change(answers, aws, **changed)
 
@@ -66,7 +66,7 @@ def test_what_must_not_be_called_done_too_early_is_refused_and_nothing_is_left(a
 
 
 @pytest.mark.parametrize("status", ["CREATE_FAILED", "UPDATE_FAILED"])
-def test_a_stack_that_was_left_unfinished_is_no_stack_for_a_mode_that_rolls_back(answers, clock, status):
+def test_stack_without_rollback_is_rejected(answers, clock, status):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "DescribeStacks", stack_in(status))
 

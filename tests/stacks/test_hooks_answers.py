@@ -1,4 +1,4 @@
-"""What hooks found wrong, in operations and in change sets: answered inside botocore."""
+"""Findings of hooks in operations and change sets, answered inside botocore."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_failed_hook_reports_each_rule_with_remedy_and_link(answers, clock):
     assert [params["HookResultId"] for params in answers.of("GetHookResult")] == [ID]
 
 
-def test_a_reason_that_had_no_room_in_the_event_is_told(answers, clock):
+def test_truncated_reason_of_hook_is_completed(answers, clock):
     answers.on("cloudformation", "GetHookResult", {"HookStatusReason": "all of it", "Annotations": []})
 
     found = explain(answers, clock, creation((0, "CREATE_IN_PROGRESS", "Topic", FAILED)))
@@ -90,7 +90,7 @@ def test_a_reason_that_had_no_room_in_the_event_is_told(answers, clock):
     assert found.details == (WORDS, f"hook {NAME}: all of it")
 
 
-def test_a_hook_that_only_warns_is_not_the_cause(answers, clock):
+def test_hook_that_warns_is_not_root_cause(answers, clock):
     stacks = creation((0, "CREATE_IN_PROGRESS", "Topic", WARNED), reason="Topic already exists")
 
     found = explain(answers, clock, stacks)
@@ -101,7 +101,7 @@ def test_a_hook_that_only_warns_is_not_the_cause(answers, clock):
 
 
 @pytest.mark.parametrize("name", ["Other", "Topic"])
-def test_a_hook_that_stopped_something_later_is_not_told(answers, clock, name):
+def test_hook_of_later_resource_is_not_reported(answers, clock, name):
     stacks = creation(reason="Topic already exists")
     stacks["Slc"][-1:-1] = [(0, "DELETE_IN_PROGRESS", name, FAILED), (0, "DELETE_FAILED", name)]
 
@@ -128,7 +128,7 @@ def test_unreadable_hook_findings_are_reported(answers, clock, answer, why):
     assert found.details == (WORDS, f"the findings of hook {NAME} are not available: {why}")
 
 
-def test_a_boto3_that_does_not_know_hook_results_is_a_line():
+def test_old_boto3_is_reported_in_one_line():
     old: Any = SimpleNamespace()
 
     (line,) = hooks.findings(old, Hook(NAME, "HOOK_COMPLETE_FAILED", id=ID))
@@ -136,7 +136,7 @@ def test_a_boto3_that_does_not_know_hook_results_is_a_line():
     assert "boto3 is too old" in line
 
 
-def test_a_hook_on_the_whole_stack_is_told(answers, clock):
+def test_hook_on_stack_is_reported(answers, clock):
     answers.on("cloudformation", "GetHookResult", RESULT)
     stacks = {
         "Slc": [
@@ -155,7 +155,7 @@ def test_a_hook_on_the_whole_stack_is_told(answers, clock):
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["the whole nested stack", "a resource in it"])
-def test_a_hook_in_a_nested_stack_is_told_though_a_rollback_has_deleted_that(answers, clock, whole):
+def test_hook_in_deleted_nested_stack_is_reported(answers, clock, whole):
     answers.on("cloudformation", "GetHookResult", RESULT)
     inner: list[Any] = [
         (0, "CREATE_IN_PROGRESS", "Inner"),
@@ -181,7 +181,7 @@ def test_a_hook_in_a_nested_stack_is_told_though_a_rollback_has_deleted_that(ans
     assert found.details == (WORDS, *FOUND)
 
 
-def test_a_deployment_that_a_hook_stops_tells_what_it_found(answers, clock):
+def test_deployment_stopped_by_hook_reports_findings(answers, clock):
     aws = Aws(
         answers,
         events=[
@@ -239,7 +239,7 @@ def refused(answers):
     return answers
 
 
-def test_what_a_hook_found_in_a_change_set_is_told_on_all_pages(refused, clock):
+def test_findings_in_change_set_are_read_on_all_pages(refused, clock):
     refused.on("cloudformation", "DescribeEvents", {"OperationEvents": [invocation("FAIL")]})
     passed = {**summary("FAIL"), "Status": "HOOK_COMPLETE_SUCCEEDED"}
     refused.on(
@@ -256,7 +256,7 @@ def test_what_a_hook_found_in_a_change_set_is_told_on_all_pages(refused, clock):
     assert refused.of("ListHookResults")[0] == {"TargetType": "CHANGE_SET", "TargetId": SET}
 
 
-def test_a_hook_that_the_events_of_a_change_set_leave_out_is_told(refused, clock):
+def test_hook_missing_in_events_of_change_set_is_reported(refused, clock):
     refused.on("cloudformation", "ListHookResults", {"HookResults": [summary("FAIL")]})
     refused.on("cloudformation", "GetHookResult", {})
 
@@ -266,7 +266,7 @@ def test_a_hook_that_the_events_of_a_change_set_leave_out_is_told(refused, clock
     assert rejected.value.message == f"AWS rejected the change to stack Slc: {WORDS}"
 
 
-def test_that_the_hooks_of_a_change_set_cannot_be_listed_is_told_beside_awss_reason(refused, clock):
+def test_unlistable_hooks_are_reported_next_to_reason_of_aws(refused, clock):
     refused.on("cloudformation", "ListHookResults", AwsError("AccessDenied", "no", status=403))
 
     with pytest.raises(TemplateRejectedError) as rejected:
@@ -279,7 +279,7 @@ def test_that_the_hooks_of_a_change_set_cannot_be_listed_is_told_beside_awss_rea
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_a_hook_that_only_warns_of_a_change_set_is_a_note_of_the_plan(answers, clock, listed):
+def test_hook_that_warns_is_note_of_plan(answers, clock, listed):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "DescribeEvents", {"OperationEvents": [invocation("WARN")]})
     denied = AwsError("AccessDenied", "no", status=403)
@@ -294,7 +294,7 @@ def test_a_hook_that_only_warns_of_a_change_set_is_a_note_of_the_plan(answers, c
     assert more == list(FOUND) if listed else "not available" in more[0]
 
 
-def test_a_plan_without_hooks_asks_for_none(answers, clock):
+def test_plan_without_hooks_lists_none(answers, clock):
     Aws(answers, events=UPDATE)
 
     run(answers, clock)
@@ -311,5 +311,5 @@ def test_a_plan_without_hooks_asks_for_none(answers, clock):
         (Hook("H", "HOOK_NEWER"), "hook H HOOK_NEWER"),
     ],
 )  # fmt: skip
-def test_a_hook_reads_as_a_sentence(hook, words):
+def test_event_of_hook_is_sentence(hook, words):
     assert hook.words == words

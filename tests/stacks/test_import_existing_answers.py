@@ -1,4 +1,4 @@
-"""Both change sets of `--import-existing` against an AWS that keeps them, cut off at each call: answered inside botocore."""
+"""Both change sets of `--import-existing`, interrupted at each call, answered inside botocore."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def planned(answers, clock, body) -> Plan:
 
 
 @pytest.mark.parametrize("body", [BODY, WITH_NESTED], ids=["flat", "nested"])
-def test_only_what_aws_found_is_marked_and_a_plan_alone_leaves_nothing(answers, clock, body):
+def test_only_found_resources_are_marked_and_plan_leaves_nothing(answers, clock, body):
     aws = Kept(answers)
 
     plan = planned(answers, clock, body)
@@ -136,7 +136,7 @@ def test_only_what_aws_found_is_marked_and_a_plan_alone_leaves_nothing(answers, 
     [(KeyboardInterrupt(), False), (KeyboardInterrupt(), True), (AwsError("AccessDenied", "no", status=403), False)],
     ids=["ctrl-c before", "ctrl-c after", "refused"],
 )
-def test_whatever_call_a_plan_is_cut_off_at_nothing_is_left(answers, clock, body, error, done):
+def test_plan_interrupted_at_any_call_leaves_nothing(answers, clock, body, error, done):
     for cut in range(1, TOO_FAR):
         aws = Kept(answers)
 
@@ -153,7 +153,7 @@ def test_whatever_call_a_plan_is_cut_off_at_nothing_is_left(answers, clock, body
     pytest.fail("the plan never comes to an end")
 
 
-def test_credentials_that_expire_at_the_second_change_set_name_what_is_left(answers, clock):
+def test_credentials_expired_at_second_change_set_name_leftovers(answers, clock):
     aws = Kept(answers)
 
     def act(_number, _is_done):
@@ -168,7 +168,7 @@ def test_credentials_that_expire_at_the_second_change_set_name_what_is_left(answ
     assert all(name in expired.value.hint for name in aws.sets)
 
 
-def test_why_it_failed_is_told_even_if_the_change_set_cannot_be_taken_back(answers, clock):
+def test_reason_is_reported_if_change_set_cannot_be_deleted(answers, clock):
     aws = Kept(answers)
     answers.on("cloudformation", "DeleteChangeSet", AwsError("AccessDenied", "no", status=403))
     answers.on("cloudformation", "CreateChangeSet", AwsError("ValidationError", "Template format error"))

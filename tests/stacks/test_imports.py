@@ -1,4 +1,4 @@
-"""The marks of resources that were there before their stack."""
+"""Marks of imported resources in templates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def template(body: str) -> Template:
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
-def test_every_resource_of_every_template_can_be_marked_and_nothing_else_changes(file):
+def test_any_resource_can_be_marked_without_other_change(file):
     body = file.read_text(encoding="utf-8")
     before = parse(body)
 
@@ -41,7 +41,7 @@ def test_every_resource_of_every_template_can_be_marked_and_nothing_else_changes
     assert [line for line in body.splitlines() if line in kept] == body.splitlines()
 
 
-def test_the_marks_go_over_to_the_next_template_of_the_stack():
+def test_marks_are_copied_to_next_template():
     body = "Resources:\n  A:\n    Type: AWS::SNS::Topic\n  B:\n    Type: AWS::SNS::Topic\n"
     before = parse(imports.mark_imported(template(body), {"A"}).body)
 
@@ -51,7 +51,7 @@ def test_the_marks_go_over_to_the_next_template_of_the_stack():
     assert imports.keep_import_marks(after, before) == after
 
 
-def test_another_type_under_the_same_name_is_another_resource():
+def test_same_name_with_other_type_is_other_resource():
     body = "Resources:\n  A:\n    Type: AWS::SNS::Topic\n"
     before = parse(imports.mark_imported(template(body), {"A"}).body)
     new = template("Resources:\n  A:\n    Type: AWS::SQS::Queue\n")
@@ -65,7 +65,7 @@ def test_another_type_under_the_same_name_is_another_resource():
     )
 
 
-def test_a_name_below_another_block_is_no_resource():
+def test_name_in_other_section_is_no_resource():
     body = "Parameters:\n  A:\n    Type: String\nResources:\n  A1:\n    Type: AWS::SNS::Topic\nOutputs:\n  A1:\n    Value: x\n"
 
     marked = parse(imports.mark_imported(template(body), {"A1"}).body)
@@ -84,12 +84,12 @@ def test_a_name_below_another_block_is_no_resource():
         "Resources:\n  A:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Delete\n",
     ],
 )
-def test_a_template_that_cannot_be_marked_is_refused(body):
+def test_template_that_cannot_be_marked_is_rejected(body):
     with pytest.raises(InputError, match="cannot be marked as imported"):
         imports.mark_imported(template(body), {"A"})
 
 
-def test_a_resource_that_only_outlives_its_stack_outlives_its_replacement_too():
+def test_retained_resource_is_retained_when_replaced():
     body = "Resources:\n  A:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: RetainExceptOnCreate\n"
 
     resource = parse(imports.mark_imported(template(body), {"A"}).body)["Resources"]["A"]

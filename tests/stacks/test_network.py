@@ -1,4 +1,4 @@
-"""Which VPC and subnets a stack goes into."""
+"""The VPC and subnets of a stack."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def subnets(answers: Answers, *found: tuple[str, str, str]) -> None:
     answers.on("ec2", "DescribeSubnets", {"Subnets": listed})
 
 
-def test_what_is_in_no_vpc_asks_nothing(answers: Answers):
+def test_template_without_vpc_makes_no_call(answers: Answers):
     assert network.find(answers.account, Registry(name="images")) == {}
     assert answers.names() == []
 
 
-def test_what_is_given_is_not_asked_for(answers: Answers):
+def test_given_network_makes_no_call(answers: Answers):
     scope = Scope(region="eu-central-1", name="a", vpc_id=VPC, subnet_ids=(SECOND, FIRST))
     found = network.find(answers.account, CLUSTER.model_copy(update={"scope": scope}))
     assert found == {"VpcId": VPC, "SubnetIds": f"{SECOND},{FIRST}"}
@@ -42,7 +42,7 @@ def test_what_is_given_is_not_asked_for(answers: Answers):
     assert answers.names() == []
 
 
-def test_the_default_subnets_come_in_the_order_of_their_zones(answers: Answers):
+def test_default_subnets_are_sorted_by_zone(answers: Answers):
     default_vpc(answers)
     subnets(answers, (SECOND, "eu-central-1b", VPC), (FIRST, "eu-central-1a", VPC))
     assert network.find(answers.account, CLUSTER) == {"VpcId": VPC, "SubnetIds": f"{FIRST},{SECOND}"}
@@ -50,7 +50,7 @@ def test_the_default_subnets_come_in_the_order_of_their_zones(answers: Answers):
     assert network.find(answers.account, GROUP) == {"VpcId": VPC}
 
 
-def test_the_vpc_follows_from_the_subnets(answers: Answers):
+def test_vpc_is_that_of_subnets(answers: Answers):
     subnets(answers, (FIRST, "eu-central-1a", OTHER))
     found = network.find(answers.account, INSTANCE.model_copy(update={"subnet_ids": (FIRST,)}))
     assert found == {"VpcId": OTHER, "SubnetId": FIRST}
@@ -62,19 +62,19 @@ def test_subnets_of_two_vpcs_are_refused(answers: Answers):
         network.find(answers.account, CLUSTER.model_copy(update={"subnet_ids": (FIRST, SECOND)}))
 
 
-def test_a_vpc_without_subnets_is_refused(answers: Answers):
+def test_vpc_without_subnets_is_rejected(answers: Answers):
     with pytest.raises(InputError, match=f"Cluster 'cluster' needs subnets of VPC {VPC}"):
         network.find(answers.account, CLUSTER.model_copy(update={"vpc_id": VPC}))
 
 
-def test_a_region_without_a_default_vpc_is_told_with_what_to_give(answers: Answers):
+def test_region_without_default_vpc_names_options(answers: Answers):
     answers.on("ec2", "DescribeVpcs", {"Vpcs": []})
     with pytest.raises(InputError, match="has no default VPC") as caught:
         network.find(answers.account, GROUP)
     assert "--vpc-id" in caught.value.hint
 
 
-def test_a_default_vpc_whose_subnets_were_deleted_is_told(answers: Answers):
+def test_default_vpc_without_subnets_is_reported(answers: Answers):
     default_vpc(answers)
     subnets(answers)
     with pytest.raises(InputError, match=rf"VPC {VPC}, the default one in .* has no default subnets"):

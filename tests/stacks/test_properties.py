@@ -1,4 +1,4 @@
-"""How two templates differ, and how that joins what AWS says."""
+"""Differences of two templates, merged with the changes of AWS."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def changes(before, after, *, old=None, new=None, **sections):
     return found.get("Thing", ())
 
 
-def test_a_changed_property_is_named_by_its_dotted_path():
+def test_changed_property_has_dotted_path():
     assert changes({"Source": {"Location": "a", "Type": "T"}}, {"Source": {"Location": "b", "Type": "T"}}) == (
         PropertyChange("Source.Location", "a", "b"),
     )
 
 
-def test_a_property_that_comes_or_goes_is_absent_on_the_other_side():
+def test_added_or_removed_property_is_absent_on_other_side():
     assert changes({"Old": 1}, {"New": {"A": 1}}) == (
         PropertyChange("Old", 1, ABSENT),
         PropertyChange("New", ABSENT, {"A": 1}),
@@ -33,18 +33,18 @@ def test_null_is_not_absent():
     assert changes({}, {"New": None}) == (PropertyChange("New", ABSENT, None),)
 
 
-def test_a_number_equals_the_text_that_cloudformation_takes_it_for():
+def test_number_equals_its_text():
     assert changes({"Days": 14, "On": True}, {"Days": "14", "On": "true"}) == ()
 
 
-def test_a_changed_parameter_changes_the_properties_that_use_it():
+def test_changed_parameter_changes_properties_that_use_it():
     parameters = {"P": {"Type": "String"}}
     assert changes(
         {"Url": {"Ref": "P"}}, {"Url": {"Ref": "P"}}, old={"P": "a"}, new={"P": "b"}, Parameters=parameters
     ) == (PropertyChange("Url", "a", "b"),)
 
 
-def test_a_secret_parameter_never_shows():
+def test_secret_parameter_is_never_shown():
     parameters = {"P": {"Type": "String", "NoEcho": True}}
     found = changes({"T": "x"}, {"T": {"Fn::Sub": "k=${P}"}}, new={"P": "hush"}, Parameters=parameters)
     assert found == (PropertyChange("T", "x", "k=****"),)
@@ -60,11 +60,11 @@ def test_a_secret_parameter_never_shows():
         ([1, 2, 9, 3], [1, 7, 8, 2, 3], [("L.1", 2, 7), ("L.2", 9, 8), ("L.3", 3, 2), ("L.4", ABSENT, 3)]),
     ],
 )
-def test_elements_of_a_list_that_are_equal_do_not_differ_for_having_moved(before, after, expected):
+def test_moved_list_elements_are_equal(before, after, expected):
     assert [(item.path, item.before, item.after) for item in changes({"L": before}, {"L": after})] == expected
 
 
-def test_an_intrinsic_function_is_compared_as_a_whole():
+def test_intrinsic_function_is_compared_as_whole():
     assert changes({"A": {"Ref": "X"}}, {"A": {"Fn::GetAtt": ["X", "Arn"]}}) == (
         PropertyChange("A", {"Ref": "X"}, {"Fn::GetAtt": ["X", "Arn"]}),
     )
@@ -79,7 +79,7 @@ def test_other_attributes_go_by_their_own_name():
     )
 
 
-def test_a_resource_whose_condition_became_false_is_no_changed_resource():
+def test_resource_with_false_condition_is_not_changed():
     body = {
         "Parameters": {"P": {"Type": "String"}},
         "Conditions": {"C": {"Fn::Equals": [{"Ref": "P"}, "on"]}},
@@ -96,48 +96,48 @@ DIFFERENCES = {"R": (PropertyChange("Source.Location", "a", "b"), PropertyChange
 
 
 @pytest.mark.parametrize("path", ["/Properties/Source/Location", "Source.Location", "Source", "Properties.Source"])
-def test_values_come_from_the_templates_whichever_way_aws_writes_the_path(path):
+def test_values_come_from_templates_for_any_form_of_path(path):
     (change,) = merge((modify(PropertyChange(path, recreates="Always")),), DIFFERENCES)
     assert change.properties[0] == PropertyChange("Source.Location", "a", "b", "Always")
 
 
-def test_the_templates_say_what_a_value_is_and_aws_what_it_does():
+def test_value_is_from_template_and_effect_from_aws():
     (change,) = merge((modify(PropertyChange("/Properties/Source/Location", "A", "B", "Never")),), DIFFERENCES)
     assert change.properties[0] == PropertyChange("Source.Location", "a", "b", "Never")
 
 
-def test_values_of_aws_stand_where_the_templates_have_none():
+def test_values_of_aws_fill_gaps_of_templates():
     (change,) = merge((modify(PropertyChange("/Properties/Other", "A", "B", "Never")),), DIFFERENCES)
     assert change.properties[0] == PropertyChange("Other", "A", "B", "Never")
 
 
-def test_what_only_the_templates_know_of_a_listed_resource_is_added():
+def test_template_difference_of_listed_resource_is_added():
     (change,) = merge((modify(PropertyChange("Source")),), DIFFERENCES)
     assert change.properties[1] == PropertyChange("Tags.0.Value", "x", "y")
 
 
-def test_a_part_of_what_came_as_a_whole_is_looked_up_in_it():
+def test_property_inside_whole_value_is_found():
     differences = {"R": (PropertyChange("Source", ABSENT, {"Urls": ["u"]}),)}
     (change,) = merge((modify(PropertyChange("/Properties/Source/Urls/0")),), differences)
     assert change.properties == (PropertyChange("Source.Urls.0", ABSENT, "u"),)
 
 
-def test_a_property_that_aws_names_for_two_causes_appears_once_with_the_graver_consequence():
+def test_property_with_two_causes_has_graver_effect():
     named = (PropertyChange("Source", recreates="Never"), PropertyChange("Source", recreates="Conditionally"))
     (change,) = merge((modify(*named),), {"R": DIFFERENCES["R"][:1]})
     assert change.properties == (PropertyChange("Source.Location", "a", "b", "Conditionally"),)
 
 
-def test_what_aws_names_stays_even_if_the_templates_know_nothing_of_it():
+def test_change_of_aws_without_template_difference_is_kept():
     (change,) = merge((modify(PropertyChange("/Properties/A~1B"), logical_id="Q"),), DIFFERENCES)
     assert change.properties == (PropertyChange("A/B"),)
 
 
-def test_a_resource_that_aws_does_not_list_is_not_invented():
+def test_resource_not_listed_by_aws_is_not_added():
     assert merge((), DIFFERENCES) == ()
 
 
-def test_settings_tell_tags_outputs_parameters_and_protection():
+def test_settings_list_tags_outputs_parameters_and_protection():
     before = {"Outputs": {"Name": {"Value": "a"}, "Gone": {"Value": "g"}}, "Parameters": {"P": {"Default": 1}}}
     after = {
         "Outputs": {"Name": {"Value": {"Ref": "P"}, "Export": {"Name": "e"}}},
@@ -164,12 +164,12 @@ def test_settings_tell_tags_outputs_parameters_and_protection():
     )
 
 
-def test_what_is_not_asked_for_is_no_setting_that_changes():
+def test_setting_not_given_is_unchanged():
     assert setting_changes(tags_before={"a": "1"}, protected_before=True) == ()
 
 
 @given(ODD_TEMPLATES, GIVEN, ODD_TEMPLATES, GIVEN)
-def test_no_template_is_so_odd_that_comparing_it_raises(before, old, after, new):
+def test_comparison_of_any_templates_raises_nothing(before, old, after, new):
     differences = property_changes(before, old, after, new)
     named = [PropertyChange(item.path, recreates="Never") for found in differences.values() for item in found]
     merge((modify(*named),), differences)
@@ -177,13 +177,13 @@ def test_no_template_is_so_odd_that_comparing_it_raises(before, old, after, new)
 
 
 @given(ODD_TEMPLATES, GIVEN)
-def test_a_template_does_not_differ_from_itself(body, values):
+def test_template_equals_itself(body, values):
     assert property_changes(body, values, body, values) == {}
     assert setting_changes(before=body, before_parameters=values, after=body, after_parameters=values) == ()
 
 
 @given(st.lists(st.integers(0, 4), max_size=7), st.lists(st.integers(0, 4), max_size=7))
-def test_a_list_and_its_changes_name_each_index_once(before, after):
+def test_list_changes_name_each_index_once(before, after):
     found = changes({"L": before}, {"L": after})
     paths = [item.path for item in found]
     assert len(set(paths)) == len(paths)

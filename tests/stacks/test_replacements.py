@@ -83,7 +83,7 @@ def test_referring_resources_are_replaced_too():
     assert found["Machine"].causes == ("R",)
 
 
-def test_circle_of_possible_replacements_ends():
+def test_cycle_of_possible_replacements_ends():
     refers = {"A": "B", "B": "A"}
     template = {
         "Resources": {

@@ -1,4 +1,4 @@
-"""Emptying an ECR repository, by answers that the sandbox does not give."""
+"""Deletion of images in an ECR repository, with answers that the sandbox does not give."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_only_repositories_that_exist_are_emptied():
     assert repositories([there, *others]) == [there]
 
 
-def test_an_image_that_another_one_names_goes_in_the_next_round(answers):
+def test_image_used_by_index_is_deleted_in_next_round(answers):
     listed = [{"imageIds": [*images("a", "b"), {**images("a")[0], "imageTag": "one"}]}, {"imageIds": images("b")}]
     answers.on("ecr", "ListImages", [*listed, {"imageIds": []}])
     refused = {
@@ -39,7 +39,7 @@ def test_an_image_that_another_one_names_goes_in_the_next_round(answers):
     assert deleted == [images("a", "b"), images("b")]
 
 
-def test_many_images_go_a_hundred_at_a_time(answers):
+def test_images_are_deleted_by_hundreds(answers):
     digests = [{"imageDigest": f"sha256:{number:064x}"} for number in range(150)]
     answers.on("ecr", "ListImages", [{"imageIds": digests}, {"imageIds": []}])
     answers.on("ecr", "BatchDeleteImage", lambda params: {"imageIds": params["imageIds"], "failures": []})
@@ -49,7 +49,7 @@ def test_many_images_go_a_hundred_at_a_time(answers):
     assert sizes == [100, 50]
 
 
-def test_a_repository_that_cannot_be_emptied_says_why(answers):
+def test_repository_that_cannot_be_emptied_has_reason(answers):
     answers.on("ecr", "ListImages", {"imageIds": images("a")})
     refused = {"imageId": images("a")[0], "failureCode": "KmsError", "failureReason": "the key is gone"}
     answers.on("ecr", "BatchDeleteImage", {"imageIds": [], "failures": [refused]})
@@ -58,13 +58,13 @@ def test_a_repository_that_cannot_be_emptied_says_why(answers):
         empty_repository(answers.account.client("ecr"), "team/a")
 
 
-def test_a_repository_that_is_gone_is_empty(answers):
+def test_missing_repository_is_empty(answers):
     answers.on("ecr", "ListImages", AwsError("RepositoryNotFoundException", "no"))
 
     assert empty_repository(answers.account.client("ecr"), "team/a") == 0
 
 
-def test_any_other_refusal_is_told(answers):
+def test_other_refusal_is_raised(answers):
     answers.on("ecr", "ListImages", AwsError("AccessDeniedException", "no"))
 
     with pytest.raises(AccessDeniedError):
@@ -84,20 +84,20 @@ FULL = [Resource("A", "team/a", "AWS::ECR::Repository", ""), Resource("B", "team
         (AwsError("RepositoryNotFoundException"), AwsError("NoSuchBucket", status=404), []),
     ],
 )
-def test_contents_are_found_without_a_change(answers, images_answer, objects_answer, found):
+def test_contents_are_listed_without_change(answers, images_answer, objects_answer, found):
     answers.on("ecr", "ListImages", images_answer)
     answers.on("s3", "ListObjectVersions", objects_answer)
 
     assert contents(answers.account, FULL, pytest.fail) == found
 
 
-def test_repository_whose_first_page_is_empty_holds_images(answers):
+def test_repository_with_empty_first_page_has_images(answers):
     answers.on("ecr", "ListImages", [{"imageIds": [], "nextToken": "2"}, {"imageIds": images("a")}])
 
     assert contents(answers.account, FULL[:1], pytest.fail) == ["repository team/a holds images"]
 
 
-def test_contents_that_may_not_be_listed_are_reported(answers):
+def test_contents_without_permission_to_list_are_reported(answers):
     said: list[str] = []
     answers.on("ecr", "ListImages", AwsError("AccessDeniedException", "not authorized"))
     answers.on("s3", "ListObjectVersions", AwsError("AccessDenied", "not authorized", status=403))

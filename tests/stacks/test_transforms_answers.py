@@ -1,4 +1,4 @@
-"""Templates with transforms, whose text does not say what is deployed: answered inside botocore."""
+"""Templates with transforms, compared in their processed form, answered inside botocore."""
 
 from __future__ import annotations
 

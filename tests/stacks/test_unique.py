@@ -1,4 +1,4 @@
-"""Resources that AWS holds only one of keep the logical ID that a stack has."""
+"""Unique resources of AWS keep the logical ID of the deployed stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What names the resources of a stack, and which stacks have such a name in their parameters, outputs and templates."""
+"""Stacks that use a resource: by parameters, outputs and templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources, builds and logs where AWS answers what the sandbox does not: refusals, races, and builds that take their time."""
+"""Sources, builds and logs with answers that the sandbox does not give."""
 
 from __future__ import annotations
 

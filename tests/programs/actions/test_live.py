@@ -140,15 +140,15 @@ def test_uploaded_archive_contains_folder(live, deploy, asset, folder):
 
 
 def test_github_branch_is_uploaded_without_top_folder(deploy, said, hub, folder):
-    source = GitHubRepo(scope=SCOPE, name="repo", repo="https://github.com/exasol/thing", branch="feature/x")
+    source = GitHubRepo(scope=SCOPE, name="repo", repo="https://github.com/exasol/example", branch="feature/x")
     asset = Asset(scope=SCOPE, name="source", source=source)
     into = io.BytesIO()
     with tarfile.open(fileobj=into, mode="w:gz") as made:
-        made.add(folder, arcname="exasol-thing-c0ffee")
-    hub.replies["GET /repos/exasol/thing/git/ref/heads/feature/x"] = (200, {}, {"object": {"sha": COMMIT}})
+        made.add(folder, arcname="exasol-example-c0ffee")
+    hub.replies["GET /repos/exasol/example/git/ref/heads/feature/x"] = (200, {}, {"object": {"sha": COMMIT}})
     with running() as elsewhere:
         at = {"Location": f"{elsewhere.url}/archive?token=temporary"}
-        hub.replies[f"GET /repos/exasol/thing/tarball/{COMMIT}"] = (302, at, None)
+        hub.replies[f"GET /repos/exasol/example/tarball/{COMMIT}"] = (302, at, None)
         elsewhere.replies["GET /archive?token=temporary"] = (200, {}, into.getvalue())
         deploy(asset)
 
@@ -163,28 +163,28 @@ def test_github_branch_is_uploaded_without_top_folder(deploy, said, hub, folder)
     sent = [headers.get("Authorization") for _, _, headers, _ in hub.asked]
     assert sent == [f"Bearer {TOKEN}"] * 2 + [None] * 4
     assert all("Authorization" not in headers for _, _, headers, _ in elsewhere.asked)
-    assert said[0] == f"asset source: branch feature/x of exasol/thing is {first.sha256[:12]}, uploaded"
+    assert said[0] == f"asset source: branch feature/x of exasol/example is {first.sha256[:12]}, uploaded"
 
 
 @pytest.mark.usefixtures("hub")
 def test_missing_github_branch_is_named(deploy):
-    source = GitHubRepo(scope=SCOPE, name="repo", repo="exasol/thing", branch="gone")
+    source = GitHubRepo(scope=SCOPE, name="repo", repo="exasol/example", branch="gone")
     asset = Asset(scope=SCOPE, name="source", source=source)
     deploy(asset)
 
-    with pytest.raises(InputError, match="branch gone of exasol/thing") as caught:
+    with pytest.raises(InputError, match="branch gone of exasol/example") as caught:
         asset.sync()
     assert "GitHub hides private repositories" in caught.value.hint
 
 
 def test_missing_owner_or_source_is_rejected(deploy):
-    bare = Asset(scope=SCOPE, name="a", source=GitHubRepo(scope=SCOPE, name="r", repo="thing", branch="main"))
+    bare = Asset(scope=SCOPE, name="a", source=GitHubRepo(scope=SCOPE, name="r", repo="example", branch="main"))
     empty = Asset(scope=SCOPE, name="b")
     deploy(bare, empty)
 
     with pytest.raises(InputError) as caught:
         bare.sync()
-    assert caught.value.hint == "use repo='OWNER/thing'"
+    assert caught.value.hint == "use repo='OWNER/example'"
     with pytest.raises(InputError, match="Asset 'b' has no source"):
         empty.sync()
 
