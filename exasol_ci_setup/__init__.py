@@ -15,137 +15,143 @@ The commands of the platform are modules: `exasol_ci_setup.space.create(...)`, a
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from exasol_ci_setup.core.lazy import lazy_names
 from exasol_ci_setup.core.version import __version__
 from exasol_ci_setup.core.wiring import set_runtime
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.aws.session import Account, connect
+    from exasol_ci_setup.aws.session import Account as Account
+    from exasol_ci_setup.aws.session import connect as connect
     from exasol_ci_setup.constructs import (
-        Asset,
-        BuildkitBuilder,
-        CiBuild,
-        Cluster,
-        Construct,
-        Container,
-        ContainerBuilder,
-        Egress,
-        GitHubRepo,
-        HangarScope,
-        Ingress,
-        Instance,
-        LocalDirectory,
-        PortMappings,
-        Registry,
-        ReleaseBuild,
-        Scope,
-        ScopedConstruct,
-        SecurityGroup,
-        Service,
-        SourceCredentials,
+        Asset as Asset,
     )
-    from exasol_ci_setup.constructs.runtime import Synced
-    from exasol_ci_setup.core.errors import SetupError
-    from exasol_ci_setup.core.errors.details import Finding
-    from exasol_ci_setup.platform import asset, registry, secret, space, storage
-    from exasol_ci_setup.programs.actions.build import Build
-    from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, deploy
-    from exasol_ci_setup.stacks.model import Plan, Request
-    from exasol_ci_setup.template.render import Template, render
+    from exasol_ci_setup.constructs import (
+        BuildkitBuilder as BuildkitBuilder,
+    )
+    from exasol_ci_setup.constructs import (
+        CiBuild as CiBuild,
+    )
+    from exasol_ci_setup.constructs import (
+        Cluster as Cluster,
+    )
+    from exasol_ci_setup.constructs import (
+        Construct as Construct,
+    )
+    from exasol_ci_setup.constructs import (
+        Container as Container,
+    )
+    from exasol_ci_setup.constructs import (
+        ContainerBuilder as ContainerBuilder,
+    )
+    from exasol_ci_setup.constructs import (
+        Egress as Egress,
+    )
+    from exasol_ci_setup.constructs import (
+        GitHubRepo as GitHubRepo,
+    )
+    from exasol_ci_setup.constructs import (
+        HangarScope as HangarScope,
+    )
+    from exasol_ci_setup.constructs import (
+        Ingress as Ingress,
+    )
+    from exasol_ci_setup.constructs import (
+        Instance as Instance,
+    )
+    from exasol_ci_setup.constructs import (
+        LocalDirectory as LocalDirectory,
+    )
+    from exasol_ci_setup.constructs import (
+        PortMappings as PortMappings,
+    )
+    from exasol_ci_setup.constructs import (
+        Registry as Registry,
+    )
+    from exasol_ci_setup.constructs import (
+        ReleaseBuild as ReleaseBuild,
+    )
+    from exasol_ci_setup.constructs import (
+        Scope as Scope,
+    )
+    from exasol_ci_setup.constructs import (
+        ScopedConstruct as ScopedConstruct,
+    )
+    from exasol_ci_setup.constructs import (
+        SecurityGroup as SecurityGroup,
+    )
+    from exasol_ci_setup.constructs import (
+        Service as Service,
+    )
+    from exasol_ci_setup.constructs import (
+        SourceCredentials as SourceCredentials,
+    )
+    from exasol_ci_setup.constructs.runtime import Synced as Synced
+    from exasol_ci_setup.core.errors import SetupError as SetupError
+    from exasol_ci_setup.core.errors.details import Finding as Finding
+    from exasol_ci_setup.platform import (
+        asset as asset,
+    )
+    from exasol_ci_setup.platform import (
+        registry as registry,
+    )
+    from exasol_ci_setup.platform import (
+        secret as secret,
+    )
+    from exasol_ci_setup.platform import (
+        space as space,
+    )
+    from exasol_ci_setup.platform import (
+        storage as storage,
+    )
+    from exasol_ci_setup.programs.actions.build import Build as Build
+    from exasol_ci_setup.stacks.deploy import Options as Options
+    from exasol_ci_setup.stacks.deploy import Outcome as Outcome
+    from exasol_ci_setup.stacks.deploy import Result as Result
+    from exasol_ci_setup.stacks.deploy import deploy as deploy
+    from exasol_ci_setup.stacks.model import Plan as Plan
+    from exasol_ci_setup.stacks.model import Request as Request
+    from exasol_ci_setup.template.render import Template as Template
+    from exasol_ci_setup.template.render import render as render
 
 set_runtime("exasol_ci_setup.programs.runtime")
 
-_PLACES = {
-    "Account": "aws.session",
-    "Asset": "constructs",
-    "Build": "programs.actions.build",
-    "BuildkitBuilder": "constructs",
-    "CiBuild": "constructs",
-    "Cluster": "constructs",
-    "Construct": "constructs",
-    "Container": "constructs",
-    "ContainerBuilder": "constructs",
-    "Egress": "constructs",
-    "Finding": "core.errors.details",
-    "GitHubRepo": "constructs",
-    "HangarScope": "constructs",
-    "Ingress": "constructs",
-    "Instance": "constructs",
-    "LocalDirectory": "constructs",
-    "Options": "stacks.deploy",
-    "Outcome": "stacks.deploy",
-    "Plan": "stacks.model",
-    "PortMappings": "constructs",
-    "Registry": "constructs",
-    "ReleaseBuild": "constructs",
-    "Request": "stacks.model",
-    "Result": "stacks.deploy",
-    "Scope": "constructs",
-    "ScopedConstruct": "constructs",
-    "SecurityGroup": "constructs",
-    "Service": "constructs",
-    "SetupError": "core.errors",
-    "SourceCredentials": "constructs",
-    "Synced": "constructs.runtime",
-    "Template": "template.render",
-    "connect": "aws.session",
-    "deploy": "stacks.deploy",
-    "render": "template.render",
-}
-
-# Modules of `platform` that are exported here.
-_NAMESPACES = ("asset", "registry", "secret", "space", "storage")
-
-__all__ = [
-    "Account",
-    "Asset",
-    "Build",
-    "BuildkitBuilder",
-    "CiBuild",
-    "Cluster",
-    "Construct",
-    "Container",
-    "ContainerBuilder",
-    "Egress",
-    "Finding",
-    "GitHubRepo",
-    "HangarScope",
-    "Ingress",
-    "Instance",
-    "LocalDirectory",
-    "Options",
-    "Outcome",
-    "Plan",
-    "PortMappings",
-    "Registry",
-    "ReleaseBuild",
-    "Request",
-    "Result",
-    "Scope",
-    "ScopedConstruct",
-    "SecurityGroup",
-    "Service",
-    "SetupError",
-    "SourceCredentials",
-    "Synced",
-    "Template",
-    "__version__",
-    "asset",
-    "connect",
-    "deploy",
-    "registry",
-    "render",
-    "secret",
-    "space",
-    "storage",
-]
-
-
-def __getattr__(name: str) -> object:
-    if name in _NAMESPACES:
-        return import_module(f"{__name__}.platform.{name}")
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "aws.session": ("Account", "connect"),
+        "constructs": (
+            "Asset",
+            "BuildkitBuilder",
+            "CiBuild",
+            "Cluster",
+            "Construct",
+            "Container",
+            "ContainerBuilder",
+            "Egress",
+            "GitHubRepo",
+            "HangarScope",
+            "Ingress",
+            "Instance",
+            "LocalDirectory",
+            "PortMappings",
+            "Registry",
+            "ReleaseBuild",
+            "Scope",
+            "ScopedConstruct",
+            "SecurityGroup",
+            "Service",
+            "SourceCredentials",
+        ),
+        "constructs.runtime": ("Synced",),
+        "core.errors": ("SetupError",),
+        "core.errors.details": ("Finding",),
+        "platform": ("asset", "registry", "secret", "space", "storage"),
+        "programs.actions.build": ("Build",),
+        "stacks.deploy": ("Options", "Outcome", "Result", "deploy"),
+        "stacks.model": ("Plan", "Request"),
+        "template.render": ("Template", "render"),
+    },
+)
+__all__ += ["__version__"]

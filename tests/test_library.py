@@ -10,70 +10,36 @@ from pathlib import Path
 import pytest
 
 import exasol_ci_setup
+from exasol_ci_setup import constructs
 
-PUBLIC = [
-    "Account",
-    "Asset",
-    "Build",
-    "BuildkitBuilder",
-    "CiBuild",
-    "Cluster",
-    "Construct",
-    "Container",
-    "ContainerBuilder",
-    "Egress",
-    "Finding",
-    "GitHubRepo",
-    "HangarScope",
-    "Ingress",
-    "Instance",
-    "LocalDirectory",
-    "Options",
-    "Outcome",
-    "Plan",
-    "PortMappings",
-    "Registry",
-    "ReleaseBuild",
-    "Request",
-    "Result",
-    "Scope",
-    "ScopedConstruct",
-    "SecurityGroup",
-    "Service",
-    "SetupError",
-    "SourceCredentials",
-    "Synced",
-    "Template",
-    "asset",
-    "connect",
-    "deploy",
-    "registry",
-    "render",
-    "secret",
-    "space",
-    "storage",
-]
-# Modules with verbs.
-NAMESPACES = {"asset", "registry", "secret", "space", "storage"}
+PACKAGES = [exasol_ci_setup, constructs]
 
 
-def test_public_names_are_listed_and_exist():
-    assert sorted(exasol_ci_setup.__all__) == sorted(["__version__", *PUBLIC])
-    for name in PUBLIC:
-        if name in NAMESPACES:
-            assert getattr(exasol_ci_setup, name).__name__ == f"exasol_ci_setup.platform.{name}"
-            continue
-        # Programs that were written for another library call it so.
-        assert getattr(exasol_ci_setup, name).__name__ == {"HangarScope": "Scope"}.get(name, name)
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_public_names_have_values(package):
+    assert {getattr(package, name) for name in package.__all__} >= {package.CiBuild, package.Scope}
+    # Programs that were written for another library use this name.
+    assert package.HangarScope is package.Scope
 
 
-def test_type_checkers_find_same_names():
-    tree = ast.parse(Path(exasol_ci_setup.__file__).read_text(encoding="utf-8"))
+def test_platform_names_are_modules():
+    for name in ("asset", "registry", "secret", "space", "storage"):
+        assert getattr(exasol_ci_setup, name).__name__ == f"exasol_ci_setup.platform.{name}"
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_type_checkers_find_same_names(package):
+    tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
     (checking,) = [node for node in tree.body if isinstance(node, ast.If)]
 
-    seen = [alias.name for node in checking.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    seen = [str(alias.asname) for node in checking.body if isinstance(node, ast.ImportFrom) for alias in node.names]
 
-    assert sorted(seen) == PUBLIC
+    assert sorted(seen) == sorted({*package.__all__} - {"__version__"})
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_dir_lists_public_names(package):
+    assert dir(package) == sorted(package.__all__)
 
 
 def test_unknown_name_is_attribute_error():

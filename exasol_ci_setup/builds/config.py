@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.files import read_error
 
 # The valid content of the file: an object with these keys, or a value of this type.
 _SHAPE: Final[dict[str, Any]] = {
@@ -88,10 +89,8 @@ def _parsed(path: Path) -> Any:
         raise InputError(
             f"the config file {path} does not exist", hint="set the path of a JSON file with --config-file"
         ) from None
-    except OSError as error:
-        raise InputError(f"the config file {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"the config file {path} cannot be read: it is not UTF-8") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise read_error(f"the config file {path}", error) from error
     try:
         return json.loads(text, object_pairs_hook=_without_doubles)
     except json.JSONDecodeError as error:

@@ -48,10 +48,12 @@ class Consent:
         return missing
 
 
-def require_terminal(output: Output, *, hint: str = "add --yes, or --plan") -> None:
-    """Raise InputError if the user cannot be asked, because there is no terminal."""
+def require_terminal(
+    output: Output, *, needed: str = "confirmation is needed", hint: str = "add --yes, or --plan"
+) -> None:
+    """Raise InputError if the user cannot be asked, because there is no terminal. `needed` says what for."""
     if not output.can_ask:
-        raise InputError("confirmation is needed, but there is no terminal", hint=hint)
+        raise InputError(f"{needed}, but there is no terminal", hint=hint)
 
 
 def warning(plans: Mapping[str, Plan], *, allow_broadening: bool = False) -> str:
@@ -72,7 +74,7 @@ def require_no_more_than(shown: Plan | None, plan: Plan) -> None:
     It exceeds it by another resource, a replacement, broader access, or more data loss.
     """
     before = shown.every_change if shown else {}
-    replaced = {name for name, each in before.items() if each.replacement in {"True", "Conditional"}}
+    replaced = {name for name, each in before.items() if each.may_replace}
     # If the stack was deleted because it could not be updated, an approved replacement becomes a creation.
     known = {(each.action, name) for name, each in before.items()} | {("Add", name) for name in replaced}
     allowed = {each.message for each in shown.broadenings} if shown else set()

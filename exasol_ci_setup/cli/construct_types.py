@@ -75,7 +75,7 @@ class ServiceType(click.ParamType):  # type: ignore[type-arg] # generic only in 
             else:
                 raise ValueError(f"a service has no field {key!r}")
             if entry in target:
-                raise ValueError(f"{key} appears twice")
+                raise ValueError(f"duplicate key {key!a}")
             target[entry] = value
         if not {"name", "image"} <= single.keys():
             raise ValueError("a service needs a name and an image")

@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from exasol_ci_setup.core.errors import OperationInterruptedError
+from exasol_ci_setup.core.errors import INTERRUPTED_UNCHANGED, OperationInterruptedError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -69,7 +69,7 @@ def error(session: Session) -> OperationInterruptedError:
     # The module is not loaded if the command has not called AWS.
     aws = sys.modules.get("exasol_ci_setup.aws.session")
     is_unchanged = session.is_on_aws and (aws is None or not aws.has_changed())
-    return OperationInterruptedError("interrupted; nothing was changed" if is_unchanged else "interrupted")
+    return OperationInterruptedError(INTERRUPTED_UNCHANGED if is_unchanged else "interrupted")
 
 
 def force_end(error: SetupError) -> NoReturn:

@@ -105,11 +105,11 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("completion", "completion", "Print the shell completion script"),
     ),
 }
-# Accepted spellings that the overview omits.
+# Accepted spellings of names, which the overview omits.
 ALIASES: Final = {
-    "generate-buildspecs": "buildspecs",
-    "generate-release-buildspecs": "buildspecs",
-    "container_manager": "container_manager",
+    "generate-buildspecs": "generate-buildspec",
+    "generate-release-buildspecs": "generate-release-buildspec",
+    "container_manager": "container-manager",
 }
 _MODULES: Final = {name: module for section in COMMANDS.values() for name, module, _ in section}
 
@@ -123,12 +123,12 @@ class Program(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """Import the module of a command and return the command, or None if it is unknown."""
-        module = _MODULES.get(cmd_name) or ALIASES.get(cmd_name)
-        if module is None:
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name not in _MODULES:
             return None
         command: click.Command = getattr(
-            import_module(f"exasol_ci_setup.cli.commands.{module}"),
-            cmd_name.replace("-", "_") + ("_" if cmd_name in {"list", "import"} else ""),
+            import_module(f"exasol_ci_setup.cli.commands.{_MODULES[name]}"),
+            name.replace("-", "_") + ("_" if name in {"list", "import"} else ""),
         )
         return command
 

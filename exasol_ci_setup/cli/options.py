@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from exasol_ci_setup.core import patterns
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -75,8 +77,7 @@ STACK: Final = Pattern(
 
 ROLE: Final = Pattern(
     "role",
-    r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}",
-    "use the ARN of a role, such as arn:aws:iam::123456789012:role/deployer",
+    *patterns.ROLE_ARN,
 )
 _TOPIC: Final = Pattern(
     "topic",
@@ -111,14 +112,23 @@ ALLOW_DATA_LOSS: Final = click.option(
     help="With --yes and without a terminal: also approve a change that deletes a resource with its data.",
 )
 
+PLAN: Final = click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
+
+ALLOW_BROADENING: Final = click.option(
+    "--allow-broadening",
+    is_flag=True,
+    help="With --yes and without a terminal: also approve a change that broadens access.",
+)
+
+# Of commands with several stacks.
+RECREATE_FAILED: Final = click.option(
+    "--recreate-failed", is_flag=True, help="If a stack cannot be updated: delete it, create it again."
+)
+
 _OPTIONS: Final = (
     click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation."),
-    click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing."),
-    click.option(
-        "--allow-broadening",
-        is_flag=True,
-        help="With --yes and without a terminal: also approve a change that broadens access.",
-    ),
+    PLAN,
+    ALLOW_BROADENING,
     ALLOW_DATA_LOSS,
     click.option(
         "--tag", "tags", type=Tag(), multiple=True, metavar="KEY=VALUE", help="Tag of the stack; may be repeated."

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exasol_ci_setup.core.clock import Clock, SystemClock
+from exasol_ci_setup.core.text import LOG_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +147,7 @@ class _Log(logging.Handler):
 
 def _set_log_level(ctx: click.Context, _param: click.Parameter, value: str) -> None:
     handler = _Log(ctx.ensure_object(Session))
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+    handler.setFormatter(logging.Formatter(LOG_FORMAT, "%H:%M:%S"))
     logging.basicConfig(handlers=[handler], force=True)
     # Not botocore's loggers: they write the signatures and bodies of requests.
     logging.getLogger("exasol_ci_setup").setLevel(_LEVELS[value])

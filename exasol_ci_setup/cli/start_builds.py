@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exasol_ci_setup.core.errors import BuildFailedError, InputError, StackError
+from exasol_ci_setup.core.text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -173,7 +174,7 @@ def follow(
 def report_result(session: Session, batch: Batch) -> None:
     """Print the result of a batch. Raises BuildFailedError, after the end of the log, unless it succeeded."""
     from exasol_ci_setup.builds import explain
-    from exasol_ci_setup.cli.render import build_view, records, show
+    from exasol_ci_setup.cli.render import build_view, records
 
     output = session.output
     try:
@@ -185,8 +186,8 @@ def report_result(session: Session, batch: Batch) -> None:
     for build in batch.builds:
         if build.has_failed:
             output.warn(f"{build.group} ended in {build.status}, which its buildspec ignores")
-    duration = show.duration((batch.ended - batch.started).total_seconds()) if batch.started and batch.ended else ""
-    output.say(f"batch {batch.id} succeeded" + (f" in {duration}" if duration else ""))
+    took = duration((batch.ended - batch.started).total_seconds()) if batch.started and batch.ended else ""
+    output.say(f"batch {batch.id} succeeded" + (f" in {took}" if took else ""))
     output.record(records.result("succeeded", batch_id=batch.id, changed=True))
 
 

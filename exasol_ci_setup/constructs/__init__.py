@@ -5,81 +5,75 @@ Their modules are imported on first use: a command needs few of the models, and 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from exasol_ci_setup.core.lazy import lazy_names
+
 if TYPE_CHECKING:
-    from exasol_ci_setup.constructs.asset import Asset, GitHubRepo, LocalDirectory
-    from exasol_ci_setup.constructs.base import Construct, ScopedConstruct, build
-    from exasol_ci_setup.constructs.builder import BuildkitBuilder, ContainerBuilder
-    from exasol_ci_setup.constructs.ci import CiBuild, ReleaseBuild
-    from exasol_ci_setup.constructs.compute import Instance
-    from exasol_ci_setup.constructs.network import Egress, Ingress, SecurityGroup
-    from exasol_ci_setup.constructs.registry import Registry
-    from exasol_ci_setup.constructs.scope import HangarScope, Scope
-    from exasol_ci_setup.constructs.service import Cluster, Container, PortMappings, Service
-    from exasol_ci_setup.constructs.source import SourceCredentials
-    from exasol_ci_setup.constructs.space import LoadBalancer, Space
-    from exasol_ci_setup.constructs.workspace import Workspace
+    from exasol_ci_setup.constructs.asset import (
+        Asset as Asset,
+    )
+    from exasol_ci_setup.constructs.asset import (
+        GitHubRepo as GitHubRepo,
+    )
+    from exasol_ci_setup.constructs.asset import (
+        LocalDirectory as LocalDirectory,
+    )
+    from exasol_ci_setup.constructs.base import (
+        Construct as Construct,
+    )
+    from exasol_ci_setup.constructs.base import (
+        ScopedConstruct as ScopedConstruct,
+    )
+    from exasol_ci_setup.constructs.base import (
+        build as build,
+    )
+    from exasol_ci_setup.constructs.builder import (
+        BuildkitBuilder as BuildkitBuilder,
+    )
+    from exasol_ci_setup.constructs.builder import (
+        ContainerBuilder as ContainerBuilder,
+    )
+    from exasol_ci_setup.constructs.ci import CiBuild as CiBuild
+    from exasol_ci_setup.constructs.ci import ReleaseBuild as ReleaseBuild
+    from exasol_ci_setup.constructs.compute import Instance as Instance
+    from exasol_ci_setup.constructs.network import Egress as Egress
+    from exasol_ci_setup.constructs.network import Ingress as Ingress
+    from exasol_ci_setup.constructs.network import SecurityGroup as SecurityGroup
+    from exasol_ci_setup.constructs.registry import Registry as Registry
+    from exasol_ci_setup.constructs.scope import HangarScope as HangarScope
+    from exasol_ci_setup.constructs.scope import Scope as Scope
+    from exasol_ci_setup.constructs.service import (
+        Cluster as Cluster,
+    )
+    from exasol_ci_setup.constructs.service import (
+        Container as Container,
+    )
+    from exasol_ci_setup.constructs.service import (
+        PortMappings as PortMappings,
+    )
+    from exasol_ci_setup.constructs.service import (
+        Service as Service,
+    )
+    from exasol_ci_setup.constructs.source import SourceCredentials as SourceCredentials
+    from exasol_ci_setup.constructs.space import LoadBalancer as LoadBalancer
+    from exasol_ci_setup.constructs.space import Space as Space
+    from exasol_ci_setup.constructs.workspace import Workspace as Workspace
 
-_MODULES = {
-    "Asset": "asset",
-    "BuildkitBuilder": "builder",
-    "CiBuild": "ci",
-    "Cluster": "service",
-    "Construct": "base",
-    "Container": "service",
-    "ContainerBuilder": "builder",
-    "Egress": "network",
-    "GitHubRepo": "asset",
-    "HangarScope": "scope",
-    "Ingress": "network",
-    "Instance": "compute",
-    "LoadBalancer": "space",
-    "LocalDirectory": "asset",
-    "PortMappings": "service",
-    "Registry": "registry",
-    "ReleaseBuild": "ci",
-    "Scope": "scope",
-    "ScopedConstruct": "base",
-    "SecurityGroup": "network",
-    "Service": "service",
-    "SourceCredentials": "source",
-    "Space": "space",
-    "Workspace": "workspace",
-    "build": "base",
-}
-
-__all__ = [
-    "Asset",
-    "BuildkitBuilder",
-    "CiBuild",
-    "Cluster",
-    "Construct",
-    "Container",
-    "ContainerBuilder",
-    "Egress",
-    "GitHubRepo",
-    "HangarScope",
-    "Ingress",
-    "Instance",
-    "LoadBalancer",
-    "LocalDirectory",
-    "PortMappings",
-    "Registry",
-    "ReleaseBuild",
-    "Scope",
-    "ScopedConstruct",
-    "SecurityGroup",
-    "Service",
-    "SourceCredentials",
-    "Space",
-    "Workspace",
-    "build",
-]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "asset": ("Asset", "GitHubRepo", "LocalDirectory"),
+        "base": ("Construct", "ScopedConstruct", "build"),
+        "builder": ("BuildkitBuilder", "ContainerBuilder"),
+        "ci": ("CiBuild", "ReleaseBuild"),
+        "compute": ("Instance",),
+        "network": ("Egress", "Ingress", "SecurityGroup"),
+        "registry": ("Registry",),
+        "scope": ("HangarScope", "Scope"),
+        "service": ("Cluster", "Container", "PortMappings", "Service"),
+        "source": ("SourceCredentials",),
+        "space": ("LoadBalancer", "Space"),
+        "workspace": ("Workspace",),
+    },
+)

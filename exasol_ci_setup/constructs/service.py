@@ -82,6 +82,12 @@ def require_fargate_size(cpu: int, memory: int) -> None:
         raise refusal(f"with {cpu} units of cpu Fargate supports {allowed[0]} to {allowed[-1]} MiB of memory{step}")
 
 
+def require_distinct(variables: Mapping[str, object], secrets: Mapping[str, object]) -> None:
+    """Raise the validation error for a name that is both a variable and a secret."""
+    if both := variables.keys() & secrets.keys():
+        raise refusal(f"{min(both)} cannot be both a variable and a secret")
+
+
 def image_parts(text: str) -> tuple[str, str]:
     """Split the name of an image from its digest or its tag; the default tag is `latest`, as in Docker."""
     name, at, digest = text.partition("@")
@@ -189,8 +195,7 @@ class Service(ScopedConstruct):
     @model_validator(mode="after")
     def _validate_names(self) -> Self:
         require_fargate_size(self.cpu, self.memory)
-        if both := self.env_vars.keys() & self.secrets.keys():
-            raise refusal(f"{min(both)} cannot be both a variable and a secret")
+        require_distinct(self.env_vars, self.secrets)
         return self
 
     @property

@@ -15,6 +15,7 @@ from exasol_ci_setup.constructs.service import (
     Port,
     VariableName,
     image_parts,
+    require_distinct,
     require_fargate_size,
 )
 from exasol_ci_setup.constructs.values import Name, SecretArn, SubnetId, VpcId, between, matching, refusal
@@ -133,8 +134,7 @@ class Space(ScopedConstruct):
             raise refusal(
                 f"{unsafe[0]} contains '{{{{resolve:', which CloudFormation would replace with a secret: use --secret"
             )
-        if both := self.env.keys() & self.secrets.keys():
-            raise refusal(f"{min(both)} cannot be both a variable and a secret")
+        require_distinct(self.env, self.secrets)
         for field in ("certificate_arn", "hosted_zone_id"):
             if getattr(self, field) is not None and self.domain is None:
                 raise refusal(f"--{field.replace('_', '-')} needs a --domain")

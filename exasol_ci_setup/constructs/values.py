@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, fie
 from pydantic_core import PydanticCustomError
 
 from exasol_ci_setup.constructs.placeholders import placeholders_in, refusal_of
+from exasol_ci_setup.core import patterns
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler, ValidationInfo, ValidatorFunctionWrapHandler
@@ -103,8 +104,7 @@ https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.h
 RoleArn = Annotated[
     str,
     matching(
-        r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}",
-        "use the ARN of a role, such as arn:aws:iam::123456789012:role/deployer",
+        *patterns.ROLE_ARN,
     ),
 ]
 

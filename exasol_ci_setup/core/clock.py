@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Final, Protocol
+
+# Time without a message after which a wait reports that it continues. Polls are at most 5 s apart, so that a line follows within 30 s:
+# some CI systems end a job that prints nothing.
+HEARTBEAT_SECONDS: Final = 25.0
 
 
 class Clock(Protocol):

@@ -1,14 +1,32 @@
-"""Write files atomically."""
+"""Write files atomically, and find the directory of this program's state."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Final
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from exasol_ci_setup.core.errors import InputError
+
+STATE_HINT: Final = "set XDG_STATE_HOME to another folder"
+
+
+def state_directory(name: str) -> Path:
+    """Return the directory `name` of this program below ``$XDG_STATE_HOME``, by default ``~/.local/state``.
+
+    A relative path in the variable is ignored: https://specifications.freedesktop.org/basedir-spec/latest/.
+    """
+    base = os.environ.get("XDG_STATE_HOME", "")
+    root = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
+    return root / "exasol-ci-setup" / name
+
+
+def read_error(what: str, error: OSError | UnicodeDecodeError) -> InputError:
+    """Return the error for the input file `what` that cannot be read, or is not UTF-8."""
+    why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+    return InputError(f"{what} cannot be read: {why}")
 
 
 def write_whole(

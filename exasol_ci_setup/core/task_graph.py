@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError
+from exasol_ci_setup.core.errors import INTERRUPTED_UNCHANGED, InputError, OperationInterruptedError, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -193,7 +193,7 @@ def interruption(ends: Iterable[Ended], *, changed: bool = True) -> OperationInt
     if not stopped:
         return None
     if not changed:
-        return OperationInterruptedError("interrupted; nothing was changed")
+        return OperationInterruptedError(INTERRUPTED_UNCHANGED)
     if len(found) == 1:
         return stopped[0]
     # The names of nodes: those of a fleet start with their target.

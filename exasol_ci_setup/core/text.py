@@ -3,8 +3,39 @@
 from __future__ import annotations
 
 import re
+from typing import Final
+
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_EXACT_BELOW: Final = 10
 
 
 def kebab_case(name: str) -> str:
     """Return the name of a class in kebab case: ``ssh-key`` for ``SSHKey``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 stack``, ``2 stacks``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float, *, exact: bool = False) -> str:
+    """Return a duration as text: ``8 s``, ``1 min 30 s``, ``2 h 5 min``.
+
+    With `exact`, seconds are rounded, and durations below 10 s have one decimal (``0.3 s``). Otherwise only whole seconds that
+    have passed count.
+    """
+    if exact and seconds < _EXACT_BELOW:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    whole = max(0, round(seconds) if exact else int(seconds))
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return _parts(whole // _MINUTE, "min", whole % _MINUTE, "s")
+    return _parts(whole // _HOUR, "h", whole % _HOUR // _MINUTE, "min")
+
+
+def _parts(first: int, unit: str, second: int, smaller: str) -> str:
+    return f"{first} {unit} {second} {smaller}" if second else f"{first} {unit}"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from exasol_ci_setup.constructs.base import quote_value, rule_of
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.files import read_error
 from exasol_ci_setup.fleets.fleet import Fleet
 from exasol_ci_setup.fleets.model import FleetFile
 
@@ -35,10 +36,8 @@ def load(path: Path) -> Fleet:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"the fleet file {path} does not exist", hint=_HINT) from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} cannot be read: it is not UTF-8") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise read_error(str(path), error) from None
     root, data = _parsed(path, text)
     try:
         file = FleetFile.model_validate(data)

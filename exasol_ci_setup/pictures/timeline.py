@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.core.text import duration
 from exasol_ci_setup.pictures.characters import printable
 from exasol_ci_setup.template.references import references
 
@@ -144,12 +145,12 @@ def text(chart: Timeline, *, width: int, unicode: bool) -> list[str]:
     Failed bars are marked with ``!``, other bars of the critical path with ``*``.
     """
     full, cut = ("█", "…") if unicode else ("#", "..")
-    durations = [duration(bar.end - bar.begin) for bar in chart.bars]
+    durations = [duration(bar.end - bar.begin, exact=True) for bar in chart.bars]
     times = max((len(each) for each in durations), default=0)
     # Long names are cut, so that the bars have enough space.
     names = min(max((len(bar.logical_id) for bar in chart.bars), default=0), max(width - times - 16, 8))
     space = max(width - names - times - 6, 10)
-    lines = [f"{chart.stack_name}: {chart.status} after {duration(chart.duration)}"]
+    lines = [f"{chart.stack_name}: {chart.status} after {duration(chart.duration, exact=True)}"]
     for bar, time in zip(chart.bars, durations, strict=True):
         scale = space / chart.duration if chart.duration else 0
         start = min(int(bar.begin * scale), space - 1)
@@ -170,10 +171,10 @@ def text(chart: Timeline, *, width: int, unicode: bool) -> list[str]:
 
 def html(chart: Timeline) -> str:
     """Return a self-contained HTML page without scripts, for light and dark screens. Failed bars show their reasons."""
-    title = f"{_html_text(chart.stack_name)}: {_html_text(chart.status)} after {duration(chart.duration)}"
+    title = f"{_html_text(chart.stack_name)}: {_html_text(chart.status)} after {duration(chart.duration, exact=True)}"
     step = next((each for each in _STEPS if chart.duration / each <= _TICKS), max(chart.duration / _TICKS, 1))
     ticks = [number * step for number in range(int(chart.duration / step) + 1)]
-    scale = "".join(f'<span style="left:{_percent(tick, chart)}">{duration(tick)}</span>' for tick in ticks)
+    scale = "".join(f'<span style="left:{_percent(tick, chart)}">{duration(tick, exact=True)}</span>' for tick in ticks)
     legend = "".join(f'<li><i class="{name}"></i>{words}</li>' for name, words in _KINDS.items())
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -186,7 +187,7 @@ def html(chart: Timeline) -> str:
 
 
 def _html_row(bar: Bar, chart: Timeline) -> str:
-    time = duration(bar.end - bar.begin)
+    time = duration(bar.end - bar.begin, exact=True)
     hint = _html_text(f"{bar.logical_id} ({bar.type}): {bar.status} in {time}")
     reason = f"<p>{_html_text(bar.reason)}</p>" if bar.reason and bar.has_failed else ""
     position = f"left:{_percent(bar.begin, chart)};width:{_percent(bar.end - bar.begin, chart)}"
@@ -211,13 +212,3 @@ def _kind(bar: Bar) -> str:
     if bar.is_critical:
         return "critical"
     return "deleted" if bar.status.startswith("DELETE") else "done"
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as text: ``0.3 s``, ``12 s``, ``3 min 5 s``."""
-    if seconds < 10:  # noqa: PLR2004 - short durations with one decimal
-        return f"{seconds:.1f}".rstrip("0").rstrip(".") + " s"
-    if seconds < _MINUTE:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), _MINUTE)
-    return f"{minutes} min {rest} s" if rest else f"{minutes} min"

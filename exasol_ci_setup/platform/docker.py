@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.core import patterns
 from exasol_ci_setup.core.errors import DockerFailedError, EngineUnavailableError, InputError, OperationInterruptedError
 
 if TYPE_CHECKING:
@@ -45,10 +46,9 @@ def require_engine() -> None:
 
 def require_tag(tag: str) -> None:
     """Raise InputError unless an image can have this tag: https://docs.docker.com/reference/cli/docker/image/tag/."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", tag):
-        raise InputError(
-            f"--image-tag {tag!r} is not acceptable: use at most 128 letters, digits and _.-, the first neither a period nor a hyphen"
-        )
+    pattern, rule = patterns.IMAGE_TAG
+    if not re.fullmatch(pattern, tag):
+        raise InputError(f"--image-tag {tag!r} is not acceptable: {rule}")
 
 
 def login(host: str, username: str, password: str, say: Callable[[str], None]) -> None:

@@ -12,6 +12,7 @@ from exasol_ci_setup.constructs import Registry as Construct
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.core.errors import DockerFailedError, RegistryConflictError, RegistryError, RegistryNotFoundError
 from exasol_ci_setup.core.tags import TAG_PREFIX
+from exasol_ci_setup.core.text import counted
 from exasol_ci_setup.platform import docker
 from exasol_ci_setup.platform.place import delete as delete_stack
 from exasol_ci_setup.platform.place import deploy, here
@@ -106,7 +107,7 @@ def delete(name: str, *, empty: bool = False, place: Place | None = None) -> Non
     # The repository is missing if the creation did not finish.
     if not empty and repository and (count := _count_images(place, repository)):
         raise RegistryConflictError(
-            f"registry {name!r} holds {count} image{'' if count == 1 else 's'}",
+            f"registry {name!r} holds {counted(count, 'image')}",
             hint=f"`exasol-ci-setup registry delete --name {name} --empty` deletes them too",
         )
     delete_stack(place, stack.name, empty=empty)

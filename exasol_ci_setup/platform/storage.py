@@ -16,6 +16,7 @@ from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_e
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress, StorageAddress
 from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, StorageConflictError, StorageError
+from exasol_ci_setup.core.text import counted
 from exasol_ci_setup.platform import asset, credentials, transfer, workspaces
 from exasol_ci_setup.platform.place import here
 from exasol_ci_setup.platform.storage_session import has_storage, no_storage, open_storage
@@ -127,7 +128,7 @@ def plan_deletion(*, workspace_id: str, storage_name: str, place: Place) -> int:
     bucket = _bucket_of(place, address)
     folder = workspaces.folder(address.storage_name)
     held = sum(1 for _ in _objects(place.account.client("s3"), bucket.name, folder, below=folder))
-    place.report.say(f"storage {address.storage_name} holds {held} object{'' if held == 1 else 's'}")
+    place.report.say(f"storage {address.storage_name} holds {counted(held, 'object')}")
     asset.plan_removal(place, bucket, {each.id for each in asset.of_storage(place, bucket, address.storage_name)})
     return held
 

@@ -19,6 +19,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.core import files
 from exasol_ci_setup.core.errors import SandboxError
 from exasol_ci_setup.sandbox import registry as images
 from exasol_ci_setup.sandbox import settings
@@ -81,10 +82,7 @@ def state_directory() -> Path:
     """Return the state directory: ``$EXASOL_CI_SETUP_SANDBOX_DIR``, else one below ``$XDG_STATE_HOME`` or ``~/.local/state``."""
     if chosen := os.environ.get(DIRECTORY_VARIABLE):
         return Path(chosen).expanduser().absolute()
-    # The XDG base directory specification requires that relative paths are ignored.
-    base = os.environ.get("XDG_STATE_HOME", "")
-    root = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
-    return root / "exasol-ci-setup" / "sandbox"
+    return files.state_directory("sandbox")
 
 
 def environment(endpoint: Endpoint) -> dict[str, str]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.core import patterns
 from exasol_ci_setup.sandbox import docker_run, ecr, registry
 from exasol_ci_setup.sandbox.images import Repository
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     Say = Callable[[Iterable[str]], None]
 
 _FAILED: Final = 1
-TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+TAG: Final = re.compile(patterns.IMAGE_TAG[0])
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 _HOST_ON_AWS: Final = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
 

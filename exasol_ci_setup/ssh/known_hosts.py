@@ -9,22 +9,14 @@ import hashlib
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.core.errors import HostKeyChangedError, SSHError
-from exasol_ci_setup.core.files import write_whole
+from exasol_ci_setup.core.files import STATE_HINT, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-def state_directory() -> Path:
-    """Return the directory of the files: below ``$XDG_STATE_HOME``, by default ``~/.local/state``."""
-    # A relative path is ignored: https://specifications.freedesktop.org/basedir-spec/latest/.
-    base = os.environ.get("XDG_STATE_HOME", "")
-    root = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
-    return root / "exasol-ci-setup" / "known_hosts"
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -118,5 +110,5 @@ class KnownHosts:
         why = getattr(error, "strerror", None) or "it is not UTF-8"
         return SSHError(
             f"the file of known host keys {self.path} cannot be {done}: {why}",
-            hint="set XDG_STATE_HOME to another folder",
+            hint=STATE_HINT,
         )

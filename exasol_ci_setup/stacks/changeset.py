@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors, undoing
-from exasol_ci_setup.core.errors import OperationInterruptedError, PlanOutdatedError, SetupError
+from exasol_ci_setup.core.clock import HEARTBEAT_SECONDS
+from exasol_ci_setup.core.errors import INTERRUPTED_UNCHANGED, OperationInterruptedError, PlanOutdatedError, SetupError
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.absent import ABSENT
 from exasol_ci_setup.stacks.model import Change, Plan, PropertyChange
@@ -33,7 +34,6 @@ PREFIX: Final = "exasol-ci-setup-"
 _INCOMPLETE: Final = "can return incomplete ChangeSet data"
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _LONGEST_PAUSE: Final = 2.0
-_HEARTBEAT_SECONDS: Final = 25.0
 # Seconds in which AWS may still create a change set that is to be deleted. Until it is created, AWS refuses to delete it.
 _TIMEOUT_SECONDS: Final = 120.0
 # The limit after Ctrl-C. The next run deletes what remains.
@@ -61,7 +61,7 @@ def wait(cfn: CloudFormationClient, plan: Plan, clock: Clock, notice: Callable[[
                 raise
         if described["Status"] not in _BEING_MADE:
             return described
-        if clock.now() - notified > _HEARTBEAT_SECONDS:
+        if clock.now() - notified > HEARTBEAT_SECONDS:
             notified = clock.now()
             notice(f"AWS has been working on the plan for {notified - started:.0f} s")
         clock.sleep(_PAUSES[looks] if looks < len(_PAUSES) else _LONGEST_PAUSE)
@@ -200,7 +200,7 @@ def delete_on_error(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> Iter
                 error.hint = f"{error.hint}\n{leftover}".strip()
             elif interrupted:
                 raise OperationInterruptedError(
-                    "interrupted; nothing was changed",
+                    INTERRUPTED_UNCHANGED,
                     hint=f"{leftover}\nthe same command deletes it when it runs again",
                 ) from error
         raise

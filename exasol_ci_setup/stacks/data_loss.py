@@ -54,7 +54,7 @@ def _mark(change: Change, old: Mapping[str, Any], new: Mapping[str, Any]) -> Cha
 def _is_deleted(change: Change) -> bool:
     """Return whether the change deletes the physical resource, or may do so."""
     if change.action == "Modify":
-        return change.replacement in {"True", "Conditional"}
+        return change.may_replace
     # AWS decides on a dynamic change while it executes the change set.
     return change.action in {"Remove", "Dynamic"}
 

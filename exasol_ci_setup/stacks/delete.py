@@ -15,10 +15,15 @@ from exasol_ci_setup.core.errors import (
     OperationInterruptedError,
     StackError,
 )
+from exasol_ci_setup.core.text import counted
 from exasol_ci_setup.stacks import data_loss, diagnose, plan, state
 from exasol_ci_setup.stacks.events import StackMonitor, latest_id
-from exasol_ci_setup.stacks.resources import Resource as Resource  # noqa: PLC0414, TC001 - what this module works on
-from exasol_ci_setup.stacks.resources import resources as resources  # noqa: PLC0414
+from exasol_ci_setup.stacks.resources import (
+    Resource as Resource,  # noqa: PLC0414, TC001 - what this module works on
+)
+from exasol_ci_setup.stacks.resources import (
+    resources as resources,  # noqa: PLC0414
+)
 from exasol_ci_setup.template.intrinsics import as_mapping
 
 if TYPE_CHECKING:
@@ -217,10 +222,10 @@ def empty(account: Account, going: Iterable[Resource], say: Callable[[str], None
     listed = list(going)
     for bucket in buckets(listed):
         count = empty_bucket(account.client("s3"), bucket.physical_id)
-        say(f"emptied bucket {bucket.physical_id}: {count} object version{'' if count == 1 else 's'}")
+        say(f"emptied bucket {bucket.physical_id}: {counted(count, 'object version')}")
     for repository in repositories(listed):
         count = empty_repository(account.client("ecr"), repository.physical_id)
-        say(f"emptied repository {repository.physical_id}: {count} image{'' if count == 1 else 's'}")
+        say(f"emptied repository {repository.physical_id}: {counted(count, 'image')}")
 
 
 def empty_repository(ecr: ECRClient, name: str) -> int:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, is_transient, translate_aws_errors
+from exasol_ci_setup.core.clock import HEARTBEAT_SECONDS
 from exasol_ci_setup.core.errors import SetupError, StackBusyError, StackError, TimedOutError
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks import state
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 _LONGEST_PAUSE: Final = 5.0
-_HEARTBEAT_SECONDS: Final = 25.0
 # AWS says "up to several minutes". A comparison that takes longer than this many seconds never ends.
 _TIMEOUT_SECONDS: Final = 1800.0
 _LIMITS: Final = frozenset({"LimitExceeded", "LimitExceededException"})
@@ -121,7 +121,7 @@ class _Wait:
                 hint="try again later",
                 stack_name=self.stack.name,
             )
-        if now - self._notified_at > _HEARTBEAT_SECONDS:
+        if now - self._notified_at > HEARTBEAT_SECONDS:
             self._notified_at = now
             self._notice(
                 f"still comparing stack {self.stack.name} with its resources ({now - self._started_at:.0f} s): {why}"

@@ -36,7 +36,7 @@ def require_harmless(stack_name: str, changes: Iterable[Change], unseen: Iterabl
     for change in changes:
         require_harmless(stack_name, change.nested)
         why = ""
-        if change.action == "Modify" and change.replacement in {"True", "Conditional"}:
+        if change.action == "Modify" and change.may_replace:
             why = "is replaced" if change.replacement == "True" else "may be replaced"
         elif change.type == _SERVICE:
             why = "is a service, whose containers must start"

@@ -93,6 +93,11 @@ class Change:
     nested: tuple[Change, ...] = ()
     data_loss: bool = False
 
+    @property
+    def may_replace(self) -> bool:
+        """Whether the change replaces the physical resource, or may do so."""
+        return self.replacement in {"True", "Conditional"}
+
 
 def _with_nested(changes: Iterable[Change], above: str = "") -> Iterator[tuple[str, Change]]:
     for change in changes:

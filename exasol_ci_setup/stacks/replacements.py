@@ -54,7 +54,7 @@ def marked(changes: Iterable[Change], template: Mapping[str, Any]) -> tuple[Chan
     for name, change in found.items():
         if change.action == "Modify":
             found[name] = _mark_change(change, schemas)
-    spreading = [name for name, change in found.items() if _is_replaced(change)]
+    spreading = [name for name, change in found.items() if change.may_replace]
     users = _Users(template) if spreading else None
     while spreading and users is not None:
         source = found[spreading.pop()]
@@ -63,7 +63,7 @@ def marked(changes: Iterable[Change], template: Mapping[str, Any]) -> tuple[Chan
             if change.action != "Modify":
                 continue
             found[name] = _add_cause(change, properties, source, schemas)
-            if found[name].replacement != change.replacement and _is_replaced(found[name]):
+            if found[name].replacement != change.replacement and found[name].may_replace:
                 spreading.append(name)
     return tuple(found.values())
 
@@ -84,10 +84,6 @@ class _Users:
         for name, properties in self._users.get(used, {}).items():
             if name != used:
                 yield name, str(as_mapping(self._resources[name]).get("Type", "")), properties
-
-
-def _is_replaced(change: Change) -> bool:
-    return change.replacement in {"True", "Conditional"}
 
 
 def _mark_change(change: Change, schemas: _Schemas) -> Change:

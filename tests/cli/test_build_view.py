@@ -69,7 +69,7 @@ def test_heartbeat_names_running_builds(capsys, clock):
 
     assert capsys.readouterr().err.splitlines() == [
         "still IN_PROGRESS after 30 s: b0 (BUILD), b1 (BUILD), b2 (BUILD), b3 (BUILD), b4 (BUILD), 2 more",
-        "still IN_PROGRESS after 1 min 0 s: b0 (BUILD), b1 (BUILD), b2 (BUILD), b3 (BUILD), b4 (BUILD), 2 more",
+        "still IN_PROGRESS after 1 min: b0 (BUILD), b1 (BUILD), b2 (BUILD), b3 (BUILD), b4 (BUILD), 2 more",
     ]
 
 

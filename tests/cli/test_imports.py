@@ -146,7 +146,7 @@ def test_resource_is_imported_by_identifier_before_deployment(here, live, bucket
             "AWS cannot import ArtifactsBucketPolicy, a resource of type AWS::S3::BucketPolicy",
         ),
         (["ArtifactsBucket"], "'ArtifactsBucket' has no identifier: write LOGICAL_ID=IDENTIFIER"),
-        (["ArtifactsBucket=a", "ArtifactsBucket=b"], "ArtifactsBucket appears twice"),
+        (["ArtifactsBucket=a", "ArtifactsBucket=b"], "duplicate key 'ArtifactsBucket'"),
     ],
 )
 def test_invalid_import_is_error_and_changes_nothing(here, live, bucket, resources, said):

@@ -71,7 +71,7 @@ def test_heartbeat_names_running_resources(capsys, clock):
             view.tick(clock.seconds)
     assert capsys.readouterr().err.splitlines() == [
         "still CREATE_IN_PROGRESS after 30 s: CodeBuild, CodeBuildRole",
-        "still CREATE_IN_PROGRESS after 1 min 0 s: CodeBuild, CodeBuildRole",
+        "still CREATE_IN_PROGRESS after 1 min: CodeBuild, CodeBuildRole",
         "still CREATE_IN_PROGRESS after 1 min 30 s: CodeBuild, CodeBuildRole",
     ]
 

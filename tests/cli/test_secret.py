@@ -163,7 +163,7 @@ def test_delete_prompts_without_yes(here, run):
     [
         (["get", "--name", "a"], 1, "secret 'a' does not exist"),
         (["get", "--name", "a b"], 2, "invalid name of a secret"),
-        (["create", "--name", "a"], 2, "cannot prompt for the value"),
+        (["create", "--name", "a"], 2, "the value is needed, but there is no terminal"),
         (["create", "--name", "a", "--file", "/nowhere"], 2, "/nowhere cannot be read: No such file"),
         (["create", "--name", "a", "--file", "/x", "--value", "-"], 2, "contradict"),
         (["create"], 2, "--name"),

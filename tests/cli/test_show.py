@@ -306,13 +306,6 @@ def test_status_omits_empty_details():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(0, "0 s"), (59.9, "59 s"), (90, "1 min 30 s"), (7500, "2 h 5 min"), (-3, "0 s")]
-)
-def test_duration_as_text(seconds, expected):
-    assert show.duration(seconds) == expected
-
-
-@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("a\x1b[31mb", "a\\x1b[31mb"),

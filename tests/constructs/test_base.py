@@ -133,13 +133,3 @@ def test_stack_name_and_tags_derive_from_construct(construct, stack, tags):
 )
 def test_stack_name_can_be_set(construct):
     assert construct.stack_name == "SlcCIBuild"
-
-
-def test_every_public_name_is_exported():
-    import exasol_ci_setup.constructs as module
-
-    assert sorted(module.__all__) == sorted(module._MODULES)
-    for name in module.__all__:
-        assert getattr(module, name).__name__ == ("Scope" if name == "HangarScope" else name)
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = module.nothing

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.core.files import write_whole
+from exasol_ci_setup.core.files import state_directory, write_whole
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_socket_stays_socket(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/stdout leads to a device elsewhere")
 def test_path_of_stdout_is_appended_to(tmp_path):
     script = (
-        "from pathlib import Path; from exasol_ci_setup.core.files import write_whole\n"
+        "from pathlib import Path; from exasol_ci_setup.core.files import state_directory, write_whole\n"
         "link = Path('out'); link.symlink_to('/dev/stdout'); write_whole(link, b'second'); assert link.is_symlink()"
     )
     output = tmp_path / "output"
@@ -140,3 +140,12 @@ def test_link_to_file_is_replaced(tmp_path):
 
     assert not (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_bytes() == b"before"
+
+
+@pytest.mark.parametrize(
+    ("variable", "root"), [("/var/state", "/var/state"), ("relative", "~/.local/state"), ("", "~/.local/state")]
+)
+def test_state_directory_follows_xdg(monkeypatch, variable, root):
+    monkeypatch.setenv("XDG_STATE_HOME", variable)
+
+    assert state_directory("known_hosts") == Path(root).expanduser() / "exasol-ci-setup" / "known_hosts"

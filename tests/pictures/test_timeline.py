@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exasol_ci_setup.pictures.characters import printable
-from exasol_ci_setup.pictures.timeline import duration, html, text, timeline
+from exasol_ci_setup.pictures.timeline import html, text, timeline
 from exasol_ci_setup.stacks.model import Event
 
 BEGIN = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
@@ -221,11 +221,3 @@ def test_html_is_self_contained_and_supports_dark_screens():
     assert "prefers-color-scheme:dark" in page
     assert page.count('class="bar failed"') == 1
     assert page.count('class="bar critical"') == 2
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0, "0 s"), (0.34, "0.3 s"), (9.96, "10 s"), (59.4, "59 s"), (60, "1 min"), (185, "3 min 5 s"), (3600, "60 min")],
-)
-def test_timeline_duration_as_text(seconds, words):
-    assert duration(seconds) == words

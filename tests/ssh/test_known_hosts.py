@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exasol_ci_setup.core.errors import HostKeyChangedError, SSHError
-from exasol_ci_setup.ssh.known_hosts import HostKey, KnownHosts, state_directory
+from exasol_ci_setup.ssh.known_hosts import HostKey, KnownHosts
 
 ONE = HostKey("ssh-ed25519", b"one")
 OTHER = HostKey("ssh-ed25519", b"other")
@@ -117,12 +117,3 @@ def test_fingerprint_equals_that_of_openssh():
     blob = base64.b64decode("AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f")
 
     assert HostKey("ssh-ed25519", blob).fingerprint == "ssh-ed25519 SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA"
-
-
-@pytest.mark.parametrize(
-    ("variable", "root"), [("/var/state", "/var/state"), ("relative", "~/.local/state"), ("", "~/.local/state")]
-)
-def test_state_directory_follows_xdg(monkeypatch, variable, root):
-    monkeypatch.setenv("XDG_STATE_HOME", variable)
-
-    assert state_directory() == Path(root).expanduser() / "exasol-ci-setup" / "known_hosts"

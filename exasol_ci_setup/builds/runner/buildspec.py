@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import yaml
 
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.files import read_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,10 +139,8 @@ class Document:
                 f"buildspec not found: {path}",
                 hint="name the file, or create it with `exasol-ci-setup generate-buildspec`",
             ) from None
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise InputError(f"{path} cannot be read: it is not UTF-8") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise read_error(str(path), error) from None
 
     def error(self, place: str, why: str, *, hint: str = "") -> InputError:
         """Return the error for the value at `place`: its keys, joined by slashes."""

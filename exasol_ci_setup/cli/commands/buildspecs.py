@@ -10,6 +10,7 @@ import click
 from exasol_ci_setup.cli import generated
 from exasol_ci_setup.cli.generated import NonEmptyPath, check_option
 from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
+from exasol_ci_setup.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,7 +115,7 @@ def _generate(
     files = buildspecs.compare(Path(options.output_path), buildspecs.render(flavors, options))
     stale = generated.write_or_show(output, files, check=check)
     builds = -(-len(flavors) // options.flavors_per_build)
-    output.say(f"{_count(len(flavors), 'flavor')} in {_count(builds, 'build')}")
+    output.say(f"{counted(len(flavors), 'flavor')} in {counted(builds, 'build')}")
     status = generated.status(stale, check=check)
     output.record(records.result(status, changed=bool(stale) and not check, flavors=len(flavors), builds=builds))
     if check:
@@ -124,23 +125,12 @@ def _generate(
 def _check_config(
     session: Session, path: Path | None, kind: Literal["ci", "release"], *, has_own_command: bool
 ) -> None:
-    if path is None:
-        if not has_own_command:
-            session.output.warn(
-                f"no --config-file: run-{kind} of exasol_script_languages_container_ci needs it in each build"
-            )
-        return
     from exasol_ci_setup.builds import config
 
-    absent = config.load(path).absent
-    if absent and not has_own_command:
-        session.output.warn(
-            f"{path} has no {', '.join(absent)}: run-{kind} of exasol_script_languages_container_ci needs it in each build"
-        )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    absent = config.load(path).absent if path else ()
+    problem = f"{path} has no {', '.join(absent)}" if absent else "" if path else "no --config-file"
+    if problem and not has_own_command:
+        session.output.warn(f"{problem}: run-{kind} of exasol_script_languages_container_ci needs it in each build")
 
 
 @click.command("generate-buildspec")
@@ -162,18 +152,4 @@ def generate_release_buildspec(session: Session, **values: Any) -> None:
     The command writes buildspec.yaml, a batch with one build for each flavor, and build_buildspec.yaml, which each build runs.
     Run it in the root of the repository: paths in the files are relative to it.
     """
-    _generate(session, "release", **values)
-
-
-@click.command("generate-buildspecs")
-@_options("./aws-code-build/ci")
-def generate_buildspecs(session: Session, **values: Any) -> None:
-    """Do the same as generate-buildspec."""
-    _generate(session, "ci", **values)
-
-
-@click.command("generate-release-buildspecs")
-@_options("./aws-code-build/release")
-def generate_release_buildspecs(session: Session, **values: Any) -> None:
-    """Do the same as generate-release-buildspec."""
     _generate(session, "release", **values)

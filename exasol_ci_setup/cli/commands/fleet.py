@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, CONCURRENCY, IMPORT_EXISTING, Duration
+from exasol_ci_setup.cli.options import (
+    ALLOW_BROADENING,
+    ALLOW_DATA_LOSS,
+    CONCURRENCY,
+    IMPORT_EXISTING,
+    PLAN,
+    RECREATE_FAILED,
+    Duration,
+)
 from exasol_ci_setup.cli.session import common_options
 
 if TYPE_CHECKING:
@@ -34,18 +42,14 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
     help="Print the JSON schema of FILE, for editors, and exit.",
 )
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
+@PLAN
 @click.option(
     "--select",
     multiple=True,
     metavar="PATTERN",
     help="Only projects or stacks with a matching name, such as 'slc*'; may be repeated.",
 )
-@click.option(
-    "--allow-broadening",
-    is_flag=True,
-    help="With --yes and without a terminal: also approve changes that broaden access.",
-)
+@ALLOW_BROADENING
 @ALLOW_DATA_LOSS
 @click.option(
     "--stack-set",
@@ -55,7 +59,7 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
 )
 @IMPORT_EXISTING
 @click.option("--adopt", is_flag=True, help="Adopt stacks that this tool did not create; review the plan first.")
-@click.option("--recreate-failed", is_flag=True, help="If a stack cannot be updated: delete it, create it again.")
+@RECREATE_FAILED
 @click.option("--wait", is_flag=True, help="Wait for another operation in progress on a stack.")
 @click.option(
     "--timeout",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.core.text import counted
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
@@ -45,7 +46,7 @@ def health(session: Session, docker_secret: str) -> None:
         output.data("\n".join(_lines(check, width)))
         output.record({"type": "problem", **asdict(check)})
     problems, warnings = counts["problem"], counts["warning"]
-    output.say("", f"{_count(problems, 'problem')}, {_count(warnings, 'warning')}, {counts['ok']} ok")
+    output.say("", f"{counted(problems, 'problem')}, {counted(warnings, 'warning')}, {counts['ok']} ok")
     output.record(
         records.result("problems" if problems else "healthy", problems=problems, warnings=warnings, ok=counts["ok"])
     )
@@ -61,7 +62,3 @@ def _lines(check: Check, width: int) -> list[str]:
     if check.fix:
         lines.append(f"{'':<18}{click.style('fix:', fg='cyan')} {clean(check.fix)}")
     return lines
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

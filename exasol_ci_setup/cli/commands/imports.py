@@ -31,7 +31,7 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
         if not (name and equals and identifier):
             raise click.BadParameter(f"{value!r} has no identifier: write LOGICAL_ID=IDENTIFIER")
         if name in resources:
-            raise click.BadParameter(f"{name} appears twice")
+            raise click.BadParameter(f"duplicate key {name!a}")
         resources[name] = identifier
     return resources
 

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exasol_ci_setup.cli.dry_run import collect_only, dry_run, require_same, require_same_declarations
-from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, CONCURRENCY, IMPORT_EXISTING, Duration
+from exasol_ci_setup.cli.options import (
+    ALLOW_BROADENING,
+    ALLOW_DATA_LOSS,
+    CONCURRENCY,
+    IMPORT_EXISTING,
+    PLAN,
+    RECREATE_FAILED,
+    Duration,
+)
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError
 
@@ -62,14 +70,10 @@ def _deploy_options(command: F) -> F:
 @common_options
 @_file_argument
 @click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
-@click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
-@click.option(
-    "--allow-broadening",
-    is_flag=True,
-    help="With --yes and without a terminal: also approve changes that broaden access.",
-)
+@PLAN
+@ALLOW_BROADENING
 @ALLOW_DATA_LOSS
-@click.option("--recreate-failed", is_flag=True, help="If a stack cannot be updated: delete it, create it again.")
+@RECREATE_FAILED
 @click.option(
     "--timeout",
     type=Duration(),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
+from exasol_ci_setup.core.text import counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -179,14 +180,12 @@ class _BuildReporter:
 
     def phase_ends(self, result: PhaseResult) -> None:
         """Print the result of a phase."""
-        from exasol_ci_setup.cli.render import show
-
         seconds = time.monotonic() - self._since
         color = "red" if result.failure else "green"
         ended = click.style(result.status, fg=color)
         if result.failure:
             ended += f": `{_short_command(result.failure.command.text)}` ended with exit status {result.failure.status}"
-        self._output.say(f"phase {result.name} {ended} ({show.duration(seconds)})")
+        self._output.say(f"phase {result.name} {ended} ({duration(seconds)})")
         record: dict[str, object] = {
             "type": "phase",
             "build": self._build,
@@ -242,7 +241,7 @@ def _report_outcome(output: Output, outcome: Outcome, build: BatchBuild | None) 
 def _report_artifacts(output: Output, artifacts: SavedArtifacts) -> None:
     from exasol_ci_setup.cli.render import show
 
-    count = f"{len(artifacts.files)} file{'' if len(artifacts.files) == 1 else 's'}"
+    count = counted(len(artifacts.files), "file")
     output.say(f"artifacts: {count} in {show.clean(str(artifacts.folder))}")
     output.record(
         {"type": "artifacts", "identifier": artifacts.identifier, "folder": artifacts.folder, "files": artifacts.files}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from exasol_ci_setup import sandbox as local_sandbox
+from exasol_ci_setup.cli.consent import require_terminal
 from exasol_ci_setup.cli.session import pass_session
 from exasol_ci_setup.core.errors import InputError, SandboxError
 
@@ -204,8 +204,7 @@ def env(style: str) -> None:
 def reset(session: Session, yes: bool) -> None:
     """Delete everything in the sandbox, and create its dummy secrets again."""
     if not yes:
-        if not sys.stdin.isatty():
-            raise InputError("confirmation is needed, but there is no terminal: add --yes")
+        require_terminal(session.output, hint="add --yes")
         if not session.output.confirm("Delete everything in the sandbox?"):
             click.echo("not reset: nothing was changed", err=True)
             return

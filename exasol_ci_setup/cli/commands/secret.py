@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from exasol_ci_setup.cli.consent import require_terminal
 from exasol_ci_setup.cli.platform import acting, done, listing, require_yes, yes_option
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError
@@ -161,11 +162,11 @@ def _value(session: Session, value: str | None, file: Path | None) -> bytes:
         return _contents(file)
     if value is not None:
         return _without_line_break(_stdin())
-    if not session.output.can_ask:
-        raise InputError(
-            "cannot prompt for the value: no terminal",
-            hint="use --value - to read it from standard input, or --file PATH to read a file",
-        )
+    require_terminal(
+        session.output,
+        needed="the value is needed",
+        hint="use --value - to read it from standard input, or --file PATH to read a file",
+    )
     typed: str = click.prompt("Value", hide_input=True, confirmation_prompt=True, err=True)
     return typed.encode()
 

@@ -22,6 +22,7 @@ from exasol_ci_setup.cli.platform import (
 )
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -316,7 +317,7 @@ def delete(session: Session, name: str, *, plan_only: bool, yes: bool) -> None:
         left = verbs.delete(name, place=place)
         output.say(f"deleted space {name}")
         if left:
-            output.say(f"kept the load balancer for {left} more space{'' if left == 1 else 's'}")
+            output.say(f"kept the load balancer for {counted(left, 'more space')}")
         elif not yes and output.can_ask and output.confirm("That was the last space. Delete the load balancer too?"):
             load_balancer.remove(place=place)
             output.say("deleted the load balancer")

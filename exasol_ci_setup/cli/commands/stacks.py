@@ -25,13 +25,7 @@ def list_(session: Session) -> None:
 
     Shows all stacks in the region, with status and time of the last change.
     """
-    from exasol_ci_setup.cli.render import report
-    from exasol_ci_setup.stacks import state
-
-    stacks = list(state.own(session.account.client("cloudformation")))
-    report.stacks(session.output, stacks)
-    if not stacks:
-        session.output.say(f"no stacks created by this tool in {session.account.region}")
+    _list(session)
 
 
 @click.command("status")
@@ -45,9 +39,19 @@ def status(session: Session, names: tuple[str, ...]) -> None:
     from exasol_ci_setup.cli.render import report
     from exasol_ci_setup.stacks import state
 
+    if not names:
+        _list(session)
+        return
     cfn = session.account.client("cloudformation")
-    stacks = [state.get(cfn, name) for name in names] if names else list(state.own(cfn))
-    (report.details if names else report.stacks)(session.output, stacks)
+    report.details(session.output, [state.get(cfn, name) for name in names])
+
+
+def _list(session: Session) -> None:
+    from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.stacks import state
+
+    stacks = list(state.own(session.account.client("cloudformation")))
+    report.stacks(session.output, stacks)
     if not stacks:
         session.output.say(f"no stacks created by this tool in {session.account.region}")
 

@@ -10,6 +10,7 @@ import click
 from exasol_ci_setup.builds.model import IN_PROGRESS, PENDING
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.view import View
+from exasol_ci_setup.core.text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -68,15 +69,13 @@ class BuildView(View):
         running = [build for build in self._batch.builds if build.status == IN_PROGRESS] if self._batch else []
         names = [f"{build.group} ({build.phase})" if build.phase else build.group for build in running[:_MAX_NAMES]]
         more = [f"{len(running) - _MAX_NAMES} more"] if len(running) > _MAX_NAMES else []
-        line = f"still {self._batch.status if self._batch else 'waiting'} after {show.duration(self._elapsed())}"
+        line = f"still {self._batch.status if self._batch else 'waiting'} after {duration(self._elapsed())}"
         return f"{line}: {', '.join(names + more)}" if running else line
 
     def _line(self, build: Build) -> str:
         status = click.style(f"{show.clean(build.status):<11}", fg=status_color(build.status))
         phase = build.phase if not build.has_ended else ""
-        return (
-            f"{show.duration(self._elapsed()):>12}  {status}  {show.clean(build.group)}  {show.clean(phase)}".rstrip()
-        )
+        return f"{duration(self._elapsed()):>12}  {status}  {show.clean(build.group)}  {show.clean(phase)}".rstrip()
 
     def _elapsed(self, build: Build | None = None) -> float:
         """Return the elapsed seconds of a build, or of the batch.
@@ -109,16 +108,14 @@ class BuildView(View):
             Text(show.clean(batch.project if batch else "batch"), style="bold"),
             status,
             Text(done, style="dim"),
-            show.duration(self._elapsed()),
+            duration(self._elapsed()),
         )
         for build in self._fitting(batch.builds if batch else ()):
             table.add_row(
                 Text(f"  {show.clean(build.group)}"),
                 self._styled(build.status),
                 Text(show.clean(build.phase if not build.has_ended else "")),
-                Text(
-                    show.duration(self._elapsed(build)) if build.started else "", style="dim" if build.has_ended else ""
-                ),
+                Text(duration(self._elapsed(build)) if build.started else "", style="dim" if build.has_ended else ""),
             )
         return table
 
@@ -178,7 +175,7 @@ def batches(batches: Iterable[Batch]) -> list[str]:
             batch.id,
             batch.status,
             f"{show.utc(batch.started):%Y-%m-%d %H:%M}" if batch.started else "",
-            show.duration((batch.ended - batch.started).total_seconds()) if batch.started and batch.ended else "",
+            duration((batch.ended - batch.started).total_seconds()) if batch.started and batch.ended else "",
             f"{sum(build.status == 'SUCCEEDED' for build in batch.builds)}/{len(batch.builds)}" if batch.builds else "",
             batch.branch,
         )

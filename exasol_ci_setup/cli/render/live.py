@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.view import View
+from exasol_ci_setup.core.text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +78,7 @@ class EventView(View):
 
     def _progress(self) -> str:
         running = ", ".join(row.logical_id for row in self._rows.values() if row.is_running)
-        line = f"still {self._status or 'waiting'} after {show.duration(self._elapsed())}"
+        line = f"still {self._status or 'waiting'} after {duration(self._elapsed())}"
         return f"{line}: {running}" if running else line
 
     def _remember(self, event: Event) -> None:
@@ -122,7 +123,7 @@ class EventView(View):
             Text(show.clean(self._stack_name), style="bold"),
             "",
             Text(total, style=color if self._status else "dim"),
-            show.duration(self._elapsed()),
+            duration(self._elapsed()),
             "",
         )
         for row, depth in self._fitting(list(self._ordered())):
@@ -131,7 +132,7 @@ class EventView(View):
                 Text("  " * (depth + 1) + show.clean(row.logical_id)),
                 Text(show.clean(row.type), style="dim"),
                 Text(f"{self._symbol(color)} {show.clean(row.status)}", style=color),
-                Text(show.duration(self._elapsed(row)), style="" if row.is_running else "dim"),
+                Text(duration(self._elapsed(row)), style="" if row.is_running else "dim"),
                 Text(show.clean(row.reason), style="red"),
             )
         return table

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup.cli.consent import Consent, require_no_more_data_loss, require_no_more_than, require_terminal
 from exasol_ci_setup.cli.interruption import FLUSH_SECONDS
 from exasol_ci_setup.cli.render import records, report, show
+from exasol_ci_setup.core import text
+from exasol_ci_setup.core.clock import HEARTBEAT_SECONDS
 from exasol_ci_setup.core.errors import DeployFailedError, NotApprovedError, OperationInterruptedError
 from exasol_ci_setup.core.once import Once
 from exasol_ci_setup.core.task_graph import End
+from exasol_ci_setup.core.text import duration
 from exasol_ci_setup.programs.verbs import require_success
 from exasol_ci_setup.template import lint as linter
 
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.model import Event, Plan, Stack
     from exasol_ci_setup.template.render import Template
 
-_HEARTBEAT_SECONDS: Final = 25.0  # so that a line follows within 30 s: `tick` is called every 1.8 s
 _RESULTS: Final = {
     End.DONE: ("done", "green"),
     End.UNCHANGED: ("nothing to do", "green"),
@@ -192,7 +194,7 @@ class MultiStackReporter:
         self._output.send(partial(self._tick, now))
 
     def _tick(self, now: float) -> None:
-        if not self._live and now - self._last_line > _HEARTBEAT_SECONDS:
+        if not self._live and now - self._last_line > HEARTBEAT_SECONDS:
             running = [name for name, row in self._rows.items() if row.until is None]
             self._output.say(f"still in progress: {', '.join(map(show.clean, running))}")
             self._last_line = now
@@ -221,7 +223,7 @@ class MultiStackReporter:
 
     def _count(self) -> None:
         self._checked += 1
-        if not self._live and self._session.clock.now() - self._last_line > _HEARTBEAT_SECONDS:
+        if not self._live and self._session.clock.now() - self._last_line > HEARTBEAT_SECONDS:
             self._output.say(self._counter())
             self._note_line()
 
@@ -272,7 +274,7 @@ class MultiStackReporter:
                 Text(show.clean(name)),
                 Text(show.clean(row.status or "waiting for AWS"), style=color),
                 f"{row.finished} done" if row.finished else "",
-                show.duration(now - row.since),
+                duration(now - row.since),
                 Text(show.clean(row.reason), style="red"),
             )
         return table
@@ -353,4 +355,4 @@ def ask(output: Output, question: str, declined: str) -> None:
 
 def counted(count: int) -> str:
     """Return the number of stacks as text."""
-    return f"{count} stack{'' if count == 1 else 's'}"
+    return text.counted(count, "stack")

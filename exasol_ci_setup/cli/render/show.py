@@ -63,16 +63,6 @@ def clean(text: str) -> str:
     return "".join(letter if _is_harmless(letter) else _escape(letter) for letter in text)
 
 
-def duration(seconds: float) -> str:
-    """Return a duration as text: ``8 s``, ``1 min 30 s``, ``2 h 5 min``."""
-    whole = max(0, int(seconds))
-    if whole < 60:  # noqa: PLR2004
-        return f"{whole} s"
-    if whole < 3600:  # noqa: PLR2004
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
 def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
     """Return a plan as lines: changes of resources, settings and access, notes, and a summary.
 
@@ -250,7 +240,7 @@ def _plan_word(plan: Plan) -> str:
 
 
 def _symbol(change: Change) -> str:
-    if change.action == "Modify" and change.replacement in {"True", "Conditional"}:
+    if change.action == "Modify" and change.may_replace:
         return "±"
     return _SYMBOLS.get(change.action, "?")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from exasol_ci_setup.containers.manager import config, serve
 from exasol_ci_setup.core.errors import SetupError
+from exasol_ci_setup.core.text import LOG_FORMAT
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     # The caller waits only for this first process.
     if os.fork():
         os._exit(0)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    logging.basicConfig(format=LOG_FORMAT, level=logging.INFO)
     is_reported = False
 
     def report(**values: object) -> None:

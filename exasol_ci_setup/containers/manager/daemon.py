@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.core.errors import SetupError
+from exasol_ci_setup.core.files import STATE_HINT, state_directory
 
 if TYPE_CHECKING:
     import socket
@@ -34,10 +35,7 @@ class StartedManager:
 
 def log_file(port: int) -> Path:
     """Return the log file of the manager on `port`, below ``$XDG_STATE_HOME`` or ``~/.local/state``."""
-    # A relative path is ignored: https://specifications.freedesktop.org/basedir-spec/latest/.
-    base = os.environ.get("XDG_STATE_HOME", "")
-    root = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
-    return root / "exasol-ci-setup" / "container-manager" / f"{port}.log"
+    return state_directory("container-manager") / f"{port}.log"
 
 
 def start(config: Path, listening: socket.socket, file: Path, *, hosts: Collection[str] = ()) -> StartedManager:
@@ -54,9 +52,7 @@ def start(config: Path, listening: socket.socket, file: Path, *, hosts: Collecti
         log.unlink(missing_ok=True)
         writing_log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as error:
-        raise SetupError(
-            f"the log {log} cannot be written: {error.strerror}", hint="set XDG_STATE_HOME to another folder"
-        ) from error
+        raise SetupError(f"the log {log} cannot be written: {error.strerror}", hint=STATE_HINT) from error
     reading, writing = os.pipe()
     try:
         process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of this package

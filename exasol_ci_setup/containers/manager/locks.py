@@ -24,7 +24,7 @@ class FifoLock:
     async def acquire(self) -> None:
         """Wait for the lock. Raises ShuttingDownError if the lock is closed. A canceled waiter passes the lock on."""
         if self._is_closed:
-            raise ShuttingDownError("the container manager is shutting down")
+            raise ShuttingDownError
         if not self._is_acquired:
             self._is_acquired = True
             return
@@ -54,4 +54,4 @@ class FifoLock:
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
-                waiter.set_exception(ShuttingDownError("the container manager is shutting down"))
+                waiter.set_exception(ShuttingDownError())

@@ -103,7 +103,7 @@ class Manager:
     def _require(self, name: str) -> None:
         self._require_known(name)
         if self._shutdown_task is not None:
-            raise ShuttingDownError("the container manager is shutting down")
+            raise ShuttingDownError
 
     async def _start(self, name: str, ports: Sequence[Port]) -> StartedContainer:
         self._users[name].add(_CALLERS)

@@ -76,7 +76,7 @@ class Streams:
 
     def _check(self) -> None:
         if self.is_ended:
-            raise ShuttingDownError("the container manager is shutting down")
+            raise ShuttingDownError
 
     def _register(self, response: Response, **_options: Any) -> None:
         with self._lock:

@@ -10,7 +10,7 @@ and exit codes: keep them when a class is renamed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.core.text import kebab_case
 
@@ -176,6 +176,9 @@ class MissingExtraError(SetupError):
     code = "extra-missing"
 
 
+INTERRUPTED_UNCHANGED: Final = "interrupted; nothing was changed"
+
+
 class OperationInterruptedError(SetupError):
     """The user pressed Ctrl-C.
 
@@ -332,6 +335,9 @@ class ContainerNotReadyError(EngineError):
 
 class ShuttingDownError(SetupError):
     """The container manager is shutting down and starts no containers."""
+
+    def __init__(self, message: str = "the container manager is shutting down") -> None:
+        super().__init__(message)
 
 
 class AppError(SetupError):

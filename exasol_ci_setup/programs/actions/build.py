@@ -14,6 +14,7 @@ from exasol_ci_setup.builds.model import IN_PROGRESS, build_of
 from exasol_ci_setup.builds.model import Build as State
 from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.placeholders import placeholder
+from exasol_ci_setup.core import patterns
 from exasol_ci_setup.core.errors import BuildFailedError, InputError, OperationInterruptedError, TimedOutError
 from exasol_ci_setup.programs import actions
 from exasol_ci_setup.programs.actions.images import Images
@@ -31,7 +32,7 @@ DEFAULT_TAG: Final = "latest"
 
 _SUCCEEDED: Final = "SUCCEEDED"
 _NOT_STARTED: Final = "NOT_STARTED"
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_TAG, _TAG_RULE = patterns.IMAGE_TAG
 _VARIABLE: Final = re.compile(r"(?!CODEBUILD_)[A-Za-z_][A-Za-z0-9_]{0,255}")
 _OWN_VARIABLES: Final = frozenset(
     {"ASSET_BUCKET", "ASSET_KEY", "BUILD_ARGS", "BUILD_CONTEXT", "CONTENT_HASH", "IMAGE_TAG", "REPOSITORY_URI"}
@@ -234,10 +235,10 @@ def ensure(
 
 
 def _require(tag: str, context: str, variables: Mapping[str, str]) -> None:
-    if tag and not _TAG.fullmatch(tag):
+    if tag and not re.fullmatch(_TAG, tag):
         raise InputError(
             f"{tag!r} is not a valid image tag",
-            hint="use at most 128 letters, digits and ._-, the first neither a period nor a hyphen",
+            hint=_TAG_RULE,
         )
     path = PurePosixPath(context)
     if path.is_absolute() or ".." in path.parts or not context.isprintable() or not context:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.constructs.runtime import CommandResult
 from exasol_ci_setup.core.errors import InputError, SSHError
+from exasol_ci_setup.core.files import state_directory
 from exasol_ci_setup.programs import actions
 from exasol_ci_setup.ssh import connect as connections
 from exasol_ci_setup.ssh.connect import Host
-from exasol_ci_setup.ssh.known_hosts import KnownHosts, state_directory
+from exasol_ci_setup.ssh.known_hosts import KnownHosts
 from exasol_ci_setup.ssh.run import redact, run
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def run_all(
         transport = connections.connect(
             route,
             key_file=instance.private_key_file,
-            known_hosts=KnownHosts(state_directory() / instance.resolved_scope.name),
+            known_hosts=KnownHosts(state_directory("known_hosts") / instance.resolved_scope.name),
             clock=clock or runtime.clock,
             stack=stack,
             boot_timeout=login.boot_timeout,
