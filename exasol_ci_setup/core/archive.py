@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import posixpath
 import shutil
 import stat
 import tarfile
 import tempfile
+import zipfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Final, cast
 
@@ -27,7 +30,11 @@ DEFAULT_IGNORE_FILE: Final = ".gitignore"
 
 # 1980-01-01, the earliest date of all archive formats. GNU tar warns of an implausible time for 1970.
 _MODIFICATION_TIME: Final = 315_532_800
+_ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
+_UNIX: Final = 3  # the system in a zip archive whose files have modes
 _COMPRESSION_LEVEL: Final = 6
+_BLOCK: Final = 1024 * 1024  # bytes
+_GENERATED: Final = frozenset({".git", "__pycache__"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,99 @@ def _write(archive: tarfile.TarFile, entry: Entry) -> None:
             # tarfile raises an OSError without an error number if the file is shorter than its size in the header.
             reason = error.strerror or "the file became shorter while it was read"
             raise SetupError(f"{entry.name} could not be added to the archive: {reason}") from error
+
+
+def pack_zip(tree: Tree, into: IO[bytes]) -> None:
+    """Write the tree as a zip archive. Of the mode of a file, only the owner's executable bit is kept.
+
+    Raises InputError for a file that cannot be read or whose name is not UTF-8, and SetupError for a file that grows while it is packed.
+    """
+    with zipfile.ZipFile(into, mode="w", compression=zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION_LEVEL) as packed:
+        for name in sorted(tree.entries, key=os.fsencode):
+            entry = tree.entries[name]
+            info = zipfile.ZipInfo(_utf8(name), date_time=_ZIP_TIME)
+            info.create_system = _UNIX
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = _mode(entry) << 16
+            if entry.link is not None:
+                packed.writestr(info, os.fsencode(entry.link))
+                continue
+            with entry.open() as content:
+                info.file_size = content.seek(0, os.SEEK_END)
+                content.seek(0)
+                try:
+                    with packed.open(info, mode="w") as target:
+                        shutil.copyfileobj(content, target)
+                except (OSError, RuntimeError) as error:
+                    raise SetupError(f"{name} could not be added to the archive: {error}") from error
+
+
+def content_hash(tree: Tree) -> str:
+    """Return the SHA-256 of names, modes and contents, which does not depend on the format and the compressor of an archive.
+
+    Raises InputError for a file that cannot be read or whose name is not UTF-8.
+    """
+    found = hashlib.sha256()
+    for name in sorted(tree.entries, key=os.fsencode):
+        entry = tree.entries[name]
+        part = hashlib.sha256()
+        if entry.link is not None:
+            part.update(os.fsencode(entry.link))
+        else:
+            with entry.open() as content:
+                while block := content.read(_BLOCK):
+                    part.update(block)
+        found.update(f"{_mode(entry):o} {part.hexdigest()} ".encode() + _utf8(name).encode() + b"\0")
+    return found.hexdigest()
+
+
+def _mode(entry: Entry) -> int:
+    if entry.link is not None:
+        return stat.S_IFLNK | 0o777
+    return stat.S_IFREG | (0o755 if entry.executable else 0o644)
+
+
+def _utf8(name: str) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{name!a} cannot be archived: its name is not UTF-8", hint="rename the file") from None
+    return name
+
+
+def of_artifact(folder: Path) -> Tree:
+    """Return the files of a folder for a service of AWS: all, except ``.git`` and Python's caches, which differ between machines.
+
+    Raises InputError for a folder or a file that cannot be read.
+    """
+    tree = of_folder(folder, None)
+    kept = {name: each for name, each in tree.entries.items() if _GENERATED.isdisjoint(name.split("/"))}
+    return Tree(kept, tree.skipped)
+
+
+def of_file(path: Path) -> Tree:
+    """Return a tree with one file. Raises InputError if it cannot be read."""
+    try:
+        executable = bool(path.stat().st_mode & stat.S_IXUSR)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return Tree({path.name: Entry(path.name, partial(open_file, path), executable=executable)})
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """Open a file for reading. Raises InputError if it cannot be read."""
+    return _FileOpener(path)()
+
+
+def links_out_of(tree: Tree) -> list[str]:
+    """Return the names of the symbolic links that lead out of the tree: to an absolute path, or above its top."""
+    found = []
+    for name, entry in tree.entries.items():
+        if entry.link is not None:
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(name), entry.link))
+            if target.startswith(("/", "../")) or target == "..":
+                found.append(name)
+    return found
 
 
 def of_folder(folder: Path, ignorefile: str | None = DEFAULT_IGNORE_FILE) -> Tree:

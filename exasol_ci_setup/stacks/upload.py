@@ -1,15 +1,21 @@
-"""Upload templates that are too large for a request to a bucket: the caller's, or one that this tool creates."""
+"""Upload large templates and local artifacts to a bucket: the caller's, or one that this tool creates."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+import tempfile
+from contextlib import contextmanager
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import Account, ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.core.errors import AwsUnavailableError, TemplateRejectedError
+from exasol_ci_setup.template.artifacts import StoredObject
 from exasol_ci_setup.template.limits import LARGEST_BODY, LARGEST_TEMPLATE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from mypy_boto3_s3 import S3Client
 
     from exasol_ci_setup.template.render import Template
@@ -33,24 +39,90 @@ def template_source(account: Account, template: Template, *, bucket: str | None 
         )
     if len(body) <= LARGEST_BODY:
         return {"TemplateBody": template.body}
-    s3 = account.client("s3")
-    with translate_aws_errors():
-        owner = account.client("sts").get_caller_identity()["Account"]
-        name = bucket or f"exasol-ci-setup-templates-{owner}-{account.region}"
-        if bucket is None:
-            _ensure_bucket(s3, name, owner, account.region)
-        key = f"templates/{hashlib.sha256(body).hexdigest()}.yaml"
+    target = TemplateBucket(account, bucket)
+    key = f"templates/{hashlib.sha256(body).hexdigest()}.yaml"
+    with translate_aws_errors(), target.ready() as s3:
+        s3.put_object(
+            Bucket=target.name, Key=key, Body=body, ExpectedBucketOwner=target.owner, ContentType="application/yaml"
+        )
+    return {"TemplateURL": target.url(key)}
+
+
+class TemplateBucket:
+    """The bucket for large templates and for artifacts: `bucket`, or one that this tool creates when it first uploads something."""
+
+    def __init__(self, account: Account, bucket: str | None = None) -> None:
+        self._account = account
+        self._given = bucket
+        self._is_ready = False
+
+    @cached_property
+    def owner(self) -> str:
+        """The ID of the account. Raises the errors of the AWS boundary."""
+        with translate_aws_errors():
+            return self._account.client("sts").get_caller_identity()["Account"]
+
+    @property
+    def name(self) -> str:
+        """The name of the bucket."""
+        return self._given or f"exasol-ci-setup-templates-{self.owner}-{self._account.region}"
+
+    def url(self, key: str) -> str:
+        """Return the HTTPS address of an object, from which CloudFormation reads it."""
+        if self._account.endpoint_url:
+            return f"{self._account.endpoint_url.rstrip('/')}/{self.name}/{key}"
+        region = self._account.region
+        return f"https://{self.name}.s3.{region}.{_domain(region)}/{key}"
+
+    @contextmanager
+    def ready(self) -> Iterator[S3Client]:
+        """Yield the client of S3, after the bucket was created if it is this tool's. Raises AwsUnavailableError if another one is missing."""
+        s3 = self._account.client("s3")
+        if self._given is None and not self._is_ready:
+            _ensure_bucket(s3, self.name, self.owner, self._account.region)
+            self._is_ready = True
         try:
-            s3.put_object(Bucket=name, Key=key, Body=body, ExpectedBucketOwner=owner, ContentType="application/yaml")
+            yield s3
         except ClientError as error:
             if error_code(error) == "NoSuchBucket":
                 raise AwsUnavailableError(
-                    f"the bucket {name} for large templates does not exist", hint="choose another --template-bucket"
+                    f"the bucket {self.name} for large templates does not exist",
+                    hint="choose another --template-bucket",
                 ) from error
             raise
-    if account.endpoint_url:
-        return {"TemplateURL": f"{account.endpoint_url.rstrip('/')}/{name}/{key}"}
-    return {"TemplateURL": f"https://{name}.s3.{account.region}.{_domain(account.region)}/{key}"}
+
+    def put(self, key: str, write: Callable[[IO[bytes]], None], /) -> StoredObject:
+        """Upload an artifact unless the bucket contains it: the name of an object is the hash of its content.
+
+        Large files are uploaded in parts. Raises AwsUnavailableError for a bucket that does not exist or belongs to another account.
+        """
+        with translate_aws_errors():
+            is_new = not self._exists(key)
+            if is_new:
+                with self.ready() as s3, tempfile.TemporaryFile() as content:
+                    write(content)
+                    content.seek(0)
+                    s3.upload_fileobj(content, self.name, key, ExtraArgs={"ExpectedBucketOwner": self.owner})
+        return StoredObject(self.name, key, self.url(key), is_new)
+
+    def _exists(self, key: str) -> bool:
+        s3 = self._account.client("s3")
+        try:
+            s3.head_object(Bucket=self.name, Key=key, ExpectedBucketOwner=self.owner)
+        except ClientError as error:
+            # Without the permission to list the bucket, S3 answers 403 for an object that does not exist.
+            if error_code(error) in {
+                "403",
+                "404",
+                "AccessDenied",
+                "Forbidden",
+                "NoSuchBucket",
+                "NoSuchKey",
+                "NotFound",
+            }:
+                return False
+            raise
+        return True
 
 
 def _domain(region: str) -> str:
@@ -100,11 +172,17 @@ def _ensure_bucket(s3: S3Client, name: str, owner: str, region: str) -> None:
                 {
                     "ID": "expire",
                     "Status": "Enabled",
-                    "Filter": {"Prefix": ""},
+                    # Not the artifacts: services such as Glue read them long after the deployment, and a rollback does too.
+                    "Filter": {"Prefix": "templates/"},
                     "Expiration": {"Days": _DAYS_KEPT},
                     "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+                },
+                {
+                    "ID": "abort-incomplete-uploads",
+                    "Status": "Enabled",
+                    "Filter": {"Prefix": ""},
                     "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
-                }
+                },
             ]
         },
     )

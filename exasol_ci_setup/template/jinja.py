@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 SUFFIX: Final = ".j2"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# The result of the first differs in each run; the others are for HTML.
-_FILTERS_LEFT_OUT: Final = ("random", "e", "escape", "forceescape", "safe", "urlize", "xmlattr")
+# The result of `random` differs in each run. The rest produce HTML.
+_EXCLUDED_FILTERS: Final = ("random", "e", "escape", "forceescape", "safe", "urlize", "xmlattr")
 
 
 def parse_variable(text: str) -> tuple[str, str]:
@@ -139,7 +139,7 @@ def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for name in _FILTERS_LEFT_OUT:
+    for name in _EXCLUDED_FILTERS:
         environment.filters.pop(name, None)
     environment.globals.pop("lipsum", None)
     environment.globals["secret_reference"] = secret_reference

@@ -218,7 +218,7 @@ def resolve_outputs(
     declared: Mapping[str, ParameterDeclaration],
     look_up: Callable[[Iterable[StackOutput]], Mapping[StackOutput, str]],
 ) -> ParameterChoice:
-    """Return the choice with the values of outputs, which `look_up` returns for all at once, and with problems of these values.
+    """Return the choice with the values of outputs, which `look_up` returns in one call, and with the problems of these values.
 
     Raises the errors of `look_up`.
     """

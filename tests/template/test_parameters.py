@@ -1,4 +1,4 @@
-"""Values of parameters: formats, rules, and all problems at once, before AWS is called."""
+"""Values of parameters: formats, rules, and all problems in one error, before AWS is called."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_values_defaults_and_deployed_values_are_chosen():
     assert choice.defaults == ("Ports", "Image")
 
 
-def test_all_problems_are_reported_at_once():
+def test_all_problems_are_reported_together():
     given_values = of_file(Size="4", Nam="ab", Ports="80,x", Password="short", Image="")
 
     with pytest.raises(InputError) as caught:

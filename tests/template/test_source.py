@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exasol_ci_setup.core.errors import InputError
@@ -134,6 +134,8 @@ VALUES = st.recursive(
 )
 
 
+# The first example compiles the template.
+@settings(deadline=None)
 @given(name=VALUES, tags=VALUES)
 def test_no_variable_changes_structure(tmp_path_factory, name, tags):
     path = tmp_path_factory.getbasetemp() / "structure.yaml.j2"

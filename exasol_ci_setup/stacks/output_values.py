@@ -1,0 +1,46 @@
+"""Look up outputs of stacks as values for the parameters of other stacks."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.stacks import state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.template.input_files import StackOutput
+
+
+def look_up(outputs: Iterable[StackOutput], account_of: Callable[[str], Account]) -> dict[StackOutput, str]:
+    """Return the values of `outputs`; each stack is read once. `account_of` returns the account of a target, which is empty for the caller's own.
+
+    Raises InputError that names all stacks and outputs that do not exist, and the errors of the AWS boundary.
+    """
+    stacks: dict[tuple[str, str], Stack | None] = {}
+    found: dict[StackOutput, str] = {}
+    problems: list[str] = []
+    for each in outputs:
+        key = each.target, each.stack
+        if key not in stacks:
+            stacks[key] = state.find(account_of(each.target).client("cloudformation"), each.stack)
+        stack = stacks[key]
+        if stack is None or state.is_absent(stack):
+            problems.append(f"{each}: stack {each.stack} does not exist")
+        elif each.output not in stack.outputs:
+            near = difflib.get_close_matches(each.output, stack.outputs, n=1)
+            names = ", ".join(stack.outputs) or "none"
+            rule = f"did you mean {near[0]}?" if near else f"its outputs: {names}"
+            problems.append(f"{each}: stack {each.stack} has no output {each.output}; {rule}")
+        else:
+            found[each] = stack.outputs[each.output]
+    if problems:
+        raise InputError(
+            "\n  ".join(problems if len(problems) == 1 else [f"{len(problems)} outputs are unknown:", *problems]),
+            hint="`exasol-ci-setup list` lists the stacks, and `exasol-ci-setup outputs STACK` their outputs",
+        )
+    return found
