@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import yaml
 
-from exasol_ci_setup.containers import engine
+from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.hosted.instances import APP_LABEL, INSTANCE_LABEL
 from exasol_ci_setup.containers.hosted.state import State
+from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, is_transient, translate_aws_errors
 from exasol_ci_setup.builds.follow import interrupted
-from exasol_ci_setup.builds.interrupts import DeferredSignals
 from exasol_ci_setup.builds.model import TOKEN_VARIABLE, Batch, batch_of
 from exasol_ci_setup.core.errors import (
     OperationInterruptedError,
@@ -17,6 +16,7 @@ from exasol_ci_setup.core.errors import (
     StackNotFoundError,
     ThrottledError,
 )
+from exasol_ci_setup.core.interrupts import DeferredSignals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws import secretsmanager
 from exasol_ci_setup.aws.session import is_transient
-from exasol_ci_setup.builds.interrupts import DeferredSignals
 from exasol_ci_setup.core.errors import SetupError
+from exasol_ci_setup.core.interrupts import DeferredSignals
 from exasol_ci_setup.core.tags import TAG_PREFIX
 
 if TYPE_CHECKING:

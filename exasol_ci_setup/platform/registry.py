@@ -13,7 +13,7 @@ from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.core.errors import DockerFailedError, RegistryConflictError, RegistryError, RegistryNotFoundError
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.core.text import counted
-from exasol_ci_setup.platform import docker
+from exasol_ci_setup.docker import program
 from exasol_ci_setup.platform.place import delete as delete_stack
 from exasol_ci_setup.platform.place import deploy, here
 from exasol_ci_setup.stacks import state
@@ -140,10 +140,10 @@ def docker_login(name: str, *, place: Place | None = None) -> str:
             f"registry {name!r} is not ready: its stack {registry.stack_name} is in {registry.status}",
             hint=f"see the details with `exasol-ci-setup status {registry.stack_name}`; retry when it is finished",
         )
-    docker.require()
+    program.require()
     credentials = get_credentials(name, place=place)
     try:
-        docker.login(registry.host, credentials.username, credentials.password, place.report.say)
+        program.login(registry.host, credentials.username, credentials.password, place.report.say)
     except DockerFailedError as error:
         if place.account.endpoint_url is not None and _OF_AWS.fullmatch(registry.host):
             error.hint = "the sandbox has no registry: `exasol-ci-setup sandbox stop`, then `exasol-ci-setup sandbox start --registry`"

@@ -19,7 +19,8 @@ from exasol_ci_setup.core.errors import (
     SetupError,
     SpaceNotFoundError,
 )
-from exasol_ci_setup.platform import docker, registry
+from exasol_ci_setup.docker import engine, program
+from exasol_ci_setup.platform import registry
 from exasol_ci_setup.platform.place import PlansOnly, here
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def add(
         package=origin.EXAMPLE if package is None else package,
     )
     if source is not None:
-        docker.require_tag(source.image_tag)
+        program.require_tag(source.image_tag)
     place = here(place)
     pipeline = _pipeline(space_name, name, source, place.account.region, role_arn, package) if generate_ci else None
     wanted = {"image": image, "port": container_port, **settings}
@@ -105,7 +106,8 @@ def add(
             wanted["image"] = _planned_image(place, name, source)
         return _deploy_space(place, space_name, [], wanted)
     if source is not None:
-        docker.require_engine()
+        program.require()
+        engine.connect().close()
     created: list[str] = []
     try:
         if source is not None:
@@ -242,17 +244,17 @@ def _build_and_push(place: Place, found: Registry, source: _Source, created: lis
     registry.docker_login(found.name, place=place)
     movable = f"{found.uri}:{source.image_tag}"
     say(f"building {movable} from {source.context} with {source.dockerfile}")
-    docker.build(movable, dockerfile=source.dockerfile, context=source.context, say=say)
-    tag = docker.image_id(movable)[:_ID_LENGTH]
+    program.build(movable, dockerfile=source.dockerfile, context=source.context, say=say)
+    tag = program.image_id(movable)[:_ID_LENGTH]
     own = f"{found.uri}:{tag}"
     if _has_image(place, found.repository, tag):
         say(f"{own} is already in the registry")
     else:
-        docker.tag(movable, own)
+        program.tag(movable, own)
         say(f"pushing {own}")
-        docker.push(own, say)
+        program.push(own, say)
         created.append(f"image {own}")
-    docker.push(movable, say)
+    program.push(movable, say)
     return own
 
 

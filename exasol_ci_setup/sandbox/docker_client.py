@@ -1,22 +1,24 @@
-"""Find the docker command on PATH that can build images for the sandbox, and its Docker engine."""
+"""Choose the `docker` program and the Docker engine that build images for the sandbox."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-import re
-import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.core.errors import EngineError
+from exasol_ci_setup.docker import engine, program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TIMEOUT_SECONDS: Final = 10
-# Since version 23 the client needs a plugin for BuildKit: https://docs.docker.com/engine/release-notes/23.0/.
-_FIRST_WITH_PLUGIN: Final = 23
 _SOCKET: Final = "unix://"
 _DESKTOP: Final = "Docker Desktop"
+_KEPT_VARIABLES: Final = ("PATH", "HOME", "TMPDIR")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,20 @@ class Client:
     program: str
     host: str
     plugins: str = ""
+
+    def configure(self, directory: Path) -> dict[str, str]:
+        """Return the environment of the command, with a configuration in `directory` that has no credentials of the user."""
+        if not directory.is_dir():
+            directory.mkdir(mode=0o700)
+            settings = {"cliPluginsExtraDirs": [self.plugins]} if self.plugins else {}
+            (directory / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+        return {
+            **{name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ},
+            "DOCKER_HOST": self.host,
+            "DOCKER_CONFIG": str(directory),
+            "DOCKER_BUILDKIT": "1",
+            "BUILDKIT_PROGRESS": "plain",
+        }
 
 
 @dataclass(frozen=True)
@@ -53,27 +69,29 @@ class FoundClient:
 
 
 def find() -> FoundClient:
-    """Find a client that can build with BuildKit and has a local engine that answers."""
-    directories = [Path(entry) for entry in os.environ.get("PATH", "").split(os.pathsep) if entry]
-    programs = [
-        str(path) for path in dict.fromkeys(each / "docker" for each in directories) if os.access(path, os.X_OK)
-    ]
+    """Find a command that can build with BuildKit, and check that the engine is local and answers."""
+    programs = program.find_all()
     if not programs:
         return FoundClient(reason="no docker command is on PATH")
-    reason = ""
-    for program in programs:
-        host = _output(program, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+    try:
+        host = engine.address()
         if not host.startswith(_SOCKET):
-            reason = reason or f"the Docker engine at {host or 'an unknown address'} is not on this machine"
-        elif not (engine := _output(program, "version", "--format", "{{.Server.Version}} {{.Server.Platform.Name}}")):
-            reason = reason or f"no Docker engine answers at {host}"
-        elif _DESKTOP in engine:
-            reason = reason or f"the Docker engine at {host} runs in a virtual machine and cannot reach the registry"
-        elif not _has_buildkit(program):
-            reason = reason or f"{program} has no buildx plugin, which builds with BuildKit need"
-        else:
-            return FoundClient(Client(program, host, _plugins()))
-    return FoundClient(reason=reason)
+            return FoundClient(reason=f"the Docker engine at {host} is not on this machine")
+        with (
+            contextlib.closing(engine.connect(timeout=_TIMEOUT_SECONDS)) as client,
+            engine.engine_errors(f"the Docker engine at {host} did not return its version"),
+        ):
+            platform = client.version().get("Platform") or {}
+    except EngineError as error:
+        return FoundClient(reason=error.message)
+    if _DESKTOP in platform.get("Name", ""):
+        return FoundClient(
+            reason=f"the Docker engine at {host} runs in a virtual machine and cannot reach the registry"
+        )
+    for path in programs:
+        if program.has_buildkit(path):
+            return FoundClient(Client(path, host, _plugins()))
+    return FoundClient(reason=f"{programs[0]} has no buildx plugin, which builds with BuildKit need")
 
 
 # A process has one set of services, and so at most one client.
@@ -90,25 +108,6 @@ def in_use() -> FoundClient:
     return _IN_USE[0]
 
 
-def _has_buildkit(program: str) -> bool:
-    version = re.match(r"\d+", _output(program, "version", "--format", "{{.Client.Version}}"))
-    if version and int(version[0]) < _FIRST_WITH_PLUGIN:
-        return True
-    return bool(_output(program, "buildx", "version"))
-
-
 def _plugins() -> str:
     directory = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "cli-plugins"
     return str(directory.absolute()) if directory.is_dir() else ""
-
-
-def _output(*command: str) -> str:
-    """Return the stdout of a command; empty if it cannot run or times out."""
-    try:
-        ran = subprocess.run(  # noqa: S603 - found on PATH
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    # The exit status is ignored: the client prints its version even if the engine does not answer.
-    return ran.stdout.decode("utf-8", "replace").strip()

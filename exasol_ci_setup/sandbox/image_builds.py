@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.core import patterns
-from exasol_ci_setup.sandbox import docker_run, ecr, registry
+from exasol_ci_setup.docker import program
+from exasol_ci_setup.sandbox import ecr, registry
 from exasol_ci_setup.sandbox.images import Repository
 
 if TYPE_CHECKING:
@@ -198,8 +199,12 @@ class ImageBuild:
             _LOCKS[image].release()
 
     async def _docker(self, *arguments: str, secret: str = "", say: Say | None = None) -> int:
-        return await docker_run.run(
-            self._client, *arguments, configuration=self._configuration, say=say or self._say, secret=secret
+        shown = say or self._say
+        return await program.run(
+            [self._client.program, *arguments],
+            self._client.configure(self._work / "docker"),
+            lambda line: shown([line]),
+            secret,
         )
 
     @property
@@ -212,13 +217,6 @@ class ImageBuild:
     @property
     def _source(self) -> Path:
         return self._work / "source"
-
-    @property
-    def _configuration(self) -> Path:
-        directory = self._work / "docker"
-        if not directory.is_dir():
-            docker_run.configure(self._client, directory)
-        return directory
 
     def _of(self, variable: str) -> str:
         return self._variables.get(variable, "")

@@ -73,7 +73,7 @@ def test_missing_extra_hints_at_installation():
     check = (
         "import sys, importlib.util as util\n"
         "find = util.find_spec\n"
-        "util.find_spec = lambda name, *more: None if name == 'docker' else find(name, *more)\n"
+        "util.find_spec = lambda name, *more: None if name == 'fastapi' else find(name, *more)\n"
         "from exasol_ci_setup.cli.main import cli\n"
         "cli.main(['container-manager'])\n"
     )

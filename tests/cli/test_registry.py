@@ -6,14 +6,14 @@ import os
 
 import pytest
 
-from tests.platform import fake_docker
+from tests.docker import fake_program
 
 pytestmark = pytest.mark.live
 
 
 @pytest.fixture
 def docker(tmp_path, monkeypatch):
-    fake, path = fake_docker.put_on_path(tmp_path, os.environ["PATH"])
+    fake, path = fake_program.put_on_path(tmp_path, os.environ["PATH"])
     monkeypatch.setenv("PATH", path)
     return fake
 

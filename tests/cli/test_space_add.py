@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from exasol_ci_setup.core.origin import EXAMPLE
+from tests.docker import engine_server, fake_program
 from tests.origins import COMMIT, install
-from tests.platform import fake_docker
 
 pytestmark = pytest.mark.live
 
@@ -24,10 +24,12 @@ PIPELINE = Path(".github/workflows/ci-my-space.yaml")
 
 @pytest.fixture(autouse=True)
 def docker(tmp_path_factory, monkeypatch):
-    fake, path = fake_docker.put_on_path(tmp_path_factory.mktemp("bin"), os.environ["PATH"])
+    fake, path = fake_program.put_on_path(tmp_path_factory.mktemp("bin"), os.environ["PATH"])
     fake.plan(image_says=f"sha256:{ID}")
     monkeypatch.setenv("PATH", path)
-    return fake
+    with engine_server.running() as engine:
+        monkeypatch.setenv("DOCKER_HOST", engine.url)
+        yield fake
 
 
 @pytest.fixture(autouse=True)

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.hosted.certificates import Certificates
 from exasol_ci_setup.containers.hosted.deployments import Deployments
 from exasol_ci_setup.containers.hosted.instances import Instances
 from exasol_ci_setup.containers.hosted.nginx import Nginx
 from exasol_ci_setup.containers.hosted.settings import Settings
 from exasol_ci_setup.containers.hosted.state import State
+from exasol_ci_setup.docker import engine
 from tests.engine.conftest import need
 from tests.engine.hosted import DOMAIN, Host, request, until
 

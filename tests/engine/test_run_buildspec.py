@@ -350,7 +350,7 @@ def test_interrupted_build_removes_container(repository, number):
     assert "Traceback" not in stderr
 
 
-def test_killed_container_is_error_and_not_failed_build(repository):
+def test_killed_container_is_error_and_not_failed_build(repository, containers):
     (repository.folder / "build.yaml").write_text(yaml.safe_dump(spec("echo begun", "sleep 1000")))
     process = subprocess.Popen(
         repository.command("run-buildspec", "build.yaml", "--image", repository.image),
@@ -362,14 +362,15 @@ def test_killed_container_is_error_and_not_failed_build(repository):
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
 
-    subprocess.run(["docker", "kill", *list_containers()], check=True, capture_output=True)
+    (own,) = set(list_containers()) - set(containers)
+    subprocess.run(["docker", "kill", own], check=True, capture_output=True)
     _, stderr = process.communicate()
 
     assert process.returncode == 1
     assert "the container ended before the build did" in stderr
 
 
-def test_container_of_killed_program_ends_after_current_command(repository):
+def test_container_of_killed_program_ends_after_current_command(repository, containers):
     (repository.folder / "build.yaml").write_text(yaml.safe_dump(spec("echo begun; sleep 1", "sleep 1000")))
     process = subprocess.Popen(
         repository.command("run-buildspec", "build.yaml", "--image", repository.image),
@@ -384,5 +385,5 @@ def test_container_of_killed_program_ends_after_current_command(repository):
     process.kill()
     process.communicate()
 
-    while list_containers():
+    while list_containers() != containers:
         time.sleep(0.1)

@@ -16,7 +16,7 @@ import yaml
 
 from exasol_ci_setup import sandbox
 from exasol_ci_setup.core.errors import DockerFailedError
-from exasol_ci_setup.platform import docker
+from exasol_ci_setup.docker import program
 from exasol_ci_setup.sandbox.daemon import DIRECTORY_VARIABLE
 from exasol_ci_setup.sandbox.settings import REGISTRY_VARIABLE
 from tests.origins import AT_COMMIT
@@ -163,7 +163,7 @@ def test_docker_login_rejects_wrong_password(folder):
     assert f"logged in docker to {host}" in err
     assert record["password"] not in err
     with pytest.raises(DockerFailedError) as caught:
-        docker.login(host, "AWS", "wrong", print)
+        program.login(host, "AWS", "wrong", print)
     assert caught.value.exit_code == 1
 
 
@@ -211,4 +211,4 @@ def test_rejected_push_is_reported(folder):
     address = folder.records("registry", "get", "--name", REGISTRY)[0]["uri"].partition("/")[0]
     folder.run("sandbox", "stop")
     with pytest.raises(DockerFailedError, match="was not pushed"):
-        docker.push(f"{address}/none/none:1", print)
+        program.push(f"{address}/none/none:1", print)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 
 import pytest
 
 import exasol_ci_setup
 from exasol_ci_setup.constructs import Registry as Construct
 from exasol_ci_setup.core.errors import (
-    DockerFailedError,
-    EngineUnavailableError,
     InputError,
     RegistryConflictError,
     RegistryError,
     RegistryNotFoundError,
 )
-from exasol_ci_setup.platform import docker as command
 from exasol_ci_setup.platform import registry
 from exasol_ci_setup.platform.place import NullReport, Place, deploy
 
@@ -153,38 +149,3 @@ def test_credentials_match_ecr_token(answers):
     found = registry.get_credentials("a", place=Place(answers.account))
 
     assert (found.username, found.password, found.endpoint) == ("AWS", "with:colons", endpoint)
-
-
-def test_failed_docker_login_keeps_exit_code(docker):
-    docker.plan(login=3, login_says=f"no, not with {PASSWORD}")
-
-    with pytest.raises(
-        DockerFailedError, match="did not log in to host: docker login ended with exit code 3: no"
-    ) as caught:
-        command.login("host", "AWS", PASSWORD, print)
-
-    assert caught.value.exit_code == 3
-    assert PASSWORD not in str(caught.value)
-
-
-def test_docker_ended_by_signal_has_shell_exit_code(docker):
-    docker.plan(killed=["push"])
-
-    with pytest.raises(DockerFailedError, match="exit code 137") as caught:
-        command.push("image", print)
-
-    assert caught.value.exit_code == 137
-
-
-def test_paths_and_names_are_not_parsed_as_options(docker):
-    command.build("image", dockerfile=Path("-f"), context=Path("--push"), say=print)
-    command.push("--all-tags", print)
-
-    assert docker.commands == ["build --platform linux/amd64 --tag image --file -f -- --push", "push -- --all-tags"]
-
-
-def test_missing_docker_is_reported(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    with pytest.raises(EngineUnavailableError, match="`docker` is not on the PATH"):
-        command.login("host", "AWS", PASSWORD, print)

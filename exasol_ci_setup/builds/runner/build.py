@@ -12,18 +12,20 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Final, Protocol
 
 from exasol_ci_setup.builds.runner import artifacts, phases, script
-from exasol_ci_setup.builds.runner.engine import NotPermittedError
 from exasol_ci_setup.builds.runner.phases import PhaseReporter
 from exasol_ci_setup.builds.runner.stream import Splitter, redact
 from exasol_ci_setup.core.errors import EngineError, InputError, SetupError
+from exasol_ci_setup.docker import interactive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from docker import DockerClient
+
     from exasol_ci_setup.builds.runner.buildspec import Artifact, Buildspec
-    from exasol_ci_setup.builds.runner.engine import Container, Conversation, Engine
     from exasol_ci_setup.builds.runner.phases import PhaseResult
+    from exasol_ci_setup.docker.interactive import Container, Conversation
 
 _MARK_TEXT: Final = "# Created by exasol-ci-setup run-buildspec. The next run replaces the files in this folder.\n*\n"
 _OWN_VARIABLES: Final = ("AWS_",)  # CodeBuild does not export them
@@ -112,7 +114,7 @@ class ArtifactsFolder:
             raise SetupError(f"{self.path} cannot be created: {error.strerror or error}") from None
 
 
-def run(engine: Engine, job: Job, reporter: BuildReporter) -> Outcome:
+def run(engine: DockerClient, job: Job, reporter: BuildReporter) -> Outcome:
     """Run a build and return its result.
 
     The container is always removed. Raises EngineError if the Docker engine fails, and SetupError if the source cannot be
@@ -121,7 +123,7 @@ def run(engine: Engine, job: Job, reporter: BuildReporter) -> Outcome:
     job.folder.renew()
     try:
         return _run(engine, job, reporter)
-    except NotPermittedError as error:
+    except interactive.NotPermittedError as error:
         if not job.privileged:
             raise EngineError(f"the container cannot be started: {error}") from None
         reporter.note(
@@ -130,16 +132,17 @@ def run(engine: Engine, job: Job, reporter: BuildReporter) -> Outcome:
         return _run(engine, replace(job, privileged=False), reporter)
 
 
-def _run(engine: Engine, job: Job, reporter: BuildReporter) -> Outcome:
+def _run(engine: DockerClient, job: Job, reporter: BuildReporter) -> Outcome:
     marker = f"{script.SEPARATOR}{randomness.token_hex(16)} "
     arguments = ("-c", script.entry(job.spec.shell))
-    with engine.container(job.image, arguments, privileged=job.privileged) as container:
+    with interactive.container(engine, job.image, arguments, privileged=job.privileged) as container:
         texts = [command.text for command in phases.commands(job.spec)]
         files = script.files(job.spec, texts, job.variables, marker)
         files[script.EVALUATION] = script.evaluation(_expressions(job.spec), job.spec.exported)
-        container.put(lambda archive: _pack(archive, job, files))
-        container.start()
-        with container.attached() as conversation:
+        with _temporary(job.folder.path, "the source cannot be copied") as packed:
+            _pack(packed, job, files)
+            container.put(packed)
+        with container.started() as conversation:
             agent = _Agent(conversation, Splitter(marker, job.secrets), reporter)
             results = phases.run(
                 job.spec, lambda command, succeeding: agent.run(f"script-{command.number}", succeeding), reporter
@@ -199,8 +202,8 @@ class _Agent:
         yield from splitter.end()
 
 
-def _pack(archive: tarfile.TarFile, job: Job, files: Mapping[str, str]) -> None:
-    """Add the scripts and the source, except the folder for artifacts, to an archive."""
+def _pack(file: IO[bytes], job: Job, files: Mapping[str, str]) -> None:
+    """Write an archive of the scripts and the source, except the folder for artifacts, to `file`, and rewind it."""
     without = os.path.realpath(job.folder.root)
 
     def owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -209,28 +212,28 @@ def _pack(archive: tarfile.TarFile, job: Job, files: Mapping[str, str]) -> None:
         member.uname = member.gname = "root"
         return member
 
-    def add(path: Path, name: str) -> None:
+    def add(archive: tarfile.TarFile, path: Path, name: str) -> None:
         if os.path.realpath(path) == without:
             return
         archive.add(path, name, recursive=False, filter=owned_by_root)
         if path.is_dir() and not path.is_symlink():
             for entry in sorted(path.iterdir()):
-                add(entry, f"{name}/{entry.name}")
+                add(archive, entry, f"{name}/{entry.name}")
 
     try:
-        add(job.source.resolve(), script.SOURCE.lstrip("/"))
-    except BrokenPipeError:
-        raise
+        with tarfile.open(fileobj=file, mode="w") as archive:
+            add(archive, job.source.resolve(), script.SOURCE.lstrip("/"))
+            for name, text in files.items():
+                # The value of a variable can contain any bytes.
+                data = text.encode(errors="surrogateescape")
+                member = tarfile.TarInfo(f"{script.WORK.lstrip('/')}/{name}")
+                member.size, member.mode = len(data), 0o600
+                archive.addfile(member, io.BytesIO(data))
+        file.seek(0)
     except OSError as error:
         raise SetupError(
             f"the source cannot be copied: {error.filename or job.source}: {error.strerror or error}"
         ) from None
-    for name, text in files.items():
-        # The value of a variable can contain any bytes.
-        data = text.encode(errors="surrogateescape")
-        member = tarfile.TarInfo(f"{script.WORK.lstrip('/')}/{name}")
-        member.size, member.mode = len(data), 0o600
-        archive.addfile(member, io.BytesIO(data))
 
 
 def _expressions(spec: Buildspec) -> list[str]:
@@ -278,7 +281,7 @@ def _save_artifacts(container: Container, artifact: Artifact, folder: Path) -> S
     """Copy one set of artifacts out of the container."""
     target = folder / (_safe_name(artifact.name) or artifact.identifier or "artifacts")
     root = artifacts.root(artifact)
-    with _temporary(folder) as file:
+    with _temporary(folder, "artifacts cannot be written") as file:
         if not container.get(root, file):
             return SavedArtifacts(artifact.identifier, target, problem=f"{root} does not exist")
         file.seek(0)
@@ -296,11 +299,11 @@ def _save_artifacts(container: Container, artifact: Artifact, folder: Path) -> S
     return SavedArtifacts(artifact.identifier, target, files)
 
 
-def _temporary(folder: Path) -> IO[bytes]:
+def _temporary(folder: Path, failure: str) -> IO[bytes]:
     try:
         return tempfile.TemporaryFile(dir=folder)
     except OSError as error:
-        raise SetupError(f"artifacts cannot be written: {folder}: {error.strerror}") from None
+        raise SetupError(f"{failure}: {folder}: {error.strerror}") from None
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, name: str) -> bool:

@@ -73,11 +73,12 @@ def container_manager(
     process ID, and is removed when the container manager ends. If PORT is omitted, it uses a free port. Without FILE it runs
     in the foreground.
     """
-    from exasol_ci_setup.containers import engine
+    from exasol_ci_setup.containers import extra
 
-    engine.require_extra()
+    extra.require()
     from exasol_ci_setup.containers.hosts import host_name
     from exasol_ci_setup.containers.manager import config, daemon, serve
+    from exasol_ci_setup.docker import engine
 
     file, port = target
     allowed = tuple(host_name(name) for name in hosts)

@@ -129,10 +129,10 @@ def serve(
     """
     import shlex
 
-    from exasol_ci_setup.containers import engine
+    from exasol_ci_setup.containers import extra
     from exasol_ci_setup.containers.hosted.settings import Settings
 
-    engine.require_extra()
+    extra.require()
     from exasol_ci_setup.containers.hosted import serve as server
 
     try:

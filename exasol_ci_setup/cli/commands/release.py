@@ -216,7 +216,7 @@ class _Draft:
     @contextmanager
     def create(self, branch: str, title: str) -> Iterator[_Draft]:
         """Create the draft, and delete it at the end if unused. Raises the errors of `github.Api`."""
-        from exasol_ci_setup.builds.interrupts import DeferredSignals
+        from exasol_ci_setup.core.interrupts import DeferredSignals
 
         output = self._session.output
         try:
@@ -234,7 +234,7 @@ class _Draft:
                 self._remove()
 
     def _remove(self) -> None:
-        from exasol_ci_setup.builds.interrupts import DeferredSignals
+        from exasol_ci_setup.core.interrupts import DeferredSignals
 
         output = self._session.output
         try:

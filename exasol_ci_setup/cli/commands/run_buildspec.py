@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ from exasol_ci_setup.core.text import counted, duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from docker import DockerClient
+
     from exasol_ci_setup.builds.runner.build import Outcome, SavedArtifacts
     from exasol_ci_setup.builds.runner.buildspec import BatchBuild, Buildspec
     from exasol_ci_setup.builds.runner.phases import Command, PhaseResult
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 _DEFAULT: Final = Path("aws-code-build/ci/buildspec.yaml")
 _MAX_COMMAND_LENGTH: Final = 100
+_TIMEOUT_SECONDS: Final = 20  # for the first answer of the Docker engine
 
 
 @click.command("run-buildspec")
@@ -99,7 +103,7 @@ def run_buildspec(
     """
     from exasol_ci_setup.builds.runner import build as runner
     from exasol_ci_setup.builds.runner import images, variables
-    from exasol_ci_setup.builds.runner.engine import Engine
+    from exasol_ci_setup.docker import engine
 
     output = session.output
     spec, build = _read(buildspec, source, identifier=identifier, flavor=flavor)
@@ -107,23 +111,37 @@ def run_buildspec(
     secrets = variables.secret_values(spec, options, os.environ)
     folder = runner.ArtifactsFolder(artifacts_dir, _folder_name(build, buildspec))
 
-    engine = Engine()
-    choice = images.choose(image, build.image if build else "", engine.has)
-    reporter = _BuildReporter(output, build.identifier if build else "")
-    for note in (*spec.notes, choice.note):
-        reporter.note(note)
-    if not engine.has(choice.name):
-        output.say(f"pulling {choice.name}")
-        engine.pull(choice.name, output.say)
+    with closing(engine.connect(timeout=_TIMEOUT_SECONDS)) as client:
+        choice = images.choose(
+            image, build.image if build else "", lambda name: engine.find_image(client, name) is not None
+        )
+        reporter = _BuildReporter(output, build.identifier if build else "")
+        for note in (*spec.notes, choice.note):
+            reporter.note(note)
+        if engine.find_image(client, choice.name) is None:
+            output.say(f"pulling {choice.name}")
+            _pull(client, choice.name, output)
 
-    predefined = variables.of_codebuild(source, choice.name, build.identifier if build else "", os.environ)
-    values = variables.merge(spec, build, predefined, secrets, options)
-    is_privileged = privileged if privileged is not None else bool(build and build.privileged)
-    redacted = tuple(values[name] for name in spec.secrets)
-    outcome = runner.run(
-        engine, runner.Job(spec, source, choice.name, values, redacted, folder, privileged=is_privileged), reporter
-    )
+        predefined = variables.of_codebuild(source, choice.name, build.identifier if build else "", os.environ)
+        values = variables.merge(spec, build, predefined, secrets, options)
+        is_privileged = privileged if privileged is not None else bool(build and build.privileged)
+        redacted = tuple(values[name] for name in spec.secrets)
+        job = runner.Job(spec, source, choice.name, values, redacted, folder, privileged=is_privileged)
+        outcome = runner.run(client, job, reporter)
     _report_outcome(output, outcome, build)
+
+
+def _pull(client: DockerClient, name: str, output: Output) -> None:
+    from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError
+    from exasol_ci_setup.docker import engine
+
+    try:
+        engine.pull(client, name, output.say)
+    except EngineUnavailableError:
+        raise
+    except EngineError as error:
+        error.hint = "name another one with --image"
+        raise
 
 
 def _read(path: Path, source: Path, *, identifier: str, flavor: str) -> tuple[Buildspec, BatchBuild | None]:

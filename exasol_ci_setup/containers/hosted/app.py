@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from exasol_ci_setup.containers import engine, web
+from exasol_ci_setup.containers import web
 from exasol_ci_setup.containers.hosted import bodies
 from exasol_ci_setup.containers.hosted.auth import Authenticator
 from exasol_ci_setup.containers.hosted.certificates import Certificates
@@ -38,6 +38,7 @@ from exasol_ci_setup.core.errors import (
     TooManyAttemptsError,
 )
 from exasol_ci_setup.core.version import __version__
+from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

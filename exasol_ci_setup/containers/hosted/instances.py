@@ -9,7 +9,6 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.hosted.names import inner_port, repository_and_tag
 from exasol_ci_setup.core.errors import (
     AppConflictError,
@@ -18,6 +17,7 @@ from exasol_ci_setup.core.errors import (
     EngineError,
     EngineUnavailableError,
 )
+from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,33 +49,21 @@ class Instances:
 
         Raises AppNotFoundError with the reason of the engine if the image does not exist or the registry does not answer.
         """
-        local = self._find_image(name)
-        repository, tag = repository_and_tag(name)
+        local = engine.find_image(self._client, name)
+        repository, _ = repository_and_tag(name)
         if local is not None and not _is_of_registry(local, repository):
             return local
         try:
-            with engine.engine_errors(f"The image {name} cannot be pulled"):
-                # pull() of the client ignores a failure after the first byte.
-                lines = self._client.api.pull(repository, tag=tag, stream=True, decode=True)
-                problem = next((line["error"] for line in lines if "error" in line), None)
-                if problem is None:
-                    return self._client.images.get(name)
+            engine.pull(self._client, name, lambda _line: None)
         except EngineUnavailableError:
             raise
         except EngineError as error:
             if local is not None and error.status == _NOT_FOUND:
                 return local
-            raise AppNotFoundError(error.message) from error
-        raise AppNotFoundError(f"The image {name} cannot be pulled: {problem}")
-
-    def _find_image(self, name: str) -> Image | None:
-        from docker.errors import ImageNotFound
-
-        with engine.engine_errors(f"The image {name} cannot be inspected"):
-            try:
-                return self._client.images.get(name)
-            except ImageNotFound:
-                return None
+            raise AppNotFoundError(f"The {error.message}") from error
+        if (pulled := engine.find_image(self._client, name)) is None:
+            raise AppNotFoundError(f"The image {name} is missing after the pull.")
+        return pulled
 
     def start(self, app: str, image: Image, variables: Mapping[str, str], port: int) -> Container:
         """Start a container for an app on `port` of this machine.

@@ -9,10 +9,10 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.hosted.settings import deploy_key
 from exasol_ci_setup.containers.hosted.state import State
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

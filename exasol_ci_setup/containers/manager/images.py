@@ -9,13 +9,13 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.manager import context, dockerfile
 from exasol_ci_setup.containers.manager.arguments import IMAGE_LABEL
 from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError, ImageNotBuiltError
+from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from docker import DockerClient
 
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 REPOSITORY: Final = "exasol-ci-setup-container-manager"
 _FILE: Final = f"{dockerfile.OWN_DIRECTORY}/Dockerfile"
-_NOT_FOUND: Final = 404
 _LAST_LINES: Final = 20
 _DIGEST_LENGTH: Final = 32
 
@@ -66,6 +65,11 @@ class Images:
     def _build(self, name: str, tag: str, archive: Any) -> None:
         log.info("%s: building %s", name, tag)
         output: deque[str] = deque(maxlen=_LAST_LINES)
+
+        def keep(line: str) -> None:
+            output.append(line)
+            log.info("%s: %s", name, line)
+
         with self._streams.reading(), _image_errors(f"image {name} cannot be built"):
             answer = self._client.api.build(
                 fileobj=archive,
@@ -78,7 +82,7 @@ class Images:
                 labels={IMAGE_LABEL: name},
                 decode=True,
             )
-            reason = _read_output(name, answer, output)
+            reason = engine.read_progress(answer, keep)
         if reason is not None:
             raise ImageNotBuiltError(f"image {name} cannot be built: {reason}", output=output)
         log.info("%s: built", name)
@@ -89,13 +93,9 @@ class Images:
             return found
         log.info("pulling %s", reference)
         with self._streams.reading(), _image_errors(f"image {reference} cannot be pulled"):
-            answer = self._client.api.pull(
-                reference, stream=True, decode=True, auth_config=self._login(reference, image)
-            )
-            reason = _read_output(reference, answer, deque(maxlen=1))
-        found = self._find_id(reference)
-        if reason is not None or found is None:
-            raise ImageNotBuiltError(f"image {reference} cannot be pulled: {reason or 'it is missing after the pull'}")
+            engine.pull(self._client, reference, lambda _line: None, login=self._login(reference, image))
+        if (found := self._find_id(reference)) is None:
+            raise ImageNotBuiltError(f"image {reference} cannot be pulled: it is missing after the pull")
         return found
 
     def _login(self, reference: str, image: Image) -> dict[str, str] | None:
@@ -109,14 +109,8 @@ class Images:
         return None
 
     def _find_id(self, reference: str) -> str | None:
-        try:
-            with engine.engine_errors(f"image {reference} cannot be looked up"):
-                description = self._client.api.inspect_image(reference)  # type: ignore[no-untyped-call] # missing in the stubs
-                return str(description["Id"])
-        except EngineError as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
+        found = engine.find_image(self._client, reference)
+        return found.id if found is not None else None
 
 
 @contextlib.contextmanager
@@ -129,15 +123,3 @@ def _image_errors(doing: str) -> Iterator[None]:
         raise
     except EngineError as error:
         raise ImageNotBuiltError(error.message, status=error.status) from error
-
-
-def _read_output(name: str, answer: Iterable[Any], output: deque[str]) -> str | None:
-    """Read the answer to its end; return the reason of a failure, or None. `output` receives the last lines."""
-    for part in answer:
-        if "error" in part:
-            return " ".join(str(part["error"]).split())
-        for line in str(part.get("stream", "")).splitlines():
-            if line.strip():
-                output.append(line.rstrip())
-                log.info("%s: %s", name, line.rstrip())
-    return None

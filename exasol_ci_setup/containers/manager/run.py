@@ -11,11 +11,11 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.containers import engine
 from exasol_ci_setup.containers.manager import ports
 from exasol_ci_setup.containers.manager.arguments import IMAGE_LABEL, MANAGER_LABEL, PROCESS_LABEL, build_arguments
 from exasol_ci_setup.containers.manager.waiting import probes
 from exasol_ci_setup.core.errors import ContainerNotReadyError, EngineError, EngineUnavailableError, PortTakenError
+from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

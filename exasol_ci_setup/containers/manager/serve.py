@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from exasol_ci_setup.containers import engine, web
+from exasol_ci_setup.containers import web
 from exasol_ci_setup.containers.manager import app
 from exasol_ci_setup.containers.manager.images import Images
 from exasol_ci_setup.containers.manager.manager import Manager
@@ -21,6 +21,7 @@ from exasol_ci_setup.containers.manager.run import Containers
 from exasol_ci_setup.containers.manager.streams import Streams
 from exasol_ci_setup.core.errors import InputError, SetupError
 from exasol_ci_setup.core.files import write_whole
+from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterator

@@ -9,8 +9,8 @@ import pytest
 import requests
 import urllib3
 
-from exasol_ci_setup.containers import engine
 from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError
+from exasol_ci_setup.docker import engine
 
 
 def answer(status: int) -> requests.Response:
@@ -83,7 +83,7 @@ def test_missing_engine_is_reported_with_hint(monkeypatch, host, why):
         engine.connect(timeout=2)
     gc.collect()
 
-    assert caught.value.message.startswith("the Docker engine cannot be used: ")
+    assert caught.value.message.startswith(f"the Docker engine at {host} cannot be used: ")
     assert why in caught.value.message
     assert "\n" not in caught.value.message
     assert "DOCKER_HOST" in caught.value.hint

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from exasol_ci_setup.builds.interrupts import DeferredSignals
+from exasol_ci_setup.core.interrupts import DeferredSignals
 
 
 @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

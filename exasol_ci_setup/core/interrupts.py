@@ -1,4 +1,4 @@
-"""Ctrl-C during a change on AWS: wait for the answer, so that every created resource is known."""
+"""Ctrl-C during a change on AWS or a Docker engine: wait for the answer, so that every created resource is known."""
 
 from __future__ import annotations
 
