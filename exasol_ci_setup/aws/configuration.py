@@ -153,7 +153,7 @@ def _process_failed(error: Exception, frames: list[FrameType], profile: str) -> 
     setting = _Setting("credential_process", str(_profiles().get(profile, {}).get("credential_process", "")), profile)
     return CredentialsInvalidError(
         f"the AWS credentials could not be loaded: {setting}: {why}",
-        hint=f"run it by hand and correct it: {_hint([setting])}",
+        hint=f"run it and correct it: {_hint([setting])}",
     )
 
 

@@ -164,7 +164,7 @@ def _below(where: str, key: str) -> str:
 
 
 def _refused(path: Path, where: str, rule: str) -> InputError:
-    return InputError(f"the config file {path} is not acceptable: {where + ': ' if where else ''}{rule}")
+    return InputError(f"the config file {path} is invalid: {where + ': ' if where else ''}{rule}")
 
 
 __all__ = ["Build", "Config", "Ignore", "Release", "load"]

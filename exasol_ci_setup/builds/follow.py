@@ -131,7 +131,7 @@ class BuildMonitor:
             if not is_transient(error.__cause__ or error):
                 raise
             self._failing = True
-            self._view.note(f"AWS could not be asked just now, trying again ({error})")
+            self._view.note(f"AWS did not answer, retrying: {error}")
             return None
         self._failing = False
         self._looks += 1

@@ -107,12 +107,12 @@ def token_from_environment(environment: Mapping[str, str] | None = None) -> Toke
     if not value:
         raise InputError(
             f"GitHub token missing: the environment variable {TOKEN_VARIABLE} is not set",
-            hint=f"export {TOKEN_VARIABLE} with a token that may write the repository's releases",
+            hint=f"export {TOKEN_VARIABLE} with a token that can write the repository's releases",
         )
     if not re.fullmatch(r"[\x21-\x7e]{1,4096}", value):
         # It would be invalid in a header, and the error would show it.
         raise InputError(
-            f"the environment variable {TOKEN_VARIABLE} holds no token: a token has no blanks or control characters"
+            f"the environment variable {TOKEN_VARIABLE} is not a token: it contains blanks or control characters"
         )
     return Token(value)
 

@@ -80,7 +80,7 @@ def stored(
             say(stays(secret.name, secret.batch_id))
         elif secret.in_doubt:
             say(
-                f"the secret {secret.name} stays, since a batch that may have started reads the GitHub token from it; "
+                f"kept the secret {secret.name}: a batch that may have started reads the GitHub token from it; "
                 f"if `exasol-ci-setup builds` does not list it, {_by_hand(secret.name)}"
             )
         else:
@@ -90,7 +90,7 @@ def stored(
 def stays(name: str, batch_id: str) -> str:
     """Return the message for a secret that a running batch needs."""
     return (
-        f"the secret {name} stays, since batch {batch_id} reads the GitHub token from it; "
+        f"kept the secret {name}: batch {batch_id} reads the GitHub token from it; "
         f"`exasol-ci-setup logs {batch_id} --follow` waits for the end and removes it, and so does "
         f"`exasol-ci-setup stop {batch_id}`"
     )

@@ -181,7 +181,7 @@ def _require(option: str, kind: Any, value: str) -> None:
         rule = error.errors(include_url=False)[0]["msg"]
     else:
         return
-    raise InputError(f"--{option} {value!a} is not acceptable: {rule}")
+    raise InputError(f"--{option} {value!a} is invalid: {rule}")
 
 
 class _Literal(str):

@@ -99,7 +99,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     words.commenters = ""
     pairs = [word.partition("=") for word in words]
     if not pairs or any(not equals or not value for _, equals, value in pairs):
-        raise ValueError("a pair needs a name and a value")
+        raise ValueError("write NAME=VALUE")
     return [(key, value) for key, _, value in pairs]
 
 

@@ -64,7 +64,7 @@ class Pattern(click.ParamType):  # type: ignore[type-arg] # as above
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text."""
         if not re.fullmatch(self._pattern, str(value)):
-            self.fail(f"{value!r} is not acceptable: {self._rule}", param, ctx)
+            self.fail(f"{value!r} is invalid: {self._rule}", param, ctx)
         return str(value)
 
 
@@ -126,7 +126,7 @@ RECREATE_FAILED: Final = click.option(
 )
 
 _OPTIONS: Final = (
-    click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation."),
+    click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation."),
     PLAN,
     ALLOW_BROADENING,
     ALLOW_DATA_LOSS,
@@ -184,7 +184,7 @@ _OPTIONS: Final = (
     IMPORT_EXISTING,
     click.option("--wait", is_flag=True, help="Wait for another operation in progress on the stack."),
     click.option(
-        "--recreate-failed", is_flag=True, help="If the stack cannot be updated: ask, delete it, create it again."
+        "--recreate-failed", is_flag=True, help="If the stack cannot be updated: prompt, delete it, create it again."
     ),
     click.option(
         "--express",

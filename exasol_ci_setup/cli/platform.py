@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-plan_option: Final = click.option(
-    "--plan", "plan_only", is_flag=True, help="Show what would change, and change nothing."
-)
+plan_option: Final = click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
 yes_option: Final = click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
 
 

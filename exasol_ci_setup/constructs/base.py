@@ -241,9 +241,9 @@ def _is_text(problem: ErrorDetails) -> bool:
 def _message(problems: list[ErrorDetails]) -> str:
     if len(problems) == 1:
         subject, rule = _option_and_rule(problems[0])
-        return f"{subject} is not acceptable: {rule}"
+        return f"{subject} is invalid: {rule}"
     lines = (f"  {subject}: {rule}" for subject, rule in map(_option_and_rule, problems))
-    return "\n".join([f"{len(problems)} options are not acceptable:", *lines])
+    return "\n".join([f"{len(problems)} options are invalid:", *lines])
 
 
 def _option_and_rule(problem: ErrorDetails) -> tuple[str, str]:

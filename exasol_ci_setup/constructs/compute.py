@@ -38,8 +38,8 @@ InstanceType = Annotated[
 class Instance(Attached):
     """An EC2 instance with Ubuntu 24.04 and a public address. `disk_in_gib` is the size of its encrypted disk.
 
-    `path_to_key` is the private half of an SSH key, RSA or Ed25519, with the public half beside it as ``.pub``. Only the public half is
-    read, and EC2 imports it. The instance is in the first of the subnets. Without `security_groups` it gets a security group without
+    `path_to_key` is the private key of an SSH key pair, RSA or Ed25519. The public key is next to it in ``.pub``: only this file is read,
+    and EC2 imports it. The instance is in the first of the subnets. Without `security_groups` it gets a security group without
     incoming traffic. `ssh` allows SSH from `ssh_cidr`, also through a security group of the instance.
     """
 
@@ -85,13 +85,13 @@ class Instance(Attached):
 
     @property
     def private_key_file(self) -> Path:
-        """The path of the private half of the key."""
+        """The path of the private key."""
         path = Path(self.path_to_key).expanduser()
         return path.with_suffix("") if path.suffix == ".pub" else path
 
     @property
     def public_key(self) -> str:
-        """The public half of the key, without its comment, which may contain a person's name.
+        """The public key without its comment, which may contain a person's name.
 
         Raises InputError if it cannot be read, or is of a type that EC2 does not import.
         """
@@ -101,13 +101,13 @@ class Instance(Attached):
             words = public.read_text(encoding="utf-8").split()
         except (OSError, ValueError) as error:
             raise InputError(
-                f"the public half of the key, {str(public)!r}, cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}",
-                hint=f"ssh-keygen -y -f {path} > {public} creates it from the private half",
+                f"the public key {str(public)!r} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}",
+                hint=f"to create it from the private key: ssh-keygen -y -f {path} > {public}",
             ) from error
         if len(words) < len(("type", "key")) or words[0] not in _KEY_TYPES or not _is_key(words[1], words[0]):
             raise InputError(
-                f"{str(public)!r} has no public key that EC2 imports, which are RSA and Ed25519",
-                hint=f"ssh-keygen -t ed25519 -f {path} creates a new pair",
+                f"{str(public)!r} contains no RSA or Ed25519 public key, the only kinds that EC2 imports",
+                hint=f"to create a new pair: ssh-keygen -t ed25519 -f {path}",
             )
         return f"{words[0]} {words[1]}"
 

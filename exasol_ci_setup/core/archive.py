@@ -103,7 +103,7 @@ def _write(archive: tarfile.TarFile, entry: Entry) -> None:
             archive.addfile(info, content)
         except OSError as error:
             # tarfile raises an OSError without an error number if the file is shorter than its size in the header.
-            reason = error.strerror or "the file became shorter while it was read"
+            reason = error.strerror or "the file was shortened while it was read"
             raise SetupError(f"{entry.name} could not be added to the archive: {reason}") from error
 
 
@@ -330,7 +330,7 @@ def _tree_of(archive: tarfile.TarFile) -> Tree:
     for member in archive:
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts:
-            raise SetupError(f"the downloaded archive contains a name that leads out of it: {member.name!r}")
+            raise SetupError(f"the downloaded archive contains a path outside of it: {member.name!r}")
         name = "/".join(path.parts[1:])
         if not name or member.isdir():
             continue

@@ -205,7 +205,7 @@ def interruption(ends: Iterable[Ended], *, changed: bool = True) -> OperationInt
     remaining = f"; AWS may continue with {', '.join(continued)}" if continued else ""
     return OperationInterruptedError(
         f"interrupted; of {len(found)} stacks {' and '.join(counts)}{remaining}",
-        hint="run the same command again: it does the rest",
+        hint="run the same command again: it continues with the rest",
     )
 
 

@@ -62,7 +62,7 @@ def require_tag(tag: str) -> None:
     """Raise InputError unless an image can have this tag: https://docs.docker.com/reference/cli/docker/image/tag/."""
     pattern, rule = patterns.IMAGE_TAG
     if not re.fullmatch(pattern, tag):
-        raise InputError(f"--image-tag {tag!r} is not acceptable: {rule}")
+        raise InputError(f"--image-tag {tag!r} is invalid: {rule}")
 
 
 def login(host: str, username: str, password: str, say: Callable[[str], None]) -> None:

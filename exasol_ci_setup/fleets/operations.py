@@ -62,14 +62,14 @@ class Operation:
         if stopped and status != "SUCCEEDED":
             raise TimedOutError(
                 f"StackSet {self.name} did not finish within {timeout:g} s; its operation was stopped and ended in {status}",
-                hint="increase --timeout, and run the same command again: it does the rest",
+                hint="increase --timeout, and run the same command again: it continues with the rest",
                 stack_name=self.name,
             )
         if status != "SUCCEEDED":
             raise DeployFailedError(
                 f"StackSet {self.name} ended in {status}: {self._count_text(failed)}",
                 stack_name=self.name,
-                hint="fix the cause and run the command again: it does the rest",
+                hint="fix the cause and run the command again: it continues with the rest",
                 diagnosis=self._diagnosis(status, failed),
             )
         for each in failed:

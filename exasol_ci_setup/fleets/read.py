@@ -77,7 +77,7 @@ def _require_sound(path: Path, root: yaml.Node) -> None:
             above.discard(id(node))
             continue
         if id(node) in above:
-            raise InputError(f"{path}:{node.start_mark.line + 1} is not acceptable: it contains an alias of itself")
+            raise InputError(f"{path}:{node.start_mark.line + 1} is invalid: it contains an alias of itself")
         if id(node) in seen:
             continue
         seen.add(id(node))
@@ -88,7 +88,7 @@ def _require_sound(path: Path, root: yaml.Node) -> None:
             for key, value in node.value:
                 if key.value in keys and isinstance(key, yaml.ScalarNode):
                     raise InputError(
-                        f"{path}:{key.start_mark.line + 1} is not acceptable: duplicate key {key.value!a}",
+                        f"{path}:{key.start_mark.line + 1} is invalid: duplicate key {key.value!a}",
                         hint="choose another name for one of them",
                     )
                 keys.add(key.value if isinstance(key, yaml.ScalarNode) else "")
@@ -104,7 +104,7 @@ def _message(path: Path, root: yaml.Node, problems: Sequence[ErrorDetails]) -> s
     more = len(problems) - len(lines)
     return "\n".join(
         [
-            f"{path} is not acceptable in {len(problems)} places:",
+            f"{path} is invalid in {len(problems)} places:",
             *(f"  {line}" for line in lines),
             *([f"  and {more} more"] if more else []),
         ]

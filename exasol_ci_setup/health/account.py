@@ -115,7 +115,7 @@ def _find_credentials(opened: Account | SetupError, profile: str | None) -> Any:
         return as_setup_error(error)
     return found or CredentialsInvalidError(
         "no AWS credentials were found",
-        hint="give --aws-profile, or run `aws configure` or `aws sso login`; --sandbox needs none",
+        hint="set --aws-profile, or run `aws configure` or `aws sso login`; --sandbox needs none",
     )
 
 
@@ -363,6 +363,6 @@ def _source_credentials(answer: _Answer, place: _Place) -> Check:
     if kinds:
         return SOURCE_CREDENTIALS.ok(f"CodeBuild has access to GitHub by {kinds[0] or 'an unnamed kind of credential'}")
     return SOURCE_CREDENTIALS.warning(
-        f"CodeBuild has no access to GitHub in {place.region}: deploy-ci-build fails unless it is given --connection-arn",
+        f"CodeBuild has no access to GitHub in {place.region}: deploy-ci-build needs --connection-arn",
         f"run `{DEPLOY_SOURCE_CREDENTIALS}`, or pass --connection-arn to deploy-ci-build",
     )

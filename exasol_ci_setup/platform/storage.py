@@ -212,7 +212,7 @@ def get_object(
         if name in {"", ".", ".."}:
             raise InputError(
                 f"object {src_file!r} cannot name a file in {target}: its last part is {name!r}",
-                hint="give a file as the destination",
+                hint="use the name of a file as the destination",
             )
         target /= name
     if not target.parent.is_dir():

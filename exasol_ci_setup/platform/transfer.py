@@ -219,7 +219,7 @@ def _read_whole(source: Path, size: int) -> bytes:
             raise InputError(f"{source} cannot be read: {error.strerror}") from error
         if longer:
             raise TransferFailedError(
-                f"{source} has more content than its size says", hint="copy it into another file first"
+                f"{source} has more content than its reported size", hint="copy it into another file first"
             )
     return _read(source, 0, size)
 
@@ -233,7 +233,7 @@ def _read(source: Path, start: int, length: int) -> bytes:
         raise InputError(f"{source} cannot be read: {error.strerror}") from error
     if len(content) < length:
         raise TransferFailedError(
-            f"{source} became shorter while it was read", hint="upload it again when no process writes it"
+            f"{source} was shortened while it was read", hint="upload it again when no process writes it"
         )
     return content
 

@@ -161,7 +161,7 @@ def _failure(error: BaseException, path: Path) -> SetupError:
         said = "; ".join(
             f"{'.'.join(map(str, each['loc'])) or 'it'}: {_rule(each['type'], each['msg'])}" for each in problems
         )
-        return InputError(f"{place}: {error.title} is not acceptable: {said}")
+        return InputError(f"{place}: {error.title} is invalid: {said}")
     text = " ".join(str(error).split())
     return SetupError(
         f"{place}: {type(error).__name__}" + (f": {text}" if text else ""),

@@ -106,7 +106,7 @@ def test_endpoint_unreachable_for_an_hour_does_not_stop_following(answers, clock
     answers.disturb = lambda _call: DroppedConnectionError() if 100 < clock.elapsed < 3700 else None
 
     assert follow().status == "SUCCEEDED"
-    assert "trying again" in shown.notes[0]
+    assert "retrying" in shown.notes[0]
 
 
 def test_expired_credentials_stop_following_with_hint_on_running_batch(answers, clock, follow):

@@ -189,7 +189,7 @@ def test_bad_input_exits_2(run, answers):
     ran = run("cost", "ci-build", "--project", "Slc", "--project-url", "nowhere")
 
     assert ran.code == 2
-    assert "--project-url 'nowhere' is not acceptable" in ran.stderr
+    assert "--project-url 'nowhere' is invalid" in ran.stderr
     assert answers.calls == []
 
 

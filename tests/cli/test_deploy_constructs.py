@@ -161,18 +161,18 @@ def refused(program: Program, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("service", "said"),
     [
-        ("web", "a pair needs a name and a value"),
+        ("web", "write NAME=VALUE"),
         ("name=web", "a service needs a name and an image"),
         ("name=web,image=nginx,tint=red", "a service has no field 'tint'"),
         ("name=web,name=api,image=nginx", "duplicate key 'name'"),
         ("name=web,image=nginx,env.A=1,env.A=2", "duplicate key 'env.A'"),
         ("name=web,image=nginx,port=http", "port is not a whole number"),
-        ("name=web,image=nginx,port=0", "port 0 is not acceptable: use 1 to 65535"),
-        ("name=web,image=nginx:b c", "image 'b c' is not acceptable"),
+        ("name=web,image=nginx,port=0", "port 0 is invalid: use 1 to 65535"),
+        ("name=web,image=nginx:b c", "image 'b c' is invalid"),
         ("name=web,image=nginx,env.1A=x", "env.1A"),
-        ("name=web,image=nginx,cpu=3", "cpu 3 is not acceptable"),
+        ("name=web,image=nginx,cpu=3", "cpu 3 is invalid"),
         ("name=web,image=nginx,'command=a", "No closing quotation"),
-        ("name=we b,image=nginx", "name 'we b' is not acceptable"),
+        ("name=we b,image=nginx", "name 'we b' is invalid"),
     ],
 )
 def test_invalid_service_names_key(program: Program, service: str, said: str):
@@ -184,7 +184,7 @@ def test_invalid_service_names_key(program: Program, service: str, said: str):
     [
         ("443", "'443' is not a rule: write PROTOCOL:PORT:CIDR"),
         ("tcp:443", "is not a rule"),
-        ("http:443:10.0.0.0/8", "the protocol 'http' is not acceptable"),
+        ("http:443:10.0.0.0/8", "the protocol 'http' is invalid"),
         ("tcp:443-80:10.0.0.0/8", "must not be above the last"),
         ("tcp:70000:10.0.0.0/8", "the port 70000"),
         ("tcp:443:10.0.0.1/8", "the block of addresses"),
@@ -219,5 +219,5 @@ def test_rule_is_parsed(program: Program, rule: str, expected: dict[str, Any]):
 def test_missing_key_and_missing_ssh_cidr_are_bad_input(program: Program):
     command = ("validate-instance", "--name", "box", "--instance-type", "t3.micro", "--path-to-key")
 
-    assert "the public half of the key, 'nothing.pub', cannot be read" in refused(program, *command, "nothing")
+    assert "the public key 'nothing.pub' cannot be read" in refused(program, *command, "nothing")
     assert "ssh needs ssh_cidr" in refused(program, *command, "key", "--ssh")

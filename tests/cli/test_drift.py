@@ -219,7 +219,7 @@ def test_stack_of_another_tool_is_compared_but_not_reverted(here, live):
     [
         (("drift", "missing"), 1, "does not exist"),
         (("drift", "missing", "--yes"), 2, "--revert"),
-        (("drift", "no_name"), 2, "is not acceptable"),
+        (("drift", "no_name"), 2, "is invalid"),
     ],
 )
 def test_invalid_drift_request_is_error(here, arguments, code, says):

@@ -66,7 +66,7 @@ ok       E-CI-08  CodeBuild            answers in eu-central-1 and allows codebu
 ok       E-CI-09  Secrets Manager      answers in eu-central-1 and allows secretsmanager:DescribeSecret
 ok       E-CI-10  Docker secret        secret 'Dockerhub' has the keys User and AccessToken
 warning  E-CI-11  source credentials   CodeBuild has no access to GitHub in eu-central-1: \
-deploy-ci-build fails unless it is given --connection-arn
+deploy-ci-build needs --connection-arn
                   fix: run `exasol-ci-setup deploy-source-credentials --secret-name NAME --secret-user-key KEY \
 --secret-token-key KEY`, or pass --connection-arn to deploy-ci-build
 ok       E-CI-12  templates            all 12 of them render, and cfn-lint finds nothing for eu-central-1

@@ -160,7 +160,7 @@ def test_codebuild_workflow_is_named_after_project(program):
         (["--target", "codebuild", "--project", "b", "--name", "a"], "--name is for --target space"),
         (["--target", "codebuild", "--project", "b", "--skip-registry"], "--skip-registry is for --target space"),
         (["--name", "a", "--skip-registry", "--registry-name", "b"], "contradict"),
-        (["--name", "a b"], "--name 'a b' is not acceptable"),
+        (["--name", "a b"], "--name 'a b' is invalid"),
         (["--name", "a", "--docker-context", "${{ github.token }}"], "GitHub would evaluate"),
         (["--name", "a", "--role-arn", "x"], "ARN of a role"),
         (["--name", "a", "--output-path", ""], "the path is empty"),

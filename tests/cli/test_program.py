@@ -326,7 +326,7 @@ def test_json_output_stays_valid_if_program_prints(here, write):
         (
             "from exasol_ci_setup import Registry\ndef hangar_run():\n    Registry(name='a', tint='red')",
             2,
-            "program.py:3: Registry is not acceptable: tint: there is no such argument",
+            "program.py:3: Registry is invalid: tint: there is no such argument",
         ),
         (
             SAME_NAME,
@@ -582,7 +582,7 @@ def test_down_needs_no_instance_key(here, live, write, tmp_path):
     down = here("down", program, "--yes")
 
     assert up.code == 2
-    assert "the public half of the key" in up.stderr
+    assert "the public key" in up.stderr
     assert planned.code == 0, planned.stderr
     assert "Plan for stack team-box (delete)" in planned.stdout
     assert listed.code == 0, listed.stderr

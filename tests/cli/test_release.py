@@ -133,7 +133,7 @@ def test_uncertain_start_keeps_secret_and_draft(answers, clock, run, hub, error)
     (made,) = answers.of("CreateSecret")
     assert ran.code == (130 if isinstance(error, KeyboardInterrupt) else 4)
     assert "it may have started" in ran.stderr
-    assert f"the secret {made['Name']} stays" in ran.stderr
+    assert f"kept the secret {made['Name']}" in ran.stderr
     assert "kept the draft release 77 of exasol/s.l" in ran.stderr
     assert "DeleteSecret" not in answers.names()
     assert [method for method, *_ in hub.asked] == ["POST"]
@@ -224,7 +224,7 @@ def test_stop_with_no_wait_reports_kept_secret(answers, clock, run):
     ran = run("stop", ID, "--no-wait")
 
     assert ran.code == 0
-    assert f"the secret {name} stays" in ran.stderr
+    assert f"kept the secret {name}" in ran.stderr
 
 
 @pytest.mark.parametrize("way", ["no-wait", "timeout", "ctrl-c"])
@@ -241,7 +241,7 @@ def test_running_batch_keeps_secret_with_message(answers, clock, run, way):
     (made,) = answers.of("CreateSecret")
     assert ran.code == {"no-wait": 0, "timeout": 7, "ctrl-c": 130}[way]
     assert "DeleteSecret" not in answers.names()
-    assert f"the secret {made['Name']} stays" in ran.stderr
+    assert f"kept the secret {made['Name']}" in ran.stderr
     assert f"exasol-ci-setup logs {ID} --follow" in ran.stderr
 
 

@@ -19,14 +19,14 @@ def error_of(**values: object) -> str:
 
 def test_one_invalid_value_is_one_line():
     assert error_of(project="a b: c") == (
-        "--project 'a b: c' is not acceptable: use letters, digits and hyphens, the first a letter,"
+        "--project 'a b: c' is invalid: use letters, digits and hyphens, the first a letter,"
         " at most 121 characters, since stacks and CodeBuild projects are named after it"
     )
 
 
 def test_several_invalid_values_have_one_line_each():
     lines = error_of(project="1", stack_name="a_b", timeout_in_minutes=4).splitlines()
-    assert lines[0] == "3 options are not acceptable:"
+    assert lines[0] == "3 options are invalid:"
     assert [line.split(":")[0] for line in lines[1:]] == [
         "  --stack-name 'a_b'",
         "  --project '1'",
@@ -37,23 +37,23 @@ def test_several_invalid_values_have_one_line_each():
 def test_missing_value_is_reported():
     with pytest.raises(InputError) as caught:
         build(SourceCredentials, secret_name="github", secret_user_key="user", secret_token_key=None)
-    assert caught.value.message == "--secret-token-key is not acceptable: it is required"
+    assert caught.value.message == "--secret-token-key is invalid: it is required"
 
 
 def test_unknown_value_is_reported():
-    assert error_of(color="red") == "--color is not acceptable: unknown option"
+    assert error_of(color="red") == "--color is invalid: unknown option"
 
 
 def test_value_outside_of_list_is_reported_with_list():
-    assert error_of(cache="disk") == "--cache 'disk' is not acceptable: use 'none', 'docker', 'source' or 's3'"
+    assert error_of(cache="disk") == "--cache 'disk' is invalid: use 'none', 'docker', 'source' or 's3'"
 
 
 def test_text_is_not_converted_to_number():
-    assert error_of(timeout_in_minutes="60") == "--timeout-in-minutes '60' is not acceptable: use a whole number"
+    assert error_of(timeout_in_minutes="60") == "--timeout-in-minutes '60' is invalid: use a whole number"
 
 
 def test_number_is_not_converted_to_text():
-    assert error_of(image=7) == "--image 7 is not acceptable: use text"
+    assert error_of(image=7) == "--image 7 is invalid: use text"
 
 
 def test_error_does_not_repeat_credentials_of_url():
@@ -77,7 +77,7 @@ def test_error_shortens_long_value():
 @pytest.mark.parametrize("character", ["\n", "\x00", "\x7f", "\x85", "\u2028", "\ud800"])
 def test_control_characters_are_rejected_in_every_field(field: str, character: str):
     message = error_of(**{field: f"Slc{character}"})
-    assert message.endswith("is not acceptable: control characters are not allowed")
+    assert message.endswith("is invalid: control characters are not allowed")
     assert character not in message
 
 

@@ -140,7 +140,7 @@ def test_release_is_kept_longer_than_ci_build():
 
 
 def test_only_ci_build_has_branch_filter():
-    with pytest.raises(InputError, match="--branch-filter is not acceptable: unknown option"):
+    with pytest.raises(InputError, match="--branch-filter is invalid: unknown option"):
         build(ReleaseBuild, project="Slc", project_url=URL, branch_filter="x")
 
 

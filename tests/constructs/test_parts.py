@@ -101,7 +101,7 @@ def test_unsupported_size_is_rejected_with_supported_ones(cpu: int, memory: int)
 
 def test_variable_and_secret_of_same_name_are_rejected():
     message = error_of(Service, **service(env_vars={"A": "hush"}, secrets={"A": SECRET}))
-    assert message == "the combination of values is not acceptable: A cannot be both a variable and a secret"
+    assert message == "the combination of values is invalid: A cannot be both a variable and a secret"
 
 
 def test_services_with_same_logical_id_are_rejected():
@@ -213,7 +213,7 @@ def test_missing_public_key_is_reported_with_command(tmp_path: Path):
 )
 def test_unsupported_public_key_is_rejected_and_not_shown(key: Path, text: str):
     (key.parent / "key.pub").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match="no public key that EC2 imports") as caught:
+    with pytest.raises(InputError, match="contains no RSA or Ed25519 public key") as caught:
         _ = instance(key).public_key
     assert "abc" not in caught.value.message.replace(str(key), "")
 
@@ -259,8 +259,8 @@ def test_container_image_has_builder_or_tag(image_builder):
 def test_invalid_text_or_construct_is_one_line():
     rule = "use the name of an image without its tag, such as public.ecr.aws/nginx/nginx"
 
-    assert error_of(Container, source="-x", tag="1") == f"--source '-x' is not acceptable: {rule}"
-    assert error_of(Container, source=5, tag="1") == "--source 5 is not acceptable: use text"
+    assert error_of(Container, source="-x", tag="1") == f"--source '-x' is invalid: {rule}"
+    assert error_of(Container, source=5, tag="1") == "--source 5 is invalid: use text"
     assert "--scope" in error_of(Registry, name="a b", scope="nothing")
     assert "--security-groups.0 'x'" in error_of(Cluster, name="a", services=(), security_groups=["x"])
 

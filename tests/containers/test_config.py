@@ -191,9 +191,9 @@ def test_cyclic_references_are_reported():
         ("a: b: c", "line 1, column 5: mapping values are not allowed here"),
         ("- x", "the file must be a mapping with the key `images`"),
         ("images: 5", "images: a mapping of options is needed"),
-        ("since: 2020-13-45", "a value in it cannot be read: month must be in 1..12"),
+        ("since: 2020-13-45", "a value cannot be read: month must be in 1..12"),
         # Deeper than the recursion limit of Python in any test.
-        pytest.param("[" * 50_000, "a value in it cannot be read: it is nested too deeply", id="nested"),
+        pytest.param("[" * 50_000, "a value cannot be read: it is nested too deeply", id="nested"),
     ],
 )
 def test_invalid_file_is_reported(tmp_path, text, why):

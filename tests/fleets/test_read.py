@@ -161,8 +161,8 @@ def test_pattern_without_match_is_rejected_with_similar_name(fleet):
         ("", "fleet.yaml is empty"),
         ("{", "fleet.yaml:1 is not YAML: expected the node content"),
         ("a: !!python/name:os.system x", "fleet.yaml:1 is not YAML: could not determine a constructor"),
-        ("targets: &t\n  main: *t", "fleet.yaml:1 is not acceptable: it contains an alias of itself"),
-        ("targets:\n  a: {region: x}\n  a: {region: y}", "fleet.yaml:3 is not acceptable: duplicate key 'a'"),
+        ("targets: &t\n  main: *t", "fleet.yaml:1 is invalid: it contains an alias of itself"),
+        ("targets:\n  a: {region: x}\n  a: {region: y}", "fleet.yaml:3 is invalid: duplicate key 'a'"),
         ("- 1", "fleet.yaml:1: the file: use names with values below it"),
         ("targets: {}\nprojects: 3", "fleet.yaml:1: targets: it is empty"),
         (
@@ -246,7 +246,7 @@ def test_all_errors_are_reported_together(refused):
           A: {project_url: 3, ci: {batch_limit: 0}}
     """)
 
-    assert said.splitlines()[0] == "fleet.yaml is not acceptable in 3 places:"
+    assert said.splitlines()[0] == "fleet.yaml is invalid in 3 places:"
     assert len(said.splitlines()) == 4
 
 

@@ -66,7 +66,7 @@ class TestLive:
 
     def test_invalid_name_is_bad_input(self, place):
         for verb in (registry.get, registry.create):
-            with pytest.raises(InputError, match=r"^--name 'a b' is not acceptable"):
+            with pytest.raises(InputError, match=r"^--name 'a b' is invalid"):
                 verb("a b", place=place)
 
     def test_registry_with_images_is_deleted_only_with_empty(self, place, live):

@@ -143,7 +143,7 @@ def test_invalid_argument_of_construct_is_bad_input(write):
         """)
     )
 
-    with pytest.raises(InputError, match=r"program\.py:5: CiBuild is not acceptable: tint: there is no such argument"):
+    with pytest.raises(InputError, match=r"program\.py:5: CiBuild is invalid: tint: there is no such argument"):
         program.run()
 
 

@@ -62,7 +62,7 @@ class Options:
     def __post_init__(self) -> None:
         for option, number in (("flavors-per-build", self.flavors_per_build), ("batch-limit", self.batch_limit)):
             if number < 1:
-                raise InputError(f"--{option} {number} is not acceptable: use 1 or more")
+                raise InputError(f"--{option} {number} is invalid: use 1 or more")
         texts = [
             ("output-path", self.output_path),
             ("config-file", self.config_file),
@@ -73,16 +73,16 @@ class Options:
             if text is not None and not text.strip():
                 raise InputError(f"--{option} is empty")
             if text is not None and _SURROGATE.search(text):
-                raise InputError(f"--{option} {text!a} is not acceptable: it is not valid UTF-8")
+                raise InputError(f"--{option} {text!a} is invalid: it is not valid UTF-8")
         if not _PYTHON_VERSION.fullmatch(self.python_version):
             raise InputError(
-                f"--python-version {self.python_version!a} is not acceptable: use a version such as 3.10, 3.x or latest, or none"
+                f"--python-version {self.python_version!a} is invalid: use a version such as 3.10, 3.x or latest, or none"
             )
         try:
             TypeAdapter(SecretName).validate_python(self.docker_secret)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]["msg"]
-            raise InputError(f"--docker-secret {self.docker_secret!a} is not acceptable: {problem}") from None
+            raise InputError(f"--docker-secret {self.docker_secret!a} is invalid: {problem}") from None
 
 
 def render(flavors: Iterable[str], options: Options) -> dict[str, str]:

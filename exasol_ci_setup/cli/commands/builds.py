@@ -247,7 +247,7 @@ def _projects(session: Session, project: str | None, stack_name: str | None) -> 
     from exasol_ci_setup.stacks import elsewhere, state
 
     if project is not None and stack_name is not None:
-        raise InputError("--project and --stack-name exclude each other", hint="omit one of them")
+        raise InputError("--project and --stack-name contradict each other", hint="omit one of them")
     cfn = session.account.client("cloudformation")
     if stack_name is not None:
         return [start.find_project(cfn, stack_name, hint="`exasol-ci-setup list` lists all stacks")]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @common_options
 @click.argument("name", type=STACK, metavar="STACK")
 @click.option("--revert", is_flag=True, help="Revert the drift, after confirmation.")
-@click.option("--yes", "-y", is_flag=True, help="With --revert: do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="With --revert: do not prompt for confirmation.")
 @click.option(
     "--allow-broadening",
     is_flag=True,

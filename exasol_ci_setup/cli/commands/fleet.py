@@ -41,7 +41,7 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
     callback=_print_schema,
     help="Print the JSON schema of FILE, for editors, and exit.",
 )
-@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
 @PLAN
 @click.option(
     "--select",

@@ -105,7 +105,7 @@ def _command(kind: type[Construct], description: str) -> None:
         help="Logical ID in the template, and identifier (name, ID or ARN) of the existing resource; separate several values "
         "with |. May be repeated.",
     )
-    @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
+    @click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
     @click.option("--plan", "plan_only", is_flag=True, help="Show what would be imported; change nothing.")
     @click.option("--adopt", is_flag=True, help="Import into a stack that this tool did not create.")
     @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation uses.")

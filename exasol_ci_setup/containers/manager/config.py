@@ -164,7 +164,7 @@ def load(path: Path) -> Config:
     except (ValueError, RecursionError) as error:
         # Such as an impossible date. The YAML reader does not report its position.
         why = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise InputError(f"{path}: a value in it cannot be read: {why}") from error
+        raise InputError(f"{path}: a value cannot be read: {why}") from error
     if values is not None and not isinstance(values, dict):
         raise InputError(f"{path}: the file must be a mapping with the key `images`")
     return read(values or {}, path)

@@ -300,13 +300,13 @@ def test_plan_of_public_access_shows_broadening(place):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"visibility": "secret"}, "--visibility 'secret' is not acceptable"),
+        ({"visibility": "secret"}, "--visibility 'secret' is invalid"),
         ({"content_disposition": "inline\r\nX: y"}, "--content-disposition"),
-        ({"content_disposition": "download"}, "--content-disposition 'download' is not acceptable"),
-        ({"object_name": ""}, "--object-name is not acceptable: it is required"),
+        ({"content_disposition": "download"}, "--content-disposition 'download' is invalid"),
+        ({"object_name": ""}, "--object-name is invalid: it is required"),
         ({"password": "x"}, "an asset cannot have a password"),
         ({"workspace_id": "456"}, "workspace_id is '123' and '456'"),
-        ({"color": "red"}, "--color is not acceptable: unknown option"),
+        ({"color": "red"}, "--color is invalid: unknown option"),
     ],
 )
 def test_invalid_asset_is_rejected(place, values, message):
