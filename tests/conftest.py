@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from exasol_ci_setup.aws.session import connect
 from tests.answers import Answers, VirtualClock, keep_away_from_aws
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 # A shell starts what it runs in the background with Ctrl-C ignored, and all processes below inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The time of an example depends on the machine and its load.
+settings.register_profile("any-speed", deadline=None)
+settings.load_profile("any-speed")
 
 GOLDEN = Path(__file__).parent / "golden"
 _NUMBERS = itertools.count(1)

@@ -70,7 +70,7 @@ def test_dot_structure_is_independent_of_names(names):
     assert QUOTED.sub("", written) == QUOTED.sub("", dot(PLAIN, title="C"))
 
 
-@settings(max_examples=15, deadline=None)  # each example runs a process
+@settings(max_examples=15)  # each example runs a process
 @given(NAMES)
 def test_graphviz_draws_any_name_unchanged(names):
     require_program()

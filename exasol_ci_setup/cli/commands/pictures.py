@@ -104,6 +104,11 @@ def timeline(session: Session, name: str, target: Path | None) -> None:
     from exasol_ci_setup.stacks.events import of_last_operation
 
     if target is not None:
+        if target.suffix.lower() in {".svg", ".png"}:
+            raise InputError(
+                f"--to {target}: `timeline` no longer writes SVG and PNG",
+                hint=f"use `--to {target.with_suffix('.html')}`",
+            )
         _format_of(target, _TIMELINE_SUFFIXES)
     cfn = session.account.client("cloudformation")
     stack = state.get(cfn, name)
