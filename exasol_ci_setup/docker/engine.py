@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.images import Image
 
-_START_HINT: Final = "start it, or select another one with DOCKER_HOST or `docker context use`; check the connection with `docker version`"
+_START_HINT: Final = (
+    "install and start Docker, or select another engine with DOCKER_HOST or `docker context use`; "
+    "`docker version` shows whether it answers"
+)
 _GROUP_HINT: Final = "add the user to the socket's group (`sudo usermod -aG docker $USER`) and log in again"
 
 
@@ -42,7 +46,7 @@ def address() -> str:
     if "base_url" not in found:
         raise EngineUnavailableError(
             f"the Docker context {name} does not exist",
-            hint=f"`docker context ls` lists the contexts; `docker context use {name}` selects one",
+            hint="`docker context ls` lists the contexts; select one with `docker context use NAME`",
         )
     return str(found["base_url"])
 
@@ -55,10 +59,17 @@ def connect(*, timeout: int = 60, connections: int = 32) -> DockerClient:
     Source of the variables: https://docs.docker.com/reference/cli/docker/#environment-variables.
     """
     import docker
+    from docker.utils import parse_host
 
     where = address()
     client: DockerClient | None = None
     try:
+        kind, _, path = str(parse_host(where)).partition("://")
+        if kind == "http+unix":
+            # The client does not close a socket that cannot connect.
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(timeout)
+                probe.connect(f"/{path.lstrip('/')}")
         # The client requests the newest version of the API that both sides support.
         client = docker.from_env(timeout=timeout, max_pool_size=connections)
         client.ping()

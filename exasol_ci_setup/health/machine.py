@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
-import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
+from exasol_ci_setup.core.errors import EngineError
 from exasol_ci_setup.core.version import __version__
 from exasol_ci_setup.health.check import AWS_CLI, DOCKER, PLATFORM
 
@@ -23,15 +19,13 @@ if TYPE_CHECKING:
 _MIN_PYTHON: Final = (3, 10)
 _SYSTEMS: Final = ("Linux", "Darwin")
 _CLI_TIMEOUT_SECONDS: Final = 5.0
-_DOCKER_TIMEOUT_SECONDS: Final = 2.0
-_DOCKER_PORT: Final = 2375
+_DOCKER_TIMEOUT_SECONDS: Final = 2
 
 _INSTALL_CLI: Final = (
     "install it from https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html;"
     " no command of this tool needs it, but some hints name its commands"
 )
 _FOR_CONTAINERS: Final = "only needed to run containers on this machine"
-_INSTALL_DOCKER: Final = f"install and start Docker, or set DOCKER_HOST; {_FOR_CONTAINERS}"
 
 
 def platform_and_python(
@@ -74,69 +68,11 @@ def aws_command_line() -> Check:
 
 
 def docker_engine() -> Check:
-    """Check that the Docker engine answers, at DOCKER_HOST or a default socket. Failures are only warnings."""
-    host = os.environ.get("DOCKER_HOST") or _default_socket()
-    if host is None:
-        return DOCKER.warning("no Docker engine was found", _INSTALL_DOCKER)
+    """Check that the selected Docker engine answers. Failures are only warnings."""
+    from exasol_ci_setup.docker import engine
+
     try:
-        parts = urlsplit(host)
-        port = parts.port
-    except ValueError:
-        return DOCKER.warning(f"DOCKER_HOST is not a valid address: {host}", f"correct or unset it; {_FOR_CONTAINERS}")
-    if parts.scheme == "unix":
-        connection: http.client.HTTPConnection = _UnixConnection(parts.path)
-    elif parts.scheme in {"tcp", "http"} and not os.environ.get("DOCKER_TLS_VERIFY"):
-        connection = http.client.HTTPConnection(
-            parts.hostname or "127.0.0.1", port or _DOCKER_PORT, timeout=_DOCKER_TIMEOUT_SECONDS
-        )
-    else:
-        return DOCKER.warning(
-            f"{host} was not checked: this check supports Unix sockets and TCP without TLS",
-            f"run `docker version` to see whether it answers; {_FOR_CONTAINERS}",
-        )
-    with contextlib.closing(connection):
-        try:
-            connection.request("GET", "/_ping")
-            answer = connection.getresponse()
-            body = answer.read(16)
-        except PermissionError:
-            return DOCKER.warning(
-                f"this user has no permission to use {host}",
-                f"add the user to the socket's group (`sudo usermod -aG docker $USER`) and log in again;"
-                f" {_FOR_CONTAINERS}",
-            )
-        except (OSError, http.client.HTTPException) as error:
-            return DOCKER.warning(f"{host} does not answer: {_reason(error)}", _INSTALL_DOCKER)
-    if answer.status != http.client.OK or body != b"OK":
-        return DOCKER.warning(f"{host} does not answer as a Docker engine", _INSTALL_DOCKER)
-    version = answer.getheader("Api-Version")
-    return DOCKER.ok(f"{host} answers" + (f", API {version}" if version else ""))
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_DOCKER_TIMEOUT_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        """Open the socket."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_DOCKER_TIMEOUT_SECONDS)
-        self.sock.connect(self._path)
-
-
-def _default_socket() -> str | None:
-    """Return the URL of the socket of Docker, rootless Docker or Docker Desktop, if one exists."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    places = [
-        Path("/var/run/docker.sock"),
-        *([Path(runtime) / "docker.sock"] if runtime else []),
-        Path("~/.docker/run/docker.sock").expanduser(),
-    ]
-    return next((f"unix://{place}" for place in places if place.exists()), None)
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+        with contextlib.closing(engine.connect(timeout=_DOCKER_TIMEOUT_SECONDS)) as client:
+            return DOCKER.ok(f"{engine.address()} answers, API {client.api.api_version}")
+    except EngineError as error:
+        return DOCKER.warning(error.message, f"{error.hint}; {_FOR_CONTAINERS}")

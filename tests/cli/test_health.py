@@ -38,7 +38,7 @@ def account(answers, monkeypatch, tmp_path):
     (tmp_path / "aws").write_text("#!/bin/sh\necho aws-cli/2.30.1 Python/3.13\n", encoding="utf-8")
     (tmp_path / "aws").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     return answers.account
 
 
@@ -70,8 +70,9 @@ deploy-ci-build needs --connection-arn
                   fix: run `exasol-ci-setup deploy-source-credentials --secret-name NAME --secret-user-key KEY \
 --secret-token-key KEY`, or pass --connection-arn to deploy-ci-build
 ok       E-CI-12  templates            all 12 of them render, and cfn-lint finds nothing for eu-central-1
-warning  E-CI-13  Docker engine        unix:///nowhere/docker.sock does not answer: no such file or directory
-                  fix: install and start Docker, or set DOCKER_HOST; only needed to run containers on this machine
+warning  E-CI-13  Docker engine        the Docker engine at tcp://127.0.0.1:9 cannot be used: Connection refused
+                  fix: install and start Docker, or select another engine with DOCKER_HOST or `docker context use`; \
+`docker version` shows whether it answers; only needed to run containers on this machine
 """
     )
     assert ran.stderr == "\n0 problems, 2 warnings, 11 ok\n"

@@ -1,4 +1,4 @@
-"""A server with the API of a Docker engine as far as tests need it: its version, and containers that are created and removed."""
+"""A server with the API of a Docker engine as far as tests need it: its version, new and removed containers, and failing pulls."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ class EngineServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     daemon_threads = True
     platform = "Docker Engine - Community"
+    version = ""
+    """The body in place of the version."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path, _Handler)
@@ -36,11 +38,27 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, b"OK")
         else:
             version = {"ApiVersion": "1.47", "Version": "28.0.0", "Platform": {"Name": self.server.platform}}
-            self._answer(200, json.dumps(version).encode())
+            self._answer(200, (self.server.version or json.dumps(version)).encode())
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        (name,) = parse_qs(urlsplit(self.path).query)["name"]
+        query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        if "fromImage" in query:
+            # The failure follows the status of the answer, as in an engine.
+            lines = [
+                {"id": "layer", "status": f"pulling {query['fromImage']} tag {query['tag']}"},
+                {"id": "layer", "status": "Downloading", "progressDetail": {"current": 1, "total": 2}},
+                {"error": "no such luck"},
+            ]
+            self.protocol_version = "HTTP/1.1"
+            self.send_response(200)
+            self.send_header("Connection", "close")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for chunk in [f"{json.dumps(line)}\r\n" for line in lines] + [""]:
+                self.wfile.write(f"{len(chunk):x}\r\n{chunk}\r\n".encode())
+            return
+        name = query["name"]
         self._change("POST", name, self.server.containers.add)
         self._answer(201, json.dumps({"Id": name}).encode())
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import gc
+import contextlib
+import os
+from pathlib import Path
 
 import docker.errors
 import pytest
 import requests
 import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError
 from exasol_ci_setup.docker import engine
+from tests.docker import engine_server
+
+DIGEST = f"sha256:{'0' * 64}"
 
 
 def answer(status: int) -> requests.Response:
@@ -66,24 +73,75 @@ def test_other_exceptions_pass_through():
         raise KeyError("x")
 
 
-# The client does not close a socket that could not connect.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def failed_connection() -> tuple[str, str]:
+    """Return message and hint of the error."""
+    with pytest.raises(EngineUnavailableError) as caught:
+        engine.connect(timeout=2)
+    return caught.value.message, caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("host", "why"),
     [
         ("unix:///nowhere/docker.sock", "No such file or directory"),
         ("tcp://127.0.0.1:1", "Connection refused"),
+        ("tcp://127.0.0.1:port", "Port could not be cast"),
         ("nonsense://x", "Invalid bind address protocol"),
     ],
 )
 def test_missing_engine_is_reported_with_hint(monkeypatch, host, why):
     monkeypatch.setenv("DOCKER_HOST", host)
 
-    with pytest.raises(EngineUnavailableError) as caught:
-        engine.connect(timeout=2)
-    gc.collect()
+    message, hint = failed_connection()
 
-    assert caught.value.message.startswith(f"the Docker engine at {host} cannot be used: ")
-    assert why in caught.value.message
-    assert "\n" not in caught.value.message
-    assert "DOCKER_HOST" in caught.value.hint
+    assert message.startswith(f"the Docker engine at {host} cannot be used: ")
+    assert why in message
+    assert "\n" not in message
+    assert "DOCKER_HOST" in hint
+
+
+@given(host=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30))
+def test_any_invalid_socket_is_engine_unavailable(host):
+    with pytest.MonkeyPatch.context() as patch:
+        # No address of the network: names are not looked up in a test.
+        patch.setenv("DOCKER_HOST", f"unix:///nowhere/{host}")
+
+        assert failed_connection()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use every socket")
+def test_socket_without_permission_hints_at_group(monkeypatch):
+    with engine_server.running() as server:
+        Path(server.url.removeprefix("unix://")).chmod(0)
+        monkeypatch.setenv("DOCKER_HOST", server.url)
+
+        assert "usermod" in failed_connection()[1]
+
+
+def test_other_server_is_engine_unavailable(monkeypatch):
+    with engine_server.running() as server:
+        server.version = "hello"
+        monkeypatch.setenv("DOCKER_HOST", server.url)
+
+        assert failed_connection()
+
+
+@pytest.mark.parametrize(
+    ("name", "pulled"),
+    [
+        ("host:5000/a/b", "host:5000/a/b tag latest"),
+        ("host:5000/a/b:1.0", "host:5000/a/b tag 1.0"),
+        (f"host:5000/a/b:1.0@{DIGEST}", f"host:5000/a/b tag {DIGEST}"),
+    ],
+)
+def test_pull_reports_failure_in_answer(monkeypatch, name, pulled):
+    lines: list[str] = []
+    with engine_server.running() as server:
+        monkeypatch.setenv("DOCKER_HOST", server.url)
+        with (
+            contextlib.closing(engine.connect()) as client,
+            pytest.raises(EngineError, match=f"image {name} cannot be pulled: no such luck"),
+        ):
+            engine.pull(client, name, lines.append)
+
+    assert lines == [f"layer: pulling {pulled}"]

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-import socketserver
-import tempfile
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import EndpointConnectionError
-from hypothesis import given
-from hypothesis import strategies as st
 
 from exasol_ci_setup import health
 from exasol_ci_setup.aws import session as aws
 from exasol_ci_setup.core.errors import SetupError
 from exasol_ci_setup.health import account, machine, shipped
 from tests.answers import ACCOUNT_ID, AwsError, DroppedConnectionError
+from tests.docker import engine_server
 
 ROOT = Path(__file__).parents[2]
 ARN = f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT_ID}:secret:Dockerhub-abcdef"
@@ -492,105 +486,21 @@ def test_aws_cli_that_cannot_run_is_warning(path):
     assert machine.aws_command_line().status == "warning"
 
 
-class _Ping(BaseHTTPRequestHandler):
-    """A Docker engine as far as a ping goes; another body makes it something else."""
+def test_answering_docker_engine_is_ok(monkeypatch):
+    with engine_server.running() as engine:
+        monkeypatch.setenv("DOCKER_HOST", engine.url)
 
-    body = b"OK"
-
-    def do_GET(self):
-        self.send_response(200 if self.path == "/_ping" else 404)
-        self.send_header("Api-Version", "1.47")
-        self.send_header("Content-Length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def address_string(self):
-        return "test"
-
-    def log_message(self, *_arguments):
-        pass
+        assert machine.docker_engine() == health.SUBJECTS[12].ok(f"{engine.url} answers, API 1.47")
 
 
-class _Other(_Ping):
-    body = b"hello"
-
-
-@pytest.fixture
-def serve():
-    """Run servers in threads until the test ends."""
-    running = []
-
-    def start(server):
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        running.append((server, thread))
-        return server
-
-    yield start
-    for server, thread in running:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@pytest.fixture
-def short_path():
-    """A path short enough for a socket, which pytest's own may not be."""
-    with tempfile.TemporaryDirectory() as directory:
-        yield Path(directory) / "docker.sock"
-
-
-def test_docker_engine_at_unix_socket_is_ok(serve, short_path, monkeypatch):
-    serve(socketserver.UnixStreamServer(str(short_path), _Ping))
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{short_path}")
-
-    assert machine.docker_engine() == health.SUBJECTS[12].ok(f"unix://{short_path} answers, API 1.47")
-
-
-@pytest.mark.parametrize(("handler", "status"), [(_Ping, "ok"), (_Other, "warning")])
-def test_docker_engine_at_tcp_port_differs_from_other_server(serve, monkeypatch, handler, status):
-    server = serve(HTTPServer(("127.0.0.1", 0), handler))
-    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_port}")
-
-    assert machine.docker_engine().status == status
-
-
-@pytest.mark.parametrize(
-    ("host", "said"),
-    [
-        ("unix:///nowhere/docker.sock", "no such file"),
-        ("tcp://127.0.0.1:1", "refused"),
-        ("ssh://me@there", "was not checked"),
-        ("tcp://127.0.0.1:port", "not a valid address"),
-        ("docker", "was not checked"),
-    ],
-)
-def test_unreachable_docker_engine_is_warning(monkeypatch, host, said):
-    monkeypatch.setenv("DOCKER_HOST", host)
+def test_unreachable_docker_engine_is_warning(monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
 
     found = machine.docker_engine()
 
     assert found.status == "warning"
-    assert said in found.message
+    assert "tcp://127.0.0.1:9" in found.message
     assert "containers on this machine" in found.fix
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may use every socket")
-def test_docker_socket_without_permission_is_warning_with_group(serve, short_path, monkeypatch):
-    serve(socketserver.UnixStreamServer(str(short_path), _Ping))
-    short_path.chmod(0)
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{short_path}")
-
-    assert "usermod" in machine.docker_engine().fix
-
-
-@given(host=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30))
-def test_any_docker_host_is_checked_without_exception(host):
-    with pytest.MonkeyPatch.context() as patch:
-        # No address of the network: names are not looked up in a test.
-        patch.setenv("DOCKER_HOST", f"unix://{host}")
-
-        assert machine.docker_engine().code == "E-CI-13"
 
 
 def test_codes_are_consecutive_and_documented():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import subprocess
@@ -420,7 +419,6 @@ def test_unusable_engine_has_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert docker_client.find().engine == "none: the Docker engine at tcp://10.0.0.1:2376 is not on this machine"
     monkeypatch.setenv("DOCKER_HOST", "unix:///silent")
     assert docker_client.find().engine.startswith("none: the Docker engine at unix:///silent cannot be used: ")
-    gc.collect()
 
 
 @pytest.mark.usefixtures("engine")
