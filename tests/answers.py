@@ -35,7 +35,7 @@ REGION: Final = "eu-central-1"
 ACCOUNT_ID: Final = "123456789012"
 _REQUEST_ID: Final = "00000000-0000-4000-8000-000000000000"
 
-# Parsing the service models is most of what a client costs; all tests share them.
+# Parsing the service models is most of the cost of a client, so all tests share them.
 _MODELS: Final = botocore.session.Session()
 
 
@@ -48,7 +48,7 @@ class Call(NamedTuple):
 
 
 class AwsError(Exception):
-    """An error as the service sends it, such as ``AwsError("Throttling", "Rate exceeded")``; may be given or raised."""
+    """An error as the service sends it, such as ``AwsError("Throttling", "Rate exceeded")``; can be passed or raised."""
 
     def __init__(self, code: str, message: str = "", *, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -58,7 +58,7 @@ class AwsError(Exception):
 
 
 class DroppedConnectionError(Exception):
-    """The connection breaks before an answer comes: botocore's own ConnectionClosedError, after its own retries."""
+    """A connection that is lost before the response; botocore raises ConnectionClosedError after its retries."""
 
 
 Reply: TypeAlias = Mapping[str, Any] | BaseException | type[BaseException] | Callable[[Mapping[str, Any]], Any]
@@ -97,7 +97,7 @@ class Answers:
         events.register("before-parameter-build", self._note_params)
         events.register("request-created", self._note_request)
         events.register("before-send", self._answer)
-        # The endpoint sleeps between attempts; everything else of the retries is botocore's.
+        # The endpoint sleeps between attempts; botocore does everything else.
         monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=self._pause))
 
     def on(
@@ -105,7 +105,7 @@ class Answers:
     ) -> None:
         """Answer `operation` of `service` (botocore's names, ``DescribeStacks``) with `reply`, in place of previous replies.
 
-        A list is used up one request after the other; with `repeat_last` its last reply stays. A single reply stays.
+        A list has one reply for each request; with `repeat_last` its last reply is repeated. A single reply is repeated.
         """
         model = _operation(service, operation)
         several = isinstance(reply, Sequence)
@@ -141,7 +141,7 @@ class Answers:
             reply = self.disturb(call)
             if reply is None:
                 reply = self._next_reply(call)
-            # In the lock, so that replies of parallel calls may share state.
+            # With the lock, so that replies of parallel calls can share state.
             if callable(reply) and not isinstance(reply, type):
                 try:
                     reply = reply(call.params)
@@ -188,7 +188,7 @@ class Answers:
 
 
 class VirtualClock:
-    """A clock on which hours pass in no time: `sleep` moves it on, and runs what `at` planned for the time in between."""
+    """A virtual clock: `sleep` advances it immediately, and runs the callbacks that `at` planned in that period."""
 
     def __init__(self, start: float = 1000.0) -> None:
         self.sleeps: list[float] = []
@@ -206,7 +206,7 @@ class VirtualClock:
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        """Move the clock on by `seconds`, running what falls into them. What it raises ends the sleep at that moment."""
+        """Advance the clock by `seconds`, and run the callbacks in this period. An exception of a callback ends the sleep at its time."""
         self.sleeps.append(seconds)
         end = self._now + seconds
         while self._planned and self._planned[0][0] <= end:
@@ -231,10 +231,10 @@ def keep_away_from_aws(monkeypatch: pytest.MonkeyPatch, empty: Path) -> None:
 
 
 class _Raw(BytesIO):
-    """A body as urllib3 hands it over."""
+    """A response body like that of urllib3."""
 
     def stream(self, **_: Any) -> Any:
-        """Yield the body in one piece."""
+        """Yield the whole body."""
         yield self.read()
 
 
@@ -261,14 +261,14 @@ def _service_name(service_id: str) -> str:
 
 
 def _check(model: OperationModel, reply: Mapping[str, Any]) -> None:
-    """Fail the test if AWS could not give this reply: a name it does not have, a missing one, a wrong type."""
+    """Fail the test if the reply does not match AWS's model: an unknown name, a missing one, or a wrong type."""
     where = f"the reply to {model.service_model.service_name} {model.name}"
     if model.output_shape is None:
         if reply:
             pytest.fail(f"{where} must be empty: the operation returns nothing")
         return
     report = ParamValidator().validate(reply, model.output_shape)
-    # AWS itself keeps to no lengths: an empty account lists no CodeBuild projects, where the model wants one.
+    # AWS ignores lengths: an empty account lists no CodeBuild projects, although the model requires one.
     if [kind for kind, _, _ in report._errors if kind not in {"invalid length", "invalid range"}]:
         pytest.fail(f"{where} is none that AWS could give: {report.generate_report()}")
 
@@ -405,7 +405,7 @@ def _json(value: Any, shape: Shape) -> Any:
 
 
 def _moment(value: Any) -> datetime:
-    """Return a time in UTC; one without a zone is meant so."""
+    """Return a time in UTC; a time without a zone is in UTC."""
     if isinstance(value, datetime):
         return value.astimezone(timezone.utc) if value.tzinfo else value.replace(tzinfo=timezone.utc)
     if isinstance(value, int | float):

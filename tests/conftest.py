@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.sandbox.server import Server
 
-# A shell starts what it runs in the background with Ctrl-C ignored, and all processes below inherit that.
+# A shell ignores Ctrl-C in background processes, and all their child processes inherit this.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """A function that compares a text with the golden file of that name, or rewrites the file if asked to."""
+    """Return a function that compares a text with a golden file, or with --update-golden rewrites the file."""
 
     def compare(name: str, text: str) -> None:
         path = GOLDEN / name
@@ -56,9 +56,9 @@ def _no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
     base = tmp_path_factory.getbasetemp()
     keep_away_from_aws(monkeypatch, base)
     # One cache of findings for all tests of a run, also those of other workers and processes: linting costs more than most tests. It
-    # depends on nothing but the templates' text. Nothing is known from the developer's own runs.
+    # depends only on the text of the templates. Findings of the developer's runs are not used.
     monkeypatch.setenv("XDG_CACHE_HOME", str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"))
-    # How something is shown must not depend on where the tests run; a test of that sets them itself.
+    # Output must not depend on the environment of the tests. Tests of these variables set them.
     for name in ("CI", "NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
 
@@ -70,7 +70,7 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> Answers:
-    """An AWS account whose every call the test answers."""
+    """An AWS account with scripted replies."""
     return Answers(monkeypatch, clock=clock)
 
 
@@ -85,18 +85,18 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def account_id() -> str:
-    """The id of an account that no other test of this process uses."""
+    """The ID of an account that no other test of this process uses."""
     return f"1{os.getpid() % 100_000:05d}{next(_NUMBERS):06d}"
 
 
 @pytest.fixture
 def live(server: Server, account_id: str) -> Account:
-    """An account of its own in the sandbox, with the secrets that the templates expect."""
+    """A separate account in the sandbox, with the secrets that the templates expect."""
     return connect(region="eu-central-1", endpoint_url=server.url, access_key=(account_id, "test"))
 
 
 class Operations:
-    """The operations on resources of one account in the sandbox, which can be held for as long as a test needs."""
+    """The resource operations of one account in the sandbox, which a test can hold."""
 
     def __init__(self, server: Server, account: Account, account_id: str) -> None:
         self._server = server
@@ -104,7 +104,7 @@ class Operations:
         self._account_id = account_id
 
     def hold(self) -> None:
-        """Let no operation on a resource end, until `release`."""
+        """Hold all resource operations until `release`."""
         self._server.delays[self._account_id] = 3600
 
     def release(self, **_: object) -> None:
@@ -112,14 +112,14 @@ class Operations:
         self._server.delays.pop(self._account_id, None)
 
     def release_after(self, call: str) -> None:
-        """Release them when CloudFormation has answered this call of the account."""
+        """Release the operations after this call of CloudFormation."""
         events = self._account.client("cloudformation").meta.events
         events.register_last(f"after-call.cloudformation.{call}", self.release)
 
 
 @pytest.fixture
 def operations(server: Server, live: Account, account_id: str) -> Iterator[Operations]:
-    """What holds the operations on resources of the account `live`."""
+    """The hold on resource operations of the account `live`."""
     held = Operations(server, live, account_id)
     yield held
     held.release()

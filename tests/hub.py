@@ -29,7 +29,7 @@ class Hub(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The address of the server."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
@@ -58,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def press_ctrl_c():
-    """Send SIGINT to the main thread, which is where a process gets it from a terminal."""
+    """Send SIGINT to the main thread, as a terminal does."""
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 

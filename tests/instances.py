@@ -6,7 +6,7 @@ from exasol_ci_setup import Instance
 
 
 class PlacedInstance(Instance):
-    """An instance whose address is its output, so that EC2 is not asked."""
+    """An instance whose address is an output, so that no test calls EC2."""
 
     @property
     def public_ip(self) -> str:

@@ -18,7 +18,7 @@ WHEEL: Final = "https://packages.acme.example/exasol_ci_setup-0.1.0-py3-none-any
 
 
 def git(url: str = REPOSITORY, commit: str = COMMIT, **more: Any) -> dict[str, Any]:
-    """What is recorded of an installation from a Git repository."""
+    """Return the record of an installation from a Git repository."""
     return {"url": url, "vcs_info": {"vcs": "git", "commit_id": commit, "requested_revision": "main"}, **more}
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-LIMIT: Final = 180.0  # seconds; far more than anything takes on a busy machine
+LIMIT: Final = 180.0  # seconds; longer than any step on a busy machine
 QUESTION: Final = "[y/N]: "
 _FULL: Final = 3000  # bytes; the kernel keeps 4 KiB
 _SHOW: Final = "\x1b[?25h"
@@ -33,7 +33,7 @@ PROGRAM: Final = """
 from exasol_ci_setup.cli.main import main
 main()
 """
-# A process of its own has imported what commands need, and each command is a fork of it: imports take most of the time of a short run.
+# Each command is a fork of a process with the imported modules: imports take most of the time of a short run.
 _FORKS: Final = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
     [
@@ -48,7 +48,7 @@ _FORKS.set_forkserver_preload(
 
 
 def _run(terminal: str, cwd: Path, environment: Mapping[str, str], code: str, arguments: Sequence[str]) -> None:
-    """Run `code` in a session of its own, whose terminal is the one of that name: Ctrl-C is a key then, and a closed terminal a hang-up."""
+    """Run `code` in a new session with this terminal, so that Ctrl-C is a key and a closed terminal sends SIGHUP."""
     os.setsid()
     theirs = os.open(terminal, os.O_RDWR)
     fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
@@ -65,7 +65,7 @@ def _run(terminal: str, cwd: Path, environment: Mapping[str, str], code: str, ar
 
 
 class PseudoTerminal:
-    """Runs the program in a terminal, while it is open as a context manager. Each read is of `chunk` bytes, `pause` seconds after the previous one."""
+    """Run the program in a terminal, as a context manager. Each read is of `chunk` bytes, `pause` seconds after the previous one."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class PseudoTerminal:
         self.resize(*self._size)
         self.process = _FORKS.Process(target=_run, args=(os.ttyname(theirs), *self._job))
         self.process.start()
-        # Until the process has the terminal it is kept open here: a terminal without a process has ended.
+        # It stays open here until the process has opened it: a terminal without a process is closed.
         self._theirs: int | None = theirs
         return self
 
@@ -105,7 +105,7 @@ class PseudoTerminal:
 
     @property
     def text(self) -> str:
-        """What the process has written so far, without escape sequences."""
+        """The output of the process so far, without escape sequences."""
         return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.written)
 
     @property
@@ -114,7 +114,7 @@ class PseudoTerminal:
 
     @property
     def echoes(self) -> bool:
-        """Whether the terminal shows what is typed."""
+        """Whether the terminal shows typed text."""
         return bool(termios.tcgetattr(self._terminal)[3] & termios.ECHO)
 
     def resize(self, rows: int, columns: int) -> None:
@@ -134,14 +134,14 @@ class PseudoTerminal:
         self.type("\x03")
 
     def wait_for(self, words: str, *, after: int = 0) -> None:
-        """Read until the process has written `words`, after so many characters."""
+        """Read until the process has written `words` after this number of characters."""
         until = time.monotonic() + LIMIT
         while words not in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.written[after:]):
             if not self._read(until):
                 pytest.fail(f"{words!r} never came:\n{self.text[-2000:]}")
 
     def end(self, seconds: float = LIMIT) -> int:
-        """Read until the process has ended, which it has to within so many seconds, and return its exit code."""
+        """Read until the process has ended, within this number of seconds, and return its exit code."""
         until = time.monotonic() + seconds
         while self._read(until):
             pass
@@ -151,7 +151,7 @@ class PseudoTerminal:
         return self.process.exitcode
 
     def fill(self) -> None:
-        """Read nothing more, and return when the kernel's buffer is full, so that the process waits for a reader."""
+        """Stop reading, and return when the kernel's buffer is full, so that the process waits for a reader."""
         until = time.monotonic() + LIMIT
         before = -1
         while (waiting := self._waiting()) != before or waiting < _FULL:
@@ -163,7 +163,7 @@ class PseudoTerminal:
         return int.from_bytes(fcntl.ioctl(self._terminal, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def leave(self) -> None:
-        """Send what the kernel sends when the window is closed."""
+        """Send the signal of a closed window."""
         self.send(signal.SIGHUP)
 
     def send(self, number: signal.Signals) -> None:
@@ -172,7 +172,7 @@ class PseudoTerminal:
         os.kill(self.process.pid, number)
 
     def _read(self, until: float) -> bool:
-        """Read what comes next, and return False at the end of the process or of the time."""
+        """Read the next output, and return False at the end of the process or after the timeout."""
         while self._theirs is not None:
             if select.select([self._terminal], [], [], 0.1)[0] or not self.process.is_alive():
                 os.close(self._theirs)

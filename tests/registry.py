@@ -20,12 +20,12 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIGURATION = "application/vnd.docker.container.image.v1+json"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
-# Asked for before the variables of this project are taken away for the test.
+# Read on import: fixtures remove the variables of this project.
 REQUIRED = "registry" in os.environ.get("EXASOL_CI_SETUP_REQUIRE", "").split(",")
 
 
 def require_program() -> None:
-    """Skip the test if there is no registry on this machine, or fail it if one is required."""
+    """Skip the test without docker-registry, or fail it if the registry is required."""
     try:
         registry.program()
     except SandboxError as error:
@@ -41,7 +41,7 @@ class Pusher:
     ecr: Any
 
     def ask(self, method: str, path: str, body: bytes = b"", kind: str = "", password: str = "") -> Any:
-        """Return the answer to a request, which was read."""
+        """Return the response to a request, with its body read."""
         data = self.ecr.get_authorization_token()["authorizationData"][0]
         token = data["authorizationToken"] if not password else base64.b64encode(f"AWS:{password}".encode()).decode()
         connection = http.client.HTTPConnection(data["proxyEndpoint"].removeprefix("http://"), timeout=10)
@@ -55,7 +55,7 @@ class Pusher:
             connection.close()
 
     def path(self, repository: str) -> str:
-        """The repository in the registry, as its URI says."""
+        """The path of the repository in the registry."""
         (found,) = self.ecr.describe_repositories(repositoryNames=[repository])["repositories"]
         return str(found["repositoryUri"].partition("/")[2])
 
@@ -90,6 +90,6 @@ def digest(content: bytes) -> str:
 
 
 def tags(ecr: Any, repository: str = "team/app") -> dict[str, list[str]]:
-    """The tags of each image of a repository, by its digest."""
+    """Return the tags of each image of a repository, by digest."""
     details = ecr.describe_images(repositoryName=repository)["imageDetails"]
     return {each["imageDigest"]: each.get("imageTags", []) for each in details}

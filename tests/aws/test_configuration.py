@@ -37,7 +37,7 @@ def configure(tmp_path, monkeypatch):
 
 
 def failure(profile: str | None = "p") -> CredentialsInvalidError:
-    """Return the error of a call with the profile; none of these reaches a network."""
+    """Return the error of a call with the profile. No test sends a request."""
     with pytest.raises(CredentialsInvalidError) as caught, translate_aws_errors():
         connect(profile, "eu-central-1").client("cloudformation").list_stacks()
     error = caught.value

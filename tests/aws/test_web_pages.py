@@ -44,7 +44,7 @@ class Endpoint:
         self.account = connect(region="eu-central-1", endpoint_url=url, access_key=("a", "b"))
 
     def call(self, name, body, *, kind, status=200, **headers):
-        """What a call returns when `body` comes as `kind` with this status."""
+        """Return the result of a call whose response has this status, `body` and content type `kind`."""
         self.body, self.status, self.headers = body, status, {"Content-Type": kind, **headers}
         with translate_aws_errors():
             return CALLS[name](self.account)

@@ -1,4 +1,4 @@
-"""A batch on CodeBuild whose builds begin, write and end at set times of a virtual clock, answered inside botocore."""
+"""A batch on CodeBuild with builds in virtual time, answered inside botocore."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RESOURCE = {
 
 @dataclass
 class Job:
-    """A build of the batch: times are in seconds after the batch's beginning; it writes a log line every ten seconds.
+    """A build of the batch, with a log line every ten seconds. Times are in seconds after the start of the batch.
 
     The last line of its log can be read only `late` seconds after its end.
     """
@@ -49,7 +49,7 @@ class Job:
 
 
 class Cloud:
-    """Answers the calls about one batch. `status` is how it ends, at `ends` seconds; None: it never ends."""
+    """The replies of CodeBuild for one batch. It ends with `status` after `ends` seconds; without `ends` it never ends."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Cloud:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the batch has ended by now."""
+        """Whether the batch has ended."""
         return self.ends is not None and self.clock.elapsed >= self.ends
 
     def start(self, params: Any) -> Any:
@@ -81,12 +81,12 @@ class Cloud:
 
     def batches(self, _params: Any) -> Any:
         """BatchGetBuildBatches."""
-        # AWS's time, which an answer carries, is that of the virtual clock.
+        # The time in replies is that of the virtual clock.
         self.answers.skew = BEGIN + timedelta(seconds=self.clock.elapsed) - datetime.now(timezone.utc)
         return {"buildBatches": [self.batch()]}
 
     def batch(self) -> dict[str, Any]:
-        """Return the batch as it is by now."""
+        """Return the current state of the batch."""
         environment = {"type": "LINUX_CONTAINER", "image": "x", "computeType": "BUILD_GENERAL1_SMALL"}
         return {
             "id": ID,
@@ -110,7 +110,7 @@ class Cloud:
         return {"identifier": job.group, "ignoreFailure": job.ignore_failure, "currentBuildSummary": summary}
 
     def status_of(self, job: Job) -> str:
-        """Return the status of a build by now."""
+        """Return the current status of a build."""
         return job.status if self.clock.elapsed >= job.ends else "IN_PROGRESS"
 
     def builds(self, params: Any) -> Any:
@@ -118,7 +118,7 @@ class Cloud:
         return {"builds": [self.build(job) for job in self.jobs if job.id in params["ids"]]}
 
     def build(self, job: Job) -> dict[str, Any]:
-        """Return a build as it is by now."""
+        """Return the current state of a build."""
         ended = self.clock.elapsed >= job.ends
         phases: list[dict[str, Any]] = [
             {"phaseType": "INSTALL", "phaseStatus": "SUCCEEDED", "contexts": [{"statusCode": "", "message": ""}]},
@@ -139,7 +139,7 @@ class Cloud:
         }
 
     def written(self, job: Job) -> list[str]:
-        """Return the lines that a build has written by now."""
+        """Return the lines that a build has written so far."""
         if job.late and self.clock.elapsed >= job.ends:
             return job.lines if self.clock.elapsed >= job.ends + job.late else job.lines[:-1]
         until = min(self.clock.elapsed, job.ends)
@@ -164,7 +164,7 @@ class Cloud:
 
 
 class Shown:
-    """A view that remembers what it was shown."""
+    """A view that records what it shows."""
 
     def __init__(self) -> None:
         self.batches: list[Any] = []

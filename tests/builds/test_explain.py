@@ -1,4 +1,4 @@
-"""Which build is named as the cause, in which words, and with which end of its log."""
+"""Root cause of a failed batch: the build, the message, and the end of its log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following a batch against a CodeBuild that misbehaves as AWS does: answered inside botocore, in virtual time."""
+"""Monitoring of batches with failures of CodeBuild, answered inside botocore in virtual time."""
 
 from __future__ import annotations
 
@@ -313,7 +313,7 @@ def test_end_of_previous_attempt_does_not_end_retry(answers, clock, shown, follo
     old = Cloud(answers, clock, Job("one", begins=0, ends=0, status="FAILED"), status="FAILED", ends=0)
     before = Reader(answers.account.client("codebuild"), ID).look()
     cloud = Cloud(answers, clock, Job("one", begins=30, ends=90), ends=90)
-    # One server of AWS's knows of the retry after 20 s, another one only after 50.
+    # One server of AWS lists the retry after 20 s, another one after 50 s.
 
     def ask_one_of_them(params):
         return (old if clock.elapsed < 20 or 40 < clock.elapsed < 50 else cloud).batches(params)

@@ -1,4 +1,4 @@
-"""Upload URLs, the token, and draft releases against a small GitHub of our own on this machine."""
+"""Upload URLs, the token and draft releases, with a local server that imitates GitHub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log lines of builds, page by page: answered inside botocore."""
+"""Pages of log lines of builds, answered inside botocore."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding the project of a stack, and what is sent to start, stop and retry a batch: answered inside botocore."""
+"""The CodeBuild project of a stack, and requests to start, stop and retry a batch, answered inside botocore."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The secret that holds the GitHub token for the time of a batch: made, kept while it is needed, and removed."""
+"""The temporary secret with the GitHub token: created, kept while needed, and deleted."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_name_in_use_for_a_minute_fails(answers, clock, client):
 
 
 def sigint(answer):
-    """A reply that arrives although Ctrl-C is pressed."""
+    """A reply that arrives during Ctrl-C."""
 
     def reply(_params):
         signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""`start-release-build` and `start-test-release-build` as a user types them, and where the GitHub token goes."""
+"""`start-release-build`, `start-test-release-build`, and the requests that contain the GitHub token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`run-buildspec` where it does not come to a container: what is refused, and what there is without an engine."""
+"""`run-buildspec` without a container: rejected input, and a missing engine."""
 
 from __future__ import annotations
 

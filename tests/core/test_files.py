@@ -82,7 +82,7 @@ def test_pipe_gets_content_and_stays(tmp_path, is_linked):
     if is_linked:
         path.symlink_to(pipe)
     before = path.lstat().st_ino
-    # Opened for both, so that neither end waits for the other.
+    # Open it for reading and writing, so that no end waits for the other.
     reading = os.open(pipe, os.O_RDWR)
     try:
         write_whole(path, b"content", mode=0o600)

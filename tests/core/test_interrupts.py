@@ -1,4 +1,4 @@
-"""Ctrl-C that waits: which signal is held back, which breaks in, and that all is as before afterwards."""
+"""Deferred Ctrl-C: which signals are deferred, and the state afterwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from exasol_ci_setup.core.interrupts import DeferredSignals
 
 @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def number(request):
-    """A signal with the handler that the program gives it."""
+    """A signal with the handler of the program."""
 
     def stop(_number, _frame):
         raise KeyboardInterrupt

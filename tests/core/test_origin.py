@@ -117,7 +117,7 @@ def test_source_tree_without_installer_is_installed_from_its_directory(installed
 
 
 def test_environment_without_pip_gets_command_of_uv(monkeypatch, tmp_path):
-    # First, since it remembers the path to restore.
+    # First, because it records the path to restore.
     install(monkeypatch, tmp_path, git())
     monkeypatch.setattr(sys, "path", [str(tmp_path / "site")])
     monkeypatch.delitem(sys.modules, "pip", raising=False)

@@ -45,7 +45,7 @@ class Worker:
 
 
 def diamonds(count: int = 20) -> list[Node]:
-    """One at the top, one at the bottom, and between them layers of three that each need all of the layer above."""
+    """Return one node at the top, one at the bottom, and between them layers of three that depend on the whole layer above."""
     layers = [["top"]]
     left = count - 2
     while left:
@@ -182,7 +182,7 @@ def test_ctrl_c_starts_no_node_and_waits_for_running_ones(monkeypatch):
         assert reported.wait(30)
         raise OperationInterruptedError(f"stopped following {name}")
 
-    # The first wait of the thread that follows the work is where a real Ctrl-C arrives.
+    # A real Ctrl-C arrives during the first wait of the main thread.
     class Pressed:
         def __init__(self) -> None:
             self.queue: list[object] = []

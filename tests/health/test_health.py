@@ -37,7 +37,7 @@ def secret(text):
 
 @pytest.fixture
 def healthy(answers):
-    """An account in which all is well."""
+    """An account without problems."""
     answers.on("sts", "GetCallerIdentity", IDENTITY)
     answers.on("cloudformation", "DescribeStacks", NO_STACK)
     answers.on("codebuild", "ListProjects", {"projects": []})
@@ -173,7 +173,7 @@ def test_missing_secret_is_problem_with_create_command(healthy):
 
     found = checked(healthy.account, docker_secret="my secret", profile="o'hara")
 
-    # That there is no such secret says that looking it up is allowed.
+    # A missing secret proves that the lookup is allowed.
     assert found["E-CI-09"].status == "ok"
     assert found["E-CI-10"].status == "problem"
     assert found["E-CI-10"].message == "secret 'my secret' does not exist in eu-central-1"
@@ -449,7 +449,7 @@ def test_untested_platform_is_warning_and_old_python_is_problem(system, python, 
 
 @pytest.fixture
 def path(monkeypatch, tmp_path):
-    """A directory that is all of the PATH."""
+    """A directory that is the whole PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
     return tmp_path
 

@@ -31,7 +31,7 @@ def operation_seconds(number: int) -> float:
 
 
 class Limits:
-    """What AWS takes of each operation. `share` is the part of the limits that is left to this user of the account."""
+    """The request limits of AWS. `share` is the part of the limits that other clients of the account leave."""
 
     def __init__(self, share: float = 1.0) -> None:
         self.taken = 0
@@ -40,7 +40,7 @@ class Limits:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, operation: str, now: float) -> bool:
-        """Return whether a request of `operation` at `now`, in seconds, is taken."""
+        """Return whether a request of `operation` at `now`, in seconds, is accepted."""
         rate = LIMITS.get(operation, LIMIT) * self._share
         burst = rate * BURST_SECONDS
         left, since = self._buckets.get(operation, (burst, now))
@@ -63,12 +63,12 @@ class Stack:
 
     @property
     def ends(self) -> float:
-        """When its operation ends."""
+        """The end of the operation."""
         assert self.begun is not None
         return self.begun + operation_seconds(self.number)
 
     def events(self, now: float) -> list[tuple[float, str, str]]:
-        """Return what has happened until `now`, the oldest first: when, to what, and its status."""
+        """Return the events until `now`, the oldest first: time, resource and status."""
         if self.begun is None:
             return []
         step = operation_seconds(self.number) / (RESOURCES + 1)
@@ -90,9 +90,9 @@ class Stack:
 
 @dataclass
 class Cost:
-    """What a run over `stacks` stacks cost: requests, those refused, the stacks that failed for it, and seconds.
+    """The result of a run with `stacks` stacks: requests, throttled requests, failed stacks, and seconds.
 
-    `late` holds the seconds from the end of each operation until it was seen.
+    `late` contains the seconds from the end of each operation until its detection.
     """
 
     stacks: int

@@ -32,7 +32,7 @@ _START: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
 class _Service:
-    """Answers for CloudFormation by the clock."""
+    """Replies of CloudFormation that depend on the clock."""
 
     def __init__(self, stacks: dict[str, Stack], clock: SharedClock, limits: Limits) -> None:
         self._stacks = stacks
@@ -119,7 +119,7 @@ class _ApprovingReporter(_NullReporter):
 
 
 def deploy(count: int, *, concurrency: int = CONCURRENCY, share: float = 1.0) -> Cost:
-    """Deploy `count` new stacks and return what it cost. `share` is the part of AWS's limits that is left to us."""
+    """Deploy `count` new stacks and return the result. `share` is the part of AWS's limits that other clients leave."""
     scope = Scope(name="simulated", region=REGION)
     declared = Declared([Registry(scope=scope, name=f"stack-{number}") for number in range(count)])
     stacks = {name: Stack(name, number) for number, name in enumerate(declared.constructs)}
@@ -136,7 +136,7 @@ def deploy(count: int, *, concurrency: int = CONCURRENCY, share: float = 1.0) ->
         connections = Connections(clock, lambda _scope: answers.account)
 
         def connect(scope: Scope) -> Account:
-            # The first that a worker does, in a thread of its own.
+            # The first call of a worker, in its thread.
             if not getattr(begun, "name", ""):
                 begun.name = threading.current_thread().name
                 clock.begin(stacks[begun.name].number)

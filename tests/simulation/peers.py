@@ -26,7 +26,7 @@ Asked: TypeAlias = Generator["float | str", bool, None]
 
 
 class ThrottledError(Exception):
-    """All attempts of a request were refused."""
+    """All attempts of a request were throttled."""
 
 
 def _legacy(operation: str, chance: random.Random) -> Asked:
@@ -125,7 +125,7 @@ Habit: TypeAlias = Callable[[Stack, Callable[[], float], random.Random, "list[fl
 
 
 class _Run:
-    """All stacks of one run, on one queue of what is to happen when."""
+    """All stacks of one run, with one queue of planned requests."""
 
     def __init__(self, limits: Limits, cost: Cost) -> None:
         self.now = 0.0
@@ -164,7 +164,7 @@ class _Run:
 
 
 def deploy(habit: Habit, count: int, *, concurrency: int, share: float = 1.0) -> Cost:
-    """Return what `count` new stacks cost by `habit`, `concurrency` of them at a time."""
+    """Return the result of `count` new stacks with `habit`, `concurrency` of them in parallel."""
     limits = Limits(share)
     cost = Cost(count)
     run = _Run(limits, cost)

@@ -13,7 +13,7 @@ from tests.simulation.virtual import SharedClock
 
 @pytest.fixture(scope="module")
 def many():
-    """Several times as many stacks as are deployed in parallel, and more in parallel than AWS's limits on requests allow for."""
+    """Deploy more stacks than run in parallel, and more in parallel than AWS's request limits allow."""
     return ours.deploy(300, concurrency=64)
 
 
@@ -47,7 +47,7 @@ def test_run_is_reproducible():
 def test_stack_is_polled_at_most_six_times_in_ten_seconds():
     cost = ours.deploy(1)
 
-    # The plan, its first quick looks, and the end take a dozen and a half.
+    # The plan, the first quick polls and the end take about 18 requests.
     assert cost.calls - 20 <= 0.6 * operation_seconds(0)
 
 

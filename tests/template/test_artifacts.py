@@ -254,7 +254,7 @@ def test_all_unusable_paths_are_reported_together(tmp_path):
         assert expected in rule
 
 
-# The first example may wait for the disk.
+# The first example can wait for the disk.
 @settings(deadline=None)
 @given(st.text(min_size=1))
 def test_no_path_raises_other_error(tmp_path_factory, name):

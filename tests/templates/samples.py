@@ -114,7 +114,7 @@ SPACE_WITH_ALL = Space(
 
 
 def instances(folder: Path) -> dict[str, Instance]:
-    """Instances whose key is in `folder`, by the names of their golden files."""
+    """Return instances whose key is in `folder`, by the names of their golden files."""
     (folder / "key.pub").write_text(f"{PUBLIC_KEY} user@host\n", encoding="utf-8")
     key = str(folder / "key")
     return {

@@ -323,7 +323,7 @@ def test_only_templates_with_roles_need_iam_capability(tmp_path: Path):
     assert of(samples.instances(tmp_path)["instance.yaml"]) == ()
 
 
-# --- Nothing that a user types can change the structure of a template -------------------------------------------------
+# --- No input of a user changes the structure of a template ------------------------------------------------------------
 
 MARK = "Marked"
 
@@ -383,7 +383,7 @@ def shape(construct: ScopedConstruct) -> list[tuple[tuple[object, ...], type]]:
 @given(text=TEXT)
 @settings(deadline=None, max_examples=60)
 def test_unchecked_text_is_rejected_or_stays_one_scalar(make: Callable[[str], ScopedConstruct], text: str):
-    # An address with a colon is the other sort, with the name of its property.
+    # An address with a colon is IPv6, which has a separate property.
     text = text.replace(":", "")
     try:
         found = shape(make(text))

@@ -68,7 +68,7 @@ def resources(construct: Construct) -> dict[str, Any]:
 
 
 def statements(construct: Construct) -> Iterator[dict[str, Any]]:
-    """Every statement of the policies that the roles have."""
+    """Return every statement of the roles' policies."""
     for resource in resources(construct).values():
         for policy in resource["Properties"].get("Policies", ()):
             yield from policy["PolicyDocument"]["Statement"]
@@ -79,7 +79,7 @@ def listed(value: Any) -> list[Any]:
 
 
 def granted(construct: Construct) -> dict[str, Any]:
-    """Which resource each action is allowed on."""
+    """Return the resources of each allowed action."""
     return {
         action: statement["Resource"] for statement in statements(construct) for action in listed(statement["Action"])
     }

@@ -41,7 +41,7 @@ FIELDS = [
     if isinstance(value, str)
 ]
 
-# Each means something to YAML, Jinja, CloudFormation, IAM or JSON.
+# Each character has a meaning in YAML, Jinja, CloudFormation, IAM or JSON.
 FRAGMENTS = [
     "'", '"', ":", ": ", "\n", "\r\n", "\n  Evil: 1\n", "{{ 7*7 }}", "{{", "}}", "{% raw %}", "{#", "!Sub", "!Ref x", "${AWS::Region}",
     "${", "#", " # x", "&anchor", "*alias", "|", ">", "- ", "---", "...", "%TAG", "[", "]", "{", "}", ",", "\t", "\\", "\\u0041",
@@ -81,10 +81,10 @@ def assert_only_the_text_differs(construct: Construct, marked: Construct, text: 
 def test_unchecked_text_is_rejected_or_stays_one_scalar(
     cls: type[Construct], values: dict[str, Any], field: str, text: str
 ):
-    # These choose between two forms of the template, which is not what is tested here.
+    # These select a form of the template, which other tests check.
     assume(field != "docker_secret" or not text.startswith("arn:"))
     assume(":codestar-connections:" not in text)
-    # `cache` chooses a form and is not written itself.
+    # `cache` selects a form, and is not in the template.
     marked = cls.model_construct(**{**values, field: MARK if field != "cache" else values[field]})
     construct = cls.model_construct(**{**values, field: text})
     if field == "cache":

@@ -1,4 +1,4 @@
-"""The JSON file with the build configuration: what is in it, and what is wrong with it."""
+"""The JSON file with the build configuration: content and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generated files: what CodeBuild reads in them, and what their commands do in a shell."""
+"""Generated buildspecs: their keys for CodeBuild, and their commands in a shell."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ GROUPED = Options(
 )
 KINDS = {"ci": CI, "release": RELEASE, "grouped": GROUPED}
 
-# What https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html and batch-build-buildspec.html allow, as far as used.
+# Keys that https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html and batch-build-buildspec.html allow.
 LEGAL = {
     "": {"version", "env", "phases", "artifacts", "batch"},
     "env": {"shell", "variables", "secrets-manager"},
@@ -172,7 +172,7 @@ def test_any_command_is_read_back_unchanged(command: str, grouped: bool):
 
 
 class Shell:
-    """Runs phases as CodeBuild does: the commands of all of them in one bash, until one fails."""
+    """Run phases as CodeBuild does: all commands in one bash, until one fails."""
 
     def __init__(self, home: Path) -> None:
         self.home = home

