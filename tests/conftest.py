@@ -77,7 +77,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> Answers:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """A sandbox in a thread of this process."""
-    from exasol_ci_setup.sandbox.server import serve_in_thread
+    from exasol_ci_setup.sandbox.server import serve_in_thread  # noqa: PLC0415 - imports ministack, which few tests need
 
     with serve_in_thread() as running:
         yield running

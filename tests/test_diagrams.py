@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.graphviz import require_program
 
@@ -60,8 +61,6 @@ def test_picture_has_digest_of_its_source(source):
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 def test_arrow_begins_and_ends_at_box(source):
-    import yaml
-
     data = yaml.safe_load(source.read_text(encoding="utf-8"))
     boxes = [box["id"] for box in data["boxes"]]
 

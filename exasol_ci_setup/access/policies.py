@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.template.intrinsics import as_mapping, is_function, readable
 
@@ -35,8 +36,8 @@ _ITSELF: Final = ("", "")
 _ACCOUNT_ID_LENGTH: Final = 12
 
 
-# Named tuples, because dataclasses take longer to create, which would delay the start of every deployment.
-class Condition(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Condition:
     """One key of a Condition, its operator and its values."""
 
     operator: str
@@ -61,7 +62,8 @@ class Condition(NamedTuple):
         return f"{self.operator} {self.key} {', '.join(sorted(self.values))}".rstrip()
 
 
-class Patterns(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Patterns:
     """The patterns of an Action or a Resource; `inverted` for NotAction and NotResource; the case of actions is ignored."""
 
     patterns: frozenset[str]
@@ -96,7 +98,8 @@ class Patterns(NamedTuple):
         return f"everything but {names}" if self.inverted else names
 
 
-class Principals(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Principals:
     """Principals, as pairs of a kind and a name; `inverted` for NotPrincipal."""
 
     names: frozenset[tuple[str, str]]
@@ -124,7 +127,8 @@ class Principals(NamedTuple):
         return ("everyone but " if self.inverted else "") + ", ".join(names)
 
 
-class Statement(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Statement:
     """One statement of a policy; `opaque` holds the text of a statement whose content is unknown before the deployment.
 
     `subject` is the target of the policy (``role R``), `kind` the kind of its `Broadening`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.access import policies
 from exasol_ci_setup.access.policies import WORLD, Patterns, as_list
@@ -103,7 +103,8 @@ def _transformed(after: Mapping[str, Any]) -> Iterator[Broadening]:
         yield Broadening("transform", "", message, public=True)
 
 
-class _Rule(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Rule:
     """One rule of a security group."""
 
     group: str

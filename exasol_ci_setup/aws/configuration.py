@@ -122,6 +122,12 @@ def explain(error: Exception) -> SetupError | None:
     return _unusable(text, settings, profile)
 
 
+def profiles() -> list[str]:
+    """Return the names of the profiles in the AWS configuration, sorted."""
+    # Not a session of boto3: that would load the profile in AWS_PROFILE, which may not exist.
+    return sorted(botocore.session.Session().available_profiles)
+
+
 def _unusable(text: str, settings: list[_Setting], profile: str) -> SetupError:
     of = f" ({', '.join(map(str, settings))})" if settings else f" (profile {profile!r})"
     return CredentialsInvalidError(f"the AWS configuration cannot be used: {text}{of}", hint=_hint(settings))

@@ -11,6 +11,7 @@ from botocore import exceptions as botocore_errors
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from exasol_ci_setup.aws.configuration import explain, profiles
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
     AwsUnavailableError,
@@ -127,8 +128,6 @@ def _files() -> str:
 
 
 def _unknown_profile(error: Any) -> SetupError:
-    from exasol_ci_setup.aws.session import profiles
-
     known = profiles()
     return ProfileNotFoundError(
         f"AWS profile {error.kwargs.get('profile', '')!r} does not exist",
@@ -228,8 +227,6 @@ def translate_aws_errors() -> Iterator[None]:
     except SetupError:
         raise
     except Exception as error:
-        from exasol_ci_setup.aws.configuration import explain
-
         if explained := explain(error):
             # Without the cause: its text may be the output of a credential process.
             raise explained from None

@@ -13,6 +13,8 @@ from botocore import exceptions as botocore_errors
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from exasol_ci_setup.aws.errors import is_throttled
+
 _LOG = logging.getLogger(__name__)
 
 # Without a connection botocore waits up to 1, 2 and 4 s between these attempts.
@@ -108,8 +110,6 @@ def _most(context: dict[str, Any]) -> float:
 
 def _retried_error(response: tuple[Any, dict[str, Any]] | None, operation: str) -> ClientError | None:
     """Return the error that a response is, if botocore may send such a request again."""
-    from exasol_ci_setup.aws.errors import is_throttled
-
     if response is None:
         return None
     http, parsed = response

@@ -285,9 +285,3 @@ def _is_answer(response_dict: dict[str, Any], operation_model: Any) -> bool:
         return not ET.fromstring(body).tag.lower().endswith("html")  # noqa: S314 - expat limits entities, and botocore parses all answers so
     except (ValueError, ET.ParseError):
         return False
-
-
-def profiles() -> list[str]:
-    """Return the names of the profiles in the AWS configuration, sorted."""
-    # Not a session of boto3: that would load the profile in AWS_PROFILE, which may not exist.
-    return sorted(botocore.session.Session().available_profiles)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import os
 import sys
 from importlib import import_module
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -218,17 +215,13 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the program. The entry point of the console script."""
-    # A short run mostly imports modules, which creates hardly any garbage. With the default threshold of 700 objects, garbage
-    # collection takes a fifth of the run time. In long runs the higher threshold still collects garbage.
-    gc.set_threshold(400_000)
-    atexit.register(gc.freeze)
     session = Session()
     handler = interruption.Interruption(session)
     handler.install()
     # Python sets a stream that the caller closed to None.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until the process ends
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - open until the process ends
     try:
         cli.main(obj=session)
     except SystemExit as ended:

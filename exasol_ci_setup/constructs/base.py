@@ -188,7 +188,7 @@ class ScopedConstruct(Construct):
         In a program that `exasol-ci-setup` runs, the command decides whether to deploy. Raises the errors of `deploy`.
         """
         # In a thread, so that the event loop is not blocked.
-        import asyncio
+        import asyncio  # noqa: PLC0415 - takes 40 ms, and only this method needs it
 
         await asyncio.to_thread(self.deploy)
 

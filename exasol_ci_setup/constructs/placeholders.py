@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.constructs.scope import Scope
 
 # Lower-case letters, digits and a hyphen survive f-strings, JSON, URLs, shlex, and the names of images and buckets. The random part
 # comes first, so that a part of the text also differs between runs.
@@ -119,15 +120,14 @@ def refusal_of(found: Placeholder, field: str, of: str, annotation: Any = None) 
 
 
 def _hint(found: Placeholder, field: str, annotation: Any) -> str:
-    from exasol_ci_setup.constructs.base import ScopedConstruct
-
     construct = found.construct
     if _accepts(annotation, type(construct)):
         return f"{field} accepts the {type(construct).__name__} itself: pass the construct instead of its {found.what}"
     hint = "print it, or use it in an action such as run_command"
     if not found.output:
         return hint
-    region = f" --region {construct.resolved_scope.region}" if isinstance(construct, ScopedConstruct) else ""
+    scope: Scope | None = getattr(construct, "resolved_scope", None)
+    region = f" --region {scope.region}" if scope else ""
     return (
         f"{hint}; to declare resources with it, deploy {construct.stack_name} with a separate program, "
         f"then use the value that `exasol-ci-setup outputs {construct.stack_name}{region}` prints"

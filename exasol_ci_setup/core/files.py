@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 from pathlib import Path
 from typing import Final
@@ -43,8 +44,7 @@ def write_whole(
     if is_stream(path):
         _write_into(path, content)
         return
-    # From the system, because the module `secrets` takes time to load.
-    temporary = (scratch or path.parent) / f".{path.name[:200]}.{os.urandom(4).hex()}.new"
+    temporary = (scratch or path.parent) / f".{path.name[:200]}.{secrets.token_hex(4)}.new"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
         with open(os.open(temporary, flags, 0o666 if mode is None else mode), "wb") as stream:  # noqa: PTH123 - a descriptor

@@ -11,6 +11,7 @@ import re
 import shlex
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -59,7 +60,6 @@ class Origin:
 
 def of_this() -> Origin:
     """Return the origin of the running installation."""
-    # It takes a tenth of the start-up time, and is needed for hints and generated files only.
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:
@@ -80,8 +80,6 @@ def of_this() -> Origin:
 
 def install_command(extra: str) -> str:
     """Return the command that adds `extra` to this installation."""
-    from importlib.util import find_spec
-
     pip = [sys.executable, "-m", "pip", "install"]
     if find_spec("pip") is None:
         pip = ["uv", "pip", "install", "--python", sys.executable]

@@ -5,7 +5,27 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.constructs import (
+    Asset,
+    BuildkitBuilder,
+    CiBuild,
+    Cluster,
+    Container,
+    ContainerBuilder,
+    Instance,
+    LoadBalancer,
+    Registry,
+    ReleaseBuild,
+    Scope,
+    SecurityGroup,
+    Service,
+    SourceCredentials,
+    Space,
+    Workspace,
+)
 from exasol_ci_setup.health.check import TEMPLATES
+from exasol_ci_setup.template.lint import lint
+from exasol_ci_setup.template.render import render
 
 if TYPE_CHECKING:
     from exasol_ci_setup.constructs.base import Construct
@@ -31,9 +51,6 @@ def templates(region: str | None) -> Check:
 def _templates(region: str) -> Check:
     from cfnlint.helpers import REGIONS
 
-    from exasol_ci_setup.template.lint import lint
-    from exasol_ci_setup.template.render import render
-
     # Another check reports an unknown region.
     region = region if region in REGIONS else _ANY_REGION
     rendered = [render(sample) for sample in samples()]
@@ -49,24 +66,6 @@ def _templates(region: str) -> Check:
 
 def samples() -> tuple[Construct, ...]:
     """Return one construct of each kind, with valid values."""
-    from exasol_ci_setup.constructs import (
-        Asset,
-        BuildkitBuilder,
-        CiBuild,
-        Cluster,
-        Container,
-        ContainerBuilder,
-        Instance,
-        LoadBalancer,
-        Registry,
-        ReleaseBuild,
-        Scope,
-        SecurityGroup,
-        Service,
-        SourceCredentials,
-        Space,
-        Workspace,
-    )
 
     class Machine(Instance):
         """An instance that needs no key file on this machine."""

@@ -24,7 +24,7 @@ def main() -> None:
     # The caller waits for this first process. The serving process has no parent, and so leaves no zombie.
     if os.fork():
         os._exit(0)
-    from exasol_ci_setup.sandbox.server import serve_forever  # imports half of the extra
+    from exasol_ci_setup.sandbox.server import serve_forever  # noqa: PLC0415 - after the fork: it imports half of the extra
 
     serve_forever(
         state_dir=arguments.state_dir,

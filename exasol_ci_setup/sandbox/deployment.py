@@ -7,6 +7,7 @@ import contextvars
 import os
 import sys
 import uuid
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -99,8 +100,6 @@ def _reject_existing_names(
     """Reject a name in use. ministack would adopt the existing resource, and delete it with the stack."""
 
     def refuse_or_create(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
-        from importlib import import_module
-
         name = properties.get(name_property)
         if name in getattr(import_module(f"ministack.services.{service}"), store):
             raise ValueError(f"{name} already exists")

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
+from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -160,8 +161,6 @@ def send_request(
     registry: Registry, method: str, path: str, body: bytes | None = None, content_type: str = ""
 ) -> tuple[int, bytes]:
     """Send a request to a registry, never through a proxy; return status and body, or 0 without an answer."""
-    from base64 import b64encode
-
     headers = {"Authorization": f"Basic {b64encode(f'{USER}:{registry.password}'.encode()).decode()}"}
     if content_type:
         headers["Content-Type"] = content_type

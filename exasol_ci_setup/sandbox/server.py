@@ -84,7 +84,7 @@ class Application:
     """
 
     def __init__(self, instance: str, *, persistent: bool, on_ready: Callable[[], None]) -> None:
-        from exasol_ci_setup.sandbox import extensions  # ministack must see its settings first
+        from exasol_ci_setup.sandbox import extensions  # noqa: PLC0415 - ministack must see its settings first
 
         self.ministack = extensions.load_ministack()
         self._end_interrupted_builds = extensions.end_interrupted_builds

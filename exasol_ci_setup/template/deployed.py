@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exasol_ci_setup.core.errors import TemplateRejectedError
+from exasol_ci_setup.template.yaml import UnreadableYamlError, load_lenient
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,6 @@ def read(body: str) -> DeployedTemplate:
     Of duplicate keys the last one counts, as in CloudFormation. Unknown tags are ignored, and control characters in texts are kept. Raises
     TemplateRejectedError for text that is neither JSON nor YAML, and for a template that is not a mapping.
     """
-    from exasol_ci_setup.template.yaml import UnreadableYamlError, load_lenient
-
     found = _read_json(body)
     if found is None:
         try:

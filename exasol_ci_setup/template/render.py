@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jinja2
 
 from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
+from exasol_ci_setup.template.yaml import UnreadableYamlError, dump, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -192,9 +193,6 @@ def parse(body: str) -> dict[str, Any]:
     """
     if (found := parse_json(body)) is not None:
         return found
-    # Not every run that renders also parses, and importing a parser takes a tenth of the start-up time.
-    from exasol_ci_setup.template.yaml import UnreadableYamlError, load
-
     try:
         parsed = load(body)
     except UnreadableYamlError as error:
@@ -207,8 +205,6 @@ def parse(body: str) -> dict[str, Any]:
 def written(template: Mapping[str, Any]) -> str:
     """Return the text of a parsed template: YAML with two spaces for each level, and with functions in their long form."""
     # Only a template that differs from the rendered one is written again.
-    from exasol_ci_setup.template.yaml import dump
-
     return dump(dict(template))
 
 

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.template import jinja, render
 from exasol_ci_setup.template.input_files import STANDARD_INPUT, label, read_text
+from exasol_ci_setup.template.yaml import UnreadableYamlError, load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,8 +138,6 @@ def parse_own(template: render.Template, *, rendered: bool = False) -> dict[str,
     `rendered`: the text is the result of a Jinja file. Raises InputError with the name and the line if it cannot be read, and if it has no
     resources.
     """
-    from exasol_ci_setup.template.yaml import UnreadableYamlError, load
-
     try:
         parsed = render.parse_json(template.body)
         parsed = load(template.body) if parsed is None else parsed

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from exasol_ci_setup import __version__
 from exasol_ci_setup.cli.constructs import BUILDER_OPTIONS, NAMES, OPTIONS
 from exasol_ci_setup.cli.main import COMMANDS, PROGRAM, cli
 from exasol_ci_setup.constructs import ContainerBuilder
@@ -110,14 +111,10 @@ def test_unknown_command_is_bad_usage(program):
 
 
 def test_version_is_that_of_package(program):
-    from exasol_ci_setup import __version__
-
     assert program("--version").stdout == f"{PROGRAM} {__version__}\n"
 
 
 def test_top_version_of_changelog_is_that_of_package():
-    from exasol_ci_setup import __version__
-
     found = re.search(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
 
     assert found

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from exasol_ci_setup.cli.commands.cost import cost
 from exasol_ci_setup.cli.constructs import NAMES
 from exasol_ci_setup.cli.render import cost_view
 from exasol_ci_setup.costs.estimate import estimate
@@ -194,8 +195,6 @@ def test_bad_input_exits_2(run, answers):
 
 
 def test_every_construct_has_command():
-    from exasol_ci_setup.cli.commands.cost import cost
-
     assert set(cost.commands) == set(NAMES.values())
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from exasol_ci_setup.template.render import parse
 from tests.templates.samples import PUBLIC_KEY
 
 if TYPE_CHECKING:
@@ -207,8 +208,6 @@ def test_invalid_rule_names_option(program: Program, rule: str, said: str):
     ],
 )
 def test_rule_is_parsed(program: Program, rule: str, expected: dict[str, Any]):
-    from exasol_ci_setup.template.render import parse
-
     ran = program("validate-security-group", "--name", "a", "--ingress", rule, "--offline", "--print-template")
 
     (found,) = parse(ran.stdout)["Resources"]["SecurityGroup"]["Properties"]["SecurityGroupIngress"]

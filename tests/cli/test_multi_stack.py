@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from exasol_ci_setup.access.review import Broadening
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter
@@ -150,8 +151,6 @@ def test_table_of_many_stacks_shows_running_and_failed_only(clock):
         many.view(name, f"creating {name}")
     many.ended(Ended("main/a", End.DONE))
     many.ended(Ended("main/b", End.FAILED, error=InputError("no such secret")))
-
-    from rich.console import Console
 
     console = Console(width=100, record=True, file=StringIO())
     console.print(many._table())

@@ -8,6 +8,7 @@ import pytest
 
 from exasol_ci_setup.cli.options import Tag
 from exasol_ci_setup.core.errors import AccessDeniedError
+from exasol_ci_setup.stacks.alarms import rollback_alarms
 from tests.answers import AwsError
 from tests.stacks.test_deploy_answers import NEW, UPDATE, Aws, run, stack_in
 
@@ -169,8 +170,6 @@ def test_same_alarms_change_nothing(answers, clock, minutes, change_sets):
 
 
 def test_kind_of_alarm_comes_from_cloudwatch(answers):
-    from exasol_ci_setup.stacks.alarms import rollback_alarms
-
     answers.on(
         "cloudwatch",
         "DescribeAlarms",

@@ -159,8 +159,6 @@ def test_mutable_tags_are_limited_and_unique():
 
 
 def test_builder_accepts_names_of_bucket_and_repository():
-    from exasol_ci_setup.constructs import BuildkitBuilder
-
     builder = BuildkitBuilder(name="buildkit")
     made = ContainerBuilder(name="b", asset="my-archives", builder=builder, registry="shop/images")
     assert made.static_parameters == {"BucketName": "my-archives", "RepositoryName": "shop/images"}

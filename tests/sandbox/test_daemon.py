@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import http.client
 import json
 import os
 import shutil
@@ -424,8 +425,6 @@ def test_environment_bypasses_proxy(state_dir: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_web_page_cannot_reset_sandbox(state_dir: Path) -> None:
-    import http.client
-
     deploy(client("cloudformation"), "Stack", buckets("A"))
     connection = http.client.HTTPConnection(sandbox.ensure().url.removeprefix("http://"))
     for path in (daemon.RESET_PATH, "/_ministack/reset"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from botocore.exceptions import ClientError
+from ministack.core import router
 
 from tests.sandbox.conftest import Account
 
@@ -11,8 +12,6 @@ pytestmark = pytest.mark.live
 
 
 def test_unsupported_service_is_rejected_without_loading_models(account: Account) -> None:
-    from ministack.core import router
-
     with pytest.raises(ClientError, match="400"):
         account.client("pricing").get_products(ServiceCode="AmazonEC2")
     assert router._KNOWN_AWS_SERVICE_NAMES is None

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cfnlint.data import AdditionalSpecs
+from cfnlint.helpers import REGIONS
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from exasol_ci_setup.stacks import data_loss, removed
 from exasol_ci_setup.stacks.data_holders import HOLDERS, SNAPSHOTS
@@ -88,10 +91,6 @@ def test_retained_nested_stack_loses_nothing():
 
 
 def test_each_listed_type_exists_and_no_stateful_type_is_missing():
-    from cfnlint.data import AdditionalSpecs
-    from cfnlint.helpers import REGIONS
-    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
-
     known = {kind for region in REGIONS for kind in PROVIDER_SCHEMA_MANAGER.get_resource_types(region)}
     stateful = json.loads((Path(AdditionalSpecs.__file__).parent / "StatefulResources.json").read_text())
 

@@ -9,6 +9,7 @@ import pytest
 
 from exasol_ci_setup.core.errors import StackBusyError
 from exasol_ci_setup.stacks import plan as planning
+from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.deploy import Options, Outcome
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.template.render import Template
@@ -136,7 +137,6 @@ def test_tag_of_aws_is_not_a_tag_of_the_user(answers):
     stack = {"StackName": "Slc", "StackId": ID, "StackStatus": "CREATE_COMPLETE", "CreationTime": "2026-01-01"}
     described = {**stack, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
     answers.on("cloudformation", "DescribeStacks", {"Stacks": [described]})
-    from exasol_ci_setup.stacks import state
 
     found = state.get(answers.account.client("cloudformation"), "Slc")
 

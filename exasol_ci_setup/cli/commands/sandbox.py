@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from exasol_ci_setup import sandbox as local_sandbox
-from exasol_ci_setup.cli.consent import require_terminal
 from exasol_ci_setup.cli.session import pass_session
 from exasol_ci_setup.core.errors import InputError, SandboxError
 
@@ -204,6 +203,8 @@ def env(style: str) -> None:
 def reset(session: Session, yes: bool) -> None:
     """Delete everything in the sandbox, and create its dummy secrets again."""
     if not yes:
+        from exasol_ci_setup.cli.consent import require_terminal
+
         require_terminal(session.output, hint="add --yes")
         if not session.output.confirm("Delete everything in the sandbox?"):
             click.echo("not reset: nothing was changed", err=True)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup.cli.consent import require_terminal
 from exasol_ci_setup.cli.platform import acting, done, listing, require_yes, yes_option
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError
@@ -162,6 +161,8 @@ def _value(session: Session, value: str | None, file: Path | None) -> bytes:
         return _contents(file)
     if value is not None:
         return _without_line_break(_stdin())
+    from exasol_ci_setup.cli.consent import require_terminal
+
     require_terminal(
         session.output,
         needed="the value is needed",

@@ -9,6 +9,8 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from docker.errors import NotFound
+
 from exasol_ci_setup.containers.hosted.names import inner_port, repository_and_tag
 from exasol_ci_setup.core.errors import (
     AppConflictError,
@@ -127,8 +129,6 @@ class Instances:
 
     def get(self, container: str | None) -> Container | None:
         """Return a container by its ID, or None if it no longer exists."""
-        from docker.errors import NotFound
-
         if container is None:
             return None
         with engine.engine_errors("The container cannot be inspected"):
@@ -149,8 +149,6 @@ class Instances:
 
     def remove(self, container: Container) -> None:
         """Stop a container gracefully, and remove it with its anonymous volumes."""
-        from docker.errors import NotFound
-
         with engine.engine_errors("The container cannot be removed"), contextlib.suppress(NotFound):
             container.stop(timeout=_STOP_SECONDS)
             container.remove(force=True, v=True)
@@ -167,8 +165,6 @@ class Instances:
 
     def remove_volume(self, app: str) -> None:
         """Remove the volume of an app, if this service created it."""
-        from docker.errors import NotFound
-
         with engine.engine_errors(f"The volume of {app} cannot be removed"), contextlib.suppress(NotFound):
             volume = self._client.volumes.get(volume_name(app))
             if (volume.attrs.get("Labels") or {}).get(INSTANCE_LABEL) == self._identity:

@@ -9,6 +9,11 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
+from uvicorn import Config, Server
+from uvicorn.config import LOGGING_CONFIG
+from uvicorn.supervisors import Multiprocess
+
+from exasol_ci_setup.containers import web
 from exasol_ci_setup.containers.hosted.settings import deploy_key
 from exasol_ci_setup.containers.hosted.state import State
 from exasol_ci_setup.core.errors import InputError
@@ -36,11 +41,6 @@ def check(settings: Settings) -> None:
 
 def serve(settings: Settings, listening: socket.socket, *, workers: int) -> None:
     """Serve on a listening socket with `workers` processes until SIGTERM or Ctrl-C; complete open requests first."""
-    from uvicorn import Config, Server
-    from uvicorn.supervisors import Multiprocess
-
-    from exasol_ci_setup.containers import web
-
     # Workers are new processes and read their settings from the environment.
     os.environ.update(settings.variables())
     config = Config(
@@ -117,8 +117,6 @@ def tcp_socket(host: str, port: int) -> Iterator[socket.socket]:
 
 def _log_config() -> dict[str, Any]:
     """Return the logging configuration of uvicorn, with all output on stderr, and the loggers of this package."""
-    from uvicorn.config import LOGGING_CONFIG
-
     config: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
     config["handlers"]["access"]["stream"] = "ext://sys.stderr"
     config["loggers"]["exasol_ci_setup"] = {"handlers": ["default"], "level": "INFO", "propagate": False}

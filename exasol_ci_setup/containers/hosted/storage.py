@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
@@ -67,4 +68,4 @@ class Reserve:
         size = min(_BYTES, _free_bytes(self._directory))
         with contextlib.suppress(OSError):
             # Not zeros, for which some file systems use no space.
-            write_whole(self._path, os.urandom(size), mode=0o600, fsync=True)
+            write_whole(self._path, secrets.token_bytes(size), mode=0o600, fsync=True)

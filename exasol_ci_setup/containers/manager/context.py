@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from pathspec import GitIgnoreSpec
+
 from exasol_ci_setup.core import archive
 
 if TYPE_CHECKING:
@@ -39,8 +41,6 @@ def read_tree(context: Context) -> archive.Tree:
     assert chosen is not None  # noqa: S101 - one of the two was read
     if not context.include and not context.exclude:
         return chosen
-    from pathspec import GitIgnoreSpec
-
     excluded = set(GitIgnoreSpec.from_lines(context.exclude).match_files(chosen.entries))
     kept = {name: entry for name, entry in chosen.entries.items() if name not in excluded}
     if everything is not None and context.include:

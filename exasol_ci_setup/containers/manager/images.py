@@ -9,6 +9,8 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from docker.auth import resolve_repository_name
+
 from exasol_ci_setup.containers.manager import context, dockerfile
 from exasol_ci_setup.containers.manager.arguments import IMAGE_LABEL
 from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError, ImageNotBuiltError
@@ -99,8 +101,6 @@ class Images:
         return found
 
     def _login(self, reference: str, image: Image) -> dict[str, str] | None:
-        from docker.auth import resolve_repository_name
-
         registry, _ = resolve_repository_name(reference)
         for registries in (image.authentication, self._config.authentication):
             if (known := registries.get(registry)) and known.reading:

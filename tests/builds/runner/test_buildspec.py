@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,8 +62,6 @@ def test_phases_are_in_order_of_codebuild():
     )
 )
 def test_command_text_is_unchanged(texts):
-    import yaml
-
     spec = Document(PATH, yaml.safe_dump({"version": "0.2", "phases": {"build": {"commands": texts}}})).buildspec()
 
     assert spec.phases[0].commands == tuple(texts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 import socket
@@ -96,8 +97,6 @@ def test_packed_entries_are_sorted_by_name(files):
 
 
 def test_hash_is_computed_from_uncompressed_tar(folder):
-    import hashlib
-
     write(folder, {"a": "content"})
 
     sha256, packed = pack(archive.of_folder(folder))

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cfnlint.api
 import pytest
+from cfnlint.config import ManualArgs
 
 from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
 from exasol_ci_setup.core.errors.details import Finding
@@ -61,9 +63,6 @@ Resources:
 
 
 def test_reused_rules_have_same_findings():
-    import cfnlint.api
-    from cfnlint.config import ManualArgs
-
     def found(matches):
         return sorted((match.rule.id, match.message, match.linenumber) for match in matches)
 
