@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.core.errors import EngineError
 from exasol_ci_setup.core.version import __version__
+from exasol_ci_setup.docker import engine
 from exasol_ci_setup.health.check import AWS_CLI, DOCKER, PLATFORM
 
 if TYPE_CHECKING:
@@ -69,8 +70,6 @@ def aws_command_line() -> Check:
 
 def docker_engine() -> Check:
     """Check that the selected Docker engine answers. Failures are only warnings."""
-    from exasol_ci_setup.docker import engine
-
     try:
         with contextlib.closing(engine.connect(timeout=_DOCKER_TIMEOUT_SECONDS)) as client:
             return DOCKER.ok(f"{engine.address()} answers, API {client.api.api_version}")
