@@ -33,7 +33,7 @@ def test_contract_covers_every_package():
     }
 
 
-def test_at_most_18_packages_and_modules_at_the_top():
+def test_top_level_has_at_most_18_packages_and_modules():
     found = [path for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
 
     assert len([path for path in found if path.stem not in {"__init__", "__main__"}]) <= 18

@@ -141,7 +141,7 @@ def test_session_token_with_line_break_is_not_shown(configure, monkeypatch, free
     assert "line break" in failure(None).message
 
 
-def test_exception_of_other_code_passes_the_boundary():
+def test_exception_of_other_code_is_not_translated():
     with pytest.raises(ZeroDivisionError), translate_aws_errors():
         raise ZeroDivisionError
 

@@ -34,7 +34,7 @@ def test_refused_connection_ends_after_four_attempts(answers, caplog):
     assert "127.0.0.1:1" in caplog.text
 
 
-def test_lost_connection_is_retried_long_once_the_endpoint_answered(answers):
+def test_lost_connection_is_retried_long_once_endpoint_answered(answers):
     answers.on("sts", "GetCallerIdentity", [{"Account": "1"}, REFUSED], repeat_last=True)
     call(answers)
 
@@ -81,7 +81,7 @@ def test_optional_call_without_answer_in_time_is_sent_once(answers):
     assert len(answers.calls) == 1
 
 
-def test_client_for_optional_calls_waits_eight_seconds_for_an_answer(answers):
+def test_client_for_optional_calls_times_out_after_eight_seconds(answers):
     client = for_optional_calls(answers.account.client("sts"))
 
     assert client.meta.config.read_timeout == 8

@@ -101,7 +101,7 @@ def test_throttled_calls_do_not_stop_following(answers, clock, follow):
     assert follow().status == "SUCCEEDED"
 
 
-def test_endpoint_unreachable_for_an_hour_does_not_stop_following(answers, clock, shown, follow):
+def test_endpoint_unreachable_for_one_hour_does_not_stop_following(answers, clock, shown, follow):
     Cloud(answers, clock, Job("one", ends=7200), ends=7200)
     answers.disturb = lambda _call: DroppedConnectionError() if 100 < clock.elapsed < 3700 else None
 
@@ -325,7 +325,7 @@ def test_end_of_previous_attempt_does_not_end_retry(answers, clock, shown, follo
     assert [batch.status for batch in shown.batches if batch.status == "FAILED"] == []
 
 
-def test_retry_unchanged_for_a_minute_has_ended(answers, clock, follow):
+def test_retry_unchanged_for_one_minute_has_ended(answers, clock, follow):
     Cloud(answers, clock, Job("one", begins=0, ends=0, status="FAILED"), status="FAILED", ends=0)
     before = Reader(answers.account.client("codebuild"), ID).look()
 
@@ -344,7 +344,7 @@ def test_batch_not_found_right_after_start_is_polled(answers, clock, follow):
     assert follow(since=started).status == "SUCCEEDED"
 
 
-def test_batch_not_found_after_a_minute_fails(answers, clock, follow):
+def test_batch_not_found_after_one_minute_fails(answers, clock, follow):
     cloud = Cloud(answers, clock, Job("one"))
     answers.on("codebuild", "BatchGetBuildBatches", {"buildBatches": [], "buildBatchesNotFound": [ID]})
 

@@ -133,7 +133,7 @@ def test_name_of_secret_in_deletion_is_retried(answers, clock, client, code):
     assert answers.names()[-1] == "DeleteSecret"
 
 
-def test_name_in_use_for_a_minute_fails(answers, clock, client):
+def test_name_in_use_for_one_minute_fails(answers, clock, client):
     answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "gone"))
     answers.on("secretsmanager", "CreateSecret", AwsError("InvalidRequestException", "scheduled for deletion"))
 

@@ -139,7 +139,7 @@ def test_path_of_build_buildspec_is_relative_to_root(program):
     assert Path("ci/specs/build_buildspec.yaml").is_file()
 
 
-def test_options_reach_the_files(program):
+def test_options_reach_files(program):
     ran = program(
         *(*CI, "--config-file", "./build_config.json", "--docker-secret", "registry", "--python-version", "3.12"),
         *("--install-command", "make tools", "--build-command", "make one\nmake two", "--flavors-per-build", "4"),

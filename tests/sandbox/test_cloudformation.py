@@ -471,7 +471,7 @@ def test_change_of_outputs_or_description_is_executable(account: Account, change
     assert listed(change_set) == []
 
 
-def test_parameter_that_only_an_output_uses_is_a_change(account: Account) -> None:
+def test_parameter_that_only_output_uses_is_change(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     template = conditional(Outputs={"More": {"Value": {"Ref": "More"}}})
     deploy(cloudformation, "Stack", template, Parameters=more("no"))

@@ -316,7 +316,7 @@ def test_suspended_sandbox_is_running_but_does_not_answer(state_dir: Path) -> No
 
 
 @reads_proc
-def test_resumed_sandbox_answers_the_waiting_command(state_dir: Path) -> None:
+def test_resumed_sandbox_answers_waiting_command(state_dir: Path) -> None:
     endpoint = sandbox.ensure()
     os.kill(endpoint.pid, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as pool:

@@ -17,7 +17,7 @@ def many():
     return ours.deploy(300, concurrency=64)
 
 
-def test_many_stacks_under_limits_of_aws_finish_without_throttling_failure(many):
+def test_many_stacks_under_limits_of_aws_do_not_fail_by_throttling(many):
     assert many.failed == 0
     assert len(many.late) == 300
 

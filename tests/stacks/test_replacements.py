@@ -53,7 +53,7 @@ def test_schema_decides_on_replacement(kind, change, replacement, recreates):
     assert [each.recreates for each in found.properties] == [recreates]
 
 
-def test_each_element_of_a_list_is_compared():
+def test_each_element_of_list_is_compared():
     path = "IcebergDestinationConfiguration.DestinationTableList"
     one, other = ([{"DestinationTableName": name, "Other": name}] for name in "ab")
 

@@ -61,7 +61,7 @@ def test_equal_text_with_transform_is_sent_to_aws(answers, clock, body):
     assert "CreateChangeSet" in answers.names()
 
 
-def test_access_that_a_transform_grants_is_reviewed(answers, clock):
+def test_access_granted_by_transform_is_reviewed(answers, clock):
     Aws(answers, events=UPDATE)
     serve(answers, sent=MACRO, before=role("s3:GetObject"), after=role("*"))
 
@@ -131,7 +131,7 @@ def test_nested_stack_in_loop_gets_its_own_change_set(answers, clock):
     assert answers.of("CreateChangeSet")[0]["IncludeNestedStacks"]
 
 
-def test_tag_of_aws_is_not_a_tag_of_the_user(answers):
+def test_tag_of_aws_is_not_tag_of_user(answers):
     Aws(answers, events=[])
     tags = {"awsteam": "x", "aws:servicecatalog:productArn": "arn"}
     stack = {"StackName": "Slc", "StackId": ID, "StackStatus": "CREATE_COMPLETE", "CreationTime": "2026-01-01"}

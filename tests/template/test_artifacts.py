@@ -193,7 +193,7 @@ def test_archive_has_fixed_times_and_modes(tmp_path):
         assert archive.read("link") == b"bin/run"
 
 
-def test_existing_archive_is_uploaded_as_it_is(tmp_path):
+def test_existing_archive_is_uploaded_unchanged(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.jar", "w") as archive:
         archive.writestr("x", "y")
     store = MemoryStore()

@@ -277,7 +277,7 @@ def damage(folder, at):
         file.write(b"XXXX")
 
 
-def test_resume_from_damaged_part_file_gives_the_object(live, bucket, tmp_path, stored):
+def test_resume_from_damaged_part_file_gives_object(live, bucket, tmp_path, stored):
     with pytest.raises(KeyboardInterrupt):
         get(live, bucket, tmp_path / "target", Watched(until=5 * 1024**2))
     damage(tmp_path, at=1024**2 + 100)
