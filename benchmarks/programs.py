@@ -76,4 +76,4 @@ def fifty(rounds: int) -> str:
                     results.setdefault(title, []).append(run(command, env))
         print(".", end="", file=sys.stderr, flush=True)
     results["`aws cloudformation deploy` in a loop, once"] = [loop()]
-    return table(("", "time", "memory", "times the first"), rows(results, "`exasol-ci-setup up program.py`"))
+    return table(("", "time", "memory", "ratio to the first"), rows(results, "`exasol-ci-setup up program.py`"))

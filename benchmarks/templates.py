@@ -14,7 +14,7 @@ from benchmarks.page import table
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_HEAD = ("", "time", "memory", "times the first")
+_HEAD = ("", "time", "memory", "ratio to the first")
 _URL = "https://github.com/exasol/script-languages-release"
 
 
