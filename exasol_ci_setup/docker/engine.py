@@ -8,7 +8,7 @@ import re
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError
+from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError, PortTakenError
 from exasol_ci_setup.core.origin import install_command
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ _START_HINT: Final = (
     "install and start Docker, or select another engine with DOCKER_HOST or `docker context use`; "
     "`docker version` shows whether it answers"
 )
+_FIRST_ANSWER_SECONDS: Final = 20
+_PORT_IN_USE: Final = ("port is already allocated", "address already in use")
 _GROUP_HINT: Final = "add the user to the socket's group (`sudo usermod -aG docker $USER`) and log in again"
 
 
@@ -51,11 +53,12 @@ def address() -> str:
     return str(found["base_url"])
 
 
-def connect(*, timeout: int = 60, connections: int = 32) -> DockerClient:
+def connect(*, timeout: int | None = 60, connections: int = 32) -> DockerClient:
     """Return a client of the engine at `address`, after the engine has answered.
 
-    DOCKER_TLS_VERIFY and DOCKER_CERT_PATH apply, too. `timeout` is in seconds for each answer. `connections` is the size of the
-    connection pool. Several threads may use the client. The caller closes it. Raises EngineUnavailableError if no engine answers.
+    DOCKER_TLS_VERIFY and DOCKER_CERT_PATH apply, too. `timeout` is in seconds for each answer. With None only the first answer has a
+    limit, as a pull or a copy may take hours. `connections` is the size of the connection pool. Several threads may use the client.
+    The caller closes it. Raises EngineUnavailableError if no engine answers.
     Source of the variables: https://docs.docker.com/reference/cli/docker/#environment-variables.
     """
     import docker
@@ -63,16 +66,18 @@ def connect(*, timeout: int = 60, connections: int = 32) -> DockerClient:
 
     where = address()
     client: DockerClient | None = None
+    first_timeout = timeout or _FIRST_ANSWER_SECONDS
     try:
         kind, _, path = str(parse_host(where)).partition("://")
         if kind == "http+unix":
             # The client does not close a socket that cannot connect.
             with socket.socket(socket.AF_UNIX) as probe:
-                probe.settimeout(timeout)
+                probe.settimeout(first_timeout)
                 probe.connect(f"/{path.lstrip('/')}")
         # The client requests the newest version of the API that both sides support.
-        client = docker.from_env(timeout=timeout, max_pool_size=connections)
+        client = docker.from_env(timeout=first_timeout, max_pool_size=connections)
         client.ping()
+        client.api.timeout = timeout  # type: ignore[assignment] # None waits without a limit
     except Exception as error:  # also those of paramiko, which is optional
         if client is not None:
             client.close()
@@ -142,7 +147,8 @@ def engine_errors(doing: str) -> Iterator[None]:
     """Translate errors of the Docker client to EngineError ``DOING: REASON``.
 
     Use it as a context manager or as a decorator. `status` of the error is the HTTP status of the engine, or 0 without an answer:
-    404 for a missing object, 409 for a conflict. Raises EngineUnavailableError if the engine no longer answers.
+    404 for a missing object, 409 for a conflict. Raises PortTakenError for a port of the host in use, and EngineUnavailableError if the
+    engine no longer answers.
     Source of the statuses: https://docs.docker.com/reference/api/engine/.
     """
     from docker.errors import DockerException
@@ -153,8 +159,10 @@ def engine_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except DockerException as error:
+        message = f"{doing}: {reason(error)}"
+        kind = PortTakenError if any(words in message for words in _PORT_IN_USE) else EngineError
         # Only errors with an answer come from the engine; the client raises others itself.
-        raise EngineError(f"{doing}: {reason(error)}", status=getattr(error, "status_code", None) or 0) from error
+        raise kind(message, status=getattr(error, "status_code", None) or 0) from error
     except (NoConnection, Timeout) as error:
         raise EngineUnavailableError(
             f"{doing}: the Docker engine does not answer: {reason(error)}", hint=_START_HINT

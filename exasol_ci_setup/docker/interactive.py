@@ -32,11 +32,9 @@ class NotPermittedError(Exception):
 def container(client: DockerClient, image: str, arguments: Sequence[str], *, privileged: bool) -> Iterator[Container]:
     """Create a container that runs ``/bin/sh ARGUMENTS`` as root when started, and always remove it at the end.
 
-    The variable DOCKER_DEFAULT_PLATFORM applies, as for the `docker` program. Requests wait without a limit, as a copy or a build may
-    take hours. Raises EngineError if the container cannot be created.
+    The variable DOCKER_DEFAULT_PLATFORM applies, as for the `docker` program. Raises EngineError if the container cannot be created.
     """
     api = client.api
-    api.timeout = None  # type: ignore[assignment] # requests then waits without a limit
     # With a name chosen here, the container can be removed even if an interruption hides its ID.
     name = f"exasol-ci-setup-{secrets.token_hex(6)}"
     try:

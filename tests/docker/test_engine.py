@@ -13,7 +13,7 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError
+from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError, PortTakenError
 from exasol_ci_setup.docker import engine
 from tests.docker import engine_server
 
@@ -66,6 +66,14 @@ def test_lost_engine_is_engine_unavailable(raised):
         raise raised
 
     assert caught.value.message == "it failed: the Docker engine does not answer: no file"
+
+
+@pytest.mark.parametrize(
+    "reason", ["Bind for 0.0.0.0:80 failed: port is already allocated", "bind: address already in use"]
+)
+def test_port_in_use_is_port_taken(reason):
+    with pytest.raises(PortTakenError, match="it failed: "), engine.engine_errors("it failed"):
+        raise docker.errors.APIError("500 Server Error", answer(500), explanation=reason)
 
 
 def test_other_exceptions_pass_through():

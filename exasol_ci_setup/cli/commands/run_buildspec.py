@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _DEFAULT: Final = Path("aws-code-build/ci/buildspec.yaml")
 _MAX_COMMAND_LENGTH: Final = 100
-_TIMEOUT_SECONDS: Final = 20  # for the first answer of the Docker engine
 
 
 @click.command("run-buildspec")
@@ -111,7 +110,7 @@ def run_buildspec(
     secrets = variables.secret_values(spec, options, os.environ)
     folder = runner.ArtifactsFolder(artifacts_dir, _folder_name(build, buildspec))
 
-    with closing(engine.connect(timeout=_TIMEOUT_SECONDS)) as client:
+    with closing(engine.connect(timeout=None)) as client:
         choice = images.choose(
             image, build.image if build else "", lambda name: engine.find_image(client, name) is not None
         )

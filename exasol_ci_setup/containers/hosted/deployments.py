@@ -15,8 +15,8 @@ from exasol_ci_setup.core.errors import (
     AppConflictError,
     AppNotFoundError,
     CertificateError,
-    EngineError,
     NginxError,
+    PortTakenError,
     SetupError,
 )
 
@@ -36,7 +36,6 @@ MISSING: Final = "That container doesn't exist."
 _NGINX_LOCK: Final = "nginx.lock"
 _CERTBOT_LOCK: Final = "certbot.lock"
 _MAX_PORT_ATTEMPTS: Final = 5
-_PORT_IN_USE: Final = ("port is already allocated", "address already in use")
 
 _log = logging.getLogger(__name__)
 
@@ -121,10 +120,10 @@ class Deployments:
             port = self._state.reserve_port(name, exclude=tried)
             try:
                 return self._instances.start(name, image, variables, port), port
-            except EngineError as error:
+            except PortTakenError:
                 # Another process has taken the port after the check.
                 tried.add(port)
-                if len(tried) == _MAX_PORT_ATTEMPTS or not any(each in error.message for each in _PORT_IN_USE):
+                if len(tried) == _MAX_PORT_ATTEMPTS:
                     raise
 
     def run(self, name: str) -> None:

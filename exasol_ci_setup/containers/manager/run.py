@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.containers.manager import ports
 from exasol_ci_setup.containers.manager.arguments import IMAGE_LABEL, MANAGER_LABEL, PROCESS_LABEL, build_arguments
 from exasol_ci_setup.containers.manager.waiting import probes
-from exasol_ci_setup.core.errors import ContainerNotReadyError, EngineError, EngineUnavailableError, PortTakenError
+from exasol_ci_setup.core.errors import ContainerNotReadyError, EngineError
 from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ _STOP_SECONDS: Final = 2  # between SIGTERM and SIGKILL
 _LAST_LINES: Final = 20
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
-_PORT_IN_USE: Final = ("port is already allocated", "address already in use")
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Containers:
         )
         container = ""
         try:
-            with _container_errors(f"the container of {name} cannot be started"):
+            with engine.engine_errors(f"the container of {name} cannot be started"):
                 if network:
                     self._api.create_network(network, driver="bridge", labels=labels)
                     self._link(network, image, dependencies)
@@ -116,7 +115,7 @@ class Containers:
         """Link the container to the `dependencies` that were recreated, and return its new state."""
         changed = {name: each for name, each in dependencies.items() if running.dependencies.get(name) != each}
         if running.network and changed:
-            with _container_errors(f"the container of {running.image} cannot be linked"):
+            with engine.engine_errors(f"the container of {running.image} cannot be linked"):
                 self._link(running.network, image, changed)
         return replace(running, dependencies=dict(dependencies))
 
@@ -214,20 +213,6 @@ class Containers:
 
 def _read_ports(description: Mapping[str, Any]) -> dict[str, int]:
     return ports.read_published(description["NetworkSettings"]["Ports"])
-
-
-@contextlib.contextmanager
-def _container_errors(doing: str) -> Iterator[None]:
-    """Translate errors as `engine.engine_errors` does, and raise PortTakenError for a port in use."""
-    try:
-        with engine.engine_errors(doing):
-            yield
-    except EngineUnavailableError:
-        raise
-    except EngineError as error:
-        if any(words in error.message for words in _PORT_IN_USE):
-            raise PortTakenError(error.message, status=error.status) from error
-        raise
 
 
 @contextlib.contextmanager
