@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from exasol_ci_setup import sandbox
 from exasol_ci_setup.cli.commands.sandbox import sandbox as group
+from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.core.errors import InputError, SandboxError
 from exasol_ci_setup.sandbox.daemon import ENDPOINT_FILE
 from exasol_ci_setup.sandbox.server import Server
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.live
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(group, arguments)
+    return CliRunner().invoke(group, arguments, obj=Session())
 
 
 def test_each_command_has_help() -> None:
