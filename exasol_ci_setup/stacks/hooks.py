@@ -35,8 +35,8 @@ def findings(cfn: CloudFormationClient, hook: Hook) -> tuple[str, ...]:
     """Return the findings of an invocation of a hook, one line each: the broken rules, and their remedies.
 
     The ID in the events of a stack and in the results of a change set is the one of GetHookResult:
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetHookResult.html. If that call fails, the result is a line that
-    says so; it does not raise.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetHookResult.html. If that call fails, the result is a line
+    with the reason; nothing is raised.
     """
     if not hook.id:
         return ()

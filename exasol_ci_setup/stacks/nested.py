@@ -46,10 +46,10 @@ class _Stack:
 class Nested:
     """The nested stacks, at any depth, of an operation; `show` receives their events and `note` the messages.
 
-    A nested stack is read from its first event in the parent until it has ended, and once more after its row in the parent
+    A nested stack is read from its first event in the parent until it has ended, and again after its row in the parent
     has ended. Each poll of the root reads at most one nested stack, the one that has waited longest, and at most one every
     1.8 s. So a stack is requested at most 0.56 times a second, and the root and all nested stacks together at most 1.1 times, however many
-    they are. At the end of the operation each stack that may have more events is read at once. A stack that cannot be read is noted
+    they are. At the end of the operation each stack that may have more events is read immediately. A stack that cannot be read is noted
     once, and not requested again.
     """
 

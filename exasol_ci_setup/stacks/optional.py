@@ -26,7 +26,7 @@ _lock = Lock()
 def optional(client: C, operation: str) -> Iterator[C]:
     """Yield the client for a call of `operation` (botocore's name), and translate the errors of the call.
 
-    Raises `NotAnsweredAgainError` at once if `client` did not receive an answer before, and the errors of `translate_aws_errors`.
+    Raises `NotAnsweredAgainError` immediately if `client` did not receive an answer before, and the errors of `translate_aws_errors`.
     """
     if operation in _unanswered.get(client, ()):
         raise NotAnsweredAgainError(f"{client.meta.endpoint_url} does not answer {operation}")

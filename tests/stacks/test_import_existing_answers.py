@@ -149,7 +149,7 @@ def test_plan_interrupted_at_any_call_leaves_nothing(answers, clock, body, error
             planned(answers, clock, body)
         if aws.calls < cut:
             return
-        assert aws.is_clean, f"cut off at call {cut}: {operations(answers)[-aws.calls :]}"
+        assert aws.is_clean, f"interrupted at call {cut}: {operations(answers)[-aws.calls :]}"
     pytest.fail("the plan never comes to an end")
 
 

@@ -35,9 +35,13 @@ _MAX_COMMAND_LENGTH: Final = 100
 @log_level_option
 @pass_session
 @click.argument("buildspec", type=click.Path(path_type=Path), default=_DEFAULT, required=False)
-@click.option("--flavor", metavar="NAME", default="", help="Run the build of this flavor in a batch.")
+@click.option("--flavor", metavar="NAME", default="", help="Run the build of this flavor in a batch file.")
 @click.option(
-    "--build", "identifier", metavar="IDENTIFIER", default="", help="Run the build with this identifier in a batch."
+    "--build",
+    "identifier",
+    metavar="IDENTIFIER",
+    default="",
+    help="Run the build with this identifier in a batch file.",
 )
 @click.option(
     "--image",
