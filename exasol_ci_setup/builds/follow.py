@@ -88,7 +88,7 @@ class BuildMonitor:
         self._clock = clock
         self._tails = tails
         self._group = group
-        self._looks = 0
+        self._polls = 0
         self._pause = _PAUSE
         self._failing = False
 
@@ -100,7 +100,7 @@ class BuildMonitor:
         """
         while True:
             overdue = deadline is not None and self._clock.now() >= deadline
-            batch = self._look()
+            batch = self._poll()
             if batch is not None and batch.has_ended:
                 self._wait_for_log(batch)
                 return batch
@@ -111,13 +111,13 @@ class BuildMonitor:
             pause = self._next_pause()
             self._clock.sleep(pause if deadline is None else min(pause, max(deadline - now, 0.0)))
 
-    def _look(self) -> Batch | None:
+    def _poll(self) -> Batch | None:
         before = self.batch
         try:
-            batch = self._reader.look()
+            batch = self._reader.read()
             if self._is_stale(batch):
                 self._failing = False
-                self._looks += 1
+                self._polls += 1
                 return None
             if batch != before:
                 self._view.show(batch)
@@ -126,7 +126,7 @@ class BuildMonitor:
             self._show_log(batch)
         except SetupError as error:
             if isinstance(error, InputError) and self._may_lag():
-                self._looks += 1
+                self._polls += 1
                 return None
             if not is_transient(error.__cause__ or error):
                 raise
@@ -134,7 +134,7 @@ class BuildMonitor:
             self._view.note(f"AWS did not answer, retrying: {error}")
             return None
         self._failing = False
-        self._looks += 1
+        self._polls += 1
         return batch
 
     def _may_lag(self) -> bool:
@@ -176,8 +176,8 @@ class BuildMonitor:
             self._view.note(f"the logs cannot be shown: {error}")
 
     def _next_pause(self) -> float:
-        if self._looks <= len(_FIRST_PAUSES) and not self._failing:
-            return _FIRST_PAUSES[self._looks - 1]
+        if self._polls <= len(_FIRST_PAUSES) and not self._failing:
+            return _FIRST_PAUSES[self._polls - 1]
         # A failed call also takes time, and the view must be updated at least every 30 s.
         pause = min(self._pause, _PAUSE_AFTER_FAILURE) if self._failing else self._pause
         self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)

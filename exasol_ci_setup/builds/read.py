@@ -29,7 +29,7 @@ class Reader:
         self.batch_id = batch_id
         self._ended: dict[str, Build] = {}
 
-    def look(self) -> Batch:
+    def read(self) -> Batch:
         """Return the current batch. Raises InputError if it does not exist."""
         batch = get_batch(self.codebuild, self.batch_id)
         wanted = {build.id: build for build in batch.builds if build.id and build.id not in self._ended}
@@ -66,7 +66,7 @@ def find(codebuild: CodeBuildClient, name: str) -> Batch | Build:
     """
     wanted = parse_id(name)
     if find_batch(codebuild, wanted) is not None:
-        return Reader(codebuild, wanted).look()
+        return Reader(codebuild, wanted).read()
     found = _describe(codebuild, [wanted])
     if not found:
         raise _not_found(codebuild, wanted)

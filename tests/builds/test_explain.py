@@ -13,7 +13,7 @@ from tests.builds.cloud import BEGIN, ID, Cloud, Job
 def explained(answers, clock, *jobs, status="FAILED", **batch):
     Cloud(answers, clock, *jobs, status=status, **batch)
     clock.sleep(100)
-    return explain(answers.account, Reader(answers.account.client("codebuild"), ID).look(), clock)
+    return explain(answers.account, Reader(answers.account.client("codebuild"), ID).read(), clock)
 
 
 def test_log_excerpt_ends_at_failed_phase(answers, clock):
@@ -85,7 +85,7 @@ def test_log_without_failure_line_is_polled(answers, clock):
     Cloud(answers, clock, job, status="FAILED", ends=62)
     clock.sleep(62)
 
-    (failure,) = explain(answers.account, Reader(answers.account.client("codebuild"), ID).look(), clock)
+    (failure,) = explain(answers.account, Reader(answers.account.client("codebuild"), ID).read(), clock)
 
     assert failure.log == ("x", failed)
     assert clock.elapsed < 75

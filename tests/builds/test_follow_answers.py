@@ -311,7 +311,7 @@ def test_missing_permission_stops_following(answers, clock, follow):
 
 def test_end_of_previous_attempt_does_not_end_retry(answers, clock, shown, follow):
     old = Cloud(answers, clock, Job("one", begins=0, ends=0, status="FAILED"), status="FAILED", ends=0)
-    before = Reader(answers.account.client("codebuild"), ID).look()
+    before = Reader(answers.account.client("codebuild"), ID).read()
     cloud = Cloud(answers, clock, Job("one", begins=30, ends=90), ends=90)
     # One server of AWS lists the retry after 20 s, another one after 50 s.
 
@@ -327,7 +327,7 @@ def test_end_of_previous_attempt_does_not_end_retry(answers, clock, shown, follo
 
 def test_retry_unchanged_for_one_minute_has_ended(answers, clock, follow):
     Cloud(answers, clock, Job("one", begins=0, ends=0, status="FAILED"), status="FAILED", ends=0)
-    before = Reader(answers.account.client("codebuild"), ID).look()
+    before = Reader(answers.account.client("codebuild"), ID).read()
 
     assert follow(since=before).status == "FAILED"
     assert 60 <= clock.elapsed < 80

@@ -38,7 +38,9 @@ class Organization:
             "CreateStackSet": self._create,
             "UpdateStackSet": self._update,
             "CreateStackInstances": self._add,
-            "DescribeStackSetOperation": lambda params: {"StackSetOperation": self._look(params["OperationId"])},
+            "DescribeStackSetOperation": lambda params: {
+                "StackSetOperation": self._read_operation(params["OperationId"])
+            },
             "ListStackSetOperationResults": self._results,
             "StopStackSetOperation": self._stop,
         }.items():
@@ -67,7 +69,8 @@ class Organization:
         mine = [each for each in self.operations.values() if each["set"] == params["StackSetName"]]
         return {
             "Summaries": [
-                {key: self._look(each["id"])[key] for key in ("OperationId", "Action", "Status")} for each in mine[::-1]
+                {key: self._read_operation(each["id"])[key] for key in ("OperationId", "Action", "Status")}
+                for each in mine[::-1]
             ]
         }
 
@@ -105,7 +108,8 @@ class Organization:
     def begin(self, name: str, action: str, operation_id: str, places: list[tuple[str, str]]) -> dict[str, Any]:
         """Begin an operation on a StackSet, by whomever."""
         if any(
-            each["set"] == name and self._look(each["id"])["Status"] == "RUNNING" for each in self.operations.values()
+            each["set"] == name and self._read_operation(each["id"])["Status"] == "RUNNING"
+            for each in self.operations.values()
         ):
             raise AwsError(
                 "OperationInProgressException", f"Another Operation on StackSet {name} is in progress", status=409
@@ -140,7 +144,7 @@ class Organization:
                 self.instances[key] = "OUTDATED"
         return found
 
-    def _look(self, operation_id: str) -> dict[str, Any]:
+    def _read_operation(self, operation_id: str) -> dict[str, Any]:
         states = [state for _, state in self._states(operation_id)]
         operation = self.operations[operation_id]
         if operation["stopped"]:

@@ -21,7 +21,7 @@ projects:
 
 @pytest.fixture
 def guard(tmp_path, clock, answers):
-    def look(
+    def check(
         *,
         allowed: str = "null",
         stack: str = "ci: ",
@@ -34,7 +34,7 @@ def guard(tmp_path, clock, answers):
         connect = Connections(clock, lambda _scope: answers.account)
         return identified(load(path).selected(select), connect, guarded=guarded)
 
-    return look
+    return check
 
 
 def answer(answers, account: str = ACCOUNT_ID) -> None:

@@ -101,21 +101,21 @@ def sceptre_launch(stack: Stack, now: Callable[[], float], chance: random.Random
     yield from _sceptre_request("CreateStack", chance)
     stack.planned = stack.begun = now()
 
-    def look() -> Asked:
+    def poll() -> Asked:
         yield from _sceptre_request("DescribeStacks", chance)
         seen.append(now())
         yield from _sceptre_request("DescribeStackEvents", chance)
 
     seen: list[float] = []
     while not seen or seen[-1] < stack.ends:
-        yield from look()
+        yield from poll()
         yield 4.0
     late.append(now() - stack.ends)
 
 
-def _until(now: Callable[[], float], end: float, pause: float, look: Callable[[], Asked]) -> Asked:
+def _until(now: Callable[[], float], end: float, pause: float, poll: Callable[[], Asked]) -> Asked:
     while True:
-        yield from look()
+        yield from poll()
         if now() >= end:
             return
         yield pause
