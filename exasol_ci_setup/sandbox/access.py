@@ -16,6 +16,30 @@ def extend(ministack: Any) -> None:
         pin(source_ip, True)
 
     ministack.pin_request_origin = as_encrypted
+    _extend_resources()
+
+
+def _extend_resources() -> None:
+    """Check a request that names only a change set against the stack of that change set.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html
+    """
+    from ministack.core import iam_actions
+
+    extract: Callable[..., Any] = iam_actions.extract_resource_arn
+
+    def extract_with_change_sets(service: str, *arguments: Any, **options: Any) -> Any:
+        found = extract(service, *arguments, **options)
+        if service != "cloudformation" or found != "*":
+            return found
+        from ministack.services.cloudformation import _change_sets
+
+        given = next((each for each in arguments if isinstance(each, dict) and "ChangeSetName" in each), {})
+        values = given.get("ChangeSetName", "")
+        name = values[0] if isinstance(values, list) and values else values
+        return _change_sets[name]["StackId"] if name in _change_sets else found
+
+    iam_actions.extract_resource_arn = extract_with_change_sets
 
 
 def control(ministack: Any, *, on: bool) -> None:

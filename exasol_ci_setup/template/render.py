@@ -233,26 +233,38 @@ _NAME_PROPERTY: Final = {
 
 
 def capabilities(parsed: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the capabilities that CloudFormation requires to deploy the template `parsed`, sorted.
+    """Return the capabilities that CloudFormation requires to deploy the template `parsed`, sorted."""
+    return tuple(sorted(capability_reasons(parsed)))
+
+
+def capability_reasons(parsed: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the required capabilities, each with the resources or macros that require it.
 
     CAPABILITY_NAMED_IAM, which includes CAPABILITY_IAM, if an IAM resource has its own name; CAPABILITY_AUTO_EXPAND if
     it has a macro. The content of a macro or a nested stack is unknown here, so both require all. Source:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html.
     """
     resources = parsed.get("Resources")
-    properties_by_type: list[tuple[str, Mapping[str, Any]]] = []
-    for resource in resources.values() if isinstance(resources, dict) else ():
-        if isinstance(resource, dict) and isinstance(resource.get("Type"), str):
-            properties = resource.get("Properties")
-            properties_by_type.append((resource["Type"], properties if isinstance(properties, dict) else {}))
-
-    nested = any(kind == "AWS::CloudFormation::Stack" for kind, _ in properties_by_type)
-    if nested or has_transform(parsed):
-        return ("CAPABILITY_AUTO_EXPAND", "CAPABILITY_NAMED_IAM")
-    iam = [(kind, properties) for kind, properties in properties_by_type if kind in _IAM_TYPES]
-    if any(_NAME_PROPERTY.get(kind) in properties for kind, properties in iam):
-        return ("CAPABILITY_NAMED_IAM",)
-    return ("CAPABILITY_IAM",) if iam else ()
+    iam: list[str] = []
+    named: list[str] = []
+    nested: list[str] = []
+    for logical_id, resource in resources.items() if isinstance(resources, dict) else ():
+        kind = resource.get("Type") if isinstance(resource, dict) else None
+        if not isinstance(kind, str):
+            continue
+        properties = resource.get("Properties")
+        if kind == "AWS::CloudFormation::Stack":
+            nested.append(f"nested stack {logical_id}")
+        elif kind in _IAM_TYPES:
+            iam.append(str(logical_id))
+            if isinstance(properties, dict) and _NAME_PROPERTY.get(kind) in properties:
+                named.append(str(logical_id))
+    unknown = [*nested, *(f"transform {name}" for name in transforms(parsed))]
+    if unknown:
+        return {"CAPABILITY_AUTO_EXPAND": tuple(unknown), "CAPABILITY_NAMED_IAM": (*named, *unknown)}
+    if named:
+        return {"CAPABILITY_NAMED_IAM": tuple(named)}
+    return {"CAPABILITY_IAM": tuple(iam)} if iam else {}
 
 
 def has_transform(parsed: Mapping[str, Any]) -> bool:
@@ -262,19 +274,48 @@ def has_transform(parsed: Mapping[str, Any]) -> bool:
     (``AWS::Include``). A processed template declares none. Source:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-macros.html.
     """
-    return "Transform" in parsed or any(
-        key == "Fn::Transform" or key.startswith("Fn::ForEach::") for key in _keys(parsed)
-    )
+    return bool(transforms(parsed))
 
 
-def _keys(value: object) -> Iterator[str]:
+def transforms(parsed: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the macros in a parsed template, each once: ``AWS::LanguageExtensions`` for a loop, ``*`` for unknown names.
+
+    Modules count too, because CloudFormation replaces them by resources before it deploys:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/modules.html.
+    """
+    declared = parsed.get("Transform")
+    found = [
+        _macro(each)
+        for each in (declared if isinstance(declared, list) else [declared] if "Transform" in parsed else [])
+    ]
+    found += (_macro(value) for key, value in _items(parsed) if key == "Fn::Transform")
+    if any(key.startswith("Fn::ForEach::") for key, _ in _items(parsed)):
+        found.append("AWS::LanguageExtensions")
+    found += (kind for kind in _types(parsed) if kind.endswith("::MODULE"))
+    return tuple(dict.fromkeys(found))
+
+
+def _macro(declared: object) -> str:
+    name = declared.get("Name") if isinstance(declared, dict) else declared
+    return name if isinstance(name, str) else "*"
+
+
+def _types(parsed: Mapping[str, Any]) -> Iterator[str]:
+    resources = parsed.get("Resources")
+    for resource in resources.values() if isinstance(resources, dict) else ():
+        if isinstance(resource, dict) and isinstance(resource.get("Type"), str):
+            yield resource["Type"]
+
+
+def _items(value: object) -> Iterator[tuple[str, object]]:
+    """Yield the keys of all mappings in a value, with their values."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield str(key)
-            yield from _keys(inner)
+            yield str(key), inner
+            yield from _items(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _keys(inner)
+            yield from _items(inner)
 
 
 def texts(value: object, place: str = "") -> Iterator[tuple[str, str]]:

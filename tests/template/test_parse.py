@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exasol_ci_setup.core.errors import TemplateRejectedError
-from exasol_ci_setup.template.render import capabilities, parse
+from exasol_ci_setup.template.render import capabilities, capability_reasons, parse, transforms
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,7 @@ ROLE = {"Type": "AWS::IAM::Role"}
         ),
         (template(A={"Type": "AWS::CloudFormation::Stack"}), ("CAPABILITY_AUTO_EXPAND", "CAPABILITY_NAMED_IAM")),
         ({"Transform": "AWS::Serverless-2016-10-31"}, ("CAPABILITY_AUTO_EXPAND", "CAPABILITY_NAMED_IAM")),
+        (template(A={"Type": "My::Own::Part::MODULE"}), ("CAPABILITY_AUTO_EXPAND", "CAPABILITY_NAMED_IAM")),
         (template(A={"Properties": [{"Fn::Transform": {}}]}), ("CAPABILITY_AUTO_EXPAND", "CAPABILITY_NAMED_IAM")),
         (template(A="odd", B={"Type": ["odd"]}, C={**ROLE, "Properties": "odd"}), ("CAPABILITY_IAM",)),
         ({"Resources": []}, ()),
@@ -115,3 +116,29 @@ ROLE = {"Type": "AWS::IAM::Role"}
 )
 def test_capabilities_equal_those_documented_by_aws(parsed, expected):
     assert capabilities(parsed) == expected
+
+
+def test_capabilities_have_reasons():
+    named = {**ROLE, "Properties": {"RoleName": "a"}}
+
+    assert capability_reasons(template(A=ROLE, B=named)) == {"CAPABILITY_NAMED_IAM": ("B",)}
+    assert capability_reasons({**template(B=named, C={"Type": "AWS::CloudFormation::Stack"}), "Transform": "Own"}) == {
+        "CAPABILITY_AUTO_EXPAND": ("nested stack C", "transform Own"),
+        "CAPABILITY_NAMED_IAM": ("B", "nested stack C", "transform Own"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("parsed", "names"),
+    [
+        ({}, ()),
+        ({"Transform": "AWS::Serverless-2016-10-31"}, ("AWS::Serverless-2016-10-31",)),
+        ({"Transform": ["A", {"Name": "AWS::Include"}, "A"]}, ("A", "AWS::Include")),
+        ({"Transform": {"Ref": "x"}}, ("*",)),
+        (template(**{"Fn::ForEach::All": ["X", ["1"], {}]}), ("AWS::LanguageExtensions",)),
+        (template(A={"Properties": {"Fn::Transform": {"Name": "Own"}}}), ("Own",)),
+        (template(A={"Type": "My::Own::Part::MODULE"}), ("My::Own::Part::MODULE",)),
+    ],
+)
+def test_transforms_are_found_at_every_depth(parsed, names):
+    assert transforms(parsed) == names

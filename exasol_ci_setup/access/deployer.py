@@ -1,0 +1,416 @@
+"""The IAM policy that suffices to deploy stacks: the calls of this tool, and what CloudFormation does with the caller's permissions."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from exasol_ci_setup.access.policies import as_list
+from exasol_ci_setup.access.resource_arns import OwnArns, Place, own_arns, pattern
+from exasol_ci_setup.access.resource_permissions import (
+    created_types,
+    needed_permissions,
+    permissions,
+    resource_kinds,
+)
+from exasol_ci_setup.template.intrinsics import as_mapping, readable, resolve
+from exasol_ci_setup.template.references import resource_references
+from exasol_ci_setup.template.render import texts, transforms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+Audience = Literal["caller", "cloudformation-role"]
+
+LARGEST_POLICY: Final = 6_144
+"""Maximum characters of a managed policy, without white space: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html."""
+
+_VERSION: Final = "2012-10-17"
+_PASSING: Final = "iam:PassRole"
+_LINKED_ROLE: Final = "iam:CreateServiceLinkedRole"
+_STACK: Final = "AWS::CloudFormation::Stack"
+# Calls of this tool that name a stack. Deleting is among them: a plan that is not applied deletes the empty stack.
+_STACK_ACTIONS: Final = (
+    *("CancelUpdateStack", "ContinueUpdateRollback", "CreateChangeSet", "DeleteChangeSet", "DeleteStack"),
+    *("DescribeChangeSet", "DescribeStackEvents", "DescribeStackResource", "DescribeStackResourceDrifts"),
+    *("DetectStackDrift", "DetectStackResourceDrift", "ExecuteChangeSet", "GetStackPolicy", "GetTemplate"),
+    *("ListChangeSets", "ListStackResources", "SetStackPolicy", "TagResource", "UntagResource"),
+    "UpdateTerminationProtection",
+)
+# Calls that name a change set by its ARN, which AWS may check instead of the stack.
+_CHANGE_SET_ACTIONS: Final = ("DeleteChangeSet", "DescribeChangeSet", "ExecuteChangeSet", "GetTemplate")
+CHANGE_SETS: Final = "exasol-ci-setup-"
+"""The start of the names of change sets of this tool."""
+# Calls that name no stack, or list several.
+_ACCOUNT_ACTIONS: Final = (
+    *("DescribeEvents", "DescribeStackDriftDetectionStatus", "DescribeStacks", "EstimateTemplateCost"),
+    *("GetTemplateSummary", "ListExports", "ListImports", "ListStacks", "ValidateTemplate"),
+)
+_BUCKET_ACTIONS: Final = (
+    *("CreateBucket", "ListBucket", "PutBucketPublicAccessBlock", "PutBucketTagging", "PutBucketVersioning"),
+    *("PutEncryptionConfiguration", "PutLifecycleConfiguration"),
+)
+_OBJECT_ACTIONS: Final = ("AbortMultipartUpload", "GetObject", "PutObject")
+# CloudFormation checks values of these types with the permissions of the caller.
+_OF_PARAMETER: Final = {
+    "AWS::EC2::AvailabilityZone::Name": "ec2:DescribeAvailabilityZones",
+    "AWS::EC2::Image::Id": "ec2:DescribeImages",
+    "AWS::EC2::Instance::Id": "ec2:DescribeInstances",
+    "AWS::EC2::KeyPair::KeyName": "ec2:DescribeKeyPairs",
+    "AWS::EC2::SecurityGroup::GroupName": "ec2:DescribeSecurityGroups",
+    "AWS::EC2::SecurityGroup::Id": "ec2:DescribeSecurityGroups",
+    "AWS::EC2::Subnet::Id": "ec2:DescribeSubnets",
+    "AWS::EC2::VPC::Id": "ec2:DescribeVpcs",
+    "AWS::EC2::Volume::Id": "ec2:DescribeVolumes",
+    "AWS::Route53::HostedZone::Id": "route53:GetHostedZone",
+}
+# Calls that explain why an ECS service does not become stable.
+_OF_SERVICE: Final = (
+    *("ecs:DescribeServices", "ecs:DescribeTaskDefinition", "ecs:DescribeTasks", "ecs:ListTasks"),
+    "logs:GetLogEvents",
+)
+_DYNAMIC: Final = re.compile(r"\{\{resolve:(secretsmanager|ssm|ssm-secure):([^}]+)\}\}")
+_SECRET_ARN: Final = re.compile(r"arn:[a-z-]+:secretsmanager:[^:]+:[0-9*]+:secret:[^:}]+")
+_ROLE_ARN: Final = re.compile(r"arn:[a-z*-]+:iam::[0-9*]*:role/[A-Za-z0-9+=,.@_/*-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class StackToDeploy:
+    """A stack of which a policy is made: its name, its parsed template, and the values of parameters as far as they are known.
+
+    `has_uploads`: the template is large, or it has local artifacts. `bucket` is the user's bucket for them, empty for that of this tool.
+    `nested` has the parsed templates of nested stacks by logical ID. `calls` are further actions that this tool calls before the deployment,
+    with their ARNs, such as ``secretsmanager:DescribeSecret``.
+    """
+
+    name: str
+    template: Mapping[str, Any]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    has_uploads: bool = False
+    bucket: str = ""
+    nested: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    calls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeployerPolicy:
+    """Policy documents, each within the limit of IAM for a managed policy. `trust` is for a role of CloudFormation, else None.
+
+    `notes` say what the policy does not contain.
+    """
+
+    documents: tuple[Mapping[str, Any], ...]
+    trust: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def deployer_policy(
+    stacks: Sequence[StackToDeploy],
+    place: Place,
+    *,
+    audience: Audience = "caller",
+    role_arn: str = "",
+) -> DeployerPolicy:
+    """Return the policy for deploying `stacks`, by the caller or by a role that CloudFormation assumes.
+
+    `role_arn`: CloudFormation uses this role, so the caller needs only the calls of this tool, and the permission to pass the role.
+    """
+    grants = _Grants(place)
+    notes: list[str] = []
+    for stack in stacks:
+        if audience == "caller":
+            _grant_calls(grants, stack)
+        if stack.has_uploads:
+            grants.add_bucket(stack.bucket, is_reader=audience != "caller")
+        if audience == "caller" and role_arn:
+            grants.pass_role([role_arn], ["cloudformation.amazonaws.com"])
+        else:
+            notes += _grant_resources(grants, stack)
+    documents = tuple(_documents(grants.statements()))
+    if len(documents) > 1:
+        notes.append(
+            f"the policy is split into {len(documents)} documents, because IAM allows {LARGEST_POLICY} characters in one"
+        )
+    trust = _trust(place) if audience == "cloudformation-role" else None
+    return DeployerPolicy(documents, trust, tuple(dict.fromkeys(notes)))
+
+
+def size(document: Mapping[str, Any]) -> int:
+    """Return the size of a policy as IAM counts it: characters without white space."""
+    return len("".join(json.dumps(document).split()))
+
+
+class _Grants:
+    """Actions with the ARNs to which they are limited."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._arns: dict[str, set[str]] = defaultdict(set)
+        self._names: dict[str, str] = {}
+        self._roles: dict[str, set[str]] = defaultdict(set)
+
+    def add(self, actions: Iterable[str], arns: Iterable[str]) -> None:
+        """Allow `actions` on `arns`."""
+        for action in actions:
+            name = self._names.setdefault(action.lower(), action)
+            self._arns[name].update(arns)
+
+    def pass_role(self, arns: Iterable[str], services: Iterable[str]) -> None:
+        """Allow to pass roles to `services`, or to all if that is empty."""
+        for arn in arns:
+            self._roles[arn].update(services or {"*"})
+
+    def add_bucket(self, bucket: str, *, is_reader: bool) -> None:
+        """Allow to use the bucket for templates and artifacts."""
+        place = self.place
+        name = bucket or f"exasol-ci-setup-templates-{place.account}-{place.region}"
+        arn = f"arn:{place.partition}:s3:::{name}"
+        if not is_reader:
+            self.add((f"s3:{each}" for each in (("ListBucket",) if bucket else _BUCKET_ACTIONS)), [arn])
+        self.add((f"s3:{each}" for each in (("GetObject",) if is_reader else _OBJECT_ACTIONS)), [f"{arn}/*"])
+
+    def statements(self) -> list[dict[str, Any]]:
+        """Return the statements, one for each set of ARNs, with sorted actions."""
+        by_arns: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for action, arns in self._arns.items():
+            key = ("*",) if "*" in arns else tuple(sorted(_without_covered(arns)))
+            by_arns[key].append(action)
+        found = [
+            {"Effect": "Allow", "Action": sorted(actions), "Resource": _one_or_list(arns)}
+            for arns, actions in sorted(by_arns.items())
+        ]
+        by_services: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for arn, services in self._roles.items():
+            by_services[() if "*" in services else tuple(sorted(services))].append(arn)
+        for allowed, arns_of_roles in sorted(by_services.items()):
+            statement: dict[str, Any] = {
+                "Effect": "Allow",
+                "Action": _PASSING,
+                "Resource": _one_or_list(sorted(_without_covered(set(arns_of_roles)))),
+            }
+            if allowed:
+                statement["Condition"] = {"StringEquals": {"iam:PassedToService": _one_or_list(allowed)}}
+            found.append(statement)
+        return found
+
+
+def _without_covered(arns: set[str]) -> set[str]:
+    """Return `arns` without those that another one with a wildcard at its end contains."""
+    prefixes = {arn[:-1] for arn in arns if arn.endswith("*")}
+    return {arn for arn in arns if not any(arn.startswith(each) and arn != f"{each}*" for each in prefixes)}
+
+
+def _one_or_list(values: Sequence[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else list(values)
+
+
+def _grant_calls(grants: _Grants, stack: StackToDeploy) -> None:
+    """Allow the calls of this tool for one stack."""
+    place = grants.place
+    arns = [place.arn("cloudformation", f"stack/{stack.name}/*")]
+    resources = as_mapping(stack.template.get("Resources"))
+    if any(_STACK in created_types(as_mapping(each)) for each in resources.values()):
+        # CloudFormation creates nested stacks with the permissions of the caller.
+        arns.append(place.arn("cloudformation", f"stack/{stack.name}-*/*"))
+        grants.add(("cloudformation:CreateStack", "cloudformation:UpdateStack"), arns)
+    grants.add((f"cloudformation:{each}" for each in _STACK_ACTIONS), arns)
+    change_sets = place.arn("cloudformation", f"changeSet/{CHANGE_SETS}*")
+    grants.add((f"cloudformation:{each}" for each in _CHANGE_SET_ACTIONS), [change_sets])
+    grants.add((f"cloudformation:{each}" for each in _ACCOUNT_ACTIONS), ["*"])
+    for name in transforms(stack.template):
+        owner = "aws" if name.startswith("AWS::") else place.account
+        transform = name.removeprefix("AWS::")
+        arn = f"arn:{place.partition}:cloudformation:{place.region}:{owner}:transform/{transform}"
+        grants.add(("cloudformation:CreateChangeSet",), [arn])
+    for action, on in stack.calls.items():
+        grants.add([action], on)
+    kinds = {str(as_mapping(each).get("Type")) for each in resources.values()}
+    if "AWS::ECS::Service" in kinds:
+        grants.add(_OF_SERVICE, ["*"])
+
+
+def _grant_resources(grants: _Grants, stack: StackToDeploy) -> Iterator[str]:
+    """Allow what CloudFormation does for the resources of one stack; yield notes."""
+    values = {"AWS::StackName": stack.name, "AWS::Partition": grants.place.partition, **stack.parameters}
+    known = {"AWS::AccountId": grants.place.account, "AWS::Region": grants.place.region}
+    values |= {name: value for name, value in known.items() if value != "*"}
+    _grant_parameters(grants, stack)
+    resolved = resolve(stack.template, values)
+    resources = {
+        str(logical_id): resource
+        for logical_id, resource in as_mapping(resolved.get("Resources")).items()
+        if isinstance(resource, dict)
+    }
+    original = as_mapping(stack.template.get("Resources"))
+    arns = {
+        logical_id: {
+            kind: own_arns(logical_id, kind, resource, stack.name, grants.place) for kind in created_types(resource)
+        }
+        for logical_id, resource in resources.items()
+    }
+    for logical_id, resource in resources.items():
+        referenced = [each.name for each in resource_references(original.get(logical_id, {})) if each.name in arns]
+        near = [each for name in referenced for each in arns[name].values() if each is not None]
+        for kind in created_types(resource):
+            actions = needed_permissions(kind, resource)
+            if actions is None:
+                yield f"{logical_id}: AWS does not publish which permissions {kind} needs, so they are not in the policy"
+                continue
+            _grant_resource(grants, resource, actions, arns[logical_id][kind], near)
+        if any(_PASSING in (permissions(kind) or ()) for kind in created_types(resource)):
+            _grant_roles(grants, resources, arns, logical_id, original)
+        if resource.get("Type") == _STACK and logical_id not in stack.nested:
+            yield f"{logical_id}: the permissions for the resources of this nested stack are not in the policy"
+    for logical_id, template in stack.nested.items():
+        yield from _grant_resources(grants, StackToDeploy(f"{stack.name}-{logical_id}-*", template))
+
+
+def _grant_resource(
+    grants: _Grants, resource: Mapping[str, Any], actions: Iterable[str], own: OwnArns | None, near: Sequence[OwnArns]
+) -> None:
+    """Allow `actions` on the resource itself and on those that it refers to, or on all if their ARNs are unknown."""
+    place = grants.place
+    for action in actions:
+        if action == _PASSING:
+            continue
+        if action == _LINKED_ROLE:
+            grants.add([action], [place.arn("iam", "role/aws-service-role/*", is_global=True)])
+            continue
+        if action in {"lambda:InvokeFunction", "sns:Publish"} and "ServiceToken" in as_mapping(
+            resource.get("Properties")
+        ):
+            _grant_custom(grants, resource, action, near)
+            continue
+        service = action.partition(":")[0]
+        candidates = [each for each in (own, *near) if each is not None and each.service == service]
+        kinds = resource_kinds(action)
+        found = [arn for each in candidates for kind in kinds for arn in each.by_kind.get(kind, ())]
+        grants.add([action], found if found and not _is_listing(action) else ["*"])
+
+
+def _grant_custom(grants: _Grants, resource: Mapping[str, Any], action: str, near: Sequence[OwnArns]) -> None:
+    """Allow to call the function or the topic behind a custom resource."""
+    service = action.partition(":")[0]
+    found = [arn for each in near if each.service == service for arn in each.all]
+    token = pattern(as_mapping(resource.get("Properties"))["ServiceToken"])
+    if not found and f":{service}:" in token:
+        found = [token]
+    if not found and not near and "*" in token:
+        found = ["*"]
+    if found:
+        grants.add([action], found)
+
+
+def _is_listing(action: str) -> bool:
+    """Return whether AWS may check an action against all resources, even if the call names one. IAM and S3 check the named one."""
+    service, _, name = action.partition(":")
+    return service not in {"iam", "s3"} and name.startswith(("Describe", "List", "BatchGet"))
+
+
+def _grant_roles(
+    grants: _Grants,
+    resources: Mapping[str, Mapping[str, Any]],
+    arns: Mapping[str, Mapping[str, OwnArns | None]],
+    logical_id: str,
+    original: Mapping[str, Any],
+) -> None:
+    """Allow to pass the roles of a resource to the services that may assume them."""
+    names = [each.name for each in resource_references(original.get(logical_id, {}))]
+    for profile in [
+        each for each in names if as_mapping(resources.get(each)).get("Type") == "AWS::IAM::InstanceProfile"
+    ]:
+        names += [each.name for each in resource_references(original.get(profile, {}))]
+    own = arns[logical_id].get("AWS::IAM::Role")
+    if own is not None:
+        grants.pass_role(own.all, ["lambda.amazonaws.com", "states.amazonaws.com", "scheduler.amazonaws.com"])
+    is_found = own is not None
+    for name in names:
+        role = arns.get(name, {}).get("AWS::IAM::Role")
+        if role is not None and as_mapping(resources.get(name)).get("Type") == "AWS::IAM::Role":
+            grants.pass_role(role.all, _trusted_services(resources[name]))
+            is_found = True
+    properties = as_mapping(resources[logical_id].get("Properties"))
+    given = [arn for _, text in texts(properties) for arn in _ROLE_ARN.findall(pattern(text))]
+    grants.pass_role(given, ())
+    is_named = any("role" in place.lower() for place, _ in texts(properties))
+    if is_named and not is_found and not given:
+        # The role is a parameter or an import, whose value is unknown.
+        grants.pass_role([grants.place.arn("iam", "role/*", is_global=True)], ())
+
+
+def _trusted_services(role: Mapping[str, Any]) -> list[str]:
+    document = as_mapping(as_mapping(role.get("Properties")).get("AssumeRolePolicyDocument"))
+    found: list[str] = []
+    for statement in as_list(document.get("Statement")):
+        principals = as_mapping(as_mapping(statement).get("Principal"))
+        found += [readable(each) for each in as_list(principals.get("Service"))]
+    return found if all(re.fullmatch(r"[a-z0-9.-]+", each) for each in found) else []
+
+
+def _grant_parameters(grants: _Grants, stack: StackToDeploy) -> None:
+    """Allow what CloudFormation does to check and to resolve values."""
+    place = grants.place
+    for name, declared in as_mapping(stack.template.get("Parameters")).items():
+        kind = str(as_mapping(declared).get("Type", ""))
+        inner = kind.removeprefix("AWS::SSM::Parameter::Value").removeprefix("List").strip("<>").removeprefix("List<")
+        if inner in _OF_PARAMETER:
+            grants.add([_OF_PARAMETER[inner]], ["*"])
+        if kind.startswith("AWS::SSM::Parameter::Value"):
+            path = stack.parameters.get(str(name), as_mapping(declared).get("Default", "*"))
+            owner = "" if str(path).startswith("/aws/service/") else place.account
+            resource = f"parameter/{pattern(path).removeprefix('/')}"
+            grants.add(["ssm:GetParameters"], [f"arn:{place.partition}:ssm:{place.region}:{owner}:{resource}"])
+    for _, text in texts(stack.template):
+        for service, rest in _DYNAMIC.findall(text):
+            if service == "secretsmanager":
+                arn = _SECRET_ARN.match(rest)
+                name = pattern(rest.split(":")[0])
+                grants.add(
+                    ["secretsmanager:GetSecretValue"],
+                    [f"{arn[0]}*" if arn else place.arn("secretsmanager", f"secret:{name}-*")],
+                )
+            else:
+                parameter = pattern(rest.split(":")[0]).removeprefix("/")
+                grants.add(["ssm:GetParameters"], [place.arn("ssm", f"parameter/{parameter}")])
+
+
+def _trust(place: Place) -> dict[str, Any]:
+    statement: dict[str, Any] = {
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudformation.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    if place.account != "*":
+        statement["Condition"] = {"StringEquals": {"aws:SourceAccount": place.account}}
+    return {"Version": _VERSION, "Statement": [statement]}
+
+
+def _documents(statements: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield documents with the statements, each within the limit."""
+    current: list[dict[str, Any]] = []
+    for statement in (part for each in statements for part in _parts(each)):
+        if current and size(_document([*current, statement])) > LARGEST_POLICY:
+            yield _document(current)
+            current = []
+        current.append(statement)
+    if current:
+        yield _document(current)
+
+
+def _parts(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a statement, or if it is too large for one document, several with the same meaning."""
+    for name in ("Action", "Resource"):
+        values = statement[name]
+        if size(_document([statement])) > LARGEST_POLICY and isinstance(values, list) and len(values) > 1:
+            middle = len(values) // 2
+            for half in (values[:middle], values[middle:]):
+                yield from _parts({**statement, name: _one_or_list(half)})
+            return
+    yield statement
+
+
+def _document(statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"Version": _VERSION, "Statement": list(statements)}
