@@ -18,13 +18,13 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Final, cast
 
-from pathspec import GitIgnoreSpec
-
 from exasol_ci_setup.core.errors import InputError, SetupError
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Iterator
+
+    from pathspec import GitIgnoreSpec
 
 DEFAULT_IGNORE_FILE: Final = ".gitignore"
 
@@ -261,6 +261,8 @@ class _FileOpener:
 
 def _add_rules(path: Path, prefix: str, rules: list[tuple[str, GitIgnoreSpec]]) -> list[tuple[str, GitIgnoreSpec]]:
     """Return `rules` with the rules of the ignore file, if it exists, before all others."""
+    from pathspec import GitIgnoreSpec
+
     try:
         # `read_text` converts line breaks of Windows. Other characters that may end lines are part of a name, as in git.
         text = path.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("\ufeff")

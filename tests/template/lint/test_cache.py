@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,7 @@ def test_cached_findings_are_returned_in_background():
     linting.start(WRONG, REGION)
 
     assert linting.findings() == [MARK]
+    assert "lint" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_template_name_is_not_part_of_cache_key():

@@ -129,9 +129,14 @@ def test_exception_of_background_lint_is_raised_by_wait():
         linting.findings()
 
 
-def test_process_without_lint_exits_without_wait():
+def test_process_exits_without_wait_for_lint():
+    script = (
+        "from exasol_ci_setup.template.lint import Background; from exasol_ci_setup.template.render import Template\n"
+        "Background().start(Template('t.yaml', 'Resources: {}'), 'eu-central-1'); print('done')"
+    )
+
     ended = subprocess.run(
-        [sys.executable, "-c", "from exasol_ci_setup.template.lint import Background; Background(); print('done')"],
+        [sys.executable, "-c", script],
         capture_output=True,
         text=True,
         check=True,
