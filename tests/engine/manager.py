@@ -93,7 +93,8 @@ class Manager:
     def is_alive(self) -> bool:
         try:
             state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
+            # The second one if the process ends while the file is read.
             return False
         return state != "Z"
 

@@ -597,7 +597,9 @@ def test_missing_engine_is_reported_and_no_file_is_written(managers, image):
     ran = manager.command(str(manager.folder / "second"))
 
     assert ran.returncode == 1
-    assert ran.stderr.startswith("error: the Docker engine cannot be used: No such file or directory\n")
+    assert ran.stderr.startswith(
+        "error: the Docker engine at unix:///nowhere/docker.sock cannot be used: No such file or directory\n"
+    )
     assert not (manager.folder / "second").exists()
 
 

@@ -673,7 +673,7 @@ def test_start_without_engine_is_rejected(tmp_path: Path):
     )
 
     assert ran.returncode == 1
-    assert ran.stderr.startswith("error: the Docker engine cannot be used: ")
+    assert ran.stderr.startswith(f"error: the Docker engine at unix://{tmp_path}/nothing.sock cannot be used: ")
     assert "Traceback" not in ran.stderr
 
 
