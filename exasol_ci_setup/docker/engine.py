@@ -36,8 +36,15 @@ def address() -> str:
         return host
     from docker.context import ContextAPI
     from docker.context.config import get_current_context_name
+    from docker.utils.config import find_config_file
 
     name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
+    # Without this file, the client would look for contexts in the working directory.
+    if name != "default" and find_config_file() is None:
+        raise EngineUnavailableError(
+            f"the Docker context {name} cannot be read: Docker's config.json is missing",
+            hint=f"`docker context use {name}` creates it",
+        )
     try:
         found = ContextAPI.kwargs_from_context(name)
     except Exception as error:

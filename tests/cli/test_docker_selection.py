@@ -42,10 +42,24 @@ def test_commands_name_same_unreachable_engine(program, directory, monkeypatch, 
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_missing_context_is_error(program, monkeypatch, command):
+def test_missing_context_is_error(program, directory, monkeypatch, command):
+    contexts.create(directory, "away", ADDRESS)
     monkeypatch.setenv("DOCKER_CONTEXT", "nowhere")
 
     ran = program(*command)
 
     assert ran.code == 1
     assert "the Docker context nowhere does not exist\n\nhint: `docker context ls`" in ran.stderr
+
+
+def test_contexts_in_working_directory_are_not_used(program, directory, monkeypatch):
+    contexts.create(directory, "away", ADDRESS)
+    monkeypatch.setenv("DOCKER_CONFIG", str(directory / "other"))
+    monkeypatch.setenv("HOME", str(directory / "home"))
+    monkeypatch.setenv("DOCKER_CONTEXT", "away")
+
+    ran = program("run-buildspec", "b.yml")
+
+    assert ran.code == 1
+    assert "the Docker context away cannot be read: " in ran.stderr
+    assert "hint: `docker context use away`" in ran.stderr
