@@ -83,6 +83,15 @@ _OF_SERVERLESS: Final[Mapping[str, tuple[str, ...]]] = {
         *("AWS::Lambda::Function", "AWS::Lambda::Version", "AWS::Lambda::Alias", "AWS::Lambda::Permission"),
         *("AWS::Lambda::EventSourceMapping", "AWS::IAM::Role"),
     ),
+    "AWS::Serverless::GraphQLApi": (
+        *(
+            "AWS::AppSync::GraphQLApi",
+            "AWS::AppSync::GraphQLSchema",
+            "AWS::AppSync::DataSource",
+            "AWS::AppSync::Resolver",
+        ),
+        *("AWS::AppSync::FunctionConfiguration", "AWS::IAM::Role"),
+    ),
     "AWS::Serverless::HttpApi": ("AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Stage", "AWS::Lambda::Permission"),
     "AWS::Serverless::LayerVersion": ("AWS::Lambda::LayerVersion",),
     "AWS::Serverless::SimpleTable": ("AWS::DynamoDB::Table",),
@@ -104,7 +113,10 @@ _OF_EVENT: Final[Mapping[str, tuple[str, ...]]] = {
 
 def created_types(resource: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the types that CloudFormation creates for a parsed resource: its own, or those of the transform AWS::Serverless."""
-    kind = str(resource.get("Type", ""))
+    kind = resource.get("Type")
+    if not isinstance(kind, str):
+        # The linter and AWS reject such a template.
+        return ()
     if kind not in _OF_SERVERLESS:
         return (kind,)
     found = list(_OF_SERVERLESS[kind])

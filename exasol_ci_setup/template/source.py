@@ -119,6 +119,21 @@ def open_source(
     return FileSource(Path(file))
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedTemplate:
+    """A template with its text, its parsed form, and the folder to which its local paths are relative, or None."""
+
+    template: render.Template
+    parsed: dict[str, Any]
+    folder: Path | None = None
+
+
+def load_template(source: TemplateSource) -> LoadedTemplate:
+    """Render and parse a template of any origin. Raises InputError with the file and the line."""
+    template = source.render()
+    return LoadedTemplate(template, _parse(template, rendered=isinstance(source, JinjaSource)), source.folder)
+
+
 def default_stack_name(file: str | Path) -> str:
     """Return the name of the stack for a template file: the name of the file without its endings.
 
@@ -132,12 +147,15 @@ def default_stack_name(file: str | Path) -> str:
     return name
 
 
-def parse_own(template: render.Template, *, rendered: bool = False) -> dict[str, Any]:
+def parse_own(template: render.Template) -> dict[str, Any]:
     """Parse a template of the user in the form of `render.parse`, strictly.
 
-    `rendered`: the text is the result of a Jinja file. Raises InputError with the name and the line if it cannot be read, and if it has no
-    resources.
+    Raises InputError with the name and the line if it cannot be read, and if it has no resources.
     """
+    return _parse(template, rendered=False)
+
+
+def _parse(template: render.Template, *, rendered: bool) -> dict[str, Any]:
     try:
         parsed = render.parse_json(template.body)
         parsed = load(template.body) if parsed is None else parsed

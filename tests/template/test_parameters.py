@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 
@@ -229,3 +230,13 @@ def test_previous_value_keeps_deployed_one_or_is_problem():
 def test_invalid_file_is_refused(text, message):
     with pytest.raises(InputError, match=message):
         parameter_files.parse("p", text)
+
+
+@given(
+    st.text()
+    | st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)).map(json.dumps)
+)
+def test_any_file_is_read_or_refused(text):
+    with contextlib.suppress(InputError):
+        for given_value in parameter_files.parse("p", text).parameters.values():
+            assert given_value.value is None or isinstance(given_value.value, str | StackOutput)

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exasol_ci_setup.constructs import Registry, Scope
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.template import jinja
 from exasol_ci_setup.template.limits import LARGEST_TEMPLATE
 from exasol_ci_setup.template.render import parse
-from exasol_ci_setup.template.source import default_stack_name, open_source, parse_own
+from exasol_ci_setup.template.source import ConstructSource, default_stack_name, load_template, open_source, parse_own
 
 TOPIC = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n"
 
@@ -190,6 +191,19 @@ def test_invalid_jinja_file_names_line(tmp_path, text, message):
         open_source(path, {"x": "y"}).render()
 
 
+def test_templates_of_every_origin_are_loaded_alike(tmp_path):
+    plain = open_source(write(tmp_path, "a.yaml", TOPIC))
+    jinja_file = open_source(write(tmp_path, "b.yaml.j2", TOPIC))
+    stdin = open_source("-", stdin=io.BytesIO(TOPIC.encode()))
+    construct = ConstructSource(Registry(scope=Scope(region="eu-central-1", name="shop"), name="images"))
+
+    loaded = [load_template(each) for each in (plain, jinja_file, stdin, construct)]
+
+    assert [each.parsed["Resources"].keys() for each in loaded[:3]] == [{"Topic"}] * 3
+    assert [each.folder for each in loaded] == [tmp_path, tmp_path, Path(), None]
+    assert {each["Type"] for each in loaded[3].parsed["Resources"].values()} == {"AWS::ECR::Repository"}
+
+
 def test_includes_are_resolved_in_template_dir(tmp_path):
     write(tmp_path, "parts/topic.j2", TOPIC)
     path = write(tmp_path, "apps/a.yaml.j2", "{% include 'parts/topic.j2' %}")
@@ -208,7 +222,7 @@ def test_unreadable_result_names_line_of_rendered_text(tmp_path):
     source = open_source(write(tmp_path, "a.yaml.j2", "{% if true %}\n{% endif %}\na: {{ x }}-b\n"), {"x": "y"})
 
     with pytest.raises(InputError, match="in line 1 of the rendered text") as caught:
-        parse_own(source.render(), rendered=True)
+        load_template(source)
 
     assert "quoted value" in caught.value.hint
 
