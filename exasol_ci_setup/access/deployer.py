@@ -210,19 +210,20 @@ def _one_or_list(values: Sequence[str]) -> str | list[str]:
 def _grant_calls(grants: _Grants, stack: StackToDeploy) -> None:
     """Allow the calls of this tool for one stack."""
     place = grants.place
-    arns = [place.arn("cloudformation", f"stack/{stack.name}/*")]
+    name = pattern(stack.name)
+    arns = [place.arn("cloudformation", f"stack/{name}/*")]
     resources = as_mapping(stack.template.get("Resources"))
     if any(_STACK in created_types(as_mapping(each)) for each in resources.values()):
         # CloudFormation creates nested stacks with the permissions of the caller.
-        arns.append(place.arn("cloudformation", f"stack/{stack.name}-*/*"))
+        arns.append(place.arn("cloudformation", f"stack/{name}-*/*"))
         grants.add(("cloudformation:CreateStack", "cloudformation:UpdateStack"), arns)
     grants.add((f"cloudformation:{each}" for each in _STACK_ACTIONS), arns)
     change_sets = place.arn("cloudformation", f"changeSet/{CHANGE_SETS}*")
     grants.add((f"cloudformation:{each}" for each in _CHANGE_SET_ACTIONS), [change_sets])
     grants.add((f"cloudformation:{each}" for each in _ACCOUNT_ACTIONS), ["*"])
-    for name in transforms(stack.template):
-        owner = "aws" if name.startswith("AWS::") else place.account
-        transform = name.removeprefix("AWS::")
+    for macro in transforms(stack.template):
+        owner = "aws" if macro.startswith("AWS::") else place.account
+        transform = pattern(macro.removeprefix("AWS::"))
         arn = f"arn:{place.partition}:cloudformation:{place.region}:{owner}:transform/{transform}"
         grants.add(("cloudformation:CreateChangeSet",), [arn])
     for action, on in stack.calls.items():

@@ -33,7 +33,11 @@ class Place:
 
 
 class _Named(NamedTuple):
-    """How the ARN of a type contains its name. `kind` is the kind of resource in AWS's list of actions."""
+    """How the ARN of a type contains its name.
+
+    `kind` is the kind of resource in AWS's list of actions. `generated` are further patterns of names that CloudFormation generates: without the
+    name of the stack.
+    """
 
     service: str
     kind: str
@@ -41,10 +45,12 @@ class _Named(NamedTuple):
     resources: tuple[str, ...]
     is_global: bool = False
     is_lower: bool = False
+    generated: tuple[str, ...] = ()
 
 
+_BY_LOGICAL_ID: Final = ("{}-*",)
 _NAMED: Final[Mapping[str, _Named]] = {
-    "AWS::CodeBuild::Project": _Named("codebuild", "project", "Name", ("project/{}",)),
+    "AWS::CodeBuild::Project": _Named("codebuild", "project", "Name", ("project/{}",), generated=_BY_LOGICAL_ID),
     "AWS::DynamoDB::Table": _Named("dynamodb", "table", "TableName", ("table/{}",)),
     "AWS::ECR::Repository": _Named("ecr", "repository", "RepositoryName", ("repository/{}",), is_lower=True),
     "AWS::ECS::Cluster": _Named("ecs", "cluster", "ClusterName", ("cluster/{}",)),
@@ -63,9 +69,13 @@ _NAMED: Final[Mapping[str, _Named]] = {
     "AWS::S3::Bucket": _Named("s3", "bucket", "BucketName", ("{}",), is_lower=True),
     "AWS::SNS::Topic": _Named("sns", "topic", "TopicName", ("{}",)),
     "AWS::SQS::Queue": _Named("sqs", "queue", "QueueName", ("{}",)),
-    "AWS::SSM::Parameter": _Named("ssm", "parameter", "Name", ("parameter/{}",)),
-    "AWS::SecretsManager::Secret": _Named("secretsmanager", "secret", "Name", ("secret:{}-*",)),
-    "AWS::StepFunctions::StateMachine": _Named("states", "statemachine", "StateMachineName", ("stateMachine:{}",)),
+    "AWS::SSM::Parameter": _Named("ssm", "parameter", "Name", ("parameter/{}",), generated=("CFN-{}*",)),
+    "AWS::SecretsManager::Secret": _Named(
+        "secretsmanager", "secret", "Name", ("secret:{}*",), generated=_BY_LOGICAL_ID
+    ),
+    "AWS::StepFunctions::StateMachine": _Named(
+        "states", "statemachine", "StateMachineName", ("stateMachine:{}",), generated=_BY_LOGICAL_ID
+    ),
 }
 
 
@@ -88,16 +98,20 @@ def own_arns(logical_id: str, kind: str, resource: Mapping[str, Any], stack_name
         return None
     is_same_type = resource.get("Type") == kind
     properties = as_mapping(resource.get("Properties")) if is_same_type else {}
-    name = pattern(properties[named.name]) if named.name in properties else _generated(stack_name, logical_id)
-    name = name.lower() if named.is_lower and named.name not in properties else name
+    if named.name in properties:
+        names = [pattern(properties[named.name])]
+    else:
+        logical_id = pattern(logical_id)
+        names = [_generated(pattern(stack_name), logical_id), *(each.format(logical_id) for each in named.generated)]
+        names = [each.lower() for each in names] if named.is_lower else names
     path = pattern(properties.get("Path", "/"))
     if named.service == "s3":
-        arn = f"arn:{place.partition}:s3:::{name}"
-        return OwnArns("s3", {"bucket": (arn,), "object": (f"{arn}/*",)})
+        buckets = tuple(f"arn:{place.partition}:s3:::{name}" for name in names)
+        return OwnArns("s3", {"bucket": buckets, "object": tuple(f"{arn}/*" for arn in buckets)})
     if named.service == "ssm":
         # The slash before the name is part of the ARN already.
-        name = name.removeprefix("/")
-    resources = [each.format(name, path=path) for each in named.resources]
+        names = [each.removeprefix("/") for each in names]
+    resources = [each.format(name, path=path) for name in names for each in named.resources]
     arns = tuple(place.arn(named.service, each, is_global=named.is_global) for each in resources)
     return OwnArns(named.service, {named.kind: arns})
 

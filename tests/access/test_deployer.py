@@ -117,6 +117,16 @@ def test_actions_are_limited_to_names_of_template():
     assert found["cloudformation:CreateChangeSet"] == {"arn:aws:cloudformation:eu-central-1:123456789012:stack/app/*"}
 
 
+def test_generated_names_of_each_form_are_allowed():
+    found = allowed(
+        policy(of_resources(P={"Type": "AWS::SSM::Parameter"}, Machine={"Type": "AWS::StepFunctions::StateMachine"}))
+    )
+
+    prefix = "arn:aws:states:eu-central-1:123456789012:stateMachine:"
+    assert found["states:CreateStateMachine"] == {f"{prefix}app-Machine*", f"{prefix}Machine-*"}
+    assert "arn:aws:ssm:eu-central-1:123456789012:parameter/CFN-P*" in found["ssm:PutParameter"]
+
+
 def role(service: str, **properties: Any) -> dict[str, Any]:
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     return {
@@ -304,11 +314,12 @@ def test_no_name_or_value_changes_structure_of_policy(name, value, other):
         "Resources": {
             "Q": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": value}},
             "R": {"Type": "AWS::IAM::Role", "Properties": {"RoleName": value, "Path": other}},
-            name: other,
+            name: {"Type": "AWS::StepFunctions::StateMachine", "Properties": other},
         },
+        "Transform": value,
     }
 
-    for action, arns in allowed(policy(template)).items():
+    for action, arns in allowed(policy(template, name)).items():
         assert re.fullmatch(r"[a-z0-9-]+:[A-Za-z]+", action)
         assert [arn for arn in arns if not re.fullmatch(r"\*|arn:aws:[A-Za-z0-9+=,.@_/:*-]+", arn)] == []
 
