@@ -129,8 +129,8 @@ def _options(command: click.Command, names: list[str], words: str = "") -> Itera
         record = parameter.get_help_record(context)
         if record is None:
             continue
-        text = " ".join(record[1].split())
-        several = " Can be repeated." if parameter.multiple else ""
+        text = " ".join(record[1].split()).replace(' [default: ""]', "")
+        several = " Can be repeated." if parameter.multiple and "repeated" not in text else ""
         rows.append((f"`{record[0]}`", text + several))
     yield from table(("option", ""), rows)
 
