@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from exasol_ci_setup.access import review
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.core.errors import InputError, NotApprovedError
+from exasol_ci_setup.stacks.approval import excess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -69,42 +70,13 @@ def warning(plans: Mapping[str, Plan], *, allow_broadening: bool = False) -> str
 
 
 def require_no_more_than(shown: Plan | None, plan: Plan) -> None:
-    """Raise NotApprovedError if `plan` exceeds the plan that the user approved.
-
-    It exceeds it by another resource, a replacement, broader access, or more data loss.
-    """
-    before = shown.every_change if shown else {}
-    replaced = {name for name, each in before.items() if each.may_replace}
-    # If the stack was deleted because it could not be updated, an approved replacement becomes a creation.
-    known = {(each.action, name) for name, each in before.items()} | {("Add", name) for name in replaced}
-    allowed = {each.message for each in shown.broadenings} if shown else set()
-    more = [f"{each.action} of {name}" for name, each in plan.every_change.items() if (each.action, name) not in known]
-    more += [
-        f"replacement of {name}"
-        for name, each in plan.every_change.items()
-        if each.replacement == "True" and name not in replaced
-    ]
-    if review.needs_approval(plan.broadenings, plan.kind):
-        more += [each.message for each in plan.broadenings if each.message not in allowed]
-    if more:
-        raise _exceeded_plan(plan, more[0])
-    require_no_more_data_loss(shown, plan)
-
-
-def require_no_more_data_loss(shown: Plan | None, plan: Plan) -> None:
-    """Raise NotApprovedError if `plan` deletes data beyond the plan that the user approved."""
-    known = set(shown.data_loss) if shown else set()
-    more = [name for name in plan.data_loss if name not in known]
-    if more:
-        raise _exceeded_plan(plan, f"data loss of {more[0]}")
-
-
-def _exceeded_plan(plan: Plan, change: str) -> NotApprovedError:
-    return NotApprovedError(
-        f"not deployed: stack {plan.stack_name} needs a change that the approved plan does not show: {change}",
-        hint="run the command again: its plan shows this change",
-        stack_name=plan.stack_name,
-    )
+    """Raise NotApprovedError if `plan` exceeds the plan that the user approved."""
+    if more := excess(shown, plan):
+        raise NotApprovedError(
+            f"not deployed: stack {plan.stack_name} needs a change that the approved plan does not show: {more}",
+            hint="run the command again: its plan shows this change",
+            stack_name=plan.stack_name,
+        )
 
 
 def _join(names: Iterable[str]) -> str:

@@ -15,7 +15,9 @@ from exasol_ci_setup.core.errors import InputError, OperationInterruptedError
 from exasol_ci_setup.core.once import Once
 from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.programs import Deployment
-from exasol_ci_setup.stacks.deploy import Options, deploy
+from exasol_ci_setup.stacks.deploy import Options
+from exasol_ci_setup.stacks.deploy import plan as plan_stack
+from exasol_ci_setup.template.lint import Linter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.constructs import Construct
     from exasol_ci_setup.fleets import Fleet
-    from exasol_ci_setup.stacks.model import Plan, Stack
+    from exasol_ci_setup.stacks.model import Plan
 
-_ENDS: Final = {End.DONE: "done", End.UNCHANGED: "nothing to do", End.FAILED: "failed", End.SKIPPED: "skipped"}
+_ENDS: Final = {End.DONE: "done", End.UNCHANGED: "no changes", End.FAILED: "failed", End.SKIPPED: "skipped"}
 
 
 def run(
@@ -60,7 +62,7 @@ def run(
     stack_sets = fleet.stack_sets() if as_stack_sets else {}
     connect = connections(session)
     consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
-    reporter = FleetReporter(session, fleet, consent, lint=not no_lint)
+    reporter = FleetReporter(session, fleet, consent)
     reporter.announce(len(fleet.members))
     # The sandbox has no accounts that could be the wrong ones.
     fleets.identified(fleet, connect, guarded=not session.sandbox)
@@ -76,6 +78,7 @@ def run(
             import_existing=import_existing,
             timeout=timeout,
         ),
+        linter=None if no_lint else Linter(),
         concurrency=concurrency,
         # A drift detection takes AWS a minute for each stack.
         drift=False,
@@ -83,7 +86,7 @@ def run(
         complete=_SecretResolver() if not as_stack_sets else lambda construct, _account: construct,
         planned=reporter.checked,
         tags=lambda name: fleet.members[name].tags,
-        engine=lambda name: stack_sets.get(name, deploy),
+        engine=lambda name: stack_sets[name].plan if name in stack_sets else plan_stack,
     )
     failed_plans: list[Ended] = []
     if plan_only or not yes:
@@ -94,9 +97,9 @@ def run(
         reporter.shown = plans
         failed_plans = [end for end in ends if end.name not in plans]
         for end in failed_plans:
-            reporter.ended(end)
+            reporter.result(end)
         if plan_only:
-            output.say("plan only: nothing was changed")
+            output.say(report.PLAN_ONLY)
             _print_results(session, fleet, ends, {name: _plan_result(plan) for name, plan in plans.items()})
             reporter.conclude(ends)
             stacks = {name: _plan_result(plan) if plan else End.UNCHANGED.value for name, plan in plans.items()}
@@ -110,7 +113,7 @@ def run(
                 "not deployed: the plan was declined; nothing was changed",
             )
     with reporter.table():
-        ends = deployment.carry_out(fleet.only(set(fleet.members) - {end.name for end in failed_plans}))
+        ends = deployment.apply(fleet.only(set(fleet.members) - {end.name for end in failed_plans}))
     for name, stack in deployment.stacks.items():
         output.record({"type": "outputs", "name": name, "stack_name": stack.name, "outputs": stack.outputs})
     ends = [*ends, *failed_plans]
@@ -119,33 +122,33 @@ def run(
     _print_results(session, fleet, ends, {})
     reporter.conclude(ends)
     unchanged = all(end.end is End.UNCHANGED for end in ends)
-    reporter.result("unchanged" if unchanged else "deployed", ends, changed=not unchanged)
+    reporter.conclude_with("unchanged" if unchanged else "deployed", ends, changed=not unchanged)
 
 
 class FleetReporter(MultiStackReporter):
     """A reporter for many accounts: commands in hints select the account of their stack."""
 
-    def __init__(self, session: Session, fleet: Fleet, consent: Consent, *, lint: bool) -> None:
-        super().__init__(session, consent=consent, lint=lint, total=len(fleet.members))
+    def __init__(self, session: Session, fleet: Fleet, consent: Consent) -> None:
+        super().__init__(session, consent=consent, total=len(fleet.members))
         self._run = session
         self._fleet = fleet
 
-    def ended(self, ended: Ended, stack: Stack | None = None, /) -> None:
-        """Report the result of a stack."""
-        if ended.error is not None:
-            scope = self._fleet.scope_of(ended.name)
+    def result(self, result: object, /) -> None:
+        """Report how the work on a stack ended."""
+        if isinstance(result, Ended) and result.error is not None:
+            scope = self._fleet.scope_of(result.name)
             target = Session(
                 scope.profile or self._run.profile,
                 scope.region,
                 sandbox=self._run.sandbox,
                 arguments=self._run.arguments,
             )
-            hint = target.with_global_options(ended.error.hint)
-            if scope.role_assumptions and hint != ended.error.hint:
+            hint = target.with_global_options(result.error.hint)
+            if scope.role_assumptions and hint != result.error.hint:
                 # No option assumes roles. Without them the command would act on a stack of another account.
                 hint = f"{hint}\nrun it with the credentials of {scope.role_assumptions[-1]}, such as a profile that assumes this role"
-            ended.error.hint = hint
-        super().ended(ended, stack)
+            result.error.hint = hint
+        super().result(result)
 
     def conclude(self, ends: Sequence[Ended]) -> None:
         """Raise the failure, if any. The message of a single failure includes the stack."""
@@ -192,7 +195,7 @@ def _show_plans(session: Session, plans: Mapping[str, Plan], *, as_data: bool) -
 
 def _plan_result(plan: Plan) -> str:
     if not plan:
-        return "nothing to do"
+        return "no changes"
     return "new" if plan.kind == "CREATE" else "update"
 
 

@@ -18,12 +18,8 @@ from exasol_ci_setup.core.errors import NotApprovedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from exasol_ci_setup.cli.consent import Consent
-    from exasol_ci_setup.cli.render.live import EventView
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.cli.session import Session
-    from exasol_ci_setup.platform.place import Place
-    from exasol_ci_setup.stacks.model import Plan
-    from exasol_ci_setup.template.render import Template
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -52,7 +48,7 @@ def acting(
     yes: bool = False,
     allow_data_loss: bool = False,
     allow_broadening: bool = False,
-) -> Iterator[Place]:
+) -> Iterator[Context]:
     """Yield the context for platform functions, which reports plans and events as deployments do.
 
     With `plan_only`, the context ends successfully at the first stack that would change; until then nothing changes on AWS.
@@ -60,25 +56,28 @@ def acting(
     `allow_broadening` approves broader access, `allow_data_loss` approves data loss without a terminal.
     """
     from exasol_ci_setup.cli.consent import Consent
-    from exasol_ci_setup.cli.render import records
-    from exasol_ci_setup.platform.place import Place
+    from exasol_ci_setup.cli.render import records, report
+    from exasol_ci_setup.cli.render.platform_reporter import PlatformReporter
+    from exasol_ci_setup.template.lint import Linter
 
     # Without a terminal, calling the command approves broader access.
     consent = Consent(
         session, allow_broadening=allow_broadening or not session.output.can_ask, allow_data_loss=allow_data_loss
     )
     try:
-        yield Place(session.account, session.clock, _DeployReporter(consent, plan_only=plan_only, yes=yes))
+        yield session.context(PlatformReporter(consent, yes=yes), Linter(), plan_only=plan_only)
     except NotApprovedError:
         if not plan_only:
             raise
-        session.output.say("plan only: nothing was changed")
+        session.output.say(report.PLAN_ONLY)
         session.output.record(records.result("planned", changed=False))
 
 
-def has_changed(place: Place) -> bool:
+def has_changed(context: Context) -> bool:
     """Return whether a stack was changed in the context of `acting`."""
-    return isinstance(place.report, _DeployReporter) and place.report.changed
+    from exasol_ci_setup.cli.render.platform_reporter import PlatformReporter
+
+    return isinstance(context.reporter, PlatformReporter) and context.reporter.has_changed
 
 
 def require_yes(session: Session, question: str, *, yes: bool) -> None:
@@ -92,13 +91,13 @@ def require_yes(session: Session, question: str, *, yes: bool) -> None:
         raise NotApprovedError("not deleted: nothing was changed")
 
 
-def planned_deletion(place: Place, session: Session, stack_name: str, *, empty: bool = False) -> None:
+def planned_deletion(context: Context, session: Session, stack_name: str, *, empty: bool = False) -> None:
     """Show the plan that deletes a stack; delete nothing."""
     from exasol_ci_setup.cli.render import report
     from exasol_ci_setup.stacks import delete as deletion
     from exasol_ci_setup.stacks import removed, state
 
-    cfn = place.account.client("cloudformation")
+    cfn = context.account.client("cloudformation")
     stack = state.get(cfn, stack_name)
     resources = deletion.resources(cfn, stack)
     report.deletion(session.output, resources, removed.plan_of(cfn, stack, resources), empty=empty, as_data=True)
@@ -146,71 +145,6 @@ def _draw_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, unicode
     with console.capture() as captured:
         console.print(table)
     return captured.get().strip("\n")
-
-
-class _DeployReporter:
-    """Reports like the deploy commands: plan, events, lint findings and messages on stderr."""
-
-    def __init__(self, consent: Consent, *, plan_only: bool, yes: bool) -> None:
-        self._consent = consent
-        self._session = consent.session
-        self._plan_only = plan_only
-        self._yes = yes
-        self._rejected = False
-        self.changed = False
-
-    def say(self, message: str, /) -> None:
-        self._session.output.say(self._session.with_global_options(message))
-
-    def plan(self, plan: Plan, /) -> bool:
-        from exasol_ci_setup.cli.render import report
-
-        if self._rejected:
-            # Stacks that depend on the rejected one are not deployed either.
-            return False
-        report.plan(self._session.output, plan, as_data=self._plan_only)
-        if self._plan_only:
-            return False
-        self._consent.require(plan, unchanged="this stack was not changed")
-        self._ask(plan)
-        self.changed = True
-        return True
-
-    def _ask(self, plan: Plan) -> None:
-        """Prompt for a first load balancer, broader access or data loss. Raises NotApprovedError if rejected."""
-        from exasol_ci_setup.cli.consent import warning
-        from exasol_ci_setup.cli.render import show
-        from exasol_ci_setup.platform.load_balancer import STACK_NAME
-
-        output = self._session.output
-        if self._yes or not output.can_ask:
-            return
-        if plan.stack_name == STACK_NAME and plan.kind == "CREATE":
-            question = "This creates a load balancer, which is public and costs money by the hour. "
-        else:
-            question = warning({plan.stack_name: plan}, allow_broadening=self._consent.allow_broadening)
-        if not question:
-            return
-        if output.format == "json":
-            # The record on stdout is for programs; show the plan at the prompt, too.
-            output.say(*show.plan(plan, unicode=output.unicode))
-        if not output.confirm(f"{question}Deploy stack {plan.stack_name}?"):
-            self._rejected = True
-            raise NotApprovedError(
-                f"not deployed: the plan for stack {plan.stack_name} was declined; this stack was not changed",
-                stack_name=plan.stack_name,
-            )
-
-    def view(self, stack_name: str, title: str, /) -> EventView:
-        from exasol_ci_setup.cli.engine import event_view
-
-        return event_view(self._session, stack_name, title)
-
-    def check(self, template: Template, region: str, /) -> None:
-        from exasol_ci_setup.cli.engine import report_findings
-        from exasol_ci_setup.template import lint
-
-        report_findings(self._session.output, template, lint.lint(template, region))
 
 
 __all__ = [

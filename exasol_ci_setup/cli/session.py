@@ -19,8 +19,11 @@ from exasol_ci_setup.core.text import LOG_FORMAT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.cli.output import Output
+    from exasol_ci_setup.core.reporter import Reporter
+    from exasol_ci_setup.template.lint import Linter
 
 SANDBOX_VARIABLE: Final = "EXASOL_CI_SETUP_SANDBOX"
 # A command of this program that calls AWS, in backquotes.
@@ -108,6 +111,15 @@ class Session:
             endpoint_url=endpoint.url,
             access_key=(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"]),
         )
+
+    def context(
+        self, reporter: Reporter | None = None, linter: Linter | None = None, *, plan_only: bool = False
+    ) -> Context:
+        """Return the context of operations, by default with a reporter that approves no plan. Raises as `account`."""
+        from exasol_ci_setup.aws.context import Context
+        from exasol_ci_setup.cli.render.reporter import StackReporter
+
+        return Context(self.account, self.clock, reporter or StackReporter(self), linter, plan_only)
 
 
 def _with_options(command: str, options: list[list[str]]) -> str:

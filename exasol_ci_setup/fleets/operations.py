@@ -11,12 +11,12 @@ from exasol_ci_setup.core.errors.details import Diagnosis
 from exasol_ci_setup.stacks.model import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.core.clock import Clock
-    from exasol_ci_setup.stacks.events import View
+    from exasol_ci_setup.aws.context import Context
+    from exasol_ci_setup.core.reporter import Reporter
 
 CallAs = Literal["SELF", "DELEGATED_ADMIN"]
 
@@ -43,14 +43,14 @@ class Operation:
         self._results: list[Any] = []
         self._description: Any = {}
 
-    def follow(self, view: View, clock: Clock, *, timeout: float | None, notice: Callable[[str], None]) -> None:
-        """Return when the operation has succeeded; `notice` is called for tolerated failures.
+    def follow(self, context: Context, *, timeout: float | None) -> None:
+        """Return when the operation has succeeded; the reporter receives the events, and notes on tolerated failures.
 
         Raises DeployFailedError with the first cause, TimedOutError after `timeout` seconds and a request to stop it, OperationInterruptedError, and
         the errors of `translate_aws_errors`.
         """
         try:
-            stopped = self._follow(view, clock, timeout)
+            stopped = self._follow(context, timeout)
         except KeyboardInterrupt:
             raise OperationInterruptedError(
                 f"stopped following: AWS continues with StackSet {self.name} ({self._description.get('Status', 'just begun')})",
@@ -73,16 +73,17 @@ class Operation:
                 diagnosis=self._diagnosis(status, failed),
             )
         for each in failed:
-            notice(f"tolerated: {_place(each)} failed: {_reason(each)}")
+            context.note(f"tolerated: {_place(each)} failed: {_reason(each)}")
 
-    def _follow(self, view: View, clock: Clock, timeout: float | None) -> bool:
+    def _follow(self, context: Context, timeout: float | None) -> bool:
         """Return when the operation has ended, and whether it was stopped because of the timeout."""
+        clock = context.clock
         deadline = None if timeout is None else clock.now() + timeout
         stopped = False
         answered = clock.now()
         while True:
             try:
-                self._poll(view)
+                self._poll(context.reporter)
                 answered = clock.now()
             except Exception as error:
                 # A failed poll must not fail an operation that AWS continues.
@@ -96,11 +97,11 @@ class Operation:
                         StackSetName=self.name, OperationId=self.id, CallAs=self._call_as
                     )
                 stopped = True
-                view.note("timeout: asked AWS to stop the operation")
-            view.tick(clock.now())
+                context.note("timeout: asked AWS to stop the operation")
+            context.reporter.progress()
             clock.sleep(_PAUSE)
 
-    def _poll(self, view: View) -> None:
+    def _poll(self, reporter: Reporter) -> None:
         with translate_aws_errors():
             # The status before the results, so that all results of an ended operation are read.
             self._description = self._cfn.describe_stack_set_operation(
@@ -111,15 +112,15 @@ class Operation:
             )
             self._results = [each for page in pages for each in page.get("Summaries", [])]
         for each in self._results:
-            self._show(view, each)
+            self._show(reporter, each)
 
-    def _show(self, view: View, result: Any) -> None:
+    def _show(self, reporter: Reporter, result: Any) -> None:
         place = (result.get("Account", ""), result.get("Region", ""))
         status = result.get("Status", "PENDING")
         if status == "PENDING" or self._shown_statuses.get(place) == status:
             return
         self._shown_statuses[place] = status
-        view.event(
+        reporter.event(
             Event(
                 id=f"{self.id}-{'-'.join(place)}-{status}",
                 stack_id=self._description.get("StackSetId", ""),

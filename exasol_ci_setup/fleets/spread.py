@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.programs.preview import between_templates
 from exasol_ci_setup.stacks.model import ABSENT, Setting, Stack
+from exasol_ci_setup.stacks.preview import between_templates
 from exasol_ci_setup.template.render import has_transform, parse
 
 if TYPE_CHECKING:

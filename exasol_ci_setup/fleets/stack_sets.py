@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
@@ -13,7 +14,7 @@ from exasol_ci_setup.fleets.operations import IN_PROGRESS, Operation
 from exasol_ci_setup.fleets.spread import DeployedStackSet, StackSetPlan
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.changeset import PREFIX
-from exasol_ci_setup.stacks.deploy import Outcome, Result
+from exasol_ci_setup.stacks.deploy import OpenPlan, Options, Outcome, Result
 from exasol_ci_setup.stacks.plan import as_deployed
 from exasol_ci_setup.stacks.upload import template_source
 from exasol_ci_setup.template.render import capabilities, parse
@@ -23,71 +24,58 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.fleets.model import StackSet
     from exasol_ci_setup.fleets.operations import CallAs
     from exasol_ci_setup.fleets.spread import Batch
-    from exasol_ci_setup.stacks.deploy import Options
-    from exasol_ci_setup.stacks.events import View
-    from exasol_ci_setup.stacks.model import Plan, Request
+    from exasol_ci_setup.stacks.model import Request
 
 
 class StackSets:
-    """Deploys requests as StackSets with service-managed permissions, distributed as `wanted` says. Called as `stacks.deploy.deploy`."""
+    """Plans requests as StackSets with service-managed permissions, distributed as `wanted` says."""
 
     def __init__(self, wanted: StackSet) -> None:
         self._wanted = wanted
         self._call_as: CallAs = "DELEGATED_ADMIN" if wanted.delegated_admin else "SELF"
 
-    def __call__(
-        self,
-        account: Account,
-        request: Request,
-        *,
-        approve: Callable[[Plan], bool],
-        view: Callable[[str], View],
-        clock: Clock,
-        options: Options,
-        check: Callable[[], None],
-        notice: Callable[[str], None],
-        **_of_stacks_alone: object,
-    ) -> Result:
-        """Create or update the StackSet of `request`, and its stacks in the accounts and regions where they are missing or failed.
+    def plan(self, context: Context, request: Request, options: Options) -> OpenPlan:
+        """Plan the StackSet of `request`, and its stacks in the accounts and regions where they are missing or failed.
 
         An operation in progress of this tool is followed to its end first.
 
         Raises StackError for a StackSet of another tool, StackBusyError, TemplateRejectedError, DeployFailedError with the first failed account
         and region, TimedOutError, OperationInterruptedError, and the errors of `translate_aws_errors`.
         """
-        cfn = account.client("cloudformation")
-
-        def follow(operation_id: str, title: str) -> None:
-            with view(title) as shown:
-                operation = Operation(cfn, request.name, operation_id, call_as=self._call_as)
-                operation.follow(shown, clock, timeout=options.timeout, notice=notice)
-
+        cfn = context.cfn
         there = self._find(cfn, request)
         if there is not None:
             state.require_own(there.as_stack(request.name), request.tags, adopt=options.adopt)
         running = self._running(cfn, request, wait=options.wait) if there is not None else ""
         if running:
-            follow(running, f"{request.name}: following the operation in progress")
+            self._follow(context, request, running, f"{request.name}: following the operation in progress", options)
             there = self._find(cfn, request)
         if there is not None:
             request = replace(request, template=as_deployed(request, there.template, {}))
-        spread = StackSetPlan(self._wanted, there)
-        plan = spread.plan(request)
-        if not plan:
-            return Result(Outcome.DEPLOYED if running else Outcome.UNCHANGED, plan)
-        check()
-        if not approve(plan):
-            return Result(Outcome.PLANNED, plan)
+        difference = StackSetPlan(self._wanted, there)
+        plan = difference.plan(request)
+        if plan:
+            context.lint(request.lint_template or request.template)
+        apply_with = partial(self._apply, difference)
+        return _OpenStackSetPlan(
+            *(context, request, options, plan, None), has_followed=bool(running), apply_with=apply_with
+        )
+
+    def _apply(self, difference: StackSetPlan, context: Context, request: Request, options: Options) -> None:
         with _translate_rejections(request.name):
-            for begin, title in self._steps(account, request, spread):
+            for begin, title in self._steps(context.account, request, difference):
                 if operation_id := begin():
-                    follow(operation_id, f"{title} {request.name}")
-        return Result(Outcome.DEPLOYED, plan)
+                    self._follow(context, request, operation_id, f"{title} {request.name}", options)
+
+    def _follow(self, context: Context, request: Request, operation_id: str, title: str, options: Options) -> None:
+        with context.operation(request.name, title) as running:
+            operation = Operation(context.cfn, request.name, operation_id, call_as=self._call_as)
+            operation.follow(running, timeout=options.timeout)
 
     def _steps(
         self, account: Account, request: Request, spread: StackSetPlan
@@ -175,6 +163,21 @@ class StackSets:
             CallAs=self._call_as,
         )
         return answer["OperationId"]
+
+
+@dataclass
+class _OpenStackSetPlan(OpenPlan):
+    """The plan of a StackSet: nothing exists on AWS until it is applied."""
+
+    apply_with: Callable[[Context, Request, Options], None] = field(kw_only=True)
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing."""
+
+    def apply(self) -> Result:
+        """Start the operations, and return when they have ended. Raises as `StackSets.plan`."""
+        self.apply_with(self.context, self.request, self.options)
+        return Result(Outcome.DEPLOYED, self.plan)
 
 
 def _new_id() -> str:

@@ -16,19 +16,19 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from exasol_ci_setup.aws.context import default_context
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs.asset_record import AssetCreation, AssetUpdate
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.values import Value
 from exasol_ci_setup.core.errors import AssetConflictError, AssetNotFound, AssetRequestError, InputError
 from exasol_ci_setup.platform import links, workspaces
-from exasol_ci_setup.platform.place import PlansOnly, here
 from exasol_ci_setup.platform.storage_session import has_storage, no_storage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from exasol_ci_setup.platform.place import Place
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.platform.workspaces import Bucket
 
 _FOLDER: Final = ".assets/"
@@ -61,7 +61,7 @@ def create(
     workspace_id: str,
     asset_creation: Mapping[str, Any],
     allow_broadening: bool = False,
-    place: Place | None = None,
+    context: Context | None = None,
 ) -> Asset:
     """Create an asset of an object and return it with its link.
 
@@ -72,44 +72,44 @@ def create(
     first public asset of a workspace without `allow_broadening`. Raises StorageNotFoundError and ObjectNotFoundError.
     """
     wanted = _parse_request(AssetCreation, asset_creation, workspace_id=workspace_id)
-    place = here(place)
-    bucket, asset = _new_asset(place, wanted)
-    _require_new(place, asset)
-    with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
+    context = context or default_context()
+    bucket, asset = _new_asset(context, wanted)
+    _require_new(context, asset)
+    with _open_to_public(context, bucket, asset, allow_broadening=allow_broadening) as bucket:
         with translate_aws_errors():
             try:
-                tag = _write(place, bucket, asset, IfNoneMatch="*")
+                tag = _write(context, bucket, asset, IfNoneMatch="*")
             except ClientError as error:
                 if error_code(error) in _CONFLICTS:
                     raise _conflict(asset) from error
                 raise
         if asset.visibility == "public":
             try:
-                _publish(place, bucket, asset, tag)
+                _publish(context, bucket, asset, tag)
             except AssetConflictError:
                 raise
             except BaseException:
                 # Otherwise the asset would exist with a dead link, and could not be created again.
-                remove(place, bucket, asset)
+                remove(context, bucket, asset)
                 raise
-    return _with_link(place, bucket, asset)
+    return _with_link(context, bucket, asset)
 
 
-def plan_creation(*, workspace_id: str, asset_creation: Mapping[str, Any], place: Place) -> None:
+def plan_creation(*, workspace_id: str, asset_creation: Mapping[str, Any], context: Context) -> None:
     """Report the change of the workspace's stack, and change nothing. Raises as `create`, and NotApprovedError if the stack would change."""
-    bucket, asset = _new_asset(place, _parse_request(AssetCreation, asset_creation, workspace_id=workspace_id))
-    _require_new(place, asset)
-    _plan_visibility(place, bucket, public=asset.visibility == "public", ids={asset.id})
+    bucket, asset = _new_asset(context, _parse_request(AssetCreation, asset_creation, workspace_id=workspace_id))
+    _require_new(context, asset)
+    _plan_visibility(context, bucket, public=asset.visibility == "public", ids={asset.id})
 
 
-def _new_asset(place: Place, wanted: AssetCreation) -> tuple[Bucket, Asset]:
+def _new_asset(context: Context, wanted: AssetCreation) -> tuple[Bucket, Asset]:
     """Return the bucket of a new asset, and the asset. Raises as `create`."""
-    bucket = workspaces.find(place, wanted.workspace_id)
-    s3 = place.account.client("s3")
+    bucket = workspaces.find(context, wanted.workspace_id)
+    s3 = context.account.client("s3")
     with translate_aws_errors():
         if bucket is None or not has_storage(s3, bucket, wanted.storage_name):
-            raise no_storage(place, wanted)
-    links.require_object(place, bucket, wanted.storage_name, wanted.object_name, wanted.object_version or "")
+            raise no_storage(context, wanted)
+    links.require_object(context, bucket, wanted.storage_name, wanted.object_name, wanted.object_version or "")
     now = datetime.now(timezone.utc)
     # The id is derived from the object, so that two concurrent creations have the same id.
     parts = json.dumps([bucket.name, wanted.storage_name, wanted.object_name, wanted.object_version or ""])
@@ -126,20 +126,20 @@ def _new_asset(place: Place, wanted: AssetCreation) -> tuple[Bucket, Asset]:
     )
 
 
-def _require_new(place: Place, asset: Asset) -> None:
+def _require_new(context: Context, asset: Asset) -> None:
     """Raise AssetConflictError if the asset already exists, before its bucket becomes publicly readable."""
     try:
-        _load(place, asset.workspace_id, asset.id)
+        _load(context, asset.workspace_id, asset.id)
     except AssetNotFound:
         return
     raise _conflict(asset)
 
 
-def get(*, workspace_id: str, asset_id: str, place: Place | None = None) -> Asset:
+def get(*, workspace_id: str, asset_id: str, context: Context | None = None) -> Asset:
     """Return an asset with a new link. Raises AssetNotFound."""
-    place = here(place)
-    bucket, asset, _ = _load(place, workspace_id, asset_id)
-    return _with_link(place, bucket, asset)
+    context = context or default_context()
+    bucket, asset, _ = _load(context, workspace_id, asset_id)
+    return _with_link(context, bucket, asset)
 
 
 def update(
@@ -148,7 +148,7 @@ def update(
     asset_id: str,
     asset_update: Mapping[str, Any],
     allow_broadening: bool = False,
-    place: Place | None = None,
+    context: Context | None = None,
 ) -> Asset:
     """Change an asset and return it with a new link; a public one is copied again from its object.
 
@@ -156,64 +156,64 @@ def update(
     AssetConflictError after a concurrent change, and ObjectNotFoundError if a public asset's object no longer exists.
     """
     changes = _parse_request(AssetUpdate, asset_update)
-    place = here(place)
-    bucket, before, asset, tag = _load_update(place, workspace_id, asset_id, changes)
-    with _open_to_public(place, bucket, asset, allow_broadening=allow_broadening) as bucket:
+    context = context or default_context()
+    bucket, before, asset, tag = _load_update(context, workspace_id, asset_id, changes)
+    with _open_to_public(context, bucket, asset, allow_broadening=allow_broadening) as bucket:
         if asset.visibility != "public":
             # Delete the public copy first, also one that an interrupted update left: a record must not say private while a copy is public.
-            links.withdraw(place, bucket, asset.id)
+            links.withdraw(context, bucket, asset.id)
         with translate_aws_errors():
             try:
-                tag = _write(place, bucket, asset, IfMatch=tag)
+                tag = _write(context, bucket, asset, IfMatch=tag)
             except ClientError as error:
                 if error_code(error) in _CONFLICTS:
                     raise _changed_meanwhile(asset_id) from error
                 raise
         if asset.visibility == "public":
             try:
-                _publish(place, bucket, asset, tag)
+                _publish(context, bucket, asset, tag)
             except AssetConflictError:
                 raise
             except BaseException:
                 if before.visibility != "public":
-                    links.withdraw(place, bucket, asset.id)
+                    links.withdraw(context, bucket, asset.id)
                     with translate_aws_errors():
-                        _write(place, bucket, before, IfMatch=tag)
+                        _write(context, bucket, before, IfMatch=tag)
                 raise
     if asset.visibility != "public":
-        bucket = _revoke_public_access_if_unused(place, bucket)
-    return _with_link(place, bucket, asset)
+        bucket = _revoke_public_access_if_unused(context, bucket)
+    return _with_link(context, bucket, asset)
 
 
-def plan_update(*, workspace_id: str, asset_id: str, asset_update: Mapping[str, Any], place: Place) -> None:
+def plan_update(*, workspace_id: str, asset_id: str, asset_update: Mapping[str, Any], context: Context) -> None:
     """Report the change of the workspace's stack, and change nothing. Raises as `update`, and NotApprovedError if the stack would change."""
-    bucket, _, asset, _ = _load_update(place, workspace_id, asset_id, _parse_request(AssetUpdate, asset_update))
-    _plan_visibility(place, bucket, public=asset.visibility == "public", ids={asset.id})
+    bucket, _, asset, _ = _load_update(context, workspace_id, asset_id, _parse_request(AssetUpdate, asset_update))
+    _plan_visibility(context, bucket, public=asset.visibility == "public", ids={asset.id})
 
 
-def plan_deletion(*, workspace_id: str, asset_id: str, place: Place) -> None:
+def plan_deletion(*, workspace_id: str, asset_id: str, context: Context) -> None:
     """Report the change of the workspace's stack, and change nothing. Raises as `delete`, and NotApprovedError if the stack would change."""
-    bucket, asset, _ = _load(place, workspace_id, asset_id)
-    plan_removal(place, bucket, {asset.id})
+    bucket, asset, _ = _load(context, workspace_id, asset_id)
+    plan_removal(context, bucket, {asset.id})
 
 
-def plan_removal(place: Place, bucket: Bucket, ids: Collection[str]) -> None:
+def plan_removal(context: Context, bucket: Bucket, ids: Collection[str]) -> None:
     """Report the change of the workspace's stack when these assets are deleted. Raises NotApprovedError if it would change."""
-    _plan_visibility(place, bucket, public=False, ids=ids)
+    _plan_visibility(context, bucket, public=False, ids=ids)
 
 
-def _plan_visibility(place: Place, bucket: Bucket, *, public: bool, ids: Collection[str]) -> None:
-    opened = public or (bucket.is_public and links.any_public(place, bucket, except_ids=ids))
+def _plan_visibility(context: Context, bucket: Bucket, *, public: bool, ids: Collection[str]) -> None:
+    opened = public or (bucket.is_public and links.any_public(context, bucket, except_ids=ids))
     if opened != bucket.is_public:
-        careful = replace(place, report=PlansOnly(place.report))
+        careful = replace(context, plan_only=True)
         workspaces.ensure(careful, bucket.workspace_id, public_assets=opened)
 
 
 def _load_update(
-    place: Place, workspace_id: str, asset_id: str, changes: AssetUpdate
+    context: Context, workspace_id: str, asset_id: str, changes: AssetUpdate
 ) -> tuple[Bucket, Asset, Asset, str]:
     """Return the bucket of an asset, the asset before and after an update, and the tag of its record. Raises as `update`."""
-    bucket, before, tag = _load(place, workspace_id, asset_id)
+    bucket, before, tag = _load(context, workspace_id, asset_id)
     asset = replace(
         before,
         visibility=changes.visibility or before.visibility,
@@ -221,28 +221,28 @@ def _load_update(
         updated_at=datetime.now(timezone.utc),
     )
     if asset.visibility == "public":
-        links.require_object(place, bucket, asset.storage_name, asset.object_name, asset.object_version)
+        links.require_object(context, bucket, asset.storage_name, asset.object_name, asset.object_version)
     return bucket, before, asset, tag
 
 
-def delete(*, workspace_id: str, asset_id: str, place: Place | None = None) -> None:
+def delete(*, workspace_id: str, asset_id: str, context: Context | None = None) -> None:
     """Delete an asset, which ends its public link; the object stays in its storage. Raises AssetNotFound."""
-    place = here(place)
-    bucket, asset, _ = _load(place, workspace_id, asset_id)
-    remove(place, bucket, asset)
+    context = context or default_context()
+    bucket, asset, _ = _load(context, workspace_id, asset_id)
+    remove(context, bucket, asset)
 
 
-def remove(place: Place, bucket: Bucket, asset: Asset) -> None:
+def remove(context: Context, bucket: Bucket, asset: Asset) -> None:
     """Delete an existing asset."""
     # The public copy goes first.
-    _unpublish(place, bucket, asset)
+    _unpublish(context, bucket, asset)
     with translate_aws_errors():
-        place.account.client("s3").delete_object(Bucket=bucket.name, Key=_record(asset.id))
+        context.account.client("s3").delete_object(Bucket=bucket.name, Key=_record(asset.id))
 
 
-def of_storage(place: Place, bucket: Bucket, storage_name: str) -> Iterator[Asset]:
+def of_storage(context: Context, bucket: Bucket, storage_name: str) -> Iterator[Asset]:
     """Yield the assets of a storage; this reads each record in the workspace."""
-    s3 = place.account.client("s3")
+    s3 = context.account.client("s3")
     with translate_aws_errors():
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=_FOLDER):
             for entry in page.get("Contents", []):
@@ -277,7 +277,7 @@ def _parse_request(model: type[V], given: Mapping[str, Any], **more: str) -> V:
 
 
 @contextmanager
-def _open_to_public(place: Place, bucket: Bucket, asset: Asset, *, allow_broadening: bool) -> Iterator[Bucket]:
+def _open_to_public(context: Context, bucket: Bucket, asset: Asset, *, allow_broadening: bool) -> Iterator[Bucket]:
     """Grant public access to the public folder of a workspace if the asset is public; revoke it after an error."""
     if asset.visibility != "public":
         yield bucket
@@ -288,39 +288,39 @@ def _open_to_public(place: Place, bucket: Bucket, asset: Asset, *, allow_broaden
                 f"workspace {bucket.workspace_id} has no public assets yet, so its bucket is private",
                 hint="add --allow-broadening: it makes all objects below public/ readable by everybody, which are the copies of public assets",
             )
-        bucket = workspaces.ensure(place, bucket.workspace_id, public_assets=True)
+        bucket = workspaces.ensure(context, bucket.workspace_id, public_assets=True)
     try:
         yield bucket
     except BaseException:
-        _revoke_public_access_if_unused(place, bucket)
+        _revoke_public_access_if_unused(context, bucket)
         raise
 
 
-def _unpublish(place: Place, bucket: Bucket, asset: Asset) -> Bucket:
+def _unpublish(context: Context, bucket: Bucket, asset: Asset) -> Bucket:
     """Delete the public copy of an asset, and revoke public access to the bucket if it was the last."""
-    links.withdraw(place, bucket, asset.id)
-    return _revoke_public_access_if_unused(place, bucket)
+    links.withdraw(context, bucket, asset.id)
+    return _revoke_public_access_if_unused(context, bucket)
 
 
-def _publish(place: Place, bucket: Bucket, asset: Asset, tag: str) -> None:
+def _publish(context: Context, bucket: Bucket, asset: Asset, tag: str) -> None:
     """Copy a public asset to the public folder. Raises AssetConflictError if it has become private meanwhile.
 
     `tag` is the ETag of the record that makes it public.
     """
-    links.publish(place, bucket, asset)
+    links.publish(context, bucket, asset)
     try:
-        _, now, found = _load(place, asset.workspace_id, asset.id)
+        _, now, found = _load(context, asset.workspace_id, asset.id)
     except AssetNotFound:
         now, found = None, ""
     if found != tag and (now is None or now.visibility != "public"):
         # The update that made it private may have looked for the copy before it existed.
-        links.withdraw(place, bucket, asset.id)
+        links.withdraw(context, bucket, asset.id)
         raise _changed_meanwhile(asset.id)
 
 
-def _revoke_public_access_if_unused(place: Place, bucket: Bucket) -> Bucket:
-    if bucket.is_public and not links.any_public(place, bucket):
-        return workspaces.ensure(place, bucket.workspace_id, public_assets=False)
+def _revoke_public_access_if_unused(context: Context, bucket: Bucket) -> Bucket:
+    if bucket.is_public and not links.any_public(context, bucket):
+        return workspaces.ensure(context, bucket.workspace_id, public_assets=False)
     return bucket
 
 
@@ -341,11 +341,11 @@ def _record(asset_id: str) -> str:
     return f"{_FOLDER}{asset_id}.json"
 
 
-def _write(place: Place, bucket: Bucket, asset: Asset, **condition: str) -> str:
+def _write(context: Context, bucket: Bucket, asset: Asset, **condition: str) -> str:
     """Write the record of an asset and return its tag."""
     values = {name: value for name, value in asdict(asset).items() if not name.startswith("url")}
     content = json.dumps(values, indent=2, default=datetime.isoformat)
-    answer = place.account.client("s3").put_object(
+    answer = context.account.client("s3").put_object(
         Bucket=bucket.name,
         Key=_record(asset.id),
         Body=content.encode(),
@@ -355,16 +355,16 @@ def _write(place: Place, bucket: Bucket, asset: Asset, **condition: str) -> str:
     return answer["ETag"]
 
 
-def _load(place: Place, workspace_id: str, asset_id: str) -> tuple[Bucket, Asset, str]:
+def _load(context: Context, workspace_id: str, asset_id: str) -> tuple[Bucket, Asset, str]:
     """Return the workspace's bucket, the recorded asset, and the ETag of the record."""
-    bucket = workspaces.find(place, workspace_id)
+    bucket = workspaces.find(context, workspace_id)
     key = _record(asset_id.lower())
     # An id of another form could be the key of another object.
     if bucket is None or not re.fullmatch(r"[0-9a-f-]{36}", asset_id.lower()):
         raise _not_found(workspace_id, asset_id)
     with translate_aws_errors():
         try:
-            answer = place.account.client("s3").get_object(Bucket=bucket.name, Key=key)
+            answer = context.account.client("s3").get_object(Bucket=bucket.name, Key=key)
         except ClientError as error:
             if error_code(error) == "NoSuchKey":
                 raise _not_found(workspace_id, asset_id) from error
@@ -385,8 +385,8 @@ def _not_found(workspace_id: str, asset_id: str) -> AssetNotFound:
     )
 
 
-def _with_link(place: Place, bucket: Bucket, asset: Asset) -> Asset:
+def _with_link(context: Context, bucket: Bucket, asset: Asset) -> Asset:
     if asset.visibility == "public":
-        return replace(asset, url=links.public_url(place, bucket, asset))
-    url, expires_at = links.signed_url(place, bucket, asset)
+        return replace(asset, url=links.public_url(context, bucket, asset))
+    url, expires_at = links.signed_url(context, bucket, asset)
     return replace(asset, url=url, url_expires_at=expires_at)

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.platform.asset import Asset
-    from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.platform.workspaces import Bucket
 
 _MARGIN: Final = timedelta(seconds=5)
 
 
-def require_object(place: Place, bucket: Bucket, storage_name: str, name: str, version: str) -> str:
+def require_object(context: Context, bucket: Bucket, storage_name: str, name: str, version: str) -> str:
     """Return the content type of an object. Raises ObjectNotFoundError."""
     request: dict[str, Any] = {"VersionId": version} if version else {}
     with translate_aws_errors():
         try:
-            head = place.account.client("s3").head_object(
+            head = context.account.client("s3").head_object(
                 Bucket=bucket.name, Key=workspaces.folder(storage_name) + name, **request
             )
         except ClientError as error:
@@ -48,13 +48,13 @@ def require_object(place: Place, bucket: Bucket, storage_name: str, name: str, v
     return head["ContentType"]
 
 
-def signed_url(place: Place, bucket: Bucket, asset: Asset) -> tuple[str, datetime]:
+def signed_url(context: Context, bucket: Bucket, asset: Asset) -> tuple[str, datetime]:
     """Return a link to a private asset's object, and its expiry.
 
     The signing session may use only the asset's storage. The link expires with the session, whatever the link itself says:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html.
     """
-    session = workspaces.session(place.account, bucket, asset.storage_name)
+    session = workspaces.session(context.account, bucket, asset.storage_name)
     request: dict[str, Any] = {
         "Bucket": bucket.name,
         "Key": workspaces.folder(asset.storage_name) + asset.object_name,
@@ -65,21 +65,21 @@ def signed_url(place: Place, bucket: Bucket, asset: Asset) -> tuple[str, datetim
     now = datetime.now(timezone.utc)
     seconds = int((session.expires_at - now - _MARGIN).total_seconds())
     with translate_aws_errors():
-        account = holding(place.account, lambda: keys(session), keys(session))
+        account = holding(context.account, lambda: keys(session), keys(session))
         url = _link_client(account).generate_presigned_url("get_object", Params=request, ExpiresIn=seconds)
     return url, (now + timedelta(seconds=seconds)).replace(microsecond=0)
 
 
-def publish(place: Place, bucket: Bucket, asset: Asset) -> None:
+def publish(context: Context, bucket: Bucket, asset: Asset) -> None:
     """Copy a public asset's object to the public folder, and replace an older copy."""
     key = workspaces.folder(asset.storage_name) + asset.object_name
-    kind = require_object(place, bucket, asset.storage_name, asset.object_name, asset.object_version)
+    kind = require_object(context, bucket, asset.storage_name, asset.object_name, asset.object_version)
     source: CopySourceTypeDef = {"Bucket": bucket.name, "Key": key}
     if asset.object_version:
         source["VersionId"] = asset.object_version
     with translate_aws_errors():
         # `copy` uses parts for an object that is too large for one request.
-        place.account.client("s3").copy(
+        context.account.client("s3").copy(
             source,
             bucket.name,
             public_key(asset),
@@ -93,9 +93,9 @@ def publish(place: Place, bucket: Bucket, asset: Asset) -> None:
         )
 
 
-def withdraw(place: Place, bucket: Bucket, asset_id: str) -> None:
+def withdraw(context: Context, bucket: Bucket, asset_id: str) -> None:
     """Delete the public copy of an asset, with all its versions."""
-    s3 = place.account.client("s3")
+    s3 = context.account.client("s3")
     with translate_aws_errors():
         for page in s3.get_paginator("list_object_versions").paginate(
             Bucket=bucket.name, Prefix=f"{workspaces.PUBLIC}{asset_id}/"
@@ -104,19 +104,19 @@ def withdraw(place: Place, bucket: Bucket, asset_id: str) -> None:
                 s3.delete_object(Bucket=bucket.name, Key=entry["Key"], VersionId=entry["VersionId"])
 
 
-def any_public(place: Place, bucket: Bucket, *, except_ids: Collection[str] = ()) -> bool:
+def any_public(context: Context, bucket: Bucket, *, except_ids: Collection[str] = ()) -> bool:
     """Return whether the public folder of a workspace has objects of assets other than those in `except_ids`."""
-    s3 = place.account.client("s3")
+    s3 = context.account.client("s3")
     with translate_aws_errors():
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=workspaces.PUBLIC)
         keys = (entry["Key"] for page in pages for entry in page.get("Contents", []))
         return any(key.removeprefix(workspaces.PUBLIC).partition("/")[0] not in except_ids for key in keys)
 
 
-def public_url(place: Place, bucket: Bucket, asset: Asset) -> str:
+def public_url(context: Context, bucket: Bucket, asset: Asset) -> str:
     """Return the permanent link of a public asset."""
     with translate_aws_errors():
-        signed = _link_client(place.account).generate_presigned_url(
+        signed = _link_client(context.account).generate_presigned_url(
             "get_object", Params={"Bucket": bucket.name, "Key": public_key(asset)}
         )
     return urlsplit(signed)._replace(query="").geturl()

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.aws.context import Context, default_context
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.space import LoadBalancer
-from exasol_ci_setup.core.errors import DeployFailedError, SpaceRequestError, StackBusyError
-from exasol_ci_setup.platform.place import Place, delete, deploy, here
+from exasol_ci_setup.core.errors import DeployFailedError, PlanOutdatedError, SpaceRequestError
+from exasol_ci_setup.platform.stacks import delete, deploy
 from exasol_ci_setup.stacks import state
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from exasol_ci_setup.platform.place import Report
     from exasol_ci_setup.stacks.model import Plan, Stack
 
 STACK_NAME: Final = LoadBalancer().stack_name
@@ -25,12 +24,11 @@ STACK_NAME: Final = LoadBalancer().stack_name
 # Of a rule: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html.
 _PRIORITIES: Final = range(1, 50_001)
 # Attempts to update the load balancer while other processes change it.
-_TRIES: Final = 5
 
 
-def find(place: Place) -> Stack | None:
+def find(context: Context) -> Stack | None:
     """Return the load balancer's stack, or None if it does not exist."""
-    stack = state.find(place.account.client("cloudformation"), STACK_NAME)
+    stack = state.find(context.account.client("cloudformation"), STACK_NAME)
     return None if state.is_absent(stack) else stack
 
 
@@ -64,51 +62,32 @@ def wanted(
     return balancer
 
 
-def ensure(place: Place, request: LoadBalancer) -> LoadBalancer:
+def ensure(context: Context, request: LoadBalancer) -> LoadBalancer:
     """Create the load balancer, or add what `request` has and it lacks; return it with its outputs.
 
-    Raises NotApprovedError if plans are only shown, SpaceRequestError, and the errors of a deployment.
+    Raises PlanOutdatedError if another process changes it meanwhile, NotApprovedError if plans are only shown, SpaceRequestError, and the
+    errors of a deployment.
     """
-    careful = replace(place, report=_KeepHttpsReporter(place.report))
-    for remaining in reversed(range(_TRIES)):
-        balancer = wanted(
-            find(place), certificate_arn=request.certificate_arn, vpc_id=request.vpc_id, subnet_ids=request.subnet_ids
-        )
-        try:
-            balancer.set_outputs(deploy(careful, balancer).outputs)
-        except _OutdatedError as error:
-            if not remaining:
-                raise StackBusyError(
-                    f"stack {STACK_NAME} keeps being changed by other processes", stack_name=STACK_NAME
-                ) from error
-        else:
-            break
+    balancer = wanted(
+        find(context), certificate_arn=request.certificate_arn, vpc_id=request.vpc_id, subnet_ids=request.subnet_ids
+    )
+    balancer.set_outputs(deploy(context, balancer, _require_https).outputs)
     return balancer
 
 
-class _OutdatedError(Exception):
-    """A plan would remove what another process has just added."""
+def _require_https(plan: Plan) -> Plan:
+    """Return the plan. Raises PlanOutdatedError if it would remove HTTPS: another process has just added it."""
+    if any(change.action == "Remove" and change.logical_id == "HttpsListener" for change in plan.changes):
+        raise PlanOutdatedError(f"stack {STACK_NAME} was changed by another process", stack_name=STACK_NAME)
+    return plan
 
 
-class _KeepHttpsReporter:
-    """Rejects a plan that would remove HTTPS because it is based on an older state; forwards everything else."""
-
-    def __init__(self, inner: Report) -> None:
-        self._inner = inner
-        self.say, self.view, self.check = inner.say, inner.view, inner.check
-
-    def plan(self, plan: Plan, /) -> bool:
-        if any(change.action == "Remove" and change.logical_id == "HttpsListener" for change in plan.changes):
-            raise _OutdatedError
-        return self._inner.plan(plan)
+def remove(*, context: Context | None = None) -> None:
+    """Delete the load balancer and the cluster. Raises StackNotFoundError if it does not exist, and InUseError while spaces exist."""
+    delete(context or default_context(), STACK_NAME)
 
 
-def remove(*, place: Place | None = None) -> None:
-    """Delete the load balancer and the cluster. Raises StackNotFoundError if it does not exist, and InUseError while existing_vpc are spaces."""
-    delete(here(place), STACK_NAME)
-
-
-def free_priority(place: Place, listener_arn: str, space_name: str) -> int:
+def free_priority(context: Context, listener_arn: str, space_name: str) -> int:
     """Return a free priority for the rule of a space. Raises SpaceRequestError if the listener is full.
 
     The search starts at a hash of the name, so that spaces created at the same time rarely choose the same priority.
@@ -116,7 +95,7 @@ def free_priority(place: Place, listener_arn: str, space_name: str) -> int:
     """
     taken: set[str] = set()
     with translate_aws_errors():
-        for page in place.account.client("elbv2").get_paginator("describe_rules").paginate(ListenerArn=listener_arn):
+        for page in context.account.client("elbv2").get_paginator("describe_rules").paginate(ListenerArn=listener_arn):
             taken.update(rule["Priority"] for rule in page["Rules"])
     first = int(sha256(space_name.encode()).hexdigest(), base=16) % len(_PRIORITIES)
     for priority in chain(_PRIORITIES[first:], _PRIORITIES[:first]):
@@ -133,12 +112,12 @@ def is_priority_taken(error: DeployFailedError) -> bool:
     )
 
 
-def drop_certificate(place: Place, listener_arn: str, certificate_arn: str, *, used: Collection[str]) -> None:
+def drop_certificate(context: Context, listener_arn: str, certificate_arn: str, *, used: Collection[str]) -> None:
     """Remove a certificate from a listener unless it is in `used` or is the default certificate of the listener."""
     if certificate_arn in used:
         return
     with translate_aws_errors():
         # AWS ignores a certificate that is not in the list, such as the default certificate.
-        place.account.client("elbv2").remove_listener_certificates(
+        context.account.client("elbv2").remove_listener_certificates(
             ListenerArn=listener_arn, Certificates=[{"CertificateArn": certificate_arn}]
         )

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.aws.context import default_context
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs import Registry as Construct
 from exasol_ci_setup.constructs.base import build
@@ -14,8 +15,8 @@ from exasol_ci_setup.core.errors import DockerFailedError, RegistryConflictError
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.core.text import counted
 from exasol_ci_setup.docker import program
-from exasol_ci_setup.platform.place import delete as delete_stack
-from exasol_ci_setup.platform.place import deploy, here
+from exasol_ci_setup.platform.stacks import delete as delete_stack
+from exasol_ci_setup.platform.stacks import deploy, retry
 from exasol_ci_setup.stacks import state
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from exasol_ci_setup.platform.place import Place
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.stacks.model import Stack
 
 _PREFIX: Final = "registry-"
@@ -65,75 +66,75 @@ class Credentials:
     expires: datetime
 
 
-def create(name: str, *, place: Place | None = None) -> Registry:
+def create(name: str, *, context: Context | None = None) -> Registry:
     """Create a registry: tags other than ``latest`` are immutable, images are scanned, and untagged images expire.
 
     Raises RegistryConflictError if the registry exists, InputError for an invalid name, and the errors of a deployment.
     """
-    place = here(place)
+    context = context or default_context()
     construct = _construct(name)
-    if (stack := _find(place, name)) is not None:
+    if (stack := _find(context, name)) is not None:
         raise RegistryConflictError(
             f"registry {name!r} already exists: its stack {stack.name} is in {stack.status}",
             hint=f"`exasol-ci-setup registry get --name {name}` shows it",
         )
-    if _is_taken(place, construct.repository_name):
+    if _is_taken(context, construct.repository_name):
         raise RegistryConflictError(
             f"ECR already has a repository {construct.repository_name!r}, which is not managed by this tool",
             hint="use another name",
         )
-    return _describe(deploy(place, construct))
+    return _describe(retry(context, construct.stack_name, lambda: deploy(context, construct)))
 
 
-def list(*, place: Place | None = None) -> builtins.list[Registry]:  # noqa: A001 - the command's name
+def list(*, context: Context | None = None) -> builtins.list[Registry]:  # noqa: A001 - the command's name
     """Return all registries of the account and region, by name, including those of `deploy-registry`."""
-    return sorted(map(_describe, _every(here(place))), key=lambda registry: registry.name)
+    return sorted(map(_describe, _every(context or default_context())), key=lambda registry: registry.name)
 
 
-def get(name: str, *, place: Place | None = None) -> Registry:
+def get(name: str, *, context: Context | None = None) -> Registry:
     """Return the registry called `name`. Raises RegistryNotFoundError."""
-    return _describe(_require(here(place), name))
+    return _describe(_require(context or default_context(), name))
 
 
-def delete(name: str, *, empty: bool = False, place: Place | None = None) -> None:
+def delete(name: str, *, empty: bool = False, context: Context | None = None) -> None:
     """Delete a registry, with `empty` also if it has images.
 
     Raises RegistryNotFoundError, RegistryConflictError if it has images and `empty` is not set, InUseError while a stack runs one of its
     images, and the errors of a deletion.
     """
-    place = here(place)
-    stack = _require(place, name)
+    context = context or default_context()
+    stack = _require(context, name)
     repository = _describe(stack).repository
     # The repository is missing if the creation did not finish.
-    if not empty and repository and (count := _count_images(place, repository)):
+    if not empty and repository and (count := _count_images(context, repository)):
         raise RegistryConflictError(
             f"registry {name!r} holds {counted(count, 'image')}",
             hint=f"`exasol-ci-setup registry delete --name {name} --empty` deletes them too",
         )
-    delete_stack(place, stack.name, empty=empty)
+    delete_stack(context, stack.name, empty=empty)
 
 
-def get_credentials(name: str, *, place: Place | None = None) -> Credentials:
+def get_credentials(name: str, *, context: Context | None = None) -> Credentials:
     """Return the docker credentials of the registry; they grant the caller's permissions in ECR for 12 hours.
 
     Raises RegistryNotFoundError, and the errors of the AWS boundary.
     """
-    place = here(place)
-    _require(place, name)
+    context = context or default_context()
+    _require(context, name)
     with translate_aws_errors():
-        found = place.account.client("ecr").get_authorization_token()["authorizationData"][0]
+        found = context.account.client("ecr").get_authorization_token()["authorizationData"][0]
     username, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
     return Credentials(username, password, found["proxyEndpoint"], found["expiresAt"])
 
 
-def docker_login(name: str, *, place: Place | None = None) -> str:
+def docker_login(name: str, *, context: Context | None = None) -> str:
     """Log docker on this host in to the registry, and return the host name of the registry.
 
     Raises RegistryNotFoundError, RegistryError until the registry is created, EngineUnavailableError without a `docker`, and DockerFailedError with
     docker's exit code.
     """
-    place = here(place)
-    registry = get(name, place=place)
+    context = context or default_context()
+    registry = get(name, context=context)
     if not registry.uri:
         # Without a host docker would send the password to Docker Hub.
         raise RegistryError(
@@ -141,11 +142,11 @@ def docker_login(name: str, *, place: Place | None = None) -> str:
             hint=f"see the details with `exasol-ci-setup status {registry.stack_name}`; retry when it is finished",
         )
     program.require()
-    credentials = get_credentials(name, place=place)
+    credentials = get_credentials(name, context=context)
     try:
-        program.login(registry.host, credentials.username, credentials.password, place.report.say)
+        program.login(registry.host, credentials.username, credentials.password, context.note)
     except DockerFailedError as error:
-        if place.account.endpoint_url is not None and _OF_AWS.fullmatch(registry.host):
+        if context.account.endpoint_url is not None and _OF_AWS.fullmatch(registry.host):
             error.hint = "the sandbox has no registry: `exasol-ci-setup sandbox stop`, then `exasol-ci-setup sandbox start --registry`"
         raise
     return registry.host
@@ -156,8 +157,8 @@ def _construct(name: str) -> Construct:
     return build(Construct, name=build(Construct, name=name).name, stack_name=f"{_PREFIX}{name}")
 
 
-def _find(place: Place, name: str) -> Stack | None:
-    cfn = place.account.client("cloudformation")
+def _find(context: Context, name: str) -> Stack | None:
+    cfn = context.account.client("cloudformation")
     # `deploy-registry` uses the name without the prefix.
     for stack_name in (f"{_PREFIX}{name}", name):
         stack = state.find(cfn, stack_name)
@@ -166,19 +167,19 @@ def _find(place: Place, name: str) -> Stack | None:
     return None
 
 
-def _require(place: Place, name: str) -> Stack:
+def _require(context: Context, name: str) -> Stack:
     # Reports an invalid name before a missing registry.
-    stack = _find(place, _construct(name).name)
+    stack = _find(context, _construct(name).name)
     if stack is None:
         raise RegistryNotFoundError(
-            f"registry {name!r} does not exist in {place.account.region}",
+            f"registry {name!r} does not exist in {context.account.region}",
             hint="list the registries with `exasol-ci-setup registry list`; check --region and --aws-profile",
         )
     return stack
 
 
-def _every(place: Place) -> Iterator[Stack]:
-    return filter(_is_registry, state.own(place.account.client("cloudformation")))
+def _every(context: Context) -> Iterator[Stack]:
+    return filter(_is_registry, state.own(context.account.client("cloudformation")))
 
 
 def _is_registry(stack: Stack) -> bool:
@@ -202,22 +203,24 @@ def _describe(stack: Stack) -> Registry:
     )
 
 
-def _is_taken(place: Place, repository: str) -> bool:
+def _is_taken(context: Context, repository: str) -> bool:
     with translate_aws_errors():
         try:
-            return bool(place.account.client("ecr").describe_repositories(repositoryNames=[repository])["repositories"])
+            return bool(
+                context.account.client("ecr").describe_repositories(repositoryNames=[repository])["repositories"]
+            )
         except ClientError as error:
             if error_code(error) == "RepositoryNotFoundException":
                 return False
             raise
 
 
-def _count_images(place: Place, repository: str) -> int:
+def _count_images(context: Context, repository: str) -> int:
     """Return how many images the repository holds."""
     digests: set[str] = set()
     with translate_aws_errors():
         try:
-            for page in place.account.client("ecr").get_paginator("list_images").paginate(repositoryName=repository):
+            for page in context.account.client("ecr").get_paginator("list_images").paginate(repositoryName=repository):
                 digests.update(each["imageDigest"] for each in page["imageIds"] if "imageDigest" in each)
         except ClientError as error:
             if error_code(error) != "RepositoryNotFoundException":

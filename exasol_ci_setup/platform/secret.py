@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import secretsmanager
+from exasol_ci_setup.aws.context import Context, default_context
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.core.errors import InputError, SecretConflictError, SecretNotFoundError, SetupError
-from exasol_ci_setup.platform.place import Place, here
 from exasol_ci_setup.stacks import users
 
 if TYPE_CHECKING:
@@ -47,19 +47,19 @@ class SecretEntry:
     changed: datetime | None = None
 
 
-def create(name: str, value: str | bytes, *, place: Place | None = None) -> SecretEntry:
+def create(name: str, value: str | bytes, *, context: Context | None = None) -> SecretEntry:
     """Store a secret. A deleted one of the same name that AWS still keeps is restored with this value.
 
-    `value` has at most 65,536 bytes; bytes that are UTF-8 are stored as text. Without `place` the default account and region of the AWS
+    `value` has at most 65,536 bytes; bytes that are UTF-8 are stored as text. Without `context` the default account and region of the AWS
     configuration are used. Raises SecretConflictError if the secret exists, InputError for an invalid name or value, and the errors of the
     AWS boundary. Errors and logs never contain the value.
     """
     _require(name, value)
-    client = here(place).account.client("secretsmanager")
+    client = (context or default_context()).account.client("secretsmanager")
     return _create(client, name, value)
 
 
-def bulk_create(secrets: Mapping[str, str | bytes], *, place: Place | None = None) -> builtins.list[SecretEntry]:
+def bulk_create(secrets: Mapping[str, str | bytes], *, context: Context | None = None) -> builtins.list[SecretEntry]:
     """Store several secrets, values by name; none of them if one is invalid.
 
     All are checked before the first is stored. Raises InputError without secrets or for an invalid one, and SecretConflictError with the
@@ -69,7 +69,7 @@ def bulk_create(secrets: Mapping[str, str | bytes], *, place: Place | None = Non
         raise InputError("the input contains no secrets")
     for name, value in secrets.items():
         _require(name, value)
-    client = here(place).account.client("secretsmanager")
+    client = (context or default_context()).account.client("secretsmanager")
     taken = [name for name in secrets if _is_live(_describe(client, name))]
     if taken:
         raise SecretConflictError(
@@ -87,10 +87,10 @@ def bulk_create(secrets: Mapping[str, str | bytes], *, place: Place | None = Non
     return made
 
 
-def get(name: str, *, place: Place | None = None) -> Secret:
+def get(name: str, *, context: Context | None = None) -> Secret:
     """Return a secret with its value. Raises SecretNotFoundError, and the errors of the AWS boundary."""
     _require_name(name)
-    client = here(place).account.client("secretsmanager")
+    client = (context or default_context()).account.client("secretsmanager")
     with translate_aws_errors():
         try:
             found = client.get_secret_value(SecretId=_full(name))
@@ -104,9 +104,9 @@ def get(name: str, *, place: Place | None = None) -> Secret:
     return Secret(name, found["ARN"], found.get("SecretString") or found["SecretBinary"])
 
 
-def list(*, place: Place | None = None) -> builtins.list[SecretEntry]:  # noqa: A001 - the command's name
+def list(*, context: Context | None = None) -> builtins.list[SecretEntry]:  # noqa: A001 - the command's name
     """Return all secrets, sorted by name; their values are not read. Raises the errors of the AWS boundary."""
-    client = here(place).account.client("secretsmanager")
+    client = (context or default_context()).account.client("secretsmanager")
     prefix = secretsmanager.TEAM_PREFIX
     with translate_aws_errors():
         pages = client.get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [prefix]}])
@@ -119,13 +119,13 @@ def list(*, place: Place | None = None) -> builtins.list[SecretEntry]:  # noqa: 
     return sorted(found, key=lambda each: each.name)
 
 
-def require_deletable(name: str, *, place: Place | None = None) -> SecretsManagerClient:
+def require_deletable(name: str, *, context: Context | None = None) -> SecretsManagerClient:
     """Return the client of Secrets Manager if the secret exists and no stack of this tool reads it.
 
     Raises SecretNotFoundError, without reading the value, and InUseError.
     """
     _require_name(name)
-    account = here(place).account
+    account = (context or default_context()).account
     client = account.client("secretsmanager")
     found = _describe(client, name)
     if found is None or not _is_live(found):
@@ -135,12 +135,12 @@ def require_deletable(name: str, *, place: Place | None = None) -> SecretsManage
     return client
 
 
-def delete(name: str, *, place: Place | None = None) -> datetime:
+def delete(name: str, *, context: Context | None = None) -> datetime:
     """Delete a secret, and return until when AWS keeps it. `create` accepts its name before and after that time.
 
     Raises SecretNotFoundError, InUseError while a stack of this tool reads it, and the errors of the AWS boundary.
     """
-    client = require_deletable(name, place=place)
+    client = require_deletable(name, context=context)
     with translate_aws_errors():
         # The default recovery window is the longest: 30 days.
         return client.delete_secret(SecretId=_full(name))["DeletionDate"]

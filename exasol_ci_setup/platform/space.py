@@ -7,30 +7,31 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.access import review
 from exasol_ci_setup.aws import secretsmanager
+from exasol_ci_setup.aws.context import default_context
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs import space as constructs
 from exasol_ci_setup.constructs.base import build
-from exasol_ci_setup.core.errors import InputError, SpaceConflictError, SpaceRequestError, StackBusyError
+from exasol_ci_setup.core.errors import InputError, SpaceConflictError, SpaceRequestError
+from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.platform import domains, load_balancer, sizes
 from exasol_ci_setup.platform import space_stacks as stacks
-from exasol_ci_setup.platform.place import NullReport, here
-from exasol_ci_setup.platform.place import delete as delete_stack
 from exasol_ci_setup.platform.space_add import add
 from exasol_ci_setup.platform.space_stacks import Space
+from exasol_ci_setup.platform.stacks import delete as delete_stack
+from exasol_ci_setup.platform.stacks import retry
 from exasol_ci_setup.template.render import parse, render
 
 if TYPE_CHECKING:
     import builtins
     from collections.abc import Mapping, Sequence
 
-    from exasol_ci_setup.platform.place import Place
+    from exasol_ci_setup.aws.context import Context
+    from exasol_ci_setup.stacks.model import Plan, Stack
 
 __all__ = ["Space", "add", "create", "delete", "get", "list", "update"]
 
 DEFAULT_CPU: Final = "250m"
 DEFAULT_MEMORY: Final = "512Mi"
-# Attempts to update a space while other processes change it.
-_TRIES: Final = 5
 _OF_CONTAINER: Final = ("image", "env", "cpu", "memory", "port")
 
 
@@ -49,7 +50,7 @@ def create(
     containers: Sequence[Mapping[str, Any]] | None = None,
     vpc_id: str | None = None,
     subnet_ids: Sequence[str] = (),
-    place: Place | None = None,
+    context: Context | None = None,
 ) -> Space:
     """Run a container under a host name, and return the space when it answers. The first space creates the load balancer.
 
@@ -58,13 +59,13 @@ def create(
     rounded up to the next size of Fargate. `port` is the one that the container listens on (80). `secrets` are names or ARNs of secrets by
     variable. For a domain the certificate is looked up in ACM unless `certificate_arn` is set. A DNS record is created in `hosted_zone_id`.
     `containers` is a list of one mapping that may have image, env, cpu, memory and port instead of the arguments. `vpc_id` and `subnet_ids`
-    place a new load balancer (default: the default VPC).
+    context a new load balancer (default: the default VPC).
 
     Raises SpaceConflictError if the space exists, SpaceRequestError, and the errors of a deployment.
     """
-    place = here(place)
+    context = context or default_context()
     given = _container_values(containers, {"image": image, "env": env, "cpu": cpu, "memory": memory, "port": port})
-    stack = stacks.find(place, name)
+    stack = stacks.find(context, name)
     if stack is not None:
         raise SpaceConflictError(
             f"space {name!r} already exists: its stack {stack.name} is in {stack.status}",
@@ -73,7 +74,7 @@ def create(
     if "image" not in given:
         raise SpaceRequestError(f"space {name!r} has no image to run", hint="name one with --image")
     fields = _new_fields(
-        place,
+        context,
         name,
         given,
         secrets=secrets,
@@ -82,15 +83,15 @@ def create(
         hosted_zone_id=hosted_zone_id,
     )
     balancer = load_balancer.wanted(
-        load_balancer.find(place),
+        load_balancer.find(context),
         certificate_arn=fields.get("certificate_arn"),
         vpc_id=vpc_id,
         subnet_ids=subnet_ids,
     )
     wanted = _build_space(balancer, fields)
-    made = stacks.describe(stacks.deploy_space(place, wanted))
-    stacks.drop_logs(place, wanted.log_group_prefix, keep=made.log_group)
-    _report_address(place, made, hosted_zone_id)
+    made = stacks.describe(retry(context, wanted.stack_name, lambda: stacks.deploy_space(context, wanted)))
+    stacks.drop_logs(context, wanted.log_group_prefix, keep=made.log_group)
+    _report_address(context, made, hosted_zone_id)
     return made
 
 
@@ -101,12 +102,12 @@ def require_acceptable(
     secrets: Mapping[str, str] | None = None,
     certificate_arn: str | None = None,
     hosted_zone_id: str | None = None,
-    place: Place,
+    context: Context,
     **given: Any,
 ) -> None:
     """Validate these values as `create` would, without changes; whether the space exists does not matter. Raises as `create`."""
     fields = _new_fields(
-        replace(place, report=NullReport()),
+        replace(context, reporter=NullReporter()),
         name,
         _without_none(**given),
         secrets=secrets,
@@ -117,21 +118,21 @@ def require_acceptable(
     _build_space(constructs.LoadBalancer(), fields)
 
 
-def list(*, place: Place | None = None) -> builtins.list[Space]:  # noqa: A001 - the command's name
+def list(*, context: Context | None = None) -> builtins.list[Space]:  # noqa: A001 - the command's name
     """Return all spaces of the account and region, by name."""
-    return sorted(map(stacks.describe, stacks.iter_stacks(here(place))), key=lambda space: space.name)
+    return sorted(map(stacks.describe, stacks.iter_stacks(context or default_context())), key=lambda space: space.name)
 
 
-def get(name: str, *, place: Place | None = None) -> Space:
+def get(name: str, *, context: Context | None = None) -> Space:
     """Return the space called `name`, with its variables, its secrets' ARNs, and its task counts. Raises SpaceNotFoundError."""
-    place = here(place)
-    stack = stacks.require(place, name)
+    context = context or default_context()
+    stack = stacks.require(context, name)
     found = stacks.describe(stack)
     if "ServiceName" not in stack.outputs:
         return found
-    fields = stacks.record(place, stack)
+    fields = stacks.record(context, stack)
     with translate_aws_errors():
-        services = place.account.client("ecs").describe_services(
+        services = context.account.client("ecs").describe_services(
             cluster=stack.outputs["ClusterName"], services=[stack.outputs["ServiceName"]]
         )["services"]
     return replace(
@@ -157,7 +158,7 @@ def update(
     hosted_zone_id: str | None = None,
     containers: Sequence[Mapping[str, Any]] | None = None,
     unset: Sequence[str] = (),
-    place: Place | None = None,
+    context: Context | None = None,
 ) -> Space:
     """Change only the given values of a space; return it when the new container answers.
 
@@ -167,28 +168,29 @@ def update(
 
     Raises SpaceNotFoundError, SpaceRequestError, and the errors of a deployment.
     """
-    place = here(place)
+    context = context or default_context()
     given = _container_values(containers, {"image": image, "env": env, "cpu": cpu, "memory": memory, "port": port})
-    for _ in range(_TRIES):
-        stack = stacks.require(place, name)
-        before = stacks.record(place, stack)
-        careful = replace(place, report=stacks.Unchanged(place, stack, before))
-        try:
-            return _apply_update(
-                careful,
-                before,
-                {**given, **_variables(place, before, given.get("env", {}), secrets or {}, unset)},
-                domain=domain,
-                certificate_arn=certificate_arn,
-                hosted_zone_id=hosted_zone_id,
-            )
-        except stacks.OutdatedError:
-            place.report.say(f"space {name} was changed by another process: planning again")
-    raise StackBusyError(f"space {name} keeps being changed by other processes", stack_name=stack.name)
+
+    def attempt() -> Space:
+        stack = stacks.require(context, name)
+        before = stacks.record(context, stack)
+        variables = _variables(context, before, given.get("env", {}), secrets or {}, unset)
+        return _apply_update(
+            context,
+            stack,
+            before,
+            {**given, **variables},
+            domain=domain,
+            certificate_arn=certificate_arn,
+            hosted_zone_id=hosted_zone_id,
+        )
+
+    return retry(context, f"space-{name}", attempt)
 
 
 def _apply_update(
-    place: Place,
+    context: Context,
+    stack: Stack,
     before: Mapping[str, Any],
     given: Mapping[str, Any],
     *,
@@ -198,7 +200,7 @@ def _apply_update(
 ) -> Space:
     """Apply the changes `given` to the space with the fields `before`, and return it."""
     if given.keys() & {"cpu", "memory"}:
-        size = _size(place, given.get("cpu", before["cpu"] / sizes.UNITS), given.get("memory", before["memory"]))
+        size = _size(context, given.get("cpu", before["cpu"] / sizes.UNITS), given.get("memory", before["memory"]))
         given = {**given, **size}
     fields = {
         **before,
@@ -210,17 +212,22 @@ def _apply_update(
     if look_up:
         fields.pop("certificate_arn", None)
     zone = fields.get("hosted_zone_id") if moved or hosted_zone_id is not None else None
-    fields = _complete_host(place, fields, look_up=look_up, zone=zone)
-    balancer = load_balancer.wanted(load_balancer.find(place), certificate_arn=fields.get("certificate_arn"))
+    fields = _complete_host(context, fields, look_up=look_up, zone=zone)
+    balancer = load_balancer.wanted(load_balancer.find(context), certificate_arn=fields.get("certificate_arn"))
     wanted = _build_space(balancer, fields)
-    if fields.get("secrets") != before.get("secrets"):
-        place = replace(place, report=stacks.Granted(place.report, _granted_by_secrets(balancer, before, fields)))
+    granted = _granted_by_secrets(balancer, before, fields) if fields.get("secrets") != before.get("secrets") else set()
+
+    def check(plan: Plan) -> Plan:
+        stacks.require_unchanged(context, stack, before)
+        marked = (replace(each, granted=each.message in granted) for each in plan.broadenings)
+        return replace(plan, broadenings=tuple(marked))
+
     same_listener = _build_space(balancer, before).listener_output == wanted.listener_output
-    made = stacks.describe(stacks.deploy_space(place, wanted, keep_priority=same_listener))
+    made = stacks.describe(stacks.deploy_space(context, wanted, keep_priority=same_listener, check=check))
     if "certificate_arn" in before and before["certificate_arn"] != wanted.certificate_arn:
-        stacks.drop_certificate(place, before["certificate_arn"])
+        stacks.drop_certificate(context, before["certificate_arn"])
     if moved:
-        _report_address(place, made, wanted.hosted_zone_id)
+        _report_address(context, made, wanted.hosted_zone_id)
     return made
 
 
@@ -234,20 +241,20 @@ def _granted_by_secrets(
     return {each.message for each in review.review(old, new)}
 
 
-def delete(name: str, *, place: Place | None = None) -> int:
+def delete(name: str, *, context: Context | None = None) -> int:
     """Delete a space with its own resources, and return the number of remaining spaces. The load balancer stays.
 
     Raises SpaceNotFoundError, and DeleteFailedError.
     """
-    place = here(place)
-    stack = stacks.require(place, name)
-    delete_stack(place, stack.name)
-    stacks.clean_up(place, stack)
-    return sum(1 for _ in stacks.iter_stacks(place))
+    context = context or default_context()
+    stack = stacks.require(context, name)
+    delete_stack(context, stack.name)
+    stacks.clean_up(context, stack)
+    return sum(1 for _ in stacks.iter_stacks(context))
 
 
 def _new_fields(
-    place: Place,
+    context: Context,
     name: str,
     given: Mapping[str, Any],
     *,
@@ -260,11 +267,11 @@ def _new_fields(
     fields = {
         "name": name,
         **given,
-        **_size(place, given.get("cpu", DEFAULT_CPU), given.get("memory", DEFAULT_MEMORY)),
+        **_size(context, given.get("cpu", DEFAULT_CPU), given.get("memory", DEFAULT_MEMORY)),
         **_without_none(certificate_arn=certificate_arn, hosted_zone_id=hosted_zone_id, **more),
-        **_without_none(secrets=_secret_arns(place, secrets)),
+        **_without_none(secrets=_secret_arns(context, secrets)),
     }
-    return _complete_host(place, fields, look_up=certificate_arn is None, zone=hosted_zone_id)
+    return _complete_host(context, fields, look_up=certificate_arn is None, zone=hosted_zone_id)
 
 
 def _without_none(**values: Any) -> dict[str, Any]:
@@ -288,15 +295,19 @@ def _container_values(containers: Sequence[Mapping[str, Any]] | None, values: Ma
     return inside
 
 
-def _size(place: Place, cpu: str | float, memory: str | int) -> dict[str, int]:
+def _size(context: Context, cpu: str | float, memory: str | int) -> dict[str, int]:
     """Return the next size of Fargate for these amounts, and report it."""
     size = sizes.fargate(sizes.cpu_units(cpu), sizes.mebibytes(memory))
-    place.report.say(f"cpu {cpu} and memory {memory}: the next size of Fargate is {size}")
+    context.note(f"cpu {cpu} and memory {memory}: the next size of Fargate is {size}")
     return {"cpu": size.cpu, "memory": size.memory}
 
 
 def _variables(
-    place: Place, before: Mapping[str, Any], env: Mapping[str, str], secrets: Mapping[str, str], unset: Sequence[str]
+    context: Context,
+    before: Mapping[str, Any],
+    env: Mapping[str, str],
+    secrets: Mapping[str, str],
+    unset: Sequence[str],
 ) -> dict[str, dict[str, str]]:
     """Return the variables and secrets of a space with the fields `before`, after setting and unsetting these.
 
@@ -313,33 +324,33 @@ def _variables(
     kept = {
         kind: {name: text for name, text in before[kind].items() if name not in gone} for kind in ("env", "secrets")
     }
-    return {"env": {**kept["env"], **env}, "secrets": {**kept["secrets"], **(_secret_arns(place, secrets) or {})}}
+    return {"env": {**kept["env"], **env}, "secrets": {**kept["secrets"], **(_secret_arns(context, secrets) or {})}}
 
 
-def _secret_arns(place: Place, secrets: Mapping[str, str] | None) -> dict[str, str] | None:
-    """Return the secrets with full ARNs in place of names."""
+def _secret_arns(context: Context, secrets: Mapping[str, str] | None) -> dict[str, str] | None:
+    """Return the secrets with full ARNs in context of names."""
     if secrets is None:
         return None
-    client = place.account.client("secretsmanager")
+    client = context.account.client("secretsmanager")
     return {
         variable: secret if secret.startswith("arn:") else secretsmanager.team_arn_of(client, secret, option="--secret")
         for variable, secret in secrets.items()
     }
 
 
-def _complete_host(place: Place, fields: dict[str, Any], *, look_up: bool, zone: str | None) -> dict[str, Any]:
+def _complete_host(context: Context, fields: dict[str, Any], *, look_up: bool, zone: str | None) -> dict[str, Any]:
     """Validate the fields before any change, and return them with the ACM certificate of the host if it is to be looked up."""
     host = _build_space(constructs.LoadBalancer(), fields).host
     if host is None:
         return fields
     if zone is not None:
-        domains.require_zone(place.account, zone, host)
+        domains.require_zone(context.account, zone, host)
     if look_up:
-        found = domains.certificate_for(place.account, host)
-        place.report.say(
+        found = domains.certificate_for(context.account, host)
+        context.note(
             f"HTTPS with certificate {found} of ACM for {host}"
             if found
-            else f"HTTP only: ACM has no issued certificate for {host} in {place.account.region}"
+            else f"HTTP only: ACM has no issued certificate for {host} in {context.account.region}"
         )
         return {**fields, **_without_none(certificate_arn=found)}
     return fields
@@ -352,10 +363,10 @@ def _build_space(balancer: constructs.LoadBalancer, fields: Mapping[str, Any]) -
         raise SpaceRequestError(error.message, hint=error.hint) from None
 
 
-def _report_address(place: Place, space: Space, hosted_zone_id: str | None) -> None:
+def _report_address(context: Context, space: Space, hosted_zone_id: str | None) -> None:
     if not space.url:
-        place.report.say(
+        context.note(
             f"no domain points to {space.name} yet; test it with: curl -H 'Host: {space.host}' http://{space.dns_name}/"
         )
     elif hosted_zone_id is None:
-        place.report.say(f"point {space.host} to the load balancer: create a CNAME record with {space.dns_name}")
+        context.note(f"point {space.host} to the load balancer: create a CNAME record with {space.dns_name}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.aws.context import default_context
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.builds import workflows
 from exasol_ci_setup.core import origin
@@ -21,10 +22,9 @@ from exasol_ci_setup.core.errors import (
 )
 from exasol_ci_setup.docker import engine, program
 from exasol_ci_setup.platform import registry
-from exasol_ci_setup.platform.place import PlansOnly, here
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.platform.place import Place
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.platform.registry import Registry
     from exasol_ci_setup.platform.space_stacks import Space
 
@@ -57,7 +57,7 @@ def add(
     role_arn: str | None = None,
     package: str | None = None,
     plan_only: bool = False,
-    place: Place | None = None,
+    context: Context | None = None,
     **settings: Any,
 ) -> Space:
     """Build the image of a folder, run it in a space, and write its pipeline; return the space.
@@ -96,27 +96,27 @@ def add(
     )
     if source is not None:
         program.require_tag(source.image_tag)
-    place = here(place)
-    pipeline = _pipeline(space_name, name, source, place.account.region, role_arn, package) if generate_ci else None
+    context = context or default_context()
+    pipeline = _pipeline(space_name, name, source, context.account.region, role_arn, package) if generate_ci else None
     wanted = {"image": image, "port": container_port, **settings}
-    _require_acceptable(place, space_name, wanted)
+    _require_acceptable(context, space_name, wanted)
     if plan_only:
-        place = replace(place, report=PlansOnly(place.report))
+        context = replace(context, plan_only=True)
         if source is not None:
-            wanted["image"] = _planned_image(place, name, source)
-        return _deploy_space(place, space_name, [], wanted)
+            wanted["image"] = _planned_image(context, name, source)
+        return _deploy_space(context, space_name, [], wanted)
     if source is not None:
         program.require()
         engine.connect().close()
     created: list[str] = []
     try:
         if source is not None:
-            wanted["image"] = _build_and_push(place, _ensure_registry(place, name, created), source, created)
-        space = _deploy_space(place, space_name, created, wanted)
+            wanted["image"] = _build_and_push(context, _ensure_registry(context, name, created), source, created)
+        space = _deploy_space(context, space_name, created, wanted)
         if isinstance(pipeline, workflows.SpaceWorkflow):
-            place.report.say(_write_command_hint(pipeline))
+            context.note(_write_command_hint(pipeline))
         elif pipeline is not None:
-            _write(place, pipeline, created)
+            _write(context, pipeline, created)
     except SetupError as error:
         error.hint = _add_created(error.hint, created)
         raise
@@ -202,52 +202,52 @@ def _write_command_hint(pipeline: workflows.SpaceWorkflow) -> str:
     )
 
 
-def _require_acceptable(place: Place, name: str, wanted: dict[str, Any]) -> None:
+def _require_acceptable(context: Context, name: str, wanted: dict[str, Any]) -> None:
     from exasol_ci_setup.platform import space
 
     # Use a placeholder for an image that is not built yet.
     values = {**wanted, "image": wanted["image"] or "image:tag"}
     space.require_acceptable(
-        name, **{key: value for key, value in values.items() if key not in _OF_NEW_SPACES}, place=place
+        name, **{key: value for key, value in values.items() if key not in _OF_NEW_SPACES}, context=context
     )
 
 
-def _ensure_registry(place: Place, name: str, created: list[str]) -> Registry:
+def _ensure_registry(context: Context, name: str, created: list[str]) -> Registry:
     try:
-        found = registry.get(name, place=place)
+        found = registry.get(name, context=context)
     except RegistryNotFoundError:
-        found = registry.create(name, place=place)
+        found = registry.create(name, context=context)
         created.append(f"registry {name}")
     else:
-        place.report.say(f"registry {name} already exists: using it")
+        context.note(f"registry {name} already exists: using it")
     return found
 
 
-def _planned_image(place: Place, name: str, source: _Source) -> str:
+def _planned_image(context: Context, name: str, source: _Source) -> str:
     """Report the plan of the registry if it does not exist, and return a placeholder for the image in it."""
     try:
         # `uri` is empty if its creation did not finish.
-        where = registry.get(name, place=place).uri or name
+        where = registry.get(name, context=context).uri or name
     except RegistryNotFoundError:
         with suppress(NotApprovedError):
-            registry.create(name, place=place)
+            registry.create(name, context=context)
         where = name
-    place.report.say(
+    context.note(
         f"the image is built from {source.context} when the plan is executed: the tag {_PLACEHOLDER_TAG} is a placeholder"
     )
     return f"{where}:{_PLACEHOLDER_TAG}"
 
 
-def _build_and_push(place: Place, found: Registry, source: _Source, created: list[str]) -> str:
+def _build_and_push(context: Context, found: Registry, source: _Source, created: list[str]) -> str:
     """Build and push the image, and return its name with the unique tag."""
-    say = place.report.say
-    registry.docker_login(found.name, place=place)
+    say = context.note
+    registry.docker_login(found.name, context=context)
     movable = f"{found.uri}:{source.image_tag}"
     say(f"building {movable} from {source.context} with {source.dockerfile}")
     program.build(movable, dockerfile=source.dockerfile, context=source.context, say=say)
     tag = program.image_id(movable)[:_ID_LENGTH]
     own = f"{found.uri}:{tag}"
-    if _has_image(place, found.repository, tag):
+    if _has_image(context, found.repository, tag):
         say(f"{own} is already in the registry")
     else:
         program.tag(movable, own)
@@ -258,10 +258,12 @@ def _build_and_push(place: Place, found: Registry, source: _Source, created: lis
     return own
 
 
-def _has_image(place: Place, repository: str, tag: str) -> bool:
+def _has_image(context: Context, repository: str, tag: str) -> bool:
     with translate_aws_errors():
         try:
-            found = place.account.client("ecr").describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])
+            found = context.account.client("ecr").describe_images(
+                repositoryName=repository, imageIds=[{"imageTag": tag}]
+            )
         except ClientError as error:
             if error_code(error) == "ImageNotFoundException":
                 return False
@@ -269,28 +271,28 @@ def _has_image(place: Place, repository: str, tag: str) -> bool:
     return bool(found["imageDetails"])
 
 
-def _deploy_space(place: Place, name: str, created: list[str], settings: dict[str, Any]) -> Space:
+def _deploy_space(context: Context, name: str, created: list[str], settings: dict[str, Any]) -> Space:
     from exasol_ci_setup.platform import space
 
     try:
-        space.get(name, place=place)
+        space.get(name, context=context)
     except SpaceNotFoundError:
-        new = space.create(name, **settings, place=place)
+        new = space.create(name, **settings, context=context)
         created.append(f"space {name}")
         return new
-    place.report.say(f"space {name} already exists: updating it to image {settings['image']}")
+    context.note(f"space {name} already exists: updating it to image {settings['image']}")
     values = {key: value for key, value in settings.items() if key not in _OF_NEW_SPACES}
-    return space.update(name, **values, place=place)
+    return space.update(name, **values, context=context)
 
 
-def _write(place: Place, pipeline: workflows.GeneratedFile, created: list[str]) -> None:
+def _write(context: Context, pipeline: workflows.GeneratedFile, created: list[str]) -> None:
     if pipeline.existing is not None:
         stale = "; `exasol-ci-setup generate-pipeline` updates it" if pipeline.stale else ""
-        place.report.say(f"pipeline {pipeline.path} already exists: not changed{stale}")
+        context.note(f"pipeline {pipeline.path} already exists: not changed{stale}")
         return
     workflows.write(pipeline)
     created.append(f"pipeline {pipeline.path}")
-    place.report.say(f"wrote pipeline {pipeline.path}: commit it")
+    context.note(f"wrote pipeline {pipeline.path}: commit it")
 
 
 def _add_created(hint: str, created: list[str]) -> str:

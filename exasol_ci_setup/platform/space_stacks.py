@@ -10,27 +10,30 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs.space import SPACE_NAME
-from exasol_ci_setup.core.errors import DeployFailedError, NotApprovedError, SetupError, SpaceNotFoundError
+from exasol_ci_setup.core.errors import (
+    DeployFailedError,
+    NotApprovedError,
+    PlanOutdatedError,
+    SetupError,
+    SpaceNotFoundError,
+)
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.platform import load_balancer, sizes
-from exasol_ci_setup.platform.place import deploy, preview
+from exasol_ci_setup.platform.stacks import deploy, preview
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.model import Change
 from exasol_ci_setup.stacks.plan import deployed_template
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.constructs import space as constructs
-    from exasol_ci_setup.platform.place import Place, Report
     from exasol_ci_setup.stacks.model import Plan, Stack
     from exasol_ci_setup.stacks.resources import Resource
 
 LOG_GROUP: Final = "LogGroup"
 """Logical ID of the log group of a space, which its template retains."""
-
-# Attempts with another priority if other spaces take it first.
-_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +63,28 @@ class Space:
     desired: int | None = None
 
 
-def find(place: Place, name: str) -> Stack | None:
+def find(context: Context, name: str) -> Stack | None:
     """Return the stack of the space called `name`, or None, also for an invalid name."""
     if not re.fullmatch(SPACE_NAME, name):
         return None
-    stack = state.find(place.account.client("cloudformation"), f"space-{name}")
+    stack = state.find(context.account.client("cloudformation"), f"space-{name}")
     return stack if stack is not None and not state.is_absent(stack) and is_of_space(stack) else None
 
 
-def require(place: Place, name: str) -> Stack:
+def require(context: Context, name: str) -> Stack:
     """Return the stack of the space called `name`. Raises SpaceNotFoundError."""
-    stack = find(place, name)
+    stack = find(context, name)
     if stack is None:
         raise SpaceNotFoundError(
-            f"space {name!r} does not exist in {place.account.region}",
+            f"space {name!r} does not exist in {context.account.region}",
             hint="list the spaces with `exasol-ci-setup space list`; check --region and --aws-profile",
         )
     return stack
 
 
-def iter_stacks(place: Place) -> Iterator[Stack]:
+def iter_stacks(context: Context) -> Iterator[Stack]:
     """Yield the stacks of all spaces, in the order of AWS."""
-    for stack in state.own(place.account.client("cloudformation")):
+    for stack in state.own(context.account.client("cloudformation")):
         if is_of_space(stack) and not state.is_absent(stack):
             yield stack
 
@@ -117,74 +120,56 @@ def describe(stack: Stack) -> Space:
     )
 
 
-def record(place: Place, stack: Stack) -> dict[str, Any]:
+def record(context: Context, stack: Stack) -> dict[str, Any]:
     """Return the fields of the space that its stack was created from."""
-    template = deployed_template(place.account.client("cloudformation"), stack.id)
+    template = deployed_template(context.account.client("cloudformation"), stack.id)
     fields: dict[str, Any] = json.loads(template["Metadata"]["Space"])
     return fields
 
 
-class OutdatedError(Exception):
-    """A plan is based on an outdated state of a space."""
+def require_unchanged(context: Context, stack: Stack, fields: Mapping[str, Any]) -> None:
+    """Raise PlanOutdatedError if the space has other fields by now: a plan from `fields` would revert the change of another process."""
+    found = state.find(context.cfn, stack.name)
+    if found is None or found.id != stack.id or record(context, found) != fields:
+        name = stack.tags[f"{TAG_PREFIX}name"]
+        raise PlanOutdatedError(f"space {name} was changed by another process", stack_name=stack.name)
 
 
-class Unchanged:
-    """Rejects a plan that is based on outdated fields, since it would revert the change of another process; forwards everything else."""
-
-    def __init__(self, place: Place, stack: Stack, fields: Mapping[str, Any]) -> None:
-        self._place, self._stack, self._fields = place, stack, fields
-        self.say, self.view, self.check = place.report.say, place.report.view, place.report.check
-
-    def plan(self, plan: Plan, /) -> bool:
-        """Ask for approval of the plan. Raises OutdatedError."""
-        found = state.find(self._place.account.client("cloudformation"), self._stack.name)
-        if found is None or found.id != self._stack.id or record(self._place, found) != self._fields:
-            raise OutdatedError
-        return self._place.report.plan(plan)
-
-
-class Granted:
-    """Marks in plans the access that the caller requested, by its message; forwards everything else."""
-
-    def __init__(self, report: Report, messages: Collection[str]) -> None:
-        self._report, self._messages = report, messages
-        self.say, self.view, self.check = report.say, report.view, report.check
-
-    def plan(self, plan: Plan, /) -> bool:
-        """Ask for approval of the plan."""
-        marked = (replace(each, granted=each.message in self._messages) for each in plan.broadenings)
-        return self._report.plan(replace(plan, broadenings=tuple(marked)))
-
-
-def deploy_space(place: Place, space: constructs.Space, *, keep_priority: bool = False) -> Stack:
+def deploy_space(
+    context: Context,
+    space: constructs.Space,
+    *,
+    keep_priority: bool = False,
+    check: Callable[[Plan], Plan] = lambda plan: plan,
+) -> Stack:
     """Deploy the load balancer if it has to change, then the space, with a free priority for its rule.
 
-    `keep_priority` keeps the priority of the existing rule. If another space takes the priority first, retry with another one. Raises
-    NotApprovedError after both plans if plans are only shown, and the errors of a deployment.
+    `keep_priority` keeps the priority of the existing rule. `check` is as for `platform.stacks.deploy`. Raises PlanOutdatedError if another
+    process changes the load balancer or takes the priority meanwhile, NotApprovedError after both plans if plans are only shown, and the
+    errors of a deployment.
     """
     try:
-        balancer = load_balancer.ensure(place, space.load_balancer)
+        balancer = load_balancer.ensure(context, space.load_balancer)
     except NotApprovedError:
-        preview(place, space, why=f"based on the template alone: it uses outputs of {load_balancer.STACK_NAME}")
+        if context.plan_only:
+            preview(context, space, why=f"based on the template alone: it uses outputs of {load_balancer.STACK_NAME}")
         raise
     space = space.model_copy(update={"load_balancer": balancer})
     listener = balancer.output(space.listener_output)
-    for remaining in reversed(range(_TRIES)):
-        if not keep_priority:
-            priority = load_balancer.free_priority(place, listener, space.name)
-            space = space.model_copy(update={"priority": priority})
-        try:
-            return deploy(place, space)
-        except DeployFailedError as error:
-            if not load_balancer.is_priority_taken(error):
-                _hint_at_logs(place, space, error)
-                raise
-            if not remaining:
-                error.hint = "other spaces are being created: run the command again"
-                raise
-            place.report.say(f"priority {space.priority} was taken by another space: retrying with another one")
-            keep_priority = False
-    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+    if not keep_priority:
+        priority = load_balancer.free_priority(context, listener, space.name)
+        space = space.model_copy(update={"priority": priority})
+    try:
+        return deploy(context, space, check)
+    except DeployFailedError as error:
+        if load_balancer.is_priority_taken(error):
+            raise PlanOutdatedError(
+                f"priority {space.priority} was taken by another space",
+                hint="other spaces are being created: run the command again",
+                stack_name=space.stack_name,
+            ) from error
+        _hint_at_logs(context, space, error)
+        raise
 
 
 def with_logs(removal: Plan, found: Iterable[Resource]) -> Plan:
@@ -197,44 +182,44 @@ def with_logs(removal: Plan, found: Iterable[Resource]) -> Plan:
     return replace(removal, changes=(*removal.changes, *logs))
 
 
-def clean_up(place: Place, stack: Stack) -> None:
+def clean_up(context: Context, stack: Stack) -> None:
     """Delete what CloudFormation retains of a deleted space: its logs, and its certificate if no other space uses it."""
-    drop_logs(place, f"/ecs/{stack.name}/")
+    drop_logs(context, f"/ecs/{stack.name}/")
     if "CertificateArn" in stack.outputs:
-        drop_certificate(place, stack.outputs["CertificateArn"])
+        drop_certificate(context, stack.outputs["CertificateArn"])
 
 
-def drop_logs(place: Place, prefix: str, *, keep: str = "") -> None:
+def drop_logs(context: Context, prefix: str, *, keep: str = "") -> None:
     """Delete the retained log groups of a space, also those of failed creations, except `keep`."""
-    for group in _log_groups(place, prefix):
+    for group in _log_groups(context, prefix):
         if group != keep:
             with translate_aws_errors():
-                place.account.client("logs").delete_log_group(logGroupName=group)
+                context.account.client("logs").delete_log_group(logGroupName=group)
 
 
-def _log_groups(place: Place, prefix: str) -> list[str]:
+def _log_groups(context: Context, prefix: str) -> list[str]:
     """Return the names of the log groups that begin with `prefix`, oldest first."""
     with translate_aws_errors():
-        pages = place.account.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)
+        pages = context.account.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)
         found = [group for page in pages for group in page["logGroups"]]
     return [group["logGroupName"] for group in sorted(found, key=lambda group: group["creationTime"])]
 
 
-def _hint_at_logs(place: Place, space: constructs.Space, error: DeployFailedError) -> None:
+def _hint_at_logs(context: Context, space: constructs.Space, error: DeployFailedError) -> None:
     """Add the command that prints the output of the container to the hint of the error."""
     if error.diagnosis.type != "AWS::ECS::Service":
         return
     with suppress(SetupError):
-        for group in _log_groups(place, space.log_group_prefix)[-1:]:
+        for group in _log_groups(context, space.log_group_prefix)[-1:]:
             error.hint = f"see the output of the container with `aws logs tail {group}`\n{error.hint}".rstrip()
 
 
-def drop_certificate(place: Place, certificate_arn: str) -> None:
+def drop_certificate(context: Context, certificate_arn: str) -> None:
     """Remove a certificate from the load balancer unless another space uses it."""
-    balancer = load_balancer.find(place)
+    balancer = load_balancer.find(context)
     if balancer is not None and "HttpsListenerArn" in balancer.outputs:
         used = {
             balancer.outputs["CertificateArn"],
-            *(stack.outputs.get("CertificateArn", "") for stack in iter_stacks(place)),
+            *(stack.outputs.get("CertificateArn", "") for stack in iter_stacks(context)),
         }
-        load_balancer.drop_certificate(place, balancer.outputs["HttpsListenerArn"], certificate_arn, used=used)
+        load_balancer.drop_certificate(context, balancer.outputs["HttpsListenerArn"], certificate_arn, used=used)

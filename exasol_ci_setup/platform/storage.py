@@ -12,13 +12,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.aws.context import default_context
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress, StorageAddress
 from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, StorageConflictError, StorageError
-from exasol_ci_setup.core.text import counted
 from exasol_ci_setup.platform import asset, credentials, transfer, workspaces
-from exasol_ci_setup.platform.place import here
 from exasol_ci_setup.platform.storage_session import has_storage, no_storage, open_storage
 
 if TYPE_CHECKING:
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.platform.credentials import Credentials
-    from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.platform.transfer import Progress
 
 _BATCH: Final = 1000
@@ -53,18 +52,18 @@ class StoredObject:
     modified_at: datetime | None = None
 
 
-def create(*, workspace_id: str, storage_name: str, place: Place | None = None) -> Storage:
+def create(*, workspace_id: str, storage_name: str, context: Context | None = None) -> Storage:
     """Create a storage, and the workspace's stack if this is its first.
 
-    Raises StorageConflictError if it already exists, InputError for an invalid name, and the errors of `place.deploy`.
+    Raises StorageConflictError if it already exists, InputError for an invalid name, and the errors of `context.deploy`.
     """
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
-    place = here(place)
-    bucket = workspaces.ensure(place, address.workspace_id)
+    context = context or default_context()
+    bucket = workspaces.ensure(context, address.workspace_id)
     key = workspaces.marker(address.storage_name)
     with translate_aws_errors():
         try:
-            place.account.client("s3").put_object(Bucket=bucket.name, Key=key, Body=b"", IfNoneMatch="*")
+            context.account.client("s3").put_object(Bucket=bucket.name, Key=key, Body=b"", IfNoneMatch="*")
         except ClientError as error:
             # The latter if another process creates it at the same time.
             if error_code(error) in {"PreconditionFailed", "ConditionalRequestConflict"}:
@@ -76,29 +75,29 @@ def create(*, workspace_id: str, storage_name: str, place: Place | None = None) 
     return Storage(address.workspace_id, address.storage_name)
 
 
-def list(*, workspace_id: str, place: Place | None = None) -> tuple[Storage, ...]:  # noqa: A001 - the command's name
+def list(*, workspace_id: str, context: Context | None = None) -> tuple[Storage, ...]:  # noqa: A001 - the command's name
     """Return the storages of a workspace, by name; an empty tuple if the workspace does not exist."""
-    place = here(place)
-    bucket = workspaces.find(place, workspace_id)
+    context = context or default_context()
+    bucket = workspaces.find(context, workspace_id)
     if bucket is None:
         return ()
     prefix = workspaces.marker("")
     return tuple(
         Storage(workspace_id, found.name, found.modified_at)
-        for found in _objects(place.account.client("s3"), bucket.name, prefix, below=prefix)
+        for found in _objects(context.account.client("s3"), bucket.name, prefix, below=prefix)
     )
 
 
-def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: Place | None = None) -> int:
+def delete(*, workspace_id: str, storage_name: str, empty: bool = False, context: Context | None = None) -> int:
     """Delete a storage with its assets, and with `empty` also its objects; return the number of objects.
 
     The bucket keeps deleted versions for some time. Raises StorageNotFoundError, and StorageConflictError if the storage has objects and `empty`
     is not set.
     """
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
-    place = here(place)
-    s3 = place.account.client("s3")
-    bucket = _bucket_of(place, address)
+    context = context or default_context()
+    s3 = context.account.client("s3")
+    bucket = _bucket_of(context, address)
     # Fail before the deletion if the credentials file cannot be changed.
     credentials.find(address.workspace_id, address.storage_name)
     folder = workspaces.folder(address.storage_name)
@@ -108,8 +107,8 @@ def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: 
             hint="--empty deletes them with the storage, and their assets too",
         )
     # Otherwise copies of public assets would remain after their originals.
-    for handed_out in asset.of_storage(place, bucket, address.storage_name):
-        asset.remove(place, bucket, handed_out)
+    for handed_out in asset.of_storage(context, bucket, address.storage_name):
+        asset.remove(context, bucket, handed_out)
     gone = _delete_each(
         s3, bucket.name, (folder + found.name for found in _objects(s3, bucket.name, folder, below=folder))
     )
@@ -119,44 +118,44 @@ def delete(*, workspace_id: str, storage_name: str, empty: bool = False, place: 
     return gone
 
 
-def plan_deletion(*, workspace_id: str, storage_name: str, place: Place) -> int:
+def plan_deletion(*, workspace_id: str, storage_name: str, context: Context) -> int:
     """Report the change of the workspace's stack, delete nothing, and return the number of objects in the storage.
 
     Raises as `delete`, and NotApprovedError if the stack would change.
     """
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
-    bucket = _bucket_of(place, address)
+    bucket = _bucket_of(context, address)
     folder = workspaces.folder(address.storage_name)
-    held = sum(1 for _ in _objects(place.account.client("s3"), bucket.name, folder, below=folder))
-    place.report.say(f"storage {address.storage_name} holds {counted(held, 'object')}")
-    asset.plan_removal(place, bucket, {each.id for each in asset.of_storage(place, bucket, address.storage_name)})
+    held = sum(1 for _ in _objects(context.account.client("s3"), bucket.name, folder, below=folder))
+    context.note(f"storage {address.storage_name} holds {held} object{'' if held == 1 else 's'}")
+    asset.plan_removal(context, bucket, {each.id for each in asset.of_storage(context, bucket, address.storage_name)})
     return held
 
 
-def _bucket_of(place: Place, address: StorageAddress) -> workspaces.Bucket:
+def _bucket_of(context: Context, address: StorageAddress) -> workspaces.Bucket:
     """Return the bucket of a storage. Raises StorageNotFoundError."""
-    bucket = open_storage(place, address).bucket
+    bucket = open_storage(context, address).bucket
     with translate_aws_errors():
-        if not has_storage(place.account.client("s3"), bucket, address.storage_name):
-            raise no_storage(place, address)
+        if not has_storage(context.account.client("s3"), bucket, address.storage_name):
+            raise no_storage(context, address)
     return bucket
 
 
-def connect(*, workspace_id: str, storage_name: str, place: Place | None = None) -> Credentials:
+def connect(*, workspace_id: str, storage_name: str, context: Context | None = None) -> Credentials:
     """Write new credentials for a storage into ``~/.naas/credentials`` and return them. They are valid for an hour.
 
     Raises StorageNotFoundError, StorageError if the file cannot be written, and AccessDeniedError.
     """
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
-    return open_storage(here(place), address).renew()
+    return open_storage(context or default_context(), address).renew()
 
 
 def list_object(
-    *, workspace_id: str, storage_name: str, storage_prefix: str = "", place: Place | None = None
+    *, workspace_id: str, storage_name: str, storage_prefix: str = "", context: Context | None = None
 ) -> Iterator[StoredObject]:
     """Return the objects of a storage whose names begin with `storage_prefix`, by name. Raises StorageNotFoundError."""
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
-    storage = open_storage(here(place), address)
+    storage = open_storage(context or default_context(), address)
     folder = workspaces.folder(storage_name)
     return _objects(storage.client(), storage.bucket.name, folder + storage_prefix, below=folder)
 
@@ -168,7 +167,7 @@ def put_object(
     src_file: str | Path,
     dst_file: str = ".",
     progress: Progress | None = None,
-    place: Place | None = None,
+    context: Context | None = None,
 ) -> StoredObject:
     """Upload the file `src_file` to the object `dst_file`; for ``.`` or a folder with a trailing slash, the object gets the file's name.
 
@@ -179,7 +178,7 @@ def put_object(
     transfer.size_of(source)
     name = dst_file.removesuffix(".") + source.name if dst_file == "." or dst_file.endswith("/") else dst_file
     address = build(NewObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=name)
-    storage = open_storage(here(place), address)
+    storage = open_storage(context or default_context(), address)
     size = transfer.upload(
         storage.client(),
         source,
@@ -197,7 +196,7 @@ def get_object(
     src_file: str,
     dst_file: str | Path = ".",
     progress: Progress | None = None,
-    place: Place | None = None,
+    context: Context | None = None,
 ) -> Path:
     """Download the object `src_file` into the file `dst_file`, or with its own name into that folder, and return the file.
 
@@ -219,7 +218,7 @@ def get_object(
         raise InputError(f"{target.parent} is not a folder", hint="create it first")
     if target.is_dir():
         raise InputError(f"{target} is a folder", hint="choose another destination")
-    storage = open_storage(here(place), address)
+    storage = open_storage(context or default_context(), address)
     transfer.download(
         storage.client(),
         bucket=storage.bucket.name,
@@ -231,14 +230,14 @@ def get_object(
     return target
 
 
-def delete_object(*, workspace_id: str, storage_name: str, object_name: str, place: Place | None = None) -> int:
+def delete_object(*, workspace_id: str, storage_name: str, object_name: str, context: Context | None = None) -> int:
     """Delete an object, or with a trailing slash all objects in that folder, and return their number.
 
     The name is used unchanged: ``a//`` is the folder of ``a//b``, not that of ``a/b``. The bucket keeps deleted versions for some time.
     Raises StorageNotFoundError, and ObjectNotFoundError if no object matches.
     """
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=object_name)
-    storage = open_storage(here(place), address)
+    storage = open_storage(context or default_context(), address)
     s3, bucket, folder = storage.client(), storage.bucket.name, workspaces.folder(storage_name)
     found = _objects(s3, bucket, folder + address.object_name, below=folder)
     if not object_name.endswith("/"):

@@ -13,9 +13,9 @@ from exasol_ci_setup.platform import credentials, workspaces
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.constructs.workspace import StorageAddress
     from exasol_ci_setup.platform.credentials import Credentials
-    from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.platform.workspaces import Bucket
 
 # Codes of S3 for credentials of another bucket: of a recreated workspace, or of another account.
@@ -28,7 +28,7 @@ _WRONG_BUCKET_CODES: Final = frozenset(
 class StorageSession:
     """A storage of a workspace that has a bucket."""
 
-    place: Place
+    context: Context
     address: StorageAddress
     bucket: Bucket
 
@@ -38,7 +38,7 @@ class StorageSession:
         Raises StorageNotFoundError, StorageError if the credentials file cannot be used, and AccessDeniedError.
         """
         known = credentials.find(self.address.workspace_id, self.address.storage_name)
-        if known is None or not known.are_valid or known.region != self.place.account.region:
+        if known is None or not known.are_valid or known.region != self.context.account.region:
             return self._with(self.renew())
         s3 = self._with(known)
         with translate_aws_errors():
@@ -52,7 +52,7 @@ class StorageSession:
 
     def renew(self) -> Credentials:
         """Write new credentials into the file and return them. Raises as `client` does."""
-        fresh = workspaces.session(self.place.account, self.bucket, self.address.storage_name)
+        fresh = workspaces.session(self.context.account, self.bucket, self.address.storage_name)
         with translate_aws_errors():
             self._require(self._with(fresh))
         credentials.save(self.address.workspace_id, self.address.storage_name, fresh)
@@ -60,19 +60,19 @@ class StorageSession:
 
     def _with(self, known: Credentials) -> S3Client:
         # A transfer may take longer than the lifetime of one set of credentials.
-        return holding(self.place.account, lambda: keys(self.renew()), keys(known)).client("s3")
+        return holding(self.context.account, lambda: keys(self.renew()), keys(known)).client("s3")
 
     def _require(self, s3: S3Client) -> None:
         if not has_storage(s3, self.bucket, self.address.storage_name):
-            raise no_storage(self.place, self.address)
+            raise no_storage(self.context, self.address)
 
 
-def open_storage(place: Place, address: StorageAddress) -> StorageSession:
+def open_storage(context: Context, address: StorageAddress) -> StorageSession:
     """Return a storage of a workspace that has a bucket. Raises StorageNotFoundError."""
-    bucket = workspaces.find(place, address.workspace_id)
+    bucket = workspaces.find(context, address.workspace_id)
     if bucket is None:
-        raise no_storage(place, address)
-    return StorageSession(place, address, bucket)
+        raise no_storage(context, address)
+    return StorageSession(context, address, bucket)
 
 
 def has_storage(s3: S3Client, bucket: Bucket, storage_name: str) -> bool:
@@ -82,10 +82,10 @@ def has_storage(s3: S3Client, bucket: Bucket, storage_name: str) -> bool:
     return any(entry["Key"] == key for entry in found.get("Contents", []))
 
 
-def no_storage(place: Place, address: StorageAddress) -> StorageNotFoundError:
+def no_storage(context: Context, address: StorageAddress) -> StorageNotFoundError:
     """Return the error for a missing storage."""
     return StorageNotFoundError(
-        f"storage {address.storage_name!r} does not exist in workspace {address.workspace_id} in {place.account.region}",
+        f"storage {address.storage_name!r} does not exist in workspace {address.workspace_id} in {context.account.region}",
         hint=f"list the storages with `exasol-ci-setup storage list --workspace-id {address.workspace_id}`,"
         " or create it with `exasol-ci-setup storage create`",
     )

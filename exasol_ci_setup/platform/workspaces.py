@@ -12,12 +12,12 @@ from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import Workspace
 from exasol_ci_setup.core.errors import StorageError
 from exasol_ci_setup.platform.credentials import Credentials
-from exasol_ci_setup.platform.place import deploy
+from exasol_ci_setup.platform.stacks import deploy, retry
 from exasol_ci_setup.stacks import state
 
 if TYPE_CHECKING:
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.stacks.model import Stack
 
 PUBLIC: Final = "public/"
@@ -43,24 +43,25 @@ class Bucket:
         return f"arn:{self.role_arn.split(':')[1]}:s3:::{self.name}"
 
 
-def find(place: Place, workspace_id: str) -> Bucket | None:
+def find(context: Context, workspace_id: str) -> Bucket | None:
     """Return the bucket of a workspace, or None if it has none yet. Raises StorageError if its stack is not ready, and InputError."""
     name = build(Workspace, workspace_id=workspace_id).stack_name
-    stack = state.find(place.account.client("cloudformation"), name)
+    stack = state.find(context.account.client("cloudformation"), name)
     if stack is None or state.is_absent(stack):
         return None
     return _of(stack, workspace_id)
 
 
-def ensure(place: Place, workspace_id: str, *, public_assets: bool | None = None) -> Bucket:
+def ensure(context: Context, workspace_id: str, *, public_assets: bool | None = None) -> Bucket:
     """Create or update the stack of a workspace, and return its bucket.
 
-    `public_assets` sets whether its public folder is publicly readable; None keeps the current value. Raises the errors of `place.deploy`.
+    `public_assets` sets whether its public folder is publicly readable; None keeps the current value. Raises the errors of `context.deploy`.
     """
     if public_assets is None:
-        found = find(place, workspace_id)
+        found = find(context, workspace_id)
         public_assets = found is not None and found.is_public
-    stack = deploy(place, build(Workspace, workspace_id=workspace_id, public_assets=public_assets))
+    construct = build(Workspace, workspace_id=workspace_id, public_assets=public_assets)
+    stack = retry(context, construct.stack_name, lambda: deploy(context, construct))
     return _of(stack, workspace_id)
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.constructs.placeholders import placeholder, placeholders_in, readable, refusal_of
 from exasol_ci_setup.core.task_graph import CONCURRENCY, End, interruption, run
 from exasol_ci_setup.programs import images
 from exasol_ci_setup.programs.actions import Runtime
 from exasol_ci_setup.programs.interrupt import InterruptibleClock
-from exasol_ci_setup.programs.preview import from_templates, recreated
 from exasol_ci_setup.stacks import state
-from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
-from exasol_ci_setup.stacks.drift import look
+from exasol_ci_setup.stacks.deploy import OpenPlan, Options, Outcome, retry_outdated
+from exasol_ci_setup.stacks.deploy import plan as plan_stack
 from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.preview import from_templates
 from exasol_ci_setup.template.render import parse, render
 from exasol_ci_setup.template.render import texts as texts_of
 
@@ -25,33 +26,10 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.clock import Clock
+    from exasol_ci_setup.core.reporter import Reporter, TemplateLinter
     from exasol_ci_setup.core.task_graph import Ended, Node
-    from exasol_ci_setup.stacks.deploy import Result
-    from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Drift, Plan, Stack
     from exasol_ci_setup.template.render import Template
-
-
-class Reporter(Protocol):
-    """Decides on plans and shows progress. All methods except `ended` are called from several threads; `name` is as in `Stacks`."""
-
-    def approve(self, name: str, plan: Plan, /) -> bool:
-        """Return whether to execute the plan of a stack; may raise NotApprovedError."""
-
-    def approve_recreation(self, name: str, stack: Stack, removal: Plan, /) -> bool:
-        """Return whether to delete and recreate a stack that cannot be updated; `removal` is the plan of the deletion. May raise NotApprovedError."""
-
-    def view(self, name: str, title: str, /) -> View:
-        """Return the reporter of the events of a stack's operation."""
-
-    def notice(self, name: str, message: str, /) -> None:
-        """Show a message while AWS creates a plan."""
-
-    def check(self, template: Template, region: str, /) -> None:
-        """Check a template before anything is created on AWS; may raise TemplateRejectedError."""
-
-    def ended(self, ended: Ended, stack: Stack | None, /) -> None:
-        """Receive the result of a stack, with the stack if it was deployed."""
 
 
 class Stacks(Protocol):
@@ -82,10 +60,10 @@ class Deployment:
     """One run over the declared stacks.
 
     `connect` returns the account of a scope, `network` the values of the `network_parameters` of a construct, `complete` adds other values
-    from AWS. `stacks` holds the stacks that
-    were deployed, or had no changes, by name. With `drift`, existing stacks are compared with their resources, once
-    in a run, and drift is reverted. `planned` is called for each checked stack.
-    `tags` returns further tags for a stack name; `engine` the function that deploys it, called as `deploy`.
+    from AWS. `stacks` holds the stacks that were deployed, or had no changes, by name. With `drift`, existing stacks are compared with
+    their resources, once in a run, and drift is reverted. `planned` is called for each checked stack.
+    `tags` returns further tags for a stack name; `engine` the function that plans it, called as `stacks.deploy.plan`.
+    The reporter confirms the plans, and receives the result of each stack as `task_graph.Ended`; it is called from several threads.
     """
 
     connect: Callable[..., Account]
@@ -93,13 +71,14 @@ class Deployment:
     clock: Clock
     network: Callable[[Account, Any], Mapping[str, str]]
     options: Options = field(default_factory=Options)
+    linter: TemplateLinter | None = None
     concurrency: int = CONCURRENCY
     stacks: dict[str, Stack] = field(default_factory=dict)
     drift: bool = True
     complete: Callable[[Construct, Account], Construct] = lambda construct, _account: construct
     planned: Callable[[Ended], None] = lambda _ended: None
     tags: Callable[[str], Mapping[str, str]] = lambda _name: {}
-    engine: Callable[[str], Callable[..., Result]] = lambda _name: deploy
+    engine: Callable[[str], Callable[[Context, Request, Options], OpenPlan]] = lambda _name: plan_stack
     _found: dict[str, Drift | None] = field(default_factory=dict, repr=False)
     _shown_images: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
@@ -114,10 +93,10 @@ class Deployment:
         unknown: set[str] = set()
 
         def work(name: str) -> End:
-            account = self.connect(declared.scope_of(name))
-            construct = self.complete(declared.constructs[name], account)
+            context = self._context(name, declared, clock)
+            construct = self.complete(declared.constructs[name], context.account)
             waits_for = next((each.stack_name for each in construct.dependencies if each.stack_name in unknown), None)
-            found, current = self._plan(name, construct, account, clock, waits_for)
+            found, current = self._plan(name, construct, context, waits_for)
             if current is None or state.is_absent(current):
                 unknown.add(name)
                 construct.set_outputs(placeholders(construct))
@@ -133,41 +112,26 @@ class Deployment:
         return {name: planned[name] for name in declared.constructs if name in planned}, ends
 
     def _plan(
-        self, name: str, construct: Construct, account: Account, clock: Clock, waits_for: str | None
+        self, name: str, construct: Construct, context: Context, waits_for: str | None
     ) -> tuple[Plan, Stack | None]:
-        images.hash_sources(construct, self._stage(construct, clock))
+        images.hash_sources(construct, self._runtime(context))
         self._shown_images[name] = tuple(builder.image_tag for builder in construct.builders)
-        request = self._request(name, construct, account)
-        cfn = account.client("cloudformation")
+        request = self._request(name, construct, context.account)
         unknown = next(placeholders_in(dict(request.parameters)), None)
         if unknown is not None:
             # Also if the stack exists, but does not have this output yet.
             waits_for = unknown.construct.stack_name
             request = replace(request, parameters={key: readable(text) for key, text in request.parameters.items()})
         if waits_for is not None:
-            current = state.find(cfn, request.name)
-            self._check(construct, request, account)
+            current = state.find(context.cfn, request.name)
+            context.lint(request.lint_template or request.template)
             why = f"planned from the template alone: it needs outputs of {waits_for}, which is deployed first"
-            return from_templates(cfn, request, current, note=why), current
-        found: list[Plan] = []
-        removals: list[Plan] = []
+            return from_templates(context.cfn, request, current, note=why), current
+        with self._open(name, context, request) as planned:
+            # A stack that is created again has new outputs.
+            return planned.plan, None if planned.is_recreation else planned.stack
 
-        def note(plan: Plan) -> bool:
-            found.append(plan)
-            return False
-
-        def note_removal(_stack: Stack, removal: Plan) -> bool:
-            removals.append(removal)
-            return False
-
-        result = self._deploy(name, construct, request, account, clock, approve=note, approve_recreation=note_removal)
-        if removals:
-            # AWS can plan for the stack only after its deletion.
-            new = from_templates(cfn, request, None, note=f"stack {request.name} must be deleted first")
-            return recreated(new, removals[-1]), None
-        return (found[0] if found else result.plan), result.stack
-
-    def carry_out(self, declared: Stacks) -> list[Ended]:
+    def apply(self, declared: Stacks) -> list[Ended]:
         """Deploy the declared stacks, set the outputs of the constructs, and return the result of each stack.
 
         If `plan` was called before, images are built only from the sources that it hashed.
@@ -175,25 +139,12 @@ class Deployment:
         clock = InterruptibleClock(self.clock)
 
         def work(name: str) -> End:
-            account = self.connect(declared.scope_of(name))
-            construct = self.complete(declared.constructs[name], account)
-            images.make(
-                construct,
-                self._stage(construct, clock),
-                lambda title: self.reporter.view(name, title),
-                shown=self._shown_images.get(name),
-            )
-            request = self._request(name, construct, account)
+            context = self._context(name, declared, clock)
+            construct = self.complete(declared.constructs[name], context.account)
+            images.build(construct, self._runtime(context), context, shown=self._shown_images.get(name))
+            request = self._request(name, construct, context.account)
             require_values(construct, request.template, request.parameters)
-            result = self._deploy(
-                name,
-                construct,
-                request,
-                account,
-                clock,
-                approve=lambda plan: self.reporter.approve(name, plan),
-                approve_recreation=lambda stack, removal: self.reporter.approve_recreation(name, stack, removal),
-            )
+            result = retry_outdated(context, lambda: self._open(name, context, request))
             if result.stack is not None:
                 self.stacks[name] = result.stack
                 construct.set_outputs(result.stack.outputs)
@@ -204,62 +155,36 @@ class Deployment:
             work,
             concurrency=self.concurrency,
             interrupt=clock.interrupt,
-            ended=lambda end: self.reporter.ended(end, self.stacks.get(end.name)),
+            ended=self.reporter.result,
         )
 
-    def _stage(self, construct: Construct, clock: Clock) -> Runtime:
-        return Runtime(self.connect, clock, lambda message: self.reporter.notice(construct.stack_name, message))
+    def _context(self, name: str, declared: Stacks, clock: Clock) -> Context:
+        account = self.connect(declared.scope_of(name))
+        return Context(account, clock, self.reporter.of(name), self.linter)
 
-    def _check(self, construct: Construct, request: Request, account: Account) -> None:
-        lint_template_key = construct.lint_template_key
-        template = request.template if lint_template_key is construct else render(lint_template_key)
-        self.reporter.check(template, account.region)
+    def _runtime(self, context: Context) -> Runtime:
+        return Runtime(self.connect, context.clock, context.note)
 
     def _request(self, name: str, construct: Construct, account: Account) -> Request:
         network = self.network(account, construct) if construct.network_parameters else {}
+        lint_key = construct.lint_template_key
         return Request(
             name=construct.stack_name,
             template=render(construct),
+            lint_template=None if lint_key is construct else render(lint_key),
             parameters=construct.parameters(network),
             tags={**self.tags(name), **construct.tags},
         )
 
-    def _deploy(
-        self,
-        name: str,
-        construct: Construct,
-        request: Request,
-        account: Account,
-        clock: Clock,
-        *,
-        approve: Callable[[Plan], bool],
-        approve_recreation: Callable[[Stack, Plan], bool],
-    ) -> Result:
-        return self.engine(name)(
-            account,
-            request,
-            approve=approve,
-            approve_recreation=approve_recreation,
-            view=lambda title: self.reporter.view(name, title),
-            clock=clock,
-            options=self.options,
-            drift=lambda stack: self._drift_of(name, stack, account, clock),
-            check=lambda: self._check(construct, request, account),
-            notice=lambda message: self.reporter.notice(name, message),
+    def _open(self, name: str, context: Context, request: Request) -> OpenPlan:
+        """Plan a stack. Its drift is detected by the first plan in this run: a comparison takes long."""
+        detect = self.drift and name not in self._found
+        planned = self.engine(name)(
+            context, request, replace(self.options, revert_drift=detect, drift=self._found.get(name))
         )
-
-    def _drift_of(self, name: str, stack: Stack, account: Account, clock: Clock) -> Drift | None:
-        """Return the drift of the stack at its first check in this run: a comparison takes long."""
-        if not self.drift:
-            return None
-        if name not in self._found:
-            self._found[name] = look(
-                account.client("cloudformation"),
-                stack,
-                clock,
-                notice=lambda message: self.reporter.notice(name, message),
-            )
-        return self._found[name]
+        if detect and planned.stack is not None:
+            self._found[name] = planned.drift
+        return planned
 
 
 def require_values(construct: Construct, template: Template, parameters: Mapping[str, str]) -> None:

@@ -12,13 +12,12 @@ from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.core.errors import InputError, NotApprovedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.builder import ContainerBuilder
-    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.programs.actions import Runtime
-    from exasol_ci_setup.stacks.events import View
 
 _TICK: Final = 2.0
 _SHOWN: Final = 12
@@ -37,7 +36,7 @@ def copy_tags(old: Construct, to: Construct) -> None:
         builder.set_image_tag(known.image_tag)
 
 
-def hash_sources(construct: Construct, stage: Runtime) -> None:
+def hash_sources(construct: Construct, runtime: Runtime) -> None:
     """Set the tag of each image of `construct` to the hash of its current source. Nothing is uploaded or built.
 
     Raises the errors of `programs.actions.sync.fingerprint`.
@@ -45,28 +44,26 @@ def hash_sources(construct: Construct, stage: Runtime) -> None:
     from exasol_ci_setup.programs.actions import sync
 
     for builder in construct.builders:
-        builder.set_image_tag(sync.fingerprint(stage, _asset(builder)))
-        stage.say(
+        builder.set_image_tag(sync.fingerprint(runtime, _asset(builder)))
+        runtime.say(
             f"runs image {builder.image_tag[:_SHOWN]}, which builder {builder.name} builds before if it does not exist"
         )
 
 
-def make(
-    construct: Construct, stage: Runtime, view: Callable[[str], View], *, shown: Sequence[str] | None = None
-) -> None:
+def build(construct: Construct, runtime: Runtime, context: Context, *, shown: Sequence[str] | None = None) -> None:
     """Build each image of `construct` that its registry lacks, and set its tag.
 
     `shown` are the tags in the plan, if there was one. If a source has changed since then, it is not built, and NotApprovedError is raised.
-    An image also gets the tag ``latest`` if its registry allows moving it: the next build uses it as a cache. `view` is open
-    meanwhile. Raises the errors of `programs.actions.sync.sync` and `actions.build.build`, and BuildFailedError.
+    An image also gets the tag ``latest`` if its registry allows moving it: the next build uses it as a cache.
+    Raises the errors of `programs.actions.sync.sync` and `actions.build.build`, and BuildFailedError.
     """
     from exasol_ci_setup.programs.actions import sync
     from exasol_ci_setup.programs.actions.build import DEFAULT_TAG, ensure
 
     if not construct.builders:
         return
-    with view("building its images first") as seen:
-        ticking = replace(stage, clock=_ViewClock(stage.clock, seen))
+    with context.operation(construct.stack_name, "building its images first") as running:
+        ticking = replace(runtime, clock=_ReportingClock(running))
         for number, builder in enumerate(construct.builders):
             tag = DEFAULT_TAG if _can_move_tag(builder, DEFAULT_TAG) else ""
             source = sync.put(ticking, _asset(builder))
@@ -93,20 +90,20 @@ def _can_move_tag(builder: ContainerBuilder, tag: str) -> bool:
     )
 
 
-class _ViewClock:
-    """A clock that updates a view while the caller sleeps."""
+class _ReportingClock:
+    """A clock that reports progress while the caller sleeps."""
 
-    def __init__(self, clock: Clock, view: View) -> None:
-        self._clock = clock
-        self._view = view
+    def __init__(self, context: Context) -> None:
+        self._clock = context.clock
+        self._reporter = context.reporter
 
     def now(self) -> float:
         """Return the time in seconds from an arbitrary start."""
         return self._clock.now()
 
     def sleep(self, seconds: float) -> None:
-        """Return after `seconds`; the view is updated every two seconds."""
+        """Return after `seconds`; progress is reported every two seconds."""
         end = self.now() + seconds
         while (left := end - self.now()) > 0:
             self._clock.sleep(min(left, _TICK))
-            self._view.tick(self.now())
+            self._reporter.progress()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from functools import partial
 from typing import TYPE_CHECKING
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.core import task_graph
 from exasol_ci_setup.core.errors import InUseError, StackError
 from exasol_ci_setup.core.tags import TAG_PREFIX
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.base import ScopedConstruct
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.clock import Clock
+    from exasol_ci_setup.core.reporter import Reporter
     from exasol_ci_setup.core.task_graph import Ended
     from exasol_ci_setup.programs.declared import Declared
     from exasol_ci_setup.stacks.delete import Resource
-    from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Plan, Stack
 
 SCOPE_TAG = f"{TAG_PREFIX}scope"
@@ -180,12 +180,12 @@ def _place(stack: Stack) -> tuple[str, ...]:
     return tuple(stack.id.split(":")[3:5])
 
 
-def require_empty(there: Mapping[str, ExistingStack], say: Callable[[str, str], None], *, hint: str) -> None:
+def require_empty(there: Mapping[str, ExistingStack], reporter: Reporter, *, hint: str) -> None:
     """Raise StackError if a bucket or repository of the stacks is not empty: AWS would refuse to delete it."""
     full: dict[str, list[str]] = {}
 
     def look(name: str) -> None:
-        full[name] = deletion.contents(there[name].account, there[name].going, partial(say, name))
+        full[name] = deletion.contents(there[name].account, there[name].going, reporter.of(name).note)
 
     task_graph.read_all(there, look)
     found = [f"{each} (stack {name})" for name in there for each in full[name]]
@@ -207,15 +207,13 @@ def _existing(account: Account, stack: Stack) -> ExistingStack:
 
 @dataclass
 class Removal:
-    """One run that deletes stacks. `ended` is called for each result, `say` for other messages.
+    """One run that deletes stacks. The reporter receives the result of each stack as `task_graph.Ended`.
 
     `empty`: empty their buckets and repositories first; otherwise the deletion of a stack that has some fails. With `wait`
     false, only deletions on which another one depends are followed to their end.
     """
 
-    view: Callable[[str, str], View]
-    say: Callable[[str, str], None]
-    ended: Callable[[Ended, Stack | None], None]
+    reporter: Reporter
     clock: Clock
     empty: bool = False
     wait: bool = True
@@ -223,7 +221,7 @@ class Removal:
     begun: set[str] = field(default_factory=set)
     """The stacks whose deletion was started and not followed."""
 
-    def carry_out(self, there: Mapping[str, ExistingStack]) -> list[Ended]:
+    def apply(self, there: Mapping[str, ExistingStack]) -> list[Ended]:
         """Delete the stacks, each after its dependents, and return the result of each deletion."""
         clock = InterruptibleClock(self.clock)
         waited_for = {name for each in there.values() for name in each.needs}
@@ -231,14 +229,14 @@ class Removal:
         def work(name: str) -> End:
             each = there[name]
             _require_deletable(each)
+            context = Context(each.account, clock, self.reporter.of(name))
             if self.empty:
-                deletion.empty(each.account, each.going, partial(self.say, name))
-            cfn = each.account.client("cloudformation")
+                deletion.empty(each.account, each.going, context.note)
             if self.wait or name in waited_for:
-                with self.view(name, f"deleting {name}") as view:
-                    deletion.delete(cfn, each.stack, view=view, clock=clock)
+                with context.operation(name, f"deleting {name}") as running:
+                    deletion.delete(running, each.stack)
             else:
-                deletion.begin(cfn, each.stack)
+                deletion.begin(context.cfn, each.stack)
                 self.begun.add(name)
             return End.DONE
 
@@ -247,8 +245,13 @@ class Removal:
             work,
             concurrency=self.concurrency,
             interrupt=clock.interrupt,
-            ended=lambda end: self.ended(end, None),
+            ended=self._report,
         )
+
+    def _report(self, ended: Ended) -> None:
+        # A deletion that was not followed has not ended.
+        if ended.name not in self.begun:
+            self.reporter.result(ended)
 
 
 def require_deletable(there: Iterable[ExistingStack]) -> None:

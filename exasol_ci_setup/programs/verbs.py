@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 
 from exasol_ci_setup.aws.session import has_changed
 from exasol_ci_setup.core.errors import InputError, SetupError, StackError
+from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.core.task_graph import interruption
-from exasol_ci_setup.stacks.events import NullView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from exasol_ci_setup.constructs.base import ScopedConstruct
     from exasol_ci_setup.core.task_graph import Ended
-    from exasol_ci_setup.stacks.model import Plan, Stack
-    from exasol_ci_setup.template.render import Template
 
 
 @dataclass(frozen=True)
@@ -93,8 +91,9 @@ def _deploy(construct: ScopedConstruct) -> None:
     from exasol_ci_setup.stacks import network
 
     clock = SystemClock()
-    deployment = Deployment(Connections(clock), _NullReporter(), clock, network.find)
-    require_success(deployment.carry_out(Declared([construct])))
+    # The author of the program approves by running it.
+    deployment = Deployment(Connections(clock), NullReporter(), clock, network.find)
+    require_success(deployment.apply(Declared([construct])))
 
 
 def require_success(ends: Sequence[Ended]) -> None:
@@ -118,25 +117,3 @@ def require_success(ends: Sequence[Ended]) -> None:
     codes = {error.exit_code for error in errors.values()}
     summary.exit_code = codes.pop() if len(codes) == 1 else SetupError.exit_code
     raise summary
-
-
-class _NullReporter:
-    """Approve every plan and print nothing: the author of the program has approved by running it."""
-
-    def approve(self, _name: str, _plan: Plan) -> bool:
-        return True
-
-    def approve_recreation(self, _name: str, _stack: Stack, _removal: Plan) -> bool:
-        return False
-
-    def view(self, _stack_name: str, _title: str) -> NullView:
-        return NullView()
-
-    def notice(self, _stack_name: str, _message: str) -> None:
-        pass
-
-    def check(self, _template: Template, _region: str) -> None:
-        pass
-
-    def ended(self, _ended: Ended, _stack: Stack | None) -> None:
-        pass

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.core.clock import Clock
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.stacks.model import Request
 
 REVERT_DRIFT: Final = "REVERT_DRIFT"
@@ -59,14 +58,14 @@ class ChangeSetMode:
         return "IMPORT" if self.resources else "CREATE" if self.new else "UPDATE"
 
 
-def create(account: Account, request: Request, wanted: Mapping[str, Any], clock: Clock, mode: ChangeSetMode) -> Plan:
+def create(context: Context, request: Request, wanted: Mapping[str, Any], mode: ChangeSetMode) -> Plan:
     """Create a change set on AWS, and return a plan with its name and without its changes.
 
     `wanted` is the parsed template. Each name is used once, so that concurrent runs do not collide.
 
     Raises TemplateRejectedError with the reason of AWS, and PlanOutdatedError. If it raises, no change set remains.
     """
-    cfn = account.client("cloudformation")
+    cfn = context.cfn
     name = new_name()
     arguments = {
         "StackName": request.name,
@@ -78,12 +77,12 @@ def create(account: Account, request: Request, wanted: Mapping[str, Any], clock:
         ],
         "Capabilities": list(capabilities(wanted)),
         "Description": "Planned by exasol-ci-setup",
-        **template_source(account, request.template, bucket=request.template_bucket),
+        **template_source(context.account, request.template, bucket=request.template_bucket),
         **_mode_arguments(mode),
         **_request_arguments(request, mode),
     }
     with (
-        delete_on_error(cfn, Plan(request.name, mode.kind, stack_id=request.name, change_set_id=name), clock),
+        delete_on_error(cfn, Plan(request.name, mode.kind, stack_id=request.name, change_set_id=name), context.clock),
         translate_aws_errors(),
     ):
         try:

@@ -21,10 +21,11 @@ from exasol_ci_setup.stacks.absent import ABSENT
 from exasol_ci_setup.stacks.model import Change, Plan, PropertyChange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.core.clock import Clock
 
 _LOG = logging.getLogger(__name__)
@@ -44,11 +45,12 @@ _BEING_DELETED: Final = frozenset({"DELETE_PENDING", "DELETE_IN_PROGRESS"})
 _BEING_MADE: Final = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
 
 
-def wait(cfn: CloudFormationClient, plan: Plan, clock: Clock, notice: Callable[[str], None]) -> Mapping[str, Any]:
+def wait(context: Context, plan: Plan) -> Mapping[str, Any]:
     """Return the first page of the change set when AWS has finished it, created or failed.
 
-    Calls `notice` if that takes long. Raises PlanOutdatedError if a concurrent operation deleted the change set.
+    Reports it if that takes long. Raises PlanOutdatedError if a concurrent operation deleted the change set.
     """
+    cfn, clock = context.cfn, context.clock
     started = notified = clock.now()
     looks = 0
     while True:
@@ -63,7 +65,7 @@ def wait(cfn: CloudFormationClient, plan: Plan, clock: Clock, notice: Callable[[
             return described
         if clock.now() - notified > HEARTBEAT_SECONDS:
             notified = clock.now()
-            notice(f"AWS has been working on the plan for {notified - started:.0f} s")
+            context.note(f"AWS has been working on the plan for {notified - started:.0f} s")
         clock.sleep(_PAUSES[looks] if looks < len(_PAUSES) else _LONGEST_PAUSE)
         looks += 1
 

@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_s3 import S3Client
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.core.clock import Clock
-    from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Event, Stack
 
 # Maximum keys of one DeleteObjects: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
@@ -94,11 +93,9 @@ def require_deletable(stack: Stack) -> None:
 
 
 def delete(
-    cfn: CloudFormationClient,
+    context: Context,
     stack: Stack,
     *,
-    view: View,
-    clock: Clock,
     role_arn: str = "",
     retain: Sequence[str] = (),
     force: bool = False,
@@ -108,11 +105,12 @@ def delete(
     `retain` are logical IDs of retained resources. With `force` AWS retains the resources that it cannot delete. It accepts both only for
     a stack in DELETE_FAILED. Raises DeleteFailedError, whose diagnosis names what could not be deleted, and OperationInterruptedError.
     """
+    cfn = context.cfn
     after = None if state.is_busy(stack) else latest_id(cfn, stack.id)
     begin(cfn, stack, role_arn=role_arn, retain=retain, force=force)
-    following = StackMonitor(cfn, stack.id, after=after, view=view, clock=clock)
+    monitor = StackMonitor(context, stack.id, after=after)
     try:
-        ended = following.run()
+        ended = monitor.run()
     except KeyboardInterrupt:
         raise OperationInterruptedError(
             f"stopped following: AWS continues to delete stack {stack.name}",
@@ -123,7 +121,7 @@ def delete(
         error.hint = f"AWS continues to delete stack {stack.name}\n{error.hint}".rstrip()
         raise
     if ended is not None and ended.status != "DELETE_COMPLETE":
-        found = diagnose.of_stack(cfn, ended, following.events)
+        found = diagnose.of_stack(cfn, ended, monitor.events)
         raise DeleteFailedError(
             f"stack {stack.name} could not be deleted; it is in {ended.status}",
             hint=found.hints[0]
@@ -132,7 +130,7 @@ def delete(
             stack_name=stack.name,
             diagnosis=found,
         )
-    last = {event.logical_id: event for event in following.events if not event.is_stack}
+    last = {event.logical_id: event for event in monitor.events if not event.is_stack}
     return [event for event in last.values() if event.status in {"DELETE_FAILED", "DELETE_SKIPPED"}] if force else []
 
 

@@ -1,4 +1,4 @@
-"""Deploy a stack: plan, approve, execute, follow, and report the result."""
+"""Deploy a stack: plan, confirm, apply, follow, and report the result."""
 
 from __future__ import annotations
 
@@ -10,29 +10,41 @@ from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.core.errors import (
     AwsUnavailableError,
     DeployFailedError,
+    NotApprovedError,
     OperationInterruptedError,
     PlanOutdatedError,
     StackBusyError,
     TimedOutError,
 )
-from exasol_ci_setup.stacks import changeset, diagnose, express, interrupted, recreation, removed, settings, state
+from exasol_ci_setup.stacks import (
+    changeset,
+    diagnose,
+    express,
+    interrupted,
+    preview,
+    recreation,
+    removed,
+    settings,
+    state,
+)
+from exasol_ci_setup.stacks import drift as drifts
 from exasol_ci_setup.stacks import plan as planning
+from exasol_ci_setup.stacks.approval import excess
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import StackMonitor, latest_id
 from exasol_ci_setup.stacks.execution import execute
-from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.stacks.recovery import ask_to_cancel, way_out
 from exasol_ci_setup.stacks.rollout import Rollouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from mypy_boto3_cloudformation import CloudFormationClient
+    from typing_extensions import Self
 
-    from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.core.clock import Clock
-    from exasol_ci_setup.stacks.events import View
-    from exasol_ci_setup.stacks.model import Drift, Request, Stack
+    from exasol_ci_setup.aws.context import Context
+    from exasol_ci_setup.stacks.model import Drift, Plan, Request, Stack
 
 
 _MINUTE: Final = 60
@@ -61,8 +73,9 @@ class Options:
     """The options of a deployment, apart from what it creates.
 
     `adopt`: adopt a stack that this tool did not create. `wait`: wait for an operation in progress.
-    `recreate_failed`: pass the plan of the deletion of a stack that cannot be updated to `approve_recreation`, and recreate the stack.
+    `recreate_failed`: delete a stack that cannot be updated, and create it again.
     `import_existing`: import existing resources. `timeout`: in seconds, None for no limit.
+    `revert_drift`: revert drift; it is detected first, unless `drift` has the drift already.
     """
 
     adopt: bool = False
@@ -70,127 +83,160 @@ class Options:
     recreate_failed: bool = False
     import_existing: bool = False
     timeout: float | None = None
+    revert_drift: bool = False
+    drift: Drift | None = None
 
 
-def deploy(
-    account: Account,
-    request: Request,
-    *,
-    approve: Callable[[Plan], bool],
-    approve_recreation: Callable[[Stack, Plan], bool],
-    view: Callable[[str], View],
-    clock: Clock,
-    options: Options = Options(),
-    drift: Callable[[Stack], Drift | None] = lambda _stack: None,
-    check: Callable[[], None] = lambda: None,
-    notice: Callable[[str], None] = lambda _message: None,
-) -> Result:
-    """Deploy `request` and return when AWS has finished.
+@dataclass
+class OpenPlan:
+    """A plan whose change set exists on AWS: a context manager, which deletes the change set unless the plan is applied.
 
-    `drift` returns the drift of an existing stack, which the deployment reverts.
-
-    `approve` returns whether to execute the plan. If it returns False or raises, nothing remains on AWS. `view` returns
-    the reporter of the events, given a title. `check` is called before anything is created on AWS, and may raise. `notice` receives
-    messages while AWS creates the plan. An operation in progress that does the same, such as that of
-    a killed process, is followed and not started again. If a concurrent operation changes the stack between the plan and its
-    execution, this plans again, and calls `approve` again if the new plan has changes.
-
-    Raises StackError for a stack of another tool or construct, StackBusyError, StackNotUpdatableError, TemplateRejectedError, DeployFailedError with its
-    diagnosis, TimedOutError, OperationInterruptedError, and the errors of `translate_aws_errors`. If the operation has started, their hint has the last status of the stack.
+    `plan` is what would change; it is falsy if there are no changes. `stack` is the stack before, None if it does not exist. `drift` is the
+    detected drift, also what the plan does not revert. `is_recreation`: the plan deletes the stack first. `has_followed`: an operation in
+    progress that does the same was followed to its end.
     """
 
-    def attempt() -> Result:
-        return _deploy(
-            account,
-            request,
-            approve=approve,
-            approve_recreation=approve_recreation,
-            view=view,
-            clock=clock,
-            options=options,
-            drift=drift,
-            check=check,
-            notice=notice,
-        )
+    context: Context
+    request: Request
+    options: Options
+    plan: Plan
+    stack: Stack | None
+    drift: Drift | None = None
+    is_recreation: bool = False
+    has_followed: bool = False
+    is_applied: bool = False
 
-    try:
-        return attempt()
-    except PlanOutdatedError:
-        notice("another process changed the stack after planning: planning again")
-        return attempt()
+    def __enter__(self) -> Self:
+        """Return the plan."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Delete the change set, and an empty new stack, unless the plan was applied."""
+        if self.is_applied or not self.plan:
+            return
+        cfn, clock = self.context.cfn, self.context.clock
+        with changeset.delete_on_error(cfn, self.plan, clock):
+            if error is not None:
+                raise error
+            changeset.delete_change_set(cfn, self.plan, clock)
+            changeset.delete_abandoned(cfn, self.plan)
+
+    def apply(self) -> Result:
+        """Execute the plan, and return when AWS has finished.
+
+        Raises PlanOutdatedError if a concurrent operation changed the stack after planning, DeployFailedError with its diagnosis, TimedOutError,
+        OperationInterruptedError, and the errors of `translate_aws_errors`. If the operation has started, their hint has the last status of the stack.
+        """
+        self.is_applied = True
+        if self.is_recreation:
+            return _recreate(self)
+        stack = _execute(self)
+        recreation.require_complete(self.context.account, self.request, stack)
+        return Result(Outcome.DEPLOYED, self.plan, stack)
 
 
-def _deploy(
-    account: Account,
-    request: Request,
-    *,
-    approve: Callable[[Plan], bool],
-    approve_recreation: Callable[[Stack, Plan], bool],
-    view: Callable[[str], View],
-    clock: Clock,
-    options: Options,
-    drift: Callable[[Stack], Drift | None],
-    check: Callable[[], None],
-    notice: Callable[[str], None],
-) -> Result:
-    cfn = account.client("cloudformation")
+def plan(context: Context, request: Request, options: Options = Options()) -> OpenPlan:
+    """Plan the deployment of `request`. Nothing changes until the plan is applied.
+
+    An operation in progress that does the same, such as that of a killed process, is followed first.
+
+    Raises StackError for a stack of another tool or construct, StackBusyError, StackNotUpdatableError, TemplateRejectedError, and the errors of
+    `translate_aws_errors`.
+    """
+    cfn = context.cfn
     current = state.find(cfn, request.name)
-    joined = False
+    followed = False
     if current is not None and state.is_busy(current):
-        joined = _join(account, request, current, view, clock, options)
+        followed = _join(context, request, current, options)
         current = state.find(cfn, request.name)
     if current is not None and not state.is_absent(current):
         state.require_own(current, request.tags, adopt=options.adopt)
-    if current is not None and recreation.is_needed(
-        *(account, request, current),
-        recreate_failed=options.recreate_failed,
-        import_existing=options.import_existing,
-        notice=notice,
-    ):
-        removed.require_empty(account, removal := removed.plan_of(cfn, current), notice)
-        if not approve_recreation(current, removal):
-            return Result(Outcome.PLANNED, Plan(request.name, "CREATE"), current)
-        with view(f"deleting {current.name}") as shown:
-            delete(cfn, current, view=shown, clock=clock)
-        current = None
+    if current is not None and recreation.is_needed(context, request, current, options):
+        return _plan_recreation(context, request, options, current)
+    detected = options.drift
     if current is not None and not state.is_absent(current):
         state.require_updatable(current)
         if request.express:
             express.require_finished(current)
-    found = None if current is None or state.is_absent(current) else drift(current)
-    plan = planning.plan_stack(
-        *(account, request, current, clock),
-        drift=found,
+        if options.revert_drift and detected is None:
+            detected = drifts.look(context, current)
+    found = planning.plan_stack(
+        *(context, request, current),
+        drift=detected,
         import_existing=options.import_existing,
-        check=check,
-        notice=notice,
     )
-    if not plan:
-        return Result(Outcome.DEPLOYED if joined else Outcome.UNCHANGED, plan, current)
-    with changeset.delete_on_error(cfn, plan, clock):
-        if not approve(plan):
-            # Inside the block, so that an interruption deletes it too.
-            changeset.delete_change_set(cfn, plan, clock)
-            changeset.delete_abandoned(cfn, plan)
-            return Result(Outcome.PLANNED, plan, current)
-    stack = carry_out(account, request, plan, view, clock, options)
-    recreation.require_complete(account, request, stack)
-    return Result(Outcome.DEPLOYED, plan, stack)
+    return OpenPlan(context, request, options, found, current, drift=detected, has_followed=followed)
 
 
-def _join(
-    account: Account,
-    request: Request,
-    current: Stack,
-    view: Callable[[str], View],
-    clock: Clock,
-    options: Options,
-) -> bool:
+def _plan_recreation(context: Context, request: Request, options: Options, current: Stack) -> OpenPlan:
+    """Return the plan that deletes the stack `current` and creates it again. AWS can plan the creation only after the deletion."""
+    context.lint(request.lint_template or request.template)
+    removal = removed.plan_of(context.cfn, current)
+    removed.require_empty(context.account, removal, context.note)
+    note = f"the stack is in {current.status}: it is deleted and created again"
+    if options.import_existing:
+        note += "; existing resources whose names match the template are then imported"
+    created = preview.from_templates(context.cfn, request, None, note=note)
+    return OpenPlan(context, request, options, preview.recreated(created, removal), current, is_recreation=True)
+
+
+def confirm_and_apply(planned: OpenPlan) -> Result:
+    """Apply a plan if it has changes and the reporter confirms it. Raises as `OpenPlan.apply`, and NotApprovedError."""
+    if not planned.plan:
+        outcome = Outcome.DEPLOYED if planned.has_followed else Outcome.UNCHANGED
+        return Result(outcome, planned.plan, planned.stack)
+    context = planned.context
+    if context.plan_only:
+        context.reporter.plan(planned.plan)
+    if context.plan_only or not context.reporter.confirm(planned.plan):
+        return Result(Outcome.PLANNED, planned.plan, planned.stack)
+    return planned.apply()
+
+
+def deploy(context: Context, request: Request, options: Options = Options()) -> Result:
+    """Plan, let the reporter confirm the plan, and apply it.
+
+    If a concurrent operation changes the stack after planning, this plans again, and the reporter confirms again if the new plan has
+    changes. If the plan is not confirmed, nothing remains on AWS. Raises as `plan` and `OpenPlan.apply`.
+    """
+    return retry_outdated(context, lambda: plan(context, request, options))
+
+
+def retry_outdated(context: Context, make_plan: Callable[[], OpenPlan]) -> Result:
+    """Plan, confirm and apply; once more if the plan is outdated when it is applied. Raises as `deploy`."""
+    try:
+        with make_plan() as planned:
+            return confirm_and_apply(planned)
+    except PlanOutdatedError:
+        context.note("another process changed the stack after planning: planning again")
+    with make_plan() as planned:
+        return confirm_and_apply(planned)
+
+
+def _recreate(planned: OpenPlan) -> Result:
+    """Delete the stack, and create it again. Raises NotApprovedError if AWS plans more than the approved plan shows."""
+    context, name = planned.context, planned.request.name
+    if planned.stack is not None:
+        with context.operation(name, f"deleting {name}") as running:
+            delete(running, planned.stack)
+    with plan(context, planned.request, replace(planned.options, drift=None, revert_drift=False)) as created:
+        if more := excess(planned.plan, created.plan):
+            raise NotApprovedError(
+                f"stack {name} was deleted, but not created again: the approved plan does not show {more}",
+                hint="run the same command again: its plan shows this change",
+                stack_name=name,
+            )
+        return created.apply()
+
+
+def _join(context: Context, request: Request, current: Stack, options: Options) -> bool:
     """Follow the operation in progress until it ends. Return whether it did what `request` describes.
 
     Raises StackBusyError if another operation is running and `wait` is off, DeployFailedError if the operation of `request` failed.
     """
-    cfn = account.client("cloudformation")
+    cfn = context.cfn
     ours = current.status in {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"}
     ours = ours and planning.is_same(request, current, planning.deployed_template(cfn, current.name))
     if not ours and not options.wait:
@@ -199,20 +245,20 @@ def _join(
             hint=f"wait for it with --wait, or follow it with `exasol-ci-setup watch {current.name}`",
             stack_name=current.name,
         )
-    with Rollouts(account, view(f"{current.name}: following the operation in progress"), clock) as shown:
-        monitor = StackMonitor(cfn, current.id, after=None, view=shown, clock=clock)
+    with context.operation(current.name, f"{current.name}: following the operation in progress") as running:
+        monitor = StackMonitor(running, current.id, after=None, rollouts=Rollouts(running))
         if not ours:
-            _wait_for(monitor, current, clock, options)
+            _wait_for(running, monitor, current, options)
             return False
-        stack = _follow(cfn, request, monitor, clock, options, creating=current.status == "CREATE_IN_PROGRESS")
-    _require_success(cfn, stack, monitor, shown)
+        stack = _follow(running, request, monitor, options, creating=current.status == "CREATE_IN_PROGRESS")
+    _require_success(cfn, stack, monitor)
     return True
 
 
-def _wait_for(monitor: StackMonitor, current: Stack, clock: Clock, options: Options) -> None:
+def _wait_for(context: Context, monitor: StackMonitor, current: Stack, options: Options) -> None:
     """Follow the operation of another process until it ends. It must not be canceled."""
     try:
-        ended = monitor.run(None if options.timeout is None else clock.now() + options.timeout)
+        ended = monitor.run(None if options.timeout is None else context.clock.now() + options.timeout)
     except KeyboardInterrupt:
         raise OperationInterruptedError(
             f"stopped waiting: AWS continues with stack {current.name} ({monitor.status or current.status}); nothing was requested"
@@ -225,50 +271,33 @@ def _wait_for(monitor: StackMonitor, current: Stack, clock: Clock, options: Opti
         )
 
 
-def carry_out(
-    account: Account,
-    request: Request,
-    plan: Plan,
-    view: Callable[[str], View],
-    clock: Clock,
-    options: Options,
-) -> Stack:
-    """Execute the change set of an approved plan, apply its settings, and return the stack when AWS has finished.
-
-    Raises as `deploy`.
-    """
-    cfn = account.client("cloudformation")
-    if plan.change_set_id:
-        # A new stack has only the event of its empty creation.
-        after, policy_is_set = "", False
-        if plan.kind != "CREATE":
-            with changeset.delete_on_error(cfn, plan, clock):
-                after = latest_id(cfn, plan.stack_id)
-                policy_is_set = settings.apply_policy_first(cfn, plan)
-        with settings.note_applied_policy(policy_is_set):
-            execute(cfn, plan, clock)
-            with Rollouts(account, view(f"{_VERBS[plan.kind]} {plan.stack_name}"), clock) as shown:
-                monitor = StackMonitor(cfn, plan.stack_id, after=after, view=shown, clock=clock)
-                stack = _follow(cfn, request, monitor, clock, options, creating=plan.kind == "CREATE")
-            _require_success(cfn, stack, monitor, shown)
-        if not settings.apply(cfn, plan):
-            return stack
-    else:
+def _execute(planned: OpenPlan) -> Stack:
+    """Execute the change set of a plan, apply its settings, and return the stack when AWS has finished."""
+    context, plan = planned.context, planned.plan
+    cfn = context.cfn
+    if not plan.change_set_id:
         settings.apply(cfn, plan)
+        return state.get(cfn, plan.stack_id or plan.stack_name)
+    # A new stack has only the event of its empty creation.
+    after, policy_is_set = "", False
+    if plan.kind != "CREATE":
+        with changeset.delete_on_error(cfn, plan, context.clock):
+            after = latest_id(cfn, plan.stack_id)
+            policy_is_set = settings.apply_policy_first(cfn, plan)
+    with settings.note_applied_policy(policy_is_set):
+        execute(cfn, plan, context.clock)
+        with context.operation(plan.stack_name, f"{_VERBS[plan.kind]} {plan.stack_name}") as running:
+            monitor = StackMonitor(running, plan.stack_id, after=after, rollouts=Rollouts(running))
+            stack = _follow(running, planned.request, monitor, planned.options, creating=plan.kind == "CREATE")
+        _require_success(cfn, stack, monitor)
+    if not settings.apply(cfn, plan):
+        return stack
     return state.get(cfn, plan.stack_id or plan.stack_name)
 
 
-def _follow(
-    cfn: CloudFormationClient,
-    request: Request,
-    monitor: StackMonitor,
-    clock: Clock,
-    options: Options,
-    *,
-    creating: bool,
-) -> Stack:
+def _follow(context: Context, request: Request, monitor: StackMonitor, options: Options, *, creating: bool) -> Stack:
     """Return the stack when its operation has ended; handle timeouts and Ctrl-C."""
-    name = request.name
+    name, cfn, clock = request.name, context.cfn, context.clock
     deadline = None if options.timeout is None else clock.now() + options.timeout
     try:
         stack = monitor.run(deadline)
@@ -336,15 +365,16 @@ def _end_in_time(
     )
 
 
-def _require_success(cfn: CloudFormationClient, stack: Stack, monitor: StackMonitor, rollouts: Rollouts) -> None:
+def _require_success(cfn: CloudFormationClient, stack: Stack, monitor: StackMonitor) -> None:
     if state.has_succeeded(stack):
         return
     found = diagnose.of_stack(cfn, stack, monitor.events)
+    details = monitor.rollouts.why(found.physical_id) if monitor.rollouts is not None else ()
     raise DeployFailedError(
         f"stack {stack.name} ended in {stack.status}",
         stack_name=stack.name,
         hint=_next_step(stack),
-        diagnosis=replace(found, details=(*found.details, *rollouts.why(found.physical_id))),
+        diagnosis=replace(found, details=(*found.details, *details)),
     )
 
 

@@ -16,11 +16,11 @@ from exasol_ci_setup.template import intrinsics
 from exasol_ci_setup.template.render import has_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.core.clock import Clock
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.stacks.model import Stack
 
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -32,20 +32,13 @@ _LIMITS: Final = frozenset({"LimitExceeded", "LimitExceededException"})
 _SECRETS: Final = (intrinsics.MASK, "{{resolve:secretsmanager:", "{{resolve:ssm-secure:")
 
 
-def detect(
-    cfn: CloudFormationClient,
-    stack: Stack,
-    clock: Clock,
-    *,
-    everything: bool = True,
-    notice: Callable[[str], None] = lambda _message: None,
-) -> Drift:
+def detect(context: Context, stack: Stack, *, everything: bool = True) -> Drift:
     """Compare the resources of `stack` with what CloudFormation created, and return the drift.
 
     AWS compares only properties that the template sets, and only some resource types:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html. The notes of the result list what could not be
     compared. Without `everything`, the resources of a stack without drift are not requested. AWS runs one comparison of a stack
-    at a time, and limits those of an account: this waits for both. Calls `notice` if that takes long.
+    at a time, and limits those of an account: this waits for both, and reports it if that takes long.
 
     Raises StackBusyError if an operation is in progress, StackError if AWS does not compare a stack in this status, TimedOutError after half an hour,
     and the errors of `translate_aws_errors`.
@@ -56,7 +49,8 @@ def detect(
             hint=f"to watch it: `exasol-ci-setup watch {stack.name}`",
             stack_name=stack.name,
         )
-    waiting = _Wait(stack, clock, notice)
+    cfn = context.cfn
+    waiting = _Wait(context, stack)
     detection = _start_detection(cfn, stack, waiting)
     ended = _wait_for_end(cfn, detection, waiting)
     notes = []
@@ -71,16 +65,14 @@ def detect(
     return Drift(stack.name, stack.id, status, tuple(found), tuple(notes))
 
 
-def look(
-    cfn: CloudFormationClient, stack: Stack, clock: Clock, *, notice: Callable[[str], None] = lambda _message: None
-) -> Drift | None:
-    """Return what `detect` returns, or None after a notice if AWS cannot detect drift: it is optional for a deployment."""
+def look(context: Context, stack: Stack) -> Drift | None:
+    """Return what `detect` returns, or None after a note if AWS cannot detect drift: it is optional for a deployment."""
     try:
-        return detect(cfn, stack, clock, everything=False, notice=notice)
+        return detect(context, stack, everything=False)
     except SetupError as error:
         if isinstance(error, StackBusyError):
             raise
-        notice(f"the drift of the stack is unknown: {error.message}")
+        context.note(f"the drift of the stack is unknown: {error.message}")
         return None
 
 
@@ -105,11 +97,11 @@ def unchecked(cfn: CloudFormationClient, stack: Stack, found: Drift) -> tuple[Re
 class _Wait:
     """The waiting time of one detection, from its first call to its end."""
 
-    def __init__(self, stack: Stack, clock: Clock, notice: Callable[[str], None]) -> None:
+    def __init__(self, context: Context, stack: Stack) -> None:
         self.stack = stack
-        self._clock = clock
-        self._notice = notice
-        self._started_at = self._notified_at = clock.now()
+        self._clock = context.clock
+        self._note = context.note
+        self._started_at = self._notified_at = self._clock.now()
         self._pauses = iter(_PAUSES)
 
     def pause(self, why: str) -> None:
@@ -123,7 +115,7 @@ class _Wait:
             )
         if now - self._notified_at > HEARTBEAT_SECONDS:
             self._notified_at = now
-            self._notice(
+            self._note(
                 f"still comparing stack {self.stack.name} with its resources ({now - self._started_at:.0f} s): {why}"
             )
         self._clock.sleep(next(self._pauses, _LONGEST_PAUSE))

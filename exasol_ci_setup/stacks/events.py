@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import is_transient, translate_aws_errors
 from exasol_ci_setup.core.errors import SetupError, StackError
@@ -12,13 +12,11 @@ from exasol_ci_setup.stacks.event_pages import newest_first
 from exasol_ci_setup.stacks.nested import Nested
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from mypy_boto3_cloudformation import CloudFormationClient
-    from typing_extensions import Self
 
-    from exasol_ci_setup.core.clock import Clock
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.stacks.model import Event, Stack
+    from exasol_ci_setup.stacks.rollout import Rollouts
 
 # The first polls are quick, for short operations. Then one page of events every 1.9 s, and every fifteenth time the stack
 # itself: the end is detected within two seconds, at 0.53 + 0.04 calls a second, however long the operation takes.
@@ -32,49 +30,6 @@ _LONGEST_START: Final = 300.0
 
 # The statuses of the stack's own event that start an operation.
 _OPENING = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"})
-
-
-class View(Protocol):
-    """A reporter of an operation; a context manager around it."""
-
-    def __enter__(self) -> Self:
-        """Start the display."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        """Restore the terminal."""
-
-    def event(self, event: Event) -> None:
-        """Show one event."""
-
-    def tick(self, now: float) -> None:
-        """Update the display: `now` is the time of the monitor's clock, in seconds."""
-
-    def note(self, message: str) -> None:
-        """Show a message that is not an event, such as that AWS did not answer."""
-
-
-class NullView:
-    """A view that shows nothing."""
-
-    def __enter__(self) -> Self:
-        """Show nothing."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        """Show nothing."""
-
-    def event(self, event: Event) -> None:
-        """Show nothing."""
-
-    def tick(self, now: float) -> None:
-        """Show nothing."""
-
-    def note(self, message: str) -> None:
-        """Show nothing."""
 
 
 def latest_id(cfn: CloudFormationClient, stack: str) -> str:
@@ -96,26 +51,26 @@ def of_last_operation(cfn: CloudFormationClient, stack: str) -> list[Event]:
 
 
 class StackMonitor:
-    """Follows the operation in progress on one stack and its nested stacks, and shows their events.
+    """Follows the operation in progress on one stack and its nested stacks, and shows their events to the reporter of `context`.
 
     `after` is the ID of the last event before the operation, an empty string if there was none, or None if the operation
     was already in progress: then its events are shown from its start. `events` holds the shown events of the stack itself, the oldest first.
+    `rollouts` reports the ECS services that the operation changes.
     """
 
-    def __init__(
-        self, cfn: CloudFormationClient, stack_id: str, *, after: str | None, view: View, clock: Clock
-    ) -> None:
+    def __init__(self, context: Context, stack_id: str, *, after: str | None, rollouts: Rollouts | None = None) -> None:
         self.events: list[Event] = []
         self.status = ""
-        self._cfn = cfn
+        self._cfn = context.cfn
         self.stack_id = stack_id
         self._after = after
-        self._view = view
-        self._clock = clock
+        self._reporter = context.reporter
+        self.rollouts = rollouts
+        self._clock = context.clock
         self._looks = 0
-        self._since = clock.now()
+        self._since = self._clock.now()
         self._failing_since: float | None = None
-        self._nested = Nested(cfn, clock, show=self._show, note=self.say)
+        self._nested = Nested(self._cfn, self._clock, show=self._show, note=self.note)
 
     def run(self, deadline: float | None = None) -> Stack | None:
         """Show events until the operation has ended, and return the stack.
@@ -129,16 +84,18 @@ class StackMonitor:
             if ended is not None:
                 return ended
             now = self._clock.now()
-            self._view.tick(now)
+            self._reporter.progress()
+            if self.rollouts is not None:
+                self.rollouts.poll_if_due()
             if deadline is not None and now >= deadline:
                 return None
             quick = 0 < self._looks <= len(_FIRST_PAUSES) and self._failing_since is None
             pause = _FIRST_PAUSES[self._looks - 1] if quick else _PAUSE
             self._clock.sleep(pause if deadline is None else min(pause, max(deadline - now, 0.0)))
 
-    def say(self, message: str) -> None:
+    def note(self, message: str) -> None:
         """Show a message among the events."""
-        self._view.note(message)
+        self._reporter.note(message)
 
     def _poll(self) -> Stack | None:
         try:
@@ -161,7 +118,7 @@ class StackMonitor:
             self._failing_since = now if self._failing_since is None else self._failing_since
             if now - self._failing_since > _RETRY_SECONDS:
                 raise
-            self._view.note(f"AWS did not answer, trying again ({error})")
+            self.note(f"AWS did not answer, trying again ({error})")
             return None
         self._failing_since = None
         return ended
@@ -218,7 +175,9 @@ class StackMonitor:
     def _show(self, event: Event) -> None:
         # The creation of the empty stack for the change set is not part of the operation.
         if event.status != "REVIEW_IN_PROGRESS":
-            self._view.event(event)
+            self._reporter.event(event)
+            if self.rollouts is not None:
+                self.rollouts.observe(event)
 
 
 def _is_start(event: Event) -> bool:

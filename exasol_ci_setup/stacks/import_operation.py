@@ -10,50 +10,63 @@ from exasol_ci_setup.core.errors import DeployFailedError, InputError, StackBusy
 from exasol_ci_setup.stacks import changeset, imports, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.change_set_request import ChangeSetMode, create
-from exasol_ci_setup.stacks.deploy import Options, Outcome, Result, carry_out
+from exasol_ci_setup.stacks.deploy import OpenPlan, Options, Result, confirm_and_apply
 from exasol_ci_setup.stacks.upload import template_source
 from exasol_ci_setup.template import references
 from exasol_ci_setup.template.render import parse, written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.core.clock import Clock
-    from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Plan, Request, Stack
     from exasol_ci_setup.template.render import Template
 
 # Between the values of an identifier of several properties, as in Cloud Control API:
 # https://docs.aws.amazon.com/cloudcontrolapi/latest/userguide/resource-identifier.html
 SEPARATOR: Final = "|"
+_DEFAULTS: Final = Options()
 
 
 def import_resources(
-    account: Account,
-    request: Request,
-    identifiers: Mapping[str, str],
-    *,
-    approve: Callable[[Plan], bool],
-    view: Callable[[str], View],
-    clock: Clock,
-    adopt: bool = False,
-    check: Callable[[], None] = lambda: None,
-    notice: Callable[[str], None] = lambda _message: None,
+    context: Context, request: Request, identifiers: Mapping[str, str], options: Options = _DEFAULTS
 ) -> Result:
     """Import resources into the stack of `request`, which is created if it does not exist, and return when AWS has finished.
 
     `identifiers` maps logical IDs of the request's template to identifiers, several values separated by ``|``. The
     template of the stack becomes its current one plus these resources. The other resources, outputs and tags of the request are left for a
     deployment, because AWS creates none of them in an import: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-manually.html.
-    `approve`, `view`, `check` and `notice` are as for `deploy`. `adopt`: accept a stack that this tool did not create.
+    Of the `options`, `adopt` applies.
 
     Raises InputError for what AWS cannot import or does not find, StackError for a stack of another tool, StackBusyError, StackNotUpdatableError,
-    TemplateRejectedError, DeployFailedError, OperationInterruptedError, and the errors of `translate_aws_errors`.
+    NotApprovedError, TemplateRejectedError, DeployFailedError, OperationInterruptedError, and the errors of `translate_aws_errors`.
     """
-    cfn = account.client("cloudformation")
-    current = state.find(cfn, request.name)
-    before = _importable_template(account, request, current, adopt=adopt)
+    with plan_import(context, request, identifiers, options) as planned:
+        try:
+            return confirm_and_apply(planned)
+        except DeployFailedError as error:
+            error.hint = _next_step(error, request.name, is_new=planned.stack is None)
+            raise
+
+
+def _next_step(error: DeployFailedError, name: str, *, is_new: bool) -> str:
+    if error.diagnosis.status.endswith("_FAILED"):
+        return f"AWS could not roll it back: `aws cloudformation describe-stack-resources --stack-name {name}` lists the resources of the stack"
+    hint = "the resources are unchanged: correct the template, so that it describes them"
+    if is_new:
+        hint += f"; `aws cloudformation delete-stack --stack-name {name}` removes the empty stack"
+    return hint
+
+
+def plan_import(
+    context: Context, request: Request, identifiers: Mapping[str, str], options: Options = _DEFAULTS
+) -> OpenPlan:
+    """Return the plan of an import; the arguments are as for `import_resources`. Raises as `import_resources`."""
+    current = state.find(context.cfn, request.name)
+    before = _importable_template(context.cfn, request, current, adopt=options.adopt)
     template = _template(request.template, before, identifiers)
     wanted = parse(template.body)
     declared = wanted.get("Parameters") or {}
@@ -64,29 +77,14 @@ def import_resources(
         parameters={name: value for name, value in request.parameters.items() if name in declared and name not in kept},
         kept_parameters=kept,
     )
-    resources = _resources_to_import(account, template, identifiers, bucket=request.template_bucket)
-    check()
-    plan = _plan_import(account, request, wanted, resources, clock, notice, new=before is None)
-    with changeset.delete_on_error(cfn, plan, clock):
-        if not approve(plan):
-            # Inside the block, so that an interruption deletes it too.
-            changeset.delete_change_set(cfn, plan, clock)
-            return Result(Outcome.PLANNED, plan, current)
-    try:
-        stack = carry_out(account, request, plan, view, clock, Options())
-    except DeployFailedError as error:
-        if error.diagnosis.status.endswith("_FAILED"):
-            error.hint = f"AWS could not roll it back: `aws cloudformation describe-stack-resources --stack-name {request.name}` lists the resources of the stack"
-            raise
-        error.hint = "the resources are unchanged: correct the template, so that it describes them"
-        if before is None:
-            error.hint += f"; `aws cloudformation delete-stack --stack-name {request.name}` removes the empty stack"
-        raise
-    return Result(Outcome.DEPLOYED, plan, stack)
+    resources = _resources_to_import(context.account, template, identifiers, bucket=request.template_bucket)
+    context.lint(template)
+    plan = _create_plan(context, request, wanted, ChangeSetMode(before is None, resources=resources))
+    return OpenPlan(context, request, Options(), plan, current if before is not None else None)
 
 
 def _importable_template(
-    account: Account, request: Request, current: Stack | None, *, adopt: bool
+    cfn: CloudFormationClient, request: Request, current: Stack | None, *, adopt: bool
 ) -> dict[str, Any] | None:
     """Return the parsed template of the stack, None if it does not exist. Raises an error if AWS can import nothing into it."""
     if current is None or state.is_absent(current):
@@ -108,7 +106,7 @@ def _importable_template(
             stack_name=current.name,
         )
     state.require_updatable(current)
-    return planning.deployed_template(account.client("cloudformation"), current.name)
+    return planning.deployed_template(cfn, current.name)
 
 
 def _template(wanted: Template, before: Mapping[str, Any] | None, identifiers: Mapping[str, str]) -> Template:
@@ -192,20 +190,11 @@ def _values(alternatives: Sequence[Sequence[str]], identifier: str) -> dict[str,
     return min(found, key=unlike, default={})
 
 
-def _plan_import(
-    account: Account,
-    request: Request,
-    wanted: Mapping[str, Any],
-    resources: list[dict[str, Any]],
-    clock: Clock,
-    notice: Callable[[str], None],
-    *,
-    new: bool,
-) -> Plan:
-    cfn = account.client("cloudformation")
-    plan = create(account, request, wanted, clock, ChangeSetMode(new, resources=resources))
-    with changeset.delete_on_error(cfn, plan, clock):
-        described = changeset.wait(cfn, plan, clock, notice)
+def _create_plan(context: Context, request: Request, wanted: Mapping[str, Any], mode: ChangeSetMode) -> Plan:
+    cfn = context.cfn
+    plan = create(context, request, wanted, mode)
+    with changeset.delete_on_error(cfn, plan, context.clock):
+        described = changeset.wait(context, plan)
         reason = described.get("StatusReason") or "it gave no reason"
         if described["Status"] == "FAILED" or described.get("ExecutionStatus") == "UNAVAILABLE":
             raise InputError(

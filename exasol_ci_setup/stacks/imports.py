@@ -14,10 +14,9 @@ from exasol_ci_setup.template.intrinsics import as_mapping
 from exasol_ci_setup.template.render import Template, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
-    from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.core.clock import Clock
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.stacks.change_set_request import ChangeSetMode
     from exasol_ci_setup.stacks.model import Request
 
@@ -94,12 +93,10 @@ def keep_import_marks(template: Template, before: Mapping[str, Any]) -> Template
 
 
 def find_importable(
-    account: Account,
+    context: Context,
     request: Request,
     before: Mapping[str, Any] | None,
-    clock: Clock,
     mode: ChangeSetMode,
-    notice: Callable[[str], None],
 ) -> tuple[Request, Plan]:
     """Return `request` with the existing resources marked, and the change set in which AWS reported them.
 
@@ -109,15 +106,15 @@ def find_importable(
 
     Raises TemplateRejectedError if AWS cannot import a resource, for instance because another stack has it.
     """
-    cfn = account.client("cloudformation")
+    cfn = context.cfn
     candidates = resources(parse(request.template.body)).keys() - resources(before or {}).keys()
     if not candidates:
         return request, Plan(request.name, mode.kind)
     asking = replace(request, template=mark_imported(request.template, candidates))
     wanted = parse(asking.template.body)
-    question = change_set_request.create(account, asking, wanted, clock, replace(mode, nested=False))
-    with changeset.delete_on_error(cfn, question, clock):
-        described = changeset.wait(cfn, question, clock, notice)
+    question = change_set_request.create(context, asking, wanted, replace(mode, nested=False))
+    with changeset.delete_on_error(cfn, question, context.clock):
+        described = changeset.wait(context, question)
         if described["Status"] == "FAILED":
             errors, _ = validation.remarks(cfn, question.change_set_id, described.get("StatusReason", ""))
             change_set_request.require_no_changes(request, described.get("StatusReason", ""), errors, importing=True)

@@ -38,11 +38,11 @@ def cancel(cfn: CloudFormationClient, monitor: StackMonitor, name: str, clock: C
         if not ask_to_cancel(cfn, name):
             return None
     except SetupError as failed:
-        monitor.say(f"the update could not be canceled: {failed}")
+        monitor.note(f"the update could not be canceled: {failed}")
         return None
     except KeyboardInterrupt:
         return None
-    monitor.say("asked AWS to cancel the update; Ctrl-C again stops following")
+    monitor.note("asked AWS to cancel the update; Ctrl-C again stops following")
     return finish(monitor, name, clock.now() + _CANCELING)
 
 

@@ -34,6 +34,7 @@ class Request:
     `stack_policy` is a JSON document, unchanged if None. `rollback_alarms` are alarms, each type by its ARN. The operation is rolled
     back if one goes off during it or in the `monitoring_minutes` after it; unchanged if None. `force`: call AWS even if nothing seems to differ.
     `express`: end the operation when each resource is configured, without waiting until it is ready. `kept_parameters` keep their values in the stack.
+    `lint_template` is linted in place of `template`: stacks that differ in names only share one lint run.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Request:
     express: bool = False
     kept_parameters: tuple[str, ...] = ()
     stack_policy: str | None = None
+    lint_template: Template | None = None
     rollback_alarms: Mapping[str, str] | None = None
     monitoring_minutes: int = 0
 
@@ -95,7 +97,7 @@ class Change:
 
     @property
     def may_replace(self) -> bool:
-        """Whether the change replaces the physical resource, or may do so."""
+        """Whether AWS replaces the resource, or may replace it."""
         return self.replacement in {"True", "Conditional"}
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.access import review
@@ -33,11 +32,12 @@ from exasol_ci_setup.template import intrinsics
 from exasol_ci_setup.template.render import Template, has_transform, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from mypy_boto3_cloudformation import CloudFormationClient
+    from typing_extensions import Self
 
-    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.stacks.model import Drift, Request, ResourceDrift, Setting, Stack
 
@@ -45,95 +45,149 @@ CANNOT_REVERT: Final = "CloudFormation does not revert this drift"
 
 
 def plan_stack(
-    account: Account,
+    context: Context,
     request: Request,
     current: Stack | None,
-    clock: Clock,
     *,
     drift: Drift | None = None,
     import_existing: bool = False,
-    check: Callable[[], None] = lambda: None,
-    notice: Callable[[str], None] = lambda _message: None,
 ) -> Plan:
     """Return the changes that `request` makes to `current`, the stack as it is now or None.
 
     The same change set reverts `drift`; `before` in the plan is then the actual value.
     With `import_existing`, existing resources whose names match the template are imported into the stack.
-
-    `check` is called before anything is created on AWS, once a call is certain; it may raise. `notice`
-    receives messages while AWS creates the plan.
+    The linter of the context checks the template before anything is created on AWS, once that is certain.
 
     The plan is falsy if there are no changes. A plan with a `change_set_id` left a change set on AWS: execute it, or
     delete it with `changeset.delete_change_set`. If this raises, nothing remains.
 
-    Raises TemplateRejectedError with the reason of AWS, InputError for a change that express mode does not allow.
+    Raises TemplateRejectedError with the findings of the linter or the reason of AWS, InputError for a change that express mode does not allow.
     """
-    cfn = account.client("cloudformation")
-    new = state.is_absent(current)
-    before: Mapping[str, Any] | None = None
-    kept_ids: Mapping[str, str] = {}
-    drifted = drift.drifted if drift is not None else ()
-    if not new and current is not None:
-        before = deployed_template(cfn, current.name)
-        kept_ids = _find_kept_ids(request, before, current.parameters)
-        request = replace(request, template=as_deployed(request, before, current.parameters))
-    wanted = parse(request.template.body)
-    sent = request
-    deployed = current if before is not None else None
+    deployed = None if state.is_absent(current) or current is None else _Deployed.of(context.cfn, current, request)
     if deployed is not None:
-        kept = {name: deployed.parameters[name] for name in request.kept_parameters if name in deployed.parameters}
-        request = replace(request, parameters={**kept, **request.parameters})
-    policy = stack_settings.policy_change(cfn, request, deployed)
-    settings = _settings(request, deployed, before, wanted) + policy
-    if before is not None and deployed is not None and not drifted and _is_unchanged(request, deployed, before, wanted):
-        return _settings_plan(request, "UPDATE", deployed.id, settings)
-    check()
-    mode = ChangeSetMode(
-        new, current is not None and state.is_unfinished(current), nested_changes.has_nested(wanted), import_existing
-    )
-    question = Plan(request.name, mode.kind)
-    if import_existing:
-        sent, question = imports.find_importable(account, sent, before, clock, mode, notice)
-    with changeset.delete_on_error(cfn, question, clock):
-        wanted = parse(sent.template.body)
-        plan, drifted, described = _create_and_wait(account, sent, wanted, clock, drifted, notice, mode)
-        _replace_change_set(cfn, question, plan, clock)
-    with changeset.delete_on_error(cfn, plan, clock):
+        request = replace(request, template=as_deployed(request, deployed.template, deployed.stack.parameters))
+    drifted = drift.drifted if drift is not None else ()
+    planning = _Planning(context, request, current, deployed, drifted)
+    if not drifted and planning.is_unchanged:
+        return planning.settings_plan("UPDATE", deployed.stack.id if deployed is not None else "")
+    context.lint(request.lint_template or request.template)
+    return planning.with_change_set(import_existing=import_existing)
+
+
+@dataclass(frozen=True)
+class _Deployed:
+    """A stack as it is, its parsed template, and the logical IDs in it that a request keeps, by those of the request."""
+
+    stack: Stack
+    template: Mapping[str, Any]
+    kept_ids: Mapping[str, str]
+
+    @classmethod
+    def of(cls, cfn: CloudFormationClient, stack: Stack, request: Request) -> Self:
+        template = deployed_template(cfn, stack.name)
+        return cls(stack, template, _find_kept_ids(request, template, stack.parameters))
+
+
+class _Planning:
+    """The plan of one request: the comparison with the stack as deployed, and the change set.
+
+    `request` has the kept parts of the deployed template. The change set is created from it; the comparison also has the kept parameters.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        request: Request,
+        current: Stack | None,
+        deployed: _Deployed | None,
+        drifted: tuple[ResourceDrift, ...],
+    ) -> None:
+        self._context = context
+        self._cfn = context.cfn
+        self._sent = request
+        self._current = current
+        self._deployed = deployed
+        self._drifted = drifted
+        self._before = deployed.template if deployed is not None else None
+        self._wanted = parse(request.template.body)
+        self._compared = _with_kept_parameters(request, deployed.stack if deployed is not None else None)
+        stack = deployed.stack if deployed is not None else None
+        self._policy = stack_settings.policy_change(self._cfn, self._compared, stack)
+        self._settings = _settings(self._compared, stack, self._before, self._wanted) + self._policy
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether AWS would report no changes, as far as that is known without a call."""
+        return self._deployed is not None and _is_unchanged(
+            self._compared, self._deployed.stack, self._deployed.template, self._wanted
+        )
+
+    def settings_plan(self, kind: str, stack_id: str, notes: tuple[str, ...] = ()) -> Plan:
+        """Return a plan of the settings that no change set contains."""
+        own = tuple(each for each in self._settings if stack_settings.is_own_call(each))
+        return Plan(self._sent.name, kind, stack_id, settings=own, notes=notes)
+
+    def with_change_set(self, *, import_existing: bool) -> Plan:
+        """Create a change set, and return the plan with its changes."""
+        context, current = self._context, self._current
+        mode = ChangeSetMode(
+            self._deployed is None,
+            current is not None and state.is_unfinished(current),
+            nested_changes.has_nested(self._wanted),
+            import_existing,
+        )
+        sent, question = self._sent, Plan(self._sent.name, mode.kind)
+        if import_existing:
+            sent, question = imports.find_importable(context, sent, self._before, mode)
+        with changeset.delete_on_error(self._cfn, question, context.clock):
+            self._wanted = parse(sent.template.body)
+            plan, reverted, described = _create_and_wait(context, sent, self._wanted, self._drifted, mode)
+            self._drifted = reverted
+            _replace_change_set(self._cfn, question, plan, context.clock)
+        with changeset.delete_on_error(self._cfn, plan, context.clock):
+            return self._read(plan, described, import_existing=import_existing)
+
+    def _read(self, plan: Plan, described: Mapping[str, Any], *, import_existing: bool) -> Plan:
+        """Return `plan` with the changes of its change set, of which `described` is the first page."""
         examined = described.get("ChangeSetId", plan.change_set_id)
-        errors, warnings = validation.remarks(cfn, examined, described.get("StatusReason", ""))
+        errors, warnings = validation.remarks(self._cfn, examined, described.get("StatusReason", ""))
         if described["Status"] == "FAILED":
-            require_no_changes(request, described.get("StatusReason", ""), errors, importing=import_existing)
-            changeset.delete_change_set(cfn, plan, clock)
-            remarks = (*_drift_notes(drifted), *_unchanged_notes(settings, request, current))
-            for remark in remarks:
-                notice(remark)
-            return _settings_plan(request, plan.kind, plan.stack_id, settings, remarks)
-        changes, notes = changeset.changes(cfn, plan.change_set_id, described)
-        inside = nested_changes.look_inside(cfn, changes)
-        changes = inside.changes
-        if request.express:
-            express.require_harmless(request.name, changes, inside.unseen)
-        sides = processed.sides(cfn, before, wanted, plan)
-    # Drift-aware change sets do not revert what AWS services change themselves, such as the number of tasks after autoscaling.
-    named = {change.logical_id for change in changes}
-    notes += _drift_notes(tuple(each for each in drifted if each.logical_id not in named))
-    found = replace(
-        plan,
-        changes=changes,
-        settings=policy,
-        broadenings=inside.broadenings,
-        notes=notes + inside.notes + unique.notes(wanted, kept_ids) + errors + warnings,
-        drift=tuple(each for each in drifted if each.logical_id in named),
-    )
-    return _compare(request, current, found, sides)
+            require_no_changes(self._sent, described.get("StatusReason", ""), errors, importing=import_existing)
+            return self._without_changes(plan)
+        changes, notes = changeset.changes(self._cfn, plan.change_set_id, described)
+        inside = nested_changes.look_inside(self._cfn, changes)
+        if self._sent.express:
+            express.require_harmless(self._sent.name, inside.changes, inside.unseen)
+        sides = processed.sides(self._cfn, self._before, self._wanted, plan)
+        # Drift-aware change sets do not revert what AWS services change themselves, such as the number of tasks after autoscaling.
+        named = {change.logical_id for change in inside.changes}
+        notes += _drift_notes(tuple(each for each in self._drifted if each.logical_id not in named))
+        kept_ids = self._deployed.kept_ids if self._deployed is not None else {}
+        found = replace(
+            plan,
+            changes=inside.changes,
+            settings=self._policy,
+            broadenings=inside.broadenings,
+            notes=notes + inside.notes + unique.notes(self._wanted, kept_ids) + errors + warnings,
+            drift=tuple(each for each in self._drifted if each.logical_id in named),
+        )
+        return _compare(self._compared, self._current, found, sides)
+
+    def _without_changes(self, plan: Plan) -> Plan:
+        """Delete the change set, in which AWS found no changes, and return the plan of the settings."""
+        changeset.delete_change_set(self._cfn, plan, self._context.clock)
+        unchanged = _unchanged_notes(self._settings, self._compared, self._current)
+        remarks = (*_drift_notes(self._drifted), *unchanged)
+        for remark in remarks:
+            self._context.note(remark)
+        return self.settings_plan(plan.kind, plan.stack_id, remarks)
 
 
-def _settings_plan(
-    request: Request, kind: str, stack_id: str, settings: tuple[Setting, ...], notes: tuple[str, ...] = ()
-) -> Plan:
-    """Return a plan of those `settings` that no change set contains."""
-    own = tuple(each for each in settings if stack_settings.is_own_call(each))
-    return Plan(request.name, kind, stack_id, settings=own, notes=notes)
+def _with_kept_parameters(request: Request, deployed: Stack | None) -> Request:
+    if deployed is None:
+        return request
+    kept = {name: deployed.parameters[name] for name in request.kept_parameters if name in deployed.parameters}
+    return replace(request, parameters={**kept, **request.parameters})
 
 
 def _compare(request: Request, current: Stack | None, plan: Plan, sides: processed.Sides) -> Plan:
@@ -176,12 +230,10 @@ def _unchanged_notes(settings: tuple[Setting, ...], request: Request, current: S
 
 
 def _create_and_wait(
-    account: Account,
+    context: Context,
     request: Request,
     wanted: Mapping[str, Any],
-    clock: Clock,
     drifted: tuple[ResourceDrift, ...],
-    notice: Callable[[str], None],
     mode: ChangeSetMode,
 ) -> tuple[Plan, tuple[ResourceDrift, ...], Mapping[str, Any]]:
     """Return the plan of a new change set, the part of `drifted` that it reverts, and its first page, created or failed.
@@ -189,21 +241,20 @@ def _create_and_wait(
     The change set includes nested stacks. If AWS cannot plan these yet, it is created again without them.
     If the change set of a nested stack failed, the page has that name and reason.
     """
-    cfn = account.client("cloudformation")
-    make = partial(_create_change_set, account, request, wanted, clock, drifted, notice)
-    plan, reverted = make(mode)
+    cfn, clock = context.cfn, context.clock
+    plan, reverted = _create_change_set(context, request, wanted, drifted, mode)
     with changeset.delete_on_error(cfn, plan, clock):
-        described = changeset.wait(cfn, plan, clock, notice)
+        described = changeset.wait(context, plan)
         if not mode.nested or described["Status"] != "FAILED":
             return plan, reverted, described
         failed, reason = nested_changes.why_failed(cfn, plan.change_set_id, described.get("StatusReason", ""))
         if not nested_changes.is_only_unknown(reason):
             return plan, reverted, {**described, "ChangeSetId": failed, "StatusReason": reason}
-        notice(f"AWS cannot plan the changes in nested stacks beforehand: {reason}")
-        second, reverted = make(replace(mode, nested=False))
+        context.note(f"AWS cannot plan the changes in nested stacks beforehand: {reason}")
+        second, reverted = _create_change_set(context, request, wanted, drifted, replace(mode, nested=False))
         _replace_change_set(cfn, plan, second, clock)
     with changeset.delete_on_error(cfn, second, clock):
-        return second, reverted, changeset.wait(cfn, second, clock, notice)
+        return second, reverted, changeset.wait(context, second)
 
 
 def _replace_change_set(cfn: CloudFormationClient, first: Plan, second: Plan, clock: Clock) -> None:
@@ -214,28 +265,23 @@ def _replace_change_set(cfn: CloudFormationClient, first: Plan, second: Plan, cl
 
 
 def _create_change_set(
-    account: Account,
+    context: Context,
     request: Request,
     wanted: Mapping[str, Any],
-    clock: Clock,
     drifted: tuple[ResourceDrift, ...],
-    notice: Callable[[str], None],
     mode: ChangeSetMode,
 ) -> tuple[Plan, tuple[ResourceDrift, ...]]:
     """Return the plan of a new change set, and the part of `drifted` that it reverts: all, or nothing on an older endpoint."""
-    if drifted and can_revert_drift(account.client("cloudformation")):
+    if drifted and can_revert_drift(context.cfn):
         try:
-            plan = create(account, request, wanted, clock, replace(mode, revert_drift=True))
+            return create(context, request, wanted, replace(mode, revert_drift=True)), drifted
         except TemplateRejectedError as error:
             if "deploymentmode" not in error.message.lower() and REVERT_DRIFT not in error.message:
                 raise
-        else:
-            return plan, drifted
     if drifted:
-        notice(
-            f"{CANNOT_REVERT}, because its change sets ignore drift: {', '.join(each.logical_id for each in drifted)}"
-        )
-    return create(account, request, wanted, clock, mode), ()
+        names = ", ".join(each.logical_id for each in drifted)
+        context.note(f"{CANNOT_REVERT}, because its change sets ignore drift: {names}")
+    return create(context, request, wanted, mode), ()
 
 
 def deployed_body(cfn: CloudFormationClient, stack_name: str) -> str:

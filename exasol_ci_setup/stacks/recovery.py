@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.core.clock import Clock
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.core.errors.details import Diagnosis
-    from exasol_ci_setup.stacks.events import View
     from exasol_ci_setup.stacks.model import Stack
 
 
@@ -43,12 +42,13 @@ def ask_to_cancel(cfn: CloudFormationClient, name: str) -> bool:
     return True
 
 
-def cancel(cfn: CloudFormationClient, stack: Stack, *, view: View, clock: Clock) -> Stack:
+def cancel(context: Context, stack: Stack) -> Stack:
     """Cancel the update in progress on `stack`, and return the stack after the rollback.
 
     Raises StackError if no update can be canceled, or if it ended before; DeployFailedError if the rollback
     failed, and OperationInterruptedError.
     """
+    cfn = context.cfn
     _require_own(stack)
     if stack.status == "CREATE_IN_PROGRESS":
         raise StackError(
@@ -60,18 +60,16 @@ def cancel(cfn: CloudFormationClient, stack: Stack, *, view: View, clock: Clock)
         raise StackError(f"stack {stack.name} has no update to cancel: it is in {stack.status}", stack_name=stack.name)
     if not ask_to_cancel(cfn, stack.name):
         raise _too_late(state.get(cfn, stack.id))
-    ended = _follow(cfn, stack, StackMonitor(cfn, stack.id, after=None, view=view, clock=clock))
+    ended = _follow(cfn, stack, StackMonitor(context, stack.id, after=None))
     if state.has_succeeded(ended):
         raise _too_late(ended)
     return ended
 
 
 def continue_rollback(
-    cfn: CloudFormationClient,
+    context: Context,
     stack: Stack,
     *,
-    view: View,
-    clock: Clock,
     skip: Sequence[str] = (),
     role_arn: str = "",
 ) -> Stack:
@@ -82,6 +80,7 @@ def continue_rollback(
     Raises StackError for another status of the stack, InputError if AWS does not accept `skip`, DeployFailedError
     with its diagnosis if the rollback fails again, and OperationInterruptedError.
     """
+    cfn = context.cfn
     _require_own(stack)
     if stack.status != "UPDATE_ROLLBACK_FAILED":
         raise StackError(
@@ -104,7 +103,7 @@ def continue_rollback(
                 f"AWS did not continue the rollback of stack {stack.name}: {said}",
                 hint=f"to see which resources failed: `exasol-ci-setup diagnose {stack.name}`",
             ) from error
-    return _follow(cfn, stack, StackMonitor(cfn, stack.id, after=after, view=view, clock=clock))
+    return _follow(cfn, stack, StackMonitor(context, stack.id, after=after))
 
 
 def _follow(cfn: CloudFormationClient, stack: Stack, monitor: StackMonitor) -> Stack:

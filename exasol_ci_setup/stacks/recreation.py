@@ -15,32 +15,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.stacks.deploy import Options
     from exasol_ci_setup.stacks.model import Request, Stack
 
 _CREDENTIAL: Final = "AWS::CodeBuild::SourceCredential"
 
 
-def is_needed(
-    account: Account,
-    request: Request,
-    current: Stack,
-    *,
-    recreate_failed: bool,
-    import_existing: bool,
-    notice: Callable[[str], None],
-) -> bool:
-    """Return whether the stack `current` must be deleted before `request` can be deployed, after a notice with the reason.
+def is_needed(context: Context, request: Request, current: Stack, options: Options) -> bool:
+    """Return whether the stack `current` must be deleted before `request` can be deployed, after a note with the reason.
 
-    This is true for a stack whose creation failed, with `recreate_failed`. It is always true for a stack whose only resource no longer exists
+    This is true for a stack whose creation failed, with the option `recreate_failed`. It is always true for a stack whose only resource no longer exists
     and has a type that neither an update nor a drift-aware change set creates again. Raises StackError if such a stack must not be deleted.
     """
-    if recreate_failed and state.is_own(current) and (state.is_stuck(current) or current.status == "CREATE_FAILED"):
+    account, notice = context.account, context.note
+    if (
+        options.recreate_failed
+        and state.is_own(current)
+        and (state.is_stuck(current) or current.status == "CREATE_FAILED")
+    ):
         if left := imports.imported_resources(
             planning.deployed_template(account.client("cloudformation"), current.name)
         ):
             notice(f"imported resources of stack {current.name} are kept when it is deleted: {', '.join(sorted(left))}")
-            if not import_existing:
+            if not options.import_existing:
                 notice("--import-existing imports those again that have a name in the template")
         return True
     if state.is_absent(current) or state.is_stuck(current) or not current.status.endswith("_COMPLETE"):

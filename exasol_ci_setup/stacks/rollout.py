@@ -11,13 +11,8 @@ from exasol_ci_setup.core.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from types import TracebackType
 
-    from typing_extensions import Self
-
-    from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.core.clock import Clock
-    from exasol_ci_setup.stacks.events import View
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.stacks.model import Event
 
 _LOG: Final = logging.getLogger(__name__)
@@ -34,36 +29,24 @@ _LINES: Final = 8
 
 
 class Rollouts:
-    """A view of a stack's events that also polls the ECS services that are being created or updated, and reports them to `view`.
+    """The ECS services that an operation creates or updates: reports the number of running tasks, and why tasks stopped.
 
     ECS is polled every 40 s at most. The reasons of stopped tasks are stored, because they are not available after a rollback.
     An error of a poll is only logged.
     """
 
-    def __init__(self, account: Account, view: View, clock: Clock) -> None:
-        self._account = account
-        self._view = view
-        self._clock = clock
+    def __init__(self, context: Context) -> None:
+        self._account = context.account
+        self._note = context.note
+        self._clock = context.clock
         self._in_progress: dict[str, str] = {}
         self._last_lines: dict[str, str] = {}
         self._why: dict[str, tuple[str, ...]] = {}
         self._seen: set[str] = set()
-        self._polled_at = clock.now()
+        self._polled_at = self._clock.now()
 
-    def __enter__(self) -> Self:
-        """Start the display."""
-        self._view.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        """Restore the terminal."""
-        self._view.__exit__(kind, error, trace)
-
-    def event(self, event: Event) -> None:
-        """Show an event, and store which service it starts or ends."""
-        self._view.event(event)
+    def observe(self, event: Event) -> None:
+        """Store which service an event starts or ends."""
         if event.type == _SERVICE and _ARN.fullmatch(event.physical_id):
             if event.status in {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"}:
                 self._in_progress[event.physical_id] = event.logical_id
@@ -73,15 +56,10 @@ class Rollouts:
                     self._poll([event.physical_id])
                 self._in_progress.pop(event.physical_id, None)
 
-    def tick(self, now: float) -> None:
-        """Update the display, and poll the services when that is due."""
-        self._view.tick(now)
-        if self._in_progress and now - self._polled_at >= _PAUSE:
+    def poll_if_due(self) -> None:
+        """Poll the services if the last poll was 40 s ago."""
+        if self._in_progress and self._clock.now() - self._polled_at >= _PAUSE:
             self._poll(list(self._in_progress))
-
-    def note(self, message: str) -> None:
-        """Show a message that is not an event."""
-        self._view.note(message)
 
     def why(self, service_arn: str) -> tuple[str, ...]:
         """Return why tasks of the service stopped, and their last log lines; empty if no stopped task was seen."""
@@ -114,7 +92,7 @@ class Rollouts:
             line = _progress(self._in_progress.get(arn, service["serviceName"]), primary)
             if self._last_lines.get(arn) != line:
                 self._last_lines[arn] = line
-                self._view.note(line)
+                self._note(line)
             # When the circuit breaker rolls back, PRIMARY is the previous release, and the failed one is another deployment.
             failing = {each.get("taskDefinition") for each in service.get("deployments", []) if each.get("failedTasks")}
             if failing:
@@ -144,7 +122,7 @@ class Rollouts:
         if lines:
             self._why[service["serviceArn"]] = tuple(lines)
             for line in lines:
-                self._view.note(f"{self._in_progress.get(service['serviceArn'], service['serviceName'])}: {line}")
+                self._note(f"{self._in_progress.get(service['serviceArn'], service['serviceName'])}: {line}")
 
     def _log_of(self, task: Mapping[str, Any]) -> list[str]:
         """Return the last lines that the containers of a task logged."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from exasol_ci_setup.core.reporter import Reporter
     from exasol_ci_setup.template.render import Template
 
 
@@ -104,6 +106,42 @@ def reject_errors(template: Template, findings: Sequence[Finding]) -> None:
     raise TemplateRejectedError(
         f"{template.name} has errors: line {first.line}: {first.message} ({first.rule}){more}", findings=findings
     )
+
+
+class Linter:
+    """Lints each template of a command once for each region, and reports the findings. Several threads may use it.
+
+    With `in_background` a thread loads cfn-lint from the beginning, and `start` lints a first template in it.
+    """
+
+    def __init__(self, *, in_background: bool = False) -> None:
+        self._background = Background() if in_background else None
+        self._started: tuple[str, str] | None = None
+        self._linted: set[tuple[str, str]] = set()
+        # cfn-lint has global state.
+        self._lock = Lock()
+
+    def start(self, template: Template, region: str) -> None:
+        """Start to lint `template` in the background, if there is a thread for it."""
+        if self._background is not None:
+            self._started = (template.body, region)
+            self._background.start(template, region)
+
+    def check(self, template: Template, region: str, reporter: Reporter) -> None:
+        """Lint `template` if that was not done before, and report its findings. Raises TemplateRejectedError if one is an error, and as `lint`."""
+        with self._lock:
+            key = (template.body, region)
+            if key in self._linted:
+                return
+            findings = (
+                self._background.findings()
+                if self._background is not None and key == self._started
+                else lint(template, region)
+            )
+            self._linted.add(key)
+        for finding in findings:
+            reporter.event(replace(finding, template=template.name))
+        reject_errors(template, findings)
 
 
 class Background:

@@ -75,7 +75,7 @@ def test_adopted_credentials_stack_keeps_its_credential(here, live):
     assert tags(live, STACK) == {"exasol-ci-setup:construct": "SourceCredentials"}
     assert not [each for each in events(live, STACK) if each[1].startswith("DELETE")]
     assert again.code == 0
-    assert "nothing to do" in again.stderr
+    assert "up to date" in again.stderr
 
 
 @pytest.mark.usefixtures("theirs")
@@ -130,7 +130,7 @@ def test_predecessors_build_stack_is_adopted(here, live, command, stack, templat
 
     assert adopted.code == 0, adopted.stderr
     assert resources(live, stack)["CodeBuild"] == {"SlcCIBuild": "SlcCodeBuild"}.get(stack, "SlcReleaseCodeBuild")
-    assert "nothing to do" in again.stderr
+    assert "up to date" in again.stderr
     assert credentials(live)
 
 
@@ -144,7 +144,7 @@ def test_lost_credential_is_created_again(here, live):
     assert ran.code == 0, ran.stderr
     assert f"stack {STACK} has lost SourceCredential: CodeBuild has no credential for GITHUB" in ran.stderr
     assert len(credentials(live)) == 1
-    assert "nothing to do" in again.stderr
+    assert "up to date" in again.stderr
 
 
 @pytest.mark.usefixtures("deployed")
@@ -166,7 +166,7 @@ def test_plan_of_lost_credential_changes_nothing(here, live):
     ran = here(*DEPLOY, "--plan")
 
     assert ran.code == 0
-    assert f"stack {STACK} (CREATE_COMPLETE) would be deleted and created again" in ran.stderr
+    assert "the stack is in CREATE_COMPLETE: it is deleted and created again" in ran.stdout
     assert events(live, STACK) == before
 
 

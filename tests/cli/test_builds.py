@@ -330,7 +330,7 @@ def test_stop_of_ended_batch_changes_nothing(answers, clock, run):
     ran = run("stop", ID)
 
     assert ran.code == 0
-    assert "nothing to do" in ran.stderr
+    assert "no changes" in ran.stderr
     assert "StopBuildBatch" not in answers.names()
 
 

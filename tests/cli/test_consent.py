@@ -56,9 +56,9 @@ def test_platform_verb_without_terminal_loses_no_data(answers):
     session = Session()
     session.__dict__["account"] = answers.account
 
-    with pytest.raises(NotApprovedError, match=r"deletes data \(Table\)"), acting(session, yes=True) as place:
-        place.report.plan(LOSS)
-    with acting(session, allow_data_loss=True) as place:
-        assert place.report.plan(LOSS)
+    with pytest.raises(NotApprovedError, match=r"deletes data \(Table\)"), acting(session, yes=True) as context:
+        context.reporter.confirm(LOSS)
+    with acting(session, allow_data_loss=True) as context:
+        assert context.reporter.confirm(LOSS)
         # The verb is the approval of the access that it needs.
-        assert place.report.plan(WIDER)
+        assert context.reporter.confirm(WIDER)

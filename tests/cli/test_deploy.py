@@ -57,7 +57,7 @@ def test_second_deploy_reports_no_changes(ready, live):
     ran = ready(*CI, URL, "--yes", "--no-lint")
 
     assert ran.code == 0
-    assert "nothing to do" in ran.stderr
+    assert "up to date" in ran.stderr
     assert "SlcCodeBuild" in ran.stdout
     assert live.client("cloudformation").list_change_sets(StackName="Slc")["Summaries"] == []
 
@@ -146,7 +146,7 @@ def test_yes_without_terminal_does_not_approve_broader_access(ready):
     assert ran.code == 1
     assert "broadens access" in ran.stderr
     assert "Access that is broadened" in ran.stderr
-    assert ready(*CI, URL, "--plan", "--no-lint").stderr.count("nothing to do") == 1
+    assert ready(*CI, URL, "--plan", "--no-lint").stderr.count("up to date") == 1
 
     assert ready(*wider, "--allow-broadening").code == 0
 
@@ -290,7 +290,7 @@ def test_plan_does_not_delete_failed_stack(here, live):
     ran = here(*CI, URL, "--plan", "--no-lint", "--recreate-failed")
 
     assert ran.code == 0
-    assert "would be deleted and created again" in ran.stderr
+    assert "the stack is in ROLLBACK_COMPLETE: it is deleted and created again" in ran.stdout
     assert (
         live.client("cloudformation").describe_stacks(StackName="Slc")["Stacks"][0]["StackStatus"]
         == "ROLLBACK_COMPLETE"
@@ -303,7 +303,7 @@ def test_recreation_of_data_needs_consent(here, live):
 
     planned = here(*again, "--plan")
     assert planned.code == 0
-    assert "Data loss: " in planned.stderr
+    assert " with data loss" in planned.stdout
 
     refused = here(*again, "--yes")
     assert refused.code == 1

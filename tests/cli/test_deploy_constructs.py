@@ -63,7 +63,7 @@ def test_each_construct_is_deployed_unchanged_and_deleted(kind: str, here: Progr
 
     again = here(*command)
     assert again.code == 0
-    assert "nothing to do" in again.stderr
+    assert "up to date" in again.stderr
     assert again.stdout == first.stdout
     assert cfn.list_change_sets(StackName=stack)["Summaries"] == []
     assert here("diff", kind, *COMMANDS[kind], "--exit-code").code == 0

@@ -21,8 +21,9 @@ from exasol_ci_setup.constructs import (
 )
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import NotApprovedError
+from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.programs import Connections, Declared, Deployment
-from exasol_ci_setup.programs.verbs import _NullReporter, require_success
+from exasol_ci_setup.programs.verbs import require_success
 from exasol_ci_setup.sandbox import switches
 from exasol_ci_setup.stacks import network
 from tests.hub import press_ctrl_c
@@ -119,7 +120,7 @@ def test_unchanged_source_is_neither_built_nor_deployed(here, live, file):
     assert ran.code == 0, ran.stderr
     assert "already uploaded" in ran.stderr
     assert "the registry already contains" in ran.stderr
-    assert "4 stacks up to date: nothing to do" in ran.stderr
+    assert "4 stacks up to date" in ran.stderr
     assert builds(live) == 1
     assert set(stacks(live).values()) == {"CREATE_COMPLETE"}
 
@@ -249,7 +250,7 @@ def image(folder):
 
 def deployment_to(live) -> Deployment:
     clock = SystemClock()
-    return Deployment(Connections(clock, lambda _scope: live), _NullReporter(), clock, network.find)
+    return Deployment(Connections(clock, lambda _scope: live), NullReporter(), clock, network.find)
 
 
 def cluster_of(image, *names: str) -> Declared:
@@ -259,7 +260,7 @@ def cluster_of(image, *names: str) -> Declared:
 
 
 def test_image_of_two_services_is_built_once_in_library(live, image):
-    require_success(deployment_to(live).carry_out(cluster_of(image, "web", "worker")))
+    require_success(deployment_to(live).apply(cluster_of(image, "web", "worker")))
 
     assert builds(live) == 1
     assert image_of_the_service(live).endswith(image.image_tag)
@@ -268,7 +269,7 @@ def test_image_of_two_services_is_built_once_in_library(live, image):
 @pytest.mark.parametrize("is_there", [False, True])
 def test_source_changed_during_approval_is_not_deployed(live, image, folder, is_there):
     if is_there:
-        require_success(deployment_to(live).carry_out(cluster_of(image, "web")))
+        require_success(deployment_to(live).apply(cluster_of(image, "web")))
         (folder / "Dockerfile").write_text("FROM busybox:1\n", encoding="utf-8")
     before = (stacks(live).get("team-cluster"), builds(live))
     deployment, declared = deployment_to(live), cluster_of(image, "web")
@@ -277,5 +278,5 @@ def test_source_changed_during_approval_is_not_deployed(live, image, folder, is_
     (folder / "Dockerfile").write_text("FROM busybox:2\n", encoding="utf-8")
 
     with pytest.raises(NotApprovedError, match="the source of image image has changed since the plan"):
-        require_success(deployment.carry_out(declared))
+        require_success(deployment.apply(declared))
     assert (stacks(live).get("team-cluster"), builds(live)) == before

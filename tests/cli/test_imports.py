@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from exasol_ci_setup.cli.engine import compare_imported
+from exasol_ci_setup.cli.deployment import compare_imported
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.stacks.model import Change, Plan, Stack
 
@@ -127,7 +127,7 @@ def test_resource_is_imported_by_identifier_before_deployment(here, live, bucket
     rest = here(*CI, "--adopt", "--yes", "--allow-broadening")
     assert rest.code == 0, rest.stderr
     assert f"ArtifactsBucketName  {bucket}" in rest.stdout
-    assert "nothing to do" in here(*CI, "--yes").stderr
+    assert "up to date" in here(*CI, "--yes").stderr
     assert f"ArtifactsBucket  AWS::S3::Bucket  {bucket}  (kept)" in here("delete", "Shop", "--plan").stdout
 
 

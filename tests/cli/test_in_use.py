@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.platform import registry, secret, space
-from exasol_ci_setup.platform.place import Place
 
 pytestmark = pytest.mark.live
 
@@ -41,8 +41,8 @@ def log_groups(live):
 
 
 def test_load_balancer_with_spaces_is_refused(here, run, live):
-    space.create("web", image="nginx:1", place=Place(live))
-    space.create("api", image="nginx:1", domain="example.com", place=Place(live))
+    space.create("web", image="nginx:1", context=Context(live))
+    space.create("api", image="nginx:1", domain="example.com", context=Context(live))
     before = stacks(live)
 
     for more in (["--yes"], ["--plan"], ["--yes", "--empty"]):
@@ -80,8 +80,8 @@ def test_source_credentials_with_builds_are_refused(here, run, live):
 
 def test_secret_that_space_reads_is_refused(here, run, live):
     for name in ("k", "k-2"):
-        secret.create(name, "v", place=Place(live))
-    space.create("web", image="nginx:1", secrets={"K": "k-2"}, place=Place(live))
+        secret.create(name, "v", context=Context(live))
+    space.create("web", image="nginx:1", secrets={"K": "k-2"}, context=Context(live))
 
     ran = here("secret", "delete", "--name", "k-2", "--yes")
 
@@ -95,9 +95,9 @@ def test_secret_that_space_reads_is_refused(here, run, live):
 
 @pytest.mark.parametrize("by_stack", [False, True])
 def test_registry_of_running_image_is_refused(here, run, live, by_stack):
-    registry.create("web", place=Place(live))
-    uri = registry.create("web-2", place=Place(live)).uri
-    space.create("shop", image=f"{uri}:1", place=Place(live))
+    registry.create("web", context=Context(live))
+    uri = registry.create("web-2", context=Context(live)).uri
+    space.create("shop", image=f"{uri}:1", context=Context(live))
     delete = (
         ("delete", "registry-web-2", "--yes", "--empty")
         if by_stack
@@ -110,12 +110,12 @@ def test_registry_of_running_image_is_refused(here, run, live, by_stack):
     assert "stack registry-web-2 is in use: space-shop" in ran.stderr
     assert "registry-web-2" in stacks(live)
     run("registry", "delete", "--name", "web", "--yes")
-    space.update("shop", image="nginx:1", place=Place(live))
+    space.update("shop", image="nginx:1", context=Context(live))
     run(*delete)
 
 
 def test_hint_names_command_that_works(here, run, live):
-    space.create("web", image="nginx:1", place=Place(live))
+    space.create("web", image="nginx:1", context=Context(live))
     hint = here("delete", "spaces-load-balancer", "--yes").stderr.split("`")[1]
 
     run(*hint.split()[1:], "--yes")
@@ -126,7 +126,7 @@ def test_hint_names_command_that_works(here, run, live):
 
 
 def test_plan_of_space_shows_that_its_logs_go(run, live):
-    space.create("web", image="nginx:1", place=Place(live))
+    space.create("web", image="nginx:1", context=Context(live))
 
     plan = run("delete", "space-web", "--plan")
 
@@ -139,7 +139,7 @@ def test_stack_of_program_that_space_uses_is_refused(here, run, live, write, com
     program = PROGRAM.format(line='Registry(scope=scope, name="images").deploy()')
     run("up", write(program), "--yes", "--no-lint")
     outputs = run("outputs", "team-images", "--output", "json").records[0]["outputs"]
-    space.create("shop", image=f"{outputs['RepositoryUri']}:1", place=Place(live))
+    space.create("shop", image=f"{outputs['RepositoryUri']}:1", context=Context(live))
 
     ran = here(*command, write(program if command == ["down"] else PROGRAM.format(line="")), "--yes")
 

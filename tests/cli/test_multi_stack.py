@@ -14,7 +14,7 @@ from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.core.errors import InputError, NotApprovedError
 from exasol_ci_setup.core.task_graph import End, Ended
-from exasol_ci_setup.stacks.model import Change, Event, Hook, Plan, Stack
+from exasol_ci_setup.stacks.model import Change, Event, Hook, Plan
 
 BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 BUCKET = Change("Modify", "Bucket", "AWS::S3::Bucket")
@@ -22,9 +22,8 @@ SHOWN = Plan("team-source", "UPDATE", change_set_id="a", changes=(BUCKET,))
 
 
 def approved(shown: Plan | None, plan: Plan) -> bool:
-    return MultiStackReporter(Session(), shown={} if shown is None else {plan.stack_name: shown}).approve(
-        plan.stack_name, plan
-    )
+    shown_plans = {} if shown is None else {plan.stack_name: shown}
+    return MultiStackReporter(Session(), shown=shown_plans).of(plan.stack_name).confirm(plan)
 
 
 def test_shown_plan_is_approved():
@@ -81,22 +80,17 @@ def test_unshown_data_loss_is_refused():
 
 
 def test_shown_recreation_approves_creation():
-    recreated = replace(TABLE, replacement="True")
-    shown = Plan("team-table", "CREATE", changes=(recreated,))
-    many = MultiStackReporter(Session(), shown={"team-table": shown})
-    stack = Stack("team-table", "arn", "CREATE_FAILED")
+    shown = Plan("team-table", "CREATE", changes=(replace(TABLE, replacement="True"),))
 
-    assert many.approve_recreation("team-table", stack, Plan("team-table", "DELETE", changes=(TABLE,)))
-    assert many.approve("team-table", Plan("team-table", "CREATE", changes=(Change("Add", "Table", TABLE.type),)))
+    assert approved(shown, Plan("team-table", "CREATE", changes=(Change("Add", "Table", TABLE.type),)))
 
 
 def test_unshown_data_loss_of_recreation_is_refused():
-    removal = Plan("team-table", "DELETE", changes=(replace(TABLE, action="Remove"),))
-    stack = Stack("team-table", "arn", "CREATE_FAILED")
+    recreation = Plan("team-table", "CREATE", changes=(replace(TABLE, replacement="True"),))
 
     for many in (MultiStackReporter(Session()), MultiStackReporter(Session(), shown={})):
         with pytest.raises(NotApprovedError, match="Table"):
-            many.approve_recreation("team-table", stack, removal)
+            many.of("team-table").confirm(recreation)
 
 
 def test_unshown_stack_is_refused():
@@ -107,10 +101,10 @@ def test_unshown_stack_is_refused():
 def test_heartbeat_names_running_stacks_within_30_seconds(capsys, clock):
     session = Session(clock=clock)
     many = MultiStackReporter(session)
-    with many.view("team-image", "creating team-image") as view:
+    with many.of("team-image").operation("team-image", "creating team-image") as view:
         for _ in range(40):
             clock.sleep(1.8)
-            view.tick(clock.now())
+            view.progress()
 
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "team-image: creating"
@@ -119,7 +113,7 @@ def test_heartbeat_names_running_stacks_within_30_seconds(capsys, clock):
 
 def test_end_of_nested_stack_keeps_status_of_parent(clock):
     many = MultiStackReporter(Session(clock=clock), shown={})
-    with many.view("west/team-image", "creating team-image") as view:
+    with many.of("west/team-image").operation("west/team-image", "creating team-image") as view:
         for name, status in (("team-image", "CREATE_IN_PROGRESS"), ("team-image-Inner-1", "CREATE_COMPLETE")):
             view.event(Event("1", name, name, name, name, "AWS::CloudFormation::Stack", status, "", BEGIN))
 
@@ -130,7 +124,7 @@ def test_end_of_nested_stack_keeps_status_of_parent(clock):
 def test_hook_warning_is_line_and_failure_is_in_row(clock, capsys):
     hook = Hook("Example::Rules::Hook", "HOOK_COMPLETE_FAILED", "because", "PRE_PROVISION", "WARN")
     many = MultiStackReporter(Session(clock=clock, output_format="json"), shown={})
-    with many.view("team-image", "creating team-image") as view:
+    with many.of("team-image").operation("team-image", "creating team-image") as view:
         for each in (hook, replace(hook, failure_mode="FAIL")):
             view.event(
                 Event(
@@ -148,9 +142,9 @@ def test_hook_warning_is_line_and_failure_is_in_row(clock, capsys):
 def test_table_of_many_stacks_shows_running_and_failed_only(clock):
     many = MultiStackReporter(Session(clock=clock), total=200)
     for name in ("main/a", "main/b", "main/c"):
-        many.view(name, f"creating {name}")
-    many.ended(Ended("main/a", End.DONE))
-    many.ended(Ended("main/b", End.FAILED, error=InputError("no such secret")))
+        many.of(name).operation(name, f"creating {name}")
+    many.result(Ended("main/a", End.DONE))
+    many.result(Ended("main/b", End.FAILED, error=InputError("no such secret")))
 
     console = Console(width=100, record=True, file=StringIO())
     console.print(many._table())

@@ -84,7 +84,7 @@ def test_second_up_reports_no_changes_without_change_set(here, live, write):
     ran = here("up", write(PROGRAM), "--yes", "--no-lint")
 
     assert ran.code == 0
-    assert "2 stacks up to date: nothing to do" in ran.stderr
+    assert "2 stacks up to date" in ran.stderr
     assert "Plan for stack" not in ran.stderr
     assert change_sets(live) == []
 
@@ -139,7 +139,7 @@ def test_second_down_reports_no_stacks(here, live, write):
     assert stacks(live) == {}
     assert ran.stderr.index("team-image: done") < ran.stderr.index("team-registry: deleting")
     assert again.code == 0
-    assert "nothing to do" in again.stderr
+    assert "no changes" in again.stderr
 
 
 def test_down_deletes_contents_only_with_empty(here, live, write):
@@ -246,7 +246,7 @@ def test_failed_stack_is_recreated_only_with_option(here, live, account_id, othe
 
     assert stuck.code == 1
     assert "--recreate-failed" in stuck.stderr
-    assert "must be deleted first" in planned.stdout
+    assert "it is deleted and created again" in planned.stdout
     assert recreated.code == 0, recreated.stderr
     assert stacks(live) == {"team-registry": "CREATE_COMPLETE"}
 
@@ -359,7 +359,7 @@ def test_program_without_constructs_reports_no_changes(here, write):
     program = write("def hangar_run():\n    pass\n")
 
     assert here("up", program).code == 0
-    assert "nothing to do" in here("plan", program).stderr
+    assert "no changes" in here("plan", program).stderr
     assert here("down", program).code == 0
 
 

@@ -101,6 +101,6 @@ def test_running_threads_without_constructs_give_hint(here, live, write):
     ran = here("up", file, "--yes")
 
     assert ran.code == 0
-    assert "resolves no construct: nothing to do" in ran.stderr
+    assert "resolves no construct: no changes" in ran.stderr
     assert "threads of the program still run" in ran.stderr
     assert stacks(live) == []

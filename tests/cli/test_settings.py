@@ -37,8 +37,8 @@ def test_second_deploy_with_same_policy_changes_nothing(here, live, policy):
 
     assert (created.code, again.code, without.code) == (0, 0, 0)
     assert "stack-policy" in created.stderr
-    assert "nothing to do" in again.stderr
-    assert "nothing to do" in without.stderr
+    assert "up to date" in again.stderr
+    assert "up to date" in without.stderr
     there = live.client("cloudformation").get_stack_policy(StackName="images")["StackPolicyBody"]
     assert json.loads(there) == POLICY
 

@@ -199,7 +199,7 @@ def test_notes_are_shown():
 
 
 def test_empty_plan_says_nothing_to_do():
-    assert plain(show.plan(Plan("Slc", "UPDATE")))[0] == "Plan for stack Slc (nothing to do)"
+    assert plain(show.plan(Plan("Slc", "UPDATE")))[0] == "Plan for stack Slc (no changes)"
 
 
 def test_plan_without_unicode_is_ascii():

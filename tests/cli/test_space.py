@@ -159,7 +159,7 @@ def test_update_without_change_says_up_to_date(create, here):
     ran = here("space", "update", "--name", "web", "--image", IMAGE, "--output", "json")
 
     assert ran.code == 0
-    assert "space web is up to date: nothing to do" in ran.stderr
+    assert "space web is up to date" in ran.stderr
     assert (ran.records[-1]["status"], ran.records[-1]["changed"]) == ("unchanged", False)
 
 

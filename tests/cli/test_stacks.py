@@ -114,7 +114,7 @@ def test_delete_shows_plan_prompts_and_deletes(ready, live):
 
     assert (plan.code, unasked.code, done.code, again.code) == (0, 2, 0, 0)
     assert "- ArtifactsBucket  AWS::S3::Bucket" in plan.stdout
-    assert "nothing to do" in again.stderr
+    assert "no changes" in again.stderr
     assert live.client("cloudformation").describe_stacks()["Stacks"] == []
 
 

@@ -41,10 +41,10 @@ many = MultiStackReporter(Session(), shown={})
 
 def work(name):
     for _ in range(20):
-        with many.view(name, f"creating {name}") as view:
-            view.tick(0.0)
-            view.note("AWS did not answer")
-    many.ended(Ended(name, End.DONE))
+        with many.of(name).operation(name, f"creating {name}") as reporter:
+            reporter.progress()
+            reporter.note("AWS did not answer")
+    many.result(Ended(name, End.DONE))
 
 with many.table():
     threads = [Thread(target=work, args=(f"stack-{n}",), daemon=True) for n in range(16)]

@@ -149,7 +149,7 @@ def test_declaring_step_deploys_nothing(here, step, there, count):
     ran = here("up", step(*DECLARING[:count]), "--yes", "--no-lint")
 
     assert ran.code == 0, ran.stderr
-    assert "resolves no construct: nothing to do" in ran.stderr
+    assert "resolves no construct: no changes" in ran.stderr
     assert stacks(there) == set()
 
 
@@ -166,7 +166,7 @@ def test_tutorial_deploys_repeats_and_deletes(here, step, there, hub, change_set
     built = here("up", step(*STEP_12), "--yes")
 
     assert built.code == 0, built.stderr
-    assert "4 stacks up to date: nothing to do" in built.stderr
+    assert "4 stacks up to date" in built.stderr
     assert f"branch main of {REPOSITORY} is " in built.stderr
     codebuild = there.client("codebuild")
     (build,) = codebuild.list_builds_for_project(projectName="my-first-scope-my-container-builder")["ids"]
@@ -179,7 +179,7 @@ def test_tutorial_deploys_repeats_and_deletes(here, step, there, hub, change_set
     again = here("up", step(*STEP_12), "--yes")
 
     assert again.code == 0, again.stderr
-    assert "4 stacks up to date: nothing to do" in again.stderr
+    assert "4 stacks up to date" in again.stderr
     assert ", already uploaded" in again.stderr
     assert codebuild.list_builds_for_project(projectName="my-first-scope-my-container-builder")["ids"] == [build]
     assert change_sets == []
@@ -190,4 +190,4 @@ def test_tutorial_deploys_repeats_and_deletes(here, step, there, hub, change_set
     assert down.code == 0, down.stderr
     assert stacks(there) == set()
     assert gone.code == 0
-    assert "nothing to do" in gone.stderr
+    assert "no changes" in gone.stderr

@@ -103,14 +103,14 @@ def test_killed_fleet_is_finished_by_next_run_and_then_unchanged(deploy, write, 
     assert finished.code == 0, finished.stderr[-2000:]
     assert len(stacks(live)) == 101
     assert set(stacks(live).values()) == {"CREATE_COMPLETE"}
-    assert finished.stdout.count("nothing to do") >= 25
+    assert finished.stdout.count("no changes") >= 25
     made = calls.count("CreateChangeSet")
     assert 1 <= made <= 71
 
     again = deploy(text, "--yes")
 
     assert again.code == 0, again.stderr[-2000:]
-    assert "101 stacks: 101 nothing to do" in again.stderr
+    assert "101 stacks: 101 no changes" in again.stderr
     assert calls.count("CreateChangeSet") == made
     assert change_sets(live) == []
 
@@ -148,7 +148,7 @@ def test_failed_deployment_ends_with_cause_and_skips_dependents(deploy, live, ot
 
     assert fixed.code == 0, fixed.stderr
     assert set(stacks(live).values()) == {"CREATE_COMPLETE"}
-    assert "4 stacks: 2 nothing to do, 2 done" in fixed.stderr
+    assert "4 stacks: 2 no changes, 2 done" in fixed.stderr
 
 
 def test_several_failures_are_named_and_have_one_exit_code(deploy):
@@ -186,8 +186,8 @@ def test_plan_shows_new_changed_and_unchanged_stacks(deploy, live):
     assert ran.code == 0, ran.stderr
     rows = [line.split(maxsplit=2) for line in ran.stdout[ran.stdout.index("TARGET") :].splitlines()[1:]]
     assert rows == [
-        ["main", CREDENTIALS, "nothing to do"],
-        ["main", "Same", "nothing to do"],
+        ["main", CREDENTIALS, "no changes"],
+        ["main", "Same", "no changes"],
         ["main", "Changes", "update"],
         ["main", "New", "new"],
     ]
@@ -313,9 +313,9 @@ def test_existing_resources_are_imported_only_with_option(deploy, live):
     assert failed.code == 1
     assert "the name is in use" in failed.stderr
     assert taken.code == 0, taken.stderr
-    assert "1 to import" in taken.stderr
+    assert "existing resources whose names match the template are then imported" in taken.stderr
     assert again.code == 0
-    assert "nothing to do" in again.stderr
+    assert "no changes" in again.stderr
 
 
 def test_stack_set_imports_nothing(deploy, live):
@@ -430,7 +430,7 @@ def test_changed_tags_of_defaults_and_project_update_stacks(deploy, live):
     again = deploy(text, "--yes")
     changed = deploy(text.replace("stage: prod", "stage: test"), "--yes")
 
-    assert "3 stacks: 3 nothing to do" in again.stderr
+    assert "3 stacks: 3 no changes" in again.stderr
     assert "1 done" in changed.stderr
     assert tags_of(live, "Slc")["stage"] == "test"
 

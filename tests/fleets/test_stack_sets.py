@@ -94,7 +94,7 @@ def test_second_run_reports_no_changes(deploy, organization):
     ran = deploy()
 
     assert ran.code == 0, ran.stderr
-    assert "nothing to do" in ran.stdout
+    assert "no changes" in ran.stdout
     assert begun(organization) == before
 
 

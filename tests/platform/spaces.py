@@ -1,39 +1,11 @@
-"""Helpers for tests of spaces: a recording reporter, and the content of the load balancer."""
+"""Helpers for tests of spaces: the content of the load balancer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.platform.place import NullReport
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.stacks.model import Plan
-
-
-class RecordingReporter(NullReport):
-    """Records messages, plans and titles; calls `before` with each plan before it approves or rejects it."""
-
-    def __init__(self, *, approve: bool = True, before: Callable[[Plan], None] = lambda _plan: None) -> None:
-        self.messages: list[str] = []
-        self.plans: list[Plan] = []
-        self.titles: list[str] = []
-        self._approve = approve
-        self._before = before
-
-    def say(self, message: str, /) -> None:
-        self.messages.append(message)
-
-    def plan(self, plan: Plan, /) -> bool:
-        self.plans.append(plan)
-        self._before(plan)
-        return self._approve
-
-    def view(self, stack_name: str, title: str, /) -> Any:
-        self.titles.append(title)
-        return super().view(stack_name, title)
 
 
 def listeners(account: Account) -> dict[int, dict[str, Any]]:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import exasol_ci_setup
 from exasol_ci_setup.aws import secretsmanager
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.core.errors import AccessDeniedError, InputError, SecretConflictError, SecretNotFoundError
 from exasol_ci_setup.platform import secret, secret_files
-from exasol_ci_setup.platform.place import Place
 from tests.answers import AwsError
 
 VALUE = "s3cr3t\nwith a line break"
@@ -20,8 +20,8 @@ ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:naas/a-AbCdEf"
 
 
 @pytest.fixture
-def place(live):
-    return Place(live)
+def context(live):
+    return Context(live)
 
 
 def entry(name, **more):
@@ -31,68 +31,68 @@ def entry(name, **more):
 class TestLive:
     pytestmark = pytest.mark.live
 
-    def test_stored_value_is_returned(self, place):
-        made = secret.create("db/password", VALUE, place=place)
-        found = secret.get("db/password", place=place)
+    def test_stored_value_is_returned(self, context):
+        made = secret.create("db/password", VALUE, context=context)
+        found = secret.get("db/password", context=context)
 
         assert (found.name, found.value, found.arn) == ("db/password", VALUE, made.arn)
 
-    def test_bytes_that_are_not_utf8_stay_bytes(self, place):
-        secret.create("key", b"\xff\x00\n", place=place)
-        secret.create("text", b"plain\n", place=place)
+    def test_bytes_that_are_not_utf8_stay_bytes(self, context):
+        secret.create("key", b"\xff\x00\n", context=context)
+        secret.create("text", b"plain\n", context=context)
 
-        assert secret.get("key", place=place).value == b"\xff\x00\n"
-        assert secret.get("text", place=place).value == "plain\n"
+        assert secret.get("key", context=context).value == b"\xff\x00\n"
+        assert secret.get("text", context=context).value == "plain\n"
 
-    def test_existing_secret_is_conflict_and_unchanged(self, place):
-        secret.create("a", "first", place=place)
+    def test_existing_secret_is_conflict_and_unchanged(self, context):
+        secret.create("a", "first", context=context)
 
         with pytest.raises(SecretConflictError, match="'a' already exists"):
-            secret.create("a", "second", place=place)
+            secret.create("a", "second", context=context)
 
-        assert secret.get("a", place=place).value == "first"
+        assert secret.get("a", context=context).value == "first"
 
-    def test_deleted_secret_can_be_created_again(self, place):
-        secret.create("a", "first", place=place)
-        secret.delete("a", place=place)
+    def test_deleted_secret_can_be_created_again(self, context):
+        secret.create("a", "first", context=context)
+        secret.delete("a", context=context)
 
-        assert secret.list(place=place) == []
+        assert secret.list(context=context) == []
         with pytest.raises(SecretNotFoundError, match="was deleted"):
-            secret.get("a", place=place)
+            secret.get("a", context=context)
         with pytest.raises(SecretNotFoundError):
-            secret.delete("a", place=place)
+            secret.delete("a", context=context)
 
-        secret.create("a", "second", place=place)
-        assert secret.get("a", place=place).value == "second"
+        secret.create("a", "second", context=context)
+        assert secret.get("a", context=context).value == "second"
 
-    def test_missing_secret_is_not_found(self, place):
+    def test_missing_secret_is_not_found(self, context):
         for verb in (secret.get, secret.delete):
             with pytest.raises(SecretNotFoundError, match="'a' does not exist in eu-central-1"):
-                verb("a", place=place)
+                verb("a", context=context)
 
-    def test_list_has_all_secrets_and_no_others(self, place, live):
-        secret.bulk_create({f"s{number:03}": "x" for number in range(120)}, place=place)
+    def test_list_has_all_secrets_and_no_others(self, context, live):
+        secret.bulk_create({f"s{number:03}": "x" for number in range(120)}, context=context)
         live.client("secretsmanager").create_secret(Name="other", SecretString="x")
         live.client("secretsmanager").create_secret(Name="not-naas/a", SecretString="x")
 
-        assert [each.name for each in secret.list(place=place)] == [f"s{number:03}" for number in range(120)]
+        assert [each.name for each in secret.list(context=context)] == [f"s{number:03}" for number in range(120)]
 
-    def test_bulk_with_existing_secret_creates_none(self, place):
-        secret.create("b", "old", place=place)
+    def test_bulk_with_existing_secret_creates_none(self, context):
+        secret.create("b", "old", context=context)
 
         with pytest.raises(SecretConflictError, match="secret 'b' exists already: none of the 2"):
-            secret.bulk_create({"a": "1", "b": "2"}, place=place)
+            secret.bulk_create({"a": "1", "b": "2"}, context=context)
 
-        assert [each.name for each in secret.list(place=place)] == ["b"]
-        assert secret.get("b", place=place).value == "old"
+        assert [each.name for each in secret.list(context=context)] == ["b"]
+        assert secret.get("b", context=context).value == "old"
 
-    def test_bulk_with_invalid_secret_creates_none(self, place):
+    def test_bulk_with_invalid_secret_creates_none(self, context):
         with pytest.raises(InputError, match="invalid name of a secret: 'b c'"):
-            secret.bulk_create({"a": "1", "b c": "2"}, place=place)
+            secret.bulk_create({"a": "1", "b c": "2"}, context=context)
         with pytest.raises(InputError, match="'b' is empty"):
-            secret.bulk_create({"a": "1", "b": ""}, place=place)
+            secret.bulk_create({"a": "1", "b": ""}, context=context)
 
-        assert secret.list(place=place) == []
+        assert secret.list(context=context) == []
 
 
 def test_secret_is_module_of_package():
@@ -109,7 +109,7 @@ def test_bulk_failure_names_created_secrets(answers):
     answers.on("secretsmanager", "CreateSecret", [{"ARN": ARN}, {"ARN": ARN}, AwsError("AccessDeniedException", "no")])
 
     with pytest.raises(AccessDeniedError) as caught:
-        secret.bulk_create({"a": "1", "b": "2", "c": VALUE}, place=Place(answers.account))
+        secret.bulk_create({"a": "1", "b": "2", "c": VALUE}, context=Context(answers.account))
 
     assert caught.value.hint.endswith("created before that: a, b")
     assert VALUE not in str(caught.value) + caught.value.hint
@@ -123,7 +123,7 @@ def test_rejected_restore_deletes_old_value_again(answers):
     answers.on("secretsmanager", "DeleteSecret", entry("a", DeletionDate=1_700_000_000))
 
     with pytest.raises(AccessDeniedError):
-        secret.create("a", VALUE, place=Place(answers.account))
+        secret.create("a", VALUE, context=Context(answers.account))
 
     assert answers.names()[-2:] == ["PutSecretValue", "DeleteSecret"]
 
@@ -135,13 +135,13 @@ def test_list_reads_every_page(answers):
         [{"SecretList": [entry("b")], "NextToken": "more"}, {"SecretList": [entry("a")]}],
     )
 
-    assert [each.name for each in secret.list(place=Place(answers.account))] == ["a", "b"]
+    assert [each.name for each in secret.list(context=Context(answers.account))] == ["a", "b"]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "/a", "a/", "a//b", "ä", "a\n", "x" * 600, "${x}"])
 def test_invalid_name_is_rejected(name, answers):
     with pytest.raises(InputError, match="invalid name"):
-        secret.create(name, "x", place=Place(answers.account))
+        secret.create(name, "x", context=Context(answers.account))
 
     assert answers.calls == []
 
@@ -149,7 +149,7 @@ def test_invalid_name_is_rejected(name, answers):
 @pytest.mark.parametrize("value", ["", b"", "x" * 65_537, "\ud800", 5])
 def test_invalid_value_is_rejected_and_not_shown(value, answers):
     with pytest.raises(InputError, match="the value of secret 'a'") as caught:
-        secret.create("a", value, place=Place(answers.account))
+        secret.create("a", value, context=Context(answers.account))
 
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None

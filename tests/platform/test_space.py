@@ -7,6 +7,7 @@ from threading import Thread
 import pytest
 
 import exasol_ci_setup as naas
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.core.errors import (
     DeployFailedError,
     InputError,
@@ -15,11 +16,12 @@ from exasol_ci_setup.core.errors import (
     SpaceConflictError,
     SpaceNotFoundError,
     SpaceRequestError,
+    StackBusyError,
 )
 from exasol_ci_setup.platform import load_balancer
-from exasol_ci_setup.platform.place import Place
 from exasol_ci_setup.stacks import state
-from tests.platform.spaces import RecordingReporter, listeners, rules, task_definition
+from tests.platform.spaces import listeners, rules, task_definition
+from tests.reporters import RecordingReporter
 
 pytestmark = pytest.mark.live
 
@@ -33,12 +35,12 @@ def reporter():
 
 
 @pytest.fixture
-def place(live, reporter):
-    return Place(live, report=reporter)
+def context(live, reporter):
+    return Context(live, reporter=reporter)
 
 
-def test_space_is_service_behind_rule_for_host(live, place):
-    made = naas.space.create("web", image=IMAGE, domain="example.com", port=8080, env={"MODE": "live"}, place=place)
+def test_space_is_service_behind_rule_for_host(live, context):
+    made = naas.space.create("web", image=IMAGE, domain="example.com", port=8080, env={"MODE": "live"}, context=context)
 
     assert (made.name, made.status, made.host) == ("web", "CREATE_COMPLETE", "web.example.com")
     assert made.url == "http://web.example.com/"
@@ -51,12 +53,12 @@ def test_space_is_service_behind_rule_for_host(live, place):
     assert container["portMappings"][0]["containerPort"] == 8080
 
 
-def test_list_of_containers_sets_same_values(live, place):
+def test_list_of_containers_sets_same_values(live, context):
     made = naas.space.create(
         name="web",
         domain="web.example.com",
         containers=[{"name": "web", "image": IMAGE, "env": {"A": "b"}, "cpu": "250m", "memory": "1Gi", "port": 5080}],
-        place=place,
+        context=context,
     )
 
     assert (made.host, made.port, made.cpu, made.memory) == ("web.example.com", 5080, 0.25, 1024)
@@ -73,26 +75,26 @@ def test_list_of_containers_sets_same_values(live, place):
         ([{"name": "web"}], "no image"),
     ],
 )
-def test_invalid_containers_are_rejected(place, containers, message):
+def test_invalid_containers_are_rejected(context, containers, message):
     with pytest.raises(SpaceRequestError, match=message):
-        naas.space.create("web", containers=containers, port=80, place=place)
+        naas.space.create("web", containers=containers, port=80, context=context)
 
 
-def test_size_is_rounded_up_and_reported(live, place, reporter):
-    made = naas.space.create("web", image=IMAGE, cpu="250m", memory="1Gi", place=place)
+def test_size_is_rounded_up_and_reported(live, context, reporter):
+    made = naas.space.create("web", image=IMAGE, cpu="250m", memory="1Gi", context=context)
 
     assert (made.cpu, made.memory) == (0.25, 1024)
-    assert "cpu 250m and memory 1Gi: the next size of Fargate is 0.25 vCPU and 1024 MiB" in reporter.messages
+    assert "cpu 250m and memory 1Gi: the next size of Fargate is 0.25 vCPU and 1024 MiB" in reporter.notes
     found = task_definition(live, "web")
     assert (found["cpu"], found["memory"]) == ("256", "1024")
 
 
-def test_second_create_is_conflict_and_changes_nothing(live, place, reporter):
-    naas.space.create("web", image=IMAGE, place=place)
+def test_second_create_is_conflict_and_changes_nothing(live, context, reporter):
+    naas.space.create("web", image=IMAGE, context=context)
     reporter.plans.clear()
 
     with pytest.raises(SpaceConflictError, match="space 'web' already exists") as caught:
-        naas.space.create("web", image="another:1", place=place)
+        naas.space.create("web", image="another:1", context=context)
 
     assert "space update --name web" in caught.value.hint
     assert caught.value.exit_code == 1
@@ -101,38 +103,38 @@ def test_second_create_is_conflict_and_changes_nothing(live, place, reporter):
 
 
 @pytest.mark.parametrize("verb", ["get", "update", "delete"])
-def test_missing_space_is_not_found(place, verb):
+def test_missing_space_is_not_found(context, verb):
     more = {"image": IMAGE} if verb == "update" else {}
     with pytest.raises(SpaceNotFoundError, match="space 'web' does not exist in eu-central-1"):
-        getattr(naas.space, verb)("web", **more, place=place)
+        getattr(naas.space, verb)("web", **more, context=context)
 
 
 @pytest.mark.parametrize("name", ["a b", "", "Web", "w" * 64])
 def test_invalid_name_is_not_found_without_request(answers, name):
     with pytest.raises(SpaceNotFoundError):
-        naas.space.get(name, place=Place(answers.account))
+        naas.space.get(name, context=Context(answers.account))
 
     assert answers.calls == []
 
 
-def test_foreign_stack_of_same_name_is_not_changed(live, place):
+def test_foreign_stack_of_same_name_is_not_changed(live, context):
     live.client("cloudformation").create_stack(
         StackName="space-web", TemplateBody='{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
     )
 
     with pytest.raises(SpaceNotFoundError):
-        naas.space.delete("web", place=place)
+        naas.space.delete("web", context=context)
     with pytest.raises(SetupError, match="was not created by this tool"):
-        naas.space.create("web", image=IMAGE, place=place)
+        naas.space.create("web", image=IMAGE, context=context)
 
 
-def test_update_changes_only_given_values(live, place):
+def test_update_changes_only_given_values(live, context):
     naas.space.create(
-        "web", image=IMAGE, domain="example.com", env={"A": "b"}, cpu="1", memory="3Gi", port=8080, place=place
+        "web", image=IMAGE, domain="example.com", env={"A": "b"}, cpu="1", memory="3Gi", port=8080, context=context
     )
     before = task_definition(live, "web")
 
-    naas.space.update("web", image="public.ecr.aws/nginx/nginx:1.28", place=place)
+    naas.space.update("web", image="public.ecr.aws/nginx/nginx:1.28", context=context)
 
     after = task_definition(live, "web")
     assert after["revision"] > before["revision"]
@@ -146,49 +148,50 @@ def test_update_changes_only_given_values(live, place):
     assert list(rules(live)) == ["web.example.com"]
 
 
-def test_update_keeps_concurrent_changes(live, place):
-    naas.space.create("web", image=IMAGE, env={"A": "1"}, place=place)
+def test_update_keeps_concurrent_changes(live, context):
+    naas.space.create("web", image=IMAGE, env={"A": "1"}, context=context)
 
-    class Late(RecordingReporter):
-        """Another process changes the space before this update deploys."""
+    class Meddling:
+        """Another process changes the space while this update is planned."""
 
-        def check(self, _template, _region, /):
+        def check(self, _template, _region, _reporter, /):
             if not meddled:
                 meddled.append(True)
-                naas.space.update("web", env={"A": "2"}, place=place)
+                naas.space.update("web", env={"A": "2"}, context=context)
 
     meddled: list[bool] = []
-    late = Late()
-    naas.space.update("web", memory="2Gi", place=Place(live, report=late))
+    reporter = RecordingReporter()
+    meddling = Context(live, reporter=reporter, linter=Meddling())
+    naas.space.update("web", memory="2Gi", context=meddling)
 
-    found = naas.space.get("web", place=place)
+    found = naas.space.get("web", context=context)
     assert (found.memory, found.env) == (2048, {"A": "2"})
-    assert "space web was changed by another process: planning again" in late.messages
+    assert "space web was changed by another process: planning again" in reporter.notes
 
 
-def test_new_memory_keeps_cpu_if_fargate_supports_it(place):
-    naas.space.create("web", image=IMAGE, cpu="1", memory="2Gi", place=place)
+def test_new_memory_keeps_cpu_if_fargate_supports_it(context):
+    naas.space.create("web", image=IMAGE, cpu="1", memory="2Gi", context=context)
 
-    assert naas.space.update("web", memory="4Gi", place=place).cpu == 1
-    assert naas.space.update("web", memory="16Gi", place=place).cpu == 2
-    assert naas.space.update("web", cpu="4", place=place).memory == 16384
+    assert naas.space.update("web", memory="4Gi", context=context).cpu == 1
+    assert naas.space.update("web", memory="16Gi", context=context).cpu == 2
+    assert naas.space.update("web", cpu="4", context=context).memory == 16384
 
 
-def test_update_keeps_other_variables(live, place):
+def test_update_keeps_other_variables(live, context):
     arn = live.client("secretsmanager").create_secret(Name="db", SecretString="hush")["ARN"]
-    naas.space.create("web", image=IMAGE, env={"A": "1", "B": "2"}, secrets={"S": "db", "T": "db"}, place=place)
+    naas.space.create("web", image=IMAGE, env={"A": "1", "B": "2"}, secrets={"S": "db", "T": "db"}, context=context)
 
     def kept():
-        found = naas.space.get("web", place=place)
+        found = naas.space.get("web", context=context)
         return dict(found.env), dict(found.secrets)
 
-    naas.space.update("web", env={"B": "3", "C": "4"}, place=place)
+    naas.space.update("web", env={"B": "3", "C": "4"}, context=context)
     assert kept() == ({"A": "1", "B": "3", "C": "4"}, {"S": arn, "T": arn})
-    naas.space.update("web", secrets={"A": "db"}, env={"S": "plain"}, place=place)
+    naas.space.update("web", secrets={"A": "db"}, env={"S": "plain"}, context=context)
     assert kept() == ({"B": "3", "C": "4", "S": "plain"}, {"A": arn, "T": arn})
-    naas.space.update("web", env={"D": "5"}, unset=["B", "T"], place=place)
+    naas.space.update("web", env={"D": "5"}, unset=["B", "T"], context=context)
     assert kept() == ({"C": "4", "D": "5", "S": "plain"}, {"A": arn})
-    naas.space.update("web", unset=["A", "C", "D", "S"], place=place)
+    naas.space.update("web", unset=["A", "C", "D", "S"], context=context)
     assert kept() == ({}, {})
     assert task_definition(live, "web")["containerDefinitions"][0].get("environment", []) == []
 
@@ -201,29 +204,29 @@ def test_update_keeps_other_variables(live, place):
         ({"env": {"B": "2"}, "secrets": {"B": ARN}}, "B cannot be both a variable and a secret"),
     ],
 )
-def test_contradicting_variables_are_rejected(place, reporter, values, message):
-    naas.space.create("web", image=IMAGE, env={"A": "1"}, place=place)
+def test_contradicting_variables_are_rejected(context, reporter, values, message):
+    naas.space.create("web", image=IMAGE, env={"A": "1"}, context=context)
     plans = len(reporter.plans)
 
     with pytest.raises(SpaceRequestError, match=message):
-        naas.space.update("web", **values, place=place)
+        naas.space.update("web", **values, context=context)
 
     assert len(reporter.plans) == plans
 
 
-def test_update_without_changes_creates_no_change_set(place, reporter):
-    naas.space.create("web", image=IMAGE, domain="example.com", place=place)
+def test_update_without_changes_creates_no_change_set(context, reporter):
+    naas.space.create("web", image=IMAGE, domain="example.com", context=context)
     reporter.plans.clear()
 
-    naas.space.update("web", image=IMAGE, cpu="250m", domain="example.com", place=place)
+    naas.space.update("web", image=IMAGE, cpu="250m", domain="example.com", context=context)
 
     assert reporter.plans == []
 
 
-def test_new_port_replaces_no_load_balancer_resource(live, place, reporter):
-    naas.space.create("web", image=IMAGE, place=place)
+def test_new_port_replaces_no_load_balancer_resource(live, context, reporter):
+    naas.space.create("web", image=IMAGE, context=context)
 
-    naas.space.update("web", port=9000, place=place)
+    naas.space.update("web", port=9000, context=context)
 
     assert not [
         c.logical_id for c in reporter.plans[-1].changes if c.replacement == "True" and c.logical_id == "TargetGroup"
@@ -237,9 +240,9 @@ def test_new_port_replaces_no_load_balancer_resource(live, place, reporter):
     assert len(rule["UserIdGroupPairs"]) == 1
 
 
-def test_each_rule_has_unique_priority(live, place):
+def test_each_rule_has_unique_priority(live, context):
     for name in ("a", "b", "c"):
-        naas.space.create(name, image=IMAGE, domain="example.com", place=place)
+        naas.space.create(name, image=IMAGE, domain="example.com", context=context)
 
     found = rules(live)
 
@@ -250,7 +253,7 @@ def test_each_rule_has_unique_priority(live, place):
 def occupy(live, name):
     """Create a rule with the priority that the space `name` would get, and return it."""
     listener = listeners(live)[80]["ListenerArn"]
-    priority = load_balancer.free_priority(Place(live), listener, name)
+    priority = load_balancer.free_priority(Context(live), listener, name)
     live.client("elbv2").create_rule(
         ListenerArn=listener,
         Priority=priority,
@@ -261,31 +264,33 @@ def occupy(live, name):
 
 
 def test_priority_taken_meanwhile_is_replaced(live):
-    naas.space.create("first", image=IMAGE, domain="example.com", place=Place(live))
+    naas.space.create("first", image=IMAGE, domain="example.com", context=Context(live))
     taken: list[int] = []
 
     def overtake(plan):
         if plan.stack_name == "space-slow" and not taken:
             taken.append(occupy(live, "slow"))
+        return True
 
-    reporter = RecordingReporter(before=overtake)
-    made = naas.space.create("slow", image=IMAGE, domain="example.com", place=Place(live, report=reporter))
+    reporter = RecordingReporter(overtake)
+    made = naas.space.create("slow", image=IMAGE, domain="example.com", context=Context(live, reporter=reporter))
 
     assert made.status == "CREATE_COMPLETE"
-    assert f"priority {taken[0]} was taken by another space: retrying with another one" in reporter.messages
+    assert f"priority {taken[0]} was taken by another space: planning again" in reporter.notes
 
 
 def test_priority_always_taken_hints_at_retry(live):
-    naas.space.create("first", image=IMAGE, domain="example.com", place=Place(live))
+    naas.space.create("first", image=IMAGE, domain="example.com", context=Context(live))
 
     def overtake(plan):
         if plan.stack_name == "space-slow":
             occupy(live, "slow")
+        return True
 
-    reporter = RecordingReporter(before=overtake)
+    reporter = RecordingReporter(overtake)
 
-    with pytest.raises(DeployFailedError) as failed:
-        naas.space.create("slow", image=IMAGE, domain="example.com", place=Place(live, report=reporter))
+    with pytest.raises(StackBusyError) as failed:
+        naas.space.create("slow", image=IMAGE, domain="example.com", context=Context(live, reporter=reporter))
 
     assert "run the command again" in failed.value.hint
 
@@ -295,7 +300,7 @@ def test_first_spaces_can_be_created_concurrently(live, reporter):
 
     def create(name):
         try:
-            naas.space.create(name, image=IMAGE, domain="example.com", place=Place(live, report=reporter))
+            naas.space.create(name, image=IMAGE, domain="example.com", context=Context(live, reporter=reporter))
         except Exception as error:  # noqa: BLE001 - asserted below
             failed.append(error)
 
@@ -308,32 +313,32 @@ def test_first_spaces_can_be_created_concurrently(live, reporter):
 
     assert failed == []
     assert sorted(rules(live)) == [f"{name}.example.com" for name in names]
-    assert [message for message in reporter.messages if "was taken by" in message] == []
+    assert [message for message in reporter.notes if "was taken by" in message] == []
 
 
-def test_failed_creation_hints_at_log_and_can_be_retried(live, place):
-    naas.space.create("other", image=IMAGE, place=place)
+def test_failed_creation_hints_at_log_and_can_be_retried(live, context):
+    naas.space.create("other", image=IMAGE, context=context)
     ecs = live.client("ecs")
     (cluster,) = ecs.list_clusters()["clusterArns"]
     ecs.create_service(cluster=cluster, serviceName="web", taskDefinition="space-other", desiredCount=0)
 
     with pytest.raises(DeployFailedError, match="space-web") as caught:
-        naas.space.create("web", image=IMAGE, place=place)
+        naas.space.create("web", image=IMAGE, context=context)
     (group,) = log_groups(live, "web")
     assert f"with `aws logs tail {group}`" in caught.value.hint
     assert state.find(live.client("cloudformation"), "space-web") is None
     ecs.delete_service(cluster=cluster, service="web", force=True)
 
-    made = naas.space.create("web", image=IMAGE, place=place)
+    made = naas.space.create("web", image=IMAGE, context=context)
     assert log_groups(live, "web") == [made.log_group]
     assert made.log_group != group
 
 
-def test_deleted_space_has_no_logs(live, place):
-    naas.space.create("web", image=IMAGE, place=place)
-    naas.space.create("web-2", image=IMAGE, place=place)
+def test_deleted_space_has_no_logs(live, context):
+    naas.space.create("web", image=IMAGE, context=context)
+    naas.space.create("web-2", image=IMAGE, context=context)
 
-    naas.space.delete("web", place=place)
+    naas.space.delete("web", context=context)
 
     assert log_groups(live, "web") == []
     assert len(log_groups(live, "web-2")) == 1
@@ -344,7 +349,7 @@ def log_groups(account, name):
     return [group["logGroupName"] for group in found]
 
 
-def test_all_of_120_spaces_are_listed(live, place):
+def test_all_of_120_spaces_are_listed(live, context):
     cloudformation = live.client("cloudformation")
     for number in range(120):
         cloudformation.create_stack(
@@ -357,29 +362,29 @@ def test_all_of_120_spaces_are_listed(live, place):
         )
     assert len(cloudformation.describe_stacks()["Stacks"]) < 120  # more than one page
 
-    assert {space.name for space in naas.space.list(place=place)} == {f"s{number}" for number in range(120)}
+    assert {space.name for space in naas.space.list(context=context)} == {f"s{number}" for number in range(120)}
 
 
-def test_other_stacks_are_not_listed(place):
-    naas.space.create("web", image=IMAGE, place=place)
+def test_other_stacks_are_not_listed(context):
+    naas.space.create("web", image=IMAGE, context=context)
 
-    assert [space.name for space in naas.space.list(place=place)] == ["web"]
+    assert [space.name for space in naas.space.list(context=context)] == ["web"]
 
 
-def test_get_returns_tasks_variables_and_secret_arns(live, place):
+def test_get_returns_tasks_variables_and_secret_arns(live, context):
     arn = live.client("secretsmanager").create_secret(Name="db", SecretString="hush")["ARN"]
-    naas.space.create("web", image=IMAGE, env={"A": "b"}, secrets={"PASSWORD": "db"}, place=place)
+    naas.space.create("web", image=IMAGE, env={"A": "b"}, secrets={"PASSWORD": "db"}, context=context)
 
-    found = naas.space.get("web", place=place)
+    found = naas.space.get("web", context=context)
 
     assert (found.running, found.desired) == (1, 1)
     assert found.env == {"A": "b"}
     assert found.secrets == {"PASSWORD": arn}
 
 
-def test_missing_secret_is_reported_before_creation(live, place):
+def test_missing_secret_is_reported_before_creation(live, context):
     with pytest.raises(InputError, match="secret 'missing' does not exist"):
-        naas.space.create("web", image=IMAGE, secrets={"PASSWORD": "missing"}, place=place)
+        naas.space.create("web", image=IMAGE, secrets={"PASSWORD": "missing"}, context=context)
 
     assert list(state.own(live.client("cloudformation"))) == []
 
@@ -395,46 +400,46 @@ def test_missing_secret_is_reported_before_creation(live, place):
         ({"domain": "example.com", "hosted_zone_id": "Z1"}, "hosted zone Z1 does not exist"),
     ],
 )
-def test_invalid_values_are_rejected_before_creation(live, place, values, message):
+def test_invalid_values_are_rejected_before_creation(live, context, values, message):
     with pytest.raises(SpaceRequestError, match=message) as caught:
-        naas.space.create("web", **{"image": IMAGE, **values}, place=place)
+        naas.space.create("web", **{"image": IMAGE, **values}, context=context)
 
     assert caught.value.exit_code == 2
     assert list(state.own(live.client("cloudformation"))) == []
 
 
-def test_delete_keeps_load_balancer_and_returns_count(live, place):
-    naas.space.create("a", image=IMAGE, place=place)
-    naas.space.create("b", image=IMAGE, place=place)
+def test_delete_keeps_load_balancer_and_returns_count(live, context):
+    naas.space.create("a", image=IMAGE, context=context)
+    naas.space.create("b", image=IMAGE, context=context)
 
-    assert naas.space.delete("a", place=place) == 1
-    assert naas.space.delete("b", place=place) == 0
+    assert naas.space.delete("a", context=context) == 1
+    assert naas.space.delete("b", context=context) == 0
     assert state.find(live.client("cloudformation"), "spaces-load-balancer").status == "CREATE_COMPLETE"
     assert rules(live) == {}
 
 
-def test_space_without_domain_reports_test_command(live, place, reporter):
-    made = naas.space.create("web", image=IMAGE, place=place)
+def test_space_without_domain_reports_test_command(live, context, reporter):
+    made = naas.space.create("web", image=IMAGE, context=context)
 
     assert made.url == ""
     assert made.host == f"web.{made.dns_name}"
     assert list(rules(live)) == [made.host]
-    assert f"curl -H 'Host: {made.host}' http://{made.dns_name}/" in reporter.messages[-1]
+    assert f"curl -H 'Host: {made.host}' http://{made.dns_name}/" in reporter.notes[-1]
 
 
 def test_plan_shows_load_balancer_and_space(live):
-    reporter = RecordingReporter(approve=False)
+    reporter = RecordingReporter()
 
     with pytest.raises(NotApprovedError):
-        naas.space.create("web", image=IMAGE, place=Place(live, report=reporter))
+        naas.space.create("web", image=IMAGE, context=Context(live, reporter=reporter, plan_only=True))
 
     assert [plan.stack_name for plan in reporter.plans] == ["spaces-load-balancer", "space-web"]
     assert "Service" in {change.logical_id for change in reporter.plans[1].changes}
     assert list(state.own(live.client("cloudformation"))) == []
 
 
-def test_space_in_other_vpc_is_rejected(place):
-    naas.space.create("web", image=IMAGE, place=place)
+def test_space_in_other_vpc_is_rejected(context):
+    naas.space.create("web", image=IMAGE, context=context)
 
     with pytest.raises(SpaceRequestError, match="is in vpc-"):
-        naas.space.create("api", image=IMAGE, vpc_id="vpc-99999999", place=place)
+        naas.space.create("api", image=IMAGE, vpc_id="vpc-99999999", context=context)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import exasol_ci_setup as naas
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.aws.secretsmanager import TEAM_PREFIX
 from exasol_ci_setup.core.errors import (
     DockerFailedError,
@@ -17,8 +18,8 @@ from exasol_ci_setup.core.errors import (
     StackError,
 )
 from exasol_ci_setup.platform import registry, secret, space
-from exasol_ci_setup.platform.place import NullReport, Place
 from tests.origins import AT_COMMIT, git, install
+from tests.reporters import RecordingReporter
 
 pytestmark = pytest.mark.live
 
@@ -26,15 +27,15 @@ ID = "0123456789abcdef" * 4
 PIPELINE = Path(".github/workflows/ci-my-space.yaml")
 
 
-class RecordingReporter(NullReport):
-    """Records messages, and raises KeyboardInterrupt at one that starts with `interrupt_at`."""
+class InterruptingReporter(RecordingReporter):
+    """Raises KeyboardInterrupt at a message that starts with `interrupt_at`."""
 
-    def __init__(self, *, interrupt_at="nothing"):
-        self.lines = []
+    def __init__(self, *, interrupt_at):
+        super().__init__()
         self._at = interrupt_at
 
-    def say(self, message, /):
-        self.lines.append(message)
+    def note(self, message, /):
+        super().note(message)
         if message.startswith(self._at):
             raise KeyboardInterrupt
 
@@ -45,8 +46,8 @@ def reporter():
 
 
 @pytest.fixture
-def place(live, reporter):
-    return Place(live, report=reporter)
+def context(live, reporter):
+    return Context(live, reporter=reporter)
 
 
 @pytest.fixture(autouse=True)
@@ -78,10 +79,10 @@ def test_add_is_exposed_and_requires_name():
         naas.space.add()  # type: ignore[call-arg]# a missing name is tested
 
 
-def test_add_runs_all_steps_in_order(place, docker, reporter):
-    made = naas.space.add(space_name="my-space", cpu="1", env={"A": "b"}, container_port=8080, place=place)
+def test_add_runs_all_steps_in_order(context, docker, reporter):
+    made = naas.space.add(space_name="my-space", cpu="1", env={"A": "b"}, container_port=8080, context=context)
 
-    uri = registry.get("my-space-registry", place=place).uri
+    uri = registry.get("my-space-registry", context=context).uri
     assert docker.commands == [
         f"login --username AWS --password-stdin {uri.partition('/')[0]}",
         f"build --platform linux/amd64 --tag {uri}:latest --file Dockerfile -- .",
@@ -91,40 +92,40 @@ def test_add_runs_all_steps_in_order(place, docker, reporter):
         f"push -- {uri}:latest",
     ]
     assert (made.image, made.port, made.cpu) == (f"{uri}:{ID[:12]}", 8080, 1)
-    assert space.get("my-space", place=place).env == {"A": "b"}
+    assert space.get("my-space", context=context).env == {"A": "b"}
     assert 'aws-region: "eu-central-1"' in PIPELINE.read_text(encoding="utf-8")
     assert f'PACKAGE: "{AT_COMMIT}"' in PIPELINE.read_text(encoding="utf-8")
-    assert f"wrote pipeline {PIPELINE}: commit it" in reporter.lines
+    assert f"wrote pipeline {PIPELINE}: commit it" in reporter.notes
 
 
-def test_second_add_reuses_resources_and_updates_space(place, reporter):
-    space.create("my-space", image="a/b:1", env={"A": "b"}, cpu="1", memory="2Gi", place=place)
-    registry.create("my-space-registry", place=place)
+def test_second_add_reuses_resources_and_updates_space(context, reporter):
+    space.create("my-space", image="a/b:1", env={"A": "b"}, cpu="1", memory="2Gi", context=context)
+    registry.create("my-space-registry", context=context)
     PIPELINE.parent.mkdir(parents=True)
     PIPELINE.write_text("mine\n", encoding="utf-8")
-    before = stacks(place.account)
+    before = stacks(context.account)
 
-    made = space.add("my-space", memory="4Gi", env={"C": "d"}, place=place)
+    made = space.add("my-space", memory="4Gi", env={"C": "d"}, context=context)
 
-    assert stacks(place.account) == before
+    assert stacks(context.account) == before
     assert (made.cpu, made.memory, made.image.rpartition(":")[2]) == (1, 4096, ID[:12])
-    assert space.get("my-space", place=place).env == {"A": "b", "C": "d"}
+    assert space.get("my-space", context=context).env == {"A": "b", "C": "d"}
     assert PIPELINE.read_text(encoding="utf-8") == "mine\n"
-    said = "\n".join(reporter.lines)
+    said = "\n".join(reporter.notes)
     assert "registry my-space-registry already exists: using it" in said
     assert f"pipeline {PIPELINE} already exists: not changed" in said
 
 
-def test_given_image_runs_without_build(place, docker):
-    made = space.add("my-space", image="public.ecr.aws/nginx/nginx:1.27", skip_registry=True, place=place)
+def test_given_image_runs_without_build(context, docker):
+    made = space.add("my-space", image="public.ecr.aws/nginx/nginx:1.27", skip_registry=True, context=context)
 
     assert made.image == "public.ecr.aws/nginx/nginx:1.27"
     assert docker.commands == []
-    assert registry.list(place=place) == []
+    assert registry.list(context=context) == []
     assert "docker" not in PIPELINE.read_text(encoding="utf-8").lower()
 
 
-def test_without_pipeline_paths_can_be_anywhere(place, docker, tmp_path_factory):
+def test_without_pipeline_paths_can_be_anywhere(context, docker, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "Dockerfile.web").touch()
 
@@ -135,7 +136,7 @@ def test_without_pipeline_paths_can_be_anywhere(place, docker, tmp_path_factory)
         registry_name="images",
         image_tag="1.0",
         generate_ci=False,
-        place=place,
+        context=context,
     )
 
     assert docker.commands[1].endswith(f"/images:1.0 --file {elsewhere}/Dockerfile.web -- {elsewhere}")
@@ -143,42 +144,42 @@ def test_without_pipeline_paths_can_be_anywhere(place, docker, tmp_path_factory)
 
 
 @pytest.mark.parametrize("failing", ["login", "build", "push"])
-def test_failed_docker_step_names_created_resources(place, docker, failing):
+def test_failed_docker_step_names_created_resources(context, docker, failing):
     docker.plan(image_says=f"sha256:{ID}", **{failing: 9})
 
     with pytest.raises(DockerFailedError) as caught:
-        space.add("my-space", place=place)
+        space.add("my-space", context=context)
 
     assert caught.value.exit_code == 9
     assert caught.value.hint.endswith(
         "created before the error: registry my-space-registry; run the same command again to continue"
     )
     assert docker.commands[-1].startswith(failing)
-    assert stacks(place.account) == ["registry-my-space-registry"]
+    assert stacks(context.account) == ["registry-my-space-registry"]
     assert not PIPELINE.exists()
 
     docker.plan(image_says=f"sha256:{ID}")
-    assert space.add("my-space", place=place).name == "my-space"
+    assert space.add("my-space", context=context).name == "my-space"
 
 
-def test_failed_space_names_pushed_image(place):
+def test_failed_space_names_pushed_image(context):
     # Another tool's stack has the name of the space's stack.
     template = '{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
-    place.account.client("cloudformation").create_stack(StackName="space-my-space", TemplateBody=template)
+    context.account.client("cloudformation").create_stack(StackName="space-my-space", TemplateBody=template)
 
     with pytest.raises(StackError, match="space-my-space") as caught:
-        space.add("my-space", place=place)
+        space.add("my-space", context=context)
 
-    uri = registry.get("my-space-registry", place=place).uri
+    uri = registry.get("my-space-registry", context=context).uri
     assert f"registry my-space-registry, image {uri}:{ID[:12]};" in caught.value.hint
     assert not PIPELINE.exists()
 
 
 def test_interrupt_names_created_resources(live):
-    place = Place(live, report=RecordingReporter(interrupt_at="building"))
+    context = Context(live, reporter=InterruptingReporter(interrupt_at="building"))
 
     with pytest.raises(OperationInterruptedError) as caught:
-        space.add("my-space", place=place)
+        space.add("my-space", context=context)
 
     assert "registry my-space-registry;" in caught.value.hint
 
@@ -205,40 +206,40 @@ def test_interrupt_names_created_resources(live):
         ({"color": "red"}, "color"),
     ],
 )
-def test_invalid_values_are_rejected_before_creation(place, docker, values, message):
+def test_invalid_values_are_rejected_before_creation(context, docker, values, message):
     with pytest.raises((InputError, SpaceRequestError), match=message):
-        space.add(**{"space_name": "my-space", "place": place, **values})
+        space.add(**{"space_name": "my-space", "context": context, **values})
 
-    assert stacks(place.account) == []
+    assert stacks(context.account) == []
     assert docker.commands == []
 
 
-def test_unreachable_engine_is_reported_before_creation(place, monkeypatch):
+def test_unreachable_engine_is_reported_before_creation(context, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
 
     with pytest.raises(
         EngineUnavailableError, match=r"the Docker engine at tcp://127\.0\.0\.1:9 cannot be used: Connection refused"
     ):
-        space.add("my-space", place=place)
+        space.add("my-space", context=context)
 
-    assert stacks(place.account) == []
+    assert stacks(context.account) == []
 
 
-def test_missing_docker_is_reported_before_creation(place, monkeypatch, tmp_path):
+def test_missing_docker_is_reported_before_creation(context, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(EngineUnavailableError):
-        space.add("my-space", place=place)
+        space.add("my-space", context=context)
 
-    assert stacks(place.account) == []
+    assert stacks(context.account) == []
 
 
-def test_team_secret_wins_over_secret_of_same_name(place, live):
-    mine = secret.create("database", "x", place=place)
+def test_team_secret_wins_over_secret_of_same_name(context, live):
+    mine = secret.create("database", "x", context=context)
     live.client("secretsmanager").create_secret(Name="database", SecretString="x")
     other = live.client("secretsmanager").create_secret(Name="other", SecretString="x")["ARN"]
 
-    space.create("my-space", image="a/b:1", secrets={"A": "database", "B": "other"}, place=place)
+    space.create("my-space", image="a/b:1", secrets={"A": "database", "B": "other"}, context=context)
 
     assert mine.arn.rpartition(":")[2].startswith(f"{TEAM_PREFIX}database-")
-    assert space.get("my-space", place=place).secrets == {"A": mine.arn, "B": other}
+    assert space.get("my-space", context=context).secrets == {"A": mine.arn, "B": other}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.aws.rate_limit import BURST
 from exasol_ci_setup.constructs import Asset, BuildkitBuilder, ContainerBuilder, Registry, Scope
 from exasol_ci_setup.constructs.placeholders import placeholder
@@ -19,14 +19,14 @@ from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.programs import Connections, Declared, Deployment, images, running_with
 from exasol_ci_setup.programs.deployment import require_values
 from exasol_ci_setup.programs.interrupt import InterruptibleClock
-from exasol_ci_setup.programs.preview import recreated
 from exasol_ci_setup.programs.removal import Removal, find_existing, require_deletable, undeclared
-from exasol_ci_setup.programs.verbs import _NullReporter, require_success
+from exasol_ci_setup.programs.verbs import require_success
 from exasol_ci_setup.stacks import network
-from exasol_ci_setup.stacks.events import NullView
 from exasol_ci_setup.stacks.model import Change, Plan
+from exasol_ci_setup.stacks.preview import recreated
 from exasol_ci_setup.template.render import render
 from tests.answers import VirtualClock
+from tests.reporters import RecordingReporter
 
 TABLE = "AWS::DynamoDB::Table"
 SCOPE = Scope(name="team", region="eu-central-1")
@@ -41,35 +41,10 @@ def builder(scope: Scope = SCOPE) -> ContainerBuilder:
     )
 
 
-class Ticks(NullView):
-    """A view that remembers when it was told of the time."""
-
-    def __init__(self) -> None:
-        self.ticks: list[float] = []
-
-    def tick(self, now) -> None:
-        self.ticks.append(now)
-
-
-class Told(_NullReporter):
-    """Approves, and remembers what was approved."""
-
-    def __init__(self) -> None:
-        self.plans: list[str] = []
-        self.ends: dict[str, str] = {}
-        self.lock = threading.Lock()
-
-    def approve(self, _name, plan) -> bool:
-        with self.lock:
-            self.plans.append(plan.stack_name)
-        return True
-
-    def ended(self, ended, _stack) -> None:
-        self.ends[ended.name] = ended.end.value
-
-
 def deployment(live, reporter=None) -> Deployment:
-    return Deployment(Connections(SystemClock(), lambda _scope: live), reporter or Told(), SystemClock(), network.find)
+    return Deployment(
+        Connections(SystemClock(), lambda _scope: live), reporter or RecordingReporter(), SystemClock(), network.find
+    )
 
 
 def test_what_a_construct_is_made_of_is_declared_with_it_and_comes_first():
@@ -148,33 +123,34 @@ def use_up(connect: Connections, scope: Scope, clock: VirtualClock) -> float:
     return clock.elapsed - before
 
 
-def test_what_waits_for_an_image_lets_it_be_told_every_two_seconds():
-    clock, view = VirtualClock(), Ticks()
+def test_wait_for_image_reports_progress_every_two_seconds(answers):
+    clock, reporter = VirtualClock(), RecordingReporter()
     began = clock.now()
 
-    images._ViewClock(clock, view).sleep(5)
+    images._ReportingClock(Context(answers.account, clock, reporter)).sleep(5)
 
-    assert [now - began for now in view.ticks] == [2, 4, 5]
+    assert clock.now() - began == 5
+    assert reporter.progress_count == 3
 
 
 @pytest.mark.live
 def test_a_graph_is_deployed_and_outputs_are_handed_on_and_the_second_time_there_is_nothing_to_do(live):
     construct = builder()
-    told = Told()
+    reporter = RecordingReporter()
 
-    ends = deployment(live, told).carry_out(Declared([construct]))
+    ends = deployment(live, reporter).apply(Declared([construct]))
 
     assert {end.end for end in ends} == {End.DONE}
-    assert sorted(told.plans) == ["team-image", "team-registry", "team-source"]
+    assert sorted(plan.stack_name for plan in reporter.plans) == ["team-image", "team-registry", "team-source"]
     assert construct.registry.uri.endswith("/team/registry")
     cfn = live.client("cloudformation")
     parameters = cfn.describe_stacks(StackName="team-image")["Stacks"][0]["Parameters"]
     assert {"ParameterKey": "BucketName", "ParameterValue": construct.asset.bucket_name} in parameters
 
-    again = deployment(live, told).carry_out(Declared([builder()]))
+    again = deployment(live, reporter).apply(Declared([builder()]))
 
     assert {end.end for end in again} == {End.UNCHANGED}
-    assert len(told.plans) == 3
+    assert len(reporter.plans) == 3
     assert all(cfn.list_change_sets(StackName=end.name)["Summaries"] == [] for end in again)
 
 
@@ -199,7 +175,7 @@ def test_a_failure_skips_what_depends_on_it_and_the_rest_is_deployed(live):
     foreign = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
     live.client("cloudformation").create_stack(StackName="team-registry", TemplateBody=foreign)
 
-    ends = {end.name: end for end in deployment(live).carry_out(Declared([builder()]))}
+    ends = {end.name: end for end in deployment(live).apply(Declared([builder()]))}
 
     assert ends["team-registry"].end is End.FAILED
     assert "was not created by this tool" in str(ends["team-registry"].error)
@@ -212,14 +188,14 @@ def test_a_failure_skips_what_depends_on_it_and_the_rest_is_deployed(live):
 def test_down_goes_the_other_way_and_the_second_time_nothing_stands(live):
     declared = Declared([builder()])
     connect = Connections(SystemClock(), lambda _scope: live)
-    deployment(live).carry_out(declared)
-    told = Told()
+    deployment(live).apply(declared)
+    reporter = RecordingReporter()
 
     there = find_existing(declared, connect)
     assert next(iter(there)) == "team-image"
     assert there["team-registry"].needs == ("team-image",)
-    removal = Removal(told.view, lambda *_: None, told.ended, SystemClock(), empty=True)
-    ends = removal.carry_out(there)
+    removal = Removal(reporter, SystemClock(), empty=True)
+    ends = removal.apply(there)
 
     assert [end.end for end in ends] == [End.DONE] * 3
     assert find_existing(declared, connect) == {}
@@ -230,10 +206,10 @@ def test_a_stack_that_has_the_name_by_chance_is_neither_taken_over_nor_deleted(l
     theirs = Registry(scope=Scope(name="team-x", region="eu-central-1"), name="img")
     ours = Registry(scope=SCOPE, name="x-img")
     other_kind = Asset(scope=theirs.scope, name="img")
-    deployment(live).carry_out(Declared([theirs]))
+    deployment(live).apply(Declared([theirs]))
 
     for declared in (Declared([ours]), Declared([other_kind])):
-        (ended,) = deployment(live).carry_out(declared)
+        (ended,) = deployment(live).apply(declared)
         assert "belongs to construct Registry, scope team-x, name img, not to" in str(ended.error)
 
         there = find_existing(declared, lambda _scope: live)
@@ -241,9 +217,9 @@ def test_a_stack_that_has_the_name_by_chance_is_neither_taken_over_nor_deleted(l
             StackError, match="team-x-img belongs to construct Registry, scope team-x, name img, not to"
         ):
             require_deletable(there.values())
-        told = Told()
-        removal = Removal(told.view, lambda *_: None, told.ended, SystemClock(), empty=True)
-        (ended,) = removal.carry_out(there)
+        reporter = RecordingReporter()
+        removal = Removal(reporter, SystemClock(), empty=True)
+        (ended,) = removal.apply(there)
         assert ended.end is End.FAILED
 
     require_deletable(find_existing(Declared([theirs]), lambda _scope: live).values())
@@ -265,10 +241,10 @@ def test_the_shell_of_somebody_elses_change_set_does_not_stand(live):
 
 @pytest.mark.live
 def test_undeclared_stacks_of_scope_are_found(live):
-    deployment(live).carry_out(Declared([Registry(scope=SCOPE, name="old")]))
-    deployment(live).carry_out(Declared([Registry(scope=SCOPE, name="newer")]))
+    deployment(live).apply(Declared([Registry(scope=SCOPE, name="old")]))
+    deployment(live).apply(Declared([Registry(scope=SCOPE, name="newer")]))
     elsewhere = Scope(name="elsewhere", region="eu-central-1")
-    deployment(live).carry_out(Declared([Registry(scope=elsewhere, name="other")]))
+    deployment(live).apply(Declared([Registry(scope=elsewhere, name="other")]))
 
     found = undeclared(Declared([Registry(scope=SCOPE, name="kept")]), lambda _scope: live)
 
@@ -365,9 +341,9 @@ def in_progress(live) -> list[str]:
 @pytest.mark.live
 def test_twenty_constructs_are_each_deployed_once_in_order_and_many_at_a_time(live, operations):
     operations.hold()
-    told = Told()
+    reporter = RecordingReporter()
     with ThreadPoolExecutor(1) as pool:
-        deployed = pool.submit(lambda: deployment(live, told).carry_out(Declared(diamond())))
+        deployed = pool.submit(lambda: deployment(live, reporter).apply(Declared(diamond())))
         while len(in_progress(live)) < 4:
             assert not deployed.done(), deployed.result()
             time.sleep(0.01)
@@ -375,10 +351,11 @@ def test_twenty_constructs_are_each_deployed_once_in_order_and_many_at_a_time(li
         ends = deployed.result()
 
     assert {end.end for end in ends} == {End.DONE}
-    assert len(ends) == len(told.plans) == len(set(told.plans)) == 20
+    names = {plan.stack_name for plan in reporter.plans}
+    assert len(ends) == len(reporter.plans) == len(names) == 20
     cfn = live.client("cloudformation")
     times = {}
-    for name in told.plans:
+    for name in names:
         events = cfn.describe_stack_events(StackName=name)["StackEvents"]
         times[name] = (events[-1]["Timestamp"], events[0]["Timestamp"])
     for number in range(10):
@@ -392,7 +369,7 @@ def test_of_twenty_one_fails_and_only_what_needs_it_is_skipped(live):
     foreign = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
     live.client("cloudformation").create_stack(StackName="team-source-8", TemplateBody=foreign)
 
-    ends = {end.name: end for end in deployment(live).carry_out(Declared(diamond()))}
+    ends = {end.name: end for end in deployment(live).apply(Declared(diamond()))}
 
     assert [name for name, end in ends.items() if end.end is End.FAILED] == ["team-source-8"]
     assert sorted(name for name, end in ends.items() if end.end is End.SKIPPED) == ["team-image-8", "team-image-9"]
@@ -401,7 +378,7 @@ def test_of_twenty_one_fails_and_only_what_needs_it_is_skipped(live):
 
 @pytest.mark.live
 def test_plan_of_deployed_program_has_no_changes(live):
-    deployment(live).carry_out(Declared([builder()]))
+    deployment(live).apply(Declared([builder()]))
 
     planned, ends = deployment(live).plan(Declared([builder()]))
 
@@ -412,7 +389,7 @@ def test_plan_of_deployed_program_has_no_changes(live):
 @pytest.mark.live
 def test_plan_with_output_that_deployed_stack_lacks_is_made_from_templates(live):
     declared = Declared([builder()])
-    deployment(live).carry_out(declared)
+    deployment(live).apply(declared)
     cfn = live.client("cloudformation")
     body = cfn.get_template(StackName="team-registry")["TemplateBody"]
     assert isinstance(body, str)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from exasol_ci_setup.constructs import Registry, Scope
-from exasol_ci_setup.core.task_graph import CONCURRENCY, End
+from exasol_ci_setup.core.reporter import NullReporter
+from exasol_ci_setup.core.task_graph import CONCURRENCY, End, Ended
 from exasol_ci_setup.programs import Connections, Declared, Deployment
-from exasol_ci_setup.programs.verbs import _NullReporter
 from tests.answers import REGION, Answers, AwsError
 from tests.simulation.cloudformation import CHANGE_SET_SECONDS, LATENCY, Cost, Limits, Stack
 from tests.simulation.virtual import SharedClock
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.core.task_graph import Ended
 
 _ARN: Final = f"arn:aws:cloudformation:{REGION}:123456789012"
 _START: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -102,15 +101,16 @@ class _Service:
         }
 
 
-class _ApprovingReporter(_NullReporter):
-    """Approve every plan, and count the results."""
+class _Told(NullReporter):
+    """Approves everything, and counts the ends."""
 
     def __init__(self, stacks: dict[str, Stack], clock: SharedClock, cost: Cost) -> None:
         self._stacks = stacks
         self._clock = clock
         self._cost = cost
 
-    def ended(self, ended: Ended, _stack: object, /) -> None:
+    def result(self, ended: object, /) -> None:
+        assert isinstance(ended, Ended)
         if ended.end is End.DONE:
             self._cost.late.append(self._clock.now() - self._stacks[ended.name].ends)
         else:
@@ -142,9 +142,7 @@ def deploy(count: int, *, concurrency: int = CONCURRENCY, share: float = 1.0) ->
                 clock.begin(stacks[begun.name].number)
             return connections(scope)
 
-        deployment = Deployment(
-            connect, _ApprovingReporter(stacks, clock, cost), clock, lambda *_: {}, concurrency=concurrency
-        )
-        deployment.carry_out(declared)
+        deployment = Deployment(connect, _Told(stacks, clock, cost), clock, lambda *_: {}, concurrency=concurrency)
+        deployment.apply(declared)
     cost.calls, cost.refused, cost.seconds = limits.taken + limits.refused, limits.refused, clock.now()
     return cost

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
     CredentialsInvalidError,
@@ -25,7 +26,7 @@ from exasol_ci_setup.stacks.events import StackMonitor
 from exasol_ci_setup.stacks.model import ABSENT, Plan, Request
 from exasol_ci_setup.template.render import Template
 from tests.answers import AwsError, DroppedConnectionError
-from tests.stacks.views import Shown
+from tests.reporters import RecordingReporter
 
 ID = "arn:aws:cloudformation:eu-central-1:123456789012:stack/Slc/11111111-2222-3333-4444-555555555555"
 SET = (
@@ -144,19 +145,13 @@ def run(
     body=NEW,
     approve=lambda _plan: True,
     options=None,
-    notice=lambda _message: None,
     **values,
 ):
-    view = shown if shown is not None else Shown()
+    reporter = shown if shown is not None else RecordingReporter(approve)
     return deploy(
-        answers.account,
+        Context(answers.account, clock, reporter),
         Request(name="Slc", template=Template("t.yaml", body), **values),
-        approve=approve,
-        approve_recreation=lambda _stack, _removal: True,
-        view=lambda _title: view,
-        clock=clock,
-        options=options or Options(),
-        notice=notice,
+        options or Options(),
     )
 
 
@@ -170,7 +165,7 @@ def operations(answers):
 
 def test_update_is_followed_to_its_own_last_event(answers, clock):
     Aws(answers, events=UPDATE)
-    shown = Shown()
+    shown = RecordingReporter()
 
     result = run(answers, clock, shown=shown)
 
@@ -225,7 +220,7 @@ def test_a_connection_reset_while_polling_is_got_over(answers, clock):
         return None
 
     answers.disturb = reset
-    shown = Shown()
+    shown = RecordingReporter()
 
     result = run(answers, clock, shown=shown)
 
@@ -358,7 +353,7 @@ def test_the_end_is_seen_within_two_seconds_at_less_than_two_thirds_of_a_call_a_
     for at in range(7, 600, 7):
         clock.at(at, lambda: aws.told.append(aws.event("UPDATE_IN_PROGRESS", "T")))
     clock.at(asked_at, lambda: aws.told.append(aws.event("UPDATE_COMPLETE", "Slc")))
-    following = StackMonitor(answers.account.client("cloudformation"), ID, after="event-0", view=Shown(), clock=clock)
+    following = StackMonitor(Context(answers.account, clock), ID, after="event-0")
 
     stack = following.run()
 
@@ -380,9 +375,9 @@ def test_events_are_read_page_by_page_back_to_the_last_known_one(answers, clock)
         return {"StackEvents": newest_first[start : start + 100], **more}
 
     answers.on("cloudformation", "DescribeStackEvents", pages)
-    shown = Shown()
+    shown = RecordingReporter()
 
-    StackMonitor(answers.account.client("cloudformation"), ID, after="event-0", view=shown, clock=clock).run()
+    StackMonitor(Context(answers.account, clock, shown), ID, after="event-0").run()
 
     assert len(shown.events) == 252
     assert shown.lines[0] == "UPDATE_IN_PROGRESS Slc"
@@ -589,7 +584,7 @@ def test_refused_cancellation_after_ctrl_c_is_printed(answers, clock):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "CancelUpdateStack", AwsError("AccessDenied", "not for you", status=403))
     clock.at(0.1, press)
-    shown = Shown()
+    shown = RecordingReporter()
 
     with pytest.raises(OperationInterruptedError, match="AWS continues with stack Slc"):
         run(answers, clock, shown=shown)
@@ -747,7 +742,7 @@ def test_ctrl_c_while_waiting_for_somebody_else_only_stops_waiting(answers, cloc
 
 def test_an_operation_that_begins_late_is_not_taken_for_one_that_has_ended(answers, clock):
     aws = Aws(answers, events=[[]] * 40 + UPDATE)
-    shown = Shown()
+    shown = RecordingReporter()
 
     result = run(answers, clock, shown=shown)
 
@@ -912,11 +907,11 @@ def test_a_slow_plan_is_told_about(answers, clock):
     aws = Aws(answers, events=UPDATE)
     making = aws.change_set(Status="CREATE_IN_PROGRESS", Changes=[])
     answers.on("cloudformation", "DescribeChangeSet", [making] * 40 + [aws.change_set()], repeat_last=True)
-    notices: list[str] = []
+    reporter = RecordingReporter()
 
-    run(answers, clock, notice=notices.append)
+    run(answers, clock, shown=reporter)
 
-    assert len(notices) >= 2
+    assert len(reporter.notes) >= 2
 
 
 def test_no_stack_is_found_without_a_name(answers):

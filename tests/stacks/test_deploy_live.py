@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.constructs import CiBuild, SourceCredentials, build
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import (
@@ -23,7 +24,7 @@ from exasol_ci_setup.stacks import delete, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.model import Plan, PropertyChange, Request, Setting
 from exasol_ci_setup.template.render import Template, render
-from tests.stacks.views import Shown
+from tests.reporters import RecordingReporter
 
 pytestmark = pytest.mark.live
 
@@ -53,24 +54,12 @@ def run(
     wanted,
     *,
     approve=lambda _plan: True,
-    recreate=lambda _stack, _removal: True,
     shown=None,
-    check=lambda: None,
-    notice=lambda _message: None,
+    linter=None,
     **options,
 ):
-    view = shown if shown is not None else Shown()
-    return deploy(
-        account,
-        wanted,
-        approve=approve,
-        approve_recreation=recreate,
-        view=lambda _title: view,
-        clock=SystemClock(),
-        options=Options(**options),
-        check=check,
-        notice=notice,
-    )
+    reporter = shown if shown is not None else RecordingReporter(approve)
+    return deploy(Context(account, SystemClock(), reporter, linter), wanted, Options(**options))
 
 
 def remembering(plans):
@@ -102,7 +91,7 @@ def ready(live):
 
 def test_a_new_stack_is_made_with_its_project_webhook_and_bucket_policy(live):
     run(live, CREDENTIALS)
-    shown = Shown()
+    shown = RecordingReporter()
 
     result = run(live, request(), shown=shown)
 
@@ -210,7 +199,7 @@ def test_an_update_is_carried_out(ready):
 
 
 def test_only_the_events_of_the_operation_are_shown(ready):
-    shown = Shown()
+    shown = RecordingReporter()
 
     run(ready, request(project_url="https://github.com/exasol/other"), shown=shown)
 
@@ -283,7 +272,7 @@ def test_declined_recreation_keeps_stack(live):
     with pytest.raises(DeployFailedError):
         run(live, request())  # without source credentials
 
-    result = run(live, request(), recreate_failed=True, recreate=lambda _stack, _removal: False)
+    result = run(live, request(), recreate_failed=True, approve=lambda _plan: False)
 
     assert result.outcome is Outcome.PLANNED
     assert state.get(live.client("cloudformation"), "Slc").status == "ROLLBACK_COMPLETE"
@@ -303,7 +292,7 @@ def test_a_stuck_stack_of_somebody_else_is_not_recreated(live):
                 request(),
                 recreate_failed=True,
                 adopt=adopt,
-                recreate=lambda _stack, _removal: pytest.fail("not ours"),
+                approve=lambda _plan: pytest.fail("not ours"),
             )
 
     assert state.get(cfn, "Slc").id == stack.id
@@ -361,11 +350,12 @@ def test_a_template_that_aws_refuses_leaves_nothing(live):
 def test_a_check_that_fails_stops_before_anything_is_made(live):
     before = everything(live)
 
-    def check():
-        raise TemplateRejectedError("no")
+    class Linter:
+        def check(self, _template, _region, _reporter):
+            raise TemplateRejectedError("no")
 
     with pytest.raises(TemplateRejectedError):
-        run(live, request(), check=check)
+        run(live, request(), linter=Linter())
 
     assert everything(live) == before
 
@@ -402,19 +392,19 @@ def slow(display: str = "", **options) -> Request:
     return plain("Slow", SLOW.replace("    DependsOn", extra + "    DependsOn"), **options)
 
 
-class PressingCtrlC(Shown):
+class PressingCtrlC(RecordingReporter):
     """Presses Ctrl-C at the first event of the resource called First."""
 
-    times = 1
+    is_pressed = False
 
     def event(self, event):
         super().event(event)
-        if event.logical_id == "First" and len(self.pressed) < self.times:
-            self.pressed.append(event.id)
+        if event.logical_id == "First" and not self.is_pressed:
+            self.is_pressed = True
             raise KeyboardInterrupt
 
 
-class Releasing(Shown):
+class Releasing(RecordingReporter):
     """Releases the operations at the first event."""
 
     def __init__(self, operations):
@@ -541,9 +531,9 @@ def test_a_change_that_widens_access_is_listed(ready):
 def test_a_deleted_stack_is_gone_with_its_resources(ready):
     cfn = ready.client("cloudformation")
     stack = state.get(cfn, "Slc")
-    shown = Shown()
+    shown = RecordingReporter()
 
-    delete.delete(cfn, stack, view=shown, clock=SystemClock())
+    delete.delete(Context(ready, SystemClock(), shown), stack)
 
     assert state.is_absent(state.find(cfn, "Slc"))
     assert shown.lines[-1] == "DELETE_COMPLETE Slc"
@@ -639,12 +629,12 @@ def test_output_is_added_without_change_of_a_resource(live):
 def test_difference_that_aws_does_not_see_is_noted(live):
     body = "  Topic: {Type: AWS::SNS::Topic}\nParameters: {Unused: {Type: String}}\n"
     run(live, plain("Topic", body, parameters={"Unused": "one"}))
-    notes: list[str] = []
+    reporter = RecordingReporter()
 
-    result = run(live, plain("Topic", body, parameters={"Unused": "two"}), notice=notes.append)
+    result = run(live, plain("Topic", body, parameters={"Unused": "two"}), shown=reporter)
 
     assert result.outcome is Outcome.UNCHANGED
-    assert [note for note in notes if "parameters.Unused" in note]
+    assert [note for note in reporter.notes if "parameters.Unused" in note]
 
 
 def test_access_of_resources_in_a_loop_is_reviewed(live):

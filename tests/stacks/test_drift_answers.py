@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
     StackBusyError,
@@ -17,6 +18,7 @@ from exasol_ci_setup.stacks import drift, plan
 from exasol_ci_setup.stacks.model import ABSENT, Drift, PropertyDrift, Request, ResourceDrift, Stack
 from exasol_ci_setup.template.render import Template
 from tests.answers import AwsError
+from tests.reporters import RecordingReporter
 from tests.stacks.test_deploy_answers import BEGIN, ID, OLD, SET
 
 STACK = Stack("Slc", ID, "CREATE_COMPLETE", tags={"exasol-ci-setup:construct": "Test"})
@@ -60,8 +62,11 @@ def aws(answers):
     return answers
 
 
-def detect(answers, clock, stack=STACK, **more):
-    return drift.detect(answers.account.client("cloudformation"), stack, clock, **more)
+def detect(answers, clock, stack=STACK, *, told=None, **more):
+    reporter = RecordingReporter()
+    if told is not None:
+        reporter.notes = told
+    return drift.detect(Context(answers.account, clock, reporter), stack, **more)
 
 
 def test_a_detection_is_waited_for_and_all_pages_are_read(aws, clock):
@@ -185,7 +190,7 @@ def test_a_detection_without_an_end_is_given_up_after_half_an_hour_and_told_of_m
     told: list[str] = []
 
     with pytest.raises(TimedOutError, match="within 30 min"):
-        detect(aws, clock, notice=told.append)
+        detect(aws, clock, told=told)
 
     assert 1800 <= clock.elapsed < 1810
     assert len(told) >= 60
@@ -199,8 +204,7 @@ def test_a_look_that_fails_for_a_passing_reason_is_repeated(aws, clock):
 
 
 def test_a_refusal_and_a_missing_permission_are_errors_of_the_command_and_notices_of_a_deployment(aws, clock):
-    told: list[str] = []
-    cfn = aws.account.client("cloudformation")
+    reporter = RecordingReporter()
     for error, kind in (
         (AwsError("ValidationError", "Stack is in UPDATE_FAILED state"), StackError),
         (AwsError("AccessDenied", "not authorized: cloudformation:DetectStackDrift", status=403), AccessDeniedError),
@@ -208,10 +212,10 @@ def test_a_refusal_and_a_missing_permission_are_errors_of_the_command_and_notice
         aws.on("cloudformation", "DetectStackDrift", error)
         with pytest.raises(kind):
             detect(aws, clock)
-        assert drift.look(cfn, STACK, clock, notice=told.append) is None
+        assert drift.look(Context(aws.account, clock, reporter), STACK) is None
 
-    assert "UPDATE_FAILED state" in told[0]
-    assert "not authorized" in told[1]
+    assert "UPDATE_FAILED state" in reporter.notes[0]
+    assert "not authorized" in reporter.notes[1]
 
 
 def test_a_busy_stack_is_not_looked_at(aws, clock):
@@ -236,9 +240,10 @@ SAME = Request("Slc", Template("t", OLD), tags={"exasol-ci-setup:construct": "Te
 
 
 def make(answers, clock, *, found=FOUND, told=None):
-    return plan.plan_stack(
-        answers.account, SAME, STACK, clock, drift=found, notice=(told if told is not None else []).append
-    )
+    reporter = RecordingReporter()
+    if told is not None:
+        reporter.notes = told
+    return plan.plan_stack(Context(answers.account, clock, reporter), SAME, STACK, drift=found)
 
 
 @pytest.fixture
@@ -347,7 +352,7 @@ def test_parameters_that_are_kept_are_sent_without_a_value_and_are_no_difference
     current = Stack("Slc", ID, "CREATE_COMPLETE", parameters={"Token": "****", "Size": "3"}, tags=STACK.tags)
     wanted = Request("Slc", Template("t", body), tags=STACK.tags, kept_parameters=("Token", "Size"))
 
-    made = plan.plan_stack(sets.account, wanted, current, clock, drift=FOUND)
+    made = plan.plan_stack(Context(sets.account, clock), wanted, current, drift=FOUND)
 
     assert sets.of("CreateChangeSet")[0]["Parameters"] == [
         {"ParameterKey": "Token", "UsePreviousValue": True},

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.constructs import Registry, Scope
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import DeployFailedError
+from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.core.task_graph import End
 from exasol_ci_setup.programs import Connections, Declared, Deployment
-from exasol_ci_setup.programs.verbs import _NullReporter, require_success
+from exasol_ci_setup.programs.verbs import require_success
 from exasol_ci_setup.stacks import drift, network, state
-from exasol_ci_setup.stacks.deploy import Outcome, deploy
+from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.model import ABSENT, Plan, PropertyChange, PropertyDrift, Request
 from exasol_ci_setup.template.render import Template
-from tests.stacks.views import Shown
+from tests.reporters import RecordingReporter
 from tests.templates import samples
 
 pytestmark = pytest.mark.live
@@ -42,21 +44,20 @@ def permission(port, *blocks):
 
 
 def run(account, body=GROUP, *, plans=None):
-    cfn = account.client("cloudformation")
-    return deploy(
-        account,
+    reporter = RecordingReporter()
+    result = deploy(
+        Context(account, reporter=reporter),
         Request("Web", Template("web.yaml", body), tags={"exasol-ci-setup:construct": "Test"}),
-        approve=lambda plan: (plans if plans is not None else []).append(plan) or True,
-        approve_recreation=lambda _stack, _removal: False,
-        view=lambda _title: Shown(),
-        clock=SystemClock(),
-        drift=lambda stack: drift.detect(cfn, stack, SystemClock()),
+        Options(revert_drift=True),
     )
+    if plans is not None:
+        plans += reporter.plans
+    return result
 
 
 def found_in(account):
-    cfn = account.client("cloudformation")
-    return drift.detect(cfn, state.get(cfn, "Web"), SystemClock())
+    context = Context(account)
+    return drift.detect(context, state.get(context.cfn, "Web"))
 
 
 def group_id(account):
@@ -138,16 +139,11 @@ def test_a_failed_return_leaves_what_was_changed_as_it_was(live):
         live.client("logs").create_log_group(logGroupName="taken")
         return True
 
-    cfn = live.client("cloudformation")
     with pytest.raises(DeployFailedError):
         deploy(
-            live,
+            Context(live, reporter=RecordingReporter(take_the_name)),
             Request("Web", Template("web.yaml", GROUP + taken), tags={"exasol-ci-setup:construct": "Test"}),
-            approve=take_the_name,
-            approve_recreation=lambda _stack, _removal: False,
-            view=lambda _title: Shown(),
-            clock=SystemClock(),
-            drift=lambda stack: drift.detect(cfn, stack, SystemClock()),
+            Options(revert_drift=True),
         )
 
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html: the actual state before.
@@ -201,18 +197,18 @@ def test_a_run_over_many_stacks_looks_once_at_each_that_is_there(live):
     )
 
     def deployment(**more):
-        return Deployment(connect, _NullReporter(), SystemClock(), network.find, **more)
+        return Deployment(connect, NullReporter(), SystemClock(), network.find, **more)
 
-    deployment().carry_out(declared)
+    deployment().apply(declared)
     assert looked == []
 
     again = deployment()
     again.plan(declared)
-    ends = again.carry_out(declared)
+    ends = again.apply(declared)
     assert {end.end for end in ends} == {End.UNCHANGED}
     assert len(looked) == len(set(looked)) == 3
 
-    deployment(drift=False).carry_out(declared)
+    deployment(drift=False).apply(declared)
     assert len(looked) == 3
 
 
@@ -223,9 +219,9 @@ def test_no_construct_has_drifted_when_it_has_just_been_deployed(live, tmp_path)
     ]
     connect = Connections(SystemClock(), lambda _scope: live)
     declared = Declared(constructs)
-    require_success(Deployment(connect, _NullReporter(), SystemClock(), network.find).carry_out(declared))
+    require_success(Deployment(connect, NullReporter(), SystemClock(), network.find).apply(declared))
 
     cfn = live.client("cloudformation")
-    found = [drift.detect(cfn, state.get(cfn, name), SystemClock()) for name in declared.constructs]
+    found = [drift.detect(Context(live), state.get(cfn, name)) for name in declared.constructs]
 
     assert [each for each in found if each] == []

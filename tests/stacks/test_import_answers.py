@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.core.errors import DeployFailedError, InputError, StackBusyError, StackNotUpdatableError
-from exasol_ci_setup.stacks.deploy import Outcome
+from exasol_ci_setup.stacks.deploy import Options, Outcome
 from exasol_ci_setup.stacks.import_operation import import_resources
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.template.render import Template
 from tests.stacks.test_deploy_answers import Aws, operations, stack_in
-from tests.stacks.views import Shown
 
 BODY = (
     "Resources:\n  Web:\n    Type: AWS::ECS::Service\n    Properties:\n      Cluster: services\n"
@@ -44,13 +44,10 @@ DONE = [
 
 def run(answers, clock, identifiers, **more):
     return import_resources(
-        answers.account,
+        Context(answers.account, clock),
         Request(name="Slc", template=Template("t.yaml", BODY), tags={"exasol-ci-setup:construct": "Test"}),
         identifiers,
-        approve=lambda _plan: True,
-        view=lambda _title: Shown(),
-        clock=clock,
-        **more,
+        Options(**more),
     )
 
 

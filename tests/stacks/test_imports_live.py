@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from exasol_ci_setup.core.clock import SystemClock
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.core.errors import DeployFailedError, TemplateRejectedError
 from exasol_ci_setup.stacks import delete, imports, plan, state
 from exasol_ci_setup.stacks.deploy import Outcome
 from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.template.render import parse
+from tests.reporters import RecordingReporter
 from tests.stacks.test_deploy_live import CREDENTIALS, everything, remembering, request, run
-from tests.stacks.views import Shown
 
 pytestmark = pytest.mark.live
 
@@ -79,7 +79,7 @@ def test_deleted_stack_retains_imported_resources(with_logs):
     cfn = with_logs.client("cloudformation")
     assert delete.retained(cfn, stack, delete.resources(cfn, stack), ()) == {"CodeBuildLogGroup"}
 
-    delete.delete(cfn, stack, view=Shown(), clock=SystemClock())
+    delete.delete(Context(with_logs), stack)
 
     assert groups(with_logs) == [LOGS]
     assert state.find(cfn, "Slc") is None
@@ -149,12 +149,16 @@ def test_imported_resource_survives_recreation_with_notice(live):
     with pytest.raises(DeployFailedError):
         run(live, request(), import_existing=True)  # without source credentials
     run(live, CREDENTIALS)
-    notices: list[str] = []
-
-    run(live, request(), recreate_failed=True, recreate=lambda _stack, _removal: False, notice=notices.append)
-    run(live, request(), import_existing=True, recreate_failed=True, notice=notices.append)
+    reporter = RecordingReporter(lambda _plan: False)
+    run(live, request(), recreate_failed=True, shown=reporter)
+    approving = RecordingReporter()
+    run(live, request(), import_existing=True, recreate_failed=True, shown=approving)
 
     kept = "imported resources of stack Slc are kept when it is deleted: CodeBuildLogGroup"
-    assert notices == [kept, "--import-existing imports those again that have a name in the template", kept]
+    assert [*reporter.notes, *approving.notes] == [
+        kept,
+        "--import-existing imports those again that have a name in the template",
+        kept,
+    ]
     assert imports.imported_resources({"Resources": deployed(live)}) == {"CodeBuildLogGroup"}
     assert groups(live) == [LOGS]

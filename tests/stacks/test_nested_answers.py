@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import StackMonitor
 from tests.answers import AwsError, DroppedConnectionError
+from tests.reporters import RecordingReporter
 from tests.stacks.family import Family, arn
-from tests.stacks.views import Shown
 
 WITHOUT_ID = {"PhysicalResourceId": ""}
 
@@ -35,16 +36,14 @@ CREATION: dict[str, list[tuple[Any, ...]]] = {
 
 
 def follow(answers, clock, *, shown=None, after=""):
-    view = shown or Shown()
-    cfn = answers.account.client("cloudformation")
-    return StackMonitor(cfn, arn("Slc"), after=after, view=view, clock=clock).run()
+    return StackMonitor(Context(answers.account, clock, shown or RecordingReporter()), arn("Slc"), after=after).run()
 
 
 def told(shown):
     return [f"{event.stack_name}: {event.status} {event.logical_id}" for event in shown.events]
 
 
-class Timed(Shown):
+class Timed(RecordingReporter):
     """Remembers when each event was shown."""
 
     def __init__(self, clock):
@@ -69,7 +68,7 @@ def test_what_a_nested_stack_does_is_shown_while_it_does_it(answers, clock):
 
 def test_the_last_events_of_a_nested_stack_are_shown_before_its_row_ends(answers, clock):
     Family(answers, clock, "Slc", CREATION)
-    shown = Shown()
+    shown = RecordingReporter()
 
     follow(answers, clock, shown=shown)
 
@@ -88,7 +87,7 @@ def test_what_ends_between_two_looks_is_shown_whole_and_before_the_end_of_the_ro
     at_once["Second"] = [(0, "CREATE_COMPLETE", "Second"), (0, "CREATE_COMPLETE", "Deep")]
     at_once["Deep"] = [(0, "CREATE_COMPLETE", "Queue")]
     Family(answers, clock, "Slc", at_once)
-    shown = Shown()
+    shown = RecordingReporter()
 
     follow(answers, clock, shown=shown)
 
@@ -114,7 +113,7 @@ def test_of_a_nested_stack_only_the_events_of_this_operation_are_shown(answers, 
         ],
     }
     Family(answers, clock, "Slc", stacks)
-    shown = Shown()
+    shown = RecordingReporter()
 
     follow(answers, clock, shown=shown, after="Slc-0")
 
@@ -199,7 +198,7 @@ def test_however_many_are_nested_no_stack_is_asked_too_often_and_the_end_is_seen
         (600, "CREATE_COMPLETE", "Slc"),
     ]
     family = Family(answers, clock, "Slc", stacks)
-    shown = Shown()
+    shown = RecordingReporter()
 
     follow(answers, clock, shown=shown)
 
@@ -228,7 +227,7 @@ def test_however_many_are_nested_no_stack_is_asked_too_often_and_the_end_is_seen
 def test_a_nested_stack_that_cannot_be_read_is_told_of_and_not_asked_again(answers, clock, refusal):
     Family(answers, clock, "Slc", CREATION)
     answers.disturb = lambda call: refusal if call.params.get("StackName") == arn("Inner") else None
-    shown = Shown()
+    shown = RecordingReporter()
 
     ended = follow(answers, clock, shown=shown)
 
@@ -244,7 +243,7 @@ def test_a_look_at_a_nested_stack_that_fails_for_the_moment_is_made_again(answer
     # As often as botocore itself tries.
     left = [DroppedConnectionError()] * 10
     answers.disturb = lambda call: left.pop() if left and call.params.get("StackName") == arn("Inner") else None
-    shown = Shown()
+    shown = RecordingReporter()
 
     follow(answers, clock, shown=shown)
 
@@ -277,7 +276,7 @@ def test_what_nested_stacks_did_last_is_shown_if_the_roots_own_last_event_never_
         return described
 
     answers.on("cloudformation", "DescribeStacks", ended)
-    shown = Shown()
+    shown = RecordingReporter()
 
     follow(answers, clock, shown=shown)
 
@@ -287,14 +286,14 @@ def test_what_nested_stacks_did_last_is_shown_if_the_roots_own_last_event_never_
 def test_after_ctrl_c_nothing_is_shown_twice_or_lost(answers, clock):
     Family(answers, clock, "Slc", CREATION)
 
-    class Pressed(Shown):
+    class Pressed(RecordingReporter):
         def event(self, event):
             super().event(event)
             if len(self.events) in {4, 6}:
                 raise KeyboardInterrupt
 
     shown = Pressed()
-    following = StackMonitor(answers.account.client("cloudformation"), arn("Slc"), after="", view=shown, clock=clock)
+    following = StackMonitor(Context(answers.account, clock, shown), arn("Slc"), after="")
 
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
@@ -323,9 +322,9 @@ def test_the_nested_stacks_of_a_stack_that_is_deleted_are_followed_by_their_arns
     }
     Family(answers, clock, "Slc", stacks)
     cfn = answers.account.client("cloudformation")
-    shown = Shown()
+    shown = RecordingReporter()
 
-    delete(cfn, state.get(cfn, "Slc"), view=shown, clock=clock)
+    delete(Context(answers.account, clock, shown), state.get(cfn, "Slc"))
 
     assert [line for line in told(shown) if line.startswith("Inner")] == [
         "Inner: DELETE_IN_PROGRESS Inner",
@@ -346,7 +345,7 @@ def test_events_of_a_hook_that_share_an_id_are_all_shown(answers, clock):
         ]
     }
     Family(answers, clock, "Slc", stacks)
-    shown = Shown()
+    shown = RecordingReporter()
 
     follow(answers, clock, shown=shown)
 
@@ -366,7 +365,7 @@ def test_a_hook_on_the_whole_stack_is_not_taken_for_the_beginning_of_the_operati
         ]
     }
     Family(answers, clock, "Slc", stacks)
-    shown = Shown()
+    shown = RecordingReporter()
 
     follow(answers, clock, shown=shown, after=None)
 

@@ -11,6 +11,7 @@ from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
 from exasol_ci_setup.stacks.deploy import Outcome
 from exasol_ci_setup.stacks.model import Plan
 from tests.answers import AwsError
+from tests.reporters import RecordingReporter
 from tests.stacks.test_deploy_answers import BEGIN, ID, SET, UPDATE, Aws, operations, press, run
 
 STACK = "AWS::CloudFormation::Stack"
@@ -80,9 +81,10 @@ class Nested(Aws):
 
 
 def planned(answers, clock, **more) -> Plan:
-    plans: list[Plan] = []
-    run(answers, clock, body=OUTER % "new", approve=plans.append, **more)
-    return plans[0]
+    reporter = more.pop("shown", None) or RecordingReporter(lambda _plan: False)
+    run(answers, clock, body=OUTER % "new", shown=reporter, **more)
+    plan: Plan = reporter.plans[0]
+    return plan
 
 
 def created(answers):
@@ -283,11 +285,13 @@ def unknown(request, answers):
 
 
 def test_what_aws_cannot_plan_beforehand_is_planned_without_the_inside(unknown, answers, clock):
-    notices: list[str] = []
+    reporter = RecordingReporter(lambda _plan: False)
 
-    plan = planned(answers, clock, notice=notices.append)
+    plan = planned(answers, clock, shown=reporter)
 
-    assert notices == [f"AWS cannot plan the changes in nested stacks beforehand: nested stack Slc-Inner: {UNKNOWN}"]
+    assert reporter.notes == [
+        f"AWS cannot plan the changes in nested stacks beforehand: nested stack Slc-Inner: {UNKNOWN}"
+    ]
     assert plan.change_set_id == SECOND_SET
     assert [each.kind for each in plan.broadenings] == ["nested-stack"]
     # The plan was not approved: nothing is left. A shell stays until then.

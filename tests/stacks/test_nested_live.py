@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import DeployFailedError
 from exasol_ci_setup.stacks import delete, state
-from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
+from exasol_ci_setup.stacks.deploy import Outcome, deploy
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.template.render import Template
-from tests.stacks.views import Shown
+from tests.reporters import RecordingReporter
 
 pytestmark = pytest.mark.live
 
@@ -29,13 +30,8 @@ def run(account, bucket, inner, *, shown, key="inner.yaml"):
     account.client("s3").put_object(Bucket=bucket, Key=key, Body=inner.encode())
     url = f"https://s3.eu-central-1.amazonaws.com/{bucket}/{key}"
     return deploy(
-        account,
+        Context(account, SystemClock(), shown),
         Request(name="Outer", template=Template("t.yaml", OUTER % url), tags={"exasol-ci-setup:construct": "Test"}),
-        approve=lambda _plan: True,
-        approve_recreation=lambda _stack, _removal: True,
-        view=lambda _title: shown,
-        clock=SystemClock(),
-        options=Options(),
     )
 
 
@@ -61,7 +57,7 @@ Resources:
 
 
 def test_transform_in_nested_stack_is_applied(live, bucket):
-    shown = Shown()
+    shown = RecordingReporter()
 
     run(live, bucket, LOOP, shown=shown)
 
@@ -69,12 +65,12 @@ def test_transform_in_nested_stack_is_applied(live, bucket):
 
 
 def test_what_happens_in_a_nested_stack_is_shown_when_it_is_made_changed_and_deleted(live, bucket):
-    made, changed, deleted = Shown(), Shown(), Shown()
+    made, changed, deleted = RecordingReporter(), RecordingReporter(), RecordingReporter()
 
     assert run(live, bucket, INNER % "old", shown=made).outcome is Outcome.DEPLOYED
     run(live, bucket, INNER % "new", shown=changed, key="changed.yaml")
     cfn = live.client("cloudformation")
-    delete.delete(cfn, state.get(cfn, "Outer"), view=deleted, clock=SystemClock())
+    delete.delete(Context(live, reporter=deleted), state.get(cfn, "Outer"))
 
     assert inside(made) == [
         "CREATE_IN_PROGRESS itself",
@@ -95,9 +91,9 @@ def test_what_happens_in_a_nested_stack_is_shown_when_it_is_made_changed_and_del
 
 
 def test_the_same_again_leaves_nothing_to_do(live, bucket):
-    run(live, bucket, INNER % "old", shown=Shown())
+    run(live, bucket, INNER % "old", shown=RecordingReporter())
 
-    assert run(live, bucket, INNER % "old", shown=Shown()).outcome is Outcome.UNCHANGED
+    assert run(live, bucket, INNER % "old", shown=RecordingReporter()).outcome is Outcome.UNCHANGED
 
 
 def test_a_failure_in_a_nested_stack_is_explained(live, bucket, other_account):
@@ -107,7 +103,7 @@ def test_a_failure_in_a_nested_stack_is_explained(live, bucket, other_account):
     inner = 'Resources: {Taken: {Type: "AWS::S3::Bucket", Properties: {BucketName: taken-by-them}}}'
 
     with pytest.raises(DeployFailedError) as failed:
-        run(live, bucket, inner, shown=Shown())
+        run(live, bucket, inner, shown=RecordingReporter())
 
     assert failed.value.diagnosis.logical_id in {"Taken", "Inner"}
     assert "taken-by-them" in failed.value.diagnosis.reason

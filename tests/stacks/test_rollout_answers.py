@@ -7,8 +7,8 @@ import pytest
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.core.errors import DeployFailedError
 from tests.answers import AwsError
+from tests.reporters import RecordingReporter
 from tests.stacks.test_deploy_answers import Aws, run
-from tests.stacks.views import Shown
 
 SERVICE = "arn:aws:ecs:eu-central-1:123456789012:service/shop/web"
 DEFINITION = "arn:aws:ecs:eu-central-1:123456789012:task-definition/shop-web:2"
@@ -92,7 +92,7 @@ def test_the_tasks_of_a_service_are_counted_while_it_rolls_out(answers, clock):
     answers.on(
         "ecs", "DescribeServices", [service(pending=2), service(pending=2), service(running=2)], repeat_last=True
     )
-    shown = Shown()
+    shown = RecordingReporter()
 
     run(answers, clock, shown=shown)
 
@@ -116,7 +116,7 @@ def test_tasks_are_explained_when_ecs_has_already_gone_back_to_the_release_befor
 
 
 def test_failed_rollout_reports_reason_and_log_of_tasks(failing, clock):
-    shown = Shown()
+    shown = RecordingReporter()
 
     with pytest.raises(DeployFailedError) as failed:
         run(failing, clock, shown=shown)
@@ -135,7 +135,7 @@ def test_failed_rollout_reports_reason_and_log_of_tasks(failing, clock):
 
 
 def test_a_task_is_told_once(failing, clock):
-    shown = Shown()
+    shown = RecordingReporter()
 
     with pytest.raises(DeployFailedError):
         run(failing, clock, shown=shown)

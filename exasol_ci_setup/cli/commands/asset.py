@@ -91,13 +91,13 @@ def create(
     request = _read_request(data, values)
     with acting(
         session, plan_only=plan_only, yes=yes, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss
-    ) as place:
+    ) as context:
         if plan_only:
-            verbs.plan_creation(workspace_id=workspace_id, asset_creation=request, place=place)
+            verbs.plan_creation(workspace_id=workspace_id, asset_creation=request, context=context)
             report_no_change(session, workspace_id)
             return
         created = verbs.create(
-            workspace_id=workspace_id, asset_creation=request, allow_broadening=allow_broadening, place=place
+            workspace_id=workspace_id, asset_creation=request, allow_broadening=allow_broadening, context=context
         )
         _show(session, created, "created", changed=True)
 
@@ -110,8 +110,8 @@ def get(session: Session, workspace_id: str, asset_id: str) -> None:
     """Show an asset with a new link."""
     from exasol_ci_setup.platform import asset as verbs
 
-    with acting(session) as place:
-        asset = verbs.get(workspace_id=workspace_id, asset_id=asset_id, place=place)
+    with acting(session) as context:
+        asset = verbs.get(workspace_id=workspace_id, asset_id=asset_id, context=context)
     _show(session, asset, "found", changed=False)
 
 
@@ -145,9 +145,9 @@ def update(
     request = _read_request(data, values)
     with acting(
         session, plan_only=plan_only, yes=yes, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss
-    ) as place:
+    ) as context:
         if plan_only:
-            verbs.plan_update(workspace_id=workspace_id, asset_id=asset_id, asset_update=request, place=place)
+            verbs.plan_update(workspace_id=workspace_id, asset_id=asset_id, asset_update=request, context=context)
             report_no_change(session, workspace_id)
             return
         updated = verbs.update(
@@ -155,7 +155,7 @@ def update(
             asset_id=asset_id,
             asset_update=request,
             allow_broadening=allow_broadening,
-            place=place,
+            context=context,
         )
         _show(session, updated, "updated", changed=True)
 
@@ -174,13 +174,13 @@ def delete(session: Session, workspace_id: str, asset_id: str, *, plan_only: boo
     from exasol_ci_setup.platform import asset as verbs
 
     if plan_only:
-        with acting(session, plan_only=True) as place:
-            verbs.plan_deletion(workspace_id=workspace_id, asset_id=asset_id, place=place)
+        with acting(session, plan_only=True) as context:
+            verbs.plan_deletion(workspace_id=workspace_id, asset_id=asset_id, context=context)
             report_no_change(session, workspace_id)
         return
     require_yes(session, f"Delete asset {asset_id} of workspace {workspace_id}?", yes=yes)
-    with acting(session, yes=True) as place:
-        verbs.delete(workspace_id=workspace_id, asset_id=asset_id, place=place)
+    with acting(session, yes=True) as context:
+        verbs.delete(workspace_id=workspace_id, asset_id=asset_id, context=context)
     session.output.say(f"deleted asset {asset_id} of workspace {workspace_id}")
     done(session, "deleted", changed=True)
 

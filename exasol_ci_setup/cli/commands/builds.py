@@ -150,7 +150,7 @@ def stop(session: Session, name: str, no_wait: bool) -> None:
         if not no_wait:
             batch = start_builds.follow(session, batch, timeout=DEFAULT_TIMEOUT, show_log=False)
     if batch.has_ended:
-        output.say(f"batch {batch.id} ended in {batch.status}" + ("" if changed else " before: nothing to do"))
+        output.say(f"batch {batch.id} ended in {batch.status}" + ("" if changed else " before: no changes"))
         if batch.token_secret:
             token.remove_after(session.account.client("secretsmanager"), batch, say=start_builds.warner(session))
     elif token.is_own(batch.token_secret):

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 def _deploy(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
     construct, settings = construct_of(kind, values)
-    from exasol_ci_setup.cli.engine import run_deploy
+    from exasol_ci_setup.cli.deployment import DeployFlags, run_deploy
 
-    run_deploy(session, construct, **settings)
+    run_deploy(session, construct, DeployFlags(**settings))
 
 
 @click.command("deploy-ci-build")

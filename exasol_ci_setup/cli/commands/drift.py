@@ -12,7 +12,7 @@ from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import DifferencesFoundError, InputError, StackError
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.cli.engine import Approval
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.stacks.model import Drift, Stack
 
@@ -45,8 +45,8 @@ def drift(
     sets, and does not support all resource types.
     """
     from exasol_ci_setup.cli.consent import Consent
-    from exasol_ci_setup.cli.engine import Approval
     from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.cli.render.reporter import DeployReporter
     from exasol_ci_setup.stacks import drift as drifts
     from exasol_ci_setup.stacks import recreation, state
 
@@ -57,7 +57,7 @@ def drift(
     stack = state.get(cfn, name)
     if state.is_absent(stack):
         raise StackError(f"stack {stack.name} was never deployed", stack_name=stack.name)
-    detected = drifts.detect(cfn, stack, session.clock, notice=output.say)
+    detected = drifts.detect(session.context(), stack)
     gone = recreation.lost(session.account, stack, output.say)
     unchecked = (
         replace(each, status="DELETED") if each.logical_id in gone else each
@@ -68,7 +68,7 @@ def drift(
         # The plan prints it as text.
         output.record(detected)
         consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
-        _revert(session, stack, detected, Approval(consent, yes=yes, plan_only=False))
+        _revert(session, session.context(DeployReporter(consent, yes=yes)), stack, detected)
         return
     report.drift(output, detected, as_data=True)
     if not detected:
@@ -78,18 +78,16 @@ def drift(
         raise DifferencesFoundError(f"stack {stack.name} was changed outside of CloudFormation")
 
 
-def _revert(session: Session, stack: Stack, detected: Drift, approval: Approval) -> None:
+def _revert(session: Session, context: Context, stack: Stack, detected: Drift) -> None:
     """Deploy the stack again with its deployed template. Raises StackError if drift remains."""
-    from exasol_ci_setup.cli.engine import event_view
     from exasol_ci_setup.cli.render import report
     from exasol_ci_setup.stacks import drift as drifts
     from exasol_ci_setup.stacks import plan, state
-    from exasol_ci_setup.stacks.deploy import Outcome, deploy
+    from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
     from exasol_ci_setup.stacks.model import Request
     from exasol_ci_setup.template.render import Template
 
-    output = session.output
-    cfn = session.account.client("cloudformation")
+    cfn = context.cfn
     if not state.is_own(stack):
         raise StackError(
             f"stack {stack.name} cannot be reverted: it was not created by this tool",
@@ -102,25 +100,16 @@ def _revert(session: Session, stack: Stack, detected: Drift, approval: Approval)
         tags=stack.user_tags,
         kept_parameters=tuple(stack.parameters),
     )
-    result = deploy(
-        session.account,
-        request,
-        approve=approval,
-        approve_recreation=approval.of_recreation,
-        view=lambda title: event_view(session, stack.name, title),
-        clock=session.clock,
-        drift=lambda _stack: detected,
-        notice=output.say,
-    )
+    result = deploy(context, request, Options(drift=detected))
     remaining = detected
     if result.outcome is Outcome.DEPLOYED and result.stack is not None:
         # By the new ID, since the stack may have been created again.
-        remaining = drifts.detect(cfn, state.get(cfn, result.stack.id), session.clock, notice=output.say)
+        remaining = drifts.detect(context, state.get(cfn, result.stack.id))
     if remaining:
         raise StackError(
             f"drift remains in stack {stack.name}: {', '.join(each.logical_id for each in remaining.drifted)}",
             hint=f"set the expected values that `exasol-ci-setup drift {stack.name}` shows, or change the template",
             stack_name=stack.name,
         )
-    output.say(f"reverted the drift of stack {stack.name}")
-    report.result(output, "reverted", stack.name, changed=True)
+    session.output.say(f"reverted the drift of stack {stack.name}")
+    report.result(session.output, "reverted", stack.name, changed=True)

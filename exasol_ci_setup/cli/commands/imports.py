@@ -47,10 +47,11 @@ def _import(
     role_arn: str | None,
 ) -> None:
     from exasol_ci_setup.cli.consent import Consent
-    from exasol_ci_setup.cli.engine import Approval, compare_imported, event_view
+    from exasol_ci_setup.cli.deployment import compare_imported
     from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.cli.render.reporter import DeployReporter
     from exasol_ci_setup.stacks import network
-    from exasol_ci_setup.stacks.deploy import Outcome
+    from exasol_ci_setup.stacks.deploy import Options, Outcome
     from exasol_ci_setup.stacks.import_operation import import_resources
     from exasol_ci_setup.stacks.model import Request
     from exasol_ci_setup.template.render import render
@@ -66,20 +67,10 @@ def _import(
         tags=construct.tags,
         role_arn=role_arn or "",
     )
-    result = import_resources(
-        account,
-        request,
-        resources,
-        approve=Approval(Consent(session), yes=yes, plan_only=plan_only),
-        view=lambda title: event_view(session, request.name, title),
-        clock=session.clock,
-        adopt=adopt,
-        notice=output.say,
-    )
-    if result.outcome is Outcome.PLANNED:
-        output.say("plan only: nothing was changed")
-    elif result.stack is not None:
-        output.say(f"imported into stack {request.name}: {', '.join(resources)}")
+    context = session.context(DeployReporter(Consent(session), yes=yes), plan_only=plan_only)
+    result = import_resources(context, request, resources, Options(adopt=adopt))
+    report.outcome(output, result, deployed=f"imported into stack {request.name}: {', '.join(resources)}")
+    if result.outcome is Outcome.DEPLOYED and result.stack is not None:
         compare_imported(session, result.stack, result.plan)
         # AWS accepts no tags in an import, so a stack created by an import lacks the tags of this tool.
         adoption = "" if result.stack.tags else " --adopt"

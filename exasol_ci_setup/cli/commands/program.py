@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.programs import Declared, Deployment
     from exasol_ci_setup.programs.load import Program
     from exasol_ci_setup.programs.removal import ExistingStack
-    from exasol_ci_setup.stacks.model import Stack
 
 _CONTENTS: Final = " and the contents of the deleted buckets and repositories"
 
@@ -121,7 +120,7 @@ def _require_prune(session: Session, values: Mapping[str, Any]) -> None:
         raise InputError("--empty has no effect without --prune", hint=f"to delete stacks: {session.again('--prune')}")
 
 
-def _up(
+def _up(  # noqa: PLR0915
     session: Session,
     file: Path,
     *,
@@ -140,13 +139,14 @@ def _up(
     concurrency: int,
 ) -> None:
     from exasol_ci_setup.cli.consent import Consent, warning
-    from exasol_ci_setup.cli.render import show
+    from exasol_ci_setup.cli.render import report, show
     from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, ask, connections, counted
     from exasol_ci_setup.core.task_graph import End
     from exasol_ci_setup.programs import Deployment
     from exasol_ci_setup.programs.removal import require_unused, undeclared
     from exasol_ci_setup.stacks import network
     from exasol_ci_setup.stacks.deploy import Options
+    from exasol_ci_setup.template.lint import Linter
 
     output = session.output
     actions: list[str] = []
@@ -154,10 +154,10 @@ def _up(
     program, declared = dry_run(file, actions.append)
     require_same_declarations(program, declared)
     consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
-    many = MultiStackReporter(session, consent=consent, lint=not no_lint)
+    many = MultiStackReporter(session, consent=consent)
     if not declared.constructs:
-        output.say(f"{file} resolves no construct: nothing to do", *_thread_hint(set(threading.enumerate()) - threads))
-        many.result("unchanged", changed=False)
+        output.say(f"{file} resolves no construct: no changes", *_thread_hint(set(threading.enumerate()) - threads))
+        many.conclude_with("unchanged", changed=False)
         return
     connect = connections(session)
     many.announce(len(declared.constructs))
@@ -167,6 +167,7 @@ def _up(
         session.clock,
         network.find,
         options=Options(wait=wait, recreate_failed=recreate_failed, import_existing=import_existing, timeout=timeout),
+        linter=None if no_lint else Linter(),
         concurrency=concurrency,
         drift=not no_drift,
         planned=many.checked,
@@ -182,8 +183,8 @@ def _up(
         for action in actions:
             output.say(show.clean(action))
         if plan_only:
-            output.say("plan only: nothing was changed")
-            many.result("planned" if changes else "unchanged", changed=False)
+            output.say(report.PLAN_ONLY)
+            many.conclude_with("planned" if changes else "unchanged", changed=False)
             return
         if changes:
             ask(
@@ -195,7 +196,7 @@ def _up(
         _show_removal(output, removed, empty=empty, as_data=False)
         consent.require(*removals.values())
     with many.table():
-        ends = deployment.carry_out(declared)
+        ends = deployment.apply(declared)
     many.conclude(ends)
     if removed:
         require_unused(removed.values())
@@ -204,8 +205,8 @@ def _up(
         many.conclude(ends)
     _finish(session, program, declared, deployment)
     if all(end.end is End.UNCHANGED for end in ends):
-        output.say(f"{counted(len(ends))} up to date: nothing to do")
-    many.result(
+        output.say(f"{counted(len(ends))} up to date")
+    many.conclude_with(
         "unchanged" if all(end.end is End.UNCHANGED for end in ends) else "deployed",
         ends,
         changed=any(end.end is End.DONE for end in ends),
@@ -273,7 +274,7 @@ def _show_plans(
     many.conclude(ends)
     unchanged = len(planned) - len(changing)
     if unchanged:
-        session.output.say(f"{counted(unchanged)} up to date: nothing to do")
+        session.output.say(f"{counted(unchanged)} up to date")
     many.shown = {name: each.plan for name, each in planned.items()}
     return len(changing)
 
@@ -319,14 +320,14 @@ def _down(session: Session, file: Path, **values: Any) -> None:
         output.say(f"not declared in {file}: {', '.join(stale)}; to delete them, add --prune")
     existing = {**find_existing(declared, connect), **(stale if values["prune"] else {})}
     if not existing:
-        output.say(f"no stack that {file} declares exists: nothing to do")
-        many.result("unchanged", changed=False)
+        output.say(f"no stack that {file} declares exists: no changes")
+        many.conclude_with("unchanged", changed=False)
         return
     removable = _removable(session, many, existing, {}, empty=values["empty"], prunable=stale)
     _show_removal(output, removable, empty=values["empty"], as_data=values["plan_only"])
     if values["plan_only"]:
         output.say("plan only: nothing was deleted")
-        many.result("planned", changed=False)
+        many.conclude_with("planned", changed=False)
         return
     if not values["yes"]:
         lost = warning({name: each.removal for name, each in removable.items()})
@@ -344,7 +345,7 @@ def _down(session: Session, file: Path, **values: Any) -> None:
         concurrency=values["concurrency"],
     )
     many.conclude(ends)
-    many.result("deleting" if begun else "deleted", ends, changed=True, begun=begun)
+    many.conclude_with("deleting" if begun else "deleted", ends, changed=True, begun=begun)
 
 
 def _removable(
@@ -370,7 +371,7 @@ def _removable(
         declared, lambda user: f"to delete {user.name} too: {session.again('--prune')}" if user.name in prunable else ""
     )
     if not empty:
-        require_empty(existing, many.say, hint=f"to delete their contents too: {session.again('--empty')}")
+        require_empty(existing, many, hint=f"to delete their contents too: {session.again('--empty')}")
     return removable.in_order()
 
 
@@ -386,15 +387,11 @@ def _remove(
     """Delete the stacks; return their final states, and the names of stacks that AWS still deletes."""
     from exasol_ci_setup.programs.removal import Removal
 
-    def ended(end: Ended, stack: Stack | None) -> None:
-        if end.name not in removal.begun:
-            many.ended(end, stack)
-
-    removal = Removal(many.view, many.say, ended, session.clock, empty=empty, wait=wait, concurrency=concurrency)
+    removal = Removal(many, session.clock, empty=empty, wait=wait, concurrency=concurrency)
     if many.shown is None:
         many.shown = {}
     with many.table():
-        ends = removal.carry_out(existing)
+        ends = removal.apply(existing)
     for name in removal.begun:
         session.output.say(
             session.with_global_options(

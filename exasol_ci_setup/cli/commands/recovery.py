@@ -22,13 +22,11 @@ def cancel(session: Session, name: str) -> None:
     AWS rolls STACK back; the command follows the rollback until it ends. A creation cannot be canceled: use `delete`.
     """
     from exasol_ci_setup.cli.render import report
-    from exasol_ci_setup.cli.render.live import EventView
     from exasol_ci_setup.stacks import recovery, state
 
-    cfn = session.account.client("cloudformation")
-    stack = state.get(cfn, name)
-    with EventView(session.output, stack.name, clock=session.clock.now) as view:
-        ended = recovery.cancel(cfn, stack, view=view, clock=session.clock)
+    stack = state.get(session.context().cfn, name)
+    with session.context().operation(stack.name, "") as running:
+        ended = recovery.cancel(running, stack)
     session.output.say(f"canceled the update of stack {ended.name} ({ended.status})")
     report.result(session.output, "cancelled", ended.name, changed=True)
 
@@ -50,15 +48,11 @@ def continue_rollback(session: Session, name: str, skip: tuple[str, ...], role_a
     For a STACK in UPDATE_ROLLBACK_FAILED, after the cause is fixed. `diagnose` shows the cause.
     """
     from exasol_ci_setup.cli.render import report
-    from exasol_ci_setup.cli.render.live import EventView
     from exasol_ci_setup.stacks import recovery, state
 
-    cfn = session.account.client("cloudformation")
-    stack = state.get(cfn, name)
-    with EventView(session.output, stack.name, clock=session.clock.now) as view:
-        ended = recovery.continue_rollback(
-            cfn, stack, view=view, clock=session.clock, skip=skip, role_arn=role_arn or ""
-        )
+    stack = state.get(session.context().cfn, name)
+    with session.context().operation(stack.name, "") as running:
+        ended = recovery.continue_rollback(running, stack, skip=skip, role_arn=role_arn or "")
     session.output.say(f"rolled back stack {ended.name} ({ended.status})")
     report.result(session.output, "rolled-back", ended.name, changed=True)
 

@@ -39,10 +39,10 @@ def list_(session: Session) -> None:
     """List the registries."""
     from exasol_ci_setup.platform import registry as verbs
 
-    with acting(session) as place:
-        found = verbs.list(place=place)
+    with acting(session) as context:
+        found = verbs.list(context=context)
         rows = [(each.name, each.status, each.uri) for each in found]
-        listing(session, ("NAME", "STATUS", "URI"), rows, none=f"no registries in {place.account.region}")
+        listing(session, ("NAME", "STATUS", "URI"), rows, none=f"no registries in {context.account.region}")
         for each in found:
             session.output.record(each)
         done(session, "listed", changed=False, registries=len(found))
@@ -59,8 +59,8 @@ def create(session: Session, name: str, *, plan_only: bool, yes: bool, allow_dat
     """
     from exasol_ci_setup.platform import registry as verbs
 
-    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
-        _show(session, verbs.create(name, place=place))
+    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as context:
+        _show(session, verbs.create(name, context=context))
         done(session, "created", changed=True, name=name)
 
 
@@ -71,8 +71,8 @@ def get(session: Session, name: str) -> None:
     """Show a registry."""
     from exasol_ci_setup.platform import registry as verbs
 
-    with acting(session) as place:
-        _show(session, verbs.get(name, place=place))
+    with acting(session) as context:
+        _show(session, verbs.get(name, context=context))
         done(session, "shown", changed=False, name=name)
 
 
@@ -86,14 +86,14 @@ def delete(session: Session, name: str, *, empty: bool, plan_only: bool, yes: bo
     """Delete a registry; if it holds images, only with --empty."""
     from exasol_ci_setup.platform import registry as verbs
 
-    with acting(session) as place:
-        found = verbs.get(name, place=place)
+    with acting(session) as context:
+        found = verbs.get(name, context=context)
         if plan_only:
-            planned_deletion(place, session, found.stack_name, empty=empty)
+            planned_deletion(context, session, found.stack_name, empty=empty)
             return
         images = " with all its images" if empty else ""
         require_yes(session, f"Delete registry {name}{images} at {found.uri}?", yes=yes)
-        verbs.delete(name, empty=empty, place=place)
+        verbs.delete(name, empty=empty, context=context)
         session.output.say(f"deleted registry {name}")
         done(session, "deleted", changed=True, name=name)
 
@@ -108,8 +108,8 @@ def get_credentials(session: Session, name: str) -> None:
     """
     from exasol_ci_setup.platform import registry as verbs
 
-    with acting(session) as place:
-        found = verbs.get_credentials(name, place=place)
+    with acting(session) as context:
+        found = verbs.get_credentials(name, context=context)
         values = {
             "username": found.username,
             "password": found.password,
@@ -127,8 +127,8 @@ def docker_login(session: Session, name: str) -> None:
     """Log in docker on this machine to a registry."""
     from exasol_ci_setup.platform import registry as verbs
 
-    with acting(session) as place:
-        host = verbs.docker_login(name, place=place)
+    with acting(session) as context:
+        host = verbs.docker_login(name, context=context)
         session.output.say(f"logged in docker to {host}")
         done(session, "logged-in", changed=True, name=name, host=host)
 

@@ -55,9 +55,9 @@ def list_(session: Session) -> None:
     """List the names of the secrets."""
     from exasol_ci_setup.platform import secret as verbs
 
-    with acting(session) as place:
-        found = verbs.list(place=place)
-    listing(session, ["NAME"], [[each.name] for each in found], none=f"no secrets in {place.account.region}")
+    with acting(session) as context:
+        found = verbs.list(context=context)
+    listing(session, ["NAME"], [[each.name] for each in found], none=f"no secrets in {context.account.region}")
     for each in found:
         session.output.record({"type": "secret", "name": each.name, "arn": each.arn, "changed": each.changed})
     done(session, "listed", changed=False, secrets=len(found))
@@ -82,8 +82,8 @@ def create(session: Session, name: str, value: str | None, file: Path | None) ->
     """
     from exasol_ci_setup.platform import secret as verbs
 
-    with acting(session) as place:
-        created = verbs.create(name, _value(session, value, file), place=place)
+    with acting(session) as context:
+        created = verbs.create(name, _value(session, value, file), context=context)
     session.output.say(f"created secret {created.name}")
     session.output.record({"type": "secret", "name": created.name, "arn": created.arn})
     done(session, "created", changed=True, name=name)
@@ -111,8 +111,8 @@ def bulk_create(session: Session, secrets: str | None, file: Path | None) -> Non
     if (secrets is None) == (file is None):
         raise InputError("either --file or --secrets is needed", hint="use --file PATH or --secrets -")
     data = _stdin() if file is None or str(file) == _STDIN else _contents(file)
-    with acting(session) as place:
-        created = verbs.bulk_create(secret_files.parse(data), place=place)
+    with acting(session) as context:
+        created = verbs.bulk_create(secret_files.parse(data), context=context)
     for each in created:
         session.output.say(f"created secret {each.name}")
         session.output.record({"type": "secret", "name": each.name, "arn": each.arn})
@@ -128,8 +128,8 @@ def get(session: Session, name: str) -> None:
 
     from exasol_ci_setup.platform import secret as verbs
 
-    with acting(session) as place:
-        found = verbs.get(name, place=place)
+    with acting(session) as context:
+        found = verbs.get(name, context=context)
     if isinstance(found.value, bytes):
         value: dict[str, Any] = {"value_base64": base64.b64encode(found.value).decode()}
     else:
@@ -146,10 +146,10 @@ def delete(session: Session, name: str, yes: bool) -> None:
     """Delete a secret; AWS keeps it for 30 days, but its name is available again."""
     from exasol_ci_setup.platform import secret as verbs
 
-    with acting(session) as place:
-        verbs.require_deletable(name, place=place)
+    with acting(session) as context:
+        verbs.require_deletable(name, context=context)
         require_yes(session, f"Delete secret {name}?", yes=yes)
-        until = verbs.delete(name, place=place)
+        until = verbs.delete(name, context=context)
     session.output.say(f"deleted secret {name}; AWS keeps it until {until:%Y-%m-%d}")
     done(session, "deleted", changed=True, name=name, kept_until=until)
 

@@ -172,10 +172,10 @@ def list_(session: Session) -> None:
     """
     from exasol_ci_setup.platform import space as verbs
 
-    with acting(session) as place:
-        found = verbs.list(place=place)
+    with acting(session) as context:
+        found = verbs.list(context=context)
         rows = [(each.name, each.status, each.url or each.host, each.image) for each in found]
-        listing(session, ("NAME", "STATUS", "ADDRESS", "IMAGE"), rows, none=f"no spaces in {place.account.region}")
+        listing(session, ("NAME", "STATUS", "ADDRESS", "IMAGE"), rows, none=f"no spaces in {context.account.region}")
         for each in found:
             session.output.record(each)
         done(session, "listed", changed=False, spaces=len(found))
@@ -196,8 +196,8 @@ def create(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: boo
     """
     from exasol_ci_setup.platform import space as verbs
 
-    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
-        created = verbs.create(**values, place=place)
+    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as context:
+        created = verbs.create(**values, context=context)
         show_space(session, created)
         done(session, "created", changed=True, name=created.name)
 
@@ -241,8 +241,8 @@ def add(
     """
     from exasol_ci_setup.platform import space as verbs
 
-    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
-        added = verbs.add(name, container_port=port, plan_only=plan_only, **values, place=place)
+    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as context:
+        added = verbs.add(name, container_port=port, plan_only=plan_only, **values, context=context)
         if plan_only:
             session.output.say(f"plan only: space {name} does not change")
             done(session, "planned", changed=False)
@@ -258,8 +258,8 @@ def get(session: Session, name: str) -> None:
     """Show a space."""
     from exasol_ci_setup.platform import space as verbs
 
-    with acting(session) as place:
-        show_space(session, verbs.get(name, place=place))
+    with acting(session) as context:
+        show_space(session, verbs.get(name, context=context))
         done(session, "shown", changed=False, name=name)
 
 
@@ -284,11 +284,11 @@ def update(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: boo
 
     if all(value in (None, ()) for key, value in values.items() if key != "name"):
         raise InputError("nothing to change: no option is set", hint="set --image, --env, --memory or another option")
-    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
-        updated = verbs.update(**values, place=place)
-        changed = has_changed(place)
+    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as context:
+        updated = verbs.update(**values, context=context)
+        changed = has_changed(context)
         if not changed:
-            session.output.say(f"space {updated.name} is up to date: nothing to do")
+            session.output.say(f"space {updated.name} is up to date")
         show_space(session, updated)
         done(session, "updated" if changed else "unchanged", changed=changed, name=updated.name)
 
@@ -307,22 +307,22 @@ def delete(session: Session, name: str, *, plan_only: bool, yes: bool) -> None:
     from exasol_ci_setup.platform import space as verbs
 
     output = session.output
-    with acting(session) as place:
-        stack = space_stacks.require(place, name)
+    with acting(session) as context:
+        stack = space_stacks.require(context, name)
         if plan_only:
             session.output.say(f"deleting space {name} also deletes its logs")
-            planned_deletion(place, session, stack.name)
+            planned_deletion(context, session, stack.name)
             return
         require_yes(session, f"Delete space {name} and its logs?", yes=yes)
-        left = verbs.delete(name, place=place)
+        left = verbs.delete(name, context=context)
         output.say(f"deleted space {name}")
         if left:
             output.say(f"kept the load balancer for {counted(left, 'more space')}")
         elif not yes and output.can_ask and output.confirm("That was the last space. Delete the load balancer too?"):
-            load_balancer.remove(place=place)
+            load_balancer.remove(context=context)
             output.say("deleted the load balancer")
         else:
-            place.report.say(
+            context.note(
                 f"kept the load balancer, which costs money by the hour; to delete it: `exasol-ci-setup delete {load_balancer.STACK_NAME}`"
             )
         done(session, "deleted", changed=True, name=name, left=left)

@@ -87,7 +87,6 @@ def watch(session: Session, name: str) -> None:
     The exit code is 0 if the operation succeeded, and 1 if it failed or was rolled back.
     """
     from exasol_ci_setup.cli.render import report
-    from exasol_ci_setup.cli.render.live import EventView
     from exasol_ci_setup.stacks import diagnose, state
     from exasol_ci_setup.stacks.events import StackMonitor
     from exasol_ci_setup.stacks.rollout import Rollouts
@@ -100,9 +99,9 @@ def watch(session: Session, name: str) -> None:
             hint=f"deploy it, or delete it: `aws cloudformation delete-stack --stack-name {stack.name}`",
             stack_name=stack.name,
         )
-    events = EventView(session.output, stack.name, clock=session.clock.now)
-    with Rollouts(session.account, events, session.clock) as view:
-        monitor = StackMonitor(cfn, stack.id, after=None, view=view, clock=session.clock)
+    with session.context().operation(stack.name, "") as running:
+        rollouts = Rollouts(running)
+        monitor = StackMonitor(running, stack.id, after=None, rollouts=rollouts)
         ended = monitor.run()
     if ended is None:  # pragma: no cover - without a deadline it returns a stack
         return
@@ -111,7 +110,7 @@ def watch(session: Session, name: str) -> None:
         raise DeployFailedError(
             f"stack {ended.name} ended in {ended.status}",
             stack_name=ended.name,
-            diagnosis=replace(found, details=(*found.details, *view.why(found.physical_id))),
+            diagnosis=replace(found, details=(*found.details, *rollouts.why(found.physical_id))),
         )
     session.output.say(f"the last operation on stack {ended.name} succeeded ({ended.status})")
     report.result(session.output, "watched", ended.name, changed=False)
@@ -145,10 +144,9 @@ def delete(session: Session, name: str, **values: Any) -> None:
     If STACK does not exist, the exit code is 0. If a bucket or repository is not empty, --empty is needed. A stack that
     another stack uses is not deleted.
     """
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.cli.render import report
-    from exasol_ci_setup.cli.render.live import EventView
     from exasol_ci_setup.platform import space_stacks
-    from exasol_ci_setup.platform.place import Place
     from exasol_ci_setup.stacks import delete as deletion
     from exasol_ci_setup.stacks import removed, state, users
 
@@ -156,7 +154,7 @@ def delete(session: Session, name: str, **values: Any) -> None:
     cfn = session.account.client("cloudformation")
     stack = state.find(cfn, name)
     if stack is None or stack.status == "DELETE_COMPLETE":
-        output.say(f"stack {name} does not exist: nothing to do")
+        output.say(f"stack {name} does not exist: no changes")
         report.result(output, "unchanged", name, changed=False)
         return
     deletion.require_deletable(stack)
@@ -181,18 +179,16 @@ def delete(session: Session, name: str, **values: Any) -> None:
     if not values["yes"]:
         _ask(output, removal, [*deletion.buckets(emptied), *deletion.repositories(emptied)])
     deletion.empty(session.account, emptied, output.say)
-    with EventView(output, stack.name, clock=session.clock.now) as view:
+    with session.context().operation(stack.name, "") as running:
         kept = deletion.delete(
-            cfn,
+            running,
             stack,
-            view=view,
-            clock=session.clock,
             role_arn=values["role_arn"] or "",
             retain=values["retain"],
             force=values["force"],
         )
     if has_leftovers:
-        space_stacks.clean_up(Place(session.account, session.clock), stack)
+        space_stacks.clean_up(Context(session.account, session.clock), stack)
     output.say(f"deleted stack {stack.name}")
     for event in kept:
         output.say(

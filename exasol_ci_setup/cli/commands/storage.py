@@ -60,12 +60,12 @@ def create(
     from exasol_ci_setup.platform import storage as verbs
     from exasol_ci_setup.platform import workspaces
 
-    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as place:
+    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as context:
         if plan_only:
-            workspaces.ensure(place, workspace_id)
+            workspaces.ensure(context, workspace_id)
             report_no_change(session, workspace_id)
             return
-        created = verbs.create(workspace_id=workspace_id, storage_name=storage_name, place=place)
+        created = verbs.create(workspace_id=workspace_id, storage_name=storage_name, context=context)
         session.output.say(f"created storage {created.name} in workspace {created.workspace_id}")
         session.output.record(created)
         done(session, "created", changed=True)
@@ -78,8 +78,8 @@ def list_(session: Session, workspace_id: str) -> None:
     """List the storages of a workspace."""
     from exasol_ci_setup.platform import storage as verbs
 
-    with acting(session) as place:
-        found = verbs.list(workspace_id=workspace_id, place=place)
+    with acting(session) as context:
+        found = verbs.list(workspace_id=workspace_id, context=context)
     listing(
         session,
         ("NAME", "CREATED"),
@@ -105,14 +105,14 @@ def delete(session: Session, workspace_id: str, storage_name: str, *, empty: boo
     from exasol_ci_setup.platform import storage as verbs
 
     if plan_only:
-        with acting(session, plan_only=True) as place:
-            verbs.plan_deletion(workspace_id=workspace_id, storage_name=storage_name, place=place)
+        with acting(session, plan_only=True) as context:
+            verbs.plan_deletion(workspace_id=workspace_id, storage_name=storage_name, context=context)
             report_no_change(session, workspace_id)
         return
     with_objects = " and all its objects" if empty else ""
     require_yes(session, f"Delete storage {storage_name} of workspace {workspace_id}{with_objects}?", yes=yes)
-    with acting(session, yes=True) as place:
-        deleted = verbs.delete(workspace_id=workspace_id, storage_name=storage_name, empty=empty, place=place)
+    with acting(session, yes=True) as context:
+        deleted = verbs.delete(workspace_id=workspace_id, storage_name=storage_name, empty=empty, context=context)
     objects = f" with {_objects(deleted)}" if deleted else ""
     session.output.say(f"deleted storage {storage_name} of workspace {workspace_id}{objects}")
     done(session, "deleted", changed=True, objects=deleted)
@@ -130,8 +130,8 @@ def connect(session: Session, workspace_id: str, storage_name: str) -> None:
     from exasol_ci_setup.platform import credentials
     from exasol_ci_setup.platform import storage as verbs
 
-    with acting(session) as place:
-        found = verbs.connect(workspace_id=workspace_id, storage_name=storage_name, place=place)
+    with acting(session) as context:
+        found = verbs.connect(workspace_id=workspace_id, storage_name=storage_name, context=context)
     path = str(credentials.path())
     details(session, {"credentials": path, "expires": show.moment(found.expires_at)})
     done(session, "connected", changed=True, path=path, expires_at=found.expires_at)
@@ -146,9 +146,11 @@ def list_object(session: Session, workspace_id: str, storage_name: str, prefix: 
     """List the objects of a storage."""
     from exasol_ci_setup.platform import storage as verbs
 
-    with acting(session) as place:
+    with acting(session) as context:
         found = [
-            *verbs.list_object(workspace_id=workspace_id, storage_name=storage_name, storage_prefix=prefix, place=place)
+            *verbs.list_object(
+                workspace_id=workspace_id, storage_name=storage_name, storage_prefix=prefix, context=context
+            )
         ]
     listing(
         session,
@@ -181,14 +183,14 @@ def put_object(session: Session, workspace_id: str, storage_name: str, source: s
     from exasol_ci_setup.cli.render.transfer import TransferView
     from exasol_ci_setup.platform import storage as verbs
 
-    with _resumable(), acting(session) as place, TransferView(session.output, f"uploading {source}") as view:
+    with _resumable(), acting(session) as context, TransferView(session.output, f"uploading {source}") as view:
         put = verbs.put_object(
             workspace_id=workspace_id,
             storage_name=storage_name,
             src_file=source,
             dst_file=destination,
             progress=view,
-            place=place,
+            context=context,
         )
     session.output.data(put.name)
     session.output.record(put)
@@ -216,14 +218,14 @@ def get_object(session: Session, workspace_id: str, storage_name: str, source: s
     from exasol_ci_setup.cli.render.transfer import TransferView
     from exasol_ci_setup.platform import storage as verbs
 
-    with _resumable(), acting(session) as place, TransferView(session.output, f"downloading {source}") as view:
+    with _resumable(), acting(session) as context, TransferView(session.output, f"downloading {source}") as view:
         path = verbs.get_object(
             workspace_id=workspace_id,
             storage_name=storage_name,
             src_file=source,
             dst_file=destination,
             progress=view,
-            place=place,
+            context=context,
         )
     session.output.data(str(path))
     done(session, "downloaded", changed=True, path=str(path))
@@ -252,9 +254,9 @@ def delete_object(session: Session, workspace_id: str, storage_name: str, object
 
     if object_name.endswith("/"):
         require_yes(session, f"Delete all objects in {object_name} of storage {storage_name}?", yes=yes)
-    with acting(session) as place:
+    with acting(session) as context:
         deleted = verbs.delete_object(
-            workspace_id=workspace_id, storage_name=storage_name, object_name=object_name, place=place
+            workspace_id=workspace_id, storage_name=storage_name, object_name=object_name, context=context
         )
     session.output.say(f"deleted {_objects(deleted)}")
     done(session, "deleted", changed=True, objects=deleted)

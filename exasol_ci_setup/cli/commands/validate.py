@@ -57,7 +57,7 @@ def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -
         findings = lint.lint(template, region)
     else:
         from exasol_ci_setup.cli.constructs import resolve_secrets
-        from exasol_ci_setup.cli.engine import validate
+        from exasol_ci_setup.cli.deployment import validate
 
         linting = lint.Background()
         account = session.account
@@ -68,7 +68,7 @@ def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -
     if own["print_template"]:
         report.template(output, template)
     for finding in findings:
-        report.finding(output, finding, template)
+        report.finding(output, finding, template.name)
     lint.reject_errors(template, findings)
     output.say(
         f"the template of stack {construct.stack_name} is valid" + (" (not checked by AWS)" if own["offline"] else "")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.view import View
 from exasol_ci_setup.core.text import duration
+from exasol_ci_setup.stacks.model import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from exasol_ci_setup.cli.output import Output
-    from exasol_ci_setup.stacks.model import Event
 
 _SYMBOLS: Final = {"green": "✓", "red": "✗", "yellow": "…"}
 
@@ -66,8 +66,9 @@ class EventView(View):
         self._last_at: datetime | None = None
         self._last_at_seen = clock()
 
-    def event(self, event: Event) -> None:
+    def event(self, event: object, /) -> None:
         """Show one event."""
+        assert isinstance(event, Event)  # noqa: S101 - for the type checker
         self._remember(event)
         self._output.record(event)
         if self._output.format == "text" and self._terminal is None:

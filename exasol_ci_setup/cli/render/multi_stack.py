@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.cli.consent import Consent, require_no_more_data_loss, require_no_more_than, require_terminal
+from exasol_ci_setup.cli.consent import Consent, require_no_more_than, require_terminal
 from exasol_ci_setup.cli.interruption import FLUSH_SECONDS
 from exasol_ci_setup.cli.render import records, report, show
 from exasol_ci_setup.core import text
 from exasol_ci_setup.core.clock import HEARTBEAT_SECONDS
 from exasol_ci_setup.core.errors import DeployFailedError, NotApprovedError, OperationInterruptedError
+from exasol_ci_setup.core.errors.details import Finding
 from exasol_ci_setup.core.once import Once
-from exasol_ci_setup.core.task_graph import End
+from exasol_ci_setup.core.reporter import NullReporter
+from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.core.text import duration
 from exasol_ci_setup.programs.verbs import require_success
-from exasol_ci_setup.template import lint as linter
+from exasol_ci_setup.stacks.model import Event, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from rich.table import Table
-    from typing_extensions import Self
 
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.scope import Scope
-    from exasol_ci_setup.core.task_graph import Ended
+    from exasol_ci_setup.core.reporter import Reporter
     from exasol_ci_setup.programs import Connections
-    from exasol_ci_setup.stacks.model import Event, Plan, Stack
-    from exasol_ci_setup.template.render import Template
 
 _RESULTS: Final = {
     End.DONE: ("done", "green"),
-    End.UNCHANGED: ("nothing to do", "green"),
+    End.UNCHANGED: ("no changes", "green"),
     End.FAILED: ("failed", "red"),
     End.SKIPPED: ("skipped", "yellow"),
 }
@@ -56,7 +55,7 @@ class _Row:
     color: str = ""
 
 
-class MultiStackReporter:
+class MultiStackReporter(NullReporter):
     """Approves plans and reports on stacks, called from several threads.
 
     One thread owns the rows and the terminal while `checking` or `table` is open. Other threads send it calls through
@@ -71,7 +70,6 @@ class MultiStackReporter:
         session: Session,
         *,
         consent: Consent | None = None,
-        lint: bool = True,
         shown: Mapping[str, Plan] | None = None,
         total: int = 0,
     ) -> None:
@@ -79,67 +77,42 @@ class MultiStackReporter:
         self._session = session
         self._output = session.output
         self._consent = consent or Consent(session)
-        self._lint = lint
         self._total = total
-        self._linted: set[tuple[str, str]] = set()
-        # cfn-lint has global state.
-        self._lint_lock = Lock()
         self._rows: dict[str, _Row] = {}
         self._last_line = session.clock.now()
         self._live = False
         self._checked = self._total_checked = 0
 
-    def approve(self, name: str, plan: Plan, /) -> bool:
-        """Show the plan, or compare it with the approved one; return True. Raises NotApprovedError."""
+    def of(self, name: str, /) -> _OneStackReporter:
+        """Return the reporter of one stack."""
+        return _OneStackReporter(self, name)
+
+    def confirm_stack(self, name: str, plan: Plan) -> None:
+        """Show the plan of a stack, or compare it with the approved one. Raises NotApprovedError."""
         if self.shown is not None:
             require_no_more_than(self.shown.get(name), plan)
-            return True
+            return
         report.plan(self._output, plan, as_data=False, name=name)
         self._output.send(self._note_line)
         self._consent.require(plan, unchanged="this stack was not changed")
-        return True
 
-    def approve_recreation(self, name: str, stack: Stack, removal: Plan, /) -> bool:
-        """Report that a stack is deleted first; return True. Raises NotApprovedError.
-
-        --recreate-failed approves the deletion, unless it deletes data.
-        """
-        if self.shown is not None:
-            require_no_more_data_loss(self.shown.get(name), removal)
-        else:
-            self._consent.require(removal, unchanged="this stack was not changed")
-        self.say(name, f"in {stack.status}: the stack is deleted and created again")
-        return True
-
-    def view(self, stack_name: str, title: str, /) -> _StackView:
-        """Return the view of the events of one stack."""
+    def begin(self, stack_name: str, title: str) -> None:
+        """Show that an operation on a stack starts."""
         self._output.send(partial(self._begin, stack_name, self._session.clock.now()))
         self.say(stack_name, title.replace(f" {_own_name(stack_name)}", ""))
-        return _StackView(self, stack_name)
 
     def _begin(self, stack_name: str, now: float) -> None:
         self._rows.setdefault(stack_name, _Row("", now))
 
-    def notice(self, stack_name: str, message: str, /) -> None:
-        """Print a message about a stack."""
-        self.say(stack_name, message)
+    def event(self, event: object, /) -> None:
+        """Show a finding of the linter."""
+        if isinstance(event, Finding):
+            report.finding(self._output, event, event.template)
 
-    def check(self, template: Template, region: str, /) -> None:
-        """Run the linter once for each template and region, and print its findings. Raises TemplateRejectedError."""
-        if not self._lint:
-            return
-        with self._lint_lock:
-            if (template.body, region) in self._linted:
-                return
-            findings = linter.lint(template, region)
-            self._linted.add((template.body, region))
-        for finding in findings:
-            report.finding(self._output, finding, template)
-        linter.reject_errors(template, findings)
-
-    def ended(self, ended: Ended, _stack: Stack | None = None, /) -> None:
-        """Report the result of a stack."""
-        self._output.send(partial(self._ended, ended, self._session.clock.now()))
+    def result(self, result: object, /) -> None:
+        """Report how the work on a stack ended."""
+        if isinstance(result, Ended):
+            self._output.send(partial(self._ended, result, self._session.clock.now()))
 
     def _ended(self, ended: Ended, now: float) -> None:
         result, color = _RESULTS[ended.end]
@@ -168,7 +141,7 @@ class MultiStackReporter:
     def _note_line(self) -> None:
         self._last_line = self._session.clock.now()
 
-    def event(self, stack_name: str, event: Event) -> None:
+    def show_event(self, stack_name: str, event: Event) -> None:
         """Show one event of a stack."""
         self._output.send(partial(self._event, stack_name, event))
 
@@ -189,9 +162,9 @@ class MultiStackReporter:
             self._output.say(f"{show.clean(stack_name)}: {warning}")
             self._note_line()
 
-    def tick(self, now: float) -> None:
+    def progress(self, _done: int = 0, _total: int | None = None, /) -> None:
         """Print what is in progress if nothing was printed for almost 30 s."""
-        self._output.send(partial(self._tick, now))
+        self._output.send(partial(self._tick, self._session.clock.now()))
 
     def _tick(self, now: float) -> None:
         if not self._live and now - self._last_line > HEARTBEAT_SECONDS:
@@ -288,36 +261,46 @@ class MultiStackReporter:
                     self._output.say("", *show.diagnosis(end.error.diagnosis))
         require_success(ends)
 
-    def result(self, status: str, ends: Sequence[Ended] = (), *, changed: bool, begun: Collection[str] = ()) -> None:
+    def conclude_with(
+        self, status: str, ends: Sequence[Ended] = (), *, changed: bool, begun: Collection[str] = ()
+    ) -> None:
         """Write the record that ends the command. `begun` are stacks whose deletion continues on AWS."""
         stacks = {end.name: "deleting" if end.name in begun else end.end.value for end in ends}
         self._output.record(records.result(status, stacks=stacks, changed=changed))
 
 
-class _StackView:
-    """The view of the events of one stack of many."""
+class _OneStackReporter(NullReporter):
+    """The reporter of one stack of many."""
 
     def __init__(self, reporter: MultiStackReporter, stack_name: str) -> None:
         self._reporter = reporter
         self._stack_name = stack_name
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def event(self, event: Event) -> None:
-        """Show one event."""
-        self._reporter.event(self._stack_name, event)
-
-    def tick(self, now: float) -> None:
-        """Print a heartbeat line if it is due."""
-        self._reporter.tick(now)
-
-    def note(self, message: str) -> None:
+    def note(self, message: str, /) -> None:
         """Print a message that is not an event."""
         self._reporter.say(self._stack_name, message)
+
+    def confirm(self, plan: object, /) -> bool:
+        """Show the plan, or compare it with the approved one. Raises NotApprovedError."""
+        assert isinstance(plan, Plan)  # noqa: S101 - for the type checker
+        self._reporter.confirm_stack(self._stack_name, plan)
+        return True
+
+    def event(self, event: object, /) -> None:
+        """Show one event."""
+        if isinstance(event, Event):
+            self._reporter.show_event(self._stack_name, event)
+        else:
+            self._reporter.event(event)
+
+    def progress(self, _done: int = 0, _total: int | None = None, /) -> None:
+        """Print a heartbeat line if it is due."""
+        self._reporter.progress()
+
+    def operation(self, _name: str, title: str, /) -> AbstractContextManager[Reporter]:
+        """Show that an operation starts, and return this reporter."""
+        self._reporter.begin(self._stack_name, title)
+        return nullcontext(self)
 
 
 def _own_name(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.core.errors.details import Diagnosis, Finding
     from exasol_ci_setup.stacks.delete import Resource
+    from exasol_ci_setup.stacks.deploy import Result
     from exasol_ci_setup.stacks.model import Drift, Plan, Stack
     from exasol_ci_setup.template.render import Template
 
+PLAN_ONLY: Final = "plan only: nothing was changed"
 _CONTENTS = {"AWS::S3::Bucket": ("object", "objects"), "AWS::ECR::Repository": ("image", "images")}
 _DIFF_COLORS = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -50,10 +52,16 @@ def diagnosis(output: Output, diagnosis: Diagnosis) -> None:
     output.record(diagnosis)
 
 
-def finding(output: Output, finding: Finding, template: Template) -> None:
-    """Show a finding of the linter."""
+def outcome(output: Output, result: Result, *, deployed: str) -> None:
+    """Print how a deployment ended; `deployed` is the text for one that changed the stack."""
+    name = result.plan.stack_name
+    output.say({"planned": PLAN_ONLY, "unchanged": f"stack {name} is up to date"}.get(result.outcome.value, deployed))
+
+
+def finding(output: Output, finding: Finding, template: str) -> None:
+    """Show a finding of the linter in the template of this name."""
     if output.format == "text":
-        output.say(show.finding(finding, name=template.name))
+        output.say(show.finding(finding, name=template))
     output.record(finding)
 
 

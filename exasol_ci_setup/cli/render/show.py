@@ -235,7 +235,7 @@ def _ascii(line: str) -> str:
 
 def _plan_word(plan: Plan) -> str:
     if not plan:
-        return "nothing to do"
+        return "no changes"
     return {"CREATE": "new", "UPDATE": "update"}.get(plan.kind, clean(plan.kind.lower()))
 
 

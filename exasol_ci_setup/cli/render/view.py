@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.cli.interruption import FLUSH_SECONDS
 from exasol_ci_setup.cli.render import show
+from exasol_ci_setup.core.reporter import NullReporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 _HEARTBEAT_SECONDS: Final = 30.0  # longest time without a line, so that CI systems do not time out
 
 
-class View:
-    """Context manager that shows progress. `clock` returns monotonic seconds.
+class View(NullReporter):
+    """A reporter and context manager that shows progress. `clock` returns monotonic seconds.
 
     A subclass draws the table for a terminal, and describes the progress in one line for other outputs.
     """
@@ -55,14 +56,18 @@ class View:
             self._output.close(FLUSH_SECONDS if kind is not None and issubclass(kind, KeyboardInterrupt) else None)
             self._terminal = None
 
-    def note(self, message: str) -> None:
+    def note(self, message: str, /) -> None:
         """Print a status note, skipping repeats."""
         if message != self._noted:
             self._noted = message
             self._say(show.clean(message))
 
+    def progress(self, _done: int = 0, _total: int | None = None, /) -> None:
+        """Print the progress if no line was printed for a while; call it at each poll."""
+        self.tick()
+
     def tick(self, now: float | None = None) -> None:
-        """Print the progress if no line was printed for a while; call it at each poll.
+        """Print the progress if no line was printed for a while.
 
         `now` is in seconds of the clock. The next call is expected after the same interval, so that a line appears at least every
         30 seconds.

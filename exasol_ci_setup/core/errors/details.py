@@ -22,7 +22,7 @@ class Finding:
     """One finding of the linter.
 
     `rule` is cfn-lint's ID (``E3002``), `path` the dotted place in the template (``Resources.CodeBuild.Properties``, empty for
-    the whole), `line` the line in its text, counted from 1.
+    the whole), `line` the line in its text, counted from 1. `template` is the name of the template, if several are linted.
     """
 
     rule: str
@@ -30,6 +30,7 @@ class Finding:
     message: str
     path: str
     line: int
+    template: str = ""
 
 
 @dataclass(frozen=True, slots=True)

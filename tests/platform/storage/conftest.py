@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exasol_ci_setup.platform.place import Place
+from exasol_ci_setup.aws.context import Context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,8 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def place(live: Account) -> Place:
-    return Place(live)
+def context(live: Account) -> Context:
+    return Context(live)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import exasol_ci_setup as naas
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
     AssetConflictError,
@@ -20,8 +21,9 @@ from exasol_ci_setup.core.errors import (
     ObjectNotFoundError,
     StorageNotFoundError,
 )
+from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.platform import asset, storage, workspaces
-from exasol_ci_setup.platform.place import NullReport, Place
+from tests.reporters import RecordingReporter
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("enforced")]
 
@@ -29,25 +31,27 @@ CREATION = {"storage_name": "mine", "object_name": "docs/report.pdf"}
 
 
 @pytest.fixture(autouse=True)
-def _storage(place, tmp_path):
-    storage.create(workspace_id="123", storage_name="mine", place=place)
-    put(place, tmp_path, "first version")
+def _storage(context, tmp_path):
+    storage.create(workspace_id="123", storage_name="mine", context=context)
+    put(context, tmp_path, "first version")
 
 
-def put(place, tmp_path, text, name="report.pdf"):
+def put(context, tmp_path, text, name="report.pdf"):
     (tmp_path / name).write_text(text)
-    storage.put_object(workspace_id="123", storage_name="mine", src_file=tmp_path / name, dst_file="docs/", place=place)
-
-
-def create(place, *, allow_broadening=False, **more):
-    return asset.create(
-        workspace_id="123", asset_creation={**CREATION, **more}, allow_broadening=allow_broadening, place=place
+    storage.put_object(
+        workspace_id="123", storage_name="mine", src_file=tmp_path / name, dst_file="docs/", context=context
     )
 
 
-def update(place, made, *, allow_broadening=False, **more):
+def create(context, *, allow_broadening=False, **more):
+    return asset.create(
+        workspace_id="123", asset_creation={**CREATION, **more}, allow_broadening=allow_broadening, context=context
+    )
+
+
+def update(context, made, *, allow_broadening=False, **more):
     return asset.update(
-        workspace_id="123", asset_id=made.id, asset_update=more, allow_broadening=allow_broadening, place=place
+        workspace_id="123", asset_id=made.id, asset_update=more, allow_broadening=allow_broadening, context=context
     )
 
 
@@ -61,18 +65,18 @@ def fetch(url):
             return error.code, error.headers, error.read()
 
 
-def is_public(place):
-    return workspaces.find(place, "123").is_public
+def is_public(context):
+    return workspaces.find(context, "123").is_public
 
 
-def public_versions(place):
-    bucket = workspaces.find(place, "123").name
-    found = place.account.client("s3").list_object_versions(Bucket=bucket, Prefix="public/")
+def public_versions(context):
+    bucket = workspaces.find(context, "123").name
+    found = context.account.client("s3").list_object_versions(Bucket=bucket, Prefix="public/")
     return [*found.get("Versions", []), *found.get("DeleteMarkers", [])]
 
 
-def test_private_asset_has_link_that_expires(place):
-    made = create(place, content_disposition='attachment; filename="Report 1.pdf"')
+def test_private_asset_has_link_that_expires(context):
+    made = create(context, content_disposition='attachment; filename="Report 1.pdf"')
     status, headers, content = fetch(made.url)
 
     assert (status, content) == (200, b"first version")
@@ -80,11 +84,11 @@ def test_private_asset_has_link_that_expires(place):
     assert headers["Content-Type"] == "application/pdf"
     assert timedelta(minutes=58) < made.url_expires_at - datetime.now(timezone.utc) < timedelta(minutes=60)
     assert fetch(made.url.partition("?")[0])[0] == 403
-    assert not is_public(place)
+    assert not is_public(context)
 
 
-def test_link_expires_by_its_expiry(place):
-    made = create(place)
+def test_link_expires_by_its_expiry(context):
+    made = create(context)
     query = dict(part.split("=") for part in made.url.partition("?")[2].split("&"))
     signed = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
 
@@ -92,15 +96,15 @@ def test_link_expires_by_its_expiry(place):
     assert abs(signed + timedelta(seconds=int(query["X-Amz-Expires"])) - made.url_expires_at) <= timedelta(seconds=2)
 
 
-def test_modified_link_is_denied(place):
-    made = create(place)
+def test_modified_link_is_denied(context):
+    made = create(context)
 
     assert fetch(made.url.replace("report.pdf", "other.pdf"))[0] == 403
     assert fetch(made.url.replace("inline", "attachment"))[0] == 403
 
 
-def test_link_to_aws_names_region_of_bucket(place, answers):
-    made = create(place)
+def test_link_to_aws_names_region_of_bucket(context, answers):
+    made = create(context)
     answers.on(
         "sts",
         "AssumeRole",
@@ -115,7 +119,7 @@ def test_link_to_aws_names_region_of_bucket(place, answers):
     )
     bucket = workspaces.Bucket("123", "the-bucket", "arn:aws:iam::123456789012:role/r", is_public=False)
 
-    found = asset._with_link(Place(answers.account), bucket, made)
+    found = asset._with_link(Context(answers.account), bucket, made)
 
     assert found.url.startswith("https://the-bucket.s3.eu-central-1.amazonaws.com/storages/mine/docs/report.pdf?")
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in found.url
@@ -123,10 +127,10 @@ def test_link_to_aws_names_region_of_bucket(place, answers):
     assert policy == workspaces.storage_policy(bucket, "mine")
 
 
-def test_get_returns_asset_with_new_link(place):
-    made = create(place)
+def test_get_returns_asset_with_new_link(context):
+    made = create(context)
 
-    found = asset.get(workspace_id="123", asset_id=made.id, place=place)
+    found = asset.get(workspace_id="123", asset_id=made.id, context=context)
 
     assert fetch(found.url)[2] == b"first version"
     assert (found.id, found.object_name, found.created_at) == (made.id, "docs/report.pdf", made.created_at)
@@ -134,115 +138,117 @@ def test_get_returns_asset_with_new_link(place):
 
 @pytest.mark.parametrize("verb", ["get", "delete", "update"])
 @pytest.mark.parametrize("wrong", ["", "nope", "../x", "00000000-0000-4000-8000-000000000000"])
-def test_unknown_id_is_not_found(place, verb, wrong):
+def test_unknown_id_is_not_found(context, verb, wrong):
     more = {"asset_update": {"visibility": "private"}} if verb == "update" else {}
 
     for workspace in ("123", "456"):
         with pytest.raises(AssetNotFound, match=f"workspace {workspace} has no asset '{wrong}'"):
-            getattr(asset, verb)(workspace_id=workspace, asset_id=wrong, place=place, **more)
+            getattr(asset, verb)(workspace_id=workspace, asset_id=wrong, context=context, **more)
 
 
-def test_second_asset_of_object_is_conflict(place):
-    made = create(place)
+def test_second_asset_of_object_is_conflict(context):
+    made = create(context)
 
     with pytest.raises(AssetConflictError, match=f"already is an asset: {made.id}"):
-        create(place)
+        create(context)
     with pytest.raises(AssetConflictError):
-        create(place, visibility="public", allow_broadening=True)
-    assert not is_public(place)
+        create(context, visibility="public", allow_broadening=True)
+    assert not is_public(context)
 
 
-def test_refused_public_asset_never_opens_bucket(place):
-    create(place)
+def test_refused_public_asset_never_opens_bucket(context):
+    create(context)
 
     with pytest.raises(AssetConflictError):
-        create(place, visibility="public", allow_broadening=True)
+        create(context, visibility="public", allow_broadening=True)
 
-    events = place.account.client("cloudformation").describe_stack_events(StackName="workspace-123")["StackEvents"]
+    events = context.account.client("cloudformation").describe_stack_events(StackName="workspace-123")["StackEvents"]
     assert not [each for each in events if each["ResourceStatus"].startswith("UPDATE")]
 
 
-def test_asset_of_version_keeps_content(place, tmp_path):
-    bucket = workspaces.find(place, "123").name
-    versions = place.account.client("s3").list_object_versions(Bucket=bucket, Prefix="storages/mine/docs/")["Versions"]
-    first = create(place, object_version=versions[0]["VersionId"])
-    latest = create(place)
-    put(place, tmp_path, "second version")
+def test_asset_of_version_keeps_content(context, tmp_path):
+    bucket = workspaces.find(context, "123").name
+    versions = context.account.client("s3").list_object_versions(Bucket=bucket, Prefix="storages/mine/docs/")[
+        "Versions"
+    ]
+    first = create(context, object_version=versions[0]["VersionId"])
+    latest = create(context)
+    put(context, tmp_path, "second version")
 
     assert first.id != latest.id
     assert fetch(first.url)[2] == b"first version"
     assert fetch(latest.url)[2] == b"second version"
-    published = update(place, first, visibility="public", allow_broadening=True)
+    published = update(context, first, visibility="public", allow_broadening=True)
     assert fetch(published.url)[2] == b"first version"
 
 
-def test_first_public_asset_needs_allow_broadening(place):
+def test_first_public_asset_needs_allow_broadening(context):
     for attempt in (
-        lambda: create(place, visibility="public"),
-        lambda: update(place, create(place), visibility="public"),
+        lambda: create(context, visibility="public"),
+        lambda: update(context, create(context), visibility="public"),
     ):
         with pytest.raises(AssetRequestError, match="workspace 123 has no public assets yet") as caught:
             attempt()
         assert "--allow-broadening" in caught.value.hint
         assert caught.value.exit_code == 2
-    assert not is_public(place)
+    assert not is_public(context)
 
 
-def test_asset_becomes_public_and_private_again(place, tmp_path):
-    private = create(place, content_disposition="attachment")
+def test_asset_becomes_public_and_private_again(context, tmp_path):
+    private = create(context, content_disposition="attachment")
 
-    public = update(place, private, visibility="public", allow_broadening=True)
+    public = update(context, private, visibility="public", allow_broadening=True)
     status, headers, content = fetch(public.url)
     assert (status, content, headers["Content-Disposition"]) == (200, b"first version", "attachment")
     assert headers["Content-Type"] == "application/pdf"
     assert public.url.endswith(f"/public/{private.id}/report.pdf")
     assert public.url_expires_at is None
-    assert is_public(place)
+    assert is_public(context)
 
-    put(place, tmp_path, "second version")
+    put(context, tmp_path, "second version")
     assert fetch(public.url)[2] == b"first version"
-    again = update(place, public, content_disposition="inline")
+    again = update(context, public, content_disposition="inline")
     assert (again.url, fetch(again.url)[2]) == (public.url, b"second version")
     assert fetch(again.url)[1]["Content-Disposition"] == "inline"
 
-    back = update(place, again, visibility="private")
+    back = update(context, again, visibility="private")
     assert fetch(public.url)[0] == 403
     assert fetch(back.url)[2] == b"second version"
-    assert public_versions(place) == []
-    assert not is_public(place)
+    assert public_versions(context) == []
+    assert not is_public(context)
 
 
 @pytest.mark.parametrize("visibility", ["private", "public"])
 @pytest.mark.parametrize("name", ["docs//report.pdf", "/docs/report.pdf", "docs/"])
-def test_asset_is_of_object_with_exact_name(place, name, visibility):
+def test_asset_is_of_object_with_exact_name(context, name, visibility):
     with pytest.raises(ObjectNotFoundError):
-        create(place, object_name=name, visibility=visibility, allow_broadening=True)
-    bucket = workspaces.find(place, "123").name
-    place.account.client("s3").put_object(Bucket=bucket, Key=f"storages/mine/{name}", Body=b"of another tool")
+        create(context, object_name=name, visibility=visibility, allow_broadening=True)
+    bucket = workspaces.find(context, "123").name
+    context.account.client("s3").put_object(Bucket=bucket, Key=f"storages/mine/{name}", Body=b"of another tool")
 
-    made = create(place, object_name=name, visibility=visibility, allow_broadening=True)
+    made = create(context, object_name=name, visibility=visibility, allow_broadening=True)
 
     assert fetch(made.url)[::2] == (200, b"of another tool")
 
 
 @pytest.mark.parametrize("name", ["docs/../report.pdf", "docs/.", ".."])
-def test_name_that_browsers_change_is_rejected(place, name):
+def test_name_that_browsers_change_is_rejected(context, name):
     with pytest.raises(AssetRequestError, match=r"--object-name .* browsers remove the parts"):
-        create(place, object_name=name)
+        create(context, object_name=name)
 
 
 @pytest.mark.parametrize("visibility", ["private", "public"])
 @pytest.mark.parametrize("name", ["index.html", "index.htm", "index.xhtml"])
-def test_asset_of_web_page_is_the_page(place, tmp_path, name, visibility):
-    put(place, tmp_path, "<html>hi</html>", name)
+def test_asset_of_web_page_is_the_page(context, tmp_path, name, visibility):
+    put(context, tmp_path, "<html>hi</html>", name)
 
-    made = create(place, object_name=f"docs/{name}", visibility=visibility, allow_broadening=True)
+    made = create(context, object_name=f"docs/{name}", visibility=visibility, allow_broadening=True)
 
     assert fetch(made.url)[::2] == (200, b"<html>hi</html>")
 
 
-def test_only_public_assets_are_publicly_readable(place):
-    made = create(place, visibility="public", allow_broadening=True)
+def test_only_public_assets_are_publicly_readable(context):
+    made = create(context, visibility="public", allow_broadening=True)
     root = made.url.partition("/public/")[0]
 
     assert fetch(made.url)[0] == 200
@@ -252,49 +258,41 @@ def test_only_public_assets_are_publicly_readable(place):
     assert fetch(f"{root}?list-type=2&prefix=public/")[0] == 403
 
 
-def test_bucket_is_public_only_with_public_assets(place, tmp_path):
-    first = create(place, visibility="public", allow_broadening=True)
+def test_bucket_is_public_only_with_public_assets(context, tmp_path):
+    first = create(context, visibility="public", allow_broadening=True)
     (tmp_path / "b").write_text("b")
-    storage.put_object(workspace_id="123", storage_name="mine", src_file=tmp_path / "b", place=place)
-    second = create(place, object_name="b", visibility="public")
+    storage.put_object(workspace_id="123", storage_name="mine", src_file=tmp_path / "b", context=context)
+    second = create(context, object_name="b", visibility="public")
 
-    asset.delete(workspace_id="123", asset_id=first.id, place=place)
+    asset.delete(workspace_id="123", asset_id=first.id, context=context)
     assert fetch(first.url)[0] in {403, 404}
     assert fetch(second.url)[0] == 200
-    asset.delete(workspace_id="123", asset_id=second.id, place=place)
+    asset.delete(workspace_id="123", asset_id=second.id, context=context)
     assert fetch(second.url)[0] == 403
-    assert not is_public(place)
+    assert not is_public(context)
     with pytest.raises(AssetNotFound):
-        asset.get(workspace_id="123", asset_id=first.id, place=place)
+        asset.get(workspace_id="123", asset_id=first.id, context=context)
 
 
-def test_deleted_storage_deletes_its_assets(place):
-    made = create(place, visibility="public", allow_broadening=True)
+def test_deleted_storage_deletes_its_assets(context):
+    made = create(context, visibility="public", allow_broadening=True)
 
-    storage.delete(workspace_id="123", storage_name="mine", empty=True, place=place)
+    storage.delete(workspace_id="123", storage_name="mine", empty=True, context=context)
 
     assert fetch(made.url)[0] == 403
-    assert not is_public(place)
+    assert not is_public(context)
     with pytest.raises(AssetNotFound):
-        asset.get(workspace_id="123", asset_id=made.id, place=place)
+        asset.get(workspace_id="123", asset_id=made.id, context=context)
 
 
-def test_plan_of_public_access_shows_broadening(place):
-    class RejectingReporter(NullReport):
-        def __init__(self):
-            self.plans = []
-
-        def plan(self, plan, /):
-            self.plans.append(plan)
-            return False
-
-    report = RejectingReporter()
+def test_plan_of_public_access_shows_broadening(context):
+    report = RecordingReporter(lambda _plan: False)
     with pytest.raises(NotApprovedError):
-        create(Place(place.account, report=report), visibility="public", allow_broadening=True)
+        create(Context(context.account, reporter=report), visibility="public", allow_broadening=True)
 
     (plan,) = report.plans
     assert any("everyone" in str(each) for each in plan.broadenings)
-    assert not is_public(place)
+    assert not is_public(context)
 
 
 @pytest.mark.parametrize(
@@ -309,51 +307,51 @@ def test_plan_of_public_access_shows_broadening(place):
         ({"color": "red"}, "--color is invalid: unknown option"),
     ],
 )
-def test_invalid_asset_is_rejected(place, values, message):
+def test_invalid_asset_is_rejected(context, values, message):
     with pytest.raises(AssetRequestError, match=message):
-        create(place, **values)
+        create(context, **values)
 
 
-def test_asset_of_missing_object_is_rejected(place):
+def test_asset_of_missing_object_is_rejected(context):
     with pytest.raises(ObjectNotFoundError, match="storage 'mine' has no object 'gone'"):
-        create(place, object_name="gone")
+        create(context, object_name="gone")
     with pytest.raises(ObjectNotFoundError, match="in version 00000000"):
-        create(place, object_version="00000000")
+        create(context, object_version="00000000")
     with pytest.raises(StorageNotFoundError):
-        create(place, storage_name="other")
+        create(context, storage_name="other")
     with pytest.raises(StorageNotFoundError):
-        asset.create(workspace_id="456", asset_creation=CREATION, place=place)
+        asset.create(workspace_id="456", asset_creation=CREATION, context=context)
 
 
-def test_request_may_be_wrapped_and_have_empty_values(place):
+def test_request_may_be_wrapped_and_have_empty_values(context):
     wrapped = {"asset_creation": {**CREATION, "workspace_id": "123", "visibility": "", "password": ""}}
 
-    made = asset.create(workspace_id="123", asset_creation=wrapped, place=place)
+    made = asset.create(workspace_id="123", asset_creation=wrapped, context=context)
 
     assert (made.visibility, made.content_disposition) == ("private", "inline")
     with pytest.raises(AssetRequestError, match="not an object with names and values"):
-        asset.create(workspace_id="123", asset_creation=[], place=place)  # type: ignore[arg-type] # a file may contain a list
+        asset.create(workspace_id="123", asset_creation=[], context=context)  # type: ignore[arg-type] # a file may contain a list
 
 
-def test_concurrent_change_is_conflict(place):
-    made = create(place)
+def test_concurrent_change_is_conflict(context):
+    made = create(context)
 
-    class ChangingReporter(NullReport):
-        def plan(self, plan, /):
+    class ChangingReporter(NullReporter):
+        def confirm(self, plan, /):
             if plan.broadenings:
-                update(place, made, content_disposition="attachment")
+                update(context, made, content_disposition="attachment")
             return True
 
     with pytest.raises(AssetConflictError, match="was changed by another process"):
-        update(Place(place.account, report=ChangingReporter()), made, visibility="public", allow_broadening=True)
-    assert not is_public(place)
+        update(Context(context.account, reporter=ChangingReporter()), made, visibility="public", allow_broadening=True)
+    assert not is_public(context)
 
 
 class BeforeRequests:
     """Calls `disturb`, which may fail, before requests to S3 whose keys begin with `prefix`."""
 
-    def __init__(self, place, operation, prefix, disturb):
-        self._events = place.account.client("s3").meta.events
+    def __init__(self, context, operation, prefix, disturb):
+        self._events = context.account.client("s3").meta.events
         self._name = f"before-call.s3.{operation}"
         self._prefix = prefix
         self._disturb = disturb
@@ -378,49 +376,49 @@ def refuse():
     raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "CopyObject")
 
 
-def test_interrupted_creation_leaves_no_asset(place):
-    with BeforeRequests(place, "CopyObject", "public/", refuse), pytest.raises(AccessDeniedError):
-        create(place, visibility="public", allow_broadening=True)
+def test_interrupted_creation_leaves_no_asset(context):
+    with BeforeRequests(context, "CopyObject", "public/", refuse), pytest.raises(AccessDeniedError):
+        create(context, visibility="public", allow_broadening=True)
 
-    assert not is_public(place)
-    assert fetch(create(place, visibility="public", allow_broadening=True).url)[0] == 200
-
-
-def test_asset_stays_private_if_publishing_fails(place):
-    made = create(place)
-
-    with BeforeRequests(place, "CopyObject", "public/", refuse), pytest.raises(AccessDeniedError):
-        update(place, made, visibility="public", allow_broadening=True)
-
-    assert asset.get(workspace_id="123", asset_id=made.id, place=place).visibility == "private"
-    assert not is_public(place)
+    assert not is_public(context)
+    assert fetch(create(context, visibility="public", allow_broadening=True).url)[0] == 200
 
 
-def test_record_stays_public_if_copy_remains(place):
-    made = create(place, visibility="public", allow_broadening=True)
+def test_asset_stays_private_if_publishing_fails(context):
+    made = create(context)
 
-    with BeforeRequests(place, "DeleteObject", "public/", interrupt), pytest.raises(KeyboardInterrupt):
-        update(place, made, visibility="private")
+    with BeforeRequests(context, "CopyObject", "public/", refuse), pytest.raises(AccessDeniedError):
+        update(context, made, visibility="public", allow_broadening=True)
+
+    assert asset.get(workspace_id="123", asset_id=made.id, context=context).visibility == "private"
+    assert not is_public(context)
+
+
+def test_record_stays_public_if_copy_remains(context):
+    made = create(context, visibility="public", allow_broadening=True)
+
+    with BeforeRequests(context, "DeleteObject", "public/", interrupt), pytest.raises(KeyboardInterrupt):
+        update(context, made, visibility="private")
 
     assert fetch(made.url)[0] == 200
-    assert asset.get(workspace_id="123", asset_id=made.id, place=place).visibility == "public"
-    update(place, made, visibility="private")
-    assert public_versions(place) == []
-    assert not is_public(place)
+    assert asset.get(workspace_id="123", asset_id=made.id, context=context).visibility == "public"
+    update(context, made, visibility="private")
+    assert public_versions(context) == []
+    assert not is_public(context)
 
 
-def test_asset_made_private_concurrently_is_not_published(place):
-    made = create(place)
+def test_asset_made_private_concurrently_is_not_published(context):
+    made = create(context)
 
     with (
-        BeforeRequests(place, "CopyObject", "public/", lambda: update(place, made, visibility="private")),
+        BeforeRequests(context, "CopyObject", "public/", lambda: update(context, made, visibility="private")),
         pytest.raises(AssetConflictError, match="was changed by another process"),
     ):
-        update(place, made, visibility="public", allow_broadening=True)
+        update(context, made, visibility="public", allow_broadening=True)
 
-    assert public_versions(place) == []
-    assert not is_public(place)
-    assert asset.get(workspace_id="123", asset_id=made.id, place=place).visibility == "private"
+    assert public_versions(context) == []
+    assert not is_public(context)
+    assert asset.get(workspace_id="123", asset_id=made.id, context=context).visibility == "private"
 
 
 def test_documented_calls_of_compatible_api_work(monkeypatch, server, account_id):

@@ -9,9 +9,9 @@ import pytest
 from exasol_ci_setup import Instance, Scope
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import AccessDeniedError, InputError, StackError
+from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.programs import Connections, Declared, Deployment, running_with
 from exasol_ci_setup.programs.actions import Runtime, use_runtime
-from exasol_ci_setup.programs.verbs import _NullReporter
 from exasol_ci_setup.stacks import network
 from tests.answers import AwsError
 from tests.templates.samples import PUBLIC_KEY
@@ -43,9 +43,9 @@ def stage(account: Any) -> Any:
 @pytest.mark.live
 def test_address_after_stop_and_start_is_the_new_one(live, box):
     deployment = Deployment(
-        Connections(SystemClock(), lambda _scope: live), _NullReporter(), SystemClock(), network.find
+        Connections(SystemClock(), lambda _scope: live), NullReporter(), SystemClock(), network.find
     )
-    deployment.carry_out(Declared([box]))
+    deployment.apply(Declared([box]))
     ec2 = live.client("ec2")
     ids = [box.outputs["InstanceId"]]
 

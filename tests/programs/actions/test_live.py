@@ -24,9 +24,10 @@ from exasol_ci_setup.constructs import (
 )
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import BuildFailedError, InputError, SetupError
+from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.programs import Connections, Declared, Deployment, running_with
 from exasol_ci_setup.programs.actions import Runtime, current, sync, use_runtime
-from exasol_ci_setup.programs.verbs import _NullReporter, require_success
+from exasol_ci_setup.programs.verbs import require_success
 from exasol_ci_setup.stacks import network
 from tests.hub import running
 
@@ -64,8 +65,8 @@ def builder(asset):
 def deploy(live):
     def all_of(*constructs) -> None:
         clock = SystemClock()
-        deployment = Deployment(Connections(clock, lambda _scope: live), _NullReporter(), clock, network.find)
-        require_success(deployment.carry_out(Declared(constructs)))
+        deployment = Deployment(Connections(clock, lambda _scope: live), NullReporter(), clock, network.find)
+        require_success(deployment.apply(Declared(constructs)))
 
     return all_of
 

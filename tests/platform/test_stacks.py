@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from exasol_ci_setup.aws.context import Context, default_context
 from exasol_ci_setup.constructs import Registry, SecurityGroup, SourceCredentials
 from exasol_ci_setup.core.errors import NotApprovedError, RegionMissingError, StackNotFoundError
-from exasol_ci_setup.platform.place import NullReport, Place, deploy, here
-from exasol_ci_setup.platform.place import delete as delete_stack
+from exasol_ci_setup.platform.stacks import delete as delete_stack
+from exasol_ci_setup.platform.stacks import deploy
 from exasol_ci_setup.stacks import state
+from tests.reporters import RecordingReporter
 
 pytestmark = pytest.mark.live
 
 
-class RecordingReporter(NullReport):
-    """Records the plans, and approves or rejects them."""
-
-    def __init__(self, *, approve=True):
-        self.plans = []
-        self.titles = []
-        self._approve = approve
-
-    def plan(self, plan, /):
-        self.plans.append(plan)
-        return self._approve
-
-    def view(self, stack_name, title, /):
-        self.titles.append(title)
-        return super().view(stack_name, title)
-
-
 def test_second_deploy_changes_nothing(live):
     reporter = RecordingReporter()
-    place = Place(live, report=reporter)
+    context = Context(live, reporter=reporter)
 
-    made = deploy(place, Registry(name="images"))
-    again = deploy(place, Registry(name="images"))
+    made = deploy(context, Registry(name="images"))
+    again = deploy(context, Registry(name="images"))
 
     assert made.outputs["RepositoryName"] == "images"
     assert again.outputs == made.outputs
@@ -44,14 +29,14 @@ def test_second_deploy_changes_nothing(live):
 
 
 def test_construct_gets_network_of_account(live):
-    made = deploy(Place(live), SecurityGroup(name="web"))
+    made = deploy(Context(live), SecurityGroup(name="web"))
 
     assert made.parameters["VpcId"].startswith("vpc-")
 
 
 def test_rejected_plan_creates_nothing(live):
     with pytest.raises(NotApprovedError):
-        deploy(Place(live, report=RecordingReporter(approve=False)), Registry(name="images"))
+        deploy(Context(live, reporter=RecordingReporter(lambda _plan: False)), Registry(name="images"))
 
     assert state.find(live.client("cloudformation"), "images") is None
 
@@ -61,17 +46,17 @@ def test_failed_creation_deletes_stack(live):
     construct = SourceCredentials(secret_name="nobodys", secret_user_key="User", secret_token_key="Token")
 
     with pytest.raises(Exception, match="SLCSourceCredentials"):
-        deploy(Place(live), construct)
+        deploy(Context(live), construct)
 
     assert state.find(live.client("cloudformation"), "SLCSourceCredentials") is None
 
 
 def test_delete_with_empty_deletes_content(live):
-    place = Place(live)
-    deploy(place, Registry(name="images"))
+    context = Context(live)
+    deploy(context, Registry(name="images"))
     live.client("ecr").put_image(repositoryName="images", imageManifest='{"schemaVersion": 2}', imageTag="1")
 
-    delete_stack(place, "images", empty=True)
+    delete_stack(context, "images", empty=True)
 
     assert state.find(live.client("cloudformation"), "images") is None
 
@@ -88,7 +73,7 @@ def test_retained_bucket_is_not_emptied(live):
     (name,) = [each["Name"] for each in s3.list_buckets()["Buckets"]]
     s3.put_object(Bucket=name, Key="kept", Body=b"1")
 
-    delete_stack(Place(live), "kept", empty=True)
+    delete_stack(Context(live), "kept", empty=True)
 
     assert state.find(cfn, "kept") is None
     assert s3.get_object(Bucket=name, Key="kept")["Body"].read() == b"1"
@@ -96,14 +81,14 @@ def test_retained_bucket_is_not_emptied(live):
 
 def test_delete_of_missing_stack_fails(live):
     with pytest.raises(StackNotFoundError):
-        delete_stack(Place(live), "images")
+        delete_stack(Context(live), "images")
 
 
 def test_default_context_uses_aws_configuration(monkeypatch):
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     with pytest.raises(RegionMissingError):
-        here(None)
+        default_context()
 
     monkeypatch.setenv("AWS_REGION", "eu-west-3")
-    assert here(None).account.region == "eu-west-3"
+    assert default_context().account.region == "eu-west-3"

@@ -1,0 +1,176 @@
+"""The use case `deploy`: plan, confirmation, events and outputs of one stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.cli.consent import Consent
+from exasol_ci_setup.cli.constructs import resolve_secrets
+from exasol_ci_setup.cli.render import report, show
+from exasol_ci_setup.cli.render.reporter import DeployReporter
+from exasol_ci_setup.core.errors import InputError, StackError, TemplateRejectedError
+from exasol_ci_setup.stacks import alarms, drift, elsewhere, network, state
+from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
+from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.settings import policy_of
+from exasol_ci_setup.stacks.upload import template_source
+from exasol_ci_setup.template import lint
+from exasol_ci_setup.template.render import render
+
+if TYPE_CHECKING:
+    from typing import BinaryIO, Literal
+
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.stacks.model import Plan, Stack
+    from exasol_ci_setup.template.render import Template
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployFlags:
+    """The options of a `deploy-` command that do not describe the construct, as the user gave them."""
+
+    yes: bool
+    plan_only: bool
+    allow_broadening: bool
+    allow_data_loss: bool
+    tags: tuple[tuple[str, str], ...]
+    role_arn: str | None
+    notification_arns: tuple[str, ...]
+    termination_protection: bool | None
+    stack_policy: BinaryIO | None
+    rollback_alarms: tuple[str, ...]
+    monitoring_minutes: int | None
+    timeout: float | None
+    on_failure: Literal["rollback", "delete", "keep"]
+    adopt: bool
+    import_existing: bool
+    wait: bool
+    recreate_failed: bool
+    express: bool
+    force: bool
+    template_bucket: str | None
+    no_lint: bool
+
+    def __post_init__(self) -> None:
+        """Raise InputError for options that exclude each other."""
+        if self.monitoring_minutes is not None and not self.rollback_alarms:
+            raise InputError("--monitoring-minutes needs an alarm", hint="add --rollback-alarm")
+        if self.express and self.on_failure != "rollback":
+            raise InputError(
+                f"--on-failure {self.on_failure} does not work with --express, which always rolls back",
+                hint="omit one of them",
+            )
+
+    def request(self, account: Account, construct: Construct, template: Template, policy: str | None) -> Request:
+        """Return the request for the stack of `construct`."""
+        alarms_by_type = alarms.rollback_alarms(account, self.rollback_alarms) if self.rollback_alarms else None
+        return Request(
+            name=construct.stack_name,
+            template=template,
+            parameters=network.parameters(account, construct),
+            tags={**dict(self.tags), **construct.tags},
+            role_arn=self.role_arn or "",
+            notification_arns=self.notification_arns or None,
+            termination_protection=self.termination_protection,
+            stack_policy=policy,
+            rollback_alarms=alarms_by_type,
+            monitoring_minutes=self.monitoring_minutes or 0,
+            on_failure=self.on_failure,
+            template_bucket=self.template_bucket,
+            force=self.force,
+            express=self.express,
+        )
+
+
+def run_deploy(session: Session, construct: Construct, flags: DeployFlags) -> None:
+    """Deploy `construct`; show its plan, events and outputs."""
+    output = session.output
+    policy = None if flags.stack_policy is None else policy_of(flags.stack_policy.read(), name=flags.stack_policy.name)
+    linter = None if flags.no_lint else lint.Linter(in_background=True)
+    account = session.account
+    _require_only_stack(session, construct, plan_only=flags.plan_only)
+    construct = resolve_secrets(construct, account)
+    template = render(construct)
+    if linter is not None:
+        linter.start(template, account.region)
+    request = flags.request(account, construct, template, policy)
+    consent = Consent(session, allow_broadening=flags.allow_broadening, allow_data_loss=flags.allow_data_loss)
+    result = deploy(
+        session.context(DeployReporter(consent, yes=flags.yes), linter, plan_only=flags.plan_only),
+        request,
+        Options(
+            adopt=flags.adopt,
+            wait=flags.wait,
+            recreate_failed=flags.recreate_failed,
+            import_existing=flags.import_existing,
+            timeout=flags.timeout,
+        ),
+    )
+    deployed = f"stack {request.name} is deployed" + ("; its resources may not be ready yet" if flags.express else "")
+    report.outcome(output, result, deployed=deployed)
+    if result.stack is not None and result.outcome is not Outcome.PLANNED:
+        report.outputs(output, result.stack)
+    if result.stack is not None and result.outcome is Outcome.DEPLOYED:
+        # Last, since the comparison may take minutes and does not change the result.
+        compare_imported(session, result.stack, result.plan)
+    report.result(output, result.outcome.value, request.name, changed=result.outcome is Outcome.DEPLOYED)
+
+
+def _require_only_stack(session: Session, construct: Construct, *, plan_only: bool) -> None:
+    """Warn if another stack builds the project. Raises StackError if no user can confirm a second stack."""
+    other = elsewhere.find(session.account.client("cloudformation"), construct)
+    if other is None:
+        return
+    own = state.is_own(other)
+    message = f"stack {other.name}{'' if own else ', which was not created by this tool,'} builds the project already"
+    options = ("--stack-name", other.name, *(() if own else ("--adopt",)))
+    hint = (
+        f"{'deploy' if own else 'adopt'} it with {session.again(*options)}; "
+        f"for a second stack, which builds each push too: {session.again('--stack-name', construct.stack_name)}"
+    )
+    if not plan_only and not session.output.can_ask:
+        raise StackError(message, hint=hint, stack_name=other.name)
+    session.output.say(f"{message}: {session.with_global_options(hint)}")
+
+
+def compare_imported(session: Session, stack: Stack, plan: Plan) -> None:
+    """Print how imported resources differ from the template: an import does not change them."""
+    names = {change.logical_id for change in plan.changes if change.action == "Import"}
+    if not names:
+        return
+    output = session.output
+    if state.is_busy(stack):
+        output.say(f"imported resources were not compared: stack {stack.name} is busy again ({stack.status})")
+        return
+    difference = drift.look(session.context(), stack)
+    if difference is None:
+        return
+    difference = replace(difference, resources=tuple(each for each in difference.resources if each.logical_id in names))
+    if not difference:
+        output.say(
+            *map(show.clean, difference.notes),
+            f"imported resources match the template, as far as AWS can compare: {', '.join(sorted(names))}",
+        )
+        return
+    report.drift(output, difference, as_data=False)
+    output.say(
+        f"{', '.join(each.logical_id for each in difference.drifted)}: imported, but different from the template; "
+        f"`exasol-ci-setup drift {stack.name} --revert` corrects it{'' if state.is_own(stack) else ' once the stack has been deployed'}"
+    )
+
+
+def validate(account: Account, template: Template, *, bucket: str | None = None) -> None:
+    """Let CloudFormation validate the template. Raises TemplateRejectedError with its message."""
+    cfn = account.client("cloudformation")
+    with translate_aws_errors():
+        try:
+            cfn.validate_template(**template_source(account, template, bucket=bucket))
+        except ClientError as error:
+            if error_code(error) != "ValidationError":
+                raise
+            reason = error.response.get("Error", {}).get("Message", "")
+            raise TemplateRejectedError(f"AWS rejected the template {template.name}: {reason}") from error

@@ -1,0 +1,118 @@
+"""Deploy, preview and delete the stacks of the platform."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from exasol_ci_setup.core.errors import NotApprovedError, PlanOutdatedError, StackBusyError, StackNotUpdatableError
+from exasol_ci_setup.stacks import delete as deletion
+from exasol_ci_setup.stacks import deploy as deployment
+from exasol_ci_setup.stacks import network, state, users
+from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.preview import from_templates
+from exasol_ci_setup.template.render import render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exasol_ci_setup.aws.context import Context
+    from exasol_ci_setup.constructs.base import Construct, ScopedConstruct
+    from exasol_ci_setup.stacks.model import Plan, Stack
+
+# Attempts of one command to plan what other processes keep changing, and the longest pause between two, in seconds.
+_ATTEMPTS: Final = 5
+_LONGEST_PAUSE: Final = 2.0
+_OPTIONS: Final = deployment.Options(wait=True)
+
+T = TypeVar("T")
+
+
+def retry(context: Context, stack_name: str, attempt: Callable[[], T]) -> T:
+    """Return what `attempt` returns. If another process changes the stack meanwhile, try again, up to five times in all.
+
+    Raises StackBusyError if the last attempt fails for this reason too, and the other errors of `attempt`.
+    """
+    for remaining in reversed(range(_ATTEMPTS)):
+        try:
+            return attempt()
+        except (PlanOutdatedError, StackBusyError) as error:  # noqa: PERF203 - each attempt takes seconds
+            if not remaining:
+                raise StackBusyError(
+                    f"stack {stack_name} keeps being changed by other processes",
+                    hint="wait until they have finished, and run the command again",
+                    stack_name=stack_name,
+                ) from error
+            context.note(f"{error.message}: planning again")
+            # At random, so that processes that wait for each other do not stay in step.
+            context.clock.sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311
+    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+def request_of(context: Context, construct: Construct) -> Request:
+    """Return the request for the stack of `construct`. Raises InputError if the account has no network for it.
+
+    A stack whose creation fails is deleted, so that the same command can be called again.
+    """
+    return Request(
+        name=construct.stack_name,
+        template=render(construct),
+        parameters=network.parameters(context.account, construct),
+        tags=construct.tags,
+        on_failure="delete",
+    )
+
+
+def deploy(context: Context, construct: Construct, check: Callable[[Plan], Plan] = lambda plan: plan) -> Stack:
+    """Deploy the stack of `construct` and return it; without differences AWS changes nothing.
+
+    If another operation on the stack runs, wait for its end. `check` returns the plan to confirm, or raises PlanOutdatedError.
+    Raises NotApprovedError if the plan is not confirmed, and the errors of `stacks.deploy.deploy`. Call it in `retry`.
+    """
+    request = request_of(context, construct)
+    try:
+        with deployment.plan(context, request, _OPTIONS) as planned:
+            planned.plan = check(planned.plan)
+            result = deployment.confirm_and_apply(planned)
+    except StackNotUpdatableError as error:
+        error.hint = (
+            f"see the details with `exasol-ci-setup status {request.name}`; then delete it with `exasol-ci-setup delete {request.name}`, "
+            "and retry"
+        )
+        raise
+    if result.outcome is deployment.Outcome.PLANNED or result.stack is None:
+        raise NotApprovedError(
+            f"not deployed: the plan for stack {request.name} was not approved", stack_name=request.name
+        )
+    return result.stack
+
+
+def preview(context: Context, construct: ScopedConstruct, *, why: str) -> None:
+    """Report the plan for the stack of `construct` before the stacks that it depends on exist; `why` is a note on the plan."""
+    from exasol_ci_setup.programs.deployment import placeholders
+
+    cfn = context.cfn
+    for each in construct.dependencies:
+        existing = state.find(cfn, each.stack_name)
+        each.set_outputs({**placeholders(each), **(existing.outputs if existing is not None else {})})
+    request = request_of(context, construct)
+    context.reporter.plan(from_templates(cfn, request, state.find(cfn, request.name), note=why))
+
+
+def delete(context: Context, stack_name: str, *, empty: bool = False) -> None:
+    """Delete a stack of this tool, and return when it is deleted; `empty` also deletes the content of its buckets and repositories.
+
+    Retained resources are neither deleted nor emptied. Raises StackNotFoundError, StackError for a protected stack or one of another tool,
+    InUseError if another stack uses it, and DeleteFailedError.
+    """
+    cfn = context.cfn
+    stack = state.get(cfn, stack_name)
+    deletion.require_deletable(stack)
+    found = deletion.resources(cfn, stack)
+    kept = deletion.retained(cfn, stack, found, ())
+    going = [each for each in found if each.logical_id not in kept]
+    users.require_unused(cfn, [(stack, going)])
+    if empty:
+        deletion.empty(context.account, going, context.note)
+    with context.operation(stack_name, f"deleting {stack_name}") as running:
+        deletion.delete(running, stack)

@@ -1,0 +1,36 @@
+"""Whether a plan goes beyond another one, which was approved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.access import review
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.stacks.model import Plan
+
+
+def excess(shown: Plan | None, plan: Plan) -> str:
+    """Return the first change of `plan` that the approved plan `shown` does not have, empty if there is none.
+
+    This is another resource, a replacement, broader access, or more data loss.
+    """
+    before = shown.every_change if shown else {}
+    replaced = {name for name, each in before.items() if each.may_replace}
+    known = {(each.action, name) for name, each in before.items()}
+    # If the stack was deleted because it could not be updated, an approved replacement becomes a creation.
+    known |= {("Add", name) for name in replaced}
+    # Whether a resource exists already, AWS reports only with a change set.
+    known |= {("Import", name) for action, name in known if action == "Add"}
+    more = [f"{each.action} of {name}" for name, each in plan.every_change.items() if (each.action, name) not in known]
+    more += [
+        f"replacement of {name}"
+        for name, each in plan.every_change.items()
+        if each.replacement == "True" and name not in replaced
+    ]
+    if review.needs_approval(plan.broadenings, plan.kind):
+        allowed = {each.message for each in shown.broadenings} if shown else set()
+        more += [each.message for each in plan.broadenings if each.message not in allowed]
+    lost = set(shown.data_loss) if shown else set()
+    more += [f"data loss of {name}" for name in plan.data_loss if name not in lost]
+    return more[0] if more else ""
