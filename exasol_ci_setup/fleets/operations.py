@@ -97,7 +97,7 @@ class Operation:
                         StackSetName=self.name, OperationId=self.id, CallAs=self._call_as
                     )
                 stopped = True
-                context.note("timeout: asked AWS to stop the operation")
+                context.note("timeout: requested AWS to stop the operation")
             context.reporter.progress()
             clock.sleep(_PAUSE)
 

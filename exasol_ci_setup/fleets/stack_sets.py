@@ -134,7 +134,7 @@ class StackSets:
         }
 
     def _create(self, account: Account, request: Request, spread: StackSetPlan) -> str:
-        """Create the set without stacks. It exists at once, so there is no operation to follow."""
+        """Create the set without stacks. It exists immediately, so there is no operation to follow."""
         account.client("cloudformation").create_stack_set(**self._common(account, request, spread))
         return ""
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def excess(shown: Plan | None, plan: Plan) -> str:
-    """Return the first change of `plan` that the approved plan `shown` does not have, empty if there is none.
+    """Return the first change of `plan` that the approved plan `shown` does not have, empty without one.
 
     This is another resource, a replacement, broader access, or more data loss.
     """

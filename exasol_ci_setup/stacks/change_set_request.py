@@ -38,15 +38,15 @@ _TAKEN: Final = "NAME_CONFLICT_VALIDATION"
 class ChangeSetMode:
     """The kind of change set to create.
 
-    `new`: the stack does not exist. `unfinished`: the last operation failed and was not rolled back; AWS then requires an update without
-    rollback. `nested`: create change sets of nested stacks too. `import_existing`: import existing resources whose names match
+    `new`: the stack does not exist. `failed_without_rollback`: the last operation failed and was not rolled back; AWS then requires an update
+    without rollback. `nested`: create change sets of nested stacks too. `import_existing`: import existing resources whose names match
     (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html). `revert_drift`: also revert drift
     (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html).
     `resources`: only import these, each a ``ResourceToImport``.
     """
 
     new: bool
-    unfinished: bool = False
+    failed_without_rollback: bool = False
     nested: bool = False
     import_existing: bool = False
     revert_drift: bool = False
@@ -126,7 +126,7 @@ def _request_arguments(request: Request, mode: ChangeSetMode) -> dict[str, Any]:
             "RollbackTriggers": [{"Arn": arn, "Type": kind} for arn, kind in request.rollback_alarms.items()],
             "MonitoringTimeInMinutes": request.monitoring_minutes,
         }
-    on_failure = "keep" if mode.unfinished else request.on_failure
+    on_failure = "keep" if mode.failed_without_rollback else request.on_failure
     if request.express:
         # It replaces OnStackFailure: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeploymentConfig.html
         arguments["DeploymentConfig"] = {"Mode": "EXPRESS", "DisableRollback": False}

@@ -52,7 +52,7 @@ def wait(context: Context, plan: Plan) -> Mapping[str, Any]:
     """
     cfn, clock = context.cfn, context.clock
     started = notified = clock.now()
-    looks = 0
+    polls = 0
     while True:
         with translate_aws_errors():
             try:
@@ -66,8 +66,8 @@ def wait(context: Context, plan: Plan) -> Mapping[str, Any]:
         if clock.now() - notified > HEARTBEAT_SECONDS:
             notified = clock.now()
             context.note(f"AWS has been working on the plan for {notified - started:.0f} s")
-        clock.sleep(_PAUSES[looks] if looks < len(_PAUSES) else _LONGEST_PAUSE)
-        looks += 1
+        clock.sleep(_PAUSES[polls] if polls < len(_PAUSES) else _LONGEST_PAUSE)
+        polls += 1
 
 
 def out_of_date(stack_name: str) -> PlanOutdatedError:
@@ -128,16 +128,16 @@ def _is_running(process: int) -> bool:
 
 
 def delete_change_set(
-    cfn: CloudFormationClient, plan: Plan, clock: Clock, *, patience: float = _TIMEOUT_SECONDS
+    cfn: CloudFormationClient, plan: Plan, clock: Clock, *, timeout: float = _TIMEOUT_SECONDS
 ) -> None:
     """Delete what a plan left on AWS: the change set, and the empty stack that was created for it.
 
     An empty stack is retained while it holds the change set of another running process. AWS does not delete a change set while it
-    creates it: this waits at most `patience` seconds for that. Does not raise for what is already deleted.
+    creates it: this waits at most `timeout` seconds for that. Does not raise for what is already deleted.
     """
     if not plan.change_set_id:
         return
-    deadline = clock.now() + patience
+    deadline = clock.now() + timeout
     with translate_aws_errors(), undoing():
         while True:
             try:
@@ -193,7 +193,7 @@ def delete_on_error(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> Iter
         interrupted = isinstance(error, KeyboardInterrupt)
         try:
             delete_change_set(
-                cfn, plan, clock, patience=_TIMEOUT_INTERRUPTED_SECONDS if interrupted else _TIMEOUT_SECONDS
+                cfn, plan, clock, timeout=_TIMEOUT_INTERRUPTED_SECONDS if interrupted else _TIMEOUT_SECONDS
             )
         except SetupError as second:
             leftover = f"change set {plan.change_set_id} of stack {plan.stack_name} could not be deleted: {second}"

@@ -205,7 +205,7 @@ def deploy(context: Context, request: Request, options: Options = Options()) -> 
 
 
 def retry_outdated(context: Context, make_plan: Callable[[], OpenPlan]) -> Result:
-    """Plan, confirm and apply; once more if the plan is outdated when it is applied. Raises as `deploy`."""
+    """Plan, confirm and apply; again if the plan is outdated when it is applied. Raises as `deploy`."""
     try:
         with make_plan() as planned:
             return confirm_and_apply(planned)

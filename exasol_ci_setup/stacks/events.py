@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # itself: the end is detected within two seconds, at 0.53 + 0.04 calls a second, however long the operation takes.
 _FIRST_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 _PAUSE: Final = 1.9
-_LOOKS_PER_CHECK: Final = 15
+_POLLS_PER_CHECK: Final = 15
 # Polls with a transient error are retried for this long, in seconds.
 _RETRY_SECONDS: Final = 600.0
 # Seconds after which an operation that AWS accepted, but did not start, counts as lost.
@@ -53,7 +53,7 @@ def of_last_operation(cfn: CloudFormationClient, stack: str) -> list[Event]:
 class StackMonitor:
     """Follows the operation in progress on one stack and its nested stacks, and shows their events to the reporter of `context`.
 
-    `after` is the ID of the last event before the operation, an empty string if there was none, or None if the operation
+    `after` is the ID of the last event before the operation, an empty string without one, or None if the operation
     was already in progress: then its events are shown from its start. `events` holds the shown events of the stack itself, the oldest first.
     `rollouts` reports the ECS services that the operation changes.
     """
@@ -67,7 +67,7 @@ class StackMonitor:
         self._reporter = context.reporter
         self.rollouts = rollouts
         self._clock = context.clock
-        self._looks = 0
+        self._polls = 0
         self._since = self._clock.now()
         self._failing_since: float | None = None
         self._nested = Nested(self._cfn, self._clock, show=self._show, note=self.note)
@@ -77,7 +77,7 @@ class StackMonitor:
 
         Returns None if the clock reaches `deadline` (in its seconds) first. May be called again after that, or after an
         exception such as KeyboardInterrupt: no event is shown twice. A poll with a transient error is retried for ten minutes.
-        Raises the error after that time, and any other error at once.
+        Raises the error after that time, and any other error immediately.
         """
         while True:
             ended = self._poll()
@@ -89,8 +89,8 @@ class StackMonitor:
                 self.rollouts.poll_if_due()
             if deadline is not None and now >= deadline:
                 return None
-            quick = 0 < self._looks <= len(_FIRST_PAUSES) and self._failing_since is None
-            pause = _FIRST_PAUSES[self._looks - 1] if quick else _PAUSE
+            quick = 0 < self._polls <= len(_FIRST_PAUSES) and self._failing_since is None
+            pause = _FIRST_PAUSES[self._polls - 1] if quick else _PAUSE
             self._clock.sleep(pause if deadline is None else min(pause, max(deadline - now, 0.0)))
 
     def note(self, message: str) -> None:
@@ -100,8 +100,8 @@ class StackMonitor:
     def _poll(self) -> Stack | None:
         try:
             self._show_new()
-            self._looks += 1
-            if not (self._may_have_ended() or self._looks % _LOOKS_PER_CHECK == 0 or self._is_first_of_found()):
+            self._polls += 1
+            if not (self._may_have_ended() or self._polls % _POLLS_PER_CHECK == 0 or self._is_first_of_found()):
                 ended = None
             else:
                 stack = state.get(self._cfn, self.stack_id)
@@ -149,7 +149,7 @@ class StackMonitor:
 
     def _is_first_of_found(self) -> bool:
         """Return whether this is the first poll of an operation that was already in progress: it may end before its first event is read."""
-        return self._after is None and self._looks == 1
+        return self._after is None and self._polls == 1
 
     def _show_new(self) -> None:
         last = self.events[-1] if self.events else None

@@ -20,7 +20,7 @@ _SERVICE = "AWS::ECS::Service"
 
 def require_finished(stack: Stack) -> None:
     """Raise InputError for a stack whose failed operation was not rolled back: AWS updates it only without rollback."""
-    if state.is_unfinished(stack):
+    if state.has_failed_without_rollback(stack):
         raise InputError(
             f"--express is not for stack {stack.name} in {stack.status}: AWS updates it only without rollback",
             hint="run the same command without --express; nothing was changed",

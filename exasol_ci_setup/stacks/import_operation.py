@@ -96,7 +96,7 @@ def _importable_template(
             stack_name=current.name,
         )
     state.require_own(current, request.tags, adopt=adopt)
-    if state.is_stuck(current) or state.is_unfinished(current):
+    if state.is_stuck(current) or state.has_failed_without_rollback(current):
         delete = "exasol-ci-setup delete" if state.is_own(current) else "aws cloudformation delete-stack --stack-name"
         raise StackNotUpdatableError(
             f"stack {current.name} is in {current.status}, in which AWS imports nothing",

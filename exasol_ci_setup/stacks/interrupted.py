@@ -30,7 +30,7 @@ def error(monitor: StackMonitor, name: str, *, creating: bool = False) -> Operat
 
 
 def cancel(cfn: CloudFormationClient, monitor: StackMonitor, name: str, clock: Clock) -> Stack | None:
-    """Ask AWS to cancel the update and return the stack as it ended; None if it could not be canceled.
+    """Request AWS to cancel the update and return the stack as it ended; None if it could not be canceled.
 
     Raises OperationInterruptedError if that takes long, or after another Ctrl-C.
     """
@@ -42,7 +42,7 @@ def cancel(cfn: CloudFormationClient, monitor: StackMonitor, name: str, clock: C
         return None
     except KeyboardInterrupt:
         return None
-    monitor.note("asked AWS to cancel the update; Ctrl-C again stops following")
+    monitor.note("requested AWS to cancel the update; Ctrl-C again stops following")
     return finish(monitor, name, clock.now() + _CANCELING)
 
 

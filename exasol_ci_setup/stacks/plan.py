@@ -132,7 +132,7 @@ class _Planning:
         context, current = self._context, self._current
         mode = ChangeSetMode(
             self._deployed is None,
-            current is not None and state.is_unfinished(current),
+            current is not None and state.has_failed_without_rollback(current),
             nested_changes.has_nested(self._wanted),
             import_existing,
         )

@@ -20,7 +20,7 @@ _IDENTITY: Final = ("construct", "project", "scope", "name")
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html#cfn-console-view-stack-data-resources
 _STUCK_FOR_GOOD = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"})
 # Failed and not rolled back (--on-failure keep): AWS can update it, https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
-_UNFINISHED = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
+_FAILED_WITHOUT_ROLLBACK = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
 _SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 
 
@@ -144,9 +144,9 @@ def is_stuck(stack: Stack) -> bool:
     return stack.status in _STUCK_FOR_GOOD
 
 
-def is_unfinished(stack: Stack) -> bool:
+def has_failed_without_rollback(stack: Stack) -> bool:
     """Return whether the last operation failed and was not rolled back; AWS can update such a stack."""
-    return stack.status in _UNFINISHED
+    return stack.status in _FAILED_WITHOUT_ROLLBACK
 
 
 def has_succeeded(stack: Stack) -> bool:
@@ -174,7 +174,7 @@ def require_updatable(stack: Stack) -> None:
             hint=f"fix the resource named above, then run `exasol-ci-setup continue-rollback {stack.name}`",
             stack_name=stack.name,
         )
-    if not stack.status.endswith("_COMPLETE") and not is_unfinished(stack):
+    if not stack.status.endswith("_COMPLETE") and not has_failed_without_rollback(stack):
         # Safer than an assumption about a status that AWS added later.
         raise StackError(
             f"stack {stack.name} is in {stack.status}, which this version does not support",

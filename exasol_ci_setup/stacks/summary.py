@@ -1,4 +1,4 @@
-"""Ask AWS what a template contains, before a change set is created."""
+"""Request the contents of a template from AWS, before a change set is created."""
 
 from __future__ import annotations
 

@@ -266,9 +266,9 @@ def test_image_of_two_services_is_built_once_in_library(live, image):
     assert image_of_the_service(live).endswith(image.image_tag)
 
 
-@pytest.mark.parametrize("is_there", [False, True])
-def test_source_changed_during_approval_is_not_deployed(live, image, folder, is_there):
-    if is_there:
+@pytest.mark.parametrize("exists", [False, True])
+def test_source_changed_during_approval_is_not_deployed(live, image, folder, exists):
+    if exists:
         require_success(deployment_to(live).apply(cluster_of(image, "web")))
         (folder / "Dockerfile").write_text("FROM busybox:1\n", encoding="utf-8")
     before = (stacks(live).get("team-cluster"), builds(live))

@@ -198,7 +198,7 @@ def test_notes_are_shown():
     assert "  validation: WARN x" in planned(notes=("validation: WARN x",))
 
 
-def test_empty_plan_says_nothing_to_do():
+def test_empty_plan_has_label_no_changes():
     assert plain(show.plan(Plan("Slc", "UPDATE")))[0] == "Plan for stack Slc (no changes)"
 
 

@@ -81,7 +81,7 @@ class TestLive:
         registry.delete("images", context=context)
         assert registry.list(context=context) == []
 
-    def test_other_stack_is_not_a_registry(self, context):
+    def test_other_stack_is_no_registry(self, context):
         deploy(context, exasol_ci_setup.SecurityGroup(name="web"))
 
         assert registry.list(context=context) == []

@@ -1,4 +1,4 @@
-"""From constructs to stacks: graphs, scopes, plans, deployments and their ends."""
+"""Deployment of constructs: graphs, scopes, plans and results."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def deployment(live, reporter=None) -> Deployment:
     )
 
 
-def test_what_a_construct_is_made_of_is_declared_with_it_and_comes_first():
+def test_parts_of_construct_are_declared_before_it():
     declared = Declared([builder()])
 
     names = list(declared.constructs)
@@ -56,31 +56,31 @@ def test_what_a_construct_is_made_of_is_declared_with_it_and_comes_first():
     assert declared.scopes == [SCOPE]
 
 
-def test_a_construct_that_is_used_twice_is_declared_once():
+def test_construct_used_twice_is_declared_once():
     registry = Registry(scope=SCOPE, name="registry")
 
     assert list(Declared([registry, registry]).constructs) == ["team-registry"]
 
 
-def test_two_constructs_of_one_name_are_refused():
+def test_duplicate_construct_name_is_rejected():
     with pytest.raises(InputError, match="Asset and Registry have the name 'same' in scope 'team'"):
         Declared([Asset(scope=SCOPE, name="same"), Registry(scope=SCOPE, name="same")])
     with pytest.raises(InputError, match="two constructs Registry have the name 'same'"):
         Declared([Registry(scope=SCOPE, name="same"), Registry(scope=SCOPE, name="same")])
 
 
-def test_names_that_differ_only_in_capitals_are_refused_since_a_repository_has_none():
+def test_names_that_differ_only_in_case_are_rejected():
     with pytest.raises(InputError, match="team-same and team-Same differ only in upper and lower case"):
         Declared([Registry(scope=SCOPE, name="same"), Registry(scope=SCOPE, name="Same")])
 
 
-def test_a_construct_without_a_scope_is_refused():
+def test_construct_without_scope_is_rejected():
     with pytest.raises(InputError, match="has no scope"):
         Declared([Registry(name="registry")])
 
 
 @pytest.mark.live
-def test_a_scope_has_one_account_and_a_role_makes_another(live):
+def test_scope_has_one_account_and_role_has_another(live):
     connect = Connections(VirtualClock(), lambda _scope: live)
     other = SCOPE.model_copy(update={"role_assumptions": ("arn:aws:iam::222222222222:role/deployer",)})
 
@@ -88,7 +88,7 @@ def test_a_scope_has_one_account_and_a_role_makes_another(live):
     assert connect(other).client("sts").get_caller_identity()["Account"] == "222222222222"
 
 
-def test_accounts_on_aws_share_a_budget_by_account_and_region(answers):
+def test_accounts_share_rate_limit_by_account_and_region(answers):
     clock = VirtualClock()
     connect = Connections(clock, lambda _scope: answers.account)
     first, second = (
@@ -101,7 +101,7 @@ def test_accounts_on_aws_share_a_budget_by_account_and_region(answers):
     assert use_up(connect, second, clock) > 0
 
 
-def test_two_profiles_share_a_budget_once_both_are_known_to_lead_to_one_account(answers):
+def test_profiles_of_one_account_share_rate_limit_once_known(answers):
     answers.on("sts", "GetCallerIdentity", {"Account": "222222222222", "Arn": "arn:aws:iam::222222222222:user/a"})
     clock = VirtualClock()
     connect = Connections(clock, lambda _scope: answers.account)
@@ -134,7 +134,7 @@ def test_wait_for_image_reports_progress_every_two_seconds(answers):
 
 
 @pytest.mark.live
-def test_a_graph_is_deployed_and_outputs_are_handed_on_and_the_second_time_there_is_nothing_to_do(live):
+def test_second_deployment_of_graph_reports_no_changes(live):
     construct = builder()
     reporter = RecordingReporter()
 
@@ -155,7 +155,7 @@ def test_a_graph_is_deployed_and_outputs_are_handed_on_and_the_second_time_there
 
 
 @pytest.mark.live
-def test_a_plan_tells_all_and_leaves_nothing(live):
+def test_plan_shows_all_stacks_and_leaves_nothing(live):
     declared = Declared([builder()])
 
     planned, ends = deployment(live).plan(declared)
@@ -171,7 +171,7 @@ def test_a_plan_tells_all_and_leaves_nothing(live):
 
 
 @pytest.mark.live
-def test_a_failure_skips_what_depends_on_it_and_the_rest_is_deployed(live):
+def test_failure_skips_dependents_and_deploys_others(live):
     foreign = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
     live.client("cloudformation").create_stack(StackName="team-registry", TemplateBody=foreign)
 
@@ -185,7 +185,7 @@ def test_a_failure_skips_what_depends_on_it_and_the_rest_is_deployed(live):
 
 
 @pytest.mark.live
-def test_down_goes_the_other_way_and_the_second_time_nothing_stands(live):
+def test_down_deletes_in_reverse_order_and_second_finds_nothing(live):
     declared = Declared([builder()])
     connect = Connections(SystemClock(), lambda _scope: live)
     deployment(live).apply(declared)
@@ -202,7 +202,7 @@ def test_down_goes_the_other_way_and_the_second_time_nothing_stands(live):
 
 
 @pytest.mark.live
-def test_a_stack_that_has_the_name_by_chance_is_neither_taken_over_nor_deleted(live):
+def test_stack_of_another_tool_is_neither_adopted_nor_deleted(live):
     theirs = Registry(scope=Scope(name="team-x", region="eu-central-1"), name="img")
     ours = Registry(scope=SCOPE, name="x-img")
     other_kind = Asset(scope=theirs.scope, name="img")
@@ -228,7 +228,7 @@ def test_a_stack_that_has_the_name_by_chance_is_neither_taken_over_nor_deleted(l
 
 
 @pytest.mark.live
-def test_the_shell_of_somebody_elses_change_set_does_not_stand(live):
+def test_empty_stack_of_other_change_set_does_not_exist(live):
     live.client("cloudformation").create_change_set(
         StackName="team-registry",
         ChangeSetName="theirs",
@@ -252,7 +252,7 @@ def test_undeclared_stacks_of_scope_are_found(live):
 
 
 @pytest.mark.live
-def test_a_construct_resolves_itself_in_a_program_of_ones_own(server, account_id, monkeypatch):
+def test_construct_resolves_itself_without_command(server, account_id, monkeypatch):
     for name, value in {
         "AWS_ACCESS_KEY_ID": account_id,
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -268,7 +268,7 @@ def test_a_construct_resolves_itself_in_a_program_of_ones_own(server, account_id
     registry.deploy()
 
 
-def test_in_a_program_that_a_command_runs_the_command_decides():
+def test_command_decides_in_its_program():
     seen: list[object] = []
     registry = Registry(scope=SCOPE, name="registry")
 
@@ -279,12 +279,12 @@ def test_in_a_program_that_a_command_runs_the_command_decides():
     assert seen == [registry, registry]
 
 
-def test_one_failure_is_raised_as_it_is():
+def test_single_failure_is_raised_unchanged():
     with pytest.raises(StackError, match="only this"):
         require_success([Ended("a", End.FAILED, error=StackError("only this")), Ended("b", End.DONE)])
 
 
-def test_several_failures_are_named_and_have_the_exit_code_that_they_share():
+def test_several_failures_are_named_and_have_common_exit_code():
     ends = [
         Ended("a", End.FAILED, error=InputError("one")),
         Ended("b", End.FAILED, error=InputError("two")),
@@ -298,7 +298,7 @@ def test_several_failures_are_named_and_have_the_exit_code_that_they_share():
     assert raised.value.exit_code == 1
 
 
-def test_an_interruption_comes_before_failures():
+def test_interruption_precedes_failures():
     with pytest.raises(OperationInterruptedError):
         require_success(
             [
@@ -308,7 +308,7 @@ def test_an_interruption_comes_before_failures():
         )
 
 
-def test_each_thread_that_waits_hears_of_ctrl_c_once_each_time(clock):
+def test_each_waiting_thread_receives_every_ctrl_c_once(clock):
     interruptible = InterruptibleClock(clock)
     interruptible.sleep(1)
     interruptible.interrupt()
@@ -339,7 +339,7 @@ def in_progress(live) -> list[str]:
 
 
 @pytest.mark.live
-def test_twenty_constructs_are_each_deployed_once_in_order_and_many_at_a_time(live, operations):
+def test_twenty_constructs_are_deployed_once_in_order_in_parallel(live, operations):
     operations.hold()
     reporter = RecordingReporter()
     with ThreadPoolExecutor(1) as pool:
@@ -365,7 +365,7 @@ def test_twenty_constructs_are_each_deployed_once_in_order_and_many_at_a_time(li
 
 
 @pytest.mark.live
-def test_of_twenty_one_fails_and_only_what_needs_it_is_skipped(live):
+def test_one_failure_of_twenty_skips_only_dependents(live):
     foreign = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
     live.client("cloudformation").create_stack(StackName="team-source-8", TemplateBody=foreign)
 
@@ -387,7 +387,7 @@ def test_plan_of_deployed_program_has_no_changes(live):
 
 
 @pytest.mark.live
-def test_plan_with_output_that_deployed_stack_lacks_is_made_from_templates(live):
+def test_plan_with_missing_output_is_derived_from_templates(live):
     declared = Declared([builder()])
     deployment(live).apply(declared)
     cfn = live.client("cloudformation")
@@ -405,7 +405,7 @@ def test_plan_with_output_that_deployed_stack_lacks_is_made_from_templates(live)
     assert "<output RepositoryName of team-registry>" in str(plan.changes)
 
 
-def test_placeholder_left_in_what_is_deployed_is_refused():
+def test_remaining_placeholder_is_rejected():
     registry = Registry(scope=SCOPE, name="registry")
     text = placeholder(Asset(scope=SCOPE, name="source"), "BucketName")
 
@@ -413,7 +413,7 @@ def test_placeholder_left_in_what_is_deployed_is_refused():
         require_values(registry, render(registry), {"Name": f"x-{text}"})
 
 
-def test_recreated_stack_replaces_what_it_had():
+def test_recreated_stack_replaces_its_resources():
     new = Plan("S", "CREATE", changes=(Change("Add", "Table", TABLE), Change("Add", "Topic", "AWS::SNS::Topic")))
     lost = Change("Remove", "Table", TABLE, data_loss=True)
     removal = Plan("S", "DELETE", changes=(lost, replace(lost, logical_id="Old")))

@@ -101,8 +101,8 @@ class _Service:
         }
 
 
-class _Told(NullReporter):
-    """Approves everything, and counts the ends."""
+class _ApprovingReporter(NullReporter):
+    """Approve every plan, and count the results."""
 
     def __init__(self, stacks: dict[str, Stack], clock: SharedClock, cost: Cost) -> None:
         self._stacks = stacks
@@ -142,7 +142,9 @@ def deploy(count: int, *, concurrency: int = CONCURRENCY, share: float = 1.0) ->
                 clock.begin(stacks[begun.name].number)
             return connections(scope)
 
-        deployment = Deployment(connect, _Told(stacks, clock, cost), clock, lambda *_: {}, concurrency=concurrency)
+        deployment = Deployment(
+            connect, _ApprovingReporter(stacks, clock, cost), clock, lambda *_: {}, concurrency=concurrency
+        )
         deployment.apply(declared)
     cost.calls, cost.refused, cost.seconds = limits.taken + limits.refused, limits.refused, clock.now()
     return cost

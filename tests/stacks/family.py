@@ -25,14 +25,16 @@ class Family:
     """`stacks` are, by name, the events of each: ``(seconds, status, logical id)``, and more fields of AWS's if wished.
 
     An event whose logical id is the stack's name is the stack's own; one whose logical id is another stack's name is of the resource
-    that this stack is. Seconds count from the start of the clock; what is negative lies before the operation. `times` has, by name, when each stack's events were asked for, and `turns` the names in order.
+    that this stack is. Seconds count from the start of the clock; negative times are before the operation.
+
+    `times` has the times of requests for events, by stack name; `polled` has the names in order.
     """
 
     def __init__(
         self, answers: Answers, clock: VirtualClock, root: str, stacks: Mapping[str, Iterable[tuple[Any, ...]]]
     ) -> None:
         self.root = root
-        self.turns: list[str] = []
+        self.polled: list[str] = []
         self.times: defaultdict[str, list[float]] = defaultdict(list)
         self._clock = clock
         self._stacks = {
@@ -58,10 +60,10 @@ class Family:
         }
         return {**event, **(more or {})}
 
-    def tell(self, stack: str, status: str, name: str) -> None:
-        """Let something happen now."""
-        told = self._stacks[stack]
-        told.append(self._event(stack, self._stacks, len(told), self._clock.elapsed, status, name))
+    def add(self, stack: str, status: str, name: str) -> None:
+        """Add an event at the current time."""
+        known = self._stacks[stack]
+        known.append(self._event(stack, self._stacks, len(known), self._clock.elapsed, status, name))
 
     def happened(self, name: str) -> list[Any]:
         now = BEGIN + timedelta(seconds=self._clock.elapsed)
@@ -69,7 +71,7 @@ class Family:
 
     def events(self, params: Mapping[str, Any]) -> Any:
         name = params["StackName"].split("/")[1]
-        self.turns.append(name)
+        self.polled.append(name)
         self.times[name].append(self._clock.elapsed)
         return {"StackEvents": self.happened(name)[::-1]}
 

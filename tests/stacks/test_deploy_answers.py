@@ -1,4 +1,4 @@
-"""The engine against an AWS that misbehaves as AWS does: answered inside botocore."""
+"""Deployments with failures of AWS, answered inside botocore."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Aws:
     def __init__(self, answers, *, events, new=False):
         self.answers = answers
         self.script = list(events)
-        self.told = [] if new else [self.event("CREATE_COMPLETE", "Slc")]
+        self.happened = [] if new else [self.event("CREATE_COMPLETE", "Slc")]
         self.executed = False
         self.new = new
         self.final = ""
@@ -100,7 +100,7 @@ class Aws:
             "ResourceType": "AWS::CloudFormation::Stack" if whole else kind,
             "ResourceStatus": status,
             "ResourceStatusReason": reason,
-            # Events of one moment have one time: only ids tell them apart.
+            # Events of one moment have the same time: only their IDs differ.
             "Timestamp": BEGIN + timedelta(seconds=number // 3),
         }
 
@@ -108,7 +108,7 @@ class Aws:
     def status(self):
         if self.new and not self.executed:
             return "REVIEW_IN_PROGRESS"
-        whole = [event["ResourceStatus"] for event in self.told if event["LogicalResourceId"] == "Slc"]
+        whole = [event["ResourceStatus"] for event in self.happened if event["LogicalResourceId"] == "Slc"]
         return whole[-1] if whole else "CREATE_IN_PROGRESS"
 
     def stacks(self, _params):
@@ -124,8 +124,8 @@ class Aws:
     def events(self, _params):
         if self.executed and self.script:
             for status, name, *reason in self.script.pop(0):
-                self.told.append(self.event(status, name, *reason))
-        return {"StackEvents": list(reversed(self.told))}
+                self.happened.append(self.event(status, name, *reason))
+        return {"StackEvents": list(reversed(self.happened))}
 
 
 UPDATE = [
@@ -190,7 +190,7 @@ def test_throttling_of_every_second_call_does_not_stop_deployment(answers, clock
     assert result.stack.status == "UPDATE_COMPLETE"
 
 
-def test_an_expired_token_in_the_middle_ends_with_the_stacks_last_known_state(answers, clock):
+def test_expired_token_reports_last_known_status(answers, clock):
     Aws(answers, events=UPDATE)
     polls = itertools.count()
 
@@ -209,7 +209,7 @@ def test_an_expired_token_in_the_middle_ends_with_the_stacks_last_known_state(an
     assert "watch Slc" in expired.value.hint
 
 
-def test_a_connection_reset_while_polling_is_got_over(answers, clock):
+def test_connection_reset_while_polling_is_retried(answers, clock):
     Aws(answers, events=UPDATE)
     polls = itertools.count()
 
@@ -252,7 +252,7 @@ def test_throttled_last_poll_does_not_fail_deployment(answers, clock):
     [AwsError("Throttling", "Rate exceeded"), stack_in("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")],
     ids=["fails", "is-behind"],
 )
-def test_an_end_whose_confirmation_fails_or_is_behind_is_confirmed_by_the_next_look(answers, clock, first):
+def test_unconfirmed_end_is_confirmed_by_next_poll(answers, clock, first):
     aws = Aws(answers, events=UPDATE)
     # As often as botocore itself tries.
     failing = itertools.repeat(first, 10 if isinstance(first, AwsError) else 1)
@@ -272,7 +272,7 @@ def test_an_end_whose_confirmation_fails_or_is_behind_is_confirmed_by_the_next_l
     assert asked_at[-1] - asked_at[-2] <= 2
 
 
-def test_a_poll_that_never_works_again_ends_after_ten_minutes(answers, clock):
+def test_failing_poll_ends_after_ten_minutes(answers, clock):
     Aws(answers, events=UPDATE)
     polls = itertools.count()
 
@@ -344,15 +344,15 @@ def test_root_cause_in_nested_stack_is_found(answers, clock):
     assert (failed.value.diagnosis.stack_name, failed.value.diagnosis.logical_id) == ("Slc-Inner", "Deep")
 
 
-def test_the_end_is_seen_within_two_seconds_at_less_than_two_thirds_of_a_call_a_second(answers, clock):
+def test_end_is_detected_within_two_seconds_at_limited_rate(answers, clock):
     """AWS takes ten minutes here, with an event every seven seconds."""
     aws = Aws(answers, events=[])
-    answers.on("cloudformation", "DescribeStackEvents", lambda _params: {"StackEvents": list(reversed(aws.told))})
+    answers.on("cloudformation", "DescribeStackEvents", lambda _params: {"StackEvents": list(reversed(aws.happened))})
     asked_at = 600.0
-    aws.told.append(aws.event("UPDATE_IN_PROGRESS", "Slc"))
+    aws.happened.append(aws.event("UPDATE_IN_PROGRESS", "Slc"))
     for at in range(7, 600, 7):
-        clock.at(at, lambda: aws.told.append(aws.event("UPDATE_IN_PROGRESS", "T")))
-    clock.at(asked_at, lambda: aws.told.append(aws.event("UPDATE_COMPLETE", "Slc")))
+        clock.at(at, lambda: aws.happened.append(aws.event("UPDATE_IN_PROGRESS", "T")))
+    clock.at(asked_at, lambda: aws.happened.append(aws.event("UPDATE_COMPLETE", "Slc")))
     following = StackMonitor(Context(answers.account, clock), ID, after="event-0")
 
     stack = following.run()
@@ -362,14 +362,14 @@ def test_the_end_is_seen_within_two_seconds_at_less_than_two_thirds_of_a_call_a_
     assert len(answers.calls) / asked_at < 0.65
 
 
-def test_events_are_read_page_by_page_back_to_the_last_known_one(answers, clock):
+def test_events_are_read_back_to_last_known_one(answers, clock):
     aws = Aws(answers, events=[])
-    aws.told += [aws.event("UPDATE_IN_PROGRESS", "Slc")]
-    aws.told += [aws.event("UPDATE_COMPLETE", f"T{number}") for number in range(250)]
-    aws.told += [aws.event("UPDATE_COMPLETE", "Slc")]
+    aws.happened += [aws.event("UPDATE_IN_PROGRESS", "Slc")]
+    aws.happened += [aws.event("UPDATE_COMPLETE", f"T{number}") for number in range(250)]
+    aws.happened += [aws.event("UPDATE_COMPLETE", "Slc")]
 
     def pages(params):
-        newest_first = list(reversed(aws.told))
+        newest_first = list(reversed(aws.happened))
         start = int(params.get("NextToken", 0))
         more = {"NextToken": str(start + 100)} if start + 100 < len(newest_first) else {}
         return {"StackEvents": newest_first[start : start + 100], **more}
@@ -435,7 +435,7 @@ def test_values_before_and_after_come_from_templates(answers, clock):
     assert (found.path, found.before, found.after, found.recreates) == ("DisplayName", "old", "new", "Never")
 
 
-def test_a_change_set_is_waited_for(answers, clock):
+def test_change_set_is_waited_for(answers, clock):
     aws = Aws(answers, events=UPDATE)
     pending = aws.change_set(Status="CREATE_IN_PROGRESS", Changes=[])
     answers.on("cloudformation", "DescribeChangeSet", [pending] * 8 + [aws.change_set()], repeat_last=True)
@@ -461,7 +461,7 @@ def test_change_set_without_changes_is_deleted_and_reports_no_changes(answers, c
 
 
 @pytest.mark.parametrize("mode", ["WARN", "FAIL"])
-def test_findings_of_the_early_validation_are_notes_of_the_plan(answers, clock, mode):
+def test_findings_of_early_validation_are_notes_of_plan(answers, clock, mode):
     Aws(answers, events=UPDATE)
     answers.on(
         "cloudformation",
@@ -494,7 +494,7 @@ def test_findings_of_the_early_validation_are_notes_of_the_plan(answers, clock, 
         (AwsError("InvalidAction", "Unknown action: DescribeEvents"), 0),
     ],
 )
-def test_without_describe_events_a_plan_is_made_all_the_same(answers, clock, error, notes):
+def test_plan_is_created_without_describe_events(answers, clock, error, notes):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "DescribeEvents", error)
     plans: list[Plan] = []
@@ -505,7 +505,7 @@ def test_without_describe_events_a_plan_is_made_all_the_same(answers, clock, err
 
 
 @pytest.mark.parametrize("error", [AwsError("InternalFailure", "fault", status=500), DroppedConnectionError])
-def test_describe_events_that_fails_is_noted_once_in_a_run(answers, clock, error):
+def test_failed_describe_events_is_noted_once_per_run(answers, clock, error):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "DescribeEvents", error)
     plans: list[Plan] = []
@@ -519,7 +519,7 @@ def test_describe_events_that_fails_is_noted_once_in_a_run(answers, clock, error
     assert sum(answers.retry_pauses) <= 1
 
 
-def test_a_lost_answer_to_the_creation_of_a_change_set_is_got_over(answers, clock):
+def test_lost_reply_to_change_set_creation_is_handled(answers, clock):
     aws = Aws(answers, events=UPDATE)
 
     def exists(params):
@@ -531,12 +531,12 @@ def test_a_lost_answer_to_the_creation_of_a_change_set_is_got_over(answers, cloc
     assert run(answers, clock).outcome is Outcome.DEPLOYED
 
 
-def test_a_lost_answer_to_the_execution_is_got_over(answers, clock):
+def test_lost_reply_to_execution_is_handled(answers, clock):
     aws = Aws(answers, events=UPDATE)
 
     def execute(params):
         aws.execute(params)
-        aws.told.append(aws.event("UPDATE_IN_PROGRESS", "Slc"))
+        aws.happened.append(aws.event("UPDATE_IN_PROGRESS", "Slc"))
         aws.script = UPDATE[1:]
         return AwsError("InvalidChangeSetStatus", "ChangeSet is in EXECUTE_IN_PROGRESS status")
 
@@ -545,7 +545,7 @@ def test_a_lost_answer_to_the_execution_is_got_over(answers, clock):
     assert run(answers, clock).outcome is Outcome.DEPLOYED
 
 
-def test_a_denied_execution_takes_the_change_set_back(answers, clock):
+def test_denied_execution_deletes_change_set(answers, clock):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "ExecuteChangeSet", AwsError("AccessDenied", "User: x is not authorized", status=403))
 
@@ -555,7 +555,7 @@ def test_a_denied_execution_takes_the_change_set_back(answers, clock):
     assert operations(answers)[-1] == "DeleteChangeSet"
 
 
-def test_throttled_to_the_end_is_told_as_such(answers, clock):
+def test_permanent_throttling_is_reported(answers, clock):
     answers.on("cloudformation", "DescribeStacks", AwsError("Throttling", "Rate exceeded"))
 
     with pytest.raises(ThrottledError, match="10 times") as throttled:
@@ -565,7 +565,7 @@ def test_throttled_to_the_end_is_told_as_such(answers, clock):
     assert len(answers.calls) == 10
 
 
-def test_ctrl_c_twice_stops_looking_on_at_once(answers, clock):
+def test_second_ctrl_c_stops_following_immediately(answers, clock):
     aws = Aws(answers, events=[[("UPDATE_IN_PROGRESS", "Slc")], [("UPDATE_IN_PROGRESS", "T")]])
     answers.on("cloudformation", "CancelUpdateStack", {})
 
@@ -602,7 +602,7 @@ def test_creation_out_of_time_is_kept_if_failures_are_kept(answers, clock):
     assert not {"DeleteStack", "CancelUpdateStack"} & set(operations(answers))
 
 
-def test_the_request_is_what_was_asked_for(answers, clock):
+def test_change_set_request_has_given_options(answers, clock):
     Aws(answers, events=UPDATE)
 
     run(
@@ -634,7 +634,7 @@ def test_change_set_names_are_unique(answers, clock):
     assert len(set(names)) == 2
 
 
-def test_capabilities_are_those_that_the_template_needs(answers, clock):
+def test_capabilities_are_those_of_template(answers, clock):
     Aws(answers, events=UPDATE)
     role = 'Resources: {R: {Type: "AWS::IAM::Role", Properties: {AssumeRolePolicyDocument: {}}}}'
 
@@ -662,7 +662,7 @@ def test_state_without_possible_update_is_reported_with_hint(answers, clock, sta
     assert way_out in stuck.value.hint
 
 
-def test_an_ssm_parameter_forces_a_change_set(answers, clock):
+def test_ssm_parameter_forces_change_set(answers, clock):
     Aws(answers, events=UPDATE)
     body = (
         'Parameters: {P: {Type: "AWS::SSM::Parameter::Value<String>", Default: /x}}\n'
@@ -688,7 +688,7 @@ def test_noecho_parameter_is_masked_in_plan(answers, clock):
     assert ABSENT not in {plans[0].changes[0].properties[0].before, plans[0].changes[0].properties[0].after}
 
 
-def test_own_stacks_are_found_over_all_pages(answers):
+def test_own_stacks_are_found_on_all_pages(answers):
     def stack(name, tags):
         return {
             "StackName": name,
@@ -709,7 +709,7 @@ def test_own_stacks_are_found_over_all_pages(answers):
     assert [found.name for found in state.own(answers.account.client("cloudformation"))] == ["Mine", "MineToo"]
 
 
-def test_a_stack_of_somebody_else_is_not_taken_over_unasked(answers, clock):
+def test_stack_of_another_tool_needs_adopt(answers, clock):
     answers.on("cloudformation", "DescribeStacks", stack_in("CREATE_COMPLETE", tags=()))
 
     with pytest.raises(StackError, match="was not created by this tool") as refused:
@@ -719,7 +719,7 @@ def test_a_stack_of_somebody_else_is_not_taken_over_unasked(answers, clock):
     assert operations(answers) == ["DescribeStacks"]
 
 
-def test_somebody_elses_operation_is_waited_for_and_never_cancelled_or_deleted(answers, clock):
+def test_other_operation_is_waited_for_and_never_canceled(answers, clock):
     Aws(answers, events=[])
     answers.on("cloudformation", "DescribeStacks", stack_in("CREATE_IN_PROGRESS"))
 
@@ -729,7 +729,7 @@ def test_somebody_elses_operation_is_waited_for_and_never_cancelled_or_deleted(a
     assert not {"DeleteStack", "CancelUpdateStack"} & set(operations(answers))
 
 
-def test_ctrl_c_while_waiting_for_somebody_else_only_stops_waiting(answers, clock):
+def test_ctrl_c_while_waiting_for_other_operation_only_stops_waiting(answers, clock):
     Aws(answers, events=[])
     answers.on("cloudformation", "DescribeStacks", stack_in("UPDATE_IN_PROGRESS"))
     clock.at(3, press)
@@ -740,7 +740,7 @@ def test_ctrl_c_while_waiting_for_somebody_else_only_stops_waiting(answers, cloc
     assert "CancelUpdateStack" not in operations(answers)
 
 
-def test_an_operation_that_begins_late_is_not_taken_for_one_that_has_ended(answers, clock):
+def test_operation_that_starts_late_is_followed(answers, clock):
     aws = Aws(answers, events=[[]] * 40 + UPDATE)
     shown = RecordingReporter()
 
@@ -751,7 +751,7 @@ def test_an_operation_that_begins_late_is_not_taken_for_one_that_has_ended(answe
     assert aws.executed
 
 
-def test_an_operation_that_never_begins_is_told_as_such(answers, clock):
+def test_operation_that_never_starts_is_reported(answers, clock):
     Aws(answers, events=[])
 
     with pytest.raises(StackError, match="did not start it"):
@@ -760,11 +760,11 @@ def test_an_operation_that_never_begins_is_told_as_such(answers, clock):
     assert 300 <= clock.elapsed < 330
 
 
-def test_somebody_elses_update_is_not_taken_for_ours(answers, clock):
+def test_concurrent_update_is_not_reported_as_own(answers, clock):
     aws = Aws(answers, events=UPDATE)
 
     def execute(_params):
-        aws.told.append(aws.event("UPDATE_IN_PROGRESS", "Slc"))
+        aws.happened.append(aws.event("UPDATE_IN_PROGRESS", "Slc"))
         return AwsError("InvalidChangeSetStatus", "ChangeSet is in OBSOLETE status")
 
     answers.on("cloudformation", "ExecuteChangeSet", execute)
@@ -786,7 +786,7 @@ def test_stack_that_becomes_busy_is_reported_as_busy(answers, clock, operation):
 @pytest.mark.parametrize(
     "words", ["already exists and cannot be created again with the changeSet [x].", "does not exist"]
 )
-def test_a_stack_that_somebody_makes_or_deletes_meanwhile_is_no_fault_of_the_template(answers, clock, words):
+def test_concurrent_creation_or_deletion_is_no_template_error(answers, clock, words):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "CreateChangeSet", AwsError("ValidationError", f"Stack [Slc] {words}"))
 
@@ -794,7 +794,7 @@ def test_a_stack_that_somebody_makes_or_deletes_meanwhile_is_no_fault_of_the_tem
         run(answers, clock)
 
 
-def test_a_change_set_that_another_operation_swept_away_means_busy(answers, clock):
+def test_change_set_deleted_by_other_operation_is_busy(answers, clock):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "DescribeChangeSet", AwsError("ChangeSetNotFound", "does not exist", status=404))
 
@@ -802,7 +802,7 @@ def test_a_change_set_that_another_operation_swept_away_means_busy(answers, cloc
         run(answers, clock)
 
 
-def test_ctrl_c_while_the_change_set_is_being_made_waits_until_it_can_be_taken_back(answers, clock):
+def test_ctrl_c_during_creation_waits_until_change_set_can_be_deleted(answers, clock):
     aws = Aws(answers, events=UPDATE)
     answers.on("cloudformation", "DescribeChangeSet", aws.change_set(Status="CREATE_IN_PROGRESS", Changes=[]))
     refusal = AwsError("InvalidChangeSetStatus", "Cannot delete ChangeSet in status CREATE_IN_PROGRESS")
@@ -815,7 +815,7 @@ def test_ctrl_c_while_the_change_set_is_being_made_waits_until_it_can_be_taken_b
     assert operations(answers)[-3:] == ["DeleteChangeSet"] * 3
 
 
-def test_a_change_set_that_cannot_be_taken_back_does_not_hide_what_happened(answers, clock):
+def test_undeletable_change_set_does_not_hide_error(answers, clock):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "DeleteChangeSet", AwsError("AccessDenied", "no", status=403))
 
@@ -840,7 +840,7 @@ def test_ctrl_c_while_change_set_is_created_deletes_it_by_name(answers, clock):
     assert deleted == {"StackName": "Slc", "ChangeSetName": created["ChangeSetName"]}
 
 
-def test_ctrl_c_inside_the_execution_says_that_aws_goes_on(answers, clock):
+def test_ctrl_c_during_execution_reports_that_aws_continues(answers, clock):
     aws = Aws(answers, events=UPDATE)
 
     def execute(params):
@@ -856,7 +856,7 @@ def test_ctrl_c_inside_the_execution_says_that_aws_goes_on(answers, clock):
     assert "DeleteChangeSet" not in operations(answers)
 
 
-def test_a_creation_that_is_done_at_the_last_moment_is_not_deleted(answers, clock):
+def test_creation_completed_at_timeout_is_kept(answers, clock):
     aws = Aws(answers, new=True, events=[[("CREATE_IN_PROGRESS", "Slc")]])
 
     # The events are late, so that the stack is seen to be done only when its time is up.
@@ -873,7 +873,7 @@ def test_a_creation_that_is_done_at_the_last_moment_is_not_deleted(answers, cloc
 
 
 @pytest.mark.parametrize("new", [True, False])
-def test_an_operation_that_has_not_begun_in_time_is_left_alone(answers, clock, new):
+def test_operation_not_started_at_timeout_is_unchanged(answers, clock, new):
     Aws(answers, events=[], new=new)
 
     with pytest.raises(TimedOutError, match="did not start"):
@@ -882,7 +882,7 @@ def test_an_operation_that_has_not_begun_in_time_is_left_alone(answers, clock, n
     assert not {"DeleteStack", "CancelUpdateStack"} & set(operations(answers))
 
 
-def test_protection_that_may_not_be_set_does_not_hide_that_the_stack_is_deployed(answers, clock):
+def test_denied_protection_does_not_hide_deployed_stack(answers, clock):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "UpdateTerminationProtection", AwsError("AccessDenied", "no", status=403))
 
@@ -892,7 +892,7 @@ def test_protection_that_may_not_be_set_does_not_hide_that_the_stack_is_deployed
     assert "itself is deployed" in denied.value.hint
 
 
-def test_a_failed_creation_that_was_kept_takes_an_update_without_rollback(answers, clock):
+def test_kept_failed_creation_is_updated_without_rollback(answers, clock):
     Aws(answers, events=UPDATE)
     states = iter(["CREATE_FAILED"])
     answers.on("cloudformation", "DescribeStacks", lambda _params: stack_in(next(states, "UPDATE_COMPLETE")))
@@ -903,7 +903,7 @@ def test_a_failed_creation_that_was_kept_takes_an_update_without_rollback(answer
     assert (created["ChangeSetType"], created["OnStackFailure"]) == ("UPDATE", "DO_NOTHING")
 
 
-def test_a_slow_plan_is_told_about(answers, clock):
+def test_slow_plan_prints_note(answers, clock):
     aws = Aws(answers, events=UPDATE)
     making = aws.change_set(Status="CREATE_IN_PROGRESS", Changes=[])
     answers.on("cloudformation", "DescribeChangeSet", [making] * 40 + [aws.change_set()], repeat_last=True)
@@ -914,7 +914,7 @@ def test_a_slow_plan_is_told_about(answers, clock):
     assert len(reporter.notes) >= 2
 
 
-def test_no_stack_is_found_without_a_name(answers):
+def test_empty_name_finds_no_stack(answers):
     answers.on("cloudformation", "DescribeStacks", stack_in("CREATE_COMPLETE"))
 
     assert state.find(answers.account.client("cloudformation"), "Other") is None

@@ -1,4 +1,4 @@
-"""The engine against the sandbox: what becomes of real stacks."""
+"""Deployments of stacks in the sandbox."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def ready(live):
     return live
 
 
-def test_a_new_stack_is_made_with_its_project_webhook_and_bucket_policy(live):
+def test_new_stack_has_project_webhook_and_bucket_policy(live):
     run(live, CREDENTIALS)
     shown = RecordingReporter()
 
@@ -110,7 +110,7 @@ def test_a_new_stack_is_made_with_its_project_webhook_and_bucket_policy(live):
     assert "CREATE_COMPLETE CodeBuild" in shown.lines
 
 
-def test_a_new_stacks_plan_names_every_resource_and_what_it_may_do(live):
+def test_plan_of_new_stack_names_resources_and_permissions(live):
     plans: list[Plan] = []
 
     run(live, request(), approve=plans.append)
@@ -122,7 +122,7 @@ def test_a_new_stacks_plan_names_every_resource_and_what_it_may_do(live):
     assert any("secretsmanager:GetSecretValue" in broadening.message for broadening in plan.broadenings)
 
 
-def test_the_same_again_changes_nothing_and_leaves_no_change_set(ready):
+def test_second_deploy_changes_nothing_and_leaves_no_change_set(ready):
     before = everything(ready)
 
     result = run(ready, request(), approve=lambda _plan: pytest.fail("there is nothing to approve"))
@@ -158,7 +158,7 @@ def test_plan_shows_property_before_and_after_and_creates_nothing(ready):
 
 
 @pytest.mark.parametrize("answer", [False, KeyboardInterrupt, RuntimeError])
-def test_a_plan_for_a_new_stack_that_is_not_approved_leaves_nothing(live, answer):
+def test_rejected_plan_of_new_stack_leaves_nothing(live, answer):
     before = everything(live)
 
     def approve(_plan):
@@ -176,7 +176,7 @@ def test_a_plan_for_a_new_stack_that_is_not_approved_leaves_nothing(live, answer
     assert state.is_absent(state.find(live.client("cloudformation"), "Slc"))
 
 
-def test_a_shell_with_somebody_elses_change_set_is_left_alone(live):
+def test_empty_stack_with_other_change_set_is_kept(live):
     cfn = live.client("cloudformation")
     body = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n"
 
@@ -190,7 +190,7 @@ def test_a_shell_with_somebody_elses_change_set_is_left_alone(live):
     assert cfn.describe_stacks(StackName="Shared")["Stacks"][0]["StackStatus"] == "REVIEW_IN_PROGRESS"
 
 
-def test_an_update_is_carried_out(ready):
+def test_update_is_executed(ready):
     result = run(ready, request(project_url="https://github.com/exasol/other"))
 
     assert result.stack.status == "UPDATE_COMPLETE"
@@ -198,7 +198,7 @@ def test_an_update_is_carried_out(ready):
     assert project["source"]["location"] == "https://github.com/exasol/other"
 
 
-def test_only_the_events_of_the_operation_are_shown(ready):
+def test_only_events_of_operation_are_shown(ready):
     shown = RecordingReporter()
 
     run(ready, request(project_url="https://github.com/exasol/other"), shown=shown)
@@ -208,7 +208,7 @@ def test_only_the_events_of_the_operation_are_shown(ready):
     assert len(shown.lines) == len(set(shown.ids))
 
 
-def test_a_changed_tag_is_a_setting_of_the_plan_and_reaches_the_stack(ready):
+def test_changed_tag_is_planned_and_applied(ready):
     plans: list[Plan] = []
 
     result = run(ready, request(tags={"team": "lang"}), approve=remembering(plans))
@@ -217,7 +217,7 @@ def test_a_changed_tag_is_a_setting_of_the_plan_and_reaches_the_stack(ready):
     assert result.stack.tags["team"] == "lang"
 
 
-def test_termination_protection_converges_when_nothing_else_changes(ready):
+def test_termination_protection_is_applied_without_other_changes(ready):
     plans: list[Plan] = []
     protected = dataclasses.replace(request(), termination_protection=True)
 
@@ -231,7 +231,7 @@ def test_termination_protection_converges_when_nothing_else_changes(ready):
         delete.require_deletable(result.stack)
 
 
-def test_a_bucket_name_taken_in_the_own_account_is_found_before_anything_is_made(live):
+def test_bucket_name_used_in_account_is_rejected_before_deployment(live):
     live.client("s3").create_bucket(
         Bucket="taken-by-myself", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
@@ -245,7 +245,7 @@ def test_a_bucket_name_taken_in_the_own_account_is_found_before_anything_is_made
     assert everything(live) == before
 
 
-def test_a_taken_bucket_name_ends_with_the_bucket_and_awss_reason(live, other_account):
+def test_used_bucket_name_is_reported_with_reason_of_aws(live, other_account):
     other_account.client("s3").create_bucket(
         Bucket="taken-by-another", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
@@ -278,7 +278,7 @@ def test_declined_recreation_keeps_stack(live):
     assert state.get(live.client("cloudformation"), "Slc").status == "ROLLBACK_COMPLETE"
 
 
-def test_a_stuck_stack_of_somebody_else_is_not_recreated(live):
+def test_failed_stack_of_another_tool_is_not_recreated(live):
     cfn = live.client("cloudformation")
     body = render(build(CiBuild, project="Slc", project_url=URL)).body
     cfn.create_stack(StackName="Slc", TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
@@ -326,7 +326,7 @@ def test_failed_update_prints_root_cause_and_is_rolled_back(ready, other_account
     assert state.get(ready.client("cloudformation"), "Slc").status == "UPDATE_ROLLBACK_COMPLETE"
 
 
-def test_after_a_rolled_back_update_the_good_template_is_asked_for_again(ready, other_account):
+def test_deploy_after_rollback_restores_template(ready, other_account):
     other_account.client("s3").create_bucket(
         Bucket="taken-once-more", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
@@ -338,7 +338,7 @@ def test_after_a_rolled_back_update_the_good_template_is_asked_for_again(ready, 
     assert result.stack.status == "UPDATE_COMPLETE"
 
 
-def test_a_template_that_aws_refuses_leaves_nothing(live):
+def test_rejected_template_leaves_nothing(live):
     before = everything(live)
 
     with pytest.raises(TemplateRejectedError, match="Nowhere"):
@@ -347,7 +347,7 @@ def test_a_template_that_aws_refuses_leaves_nothing(live):
     assert everything(live) == before
 
 
-def test_a_check_that_fails_stops_before_anything_is_made(live):
+def test_failed_check_stops_before_deployment(live):
     before = everything(live)
 
     class Linter:
@@ -360,7 +360,7 @@ def test_a_check_that_fails_stops_before_anything_is_made(live):
     assert everything(live) == before
 
 
-def test_a_large_template_goes_through_a_private_bucket(live, account_id):
+def test_large_template_is_uploaded_to_private_bucket(live, account_id):
     topics = "".join(
         f"  Topic{n}:\n    Type: AWS::SNS::Topic\n    Properties:\n      DisplayName: {'x' * 500}{n}\n"
         for n in range(100)
@@ -379,7 +379,7 @@ def test_a_large_template_goes_through_a_private_bucket(live, account_id):
     assert run(live, wanted).outcome is Outcome.UNCHANGED
 
 
-def test_a_template_over_the_limit_is_refused_with_both_numbers(live):
+def test_template_over_limit_is_rejected_with_both_sizes(live):
     with pytest.raises(TemplateRejectedError, match=r"1,\d{3},\d{3} bytes, CloudFormation reads at most 1,000,000"):
         run(live, plain("Huge", "  T:\n    Type: AWS::SNS::Topic\n#" + "x" * 1_000_000))
 
@@ -416,7 +416,7 @@ class Releasing(RecordingReporter):
         self._operations.release()
 
 
-def test_ctrl_c_during_a_creation_says_that_aws_goes_on(live, operations):
+def test_ctrl_c_during_creation_reports_that_aws_continues(live, operations):
     operations.hold()
 
     with pytest.raises(OperationInterruptedError, match="AWS continues with stack Slow") as interrupted:
@@ -427,7 +427,7 @@ def test_ctrl_c_during_a_creation_says_that_aws_goes_on(live, operations):
     wait_for(live, "Slow", "CREATE_COMPLETE")
 
 
-def test_ctrl_c_during_an_update_cancels_it(live, operations):
+def test_ctrl_c_during_update_cancels_it(live, operations):
     run(live, slow())
     operations.hold()
     operations.release_after("CancelUpdateStack")
@@ -444,7 +444,7 @@ def test_ctrl_c_during_an_update_cancels_it(live, operations):
     assert len(shown.ids) == len(set(shown.ids))
 
 
-def test_a_creation_that_takes_too_long_is_ended(live, operations):
+def test_creation_over_timeout_is_deleted(live, operations):
     operations.hold()
     operations.release_after("DeleteStack")
 
@@ -455,7 +455,7 @@ def test_a_creation_that_takes_too_long_is_ended(live, operations):
     assert live.session.client("sns", endpoint_url=live.endpoint_url).list_topics()["Topics"] == []
 
 
-def test_a_creation_that_takes_too_long_may_go_on(live, operations):
+def test_creation_over_timeout_can_continue(live, operations):
     operations.hold()
 
     with pytest.raises(TimedOutError, match="AWS continues with it"):
@@ -509,7 +509,7 @@ def test_same_request_follows_operation_in_progress(live, operations):
     assert shown.lines[-1] == "CREATE_COMPLETE Slow"
 
 
-def test_a_replaced_resource_is_named_as_such(ready):
+def test_replaced_resource_is_marked(ready):
     plans: list[Plan] = []
 
     run(ready, request(bucket_name="another-name-for-it"), approve=plans.append)
@@ -519,7 +519,7 @@ def test_a_replaced_resource_is_named_as_such(ready):
     assert PropertyChange("BucketName", after="another-name-for-it", recreates="Always") in change.properties
 
 
-def test_a_change_that_widens_access_is_listed(ready):
+def test_broader_access_is_listed(ready):
     plans: list[Plan] = []
     arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:Other-a1B2c3"
 
@@ -528,7 +528,7 @@ def test_a_change_that_widens_access_is_listed(ready):
     assert [b.message for b in plans[0].broadenings if arn in b.message]
 
 
-def test_a_deleted_stack_is_gone_with_its_resources(ready):
+def test_deleted_stack_has_no_resources(ready):
     cfn = ready.client("cloudformation")
     stack = state.get(cfn, "Slc")
     shown = RecordingReporter()
@@ -569,7 +569,7 @@ def test_stack_of_another_construct_is_refused(live, adopt):
     assert "exasol-ci-setup:name" not in state.get(live.client("cloudformation"), "Taken").tags
 
 
-def test_a_stack_of_somebody_else_is_taken_over_only_when_asked(live):
+def test_stack_of_another_tool_is_adopted_only_with_option(live):
     cfn = live.client("cloudformation")
     cfn.create_stack(StackName="Theirs", TemplateBody="Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n")
     wait_for(live, "Theirs", "CREATE_COMPLETE")
@@ -582,7 +582,7 @@ def test_a_stack_of_somebody_else_is_taken_over_only_when_asked(live):
     assert state.is_own(result.stack)
 
 
-def test_of_two_that_make_the_same_change_the_second_plans_once_more_and_finds_it_made(ready):
+def test_concurrent_equal_change_is_planned_again_and_up_to_date(ready):
     wanted, plans = request(tags={"team": "db"}), []
 
     def while_the_other_makes_it(plan):
@@ -597,7 +597,7 @@ def test_of_two_that_make_the_same_change_the_second_plans_once_more_and_finds_i
     assert ready.client("cloudformation").list_change_sets(StackName=wanted.name)["Summaries"] == []
 
 
-def test_what_another_change_leaves_to_do_is_asked_about_once_more(ready):
+def test_plan_after_concurrent_change_needs_new_approval(ready):
     plans = []
 
     def while_the_other_makes_another(plan):
@@ -613,7 +613,7 @@ def test_what_another_change_leaves_to_do_is_asked_about_once_more(ready):
     assert state.get(ready.client("cloudformation"), request().name).tags["team"] == "other"
 
 
-def test_output_is_added_without_change_of_a_resource(live):
+def test_output_is_added_without_change_of_resource(live):
     topic = "  Topic: {Type: AWS::SNS::Topic}\n"
     run(live, plain("Topic", topic))
     plans: list[Plan] = []
@@ -637,7 +637,7 @@ def test_difference_that_aws_does_not_see_is_noted(live):
     assert [note for note in reporter.notes if "parameters.Unused" in note]
 
 
-def test_access_of_resources_in_a_loop_is_reviewed(live):
+def test_access_of_resources_in_loop_is_reviewed(live):
     rule = "{IpProtocol: tcp, FromPort: 22, ToPort: 22, CidrIp: 0.0.0.0/0}"
     group = f"{{Type: AWS::EC2::SecurityGroup, Properties: {{GroupDescription: g, SecurityGroupIngress: [{rule}]}}}}"
     loop = f'  "Fn::ForEach::Groups": [N, [A, B], {{"Group${{N}}": {group}}}]\nTransform: AWS::LanguageExtensions\n'

@@ -1,4 +1,4 @@
-"""Drift as AWS tells it, and as it fails to: answered inside botocore."""
+"""Drift detection with failures of AWS, answered inside botocore."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def aws(answers):
     return answers
 
 
-def detect(answers, clock, stack=STACK, *, told=None, **more):
+def detect(answers, clock, stack=STACK, *, notes=None, **more):
     reporter = RecordingReporter()
-    if told is not None:
-        reporter.notes = told
+    if notes is not None:
+        reporter.notes = notes
     return drift.detect(Context(answers.account, clock, reporter), stack, **more)
 
 
-def test_a_detection_is_waited_for_and_all_pages_are_read(aws, clock):
+def test_detection_is_waited_for_and_all_pages_are_read(aws, clock):
     aws.on("cloudformation", "DescribeStackDriftDetectionStatus", [status("DETECTION_IN_PROGRESS")] * 4 + [status()])
     pages = [
         {"StackResourceDrifts": [resource("A")], "NextToken": "more"},
@@ -89,14 +89,14 @@ def test_a_detection_is_waited_for_and_all_pages_are_read(aws, clock):
     assert len(clock.sleeps) == 4
 
 
-def test_a_stack_in_which_nothing_differs_is_falsy(aws, clock):
+def test_stack_without_drift_is_falsy(aws, clock):
     aws.on("cloudformation", "DescribeStackDriftDetectionStatus", status(drifted="IN_SYNC"))
 
     assert not detect(aws, clock)
     assert "GetTemplate" not in aws.names()
 
 
-def test_differences_become_paths_and_values_that_can_be_read(aws, clock):
+def test_differences_have_readable_paths_and_values(aws, clock):
     changed = resource(
         word="MODIFIED",
         ExpectedProperties=json.dumps({"Rules": [RULE], "DisplayName": "old", "Other": 1}),
@@ -150,7 +150,7 @@ def test_secret_property_is_masked_on_both_sides(aws, clock):
     assert found.drifted[0].properties[2] == PropertyDrift("Other", "plain", "plane")
 
 
-def test_a_failed_detection_tells_why_and_what_is_known_all_the_same(aws, clock):
+def test_failed_detection_has_reason_and_known_results(aws, clock):
     why = "Failed to detect drift on resources [R]"
     aws.on(
         "cloudformation",
@@ -176,7 +176,7 @@ def test_a_failed_detection_tells_why_and_what_is_known_all_the_same(aws, clock)
         AwsError("LimitExceededException", "Too many detections"),
     ],
 )
-def test_somebody_elses_detection_and_the_accounts_limit_are_waited_for(aws, clock, refusal):
+def test_other_detection_and_account_limit_are_waited_for(aws, clock, refusal):
     aws.on("cloudformation", "DetectStackDrift", [refusal, refusal, {"StackDriftDetectionId": "detection"}])
 
     detect(aws, clock)
@@ -185,25 +185,25 @@ def test_somebody_elses_detection_and_the_accounts_limit_are_waited_for(aws, clo
     assert clock.sleeps
 
 
-def test_a_detection_without_an_end_is_given_up_after_half_an_hour_and_told_of_meanwhile(aws, clock):
+def test_endless_detection_times_out_after_30_minutes(aws, clock):
     aws.on("cloudformation", "DescribeStackDriftDetectionStatus", status("DETECTION_IN_PROGRESS"))
-    told: list[str] = []
+    notes: list[str] = []
 
     with pytest.raises(TimedOutError, match="within 30 min"):
-        detect(aws, clock, told=told)
+        detect(aws, clock, notes=notes)
 
     assert 1800 <= clock.elapsed < 1810
-    assert len(told) >= 60
+    assert len(notes) >= 60
 
 
-def test_a_look_that_fails_for_a_passing_reason_is_repeated(aws, clock):
+def test_poll_with_transient_error_is_retried(aws, clock):
     broken = [AwsError("InternalFailure", "oops", status=500)] * 10
     aws.on("cloudformation", "DescribeStackDriftDetectionStatus", [*broken, status()])
 
     assert detect(aws, clock).status == "DRIFTED"
 
 
-def test_a_refusal_and_a_missing_permission_are_errors_of_the_command_and_notices_of_a_deployment(aws, clock):
+def test_refusal_fails_command_and_is_note_of_deployment(aws, clock):
     reporter = RecordingReporter()
     for error, kind in (
         (AwsError("ValidationError", "Stack is in UPDATE_FAILED state"), StackError),
@@ -218,7 +218,7 @@ def test_a_refusal_and_a_missing_permission_are_errors_of_the_command_and_notice
     assert "not authorized" in reporter.notes[1]
 
 
-def test_a_busy_stack_is_not_looked_at(aws, clock):
+def test_busy_stack_is_not_checked(aws, clock):
     with pytest.raises(StackBusyError):
         detect(aws, clock, Stack("Slc", ID, "UPDATE_IN_PROGRESS"))
     assert aws.names() == []
@@ -239,10 +239,10 @@ FOUND = Drift(
 SAME = Request("Slc", Template("t", OLD), tags={"exasol-ci-setup:construct": "Test"})
 
 
-def make(answers, clock, *, found=FOUND, told=None):
+def make(answers, clock, *, found=FOUND, notes=None):
     reporter = RecordingReporter()
-    if told is not None:
-        reporter.notes = told
+    if notes is not None:
+        reporter.notes = notes
     return plan.plan_stack(Context(answers.account, clock, reporter), SAME, STACK, drift=found)
 
 
@@ -283,7 +283,7 @@ def sets(aws):
     return aws
 
 
-def test_drift_is_brought_back_by_a_drift_aware_change_set_though_the_template_is_the_same(sets, clock):
+def test_drift_is_reverted_with_unchanged_template(sets, clock):
     made = make(sets, clock)
 
     assert sets.of("CreateChangeSet")[0]["DeploymentMode"] == "REVERT_DRIFT"
@@ -292,13 +292,13 @@ def test_drift_is_brought_back_by_a_drift_aware_change_set_though_the_template_i
     assert [(each.path, each.before, each.after) for each in change.properties] == [("DisplayName", "by hand", "old")]
 
 
-def test_without_drift_the_change_set_is_an_ordinary_one_and_the_same_template_needs_none(sets, clock):
+def test_stack_without_drift_needs_no_drift_aware_change_set(sets, clock):
     assert not make(sets, clock, found=Drift("Slc", ID, "IN_SYNC"))
     assert "CreateChangeSet" not in sets.names()
 
 
-def test_an_endpoint_without_drift_aware_change_sets_is_told_of_and_leaves_what_was_changed(sets, clock):
-    told: list[str] = []
+def test_endpoint_without_drift_aware_change_sets_is_noted(sets, clock):
+    notes: list[str] = []
     refusal = AwsError(
         "ValidationError", "1 validation error: Value 'REVERT_DRIFT' at 'deploymentMode' is not supported"
     )
@@ -312,32 +312,32 @@ def test_an_endpoint_without_drift_aware_change_sets_is_told_of_and_leaves_what_
     }
     sets.on("cloudformation", "DescribeChangeSet", failed)
 
-    made = make(sets, clock, told=told)
+    made = make(sets, clock, notes=notes)
 
     assert not made
     assert made.drift == ()
     assert "DeploymentMode" not in sets.of("CreateChangeSet")[1]
-    assert told == [f"{plan.CANNOT_REVERT}, because its change sets ignore drift: T"]
+    assert notes == [f"{plan.CANNOT_REVERT}, because its change sets ignore drift: T"]
 
 
-def test_a_template_that_is_refused_is_not_tried_again_without_drift(sets, clock):
+def test_rejected_template_is_not_retried_without_drift(sets, clock):
     sets.on("cloudformation", "CreateChangeSet", [AwsError("ValidationError", "Template error: nonsense")])
 
     with pytest.raises(TemplateRejectedError, match="nonsense"):
         make(sets, clock)
 
 
-def test_drift_that_the_change_set_has_no_change_for_is_told(sets, clock):
-    told: list[str] = []
+def test_drift_missing_in_change_set_is_noted(sets, clock):
+    notes: list[str] = []
     failed = {"ChangeSetId": SET, "ChangeSetName": "x", "StackId": ID, "Status": "FAILED"}
     sets.on("cloudformation", "DescribeChangeSet", {**failed, "StatusReason": "No updates are to be performed."})
 
-    assert not make(sets, clock, told=told)
-    assert told == [f"{plan.CANNOT_REVERT}: T"]
+    assert not make(sets, clock, notes=notes)
+    assert notes == [f"{plan.CANNOT_REVERT}: T"]
     assert "DeleteChangeSet" in sets.names()
 
 
-def test_what_aws_brings_back_only_in_part_is_told_apart(sets, clock):
+def test_partly_reverted_drift_is_listed_separately(sets, clock):
     service = ResourceDrift("Service", "AWS::ECS::Service", "s", "MODIFIED", (PropertyDrift("DesiredCount", "1", "3"),))
 
     made = make(sets, clock, found=Drift("Slc", ID, "DRIFTED", (*FOUND.resources, service)))
@@ -346,7 +346,7 @@ def test_what_aws_brings_back_only_in_part_is_told_apart(sets, clock):
     assert made.notes == (f"{plan.CANNOT_REVERT}: Service",)
 
 
-def test_parameters_that_are_kept_are_sent_without_a_value_and_are_no_difference(sets, clock):
+def test_kept_parameters_have_no_value_and_are_no_difference(sets, clock):
     body = OLD + "\nParameters: {Token: {Type: String, NoEcho: true}, Size: {Type: String}}"
     sets.on("cloudformation", "GetTemplate", {"TemplateBody": body})
     current = Stack("Slc", ID, "CREATE_COMPLETE", parameters={"Token": "****", "Size": "3"}, tags=STACK.tags)

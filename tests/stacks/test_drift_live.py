@@ -1,4 +1,4 @@
-"""Drift in the sandbox: what is changed through other APIs is seen, shown and brought back."""
+"""Drift in the sandbox: detected, shown and reverted."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def rules(account):
     )
 
 
-def test_a_group_that_nobody_touched_has_not_drifted(live):
+def test_unchanged_group_has_no_drift(live):
     run(live)
 
     found = found_in(live)
@@ -83,7 +83,7 @@ def test_a_group_that_nobody_touched_has_not_drifted(live):
     assert [(each.logical_id, each.status) for each in found.resources] == [("Group", "IN_SYNC")]
 
 
-def test_rules_that_are_added_and_taken_away_by_hand_are_seen_and_brought_back(live):
+def test_added_and_removed_rules_are_reverted(live):
     run(live)
     ec2, group = live.client("ec2"), group_id(live)
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission(22, "0.0.0.0/0", "192.0.2.1/32")])
@@ -104,7 +104,7 @@ def test_rules_that_are_added_and_taken_away_by_hand_are_seen_and_brought_back(l
     assert run(live).outcome is Outcome.UNCHANGED
 
 
-def test_drift_and_a_change_of_the_template_are_one_change_set(live):
+def test_drift_and_template_change_are_one_change_set(live):
     run(live)
     live.client("ec2").authorize_security_group_ingress(
         GroupId=group_id(live), IpPermissions=[permission(22, "0.0.0.0/0")]
@@ -115,7 +115,7 @@ def test_drift_and_a_change_of_the_template_are_one_change_set(live):
     assert rules(live) == [(80, "10.0.0.0/8"), (8443, "10.0.0.0/8")]
 
 
-def test_a_group_that_is_gone_is_made_again(live):
+def test_deleted_group_is_recreated(live):
     run(live)
     before = group_id(live)
     live.client("ec2").delete_security_group(GroupId=before)
@@ -128,7 +128,7 @@ def test_a_group_that_is_gone_is_made_again(live):
     assert not found_in(live)
 
 
-def test_a_failed_return_leaves_what_was_changed_as_it_was(live):
+def test_failed_revert_keeps_drift(live):
     run(live)
     live.client("ec2").authorize_security_group_ingress(
         GroupId=group_id(live), IpPermissions=[permission(22, "0.0.0.0/0")]
@@ -150,7 +150,7 @@ def test_a_failed_return_leaves_what_was_changed_as_it_was(live):
     assert (22, "0.0.0.0/0") in rules(live)
 
 
-def test_a_deployment_mode_that_there_is_not_and_one_for_a_new_stack_are_refused(live):
+def test_invalid_deployment_mode_is_rejected(live):
     cfn = live.client("cloudformation")
     wanted = {"StackName": "Web", "ChangeSetName": "x", "TemplateBody": GROUP}
 
@@ -160,7 +160,7 @@ def test_a_deployment_mode_that_there_is_not_and_one_for_a_new_stack_are_refused
         cfn.create_change_set(**wanted, ChangeSetType="CREATE", DeploymentMode="REVERT_DRIFT")
 
 
-def test_a_drift_aware_change_set_that_is_not_executed_changes_nothing(live):
+def test_unexecuted_drift_aware_change_set_changes_nothing(live):
     run(live)
     live.client("ec2").authorize_security_group_ingress(
         GroupId=group_id(live), IpPermissions=[permission(22, "0.0.0.0/0")]
@@ -176,7 +176,7 @@ def test_a_drift_aware_change_set_that_is_not_executed_changes_nothing(live):
     assert (22, "0.0.0.0/0") in rules(live)
 
 
-def test_a_resource_of_a_type_that_is_not_compared_is_told(live):
+def test_type_without_drift_detection_is_listed(live):
     key = "  Key: {Type: 'AWS::KMS::Key', Properties: {KeyPolicy: {Version: '2012-10-17', Statement: []}}}\n"
     run(live, GROUP + key)
     cfn = live.client("cloudformation")
@@ -187,7 +187,7 @@ def test_a_resource_of_a_type_that_is_not_compared_is_told(live):
     assert [(each.logical_id, each.status) for each in left] == [("Key", "NOT_CHECKED")]
 
 
-def test_a_run_over_many_stacks_looks_once_at_each_that_is_there(live):
+def test_existing_stacks_are_checked_once(live):
     scope = Scope(name="team", region="eu-central-1")
     declared = Declared([Registry(scope=scope, name=name) for name in ("a", "b", "c")])
     connect = Connections(SystemClock(), lambda _scope: live)
@@ -212,7 +212,7 @@ def test_a_run_over_many_stacks_looks_once_at_each_that_is_there(live):
     assert len(looked) == 3
 
 
-def test_no_construct_has_drifted_when_it_has_just_been_deployed(live, tmp_path):
+def test_new_constructs_have_no_drift(live, tmp_path):
     constructs = [
         *(samples.BUILDER, samples.GROUP, samples.CLOSED, samples.NARROW, samples.CLUSTER),
         samples.instances(tmp_path)["instance.yaml"],

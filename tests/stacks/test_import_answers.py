@@ -1,4 +1,4 @@
-"""An import by identifiers where AWS says no, or half: answered inside botocore."""
+"""Imports by identifier with failures of AWS, answered inside botocore."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def request_of(answers, operation):
     return next(call.params for call in answers.calls if call.operation == operation)
 
 
-def test_an_identifier_of_several_properties_is_written_with_a_bar_between_them(answers, clock):
+def test_values_of_identifier_are_separated_by_bar(answers, clock):
     new_stack(answers, DONE)
 
     result = run(answers, clock, {"Web": "arn:aws:ecs:eu-central-1:123456789012:service/services/web|services"})
@@ -88,7 +88,7 @@ def test_an_identifier_of_several_properties_is_written_with_a_bar_between_them(
 
 
 @pytest.mark.parametrize("identifier", ["web", "web|"])
-def test_an_identifier_of_another_form_is_refused_with_the_right_one(answers, clock, identifier):
+def test_invalid_identifier_is_rejected_with_valid_form(answers, clock, identifier):
     new_stack(answers, DONE)
 
     with pytest.raises(InputError, match="AWS identifies AWS::ECS::Service by ServiceArn and Cluster") as refused:
@@ -108,7 +108,7 @@ def test_an_identifier_of_another_form_is_refused_with_the_right_one(answers, cl
         ),
     ],
 )
-def test_of_several_identifiers_that_aws_takes_the_one_of_the_values_form_is_sent(answers, clock, identifier, sent):
+def test_identifier_with_form_of_value_is_sent(answers, clock, identifier, sent):
     new_stack(answers, DONE)
 
     run(answers, clock, {"Logs": identifier})
@@ -117,7 +117,7 @@ def test_of_several_identifiers_that_aws_takes_the_one_of_the_values_form_is_sen
     assert resource["ResourceIdentifier"] == sent
 
 
-def test_an_import_that_fails_says_that_the_resource_is_as_it_was(answers, clock):
+def test_failed_import_reports_unchanged_resource(answers, clock):
     failing = [
         [("IMPORT_IN_PROGRESS", "Slc")],
         [("IMPORT_FAILED", "Web", "the service is gone")],
@@ -134,7 +134,7 @@ def test_an_import_that_fails_says_that_the_resource_is_as_it_was(answers, clock
     assert "`aws cloudformation delete-stack --stack-name Slc` removes the empty stack" in failed.value.hint
 
 
-def test_a_change_set_that_cannot_be_executed_is_taken_back(answers, clock):
+def test_change_set_that_cannot_be_executed_is_deleted(answers, clock):
     aws = new_stack(answers, DONE)
     unavailable = aws.change_set(Changes=[CHANGE], ExecutionStatus="UNAVAILABLE", StatusReason="not supported here")
     answers.on("cloudformation", "DescribeChangeSet", unavailable)
@@ -146,7 +146,7 @@ def test_a_change_set_that_cannot_be_executed_is_taken_back(answers, clock):
     assert "ExecuteChangeSet" not in operations(answers)
 
 
-def test_a_stack_that_is_busy_is_told(answers, clock):
+def test_busy_stack_is_reported(answers, clock):
     new_stack(answers, DONE)
     answers.on("cloudformation", "DescribeStacks", stack_in("UPDATE_IN_PROGRESS"))
 
@@ -162,7 +162,7 @@ def test_a_stack_that_is_busy_is_told(answers, clock):
         ("UPDATE_FAILED", "deploy it first"),
     ],
 )
-def test_a_stack_that_aws_imports_nothing_into_is_told_with_a_way_out_that_there_is(answers, clock, status, way_out):
+def test_stack_without_import_support_has_hint(answers, clock, status, way_out):
     new_stack(answers, DONE)
     answers.on("cloudformation", "DescribeStacks", stack_in(status))
 
@@ -174,7 +174,7 @@ def test_a_stack_that_aws_imports_nothing_into_is_told_with_a_way_out_that_there
     assert "CreateChangeSet" not in operations(answers)
 
 
-def test_an_import_that_could_not_be_undone_does_not_say_that_all_is_as_it_was(answers, clock):
+def test_failed_rollback_of_import_reports_no_unchanged_resource(answers, clock):
     failing = [
         [("IMPORT_IN_PROGRESS", "Slc")],
         [("IMPORT_FAILED", "Web", "the service is gone"), ("IMPORT_ROLLBACK_IN_PROGRESS", "Slc")],
@@ -189,7 +189,7 @@ def test_an_import_that_could_not_be_undone_does_not_say_that_all_is_as_it_was(a
     assert "could not roll it back" in failed.value.hint
 
 
-def test_resources_are_imported_beside_a_loop_of_resources(answers, clock):
+def test_resources_are_imported_into_template_with_loop(answers, clock):
     new_stack(answers, DONE)
     answers.on("cloudformation", "DescribeStacks", stack_in("UPDATE_COMPLETE"))
     loop = "Transform: AWS::LanguageExtensions\nResources:\n  Fn::ForEach::All: [Name, [a], {'${Name}': {Type: 'AWS::SNS::Topic'}}]\n"

@@ -1,4 +1,4 @@
-"""Resources that were there before their stack, against the sandbox."""
+"""Imports of existing resources in the sandbox."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def test_existing_resources_are_imported_and_others_created(with_logs):
     assert with_logs.client("cloudformation").list_change_sets(StackName="Slc")["Summaries"] == []
 
 
-def test_the_same_without_the_option_finds_nothing_to_do(with_logs):
+def test_deploy_without_option_reports_no_changes(with_logs):
     run(with_logs, request(), import_existing=True)
 
     assert run(with_logs, request()).outcome is Outcome.UNCHANGED
     assert run(with_logs, request(), import_existing=True).outcome is Outcome.UNCHANGED
 
 
-def test_a_later_change_leaves_what_was_taken_over_marked(with_logs):
+def test_later_change_keeps_marks_of_imported_resources(with_logs):
     run(with_logs, request(), import_existing=True)
     plans: list[Plan] = []
 
@@ -86,7 +86,7 @@ def test_deleted_stack_retains_imported_resources(with_logs):
     assert run(with_logs, request(), import_existing=True).stack.status == "CREATE_COMPLETE"
 
 
-def test_a_resource_that_an_update_brings_is_taken_over(live):
+def test_resource_added_by_update_is_imported(live):
     run(live, CREDENTIALS)
     run(live, request())
     other = request(project="Slc", bucket_name="there-already")
@@ -99,7 +99,7 @@ def test_a_resource_that_an_update_brings_is_taken_over(live):
     assert live.client("cloudformation").list_change_sets(StackName="Slc")["Summaries"] == []
 
 
-def test_with_nothing_there_everything_is_made_and_nothing_is_marked(live):
+def test_without_existing_resources_all_are_created_unmarked(live):
     run(live, CREDENTIALS)
     plans: list[Plan] = []
 
@@ -110,7 +110,7 @@ def test_with_nothing_there_everything_is_made_and_nothing_is_marked(live):
     assert deployed(live) == parse(request().template.body)["Resources"]
 
 
-def test_a_plan_alone_leaves_nothing(with_logs):
+def test_plan_leaves_nothing(with_logs):
     before = everything(with_logs)
 
     result = run(with_logs, request(), import_existing=True, approve=lambda _plan: False)
@@ -120,7 +120,7 @@ def test_a_plan_alone_leaves_nothing(with_logs):
     assert groups(with_logs) == [LOGS]
 
 
-def test_what_another_stack_has_is_not_taken_over_and_nothing_is_left(with_logs):
+def test_resource_of_other_stack_is_not_imported(with_logs):
     run(with_logs, request(), import_existing=True)
     before = everything(with_logs)
 
@@ -131,7 +131,7 @@ def test_what_another_stack_has_is_not_taken_over_and_nothing_is_left(with_logs)
     assert everything(with_logs) == before
 
 
-def test_a_name_that_is_taken_is_refused_with_the_word_that_it_can_be_taken_over(with_logs):
+def test_used_name_is_rejected_with_import_option_as_hint(with_logs):
     with_logs.client("s3").create_bucket(
         Bucket="there-before", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )

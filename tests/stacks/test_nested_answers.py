@@ -1,4 +1,4 @@
-"""Following an operation into the stacks that are nested in it: answered inside botocore, in virtual time."""
+"""Nested stacks during an operation, answered inside botocore in virtual time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def follow(answers, clock, *, shown=None, after=""):
     return StackMonitor(Context(answers.account, clock, shown or RecordingReporter()), arn("Slc"), after=after).run()
 
 
-def told(shown):
+def lines(shown):
     return [f"{event.stack_name}: {event.status} {event.logical_id}" for event in shown.events]
 
 
@@ -56,7 +56,7 @@ class Timed(RecordingReporter):
         self.at[event.stack_name, event.status, event.logical_id] = self.clock.elapsed
 
 
-def test_what_a_nested_stack_does_is_shown_while_it_does_it(answers, clock):
+def test_events_of_nested_stack_are_shown_as_they_occur(answers, clock):
     Family(answers, clock, "Slc", CREATION)
     shown = Timed(clock)
 
@@ -66,13 +66,13 @@ def test_what_a_nested_stack_does_is_shown_while_it_does_it(answers, clock):
     assert 5 <= shown.at["Inner", "CREATE_IN_PROGRESS", "Topic"] <= 5 + 2
 
 
-def test_the_last_events_of_a_nested_stack_are_shown_before_its_row_ends(answers, clock):
+def test_last_events_of_nested_stack_precede_end_of_its_row(answers, clock):
     Family(answers, clock, "Slc", CREATION)
     shown = RecordingReporter()
 
     follow(answers, clock, shown=shown)
 
-    assert told(shown)[-4:] == [
+    assert lines(shown)[-4:] == [
         "Inner: CREATE_COMPLETE Topic",
         "Inner: CREATE_COMPLETE Inner",
         "Slc: CREATE_COMPLETE Inner",
@@ -81,22 +81,22 @@ def test_the_last_events_of_a_nested_stack_are_shown_before_its_row_ends(answers
     assert len(shown.ids) == len(set(shown.ids)) == 9
 
 
-def test_what_ends_between_two_looks_is_shown_whole_and_before_the_end_of_the_root(answers, clock):
-    at_once = {name: [(0, *event[1:]) for event in events] for name, events in CREATION.items()}
-    at_once["Slc"][-1:-1] = [(0, "CREATE_COMPLETE", "Second")]
-    at_once["Second"] = [(0, "CREATE_COMPLETE", "Second"), (0, "CREATE_COMPLETE", "Deep")]
-    at_once["Deep"] = [(0, "CREATE_COMPLETE", "Queue")]
-    Family(answers, clock, "Slc", at_once)
+def test_all_events_between_polls_precede_end_of_root(answers, clock):
+    immediate = {name: [(0, *event[1:]) for event in events] for name, events in CREATION.items()}
+    immediate["Slc"][-1:-1] = [(0, "CREATE_COMPLETE", "Second")]
+    immediate["Second"] = [(0, "CREATE_COMPLETE", "Second"), (0, "CREATE_COMPLETE", "Deep")]
+    immediate["Deep"] = [(0, "CREATE_COMPLETE", "Queue")]
+    Family(answers, clock, "Slc", immediate)
     shown = RecordingReporter()
 
     follow(answers, clock, shown=shown)
 
     assert sorted(set(shown.ids)) == sorted(shown.ids)
-    assert "Deep: CREATE_COMPLETE Queue" in told(shown)
-    assert told(shown)[-1] == "Slc: CREATE_COMPLETE Slc"
+    assert "Deep: CREATE_COMPLETE Queue" in lines(shown)
+    assert lines(shown)[-1] == "Slc: CREATE_COMPLETE Slc"
 
 
-def test_of_a_nested_stack_only_the_events_of_this_operation_are_shown(answers, clock):
+def test_only_events_of_operation_are_shown_for_nested_stack(answers, clock):
     stacks = {
         "Slc": [
             (-9, "CREATE_COMPLETE", "Slc"),
@@ -117,13 +117,13 @@ def test_of_a_nested_stack_only_the_events_of_this_operation_are_shown(answers, 
 
     follow(answers, clock, shown=shown, after="Slc-0")
 
-    assert [line for line in told(shown) if line.startswith("Inner")] == [
+    assert [line for line in lines(shown) if line.startswith("Inner")] == [
         "Inner: UPDATE_IN_PROGRESS Inner",
         "Inner: UPDATE_COMPLETE Inner",
     ]
 
 
-def test_a_nested_stack_that_a_rollback_takes_up_again_is_followed_again(answers, clock):
+def test_nested_stack_in_rollback_is_followed_again(answers, clock):
     stacks = {
         "Slc": [
             *CREATION["Slc"][:4],
@@ -143,7 +143,7 @@ def test_a_nested_stack_that_a_rollback_takes_up_again_is_followed_again(answers
     assert 70 <= shown.at["Inner", "DELETE_IN_PROGRESS", "Topic"] <= 72
 
 
-def test_what_a_nested_stack_cleans_up_after_its_row_has_ended_is_shown(answers, clock):
+def test_cleanup_of_nested_stack_is_shown_after_its_row_ended(answers, clock):
     stacks: dict[str, list[tuple[Any, ...]]] = {
         "Slc": [
             (0, "UPDATE_IN_PROGRESS", "Slc"),
@@ -165,7 +165,7 @@ def test_what_a_nested_stack_cleans_up_after_its_row_has_ended_is_shown(answers,
     follow(answers, clock, shown=shown)
 
     assert 30 <= shown.at["Inner", "DELETE_COMPLETE", "Old"] <= 32
-    assert told(shown)[-2:] == ["Inner: UPDATE_COMPLETE Inner", "Slc: UPDATE_COMPLETE Slc"]
+    assert lines(shown)[-2:] == ["Inner: UPDATE_COMPLETE Inner", "Slc: UPDATE_COMPLETE Slc"]
 
 
 def test_nested_stacks_are_followed_at_every_depth(answers, clock):
@@ -183,10 +183,8 @@ def test_nested_stacks_are_followed_at_every_depth(answers, clock):
 
 
 @pytest.mark.parametrize("count", [1, 3, 40])
-def test_however_many_are_nested_no_stack_is_asked_too_often_and_the_end_is_seen_within_two_seconds(
-    answers, clock, count
-):
-    """AWS takes ten minutes here, and all nested stacks are under way for almost as long."""
+def test_many_nested_stacks_keep_rate_and_detection_time(answers, clock, count):
+    """The operation takes ten minutes, and all nested stacks are in progress for most of it."""
     names = [f"Inner{number}" for number in range(count)]
     stacks = {name: [(0, "CREATE_IN_PROGRESS", name), (590, "CREATE_COMPLETE", name)] for name in names}
     for name in names:
@@ -204,17 +202,17 @@ def test_however_many_are_nested_no_stack_is_asked_too_often_and_the_end_is_seen
 
     assert 600 <= clock.elapsed <= 602
     assert len(shown.events) == sum(len(events) for events in stacks.values())
-    # At the end each nested stack is asked once more.
+    # At the end each nested stack is polled again.
     assert (len(answers.calls) - count) / 600 <= 1.2
     for name, times in family.times.items():
         assert len(times) / 600 < 0.6, name
     for name in names:
         # The last is that at the end.
         assert all(later - earlier >= 1.8 for earlier, later in pairwise(family.times[name][:-1])), name
-    # One for each look at the root, but at the end.
-    looks = "".join("r" if name == "Slc" else "n" for name in family.turns)
-    assert "nn" not in looks[: looks.rindex("r")]
-    # They are asked in turn.
+    # One for each poll of the root, except at the end.
+    polls = "".join("r" if name == "Slc" else "n" for name in family.polled)
+    assert "nn" not in polls[: polls.rindex("r")]
+    # They are polled one after another.
     turns = [len(family.times[name]) for name in names]
     assert max(turns) - min(turns) <= 2
 
@@ -224,7 +222,7 @@ def test_however_many_are_nested_no_stack_is_asked_too_often_and_the_end_is_seen
     [AwsError("AccessDenied", "no", status=403), AwsError("ValidationError", "Stack [Inner] does not exist")],
     ids=["denied", "gone"],
 )
-def test_a_nested_stack_that_cannot_be_read_is_told_of_and_not_asked_again(answers, clock, refusal):
+def test_unreadable_nested_stack_is_noted_and_not_polled_again(answers, clock, refusal):
     Family(answers, clock, "Slc", CREATION)
     answers.disturb = lambda call: refusal if call.params.get("StackName") == arn("Inner") else None
     shown = RecordingReporter()
@@ -238,7 +236,7 @@ def test_a_nested_stack_that_cannot_be_read_is_told_of_and_not_asked_again(answe
     assert "\n" not in note
 
 
-def test_a_look_at_a_nested_stack_that_fails_for_the_moment_is_made_again(answers, clock):
+def test_poll_of_nested_stack_with_transient_error_is_retried(answers, clock):
     Family(answers, clock, "Slc", CREATION)
     # As often as botocore itself tries.
     left = [DroppedConnectionError()] * 10
@@ -252,14 +250,14 @@ def test_a_look_at_a_nested_stack_that_fails_for_the_moment_is_made_again(answer
     assert not shown.notes
 
 
-def test_a_nested_stack_that_cannot_be_asked_at_the_end_does_not_fail_what_has_succeeded(answers, clock):
+def test_unreadable_nested_stack_does_not_fail_success(answers, clock):
     Family(answers, clock, "Slc", CREATION)
     answers.disturb = lambda call: DroppedConnectionError() if call.params.get("StackName") == arn("Inner") else None
 
     assert follow(answers, clock).status == "CREATE_COMPLETE"
 
 
-def test_what_nested_stacks_did_last_is_shown_if_the_roots_own_last_event_never_comes(answers, clock):
+def test_nested_events_are_shown_without_last_event_of_root(answers, clock):
     names = ["A", "B", "C"]
     stacks: dict[str, list[tuple[Any, ...]]] = {
         "Slc": [(0, "CREATE_IN_PROGRESS", "Slc"), *((0, "CREATE_IN_PROGRESS", name) for name in names)],
@@ -272,7 +270,7 @@ def test_what_nested_stacks_did_last_is_shown_if_the_roots_own_last_event_never_
         if clock.elapsed > 30:
             described["Stacks"][0]["StackStatus"] = "CREATE_COMPLETE"
             for name in names:
-                family.tell(name, "CREATE_COMPLETE", name)
+                family.add(name, "CREATE_COMPLETE", name)
         return described
 
     answers.on("cloudformation", "DescribeStacks", ended)
@@ -283,7 +281,7 @@ def test_what_nested_stacks_did_last_is_shown_if_the_roots_own_last_event_never_
     assert len(shown.events) == 4 + 6
 
 
-def test_after_ctrl_c_nothing_is_shown_twice_or_lost(answers, clock):
+def test_ctrl_c_neither_repeats_nor_loses_events(answers, clock):
     Family(answers, clock, "Slc", CREATION)
 
     class Pressed(RecordingReporter):
@@ -304,7 +302,7 @@ def test_after_ctrl_c_nothing_is_shown_twice_or_lost(answers, clock):
     assert len(shown.ids) == 9
 
 
-def test_the_nested_stacks_of_a_stack_that_is_deleted_are_followed_by_their_arns(answers, clock):
+def test_nested_stacks_of_deletion_are_followed_by_arn(answers, clock):
     stacks = {
         "Slc": [
             (-9, "CREATE_COMPLETE", "Slc"),
@@ -326,7 +324,7 @@ def test_the_nested_stacks_of_a_stack_that_is_deleted_are_followed_by_their_arns
 
     delete(Context(answers.account, clock, shown), state.get(cfn, "Slc"))
 
-    assert [line for line in told(shown) if line.startswith("Inner")] == [
+    assert [line for line in lines(shown) if line.startswith("Inner")] == [
         "Inner: DELETE_IN_PROGRESS Inner",
         "Inner: DELETE_COMPLETE Topic",
         "Inner: DELETE_COMPLETE Inner",
@@ -334,7 +332,7 @@ def test_the_nested_stacks_of_a_stack_that_is_deleted_are_followed_by_their_arns
     assert {params["StackName"] for params in answers.of("DescribeStackEvents")} == {arn("Slc"), arn("Inner")}
 
 
-def test_events_of_a_hook_that_share_an_id_are_all_shown(answers, clock):
+def test_hook_events_with_same_id_are_all_shown(answers, clock):
     hook = {"HookType": "Acme::Rules::Hook", "EventId": "shared"}
     stacks = {
         "Slc": [
@@ -355,7 +353,7 @@ def test_events_of_a_hook_that_share_an_id_are_all_shown(answers, clock):
     ]
 
 
-def test_a_hook_on_the_whole_stack_is_not_taken_for_the_beginning_of_the_operation(answers, clock):
+def test_hook_on_stack_is_not_start_of_operation(answers, clock):
     hook = {"HookType": "Acme::Rules::Hook", "HookStatus": "HOOK_COMPLETE_SUCCEEDED"}
     stacks = {
         "Slc": [

@@ -1,4 +1,4 @@
-"""Plans of stacks that have others nested in them: answered inside botocore."""
+"""Plans of stacks with nested stacks, answered inside botocore."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def created(answers):
     return answers.of("CreateChangeSet")
 
 
-def test_nested_change_sets_are_asked_for_only_if_something_is_nested(answers, clock):
+def test_nested_change_sets_are_requested_only_for_nested_stacks(answers, clock):
     Nested(answers)
     planned(answers, clock)
     Aws(answers, events=UPDATE)
@@ -123,7 +123,7 @@ def test_changes_in_nested_stacks_are_listed_below_them(answers, clock):
     assert "0 to add, 2 to change, 1 to remove, 1 to replace, 1 with data loss" in lines[-1]
 
 
-def test_more_access_inside_a_nested_stack_is_listed(answers, clock):
+def test_broader_access_in_nested_stack_is_listed(answers, clock):
     Nested(answers, templates={INNER_SET: ROLE})
 
     broadening, *_ = planned(answers, clock).broadenings
@@ -132,13 +132,13 @@ def test_more_access_inside_a_nested_stack_is_listed(answers, clock):
     assert broadening.message == "Inner: role R may s3:* on every resource"
 
 
-def test_access_that_a_nested_stack_gave_before_is_no_news(answers, clock):
+def test_existing_access_of_nested_stack_is_not_listed(answers, clock):
     Nested(answers, templates={INNER_SET: ROLE, INNER_ID: ROLE})
 
     assert planned(answers, clock).broadenings == ()
 
 
-def test_a_new_nested_stack_has_no_template_before(answers, clock):
+def test_new_nested_stack_has_no_previous_template(answers, clock):
     aws = Nested(answers, templates={INNER_SET: ROLE})
     aws.root = aws.change_set(Changes=[nested("Inner", INNER_SET, "Add")])
 
@@ -147,7 +147,7 @@ def test_a_new_nested_stack_has_no_template_before(answers, clock):
     assert broadening.logical_id == "Inner/R"
 
 
-def test_a_nested_change_set_that_cannot_be_read_is_a_note_and_counts_as_more_access(answers, clock):
+def test_unreadable_nested_change_set_counts_as_broader_access(answers, clock):
     Nested(answers)
     denied = AwsError("AccessDenied", "no", status=403)
     answers.disturb = lambda call: denied if call.params.get("ChangeSetName") == INNER_SET else None
@@ -162,7 +162,7 @@ def test_a_nested_change_set_that_cannot_be_read_is_a_note_and_counts_as_more_ac
     ]
 
 
-def test_an_endpoint_that_makes_no_nested_change_sets_leaves_open_what_changes(answers, clock):
+def test_endpoint_without_nested_change_sets_leaves_changes_unknown(answers, clock):
     aws = Nested(answers)
     aws.root = aws.change_set(Changes=[nested("Inner")])
 
@@ -220,7 +220,7 @@ def test_unreadable_nested_stack_counts_as_data_loss(answers, clock, action):
     assert planned(answers, clock).data_loss == ("Inner",)
 
 
-def test_a_nested_stack_that_is_removed_is_not_looked_into(answers, clock):
+def test_removed_nested_stack_is_not_read(answers, clock):
     aws = Nested(answers)
     aws.root = aws.change_set(Changes=[nested("Inner", INNER_SET, "Remove")])
 
@@ -243,11 +243,11 @@ def test_reason_of_failed_nested_change_set_is_reported(answers, clock):
         planned(answers, clock)
 
     assert operations(answers).count("CreateChangeSet") == operations(answers).count("DeleteChangeSet") == 1
-    # What its validation found is asked of the change set that failed.
+    # The findings of its validation are requested from the failed change set.
     assert [params["ChangeSetName"] for params in answers.of("DescribeEvents")] == [DEEP_SET]
 
 
-def test_a_nested_change_set_that_failed_and_cannot_be_read_leaves_awss_words(answers, clock):
+def test_unreadable_failed_nested_change_set_has_text_of_aws(answers, clock):
     aws = Nested(answers)
     aws.root = aws.change_set(Status="FAILED", StatusReason=FAILED, Changes=[])
     denied = AwsError("AccessDenied", "no", status=403)
@@ -284,7 +284,7 @@ def unknown(request, answers):
     return aws
 
 
-def test_what_aws_cannot_plan_beforehand_is_planned_without_the_inside(unknown, answers, clock):
+def test_change_that_aws_cannot_plan_omits_nested_stacks(unknown, answers, clock):
     reporter = RecordingReporter(lambda _plan: False)
 
     plan = planned(answers, clock, shown=reporter)
@@ -302,7 +302,7 @@ def test_what_aws_cannot_plan_beforehand_is_planned_without_the_inside(unknown, 
 
 
 @pytest.mark.usefixtures("unknown")
-def test_if_the_second_change_set_cannot_be_made_either_nothing_is_left(answers, clock):
+def test_failed_second_change_set_leaves_nothing(answers, clock):
     refused = AwsError("ValidationError", "no")
     answers.on("cloudformation", "CreateChangeSet", [{"Id": SET, "StackId": ID}, refused])
 
@@ -312,7 +312,7 @@ def test_if_the_second_change_set_cannot_be_made_either_nothing_is_left(answers,
     assert answers.of("DeleteChangeSet")[-1] == {"ChangeSetName": SET}
 
 
-def test_ctrl_c_while_the_second_change_set_is_made_leaves_nothing(unknown, answers, clock):
+def test_ctrl_c_during_second_change_set_leaves_nothing(unknown, answers, clock):
     unknown.sets[SECOND_SET] = {**unknown.sets[SECOND_SET], "Status": "CREATE_IN_PROGRESS"}
     clock.at(5, press)
 
@@ -322,7 +322,7 @@ def test_ctrl_c_while_the_second_change_set_is_made_leaves_nothing(unknown, answ
     assert [params["ChangeSetName"] for params in answers.of("DeleteChangeSet")] == [SET, SECOND_SET]
 
 
-def test_the_same_template_may_have_other_changes_inside(answers, clock):
+def test_same_template_can_have_changes_in_nested_stack(answers, clock):
     Nested(answers)
     plans: list[Plan] = []
 
@@ -331,7 +331,7 @@ def test_the_same_template_may_have_other_changes_inside(answers, clock):
     assert list(plans[0].every_change) == ["Inner", "Inner/Topic"]
 
 
-def test_if_nothing_changes_inside_either_there_is_nothing_to_do(answers, clock):
+def test_unchanged_nested_stack_reports_no_changes(answers, clock):
     aws = Nested(answers)
     words = "The submitted information didn't contain changes. Submit different information to create a change set."
     aws.root = aws.change_set(Status="FAILED", StatusReason=words, Changes=[])
@@ -341,7 +341,7 @@ def test_if_nothing_changes_inside_either_there_is_nothing_to_do(answers, clock)
     assert ended.outcome is Outcome.UNCHANGED
 
 
-def test_the_shell_of_a_new_stack_stays_until_aws_has_deleted_what_hangs_on_it(answers, clock):
+def test_empty_stack_is_deleted_after_its_nested_change_sets(answers, clock):
     aws = Nested(answers, new=True)
     summary = {"ChangeSetId": SET, "ChangeSetName": "exasol-ci-setup-x", "Status": "DELETE_IN_PROGRESS"}
     answers.on(
@@ -363,9 +363,9 @@ def test_the_shell_of_a_new_stack_stays_until_aws_has_deleted_what_hangs_on_it(a
     assert operations(answers)[-4:] == ["ListChangeSets", "ListChangeSets", "ListChangeSets", "DeleteStack"]
 
 
-def test_a_nested_change_set_whose_reason_names_those_around_it_is_asked_once(answers, clock):
-    circle = {"StackName": "Slc-Inner", "Status": "FAILED", "StatusReason": f"{SET} failed, and so did {INNER_SET}"}
-    aws = Nested(answers, {INNER_SET: circle})
+def test_failed_nested_change_set_is_requested_once(answers, clock):
+    cyclic = {"StackName": "Slc-Inner", "Status": "FAILED", "StatusReason": f"{SET} failed, and so did {INNER_SET}"}
+    aws = Nested(answers, {INNER_SET: cyclic})
     aws.root = aws.change_set(Status="FAILED", StatusReason=FAILED, Changes=[])
 
     with pytest.raises(TemplateRejectedError, match="nested stack Slc-Inner: "):
@@ -374,7 +374,7 @@ def test_a_nested_change_set_whose_reason_names_those_around_it_is_asked_once(an
     assert [params["ChangeSetName"] for params in answers.of("DescribeChangeSet")].count(INNER_SET) == 1
 
 
-def test_express_mode_is_refused_for_a_nested_stack_that_nobody_can_look_into(answers, clock):
+def test_express_mode_is_rejected_for_unreadable_nested_stack(answers, clock):
     aws = Nested(answers)
     aws.root = aws.change_set(Changes=[nested("Inner")])
 

@@ -1,4 +1,4 @@
-"""A stack with a nested one in the sandbox: made, changed, deleted, and what goes wrong inside."""
+"""Nested stacks in the sandbox: created, changed, deleted, and failures."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def run(account, bucket, inner, *, shown, key="inner.yaml"):
 
 def inside(shown):
     """The events of the nested stack, without its random name, and the beginning of a resource once."""
-    told = (
+    lines = (
         f"{event.status} {'itself' if event.is_stack else event.logical_id}"
         for event in shown.events
         if event.stack_name != "Outer"
     )
-    return list(dict.fromkeys(told))
+    return list(dict.fromkeys(lines))
 
 
 LOOP = """
@@ -64,7 +64,7 @@ def test_transform_in_nested_stack_is_applied(live, bucket):
     assert {"CREATE_COMPLETE TopicA", "CREATE_COMPLETE TopicB"} <= set(inside(shown))
 
 
-def test_what_happens_in_a_nested_stack_is_shown_when_it_is_made_changed_and_deleted(live, bucket):
+def test_events_of_nested_stack_are_shown_in_every_operation(live, bucket):
     made, changed, deleted = RecordingReporter(), RecordingReporter(), RecordingReporter()
 
     assert run(live, bucket, INNER % "old", shown=made).outcome is Outcome.DEPLOYED
@@ -86,17 +86,17 @@ def test_what_happens_in_a_nested_stack_is_shown_when_it_is_made_changed_and_del
         "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS itself",
         "UPDATE_COMPLETE itself",
     ]
-    # The sandbox tells nothing of what it deletes in a nested stack.
+    # The sandbox has no events for deletions in a nested stack.
     assert deleted.lines[-1] == "DELETE_COMPLETE Outer"
 
 
-def test_the_same_again_leaves_nothing_to_do(live, bucket):
+def test_second_deploy_reports_no_changes(live, bucket):
     run(live, bucket, INNER % "old", shown=RecordingReporter())
 
     assert run(live, bucket, INNER % "old", shown=RecordingReporter()).outcome is Outcome.UNCHANGED
 
 
-def test_a_failure_in_a_nested_stack_is_explained(live, bucket, other_account):
+def test_failure_in_nested_stack_is_explained(live, bucket, other_account):
     other_account.client("s3").create_bucket(
         Bucket="taken-by-them", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )

@@ -1,4 +1,4 @@
-"""ECS services while a stack waits for them: followed, and explained when they do not come up."""
+"""Rollouts of ECS services during an operation, and explanations of their failures."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def failing(answers):
     return answers
 
 
-def test_the_tasks_of_a_service_are_counted_while_it_rolls_out(answers, clock):
+def test_tasks_are_counted_during_rollout(answers, clock):
     Ecs(answers, events=SLOW_SUCCESS)
     answers.on(
         "ecs", "DescribeServices", [service(pending=2), service(pending=2), service(running=2)], repeat_last=True
@@ -99,11 +99,11 @@ def test_the_tasks_of_a_service_are_counted_while_it_rolls_out(answers, clock):
     assert shown.notes == ["Web: 0 of 2 tasks running, 2 pending", "Web: 2 of 2 tasks running"]
     asked = answers.of("DescribeServices")
     assert asked[0] == {"cluster": "shop", "services": [SERVICE]}
-    # 80 looks at the stack, 1.9 s apart, and ECS each 40 s.
+    # 80 polls of the stack every 1.9 s, and of ECS every 40 s.
     assert len(asked) == 3
 
 
-def test_tasks_are_explained_when_ecs_has_already_gone_back_to_the_release_before(failing, clock):
+def test_tasks_are_explained_after_rollback_of_ecs(failing, clock):
     back = {"id": "ecs-svc/2", "status": "PRIMARY", "taskDefinition": BEFORE, "desiredCount": 2, "runningCount": 2}
     failed_one = {"id": "ecs-svc/1", "status": "ACTIVE", "taskDefinition": DEFINITION, "failedTasks": 3}
     found = {"serviceArn": SERVICE, "serviceName": "web", "deployments": [back, failed_one]}
@@ -134,7 +134,7 @@ def test_failed_rollout_reports_reason_and_log_of_tasks(failing, clock):
     assert block[-1] == f"  reason         {REASON}"
 
 
-def test_a_task_is_told_once(failing, clock):
+def test_stopped_task_is_reported_once(failing, clock):
     shown = RecordingReporter()
 
     with pytest.raises(DeployFailedError):
@@ -146,7 +146,7 @@ def test_a_task_is_told_once(failing, clock):
 
 
 @pytest.mark.parametrize("operation", ["DescribeServices", "ListTasks", "DescribeTasks"])
-def test_ecs_that_may_not_be_asked_hides_nothing_else(failing, clock, operation):
+def test_missing_ecs_permission_hides_no_other_reason(failing, clock, operation):
     failing.on("ecs", operation, AwsError("AccessDeniedException", "not authorized"))
 
     with pytest.raises(DeployFailedError) as failed:
@@ -156,7 +156,7 @@ def test_ecs_that_may_not_be_asked_hides_nothing_else(failing, clock, operation)
     assert failed.value.diagnosis.details == ()
 
 
-def test_a_container_that_wrote_nothing_is_explained_without_a_log(failing, clock):
+def test_container_without_output_is_explained_without_log(failing, clock):
     failing.on("logs", "GetLogEvents", AwsError("ResourceNotFoundException", "The specified log stream does not exist"))
 
     with pytest.raises(DeployFailedError) as failed:
@@ -165,7 +165,7 @@ def test_a_container_that_wrote_nothing_is_explained_without_a_log(failing, cloc
     assert failed.value.diagnosis.details[-1] == "container web exited with code 3"
 
 
-def test_a_failure_that_comes_before_the_first_look_is_explained_too(failing, clock):
+def test_failure_before_first_poll_is_explained(failing, clock):
     Ecs(failing, events=[step for step in FAILURE if step])
 
     with pytest.raises(DeployFailedError) as failed:
@@ -174,7 +174,7 @@ def test_a_failure_that_comes_before_the_first_look_is_explained_too(failing, cl
     assert "container web exited with code 3" in failed.value.diagnosis.details
 
 
-def test_a_stack_without_services_asks_ecs_nothing(answers, clock):
+def test_stack_without_services_makes_no_ecs_call(answers, clock):
     Aws(answers, events=SLOW_SUCCESS[:1] + WAITING + SLOW_SUCCESS[-1:])
 
     run(answers, clock)
@@ -182,7 +182,7 @@ def test_a_stack_without_services_asks_ecs_nothing(answers, clock):
     assert not {"DescribeServices", "ListTasks"} & set(answers.names())
 
 
-def test_following_takes_at_most_six_tenths_of_a_call_a_second(answers, clock):
+def test_rollout_is_polled_at_limited_rate(answers, clock):
     Ecs(answers, events=[*SLOW_SUCCESS[:2], *[[]] * 400, *SLOW_SUCCESS[-2:]])
     answers.on("ecs", "DescribeServices", service(pending=2))
     began = clock.elapsed

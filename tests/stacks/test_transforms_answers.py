@@ -114,7 +114,7 @@ def test_transform_of_nested_stack_is_reviewed(answers, clock):
 
 def test_operation_in_progress_with_transform_is_not_joined(answers, clock):
     aws = Aws(answers, events=[])
-    aws.told.append(aws.event("UPDATE_IN_PROGRESS", "Slc"))
+    aws.happened.append(aws.event("UPDATE_IN_PROGRESS", "Slc"))
     answers.on("cloudformation", "GetTemplate", {"TemplateBody": MACRO})
 
     with pytest.raises(StackBusyError):

@@ -239,7 +239,7 @@ def test_name_that_browsers_change_is_rejected(context, name):
 
 @pytest.mark.parametrize("visibility", ["private", "public"])
 @pytest.mark.parametrize("name", ["index.html", "index.htm", "index.xhtml"])
-def test_asset_of_web_page_is_the_page(context, tmp_path, name, visibility):
+def test_asset_of_web_page_is_page_itself(context, tmp_path, name, visibility):
     put(context, tmp_path, "<html>hi</html>", name)
 
     made = create(context, object_name=f"docs/{name}", visibility=visibility, allow_broadening=True)

@@ -41,7 +41,7 @@ def stage(account: Any) -> Any:
 
 
 @pytest.mark.live
-def test_address_after_stop_and_start_is_the_new_one(live, box):
+def test_address_after_stop_and_start_is_new_one(live, box):
     deployment = Deployment(
         Connections(SystemClock(), lambda _scope: live), NullReporter(), SystemClock(), network.find
     )
