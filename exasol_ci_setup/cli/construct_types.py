@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from exasol_ci_setup.constructs import Container, Egress, Ingress, PortMappings, Service, build
-from exasol_ci_setup.constructs.service import image_parts
+from exasol_ci_setup.constructs import Container, Egress, Ingress, PortMappings, Service, build  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.constructs.service import image_parts  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 import click
 
 from exasol_ci_setup.cli.construct_types import EGRESS, INGRESS, SERVICE
-from exasol_ci_setup.constructs import (
+from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those of the models
     Asset,
     BuildkitBuilder,
     CiBuild,
@@ -21,7 +21,7 @@ from exasol_ci_setup.constructs import (
     SourceCredentials,
     build,
 )
-from exasol_ci_setup.constructs.ci import DEFAULT_IMAGE, Cache, ComputeType
+from exasol_ci_setup.constructs.ci import DEFAULT_IMAGE, Cache, ComputeType  # noqa: TID253 - the options are those of the models
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,6 +6,7 @@ import contextlib
 import io
 from typing import TYPE_CHECKING
 
+from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import InputError, SetupError
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ def dry_run(file: Path, report: Callable[[str], None], *, names_only: bool = Fal
     placeholders. Otherwise raises InputError if a construct uses one.
     """
     from exasol_ci_setup.constructs.placeholders import readable
-    from exasol_ci_setup.core.clock import SystemClock
     from exasol_ci_setup.programs import load as programs
     from exasol_ci_setup.programs.actions import Runtime, use_runtime
 
@@ -87,7 +87,6 @@ def _require_values(construct: ScopedConstruct) -> None:
 
 def _collect(program: Program, report: Callable[[str], None], *, names_only: bool = False) -> Declared:
     from exasol_ci_setup.constructs.placeholders import in_run, readable
-    from exasol_ci_setup.core.clock import SystemClock
     from exasol_ci_setup.programs import Declared, images, running_with
     from exasol_ci_setup.programs.actions import Runtime, use_runtime
     from exasol_ci_setup.programs.deployment import AnyOutput, placeholders

@@ -78,7 +78,7 @@ def force_end(error: SetupError) -> NoReturn:
     with suppress(OSError):
         text = f"error: {error.message}\n".encode()
         if os.isatty(2):
-            import termios
+            import termios  # noqa: PLC0415 - Unix only, and for this one case
 
             # Discard unread output to free the buffer.
             termios.tcflush(2, termios.TCOFLUSH)

@@ -131,7 +131,7 @@ class Program(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete names of commands and options, without importing a command."""
-        from click.shell_completion import CompletionItem
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only shells call it
 
         rows = [(name, text) for section in COMMANDS.values() for name, _, text in section]
         options = click.Command.shell_complete(self, ctx, incomplete)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 import click
 
 from exasol_ci_setup.cli.render import records, show
+from exasol_ci_setup.cli.terminal import Terminal
 from exasol_ci_setup.core.errors import DeployFailedError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from exasol_ci_setup.cli.terminal import Terminal
     from exasol_ci_setup.core.errors import SetupError
 
 
@@ -93,8 +93,6 @@ class Output:
 
         It keeps what `draw` returns below the lines.
         """
-        from exasol_ci_setup.cli.terminal import Terminal
-
         self._terminal = Terminal(self._echo, draw, color=self.color)
         self._terminal.start()
         return self._terminal

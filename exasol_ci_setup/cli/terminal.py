@@ -123,7 +123,7 @@ class Terminal:
         if self._live is None:
             self._echo(lines)
         elif lines:
-            from rich.text import Text
+            from rich.text import Text  # noqa: PLC0415 - rich is loaded for a terminal only
 
             # In one call, because every call redraws the table.
             self._live.console.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
@@ -131,8 +131,8 @@ class Terminal:
     def _open(self) -> None:
         if self._draw is None:
             return
-        from rich.console import Console
-        from rich.live import Live
+        from rich.console import Console  # noqa: PLC0415 - rich is loaded for a terminal only
+        from rich.live import Live  # noqa: PLC0415 - rich is loaded for a terminal only
 
         # No redirection: stdout is data, and `Output` sends stderr lines to this thread. No refresh thread, so that no two threads
         # compete for the lock of Live.

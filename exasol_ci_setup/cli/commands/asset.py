@@ -10,7 +10,6 @@ import click
 
 from exasol_ci_setup.cli.commands.storage import report_no_change, workspace_option
 from exasol_ci_setup.cli.platform import acting, change_options, details, done, plan_option, require_yes, yes_option
-from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import AssetRequestError, InputError
 
@@ -203,6 +202,8 @@ def _read_request(data: Path | None, values: dict[str, str | None]) -> dict[str,
 
 
 def _show(session: Session, asset: Asset, status: str, *, changed: bool) -> None:
+    from exasol_ci_setup.cli.render import show
+
     expires = "never, as the asset is public" if asset.visibility == "public" else show.moment(asset.url_expires_at)
     details(
         session,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exasol_ci_setup.cli import start_builds
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.start_builds import DEFAULT_TIMEOUT, follow_options, project_options
 from exasol_ci_setup.core.errors import InputError, StackNotFoundError
@@ -38,7 +39,6 @@ def start_ci_build(
     exceeded the time limit.
     """
     from exasol_ci_setup.builds import start
-    from exasol_ci_setup.cli import start_builds
     from exasol_ci_setup.constructs import CiBuild
 
     start_builds.check_options(branch, no_wait=no_wait, show_log=show_log)
@@ -137,7 +137,6 @@ def stop(session: Session, name: str, no_wait: bool) -> None:
     BUILD is the ID or ARN of the batch. If the batch has already ended, nothing changes, and the exit code is 0.
     """
     from exasol_ci_setup.builds import read, start, token
-    from exasol_ci_setup.cli import start_builds
     from exasol_ci_setup.cli.render import records
 
     output = session.output
@@ -177,7 +176,6 @@ def retry(
     removed when the batch ended. Exit codes: 0 if the batch succeeded, 6 if it did not, 7 if it exceeded the time limit.
     """
     from exasol_ci_setup.builds import read, start
-    from exasol_ci_setup.cli import start_builds
 
     start_builds.check_options("-", no_wait=no_wait, show_log=show_log)
     batch = read.require_batch(session.account.client("codebuild"), name)
@@ -207,7 +205,6 @@ def retry(
 def _stored_token(session: Session, batch: Batch) -> Iterator[Stored]:
     """Yield the secret with the GitHub token of a batch. A secret of this tool is created again, and removed at the end."""
     from exasol_ci_setup.builds.token import Stored, is_own, stored
-    from exasol_ci_setup.cli import start_builds
 
     if not is_own(batch.token_secret):
         yield Stored(batch.token_secret)
@@ -221,7 +218,6 @@ def _stored_token(session: Session, batch: Batch) -> Iterator[Stored]:
 
 def _follow_logs(session: Session, batch: Batch, group: str) -> None:
     from exasol_ci_setup.builds import token
-    from exasol_ci_setup.cli import start_builds
 
     ended = start_builds.follow(session, batch, timeout=None, show_log=True, log_only=True, group=group)
     if ended.token_secret:
@@ -242,7 +238,6 @@ def _of_group(batch: Batch, group: str | None) -> list[Build]:
 def _projects(session: Session, project: str | None, stack_name: str | None) -> list[str] | None:
     """Return the selected CodeBuild projects, or None for all. Raises StackNotFoundError."""
     from exasol_ci_setup.builds import start
-    from exasol_ci_setup.cli import start_builds
     from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
     from exasol_ci_setup.stacks import elsewhere, state
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import click
+from click.shell_completion import get_completion_class
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
@@ -20,8 +21,6 @@ def completion(context: click.Context, shell: str) -> None:
     zsh   add to ~/.zshrc:   eval "$(exasol-ci-setup completion zsh)"
     fish  exasol-ci-setup completion fish > ~/.config/fish/completions/exasol-ci-setup.fish
     """  # noqa: D301 - click's mark of lines that are not wrapped
-    from click.shell_completion import get_completion_class
-
     root = context.find_root()
     name = root.info_name or ""
     # Click derives the name of its environment variable from the program in the same way.

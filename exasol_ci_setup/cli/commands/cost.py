@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import AccessDeniedError, InputError
 
@@ -26,8 +27,6 @@ def cost() -> None:
 
 
 def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
-    from dataclasses import replace
-
     from exasol_ci_setup.cli.render import cost_view
     from exasol_ci_setup.costs import calculator, prices
     from exasol_ci_setup.costs.estimate import estimate

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, construct_of, construct_options
+from exasol_ci_setup.cli.constructs import NAMES, construct_of, construct_options  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.options import engine_options
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.constructs import (
+from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those of the models
     Asset,
     CiBuild,
     Cluster,

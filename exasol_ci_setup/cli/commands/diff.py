@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import DifferencesFoundError
 

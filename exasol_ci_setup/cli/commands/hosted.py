@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 
 import click
@@ -127,8 +128,6 @@ def serve(
     The secret that callers send is in the environment variable DEPLOY_KEY, or in the systemd credential deploy_key. The command
     fails if it is missing.
     """
-    import shlex
-
     from exasol_ci_setup.containers import extra
     from exasol_ci_setup.containers.hosted.settings import Settings
 

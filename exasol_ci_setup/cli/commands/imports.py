@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.options import ROLE
 from exasol_ci_setup.cli.session import common_options
 

@@ -22,6 +22,7 @@ from exasol_ci_setup.cli.options import (
 )
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.task_graph import End
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -141,7 +142,6 @@ def _up(  # noqa: PLR0915
     from exasol_ci_setup.cli.consent import Consent, warning
     from exasol_ci_setup.cli.render import report, show
     from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, ask, connections, counted
-    from exasol_ci_setup.core.task_graph import End
     from exasol_ci_setup.programs import Deployment
     from exasol_ci_setup.programs.removal import require_unused, undeclared
     from exasol_ci_setup.stacks import network

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from exasol_ci_setup.cli import start_builds
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.start_builds import follow_options, project_options
-from exasol_ci_setup.core.errors import SetupError
+from exasol_ci_setup.core.errors import InputError, SetupError
+from exasol_ci_setup.core.interrupts import DeferredSignals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +67,6 @@ def start_release_build(
     The exit code is 0 if the batch succeeded, 6 if it failed, and 7 if it timed out.
     """
     from exasol_ci_setup.builds import github
-    from exasol_ci_setup.cli import start_builds
     from exasol_ci_setup.constructs import ReleaseBuild
 
     start_builds.check_options(branch, no_wait=values["no_wait"], show_log=values["show_log"])
@@ -115,9 +116,7 @@ def start_test_release_build(
     The exit code is 0 if the batch succeeded, 6 if it failed, and 7 if it timed out.
     """
     from exasol_ci_setup.builds import github
-    from exasol_ci_setup.cli import start_builds
     from exasol_ci_setup.constructs import ReleaseBuild
-    from exasol_ci_setup.core.errors import InputError
 
     start_builds.check_options(branch, no_wait=values["no_wait"], show_log=values["show_log"])
     github.require_repository(repo_name)
@@ -154,7 +153,6 @@ def _run(
     on_start: Callable[[str], None] = lambda _: None,
 ) -> None:
     from exasol_ci_setup.builds import start
-    from exasol_ci_setup.cli import start_builds
 
     def on_begun(batch_id: str) -> None:
         secret.begun(batch_id)
@@ -181,7 +179,6 @@ def _run(
 def _timeout(values: dict[str, Any]) -> float:
     """Return the timeout in seconds; the configuration file gives it in minutes."""
     from exasol_ci_setup.builds import config
-    from exasol_ci_setup.cli import start_builds
 
     seconds: int | None = values["timeout_in_seconds"]
     # Read also if the option is set, so that errors in the file are reported.
@@ -216,8 +213,6 @@ class _Draft:
     @contextmanager
     def create(self, branch: str, title: str) -> Iterator[_Draft]:
         """Create the draft, and delete it at the end if unused. Raises the errors of `github.Api`."""
-        from exasol_ci_setup.core.interrupts import DeferredSignals
-
         output = self._session.output
         try:
             with DeferredSignals() as signals:
@@ -234,8 +229,6 @@ class _Draft:
                 self._remove()
 
     def _remove(self) -> None:
-        from exasol_ci_setup.core.interrupts import DeferredSignals
-
         output = self._session.output
         try:
             with DeferredSignals():

@@ -7,12 +7,14 @@ import re
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
+from exasol_ci_setup.core.errors import BuildFailedError, EngineError, EngineUnavailableError, InputError
 from exasol_ci_setup.core.text import counted, duration
 
 if TYPE_CHECKING:
@@ -135,7 +137,6 @@ def run_buildspec(
 
 
 def _pull(client: DockerClient, name: str, output: Output) -> None:
-    from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError
     from exasol_ci_setup.docker import engine
 
     try:
@@ -149,10 +150,7 @@ def _pull(client: DockerClient, name: str, output: Output) -> None:
 
 def _read(path: Path, source: Path, *, identifier: str, flavor: str) -> tuple[Buildspec, BatchBuild | None]:
     """Return the buildspec to run, and the build of a batch that it belongs to."""
-    from dataclasses import replace
-
     from exasol_ci_setup.builds.runner.buildspec import Document, choose
-    from exasol_ci_setup.core.errors import InputError
 
     if flavor and identifier:
         raise InputError("--flavor and --build both select a build", hint="omit one of them")
@@ -235,7 +233,6 @@ class _BuildReporter:
 def _report_outcome(output: Output, outcome: Outcome, build: BatchBuild | None) -> None:
     """Print exports and artifacts of the build. Raises BuildFailedError if it failed."""
     from exasol_ci_setup.cli.render import records, show
-    from exasol_ci_setup.core.errors import BuildFailedError
 
     for name, value in outcome.exported.items():
         output.say(f"exported {name}={show.clean(value)}")

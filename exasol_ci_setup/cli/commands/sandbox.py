@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup import sandbox as local_sandbox
+from exasol_ci_setup import sandbox as local_sandbox  # noqa: TID253 - the options are its settings
 from exasol_ci_setup.cli.session import pass_session
 from exasol_ci_setup.core.errors import InputError, SandboxError
 

@@ -9,6 +9,7 @@ import click
 from exasol_ci_setup.cli.options import STACK
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError, StackError
+from exasol_ci_setup.core.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
@@ -142,8 +143,6 @@ def _of_scope(session: Session, name: str) -> list[Stack]:
 
 
 def _tag(stack: Stack, key: str) -> str:
-    from exasol_ci_setup.core.tags import TAG_PREFIX
-
     return stack.tags.get(f"{TAG_PREFIX}{key}", "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,8 +125,6 @@ def bulk_create(session: Session, secrets: str | None, file: Path | None) -> Non
 @_name_option
 def get(session: Session, name: str) -> None:
     """Print the value of a secret, and nothing else."""
-    import base64
-
     from exasol_ci_setup.platform import secret as verbs
 
     with acting(session) as context:

@@ -17,7 +17,6 @@ from exasol_ci_setup.cli.platform import (
     require_yes,
     yes_option,
 )
-from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import OperationInterruptedError
 
@@ -76,6 +75,7 @@ def create(
 @common_options
 def list_(session: Session, workspace_id: str) -> None:
     """List the storages of a workspace."""
+    from exasol_ci_setup.cli.render import show
     from exasol_ci_setup.platform import storage as verbs
 
     with acting(session) as context:
@@ -127,6 +127,7 @@ def connect(session: Session, workspace_id: str, storage_name: str) -> None:
 
     The credentials are valid for one hour, and only for this storage. The other commands renew them automatically.
     """
+    from exasol_ci_setup.cli.render import show
     from exasol_ci_setup.platform import credentials
     from exasol_ci_setup.platform import storage as verbs
 
@@ -144,6 +145,7 @@ def connect(session: Session, workspace_id: str, storage_name: str) -> None:
 @common_options
 def list_object(session: Session, workspace_id: str, storage_name: str, prefix: str) -> None:
     """List the objects of a storage."""
+    from exasol_ci_setup.cli.render import show
     from exasol_ci_setup.platform import storage as verbs
 
     with acting(session) as context:

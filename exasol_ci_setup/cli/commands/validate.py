@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.constructs import (
+from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those of the models
     Asset,
     CiBuild,
     Cluster,
@@ -56,7 +56,6 @@ def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -
         )
         findings = lint.lint(template, region)
     else:
-        from exasol_ci_setup.cli.constructs import resolve_secrets
         from exasol_ci_setup.cli.deployment import validate
 
         linting = lint.Background()

@@ -19,6 +19,8 @@ from exasol_ci_setup.core.once import Once
 from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.core.text import duration
+from exasol_ci_setup.programs import Connections
+from exasol_ci_setup.programs.connections import from_configuration
 from exasol_ci_setup.programs.verbs import require_success
 from exasol_ci_setup.stacks.model import Event, Plan
 
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.reporter import Reporter
-    from exasol_ci_setup.programs import Connections
 
 _RESULTS: Final = {
     End.DONE: ("done", "green"),
@@ -314,9 +315,6 @@ def _checking(output: Output, total: int) -> str:
 
 def connections(session: Session) -> Connections:
     """Return the connections of this run: by the profile of a scope, or by that of the run."""
-    from exasol_ci_setup.programs import Connections
-    from exasol_ci_setup.programs.connections import from_configuration
-
     account_of_run: Once[None, Account] = Once()
 
     def base(scope: Scope) -> Account:

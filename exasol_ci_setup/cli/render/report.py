@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 import click
+import yaml
 
 from exasol_ci_setup.cli.render import records, show
 from exasol_ci_setup.core.errors import InputError
@@ -96,8 +97,6 @@ def outputs(output: Output, stack: Stack, *, style: str = "text") -> None:
     if style == "json":
         output.data(json.dumps(values, indent=2, ensure_ascii=False))
     elif style == "yaml":
-        import yaml
-
         output.data(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip("\n"))
     elif style == "env":
         invalid = [name for name in values if not name.isidentifier() or not name.isascii()]

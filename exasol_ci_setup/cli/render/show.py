@@ -13,6 +13,8 @@ import click
 from exasol_ci_setup.access.review import needs_approval
 from exasol_ci_setup.cli.render.records import plain
 from exasol_ci_setup.stacks.absent import ABSENT
+from exasol_ci_setup.stacks.data_holders import HOLDERS
+from exasol_ci_setup.template.intrinsics import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -271,8 +273,6 @@ def _change(change: Change, width: int) -> list[str]:
 
 def data_loss(change: Change) -> str:
     """Return the data that a change deletes, as text."""
-    from exasol_ci_setup.stacks.data_holders import HOLDERS
-
     possible = "possible " if change.action == "Dynamic" or change.replacement == "Conditional" else ""
     return f"{possible}data loss: {HOLDERS.get(change.type, 'its contents')}"
 
@@ -333,7 +333,6 @@ def _value(value: Any) -> str:
     """Return a value as compact text: strings in quotes, references as ``${Bucket.Arn}``, the rest as JSON."""
     if value is ABSENT:
         return "(none)"
-    from exasol_ci_setup.template.intrinsics import readable
 
     text = readable(value)
     if isinstance(value, str) or (text.startswith(("{", "[")) and isinstance(value, Mapping | list)):
