@@ -27,10 +27,11 @@ test: $(READY)  ## Run all tests that this machine can run
 test-engine: $(READY)  ## Run the tests that need a Docker engine, with a separate one (as root)
 	EXASOL_CI_SETUP_REQUIRE=engine,registry .ci/engine $(BIN)/python -m pytest tests/engine $(PYTEST_ARGS)
 
-lint: $(READY)  ## Check style, format and the directions of imports
+lint: $(READY)  ## Check style, format, complexity and the directions of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/complexipy --quiet
 
 types: $(READY)  ## Check types
 	$(BIN)/mypy

@@ -88,16 +88,8 @@ def explain(error: Exception) -> SetupError | None:
 
     Exceptions of botocore have a good text, unless it contains the output of a credential process.
     """
-    if "Invalid header value" in str(error):
-        # The text quotes the header, and so the credential.
-        return CredentialsInvalidError(
-            "the AWS credentials cannot be used: one of them contains a line break or another character that HTTP headers do not allow",
-            hint="correct AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN, or the same keys of the profile",
-        )
-    if "Not supported URL scheme" in str(error):
-        # botocore notices it when a request is sent.
-        wrong = [each for each in _settings("", "default") if each.has_other_scheme]
-        return _unusable(_text(error).rpartition(": ")[2], wrong, "default")
+    if refused := _explain_request(error):
+        return refused
     frames = list(_frames(error))
     owners = [(type(owner).__name__, owner) for frame in frames if (owner := frame.f_locals.get("self")) is not None]
     kind, owner = next(((name, each) for name, each in reversed(owners) if name in _SETTINGS), ("", None))
@@ -120,6 +112,21 @@ def explain(error: Exception) -> SetupError | None:
     settings = [each for each in own if each.explains(text)] or [each for each in known if each.explains(text)]
     settings = settings or (own if kind else [])
     return _unusable(text, settings, profile)
+
+
+def _explain_request(error: Exception) -> SetupError | None:
+    """Return the error of a request that cannot be sent because of the configuration."""
+    if "Invalid header value" in str(error):
+        # The text quotes the header, and so the credential.
+        return CredentialsInvalidError(
+            "the AWS credentials cannot be used: one of them contains a line break or another character that HTTP headers do not allow",
+            hint="correct AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN, or the same keys of the profile",
+        )
+    if "Not supported URL scheme" in str(error):
+        # botocore notices it when a request is sent.
+        wrong = [each for each in _settings("", "default") if each.has_other_scheme]
+        return _unusable(_text(error).rpartition(": ")[2], wrong, "default")
+    return None
 
 
 def profiles() -> list[str]:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from exasol_ci_setup.builds.buildspecs.files import GeneratedFile, compare, from_root, write
@@ -159,7 +160,6 @@ def package_of(path: Path, chosen: str | None = None) -> str | None:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return None
-    import yaml
 
     found = _PACKAGE.search(text)
     try:

@@ -231,18 +231,22 @@ def _walk(
         is_folder = each.is_dir(follow_symlinks=False)
         if (each.name == ".git" and ignorefile is not None) or _is_ignored(name, is_folder, rules):
             continue
-        path = folder / each.name
         if is_folder:
-            _walk(path, f"{name}/", ignorefile, rules, tree)
-            continue
-        try:
-            mode = each.stat(follow_symlinks=False).st_mode
-            link = str(path.readlink()) if stat.S_ISLNK(mode) else None
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        if link is None and not stat.S_ISREG(mode):
-            tree.skipped.append(name)
-            continue
+            _walk(folder / each.name, f"{name}/", ignorefile, rules, tree)
+        else:
+            _add_file(folder / each.name, name, tree)
+
+
+def _add_file(path: Path, name: str, tree: Tree) -> None:
+    """Add a file or a link to `tree`; list other kinds, such as sockets, as skipped."""
+    try:
+        mode = path.lstat().st_mode
+        link = str(path.readlink()) if stat.S_ISLNK(mode) else None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if link is None and not stat.S_ISREG(mode):
+        tree.skipped.append(name)
+    else:
         tree.add(Entry(name, _FileOpener(path), executable=bool(mode & stat.S_IXUSR), link=link))
 
 

@@ -100,15 +100,7 @@ class _Run:
                     break
                 self._store_outcome(*self._done.get(timeout=self._seconds_left()))
             except Empty:
-                # Its thread is a daemon and does not prevent the end of the process.
-                for name in sorted(self._running):
-                    self._close(
-                        Ended(
-                            name,
-                            End.FAILED,
-                            error=OperationInterruptedError(f"{name} did not end in time", stack_name=name),
-                        )
-                    )
+                self._abandon_running()
                 break
             except KeyboardInterrupt:
                 if self._interrupted:
@@ -124,6 +116,12 @@ class _Run:
             )
         self._require_reported()
         return [self._ends[node.name] for node in self._ordered]
+
+    def _abandon_running(self) -> None:
+        # The threads are daemons and do not prevent the end of the process.
+        for name in sorted(self._running):
+            error = OperationInterruptedError(f"{name} did not end in time", stack_name=name)
+            self._close(Ended(name, End.FAILED, error=error))
 
     def _require_reported(self) -> None:
         """Raise KeyboardInterrupt if Ctrl-C came, and no result has an OperationInterruptedError."""

@@ -6,6 +6,8 @@ import io
 import json
 from typing import Any
 
+from dotenv.parser import parse_stream
+
 from exasol_ci_setup.core.errors import InputError
 
 _FORMS = (
@@ -62,8 +64,6 @@ def _entry(number: int, entry: object) -> tuple[str, Any]:
 
 
 def _parse_lines(text: str) -> list[tuple[str, Any]]:
-    from dotenv.parser import parse_stream
-
     found: list[tuple[str, Any]] = []
     for binding in parse_stream(io.StringIO(text)):
         if binding.error or (binding.key is not None and binding.value is None):

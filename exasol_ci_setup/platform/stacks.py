@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exasol_ci_setup.core.errors import NotApprovedError, PlanOutdatedError, StackBusyError, StackNotUpdatableError
+from exasol_ci_setup.programs.deployment import placeholders
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import deploy as deployment
 from exasol_ci_setup.stacks import network, state, users
@@ -89,8 +90,6 @@ def deploy(context: Context, construct: Construct, check: Callable[[Plan], Plan]
 
 def preview(context: Context, construct: ScopedConstruct, *, why: str) -> None:
     """Report the plan for the stack of `construct` before the stacks that it depends on exist; `why` is a note on the plan."""
-    from exasol_ci_setup.programs.deployment import placeholders
-
     cfn = context.cfn
     for each in construct.dependencies:
         existing = state.find(cfn, each.stack_name)

@@ -10,6 +10,8 @@ from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.core.errors import InputError, NotApprovedError
+from exasol_ci_setup.programs.actions import sync
+from exasol_ci_setup.programs.actions.build import DEFAULT_TAG, ensure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,8 +43,6 @@ def hash_sources(construct: Construct, runtime: Runtime) -> None:
 
     Raises the errors of `programs.actions.sync.fingerprint`.
     """
-    from exasol_ci_setup.programs.actions import sync
-
     for builder in construct.builders:
         builder.set_image_tag(sync.fingerprint(runtime, _asset(builder)))
         runtime.say(
@@ -57,9 +57,6 @@ def build(construct: Construct, runtime: Runtime, context: Context, *, shown: Se
     An image also gets the tag ``latest`` if its registry allows moving it: the next build uses it as a cache.
     Raises the errors of `programs.actions.sync.sync` and `actions.build.build`, and BuildFailedError.
     """
-    from exasol_ci_setup.programs.actions import sync
-    from exasol_ci_setup.programs.actions.build import DEFAULT_TAG, ensure
-
     if not construct.builders:
         return
     with context.operation(construct.stack_name, "building its images first") as running:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
+
+from exasol_ci_setup.constructs.base import simplify_errors
 from exasol_ci_setup.core.errors import InputError, SetupError
 
 if TYPE_CHECKING:
@@ -152,11 +155,8 @@ def _failure(error: BaseException, path: Path) -> SetupError:
     """Return the one-line error for an exception of a program, and log the whole exception."""
     logging.getLogger(__name__).debug("the program raised %s", type(error).__name__, exc_info=error)
     place = _place(error, path)
-    from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
-        from exasol_ci_setup.constructs.base import simplify_errors
-
         problems = simplify_errors(error.errors(include_url=False, include_input=False))
         said = "; ".join(
             f"{'.'.join(map(str, each['loc'])) or 'it'}: {_rule(each['type'], each['msg'])}" for each in problems

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exasol_ci_setup.programs.actions import build as builds
+from exasol_ci_setup.programs.actions import instances, logs
+from exasol_ci_setup.programs.actions import sync as archives
+from exasol_ci_setup.programs.actions.commands import run_all
+from exasol_ci_setup.programs.verbs import resolve
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -16,15 +22,11 @@ if TYPE_CHECKING:
 
 def deploy(construct: ScopedConstruct, /) -> None:
     """Deploy a construct as `resolve.verbs.resolve` does."""
-    from exasol_ci_setup.programs.verbs import resolve
-
     resolve(construct)
 
 
 def sync(asset: Asset, token: str | None, /) -> Synced:
     """Upload the source of an asset as `programs.actions.sync.sync` does."""
-    from exasol_ci_setup.programs.actions import sync as archives
-
     return archives.sync(asset, token)
 
 
@@ -32,29 +34,21 @@ def build(
     builder: ContainerBuilder, tag: str | None, build_context: str, variables: Mapping[str, str] | None, /
 ) -> Build:
     """Build an image as `programs.actions.build.build` does."""
-    from exasol_ci_setup.programs.actions import build as builds
-
     return builds.build(builder, tag, build_context, variables)
 
 
 def log(cluster: Cluster, service: Service | str, lines: int, /) -> list[str]:
     """Return log lines as `programs.actions.logs.log` does."""
-    from exasol_ci_setup.programs.actions import logs
-
     return logs.log(cluster, service, lines)
 
 
 def public_ip(instance: Instance, /) -> str:
     """Return an address as `programs.actions.instances.public_ip` does."""
-    from exasol_ci_setup.programs.actions import instances
-
     return instances.public_ip(instance)
 
 
 def run_commands(instance: Instance, commands: Iterable[str], login: Login, /) -> Iterator[CommandResult]:
     """Run commands as `programs.actions.commands.run_all` does."""
-    from exasol_ci_setup.programs.actions.commands import run_all
-
     return run_all(instance, commands, login)
 
 

@@ -8,9 +8,14 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.aws.session import has_changed
+from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import InputError, SetupError, StackError
 from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.core.task_graph import interruption
+from exasol_ci_setup.programs.connections import Connections
+from exasol_ci_setup.programs.declared import Declared
+from exasol_ci_setup.programs.deployment import Deployment
+from exasol_ci_setup.stacks import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,12 +89,6 @@ def resolve(construct: ScopedConstruct) -> None:
 
 
 def _deploy(construct: ScopedConstruct) -> None:
-    from exasol_ci_setup.core.clock import SystemClock
-    from exasol_ci_setup.programs.connections import Connections
-    from exasol_ci_setup.programs.declared import Declared
-    from exasol_ci_setup.programs.deployment import Deployment
-    from exasol_ci_setup.stacks import network
-
     clock = SystemClock()
     # The author of the program approves by running it.
     deployment = Deployment(Connections(clock), NullReporter(), clock, network.find)

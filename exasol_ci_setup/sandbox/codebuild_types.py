@@ -108,15 +108,7 @@ def api_spelling(value: Any, shape: Any) -> Any:
     Raises ValueError with CloudFormation's message if the API does not have the property.
     """
     if shape.type_name == "structure" and isinstance(value, dict):
-        # The names differ in case only (`BuildSpec` is `buildspec`, `S3Logs` is `s3Logs`).
-        members = {name.lower(): name for name in shape.members}
-        unknown = [name for name in value if name.lower() not in members]
-        if unknown:
-            raise ValueError(f"Encountered unsupported property {unknown[0]}")
-        return {
-            members[name.lower()]: api_spelling(item, shape.members[members[name.lower()]])
-            for name, item in value.items()
-        }
+        return _api_members(value, shape)
     if shape.type_name == "list" and isinstance(value, list):
         return [api_spelling(item, shape.member) for item in value]
     if shape.type_name == "boolean":
@@ -124,6 +116,17 @@ def api_spelling(value: Any, shape: Any) -> Any:
     if shape.type_name in {"integer", "long"}:
         return int(value)
     return str(value) if isinstance(value, (int, float)) else value
+
+
+def _api_members(value: dict[str, Any], shape: Any) -> dict[str, Any]:
+    # The names differ in case only (`BuildSpec` is `buildspec`, `S3Logs` is `s3Logs`).
+    members = {name.lower(): name for name in shape.members}
+    unknown = [name for name in value if name.lower() not in members]
+    if unknown:
+        raise ValueError(f"Encountered unsupported property {unknown[0]}")
+    return {
+        members[name.lower()]: api_spelling(item, shape.members[members[name.lower()]]) for name, item in value.items()
+    }
 
 
 class _SourceCredentialType:

@@ -183,6 +183,17 @@ def _find_drift(stack: Values, wanted: Values) -> Iterator[tuple[str, Values | N
             yield logical_id, {name: actual.get(name) for name in sorted(names)}
 
 
+def _set_actual(resources: dict[str, Any], logical_id: str, actual: dict[str, Any] | None) -> None:
+    """Replace the recorded properties of a resource by the `actual` ones; None if it was deleted."""
+    if actual is None:
+        resources.pop(logical_id, None)
+    elif logical_id in resources:
+        record = resources[logical_id]
+        properties = {**record["Properties"], **actual}
+        known = {name: value for name, value in properties.items() if value is not None}
+        resources[logical_id] = {**record, "Properties": known}
+
+
 def _executing_drift_aware_change_sets(inner: Action) -> Action:
     """Start the update from the actual properties: handlers see the differences, and a rollback restores the actual state."""
 
@@ -198,15 +209,7 @@ def _executing_drift_aware_change_sets(inner: Action) -> Action:
         resources = _stacks[change_set["StackName"]]["_resources"]
         before = {logical_id: resources.get(logical_id) for logical_id in found}
         for logical_id, actual in found.items():
-            if actual is None:
-                resources.pop(logical_id, None)
-            elif logical_id in resources:
-                record = resources[logical_id]
-                properties = {**record["Properties"], **actual}
-                resources[logical_id] = {
-                    **record,
-                    "Properties": {name: value for name, value in properties.items() if value is not None},
-                }
+            _set_actual(resources, logical_id, actual)
         reply = inner(parameters)
         if reply[0] != _OK:
             resources.update({logical_id: record for logical_id, record in before.items() if record is not None})

@@ -41,18 +41,21 @@ def parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> d
     values: dict[str, Any] = {key: value for key, value in given.items() if key.startswith("AWS::")}
     for name, declared in as_mapping(template.get("Parameters")).items():
         declaration = as_mapping(declared)
-        kind = str(declaration.get("Type", ""))
         if is_no_echo(declaration):
             values[name] = MASK
         elif name in given or "Default" in declaration:
             value = given.get(name, declaration.get("Default"))
-            if kind.startswith("AWS::SSM::Parameter::Value"):
-                values[name] = f"{{{{resolve:ssm:{scalar(value)}}}}}"
-            elif isinstance(value, str) and (kind == "CommaDelimitedList" or kind.startswith("List<")):
-                values[name] = [item.strip() for item in value.split(",")] if value else []
-            else:
-                values[name] = value
+            values[name] = _parameter_value(str(declaration.get("Type", "")), value)
     return values
+
+
+def _parameter_value(kind: str, value: Any) -> Any:
+    """Return the value of a parameter of the type `kind`, as ``Ref`` returns it."""
+    if kind.startswith("AWS::SSM::Parameter::Value"):
+        return f"{{{{resolve:ssm:{scalar(value)}}}}}"
+    if isinstance(value, str) and (kind == "CommaDelimitedList" or kind.startswith("List<")):
+        return [item.strip() for item in value.split(",")] if value else []
+    return value
 
 
 def is_no_echo(declaration: Any) -> bool:
@@ -204,10 +207,7 @@ class _Resolver:
                 held = [self._evaluate(part) for part in parts]
                 return True if True in held else (None if None in held else False)
             case {"Fn::Equals": [one, other]}:
-                one, other = self.fold(one), self.fold(other)
-                # The value of a masked parameter is unknown here.
-                known = _is_literal(one) and _is_literal(other) and MASK not in {scalar(one), scalar(other)}
-                return scalar(one) == scalar(other) if known else None
+                return _equal(self.fold(one), self.fold(other))
         return None
 
 
@@ -228,6 +228,12 @@ def _sub_notation(name: Any, argument: Any) -> str | None:
         case "Fn::Join", [str() as delimiter, list() as parts]:
             return delimiter.join(readable(part) for part in parts)
     return None
+
+
+def _equal(one: Any, other: Any) -> bool | None:
+    """Return whether two values are equal; None if one is unknown, such as that of a masked parameter."""
+    known = _is_literal(one) and _is_literal(other) and MASK not in {scalar(one), scalar(other)}
+    return scalar(one) == scalar(other) if known else None
 
 
 def _is_literal(value: Any) -> bool:

@@ -77,16 +77,23 @@ def _function(name: Any, argument: Any) -> tuple[list[Reference], list[Any]]:
     if name == "Ref" and isinstance(argument, str):
         return [Reference(name, argument)], []
     if name == "Fn::GetAtt":
-        parts = argument.split(".", 1) if isinstance(argument, str) else argument
-        if isinstance(parts, list | tuple) and parts and isinstance(parts[0], str):
-            attribute = ".".join(each for each in parts[1:] if isinstance(each, str))
-            return [Reference(name, parts[0], attribute)], list(parts[1:])
-    if name == "Fn::Sub":
-        text, *rest = argument if isinstance(argument, list | tuple) and argument else [argument]
-        own = as_mapping(rest[0]) if rest else {}
-        variables = [found[2] for found in SUB_VARIABLE.finditer(text) if not found[1]] if isinstance(text, str) else []
-        return [_variable(each) for each in variables if each and each not in own], list(own.values())
-    return [], [argument]
+        return _get_att(argument)
+    return _sub(argument) if name == "Fn::Sub" else ([], [argument])
+
+
+def _get_att(argument: Any) -> tuple[list[Reference], list[Any]]:
+    parts = argument.split(".", 1) if isinstance(argument, str) else argument
+    if not isinstance(parts, list | tuple) or not parts or not isinstance(parts[0], str):
+        return [], [argument]
+    attribute = ".".join(each for each in parts[1:] if isinstance(each, str))
+    return [Reference("Fn::GetAtt", parts[0], attribute)], list(parts[1:])
+
+
+def _sub(argument: Any) -> tuple[list[Reference], list[Any]]:
+    text, *rest = argument if isinstance(argument, list | tuple) and argument else [argument]
+    own = as_mapping(rest[0]) if rest else {}
+    variables = [found[2] for found in SUB_VARIABLE.finditer(text) if not found[1]] if isinstance(text, str) else []
+    return [_variable(each) for each in variables if each and each not in own], list(own.values())
 
 
 def _variable(text: str) -> Reference:

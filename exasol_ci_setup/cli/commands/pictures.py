@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from exasol_ci_setup.cli.dry_run import collect_only, dry_run
 from exasol_ci_setup.cli.options import STACK
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
@@ -151,7 +152,6 @@ def _template_parts(file: Path) -> list[GraphPart]:
 
 
 def _program_parts(file: Path) -> list[GraphPart]:
-    from exasol_ci_setup.cli.dry_run import collect_only, dry_run
     from exasol_ci_setup.pictures.graph import GraphPart
     from exasol_ci_setup.template.render import parse, render
 

@@ -121,7 +121,7 @@ def _require_prune(session: Session, values: Mapping[str, Any]) -> None:
         raise InputError("--empty has no effect without --prune", hint=f"to delete stacks: {session.again('--prune')}")
 
 
-def _up(  # noqa: PLR0915
+def _up(
     session: Session,
     file: Path,
     *,

@@ -233,41 +233,51 @@ async def _wait_for_disconnect(request: Request) -> None:
 
 
 def _add_errors(app: FastAPI) -> None:
-    @app.exception_handler(SetupError)
-    async def handle_setup_error(_request: Request, error: SetupError) -> Response:
-        status, name = next((status, name) for kind, status, name in _ERRORS if isinstance(error, kind))
-        if status >= _SERVER_ERROR:
-            log.warning("%s", error)
-        facts = {name: list(value) if isinstance(value, tuple) else value for name, value in _read_facts(error)}
-        hint = {"hint": error.hint} if error.hint else {}
-        return _render_error(status, name, error.message, **hint, **facts)
+    handlers: dict[Any, Any] = {
+        SetupError: _handle_setup_error,
+        RequestValidationError: _handle_invalid_request,
+        StarletteHTTPException: _handle_http_error,
+        _ClientDisconnectedError: _handle_disconnect,
+        Exception: _handle_unexpected_error,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
 
-    @app.exception_handler(RequestValidationError)
-    async def handle_invalid_request(_request: Request, error: RequestValidationError) -> Response:
-        problems = [_describe_problem(each) for each in error.errors()[:_MAX_PROBLEMS]]
-        is_json = all(each["type"] != "json_invalid" for each in error.errors())
-        return _render_error(
-            _BAD_REQUEST,
-            "BadRequest" if is_json else "BadJSON",
-            "; ".join(f"{where}: {why}" if where else why for where, why in problems),
-            errors=[{"path": where, "message": why} for where, why in problems],
-        )
 
-    @app.exception_handler(StarletteHTTPException)
-    async def handle_http_error(_request: Request, error: StarletteHTTPException) -> Response:
-        name = _NAMES.get(error.status_code, "BadRequest")
-        answer = _render_error(error.status_code, name, str(error.detail))
-        answer.headers.update(error.headers or {})
-        return answer
+async def _handle_setup_error(_request: Request, error: SetupError) -> Response:
+    status, name = next((status, name) for kind, status, name in _ERRORS if isinstance(error, kind))
+    if status >= _SERVER_ERROR:
+        log.warning("%s", error)
+    facts = {name: list(value) if isinstance(value, tuple) else value for name, value in _read_facts(error)}
+    hint = {"hint": error.hint} if error.hint else {}
+    return _render_error(status, name, error.message, **hint, **facts)
 
-    @app.exception_handler(_ClientDisconnectedError)
-    async def handle_disconnect(_request: Request, _error: _ClientDisconnectedError) -> Response:
-        return Response(status_code=_SERVER_ERROR)
 
-    @app.exception_handler(Exception)
-    async def handle_unexpected_error(_request: Request, error: Exception) -> Response:
-        # The server writes the traceback to the log.
-        return _render_error(_SERVER_ERROR, "InternalError", f"internal error: {type(error).__name__}")
+async def _handle_invalid_request(_request: Request, error: RequestValidationError) -> Response:
+    problems = [_describe_problem(each) for each in error.errors()[:_MAX_PROBLEMS]]
+    is_json = all(each["type"] != "json_invalid" for each in error.errors())
+    return _render_error(
+        _BAD_REQUEST,
+        "BadRequest" if is_json else "BadJSON",
+        "; ".join(f"{where}: {why}" if where else why for where, why in problems),
+        errors=[{"path": where, "message": why} for where, why in problems],
+    )
+
+
+async def _handle_http_error(_request: Request, error: StarletteHTTPException) -> Response:
+    name = _NAMES.get(error.status_code, "BadRequest")
+    answer = _render_error(error.status_code, name, str(error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _handle_disconnect(_request: Request, _error: _ClientDisconnectedError) -> Response:
+    return Response(status_code=_SERVER_ERROR)
+
+
+async def _handle_unexpected_error(_request: Request, error: Exception) -> Response:
+    # The server writes the traceback to the log.
+    return _render_error(_SERVER_ERROR, "InternalError", f"internal error: {type(error).__name__}")
 
 
 def _fix_openapi(app: FastAPI) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.http import LOOPBACK
+from exasol_ci_setup.programs.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +30,7 @@ class Runtime:
     @property
     def acts(self) -> bool:
         """Whether actions are executed; in a dry run they are only reported."""
-        from exasol_ci_setup.programs import verbs
+        from exasol_ci_setup.programs import verbs  # noqa: PLC0415 - verbs imports this module
 
         return verbs.is_acting()
 
@@ -62,8 +64,5 @@ def current() -> Runtime:
     """Return the current runtime, or the default: it uses the AWS configuration, and prints nothing."""
     if _RUNTIMES:
         return _RUNTIMES[-1]
-    from exasol_ci_setup.core.clock import SystemClock
-    from exasol_ci_setup.programs.connections import Connections
-
     clock = SystemClock()
     return Runtime(Connections(clock), clock, lambda _message: None)

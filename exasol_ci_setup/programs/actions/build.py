@@ -16,6 +16,7 @@ from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.core import patterns
 from exasol_ci_setup.core.errors import BuildFailedError, InputError, OperationInterruptedError, TimedOutError
+from exasol_ci_setup.core.errors.details import Failure
 from exasol_ci_setup.programs import actions
 from exasol_ci_setup.programs.actions.images import Images
 
@@ -140,8 +141,6 @@ class Build:
         return self._state
 
     def _failure(self) -> BuildFailedError:
-        from exasol_ci_setup.core.errors.details import Failure
-
         state = self._state
         phase = next((each for each in state.phases if each.status not in {_SUCCEEDED, IN_PROGRESS}), None)
         failure = Failure(
