@@ -65,7 +65,7 @@ WORDS = {
     "omit": r"(leave|leaves|left|leaving) (\w+ )?out",
     "temporary file, incomplete": r"unfinished",
     "in parallel; immediately; sequentially": r"at once|one after the other",
-    "clean up, delete leftovers": r"tidy|tidied|sweeps?|swept|what is left",
+    "clean up, delete leftovers": r"tidy(?!-imports)|tidied|sweeps?|swept|what is left",
     "stack monitor, reporter, context": r"tellers?",
     "dry run, collect declarations": r"rehears\w*|only heard",
     "preview, estimate": r"(become|becomes|became) of",
