@@ -138,7 +138,9 @@ def _source(
     if not skip_registry:
         source = _Source(Path(dockerfile or "Dockerfile"), Path(context or "."), tag or DEFAULT_IMAGE_TAG)
         if not source.context.is_dir():
-            raise InputError(f"nothing to build: {source.context} is not a directory", hint="--docker-context")
+            raise InputError(
+                f"nothing to build: {source.context} is not a directory", hint="set --docker-context to a directory"
+            )
         if not source.dockerfile.is_file():
             raise InputError(
                 f"nothing to build: {source.dockerfile} is not a file",

@@ -106,7 +106,7 @@ class Organization:
         return self.begin(params["StackSetName"], "CREATE", params["OperationId"], list(_places(params)))
 
     def begin(self, name: str, action: str, operation_id: str, places: list[tuple[str, str]]) -> dict[str, Any]:
-        """Begin an operation on a StackSet, by whomever."""
+        """Start an operation on a StackSet, by any client."""
         if any(
             each["set"] == name and self._read_operation(each["id"])["Status"] == "RUNNING"
             for each in self.operations.values()
@@ -124,7 +124,7 @@ class Organization:
         return {}
 
     def _states(self, operation_id: str) -> list[tuple[tuple[str, str], str]]:
-        """One place after the other; after a failure the rest is cancelled, as with a tolerance of 0."""
+        """Deploy to one place at a time; after a failure the rest is canceled, as with a tolerance of 0."""
         operation = self.operations[operation_id]
         done = int((self.clock.now() - operation["began"]) / self.seconds)
         found: list[tuple[tuple[str, str], str]] = []
@@ -171,7 +171,7 @@ class Organization:
             }
             for (account, region), state in self._states(params["OperationId"])
         ]
-        # A cancelled place comes before the cause.
+        # A canceled place precedes the cause.
         return _page(sorted(found, key=lambda each: each["Status"]), params)
 
 
@@ -191,7 +191,7 @@ def _places(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _page(found: list[dict[str, Any]], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Two at a time, so that everything has several pages."""
+    """Return two entries per page, so that each list has several pages."""
     start = int(params.get("NextToken", 0))
     more = {"NextToken": str(start + 2)} if start + 2 < len(found) else {}
     return {"Summaries": found[start : start + 2], **more}

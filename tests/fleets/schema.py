@@ -21,13 +21,13 @@ _KINDS = {
 
 
 def generated() -> str:
-    """Return the schema as the file holds it."""
+    """Return the text of the schema file."""
     schema = FleetFile.model_json_schema()
     for name, kind in _KINDS.items():
         help_of = _help(kind)
         for option, described in schema["$defs"][name]["properties"].items():
             described["description"] = help_of[option]
-    # Draft 7 is what editors know.
+    # Editors support draft 7.
     whole = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         **_without_noise(schema),
@@ -48,7 +48,7 @@ def _help(kind: Any) -> dict[str, str]:
 
 
 def _without_noise(schema: Any) -> Any:
-    """Return the schema without titles that repeat the names, defaults that say nothing, and line breaks of docstrings."""
+    """Return the schema without titles that repeat names, empty defaults, and line breaks of docstrings."""
     if isinstance(schema, list):
         return [_without_noise(each) for each in schema]
     if not isinstance(schema, dict):
@@ -62,7 +62,7 @@ def _without_noise(schema: Any) -> Any:
         elif not (key == "title" and isinstance(value, str)) and not (key == "default" and _says_nothing(value)):
             kept[key] = _without_noise(value)
     if "patternProperties" in kept:
-        # Other names are wrong names.
+        # Other names are invalid.
         kept["additionalProperties"] = False
     return kept
 

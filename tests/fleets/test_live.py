@@ -59,7 +59,7 @@ def deploy(here, write):
 
 @pytest.fixture
 def calls(live):
-    """The calls of CloudFormation that are made from now on."""
+    """Return a list that receives the names of later calls of CloudFormation."""
     called: list[str] = []
     live.session.events.register("before-call.cloudformation", lambda model, **_: called.append(model.name))
     return called
@@ -67,7 +67,7 @@ def calls(live):
 
 def test_killed_fleet_is_finished_by_next_run_and_then_unchanged(deploy, write, live, server, account_id, calls):
     text = fleet_of(*((f"P{number:03d}", "ci: , release: ") for number in range(50)))
-    # A process with the account of this test, as `here` has it.
+    # A process with the account of this test, as with `here`.
     program = dedent("""
         import sys
         from exasol_ci_setup.aws.session import connect
@@ -125,7 +125,7 @@ def test_failed_project_is_named_with_cause_and_others_continue(deploy, live):
     assert "main    Bad                   failed  secret 'nosuch' does not exist in eu-central-1" in ran.stdout
     assert "error: 1 of 5 stacks failed: main/Bad: secret 'nosuch' does not exist" in ran.stderr
     assert "5 stacks: 4 done, 1 failed" in ran.stderr
-    # What the file calls it, not the option of another command.
+    # The name in the file, not the option of another command.
     assert "with docker_secret" in ran.stderr
 
 
@@ -353,7 +353,7 @@ def test_json_lines_are_records_and_name_all_stacks(deploy):
 
 
 def test_ctrl_c_while_planning_ends_without_prompt(write, live, program):
-    # The first change set is waited for, and there Ctrl-C comes.
+    # Ctrl-C arrives while the first change set is created.
     live.session.events.register("after-call.cloudformation.CreateChangeSet", _interrupt)
 
     ran = program("deploy-fleet", write(fleet_of(("Slc", "ci: "))), "--no-lint", account=live)

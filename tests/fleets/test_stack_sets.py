@@ -54,7 +54,7 @@ def deploy(organization, tmp_path):
 
 
 def begun(organization) -> list[str]:
-    """The calls that change something."""
+    """Return the calls that change something."""
     return [name for name in organization.answers.names() if name.startswith(("Create", "Update", "Stop", "Delete"))]
 
 
@@ -67,7 +67,7 @@ def test_stack_set_has_service_managed_permissions_and_targets(deploy, organizat
     assert created["AutoDeployment"] == {"Enabled": True, "RetainStacksOnAccountRemoval": False}
     assert created["Capabilities"] == ["CAPABILITY_IAM"]
     assert {"Key": "exasol-ci-setup:project", "Value": "Slc"} in created["Tags"]
-    # Each account has a secret of its own.
+    # Each account has a separate secret.
     assert "secret:${Secret}-??????" in json.dumps(parse(created["TemplateBody"]))
     (spread,) = answers.of("CreateStackInstances")
     assert spread["DeploymentTargets"] == {"OrganizationalUnitIds": [OLD]}

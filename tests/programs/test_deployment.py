@@ -114,7 +114,7 @@ def test_profiles_of_one_account_share_rate_limit_once_known(answers):
 
 
 def use_up(connect: Connections, scope: Scope, clock: VirtualClock) -> float:
-    """Send as many requests as are free, but one for its identity, and return for how long they had to wait."""
+    """Send requests for all free tokens, except one for the identity, and return their total wait in seconds."""
     before = clock.elapsed
     rate_limit = connect(scope).rate_limit
     assert rate_limit is not None

@@ -22,7 +22,7 @@ def arn(name: str) -> str:
 
 
 class Family:
-    """`stacks` are, by name, the events of each: ``(seconds, status, logical id)``, and more fields of AWS's if wished.
+    """Stacks with events: `stacks` has the events of each stack, by name: ``(seconds, status, logical id, more fields)``.
 
     An event whose logical id is the stack's name is the stack's own; one whose logical id is another stack's name is of the resource
     that this stack is. Seconds count from the start of the clock; negative times are before the operation.

@@ -53,7 +53,7 @@ def of(kind: str, action: str = "Remove", **more: Any) -> Change:
         (REPLACED, {}, {"UpdateReplacePolicy": "Retain"}, False),
         (REPLACED, {"UpdateReplacePolicy": "Retain"}, {}, True),
         (REPLACED, {"DeletionPolicy": "Retain"}, {"DeletionPolicy": "Retain"}, True),
-        # Snapshots are for some types only, and the default for some.
+        # Only some types support snapshots; for some it is the default.
         (of(VOLUME), {"DeletionPolicy": "Snapshot"}, None, False),
         (REMOVED, {"DeletionPolicy": "Snapshot"}, None, True),
         (of(VOLUME, "Modify", replacement="True"), {}, {"UpdateReplacePolicy": "Snapshot"}, False),
@@ -61,7 +61,7 @@ def of(kind: str, action: str = "Remove", **more: Any) -> Change:
         (of(DATABASE), {"DeletionPolicy": "Delete"}, None, True),
         (of(DATABASE), {"Properties": {"DBClusterIdentifier": "c"}}, None, True),
         (of(DATABASE, "Modify", replacement="True"), {}, {}, True),
-        # AWS's word comes before the templates.
+        # The information of AWS has precedence over the templates.
         (of(TABLE, policy_action="Retain"), {}, None, False),
         (of(TABLE, policy_action="Delete"), {"DeletionPolicy": "Retain"}, None, True),
         (of(TABLE, "Modify", replacement="True", policy_action="ReplaceAndRetain"), {}, {}, False),
@@ -104,7 +104,7 @@ STACK = Stack("Outer", ID % "Outer", "CREATE_COMPLETE")
 
 
 def family(answers, resources: dict[str, list[tuple[str, str, str]]], templates: dict[str, str]) -> None:
-    """Let AWS have stacks with these resources (name, type, physical id) and templates, by the stacks' names."""
+    """Answer with stacks with these resources (name, type, physical ID) and templates, by stack name."""
 
     def listed(params):
         rows = resources[params["StackName"].split("/")[1]]

@@ -42,13 +42,13 @@ OWN = {"Key": "exasol-ci-setup:construct", "Value": "Test"}
 
 
 def stack_in(status, *, tags=(OWN,)):
-    """What DescribeStacks answers."""
+    """Return a reply of DescribeStacks."""
     described = {"StackName": "Slc", "StackId": ID, "CreationTime": BEGIN, "StackStatus": status, "Tags": list(tags)}
     return {"Stacks": [described]}
 
 
 class Aws:
-    """A stack that an update changes: its events come one a poll, and the stack's state follows them."""
+    """A stack during an operation: each poll returns one more event, and the status follows the events."""
 
     def __init__(self, answers, *, events, new=False):
         self.answers = answers
@@ -214,7 +214,7 @@ def test_connection_reset_while_polling_is_retried(answers, clock):
     polls = itertools.count()
 
     def reset(call):
-        # More often in a row than botocore itself tries.
+        # More failures in a row than botocore retries.
         if call.operation == "DescribeStackEvents" and 2 <= next(polls) < 25:
             return DroppedConnectionError()
         return None
@@ -234,7 +234,7 @@ def test_throttled_last_poll_does_not_fail_deployment(answers, clock):
     refused = itertools.count()
 
     def throttle(call):
-        # More often in a row than botocore itself tries.
+        # More failures in a row than botocore retries.
         ended = call.operation.startswith("Describe") and aws.status == "UPDATE_COMPLETE"
         return AwsError("Throttling", "Rate exceeded") if ended and next(refused) < 25 else None
 
@@ -254,7 +254,7 @@ def test_throttled_last_poll_does_not_fail_deployment(answers, clock):
 )
 def test_unconfirmed_end_is_confirmed_by_next_poll(answers, clock, first):
     aws = Aws(answers, events=UPDATE)
-    # As often as botocore itself tries.
+    # As often as botocore retries.
     failing = itertools.repeat(first, 10 if isinstance(first, AwsError) else 1)
     asked_at = []
 
@@ -345,7 +345,7 @@ def test_root_cause_in_nested_stack_is_found(answers, clock):
 
 
 def test_end_is_detected_within_two_seconds_at_limited_rate(answers, clock):
-    """AWS takes ten minutes here, with an event every seven seconds."""
+    """The operation takes ten minutes, with an event every seven seconds."""
     aws = Aws(answers, events=[])
     answers.on("cloudformation", "DescribeStackEvents", lambda _params: {"StackEvents": list(reversed(aws.happened))})
     asked_at = 600.0
@@ -859,7 +859,7 @@ def test_ctrl_c_during_execution_reports_that_aws_continues(answers, clock):
 def test_creation_completed_at_timeout_is_kept(answers, clock):
     aws = Aws(answers, new=True, events=[[("CREATE_IN_PROGRESS", "Slc")]])
 
-    # The events are late, so that the stack is seen to be done only when its time is up.
+    # The events are late, so the end is detected only at the timeout.
     def execute(params):
         answers.on("cloudformation", "DescribeStacks", stack_in("CREATE_COMPLETE"))
         return aws.execute(params)

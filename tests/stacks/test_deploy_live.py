@@ -42,7 +42,7 @@ CREDENTIALS = request(SourceCredentials, secret_name="github", secret_user_key="
 
 
 def plain(name: str, resources: str, **options) -> Request:
-    """A stack of this tool's from a few lines of YAML."""
+    """Return the request for a stack of this tool with a few lines of YAML."""
     body = f"Resources:\n{resources}"
     return Request(
         name=name, template=Template("plain.yaml", body), tags={"exasol-ci-setup:construct": "Plain"}, **options
@@ -73,7 +73,7 @@ def remembering(plans):
 
 
 def everything(account) -> tuple[object, ...]:
-    """All that an account's CloudFormation shows of its stacks, without the request's own metadata."""
+    """Return everything that CloudFormation shows of the stacks, without the metadata of requests."""
     cfn = account.client("cloudformation")
     stacks = cfn.describe_stacks()["Stacks"]
     living = [s for s in cfn.list_stacks()["StackSummaries"] if s["StackStatus"] != "DELETE_COMPLETE"]
@@ -393,7 +393,7 @@ def slow(display: str = "", **options) -> Request:
 
 
 class PressingCtrlC(RecordingReporter):
-    """Presses Ctrl-C at the first event of the resource called First."""
+    """Press Ctrl-C at the first event of the resource First."""
 
     is_pressed = False
 
@@ -405,7 +405,7 @@ class PressingCtrlC(RecordingReporter):
 
 
 class Releasing(RecordingReporter):
-    """Releases the operations at the first event."""
+    """Release the operations at the first event."""
 
     def __init__(self, operations):
         super().__init__()

@@ -116,7 +116,7 @@ def test_differences_have_readable_paths_and_values(aws, clock):
         PropertyDrift("DisplayName", "old", "[new"),
         PropertyDrift("Policy.a/b", "x", ABSENT),
     )
-    # What is expected comes first, so that a list in another order is no difference.
+    # Expected values come first, so a list in another order is no difference.
     assert found.actual == {"Rules": [RULE, OTHER], "DisplayName": "[new"}
 
 

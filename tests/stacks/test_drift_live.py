@@ -97,7 +97,7 @@ def test_added_and_removed_rules_are_reverted(live):
     result = run(live, plans=plans)
     assert result.outcome is Outcome.DEPLOYED
     assert PropertyChange("SecurityGroupIngress.1", SSH, ABSENT, "Never") in plans[0].changes[0].properties
-    # To open again what was closed by hand gives more access than there is.
+    # Opening an address block that was closed by hand broadens access.
     assert [each.message for each in plans[0].broadenings] == ["security group Group lets 10.0.0.0/8 in on tcp 443"]
     assert rules(live) == [(80, "10.0.0.0/8"), (443, "10.0.0.0/8")]
     assert not found_in(live)

@@ -54,7 +54,7 @@ FOUND = (
 
 
 def creation(*events: Any, reason: str = SAID) -> dict[str, Any]:
-    """A creation in which Topic is stopped after `events`."""
+    """Return a creation in which a hook stops Topic after `events`."""
     return {
         "Slc": [
             (0, "CREATE_IN_PROGRESS", "Slc"),
@@ -207,7 +207,7 @@ def test_deployment_stopped_by_hook_reports_findings(answers, clock):
 
 
 def invocation(mode: str) -> dict[str, Any]:
-    """What DescribeEvents says of a hook on a change set: it does not name the invocation."""
+    """Return an event of DescribeEvents for a hook on a change set, which does not name the invocation."""
     return {
         "EventId": "1",
         "EventType": "HOOK_INVOCATION_ERROR",
@@ -233,7 +233,7 @@ def summary(mode: str) -> dict[str, Any]:
 
 @pytest.fixture
 def refused(answers):
-    """An AWS on which a hook stops the change set."""
+    """Answer with a change set that a hook stops."""
     aws = Aws(answers, events=UPDATE)
     answers.on("cloudformation", "DescribeChangeSet", aws.change_set(Status="FAILED", StatusReason=SAID, Changes=[]))
     return answers

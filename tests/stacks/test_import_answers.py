@@ -81,7 +81,7 @@ def test_values_of_identifier_are_separated_by_bar(answers, clock):
             },
         }
     ]
-    # AWS refuses both in an import.
+    # AWS rejects both in an import.
     assert not {"Tags", "OnStackFailure"} & sent.keys()
     assert "Logs" not in sent["TemplateBody"]
     assert "DeletionPolicy: Retain" in sent["TemplateBody"]

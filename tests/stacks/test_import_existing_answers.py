@@ -24,7 +24,7 @@ TOO_FAR = 60
 
 
 class Kept:
-    """An AWS that remembers change sets and the shell of a new stack. `act` is called with each operation, before and after it is done."""
+    """CloudFormation with stored change sets and the empty stack of a new one. `act` is called with each operation, before and after it is done."""
 
     def __init__(self, answers) -> None:
         self.sets: dict[str, dict[str, Any]] = {}

@@ -22,7 +22,7 @@ LOGS = "/aws/codebuild/SlcCodeBuild"
 
 @pytest.fixture
 def with_logs(live):
-    """An account with the log group that a project of that name has left behind."""
+    """An account with the existing log group of a deleted project with this name."""
     run(live, CREDENTIALS)
     live.client("logs").create_log_group(logGroupName=LOGS)
     return live
@@ -93,7 +93,7 @@ def test_resource_added_by_update_is_imported(live):
     live.client("s3").create_bucket(
         Bucket="there-already", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
-    # The bucket of the stack is no other resource for its new name: only what the template adds is looked for.
+    # The bucket of the stack is not imported under its new name: only added resources are imported.
     with pytest.raises(TemplateRejectedError, match="already exists"):
         run(live, other, import_existing=True)
     assert live.client("cloudformation").list_change_sets(StackName="Slc")["Summaries"] == []

@@ -17,7 +17,7 @@ from tests.stacks.family import Family, arn
 
 WITHOUT_ID = {"PhysicalResourceId": ""}
 
-# A creation: the root begins, its nested stack Inner is made from 3 s to 50 s, the root ends at 60 s.
+# A creation: the root starts, its nested stack Inner is created from 3 s to 50 s, the root ends at 60 s.
 CREATION: dict[str, list[tuple[Any, ...]]] = {
     "Slc": [
         (0, "CREATE_IN_PROGRESS", "Slc"),
@@ -44,7 +44,7 @@ def lines(shown):
 
 
 class Timed(RecordingReporter):
-    """Remembers when each event was shown."""
+    """Record when each event is shown."""
 
     def __init__(self, clock):
         super().__init__()
@@ -207,7 +207,7 @@ def test_many_nested_stacks_keep_rate_and_detection_time(answers, clock, count):
     for name, times in family.times.items():
         assert len(times) / 600 < 0.6, name
     for name in names:
-        # The last is that at the end.
+        # The last poll is at the end.
         assert all(later - earlier >= 1.8 for earlier, later in pairwise(family.times[name][:-1])), name
     # One for each poll of the root, except at the end.
     polls = "".join("r" if name == "Slc" else "n" for name in family.polled)
@@ -238,7 +238,7 @@ def test_unreadable_nested_stack_is_noted_and_not_polled_again(answers, clock, r
 
 def test_poll_of_nested_stack_with_transient_error_is_retried(answers, clock):
     Family(answers, clock, "Slc", CREATION)
-    # As often as botocore itself tries.
+    # As often as botocore retries.
     left = [DroppedConnectionError()] * 10
     answers.disturb = lambda call: left.pop() if left and call.params.get("StackName") == arn("Inner") else None
     shown = RecordingReporter()

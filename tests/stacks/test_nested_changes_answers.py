@@ -42,7 +42,7 @@ def nested(name: str, change_set: str = "", action: str = "Modify") -> Any:
 
 
 class Nested(Aws):
-    """AWS with a stack in which Inner is nested; `sets` are the nested change sets by ARN, the first page of each or all of them.
+    """CloudFormation with a stack that contains Inner. `sets` has the nested change sets by ARN: the first page, or all pages.
 
     The nested stacks have one resource, of the type `holds`.
     """
@@ -261,7 +261,7 @@ def test_unreadable_failed_nested_change_set_has_text_of_aws(answers, clock):
 
 @pytest.fixture(params=[True, False], ids=["new", "there"])
 def unknown(request, answers):
-    """An AWS that cannot plan what is inside Inner, and can plan the rest."""
+    """CloudFormation that cannot plan the changes in Inner, but all others."""
     inner = {"StackName": "Slc-Inner", "Status": "FAILED", "StatusReason": UNKNOWN}
     aws = Nested(answers, {INNER_SET: inner}, new=request.param)
     failed = aws.change_set(Status="FAILED", StatusReason=FAILED, Changes=[])
@@ -272,7 +272,7 @@ def unknown(request, answers):
         return {"Id": SET if params.get("IncludeNestedStacks") else SECOND_SET, "StackId": ID}
 
     def stacks(params):
-        # From the first change set on a new stack is a shell.
+        # A new stack is empty after the first change set.
         there = aws.stacks(params)
         if not request.param or not created(answers) or params["StackName"] == INNER_ID:
             return there
@@ -294,7 +294,7 @@ def test_change_that_aws_cannot_plan_omits_nested_stacks(unknown, answers, clock
     ]
     assert plan.change_set_id == SECOND_SET
     assert [each.kind for each in plan.broadenings] == ["nested-stack"]
-    # The plan was not approved: nothing is left. A shell stays until then.
+    # The plan was not approved, so nothing remains. The empty stack exists until then.
     if unknown.new:
         assert operations(answers)[-1] == "DeleteStack"
     assert operations(answers).count("DeleteStack") == int(unknown.new)

@@ -36,7 +36,7 @@ def run(account, bucket, inner, *, shown, key="inner.yaml"):
 
 
 def inside(shown):
-    """The events of the nested stack, without its random name, and the beginning of a resource once."""
+    """Return the events of the nested stack without its random name, and each start of a resource once."""
     lines = (
         f"{event.status} {'itself' if event.is_stack else event.logical_id}"
         for event in shown.events

@@ -32,7 +32,7 @@ def changed(path: str, before: object = "a", after: object = "b") -> PropertyCha
         (INSTANCE, changed("Metadata.KeyName"), "False", "Never"),
         (INSTANCE, changed("DeletionPolicy", ABSENT, "Retain"), "False", "Never"),
         ("AWS::S3::Bucket", changed("BucketName"), "True", "Always"),
-        # A property within another: only a change of that one replaces.
+        # A nested property: only a change of this property replaces the resource.
         ("AWS::SageMaker::CodeRepository", changed("GitConfig", {"Branch": "a"}, {"Branch": "b"}), "True", "Always"),
         (
             "AWS::SageMaker::CodeRepository",
@@ -41,7 +41,7 @@ def changed(path: str, before: object = "a", after: object = "b") -> PropertyCha
             "Never",
         ),
         ("AWS::SageMaker::CodeRepository", changed("GitConfig", {"Ref": "A"}, {"Ref": "B"}), "True", "Always"),
-        # What has no schema may be replaced.
+        # A type without a schema may be replaced.
         ("Custom::Thing", changed("Anything"), "Conditional", ""),
         ("Some::Third::Party", changed("Anything"), "Conditional", ""),
     ],

@@ -62,7 +62,7 @@ def task(arn, definition, **more):
 
 @pytest.fixture
 def failing(answers):
-    """A service whose new tasks end by themselves."""
+    """A service whose new tasks end without a request."""
     Ecs(answers, events=FAILURE)
     answers.on("ecs", "DescribeServices", service(running=0, failed=3))
     answers.on("ecs", "ListTasks", {"taskArns": [OLD_TASK, TASK]})

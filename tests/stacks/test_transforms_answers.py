@@ -39,7 +39,7 @@ def topic(name: str, display: str) -> str:
 
 
 def serve(answers, *, sent: str, before: Any, after: Any, change_set: str = SET) -> None:
-    """Answer GetTemplate: `sent` as it was sent, `before` and `after` as the processed template of the stack and the change set."""
+    """Answer GetTemplate with the original template `sent`, and the processed templates `before` (stack) and `after` (change set)."""
 
     def template(params):
         if params["TemplateStage"] == "Original":

@@ -16,7 +16,7 @@ def renamed(before, wanted, *, before_parameters=None, parameters=None):
 
 
 def template(**resources):
-    """A template in which each resource is a type and its properties."""
+    """Return a template whose resources have this type and properties."""
     return {
         "Resources": {name: {"Type": kind, "Properties": properties} for name, (kind, properties) in resources.items()}
     }

@@ -52,7 +52,7 @@ MAKER = described("maker", Outputs=[{"OutputKey": key, "OutputValue": value} for
 
 @pytest.fixture
 def refusal(answers):
-    """Return what the deletion of a stack is refused with if there is another one with this text, None if it is not."""
+    """Return the error of a stack's deletion if another stack contains this text, or None."""
 
     def of(text: str, *, where: str = "parameter", **other: Any) -> str | None:
         parameters: dict[str, Any] = (
