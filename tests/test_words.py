@@ -86,7 +86,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 }
 PARTS = ("exasol_ci_setup", "templates", "docs", "tests", "benchmarks", ".ci")
 SUFFIXES = {"", ".py", ".md", ".yaml", ".yml", ".j2", ".sh", ".toml", ".txt", ".conf", ".service", ".json", ".rst"}
-# Texts of others: prices of AWS, and the list of licenses of the schema store.
+# Expected cost tables with words of AWS, and the patterns themselves.
 FOREIGN = ("tests/golden/cost/*", "tests/test_words.py")
 
 
