@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 
 
 def collect_only() -> AbstractContextManager[None]:
-    """Reject actions of a program outside of hangar_run while a command runs the program."""
-    from exasol_ci_setup.programs import verbs
+    """Reject constructs and actions of a program outside of hangar_run while a command runs the program.
 
-    return verbs.collect_only()
+    Otherwise a thread that the program leaves running would deploy between two runs.
+    """
+    from exasol_ci_setup.programs.actions import Runtime, use_runtime
+
+    return use_runtime(
+        Runtime(_fail_connect, SystemClock(), _reject_action, resolve=_reject_construct, is_dry_run=True)
+    )
 
 
 def dry_run(file: Path, report: Callable[[str], None], *, names_only: bool = False) -> tuple[Program, Declared]:
@@ -36,10 +41,9 @@ def dry_run(file: Path, report: Callable[[str], None], *, names_only: bool = Fal
     """
     from exasol_ci_setup.constructs.placeholders import readable
     from exasol_ci_setup.programs import load as programs
-    from exasol_ci_setup.programs.actions import Runtime, use_runtime
 
     # Actions at import would take effect once, and not again when the program runs.
-    with collect_only(), use_runtime(Runtime(_fail_connect, SystemClock(), _reject_action)):
+    with collect_only():
         program = programs.load(file)
     declared = _collect(program, lambda action: report(readable(action)), names_only=names_only)
     if not names_only:
@@ -87,7 +91,7 @@ def _require_values(construct: ScopedConstruct) -> None:
 
 def _collect(program: Program, report: Callable[[str], None], *, names_only: bool = False) -> Declared:
     from exasol_ci_setup.constructs.placeholders import in_run, readable
-    from exasol_ci_setup.programs import Declared, images, running_with
+    from exasol_ci_setup.programs import Declared, images
     from exasol_ci_setup.programs.actions import Runtime, use_runtime
     from exasol_ci_setup.programs.deployment import AnyOutput, placeholders
 
@@ -99,9 +103,8 @@ def _collect(program: Program, report: Callable[[str], None], *, names_only: boo
             images.set_placeholders(each)
         collected.append(construct)
 
-    runtime = Runtime(_fail_connect, SystemClock(), report)
+    runtime = Runtime(_fail_connect, SystemClock(), report, resolve=collect, is_dry_run=True)
     with (
-        running_with(collect, acting=False),
         use_runtime(runtime),
         in_run(refused=not names_only),
         contextlib.redirect_stdout(io.StringIO()),
@@ -112,6 +115,13 @@ def _collect(program: Program, report: Callable[[str], None], *, names_only: boo
             error.message = readable(error.message)
             raise
         return Declared(collected)
+
+
+def _reject_construct(_construct: ScopedConstruct) -> None:
+    raise InputError(
+        "a construct was resolved outside of hangar_run",
+        hint="resolve constructs in hangar_run, and join threads there",
+    )
 
 
 def _reject_action(action: str) -> None:

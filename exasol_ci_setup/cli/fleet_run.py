@@ -2,127 +2,109 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import fleets
-from exasol_ci_setup.cli.consent import Consent, warning
 from exasol_ci_setup.cli.constructs import resolve_secrets
-from exasol_ci_setup.cli.render import records, report, show
-from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, ask, connections, counted
+from exasol_ci_setup.cli.many_stacks import ManyFlags, ManyStacks
+from exasol_ci_setup.cli.render import show
+from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, connections, counted
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError
 from exasol_ci_setup.core.once import Once
 from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.programs import Deployment
-from exasol_ci_setup.stacks.deploy import Options
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
-from exasol_ci_setup.template.lint import Linter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.cli.consent import Consent
     from exasol_ci_setup.constructs import Construct
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.fleets import Fleet
+    from exasol_ci_setup.programs import Connections
     from exasol_ci_setup.stacks.model import Plan
 
 _ENDS: Final = {End.DONE: "done", End.UNCHANGED: "no changes", End.FAILED: "failed", End.SKIPPED: "skipped"}
 
 
-def run(
-    session: Session,
-    file: Path,
-    *,
-    yes: bool,
-    plan_only: bool,
-    select: tuple[str, ...],
-    as_stack_sets: bool,
-    adopt: bool,
-    import_existing: bool,
-    allow_broadening: bool,
-    allow_data_loss: bool,
-    recreate_failed: bool,
-    wait: bool,
-    timeout: float | None,
-    no_lint: bool,
-    concurrency: int,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class FleetFlags(ManyFlags):
+    """The options of `deploy-fleet`."""
+
+    select: tuple[str, ...]
+    as_stack_sets: bool
+
+
+def run(session: Session, file: Path, flags: FleetFlags) -> None:
     """Deploy the fleet in `file`, or show its plans.
 
     Raises the error of the failed stack, or an error that names all failed stacks.
     """
     output = session.output
-    if as_stack_sets and import_existing:
+    if flags.as_stack_sets and flags.import_existing:
         raise InputError(
             "--import-existing does not work with --stack-set: a StackSet cannot import", hint="omit one of them"
         )
-    fleet = fleets.load(file).selected(select)
-    stack_sets = fleet.stack_sets() if as_stack_sets else {}
+    fleet = fleets.load(file).selected(flags.select)
+    # Before the first call of AWS, since it checks the file.
+    stack_sets = fleet.stack_sets() if flags.as_stack_sets else {}
     connect = connections(session)
-    consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
-    reporter = FleetReporter(session, fleet, consent)
+    reporter = FleetReporter(session, fleet, flags.consent(session))
     reporter.announce(len(fleet.members))
     # The sandbox has no accounts that could be the wrong ones.
     fleets.identified(fleet, connect, guarded=not session.sandbox)
-    deployment = Deployment(
-        connect,
-        reporter,
-        session.clock,
-        lambda _account, _construct: {},
-        options=Options(
-            adopt=adopt,
-            wait=wait,
-            recreate_failed=recreate_failed,
-            import_existing=import_existing,
-            timeout=timeout,
-        ),
-        linter=None if no_lint else Linter(),
-        concurrency=concurrency,
-        # A drift detection takes AWS a minute for each stack.
-        drift=False,
-        # Each account of an organization has its own secret, so the template refers to it by name.
-        complete=_SecretResolver() if not as_stack_sets else lambda construct, _account: construct,
-        planned=reporter.checked,
-        tags=lambda name: fleet.members[name].tags,
-        engine=lambda name: stack_sets[name].plan if name in stack_sets else plan_stack,
-    )
+    deployment = _deployment(flags, fleet, reporter, connect, session.clock)
+    deployment.engine = lambda name: stack_sets[name].plan if name in stack_sets else plan_stack
+    many = ManyStacks(session, flags, reporter, deployment)
     failed_plans: list[Ended] = []
-    if plan_only or not yes:
-        with reporter.checking(len(fleet.members)):
-            planned, ends = deployment.plan(fleet)
-        plans = {name: each.plan for name, each in planned.items()}
-        changes = _show_plans(session, plans, as_data=plan_only)
-        reporter.shown = plans
+    if flags.shows_plans:
+        ends = many.plan(fleet)
+        plans = reporter.shown or {}
         failed_plans = [end for end in ends if end.name not in plans]
         for end in failed_plans:
             reporter.result(end)
-        if plan_only:
-            output.say(report.PLAN_ONLY)
+        if flags.plan_only:
             _print_results(session, fleet, ends, {name: _plan_result(plan) for name, plan in plans.items()})
             reporter.conclude(ends)
             stacks = {name: _plan_result(plan) if plan else End.UNCHANGED.value for name, plan in plans.items()}
-            output.record(records.result("planned" if changes else "unchanged", stacks=stacks, changed=False))
+            many.end_plan(many.changing, stacks)
             return
-        if changes:
-            rest = f", without {len(failed_plans)} failed" if failed_plans else ""
-            ask(
-                output,
-                f"{warning(plans)}Deploy {counted(changes)}{rest}?",
-                "not deployed: the plan was declined; nothing was changed",
-            )
-    with reporter.table():
-        ends = deployment.apply(fleet.only(set(fleet.members) - {end.name for end in failed_plans}))
-    for name, stack in deployment.stacks.items():
+        many.ask(many.changing, but=f", without {len(failed_plans)} failed" if failed_plans else "")
+    ends = many.apply(fleet.only(set(fleet.members) - {end.name for end in failed_plans}))
+    for name, stack in many.deployment.stacks.items():
         output.record({"type": "outputs", "name": name, "stack_name": stack.name, "outputs": stack.outputs})
     ends = [*ends, *failed_plans]
     if any(isinstance(end.error, OperationInterruptedError) for end in ends):
         reporter.conclude(ends)
     _print_results(session, fleet, ends, {})
     reporter.conclude(ends)
-    unchanged = all(end.end is End.UNCHANGED for end in ends)
-    reporter.conclude_with("unchanged" if unchanged else "deployed", ends, changed=not unchanged)
+    many.end(ends)
+
+
+def _deployment(
+    flags: FleetFlags, fleet: Fleet, reporter: FleetReporter, connect: Connections, clock: Clock
+) -> Deployment:
+    return Deployment(
+        connect,
+        reporter,
+        clock,
+        lambda _account, _construct: {},
+        options=flags.options(),
+        linter=flags.linter(),
+        concurrency=flags.concurrency,
+        # A drift detection takes AWS a minute for each stack.
+        drift=False,
+        # Each account of an organization has its own secret, so the template refers to it by name.
+        complete=_SecretResolver() if not flags.as_stack_sets else lambda construct, _account: construct,
+        planned=reporter.checked,
+        tags=lambda name: fleet.members[name].tags,
+    )
 
 
 class FleetReporter(MultiStackReporter):
@@ -150,6 +132,10 @@ class FleetReporter(MultiStackReporter):
             result.error.hint = hint
         super().result(result)
 
+    def heading(self, name: str) -> str:
+        """Return the line above the plan of a stack: its target."""
+        return f"Target {show.clean(name.partition('/')[0])}"
+
     def conclude(self, ends: Sequence[Ended]) -> None:
         """Raise the failure, if any. The message of a single failure includes the stack."""
         failed = [end for end in ends if end.error is not None]
@@ -176,21 +162,6 @@ class _SecretResolver:
 def _docker_secret_arn(construct: Construct, account: Account) -> str | None:
     resolved = resolve_secrets(construct, account, spelled=str)
     return resolved.docker_secret_arn if isinstance(resolved, CiBuild | ReleaseBuild) else None
-
-
-def _show_plans(session: Session, plans: Mapping[str, Plan], *, as_data: bool) -> int:
-    """Show the plans with changes, and return their number."""
-    output = session.output
-    changing = {name: plan for name, plan in plans.items() if plan}
-    for number, (name, plan) in enumerate(changing.items()):
-        target = name.partition("/")[0]
-        if output.format == "text":
-            (output.data if as_data else output.say)("\n" * bool(number) + f"Target {show.clean(target)}")
-        report.plan(output, plan, as_data=as_data, name=name)
-        if not as_data and output.format == "json":
-            # The record on stdout is for a program; the user needs the plan as text.
-            output.say(*show.plan(plan, unicode=output.unicode))
-    return len(changing)
 
 
 def _plan_result(plan: Plan) -> str:

@@ -5,6 +5,6 @@ from __future__ import annotations
 from exasol_ci_setup.programs.connections import Connections
 from exasol_ci_setup.programs.declared import Declared
 from exasol_ci_setup.programs.deployment import Deployment, Planned
-from exasol_ci_setup.programs.verbs import resolve, running_with
+from exasol_ci_setup.programs.resolve import resolve
 
-__all__ = ["Connections", "Declared", "Deployment", "Planned", "resolve", "running_with"]
+__all__ = ["Connections", "Declared", "Deployment", "Planned", "resolve"]

@@ -8,7 +8,7 @@ from exasol_ci_setup.programs.actions import build as builds
 from exasol_ci_setup.programs.actions import instances, logs
 from exasol_ci_setup.programs.actions import sync as archives
 from exasol_ci_setup.programs.actions.commands import run_all
-from exasol_ci_setup.programs.verbs import resolve
+from exasol_ci_setup.programs.resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.runtime import CommandResult, Login, Runtime, Synced
     from exasol_ci_setup.programs.actions.build import Build
 
-# Each function imports what it calls: a program that only deploys needs no SSH and no archives.
-
 
 def deploy(construct: ScopedConstruct, /) -> None:
-    """Deploy a construct as `resolve.verbs.resolve` does."""
+    """Deploy a construct as `programs.resolve.resolve` does."""
     resolve(construct)
 
 

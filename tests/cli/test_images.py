@@ -23,7 +23,7 @@ from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import NotApprovedError
 from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.programs import Connections, Declared, Deployment
-from exasol_ci_setup.programs.verbs import require_success
+from exasol_ci_setup.programs.resolve import require_success
 from exasol_ci_setup.sandbox import switches
 from exasol_ci_setup.stacks import network
 from tests.hub import press_ctrl_c

@@ -16,11 +16,12 @@ from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError, StackError
 from exasol_ci_setup.core.task_graph import End, Ended
-from exasol_ci_setup.programs import Connections, Declared, Deployment, images, running_with
+from exasol_ci_setup.programs import Connections, Declared, Deployment, images
+from exasol_ci_setup.programs.actions import Runtime, use_runtime
 from exasol_ci_setup.programs.deployment import require_values
 from exasol_ci_setup.programs.interrupt import InterruptibleClock
 from exasol_ci_setup.programs.removal import Removal, find_existing, require_deletable, undeclared
-from exasol_ci_setup.programs.verbs import require_success
+from exasol_ci_setup.programs.resolve import require_success
 from exasol_ci_setup.stacks import network
 from exasol_ci_setup.stacks.model import Change, Plan
 from exasol_ci_setup.stacks.preview import recreated
@@ -272,7 +273,8 @@ def test_command_decides_in_its_program():
     seen: list[object] = []
     registry = Registry(scope=SCOPE, name="registry")
 
-    with running_with(seen.append):
+    runtime = Runtime(lambda _scope: pytest.fail("no account"), SystemClock(), print, resolve=seen.append)
+    with use_runtime(runtime):
         registry.deploy()
         asyncio.run(registry.resolve())
 

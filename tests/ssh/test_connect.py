@@ -21,7 +21,6 @@ from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import InputError, SSHError, SSHKeyUnusableError
 from exasol_ci_setup.core.origin import install_command
-from exasol_ci_setup.programs import running_with
 from exasol_ci_setup.programs.actions import Runtime, use_runtime
 from exasol_ci_setup.ssh.connect import Host, parse_jumps
 from exasol_ci_setup.ssh.keys import load
@@ -89,7 +88,7 @@ def test_dry_run_runs_no_command():
     box = deployed()
     messages: list[str] = []
 
-    with running_with(lambda _: None, acting=False), use_runtime(Runtime(no_account, SystemClock(), messages.append)):
+    with use_runtime(Runtime(no_account, SystemClock(), messages.append, is_dry_run=True)):
         one = box.run_command("TOKEN=secret rm -rf /")
         many = list(box.run_commands(["a", "b --password secret"]))
 
@@ -131,11 +130,6 @@ def test_loopback_address_is_connected_to_in_sandbox(monkeypatch, tmp_path):
 
     with use_runtime(on_sandbox()), pytest.raises(SSHKeyUnusableError):
         deployed(tmp_path / "id_rsa").run_command("true", jump="127.0.0.1")
-
-
-def test_command_runs_in_program_after_deployment():
-    with running_with(lambda _: None), pytest.raises(SSHError):
-        deployed().run_command("true")
 
 
 def test_missing_paramiko_is_reported_with_installation(monkeypatch):

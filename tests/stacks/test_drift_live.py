@@ -11,7 +11,7 @@ from exasol_ci_setup.core.errors import DeployFailedError
 from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.core.task_graph import End
 from exasol_ci_setup.programs import Connections, Declared, Deployment
-from exasol_ci_setup.programs.verbs import require_success
+from exasol_ci_setup.programs.resolve import require_success
 from exasol_ci_setup.stacks import drift, network, state
 from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
 from exasol_ci_setup.stacks.model import ABSENT, Plan, PropertyChange, PropertyDrift, Request

@@ -75,6 +75,6 @@ def deploy_fleet(session: Session, file: Path, **values: Any) -> None:
     FILE declares in YAML accounts and regions, and the CI and release stacks of each project in them. Stacks that are up to
     date stay unchanged. To resume an interrupted run, run the command again.
     """
-    from exasol_ci_setup.cli.fleet_run import run
+    from exasol_ci_setup.cli.fleet_run import FleetFlags, run
 
-    run(session, file, **values)
+    run(session, file, FleetFlags(**values))

@@ -21,7 +21,7 @@ from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.core.text import duration
 from exasol_ci_setup.programs import Connections
 from exasol_ci_setup.programs.connections import from_configuration
-from exasol_ci_setup.programs.verbs import require_success
+from exasol_ci_setup.programs.resolve import require_success
 from exasol_ci_setup.stacks.model import Event, Plan
 
 if TYPE_CHECKING:
@@ -262,12 +262,34 @@ class MultiStackReporter(NullReporter):
                     self._output.say("", *show.diagnosis(end.error.diagnosis))
         require_success(ends)
 
-    def conclude_with(
-        self, status: str, ends: Sequence[Ended] = (), *, changed: bool, begun: Collection[str] = ()
+    def show_plans(self, *, as_data: bool) -> None:
+        """Show the plans with changes, on stdout if `as_data`, each with its heading."""
+        output = self._output
+        for number, (name, plan) in enumerate((name, plan) for name, plan in (self.shown or {}).items() if plan):
+            heading = self.heading(name)
+            if output.format == "text" and (number or heading):
+                (output.data if as_data else output.say)("\n" * bool(number and heading) + heading)
+            report.plan(output, plan, as_data=as_data, name=name if heading else "")
+            if not as_data and output.format == "json":
+                # The record on stdout is for a program; the user needs the plan as text.
+                output.say(*show.plan(plan, unicode=output.unicode))
+
+    def heading(self, _name: str) -> str:
+        """Return the line above the plan of a stack; empty for none."""
+        return ""
+
+    def write_result(
+        self,
+        status: str,
+        ends: Sequence[Ended] = (),
+        *,
+        changed: bool,
+        begun: Collection[str] = (),
+        stacks: Mapping[str, str] | None = None,
     ) -> None:
         """Write the record that ends the command. `begun` are stacks whose deletion continues on AWS."""
-        stacks = {end.name: "deleting" if end.name in begun else end.end.value for end in ends}
-        self._output.record(records.result(status, stacks=stacks, changed=changed))
+        by_name = {end.name: "deleting" if end.name in begun else end.end.value for end in ends}
+        self._output.record(records.result(status, stacks=by_name if stacks is None else stacks, changed=changed))
 
 
 class _OneStackReporter(NullReporter):

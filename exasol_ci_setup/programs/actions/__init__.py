@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.constructs.base import ScopedConstruct
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.clock import Clock
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """The runtime of actions: `connect` opens the account of a scope, `say` receives a line about each action."""
+    """What the methods of constructs use: `connect` opens the account of a scope, `say` receives a line about each action.
+
+    `resolve` is called for each construct that a program resolves; if it is None, the construct is deployed. In a dry run
+    (`is_dry_run`) actions are only reported.
+    """
 
     connect: Callable[[Scope], Account]
     clock: Clock
     say: Callable[[str], None]
-
-    @property
-    def acts(self) -> bool:
-        """Whether actions are executed; in a dry run they are only reported."""
-        from exasol_ci_setup.programs import verbs  # noqa: PLC0415 - verbs imports this module
-
-        return verbs.is_acting()
+    resolve: Callable[[ScopedConstruct], None] | None = None
+    is_dry_run: bool = False
 
     def may_log_in_to(self, host: str | None, scope: Scope) -> bool:
         """Whether a key or token of a scope may be sent to `host`; in the sandbox only a local host may receive it.
@@ -46,13 +46,14 @@ class Runtime:
         return urlsplit(endpoint).hostname not in LOOPBACK
 
 
-# For the whole process, since a program may call actions in its own threads.
+# For the whole process and not for one thread: a program may resolve its constructs in its own threads, and these
+# must not act while the command only collects declarations.
 _RUNTIMES: list[Runtime] = []
 
 
 @contextmanager
 def use_runtime(runtime: Runtime) -> Iterator[None]:
-    """Use `runtime` for actions in all threads while the context is open."""
+    """Use `runtime` for constructs in all threads while the context is open."""
     _RUNTIMES.append(runtime)
     try:
         yield

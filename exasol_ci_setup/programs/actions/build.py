@@ -180,7 +180,7 @@ def build(
     if not isinstance(asset, Asset):
         raise InputError(f"ContainerBuilder {builder.name!r} has no Asset to build, only bucket {asset}")
     runtime = actions.current()
-    if not runtime.acts:
+    if runtime.is_dry_run:
         runtime.say(
             f"builder {builder.name}: would build {asset.name}" + (f" as {tag}" if tag else "") + ", if it is new"
         )

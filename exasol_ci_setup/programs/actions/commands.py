@@ -37,7 +37,7 @@ def run_all(
     """
     address = instance.public_ip
     runtime = actions.current()
-    if not runtime.acts:
+    if runtime.is_dry_run:
         for command in commands:
             runtime.say(f"instance {instance.name}: would run {redact(command)}")
             stdout = placeholder(instance, what="stdout of a command")

@@ -22,7 +22,7 @@ def public_ip(instance: Instance) -> str:
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.html
     """
     runtime = actions.current()
-    if not runtime.acts:
+    if runtime.is_dry_run:
         return instance.output("PublicIp")
     instance_id = instance.output("InstanceId")
     found = _describe(runtime.connect(instance.resolved_scope).client("ec2"), instance_id)

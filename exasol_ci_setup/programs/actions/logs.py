@@ -35,7 +35,7 @@ def log(cluster: Cluster, service: Service | str, lines: int = 100) -> list[str]
         names = ", ".join(each.name for each in cluster.services)
         raise InputError(f"Cluster {cluster.name!r} has no service {name!r}", hint=f"its services: {names}")
     runtime = actions.current()
-    if not runtime.acts:
+    if runtime.is_dry_run:
         runtime.say(f"cluster {cluster.name}: the log of {name} would be read")
         return []
     group = cluster.output(f"{found.logical_id}LogGroupName")

@@ -44,7 +44,7 @@ def sync(asset: Asset, token: str | None = None) -> Synced:
     """
     runtime = actions.current()
     source = _source(asset)
-    if not runtime.acts:
+    if runtime.is_dry_run:
         runtime.say(f"asset {asset.name}: would be synced with {_origin(source)}")
         return Synced(placeholder(asset, what="archive key"), placeholder(asset, what="archive hash"), uploaded=False)
     return put(runtime, asset, token)

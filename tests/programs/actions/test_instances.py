@@ -10,7 +10,7 @@ from exasol_ci_setup import Instance, Scope
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import AccessDeniedError, InputError, StackError
 from exasol_ci_setup.core.reporter import NullReporter
-from exasol_ci_setup.programs import Connections, Declared, Deployment, running_with
+from exasol_ci_setup.programs import Connections, Declared, Deployment
 from exasol_ci_setup.programs.actions import Runtime, use_runtime
 from exasol_ci_setup.stacks import network
 from tests.answers import AwsError
@@ -36,8 +36,8 @@ def described(**values: Any) -> dict[str, Any]:
     return {"Reservations": [{"Instances": [{"InstanceId": ID, **values}]}]}
 
 
-def stage(account: Any) -> Any:
-    return use_runtime(Runtime(lambda _scope: account, SystemClock(), lambda _message: None))
+def stage(account: Any, *, is_dry_run: bool = False) -> Any:
+    return use_runtime(Runtime(lambda _scope: account, SystemClock(), lambda _message: None, is_dry_run=is_dry_run))
 
 
 @pytest.mark.live
@@ -96,6 +96,6 @@ def test_address_before_deployment_exits_2(answers, box):
 
 
 def test_address_in_dry_run_is_output_placeholder(answers, deployed):
-    with running_with(lambda _: None, acting=False), stage(answers.account):
+    with stage(answers.account, is_dry_run=True):
         assert deployed.public_ip == "203.0.113.1"
     assert answers.calls == []

@@ -25,9 +25,9 @@ from exasol_ci_setup.constructs import (
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import BuildFailedError, InputError, SetupError
 from exasol_ci_setup.core.reporter import NullReporter
-from exasol_ci_setup.programs import Connections, Declared, Deployment, running_with
+from exasol_ci_setup.programs import Connections, Declared, Deployment
 from exasol_ci_setup.programs.actions import Runtime, current, sync, use_runtime
-from exasol_ci_setup.programs.verbs import require_success
+from exasol_ci_setup.programs.resolve import require_success
 from exasol_ci_setup.stacks import network
 from tests.hub import running
 
@@ -342,7 +342,7 @@ def test_dry_run_has_no_effect(builder):
     def never(_scope):
         raise AssertionError
 
-    with use_runtime(Runtime(never, SystemClock(), lines.append)), running_with(print, acting=False):
+    with use_runtime(Runtime(never, SystemClock(), lines.append, is_dry_run=True)):
         synced = builder.asset.sync()
         build = builder.build(tag="v1").wait()
         build.stop()

@@ -2,90 +2,43 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.aws.session import has_changed
 from exasol_ci_setup.core.clock import SystemClock
-from exasol_ci_setup.core.errors import InputError, SetupError, StackError
+from exasol_ci_setup.core.errors import SetupError, StackError
 from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.core.task_graph import interruption
+from exasol_ci_setup.programs import actions
 from exasol_ci_setup.programs.connections import Connections
 from exasol_ci_setup.programs.declared import Declared
 from exasol_ci_setup.programs.deployment import Deployment
 from exasol_ci_setup.stacks import network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from exasol_ci_setup.constructs.base import ScopedConstruct
     from exasol_ci_setup.core.task_graph import Ended
 
 
-@dataclass(frozen=True)
-class _Role:
-    """The resolver of the constructs, and whether they act."""
-
-    resolver: Callable[[ScopedConstruct], None]
-    acting: bool
-
-
-# For the whole process and not for one thread: a program may resolve its constructs in its own threads, and these
-# must not act while the command only collects declarations.
-_ROLES: list[_Role] = []
 # One at a time: what two constructs share is deployed once, and the second deployment has no changes.
 _DEPLOYING = Lock()
 
 
-@contextmanager
-def running_with(resolver: Callable[[ScopedConstruct], None], *, acting: bool = True) -> Iterator[None]:
-    """Resolve constructs with `resolver`, in all threads, while the context is open.
-
-    Without `acting` the program is only collected: operations of constructs, such as running a command, are skipped.
-    """
-    role = _Role(resolver, acting)
-    _ROLES.append(role)
-    try:
-        yield
-    finally:
-        _ROLES.remove(role)
-
-
-@contextmanager
-def collect_only() -> Iterator[None]:
-    """Refuse to resolve constructs, and do not act, unless another role is set: while a command runs a program.
-
-    Otherwise a thread that the program leaves running would deploy between two runs.
-    """
-
-    def refuse(_construct: ScopedConstruct) -> None:
-        raise InputError(
-            "a construct was resolved outside of hangar_run",
-            hint="resolve constructs in hangar_run, and join threads there",
-        )
-
-    with running_with(refuse, acting=False):
-        yield
-
-
-def is_acting() -> bool:
-    """Return whether operations of constructs are executed, and not only collected."""
-    return _ROLES[-1].acting if _ROLES else True
-
-
 def resolve(construct: ScopedConstruct) -> None:
-    """Deploy the construct after its dependencies, and set their outputs; or call the resolver of `running_with`.
+    """Deploy the construct after its dependencies, and set their outputs; or call `resolve` of the current runtime.
 
     Every plan is executed: to review plans first, use `exasol-ci-setup up`. Raises the errors of `deploy`; if several stacks failed, a
     StackError that names them.
     """
-    if _ROLES:
-        _ROLES[-1].resolver(construct)
-    else:
-        with _DEPLOYING:
-            _deploy(construct)
+    resolver = actions.current().resolve
+    if resolver is not None:
+        resolver(construct)
+        return
+    with _DEPLOYING:
+        _deploy(construct)
 
 
 def _deploy(construct: ScopedConstruct) -> None:

@@ -1,0 +1,113 @@
+"""Plan, confirm and deploy many stacks: the steps that programs and fleets share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.cli.consent import Consent, warning
+from exasol_ci_setup.cli.render import report
+from exasol_ci_setup.cli.render.multi_stack import ask, counted
+from exasol_ci_setup.core.task_graph import End
+from exasol_ci_setup.stacks.deploy import Options
+from exasol_ci_setup.template.lint import Linter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.core.task_graph import Ended
+    from exasol_ci_setup.programs import Deployment
+    from exasol_ci_setup.programs.deployment import Stacks
+    from exasol_ci_setup.stacks.model import Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManyFlags:
+    """The options of commands that deploy many stacks, as the user gave them."""
+
+    yes: bool = False
+    plan_only: bool = False
+    allow_broadening: bool = False
+    allow_data_loss: bool = False
+    adopt: bool = False
+    import_existing: bool = False
+    recreate_failed: bool = False
+    wait: bool = False
+    timeout: float | None = None
+    no_lint: bool = False
+    concurrency: int
+
+    @property
+    def shows_plans(self) -> bool:
+        """Whether all plans are shown before the first deployment."""
+        return self.plan_only or not self.yes
+
+    def consent(self, session: Session) -> Consent:
+        """Return the approvals beyond --yes."""
+        return Consent(session, allow_broadening=self.allow_broadening, allow_data_loss=self.allow_data_loss)
+
+    def options(self) -> Options:
+        """Return the options of each deployment."""
+        return Options(
+            adopt=self.adopt,
+            wait=self.wait,
+            recreate_failed=self.recreate_failed,
+            import_existing=self.import_existing,
+            timeout=self.timeout,
+        )
+
+    def linter(self) -> Linter | None:
+        """Return a linter unless --no-lint is set."""
+        return None if self.no_lint else Linter()
+
+
+@dataclass(frozen=True)
+class ManyStacks:
+    """The deployment of many stacks in one run of a command."""
+
+    session: Session
+    flags: ManyFlags
+    reporter: MultiStackReporter
+    deployment: Deployment
+
+    def plan(self, declared: Stacks) -> list[Ended]:
+        """Plan all stacks, show what would change, and return the results. The reporter keeps the plans in `shown`."""
+        with self.reporter.checking(len(declared.constructs)):
+            planned, ends = self.deployment.plan(declared)
+        self.reporter.shown = {name: each.plan for name, each in planned.items()}
+        self.reporter.show_plans(as_data=self.flags.plan_only)
+        return ends
+
+    @property
+    def changing(self) -> int:
+        """The number of stacks whose shown plans have changes."""
+        return sum(bool(plan) for plan in (self.reporter.shown or {}).values())
+
+    def end_plan(self, changes: int, stacks: Mapping[str, str] | None = None) -> None:
+        """End a command that only plans."""
+        self.session.output.say(report.PLAN_ONLY)
+        self.reporter.write_result("planned" if changes else "unchanged", changed=False, stacks=stacks)
+
+    def ask(self, changes: int, removals: Mapping[str, Plan] | None = None, *, but: str = "") -> None:
+        """Ask for confirmation of the shown plans and `removals`. Raises NotApprovedError. `but` follows the number of stacks."""
+        if changes:
+            plans = {**(self.reporter.shown or {}), **(removals or {})}
+            ask(
+                self.session.output,
+                f"{warning(plans)}Deploy {counted(changes)}{but}?",
+                "not deployed: the plan was declined; nothing was changed",
+            )
+
+    def apply(self, declared: Stacks) -> list[Ended]:
+        """Deploy all stacks, while a table shows their progress, and return the results."""
+        with self.reporter.table():
+            return self.deployment.apply(declared)
+
+    def end(self, ends: Sequence[Ended]) -> None:
+        """Write the record that ends the command."""
+        unchanged = all(end.end is End.UNCHANGED for end in ends)
+        self.reporter.write_result(
+            "unchanged" if unchanged else "deployed", ends, changed=any(end.end is End.DONE for end in ends)
+        )
