@@ -94,10 +94,11 @@ def plan(session: Session, file: Path, **values: Any) -> None:
 def _up(session: Session, file: Path, values: Mapping[str, Any]) -> None:
     if values["empty"] and not values["prune"]:
         raise InputError("--empty has no effect without --prune", hint=f"to delete stacks: {session.again('--prune')}")
-    from exasol_ci_setup.cli import program_run
+    from exasol_ci_setup.cli.program_run import UpFlags
+    from exasol_ci_setup.cli.program_run import up as run_up
 
     with collect_only():
-        program_run.up(session, file, program_run.UpFlags(**values))
+        run_up(session, file, UpFlags(**values))
 
 
 @click.command("down")
@@ -115,7 +116,8 @@ def down(session: Session, file: Path, **values: Any) -> None:
     A dry run of FILE collects its stacks. A stack is deleted before the stacks that it uses. If no stack exists, the exit code is 0.
     Nothing is deleted if a remaining stack uses one of them, or if a bucket or repository is not empty. --empty also deletes objects and images.
     """
-    from exasol_ci_setup.cli import program_run
+    from exasol_ci_setup.cli.program_run import DownFlags
+    from exasol_ci_setup.cli.program_run import down as run_down
 
     with collect_only():
-        program_run.down(session, file, program_run.DownFlags(**values))
+        run_down(session, file, DownFlags(**values))
