@@ -37,7 +37,7 @@ class Context:
         return self.account.client("cloudformation")
 
     def lint(self, template: Any) -> None:
-        """Lint a template, if there is a linter. Raises TemplateRejected if it has errors."""
+        """Lint a template, if there is a linter. Raises TemplateRejectedError if it has errors."""
         if self.linter is not None:
             self.linter.check(template, self.account.region, self.reporter)
 

@@ -14,6 +14,7 @@ from exasol_ci_setup.cli.many_stacks import ManyFlags, ManyStacks
 from exasol_ci_setup.cli.render import report, show
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, ask, connections, counted
 from exasol_ci_setup.cli.render.records import outputs
+from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.task_graph import End
 from exasol_ci_setup.programs import Declared, Deployment, images
 from exasol_ci_setup.programs.actions import Runtime, use_runtime
@@ -265,9 +266,5 @@ def _remove(
     with many.table():
         ends = removal.apply(existing)
     for name in removal.begun:
-        session.output.say(
-            session.with_global_options(
-                f"AWS continues to delete stack {name}; to watch it: `exasol-ci-setup watch {name}`"
-            )
-        )
+        session.output.say(session.with_global_options(f"AWS continues to delete stack {name}; {watch_hint(name)}"))
     return ends, removal.begun

@@ -7,3 +7,14 @@ from typing import Final
 DEPLOY_SOURCE_CREDENTIALS: Final = (
     "exasol-ci-setup deploy-source-credentials --secret-name NAME --secret-user-key KEY --secret-token-key KEY"
 )
+LIST_OBJECTS_HINT: Final = "list the objects with `exasol-ci-setup storage list-object`"
+
+
+def status_hint(stack_name: str) -> str:
+    """Return the hint with the command that shows the details of a stack."""
+    return f"see the details with `exasol-ci-setup status {stack_name}`"
+
+
+def watch_hint(stack_name: str) -> str:
+    """Return the hint with the command that follows the operation in progress on a stack."""
+    return f"to watch it: `exasol-ci-setup watch {stack_name}`"

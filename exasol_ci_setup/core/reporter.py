@@ -45,7 +45,7 @@ class TemplateLinter(Protocol):
     """Checks templates before anything is created from them."""
 
     def check(self, template: Any, region: str, reporter: Reporter, /) -> None:
-        """Report the findings in `template`. Raises TemplateRejected if one is an error."""
+        """Report the findings in `template`. Raises TemplateRejectedError if one is an error."""
 
 
 class NullReporter:

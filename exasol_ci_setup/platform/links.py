@@ -10,6 +10,7 @@ from botocore.config import Config
 
 from exasol_ci_setup.aws.roles import holding
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.commands import LIST_OBJECTS_HINT
 from exasol_ci_setup.core.errors import ObjectNotFoundError
 from exasol_ci_setup.platform import workspaces
 from exasol_ci_setup.platform.storage_session import keys
@@ -42,7 +43,7 @@ def require_object(context: Context, bucket: Bucket, storage_name: str, name: st
                 of = f" in version {version}" if version else ""
                 raise ObjectNotFoundError(
                     f"storage {storage_name!r} has no object {name!r}{of}",
-                    hint="list the objects with `exasol-ci-setup storage list-object`",
+                    hint=LIST_OBJECTS_HINT,
                 ) from error
             raise
     return head["ContentType"]

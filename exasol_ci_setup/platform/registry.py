@@ -11,6 +11,7 @@ from exasol_ci_setup.aws.context import default_context
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs import Registry as Construct
 from exasol_ci_setup.constructs.base import build
+from exasol_ci_setup.core.commands import status_hint
 from exasol_ci_setup.core.errors import DockerFailedError, RegistryConflictError, RegistryError, RegistryNotFoundError
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.core.text import counted
@@ -139,7 +140,7 @@ def docker_login(name: str, *, context: Context | None = None) -> str:
         # Without a host docker would send the password to Docker Hub.
         raise RegistryError(
             f"registry {name!r} is not ready: its stack {registry.stack_name} is in {registry.status}",
-            hint=f"see the details with `exasol-ci-setup status {registry.stack_name}`; retry when it is finished",
+            hint=f"{status_hint(registry.stack_name)}; retry when it is finished",
         )
     program.require()
     credentials = get_credentials(name, context=context)

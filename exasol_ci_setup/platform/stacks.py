@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from exasol_ci_setup.core.commands import status_hint
 from exasol_ci_setup.core.errors import NotApprovedError, PlanOutdatedError, StackBusyError, StackNotUpdatableError
 from exasol_ci_setup.programs.deployment import placeholders
 from exasol_ci_setup.stacks import delete as deletion
@@ -77,8 +78,7 @@ def deploy(context: Context, construct: Construct, check: Callable[[Plan], Plan]
             result = deployment.confirm_and_apply(planned)
     except StackNotUpdatableError as error:
         error.hint = (
-            f"see the details with `exasol-ci-setup status {request.name}`; then delete it with `exasol-ci-setup delete {request.name}`, "
-            "and retry"
+            f"{status_hint(request.name)}; then delete it with `exasol-ci-setup delete {request.name}`, and retry"
         )
         raise
     if result.outcome is deployment.Outcome.PLANNED or result.stack is None:

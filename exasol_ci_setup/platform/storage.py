@@ -16,6 +16,7 @@ from exasol_ci_setup.aws.context import default_context
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress, StorageAddress
+from exasol_ci_setup.core.commands import LIST_OBJECTS_HINT
 from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, StorageConflictError, StorageError
 from exasol_ci_setup.platform import asset, credentials, transfer, workspaces
 from exasol_ci_setup.platform.storage_session import has_storage, no_storage, open_storage
@@ -247,7 +248,7 @@ def delete_object(*, workspace_id: str, storage_name: str, object_name: str, con
     if not gone:
         raise ObjectNotFoundError(
             f"storage {storage_name!r} has no object {object_name!r}",
-            hint="list the objects with `exasol-ci-setup storage list-object`",
+            hint=LIST_OBJECTS_HINT,
         )
     return gone
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
 from exasol_ci_setup.aws.session import BotoCoreError, ClientError, error_code, is_transient, translate_aws_errors
+from exasol_ci_setup.core.commands import LIST_OBJECTS_HINT
 from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, TransferFailedError
 from exasol_ci_setup.core.files import is_stream
 from exasol_ci_setup.platform import part_file, private_files
@@ -347,6 +348,4 @@ def _exists(s3: S3Client, bucket: str, key: str) -> bool:
 
 
 def _not_found(name: str) -> ObjectNotFoundError:
-    return ObjectNotFoundError(
-        f"object {name!r} does not exist", hint="list the objects with `exasol-ci-setup storage list-object`"
-    )
+    return ObjectNotFoundError(f"object {name!r} does not exist", hint=LIST_OBJECTS_HINT)

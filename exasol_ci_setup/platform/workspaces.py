@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import Workspace
+from exasol_ci_setup.core.commands import status_hint
 from exasol_ci_setup.core.errors import StorageError
 from exasol_ci_setup.platform.credentials import Credentials
 from exasol_ci_setup.platform.stacks import deploy, retry
@@ -70,7 +71,7 @@ def _of(stack: Stack, workspace_id: str) -> Bucket:
     if not {"BucketName", "StorageRoleArn"} <= outputs.keys():
         raise StorageError(
             f"workspace {workspace_id} is not ready: its stack {stack.name} is in {stack.status}",
-            hint=f"see the details with `exasol-ci-setup status {stack.name}`",
+            hint=status_hint(stack.name),
         )
     return Bucket(
         workspace_id, outputs["BucketName"], outputs["StorageRoleArn"], outputs.get("PublicAssets", "no") == "yes"

@@ -57,7 +57,7 @@ class Program:
                 raise
             except KeyboardInterrupt:
                 raise
-            except BaseException as error:  # noqa: BLE001 - whatever a program of the user's raises, a cancelled task too
+            except BaseException as error:  # noqa: BLE001 - whatever a program of the user's raises, a canceled task too
                 failure = _failure(error, self.path)
             else:
                 return

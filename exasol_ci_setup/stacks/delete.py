@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
     AwsUnavailableError,
@@ -114,7 +115,7 @@ def delete(
     except KeyboardInterrupt:
         raise OperationInterruptedError(
             f"stopped following: AWS continues to delete stack {stack.name}",
-            hint=f"to watch it again: `exasol-ci-setup watch {stack.name}`",
+            hint=watch_hint(stack.name),
             stack_name=stack.name,
         ) from None
     except AwsUnavailableError as error:

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
+from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import (
     AwsUnavailableError,
     DeployFailedError,
@@ -313,7 +314,7 @@ def _follow(context: Context, request: Request, monitor: StackMonitor, options: 
     except AwsUnavailableError as error:
         error.hint = (
             f"stack {name} was last seen in {monitor.status or 'a new operation'}, and AWS continues with it; "
-            f"to watch it again: `exasol-ci-setup watch {name}`\n{error.hint}"
+            f"{watch_hint(name)}\n{error.hint}"
         ).rstrip()
         raise
     if stack is not None:
@@ -331,13 +332,13 @@ def _end_in_time(
     if not monitor.has_begun:
         raise TimedOutError(
             f"AWS did not start the operation on stack {name} within {limit}; it may still start it",
-            hint=f"to watch it again: `exasol-ci-setup watch {name}`",
+            hint=watch_hint(name),
             stack_name=name,
         )
     if creating and request.on_failure == "keep":
         raise TimedOutError(
             f"stack {name} was not created within {limit}; AWS continues with it",
-            hint=f"to watch it again: `exasol-ci-setup watch {name}`",
+            hint=watch_hint(name),
             stack_name=name,
         )
     stack = state.get(cfn, monitor.stack_id)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, is_transient, translate_aws_errors
 from exasol_ci_setup.core.clock import HEARTBEAT_SECONDS
+from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import SetupError, StackBusyError, StackError, TimedOutError
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks import state
@@ -46,7 +47,7 @@ def detect(context: Context, stack: Stack, *, everything: bool = True) -> Drift:
     if state.is_busy(stack):
         raise StackBusyError(
             f"stack {stack.name} is busy: {stack.status}",
-            hint=f"to watch it: `exasol-ci-setup watch {stack.name}`",
+            hint=watch_hint(stack.name),
             stack_name=stack.name,
         )
     cfn = context.cfn

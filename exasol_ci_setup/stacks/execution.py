@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.aws.session import error_code, translate_aws_errors
+from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import OperationInterruptedError, SetupError
 from exasol_ci_setup.stacks import changeset
 
@@ -30,9 +31,7 @@ def execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:
             if error_code(error.__cause__ or error) == "InvalidChangeSetStatus":
                 # The response to the first attempt was lost, the call was not.
                 return
-            continues = (
-                f"AWS continues with stack {plan.stack_name}; to watch it: `exasol-ci-setup watch {plan.stack_name}`"
-            )
+            continues = f"AWS continues with stack {plan.stack_name}; {watch_hint(plan.stack_name)}"
             if isinstance(error, SetupError):
                 error.hint = f"{continues}\n{error.hint}".strip()
                 raise

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
+from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import DeployFailedError, InputError, StackBusyError, StackNotUpdatableError
 from exasol_ci_setup.stacks import changeset, imports, state
 from exasol_ci_setup.stacks import plan as planning
@@ -92,7 +93,7 @@ def _importable_template(
     if state.is_busy(current):
         raise StackBusyError(
             f"stack {current.name} is busy: {current.status}",
-            hint=f"to watch it: `exasol-ci-setup watch {current.name}`",
+            hint=watch_hint(current.name),
             stack_name=current.name,
         )
     state.require_own(current, request.tags, adopt=adopt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import OperationInterruptedError, SetupError
 from exasol_ci_setup.stacks.recovery import ask_to_cancel
 
@@ -19,7 +20,7 @@ _CANCELING: Final = 5.0  # seconds that a canceled update is followed
 
 def error(monitor: StackMonitor, name: str, *, creating: bool = False) -> OperationInterruptedError:
     """Return the error that says that AWS continues with the stack, and how to follow it again."""
-    hint = f"to watch it again: `exasol-ci-setup watch {name}`"
+    hint = watch_hint(name)
     if creating:
         hint += f"; to delete what was created: `exasol-ci-setup delete {name}`"
     return OperationInterruptedError(

@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import (
     AwsUnavailableError,
     DeployFailedError,
@@ -112,7 +113,7 @@ def _follow(cfn: CloudFormationClient, stack: Stack, monitor: StackMonitor) -> S
     except KeyboardInterrupt:
         raise OperationInterruptedError(
             f"stopped following: AWS continues with stack {stack.name} ({monitor.status or 'just begun'})",
-            hint=f"to watch it again: `exasol-ci-setup watch {stack.name}`",
+            hint=watch_hint(stack.name),
             stack_name=stack.name,
         ) from None
     except AwsUnavailableError as error:
