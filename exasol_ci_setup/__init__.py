@@ -90,6 +90,10 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.runtime import Synced as Synced
     from exasol_ci_setup.core.errors import SetupError as SetupError
     from exasol_ci_setup.core.errors.details import Finding as Finding
+    from exasol_ci_setup.core.stacks import Options as Options
+    from exasol_ci_setup.core.stacks import Outcome as Outcome
+    from exasol_ci_setup.core.stacks import Plan as Plan
+    from exasol_ci_setup.core.stacks import Result as Result
     from exasol_ci_setup.platform import (
         asset as asset,
     )
@@ -106,11 +110,7 @@ if TYPE_CHECKING:
         storage as storage,
     )
     from exasol_ci_setup.programs.actions.build import Build as Build
-    from exasol_ci_setup.stacks.deploy import Options as Options
-    from exasol_ci_setup.stacks.deploy import Outcome as Outcome
-    from exasol_ci_setup.stacks.deploy import Result as Result
     from exasol_ci_setup.stacks.deploy import deploy as deploy
-    from exasol_ci_setup.stacks.model import Plan as Plan
     from exasol_ci_setup.stacks.model import Request as Request
     from exasol_ci_setup.template.render import Template as Template
     from exasol_ci_setup.template.render import render as render
@@ -147,10 +147,11 @@ __getattr__, __dir__, __all__ = lazy_names(
         "constructs.runtime": ("Synced",),
         "core.errors": ("SetupError",),
         "core.errors.details": ("Finding",),
+        "core.stacks": ("Options", "Outcome", "Plan", "Result"),
         "platform": ("asset", "registry", "secret", "space", "storage"),
         "programs.actions.build": ("Build",),
-        "stacks.deploy": ("Options", "Outcome", "Result", "deploy"),
-        "stacks.model": ("Plan", "Request"),
+        "stacks.deploy": ("deploy",),
+        "stacks.model": ("Request",),
         "template.render": ("Template", "render"),
     },
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.access import policies
 from exasol_ci_setup.access.policies import WORLD, Patterns, as_list
+from exasol_ci_setup.core.stacks import Broadening
 from exasol_ci_setup.template.intrinsics import as_mapping, readable, resolve
 from exasol_ci_setup.template.references import referred_name
 from exasol_ci_setup.template.render import has_transform
@@ -17,24 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from exasol_ci_setup.access.policies import Condition, Principals, Statement
-
-
-@dataclass(frozen=True, slots=True)
-class Broadening:
-    """A change that broadens access.
-
-    `kind` is one of ``iam-allow``, ``iam-trust``, ``resource-policy``, ``ingress``, ``public-bucket``, ``nested-stack`` for one that
-    could not be examined, and ``transform`` (without a logical ID) for a template whose processed form is unknown. `public` is true if
-    everyone, or every action on every resource, is or may be allowed: this needs approval in a new stack too. `granted` is true if the
-    caller requested exactly this access: this needs no further approval.
-    """
-
-    kind: str
-    logical_id: str
-    message: str
-    public: bool = False
-    granted: bool = False
-
 
 _IDENTITIES: Final = {"AWS::IAM::Role": "role", "AWS::IAM::User": "user", "AWS::IAM::Group": "group"}
 _ATTACHED_TO: Final = {"Roles": "role", "Users": "user", "Groups": "group"}

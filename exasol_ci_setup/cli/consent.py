@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
-    from exasol_ci_setup.stacks.model import Plan
+    from exasol_ci_setup.core.stacks import Plan
 
 
 @dataclass(frozen=True)

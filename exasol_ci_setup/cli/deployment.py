@@ -11,8 +11,9 @@ from exasol_ci_setup.cli.constructs import resolve_secrets
 from exasol_ci_setup.cli.render import report, show
 from exasol_ci_setup.cli.render.reporter import DeployReporter
 from exasol_ci_setup.core.errors import InputError, StackError, TemplateRejectedError
+from exasol_ci_setup.core.stacks import Options, Outcome
 from exasol_ci_setup.stacks import alarms, drift, elsewhere, network, state
-from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
+from exasol_ci_setup.stacks.deploy import deploy
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.stacks.settings import policy_of
 from exasol_ci_setup.stacks.upload import template_source
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
-    from exasol_ci_setup.stacks.model import Plan, Stack
+    from exasol_ci_setup.core.stacks import Plan, Stack
     from exasol_ci_setup.template.render import Template
 
 

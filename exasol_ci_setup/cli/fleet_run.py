@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.consent import Consent
     from exasol_ci_setup.constructs import Construct
     from exasol_ci_setup.core.clock import Clock
+    from exasol_ci_setup.core.stacks import Plan
     from exasol_ci_setup.fleets import Fleet
     from exasol_ci_setup.programs import Connections
-    from exasol_ci_setup.stacks.model import Plan
 
 _ENDS: Final = {End.DONE: "done", End.UNCHANGED: "no changes", End.FAILED: "failed", End.SKIPPED: "skipped"}
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from exasol_ci_setup.cli.consent import Consent, warning
 from exasol_ci_setup.cli.render import report
 from exasol_ci_setup.cli.render.multi_stack import ask, counted
+from exasol_ci_setup.core.stacks import Options
 from exasol_ci_setup.core.task_graph import End
-from exasol_ci_setup.stacks.deploy import Options
 from exasol_ci_setup.template.lint import Linter
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter
     from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.core.stacks import Plan
     from exasol_ci_setup.core.task_graph import Ended
     from exasol_ci_setup.programs import Deployment
     from exasol_ci_setup.programs.deployment import Stacks
-    from exasol_ci_setup.stacks.model import Plan
 
 
 @dataclass(frozen=True, kw_only=True)

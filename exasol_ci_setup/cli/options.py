@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exasol_ci_setup.core import patterns
+from exasol_ci_setup.core.tags import is_reserved_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +40,6 @@ class Tag(click.ParamType):  # type: ignore[type-arg] # as above
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         """Return key and value."""
-        from exasol_ci_setup.stacks.model import is_reserved_tag
-
         key, equals, text = str(value).partition("=")
         if not equals or not key or not text:
             self.fail(f"{value!r} is not a tag: use KEY=VALUE, both not empty", param, ctx)

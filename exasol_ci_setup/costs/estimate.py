@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.core.costs import Cost, Line, Resource
 from exasol_ci_setup.costs.billing import charges
-from exasol_ci_setup.costs.model import Charge, Cost, Line, Resource
 from exasol_ci_setup.costs.prices import Prices
 from exasol_ci_setup.template.intrinsics import as_mapping, resolve
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from exasol_ci_setup.costs.model import Rate
+    from exasol_ci_setup.costs.model import Charge, Rate
 
 _CENT: Final = Decimal("0.01")
 

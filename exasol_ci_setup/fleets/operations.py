@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from exasol_ci_setup.aws.session import is_transient, translate_aws_errors
 from exasol_ci_setup.core.errors import DeployFailedError, OperationInterruptedError, TimedOutError
 from exasol_ci_setup.core.errors.details import Diagnosis
-from exasol_ci_setup.stacks.model import Event
+from exasol_ci_setup.core.stacks import Event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

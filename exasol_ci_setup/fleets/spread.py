@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.stacks.model import ABSENT, Setting, Stack
+from exasol_ci_setup.core.absent import ABSENT
+from exasol_ci_setup.core.stacks import Setting, Stack
 from exasol_ci_setup.stacks.preview import between_templates
 from exasol_ci_setup.template.render import has_transform, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from exasol_ci_setup.core.stacks import Plan
     from exasol_ci_setup.fleets.model import StackSet
-    from exasol_ci_setup.stacks.model import Plan, Request
+    from exasol_ci_setup.stacks.model import Request
 
 # AWS excludes the management account from every operation.
 _EXCLUDED: Final = frozenset({"INOPERABLE", "SKIPPED_SUSPENDED_ACCOUNT"})

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.core.errors import AwsUnavailableError, StackBusyError, TemplateRejectedError
+from exasol_ci_setup.core.stacks import Options, Outcome, Result
 from exasol_ci_setup.fleets.operations import IN_PROGRESS, Operation
 from exasol_ci_setup.fleets.spread import DeployedStackSet, StackSetPlan
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.changeset import PREFIX
-from exasol_ci_setup.stacks.deploy import OpenPlan, Options, Outcome, Result
+from exasol_ci_setup.stacks.deploy import OpenPlan
 from exasol_ci_setup.stacks.plan import as_deployed
 from exasol_ci_setup.stacks.upload import template_source
 from exasol_ci_setup.template.render import capabilities, parse

@@ -17,7 +17,7 @@ from exasol_ci_setup.stacks import state
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from exasol_ci_setup.stacks.model import Plan, Stack
+    from exasol_ci_setup.core.stacks import Plan, Stack
 
 STACK_NAME: Final = LoadBalancer().stack_name
 

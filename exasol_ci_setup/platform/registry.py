@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from exasol_ci_setup.aws.context import Context
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.core.stacks import Stack
 
 _PREFIX: Final = "registry-"
 """Prefix of stack names, so that a registry and another construct of the same name do not conflict."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from exasol_ci_setup.aws.context import Context
-    from exasol_ci_setup.stacks.model import Plan, Stack
+    from exasol_ci_setup.core.stacks import Plan, Stack
 
 __all__ = ["Space", "add", "create", "delete", "get", "list", "update"]
 

@@ -17,11 +17,11 @@ from exasol_ci_setup.core.errors import (
     SetupError,
     SpaceNotFoundError,
 )
+from exasol_ci_setup.core.stacks import Change
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.platform import load_balancer, sizes
 from exasol_ci_setup.platform.stacks import deploy, preview
 from exasol_ci_setup.stacks import state
-from exasol_ci_setup.stacks.model import Change
 from exasol_ci_setup.stacks.plan import deployed_template
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.constructs import space as constructs
-    from exasol_ci_setup.stacks.model import Plan, Stack
+    from exasol_ci_setup.core.stacks import Plan, Stack
     from exasol_ci_setup.stacks.resources import Resource
 
 LOG_GROUP: Final = "LogGroup"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from exasol_ci_setup.core.commands import status_hint
 from exasol_ci_setup.core.errors import NotApprovedError, PlanOutdatedError, StackBusyError, StackNotUpdatableError
+from exasol_ci_setup.core.stacks import Options, Outcome
 from exasol_ci_setup.programs.deployment import placeholders
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import deploy as deployment
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.constructs.base import Construct, ScopedConstruct
-    from exasol_ci_setup.stacks.model import Plan, Stack
+    from exasol_ci_setup.core.stacks import Plan, Stack
 
 # Attempts of one command to plan what other processes keep changing, and the longest pause between two, in seconds.
 _ATTEMPTS: Final = 5
 _LONGEST_PAUSE: Final = 2.0
-_OPTIONS: Final = deployment.Options(wait=True)
+_OPTIONS: Final = Options(wait=True)
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ def deploy(context: Context, construct: Construct, check: Callable[[Plan], Plan]
             f"{status_hint(request.name)}; then delete it with `exasol-ci-setup delete {request.name}`, and retry"
         )
         raise
-    if result.outcome is deployment.Outcome.PLANNED or result.stack is None:
+    if result.outcome is Outcome.PLANNED or result.stack is None:
         raise NotApprovedError(
             f"not deployed: the plan for stack {request.name} was not approved", stack_name=request.name
         )

@@ -19,7 +19,7 @@ from exasol_ci_setup.stacks import state
 if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.core.stacks import Stack
 
 PUBLIC: Final = "public/"
 """The folder of the bucket that is publicly readable in a workspace with public assets."""

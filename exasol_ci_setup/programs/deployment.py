@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.constructs.placeholders import placeholder, placeholders_in, readable, refusal_of
+from exasol_ci_setup.core.stacks import Options, Outcome
 from exasol_ci_setup.core.task_graph import CONCURRENCY, End, interruption, run
 from exasol_ci_setup.programs import images
 from exasol_ci_setup.programs.actions import Runtime
 from exasol_ci_setup.programs.interrupt import InterruptibleClock
 from exasol_ci_setup.stacks import state
-from exasol_ci_setup.stacks.deploy import OpenPlan, Options, Outcome, retry_outdated
+from exasol_ci_setup.stacks.deploy import OpenPlan, retry_outdated
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.stacks.preview import from_templates
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.core.reporter import Reporter, TemplateLinter
+    from exasol_ci_setup.core.stacks import Drift, Plan, Stack
     from exasol_ci_setup.core.task_graph import Ended, Node
-    from exasol_ci_setup.stacks.model import Drift, Plan, Stack
     from exasol_ci_setup.template.render import Template
 
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.core.reporter import Reporter
+    from exasol_ci_setup.core.stacks import Plan, Stack
     from exasol_ci_setup.core.task_graph import Ended
     from exasol_ci_setup.programs.declared import Declared
     from exasol_ci_setup.stacks.delete import Resource
-    from exasol_ci_setup.stacks.model import Plan, Stack
 
 SCOPE_TAG = f"{TAG_PREFIX}scope"
 NAME_TAG = f"{TAG_PREFIX}name"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from exasol_ci_setup.access import review
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.stacks.model import Plan
+    from exasol_ci_setup.core.stacks import Plan
 
 
 def excess(shown: Plan | None, plan: Plan) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.core.errors import PlanOutdatedError, TemplateRejectedError
+from exasol_ci_setup.core.stacks import Plan
 from exasol_ci_setup.stacks.changeset import delete_on_error, new_name, out_of_date
-from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.stacks.upload import template_source
 from exasol_ci_setup.template.render import capabilities
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors, undoing
+from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.clock import HEARTBEAT_SECONDS
 from exasol_ci_setup.core.errors import INTERRUPTED_UNCHANGED, OperationInterruptedError, PlanOutdatedError, SetupError
+from exasol_ci_setup.core.stacks import Change, Plan, PropertyChange
 from exasol_ci_setup.stacks import state
-from exasol_ci_setup.stacks.absent import ABSENT
-from exasol_ci_setup.stacks.model import Change, Plan, PropertyChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.core.stacks import NESTED
 from exasol_ci_setup.stacks.data_holders import HOLDERS, SNAPSHOTS
-from exasol_ci_setup.stacks.model import NESTED
 from exasol_ci_setup.template.intrinsics import as_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exasol_ci_setup.stacks.model import Change
+    from exasol_ci_setup.core.stacks import Change
 
 _RETAINS: Final = frozenset({"Retain", "RetainExceptOnCreate"})
 

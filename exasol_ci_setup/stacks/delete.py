@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.stacks.model import Event, Stack
+    from exasol_ci_setup.core.stacks import Event, Stack
 
 # Maximum keys of one DeleteObjects: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _BATCH: Final = 1_000

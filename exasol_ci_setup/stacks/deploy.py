@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
@@ -17,6 +16,7 @@ from exasol_ci_setup.core.errors import (
     StackBusyError,
     TimedOutError,
 )
+from exasol_ci_setup.core.stacks import Options, Outcome, Result
 from exasol_ci_setup.stacks import (
     changeset,
     diagnose,
@@ -45,47 +45,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from exasol_ci_setup.aws.context import Context
-    from exasol_ci_setup.stacks.model import Drift, Plan, Request, Stack
+    from exasol_ci_setup.core.stacks import Drift, Plan, Stack
+    from exasol_ci_setup.stacks.model import Request
 
 
 _MINUTE: Final = 60
 _VERBS: Final = {"CREATE": "creating", "UPDATE": "updating", "IMPORT": "importing into"}
-
-
-class Outcome(str, Enum):
-    """The outcome of a deployment that did not fail."""
-
-    DEPLOYED = "deployed"
-    UNCHANGED = "unchanged"
-    PLANNED = "planned"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The result of a deployment: the plan, and the stack now (None if it does not exist)."""
-
-    outcome: Outcome
-    plan: Plan
-    stack: Stack | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of a deployment, apart from what it creates.
-
-    `adopt`: adopt a stack that this tool did not create. `wait`: wait for an operation in progress.
-    `recreate_failed`: delete a stack that cannot be updated, and create it again.
-    `import_existing`: import existing resources. `timeout`: in seconds, None for no limit.
-    `revert_drift`: revert drift; it is detected first, unless `drift` has the drift already.
-    """
-
-    adopt: bool = False
-    wait: bool = False
-    recreate_failed: bool = False
-    import_existing: bool = False
-    timeout: float | None = None
-    revert_drift: bool = False
-    drift: Drift | None = None
 
 
 @dataclass

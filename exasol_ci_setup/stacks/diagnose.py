@@ -9,15 +9,15 @@ from exasol_ci_setup.aws.session import for_optional_calls, translate_aws_errors
 from exasol_ci_setup.core.commands import DEPLOY_SOURCE_CREDENTIALS
 from exasol_ci_setup.core.errors import SetupError
 from exasol_ci_setup.core.errors.details import Diagnosis
+from exasol_ci_setup.core.stacks import NESTED
 from exasol_ci_setup.stacks import event_pages, hooks
-from exasol_ci_setup.stacks.model import NESTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.stacks.model import Event, Hook, Stack
+    from exasol_ci_setup.core.stacks import Event, Hook, Stack
 
 # What CloudFormation reports for resources that it stopped because another one failed.
 _CANCELED: Final = re.compile(r"(resource )?(creation|update|deletion|operation|import)? ?cancell?ed", re.IGNORECASE)

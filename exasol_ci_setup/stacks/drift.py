@@ -6,13 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, is_transient, translate_aws_errors
+from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.clock import HEARTBEAT_SECONDS
 from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import SetupError, StackBusyError, StackError, TimedOutError
+from exasol_ci_setup.core.stacks import Drift, PropertyDrift, ResourceDrift
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks import state
-from exasol_ci_setup.stacks.absent import ABSENT
-from exasol_ci_setup.stacks.model import Drift, PropertyDrift, ResourceDrift
 from exasol_ci_setup.template import intrinsics
 from exasol_ci_setup.template.render import has_transform
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
     from exasol_ci_setup.aws.context import Context
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.core.stacks import Stack
 
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 _LONGEST_PAUSE: Final = 5.0

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
     from exasol_ci_setup.constructs.base import Construct
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.core.stacks import Stack
 
 
 def find(cfn: CloudFormationClient, construct: Construct) -> Stack | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.stacks.model import Event, Hook
+from exasol_ci_setup.core.stacks import Event, Hook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
     from exasol_ci_setup.aws.context import Context
-    from exasol_ci_setup.stacks.model import Event, Stack
+    from exasol_ci_setup.core.stacks import Event, Stack
     from exasol_ci_setup.stacks.rollout import Rollouts
 
 # The first polls are quick, for short operations. Then one page of events every 1.9 s, and every fifteenth time the stack

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
     from exasol_ci_setup.core.clock import Clock
-    from exasol_ci_setup.stacks.model import Plan
+    from exasol_ci_setup.core.stacks import Plan
 
 
 def execute(cfn: CloudFormationClient, plan: Plan, clock: Clock) -> None:

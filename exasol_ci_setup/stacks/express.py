@@ -13,7 +13,7 @@ from exasol_ci_setup.stacks import state
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exasol_ci_setup.stacks.model import Change, Stack
+    from exasol_ci_setup.core.stacks import Change, Stack
 
 _SERVICE = "AWS::ECS::Service"
 

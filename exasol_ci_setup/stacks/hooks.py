@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.aws.session import ClientError, error_code
 from exasol_ci_setup.core.errors import AwsUnavailableError, SetupError
-from exasol_ci_setup.stacks.model import Hook
+from exasol_ci_setup.core.stacks import Hook
 from exasol_ci_setup.stacks.optional import optional
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import HookResultSummaryTypeDef
 
-    from exasol_ci_setup.stacks.model import Event
+    from exasol_ci_setup.core.stacks import Event
 
 
 def stopping(events: Sequence[Event], cause: Event | None) -> list[Hook]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import DeployFailedError, InputError, StackBusyError, StackNotUpdatableError
+from exasol_ci_setup.core.stacks import Options, Result
 from exasol_ci_setup.stacks import changeset, imports, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.change_set_request import ChangeSetMode, create
-from exasol_ci_setup.stacks.deploy import OpenPlan, Options, Result, confirm_and_apply
+from exasol_ci_setup.stacks.deploy import OpenPlan, confirm_and_apply
 from exasol_ci_setup.stacks.upload import template_source
 from exasol_ci_setup.template import references
 from exasol_ci_setup.template.render import parse, written
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.stacks.model import Plan, Request, Stack
+    from exasol_ci_setup.core.stacks import Plan, Stack
+    from exasol_ci_setup.stacks.model import Request
     from exasol_ci_setup.template.render import Template
 
 # Between the values of an identifier of several properties, as in Cloud Control API:

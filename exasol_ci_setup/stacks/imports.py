@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.stacks import Plan
 from exasol_ci_setup.stacks import change_set_request, changeset, validation
-from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.template.intrinsics import as_mapping
 from exasol_ci_setup.template.render import Template, parse
 

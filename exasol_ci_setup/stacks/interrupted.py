@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
     from exasol_ci_setup.core.clock import Clock
+    from exasol_ci_setup.core.stacks import Stack
     from exasol_ci_setup.stacks.events import StackMonitor
-    from exasol_ci_setup.stacks.model import Stack
 
 _CANCELING: Final = 5.0  # seconds that a canceled update is followed
 

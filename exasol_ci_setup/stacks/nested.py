@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import for_optional_calls, is_transient, translate_aws_errors
 from exasol_ci_setup.core.errors import SetupError
+from exasol_ci_setup.core.stacks import NESTED
 from exasol_ci_setup.stacks.event_pages import newest_first
-from exasol_ci_setup.stacks.model import NESTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
     from exasol_ci_setup.core.clock import Clock
-    from exasol_ci_setup.stacks.model import Event
+    from exasol_ci_setup.core.stacks import Event
 
 # Seconds between two polls of nested stacks: slightly less than the pause between two polls of the root.
 _SHORTEST: Final = 1.8

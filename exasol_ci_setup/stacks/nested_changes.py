@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.access import review
-from exasol_ci_setup.access.review import Broadening
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.core.errors import SetupError
+from exasol_ci_setup.core.stacks import NESTED, Broadening, Change
 from exasol_ci_setup.stacks import changeset, data_loss, processed, removed, state
-from exasol_ci_setup.stacks.model import NESTED, Change
 from exasol_ci_setup.template.intrinsics import as_mapping
 from exasol_ci_setup.template.render import parse
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.core.stacks import Stack
     from exasol_ci_setup.template.input_files import StackOutput
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.access import review
 from exasol_ci_setup.core.errors import TemplateRejectedError
+from exasol_ci_setup.core.stacks import Plan
 from exasol_ci_setup.stacks import (
     changeset,
     data_loss,
@@ -27,7 +28,6 @@ from exasol_ci_setup.stacks.change_set_request import (
     create,
     require_no_changes,
 )
-from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.template import intrinsics
 from exasol_ci_setup.template.render import Template, has_transform, parse
 
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.core.clock import Clock
-    from exasol_ci_setup.stacks.model import Drift, Request, ResourceDrift, Setting, Stack
+    from exasol_ci_setup.core.stacks import Drift, ResourceDrift, Setting, Stack
+    from exasol_ci_setup.stacks.model import Request
 
 CANNOT_REVERT: Final = "CloudFormation does not revert this drift"
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.access import review
+from exasol_ci_setup.core.stacks import Change, Plan
 from exasol_ci_setup.stacks import data_loss, imports, properties, replacements, state
 from exasol_ci_setup.stacks import plan as planning
-from exasol_ci_setup.stacks.model import Change, Plan
 from exasol_ci_setup.template import intrinsics
 from exasol_ci_setup.template.render import parse
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.stacks.model import Request, Setting, Stack
+    from exasol_ci_setup.core.stacks import Setting, Stack
+    from exasol_ci_setup.stacks.model import Request
 
 
 def from_templates(cfn: CloudFormationClient, request: Request, current: Stack | None, *, note: str) -> Plan:

@@ -18,7 +18,7 @@ from exasol_ci_setup.template.render import has_transform, parse
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.stacks.model import Plan
+    from exasol_ci_setup.core.stacks import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.core.errors.details import Diagnosis
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.core.stacks import Stack
 
 
 def ask_to_cancel(cfn: CloudFormationClient, name: str) -> bool:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.stacks.deploy import Options
-    from exasol_ci_setup.stacks.model import Request, Stack
+    from exasol_ci_setup.core.stacks import Options, Stack
+    from exasol_ci_setup.stacks.model import Request
 
 _CREDENTIAL: Final = "AWS::CodeBuild::SourceCredential"
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from exasol_ci_setup.aws.session import error_code, translate_aws_errors
 from exasol_ci_setup.core.errors import AccessDeniedError, AwsUnavailableError, StackError
+from exasol_ci_setup.core.stacks import NESTED, Change, Plan
 from exasol_ci_setup.stacks import changeset, data_loss, processed
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks.data_holders import HOLDERS
-from exasol_ci_setup.stacks.model import NESTED, Change, Plan
 from exasol_ci_setup.stacks.resources import Resource, of_id
 from exasol_ci_setup.template.intrinsics import as_mapping
 from exasol_ci_setup.template.render import parse
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.core.stacks import Stack
 
 
 def plan_of(

@@ -10,7 +10,7 @@ from exasol_ci_setup.aws.session import translate_aws_errors
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.core.stacks import Stack
 
 
 @dataclass(frozen=True, slots=True)

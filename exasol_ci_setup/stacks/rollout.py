@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from exasol_ci_setup.aws.context import Context
-    from exasol_ci_setup.stacks.model import Event
+    from exasol_ci_setup.core.stacks import Event
 
 _LOG: Final = logging.getLogger(__name__)
 

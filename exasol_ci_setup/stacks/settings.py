@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors import InputError, SetupError
-from exasol_ci_setup.stacks.absent import ABSENT
-from exasol_ci_setup.stacks.model import Setting
+from exasol_ci_setup.core.stacks import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.stacks.model import Plan, Request, Stack
+    from exasol_ci_setup.core.stacks import Plan, Stack
+    from exasol_ci_setup.stacks.model import Request
 
 PROTECTION: Final = "termination-protection"
 POLICY: Final = "stack-policy"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.core.errors import StackError, StackNotFoundError, StackNotUpdatableError
+from exasol_ci_setup.core.stacks import Stack
 from exasol_ci_setup.core.tags import TAG_PREFIX
-from exasol_ci_setup.stacks.model import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.core.stacks import Stack
     from exasol_ci_setup.stacks.resources import Resource
 
 _NAMED_IN_TEMPLATES: Final = frozenset(

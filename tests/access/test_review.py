@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.access.review import Broadening, needs_approval, review
+from exasol_ci_setup.access.review import needs_approval, review
+from exasol_ci_setup.core.stacks import Broadening
 
 
 def template(**resources):

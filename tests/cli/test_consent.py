@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.access.review import Broadening
 from exasol_ci_setup.cli.consent import Consent, warning
 from exasol_ci_setup.cli.platform import acting
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.core.errors import NotApprovedError
-from exasol_ci_setup.stacks.model import Change, Plan
+from exasol_ci_setup.core.stacks import Broadening, Change, Plan
 
 LOSS = Plan("Slc", "UPDATE", changes=(Change("Remove", "Table", "AWS::DynamoDB::Table", data_loss=True),))
 WIDER = Plan("Slc", "UPDATE", broadenings=(Broadening("iam-allow", "Role", "role Role may do more"),))

@@ -9,7 +9,7 @@ import pytest
 
 from exasol_ci_setup.cli.deployment import compare_imported
 from exasol_ci_setup.cli.session import Session
-from exasol_ci_setup.stacks.model import Change, Plan, Stack
+from exasol_ci_setup.core.stacks import Change, Plan, Stack
 
 pytestmark = pytest.mark.live
 

@@ -16,7 +16,7 @@ import pytest
 
 from exasol_ci_setup.cli.output import Output
 from exasol_ci_setup.cli.render.live import EventView
-from exasol_ci_setup.stacks.model import Event, Hook
+from exasol_ci_setup.core.stacks import Event, Hook
 
 START = datetime(2025, 1, 1, 21, 3, tzinfo=timezone.utc)
 

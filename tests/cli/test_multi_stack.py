@@ -9,12 +9,11 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from exasol_ci_setup.access.review import Broadening
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.core.errors import InputError, NotApprovedError
+from exasol_ci_setup.core.stacks import Broadening, Change, Event, Hook, Plan
 from exasol_ci_setup.core.task_graph import End, Ended
-from exasol_ci_setup.stacks.model import Change, Event, Hook, Plan
 
 BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 BUCKET = Change("Modify", "Bucket", "AWS::S3::Bucket")

@@ -13,7 +13,8 @@ from tests.costs.price_list import found_in_frankfurt
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exasol_ci_setup.costs.model import Cost, Rate
+    from exasol_ci_setup.core.costs import Cost
+    from exasol_ci_setup.costs.model import Rate
 
 MACHINE = {
     "Type": "AWS::EC2::Instance",

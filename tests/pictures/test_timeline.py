@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exasol_ci_setup.core.stacks import Event
 from exasol_ci_setup.pictures.characters import printable
 from exasol_ci_setup.pictures.timeline import html, text, timeline
-from exasol_ci_setup.stacks.model import Event
 
 BEGIN = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
 ID = "arn:aws:cloudformation:eu-central-1:123456789012:stack/Shop/1"

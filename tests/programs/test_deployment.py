@@ -15,6 +15,7 @@ from exasol_ci_setup.constructs import Asset, BuildkitBuilder, ContainerBuilder,
 from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError, StackError
+from exasol_ci_setup.core.stacks import Change, Plan
 from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.programs import Connections, Declared, Deployment, images
 from exasol_ci_setup.programs.actions import Runtime, use_runtime
@@ -23,7 +24,6 @@ from exasol_ci_setup.programs.interrupt import InterruptibleClock
 from exasol_ci_setup.programs.removal import Removal, find_existing, require_deletable, undeclared
 from exasol_ci_setup.programs.resolve import require_success
 from exasol_ci_setup.stacks import network
-from exasol_ci_setup.stacks.model import Change, Plan
 from exasol_ci_setup.stacks.preview import recreated
 from exasol_ci_setup.template.render import render
 from tests.answers import VirtualClock

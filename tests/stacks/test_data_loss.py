@@ -11,9 +11,9 @@ from cfnlint.data import AdditionalSpecs
 from cfnlint.helpers import REGIONS
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
+from exasol_ci_setup.core.stacks import NESTED, Change, Plan, Stack
 from exasol_ci_setup.stacks import data_loss, removed
 from exasol_ci_setup.stacks.data_holders import HOLDERS, SNAPSHOTS
-from exasol_ci_setup.stacks.model import NESTED, Change, Plan, Stack
 from tests.answers import AwsError
 
 TABLE = "AWS::DynamoDB::Table"

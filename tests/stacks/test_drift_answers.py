@@ -7,6 +7,7 @@ import json
 import pytest
 
 from exasol_ci_setup.aws.context import Context
+from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
     StackBusyError,
@@ -14,8 +15,9 @@ from exasol_ci_setup.core.errors import (
     TemplateRejectedError,
     TimedOutError,
 )
+from exasol_ci_setup.core.stacks import Drift, PropertyDrift, ResourceDrift, Stack
 from exasol_ci_setup.stacks import drift, plan
-from exasol_ci_setup.stacks.model import ABSENT, Drift, PropertyDrift, Request, ResourceDrift, Stack
+from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.template.render import Template
 from tests.answers import AwsError
 from tests.reporters import RecordingReporter

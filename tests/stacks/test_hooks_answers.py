@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from exasol_ci_setup.core.errors import DeployFailedError, TemplateRejectedError
+from exasol_ci_setup.core.stacks import Hook, Plan
 from exasol_ci_setup.stacks import hooks, recovery, state
-from exasol_ci_setup.stacks.model import Hook, Plan
 from tests.answers import AwsError
 from tests.stacks.family import Family
 from tests.stacks.test_deploy_answers import SET, UPDATE, Aws, run

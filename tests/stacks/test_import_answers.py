@@ -6,7 +6,7 @@ import pytest
 
 from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.core.errors import DeployFailedError, InputError, StackBusyError, StackNotUpdatableError
-from exasol_ci_setup.stacks.deploy import Options, Outcome
+from exasol_ci_setup.core.stacks import Options, Outcome
 from exasol_ci_setup.stacks.import_operation import import_resources
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.template.render import Template

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from exasol_ci_setup.core.errors import CredentialsInvalidError, SetupError, TemplateRejectedError
+from exasol_ci_setup.core.stacks import Options, Outcome, Plan
 from exasol_ci_setup.stacks import imports
-from exasol_ci_setup.stacks.deploy import Options, Outcome
-from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.template.render import parse
 from tests.answers import AwsError
 from tests.stacks.test_deploy_answers import BEGIN, ID, NOT_THERE, OWN, operations, run

@@ -8,9 +8,8 @@ import pytest
 
 from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.core.errors import DeployFailedError, TemplateRejectedError
+from exasol_ci_setup.core.stacks import Outcome, Plan
 from exasol_ci_setup.stacks import delete, imports, plan, state
-from exasol_ci_setup.stacks.deploy import Outcome
-from exasol_ci_setup.stacks.model import Plan
 from exasol_ci_setup.template.render import parse
 from tests.reporters import RecordingReporter
 from tests.stacks.test_deploy_live import CREDENTIALS, everything, remembering, request, run

@@ -8,8 +8,7 @@ import pytest
 
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
-from exasol_ci_setup.stacks.deploy import Outcome
-from exasol_ci_setup.stacks.model import Plan
+from exasol_ci_setup.core.stacks import Outcome, Plan
 from tests.answers import AwsError
 from tests.reporters import RecordingReporter
 from tests.stacks.test_deploy_answers import BEGIN, ID, SET, UPDATE, Aws, operations, press, run

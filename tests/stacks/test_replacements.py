@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from exasol_ci_setup.core.absent import ABSENT
+from exasol_ci_setup.core.stacks import Change, PropertyChange
 from exasol_ci_setup.stacks import replacements
-from exasol_ci_setup.stacks.absent import ABSENT
-from exasol_ci_setup.stacks.model import Change, PropertyChange
 
 INSTANCE = "AWS::EC2::Instance"
 

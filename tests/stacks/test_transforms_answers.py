@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from exasol_ci_setup.core.errors import StackBusyError
+from exasol_ci_setup.core.stacks import Options, Outcome
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks import state
-from exasol_ci_setup.stacks.deploy import Options, Outcome
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.template.render import Template
 from tests.answers import AwsError

@@ -14,7 +14,7 @@ from exasol_ci_setup.core.errors import DifferencesFoundError, InputError, Stack
 if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.cli.session import Session
-    from exasol_ci_setup.stacks.model import Drift, Stack
+    from exasol_ci_setup.core.stacks import Drift, Stack
 
 
 @click.command("drift")
@@ -81,9 +81,10 @@ def drift(
 def _revert(session: Session, context: Context, stack: Stack, detected: Drift) -> None:
     """Deploy the stack again with its deployed template. Raises StackError if drift remains."""
     from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.core.stacks import Options, Outcome
     from exasol_ci_setup.stacks import drift as drifts
     from exasol_ci_setup.stacks import plan, state
-    from exasol_ci_setup.stacks.deploy import Options, Outcome, deploy
+    from exasol_ci_setup.stacks.deploy import deploy
     from exasol_ci_setup.stacks.model import Request
     from exasol_ci_setup.template.render import Template
 

@@ -50,8 +50,8 @@ def _import(
     from exasol_ci_setup.cli.deployment import compare_imported
     from exasol_ci_setup.cli.render import report
     from exasol_ci_setup.cli.render.reporter import DeployReporter
+    from exasol_ci_setup.core.stacks import Options, Outcome
     from exasol_ci_setup.stacks import network
-    from exasol_ci_setup.stacks.deploy import Options, Outcome
     from exasol_ci_setup.stacks.import_operation import import_resources
     from exasol_ci_setup.stacks.model import Request
     from exasol_ci_setup.template.render import render

@@ -13,7 +13,7 @@ from exasol_ci_setup.core.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
-    from exasol_ci_setup.stacks.model import Stack
+    from exasol_ci_setup.core.stacks import Stack
 
 
 @click.group("scopes")

@@ -14,8 +14,8 @@ from exasol_ci_setup.core.errors import DeployFailedError, NotApprovedError, Sta
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.core.stacks import Plan
     from exasol_ci_setup.stacks.delete import Resource
-    from exasol_ci_setup.stacks.model import Plan
 
 
 @click.command("list")

@@ -12,7 +12,7 @@ from exasol_ci_setup.costs.model import HOURS_A_MONTH
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from exasol_ci_setup.costs.model import Cost, Line
+    from exasol_ci_setup.core.costs import Cost, Line
 
 
 def lines(cost: Cost) -> list[str]:

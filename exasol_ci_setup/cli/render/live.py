@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.view import View
+from exasol_ci_setup.core.stacks import Event
 from exasol_ci_setup.core.text import duration
-from exasol_ci_setup.stacks.model import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

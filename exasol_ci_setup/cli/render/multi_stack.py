@@ -17,12 +17,12 @@ from exasol_ci_setup.core.errors import DeployFailedError, NotApprovedError, Ope
 from exasol_ci_setup.core.errors.details import Finding
 from exasol_ci_setup.core.once import Once
 from exasol_ci_setup.core.reporter import NullReporter
+from exasol_ci_setup.core.stacks import Event, Plan
 from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.core.text import duration
 from exasol_ci_setup.programs import Connections
 from exasol_ci_setup.programs.connections import from_configuration
 from exasol_ci_setup.programs.resolve import require_success
-from exasol_ci_setup.stacks.model import Event, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

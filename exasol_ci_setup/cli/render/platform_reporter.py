@@ -9,7 +9,7 @@ from exasol_ci_setup.cli.render.reporter import DeployReporter
 from exasol_ci_setup.platform.load_balancer import STACK_NAME
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.stacks.model import Plan
+    from exasol_ci_setup.core.stacks import Plan
 
 
 class PlatformReporter(DeployReporter):

@@ -11,9 +11,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors import SetupError
 from exasol_ci_setup.core.text import kebab_case
-from exasol_ci_setup.stacks.absent import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

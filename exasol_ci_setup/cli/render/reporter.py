@@ -10,7 +10,7 @@ from exasol_ci_setup.cli.render.live import EventView
 from exasol_ci_setup.core.errors import NotApprovedError
 from exasol_ci_setup.core.errors.details import Finding
 from exasol_ci_setup.core.reporter import NullReporter
-from exasol_ci_setup.stacks.model import Plan
+from exasol_ci_setup.core.stacks import Plan
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session

@@ -12,16 +12,16 @@ import click
 
 from exasol_ci_setup.access.review import needs_approval
 from exasol_ci_setup.cli.render.records import plain
-from exasol_ci_setup.stacks.absent import ABSENT
+from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.stacks.data_holders import HOLDERS
 from exasol_ci_setup.template.intrinsics import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from exasol_ci_setup.access.review import Broadening
     from exasol_ci_setup.core.errors.details import Diagnosis, Finding
-    from exasol_ci_setup.stacks.model import (
+    from exasol_ci_setup.core.stacks import (
+        Broadening,
         Change,
         Drift,
         Event,
