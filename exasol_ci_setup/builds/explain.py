@@ -13,9 +13,8 @@ from exasol_ci_setup.core.errors.details import FAILED_STATUSES, Failure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.builds.model import Batch, Build, Phase
-    from exasol_ci_setup.core.clock import Clock
 
 _LINES: Final = 20
 # More lines are read, because the phases after the failure (post_build, the upload of artifacts) write lines, too.
@@ -23,11 +22,11 @@ _LINES_READ: Final = 200
 _LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
 
 
-def require_success(account: Account, batch: Batch, clock: Clock) -> None:
+def require_success(context: Context, batch: Batch) -> None:
     """Raise BuildFailedError, with its failures, unless the batch succeeded."""
     if batch.status == "SUCCEEDED":
         return
-    failures = explain(account, batch, clock)
+    failures = explain(context, batch)
     first = failures[0]
     others = [failure.group for failure in failures[1:]]
     more = f" (and {len(others)} more: {', '.join(others)})" if others else ""
@@ -38,7 +37,7 @@ def require_success(account: Account, batch: Batch, clock: Clock) -> None:
         hints.append(f"see {whose} whole log with `exasol-ci-setup logs {batch.id} --group {named.group}`")
     # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_RetryBuildBatch.html: only failed batches can be retried.
     hints.append(f"run the builds that did not succeed again with `exasol-ci-setup retry {batch.id} --failed-only`")
-    console = console_url(account.client("codebuild"), batch)
+    console = console_url(context.account.client("codebuild"), batch)
     if console:
         hints += [url for url in (console, named.log_url if named else "") if url]
     raise BuildFailedError(
@@ -49,7 +48,7 @@ def require_success(account: Account, batch: Batch, clock: Clock) -> None:
     )
 
 
-def explain(account: Account, batch: Batch, clock: Clock) -> tuple[Failure, ...]:
+def explain(context: Context, batch: Batch) -> tuple[Failure, ...]:
     """Return why a batch failed, the cause first; never empty. Takes some seconds if the batch has just ended."""
     failed = failed_builds(batch)
     phase = _failed_phase(batch.phases)
@@ -57,7 +56,7 @@ def explain(account: Account, batch: Batch, clock: Clock) -> tuple[Failure, ...]
     if not failed:
         return (whole,)
     try:
-        log = _up_to_failure(_end_of_log(account, batch, failed[0], clock))
+        log = _up_to_failure(_end_of_log(context, batch, failed[0]))
     except SetupError as error:
         log = (f"(its log could not be read: {error})",)
     builds = tuple(_failure(build, log if build is failed[0] else ()) for build in failed)
@@ -66,9 +65,9 @@ def explain(account: Account, batch: Batch, clock: Clock) -> tuple[Failure, ...]
     return (whole, *builds) if only_stopped and (whole.message or batch.status == "TIMED_OUT") else builds
 
 
-def _end_of_log(account: Account, batch: Batch, build: Build, clock: Clock) -> tuple[str, ...]:
+def _end_of_log(context: Context, batch: Batch, build: Build) -> tuple[str, ...]:
     """Return the last lines of a build's log; wait for those about its failure if it has just ended."""
-    logs = account.client("logs")
+    logs, clock = context.account.client("logs"), context.clock
     end = clock.now()
     if build.status == "FAILED" and build.ended and batch.as_of:
         end += SECONDS_BEHIND - (batch.as_of - build.ended).total_seconds()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import is_transient
-from exasol_ci_setup.builds.logs import SECONDS_BEHIND
+from exasol_ci_setup.builds.logs import SECONDS_BEHIND, Tails
+from exasol_ci_setup.builds.read import Reader
 from exasol_ci_setup.core.errors import (
     AwsUnavailableError,
     InputError,
@@ -17,14 +18,9 @@ from exasol_ci_setup.core.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
-    from typing_extensions import Self
-
-    from exasol_ci_setup.builds.logs import LogLine, Tails
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.builds.model import Batch, Build
-    from exasol_ci_setup.builds.read import Reader
-    from exasol_ci_setup.core.clock import Clock
 
 # Poll quickly at first, for batches that end immediately. Then every 2 s, and less often while nothing changes.
 _FIRST_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
@@ -39,54 +35,25 @@ _LAG: Final = 60.0
 _LOGS_PER_SECOND: Final = 10
 
 
-class View(Protocol):
-    """The view of a running batch; a context manager."""
-
-    def __enter__(self) -> Self:
-        """Start the view."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        """Restore the terminal."""
-
-    def show(self, batch: Batch) -> None:
-        """Show the current state of the batch."""
-
-    def log(self, line: LogLine) -> None:
-        """Show one log line of a build."""
-
-    def tick(self, now: float) -> None:
-        """Update the time: `now` is in seconds of the monitor's clock."""
-
-    def note(self, message: str) -> None:
-        """Show a note, such as that AWS did not answer."""
-
-
 class BuildMonitor:
-    """Follows a running batch and updates its view, with `tails` also with the log lines of its builds. `batch` is its last known state.
+    """Follows a running batch, and shows each change of it to the reporter of `context`. `batch` is its last known state.
 
+    The events are values of `Batch`, and with `with_log` also a `LogLine` for each line of its builds, or of the builds of one `group`.
     `since` is the state of the batch at its start or before its retry. CodeBuild's answers may lag behind for a while, so a missing batch and
     the end of the previous attempt are ignored.
     """
 
     def __init__(
-        self,
-        reader: Reader,
-        *,
-        view: View,
-        clock: Clock,
-        tails: Tails | None = None,
-        group: str = "",
-        since: Batch | None = None,
+        self, context: Context, batch_id: str, *, with_log: bool = False, group: str = "", since: Batch | None = None
     ) -> None:
         self.batch: Batch | None = None
         self._since = since
-        self._lagging_until = clock.now() + _LAG
-        self._reader = reader
-        self._view = view
-        self._clock = clock
-        self._tails = tails
+        self._clock = context.clock
+        self._lagging_until = self._clock.now() + _LAG
+        self._reporter = context.reporter
+        # The monitor retries by itself; a slow call would delay the time limit.
+        self._reader = Reader(context.account.client("codebuild", long_retries=False), batch_id)
+        self._tails = Tails(context.account.client("logs", long_retries=False), self._clock) if with_log else None
         self._group = group
         self._polls = 0
         self._pause = _PAUSE
@@ -105,7 +72,7 @@ class BuildMonitor:
                 self._wait_for_log(batch)
                 return batch
             now = self._clock.now()
-            self._view.tick(now)
+            self._reporter.progress()
             if overdue or (self._failing and deadline is not None and now >= deadline):
                 return None
             pause = self._next_pause()
@@ -120,7 +87,7 @@ class BuildMonitor:
                 self._polls += 1
                 return None
             if batch != before:
-                self._view.show(batch)
+                self._reporter.event(batch)
                 self._pause = _PAUSE
             self.batch = batch
             self._show_log(batch)
@@ -131,7 +98,7 @@ class BuildMonitor:
             if not is_transient(error.__cause__ or error):
                 raise
             self._failing = True
-            self._view.note(f"AWS did not answer, retrying: {error}")
+            self._reporter.note(f"AWS did not answer, retrying: {error}")
             return None
         self._failing = False
         self._polls += 1
@@ -167,18 +134,18 @@ class BuildMonitor:
             return
         try:
             for line in self._tails.fresh(self._shown(batch)):
-                self._view.log(line)
+                self._reporter.event(line)
         except AwsUnavailableError as error:
             if is_transient(error.__cause__ or error):
                 raise
             # A user without permission to read logs can still follow the batch.
             self._tails = None
-            self._view.note(f"the logs cannot be shown: {error}")
+            self._reporter.note(f"the logs cannot be shown: {error}")
 
     def _next_pause(self) -> float:
         if self._polls <= len(_FIRST_PAUSES) and not self._failing:
             return _FIRST_PAUSES[self._polls - 1]
-        # A failed call also takes time, and the view must be updated at least every 30 s.
+        # A failed call also takes time, and the reporter must be called at least every 30 s.
         pause = min(self._pause, _PAUSE_AFTER_FAILURE) if self._failing else self._pause
         self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)
         if self._tails is not None and self.batch is not None:
@@ -202,16 +169,26 @@ def interrupted(batch_id: str) -> OperationInterruptedError:
     )
 
 
-def to_the_end(following: BuildMonitor, batch_id: str, *, clock: Clock, timeout: float | None) -> Batch:
+def follow(
+    context: Context,
+    batch_id: str,
+    *,
+    timeout: float | None = None,
+    with_log: bool = False,
+    group: str = "",
+    since: Batch | None = None,
+) -> Batch:
     """Return the batch when it has ended, in any status; `timeout` is in seconds.
 
+    The reporter of `context` receives the events of `BuildMonitor`, to which the other arguments are passed.
     Raises TimedOutError and OperationInterruptedError, whose hints say how to stop the batch, and the errors of the AWS boundary.
     """
+    monitor = BuildMonitor(context, batch_id, with_log=with_log, group=group, since=since)
     try:
         with interruptible(batch_id):
-            batch = following.run(None if timeout is None else clock.now() + timeout)
+            batch = monitor.run(None if timeout is None else context.clock.now() + timeout)
     except AwsUnavailableError as error:
-        seen = f"last seen in {following.batch.status}" if following.batch else "just started"
+        seen = f"last seen in {monitor.batch.status}" if monitor.batch else "just started"
         error.hint = f"batch {batch_id} continues on AWS, {seen}; {_next_steps(batch_id)}\n{error.hint}".rstrip()
         raise
     if batch is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws import secretsmanager
@@ -14,19 +15,27 @@ from exasol_ci_setup.core.interrupts import DeferredSignals
 from exasol_ci_setup.core.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.builds.github import Token
     from exasol_ci_setup.builds.model import Batch
-    from exasol_ci_setup.core.clock import Clock
 
 _OWN: Final = re.compile(r"exasol-ci-setup/([A-Za-z0-9-]{1,128})/github-token-[0-9a-f]{16}")
 # Seconds between attempts. A secret that is being deleted keeps its name for about a minute.
 _UNTIL_DELETED: Final = (2, 4, 8, 16, 32)
 # A request whose caller has stopped waiting may still create the secret.
 _UNTIL_MADE: Final = (0.5, 1, 2, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRemains:
+    """The secret `name` with a token exists, or may exist. `message` says why, and how to remove it."""
+
+    name: str
+    message: str
 
 
 class Stored:
@@ -44,20 +53,13 @@ class Stored:
 
 
 @contextmanager
-def stored(
-    client: SecretsManagerClient,
-    prefix: str,
-    token: Token,
-    *,
-    say: Callable[[str], None],
-    clock: Clock,
-    name: str | None = None,
-) -> Iterator[Stored]:
+def stored(context: Context, token: Token, *, prefix: str = "", name: str | None = None) -> Iterator[Stored]:
     """Store `token` in a new secret, whose name starts with `prefix`, and remove it at the end, also after an error.
 
-    The secret is kept if a batch still needs it, which is reported with `say`, as is a failed removal. With `name` the secret has that name; it
-    is created or gets this token. Raises the errors of the AWS boundary.
+    The secret is kept if a batch still needs it. Then, and after a failed removal, the reporter receives the event `SecretRemains`. With `name`
+    the secret has that name; it is created or gets this token. Raises the errors of the AWS boundary.
     """
+    client = _client(context)
     secret = Stored(name or f"{prefix}github-token-{secrets.token_hex(8)}")
     made = False
     try:
@@ -65,34 +67,36 @@ def stored(
             if name is None:
                 _create(client, secret.name, token)
             else:
-                _renew(client, name, token, clock)
+                _renew(context, name, token)
             made = True
         held.deliver()
     except BaseException as error:
         # Unless AWS rejected the request, the secret may exist, or appear later.
         if not isinstance(error, SetupError) or is_transient(error.__cause__ or error):
-            _remove(client, secret.name, say=say, unsure=None if made else clock)
+            _remove(context, secret.name, unsure=not made)
         raise
     try:
         yield secret
     finally:
         if secret.batch_id:
-            say(stays(secret.name, secret.batch_id))
+            context.reporter.event(needed_by(secret.batch_id, secret.name))
         elif secret.in_doubt:
-            say(
+            message = (
                 f"kept the secret {secret.name}: a batch that may have started reads the GitHub token from it; "
                 f"if `exasol-ci-setup builds` does not list it, {_by_hand(secret.name)}"
             )
+            context.reporter.event(SecretRemains(secret.name, message))
         else:
-            _remove(client, secret.name, say=say)
+            _remove(context, secret.name)
 
 
-def stays(name: str, batch_id: str) -> str:
-    """Return the message for a secret that a running batch needs."""
-    return (
+def needed_by(batch_id: str, name: str) -> SecretRemains:
+    """Return the event for a secret that a running batch needs."""
+    return SecretRemains(
+        name,
         f"kept the secret {name}: batch {batch_id} reads the GitHub token from it; "
         f"`exasol-ci-setup logs {batch_id} --follow` waits for the end and removes it, and so does "
-        f"`exasol-ci-setup stop {batch_id}`"
+        f"`exasol-ci-setup stop {batch_id}`",
     )
 
 
@@ -101,10 +105,14 @@ def is_own(name: str) -> bool:
     return bool(_OWN.fullmatch(name))
 
 
-def remove_after(client: SecretsManagerClient, batch: Batch, *, say: Callable[[str], None]) -> None:
-    """Remove the secret of a batch if the batch has ended. A failure is reported with `say`."""
+def remove_after(context: Context, batch: Batch) -> None:
+    """Remove the secret of a batch if the batch has ended. After a failure the reporter receives the event `SecretRemains`."""
     if batch.has_ended and is_own(batch.token_secret):
-        _remove(client, batch.token_secret, say=say)
+        _remove(context, batch.token_secret)
+
+
+def _client(context: Context) -> SecretsManagerClient:
+    return context.account.client("secretsmanager")
 
 
 def _create(client: SecretsManagerClient, name: str, token: Token) -> None:
@@ -117,7 +125,8 @@ def _create(client: SecretsManagerClient, name: str, token: Token) -> None:
     )
 
 
-def _renew(client: SecretsManagerClient, name: str, token: Token, clock: Clock) -> None:
+def _renew(context: Context, name: str, token: Token) -> None:
+    client = _client(context)
     for pause in (*_UNTIL_DELETED, None):
         if secretsmanager.exists(client, name):
             secretsmanager.put(client, name, token.value)
@@ -127,36 +136,40 @@ def _renew(client: SecretsManagerClient, name: str, token: Token, clock: Clock) 
         except SetupError as error:
             if pause is None or not secretsmanager.is_name_taken(error):
                 raise
-            clock.sleep(pause)
+            context.clock.sleep(pause)
         else:
             return
 
 
-def _remove(
-    client: SecretsManagerClient, name: str, *, say: Callable[[str], None], unsure: Clock | None = None
-) -> None:
-    """Remove the secret; with a clock as `unsure` it may appear later. Never raise, so that the original error is kept.
+def _remove(context: Context, name: str, *, unsure: bool = False) -> None:
+    """Remove the secret; if `unsure` it may appear later. Never raise, so that the original error is kept.
 
-    A secret that could not be removed is reported instead.
+    The reporter receives the event `SecretRemains` instead.
     """
+
+    def report(what: str) -> None:
+        message = f"the secret {name} with the GitHub token {what}; {_by_hand(name)}"
+        context.reporter.event(SecretRemains(name, message))
+
     try:
+        client = _client(context)
         # Defer one more Ctrl-C, so that the token is removed.
         with DeferredSignals():
             removed = secretsmanager.delete(client, name)
             for pause in _UNTIL_MADE if unsure else ():
-                if removed or unsure is None:
+                if removed:
                     break
-                unsure.sleep(pause)
+                context.clock.sleep(pause)
                 removed = secretsmanager.delete(client, name)
     except (SetupError, KeyboardInterrupt) as error:
         why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-        say(f"the secret {name} with the GitHub token could not be removed ({why}); {_by_hand(name)}")
+        report(f"could not be removed ({why})")
     except BaseException:
-        say(f"the secret {name} with the GitHub token may still exist; {_by_hand(name)}")
+        report("may still exist")
         raise
     else:
         if not removed and unsure:
-            say(f"the secret {name} with the GitHub token may have been created anyway; {_by_hand(name)}")
+            report("may have been created anyway")
 
 
 def _by_hand(name: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -13,6 +15,7 @@ from exasol_ci_setup.core.text import duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.builds.github import Token
     from exasol_ci_setup.builds.model import Batch
     from exasol_ci_setup.builds.token import Stored
@@ -38,11 +41,31 @@ _FOLLOW_OPTIONS: Final = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class FollowFlags:
+    """The options of a command that follows a batch, as the user gave them. `timeout` is in seconds."""
+
+    timeout: float | None
+    no_wait: bool
+    show_log: bool
+
+    def __post_init__(self) -> None:
+        """Raise InputError for options that exclude each other."""
+        if self.no_wait and self.show_log:
+            raise InputError("--no-wait and --follow contradict each other", hint="omit one of them")
+
+
 def follow_options(command: F) -> F:
-    """Add the options of a command that follows a batch."""
+    """Add the options of a command that follows a batch, as `flags`."""
+
+    @functools.wraps(command)
+    def with_flags(*args: Any, timeout_in_seconds: int | None, no_wait: bool, show_log: bool, **kwargs: Any) -> Any:
+        flags = FollowFlags(timeout=timeout_in_seconds, no_wait=no_wait, show_log=show_log)
+        return command(*args, flags=flags, **kwargs)
+
     for option in reversed(_FOLLOW_OPTIONS):
-        command = option(command)
-    return command
+        with_flags = option(with_flags)
+    return with_flags  # type: ignore[return-value] # the same function, other arguments
 
 
 def project_options(default_stack: str) -> Callable[[F], F]:
@@ -102,22 +125,18 @@ def codebuild_project(session: Session, construct: CiBuild | ReleaseBuild) -> st
         return start.find_project(cfn, other.name)
 
 
-def check_options(branch: str, *, no_wait: bool, show_log: bool) -> None:
-    """Raise InputError if options contradict each other or the branch is invalid."""
-    if no_wait and show_log:
-        raise InputError("--no-wait and --follow contradict each other", hint="omit one of them")
+def require_branch(branch: str) -> None:
+    """Raise InputError if the branch is invalid."""
     if not branch.strip() or not branch.isprintable():
         raise InputError(f"--branch {branch!r} is invalid: it must not be empty or contain control characters")
 
 
-def follow_started(
-    session: Session, batch: Batch, *, timeout: float, no_wait: bool, show_log: bool, before: Batch | None = None
-) -> Batch | None:
+def follow_started(session: Session, batch: Batch, flags: FollowFlags, *, before: Batch | None = None) -> Batch | None:
     """Print the ID of a started batch, follow the batch, and return it when it has ended.
 
-    With `no_wait`, return None without following. `before` is the batch before a retry. Raises as `follow`.
+    With `--no-wait`, return None without following. `before` is the batch before a retry. Raises as `builds.follow.follow`.
     """
-    from exasol_ci_setup.builds.follow import interruptible
+    from exasol_ci_setup.builds.follow import follow, interruptible
     from exasol_ci_setup.builds.model import console_url
     from exasol_ci_setup.cli.render import records
 
@@ -129,46 +148,28 @@ def follow_started(
         url = console_url(session.account.client("codebuild"), batch)
         if url:
             output.say(url)
-        if not no_wait:
-            return follow(session, batch, timeout=timeout, show_log=show_log, since=before or batch)
+        if not flags.no_wait:
+            timeout = float(DEFAULT_TIMEOUT) if flags.timeout is None else flags.timeout
+            with following(session, batch) as context:
+                return follow(context, batch.id, timeout=timeout, with_log=flags.show_log, since=before or batch)
     commands = f"to watch it: `exasol-ci-setup logs {batch.id} --follow`; to stop it: `exasol-ci-setup stop {batch.id}`"
     output.say(session.with_global_options(commands))
     output.record(records.result("started", batch_id=batch.id, changed=True))
     return None
 
 
-def follow(
-    session: Session,
-    batch: Batch,
-    *,
-    timeout: float | None,
-    show_log: bool,
-    since: Batch | None = None,
-    log_only: bool = False,
-    group: str = "",
-) -> Batch:
-    """Show a batch until it ends, and return it.
+def context_of(session: Session, *, log_only: bool = False) -> Context:
+    """Return the context of functions of `builds`. With `log_only`, its reporter prints only log lines of a batch, on stdout."""
+    from exasol_ci_setup.cli.render.build_reporter import BuildReporter
 
-    With `log_only`, print only log lines on stdout, of all builds or of one `group`. `since` is as for `BuildMonitor`.
-    Raises TimedOutError, OperationInterruptedError and the errors of `translate_aws_errors`.
-    """
-    from exasol_ci_setup.builds.follow import BuildMonitor, to_the_end
-    from exasol_ci_setup.builds.logs import Tails
-    from exasol_ci_setup.builds.read import Reader
-    from exasol_ci_setup.cli.render.build_view import BuildView
+    return session.context(BuildReporter(session, log_only=log_only))
 
-    account = session.account
-    with BuildView(session.output, clock=session.clock.now, log_only=log_only) as view:
-        monitor = BuildMonitor(
-            # The monitor retries by itself; a slow call would delay the timeout.
-            Reader(account.client("codebuild", long_retries=False), batch.id),
-            view=view,
-            clock=session.clock,
-            tails=Tails(account.client("logs", long_retries=False), session.clock) if show_log else None,
-            group=group,
-            since=since,
-        )
-        return to_the_end(monitor, batch.id, clock=session.clock, timeout=timeout)
+
+@contextmanager
+def following(session: Session, batch: Batch, *, log_only: bool = False) -> Iterator[Context]:
+    """Yield a context whose reporter shows a batch in a view. `log_only` is as for `context_of`."""
+    with context_of(session, log_only=log_only).operation(batch.id, "") as context:
+        yield context
 
 
 def report_result(session: Session, batch: Batch) -> None:
@@ -178,7 +179,7 @@ def report_result(session: Session, batch: Batch) -> None:
 
     output = session.output
     try:
-        explain.require_success(session.account, batch, session.clock)
+        explain.require_success(context_of(session), batch)
     except BuildFailedError as error:
         if output.format == "text":
             output.say(*build_view.failures(error.failures))
@@ -202,11 +203,6 @@ def token_to_store(session: Session) -> Token:
     return github.Token("no-token-in-the-sandbox") if session.sandbox else token
 
 
-def warner(session: Session) -> Callable[[str], None]:
-    """Return a function that prints warnings, with the global options in their commands."""
-    return lambda text: session.output.warn(session.with_global_options(text))
-
-
 @contextmanager
 def token_for(session: Session, construct: ReleaseBuild, reference: str | None) -> Iterator[Stored]:
     """Yield a secret with the GitHub token: the one of `reference`, or a temporary one for the batch.
@@ -221,15 +217,16 @@ def token_for(session: Session, construct: ReleaseBuild, reference: str | None) 
             f"--github-token-secret {reference!r} does not name a secret",
             hint="use SECRET, SECRET:KEY, or the ARN of a secret",
         )
-    client = session.account.client("secretsmanager")
     if reference is None:
-        token = token_to_store(session)
-        with stored(client, construct.secrets_prefix, token, say=warner(session), clock=session.clock) as secret:
+        with stored(context_of(session), token_to_store(session), prefix=construct.secrets_prefix) as secret:
             yield secret
         return
     if not reference.startswith("arn:"):
         secretsmanager.arn_of(
-            client, reference.partition(":")[0], option="--github-token-secret", keys="that hold the GitHub token"
+            session.account.client("secretsmanager"),
+            reference.partition(":")[0],
+            option="--github-token-secret",
+            keys="that hold the GitHub token",
         )
     if f":secret:{construct.secrets_prefix}" not in reference and not reference.startswith(construct.secrets_prefix):
         session.output.warn(

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from tests.answers import AwsError
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from tests.answers import Answers, VirtualClock
 
 BEGIN = datetime(2026, 5, 4, 3, 0, tzinfo=timezone.utc)
@@ -161,30 +159,3 @@ class Cloud:
     def events(self, lines: list[str]) -> list[dict[str, Any]]:
         """Return lines as CloudWatch does."""
         return [{"timestamp": int(BEGIN.timestamp() * 1000), "message": f"{line}\n"} for line in lines]
-
-
-class Shown:
-    """A view that records what it shows."""
-
-    def __init__(self) -> None:
-        self.batches: list[Any] = []
-        self.lines: list[str] = []
-        self.notes: list[str] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def show(self, batch: Any) -> None:
-        self.batches.append(batch)
-
-    def log(self, line: Any) -> None:
-        self.lines.append(f"{line.group}: {line.message}")
-
-    def tick(self, now: float) -> None:
-        pass
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.builds.explain import explain
 from exasol_ci_setup.builds.read import Reader
 from exasol_ci_setup.core.errors.details import Failure
@@ -13,7 +14,7 @@ from tests.builds.cloud import BEGIN, ID, Cloud, Job
 def explained(answers, clock, *jobs, status="FAILED", **batch):
     Cloud(answers, clock, *jobs, status=status, **batch)
     clock.sleep(100)
-    return explain(answers.account, Reader(answers.account.client("codebuild"), ID).read(), clock)
+    return explain(Context(answers.account, clock), Reader(answers.account.client("codebuild"), ID).read())
 
 
 def test_log_excerpt_ends_at_failed_phase(answers, clock):
@@ -85,7 +86,7 @@ def test_log_without_failure_line_is_polled(answers, clock):
     Cloud(answers, clock, job, status="FAILED", ends=62)
     clock.sleep(62)
 
-    (failure,) = explain(answers.account, Reader(answers.account.client("codebuild"), ID).read(), clock)
+    (failure,) = explain(Context(answers.account, clock), Reader(answers.account.client("codebuild"), ID).read())
 
     assert failure.log == ("x", failed)
     assert clock.elapsed < 75

@@ -6,10 +6,11 @@ import itertools
 
 import pytest
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.builds import explain
-from exasol_ci_setup.builds.follow import BuildMonitor, to_the_end
-from exasol_ci_setup.builds.logs import Tails
-from exasol_ci_setup.builds.model import batch_of
+from exasol_ci_setup.builds import follow as monitoring
+from exasol_ci_setup.builds.logs import LogLine
+from exasol_ci_setup.builds.model import Batch, batch_of
 from exasol_ci_setup.builds.read import Reader
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
@@ -20,23 +21,38 @@ from exasol_ci_setup.core.errors import (
     TimedOutError,
 )
 from tests.answers import AwsError, DroppedConnectionError
-from tests.builds.cloud import ID, Cloud, Job, Shown
+from tests.builds.cloud import ID, Cloud, Job
+from tests.reporters import RecordingReporter
+
+
+class BuildRecorder(RecordingReporter):
+    """Records the batches, and the log lines with their group."""
+
+    @property
+    def batches(self):
+        return [event for event in self.events if isinstance(event, Batch)]
+
+    @property
+    def lines(self):
+        return [f"{event.group}: {event.message}" for event in self.events if isinstance(event, LogLine)]
 
 
 @pytest.fixture
 def shown():
-    return Shown()
+    return BuildRecorder()
 
 
 @pytest.fixture
-def follow(answers, clock, shown):
+def context(answers, clock, shown):
+    return Context(answers.account, clock, shown)
+
+
+@pytest.fixture
+def follow(context):
     """Follow the batch to its end; with `log` its log lines too."""
 
     def run(timeout=None, *, log=False, since=None):
-        tails = Tails(answers.account.client("logs", long_retries=False), clock) if log else None
-        reader = Reader(answers.account.client("codebuild", long_retries=False), ID)
-        following = BuildMonitor(reader, view=shown, clock=clock, tails=tails, since=since)
-        return to_the_end(following, ID, clock=clock, timeout=timeout)
+        return monitoring.follow(context, ID, timeout=timeout, with_log=log, since=since)
 
     return run
 
@@ -205,7 +221,7 @@ def test_missing_log_permission_still_shows_builds(answers, clock, shown, follow
     assert len(answers.of("GetLogEvents")) == 1
 
 
-def test_failed_batch_names_first_failed_build_phase_and_last_lines(answers, clock, follow):
+def test_failed_batch_names_first_failed_build_phase_and_last_lines(answers, clock, context, follow):
     lines = [f"line {number}" for number in range(50)]
     reason = "Error while executing command: make. Reason: exit status 2"
     Cloud(
@@ -220,7 +236,7 @@ def test_failed_batch_names_first_failed_build_phase_and_last_lines(answers, clo
 
     batch = follow()
     with pytest.raises(BuildFailedError) as caught:
-        explain.require_success(answers.account, batch, clock)
+        explain.require_success(context, batch)
 
     error = caught.value
     assert error.exit_code == 6
@@ -241,23 +257,23 @@ def test_failed_batch_names_first_failed_build_phase_and_last_lines(answers, clo
     ("status", "words"),
     [("FAULT", "failed because of a fault of AWS"), ("TIMED_OUT", "timed out"), ("STOPPED", "was stopped")],
 )
-def test_final_status_other_than_success_fails(answers, clock, follow, status, words):
+def test_final_status_other_than_success_fails(answers, clock, context, follow, status, words):
     Cloud(answers, clock, Job("one", status=status), status=status)
 
     with pytest.raises(BuildFailedError, match=words):
-        explain.require_success(answers.account, follow(), clock)
+        explain.require_success(context, follow())
 
 
-def test_ignored_failure_does_not_fail_batch(answers, clock, follow):
+def test_ignored_failure_does_not_fail_batch(answers, clock, context, follow):
     Cloud(answers, clock, Job("one", status="FAILED", ignore_failure=True), Job("two"))
 
     batch = follow()
-    explain.require_success(answers.account, batch, clock)
+    explain.require_success(context, batch)
 
     assert explain.failed_builds(batch) == []
 
 
-def test_ignored_failure_is_not_root_cause(answers, clock, follow):
+def test_ignored_failure_is_not_root_cause(answers, clock, context, follow):
     Cloud(
         answers,
         clock,
@@ -267,12 +283,12 @@ def test_ignored_failure_is_not_root_cause(answers, clock, follow):
     )
 
     with pytest.raises(BuildFailedError) as caught:
-        explain.require_success(answers.account, follow(), clock)
+        explain.require_success(context, follow())
 
     assert [failure.group for failure in caught.value.failures] == ["cause"]
 
 
-def test_batch_that_fails_before_any_build_reports_reason(answers, clock, follow):
+def test_batch_that_fails_before_any_build_reports_reason(answers, clock, context, follow):
     contexts = [{"statusCode": "YAML_FILE_ERROR", "message": "Unknown key"}]
     Cloud(
         answers,
@@ -288,15 +304,15 @@ def test_batch_that_fails_before_any_build_reports_reason(answers, clock, follow
     with pytest.raises(
         BuildFailedError, match="the batch failed in phase DOWNLOAD_BATCHSPEC: YAML_FILE_ERROR: Unknown key"
     ):
-        explain.require_success(answers.account, follow(), clock)
+        explain.require_success(context, follow())
 
 
-def test_failure_without_log_permission_is_explained(answers, clock, follow):
+def test_failure_without_log_permission_is_explained(answers, clock, context, follow):
     Cloud(answers, clock, Job("one", status="FAILED", message="boom", lines=["x"]), status="FAILED")
     answers.on("logs", "GetLogEvents", AwsError("AccessDeniedException", "not authorized"))
 
     with pytest.raises(BuildFailedError, match="boom") as caught:
-        explain.require_success(answers.account, follow(), clock)
+        explain.require_success(context, follow())
 
     assert "could not be read" in caught.value.failures[0].log[0]
 
@@ -367,7 +383,7 @@ def test_hanging_calls_delay_neither_timeout_nor_heartbeat(answers, clock, shown
     Cloud(answers, clock, Job("one", ends=10**6), ends=None)
     config = answers.account.client("codebuild", long_retries=False).meta.config
     ticks = [0.0]
-    shown.tick = lambda _now: ticks.append(clock.elapsed)
+    shown.progress = lambda: ticks.append(clock.elapsed)
 
     def hang(_call):
         if clock.elapsed < 20:

@@ -6,11 +6,13 @@ import signal
 
 import pytest
 
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.builds import token
 from exasol_ci_setup.builds.github import Token
 from exasol_ci_setup.builds.model import Batch
 from exasol_ci_setup.core.errors import AccessDeniedError, AwsUnavailableError
 from tests.answers import AwsError, DroppedConnectionError
+from tests.reporters import RecordingReporter
 
 VALUE = "ghp_0123456789secret"
 PREFIX = "exasol-ci-setup/Slc/"
@@ -19,16 +21,20 @@ ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x-abcdef"
 
 
 @pytest.fixture
-def client(answers):
+def reporter():
+    return RecordingReporter()
+
+
+@pytest.fixture
+def context(answers, clock, reporter):
     answers.on("secretsmanager", "CreateSecret", {"ARN": ARN})
     answers.on("secretsmanager", "DeleteSecret", {"ARN": ARN})
-    return answers.account.client("secretsmanager")
+    return Context(answers.account, clock, reporter)
 
 
-def test_secret_has_prefix_of_project_and_is_deleted_permanently(answers, clock, client):
-    said: list[str] = []
+def test_secret_has_prefix_of_project_and_is_deleted_permanently(answers, context, reporter):
 
-    with token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock) as secret:
+    with token.stored(context, Token(VALUE), prefix=PREFIX) as secret:
         assert answers.names() == ["CreateSecret"]
 
     (made,) = answers.of("CreateSecret")
@@ -38,39 +44,38 @@ def test_secret_has_prefix_of_project_and_is_deleted_permanently(answers, clock,
     assert made["SecretString"] == VALUE
     assert {"Key": "exasol-ci-setup:project", "Value": "Slc"} in made["Tags"]
     assert removed == {"SecretId": secret.name, "ForceDeleteWithoutRecovery": True}
-    assert said == []
+    assert reporter.events == []
 
 
-def test_each_run_has_its_own_secret(answers, clock, client):
+def test_each_run_has_its_own_secret(answers, context):
     for _ in range(2):
-        with token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
+        with token.stored(context, Token(VALUE), prefix=PREFIX):
             pass
 
     assert len({params["Name"] for params in answers.of("CreateSecret")}) == 2
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
-def test_secret_is_deleted_on_any_error_before_start(answers, clock, client, error):
-    with pytest.raises(error), token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
+def test_secret_is_deleted_on_any_error_before_start(answers, context, error):
+    with pytest.raises(error), token.stored(context, Token(VALUE), prefix=PREFIX):
         raise error
 
     assert answers.names() == ["CreateSecret", "DeleteSecret"]
 
 
-def test_ctrl_c_during_creation_deletes_secret(answers, clock, client):
+def test_ctrl_c_during_creation_deletes_secret(answers, context):
     answers.on("secretsmanager", "CreateSecret", KeyboardInterrupt())
 
-    with pytest.raises(KeyboardInterrupt), token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
+    with pytest.raises(KeyboardInterrupt), token.stored(context, Token(VALUE), prefix=PREFIX):
         pass
 
     assert answers.names() == ["CreateSecret", "DeleteSecret"]
 
 
-def test_secret_of_running_batch_is_retained_and_named(answers, clock, client):
-    said: list[str] = []
+def test_secret_of_running_batch_is_retained_and_named(answers, context, reporter):
 
     def work():
-        with token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock) as secret:
+        with token.stored(context, Token(VALUE), prefix=PREFIX) as secret:
             secret.batch_id = "P:u"
             raise KeyboardInterrupt
 
@@ -79,29 +84,29 @@ def test_secret_of_running_batch_is_retained_and_named(answers, clock, client):
 
     assert answers.names() == ["CreateSecret"]
     (secret,) = answers.of("CreateSecret")
-    assert secret["Name"] in said[0]
-    assert "exasol-ci-setup logs P:u --follow" in said[0]
+    assert secret["Name"] in reporter.events[0].message
+    assert "exasol-ci-setup logs P:u --follow" in reporter.events[0].message
 
 
-def test_failed_deletion_names_command_and_keeps_first_error(answers, clock, client):
+def test_failed_deletion_names_command_and_keeps_first_error(answers, context, reporter):
     answers.on("secretsmanager", "DeleteSecret", AwsError("AccessDeniedException", "not authorized"))
-    said: list[str] = []
 
     with (
         pytest.raises(RuntimeError, match="the cause"),
-        token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock),
+        token.stored(context, Token(VALUE), prefix=PREFIX),
     ):
         raise RuntimeError("the cause")
 
     assert (
-        "aws secretsmanager delete-secret --force-delete-without-recovery --secret-id exasol-ci-setup/Slc/" in said[0]
+        "aws secretsmanager delete-secret --force-delete-without-recovery --secret-id exasol-ci-setup/Slc/"
+        in reporter.events[0].message
     )
 
 
-def test_missing_permission_to_create_names_alternative(answers, clock, client):
+def test_missing_permission_to_create_names_alternative(answers, context):
     answers.on("secretsmanager", "CreateSecret", AwsError("AccessDeniedException", "not authorized"))
 
-    with pytest.raises(AccessDeniedError) as caught, token.stored(client, PREFIX, Token(VALUE), say=print, clock=clock):
+    with pytest.raises(AccessDeniedError) as caught, token.stored(context, Token(VALUE), prefix=PREFIX):
         pass
 
     assert "secretsmanager:CreateSecret" in caught.value.hint
@@ -109,11 +114,11 @@ def test_missing_permission_to_create_names_alternative(answers, clock, client):
     assert answers.names() == ["CreateSecret"]
 
 
-def test_existing_secret_receives_new_token_and_is_deleted(answers, clock, client):
+def test_existing_secret_receives_new_token_and_is_deleted(answers, context):
     answers.on("secretsmanager", "DescribeSecret", {"ARN": ARN, "Name": "x"})
     answers.on("secretsmanager", "PutSecretValue", {"ARN": ARN})
 
-    with token.stored(client, "", Token(VALUE), say=print, clock=clock, name=NAME):
+    with token.stored(context, Token(VALUE), name=NAME):
         pass
 
     assert answers.names() == ["DescribeSecret", "PutSecretValue", "DeleteSecret"]
@@ -121,25 +126,25 @@ def test_existing_secret_receives_new_token_and_is_deleted(answers, clock, clien
 
 
 @pytest.mark.parametrize("code", ["InvalidRequestException", "ResourceExistsException"])
-def test_name_of_secret_in_deletion_is_retried(answers, clock, client, code):
+def test_name_of_secret_in_deletion_is_retried(answers, context, code):
     answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "gone"))
     taken = AwsError(code, "already scheduled for deletion")
     answers.on("secretsmanager", "CreateSecret", [taken, taken, taken, {"ARN": ARN}])
 
-    with token.stored(client, "", Token(VALUE), say=print, clock=clock, name=NAME):
+    with token.stored(context, Token(VALUE), name=NAME):
         pass
 
     assert answers.names().count("CreateSecret") == 4
     assert answers.names()[-1] == "DeleteSecret"
 
 
-def test_name_in_use_for_one_minute_fails(answers, clock, client):
+def test_name_in_use_for_one_minute_fails(answers, clock, context):
     answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "gone"))
     answers.on("secretsmanager", "CreateSecret", AwsError("InvalidRequestException", "scheduled for deletion"))
 
     with (
         pytest.raises(AwsUnavailableError, match="scheduled for deletion"),
-        token.stored(client, "", Token(VALUE), say=print, clock=clock, name=NAME),
+        token.stored(context, Token(VALUE), name=NAME),
     ):
         pass
 
@@ -156,80 +161,74 @@ def sigint(answer):
     return reply
 
 
-def test_ctrl_c_waits_for_creation_and_deletes_secret(answers, clock, client):
+def test_ctrl_c_waits_for_creation_and_deletes_secret(answers, context, reporter):
     answers.on("secretsmanager", "CreateSecret", sigint({"ARN": ARN}))
-    said: list[str] = []
 
-    with pytest.raises(KeyboardInterrupt), token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock):
+    with pytest.raises(KeyboardInterrupt), token.stored(context, Token(VALUE), prefix=PREFIX):
         pytest.fail("it continues")
 
     assert answers.names() == ["CreateSecret", "DeleteSecret"]
-    assert said == []
+    assert reporter.events == []
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), DroppedConnectionError()])
-def test_secret_created_after_interruption_is_deleted(answers, clock, client, error):
+def test_secret_created_after_interruption_is_deleted(answers, context, reporter, error):
     gone = AwsError("ResourceNotFoundException", "gone")
     answers.on("secretsmanager", "CreateSecret", error)
     answers.on("secretsmanager", "DeleteSecret", [gone, gone, {"ARN": ARN}])
-    said: list[str] = []
 
     with (
         pytest.raises((KeyboardInterrupt, AwsUnavailableError)),
-        token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock),
+        token.stored(context, Token(VALUE), prefix=PREFIX),
     ):
         pass
 
     assert answers.names().count("DeleteSecret") == 3
-    assert said == []
+    assert reporter.events == []
 
 
-def test_secret_of_unknown_state_is_named(answers, clock, client):
+def test_secret_of_unknown_state_is_named(answers, clock, context, reporter):
     answers.on("secretsmanager", "CreateSecret", KeyboardInterrupt())
     answers.on("secretsmanager", "DeleteSecret", AwsError("ResourceNotFoundException", "gone"))
-    said: list[str] = []
 
-    with pytest.raises(KeyboardInterrupt), token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock):
+    with pytest.raises(KeyboardInterrupt), token.stored(context, Token(VALUE), prefix=PREFIX):
         pass
 
-    assert f"--secret-id {answers.of('CreateSecret')[0]['Name']}`" in said[0]
+    assert f"--secret-id {answers.of('CreateSecret')[0]['Name']}`" in reporter.events[0].message
     assert clock.elapsed < 10
 
 
-def test_ctrl_c_during_deletion_waits_and_keeps_first_error(answers, clock, client):
+def test_ctrl_c_during_deletion_waits_and_keeps_first_error(answers, context, reporter):
     answers.on("secretsmanager", "DeleteSecret", sigint({"ARN": ARN}))
-    said: list[str] = []
 
-    with pytest.raises(RuntimeError), token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock):
+    with pytest.raises(RuntimeError), token.stored(context, Token(VALUE), prefix=PREFIX):
         raise RuntimeError
 
-    assert said == []
+    assert reporter.events == []
 
 
-def test_interrupted_deletion_names_secret_and_keeps_first_error(answers, clock, client):
+def test_interrupted_deletion_names_secret_and_keeps_first_error(answers, context, reporter):
     answers.on("secretsmanager", "DeleteSecret", KeyboardInterrupt())
-    said: list[str] = []
 
-    with pytest.raises(RuntimeError), token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock):
+    with pytest.raises(RuntimeError), token.stored(context, Token(VALUE), prefix=PREFIX):
         raise RuntimeError
 
-    assert f"--secret-id {answers.of('CreateSecret')[0]['Name']}`" in said[0]
+    assert f"--secret-id {answers.of('CreateSecret')[0]['Name']}`" in reporter.events[0].message
 
 
-def test_secret_is_retained_while_state_of_batch_is_unknown(answers, clock, client):
-    said: list[str] = []
+def test_secret_is_retained_while_state_of_batch_is_unknown(answers, context, reporter):
 
-    with token.stored(client, PREFIX, Token(VALUE), say=said.append, clock=clock) as secret:
+    with token.stored(context, Token(VALUE), prefix=PREFIX) as secret:
         secret.begun("")
 
     assert answers.names() == ["CreateSecret"]
-    assert secret.name in said[0]
+    assert secret.name in reporter.events[0].message
 
 
-def test_missing_secret_is_created_again_with_same_name(answers, clock, client):
+def test_missing_secret_is_created_again_with_same_name(answers, context):
     answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException", "gone"))
 
-    with token.stored(client, "", Token(VALUE), say=print, clock=clock, name=NAME):
+    with token.stored(context, Token(VALUE), name=NAME):
         pass
 
     assert answers.of("CreateSecret")[0]["Name"] == NAME
@@ -245,8 +244,8 @@ def test_missing_secret_is_created_again_with_same_name(answers, clock, client):
         ("", "SUCCEEDED", False),
     ],
 )
-def test_only_secret_of_this_tool_is_deleted_after_end(answers, client, name, status, removed):
-    token.remove_after(client, Batch("P:u", "P", status, token_secret=name), say=print)
+def test_only_secret_of_this_tool_is_deleted_after_end(answers, context, name, status, removed):
+    token.remove_after(context, Batch("P:u", "P", status, token_secret=name))
 
     assert answers.names() == (["DeleteSecret"] if removed else [])
 

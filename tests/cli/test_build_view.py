@@ -48,8 +48,8 @@ def batch(*builds, after=0):
 
 def test_changed_builds_are_lines(capsys, clock):
     with BuildView(Output(), clock=clock) as view:
-        view.show(batch(("one", "IN_PROGRESS", "BUILD"), ("two", "PENDING", "")))
-        view.show(batch(("one", "IN_PROGRESS", "BUILD"), ("two", "IN_PROGRESS", "QUEUED"), after=75))
+        view.event(batch(("one", "IN_PROGRESS", "BUILD"), ("two", "PENDING", "")))
+        view.event(batch(("one", "IN_PROGRESS", "BUILD"), ("two", "IN_PROGRESS", "QUEUED"), after=75))
 
     lines = [line.split() for line in capsys.readouterr().err.splitlines()]
     assert lines == [
@@ -61,11 +61,11 @@ def test_changed_builds_are_lines(capsys, clock):
 
 def test_heartbeat_names_running_builds(capsys, clock):
     with BuildView(Output(), clock=clock) as view:
-        view.show(batch(*((f"b{number}", "IN_PROGRESS", "BUILD") for number in range(7)), ("done", "SUCCEEDED", "")))
+        view.event(batch(*((f"b{number}", "IN_PROGRESS", "BUILD") for number in range(7)), ("done", "SUCCEEDED", "")))
         capsys.readouterr()
         for _ in range(5):
             clock.seconds += 15
-            view.tick()
+            view.progress()
 
     assert capsys.readouterr().err.splitlines() == [
         "still IN_PROGRESS after 30 s: b0 (BUILD), b1 (BUILD), b2 (BUILD), b3 (BUILD), b4 (BUILD), 2 more",
@@ -77,7 +77,7 @@ def test_unknown_batch_prints_heartbeat(capsys, clock):
     with BuildView(Output(), clock=clock) as view:
         for _ in range(3):
             clock.seconds += 15
-            view.tick()
+            view.progress()
 
     assert capsys.readouterr().err == "still waiting after 30 s\n"
 
@@ -119,7 +119,7 @@ def test_list_of_batches_shows_utc():
 
 def test_batch_without_time_of_aws_uses_local_clock(capsys, clock):
     with BuildView(Output(), clock=clock) as view:
-        view.show(replace(batch(("one", "IN_PROGRESS", "BUILD")), as_of=None))
+        view.event(replace(batch(("one", "IN_PROGRESS", "BUILD")), as_of=None))
 
     assert "IN_PROGRESS" in capsys.readouterr().err
 
@@ -135,7 +135,7 @@ output = Output()
 with BuildView(output) as view:
     for status in ("IN_PROGRESS", "FAILED"):
         builds = [Build(f"build_{n}", f"P:{n}", status, "BUILD", started=start) for n in range(int(sys.argv[1]))]
-        view.show(Batch("P:u", "P", status, started=start, builds=tuple(builds), as_of=start))
+        view.event(Batch("P:u", "P", status, started=start, builds=tuple(builds), as_of=start))
     output.say("a remark")
 print("data")
 """

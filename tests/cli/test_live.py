@@ -68,7 +68,7 @@ def test_heartbeat_names_running_resources(capsys, clock):
         capsys.readouterr()
         for _ in range(90):
             clock.seconds += 1
-            view.tick(clock.seconds)
+            view.progress()
     assert capsys.readouterr().err.splitlines() == [
         "still CREATE_IN_PROGRESS after 30 s: CodeBuild, CodeBuildRole",
         "still CREATE_IN_PROGRESS after 1 min: CodeBuild, CodeBuildRole",
@@ -82,7 +82,7 @@ def test_heartbeat_comes_within_30_seconds(capsys, clock, step):
     with EventView(Output(), "Slc", clock=clock) as view:
         for _ in range(150):
             clock.seconds += step
-            view.tick()
+            view.progress()
             if capsys.readouterr().err:
                 said.append(clock.seconds)
     assert len(said) > 3
@@ -93,7 +93,7 @@ def test_event_delays_heartbeat(capsys, clock):
     with EventView(Output(), "Slc", clock=clock) as view:
         for _ in range(3):
             clock.seconds += 14
-            view.tick()
+            view.progress()
             view.event(event())
     assert "still" not in capsys.readouterr().err
 
@@ -103,7 +103,7 @@ def test_note_is_printed_once_and_delays_heartbeat(capsys, clock):
         for message in ("AWS did not answer", "AWS did not answer", "it answers again \x1b[31m"):
             view.note(message)
             clock.seconds += 14
-            view.tick()
+            view.progress()
     assert capsys.readouterr().err.splitlines() == [
         "AWS did not answer",
         "still waiting after 28 s",
@@ -114,7 +114,7 @@ def test_note_is_printed_once_and_delays_heartbeat(capsys, clock):
 def test_view_without_events_shows_waiting(capsys, clock):
     with EventView(Output(), "Slc", clock=clock) as view:
         clock.seconds += 40
-        view.tick()
+        view.progress()
     assert capsys.readouterr().err == "still waiting after 40 s\n"
 
 
@@ -124,7 +124,7 @@ def test_elapsed_time_counts_from_start_of_operation(capsys, clock):
         view.event(event(after=300))
         capsys.readouterr()
         clock.seconds += 30
-        view.tick()
+        view.progress()
     assert capsys.readouterr().err == "still CREATE_IN_PROGRESS after 5 min 30 s: CodeBuild\n"
 
 
@@ -132,7 +132,7 @@ def test_json_events_are_records_on_stdout(capsys, clock):
     with EventView(Output("json"), "Slc", clock=clock) as view:
         view.event(event())
         clock.seconds += 60
-        view.tick()
+        view.progress()
     streams = capsys.readouterr()
     (line,) = streams.out.splitlines()
     assert json.loads(line)["logical_id"] == "CodeBuild"
@@ -161,7 +161,7 @@ def test_json_event_has_hook_and_warning_on_stderr(capsys, clock):
 def test_no_terminal_does_not_import_rich():
     code = (
         "import sys; from exasol_ci_setup.cli.output import Output; from exasol_ci_setup.cli.render.live import EventView\n"
-        "with EventView(Output(), 'Slc') as view: view.tick()\n"
+        "with EventView(Output(), 'Slc') as view: view.progress()\n"
         "print('rich' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

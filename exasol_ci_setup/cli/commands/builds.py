@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli import start_builds
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.cli.start_builds import DEFAULT_TIMEOUT, follow_options, project_options
+from exasol_ci_setup.cli.start_builds import DEFAULT_TIMEOUT, FollowFlags, follow_options, project_options
 from exasol_ci_setup.core.errors import InputError, StackNotFoundError
 
 if TYPE_CHECKING:
@@ -24,15 +24,7 @@ if TYPE_CHECKING:
 @common_options
 @project_options("the project's name")
 @follow_options
-def start_ci_build(
-    session: Session,
-    project: str,
-    branch: str,
-    stack_name: str | None,
-    timeout_in_seconds: int | None,
-    no_wait: bool,
-    show_log: bool,
-) -> None:
+def start_ci_build(session: Session, project: str, branch: str, stack_name: str | None, flags: FollowFlags) -> None:
     """Start a CI build of a branch and follow it.
 
     The build is the one that a push to the branch starts. Exit codes: 0 if the batch succeeded, 6 if it did not, 7 if it
@@ -41,12 +33,11 @@ def start_ci_build(
     from exasol_ci_setup.builds import start
     from exasol_ci_setup.constructs import CiBuild
 
-    start_builds.check_options(branch, no_wait=no_wait, show_log=show_log)
+    start_builds.require_branch(branch)
     construct = start_builds.construct(CiBuild, project, stack_name)
     codebuild_project = start_builds.codebuild_project(session, construct)
     batch = start.start(session.account.client("codebuild"), codebuild_project, branch, {"CUSTOM_BRANCH": branch})
-    timeout = float(timeout_in_seconds or DEFAULT_TIMEOUT)
-    ended = start_builds.follow_started(session, batch, timeout=timeout, no_wait=no_wait, show_log=show_log)
+    ended = start_builds.follow_started(session, batch, flags)
     if ended is not None:
         start_builds.report_result(session, ended)
 
@@ -121,7 +112,7 @@ def logs(session: Session, name: str, group: str | None, follow: bool) -> None:
     lines = 0
     for line in tails.fresh(selected):
         lines += 1
-        view.log(line)
+        view.event(line)
     if not lines:
         session.output.say("no log lines yet" if any(not b.has_ended for b in selected) else "no log lines")
     session.output.record(records.result("logged", lines=lines, changed=False))
@@ -136,7 +127,7 @@ def stop(session: Session, name: str, no_wait: bool) -> None:
 
     BUILD is the ID or ARN of the batch. If the batch has already ended, nothing changes, and the exit code is 0.
     """
-    from exasol_ci_setup.builds import read, start, token
+    from exasol_ci_setup.builds import follow, read, start, token
     from exasol_ci_setup.cli.render import records
 
     output = session.output
@@ -147,13 +138,13 @@ def stop(session: Session, name: str, no_wait: bool) -> None:
         start.stop(codebuild, batch.id)
         output.say(f"requested to stop batch {batch.id}")
         if not no_wait:
-            batch = start_builds.follow(session, batch, timeout=DEFAULT_TIMEOUT, show_log=False)
+            with start_builds.following(session, batch) as context:
+                batch = follow.follow(context, batch.id, timeout=DEFAULT_TIMEOUT)
     if batch.has_ended:
         output.say(f"batch {batch.id} ended in {batch.status}" + ("" if changed else " before: no changes"))
-        if batch.token_secret:
-            token.remove_after(session.account.client("secretsmanager"), batch, say=start_builds.warner(session))
+        token.remove_after(start_builds.context_of(session), batch)
     elif token.is_own(batch.token_secret):
-        start_builds.warner(session)(token.stays(batch.token_secret, batch.id))
+        start_builds.context_of(session).reporter.event(token.needed_by(batch.id, batch.token_secret))
     output.record(records.result("stopped" if changed else "unchanged", batch_id=batch.id, changed=changed))
 
 
@@ -162,14 +153,7 @@ def stop(session: Session, name: str, no_wait: bool) -> None:
 @click.argument("name", metavar="BUILD")
 @click.option("--failed-only", is_flag=True, help="Retry only builds that did not succeed.")
 @follow_options
-def retry(
-    session: Session,
-    name: str,
-    failed_only: bool,
-    timeout_in_seconds: int | None,
-    no_wait: bool,
-    show_log: bool,
-) -> None:
+def retry(session: Session, name: str, failed_only: bool, flags: FollowFlags) -> None:
     """Retry a batch that did not succeed.
 
     BUILD is the ID or ARN of the batch. A release build needs the environment variable GITHUB_TOKEN again, since the token was
@@ -177,7 +161,6 @@ def retry(
     """
     from exasol_ci_setup.builds import read, start
 
-    start_builds.check_options("-", no_wait=no_wait, show_log=show_log)
     batch = read.require_batch(session.account.client("codebuild"), name)
     if not batch.has_ended:
         raise InputError(
@@ -189,12 +172,9 @@ def retry(
         # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_RetryBuildBatch.html.
         raise InputError(f"batch {batch.id} cannot be retried: it has succeeded")
     codebuild = session.account.client("codebuild")
-    timeout = float(timeout_in_seconds or DEFAULT_TIMEOUT)
     with _stored_token(session, batch) as secret:
         retried = start.retry(codebuild, batch.id, failed_only=failed_only, begun=secret.begun)
-        ended = start_builds.follow_started(
-            session, retried, timeout=timeout, no_wait=no_wait, show_log=show_log, before=batch
-        )
+        ended = start_builds.follow_started(session, retried, flags, before=batch)
         if ended is not None:
             secret.batch_id = ""
     if ended is not None:
@@ -210,18 +190,16 @@ def _stored_token(session: Session, batch: Batch) -> Iterator[Stored]:
         yield Stored(batch.token_secret)
         return
     token = start_builds.token_to_store(session)
-    client = session.account.client("secretsmanager")
-    say = start_builds.warner(session)
-    with stored(client, "", token, say=say, clock=session.clock, name=batch.token_secret) as secret:
+    with stored(start_builds.context_of(session), token, name=batch.token_secret) as secret:
         yield secret
 
 
 def _follow_logs(session: Session, batch: Batch, group: str) -> None:
-    from exasol_ci_setup.builds import token
+    from exasol_ci_setup.builds import follow, token
 
-    ended = start_builds.follow(session, batch, timeout=None, show_log=True, log_only=True, group=group)
-    if ended.token_secret:
-        token.remove_after(session.account.client("secretsmanager"), ended, say=start_builds.warner(session))
+    with start_builds.following(session, batch, log_only=True) as context:
+        ended = follow.follow(context, batch.id, with_log=True, group=group)
+    token.remove_after(start_builds.context_of(session), ended)
     start_builds.report_result(session, ended)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,7 +11,7 @@ import click
 
 from exasol_ci_setup.cli import start_builds
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.cli.start_builds import follow_options, project_options
+from exasol_ci_setup.cli.start_builds import FollowFlags, follow_options, project_options
 from exasol_ci_setup.core.errors import InputError, SetupError
 from exasol_ci_setup.core.interrupts import DeferredSignals
 
@@ -57,7 +58,15 @@ def _release_options(command: F) -> F:
 @follow_options
 @_release_options
 def start_release_build(
-    session: Session, project: str, branch: str, stack_name: str | None, upload_url: str, dry_run: bool, **values: Any
+    session: Session,
+    project: str,
+    branch: str,
+    stack_name: str | None,
+    *,
+    upload_url: str,
+    dry_run: bool,
+    flags: FollowFlags,
+    **values: Any,
 ) -> None:
     """Start a release build and follow it.
 
@@ -69,21 +78,19 @@ def start_release_build(
     from exasol_ci_setup.builds import github
     from exasol_ci_setup.constructs import ReleaseBuild
 
-    start_builds.check_options(branch, no_wait=values["no_wait"], show_log=values["show_log"])
+    start_builds.require_branch(branch)
     construct = start_builds.construct(ReleaseBuild, project, stack_name)
     release = github.parse_upload_url(upload_url, api_url=github.api_url_from_environment())
-    timeout = _timeout(values)
-    codebuild_project = start_builds.codebuild_project(session, construct)
-    _run(
-        session,
-        construct,
-        codebuild_project,
-        branch,
+    flags = _with_configured_timeout(flags, values["config_file"])
+    request = _Request(
+        construct=construct,
+        codebuild_project=start_builds.codebuild_project(session, construct),
+        branch=branch,
         release_id=release.release_id,
         dry_run=dry_run,
-        timeout=timeout,
-        values=values,
+        token_secret=values["github_token_secret"],
     )
+    _run(session, request, flags)
 
 
 @click.command("start-test-release-build")
@@ -104,8 +111,10 @@ def start_test_release_build(
     project: str,
     branch: str,
     stack_name: str | None,
+    *,
     repo_name: str,
     release_title: str,
+    flags: FollowFlags,
     **values: Any,
 ) -> None:
     """Start a release build for a draft release, and follow it.
@@ -118,78 +127,75 @@ def start_test_release_build(
     from exasol_ci_setup.builds import github
     from exasol_ci_setup.constructs import ReleaseBuild
 
-    start_builds.check_options(branch, no_wait=values["no_wait"], show_log=values["show_log"])
+    start_builds.require_branch(branch)
     github.require_repository(repo_name)
     if not release_title.strip():
         raise InputError("--release-title must not be empty")
     construct = start_builds.construct(ReleaseBuild, project, stack_name)
     api = github.Api(github.api_url_from_environment(), github.token_from_environment(), session.clock)
-    timeout = _timeout(values)
+    flags = _with_configured_timeout(flags, values["config_file"])
     codebuild_project = start_builds.codebuild_project(session, construct)
     with _Draft(session, api, repo_name, keep=values["keep_draft"]).create(branch, release_title) as draft:
-        _run(
-            session,
-            construct,
-            codebuild_project,
-            branch,
+        request = _Request(
+            construct=construct,
+            codebuild_project=codebuild_project,
+            branch=branch,
             release_id=draft.release_id,
             dry_run=True,
-            timeout=timeout,
-            values=values,
-            on_start=draft.use,
+            token_secret=values["github_token_secret"],
         )
+        _run(session, request, flags, on_start=draft.use)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """A release build to start. `token_secret` is the reference of the user's secret with the GitHub token, if any."""
+
+    construct: ReleaseBuild
+    codebuild_project: str
+    branch: str
+    release_id: int
+    dry_run: bool
+    token_secret: str | None
 
 
 def _run(
-    session: Session,
-    construct: ReleaseBuild,
-    codebuild_project: str,
-    branch: str,
-    *,
-    release_id: int,
-    dry_run: bool,
-    timeout: float,
-    values: dict[str, Any],
-    on_start: Callable[[str], None] = lambda _: None,
+    session: Session, request: _Request, flags: FollowFlags, *, on_start: Callable[[str], None] = lambda _: None
 ) -> None:
+    """Start the build and follow it. `on_start` is called as `begun` of `builds.start.start`."""
     from exasol_ci_setup.builds import start
 
     def on_begun(batch_id: str) -> None:
         secret.begun(batch_id)
         on_start(batch_id)
 
-    with start_builds.token_for(session, construct, values["github_token_secret"]) as secret:
+    with start_builds.token_for(session, request.construct, request.token_secret) as secret:
         batch = start.start(
             session.account.client("codebuild"),
-            codebuild_project,
-            branch,
-            {"RELEASE_ID": str(release_id), "DRY_RUN": "--dry-run" if dry_run else "--no-dry-run"},
+            request.codebuild_project,
+            request.branch,
+            {"RELEASE_ID": str(request.release_id), "DRY_RUN": "--dry-run" if request.dry_run else "--no-dry-run"},
             token_reference=secret.name,
             begun=on_begun,
         )
-        ended = start_builds.follow_started(
-            session, batch, timeout=timeout, no_wait=values["no_wait"], show_log=values["show_log"]
-        )
+        ended = start_builds.follow_started(session, batch, flags)
         if ended is not None:
             secret.batch_id = ""
     if ended is not None:
         start_builds.report_result(session, ended)
 
 
-def _timeout(values: dict[str, Any]) -> float:
-    """Return the timeout in seconds; the configuration file gives it in minutes."""
+def _with_configured_timeout(flags: FollowFlags, config_file: Path | None) -> FollowFlags:
+    """Return the flags with the timeout of the configuration file, unless the option is set."""
     from exasol_ci_setup.builds import config
 
-    seconds: int | None = values["timeout_in_seconds"]
+    if config_file is None:
+        return flags
     # Read also if the option is set, so that errors in the file are reported.
-    minutes = (
-        config.load(values["config_file"], check_paths=False).release.timeout_in_minutes
-        if values["config_file"]
-        else None
-    )
-    if seconds is not None:
-        return float(seconds)
-    return minutes * 60.0 if minutes is not None else float(start_builds.DEFAULT_TIMEOUT)
+    minutes = config.load(config_file, check_paths=False).release.timeout_in_minutes
+    if flags.timeout is not None or minutes is None:
+        return flags
+    return replace(flags, timeout=minutes * 60.0)
 
 
 class _Draft:

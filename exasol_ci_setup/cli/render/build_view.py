@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from exasol_ci_setup.builds.model import IN_PROGRESS, PENDING
+from exasol_ci_setup.builds.logs import LogLine
+from exasol_ci_setup.builds.model import IN_PROGRESS, PENDING, Batch
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.view import View
 from exasol_ci_setup.core.text import duration
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from exasol_ci_setup.builds.logs import LogLine
-    from exasol_ci_setup.builds.model import Batch, Build
+    from exasol_ci_setup.builds.model import Build
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.core.errors.details import Failure
 
@@ -44,8 +44,14 @@ class BuildView(View):
         self._batch: Batch | None = None
         self._batch_seen = clock()
 
-    def show(self, batch: Batch) -> None:
-        """Show the current state of the batch."""
+    def event(self, event: object, /) -> None:
+        """Show the current state of the batch, or one log line of a build."""
+        if isinstance(event, Batch):
+            self._show(event)
+        elif isinstance(event, LogLine):
+            self._log(event)
+
+    def _show(self, batch: Batch) -> None:
         before = {build.group: _state_key(build) for build in self._batch.builds} if self._batch else {}
         changed = [build for build in batch.builds if before.get(build.group) != _state_key(build)]
         self._batch, self._batch_seen = batch, self._clock()
@@ -56,8 +62,7 @@ class BuildView(View):
             if self._output.format == "text" and self._terminal is None:
                 self._say(self._line(build))
 
-    def log(self, line: LogLine) -> None:
-        """Show one log line of a build."""
+    def _log(self, line: LogLine) -> None:
         self._output.record(line)
         self._last_line = self._clock()
         if self._log_only:
@@ -97,7 +102,7 @@ class BuildView(View):
         from rich.table import Table
         from rich.text import Text
 
-        # One reference: a thread of its own draws the table while `show` replaces the batch.
+        # One reference: a thread of its own draws the table while `event` replaces the batch.
         batch = self._batch
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
         for name in ("build", "status", "phase", "time"):

@@ -13,6 +13,7 @@ from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.core.stacks import Plan
 
 if TYPE_CHECKING:
+    from exasol_ci_setup.cli.render.view import View
     from exasol_ci_setup.cli.session import Session
 
 
@@ -36,7 +37,7 @@ class StackReporter(NullReporter):
         if isinstance(event, Finding):
             report.finding(self._output, event, event.template)
 
-    def operation(self, name: str, title: str, /) -> EventView:
+    def operation(self, name: str, title: str, /) -> View:
         """Print `title`, and return the view of the events of a stack."""
         if title:
             self._output.say(title)

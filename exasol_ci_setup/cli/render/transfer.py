@@ -47,7 +47,7 @@ class TransferView(View):
         if self._terminal is None and self._step > before:
             self._say(show.clean(self._progress()))
         else:
-            self.tick()
+            self.progress()
 
     def _reached(self) -> int:
         return self._done * _PARTS // self._total if self._total else _PARTS

@@ -63,16 +63,11 @@ class View(NullReporter):
             self._say(show.clean(message))
 
     def progress(self, _done: int = 0, _total: int | None = None, /) -> None:
-        """Print the progress if no line was printed for a while; call it at each poll."""
-        self.tick()
+        """Print the progress if no line was printed for a while; call it at each poll.
 
-    def tick(self, now: float | None = None) -> None:
-        """Print the progress if no line was printed for a while.
-
-        `now` is in seconds of the clock. The next call is expected after the same interval, so that a line appears at least every
-        30 seconds.
+        The next call is expected after the same interval, so that a line appears at least every 30 seconds.
         """
-        now = self._clock() if now is None else now
+        now = self._clock()
         step, self._last_tick = now - self._last_tick, now
         if self._terminal is None and now + step - self._last_line > _HEARTBEAT_SECONDS:
             self._say(show.clean(self._progress()))
