@@ -16,6 +16,7 @@ from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.platform import domains, load_balancer, sizes
 from exasol_ci_setup.platform import space_stacks as stacks
 from exasol_ci_setup.platform.space_add import add
+from exasol_ci_setup.platform.space_settings import NewSpaceSettings, SpaceSettings, SpaceUpdate, require_known
 from exasol_ci_setup.platform.space_stacks import Space
 from exasol_ci_setup.platform.stacks import delete as delete_stack
 from exasol_ci_setup.platform.stacks import retry
@@ -24,6 +25,8 @@ from exasol_ci_setup.template.render import parse, render
 if TYPE_CHECKING:
     import builtins
     from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Unpack
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.core.stacks import Plan, Stack
@@ -35,36 +38,18 @@ DEFAULT_MEMORY: Final = "512Mi"
 _OF_CONTAINER: Final = ("image", "env", "cpu", "memory", "port")
 
 
-def create(
-    name: str,
-    *,
-    image: str | None = None,
-    domain: str | None = None,
-    env: Mapping[str, str] | None = None,
-    cpu: str | float | None = None,
-    memory: str | int | None = None,
-    port: int | None = None,
-    secrets: Mapping[str, str] | None = None,
-    certificate_arn: str | None = None,
-    hosted_zone_id: str | None = None,
-    containers: Sequence[Mapping[str, Any]] | None = None,
-    vpc_id: str | None = None,
-    subnet_ids: Sequence[str] = (),
-    context: Context | None = None,
-) -> Space:
+def create(name: str, *, context: Context | None = None, **settings: Unpack[NewSpaceSettings]) -> Space:
     """Run a container under a host name, and return the space when it answers. The first space creates the load balancer.
 
-    The host is `domain` if it begins with the name and a dot, otherwise `name.domain`; without a domain it is the name and the load
-    balancer's host. `cpu` is in vCPUs (``"1"``, ``"0.5"``, ``"250m"``), `memory` in MiB or with a unit (``"512Mi"``, ``"1Gi"``); they are
-    rounded up to the next size of Fargate. `port` is the one that the container listens on (80). `secrets` are names or ARNs of secrets by
-    variable. For a domain the certificate is looked up in ACM unless `certificate_arn` is set. A DNS record is created in `hosted_zone_id`.
-    `containers` is a list of one mapping that may have image, env, cpu, memory and port instead of the arguments. `vpc_id` and `subnet_ids`
-    context a new load balancer (default: the default VPC).
+    Without `domain` the host is the name and the load balancer's host. `cpu` and `memory` are rounded up to the next size of Fargate.
+    `port` is 80 by default. For a domain the certificate is looked up in ACM unless `certificate_arn` is set. A DNS record is created in
+    `hosted_zone_id`. The other settings are in `NewSpaceSettings`.
 
-    Raises SpaceConflictError if the space exists, SpaceRequestError, and the errors of a deployment.
+    Raises SpaceConflictError if the space exists, SpaceRequestError, TypeError for an unknown setting, and the errors of a deployment.
     """
+    require_known("create", settings, NewSpaceSettings)
     context = context or default_context()
-    given = _container_values(containers, {"image": image, "env": env, "cpu": cpu, "memory": memory, "port": port})
+    given = _container_values(settings)
     stack = stacks.find(context, name)
     if stack is not None:
         raise SpaceConflictError(
@@ -73,48 +58,23 @@ def create(
         )
     if "image" not in given:
         raise SpaceRequestError(f"space {name!r} has no image to run", hint="name one with --image")
-    fields = _new_fields(
-        context,
-        name,
-        given,
-        secrets=secrets,
-        domain=domain,
-        certificate_arn=certificate_arn,
-        hosted_zone_id=hosted_zone_id,
-    )
+    fields = _new_fields(context, name, given, settings)
     balancer = load_balancer.wanted(
         load_balancer.find(context),
         certificate_arn=fields.get("certificate_arn"),
-        vpc_id=vpc_id,
-        subnet_ids=subnet_ids,
+        vpc_id=settings.get("vpc_id"),
+        subnet_ids=settings.get("subnet_ids", ()),
     )
     wanted = _build_space(balancer, fields)
     made = stacks.describe(retry(context, wanted.stack_name, lambda: stacks.deploy_space(context, wanted)))
     stacks.drop_logs(context, wanted.log_group_prefix, keep=made.log_group)
-    _report_address(context, made, hosted_zone_id)
+    _report_address(context, made, settings.get("hosted_zone_id"))
     return made
 
 
-def require_acceptable(
-    name: str,
-    *,
-    domain: str | None = None,
-    secrets: Mapping[str, str] | None = None,
-    certificate_arn: str | None = None,
-    hosted_zone_id: str | None = None,
-    context: Context,
-    **given: Any,
-) -> None:
+def require_acceptable(context: Context, name: str, settings: SpaceSettings) -> None:
     """Validate these values as `create` would, without changes; whether the space exists does not matter. Raises as `create`."""
-    fields = _new_fields(
-        replace(context, reporter=NullReporter()),
-        name,
-        _without_none(**given),
-        secrets=secrets,
-        domain=domain,
-        certificate_arn=certificate_arn,
-        hosted_zone_id=hosted_zone_id,
-    )
+    fields = _new_fields(replace(context, reporter=NullReporter()), name, _container_values(settings), settings)
     _build_space(constructs.LoadBalancer(), fields)
 
 
@@ -144,59 +104,31 @@ def get(name: str, *, context: Context | None = None) -> Space:
     )
 
 
-def update(
-    name: str,
-    *,
-    image: str | None = None,
-    domain: str | None = None,
-    env: Mapping[str, str] | None = None,
-    cpu: str | float | None = None,
-    memory: str | int | None = None,
-    port: int | None = None,
-    secrets: Mapping[str, str] | None = None,
-    certificate_arn: str | None = None,
-    hosted_zone_id: str | None = None,
-    containers: Sequence[Mapping[str, Any]] | None = None,
-    unset: Sequence[str] = (),
-    context: Context | None = None,
-) -> Space:
+def update(name: str, *, context: Context | None = None, **settings: Unpack[SpaceUpdate]) -> Space:
     """Change only the given values of a space; return it when the new container answers.
 
     `env` and `secrets` add or replace the variables that they name, and `unset` removes variables of either kind. For another `domain` the
     certificate is looked up again unless one is passed. A new CPU alone keeps the memory as far as Fargate supports the size, and vice versa.
-    Without differences nothing changes. Concurrent changes by other processes are kept.
+    Without differences nothing changes. Concurrent changes by other processes are kept. The other settings are in `SpaceSettings`.
 
-    Raises SpaceNotFoundError, SpaceRequestError, and the errors of a deployment.
+    Raises SpaceNotFoundError, SpaceRequestError, TypeError for an unknown setting, and the errors of a deployment.
     """
+    require_known("update", settings, SpaceUpdate)
     context = context or default_context()
-    given = _container_values(containers, {"image": image, "env": env, "cpu": cpu, "memory": memory, "port": port})
+    given = _container_values(settings)
+    secrets, unset = settings.get("secrets") or {}, settings.get("unset", ())
 
     def attempt() -> Space:
         stack = stacks.require(context, name)
         before = stacks.record(context, stack)
-        variables = _variables(context, before, given.get("env", {}), secrets or {}, unset)
-        return _apply_update(
-            context,
-            stack,
-            before,
-            {**given, **variables},
-            domain=domain,
-            certificate_arn=certificate_arn,
-            hosted_zone_id=hosted_zone_id,
-        )
+        variables = _variables(context, before, given.get("env", {}), secrets, unset)
+        return _apply_update(context, stack, before, {**given, **variables}, settings)
 
     return retry(context, f"space-{name}", attempt)
 
 
 def _apply_update(
-    context: Context,
-    stack: Stack,
-    before: Mapping[str, Any],
-    given: Mapping[str, Any],
-    *,
-    domain: str | None,
-    certificate_arn: str | None,
-    hosted_zone_id: str | None,
+    context: Context, stack: Stack, before: Mapping[str, Any], given: Mapping[str, Any], settings: SpaceSettings
 ) -> Space:
     """Apply the changes `given` to the space with the fields `before`, and return it."""
     if given.keys() & {"cpu", "memory"}:
@@ -205,13 +137,13 @@ def _apply_update(
     fields = {
         **before,
         **given,
-        **_without_none(domain=domain, certificate_arn=certificate_arn, hosted_zone_id=hosted_zone_id),
+        **_address(settings),
     }
     moved = fields.get("domain") != before.get("domain")
-    look_up = moved and certificate_arn is None
+    look_up = moved and settings.get("certificate_arn") is None
     if look_up:
         fields.pop("certificate_arn", None)
-    zone = fields.get("hosted_zone_id") if moved or hosted_zone_id is not None else None
+    zone = fields.get("hosted_zone_id") if moved or settings.get("hosted_zone_id") is not None else None
     fields = _complete_host(context, fields, look_up=look_up, zone=zone)
     balancer = load_balancer.wanted(load_balancer.find(context), certificate_arn=fields.get("certificate_arn"))
     wanted = _build_space(balancer, fields)
@@ -253,34 +185,33 @@ def delete(name: str, *, context: Context | None = None) -> int:
     return sum(1 for _ in stacks.iter_stacks(context))
 
 
-def _new_fields(
-    context: Context,
-    name: str,
-    given: Mapping[str, Any],
-    *,
-    secrets: Mapping[str, str] | None,
-    certificate_arn: str | None,
-    hosted_zone_id: str | None,
-    **more: Any,
-) -> dict[str, Any]:
-    """Return the fields of a new space."""
+def _new_fields(context: Context, name: str, given: Mapping[str, Any], settings: SpaceSettings) -> dict[str, Any]:
+    """Return the fields of a new space with the values `given` of its container."""
     fields = {
         "name": name,
         **given,
         **_size(context, given.get("cpu", DEFAULT_CPU), given.get("memory", DEFAULT_MEMORY)),
-        **_without_none(certificate_arn=certificate_arn, hosted_zone_id=hosted_zone_id, **more),
-        **_without_none(secrets=_secret_arns(context, secrets)),
+        **_address(settings),
+        **_without_none(secrets=_secret_arns(context, settings.get("secrets"))),
     }
-    return _complete_host(context, fields, look_up=certificate_arn is None, zone=hosted_zone_id)
+    look_up = settings.get("certificate_arn") is None
+    return _complete_host(context, fields, look_up=look_up, zone=settings.get("hosted_zone_id"))
+
+
+def _address(settings: SpaceSettings) -> dict[str, Any]:
+    """Return the settings of the host that are given."""
+    names = ("domain", "certificate_arn", "hosted_zone_id")
+    return _without_none(**{name: settings.get(name) for name in names})
 
 
 def _without_none(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _container_values(containers: Sequence[Mapping[str, Any]] | None, values: Mapping[str, Any]) -> dict[str, Any]:
+def _container_values(settings: SpaceSettings) -> dict[str, Any]:
     """Return the values of the container, passed as arguments or in the list of containers."""
-    flat = _without_none(**values)
+    flat = _without_none(**{name: settings.get(name) for name in _OF_CONTAINER})
+    containers = settings.get("containers")
     if containers is None:
         return flat
     if len(containers) != 1:

@@ -22,8 +22,11 @@ from exasol_ci_setup.core.errors import (
 )
 from exasol_ci_setup.docker import engine, program
 from exasol_ci_setup.platform import registry
+from exasol_ci_setup.platform.space_settings import AddSettings, SourceSettings, require_known
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.platform.registry import Registry
     from exasol_ci_setup.platform.space_stacks import Space
@@ -46,19 +49,12 @@ class _Source:
 def add(
     space_name: str,
     *,
-    registry_name: str | None = None,
-    skip_registry: bool = False,
-    image: str | None = None,
-    image_tag: str | None = None,
-    dockerfile_path: str | Path | None = None,
-    docker_context: str | Path | None = None,
-    container_port: int | None = None,
     generate_ci: bool = True,
     role_arn: str | None = None,
     package: str | None = None,
     plan_only: bool = False,
     context: Context | None = None,
-    **settings: Any,
+    **settings: Unpack[AddSettings],
 ) -> Space:
     """Build the image of a folder, run it in a space, and write its pipeline; return the space.
 
@@ -72,22 +68,15 @@ def add(
 
     With `plan_only` the plans of the stacks are reported, and nothing is built or changed; the plan shows a placeholder for the image's tag.
 
-    `role_arn` is the pipeline's role. `settings` are those of `space.create`: `domain`, `env`, `secrets`, `cpu`, `memory`, `certificate_arn`,
-    `hosted_zone_id`; `vpc_id` and `subnet_ids` apply only to a new space.
+    `role_arn` is the pipeline's role. `vpc_id` and `subnet_ids` apply only to a new space. The other settings are in `AddSettings`.
 
     Raises NotApprovedError if plans are only shown, InputError before any change, and the errors of each step. Their hints name what was
     created before: DockerFailedError with docker's exit code, EngineUnavailableError, and those of `registry.create`, `registry.docker_login`,
     `space.create` and `space.update`.
     """
-    source = _source(
-        image,
-        dockerfile_path,
-        docker_context,
-        image_tag,
-        skip_registry=skip_registry or image is not None,
-        registry_name=registry_name,
-    )
-    name = registry_name or f"{space_name}-registry"
+    require_known("add", settings, AddSettings)
+    source = _source(settings)
+    name = settings.get("registry_name") or f"{space_name}-registry"
     # Validates the names, even if no pipeline is written.
     workflows.SpaceWorkflow(
         space=space_name,
@@ -98,7 +87,8 @@ def add(
         program.require_tag(source.image_tag)
     context = context or default_context()
     pipeline = _pipeline(space_name, name, source, context.account.region, role_arn, package) if generate_ci else None
-    wanted = {"image": image, "port": container_port, **settings}
+    of_space = {key: value for key, value in settings.items() if key not in SourceSettings.__annotations__}
+    wanted = {"image": settings.get("image"), "port": settings.get("container_port"), **of_space}
     _require_acceptable(context, space_name, wanted)
     if plan_only:
         context = replace(context, plan_only=True)
@@ -125,18 +115,15 @@ def add(
     return space
 
 
-def _source(
-    image: str | None,
-    dockerfile: str | Path | None,
-    context: str | Path | None,
-    tag: str | None,
-    *,
-    skip_registry: bool,
-    registry_name: str | None,
-) -> _Source | None:
+def _source(settings: AddSettings) -> _Source | None:
     """Return the build input, or None without a build. Raises InputError for contradicting options and missing files."""
-    if not skip_registry:
-        source = _Source(Path(dockerfile or "Dockerfile"), Path(context or "."), tag or DEFAULT_IMAGE_TAG)
+    image = settings.get("image")
+    if not settings.get("skip_registry") and image is None:
+        source = _Source(
+            Path(settings.get("dockerfile_path") or "Dockerfile"),
+            Path(settings.get("docker_context") or "."),
+            settings.get("image_tag") or DEFAULT_IMAGE_TAG,
+        )
         if not source.context.is_dir():
             raise InputError(
                 f"nothing to build: {source.context} is not a directory", hint="set --docker-context to a directory"
@@ -150,10 +137,10 @@ def _source(
     if image is None:
         raise InputError("no image to run", hint="--skip-registry needs --image")
     given = {
-        "--dockerfile-path": dockerfile,
-        "--docker-context": context,
-        "--image-tag": tag,
-        "--registry-name": registry_name,
+        "--dockerfile-path": settings.get("dockerfile_path"),
+        "--docker-context": settings.get("docker_context"),
+        "--image-tag": settings.get("image_tag"),
+        "--registry-name": settings.get("registry_name"),
     }
     for option, value in given.items():
         if value is not None:
@@ -209,9 +196,8 @@ def _require_acceptable(context: Context, name: str, wanted: dict[str, Any]) -> 
 
     # Use a placeholder for an image that is not built yet.
     values = {**wanted, "image": wanted["image"] or "image:tag"}
-    space.require_acceptable(
-        name, **{key: value for key, value in values.items() if key not in _OF_NEW_SPACES}, context=context
-    )
+    given: Any = {key: value for key, value in values.items() if key not in _OF_NEW_SPACES}
+    space.require_acceptable(context, name, given)
 
 
 def _ensure_registry(context: Context, name: str, created: list[str]) -> Registry:

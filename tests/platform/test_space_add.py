@@ -203,7 +203,6 @@ def test_interrupt_names_created_resources(live):
         ({"secrets": {"A": "missing"}}, "'missing' does not exist"),
         ({"container_port": 0}, "port"),
         ({"role_arn": "me"}, "--role-arn"),
-        ({"color": "red"}, "color"),
     ],
 )
 def test_invalid_values_are_rejected_before_creation(context, docker, values, message):
@@ -212,6 +211,12 @@ def test_invalid_values_are_rejected_before_creation(context, docker, values, me
 
     assert stacks(context.account) == []
     assert docker.commands == []
+
+
+@pytest.mark.parametrize("function", [space.add, space.create, space.update])
+def test_unknown_setting_is_rejected_as_python_does(context, function):
+    with pytest.raises(TypeError, match=r"\(\) got an unexpected keyword argument 'color'"):
+        function("my-space", color="red", context=context)
 
 
 def test_unreachable_engine_is_reported_before_creation(context, monkeypatch):
