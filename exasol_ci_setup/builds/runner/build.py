@@ -9,10 +9,9 @@ import shutil
 import tarfile
 import tempfile
 from dataclasses import dataclass, field, replace
-from typing import IO, TYPE_CHECKING, Final, Protocol
+from typing import IO, TYPE_CHECKING, Final
 
 from exasol_ci_setup.builds.runner import artifacts, phases, script
-from exasol_ci_setup.builds.runner.phases import PhaseReporter
 from exasol_ci_setup.builds.runner.stream import Splitter, redact
 from exasol_ci_setup.core.errors import EngineError, InputError, SetupError
 from exasol_ci_setup.docker import interactive
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.builds.runner.buildspec import Artifact, Buildspec
     from exasol_ci_setup.builds.runner.phases import PhaseResult
+    from exasol_ci_setup.core.reporter import Reporter
     from exasol_ci_setup.docker.interactive import Container, Conversation
 
 _MARK_TEXT: Final = "# Created by exasol-ci-setup run-buildspec. The next run replaces the files in this folder.\n*\n"
@@ -57,14 +57,11 @@ class Outcome:
         )
 
 
-class BuildReporter(PhaseReporter, Protocol):
-    """Receives the progress and the output of a build."""
+@dataclass(frozen=True, slots=True)
+class BuildOutput:
+    """A piece of the build's output, with redacted secrets; `data` may end within a line."""
 
-    def output(self, data: bytes) -> None:
-        """Receive a piece of the build's output, with redacted secrets."""
-
-    def note(self, text: str) -> None:
-        """Receive a note about a difference from CodeBuild."""
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +111,10 @@ class ArtifactsFolder:
             raise SetupError(f"{self.path} cannot be created: {error.strerror or error}") from None
 
 
-def run(engine: DockerClient, job: Job, reporter: BuildReporter) -> Outcome:
+def run(engine: DockerClient, job: Job, reporter: Reporter) -> Outcome:
     """Run a build and return its result.
 
-    The container is always removed. Raises EngineError if the Docker engine fails, and SetupError if the source cannot be
+    The reporter receives the events of `phases.run` and `BuildOutput`, and a note about a difference from CodeBuild. The container is always removed. Raises EngineError if the Docker engine fails, and SetupError if the source cannot be
     copied or the artifacts cannot be written.
     """
     job.folder.renew()
@@ -132,7 +129,7 @@ def run(engine: DockerClient, job: Job, reporter: BuildReporter) -> Outcome:
         return _run(engine, replace(job, privileged=False), reporter)
 
 
-def _run(engine: DockerClient, job: Job, reporter: BuildReporter) -> Outcome:
+def _run(engine: DockerClient, job: Job, reporter: Reporter) -> Outcome:
     marker = f"{script.SEPARATOR}{randomness.token_hex(16)} "
     arguments = ("-c", script.entry(job.spec.shell))
     with interactive.container(engine, job.image, arguments, privileged=job.privileged) as container:
@@ -172,7 +169,7 @@ def _run(engine: DockerClient, job: Job, reporter: BuildReporter) -> Outcome:
 class _Agent:
     """Sends commands to the agent in the container, and passes on their output."""
 
-    def __init__(self, conversation: Conversation, splitter: Splitter, reporter: BuildReporter) -> None:
+    def __init__(self, conversation: Conversation, splitter: Splitter, reporter: Reporter) -> None:
         self._conversation, self._reporter = conversation, reporter
         self._pieces = self._read(splitter)
 
@@ -186,9 +183,9 @@ class _Agent:
         for piece in self._pieces:
             if isinstance(piece, int):
                 if line_is_open:
-                    self._reporter.output(b"\n")
+                    self._reporter.event(BuildOutput(b"\n"))
                 return piece
-            self._reporter.output(piece)
+            self._reporter.event(BuildOutput(piece))
             line_is_open = not piece.endswith(b"\n")
         raise EngineError(
             "the container ended before the build did"

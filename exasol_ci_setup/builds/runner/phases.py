@@ -7,14 +7,22 @@ pre_build ends the build. After build, even if it failed, post_build runs and ar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exasol_ci_setup.builds.runner.buildspec import Buildspec, Phase
+    from exasol_ci_setup.core.reporter import Reporter
 
 _CONTINUES_AFTER: Final = frozenset({"build"})  # post_build follows, unless on-failure is ABORT
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStarted:
+    """The start of a phase."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +51,6 @@ class PhaseResult:
     failure: Failure | None = None
 
 
-class PhaseReporter(Protocol):
-    """Receives the progress of the phases."""
-
-    def phase_begins(self, name: str) -> None:
-        """Report that a phase begins."""
-
-    def command_begins(self, command: Command) -> None:
-        """Report the command that runs next."""
-
-    def phase_ends(self, result: PhaseResult) -> None:
-        """Report the result of a phase."""
-
-
 def commands(spec: Buildspec) -> Iterator[Command]:
     """Yield and number every command of a buildspec, also those of `finally`, in order."""
     number = 0
@@ -65,9 +60,10 @@ def commands(spec: Buildspec) -> Iterator[Command]:
             number += 1
 
 
-def run(spec: Buildspec, execute: Callable[[Command, bool], int], reporter: PhaseReporter) -> tuple[PhaseResult, ...]:
+def run(spec: Buildspec, execute: Callable[[Command, bool], int], reporter: Reporter) -> tuple[PhaseResult, ...]:
     """Run the phases and return the result of each phase that began.
 
+    The reporter receives the events `PhaseStarted`, `Command` before the command runs, and `PhaseResult`.
     `execute` runs one command and returns its exit status. Its second argument is whether the build has succeeded so far.
     """
     numbered = commands(spec)
@@ -75,9 +71,9 @@ def run(spec: Buildspec, execute: Callable[[Command, bool], int], reporter: Phas
     succeeding = True
     for phase in spec.phases:
         own = [next(numbered) for _ in (*phase.commands, *phase.finally_commands)]
-        reporter.phase_begins(phase.name)
+        reporter.event(PhaseStarted(phase.name))
         result = _run_phase(phase, own, execute, reporter, succeeding=succeeding)
-        reporter.phase_ends(result)
+        reporter.event(result)
         results.append(result)
         if result.failure:
             succeeding = False
@@ -100,7 +96,7 @@ def _run_phase(
     phase: Phase,
     own: list[Command],
     execute: Callable[[Command, bool], int],
-    reporter: PhaseReporter,
+    reporter: Reporter,
     *,
     succeeding: bool,
 ) -> PhaseResult:
@@ -108,7 +104,7 @@ def _run_phase(
     ordinary = len(phase.commands)
     for block in (own[:ordinary], own[ordinary:]):
         for command in block:
-            reporter.command_begins(command)
+            reporter.event(command)
             status = execute(command, succeeding and failure is None)
             if status:
                 failure = failure or Failure(command, status)

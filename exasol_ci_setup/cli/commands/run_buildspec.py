@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-import time
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
 from exasol_ci_setup.core.errors import BuildFailedError, EngineError, EngineUnavailableError, InputError
-from exasol_ci_setup.core.text import counted, duration
+from exasol_ci_setup.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,12 +22,30 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.builds.runner.build import Outcome, SavedArtifacts
     from exasol_ci_setup.builds.runner.buildspec import BatchBuild, Buildspec
-    from exasol_ci_setup.builds.runner.phases import Command, PhaseResult
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
 
 _DEFAULT: Final = Path("aws-code-build/ci/buildspec.yaml")
-_MAX_COMMAND_LENGTH: Final = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RunFlags:
+    """The argument and options of `run-buildspec`, as the user gave them."""
+
+    buildspec: Path
+    flavor: str
+    identifier: str
+    image: str
+    assignments: Sequence[str]
+    env_files: Sequence[Path]
+    source: Path
+    artifacts_dir: Path
+    privileged: bool | None
+
+    def __post_init__(self) -> None:
+        """Raise InputError for options that exclude each other."""
+        if self.flavor and self.identifier:
+            raise InputError("--flavor and --build both select a build", hint="omit one of them")
 
 
 @click.command("run-buildspec")
@@ -86,18 +102,7 @@ _MAX_COMMAND_LENGTH: Final = 100
     default=None,
     help="Let the container run its own Docker engine.  [default: as in the batch]",
 )
-def run_buildspec(
-    session: Session,
-    buildspec: Path,
-    flavor: str,
-    identifier: str,
-    image: str,
-    assignments: Sequence[str],
-    env_files: Sequence[Path],
-    source: Path,
-    artifacts_dir: Path,
-    privileged: bool | None,
-) -> None:
+def run_buildspec(session: Session, **options: Any) -> None:
     """Run a build in a local container, as CodeBuild would.
 
     BUILDSPEC is a buildspec with phases, or a batch of builds, from which one is run.  [default: aws-code-build/ci/buildspec.yaml]
@@ -108,30 +113,33 @@ def run_buildspec(
     """
     from exasol_ci_setup.builds.runner import build as runner
     from exasol_ci_setup.builds.runner import images, variables
+    from exasol_ci_setup.cli.render.local_build import LocalBuildReporter
     from exasol_ci_setup.docker import engine
 
+    flags = _RunFlags(**options)
     output = session.output
-    spec, build = _read(buildspec, source, identifier=identifier, flavor=flavor)
-    options = variables.parse(assignments, env_files, os.environ)
-    secrets = variables.secret_values(spec, options, os.environ)
-    folder = runner.ArtifactsFolder(artifacts_dir, _folder_name(build, buildspec))
+    spec, build = _read(flags)
+    own_variables = variables.parse(flags.assignments, flags.env_files, os.environ)
+    secrets = variables.secret_values(spec, own_variables, os.environ)
+    folder = runner.ArtifactsFolder(flags.artifacts_dir, _folder_name(build, flags.buildspec))
+    identifier = build.identifier if build else ""
 
     with closing(engine.connect(timeout=None)) as client:
         choice = images.choose(
-            image, build.image if build else "", lambda name: engine.find_image(client, name) is not None
+            flags.image, build.image if build else "", lambda name: engine.find_image(client, name) is not None
         )
-        reporter = _BuildReporter(output, build.identifier if build else "")
-        for note in (*spec.notes, choice.note):
+        reporter = LocalBuildReporter(output, identifier)
+        for note in filter(None, (*spec.notes, choice.note)):
             reporter.note(note)
         if engine.find_image(client, choice.name) is None:
             output.say(f"pulling {choice.name}")
             _pull(client, choice.name, output)
 
-        predefined = variables.of_codebuild(source, choice.name, build.identifier if build else "", os.environ)
-        values = variables.merge(spec, build, predefined, secrets, options)
-        is_privileged = privileged if privileged is not None else bool(build and build.privileged)
+        predefined = variables.of_codebuild(flags.source, choice.name, identifier, os.environ)
+        values = variables.merge(spec, build, predefined, secrets, own_variables)
+        is_privileged = flags.privileged if flags.privileged is not None else bool(build and build.privileged)
         redacted = tuple(values[name] for name in spec.secrets)
-        job = runner.Job(spec, source, choice.name, values, redacted, folder, privileged=is_privileged)
+        job = runner.Job(spec, flags.source, choice.name, values, redacted, folder, privileged=is_privileged)
         outcome = runner.run(client, job, reporter)
     _report_outcome(output, outcome, build)
 
@@ -148,26 +156,25 @@ def _pull(client: DockerClient, name: str, output: Output) -> None:
         raise
 
 
-def _read(path: Path, source: Path, *, identifier: str, flavor: str) -> tuple[Buildspec, BatchBuild | None]:
+def _read(flags: _RunFlags) -> tuple[Buildspec, BatchBuild | None]:
     """Return the buildspec to run, and the build of a batch that it belongs to."""
     from exasol_ci_setup.builds.runner.buildspec import Document, choose
 
-    if flavor and identifier:
-        raise InputError("--flavor and --build both select a build", hint="omit one of them")
+    path, flavor = flags.buildspec, flags.flavor
     document = Document.read(path)
     builds = document.batch()
     if not builds:
-        if flavor or identifier:
+        if flavor or flags.identifier:
             raise InputError(
                 f"{path} is not a batch, so --flavor and --build do not apply", hint="omit --flavor and --build"
             )
         return document.buildspec(), None
-    build = choose(builds, path, identifier=identifier, flavor=flavor)
+    build = choose(builds, path, identifier=flags.identifier, flavor=flavor)
     if flavor and "FLAVORS" in build.variables:
         # The build has several flavors; only the requested one is needed.
         build = replace(build, variables={**build.variables, "FLAVORS": flavor})
     # As in CodeBuild, the path is relative to the source.
-    return (Document.read(source / build.buildspec) if build.buildspec else document).buildspec(), build
+    return (Document.read(flags.source / build.buildspec) if build.buildspec else document).buildspec(), build
 
 
 def _folder_name(build: BatchBuild | None, path: Path) -> str:
@@ -175,64 +182,10 @@ def _folder_name(build: BatchBuild | None, path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".") or "build"
 
 
-class _BuildReporter:
-    """Reports a running build: its output on stdout and its progress on stderr, or both as records."""
-
-    def __init__(self, output: Output, build: str) -> None:
-        self._output, self._build = output, build
-        self._phase, self._since = "", 0.0
-        self._line = b""
-
-    def note(self, text: str) -> None:
-        """Print a difference from CodeBuild."""
-        if text:
-            self._output.say(f"{click.style('note:', fg='cyan')} {text}")
-
-    def phase_begins(self, name: str) -> None:
-        """Print the start of a phase."""
-        self._phase, self._since = name, time.monotonic()
-        self._output.say(click.style(f"phase {name}", bold=True))
-
-    def command_begins(self, command: Command) -> None:
-        """Print the command that runs."""
-        self._output.say(click.style(f"  $ {_short_command(command.text)}", fg="bright_black"))
-
-    def phase_ends(self, result: PhaseResult) -> None:
-        """Print the result of a phase."""
-        seconds = time.monotonic() - self._since
-        color = "red" if result.failure else "green"
-        ended = click.style(result.status, fg=color)
-        if result.failure:
-            ended += f": `{_short_command(result.failure.command.text)}` ended with exit status {result.failure.status}"
-        self._output.say(f"phase {result.name} {ended} ({duration(seconds)})")
-        record: dict[str, object] = {
-            "type": "phase",
-            "build": self._build,
-            "phase": result.name,
-            "status": result.status,
-            "seconds": round(seconds, 1),
-        }
-        if result.failure:
-            record |= {"command": result.failure.command.text, "exit_status": result.failure.status}
-        self._output.record(record)
-
-    def output(self, data: bytes) -> None:
-        """Write the output of the build: unchanged as text, or each line as a record."""
-        if self._output.format == "text":
-            # Bytes, because the encoding is unknown and the last line may be incomplete.
-            sys.stdout.flush()
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-            return
-        *lines, self._line = (self._line + data).split(b"\n")
-        for line in lines:
-            message = line.decode(errors="replace").rstrip("\r")
-            self._output.record({"type": "log", "build": self._build, "phase": self._phase, "message": message})
-
-
 def _report_outcome(output: Output, outcome: Outcome, build: BatchBuild | None) -> None:
     """Print exports and artifacts of the build. Raises BuildFailedError if it failed."""
     from exasol_ci_setup.cli.render import records, show
+    from exasol_ci_setup.cli.render.local_build import short_command
 
     for name, value in outcome.exported.items():
         output.say(f"exported {name}={show.clean(value)}")
@@ -243,7 +196,7 @@ def _report_outcome(output: Output, outcome: Outcome, build: BatchBuild | None) 
     which = f"build {build.identifier}" if build else "the build"
     if failed:
         raise BuildFailedError(
-            f"{which} failed in phase {failed.command.phase}: `{_short_command(failed.command.text)}` ended with exit status {failed.status}"
+            f"{which} failed in phase {failed.command.phase}: `{short_command(failed.command.text)}` ended with exit status {failed.status}"
         )
     problems = [artifacts for artifacts in outcome.artifacts if artifacts.problem]
     if problems:
@@ -264,11 +217,3 @@ def _report_artifacts(output: Output, artifacts: SavedArtifacts) -> None:
     output.record(
         {"type": "artifacts", "identifier": artifacts.identifier, "folder": artifacts.folder, "files": artifacts.files}
     )
-
-
-def _short_command(command: str) -> str:
-    """Return a command on one line, shortened to at most 100 characters."""
-    from exasol_ci_setup.cli.render import show
-
-    first, _, more = command.strip().partition("\n")
-    return show.clean(first[:_MAX_COMMAND_LENGTH]) + ("…" if more or len(first) > _MAX_COMMAND_LENGTH else "")

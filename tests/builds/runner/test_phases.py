@@ -8,6 +8,8 @@ import pytest
 
 from exasol_ci_setup.builds.runner import phases
 from exasol_ci_setup.builds.runner.buildspec import Buildspec, Document
+from exasol_ci_setup.core.reporter import NullReporter
+from tests.reporters import RecordingReporter
 
 ALL = """
 version: 0.2
@@ -17,17 +19,6 @@ phases:
   build: {commands: [b1, b2], finally: [b3, b4]}
   post_build: {commands: [o1]}
 """
-
-
-class NullReporter:
-    def phase_begins(self, name):
-        pass
-
-    def command_begins(self, command):
-        pass
-
-    def phase_ends(self, result):
-        pass
 
 
 def run_phases(text: str, *failing: str) -> tuple[str, Buildspec, tuple[phases.PhaseResult, ...]]:
@@ -93,3 +84,17 @@ def test_command_numbers_continue_through_phases():
     spec = Document(Path("b.yaml"), ALL).buildspec()
 
     assert [(command.number, command.text) for command in phases.commands(spec)][-2:] == [(7, "b4"), (8, "o1")]
+
+
+def test_reporter_receives_phases_and_commands_in_order():
+    spec = Document(Path("b.yaml"), ALL).buildspec()
+    reporter = RecordingReporter()
+
+    results = phases.run(spec, lambda command, _succeeding: int(command.text == "p1"), reporter)
+
+    install = [phases.Command(number, "install", text) for number, text in enumerate(("i1", "i2", "i3"))]
+    assert reporter.events == [
+        *(phases.PhaseStarted("install"), *install, results[0]),
+        *(phases.PhaseStarted("pre_build"), phases.Command(3, "pre_build", "p1"), results[1]),
+    ]
+    assert [result.status for result in results] == ["SUCCEEDED", "FAILED"]
