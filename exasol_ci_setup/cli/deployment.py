@@ -10,6 +10,7 @@ from exasol_ci_setup.cli.consent import Consent
 from exasol_ci_setup.cli.constructs import resolve_secrets
 from exasol_ci_setup.cli.render import report, show
 from exasol_ci_setup.cli.render.reporter import DeployReporter
+from exasol_ci_setup.cli.templates import request_of
 from exasol_ci_setup.core.errors import InputError, StackError, TemplateRejectedError
 from exasol_ci_setup.core.stacks import Options, Outcome
 from exasol_ci_setup.stacks import alarms, drift, elsewhere, network, state
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.core.stacks import Plan, Stack
+    from exasol_ci_setup.stacks.user_template import TemplateStack
     from exasol_ci_setup.template.render import Template
 
 
@@ -66,18 +68,20 @@ class DeployFlags:
                 hint="omit one of them",
             )
 
-    def request(self, account: Account, construct: Construct, template: Template, policy: str | None) -> Request:
-        """Return the request for the stack of `construct`."""
+    def read_policy(self) -> str | None:
+        """Return the stack policy, or None without the option. Raises InputError if it is not valid."""
+        return None if self.stack_policy is None else policy_of(self.stack_policy.read(), name=self.stack_policy.name)
+
+    def complete(self, account: Account, request: Request, policy: str | None) -> Request:
+        """Return the request with the options; `policy` is that of `read_policy`."""
         alarms_by_type = alarms.rollback_alarms(account, self.rollback_alarms) if self.rollback_alarms else None
-        return Request(
-            name=construct.stack_name,
-            template=template,
-            parameters=network.parameters(account, construct),
-            tags={**dict(self.tags), **construct.tags},
+        return replace(
+            request,
+            tags={**request.tags, **dict(self.tags)},
             role_arn=self.role_arn or "",
             notification_arns=self.notification_arns or None,
             termination_protection=self.termination_protection,
-            stack_policy=policy,
+            stack_policy=policy or request.stack_policy,
             rollback_alarms=alarms_by_type,
             monitoring_minutes=self.monitoring_minutes or 0,
             on_failure=self.on_failure,
@@ -89,8 +93,7 @@ class DeployFlags:
 
 def run_deploy(session: Session, construct: Construct, flags: DeployFlags) -> None:
     """Deploy `construct`; show its plan, events and outputs."""
-    output = session.output
-    policy = None if flags.stack_policy is None else policy_of(flags.stack_policy.read(), name=flags.stack_policy.name)
+    policy = flags.read_policy()
     linter = None if flags.no_lint else lint.Linter(in_background=True)
     account = session.account
     _require_only_stack(session, construct, plan_only=flags.plan_only)
@@ -98,7 +101,27 @@ def run_deploy(session: Session, construct: Construct, flags: DeployFlags) -> No
     template = render(construct)
     if linter is not None:
         linter.start(template, account.region)
-    request = flags.request(account, construct, template, policy)
+    request = Request(
+        name=construct.stack_name,
+        template=template,
+        parameters=network.parameters(account, construct),
+        tags=construct.tags,
+    )
+    _deploy(session, flags.complete(session.account, request, policy), flags, linter)
+
+
+def run_deploy_template(session: Session, stack: TemplateStack, flags: DeployFlags) -> None:
+    """Deploy the user's own template; show its plan, events and outputs."""
+    policy = flags.read_policy()
+    linter = None if flags.no_lint else lint.Linter(in_background=True)
+    request, _ = request_of(session, stack, bucket=flags.template_bucket)
+    if linter is not None:
+        linter.start(request.template, session.account.region)
+    _deploy(session, flags.complete(session.account, request, policy), flags, linter)
+
+
+def _deploy(session: Session, request: Request, flags: DeployFlags, linter: lint.Linter | None) -> None:
+    output = session.output
     consent = Consent(session, allow_broadening=flags.allow_broadening, allow_data_loss=flags.allow_data_loss)
     result = deploy(
         session.context(DeployReporter(consent, yes=flags.yes), linter, plan_only=flags.plan_only),

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exasol_ci_setup.core import patterns
-from exasol_ci_setup.core.tags import is_reserved_tag
+from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.tags import TAG_PREFIX, is_reserved_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -43,13 +44,27 @@ class Tag(click.ParamType):  # type: ignore[type-arg] # as above
         key, equals, text = str(value).partition("=")
         if not equals or not key or not text:
             self.fail(f"{value!r} is not a tag: use KEY=VALUE, both not empty", param, ctx)
-        if len(key) > _TAG_KEY or len(text) > _TAG_VALUE:
-            self.fail(f"a tag's key has at most {_TAG_KEY} characters, its value at most {_TAG_VALUE}", param, ctx)
-        if is_reserved_tag(key):
-            self.fail(f"{key!r} is reserved: AWS uses the prefix aws:", param, ctx)
-        if key.startswith("exasol-ci-setup:"):
-            self.fail(f"{key!r} is reserved: this tool uses tags with that prefix", param, ctx)
+        if problem := _tag_problem(key, text):
+            self.fail(problem, param, ctx)
         return key, text
+
+
+def _tag_problem(key: str, text: str) -> str:
+    """Return why this is no tag of the user, or empty text."""
+    if not key or not text:
+        return f"the tag {key!r} is empty: use a key and a value"
+    if len(key) > _TAG_KEY or len(text) > _TAG_VALUE:
+        return f"a tag's key has at most {_TAG_KEY} characters, its value at most {_TAG_VALUE}"
+    if is_reserved_tag(key):
+        return f"{key!r} is reserved: AWS uses the prefix aws:"
+    return f"{key!r} is reserved: this tool uses tags with that prefix" if key.startswith(TAG_PREFIX) else ""
+
+
+def require_tags(tags: Mapping[str, str], *, of: str) -> None:
+    """Raise InputError with all tags that are not valid; `of` is the name of their file."""
+    problems = [problem for key, value in tags.items() if (problem := _tag_problem(key, value))]
+    if problems:
+        raise InputError("\n  ".join([f"{of} has invalid tags:", *problems]))
 
 
 class Pattern(click.ParamType):  # type: ignore[type-arg] # as above
@@ -73,6 +88,12 @@ STACK: Final = Pattern(
     "use a stack's name (letters, digits and hyphens, the first a letter) or its ARN",
 )
 """A stack as an argument: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html."""
+
+STACK_NAME: Final = Pattern(
+    "stack name",
+    r"[a-zA-Z][-a-zA-Z0-9]{0,127}",
+    "use letters, digits and hyphens, the first a letter",
+)
 
 ROLE: Final = Pattern(
     "role",
@@ -194,7 +215,7 @@ _OPTIONS: Final = (
     click.option(
         "--template-bucket",
         metavar="NAME",
-        help="Bucket for templates over 51,200 bytes.  [default: created on demand]",
+        help="Bucket for templates over 51,200 bytes and for local artifacts.  [default: created on demand]",
     ),
     click.option("--no-lint", is_flag=True, help="Skip cfn-lint."),
 )

@@ -158,6 +158,15 @@ class Output:
             self.say("", *show.diagnosis(error.diagnosis))
         self.record(error)
 
+    def ask(self, question: str) -> str:
+        """Ask on stderr and return the answer, which may be empty. Raises EOFError at the end of input."""
+        click.echo(f"{_multi_line(question)}: ", err=True, nl=False)
+        answer = sys.stdin.readline()
+        if not answer:
+            self.say("")
+            raise EOFError
+        return answer.rstrip("\r\n")
+
     def confirm(self, question: str) -> bool:
         """Ask on stderr and return the answer. The default is no, also at the end of input."""
         click.echo(f"{_multi_line(question)} [y/N]: ", err=True, nl=False)

@@ -67,6 +67,8 @@ def create(context: Context, request: Request, wanted: Mapping[str, Any], mode: 
     """
     cfn = context.cfn
     name = new_name()
+    if request.uploads is not None:
+        request.uploads.upload_for_plan(context.note)
     arguments = {
         "StackName": request.name,
         "ChangeSetName": name,

@@ -244,6 +244,9 @@ def _execute(planned: OpenPlan) -> Stack:
     if not plan.change_set_id:
         settings.apply(cfn, plan)
         return state.get(cfn, plan.stack_id or plan.stack_name)
+    if planned.request.uploads is not None:
+        with changeset.delete_on_error(cfn, plan, context.clock):
+            planned.request.uploads.upload(context.note)
     # A new stack has only the event of its empty creation.
     after, policy_is_set = "", False
     if plan.kind != "CREATE":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exasol_ci_setup.stacks.upload import Uploads
     from exasol_ci_setup.template.render import Template
 
 
@@ -20,7 +21,8 @@ class Request:
     `stack_policy` is a JSON document, unchanged if None. `rollback_alarms` are alarms, each type by its ARN. The operation is rolled
     back if one goes off during it or in the `monitoring_minutes` after it; unchanged if None. `force`: call AWS even if nothing seems to differ.
     `express`: end the operation when each resource is configured, without waiting until it is ready. `kept_parameters` keep their values in the stack.
-    `lint_template` is linted in place of `template`: stacks that differ in names only share one lint run.
+    `lint_template` is linted in place of `template`: stacks that differ in names only share one lint run. `uploads` are the artifacts of the
+    template, `notes` remarks on the request for its plan.
     """
 
     name: str
@@ -39,3 +41,5 @@ class Request:
     lint_template: Template | None = None
     rollback_alarms: Mapping[str, str] | None = None
     monitoring_minutes: int = 0
+    uploads: Uploads | None = None
+    notes: tuple[str, ...] = ()

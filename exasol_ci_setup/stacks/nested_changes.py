@@ -14,8 +14,8 @@ from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.core.errors import SetupError
 from exasol_ci_setup.core.stacks import NESTED, Broadening, Change
 from exasol_ci_setup.stacks import changeset, data_loss, processed, removed, state
+from exasol_ci_setup.template.deployed import read
 from exasol_ci_setup.template.intrinsics import as_mapping
-from exasol_ci_setup.template.render import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -158,11 +158,11 @@ def _read(cfn: CloudFormationClient, change: Change, name: str) -> NestedChanges
 
 def _templates(cfn: CloudFormationClient, change: Change) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
     """Return the processed template of the nested stack, None for a new one, and that of its change set."""
-    sent = parse(changeset.template_body(cfn, ChangeSetName=change.change_set_id))
+    sent = read(changeset.template_body(cfn, ChangeSetName=change.change_set_id)).template
     after = processed.of_change_set(cfn, sent, change.change_set_id)
     if change.action == "Add":
         return None, after
-    before = parse(changeset.template_body(cfn, StackName=change.physical_id))
+    before = read(changeset.template_body(cfn, StackName=change.physical_id)).template
     return processed.of_stack(cfn, before, change.physical_id), after
 
 

@@ -29,6 +29,8 @@ from exasol_ci_setup.stacks.change_set_request import (
     require_no_changes,
 )
 from exasol_ci_setup.template import intrinsics
+from exasol_ci_setup.template.deployed import DeployedTemplate
+from exasol_ci_setup.template.deployed import read as read_template
 from exasol_ci_setup.template.render import Template, has_transform, parse
 
 if TYPE_CHECKING:
@@ -77,16 +79,21 @@ def plan_stack(
 
 @dataclass(frozen=True)
 class _Deployed:
-    """A stack as it is, its parsed template, and the logical IDs in it that a request keeps, by those of the request."""
+    """A stack as it is, its parsed template, and the logical IDs in it that a request keeps, by those of the request.
+
+    `notes` say what is unusual in the text of the template.
+    """
 
     stack: Stack
     template: Mapping[str, Any]
     kept_ids: Mapping[str, str]
+    notes: tuple[str, ...]
 
     @classmethod
     def of(cls, cfn: CloudFormationClient, stack: Stack, request: Request) -> Self:
-        template = deployed_template(cfn, stack.name)
-        return cls(stack, template, _find_kept_ids(request, template, stack.parameters))
+        found = read_deployed(cfn, stack.name)
+        kept_ids = _find_kept_ids(request, found.template, stack.parameters)
+        return cls(stack, found.template, kept_ids, tuple(f"the deployed template: {note}" for note in found.notes))
 
 
 class _Planning:
@@ -163,13 +170,16 @@ class _Planning:
         # Drift-aware change sets do not revert what AWS services change themselves, such as the number of tasks after autoscaling.
         named = {change.logical_id for change in inside.changes}
         notes += _drift_notes(tuple(each for each in self._drifted if each.logical_id not in named))
-        kept_ids = self._deployed.kept_ids if self._deployed is not None else {}
+        kept_ids, remarks = (self._deployed.kept_ids, self._deployed.notes) if self._deployed is not None else ({}, ())
         found = replace(
             plan,
             changes=inside.changes,
             settings=self._policy,
             broadenings=inside.broadenings,
-            notes=notes + inside.notes + unique.notes(self._wanted, kept_ids) + errors + warnings,
+            notes=(
+                *(*self._sent.notes, *remarks, *notes, *inside.notes),
+                *(*unique.notes(self._wanted, kept_ids), *errors, *warnings),
+            ),
             drift=tuple(each for each in self._drifted if each.logical_id in named),
         )
         return _compare(self._compared, self._current, found, sides)
@@ -292,7 +302,12 @@ def deployed_body(cfn: CloudFormationClient, stack_name: str) -> str:
 
 def deployed_template(cfn: CloudFormationClient, stack_name: str) -> dict[str, Any]:
     """Return the parsed template of a stack as it was sent, before AWS applied transforms."""
-    return parse(deployed_body(cfn, stack_name))
+    return dict(read_deployed(cfn, stack_name).template)
+
+
+def read_deployed(cfn: CloudFormationClient, stack_name: str) -> DeployedTemplate:
+    """Return the parsed template of a stack as it was sent, with notes on what this tool rejects in a user's file."""
+    return read_template(deployed_body(cfn, stack_name))
 
 
 def as_deployed(request: Request, before: Mapping[str, Any], before_parameters: Mapping[str, str]) -> Template:

@@ -58,7 +58,7 @@ def between_templates(
         changes=data_loss.marked(changes, before, wanted),
         settings=settings,
         broadenings=review.review(before, wanted, before_parameters=parameters, after_parameters=request.parameters),
-        notes=notes,
+        notes=(*request.notes, *notes),
     )
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.core.errors import AwsUnavailableError, SetupError
 from exasol_ci_setup.stacks import changeset
+from exasol_ci_setup.template.deployed import read
 from exasol_ci_setup.template.intrinsics import MASK, as_mapping, is_no_echo
-from exasol_ci_setup.template.render import has_transform, parse
+from exasol_ci_setup.template.render import has_transform
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -75,7 +76,7 @@ def to_show(cfn: CloudFormationClient, original: Mapping[str, Any], stack: str) 
 def _processed(cfn: CloudFormationClient, original: Mapping[str, Any], **which: str) -> Mapping[str, Any]:
     if not has_transform(original):
         return original
-    found = parse(changeset.template_body(cfn, stage="Processed", **which))
+    found = read(changeset.template_body(cfn, stage="Processed", **which)).template
     if has_transform(found):
         raise AwsUnavailableError("AWS returned a template whose transforms are not applied")
     return found

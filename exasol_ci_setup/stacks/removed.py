@@ -12,8 +12,8 @@ from exasol_ci_setup.stacks import changeset, data_loss, processed
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks.data_holders import HOLDERS
 from exasol_ci_setup.stacks.resources import Resource, of_id
+from exasol_ci_setup.template.deployed import read
 from exasol_ci_setup.template.intrinsics import as_mapping
-from exasol_ci_setup.template.render import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -105,7 +105,7 @@ def _removals(going: Iterable[Resource]) -> tuple[Change, ...]:
 
 def _mark_changes(cfn: CloudFormationClient, stack_id: str, changes: Iterable[Change]) -> tuple[Change, ...]:
     """Return the removals that the deployed template does not prevent, with marks for data loss and changes of nested stacks."""
-    sent = parse(changeset.template_body(cfn, StackName=stack_id))
+    sent = read(changeset.template_body(cfn, StackName=stack_id)).template
     deployed = processed.to_show(cfn, sent, stack_id)
     declared = as_mapping(deployed.get("Resources"))
     going = [change for change in changes if not data_loss.retains(as_mapping(declared.get(change.logical_id)))]

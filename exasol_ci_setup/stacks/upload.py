@@ -91,7 +91,7 @@ class TemplateBucket:
                 ) from error
             raise
 
-    def put(self, key: str, write: Callable[[IO[bytes]], None], /) -> StoredObject:
+    def put(self, key: str, write: Callable[[IO[bytes]], None], /, *, for_plan: bool = False) -> StoredObject:  # noqa: ARG002 - as in ArtifactStore
         """Upload an artifact unless the bucket contains it: the name of an object is the hash of its content.
 
         Large files are uploaded in parts. Raises AwsUnavailableError for a bucket that does not exist or belongs to another account.
@@ -123,6 +123,38 @@ class TemplateBucket:
                 return False
             raise
         return True
+
+
+class Uploads:
+    """A store that uploads artifacts when they are needed, so that a stack without changes and a rejected plan upload nothing.
+
+    CloudFormation reads nested and included templates when it creates a change set, and other artifacts when it executes one.
+    """
+
+    def __init__(self, bucket: TemplateBucket) -> None:
+        self._bucket = bucket
+        self._for_plan: dict[str, Callable[[IO[bytes]], None]] = {}
+        self._others: dict[str, Callable[[IO[bytes]], None]] = {}
+
+    def put(self, key: str, write: Callable[[IO[bytes]], None], /, *, for_plan: bool = False) -> StoredObject:
+        """Return the object that `upload` creates."""
+        (self._for_plan if for_plan else self._others)[key] = write
+        return StoredObject(self._bucket.name, key, self._bucket.url(key))
+
+    def upload_for_plan(self, note: Callable[[str], None]) -> None:
+        """Upload what CloudFormation reads for a change set, unless it exists. Raises as `TemplateBucket.put`."""
+        self._upload(self._for_plan, note)
+
+    def upload(self, note: Callable[[str], None]) -> None:
+        """Upload the rest, unless it exists. Raises as `TemplateBucket.put`."""
+        self._upload(self._others, note)
+
+    def _upload(self, pending: dict[str, Callable[[IO[bytes]], None]], note: Callable[[str], None]) -> None:
+        for key, write in tuple(pending.items()):
+            stored = self._bucket.put(key, write)
+            del pending[key]
+            if stored.is_new:
+                note(f"uploaded s3://{stored.bucket}/{key}")
 
 
 def _domain(region: str) -> str:

@@ -14,9 +14,9 @@ from exasol_ci_setup.aws.session import error_code
 from exasol_ci_setup.core.errors import AwsUnavailableError, InUseError
 from exasol_ci_setup.core.task_graph import read_all
 from exasol_ci_setup.stacks import plan, state
+from exasol_ci_setup.template.deployed import read
 from exasol_ci_setup.template.intrinsics import as_mapping
 from exasol_ci_setup.template.references import find_references
-from exasol_ci_setup.template.render import parse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -67,7 +67,7 @@ class Surroundings:
         ids = [each.physical_id for each in resources if each.physical_id]
         going = {each.logical_id for each in resources}
         body = self._template(stack) if stack.outputs else ""
-        declared = as_mapping(parse(body).get("Outputs")) if body else {}
+        declared = as_mapping(read(body).template.get("Outputs")) if body else {}
         outputs = [
             value
             for name, value in stack.outputs.items()

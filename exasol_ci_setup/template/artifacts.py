@@ -42,13 +42,14 @@ class ArtifactProperty:
 
     `path` is the place below ``Properties``. `content`: ``zip`` is always a zip archive, ``template`` a nested template; a folder
     becomes a zip archive. `members` are the names of bucket and key in the value, empty for a URI. `is_https` is for a property
-    that takes no ``s3://`` URI.
+    that takes no ``s3://`` URI. `for_plan`: CloudFormation reads the file when it creates the change set.
     """
 
     path: tuple[str, ...]
     content: Content = "file"
     members: tuple[str, str] | tuple[()] = ()
     is_https: bool = False
+    for_plan: bool = False
 
 
 _BUCKET_KEY: Final = ("Bucket", "Key")
@@ -66,14 +67,14 @@ PROPERTIES: Final[Mapping[str, tuple[ArtifactProperty, ...]]] = {
     "AWS::AppSync::Resolver": _MAPPING_TEMPLATES,
     "AWS::CloudFormation::ModuleVersion": (ArtifactProperty(("ModulePackage",), "zip"),),
     "AWS::CloudFormation::ResourceVersion": (ArtifactProperty(("SchemaHandlerPackage",), "zip"),),
-    "AWS::CloudFormation::Stack": (ArtifactProperty(("TemplateURL",), "template", is_https=True),),
+    "AWS::CloudFormation::Stack": (ArtifactProperty(("TemplateURL",), "template", is_https=True, for_plan=True),),
     "AWS::CodeCommit::Repository": (ArtifactProperty(("Code", "S3"), "zip", _BUCKET_KEY),),
     "AWS::ElasticBeanstalk::ApplicationVersion": (ArtifactProperty(("SourceBundle",), members=_S3_BUCKET_KEY),),
     "AWS::Glue::Job": (ArtifactProperty(("Command", "ScriptLocation")),),
     "AWS::Lambda::Function": (ArtifactProperty(("Code",), "zip", _S3_BUCKET_KEY),),
     "AWS::Lambda::LayerVersion": (ArtifactProperty(("Content",), "zip", _S3_BUCKET_KEY),),
     "AWS::Serverless::Api": (ArtifactProperty(("DefinitionUri",)),),
-    "AWS::Serverless::Application": (ArtifactProperty(("Location",), "template", is_https=True),),
+    "AWS::Serverless::Application": (ArtifactProperty(("Location",), "template", is_https=True, for_plan=True),),
     "AWS::Serverless::Function": (ArtifactProperty(("CodeUri",), "zip"),),
     "AWS::Serverless::HttpApi": (ArtifactProperty(("DefinitionUri",)),),
     "AWS::Serverless::LayerVersion": (ArtifactProperty(("ContentUri",), "zip"),),
@@ -84,7 +85,7 @@ _GLOBALS: Final = {"Function": ArtifactProperty(("CodeUri",), "zip")}
 _METADATA: Final = {
     "AWS::ServerlessRepo::Application": (ArtifactProperty(("LicenseUrl",)), ArtifactProperty(("ReadmeUrl",)))
 }
-_LOCATION: Final = ArtifactProperty(("Location",))
+_LOCATION: Final = ArtifactProperty(("Location",), for_plan=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +101,17 @@ class StoredObject:
 class ArtifactStore(Protocol):
     """Where artifacts are uploaded to."""
 
-    def put(self, key: str, write: Callable[[IO[bytes]], None], /) -> StoredObject:
-        """Return the object `key`; if it does not exist, create it with the content that `write` writes."""
+    def put(self, key: str, write: Callable[[IO[bytes]], None], /, *, for_plan: bool = False) -> StoredObject:
+        """Return the object `key`; if it does not exist, create it with the content that `write` writes.
+
+        `for_plan`: CloudFormation reads it when it creates the change set.
+        """
 
 
 class PlaceholderStore:
     """A store that uploads nothing, to lint or show a template without AWS."""
 
-    def put(self, key: str, write: Callable[[IO[bytes]], None], /) -> StoredObject:  # noqa: ARG002 - as in ArtifactStore
+    def put(self, key: str, write: Callable[[IO[bytes]], None], /, *, for_plan: bool = False) -> StoredObject:  # noqa: ARG002 - as in ArtifactStore
         """Return an object that does not exist."""
         return StoredObject("artifacts", key, f"https://artifacts.s3.amazonaws.com/{key}")
 
@@ -212,20 +216,24 @@ def _put_text(store: ArtifactStore, template: Template) -> StoredObject:
     def write(stream: IO[bytes]) -> None:
         stream.write(content)
 
-    return store.put(key, write)
+    return store.put(key, write, for_plan=True)
 
 
 def _put_path(store: ArtifactStore, artifact: LocalArtifact) -> StoredObject:
     path = artifact.path
     is_zip = artifact.target.content == "zip"
+    tree = None
     if path.is_dir():
         tree = archive.of_artifact(path)
     elif is_zip and not zipfile.is_zipfile(path):
         tree = archive.of_file(path)
-    else:
+    write: Callable[[IO[bytes]], None]
+    if tree is None:
         suffix = path.suffix if _SUFFIX.fullmatch(path.suffix) else ""
-        return store.put(f"{PREFIX}{_hash(path)}{suffix}", partial(_copy, path))
-    return store.put(f"{PREFIX}{archive.content_hash(tree)}.zip", partial(archive.pack_zip, tree))
+        key, write = f"{PREFIX}{_hash(path)}{suffix}", partial(_copy, path)
+    else:
+        key, write = f"{PREFIX}{archive.content_hash(tree)}.zip", partial(archive.pack_zip, tree)
+    return store.put(key, write, for_plan=artifact.target.for_plan)
 
 
 def _hash(path: Path) -> str:

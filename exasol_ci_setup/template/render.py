@@ -83,9 +83,10 @@ def logical_id(name: str) -> str:
     Raises InputError unless it has at most 255 letters and digits, and starts with a letter. Source:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resources-section-structure.html.
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,254}", name):
+    # The conversion of an undefined name to text raises the error with the name.
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,254}", str(name)):
         raise InputError(f"{name!a} cannot be the name of a resource: use letters and digits, the first a letter")
-    return _LogicalId(name)
+    return _LogicalId(str(name))
 
 
 def finalize(value: object) -> str:

@@ -39,14 +39,14 @@ class Ran:
 
 @pytest.fixture
 def program() -> Iterator[Callable[..., Ran]]:
-    """Return a function that runs the program; `account` replaces the account of the options."""
+    """Return a function that runs the program; `account` replaces the account of the options, and `stdin` is the standard input."""
 
-    def run(*arguments: str, account: Account | None = None) -> Ran:
+    def run(*arguments: str, account: Account | None = None, stdin: str | None = None) -> Ran:
         session = Session()
         if account is not None:
             # A cached property: an existing value is not computed.
             session.__dict__["account"] = account
-        result = CliRunner().invoke(cli, arguments, prog_name=PROGRAM, obj=session)
+        result = CliRunner().invoke(cli, arguments, prog_name=PROGRAM, obj=session, input=stdin)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Ran(result.exit_code, result.stdout, result.stderr)

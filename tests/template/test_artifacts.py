@@ -31,7 +31,7 @@ class MemoryStore:
         self.objects: dict[str, bytes] = {}
         self.writes = 0
 
-    def put(self, key, write, /) -> StoredObject:
+    def put(self, key, write, /, *, for_plan=False) -> StoredObject:  # noqa: ARG002 - as in ArtifactStore
         is_new = key not in self.objects
         if is_new:
             self.writes += 1

@@ -9,6 +9,7 @@ import click
 from exasol_ci_setup.cli.constructs import NAMES, construct_of, construct_options  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.options import engine_options
 from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.templates import template_of, template_options
 from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those of the models
     Asset,
     CiBuild,
@@ -69,6 +70,22 @@ def deploy_source_credentials(session: Session, **values: Any) -> None:
     name of the secret; only CloudFormation reads its values.
     """
     _deploy(session, SourceCredentials, values)
+
+
+@click.command("deploy-template")
+@template_options
+@engine_options
+@common_options
+def deploy_template(session: Session, **values: Any) -> None:
+    """Deploy your own CloudFormation template.
+
+    FILE is YAML or JSON, or - for stdin. A file whose name ends in .j2 is rendered with Jinja first. Local files and folders in properties that
+    AWS reads from S3, such as the code of a function, are uploaded if they changed. A parameter without a value keeps that of the stack.
+    """
+    from exasol_ci_setup.cli.deployment import DeployFlags, run_deploy_template
+
+    stack, settings = template_of(values)
+    run_deploy_template(session, stack, DeployFlags(**settings))
 
 
 def _command(kind: type[Construct], text: str) -> click.Command:

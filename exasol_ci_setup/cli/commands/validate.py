@@ -9,6 +9,7 @@ import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.templates import TEMPLATE, rendered, template_of, template_options
 from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those of the models
     Asset,
     CiBuild,
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.core.errors.details import Finding
+    from exasol_ci_setup.stacks.user_template import TemplateStack
+    from exasol_ci_setup.template.render import Template
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -43,18 +47,13 @@ def _options(command: F) -> F:
 
 
 def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
-    from exasol_ci_setup.cli.render import report
     from exasol_ci_setup.template import lint
     from exasol_ci_setup.template.render import render
 
     construct, own = construct_of(kind, values)
-    output = session.output
     if own["offline"]:
         template = render(construct)
-        region = (
-            session.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION
-        )
-        findings = lint.lint(template, region)
+        findings = lint.lint(template, _offline_region(session))
     else:
         from exasol_ci_setup.cli.deployment import validate
 
@@ -64,15 +63,65 @@ def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -
         linting.start(template, account.region)
         validate(account, template)
         findings = linting.findings()
+    _report(session, construct.stack_name, template, findings, own)
+
+
+def _offline_region(session: Session) -> str:
+    return session.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION
+
+
+def _report(session: Session, name: str, template: Template, findings: list[Finding], own: dict[str, Any]) -> None:
+    """Print the findings, and the template if wanted. Raises TemplateRejectedError if one is an error."""
+    from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.template import lint
+
+    output = session.output
     if own["print_template"]:
         report.template(output, template)
     for finding in findings:
         report.finding(output, finding, template.name)
     lint.reject_errors(template, findings)
-    output.say(
-        f"the template of stack {construct.stack_name} is valid" + (" (not checked by AWS)" if own["offline"] else "")
-    )
-    report.result(output, "valid", construct.stack_name, changed=False)
+    output.say(f"the template of stack {name} is valid" + (" (not checked by AWS)" if own["offline"] else ""))
+    report.result(output, "valid", name, changed=False)
+
+
+def _validate_own(session: Session, stack: TemplateStack, own: dict[str, Any]) -> None:
+    from exasol_ci_setup.stacks.user_template import capability_notes, offline_template, require_valid_values
+    from exasol_ci_setup.template import lint
+
+    require_valid_values(stack)
+    template = offline_template(stack)
+    if own["offline"]:
+        findings = lint.lint(template, _offline_region(session))
+    else:
+        from exasol_ci_setup.cli.deployment import validate
+
+        linting = lint.Background()
+        account = session.account
+        linting.start(template, account.region)
+        validate(account, template)
+        findings = linting.findings()
+    for note in capability_notes(stack.loaded.parsed):
+        session.output.say(f"needs {note}")
+    _report(session, stack.name, template, findings, own)
+
+
+@click.command("validate-template")
+@template_options
+@_options
+@common_options
+def validate_template(session: Session, **values: Any) -> None:
+    """Check your own CloudFormation template.
+
+    cfn-lint and CloudFormation check FILE; nothing is created or changed. The values of parameters are checked if they are given.
+    """
+    if values["print_template"] and values["file"].endswith(".j2"):
+        # First, because the lines in errors are those of the rendered text.
+        from exasol_ci_setup.cli.render import report
+
+        report.template(session.output, rendered(values))
+        values["print_template"] = False
+    _validate_own(session, *template_of(values, fallback_name=TEMPLATE))
 
 
 def _command(kind: type[Construct]) -> click.Command:
